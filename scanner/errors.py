@@ -1,0 +1,91 @@
+"""Every exception that Nightseal raises on purpose.
+
+NightsealError
+├── UsageError          the command line asks for something that cannot be
+├── ConfigError         config.toml is missing, malformed or contradicts itself
+│   └── PolicyError     the same, of a policy file
+├── TrustStoreError     a trust store cannot be read or holds no certificate
+├── HistoryError        the history cannot be read or written
+├── OutputError         a report cannot be written where it was asked for
+└── LabError            the bundled lab of TLS servers did not start
+
+A probe that fails raises nothing: its failure is a value (`scanner.evidence.Failure`), because one silent host must
+not end a run over a thousand others.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class NightsealError(Exception):
+    """Base of all. `exit_code` is the status with which the command line ends (contract section 3)."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class UsageError(NightsealError):
+    """The command was called in a way that has no meaning; nothing was scanned."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in a file: `key` is the dotted path to it, `hint` says how to mend it."""
+
+    key: str
+    message: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.key}: {self.message}" if self.key else self.message
+        return f"{text} ({self.hint})" if self.hint else text
+
+
+class ConfigError(NightsealError):
+    """A configuration file that cannot be used. Lists every problem at once, so that one edit mends them all."""
+
+    exit_code = 2
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
+
+
+class PolicyError(ConfigError):
+    """A policy file that cannot be used."""
+
+
+class TrustStoreError(NightsealError):
+    """A trust store that cannot be read, or that holds no usable certificate."""
+
+    exit_code = 2
+
+
+class HistoryError(NightsealError):
+    """The history is not one, is damaged, or cannot be written."""
+
+    exit_code = 2
+
+
+class OutputError(NightsealError):
+    """A report or export cannot be written where it was asked for."""
+
+    exit_code = 2
+
+
+class LabError(NightsealError):
+    """The bundled lab did not start."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the hint "did you mean …?" for the known name closest to `name`, or None where none is close."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f'did you mean "{matches[0]}"?' if matches else None

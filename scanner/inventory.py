@@ -1,0 +1,221 @@
+"""What is to be scanned: environments, their applications and endpoints, and the targets that they resolve to.
+
+Plain frozen values in the vocabulary of `docs/glossary.md`; `scanner.config` builds them from a checked file.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+class EnvironmentKind(StrEnum):
+    """Who runs the environment: a platform provider, or its owner."""
+
+    PAAS = "paas"
+    ON_PREMISES = "on-premises"
+
+
+class ApplicationKind(StrEnum):
+    """The kinds of application that the HTTPS rules tell apart."""
+
+    TRADITIONAL_WEB = "traditional-web"
+    REACTIVE_WEB = "reactive-web"
+    MOBILE_BACKEND = "mobile-backend"
+    PWA = "pwa"
+    SERVICE = "service"
+
+    @property
+    def always_https(self) -> bool:
+        """Whether the back end is served over HTTPS whatever its settings say."""
+        return self in {self.REACTIVE_WEB, self.MOBILE_BACKEND, self.PWA}
+
+
+class Role(StrEnum):
+    """What an endpoint is for."""
+
+    APPLICATION = "application"
+    DEVELOPMENT = "development"
+    MONITORING = "monitoring"
+    SERVER = "server"
+
+    @property
+    def speaks_http(self) -> bool:
+        """Whether HTTP is spoken inside TLS, so that redirects, HSTS and cookies can be asked for."""
+        return self is not Role.SERVER
+
+
+class HttpsLevel(StrEnum):
+    """How HTTPS is required of a path, an integration or a whole application."""
+
+    NONE = "none"
+    TLS = "tls"
+    TLS_CLIENT_CERTIFICATE = "tls-client-certificate"
+
+
+class IntegrationKind(StrEnum):
+    """The protocols of exposed integrations."""
+
+    REST = "rest"
+    SOAP = "soap"
+
+
+class StartTls(StrEnum):
+    """The protocols in which a plain connection is upgraded to TLS; those that sslyze speaks."""
+
+    SMTP = "smtp"
+    XMPP = "xmpp"
+    XMPP_SERVER = "xmpp-server"
+    FTP = "ftp"
+    POP3 = "pop3"
+    LDAP = "ldap"
+    IMAP = "imap"
+    RDP = "rdp"
+    POSTGRES = "postgres"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """A certificate and key, both PEM files, with which the scanner may identify itself."""
+
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PathSetting:
+    """A path of an application and the level of HTTPS that its owners require there."""
+
+    path: str
+    https: HttpsLevel
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """An exposed SOAP or REST service. `methods` are asked for only when its owners listed them."""
+
+    path: str
+    kind: IntegrationKind
+    https: HttpsLevel
+    methods: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Something that people or programs use inside an environment.
+
+    The two `force_*` settings are the application's own; its environment's win over them.
+    """
+
+    name: str
+    kind: ApplicationKind
+    https: HttpsLevel = HttpsLevel.TLS
+    paths: tuple[PathSetting, ...] = ()
+    integrations: tuple[Integration, ...] = ()
+    client_certificate: ClientCertificate | None = None
+    force_https_screens: bool = False
+    force_https_integrations: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One host name (or address) and port of an environment, with everything that is served there.
+
+    `http_port` is where plain HTTP would answer, None where it is not asked for. Several applications commonly share one
+    endpoint: it is scanned once, and judged for each of them.
+    """
+
+    environment: str
+    host: str
+    port: int
+    role: Role = Role.APPLICATION
+    http_port: int | None = None
+    starttls: StartTls | None = None
+    applications: tuple[Application, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """`host:port`, with an IPv6 literal in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def id(self) -> str:
+        """`environment/host:port`, the form that a waiver's scope is matched against."""
+        return f"{self.environment}/{self.address}"
+
+    @property
+    def is_address(self) -> bool:
+        """Whether the host is an IP address: no SNI is sent then, and HSTS does not apply (RFC 6797 section 8.1.1)."""
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One installation stage of an infrastructure."""
+
+    name: str
+    kind: EnvironmentKind
+    endpoints: tuple[Endpoint, ...] = ()
+    default_domain: str | None = None
+    custom_domain: str | None = None
+    policy: str | None = None
+    hsts: bool = False
+    force_https_screens: bool = False
+    force_https_integrations: bool = False
+    trust_store: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to connect: an IP address and the ports there, which a connect-to entry may have changed."""
+
+    ip: str
+    port: int
+    http_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One endpoint at one address. `address` is None where the name did not resolve."""
+
+    endpoint: Endpoint
+    address: Address | None
+
+    @property
+    def id(self) -> str:
+        """`environment/host:port@ip`, unique in a run and stable between runs."""
+        return f"{self.endpoint.id}@{self.ip or 'unresolved'}"
+
+    @property
+    def ip(self) -> str | None:
+        """The address, or None where the name did not resolve."""
+        return self.address.ip if self.address else None
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """All environments of a configuration, in its order."""
+
+    environments: tuple[Environment, ...] = field(default=())
+
+    def environment(self, name: str) -> Environment:
+        """Return the environment of that name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for environment in self.environments:
+            if environment.name == name:
+                return environment
+        raise KeyError(name)
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Every endpoint of every environment, in the configuration's order."""
+        return tuple(endpoint for environment in self.environments for endpoint in environment.endpoints)

@@ -1,0 +1,221 @@
+"""Evidence judged: verdicts, and the record of a whole run that the history keeps and the reports read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from functools import total_ordering
+
+from scanner.evidence import Failure, TargetEvidence
+from scanner.inventory import EnvironmentKind, Role, StartTls
+
+
+class Status(StrEnum):
+    """The four outcomes of a rule. What could not be observed is INDETERMINATE, never PASS."""
+
+    PASS = "pass"  # noqa: S105  # a verdict, not a password
+    FAIL = "fail"
+    NOT_APPLICABLE = "not-applicable"
+    INDETERMINATE = "indeterminate"
+
+
+@total_ordering
+class Severity(StrEnum):
+    """How bad a failure is. Ordered: INFO < LOW < MEDIUM < HIGH < CRITICAL."""
+
+    INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 for INFO up to 4 for CRITICAL."""
+        return list(Severity).index(self)
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, Severity):
+            return NotImplemented
+        return self.rank < other.rank
+
+
+class Goal(StrEnum):
+    """What a rule protects: the three protections of HTTPS, and that it is really used."""
+
+    ENCRYPTION = "encryption"
+    INTEGRITY = "integrity"
+    AUTHENTICITY = "authenticity"
+    ENFORCEMENT = "enforcement"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The clause that sets a requirement."""
+
+    document: str
+    clause: str = ""
+    version: str = ""
+    url: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.document, self.version, self.clause) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedWaiver:
+    """The waiver that accepts a failure."""
+
+    reason: str
+    owner: str
+    expires: date
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Evidence judged by one rule.
+
+    `subject` names the part of the target that is spoken of where a rule speaks of several (a path, a certificate's
+    fingerprint); it is empty otherwise. (target, rule, subject) is unique in a run. `reason` is a stable slug,
+    `message` the sentence for people. `waiver` accepts a failure, whose status stays FAIL.
+    """
+
+    rule: str
+    goal: Goal
+    status: Status
+    severity: Severity
+    reason: str
+    message: str
+    observed: str = ""
+    expected: str = ""
+    subject: str = ""
+    sources: tuple[str, ...] = ()
+    waiver: AppliedWaiver | None = None
+
+    @property
+    def counts_as_failure(self) -> bool:
+        """Whether it is a failure that no waiver accepts."""
+        return self.status is Status.FAIL and self.waiver is None
+
+
+class TargetStatus(StrEnum):
+    """How far a target was looked at."""
+
+    ASSESSED = "assessed"
+    PARTIAL = "partial"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRef:
+    """The policy that judged: `digest` is the SHA-256 of its canonical form, so that a changed file is told apart."""
+
+    id: str
+    version: str
+    title: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetResult:
+    """One target in one run: what was scanned, what was seen, and what the rules say of it."""
+
+    id: str
+    environment: str
+    environment_kind: EnvironmentKind | None
+    host: str
+    port: int
+    ip: str | None
+    role: Role
+    status: TargetStatus
+    policy: PolicyRef
+    applications: tuple[str, ...] = ()
+    starttls: StartTls | None = None
+    http_port: int | None = None
+    error: Failure | None = None
+    duration_s: float = 0.0
+    connections: int = 0
+    evidence: TargetEvidence | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    grade: str | None = None
+
+    @property
+    def application(self) -> str | None:
+        """The application, or all of them where several share the endpoint; None where there is none."""
+        return ", ".join(self.applications) or None
+
+    @property
+    def address(self) -> str:
+        """`host:port`, with an IPv6 literal in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Trigger(StrEnum):
+    """What started a run."""
+
+    AD_HOC = "ad-hoc"
+    SCHEDULE = "schedule"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution over a set of targets. `id` sorts by time.
+
+    `policy` is the configuration's; an environment that names another is in `policies`, by its name.
+    `complete` is False where the run was interrupted before every target was done; `expected_targets` tells how many
+    there would have been. `engines` maps each library that observed to its version.
+    """
+
+    id: str
+    trigger: Trigger
+    started_at: datetime
+    finished_at: datetime
+    policy: PolicyRef
+    complete: bool
+    expected_targets: int
+    tool_version: str
+    policies: Mapping[str, PolicyRef] = field(default_factory=dict)
+    environments: tuple[str, ...] = ()
+    schedule: str | None = None
+    config_digest: str = ""
+    trust_stores: Mapping[str, str] = field(default_factory=dict)
+    engines: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many verdicts there are of each status; `waived` ones are counted among `fail` too, as the contract says."""
+
+    passed: int = 0
+    failed: int = 0
+    not_applicable: int = 0
+    indeterminate: int = 0
+    waived: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run with its targets: what is stored, and what is reported."""
+
+    run: Run
+    targets: tuple[TargetResult, ...]
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Every verdict of every target."""
+        return tuple(verdict for target in self.targets for verdict in target.verdicts)
+
+
+def count(verdicts: tuple[Verdict, ...]) -> Counts:
+    """Count verdicts by status."""
+    statuses = [verdict.status for verdict in verdicts]
+    return Counts(
+        passed=statuses.count(Status.PASS),
+        failed=statuses.count(Status.FAIL),
+        not_applicable=statuses.count(Status.NOT_APPLICABLE),
+        indeterminate=statuses.count(Status.INDETERMINATE),
+        waived=sum(verdict.waiver is not None for verdict in verdicts),
+    )
