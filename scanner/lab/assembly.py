@@ -1,0 +1,97 @@
+"""Makes the servers of a list of cases, and the manifest that tells where they are."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+
+from scanner.lab.case import Raw
+from scanner.lab.certificates import CertificateAuthority, CertificateRecipe
+from scanner.lab.manifest import LabServer, Manifest
+from scanner.lab.serving import Servers, plain_handler, tls_handler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from scanner.lab.case import Case
+
+
+class CannotServeError(Exception):
+    """This machine lacks what a case needs; the message says what."""
+
+
+def assemble(cases: Iterable[Case], directory: Path, cleanup: ExitStack) -> tuple[Servers, Manifest]:
+    """Make everything listen. What runs outside this process is ended by `cleanup`."""
+    authority = CertificateAuthority(datetime.now(UTC).replace(microsecond=0))
+    ca_pem = authority.root.chain_pem
+    ca_file = directory / "ca.pem"
+    ca_file.write_bytes(ca_pem)
+    client = authority.issue(CertificateRecipe(usage="client"), "client.lab.example")
+    client_file, client_key_file = directory / "client.pem", directory / "client.key"
+    client_file.write_bytes(client.chain_pem)
+    client_key_file.touch(mode=0o600)
+    client_key_file.write_bytes(client.key_pem)
+
+    servers = Servers()
+    described: list[LabServer] = []
+    connect_to: dict[str, list[str]] = {}
+    skipped: dict[str, str] = {}
+    for case in cases:
+        try:
+            ports = _listen(case, servers, authority, cleanup)
+        except (CannotServeError, OSError) as error:
+            skipped[case.name] = str(error)
+            continue
+        for address, port, http_port in ports:
+            shown = f"[{address}]" if ":" in address else address
+            connect_to.setdefault(f"{case.host}:{case.port}", []).append(f"{shown}:{port}")
+            if case.http_port is not None:
+                connect_to.setdefault(f"{case.host}:{case.http_port}", []).append(f"{shown}:{http_port}")
+        address, port, http_port = ports[0]
+        described.append(
+            LabServer(
+                name=case.name,
+                host=case.host,
+                port=case.port,
+                http_port=case.http_port,
+                address=address,
+                actual_port=port,
+                actual_http_port=http_port if case.http_port is not None else None,
+                starttls=case.starttls,
+                description=case.description,
+                expected=dict(case.expected),
+                status=case.status,
+            )
+        )
+    manifest = Manifest(
+        ca_file=str(ca_file),
+        client_certificate_file=str(client_file),
+        client_key_file=str(client_key_file),
+        servers=tuple(described),
+        connect_to=connect_to,
+        skipped=skipped,
+    )
+    return servers, manifest
+
+
+def _listen(
+    case: Case, servers: Servers, authority: CertificateAuthority, cleanup: ExitStack
+) -> list[tuple[str, int, int]]:
+    """Serve one case on its addresses: address, port and plain HTTP port of each."""
+    ports = []
+    for number, address in enumerate(case.addresses):
+        recipe = case.second_certificate if number and case.second_certificate else case.certificate
+        identity = authority.issue(recipe, case.host)
+        if case.engine == Raw("closed"):
+            port = servers.refuse(address)
+        else:
+            port = servers.listen(address, tls_handler(case, identity, authority.root.chain_pem))
+        if case.plain is None or case.http_port is None:
+            http_port = servers.refuse(address)
+        else:
+            http_port = servers.listen(address, plain_handler(case.plain, case.host))
+        ports.append((address, port, http_port))
+    return ports

@@ -1,0 +1,108 @@
+"""The vocabulary in which the lab's servers are described: a case is data, and the modules that serve it read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ssl import TLSVersion
+from typing import TYPE_CHECKING, Final, Literal
+
+from scanner.lab.certificates import CertificateRecipe
+from scanner.lab.http import GOOD_SITE, REDIRECT_TO_HTTPS, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DOMAIN: Final = "lab.example"
+AEAD_WITH_FORWARD_SECRECY: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+Status = Literal["assessed", "partial", "unreachable"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSsl:
+    """TLS by Python's `ssl`. The default is right in every way: TLS 1.2 and 1.3, (EC)DHE and AEAD alone."""
+
+    minimum: TLSVersion = TLSVersion.TLSv1_2
+    maximum: TLSVersion = TLSVersion.TLSv1_3
+    ciphers: str = AEAD_WITH_FORWARD_SECRECY  # an OpenSSL cipher string, for TLS 1.2 and older
+    curve: str | None = None  # None: OpenSSL's own choice of groups
+    dh_parameters: str | None = None  # PEM
+    client_certificate: Literal["none", "optional", "required"] = "none"
+    client_renegotiation: bool = False
+    server_preference: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsLite:
+    """TLS by tlslite-ng, for what OpenSSL 3 no longer speaks. Names are those of its `HandshakeSettings`."""
+
+    minimum: tuple[int, int] = (3, 3)
+    maximum: tuple[int, int] = (3, 3)
+    ciphers: tuple[str, ...] = ("aes256gcm", "aes128gcm")
+    macs: tuple[str, ...] = ("aead",)
+    key_exchanges: tuple[str, ...] = ("ecdhe_rsa", "ecdhe_ecdsa")
+    dh_parameters: tuple[int, int] | None = None  # generator and prime
+    extended_master_secret: bool = True
+    secure_renegotiation: bool = True
+    anonymous: bool = False
+    signature_hashes: tuple[str, ...] = ("sha512", "sha384", "sha256")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """TLS 1.3 by Node.js with OpenSSL 3.5, for groups which OpenSSL 3.0 does not know."""
+
+    groups: str
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """No TLS at all, in one of the ways in which that happens."""
+
+    behaviour: Literal["closed", "silent", "reset", "garbage", "plain-http"]
+
+
+Engine = OpenSsl | TlsLite | Node | Raw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One server of the lab: what is wrong with it, how it is to be made, and what the rules must say of it.
+
+    `expected` has a status by rule id, for what the case exists to show and for some of what must stay untouched by it.
+    `status` is the target's: "unreachable" where no probe of the port itself can answer.
+    """
+
+    name: str
+    description: str
+    expected: Mapping[str, str]
+    status: Status = "assessed"
+    engine: Engine = OpenSsl()
+    certificate: CertificateRecipe = CertificateRecipe()
+    second_certificate: CertificateRecipe | None = None  # what the second address presents, where it differs
+    addresses: tuple[str, ...] = ("127.0.0.1",)
+    host_label: str | None = None  # None: the name, with dashes for dots
+    port: int = 443
+    http_port: int | None = 80
+    starttls: str | None = None
+    script: str | None = None  # of `starttls.SCRIPTS`; None: the one that `starttls` names
+    site: Site = GOOD_SITE
+    plain: Site | None = REDIRECT_TO_HTTPS  # None: the plain port refuses connections
+    silent_after: int | None = None  # so many handshakes, then it accepts and says nothing
+    extra_hosts: tuple[str, ...] = field(default=())
+
+    @property
+    def host(self) -> str:
+        """The name under which the server is scanned."""
+        return f"{self.host_label or self.name.replace('.', '-')}.{DOMAIN}"
+
+
+def expect(passes: str = "", fails: str = "", not_applicable: str = "", indeterminate: str = "") -> dict[str, str]:
+    """Write expected statuses down by status: each argument is a list of rule ids with spaces between."""
+    by_status = {
+        "pass": passes,
+        "fail": fails,
+        "not-applicable": not_applicable,
+        "indeterminate": indeterminate,
+    }
+    return {rule: status for status, rules in by_status.items() for rule in rules.split()}

@@ -1,0 +1,231 @@
+"""The lab's certification authorities and the certificates that they issue, flaws included.
+
+Everything is made anew at each start: no private key is ever kept in the repository, and every validity period is
+relative to the moment of the start, so the lab is as right in five years as it is today.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Literal
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+KeyKind = Literal["ecdsa", "rsa", "rsa-1024"]
+IssuerKind = Literal["intermediate", "rsa-intermediate", "untrusted", "root", "self"]
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+# DER of the two algorithm identifiers. They differ in one byte, which is what makes `_resign_with_sha1` possible.
+_SHA256_WITH_RSA = bytes.fromhex("06092a864886f70d01010b")
+_SHA1_WITH_RSA = bytes.fromhex("06092a864886f70d010105")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRecipe:
+    """How a server's certificate and the chain that it sends are to be made. Days are relative to the lab's start.
+
+    The default is a certificate which is right in every way. Its 46 days meet the limit of 47 days that the CA/Browser
+    Forum's Baseline Requirements (section 6.3.2) have for 2029, so no date to come makes it a wrong one.
+    """
+
+    key: KeyKind = "ecdsa"
+    names: tuple[str, ...] | None = None  # None: the server's own host name
+    from_day: float = -1
+    to_day: float = 45
+    issuer: IssuerKind = "intermediate"
+    signature: Literal["sha256", "sha1"] = "sha256"
+    usage: Literal["server", "client"] = "server"
+    chain: Literal["complete", "leaf-only", "reversed", "foreign"] = "complete"
+    subject: tuple[tuple[x509.ObjectIdentifier, str], ...] | None = None  # None: the first name as common name
+    must_staple: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A private key and the certificates that a server sends with it, its own first."""
+
+    key: PrivateKey
+    chain: tuple[x509.Certificate, ...]
+
+    @property
+    def pem(self) -> bytes:
+        """Key and chain in one PEM text, as `ssl.SSLContext.load_cert_chain` takes it."""
+        return self.key_pem + self.chain_pem
+
+    @property
+    def key_pem(self) -> bytes:
+        """The private key, unencrypted PKCS #8."""
+        return self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
+    @property
+    def chain_pem(self) -> bytes:
+        """The certificates in the order in which the server sends them."""
+        return b"".join(one.public_bytes(serialization.Encoding.PEM) for one in self.chain)
+
+
+class CertificateAuthority:
+    """A root that clients are given, its two intermediates, and a root which nobody trusts.
+
+    Keys which are slow to make are made at first use and shared: no case depends on having its own RSA key.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        """`now` (aware, UTC) is what all validity periods count from."""
+        self._now = now
+
+    @cached_property
+    def root(self) -> Identity:
+        """The lab's root: the only certificate which a client has to trust."""
+        return self._authority("Nightseal Lab Root", None)
+
+    @cached_property
+    def intermediate(self) -> Identity:
+        """The issuer of nearly every certificate."""
+        return self._authority("Nightseal Lab Intermediate", self.root)
+
+    @cached_property
+    def rsa_intermediate(self) -> Identity:
+        """An issuer with an RSA key, for RSA chains and for signatures with SHA-1."""
+        return self._authority("Nightseal Lab RSA Intermediate", self.root, self.rsa_key)
+
+    @cached_property
+    def untrusted_root(self) -> Identity:
+        """A root which no client is told to trust."""
+        return self._authority("Nightseal Lab Untrusted Root", None)
+
+    @cached_property
+    def rsa_key(self) -> rsa.RSAPrivateKey:
+        """The RSA key of 2048 bits that all cases share."""
+        return rsa.generate_private_key(65537, 2048)
+
+    def issue(self, recipe: CertificateRecipe, host: str) -> Identity:
+        """Make the certificate of the server `host`, with the chain that the recipe wants sent."""
+        names = recipe.names or (host,)
+        key = self._key(recipe.key)
+        issuer = self._issuer(recipe.issuer)
+        subject = x509.Name(
+            [
+                # The limits of X.520 are not enforced: what exceeds them exists, and is what a scanner must survive.
+                x509.NameAttribute(oid, value, _validate=False)
+                for oid, value in recipe.subject or ((NameOID.COMMON_NAME, names[0]),)
+            ]
+        )
+        usage = ExtendedKeyUsageOID.SERVER_AUTH if recipe.usage == "server" else ExtendedKeyUsageOID.CLIENT_AUTH
+        builder = (
+            self._builder(subject, issuer, key, recipe.from_day, recipe.to_day)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(ca=False, rsa_key=isinstance(key, rsa.RSAPrivateKey)), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+        )
+        if recipe.must_staple:
+            builder = builder.add_extension(x509.TLSFeature([x509.TLSFeatureType.status_request]), critical=False)
+        leaf = builder.sign(issuer.key if issuer else key, hashes.SHA256())
+        if recipe.signature == "sha1":
+            if issuer is None or not isinstance(issuer.key, rsa.RSAPrivateKey):
+                msg = f"{host}: only the RSA intermediate signs with SHA-1"
+                raise ValueError(msg)
+            leaf = _resign_with_sha1(leaf, issuer.key)
+        return Identity(key, self._sent_chain(leaf, issuer, recipe.chain))
+
+    def _sent_chain(self, leaf: x509.Certificate, issuer: Identity | None, chain: str) -> tuple[x509.Certificate, ...]:
+        above = issuer.chain if issuer else ()
+        # A root is not sent: who does not trust it already must not begin to because a server sends it.
+        above = tuple(one for one in above if one.subject != one.issuer)
+        match chain:
+            case "leaf-only":
+                return (leaf,)
+            case "reversed":
+                return (leaf, self.root.chain[0], *above)
+            case "foreign":
+                return (leaf, self.untrusted_root.chain[0], *above)
+        return (leaf, *above)
+
+    def _key(self, kind: KeyKind) -> PrivateKey:
+        match kind:
+            case "ecdsa":
+                return ec.generate_private_key(ec.SECP256R1())
+            case "rsa":
+                return self.rsa_key
+            case "rsa-1024":
+                return rsa.generate_private_key(65537, 1024)
+
+    def _issuer(self, kind: IssuerKind) -> Identity | None:
+        match kind:
+            case "intermediate":
+                return self.intermediate
+            case "rsa-intermediate":
+                return self.rsa_intermediate
+            case "untrusted":
+                return self.untrusted_root
+            case "root":
+                return self.root
+            case "self":
+                return None
+
+    def _builder(
+        self, subject: x509.Name, issuer: Identity | None, key: PrivateKey, from_day: float, to_day: float
+    ) -> x509.CertificateBuilder:
+        signer = issuer.key if issuer else key
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer.chain[0].subject if issuer else subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(self._now + timedelta(days=from_day))
+            .not_valid_after(self._now + timedelta(days=to_day))
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+        )
+
+    def _authority(self, name: str, issuer: Identity | None, key: PrivateKey | None = None) -> Identity:
+        own_key = key or ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name(
+            [
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Nightseal Lab"),
+                x509.NameAttribute(NameOID.COMMON_NAME, name),
+            ]
+        )
+        certificate = (
+            self._builder(subject, issuer, own_key, -30, 3650 if issuer is None else 1825)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None if issuer is None else 0), critical=True)
+            .add_extension(_key_usage(ca=True, rsa_key=False), critical=True)
+            .sign(issuer.key if issuer else own_key, hashes.SHA256())
+        )
+        return Identity(own_key, (certificate,))
+
+
+def _key_usage(*, ca: bool, rsa_key: bool) -> x509.KeyUsage:
+    """keyUsage for an authority or for a server; only RSA keys encipher (RFC 5280 section 4.2.1.3, RFC 8813)."""
+    return x509.KeyUsage(
+        digital_signature=not ca,
+        content_commitment=False,
+        key_encipherment=rsa_key,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _resign_with_sha1(certificate: x509.Certificate, issuer_key: rsa.RSAPrivateKey) -> x509.Certificate:
+    """Sign an RSA-signed certificate again, with SHA-1, which the library rightly refuses to do.
+
+    The two algorithm identifiers and the two signatures are equally long, so both can be exchanged in place.
+    """
+    signed = certificate.tbs_certificate_bytes
+    resigned = signed.replace(_SHA256_WITH_RSA, _SHA1_WITH_RSA)
+    signature = issuer_key.sign(resigned, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303 - this is the flaw
+    der = certificate.public_bytes(serialization.Encoding.DER)
+    der = der.replace(signed, resigned).replace(_SHA256_WITH_RSA, _SHA1_WITH_RSA)
+    return x509.load_der_x509_certificate(der.replace(certificate.signature, signature))

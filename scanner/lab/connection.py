@@ -1,0 +1,65 @@
+"""A blocking connection that the lab's small servers read from: plain, TLS by OpenSSL or TLS by tlslite alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import re
+
+
+class Channel(Protocol):
+    """What a socket, an `ssl.SSLSocket` and a tlslite connection have in common."""
+
+    def recv(self, size: int, /) -> bytes | bytearray:
+        """Wait for at most `size` bytes; none at the end."""
+
+    def sendall(self, data: bytes, /) -> object:
+        """Send all of `data`."""
+
+
+class Connection:
+    """Buffers what a channel delivers, so that a protocol can be read by pattern."""
+
+    def __init__(self, channel: Channel) -> None:
+        """Read from and write to `channel`, which the caller closes."""
+        self._channel = channel
+        self._buffer = bytearray()
+
+    def send(self, data: bytes) -> None:
+        """Send all of `data`."""
+        self._channel.sendall(data)
+
+    def take(self, pattern: re.Pattern[bytes]) -> re.Match[bytes] | None:
+        """Remove what matches at the start of the buffer, or leave the buffer alone."""
+        match = pattern.match(bytes(self._buffer))
+        if match is not None:
+            del self._buffer[: match.end()]
+        return match
+
+    def fill(self, limit: int) -> bool:
+        """Wait for more; false at the end of the stream or where more than `limit` bytes wait to be understood."""
+        if len(self._buffer) > limit:
+            return False
+        data = self._channel.recv(16_384)
+        self._buffer += data
+        return bool(data)
+
+    def read_until(self, end: re.Pattern[bytes], limit: int) -> bytes | None:
+        """Read up to and with the first match of `end`; nothing at the end of the stream or beyond `limit` bytes."""
+        while (match := end.search(self._buffer)) is None:
+            if not self.fill(limit):
+                return None
+        position = match.end()
+        data = bytes(self._buffer[:position])
+        del self._buffer[:position]
+        return data
+
+    def read_exactly(self, size: int) -> bytes | None:
+        """Read `size` bytes; nothing where the stream ends before."""
+        while len(self._buffer) < size:
+            if not self.fill(size):
+                return None
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return data

@@ -1,0 +1,61 @@
+"""Serves the cases that Python's `ssl` (OpenSSL) can: nearly all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+    from scanner.lab.case import OpenSsl
+    from scanner.lab.certificates import Identity
+
+# OpenSSL's bit 8, SSL_OP_ALLOW_CLIENT_RENEGOTIATION, which Python has no name for.
+_ALLOW_CLIENT_RENEGOTIATION = 1 << 8
+
+
+def context(options: OpenSsl, identity: Identity, ca_pem: bytes) -> ssl.SSLContext:
+    """Build a server's context. `ca_pem` is what client certificates are checked against, where they are asked for."""
+    result = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # Level 0 is what makes the flaws possible; what is actually offered is what the options say.
+    result.set_ciphers(f"{options.ciphers}:@SECLEVEL=0")
+    result.minimum_version = options.minimum
+    result.maximum_version = options.maximum
+    if not options.server_preference:
+        result.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    if options.client_renegotiation:
+        result.options |= _ALLOW_CLIENT_RENEGOTIATION
+    else:
+        result.options |= ssl.OP_NO_RENEGOTIATION
+    if options.curve is not None:
+        result.set_ecdh_curve(options.curve)
+    if options.client_certificate != "none":
+        result.load_verify_locations(cadata=ca_pem.decode())
+        result.verify_mode = ssl.CERT_REQUIRED if options.client_certificate == "required" else ssl.CERT_OPTIONAL
+    # The module loads keys and parameters from files alone.
+    with tempfile.TemporaryDirectory(prefix="nightseal-lab-") as directory:
+        pem = Path(directory, "identity.pem")
+        pem.touch(mode=0o600)
+        pem.write_bytes(identity.pem)
+        result.load_cert_chain(pem)
+        if options.dh_parameters is not None:
+            parameters = Path(directory, "dh.pem")
+            parameters.write_text(options.dh_parameters, encoding="ascii")
+            result.load_dh_params(str(parameters))
+    return result
+
+
+@contextlib.contextmanager
+def secured(plain: socket.socket, server_context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
+    """Upgrade an accepted connection to TLS and close it in good order afterwards."""
+    with server_context.wrap_socket(plain, server_side=True) as channel:
+        yield channel
+        # A close_notify, without waiting for the client's: not every client sends one.
+        with contextlib.suppress(OSError):
+            channel.settimeout(0.2)
+            channel.unwrap()

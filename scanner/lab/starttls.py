@@ -1,0 +1,184 @@
+"""Small servers of the protocols that begin in plain text and are upgraded to TLS, each written down as a script.
+
+A script is a greeting and a list of what a client may say, with the answer; patterns are tried in order against what
+has arrived, and an answer may repeat a part of the question (an IMAP tag, an LDAP message number).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from scanner.lab.connection import Connection
+
+Then = Literal["go-on", "upgrade", "close"]
+_LIMIT: Final = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One thing that a client may say. In the answer, `\\1` stands for the pattern's first group."""
+
+    says: re.Pattern[bytes]
+    answer: bytes
+    then: Then = "go-on"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A protocol's greeting, and its turns before and after the upgrade to TLS."""
+
+    greeting: bytes
+    plain: tuple[Turn, ...]
+    secured: tuple[Turn, ...] = ()
+
+
+def play(connection: Connection, script: Script, *, secured: bool) -> bool:
+    """Talk by the script until the upgrade (true) or the end of the connection (false)."""
+    if script.greeting and not secured:
+        connection.send(script.greeting)
+    while True:
+        for turn in script.secured if secured else script.plain:
+            match = connection.take(turn.says)
+            if match is not None:
+                connection.send(match.expand(turn.answer))
+                if turn.then != "go-on":
+                    return turn.then == "upgrade"
+                break
+        else:
+            if not connection.fill(_LIMIT):
+                return False
+
+
+def _line(command: str, answer: str, then: Then = "go-on") -> Turn:
+    return Turn(re.compile(rf"(?i){command}[ \t]*\r?\n".encode()), answer.encode(), then)
+
+
+_ARGUMENT: Final = r"[^\r\n]*"
+_SMTP_QUIT: Final = _line("QUIT", "221 2.0.0 Bye\r\n", "close")
+_SMTP_OTHER: Final = _line(_ARGUMENT, "502 5.5.2 Not implemented\r\n")
+_SMTP_SECURED: Final = (
+    _line(f"EHLO{_ARGUMENT}", "250-mail.lab.example\r\n250-8BITMIME\r\n250 AUTH PLAIN\r\n"),
+    _line(f"HELO{_ARGUMENT}", "250 mail.lab.example\r\n"),
+    _line("NOOP", "250 2.0.0 Ok\r\n"),
+    _SMTP_QUIT,
+    _SMTP_OTHER,
+)
+_SMTP_GREETING: Final = b"220 mail.lab.example ESMTP Nightseal lab\r\n"
+_SMTP_HELLO: Final = (_line(f"HELO{_ARGUMENT}", "250 mail.lab.example\r\n"), _line("NOOP", "250 2.0.0 Ok\r\n"))
+_LDAP_OID: Final = rb"1\.3\.6\.1\.4\.1\.1466\.20037"
+_XMPP_STREAM: Final = rb"<\?xml[^>]*\?>|\s+"
+
+
+def _xmpp(namespace: str) -> Script:
+    opened = (
+        f"<?xml version='1.0'?><stream:stream xmlns='{namespace}' xmlns:stream='http://etherx.jabber.org/streams' "
+        "id='1' from='lab.example' version='1.0' xml:lang='en'>"
+    )
+    features = "<stream:features>{}</stream:features>"
+    wanted = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>"
+    skip = Turn(re.compile(_XMPP_STREAM), b"")
+    stream = re.compile(rb"<stream:stream[^>]*>")
+    end = Turn(re.compile(rb"</stream:stream>"), b"</stream:stream>", "close")
+    return Script(
+        b"",
+        (
+            skip,
+            Turn(stream, (opened + features.format(wanted)).encode()),
+            Turn(re.compile(rb"<starttls[^>]*>"), b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "upgrade"),
+            end,
+        ),
+        (skip, Turn(stream, (opened + features.format("")).encode()), end),
+    )
+
+
+SCRIPTS: Final[dict[str, Script]] = {
+    # RFC 5321, RFC 3207
+    "smtp": Script(
+        _SMTP_GREETING,
+        (
+            _line(f"EHLO{_ARGUMENT}", "250-mail.lab.example\r\n250-8BITMIME\r\n250 STARTTLS\r\n"),
+            *_SMTP_HELLO,
+            _line("STARTTLS", "220 2.0.0 Ready to start TLS\r\n", "upgrade"),
+            _SMTP_QUIT,
+            _line(f"(?:MAIL|RCPT|DATA|AUTH){_ARGUMENT}", "530 5.7.0 Must issue a STARTTLS command first\r\n"),
+            _SMTP_OTHER,
+        ),
+        _SMTP_SECURED,
+    ),
+    # The same server before anybody gave it a certificate.
+    "smtp-without-starttls": Script(
+        _SMTP_GREETING,
+        (
+            _line(f"EHLO{_ARGUMENT}", "250-mail.lab.example\r\n250 8BITMIME\r\n"),
+            *_SMTP_HELLO,
+            _SMTP_QUIT,
+            _SMTP_OTHER,
+        ),
+    ),
+    # RFC 9051
+    "imap": Script(
+        b"* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] Nightseal lab\r\n",
+        (
+            _line(r"(\S+) STARTTLS", r"\1 OK Begin TLS negotiation now" + "\r\n", "upgrade"),
+            _line(r"(\S+) CAPABILITY", "* CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED\r\n\\1 OK done\r\n"),
+            _line(r"(\S+) LOGOUT", "* BYE\r\n\\1 OK done\r\n", "close"),
+            _line(rf"(\S+)(?: {_ARGUMENT})?", "\\1 BAD unknown\r\n"),
+        ),
+        (
+            _line(r"(\S+) CAPABILITY", "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n\\1 OK done\r\n"),
+            _line(r"(\S+) LOGOUT", "* BYE\r\n\\1 OK done\r\n", "close"),
+            _line(rf"(\S+)(?: {_ARGUMENT})?", "\\1 BAD unknown\r\n"),
+        ),
+    ),
+    # RFC 1939, RFC 2595
+    "pop3": Script(
+        b"+OK Nightseal lab\r\n",
+        (
+            _line("STLS", "+OK Begin TLS negotiation\r\n", "upgrade"),
+            _line("CAPA", "+OK\r\nSTLS\r\nUSER\r\n.\r\n"),
+            _line("QUIT", "+OK\r\n", "close"),
+            _line(_ARGUMENT, "-ERR\r\n"),
+        ),
+        (_line("CAPA", "+OK\r\nUSER\r\n.\r\n"), _line("QUIT", "+OK\r\n", "close"), _line(_ARGUMENT, "-ERR\r\n")),
+    ),
+    # RFC 4217
+    "ftp": Script(
+        b"220 Nightseal lab\r\n",
+        (
+            _line("AUTH (?:TLS|SSL)", "234 Proceed with negotiation\r\n", "upgrade"),
+            _line("FEAT", "211-Features:\r\n AUTH TLS\r\n211 End\r\n"),
+            _line("QUIT", "221 Bye\r\n", "close"),
+            _line(_ARGUMENT, "530 Use AUTH TLS first\r\n"),
+        ),
+        (_line("QUIT", "221 Bye\r\n", "close"), _line(_ARGUMENT, "530 Not logged in\r\n")),
+    ),
+    # RFC 4511 section 4.14: an ExtendedRequest and its ExtendedResponse, success, with the same message number.
+    "ldap": Script(
+        b"",
+        (
+            Turn(
+                re.compile(rb"(?s)0.\x02\x01(.)w.\x80\x16" + _LDAP_OID),
+                b"0\x0c\x02\x01\\1x\x07\x0a\x01\x00\x04\x00\x04\x00",
+                "upgrade",
+            ),
+        ),
+    ),
+    "xmpp": _xmpp("jabber:client"),
+    "xmpp_server": _xmpp("jabber:server"),
+    # PostgreSQL's message flow, SSLRequest
+    "postgres": Script(b"", (Turn(re.compile(rb"\x00\x00\x00\x08\x04\xd2\x16/"), b"S", "upgrade"),)),
+    # [MS-RDPBCGR] 2.2.1.1 and 2.2.1.2: X.224 connection request and confirm, with PROTOCOL_SSL chosen
+    "rdp": Script(
+        b"",
+        (
+            Turn(
+                re.compile(rb"(?s)\x03\x00\x00[\x0b-\xff].\xe0.*"),
+                b"\x03\x00\x00\x13\x0e\xd0\x00\x00\x00\x00\x00\x02\x00\x08\x00\x01\x00\x00\x00",
+                "upgrade",
+            ),
+        ),
+    ),
+}
