@@ -421,7 +421,10 @@ class HttpEvidence:
     ) -> HttpProbe | None:
         """The probe that started at `scheme` and `path` (of that purpose, where one is given), or None."""
         for probe in self.probes:
-            if (probe.scheme, probe.path, probe.identity) == (scheme, path, identity) and purpose in {None, probe.purpose}:
+            if (probe.scheme, probe.path, probe.identity) == (scheme, path, identity) and purpose in {
+                None,
+                probe.purpose,
+            }:
                 return probe
         return None
 

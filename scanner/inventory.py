@@ -123,8 +123,8 @@ class Application:
 class Endpoint:
     """One host name (or address) and port of an environment, with everything that is served there.
 
-    `http_port` is where plain HTTP would answer, None where it is not asked for. Several applications commonly share one
-    endpoint: it is scanned once, and judged for each of them.
+    `http_port` is where plain HTTP would answer, None where it is not asked for. Several applications commonly share
+    one endpoint: it is scanned once, and judged for each of them.
     """
 
     environment: str

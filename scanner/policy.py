@@ -188,7 +188,7 @@ def _digest(head: _HeadForm, rules: Mapping[str, PolicyRule]) -> str:
         "id": head.id,
         "version": head.version,
         "rules": {
-            rule.id: {"severity": rule.severity, "parameters": rule.parameters, "sources": [str(s) for s in rule.sources]}
+            rule.id: [rule.severity, rule.parameters, [str(source) for source in rule.sources]]
             for rule in rules.values()
         },
     }

@@ -16,10 +16,10 @@ _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
 
 
 def printable(text: str | bytes, limit: int = TEXT_LIMIT) -> str:
-    r"""Return `text` with every control, format and unassigned character as a visible escape, cut to `limit` characters.
+    r"""Return `text` with control, format and unassigned characters as visible escapes, cut to `limit` characters.
 
-    Bytes are read as UTF-8, with undecodable bytes escaped too. ESC becomes the four characters ``\x1b``, U+202E becomes
-    ``\u202e``. A cut is marked by an ellipsis, which counts towards the limit.
+    Bytes are read as UTF-8, with undecodable bytes escaped too. ESC becomes the four characters ``\x1b``, U+202E
+    becomes ``\u202e``. A cut is marked by an ellipsis, which counts towards the limit.
     """
     if isinstance(text, bytes):
         text = text[: limit * 4 + 4].decode("utf-8", "backslashreplace")
@@ -31,7 +31,4 @@ def printable(text: str | bytes, limit: int = TEXT_LIMIT) -> str:
 
 
 def _escape(character: str) -> str:
-    code = ord(character)
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return character.encode("unicode_escape").decode() if character not in "\n\r\t" else f"\\x{ord(character):02x}"

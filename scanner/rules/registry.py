@@ -112,7 +112,7 @@ class Rule:
 _RULES: dict[str, Rule] = {}
 
 
-def rule(
+def rule(  # noqa: PLR0913  # a declaration, all of it by keyword
     rule_id: str,
     *,
     title: str,

@@ -1,0 +1,339 @@
+"""Reads config.toml: checks its form and its sense, and gives the inventory and the settings as frozen values.
+
+Every problem is reported at once, with the file, the dotted path of the key and the nearest key that exists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+import re
+import tomllib
+import zoneinfo
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import idna
+from pydantic import ValidationError
+
+from scanner.config_form import (
+    ApplicationForm,
+    ConfigForm,
+    EndpointForm,
+    EnvironmentForm,
+    NotifyForm,
+    ScanForm,
+    ScheduleForm,
+)
+from scanner.errors import ConfigError, Problem, nearest
+from scanner.inventory import (
+    Application,
+    ApplicationKind,
+    ClientCertificate,
+    Endpoint,
+    Environment,
+    EnvironmentKind,
+    HttpsLevel,
+    Integration,
+    IntegrationKind,
+    Inventory,
+    PathSetting,
+    Role,
+)
+from scanner.validation import problems_of
+from scanner.waiver import Waiver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+DEFAULT_PATH = Path("config.toml")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_MAX_HOST = 253
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A checked configuration. Paths in it are relative to `folder`, where the file lies.
+
+    `digest` is the SHA-256 of the file's bytes; `warnings` are what is allowed but says less than holds.
+    """
+
+    source: str
+    folder: Path
+    digest: str
+    form: ConfigForm
+    inventory: Inventory
+    waivers: tuple[Waiver, ...]
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def scan(self) -> ScanForm:
+        """How targets are scanned."""
+        return self.form.scan
+
+    @property
+    def schedules(self) -> tuple[ScheduleForm, ...]:
+        """When scans run by themselves."""
+        return tuple(self.form.schedule)
+
+    @property
+    def receivers(self) -> tuple[NotifyForm, ...]:
+        """Who is told."""
+        return tuple(self.form.notify)
+
+    def resolve(self, path: str) -> str:
+        """A path of the file, seen from the working folder; an object-store URL as it is."""
+        return path if "://" in path else str(self.folder / path)
+
+
+def load(path: Path, *, environ: Mapping[str, str] | None = None) -> Config:
+    """Read and check a configuration file.
+
+    Args:
+        path: the file.
+        environ: where "${NAME}" is looked up; the process's environment by default.
+
+    Raises:
+        ConfigError: it cannot be read, is not TOML, or does not make sense; lists every problem.
+    """
+    try:
+        data = path.read_bytes()
+        text = data.decode("utf-8")
+    except FileNotFoundError as error:
+        hint = "`nightseal config init` writes a commented one; --config names another"
+        raise ConfigError(str(path), [Problem("", "there is no such file", hint)]) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), [Problem("", f"cannot be read: {error}")]) from error
+    return parse(text, source=str(path), folder=path.parent, environ=environ)
+
+
+def parse(text: str, *, source: str, folder: Path, environ: Mapping[str, str] | None = None) -> Config:
+    """Check the text of a configuration. Raises what `load` raises."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(source, [Problem("", f"not valid TOML: {error}")]) from error
+    problems: list[Problem] = []
+    raw = _expand(raw, os.environ if environ is None else environ, "", problems)
+    if problems:
+        raise ConfigError(source, problems)
+    try:
+        form = ConfigForm.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(source, problems_of(error, ConfigForm)) from error
+    warnings: list[Problem] = []
+    inventory = Inventory(tuple(_environment(item, folder, problems, warnings) for item in form.environment))
+    _check_names(form, problems)
+    _check_references(form, problems)
+    _check_connect_to(form.scan, problems)
+    if problems:
+        raise ConfigError(source, problems)
+    return Config(
+        source=source,
+        folder=folder,
+        digest=hashlib.sha256(text.encode()).hexdigest(),
+        form=form,
+        inventory=inventory,
+        waivers=tuple(Waiver(w.rule, w.scope, w.reason, w.owner, w.expires) for w in form.waiver),
+        warnings=tuple(warnings),
+    )
+
+
+def _expand(value: Any, environ: Mapping[str, str], key: str, problems: list[Problem]) -> Any:
+    """Replace "${NAME}" in every string by the environment variable of that name."""
+    if isinstance(value, dict):
+        return {
+            name: _expand(item, environ, f"{key}.{name}" if key else name, problems) for name, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_expand(item, environ, f"{key}[{index}]", problems) for index, item in enumerate(value, 1)]
+    if not isinstance(value, str):
+        return value
+    for name in _VARIABLE.findall(value):
+        if name not in environ:
+            hint = f"set it before the start: export {name}=…"
+            problems.append(Problem(key, f"the environment variable {name} is not set", hint))
+    return _VARIABLE.sub(lambda match: environ.get(match[1], ""), value)
+
+
+def _environment(form: EnvironmentForm, folder: Path, problems: list[Problem], warnings: list[Problem]) -> Environment:
+    key = f"environment[{form.name}]"
+    _check_domains(form, key, problems)
+    endpoints: dict[tuple[str, int], Endpoint] = {}
+    for item in form.endpoint:
+        endpoint = _endpoint(item, form.name, f"{key}.endpoint[{item.host}:{item.port}]", problems)
+        if (endpoint.host, endpoint.port) in endpoints:
+            problems.append(Problem(f"{key}.endpoint", f"{endpoint.address} is listed twice"))
+        endpoints[endpoint.host, endpoint.port] = endpoint
+    for app in form.application:
+        app_key = f"{key}.application[{app.name}]"
+        _check_levels(app, form, app_key, problems, warnings)
+        host = _host(app.host, f"{app_key}.host", problems)
+        known = endpoints.get((host, app.port))
+        http_port = app.http_port or None
+        if known and known.applications and known.http_port != http_port:
+            problems.append(
+                Problem(f"{app_key}.http_port", f"another application at {known.address} says {known.http_port}")
+            )
+        endpoints[host, app.port] = Endpoint(
+            environment=form.name,
+            host=host,
+            port=app.port,
+            role=known.role if known else Role.APPLICATION,
+            http_port=http_port,
+            starttls=known.starttls if known else None,
+            applications=(*(known.applications if known else ()), _application(app, folder)),
+        )
+    return Environment(
+        name=form.name,
+        kind=form.kind,
+        endpoints=tuple(endpoints.values()),
+        default_domain=form.default_domain,
+        custom_domain=form.custom_domain,
+        policy=form.policy,
+        hsts=form.hsts,
+        force_https_screens=form.force_https_screens,
+        force_https_integrations=form.force_https_integrations,
+        trust_store=form.trust_store,
+    )
+
+
+def _endpoint(form: EndpointForm, environment: str, key: str, problems: list[Problem]) -> Endpoint:
+    web = form.role.speaks_http
+    if web and form.starttls:
+        problems.append(Problem(f"{key}.starttls", "goes with role server only", 'set role = "server"'))
+    default_http_port = 80 if web and form.port == 443 else 0  # noqa: PLR2004  # the registered ports of HTTP and HTTPS
+    http_port = default_http_port if form.http_port is None else form.http_port
+    host = _host(form.host, f"{key}.host", problems)
+    return Endpoint(environment, host, form.port, form.role, http_port or None, form.starttls)
+
+
+def _application(form: ApplicationForm, folder: Path) -> Application:
+    certificate = form.client_certificate
+    return Application(
+        name=form.name,
+        kind=form.kind,
+        https=form.https,
+        paths=tuple(PathSetting(item.path, item.https) for item in form.paths),
+        integrations=tuple(
+            Integration(item.path, item.kind, item.https, tuple(item.methods)) for item in form.integrations
+        ),
+        client_certificate=ClientCertificate(folder / certificate.cert, folder / certificate.key)
+        if certificate
+        else None,
+        force_https_screens=form.force_https_screens,
+        force_https_integrations=form.force_https_integrations,
+    )
+
+
+def _host(value: str, key: str, problems: list[Problem]) -> str:
+    """Normalise a host: an IP literal in its shortest form, a name in lower-case A-labels."""
+    text = value.strip().removeprefix("[").removesuffix("]")
+    try:
+        return ipaddress.ip_address(text).compressed
+    except ValueError:
+        pass
+    if "/" in text or ":" in text:
+        hint = f"write only the host: {re.sub(r'^[a-z+]+://', '', text).split('/')[0].split(':')[0]!r}"
+        problems.append(Problem(key, f"should be a host name or an IP address, not {value!r}", hint))
+        return text
+    name = text.rstrip(".").lower()
+    if not name.isascii():
+        try:
+            name = idna.encode(name, uts46=True).decode()
+        except idna.IDNAError as error:
+            problems.append(Problem(key, f"is not a host name: {error}"))
+            return text
+    if not 0 < len(name) <= _MAX_HOST or not all(_HOST_LABEL.fullmatch(label) for label in name.split(".")):
+        problems.append(Problem(key, f"is not a host name: {value!r}"))
+    return name
+
+
+def _check_domains(form: EnvironmentForm, key: str, problems: list[Problem]) -> None:
+    if form.kind is EnvironmentKind.ON_PREMISES:
+        problems.extend(
+            Problem(f"{key}.{name}", 'is for kind "paas" only', "an on-premises host brings its own")
+            for name, value in (("default_domain", form.default_domain), ("custom_domain", form.custom_domain))
+            if value is not None
+        )
+    for name, value in (("default_domain", form.default_domain), ("custom_domain", form.custom_domain)):
+        if value is not None:
+            _host(value, f"{key}.{name}", problems)
+
+
+def _check_levels(
+    app: ApplicationForm, environment: EnvironmentForm, key: str, problems: list[Problem], warnings: list[Problem]
+) -> None:
+    """The levels that cannot be, and those that say less than holds anyway."""
+    levels: list[tuple[str, HttpsLevel, IntegrationKind | None]] = [("https", app.https, None)]
+    levels += [(f"paths[{p.path}].https", p.https, None) for p in app.paths]
+    levels += [(f"integrations[{i.path}].https", i.https, i.kind) for i in app.integrations]
+    for name, level, integration in levels:
+        if level is HttpsLevel.TLS_CLIENT_CERTIFICATE and environment.kind is EnvironmentKind.PAAS:
+            why = "client certificates are not available on a provider's platform"
+            problems.append(Problem(f"{key}.{name}", f'"{level}" cannot be had on "paas"', why))
+        if level is HttpsLevel.TLS_CLIENT_CERTIFICATE and integration is IntegrationKind.REST:
+            why = "a REST integration can't ask for a client certificate"
+            problems.append(Problem(f"{key}.{name}", f'"{level}" cannot be had for kind "rest"', why))
+        if level is HttpsLevel.NONE and ApplicationKind(app.kind).always_https:
+            why = f"a {app.kind} back end is always over HTTPS"
+            warnings.append(Problem(f"{key}.{name}", '"none" has no effect', why))
+        elif level is HttpsLevel.NONE and integration is None and (environment.hsts or environment.force_https_screens):
+            why = "the environment's hsts or force_https_screens wins"
+            warnings.append(Problem(f"{key}.{name}", '"none" has no effect', why))
+        elif level is HttpsLevel.NONE and integration is not None and environment.force_https_integrations:
+            why = "the environment's force_https_integrations wins"
+            warnings.append(Problem(f"{key}.{name}", '"none" has no effect', why))
+
+
+def _check_names(form: ConfigForm, problems: list[Problem]) -> None:
+    names: list[tuple[str, Iterable[str]]] = [
+        ("environment", (item.name for item in form.environment)),
+        ("schedule", (item.name for item in form.schedule)),
+        ("notify", (item.name for item in form.notify)),
+    ]
+    names += [(f"environment[{e.name}].application", (a.name for a in e.application)) for e in form.environment]
+    for key, values in names:
+        problems.extend(
+            Problem(key, f'the name "{name}" is given {times} times; it must be unique')
+            for name, times in Counter(values).items()
+            if times > 1
+        )
+
+
+def _check_references(form: ConfigForm, problems: list[Problem]) -> None:
+    environments = [item.name for item in form.environment]
+    receivers = [item.name for item in form.notify]
+    for schedule in form.schedule:
+        key = f"schedule[{schedule.name}]"
+        for name in schedule.environments:
+            if not any(character in name for character in "*?[") and name not in environments:
+                problems.append(
+                    Problem(f"{key}.environments", f'there is no environment "{name}"', nearest(name, environments))
+                )
+        for name in schedule.notify:
+            if name not in receivers:
+                problems.append(Problem(f"{key}.notify", f'there is no [[notify]] "{name}"', nearest(name, receivers)))
+        if schedule.timezone not in zoneinfo.available_timezones():
+            hint = nearest(schedule.timezone, zoneinfo.available_timezones())
+            problems.append(Problem(f"{key}.timezone", f'there is no time zone "{schedule.timezone}"', hint))
+
+
+def _check_connect_to(scan: ScanForm, problems: list[Problem]) -> None:
+    for source, targets in scan.connect_to.items():
+        host, _, port = source.rpartition(":")
+        if not host or not port.isdecimal():
+            problems.append(Problem(f'scan.connect_to."{source}"', 'should be "host:port"'))
+        for target in targets:
+            address, _, port = target.rpartition(":")
+            try:
+                ipaddress.ip_address(address.strip("[]"))
+                valid = port.isdecimal() and 0 < int(port) <= 65535  # noqa: PLR2004  # the range of ports
+            except ValueError:
+                valid = False
+            if not valid:
+                problems.append(Problem(f'scan.connect_to."{source}"', f'should hold "ip:port", not {target!r}'))

@@ -1,0 +1,265 @@
+"""The form of config.toml: every key, its type, its default and what it means.
+
+These models are the outer edge: strict, and closed to unknown keys. `scanner.config` turns them into the inventory.
+The JSON Schema that `nightseal config schema` prints is generated from here, docstrings included.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema
+
+from scanner.inventory import ApplicationKind, EnvironmentKind, HttpsLevel, IntegrationKind, Role, StartTls
+from scanner.verdict import Severity
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+
+
+def parse_duration(value: Any) -> Any:
+    """Read "90s", "1.5m", "2h", "400d" (or a bare number of seconds) as a timedelta.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return timedelta(seconds=value)
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        message = 'should be a duration such as "500ms", "60s", "5m", "12h" or "400d"'
+        raise ValueError(message)
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    Field(gt=timedelta(0)),
+    PlainSerializer(lambda value: f"{value.total_seconds():g}s"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"}),
+]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f/@*?\[\]]+$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+UrlPath = Annotated[str, StringConstraints(pattern=r"^/[^\s#]*$", max_length=2000)]
+Event = Literal["new-failure", "fixed", "expiring", "run-failed", "indeterminate"]
+
+
+class Form(BaseModel):
+    """Base of every section: closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, strict=False)
+
+
+class NightsealForm(Form):
+    """Where things are kept, and the policy that judges."""
+
+    history: str = "history"
+    """Folder or object-store URL of the history tables."""
+    output: str = "out"
+    """Folder in which the reports are written."""
+    policy: str = "https-by-default"
+    """Id of a policy that ships, or the path of a policy file."""
+
+
+class ScanForm(Form):
+    """How targets are scanned."""
+
+    concurrency: int = Field(default=50, ge=1, le=1000)
+    """Targets in flight."""
+    workers: int = Field(default=0, ge=0, le=256)
+    """Processes for what needs a full handshake; 0 chooses by the number of processors."""
+    connections_per_target: int = Field(default=5, ge=1, le=50)
+    """Connections at once to one address."""
+    rate: float | None = Field(default=None, gt=0)
+    """New connections per second to one address at most; none by default."""
+    deadline: Duration = timedelta(seconds=60)
+    """Time per target, all probes together: a hard bound."""
+    timeout: Duration = timedelta(seconds=5)
+    """Time per network operation."""
+    addresses: Literal["all", "first", "ipv4", "ipv6"] = "all"
+    """Which of a name's addresses are scanned."""
+    engine: Literal["survey", "sslyze"] = "survey"
+    """What finds cipher suites and groups: the survey, or sslyze with one connection for each suite."""
+    trust_store: str = "mozilla"
+    """"mozilla", "system", or the path of a PEM file of CAs, which are then trusted as well."""
+    proxy: str | None = None
+    """Proxy for the HTTP requests, as a URL (http, https or socks5)."""
+    contact: str | None = None
+    """Told to the scanned servers in the User-Agent header: a mail address or URL of who scans."""
+    connect_to: dict[str, list[str]] = {}
+    """Where to connect instead of asking the DNS: "host:port" = ["ip:port", …]."""
+
+
+class ClientCertificateForm(Form):
+    """A client certificate, as PEM files."""
+
+    cert: str
+    """Path of the certificate, with its chain."""
+    key: str
+    """Path of its private key."""
+
+
+class PathForm(Form):
+    """A path of an application with a level of its own."""
+
+    path: UrlPath
+    """Begins with a slash."""
+    https: HttpsLevel = HttpsLevel.TLS
+    """How HTTPS is required there."""
+
+
+class IntegrationForm(Form):
+    """An exposed SOAP or REST service."""
+
+    path: UrlPath
+    """Begins with a slash."""
+    kind: IntegrationKind
+    """soap or rest."""
+    https: HttpsLevel = HttpsLevel.TLS
+    """How HTTPS is required there."""
+    methods: list[Annotated[str, StringConstraints(pattern=r"^[A-Z]+$")]] = []
+    """HTTP methods that may be sent besides the harmless ones; none by default."""
+
+
+class ApplicationForm(Form):
+    """Something that people or programs use."""
+
+    name: Name
+    """Unique in its environment."""
+    kind: ApplicationKind
+    """mobile-backend, pwa and reactive-web are always over HTTPS, whatever is set."""
+    host: str
+    """Host name or IP address."""
+    port: Port = 443
+    """Port of HTTPS."""
+    http_port: int = Field(default=80, ge=0, le=65535)
+    """Port at which plain HTTP would answer; 0 where it is not to be asked."""
+    https: HttpsLevel = HttpsLevel.TLS
+    """How HTTPS is required of the whole application."""
+    client_certificate: ClientCertificateForm | None = None
+    """With which the scanner identifies itself where one is required."""
+    force_https_screens: bool = False
+    """Page requests are redirected to HTTPS."""
+    force_https_integrations: bool = False
+    """SOAP and REST are served over HTTPS only."""
+    paths: list[PathForm] = []
+    """Paths with a level of their own."""
+    integrations: list[IntegrationForm] = []
+    """Exposed SOAP and REST services."""
+
+
+class EndpointForm(Form):
+    """A host and port that no application stands for."""
+
+    host: str
+    """Host name or IP address."""
+    port: Port = 443
+    """Port."""
+    role: Role = Role.APPLICATION
+    """application, development, monitoring or server."""
+    http_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port at which plain HTTP would answer: 80 for port 443 of a web role, else not asked."""
+    starttls: StartTls | None = None
+    """Protocol whose connection is upgraded to TLS."""
+
+
+class EnvironmentForm(Form):
+    """One installation stage."""
+
+    name: Name
+    """Unique."""
+    kind: EnvironmentKind
+    """paas or on-premises."""
+    default_domain: str | None = None
+    """PaaS: the provider's domain, for which the environment has a certificate from the start."""
+    custom_domain: str | None = None
+    """PaaS: the own host name that replaces the provider's."""
+    policy: str | None = None
+    """Overrides [nightseal] policy."""
+    trust_store: str | None = None
+    """Overrides [scan] trust_store."""
+    hsts: bool = False
+    """Every page request is redirected to HTTPS, with HSTS."""
+    force_https_screens: bool = False
+    """Page requests are redirected to HTTPS; overrides the applications'."""
+    force_https_integrations: bool = False
+    """SOAP and REST are served over HTTPS only; overrides the applications'."""
+    endpoint: list[EndpointForm] = []
+    """Endpoints that no application stands for."""
+    application: list[ApplicationForm] = []
+    """Applications."""
+
+
+class ScheduleForm(Form):
+    """When scans run by themselves."""
+
+    name: Name
+    """Unique."""
+    cron: str
+    """Five fields: minute, hour, day, month, weekday."""
+    timezone: str = "UTC"
+    """IANA name."""
+    environments: list[str] = ["*"]
+    """Names of environments, globs allowed."""
+    reports: list[Literal["html", "pdf", "json"]] = ["html", "pdf"]
+    """Formats that are written after the run."""
+    notify: list[str] = []
+    """Names of [[notify]] sections."""
+
+
+class NotifyForm(Form):
+    """Who is told."""
+
+    name: Name
+    """Unique."""
+    url: str
+    """Address of the receiver; keep secrets in the environment: "${VARIABLE}"."""
+    on: list[Event] = ["new-failure", "fixed", "expiring", "run-failed"]
+    """What they are told of."""
+
+
+class WaiverForm(Form):
+    """A failure that is accepted for a time."""
+
+    rule: str
+    """Id of the rule, globs allowed."""
+    scope: str
+    """environment[/host[:port]], globs allowed."""
+    reason: Annotated[str, StringConstraints(min_length=1)]
+    """Why it is accepted."""
+    owner: Annotated[str, StringConstraints(min_length=1)]
+    """Who answers for it."""
+    expires: date
+    """The last day on which it waives."""
+
+
+class ReportForm(Form):
+    """What stands on the reports."""
+
+    title: str | None = None
+    """Title of the report."""
+    organisation: str | None = None
+    """Whose environments these are."""
+    classification: str | None = None
+    """Marking on every page, such as "Confidential"."""
+
+
+class ConfigForm(Form):
+    """config.toml."""
+
+    nightseal: NightsealForm = NightsealForm()
+    scan: ScanForm = ScanForm()
+    report: ReportForm = ReportForm()
+    environment: list[EnvironmentForm] = []
+    schedule: list[ScheduleForm] = []
+    notify: list[NotifyForm] = []
+    waiver: list[WaiverForm] = []
+
+
+DEFAULT_FAIL_ON = Severity.MEDIUM
+"""From which severity on a failure makes the exit status 1."""
