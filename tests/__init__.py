@@ -1,0 +1,1 @@
+"""Makes `tests.build` importable, whatever other package named `tests` a dependency may have installed."""

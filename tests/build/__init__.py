@@ -1,0 +1,1 @@
+"""Realistic values for tests, built rather than scanned."""
