@@ -1,0 +1,82 @@
+"""What a probe observed at a target: facts, no judgement.
+
+All types are frozen and go to JSON and back unchanged (`to_json`, `from_json`), so that evidence stored today can be
+judged by tomorrow's policy. Whatever can fail to be observed is an `Attempt`: a value, or the reason why there is none.
+Text that came from a host has passed `scanner.untrusted.printable`.
+"""
+
+from scanner.evidence.attempt import (
+    Attempt,
+    Failure,
+    FailureReason,
+    not_run,
+)
+from scanner.evidence.certificates import (
+    Certificate,
+    Deployment,
+    KeyType,
+    PathValidation,
+    Protocol,
+    Staple,
+)
+from scanner.evidence.http import (
+    ChainEnd,
+    ClientIdentity,
+    Cookie,
+    Hop,
+    HttpEvidence,
+    HttpProbe,
+    InsecureReference,
+    Purpose,
+    ReferenceKind,
+)
+from scanner.evidence.target import (
+    CaaRecord,
+    DnsEvidence,
+    TargetEvidence,
+    from_json,
+    to_json,
+)
+from scanner.evidence.tls import (
+    AcceptedSuite,
+    ClientAuthentication,
+    NameReaction,
+    ProtocolOffer,
+    Robot,
+    TlsEvidence,
+    merge,
+)
+
+__all__ = [
+    "AcceptedSuite",
+    "Attempt",
+    "CaaRecord",
+    "Certificate",
+    "ChainEnd",
+    "ClientAuthentication",
+    "ClientIdentity",
+    "Cookie",
+    "Deployment",
+    "DnsEvidence",
+    "Failure",
+    "FailureReason",
+    "Hop",
+    "HttpEvidence",
+    "HttpProbe",
+    "InsecureReference",
+    "KeyType",
+    "NameReaction",
+    "PathValidation",
+    "Protocol",
+    "ProtocolOffer",
+    "Purpose",
+    "ReferenceKind",
+    "Robot",
+    "Staple",
+    "TargetEvidence",
+    "TlsEvidence",
+    "from_json",
+    "merge",
+    "not_run",
+    "to_json",
+]

@@ -1,0 +1,74 @@
+"""An observation that may have failed, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, Self, TypeVar
+
+from scanner.untrusted import printable
+
+T = TypeVar("T")
+
+
+class FailureReason(StrEnum):
+    """Why something was not observed."""
+
+    NOT_RUN = "not-run"
+    UNRESOLVABLE = "unresolvable"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    TIMED_OUT = "timed-out"
+    DEADLINE = "deadline"
+    RESET = "reset"
+    NOT_TLS = "not-tls"
+    STARTTLS_REFUSED = "starttls-refused"
+    HANDSHAKE_FAILED = "handshake-failed"
+    CLIENT_CERTIFICATE_REQUIRED = "client-certificate-required"
+    MALFORMED = "malformed"
+    TOO_LARGE = "too-large"
+    UNSUPPORTED = "unsupported"
+    INCONSISTENT = "inconsistent"
+    INTERRUPTED = "interrupted"
+    ENGINE_ERROR = "engine-error"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The reason why something was not observed, with a short, printable detail."""
+
+    reason: FailureReason
+    detail: str = ""
+
+    @classmethod
+    def of(cls, reason: FailureReason, detail: object = "") -> Self:
+        """Build a failure whose detail may come from the host or from an exception: it is cut and made printable."""
+        return cls(reason, printable(str(detail)))
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt(Generic[T]):
+    """An observation that may have failed: exactly one of the two is set."""
+
+    value: T | None = None
+    failure: Failure | None = None
+
+    def __post_init__(self) -> None:
+        if (self.value is None) == (self.failure is None):
+            message = "an Attempt has either a value or a failure"
+            raise ValueError(message)
+
+    @classmethod
+    def ok(cls, value: T) -> Attempt[T]:
+        """An observation that succeeded."""
+        return cls(value=value)
+
+    @classmethod
+    def failed(cls, reason: FailureReason, detail: object = "") -> Attempt[T]:
+        """An observation that failed."""
+        return cls(failure=Failure.of(reason, detail))
+
+
+def not_run() -> Attempt[T]:
+    """The attempt that nobody made."""
+    return Attempt(failure=Failure(FailureReason.NOT_RUN))

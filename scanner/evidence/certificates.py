@@ -1,0 +1,120 @@
+"""Certificates as a server presents them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Base64Bytes
+
+
+class Protocol(StrEnum):
+    """The protocol versions, oldest first."""
+
+    SSL2 = "ssl2"
+    SSL3 = "ssl3"
+    TLS1_0 = "tls1.0"
+    TLS1_1 = "tls1.1"
+    TLS1_2 = "tls1.2"
+    TLS1_3 = "tls1.3"
+
+
+class KeyType(StrEnum):
+    """Public key algorithms in certificates."""
+
+    RSA = "rsa"
+    ECDSA = "ecdsa"
+    ED25519 = "ed25519"
+    ED448 = "ed448"
+    DSA = "dsa"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """One X.509 certificate as received; the fields are read from `der`, which is kept whole.
+
+    `fingerprint` is the SHA-256 of `der`, `spki` of its public key, both in lower-case hexadecimal. `key_bits` is the
+    modulus or curve size in bits. `signature_hash` is None where the algorithm has none of its own (Ed25519).
+    `extended_key_usage` holds dotted OIDs, empty where the extension is missing; `key_usage` the names of RFC 5280
+    section 4.2.1.3 in its spelling (`digitalSignature`, …), None where the extension is missing.
+    `subject` and `issuer` are RFC 4514 strings.
+    """
+
+    der: Base64Bytes
+    fingerprint: str
+    spki: str
+    subject: str
+    issuer: str
+    serial: str
+    not_before: datetime
+    not_after: datetime
+    key_type: KeyType
+    key_bits: int
+    signature_algorithm: str
+    signature_hash: str | None
+    curve: str | None = None
+    dns_names: tuple[str, ...] = ()
+    ip_addresses: tuple[str, ...] = ()
+    is_ca: bool = False
+    self_signed: bool = False
+    self_issued: bool = False
+    extended_key_usage: tuple[str, ...] = ()
+    key_usage: tuple[str, ...] | None = None
+    ocsp_urls: tuple[str, ...] = ()
+    crl_urls: tuple[str, ...] = ()
+    issuer_urls: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
+    must_staple: bool = False
+    embedded_scts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PathValidation:
+    """Whether a path from a served chain leads to a root of one trust store, name and dates apart.
+
+    `store` is `mozilla`, `system` or the path of a PEM file; `store_digest` the SHA-256 over its certificates.
+    `path` holds SHA-256 fingerprints, leaf first, root last; empty where there is none.
+    `missing` holds fingerprints of intermediates that the path needed and the server did not send.
+    """
+
+    store: str
+    store_digest: str
+    trusted: bool
+    path: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    publicly_trusted: bool = False
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Staple:
+    """A stapled OCSP response: `certificate_status` is `good`, `revoked` or `unknown`."""
+
+    certificate_status: str
+    this_update: datetime | None = None
+    next_update: datetime | None = None
+    produced_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One certificate chain that the server presents, as received (leaf first), and what came along with it.
+
+    `with_sni` tells whether it was served to a client that named the host. `staple` None means that none was sent.
+    `tls_scts` counts SCTs delivered in the TLS extension, None where that was not looked at.
+    `paths` has one entry for each configured trust store.
+    """
+
+    chain: tuple[Certificate, ...]
+    with_sni: bool = True
+    protocol: Protocol | None = None
+    staple: Staple | None = None
+    tls_scts: int | None = None
+    paths: tuple[PathValidation, ...] = ()
+
+    @property
+    def leaf(self) -> Certificate:
+        """The server's own certificate."""
+        return self.chain[0]

@@ -1,0 +1,140 @@
+"""What a server accepts and does in TLS."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from scanner.evidence.attempt import Attempt, FailureReason, T, not_run
+from scanner.evidence.certificates import Deployment, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedSuite:
+    """A cipher suite that the server accepted, with the ephemeral key it then offered, where that was seen.
+
+    `name` is the IANA name; `group` an IANA group name in lower case (`secp256r1`, `ffdhe2048`, `x25519mlkem768`);
+    `ephemeral_bits` the size of the (EC)DH key in bits. `dh_prime` names a finite-field prime that is published
+    (`ffdhe2048`, `rfc5114-…`, `oakley-14`), or is "custom".
+    """
+
+    name: str
+    group: str | None = None
+    ephemeral_bits: int | None = None
+    dh_prime: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolOffer:
+    """What a server accepts in one protocol version: nothing (no suites) means that it does not negotiate it.
+
+    The suites are in the server's order where `server_order` is True, else in the order in which they were found.
+    `server_order` is None where it was not found out (or means nothing: fewer than two suites).
+    """
+
+    suites: tuple[AcceptedSuite, ...] = ()
+    server_order: bool | None = None
+
+    @property
+    def negotiated(self) -> bool:
+        """Whether the server negotiates the protocol at all."""
+        return bool(self.suites)
+
+
+class ClientAuthentication(StrEnum):
+    """Whether the server asks for a client certificate in the handshake."""
+
+    NOT_ASKED = "not-asked"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+class Robot(StrEnum):
+    """The answers of a ROBOT test."""
+
+    NOT_VULNERABLE = "not-vulnerable"
+    RSA_NOT_OFFERED = "rsa-not-offered"
+    WEAK_ORACLE = "weak-oracle"
+    STRONG_ORACLE = "strong-oracle"
+
+
+class NameReaction(StrEnum):
+    """How a server reacts to a server_name that it was not asked under, or to none."""
+
+    SAME_CERTIFICATE = "same-certificate"
+    OTHER_CERTIFICATE = "other-certificate"
+    ALERT = "alert"
+    UNRECOGNIZED_NAME = "unrecognized-name"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsEvidence:
+    """What is known of a target's TLS, from one engine or merged from several (`merge`).
+
+    `groups` and `signature_schemes` are per protocol, IANA names in lower case, in the server's order of preference
+    where it has one. Booleans tell what the server does: `extended_master_secret` and `encrypt_then_mac` are of TLS 1.2
+    and older alone, `client_renegotiation` that it renegotiates at a client's wish often enough to exhaust it,
+    `compression` that it compresses, `early_data` that it accepts 0-RTT, `fallback_scsv` that it refuses a downgrade.
+    `intolerances` names what an unusual but correct ClientHello broke (`size`, `version`, …).
+    """
+
+    protocols: Mapping[Protocol, Attempt[ProtocolOffer]] = field(default_factory=dict)
+    groups: Mapping[Protocol, Attempt[tuple[str, ...]]] = field(default_factory=dict)
+    signature_schemes: Mapping[Protocol, Attempt[tuple[str, ...]]] = field(default_factory=dict)
+    certificates: Attempt[tuple[Deployment, ...]] = field(default_factory=not_run)
+    alpn: Attempt[tuple[str, ...]] = field(default_factory=not_run)
+    extended_master_secret: Attempt[bool] = field(default_factory=not_run)
+    encrypt_then_mac: Attempt[bool] = field(default_factory=not_run)
+    secure_renegotiation: Attempt[bool] = field(default_factory=not_run)
+    client_renegotiation: Attempt[bool] = field(default_factory=not_run)
+    compression: Attempt[bool] = field(default_factory=not_run)
+    early_data: Attempt[bool] = field(default_factory=not_run)
+    fallback_scsv: Attempt[bool] = field(default_factory=not_run)
+    session_ids: Attempt[bool] = field(default_factory=not_run)
+    session_tickets: Attempt[bool] = field(default_factory=not_run)
+    client_authentication: Attempt[ClientAuthentication] = field(default_factory=not_run)
+    heartbleed: Attempt[bool] = field(default_factory=not_run)
+    ccs_injection: Attempt[bool] = field(default_factory=not_run)
+    robot: Attempt[Robot] = field(default_factory=not_run)
+    without_sni: Attempt[NameReaction] = field(default_factory=not_run)
+    wrong_sni: Attempt[NameReaction] = field(default_factory=not_run)
+    intolerances: Attempt[tuple[str, ...]] = field(default_factory=not_run)
+
+    def offer(self, protocol: Protocol) -> Attempt[ProtocolOffer]:
+        """What the server accepts in `protocol`, as far as anyone looked."""
+        return self.protocols.get(protocol, not_run())
+
+    @property
+    def negotiated(self) -> tuple[Protocol, ...]:
+        """The protocols that were seen to be negotiated, oldest first."""
+        return tuple(
+            protocol for protocol in Protocol if (value := self.offer(protocol).value) is not None and value.negotiated
+        )
+
+
+def merge(first: TlsEvidence, second: TlsEvidence) -> TlsEvidence:
+    """Combine what two engines saw: of each fact the first engine's value, else the second's, else a reason.
+
+    Where neither has a value, the reason of the one that tried is kept.
+    """
+    merged: dict[str, object] = {}
+    for item in dataclasses.fields(TlsEvidence):
+        ours, theirs = getattr(first, item.name), getattr(second, item.name)
+        if isinstance(ours, Attempt):
+            merged[item.name] = _better(ours, theirs)
+        else:
+            merged[item.name] = {key: _better(ours.get(key), theirs.get(key)) for key in sorted({*ours, *theirs})}
+    return dataclasses.replace(first, **merged)  # type: ignore[arg-type]  # names and types are the dataclass's own
+
+
+def _better(first: Attempt[T] | None, second: Attempt[T] | None) -> Attempt[T]:
+    candidates = [attempt for attempt in (first, second) if attempt is not None]
+    for attempt in candidates:
+        if attempt.value is not None:
+            return attempt
+    for attempt in candidates:
+        if attempt.failure is not None and attempt.failure.reason is not FailureReason.NOT_RUN:
+            return attempt
+    return candidates[0]
