@@ -310,14 +310,16 @@ def _check_references(form: ConfigForm, problems: list[Problem]) -> None:
     receivers = [item.name for item in form.notify]
     for schedule in form.schedule:
         key = f"schedule[{schedule.name}]"
-        for name in schedule.environments:
-            if not any(character in name for character in "*?[") and name not in environments:
-                problems.append(
-                    Problem(f"{key}.environments", f'there is no environment "{name}"', nearest(name, environments))
-                )
-        for name in schedule.notify:
-            if name not in receivers:
-                problems.append(Problem(f"{key}.notify", f'there is no [[notify]] "{name}"', nearest(name, receivers)))
+        problems.extend(
+            Problem(f"{key}.environments", f'there is no environment "{name}"', nearest(name, environments))
+            for name in schedule.environments
+            if not any(character in name for character in "*?[") and name not in environments
+        )
+        problems.extend(
+            Problem(f"{key}.notify", f'there is no [[notify]] "{name}"', nearest(name, receivers))
+            for name in schedule.notify
+            if name not in receivers
+        )
         if schedule.timezone not in zoneinfo.available_timezones():
             hint = nearest(schedule.timezone, zoneinfo.available_timezones())
             problems.append(Problem(f"{key}.timezone", f'there is no time zone "{schedule.timezone}"', hint))

@@ -1,0 +1,79 @@
+# The two commands of the README set everything up by themselves on a fresh Debian machine.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types imports docs check lock bench bench-reports clean
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+export UV_NO_PROGRESS := 1
+
+# WeasyPrint draws with Pango; the reports are set in Inter, with DejaVu for what it lacks.
+RUNTIME_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-inter fonts-dejavu-core
+# The tests read PDFs, drive a browser, and compare with servers of other makes.
+TEST_PACKAGES := $(RUNTIME_PACKAGES) poppler-utils openssl nginx-light gnutls-bin chromium
+
+help:  ## What can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/.installed $(VENV)/.runtime-packages  ## Scan the bundled lab as config.toml says, and write the reports
+	$(BIN)/nightseal demo --config config.toml
+
+test: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Every test
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev  ## Style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev  ## Types
+	$(BIN)/mypy
+
+imports: $(VENV)/.installed-dev  ## Who may import whom
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed-dev  ## The generated pages
+	$(BIN)/python -m scanner.rules.pages docs/rules
+
+check: test lint types imports  ## All that CI checks
+
+lock: $(VENV)/.installed-dev  ## Pin the dependencies anew
+	$(BIN)/uv pip compile --quiet --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --extra lab --generate-hashes --custom-compile-command "make lock" -o requirements.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --all-extras --generate-hashes --custom-compile-command "make lock" -o requirements-dev.txt pyproject.toml
+
+bench: $(VENV)/.installed-dev  ## Side by side with peers
+	for script in bench/*.py; do $(BIN)/python $$script; done
+
+clean:  ## Remove what was made
+	rm -rf $(VENV) out history build dist
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python requirements.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/bin/python requirements-dev.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@ $(VENV)/.installed
+
+# Packages are installed only where one is missing, so that a machine that has them needs neither root nor network.
+define install-packages
+	@missing=$$(for package in $(1); do dpkg -s $$package >/dev/null 2>&1 || echo $$package; done); \
+	if [ -n "$$missing" ]; then \
+	  echo "Installing Debian packages: $$missing"; \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null \
+	  || { echo "These packages could not be installed: $$missing"; exit 1; }; \
+	fi
+	@touch $@
+endef
+
+$(VENV)/.runtime-packages: $(VENV)/bin/python
+	$(call install-packages,$(RUNTIME_PACKAGES))
+
+$(VENV)/.test-packages: $(VENV)/bin/python
+	$(call install-packages,$(TEST_PACKAGES))

@@ -1,0 +1,134 @@
+"""`nightseal`: the table of commands, loaded one by one as they are called, and the one place where errors end.
+
+`nightseal --help` must answer at once, so this module imports no engine: a command's module is imported when the command
+runs, and the summaries in the table stand for their docstrings (a test holds the two together).
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+import scanner
+from scanner.app.exit_status import ExitStatus
+from scanner.errors import NightsealError
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEntry:
+    """Where a command lives, and its summary in the list of commands."""
+
+    module: str
+    summary: str
+
+
+COMMANDS: dict[str, CommandEntry] = {
+    "scan": CommandEntry("scanner.app.scan", "Scan hosts now and print what was found."),
+    "run": CommandEntry("scanner.app.run", "Scan what is configured, keep it in the history, write the reports."),
+    "daemon": CommandEntry("scanner.app.daemon", "Run the configured schedules until told to stop."),
+    "report": CommandEntry("scanner.app.report", "Render a run of the history again, without network."),
+    "history": CommandEntry("scanner.app.history", "Look into the history."),
+    "diff": CommandEntry("scanner.app.diff", "Show what changed between two runs."),
+    "policy": CommandEntry("scanner.app.policy", "List, show, check, compare and replay policies."),
+    "explain": CommandEntry("scanner.app.explain", "Explain a rule: what, why, sources, fixes."),
+    "config": CommandEntry("scanner.app.config", "Check, describe or begin a configuration."),
+    "doctor": CommandEntry("scanner.app.doctor", "Check what this machine lacks, and say what mends it."),
+    "demo": CommandEntry("scanner.app.demo", "Start the bundled lab of TLS servers and run everything on it."),
+}
+
+_EPILOG = """\b
+Examples:
+  nightseal scan www.example.com            one host, now
+  nightseal scan smtp://mail.example.com    STARTTLS
+  nightseal config init                     begin a config.toml
+  nightseal run                             everything configured, with reports
+  nightseal demo                            see it work, on servers of its own
+
+\b
+Exit status: 0 all is well, 1 a rule failed, 2 wrong use or configuration,
+3 something could not be assessed, 4 Nightseal itself failed, 130 interrupted.
+"""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """Every command, in the table's order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # the same
+        """Import the command's module; its `command` is the command."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        command: click.Command = importlib.import_module(entry.module).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # the same
+        """List the commands from the table, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown one is answered with the nearest."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from scanner.errors import nearest  # noqa: PLC0415  # difflib is not needed otherwise
+
+            hint = nearest(args[0], COMMANDS) or "`nightseal --help` lists them"
+            ctx.fail(f'there is no command "{args[0]}" ({hint})')
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(scanner.__version__, prog_name="nightseal")
+def cli() -> None:
+    """Tell whether HTTPS really protects every environment you run, and prove it on paper."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the contract's status."""
+    logging.basicConfig(level=os.environ.get("NIGHTSEAL_LOG", "WARNING").upper(), format="%(levelname)s %(name)s: %(message)s")
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line and return the exit status; every error ends here, as one message on stderr."""
+    try:
+        result: Any = cli.main(arguments, prog_name="nightseal", standalone_mode=False)
+    except NightsealError as error:
+        _complain(str(error))
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return ExitStatus.USAGE
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted")
+        return ExitStatus.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitStatus.OK
+    except Exception as error:
+        logging.getLogger(__name__).debug("unexpected", exc_info=True)
+        hint = "NIGHTSEAL_LOG=debug shows where; please report it"
+        _complain(f"Nightseal itself failed: {type(error).__name__}: {error} ({hint})")
+        return ExitStatus.INTERNAL
+    return result if isinstance(result, int) else ExitStatus.OK
+
+
+def _complain(message: str) -> None:
+    for line in message.splitlines() or [""]:
+        click.echo(f"nightseal: {line}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Options that several commands share, and how they become settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from scanner.config import DEFAULT_PATH
+from scanner.config_form import DEFAULT_FAIL_ON, parse_duration
+from scanner.errors import UsageError
+from scanner.verdict import Severity
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Seconds(click.ParamType):
+    """A duration on the command line: "20", "20s", "2m"."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read it; a bare number counts seconds."""
+        try:
+            duration: timedelta = parse_duration(float(value) if str(value).replace(".", "", 1).isdigit() else value)
+        except ValueError as error:
+            self.fail(f"{value!r} {error}", param, ctx)
+        if duration <= timedelta(0):
+            self.fail(f"{value!r} should be more than nothing", param, ctx)
+        return duration
+
+
+config_option = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_PATH,
+    show_default=True,
+    help="The configuration.",
+)
+policy_option = click.option("--policy", "policy_name", metavar="P", help="Judge by this policy: an id, or a file.")
+ca_file_option = click.option(
+    "--ca-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="PEM",
+    help="CAs that are trusted as well.",
+)
+deadline_option = click.option("--deadline", type=Seconds(), metavar="S", help="Hard bound per target, in seconds.")
+fail_on_option = click.option(
+    "--fail-on",
+    type=click.Choice([severity.value for severity in Severity]),
+    default=DEFAULT_FAIL_ON.value,
+    show_default=True,
+    help="Lowest severity of a failure that makes the exit status 1.",
+)
+output_option = click.option(
+    "--output", "-o", type=str, metavar="PATH", help='File or folder to write to; "-" is stdout.'
+)
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary.")
+color_option = click.option("--no-color", is_flag=True, help="No colours (NO_COLOR does the same).")
+connect_to_option = click.option(
+    "--connect-to",
+    "connect_to",
+    multiple=True,
+    metavar="HOST:PORT=IP:PORT",
+    help="Connect there instead of asking the DNS. Repeatable.",
+)
+
+
+def format_option(*formats: str) -> Callable[[F], F]:
+    """The repeatable `--format` of a command that knows these formats."""
+    return click.option("--format", "-f", "formats", multiple=True, type=click.Choice(formats), help="Repeatable.")
+
+
+def parse_connect_to(entries: tuple[str, ...]) -> dict[str, list[str]]:
+    """Read `--connect-to`; several entries for one name give it several addresses.
+
+    Raises:
+        UsageError: an entry has another form.
+    """
+    result: dict[str, list[str]] = {}
+    for entry in entries:
+        source, separator, target = entry.partition("=")
+        if not separator or not source.rpartition(":")[2].isdecimal() or not target.rpartition(":")[2].isdecimal():
+            raise UsageError(f'--connect-to "{entry}": should be HOST:PORT=IP:PORT')
+        result.setdefault(source, []).append(target)
+    return result
