@@ -1,0 +1,130 @@
+"""The survey: what a server accepts, found by ClientHello alone, without cryptography.
+
+Shrinking offers need one connection for each thing accepted and one more (`survey_offers`), and show what a real
+handshake by one library cannot: every code point that IANA has registered. What only a finished handshake shows is
+left to `scanner.probe.handshake`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from scanner.evidence import Attempt, Failure, FailureReason, Protocol, TlsEvidence
+from scanner.inventory import Target
+from scanner.probe import ProbeSettings
+from scanner.probe.survey_evidence import Gathered, evidence_of, key_kinds
+from scanner.probe.survey_exchange import older_exchange, tls13_schemes
+from scanner.probe.survey_features import WRONG_NAME, Greeting, fallback_scsv, greet, name_reaction
+from scanner.probe.survey_offers import (
+    ApplicationProtocols,
+    Found,
+    Manner,
+    older_suites,
+    server_order,
+    ssl2_suites,
+    tls13,
+)
+from scanner.probe.survey_wire import Questioner
+
+_OLDER: Final = (Protocol.SSL3, Protocol.TLS1_0, Protocol.TLS1_1)
+_HTTP_PROTOCOLS: Final = ("h2", "http/1.1")
+
+
+async def survey(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEvidence], int]:
+    """Survey a target, and count the TCP connections that it took.
+
+    Fails as a whole where the first connections show that there is nothing to survey (`refused`, `timed-out`, `reset`,
+    `not-tls`, `starttls-refused`, …), or that nothing at all is negotiated (`handshake-failed`). Else each fact fails
+    by itself. Ends before `settings.deadline_s` (seconds), with what it has found by then.
+    """
+    if target.address is None:
+        return Attempt.failed(FailureReason.UNRESOLVABLE), 0
+    questioner = Questioner(target, settings)
+    server_name = None if target.endpoint.is_address else target.endpoint.host
+    greeting = await greet(questioner, server_name)
+    if isinstance(greeting, Failure):
+        return Attempt(failure=greeting), questioner.opened
+    gathered = await _gather(questioner, greeting, target)
+    if not any(found.answers or found.failure for found in gathered.found.values()):
+        failed: Attempt[TlsEvidence] = Attempt.failed(
+            FailureReason.HANDSHAKE_FAILED, "it speaks TLS, but accepts nothing that it was offered"
+        )
+        return failed, questioner.opened
+    return Attempt.ok(evidence_of(gathered)), questioner.opened
+
+
+async def _gather(questioner: Questioner, greeting: Greeting, target: Target) -> Gathered:
+    manner = greeting.manner
+    gathered = Gathered(
+        greeting, ApplicationProtocols(list(_HTTP_PROTOCOLS if target.endpoint.role.speaks_http else ()))
+    )
+    async with asyncio.TaskGroup() as group:
+        newest = group.create_task(_newest(questioner, manner, gathered))
+        last_older = group.create_task(_older(questioner, manner, gathered, Protocol.TLS1_2, gathered.alpn))
+        for protocol in _OLDER:
+            group.create_task(_older(questioner, manner, gathered, protocol))
+        group.create_task(_ssl2(questioner, manner, gathered))
+        await last_older
+        # From here on it is known what certificates there are, if any was shown.
+        group.create_task(_exchange(questioner, manner, gathered, Protocol.TLS1_2))
+        await newest
+        group.create_task(_schemes(questioner, manner, gathered))
+    negotiated = [found for found in gathered.in_order if found.answers and found.protocol is not Protocol.SSL2]
+    if negotiated:
+        async with asyncio.TaskGroup() as group:
+            plain = [found for found in negotiated if found.protocol is not Protocol.TLS1_3]
+            if plain and plain[-1].protocol is not Protocol.TLS1_2:
+                group.create_task(_exchange(questioner, manner, gathered, plain[-1].protocol))
+            group.create_task(_fallback(questioner, manner, gathered, negotiated))
+            shown = plain[-1] if plain else negotiated[-1]
+            if shown.protocol is not Protocol.SSL3:
+                group.create_task(_names(questioner, manner, gathered, shown))
+    return gathered
+
+
+async def _newest(questioner: Questioner, manner: Manner, gathered: Gathered) -> None:
+    found = await tls13(questioner, manner)
+    gathered.found[Protocol.TLS1_3] = found
+    gathered.order[Protocol.TLS1_3] = await server_order(questioner, manner, found)
+
+
+async def _older(
+    questioner: Questioner,
+    manner: Manner,
+    gathered: Gathered,
+    protocol: Protocol,
+    alpn: ApplicationProtocols | None = None,
+) -> None:
+    found = await older_suites(questioner, manner, protocol, alpn)
+    gathered.found[protocol] = found
+    gathered.order[protocol] = await server_order(questioner, manner, found)
+
+
+async def _ssl2(questioner: Questioner, manner: Manner, gathered: Gathered) -> None:
+    gathered.found[Protocol.SSL2] = await ssl2_suites(questioner, manner)
+
+
+async def _exchange(questioner: Questioner, manner: Manner, gathered: Gathered, protocol: Protocol) -> None:
+    found = gathered.found[protocol]
+    if found.answers and found.failure is None:
+        gathered.exchanges[protocol] = await older_exchange(questioner, manner, found)
+
+
+async def _schemes(questioner: Questioner, manner: Manner, gathered: Gathered) -> None:
+    found = gathered.found[Protocol.TLS1_3]
+    if found.answers and found.failure is None:
+        keys = key_kinds(gathered.found[Protocol.TLS1_2])
+        gathered.schemes13 = await tls13_schemes(questioner, manner, found, keys)
+
+
+async def _fallback(questioner: Questioner, manner: Manner, gathered: Gathered, negotiated: list[Found]) -> None:
+    gathered.fallback = await fallback_scsv(questioner, manner, negotiated)
+
+
+async def _names(questioner: Questioner, manner: Manner, gathered: Gathered, shown: Found) -> None:
+    if manner.server_name is None:
+        gathered.without_sni = Attempt.failed(FailureReason.UNSUPPORTED, "the endpoint is an address: it has no name")
+    else:
+        gathered.without_sni, gathered.nameless = await name_reaction(questioner, manner, shown, None)
+    gathered.wrong_sni, _ = await name_reaction(questioner, manner, shown, WRONG_NAME)

@@ -1,0 +1,138 @@
+"""The single questions: how to speak to the server at all, names it was not asked under, downgrades."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tlslite.constants import AlertDescription  # type: ignore[import-untyped]  # it ships no types
+
+from scanner.evidence import Attempt, Failure, FailureReason, NameReaction, Protocol
+from scanner.probe import iana
+from scanner.probe.survey_answer import Answer, Outcome, Refusal
+from scanner.probe.survey_hello import Offer
+from scanner.probe.survey_offers import Found, Manner
+from scanner.probe.survey_wire import Questioner
+
+WRONG_NAME: Final = "wrong-name.invalid"
+"""A name that no server has (RFC 6761 section 6.4)."""
+SIZE: Final = "size"
+VERSION: Final = "version"
+
+_MODERN: Final = (Protocol.TLS1_3, Protocol.TLS1_2, Protocol.TLS1_1, Protocol.TLS1_0)
+_SMALL_SUITES: Final = 12
+_FINAL: Final = frozenset(
+    {
+        FailureReason.REFUSED,
+        FailureReason.UNREACHABLE,
+        FailureReason.NOT_TLS,
+        FailureReason.STARTTLS_REFUSED,
+        FailureReason.DEADLINE,
+    }
+)
+"""Failures of the first connection that a smaller hello would not mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What the first words showed: how to speak, and which unusual but correct hellos the server does not stand."""
+
+    manner: Manner
+    intolerances: tuple[str, ...] = ()
+
+
+async def greet(questioner: Questioner, server_name: str | None) -> Greeting | Failure:
+    """Find a hello that the server answers, beginning with the one that offers everything.
+
+    A server that breaks off over it, and answers a small one, is spoken to in small ones from then on.
+    """
+    large, small = Manner(server_name), Manner(server_name, small=True)
+    first = await questioner.first(_modern(large))
+    if isinstance(first, Answer):
+        return Greeting(large)
+    if isinstance(first, Failure) and first.reason in _FINAL:
+        return first
+    silent = isinstance(first, Failure) and first.reason is FailureReason.TIMED_OUT
+    older: list[Protocol] = [Protocol.TLS1_2] if silent else [Protocol.TLS1_2, Protocol.TLS1_0]
+    for protocol in older:
+        outcome = await questioner.first(_small(small, protocol))
+        if isinstance(outcome, Answer):
+            return await _intolerances(questioner, large, small, first, protocol)
+    if isinstance(first, Refusal):
+        return Greeting(large)  # it speaks TLS, and may yet accept something
+    return first
+
+
+async def _intolerances(
+    questioner: Questioner, large: Manner, small: Manner, first: Outcome, protocol: Protocol
+) -> Greeting:
+    """A small, old hello is answered where a large, new one was not: was it the size, or the version?"""
+    found = []
+    old_and_large = await questioner.ask(large.offer(protocol, iana.offered_suites(protocol)), whole=False)
+    if not isinstance(old_and_large, Answer):
+        found.append(SIZE)
+    new_and_small = await questioner.ask(replace(_modern(small), suites=_few(Protocol.TLS1_3, Protocol.TLS1_2)))
+    if not isinstance(new_and_small, Answer):
+        found.append(VERSION)
+    if not found and isinstance(first, Failure):
+        found.append(SIZE)  # each alone is stood, both together are not
+    return Greeting(small if SIZE in found else large, tuple(found))
+
+
+def _modern(manner: Manner) -> Offer:
+    suites = (*iana.offered_suites(Protocol.TLS1_3), *iana.offered_suites(Protocol.TLS1_2))
+    groups = tuple(dict.fromkeys((*iana.offered_groups(Protocol.TLS1_3), *iana.offered_groups(Protocol.TLS1_2))))
+    offer = manner.offer(Protocol.TLS1_3, suites, groups=groups if not manner.small else None)
+    schemes = tuple(dict.fromkeys((*offer.schemes, *iana.offered_schemes(Protocol.TLS1_2))))
+    return replace(offer, protocols=_MODERN, schemes=schemes if not manner.small else offer.schemes)
+
+
+def _small(manner: Manner, protocol: Protocol) -> Offer:
+    return manner.offer(protocol, _few(protocol))
+
+
+def _few(*protocols: Protocol) -> tuple[int, ...]:
+    return tuple(code for protocol in protocols for code in _usual(iana.offered_suites(protocol)))
+
+
+def _usual(suites: Sequence[int]) -> list[int]:
+    """The first few, with one old suite of each kind that the oldest servers have."""
+    oldest = (0x002F, 0x000A, 0x0005)  # TLS_RSA_WITH_AES_128_CBC_SHA, …_3DES_EDE_CBC_SHA, …_RC4_128_SHA
+    return [*suites[:_SMALL_SUITES], *(code for code in oldest if code in suites[_SMALL_SUITES:])]
+
+
+async def name_reaction(
+    questioner: Questioner, manner: Manner, found: Found, name: str | None
+) -> tuple[Attempt[NameReaction], Answer | None]:
+    """How the server reacts to `name` (None: to no name), and its answer where it gave one.
+
+    Judged by the certificate, up to TLS 1.2: in TLS 1.3 that is encrypted, and only a refusal shows.
+    """
+    other = replace(manner, server_name=name)
+    outcome = await questioner.ask(
+        other.offer(found.protocol, found.suites, groups=found.groups or None, key_shares=found.key_shares)
+    )
+    if isinstance(outcome, Failure):
+        return Attempt(failure=outcome), None
+    if isinstance(outcome, Refusal):
+        unrecognized = outcome.alert == AlertDescription.unrecognized_name
+        return Attempt.ok(NameReaction.UNRECOGNIZED_NAME if unrecognized else NameReaction.ALERT), None
+    if not outcome.chain:
+        return Attempt.failed(FailureReason.UNSUPPORTED, "the certificate is encrypted in TLS 1.3"), outcome
+    usual = {answer.chain[0] for answer in found.answers if answer.chain}
+    same = outcome.chain[0] in usual
+    return Attempt.ok(NameReaction.SAME_CERTIFICATE if same else NameReaction.OTHER_CERTIFICATE), outcome
+
+
+async def fallback_scsv(questioner: Questioner, manner: Manner, negotiated: Sequence[Found]) -> Attempt[bool]:
+    """Whether a downgrade is refused (RFC 7507): asked for the second best protocol, as one would after a failure."""
+    if len(negotiated) < 2:  # noqa: PLR2004  # a best and a second best
+        return Attempt.failed(FailureReason.UNSUPPORTED, "there is no second protocol to fall back to")
+    second = negotiated[-2]
+    offer = replace(manner.offer(second.protocol, second.suites), fallback=True)
+    outcome = await questioner.ask(offer, whole=False)
+    if isinstance(outcome, Failure):
+        return Attempt(failure=outcome)
+    # The same hello without the signal was accepted, so it is the signal that is refused, by whatever alert.
+    return Attempt.ok(isinstance(outcome, Refusal))

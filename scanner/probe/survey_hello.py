@@ -1,0 +1,173 @@
+"""What the survey says: a ClientHello for each offer, built from tlslite-ng's message classes.
+
+An `Offer` is all that a hello varies in; two equal offers ask the same question.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from tlslite.constants import CertificateStatusType, ContentType, ExtensionType  # type: ignore[import-untyped]  # it ships no types
+from tlslite.extensions import (  # type: ignore[import-untyped]  # it ships no types
+    ALPNExtension,
+    ClientKeyShareExtension,
+    ECPointFormatsExtension,
+    KeyShareEntry,
+    RenegotiationInfoExtension,
+    SignatureAlgorithmsExtension,
+    SNIExtension,
+    StatusRequestExtension,
+    SupportedGroupsExtension,
+    SupportedVersionsExtension,
+    TLSExtension,
+)
+from tlslite.messages import ClientHello, RecordHeader2, RecordHeader3  # type: ignore[import-untyped]  # it ships no types
+
+from scanner.evidence import Protocol
+from scanner.probe.iana import FALLBACK_SCSV
+
+WIRE_VERSIONS: Final[Mapping[Protocol, tuple[int, int]]] = MappingProxyType(
+    {
+        Protocol.SSL2: (0, 2),
+        Protocol.SSL3: (3, 0),
+        Protocol.TLS1_0: (3, 1),
+        Protocol.TLS1_1: (3, 2),
+        Protocol.TLS1_2: (3, 3),
+        Protocol.TLS1_3: (3, 4),
+    }
+)
+"""The two bytes by which each protocol is named on the wire."""
+
+SIGNED_CERTIFICATE_TIMESTAMP: Final = 18
+"""Extension of RFC 6962, which tlslite-ng does not name."""
+
+_EMPTY_RENEGOTIATION_INFO_SCSV: Final = 0x00FF  # RFC 5746: the extension's stand-in where there are no extensions
+_DEFLATE: Final = 1  # RFC 3749
+_PSK_KEY_EXCHANGE_MODES: Final = 45
+_PSK_DHE_KE: Final = b"\x01\x01"
+_RANDOM_BYTES: Final = 32
+_SSL2_CHALLENGE_BYTES: Final = 16
+
+# The base point of P-256 (SEC 2 version 2, section 2.4.2): a public key that is valid, whose secret nobody needs here.
+_P256_BASE_POINT: Final = bytes.fromhex(
+    "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
+    "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
+)
+_X25519: Final = 29
+_SECP256R1: Final = 23
+_X25519MLKEM768: Final = 0x11EC
+_MLKEM768_VECTOR_BYTES: Final = 1152  # of zeros: coefficients below the modulus, as FIPS 203 section 7.2 checks
+KEY_SHARE_GROUPS: Final = (_X25519, _SECP256R1, _X25519MLKEM768)
+"""The groups for which a well-formed public key can be sent without computing one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One hello: what it offers, and nothing else.
+
+    `protocols` are the versions that may be chosen, highest first; a single older version is offered as such, without
+    the supported_versions extension. `server_name` is None where none is to be sent. With `key_shares` a server may
+    go on to its ServerHello in TLS 1.3; without, it has to answer with a HelloRetryRequest, which costs it less.
+    `small` leaves out every extension that is not needed.
+    """
+
+    protocols: tuple[Protocol, ...]
+    suites: tuple[int, ...]
+    groups: tuple[int, ...] = ()
+    schemes: tuple[int, ...] = ()
+    server_name: str | None = None
+    alpn: tuple[str, ...] = ()
+    key_shares: tuple[int, ...] = ()
+    fallback: bool = False
+    small: bool = False
+
+    @property
+    def highest(self) -> Protocol:
+        """The highest version that may be chosen."""
+        return self.protocols[0]
+
+    @property
+    def ssl2(self) -> bool:
+        """Whether it is a hello of SSL 2.0, which has a form of its own."""
+        return self.highest is Protocol.SSL2
+
+
+def to_wire(offer: Offer) -> bytes:
+    """The hello as it goes over the wire, record header included."""
+    if offer.ssl2:
+        hello = ClientHello(ssl2=True).create(
+            WIRE_VERSIONS[Protocol.SSL2],
+            bytearray(os.urandom(_SSL2_CHALLENGE_BYTES)),
+            bytearray(),
+            list(offer.suites),
+        )
+        body = bytes(hello.write())
+        return bytes(RecordHeader2().create(len(body)).write()) + body
+    suites = list(offer.suites)
+    if offer.fallback:
+        suites.append(FALLBACK_SCSV)
+    if offer.highest is Protocol.SSL3:
+        suites.append(_EMPTY_RENEGOTIATION_INFO_SCSV)
+    legacy = min(WIRE_VERSIONS[offer.highest], WIRE_VERSIONS[Protocol.TLS1_2])
+    # A session id makes middleboxes take TLS 1.3 for a resumption of TLS 1.2 (RFC 8446 appendix D.4).
+    session_id = os.urandom(_RANDOM_BYTES) if offer.highest is Protocol.TLS1_3 else b""
+    hello = ClientHello().create(
+        legacy,
+        bytearray(os.urandom(_RANDOM_BYTES)),
+        bytearray(session_id),
+        suites,
+        extensions=_extensions(offer),
+    )
+    if offer.highest is not Protocol.TLS1_3 and not offer.small:
+        hello.compression_methods = [_DEFLATE, 0]
+    body = bytes(hello.write())
+    record_version = min(legacy, WIRE_VERSIONS[Protocol.TLS1_0])
+    return bytes(RecordHeader3().create(record_version, ContentType.handshake, len(body)).write()) + body
+
+
+def _extensions(offer: Offer) -> list[TLSExtension] | None:
+    if offer.highest is Protocol.SSL3:
+        return None
+    extensions: list[TLSExtension] = []
+    if offer.server_name is not None:
+        extensions.append(SNIExtension().create(bytearray(offer.server_name.encode("ascii", "ignore"))))
+    if offer.groups:
+        extensions.append(SupportedGroupsExtension().create(list(offer.groups)))
+        extensions.append(ECPointFormatsExtension().create([0]))
+    if offer.schemes:
+        extensions.append(SignatureAlgorithmsExtension().create([(code >> 8, code & 0xFF) for code in offer.schemes]))
+    extensions.append(RenegotiationInfoExtension().create(bytearray()))
+    if not offer.small:
+        extensions += [
+            _empty(ExtensionType.extended_master_secret),
+            _empty(ExtensionType.encrypt_then_mac),
+            _empty(ExtensionType.session_ticket),
+            StatusRequestExtension().create(CertificateStatusType.ocsp),
+            _empty(SIGNED_CERTIFICATE_TIMESTAMP),
+        ]
+    if offer.alpn:
+        extensions.append(ALPNExtension().create([bytearray(name.encode("ascii")) for name in offer.alpn]))
+    if offer.highest is Protocol.TLS1_3:
+        extensions += [
+            SupportedVersionsExtension().create([WIRE_VERSIONS[protocol] for protocol in offer.protocols]),
+            TLSExtension(extType=_PSK_KEY_EXCHANGE_MODES).create(bytearray(_PSK_DHE_KE)),
+            ClientKeyShareExtension().create([_key_share(group) for group in offer.key_shares]),
+        ]
+    return extensions
+
+
+def _empty(extension_type: int) -> TLSExtension:
+    return TLSExtension(extType=extension_type).create(bytearray())
+
+
+def _key_share(group: int) -> KeyShareEntry:
+    keys = {
+        _X25519: lambda: os.urandom(32),
+        _SECP256R1: lambda: _P256_BASE_POINT,
+        _X25519MLKEM768: lambda: bytes(_MLKEM768_VECTOR_BYTES) + os.urandom(64),
+    }
+    return KeyShareEntry().create(group, bytearray(keys[group]()))

@@ -1,0 +1,264 @@
+"""Finds out what a server accepts by offering ever less of it.
+
+Offer everything, note what the server picks, offer the rest, until it refuses: one connection for each thing accepted,
+and one more. What shows in the same answer (a suite and a group, a group and a signature scheme) is asked for at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from tlslite.constants import AlertDescription  # type: ignore[import-untyped]  # it ships no types
+
+from scanner.evidence import Failure, FailureReason, Protocol
+from scanner.probe import iana
+from scanner.probe.survey_answer import Answer, Outcome, Refusal
+from scanner.probe.survey_hello import KEY_SHARE_GROUPS, Offer
+from scanner.probe.survey_wire import Questioner
+
+_SMALL_SUITES: Final = 20
+_SMALL_LIST: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to speak to this server: under which name, and whether with small hellos, which is slower."""
+
+    server_name: str | None
+    small: bool = False
+
+    def offer(  # noqa: PLR0913  # all that an offer varies in, by keyword
+        self,
+        protocol: Protocol,
+        suites: Sequence[int],
+        *,
+        groups: Sequence[int] | None = None,
+        schemes: Sequence[int] | None = None,
+        alpn: Sequence[str] = (),
+        key_shares: Sequence[int] = (),
+    ) -> Offer:
+        """Build an offer of one protocol. `groups` and `schemes` are all that there are unless given."""
+        if protocol is Protocol.SSL2:
+            return Offer((protocol,), tuple(suites))
+        if groups is None:
+            groups = iana.offered_groups(protocol)[: _SMALL_LIST if self.small else None]
+        if schemes is None:
+            usual = iana.offered_schemes(max(protocol, Protocol.TLS1_2, key=list(Protocol).index))
+            schemes = usual[: _SMALL_LIST if self.small else None]
+        return Offer(
+            (protocol,),
+            tuple(suites),
+            groups=tuple(groups),
+            schemes=tuple(schemes) if protocol in {Protocol.TLS1_2, Protocol.TLS1_3} else (),
+            server_name=self.server_name,
+            alpn=tuple(alpn),
+            key_shares=tuple(key_shares),
+            small=self.small,
+        )
+
+    def parts(self, suites: Sequence[int]) -> Iterator[tuple[int, ...]]:
+        """The suites in as many hellos as they need."""
+        size = _SMALL_SUITES if self.small else max(1, len(suites))
+        for start in range(0, len(suites), size):
+            yield tuple(suites[start : start + size])
+
+
+@dataclass(slots=True)
+class Found:
+    """What a run found in one protocol: an answer for each suite, in the order in which the server picked them.
+
+    `groups` are of TLS 1.3, where they show along with the suites; `key_shares` those for which a key has to be sent
+    because the server sends no HelloRetryRequest.
+    """
+
+    protocol: Protocol
+    answers: list[Answer] = field(default_factory=list)
+    groups: list[int] = field(default_factory=list)
+    groups_failure: Failure | None = None
+    key_shares: tuple[int, ...] = ()
+    failure: Failure | None = None
+
+    @property
+    def suites(self) -> tuple[int, ...]:
+        """The suites accepted."""
+        return tuple(suite for answer in self.answers for suite in answer.suites)
+
+
+@dataclass(slots=True)
+class ApplicationProtocols:
+    """Application protocols (ALPN) still to be offered along, and those that were accepted."""
+
+    left: list[str]
+    accepted: list[str] = field(default_factory=list)
+
+    def note(self, answer: Answer) -> None:
+        """Take note of what the server chose; where it chose none, there is nothing more to be found."""
+        if answer.alpn in self.left:
+            self.left.remove(answer.alpn)
+            self.accepted.append(answer.alpn)
+        else:
+            self.left.clear()
+
+
+async def older_suites(
+    questioner: Questioner, manner: Manner, protocol: Protocol, alpn: ApplicationProtocols | None = None
+) -> Found:
+    """The suites accepted in SSL 3.0 to TLS 1.2."""
+    found = Found(protocol)
+    for part in manner.parts(iana.offered_suites(protocol)):
+        left = list(part)
+        while left:
+            names = tuple(alpn.left) if alpn is not None else ()
+            outcome = await questioner.ask(manner.offer(protocol, left, alpn=names))
+            if (
+                isinstance(outcome, Refusal)
+                and outcome.alert == AlertDescription.no_application_protocol
+                and alpn
+                and names
+            ):
+                alpn.left.clear()
+                continue
+            if isinstance(outcome, Refusal) and outcome.alert == AlertDescription.protocol_version:
+                return found
+            if isinstance(outcome, Refusal):
+                break
+            if isinstance(outcome, Answer) and outcome.protocol is not protocol:
+                return found  # it has an older version only
+            problem = outcome if isinstance(outcome, Failure) else _unoffered(outcome, left)
+            if problem is not None:
+                found.failure = problem
+                return found
+            assert isinstance(outcome, Answer)  # noqa: S101  # all else has been dealt with
+            found.answers.append(outcome)
+            left.remove(outcome.suite)
+            if alpn is not None and names:
+                alpn.note(outcome)
+    return found
+
+
+def _unoffered(answer: Answer, offered: Sequence[int]) -> Failure | None:
+    if answer.suite in offered:
+        return None
+    return Failure.of(FailureReason.INCONSISTENT, f"the server chose suite 0x{answer.suite:04X}, which was not offered")
+
+
+async def ssl2_suites(questioner: Questioner, manner: Manner) -> Found:
+    """The cipher kinds of SSL 2.0. There the server lists all that it has, and one question is enough."""
+    found = Found(Protocol.SSL2)
+    outcome = await questioner.ask(manner.offer(Protocol.SSL2, iana.offered_suites(Protocol.SSL2)))
+    if isinstance(outcome, Answer) and outcome.protocol is Protocol.SSL2:
+        found.answers.append(outcome)
+    elif isinstance(outcome, Failure):
+        found.failure = outcome
+    return found
+
+
+async def server_order(questioner: Questioner, manner: Manner, found: Found) -> bool | None:
+    """Whether the server imposes its order of suites; None where that could not be found out, or means nothing."""
+    suites = found.suites
+    offered = [suite for suite in iana.offered_suites(found.protocol) if suite in suites]
+    if len(suites) < 2 or found.failure is not None or found.protocol is Protocol.SSL2:  # noqa: PLR2004  # an order
+        return None
+    if list(suites) != offered and not manner.small:
+        return True  # it did not follow ours
+    groups = found.groups or None
+    offer = manner.offer(found.protocol, suites[::-1], groups=groups, key_shares=found.key_shares)
+    outcome = await questioner.ask(offer, whole=False)
+    return outcome.suite == suites[0] if isinstance(outcome, Answer) else None
+
+
+@dataclass(slots=True)
+class Remainder:
+    """What is left of a list to be offered, and what of it was accepted, in the order in which the server chose.
+
+    `refused` is what was left at its end; `failure` is set where the server does not keep to what it is offered.
+    """
+
+    left: list[int]
+    accepted: list[int] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
+    failure: Failure | None = None
+
+    @property
+    def offered(self) -> list[int]:
+        """What to offer next: the rest, or once that is at its end, what cannot be refused."""
+        return self.left or self.accepted
+
+    def note(self, chosen: int | None) -> None:
+        """Take note of the server's choice."""
+        if not self.left:
+            return
+        if chosen in self.left:
+            self.left.remove(chosen)
+            self.accepted.append(chosen)
+        else:
+            name = "none" if chosen is None else f"0x{chosen:04X}"
+            self.failure = Failure.of(FailureReason.INCONSISTENT, f"the server chose {name}, which was not offered")
+            self.end()
+
+    def end(self) -> None:
+        """Nothing that is left is accepted."""
+        self.refused, self.left = self.left, []
+
+
+async def shrink(
+    one: Remainder,
+    other: Remainder,
+    ask: Callable[[Sequence[int], Sequence[int]], Awaitable[Outcome]],
+    chosen: Callable[[Answer], tuple[int | None, int | None]],
+) -> Failure | None:
+    """Shrink two lists at once, which show in the same answer and do not depend on each other.
+
+    `ask` offers some of both, `chosen` reads what the server picked of each. When it refuses, one more question tells
+    which of the two is at its end. Returns the failure that broke it off, if one did.
+    """
+    while one.left or other.left:
+        outcome = await ask(one.offered, other.offered)
+        if isinstance(outcome, Refusal) and one.left and other.left and one.accepted:
+            outcome = await ask(one.accepted, other.left)
+            if isinstance(outcome, Refusal):
+                other.end()
+                continue
+            one.end()
+        if isinstance(outcome, Failure):
+            return outcome
+        if isinstance(outcome, Refusal):
+            one.end()
+            other.end()
+        else:
+            first, second = chosen(outcome)
+            one.note(first)
+            other.note(second)
+    return None
+
+
+async def tls13(questioner: Questioner, manner: Manner) -> Found:
+    """The suites and the groups accepted in TLS 1.3: a HelloRetryRequest shows one of each."""
+    found = Found(Protocol.TLS1_3)
+    suites = Remainder(list(iana.offered_suites(Protocol.TLS1_3)))
+    groups = Remainder(list(iana.offered_groups(Protocol.TLS1_3)))
+
+    async def ask(some_suites: Sequence[int], some_groups: Sequence[int]) -> Outcome:
+        shares = [group for group in found.key_shares if group in some_groups]
+        offer = manner.offer(Protocol.TLS1_3, some_suites, groups=some_groups, key_shares=shares)
+        outcome = await questioner.ask(offer, whole=False)
+        older = isinstance(outcome, Answer) and outcome.protocol is not Protocol.TLS1_3
+        return Refusal(AlertDescription.protocol_version) if older else outcome
+
+    outcome = await ask(suites.left, groups.left)
+    if isinstance(outcome, Refusal) and outcome.alert != AlertDescription.protocol_version:
+        # A server that knows no HelloRetryRequest refuses a hello without a key.
+        found.key_shares = KEY_SHARE_GROUPS
+        outcome = await ask(suites.left, groups.left)
+    if isinstance(outcome, Answer):
+        suites.note(outcome.suite)
+        groups.note(outcome.group)
+        found.failure = await shrink(suites, groups, ask, lambda answer: (answer.suite, answer.group))
+        found.failure = found.failure or suites.failure
+    elif isinstance(outcome, Failure):
+        found.failure = outcome
+    found.answers = [Answer(Protocol.TLS1_3, (suite,)) for suite in suites.accepted]
+    found.groups, found.groups_failure = groups.accepted, groups.failure
+    return found
