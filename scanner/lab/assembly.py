@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-
-from scanner.lab.case import Raw
+from scanner.lab import external
+from scanner.lab.case import Nginx, Node, Raw
 from scanner.lab.certificates import CertificateAuthority, CertificateRecipe
+from scanner.lab.external import CannotServeError
 from scanner.lab.manifest import LabServer, Manifest
 from scanner.lab.serving import Servers, plain_handler, tls_handler
 
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scanner.lab.case import Case
-
-
-class CannotServeError(Exception):
-    """This machine lacks what a case needs; the message says what."""
 
 
 def assemble(cases: Iterable[Case], directory: Path, cleanup: ExitStack) -> tuple[Servers, Manifest]:
@@ -41,7 +38,7 @@ def assemble(cases: Iterable[Case], directory: Path, cleanup: ExitStack) -> tupl
     skipped: dict[str, str] = {}
     for case in cases:
         try:
-            ports = _listen(case, servers, authority, cleanup)
+            ports = _listen(case, servers, authority, directory, cleanup)
         except (CannotServeError, OSError) as error:
             skipped[case.name] = str(error)
             continue
@@ -78,7 +75,7 @@ def assemble(cases: Iterable[Case], directory: Path, cleanup: ExitStack) -> tupl
 
 
 def _listen(
-    case: Case, servers: Servers, authority: CertificateAuthority, cleanup: ExitStack
+    case: Case, servers: Servers, authority: CertificateAuthority, directory: Path, cleanup: ExitStack
 ) -> list[tuple[str, int, int]]:
     """Serve one case on its addresses: address, port and plain HTTP port of each."""
     ports = []
@@ -87,6 +84,8 @@ def _listen(
         identity = authority.issue(recipe, case.host)
         if case.engine == Raw("closed"):
             port = servers.refuse(address)
+        elif isinstance(case.engine, Node | Nginx):
+            port = external.listen(case, address, identity, directory, cleanup)
         else:
             port = servers.listen(address, tls_handler(case, identity, authority.root.chain_pem))
         if case.plain is None or case.http_port is None:

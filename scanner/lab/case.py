@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ssl import TLSVersion
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 DOMAIN: Final = "lab.example"
 AEAD_WITH_FORWARD_SECRECY: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
+GOOD_CERTIFICATE: Final = CertificateRecipe()
+
 Status = Literal["assessed", "partial", "unreachable"]
 
 
@@ -26,10 +28,12 @@ class OpenSsl:
     maximum: TLSVersion = TLSVersion.TLSv1_3
     ciphers: str = AEAD_WITH_FORWARD_SECRECY  # an OpenSSL cipher string, for TLS 1.2 and older
     curve: str | None = None  # None: OpenSSL's own choice of groups
-    dh_parameters: str | None = None  # PEM
+    dh_parameters: tuple[int, int] | None = None  # generator and prime
     client_certificate: Literal["none", "optional", "required"] = "none"
     client_renegotiation: bool = False
-    server_preference: bool = True
+
+
+GOOD_TLS: Final = OpenSsl()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +48,8 @@ class TlsLite:
     dh_parameters: tuple[int, int] | None = None  # generator and prime
     extended_master_secret: bool = True
     secure_renegotiation: bool = True
-    anonymous: bool = False
+    fallback_scsv: bool = True
+    compression: bool = False
     signature_hashes: tuple[str, ...] = ("sha512", "sha384", "sha256")
 
 
@@ -55,14 +60,21 @@ class Node:
     groups: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nginx:
+    """TLS by nginx, for what Python's `ssl` has no switch for. `directives` go into its server block."""
+
+    directives: str
+
+
 @dataclass(frozen=True, slots=True)
 class Raw:
     """No TLS at all, in one of the ways in which that happens."""
 
-    behaviour: Literal["closed", "silent", "reset", "garbage", "plain-http"]
+    behaviour: Literal["closed", "silent", "reset", "garbage", "dribble", "plain-http"]
 
 
-Engine = OpenSsl | TlsLite | Node | Raw
+Engine = OpenSsl | TlsLite | Node | Nginx | Raw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +89,8 @@ class Case:
     description: str
     expected: Mapping[str, str]
     status: Status = "assessed"
-    engine: Engine = OpenSsl()
-    certificate: CertificateRecipe = CertificateRecipe()
+    engine: Engine = GOOD_TLS
+    certificate: CertificateRecipe = GOOD_CERTIFICATE
     second_certificate: CertificateRecipe | None = None  # what the second address presents, where it differs
     addresses: tuple[str, ...] = ("127.0.0.1",)
     host_label: str | None = None  # None: the name, with dashes for dots
@@ -89,7 +101,6 @@ class Case:
     site: Site = GOOD_SITE
     plain: Site | None = REDIRECT_TO_HTTPS  # None: the plain port refuses connections
     silent_after: int | None = None  # so many handshakes, then it accepts and says nothing
-    extra_hosts: tuple[str, ...] = field(default=())
 
     @property
     def host(self) -> str:

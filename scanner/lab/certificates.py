@@ -42,6 +42,7 @@ class CertificateRecipe:
     usage: Literal["server", "client"] = "server"
     chain: Literal["complete", "leaf-only", "reversed", "foreign"] = "complete"
     subject: tuple[tuple[x509.ObjectIdentifier, str], ...] | None = None  # None: the first name as common name
+    ca: bool = False  # whether it calls itself an authority
     must_staple: bool = False
 
 
@@ -120,8 +121,10 @@ class CertificateAuthority:
         usage = ExtendedKeyUsageOID.SERVER_AUTH if recipe.usage == "server" else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = (
             self._builder(subject, issuer, key, recipe.from_day, recipe.to_day)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(ca=False, rsa_key=isinstance(key, rsa.RSAPrivateKey)), critical=True)
+            .add_extension(x509.BasicConstraints(ca=recipe.ca, path_length=None), critical=True)
+            .add_extension(
+                _key_usage(ca=recipe.ca, server=True, rsa_key=isinstance(key, rsa.RSAPrivateKey)), critical=True
+            )
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
         )
@@ -155,7 +158,7 @@ class CertificateAuthority:
             case "rsa":
                 return self.rsa_key
             case "rsa-1024":
-                return rsa.generate_private_key(65537, 1024)
+                return rsa.generate_private_key(65537, 1024)  # noqa: S505  # this is the flaw
 
     def _issuer(self, kind: IssuerKind) -> Identity | None:
         match kind:
@@ -197,16 +200,16 @@ class CertificateAuthority:
         certificate = (
             self._builder(subject, issuer, own_key, -30, 3650 if issuer is None else 1825)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None if issuer is None else 0), critical=True)
-            .add_extension(_key_usage(ca=True, rsa_key=False), critical=True)
+            .add_extension(_key_usage(ca=True), critical=True)
             .sign(issuer.key if issuer else own_key, hashes.SHA256())
         )
         return Identity(own_key, (certificate,))
 
 
-def _key_usage(*, ca: bool, rsa_key: bool) -> x509.KeyUsage:
-    """keyUsage for an authority or for a server; only RSA keys encipher (RFC 5280 section 4.2.1.3, RFC 8813)."""
+def _key_usage(*, ca: bool, server: bool = False, rsa_key: bool = False) -> x509.KeyUsage:
+    """Build keyUsage for an authority or for a server; only RSA keys encipher (RFC 5280 section 4.2.1.3, RFC 8813)."""
     return x509.KeyUsage(
-        digital_signature=not ca,
+        digital_signature=server,
         content_commitment=False,
         key_encipherment=rsa_key,
         data_encipherment=False,
@@ -225,7 +228,7 @@ def _resign_with_sha1(certificate: x509.Certificate, issuer_key: rsa.RSAPrivateK
     """
     signed = certificate.tbs_certificate_bytes
     resigned = signed.replace(_SHA256_WITH_RSA, _SHA1_WITH_RSA)
-    signature = issuer_key.sign(resigned, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303 - this is the flaw
+    signature = issuer_key.sign(resigned, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303  # this is the flaw
     der = certificate.public_bytes(serialization.Encoding.DER)
     der = der.replace(signed, resigned).replace(_SHA256_WITH_RSA, _SHA1_WITH_RSA)
     return x509.load_der_x509_certificate(der.replace(certificate.signature, signature))

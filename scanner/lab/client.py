@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
+from scanner.errors import LabError
 from scanner.lab.manifest import LabServer, Manifest
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
 START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
-
-
-class LabError(RuntimeError):
-    """The lab did not start. The message has what its process wrote to standard error."""
 
 
 class Lab:
@@ -53,11 +50,12 @@ class Lab:
         directory = self._directory or Path(
             self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="nightseal-lab-"))
         )
-        errors = self._cleanup.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))
+        errors_file = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  # closed by stop
+        errors = self._cleanup.enter_context(errors_file)
         command = [sys.executable, "-m", "scanner.lab", "--directory", str(directory)]
         for name in self._only:
             command += ["--only", name]
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603  # this interpreter, with our own arguments
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, encoding="utf-8"
         )
         # Killing is what bounds the wait: the pipe then ends, and with it the reading of the line.
@@ -65,8 +63,7 @@ class Lab:
         timer.daemon = True
         timer.start()
         try:
-            assert self._process.stdout is not None
-            self._manifest = Manifest.from_json(self._process.stdout.readline())
+            self._manifest = Manifest.from_json(self._process.stdout.readline() if self._process.stdout else "")
         except (ValueError, KeyError, TypeError) as error:
             self._end_process()
             errors.seek(0)

@@ -37,6 +37,12 @@ class Connection:
             del self._buffer[: match.end()]
         return match
 
+    def peek(self) -> bytes:
+        """Look at the next byte, waiting for it; none at the end of the stream."""
+        if not self._buffer:
+            self.fill(0)
+        return bytes(self._buffer[:1])
+
     def fill(self, limit: int) -> bool:
         """Wait for more; false at the end of the stream or where more than `limit` bytes wait to be understood."""
         if len(self._buffer) > limit:

@@ -22,6 +22,7 @@ _REQUEST_LINE: Final = re.compile(rb"([A-Z]{3,10}) (\S{1,8000}) HTTP/1\.([01])\r
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 _HEAD_LIMIT: Final = 65_536
 _BODY_LIMIT: Final = 1_048_576
+_FILLING: Final = b"<p>and so on\n" * 1000
 _REASONS: Final = {
     200: "OK",
     301: "Moved Permanently",
@@ -45,6 +46,7 @@ class Answer:
     body: str = PAGE
     content_type: str = "text/html; charset=utf-8"
     methods: tuple[str, ...] = ("GET", "HEAD")
+    endless: bool = False  # the body never ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,9 @@ REDIRECT_TO_HTTPS: Final = Site(redirect("https://{host}{path}"))
 
 def serve(connection: Connection, site: Site, host: str) -> None:
     """Answer requests on one connection until the client closes it, asks for it, or says something unknown."""
-    while True:
-        head = connection.read_until(_HEAD_END, _HEAD_LIMIT)
+    while first := connection.peek():
+        # What is no text, as a ClientHello, has no lines to wait for: the answer comes at once, as nginx gives it.
+        head = connection.read_until(_HEAD_END, _HEAD_LIMIT) if first.isalpha() else b""
         if head is None:
             return
         request = _REQUEST_LINE.match(head)
@@ -85,8 +88,11 @@ def serve(connection: Connection, site: Site, host: str) -> None:
             return
         method, target, minor = request[1].decode("latin-1"), request[2].decode("latin-1"), request[3]
         close = minor == b"0" or re.search(rb"(?im)^connection:[^\r\n]*\bclose\b", head) is not None
-        response = _render(site.answer(method, target), host, target, close=close, head_only=method == "HEAD")
-        connection.send(response)
+        answer = site.answer(method, target)
+        close = close or answer.endless
+        connection.send(_render(answer, host, target, close=close, head_only=method == "HEAD"))
+        while answer.endless and method != "HEAD":
+            connection.send(_FILLING)
         if close:
             return
 
@@ -106,7 +112,7 @@ def _render(answer: Answer, host: str, path: str, *, close: bool, head_only: boo
     body = fill(answer.body).encode()
     headers = [
         ("Content-Type", answer.content_type),
-        ("Content-Length", str(len(body))),
+        *([] if answer.endless else [("Content-Length", str(len(body)))]),
         ("Connection", "close" if close else "keep-alive"),
         *((name, fill(value)) for name, value in answer.headers),
     ]

@@ -8,6 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import dh
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
@@ -26,8 +29,6 @@ def context(options: OpenSsl, identity: Identity, ca_pem: bytes) -> ssl.SSLConte
     result.set_ciphers(f"{options.ciphers}:@SECLEVEL=0")
     result.minimum_version = options.minimum
     result.maximum_version = options.maximum
-    if not options.server_preference:
-        result.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     if options.client_renegotiation:
         result.options |= _ALLOW_CLIENT_RENEGOTIATION
     else:
@@ -45,9 +46,14 @@ def context(options: OpenSsl, identity: Identity, ca_pem: bytes) -> ssl.SSLConte
         result.load_cert_chain(pem)
         if options.dh_parameters is not None:
             parameters = Path(directory, "dh.pem")
-            parameters.write_text(options.dh_parameters, encoding="ascii")
+            parameters.write_bytes(_dh_pem(*options.dh_parameters))
             result.load_dh_params(str(parameters))
     return result
+
+
+def _dh_pem(generator: int, prime: int) -> bytes:
+    parameters = dh.DHParameterNumbers(prime, generator).parameters()
+    return parameters.parameter_bytes(serialization.Encoding.PEM, serialization.ParameterFormat.PKCS3)
 
 
 @contextlib.contextmanager

@@ -10,13 +10,13 @@ import contextlib
 import os
 import selectors
 import socket
-import ssl
 import struct
 import threading
+import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from scanner.lab import http, openssl
-from scanner.lab.case import OpenSsl, Raw
+from scanner.lab import http, legacy, openssl
+from scanner.lab.case import OpenSsl, Raw, TlsLite
 from scanner.lab.connection import Channel, Connection
 from scanner.lab.starttls import SCRIPTS, play
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _CONNECTION_SECONDS: Final = 30.0
 _SILENT_SECONDS: Final = 3600.0
+_LINGER_SECONDS: Final = 2.0
+_DRIBBLE_SECONDS: Final = 1.0
 _BACKLOG: Final = 512
 
 
@@ -69,13 +71,24 @@ def tls_handler(case: Case, identity: Identity, ca_pem: bytes) -> Handler:
 
 def plain_handler(site: http.Site, host: str) -> Handler:
     """Build what answers a connection to a plain HTTP port."""
-    return lambda plain: http.serve(Connection(plain), site, host)
+
+    def handle(plain: socket.socket) -> None:
+        http.serve(Connection(plain), site, host)
+        # Closing with something unread would be a reset, which may overtake the answer.
+        plain.shutdown(socket.SHUT_WR)
+        plain.settimeout(_LINGER_SECONDS)
+        while plain.recv(65_536):
+            pass
+
+    return handle
 
 
 def _secured(case: Case, identity: Identity, ca_pem: bytes) -> Secured:
     if isinstance(case.engine, OpenSsl):
         server_context = openssl.context(case.engine, identity, ca_pem)
         return lambda plain: openssl.secured(plain, server_context)
+    if isinstance(case.engine, TlsLite):
+        return legacy.Server(case.engine, identity).secured
     msg = f"{case.name}: this engine is not served from here"
     raise TypeError(msg)
 
@@ -105,6 +118,8 @@ def _raw_handler(engine: Raw, case: Case) -> Handler:
             return _reset
         case "garbage":
             return _send_garbage
+        case "dribble":
+            return _dribble
     return plain_handler(case.site, case.host)
 
 
@@ -128,12 +143,22 @@ def _send_garbage(plain: socket.socket) -> None:
         pass
 
 
+def _dribble(plain: socket.socket) -> None:
+    # The head of a full-sized handshake record, and then its body at a byte a second: every single read succeeds, and
+    # only a deadline over all of them ends it.
+    plain.sendall(b"\x16\x03\x03\x40\x00")
+    while True:
+        plain.sendall(b"\x02")
+        time.sleep(_DRIBBLE_SECONDS)
+
+
 class Servers:
     """The listening sockets of the lab, and the loop that accepts on all of them."""
 
     def __init__(self) -> None:
         """Start with none."""
         self._selector = selectors.DefaultSelector()
+        self._listening: dict[int, socket.socket] = {}
         self._reserved: list[socket.socket] = []
 
     def listen(self, address: str, handler: Handler) -> int:
@@ -141,6 +166,7 @@ class Servers:
         server = _bound(address)
         server.listen(_BACKLOG)
         self._selector.register(server, selectors.EVENT_READ, handler)
+        self._listening[server.fileno()] = server
         return _port(server)
 
     def refuse(self, address: str) -> int:
@@ -159,9 +185,8 @@ class Servers:
                     if not os.read(key.fd, 4096):
                         return
                     continue
-                assert isinstance(key.fileobj, socket.socket)
                 with contextlib.suppress(OSError):  # the client may have left already
-                    accepted, _address = key.fileobj.accept()
+                    accepted, _address = self._listening[key.fd].accept()
                     threading.Thread(target=_answer, args=(accepted, key.data), daemon=True).start()
 
 
@@ -177,14 +202,13 @@ def _bound(address: str) -> socket.socket:
 
 
 def _port(server: socket.socket) -> int:
-    port = server.getsockname()[1]
-    assert isinstance(port, int)
+    port: int = server.getsockname()[1]
     return port
 
 
 def _answer(accepted: socket.socket, handler: Handler) -> None:
     # Whatever a client does wrong ends its own connection and nothing else.
-    with contextlib.suppress(OSError, ssl.SSLError, ValueError), accepted:
+    with contextlib.suppress(OSError, ValueError, *legacy.ERRORS), accepted:
         accepted.settimeout(_CONNECTION_SECONDS)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         handler(accepted)

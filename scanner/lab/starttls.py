@@ -19,7 +19,7 @@ _LIMIT: Final = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One thing that a client may say. In the answer, `\\1` stands for the pattern's first group."""
+    r"""One thing that a client may say. In the answer, `\1` stands for the pattern's first group."""
 
     says: re.Pattern[bytes]
     answer: bytes
@@ -167,7 +167,7 @@ SCRIPTS: Final[dict[str, Script]] = {
         ),
     ),
     "xmpp": _xmpp("jabber:client"),
-    "xmpp_server": _xmpp("jabber:server"),
+    "xmpp-server": _xmpp("jabber:server"),
     # PostgreSQL's message flow, SSLRequest
     "postgres": Script(b"", (Turn(re.compile(rb"\x00\x00\x00\x08\x04\xd2\x16/"), b"S", "upgrade"),)),
     # [MS-RDPBCGR] 2.2.1.1 and 2.2.1.2: X.224 connection request and confirm, with PROTOCOL_SSL chosen

@@ -2,16 +2,202 @@
 
 from ssl import TLSVersion
 
-from scanner.lab.case import Case, OpenSsl, expect
+from scanner.lab.case import Case, Nginx, Node, OpenSsl, TlsLite, expect
+from scanner.lab.certificates import CertificateRecipe
+
+_IDENTITY = "cert.trusted cert.hostname cert.valid-now https.active"
+_RSA = CertificateRecipe(key="rsa")
+
+# The 1024-bit MODP group of RFC 2409 section 6.2: the one that the Logjam attack is about.
+_OAKLEY_GROUP_2 = int(
+    "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DD"
+    "EF9519B3CD3A431B302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7ED"
+    "EE386BFB5A899FA5AE9F24117C4B1FE649286651ECE65381FFFFFFFFFFFFFFFF",
+    16,
+)
+_OLD = (3, 1)
 
 CASES = (
+    Case(
+        name="no-tls1.3",
+        description="TLS 1.2 alone",
+        engine=OpenSsl(maximum=TLSVersion.TLSv1_2),
+        expected=expect(
+            f"{_IDENTITY} proto.no-tls1.1 proto.tls1.2 integrity.aead integrity.extended-master-secret "
+            "integrity.secure-renegotiation cipher.forward-secrecy",
+            "proto.tls1.3",
+        ),
+    ),
+    Case(
+        name="tls1.3-only",
+        description="TLS 1.3 alone",
+        engine=OpenSsl(minimum=TLSVersion.TLSv1_3),
+        expected=expect(
+            f"{_IDENTITY} proto.no-tls1.0 proto.no-tls1.1 proto.no-tls1.2 proto.tls1.3 integrity.aead", "proto.tls1.2"
+        ),
+    ),
     Case(
         name="legacy-tls",
         description="TLS 1.0 and 1.1 alone",
         engine=OpenSsl(minimum=TLSVersion.TLSv1, maximum=TLSVersion.TLSv1_1, ciphers="ECDHE+AES"),
         expected=expect(
-            "proto.no-ssl3 cert.trusted cert.hostname https.active",
+            f"{_IDENTITY} proto.no-ssl3",
             "proto.no-tls1.0 proto.no-tls1.1 proto.tls1.2 proto.tls1.3 integrity.aead",
         ),
+    ),
+    Case(
+        name="tls1.0-to-1.3",
+        description="Every version from TLS 1.0 to 1.3",
+        engine=OpenSsl(minimum=TLSVersion.TLSv1, ciphers="ECDHE+AESGCM:ECDHE+AES"),
+        expected=expect(
+            f"{_IDENTITY} proto.no-ssl3 proto.tls1.2 proto.tls1.3 cipher.forward-secrecy",
+            "proto.no-tls1.0 proto.no-tls1.1 integrity.aead",
+        ),
+    ),
+    Case(
+        name="ssl3",
+        description="SSL 3.0 beside TLS 1.0 to 1.2",
+        engine=TlsLite(minimum=(3, 0), ciphers=("aes256gcm", "aes128"), macs=("aead", "sha"), key_exchanges=("rsa",)),
+        certificate=_RSA,
+        expected=expect(
+            f"{_IDENTITY} proto.tls1.2 cipher.no-rc4",
+            "proto.no-ssl3 proto.no-tls1.0 proto.no-tls1.1 vuln.poodle cipher.forward-secrecy",
+        ),
+    ),
+    Case(
+        name="weak-ciphers",
+        description="RC4, 3DES and MD5 MACs, with and without forward secrecy",
+        engine=TlsLite(
+            minimum=_OLD,
+            ciphers=("rc4", "3des", "aes128"),
+            macs=("sha", "md5"),
+            key_exchanges=("rsa", "dhe_rsa", "ecdhe_rsa"),
+        ),
+        certificate=_RSA,
+        expected=expect(
+            f"{_IDENTITY} proto.no-ssl3 proto.tls1.2 cipher.no-export",
+            "cipher.no-rc4 cipher.no-64bit-block cipher.forward-secrecy integrity.aead integrity.no-weak-mac "
+            "vuln.sweet32 proto.tls1.3",
+        ),
+    ),
+    Case(
+        name="rc4",
+        description="RC4 beside better cipher suites",
+        engine=TlsLite(ciphers=("aes256gcm", "rc4"), macs=("aead", "sha"), key_exchanges=("ecdhe_rsa",)),
+        certificate=_RSA,
+        expected=expect(f"{_IDENTITY} cipher.no-64bit-block cipher.no-null cipher.forward-secrecy", "cipher.no-rc4"),
+    ),
+    Case(
+        name="3des",
+        description="3DES beside better cipher suites",
+        engine=TlsLite(ciphers=("aes256gcm", "3des"), macs=("aead", "sha"), key_exchanges=("ecdhe_rsa",)),
+        certificate=_RSA,
+        expected=expect(
+            f"{_IDENTITY} cipher.no-rc4 cipher.no-null cipher.forward-secrecy", "cipher.no-64bit-block vuln.sweet32"
+        ),
+    ),
+    Case(
+        name="null-ciphers",
+        description="Cipher suites that encrypt nothing",
+        engine=OpenSsl(
+            maximum=TLSVersion.TLSv1_2, ciphers="ECDHE+AESGCM:ECDHE-RSA-NULL-SHA:NULL-SHA256:NULL-SHA:NULL-MD5"
+        ),
+        certificate=_RSA,
+        expected=expect(
+            f"{_IDENTITY} cipher.no-rc4 cipher.no-anonymous",
+            "cipher.no-null cipher.forward-secrecy integrity.no-weak-mac",
+        ),
+    ),
+    Case(
+        name="anonymous-ciphers",
+        description="Cipher suites in which the server does not say who it is",
+        engine=OpenSsl(maximum=TLSVersion.TLSv1_2, ciphers="ECDHE+AESGCM:AECDH-AES256-SHA:AECDH-AES128-SHA"),
+        expected=expect(f"{_IDENTITY} cipher.no-rc4 cipher.no-null", "cipher.no-anonymous"),
+    ),
+    Case(
+        name="cbc-sha1",
+        description="CBC cipher suites with SHA-1 MACs alone",
+        engine=OpenSsl(maximum=TLSVersion.TLSv1_2, ciphers="ECDHE-ECDSA-AES256-SHA:ECDHE-ECDSA-AES128-SHA"),
+        expected=expect(f"{_IDENTITY} cipher.forward-secrecy cipher.no-64bit-block proto.tls1.2", "integrity.aead"),
+    ),
+    Case(
+        name="static-rsa",
+        description="RSA key exchange: whoever gets the key reads all that was ever recorded",
+        engine=OpenSsl(maximum=TLSVersion.TLSv1_2, ciphers="AES256-GCM-SHA384:AES128-GCM-SHA256"),
+        certificate=_RSA,
+        expected=expect(f"{_IDENTITY} integrity.aead cipher.no-rc4 vuln.robot", "cipher.forward-secrecy"),
+    ),
+    Case(
+        name="weak-dh",
+        description="Ephemeral Diffie-Hellman with 1024 bits",
+        engine=OpenSsl(maximum=TLSVersion.TLSv1_2, ciphers="DHE+AESGCM", dh_parameters=(2, _OAKLEY_GROUP_2)),
+        certificate=_RSA,
+        expected=expect(f"{_IDENTITY} integrity.aead cipher.forward-secrecy", "kex.min-dh-bits"),
+    ),
+    Case(
+        name="weak-curve",
+        description="Ephemeral Diffie-Hellman on a curve of 192 bits",
+        engine=OpenSsl(maximum=TLSVersion.TLSv1_2, curve="prime192v1"),
+        certificate=_RSA,
+        expected=expect(fails="kex.min-ec-bits"),
+    ),
+    Case(
+        name="no-ems",
+        description="No extended master secret (RFC 7627)",
+        engine=TlsLite(extended_master_secret=False),
+        expected=expect(
+            f"{_IDENTITY} integrity.aead integrity.secure-renegotiation", "integrity.extended-master-secret"
+        ),
+    ),
+    Case(
+        name="no-secure-renegotiation",
+        description="No secure renegotiation (RFC 5746)",
+        engine=TlsLite(secure_renegotiation=False),
+        expected=expect(
+            f"{_IDENTITY} integrity.aead integrity.extended-master-secret", "integrity.secure-renegotiation"
+        ),
+    ),
+    Case(
+        name="no-fallback-scsv",
+        description="Protocols back to TLS 1.0, and no answer to TLS_FALLBACK_SCSV (RFC 7507)",
+        engine=TlsLite(minimum=_OLD, ciphers=("aes256gcm", "aes128"), macs=("aead", "sha"), fallback_scsv=False),
+        expected=expect(f"{_IDENTITY} proto.tls1.2", "integrity.fallback-scsv proto.no-tls1.0"),
+    ),
+    Case(
+        name="sha1-handshake",
+        description="The TLS 1.2 handshake is signed with SHA-1",
+        engine=TlsLite(signature_hashes=("sha1",), key_exchanges=("ecdhe_rsa",)),
+        certificate=_RSA,
+        expected=expect(f"{_IDENTITY} cert.signature integrity.aead", "integrity.signature-algorithms"),
+    ),
+    Case(
+        name="compression",
+        description="TLS compression, by whose effect on lengths secrets can be guessed (CRIME)",
+        engine=TlsLite(compression=True),
+        expected=expect(f"{_IDENTITY} integrity.aead", "comp.none vuln.crime"),
+    ),
+    Case(
+        name="client-renegotiation",
+        description="The client may renegotiate as often as it likes, which costs the server more than the client",
+        engine=OpenSsl(maximum=TLSVersion.TLSv1_2, client_renegotiation=True),
+        expected=expect(f"{_IDENTITY} integrity.aead integrity.secure-renegotiation", "vuln.renegotiation-dos"),
+    ),
+    Case(
+        name="early-data",
+        description="TLS 1.3 early data (0-RTT), which can be sent again by whoever recorded it",
+        engine=Nginx(directives="ssl_early_data on; ssl_session_tickets on;"),
+        expected=expect(f"{_IDENTITY} proto.tls1.3 integrity.aead", "integrity.no-early-data"),
+    ),
+    Case(
+        name="post-quantum",
+        description="Nothing: X25519MLKEM768 beside x25519",
+        engine=Node(groups="X25519MLKEM768:X25519"),
+        expected=expect(f"{_IDENTITY} proto.tls1.3 integrity.aead cipher.forward-secrecy kex.post-quantum"),
+    ),
+    Case(
+        name="post-quantum-only",
+        description="Nothing, but that it speaks to no client without X25519MLKEM768",
+        engine=Node(groups="X25519MLKEM768"),
+        expected=expect(f"{_IDENTITY} proto.tls1.3 integrity.aead cipher.forward-secrecy kex.post-quantum"),
     ),
 )

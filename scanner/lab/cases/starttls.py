@@ -1,14 +1,57 @@
 """Servers of other protocols, which begin in plain text and are upgraded to TLS."""
 
 from scanner.lab.case import Case, expect
+from scanner.lab.certificates import CertificateRecipe
+
+_GOOD = expect(
+    """
+    https.active proto.no-tls1.0 proto.no-tls1.1 proto.tls1.2 proto.tls1.3 cipher.forward-secrecy integrity.aead
+    cert.trusted cert.hostname cert.valid-now cert.chain-complete
+    """
+)
+
+
+def _good(starttls: str, port: int, kind: str) -> Case:
+    return Case(
+        name=f"{starttls}-starttls",
+        description=f"Nothing: {kind} that can be upgraded to TLS",
+        starttls=starttls,
+        port=port,
+        http_port=None,
+        plain=None,
+        expected=_GOOD,
+    )
+
 
 CASES = (
+    _good("smtp", 25, "a mail server"),
+    _good("imap", 143, "a mailbox server"),
+    _good("pop3", 110, "a mailbox server"),
+    _good("ftp", 21, "a file server"),
+    _good("ldap", 389, "a directory server"),
+    _good("xmpp", 5222, "a chat server"),
+    _good("xmpp-server", 5269, "a chat server, for other servers,"),
+    _good("postgres", 5432, "a database server"),
+    _good("rdp", 3389, "a remote desktop server"),
     Case(
-        name="smtp-starttls",
-        description="Nothing: a mail server that offers STARTTLS",
+        name="smtp-expired",
+        description="A mail server with STARTTLS whose certificate expired three days ago",
         starttls="smtp",
         port=25,
         http_port=None,
-        expected=expect("https.active proto.no-tls1.0 proto.tls1.3 cert.trusted cert.hostname cert.valid-now"),
+        plain=None,
+        certificate=CertificateRecipe(from_day=-45, to_day=-3),
+        expected=expect("https.active cert.hostname proto.tls1.3", "cert.valid-now"),
+    ),
+    Case(
+        name="smtp-no-starttls",
+        description="A mail server that does not offer STARTTLS",
+        starttls="smtp",
+        script="smtp-without-starttls",
+        port=25,
+        http_port=None,
+        plain=None,
+        status="partial",
+        expected=expect(fails="https.active"),
     ),
 )
