@@ -1,0 +1,50 @@
+"""What of an evidence counts when two nights are compared: the facts, without the circumstances of the look.
+
+Two looks at an unchanged server differ in times, durations, connection counts and page sizes. None is a change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Final
+
+from scanner.evidence import TargetEvidence, to_json
+
+CIRCUMSTANCES: Final = frozenset(
+    {
+        "started_at",
+        "duration_s",
+        "connections",
+        "detail",  # the words of a failure; its reason is kept
+        "body_bytes",
+        "der",  # the fingerprint says as much
+        "this_update",
+        "next_update",
+        "produced_at",
+    }
+)
+"""Keys of the evidence's JSON that may differ while the server is the same."""
+
+Facts = dict[str, Any]
+
+
+def facts_of(evidence: TargetEvidence | bytes | None) -> Facts:
+    """The facts of an evidence (or of its JSON) as plain values; empty where nothing was observed."""
+    if evidence is None:
+        return {}
+    facts: Facts = _strip(json.loads(evidence if isinstance(evidence, bytes) else to_json(evidence)))
+    return facts
+
+
+def digest(facts: Facts) -> str:
+    """The SHA-256 of facts, in hexadecimal: equal where they are."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _strip(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _strip(item) for key, item in value.items() if key not in CIRCUMSTANCES}
+    if isinstance(value, list):
+        return [_strip(item) for item in value]
+    return value

@@ -1,0 +1,309 @@
+"""Runs to rows and back: the only place that knows which field of a record stands in which column."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Any
+
+import pyarrow as pa
+
+from scanner.evidence import (
+    Attempt,
+    Certificate,
+    Deployment,
+    Failure,
+    FailureReason,
+    TargetEvidence,
+    from_json,
+    to_json,
+)
+from scanner.history.facts import digest, facts_of
+from scanner.history.schema import CERTIFICATES, EVIDENCE, RUNS, TARGETS, VERDICTS, Table
+from scanner.inventory import EnvironmentKind, Role, StartTls
+from scanner.verdict import (
+    AppliedWaiver,
+    Goal,
+    PolicyRef,
+    Run,
+    RunRecord,
+    Severity,
+    Status,
+    TargetResult,
+    TargetStatus,
+    Trigger,
+    Verdict,
+    count,
+)
+
+Row = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Writing:
+    """One attempt to write a run: its own id, and when it began."""
+
+    write_id: str
+    written_at: datetime
+
+
+def tables_of(record: RunRecord, writing: Writing) -> Iterator[tuple[Table, pa.Table]]:
+    """The rows of each table for one run, in the order in which they must be written."""
+    evidence = {target.id: to_json(target.evidence) for target in record.targets if target.evidence is not None}
+    digests = {target_id: digest(facts_of(data)) for target_id, data in evidence.items()}
+    yield (
+        TARGETS,
+        _filled(TARGETS, record, writing, (_target_row(*item, digests) for item in enumerate(record.targets))),
+    )
+    yield CERTIFICATES, _filled(CERTIFICATES, record, writing, _certificate_rows(record.targets))
+    yield VERDICTS, _verdict_table(record, writing)
+    rows = (
+        {"started_at": target.evidence.started_at, "facts_digest": digests[target.id], "evidence": evidence[target.id]}
+        | _place(target)
+        for target in record.targets
+        if target.evidence is not None
+    )
+    yield EVIDENCE, _filled(EVIDENCE, record, writing, rows)
+    yield RUNS, pa.Table.from_pylist([_run_row(record) | dataclasses.asdict(writing)], RUNS.arrow)
+
+
+def record_of(run: Row, targets: Iterable[Row], verdicts: pa.Table, evidence: Mapping[str, str | bytes]) -> RunRecord:
+    """The record that the rows of one run came from. Evidence that is no longer kept is None."""
+    by_target = _verdicts_by_target(verdicts)
+    ordered = sorted(targets, key=lambda row: row["position"])
+    return RunRecord(
+        _run_from(run),
+        tuple(
+            _target_from(row, by_target.get(row["target_id"], ()), evidence.get(row["target_id"])) for row in ordered
+        ),
+    )
+
+
+def month_of(moment: datetime) -> str:
+    """The partition that a run of that moment falls into."""
+    return f"{moment.astimezone(UTC):%Y-%m}"
+
+
+def _filled(table: Table, record: RunRecord, writing: Writing, rows: Iterable[Row]) -> pa.Table:
+    head = _head(record.run, writing)
+    return pa.Table.from_pylist([head | row for row in rows], table.arrow)
+
+
+def _head(run: Run, writing: Writing) -> Row:
+    return {
+        "write_id": writing.write_id,
+        "written_at": writing.written_at,
+        "run_month": month_of(run.started_at),
+        "run_id": run.id,
+        "run_started_at": run.started_at,
+    }
+
+
+def _place(target: TargetResult) -> Row:
+    return {"target_id": target.id, "environment": target.environment}
+
+
+def _policy_row(policy: PolicyRef) -> Row:
+    return {
+        "policy_id": policy.id,
+        "policy_version": policy.version,
+        "policy_title": policy.title,
+        "policy_digest": policy.digest,
+    }
+
+
+def _policy_from(row: Row) -> PolicyRef:
+    return PolicyRef(row["policy_id"], row["policy_version"], row["policy_title"], row["policy_digest"])
+
+
+def _run_row(record: RunRecord) -> Row:
+    run, counts = record.run, count(record.verdicts)
+    statuses = Counter(target.status for target in record.targets)
+    return {
+        "run_id": run.id,
+        "trigger": run.trigger,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "complete": run.complete,
+        "expected_targets": run.expected_targets,
+        "environments": list(run.environments),
+        "schedule": run.schedule,
+        **_policy_row(run.policy),
+        "policies": json.dumps({name: dataclasses.asdict(policy) for name, policy in run.policies.items()}),
+        "config_digest": run.config_digest,
+        "trust_stores": json.dumps(dict(run.trust_stores)),
+        "tool_version": run.tool_version,
+        "engines": json.dumps(dict(run.engines)),
+        "targets": len(record.targets),
+        **{status.value: statuses[status] for status in TargetStatus},
+        **dataclasses.asdict(counts),
+    }
+
+
+def _run_from(row: Row) -> Run:
+    return Run(
+        id=row["run_id"],
+        trigger=Trigger(row["trigger"]),
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        policy=_policy_from(row),
+        complete=row["complete"],
+        expected_targets=row["expected_targets"],
+        tool_version=row["tool_version"],
+        policies={name: PolicyRef(**policy) for name, policy in json.loads(row["policies"]).items()},
+        environments=tuple(row["environments"]),
+        schedule=row["schedule"],
+        config_digest=row["config_digest"],
+        trust_stores=json.loads(row["trust_stores"]),
+        engines=json.loads(row["engines"]),
+    )
+
+
+def _target_row(position: int, target: TargetResult, digests: Mapping[str, str]) -> Row:
+    return _place(target) | {
+        "position": position,
+        "environment_kind": target.environment_kind,
+        "host": target.host,
+        "port": target.port,
+        "ip": target.ip,
+        "role": target.role,
+        "applications": list(target.applications),
+        "starttls": target.starttls,
+        "http_port": target.http_port,
+        "status": target.status,
+        "error_reason": target.error.reason if target.error else None,
+        "error_detail": target.error.detail if target.error else None,
+        **_policy_row(target.policy),
+        "grade": target.grade,
+        "duration_s": target.duration_s,
+        "connections": target.connections,
+        "facts_digest": digests.get(target.id),
+    }
+
+
+def _target_from(row: Row, verdicts: Sequence[Verdict], evidence: str | bytes | None) -> TargetResult:
+    observed: TargetEvidence | None = from_json(evidence) if evidence is not None else None
+    return TargetResult(
+        id=row["target_id"],
+        environment=row["environment"],
+        environment_kind=EnvironmentKind(row["environment_kind"]) if row["environment_kind"] else None,
+        host=row["host"],
+        port=row["port"],
+        ip=row["ip"],
+        role=Role(row["role"]),
+        status=TargetStatus(row["status"]),
+        policy=_policy_from(row),
+        applications=tuple(row["applications"]),
+        starttls=StartTls(row["starttls"]) if row["starttls"] else None,
+        http_port=row["http_port"],
+        error=Failure(FailureReason(row["error_reason"]), row["error_detail"]) if row["error_reason"] else None,
+        duration_s=row["duration_s"],
+        connections=row["connections"],
+        evidence=observed,
+        verdicts=tuple(verdicts),
+        grade=row["grade"],
+    )
+
+
+def _certificate_rows(targets: Iterable[TargetResult]) -> Iterator[Row]:
+    for target in targets:
+        place = _place(target) | {"host": target.host, "port": target.port, "ip": target.ip}
+        seen: set[str] = set()
+        for deployment in deployments_of(target):
+            for index, certificate in enumerate(deployment.chain):
+                if certificate.fingerprint not in seen:
+                    seen.add(certificate.fingerprint)
+                    yield place | _certificate_row(certificate, deployment, index)
+
+
+def deployments_of(target: TargetResult) -> tuple[Deployment, ...]:
+    """The certificate chains that a target presented, as far as anyone saw."""
+    tls = target.evidence.tls.value if target.evidence else None
+    attempt: Attempt[tuple[Deployment, ...]] | None = tls.certificates if tls else None
+    return (attempt.value if attempt else None) or ()
+
+
+def _certificate_row(certificate: Certificate, deployment: Deployment, index: int) -> Row:
+    leaf = index == 0
+    paths = deployment.paths if leaf else ()
+    return {
+        "position": "leaf" if leaf else "intermediate",
+        "chain_index": index,
+        "fingerprint": certificate.fingerprint,
+        "spki": certificate.spki,
+        "subject": certificate.subject,
+        "issuer": certificate.issuer,
+        "serial": certificate.serial,
+        "not_before": certificate.not_before,
+        "not_after": certificate.not_after,
+        "key_type": certificate.key_type,
+        "key_bits": certificate.key_bits,
+        "curve": certificate.curve,
+        "signature_algorithm": certificate.signature_algorithm,
+        "signature_hash": certificate.signature_hash,
+        "dns_names": list(certificate.dns_names),
+        "ip_addresses": list(certificate.ip_addresses),
+        "is_ca": certificate.is_ca,
+        "self_signed": certificate.self_signed,
+        "must_staple": certificate.must_staple,
+        "trusted": any(path.trusted for path in paths) if paths else None,
+        "publicly_trusted": any(path.publicly_trusted for path in paths) if paths else None,
+    }
+
+
+def _verdict_table(record: RunRecord, writing: Writing) -> pa.Table:
+    """As columns rather than rows: there are a hundred times more verdicts than of anything else."""
+    verdicts = record.verdicts
+    waivers = [verdict.waiver for verdict in verdicts]
+    targets = record.targets
+    columns: dict[str, Iterable[Any]] = {
+        "target_id": (target.id for target in targets for _ in target.verdicts),
+        "environment": (target.environment for target in targets for _ in target.verdicts),
+        "position": (place for target in targets for place in range(len(target.verdicts))),
+        **{
+            name: list(map(attrgetter(name), verdicts))
+            for name in ("rule", "subject", "goal", "status", "severity", "reason", "message", "observed", "expected")
+        },
+        "sources": (verdict.sources for verdict in verdicts),
+        "waived": (waiver is not None for waiver in waivers),
+        "waiver_reason": (waiver.reason if waiver else None for waiver in waivers),
+        "waiver_owner": (waiver.owner if waiver else None for waiver in waivers),
+        "waiver_expires": (waiver.expires if waiver else None for waiver in waivers),
+    }
+    head = {name: pa.scalar(value) for name, value in _head(record.run, writing).items()}
+    schema = VERDICTS.arrow
+    arrays = [
+        pa.repeat(head[name].cast(kind), len(verdicts)) if name in head else pa.array(list(columns[name]), kind)
+        for name, kind in zip(schema.names, schema.types, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+_PLAIN = ("rule", "reason", "message", "observed", "expected", "subject")
+_OTHER = ("target_id", "position", "goal", "status", "severity", "sources")
+_WAIVER = ("waiver_reason", "waiver_owner", "waiver_expires")
+
+
+def _verdicts_by_target(table: pa.Table) -> dict[str, list[Verdict]]:
+    lists = {name: table.column(name).to_pylist() for name in (*_PLAIN, *_OTHER, *_WAIVER, "waived")}
+    goals = {goal.value: goal for goal in Goal}
+    statuses = {status.value: status for status in Status}
+    severities = {severity.value: severity for severity in Severity}
+    grouped: dict[str, list[Verdict]] = {}
+    # Compaction may have changed the order of rows.
+    for index in sorted(range(len(table)), key=lists["position"].__getitem__):
+        waiver = AppliedWaiver(*(lists[name][index] for name in _WAIVER)) if lists["waived"][index] else None
+        verdict = Verdict(
+            goal=goals[lists["goal"][index]],
+            status=statuses[lists["status"][index]],
+            severity=severities[lists["severity"][index]],
+            sources=tuple(lists["sources"][index]),
+            waiver=waiver,
+            **{name: lists[name][index] for name in _PLAIN},
+        )
+        grouped.setdefault(lists["target_id"][index], []).append(verdict)
+    return grouped
