@@ -42,7 +42,8 @@ async def survey(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEv
         return Attempt.failed(FailureReason.UNRESOLVABLE), 0
     questioner = Questioner(target, settings)
     server_name = None if target.endpoint.is_address else target.endpoint.host
-    greeting = await greet(questioner, server_name)
+    http = target.endpoint.role.speaks_http and target.endpoint.starttls is None
+    greeting = await greet(questioner, server_name, target.endpoint.host if http else None)
     if isinstance(greeting, Failure):
         return Attempt(failure=greeting), questioner.opened
     gathered = await _gather(questioner, greeting, target)

@@ -192,7 +192,7 @@ class Reading:
         if self._answer is not None:
             return Failure.of(FailureReason.MALFORMED, "an unexpected record in the middle of the handshake")
         first_line = bytes(self._buffer[:80]).split(b"\r\n")[0]
-        return Failure(FailureReason.NOT_TLS, f"the answer begins with {printable(first_line, 80)!r}")
+        return Failure(FailureReason.NOT_TLS, f'the answer begins with "{printable(first_line, 80)}"')
 
     def _record(self, kind: int, record: bytearray) -> Outcome | None:
         if kind not in {ContentType.alert, ContentType.handshake}:

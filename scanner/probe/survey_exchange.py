@@ -17,14 +17,15 @@ from scanner.probe.survey_offers import Found, Manner, Remainder, shrink
 from scanner.probe.survey_wire import Questioner
 
 _UNKNOWN_SCHEME: Final = 0xFE7F  # of the range for private use: nobody signs with it
-_PUBLISHED: Final = {"RFC2409": "oakley-", "RFC3526": "oakley-", "RFC5114": "rfc5114-"}
+_PUBLISHED: Final = {"RFC2409": "oakley-", "RFC3526": "oakley-", "RFC5114": "rfc5114-", "RFC5054": "rfc5054-"}
 
 
 @cache
 def known_primes() -> Mapping[int, str]:
     """Published primes of finite-field groups, and the names by which the evidence calls them.
 
-    `ffdhe2048` (RFC 7919), `oakley-14` (the MODP groups of RFC 2409 and RFC 3526, by number), `rfc5114-24`.
+    `ffdhe2048` (RFC 7919), `oakley-14` (the MODP groups of RFC 2409 and RFC 3526, by number), `rfc5114-24`,
+    `rfc5054-1536`. Where two documents publish one prime, the one that means it for Diffie-Hellman names it.
     """
     names = {}
     for title, (_, prime) in FFDHE_PARAMETERS.items():

@@ -42,10 +42,11 @@ class Greeting:
     intolerances: tuple[str, ...] = ()
 
 
-async def greet(questioner: Questioner, server_name: str | None) -> Greeting | Failure:
+async def greet(questioner: Questioner, server_name: str | None, plain_host: str | None = None) -> Greeting | Failure:
     """Find a hello that the server answers, beginning with the one that offers everything.
 
-    A server that breaks off over it, and answers a small one, is spoken to in small ones from then on.
+    A server that breaks off over it, and answers a small one, is spoken to in small ones from then on. One that says
+    nothing may be waiting for the end of a line: where `plain_host` is given, it is asked for that host in plain HTTP.
     """
     large, small = Manner(server_name), Manner(server_name, small=True)
     first = await questioner.first(_modern(large))
@@ -54,6 +55,8 @@ async def greet(questioner: Questioner, server_name: str | None) -> Greeting | F
     if isinstance(first, Failure) and first.reason in _FINAL:
         return first
     silent = isinstance(first, Failure) and first.reason is FailureReason.TIMED_OUT
+    if silent and plain_host is not None and await questioner.speaks_http(plain_host):
+        return Failure(FailureReason.NOT_TLS, "it answers plain HTTP")
     older: list[Protocol] = [Protocol.TLS1_2] if silent else [Protocol.TLS1_2, Protocol.TLS1_0]
     for protocol in older:
         outcome = await questioner.first(_small(small, protocol))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -129,19 +130,49 @@ def to_wire(offer: Offer) -> bytes:
     return bytes(RecordHeader3().create(record_version, ContentType.handshake, len(body)).write()) + body
 
 
-def _extensions(offer: Offer) -> list[TLSExtension] | None:
+def _extensions(offer: Offer) -> list[_Encoded] | None:
     if offer.highest is Protocol.SSL3:
         return None
+    fixed = _encoded(offer.protocols, offer.groups, offer.schemes, offer.server_name, offer.alpn, small=offer.small)
+    if offer.highest is not Protocol.TLS1_3:
+        return [fixed]
+    shares = ClientKeyShareExtension().create([_key_share(group) for group in offer.key_shares])
+    return [fixed, _Encoded(bytes(shares.write()))]
+
+
+class _Encoded:
+    """Extensions that are on the wire's form already, which saves most of the time that a hello takes to make."""
+
+    extType: Final = None  # noqa: N815  # the name by which tlslite-ng looks for extensions to remove
+
+    def __init__(self, encoded: bytes) -> None:
+        self._encoded = encoded
+
+    def write(self) -> bytes:
+        """What tlslite-ng calls to put it into a message."""
+        return self._encoded
+
+
+@lru_cache(maxsize=512)
+def _encoded(  # noqa: PLR0913  # all that the extensions vary in
+    protocols: tuple[Protocol, ...],
+    groups: tuple[int, ...],
+    schemes: tuple[int, ...],
+    server_name: str | None,
+    alpn: tuple[str, ...],
+    *,
+    small: bool,
+) -> _Encoded:
     extensions: list[TLSExtension] = []
-    if offer.server_name is not None:
-        extensions.append(SNIExtension().create(bytearray(offer.server_name.encode("ascii", "ignore"))))
-    if offer.groups:
-        extensions.append(SupportedGroupsExtension().create(list(offer.groups)))
+    if server_name is not None:
+        extensions.append(SNIExtension().create(bytearray(server_name.encode("ascii"))))
+    if groups:
+        extensions.append(SupportedGroupsExtension().create(list(groups)))
         extensions.append(ECPointFormatsExtension().create([0]))
-    if offer.schemes:
-        extensions.append(SignatureAlgorithmsExtension().create([(code >> 8, code & 0xFF) for code in offer.schemes]))
+    if schemes:
+        extensions.append(SignatureAlgorithmsExtension().create([(code >> 8, code & 0xFF) for code in schemes]))
     extensions.append(RenegotiationInfoExtension().create(bytearray()))
-    if not offer.small:
+    if not small:
         extensions += [
             _empty(ExtensionType.extended_master_secret),
             _empty(ExtensionType.encrypt_then_mac),
@@ -149,15 +180,14 @@ def _extensions(offer: Offer) -> list[TLSExtension] | None:
             StatusRequestExtension().create(CertificateStatusType.ocsp),
             _empty(SIGNED_CERTIFICATE_TIMESTAMP),
         ]
-    if offer.alpn:
-        extensions.append(ALPNExtension().create([bytearray(name.encode("ascii")) for name in offer.alpn]))
-    if offer.highest is Protocol.TLS1_3:
+    if alpn:
+        extensions.append(ALPNExtension().create([bytearray(name.encode("ascii")) for name in alpn]))
+    if protocols[0] is Protocol.TLS1_3:
         extensions += [
-            SupportedVersionsExtension().create([WIRE_VERSIONS[protocol] for protocol in offer.protocols]),
+            SupportedVersionsExtension().create([WIRE_VERSIONS[protocol] for protocol in protocols]),
             TLSExtension(extType=_PSK_KEY_EXCHANGE_MODES).create(bytearray(_PSK_DHE_KE)),
-            ClientKeyShareExtension().create([_key_share(group) for group in offer.key_shares]),
         ]
-    return extensions
+    return _Encoded(b"".join(bytes(extension.write()) for extension in extensions))
 
 
 def _empty(extension_type: int) -> TLSExtension:

@@ -59,6 +59,22 @@ class Questioner:
         self._remember(offer, outcome)
         return outcome
 
+    async def speaks_http(self, host: str) -> bool:
+        """Whether the port answers a plain HTTP request: then it does not wait for TLS."""
+        self.opened += 1
+        address = self._target.address
+        assert address is not None  # noqa: S101  # the survey does not begin without one
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                link = await Link.open(address.ip, address.port)
+                try:
+                    await link.send(f"HEAD / HTTP/1.0\r\nHost: {host}\r\n\r\n".encode("ascii"))
+                    return (await link.receive()).startswith(b"HTTP/")
+                finally:
+                    link.close()
+        except (OSError, TimeoutError):
+            return False
+
     async def ask(self, offer: Offer, *, whole: bool = True) -> Outcome:
         """Ask, and find out what a failure means.
 
