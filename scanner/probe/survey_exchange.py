@@ -25,12 +25,12 @@ def known_primes() -> Mapping[int, str]:
     """Published primes of finite-field groups, and the names by which the evidence calls them.
 
     `ffdhe2048` (RFC 7919), `oakley-14` (the MODP groups of RFC 2409 and RFC 3526, by number), `rfc5114-24`,
-    `rfc5054-1536`. Where two documents publish one prime, the one that means it for Diffie-Hellman names it.
+    `rfc5054-2` (meant for SRP). A prime that two documents publish has its name from the first.
     """
-    names = {}
+    names: dict[int, str] = {}
     for title, (_, prime) in FFDHE_PARAMETERS.items():
         document, _, name = title.partition(" ")
-        names[prime] = name if document == "RFC7919" else _PUBLISHED[document] + name.removeprefix("group ")
+        names.setdefault(prime, name if document == "RFC7919" else _PUBLISHED[document] + name.removeprefix("group "))
     return names
 
 

@@ -1,0 +1,115 @@
+"""Shrinking offers, against servers that exist in thought only: any set of things accepted, any order, is found."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scanner.evidence import Failure, FailureReason, Protocol
+from scanner.probe import iana
+from scanner.probe.survey_answer import Answer, Refusal
+from scanner.probe.survey_exchange import known_primes
+from scanner.probe.survey_offers import ApplicationProtocols, Manner, Remainder, shrink
+
+REFUSED = Refusal(40)
+
+
+class ThoughtServer:
+    """Picks one of each of two lists: by its own order, or by the client's; and counts how often it is asked."""
+
+    def __init__(self, ones: list[int], others: list[int], *, own_order: bool) -> None:
+        self.ones, self.others, self.own_order = ones, others, own_order
+        self.asked = 0
+
+    async def ask(self, ones, others) -> Answer | Refusal | Failure:
+        self.asked += 1
+        one, other = self._pick(self.ones, ones), self._pick(self.others, others)
+        if one is None or other is None:
+            return REFUSED
+        return Answer(Protocol.TLS1_3, (one,), group=other)
+
+    def _pick(self, own: list[int], offered: list[int]) -> int | None:
+        first, second = (own, offered) if self.own_order else (offered, own)
+        return next((code for code in first if code in second), None)
+
+
+def pair(answer: Answer) -> tuple[int, int | None]:
+    return answer.suite, answer.group
+
+
+codes = st.lists(st.integers(0, 30), unique=True, max_size=8)
+
+
+@given(codes, codes, st.booleans())
+def test_everything_accepted_is_found_in_its_order_and_nothing_else(ones, others, own_order):
+    server = ThoughtServer(ones, others, own_order=own_order)
+    one, other = Remainder(list(range(31))), Remainder(list(range(31)))
+    assert asyncio.run(shrink(one, other, server.ask, pair)) is None
+    both = bool(ones and others)
+    order = list if own_order else sorted
+    assert one.accepted == (order(ones) if both else [])
+    assert other.accepted == (order(others) if both else [])
+    assert not one.left
+    assert not other.left
+
+
+@given(codes.filter(bool), codes.filter(bool), st.booleans())
+def test_it_takes_one_question_for_each_thing_and_three_more(ones, others, own_order):
+    server = ThoughtServer(ones, others, own_order=own_order)
+    asyncio.run(shrink(Remainder(list(range(31))), Remainder(list(range(31))), server.ask, pair))
+    assert server.asked <= max(len(ones), len(others)) + 3
+
+
+@given(codes.filter(bool), codes.filter(bool), st.integers(0, 12))
+def test_a_failure_breaks_it_off_and_keeps_what_was_found(ones, others, good):
+    server = ThoughtServer(ones, others, own_order=True)
+
+    async def ask(some, more):
+        return await server.ask(some, more) if server.asked < good else Failure(FailureReason.TIMED_OUT)
+
+    one, other = Remainder(list(range(31))), Remainder(list(range(31)))
+    failure = asyncio.run(shrink(one, other, ask, pair))
+    assert (failure is None) == (not one.left and not other.left)
+    assert one.accepted == ones[: len(one.accepted)]
+    assert other.accepted == others[: len(other.accepted)]
+
+
+def test_a_server_that_does_not_keep_to_the_offer_is_caught_and_asked_no_more():
+    async def ask(_some, _more):
+        return Answer(Protocol.TLS1_3, (7,), group=9)
+
+    one, other = Remainder([1, 7]), Remainder([9, 10])
+    assert asyncio.run(shrink(one, other, ask, pair)) is None
+    assert one.accepted == [7]
+    assert one.failure == Failure(FailureReason.INCONSISTENT, "the server chose 0x0007, which was not offered")
+    assert other.failure == Failure(FailureReason.INCONSISTENT, "the server chose 0x0009, which was not offered")
+
+
+def test_application_protocols_end_with_the_first_that_is_not_chosen():
+    protocols = ApplicationProtocols(["h2", "http/1.1"])
+    protocols.note(Answer(Protocol.TLS1_2, (1,), alpn="h2"))
+    protocols.note(Answer(Protocol.TLS1_2, (1,), alpn=None))
+    assert (protocols.accepted, protocols.left) == (["h2"], [])
+
+
+@pytest.mark.parametrize("protocol", [Protocol.SSL3, Protocol.TLS1_0, Protocol.TLS1_2, Protocol.TLS1_3])
+def test_small_parts_are_the_whole(protocol):
+    suites = iana.offered_suites(protocol)
+    assert tuple(code for part in Manner(None, small=True).parts(suites) for code in part) == suites
+    assert list(Manner(None).parts(suites)) == [suites]
+
+
+def test_published_primes_have_their_names():
+    names = {name: prime.bit_length() for prime, name in known_primes().items()}
+    expected = {
+        "ffdhe2048": 2048,
+        "oakley-1": 768,
+        "oakley-2": 1024,
+        "oakley-14": 2048,
+        "rfc5114-22": 1024,
+        "oakley-15": 3072,
+    }
+    assert expected.items() <= names.items()
