@@ -55,8 +55,9 @@ class Facts:
 class Finding:
     """What a rule's function returns: a reason that it declared, and the words to fill into its sentence.
 
-    `severity` is set where this finding weighs otherwise than the rule does (7 days to expiry rather than 30).
-    `values` fill the placeholders of the reason's sentence.
+    `severity` is set where this finding weighs otherwise than the rule itself does (7 days to expiry rather than 30).
+    It is meant relative to the rule's own severity: where a policy says otherwise than the rule, the finding moves by
+    as many steps from what the policy says. `values` fill the placeholders of the reason's sentence.
     """
 
     reason: str
@@ -65,15 +66,37 @@ class Finding:
     subject: str = ""
     severity: Severity | None = None
     values: Mapping[str, object] = field(default_factory=dict)
-    status: Status | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A stable slug's meaning: the status that it gives and the sentence that explains it."""
+    """A stable slug's meaning: the status that it gives and the sentence that explains it.
+
+    The sentence may hold placeholders for `Finding.values`, `{observed}`, `{expected}` and `{subject}`.
+    """
 
     status: Status
     sentence: str
+
+
+def passes(sentence: str) -> Reason:
+    """A reason to pass."""
+    return Reason(Status.PASS, sentence)
+
+
+def fails(sentence: str) -> Reason:
+    """A reason to fail."""
+    return Reason(Status.FAIL, sentence)
+
+
+def not_applicable(sentence: str) -> Reason:
+    """A reason why the rule asks nothing of this target."""
+    return Reason(Status.NOT_APPLICABLE, sentence)
+
+
+def indeterminate(sentence: str) -> Reason:
+    """A reason why nobody can tell."""
+    return Reason(Status.INDETERMINATE, sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +132,9 @@ class Rule:
         return self.id.split(".", 1)[0]
 
 
+AREAS = ("proto", "cipher", "kex", "comp", "integrity", "cert", "dns", "vuln", "https")
+"""The areas of rules, in the order of the contract's section 6."""
+
 _RULES: dict[str, Rule] = {}
 
 
@@ -142,13 +168,14 @@ def rule(  # noqa: PLR0913  # a declaration, all of it by keyword
 UNIVERSAL_REASONS: Mapping[str, Reason] = {
     "not-observed": Reason(Status.INDETERMINATE, "It could not be observed: {why}."),
     "no-tls": Reason(Status.NOT_APPLICABLE, "The endpoint does not speak TLS; https.active reports that."),
+    "rule-error": Reason(Status.INDETERMINATE, "The rule itself failed, which is a defect of Nightseal: {error}."),
 }
 """Reasons that any rule may give."""
 
 
 def all_rules() -> Mapping[str, Rule]:
-    """Every rule, by id, in the order of declaration."""
-    return dict(_RULES)
+    """Every rule, by id: area by area in the contract's order, in each in the order of declaration."""
+    return {item.id: item for item in sorted(_RULES.values(), key=lambda item: AREAS.index(item.area))}
 
 
 def get_rule(rule_id: str) -> Rule:

@@ -1,0 +1,170 @@
+"""What the owners demand of plain HTTP at each place, and the line of the configuration that decided it.
+
+Settings are made at three levels: of the environment, of the application, of a single path or integration. An outer
+level can demand more than an inner one, never less; and some things are over HTTPS whatever is set (mobile, PWA and
+reactive back ends, the consoles). `config explain`, the rules and the report all ask here, so that they agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from scanner.inventory import HttpsLevel, IntegrationKind, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scanner.inventory import Application, Endpoint, Environment, Integration, PathSetting
+
+_STRENGTH = {HttpsLevel.NONE: 0, HttpsLevel.TLS: 1, HttpsLevel.TLS_CLIENT_CERTIFICATE: 2}
+ROOT = "/"
+
+
+class Plain(StrEnum):
+    """What plain HTTP may answer."""
+
+    ANYTHING = "anything"
+    REDIRECT_OR_REFUSAL = "redirect-or-refusal"
+    REFUSAL = "refusal"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """The effective requirement at one place.
+
+    `application` is None for an endpoint that no application stands for; `integration` is the kind of an integration,
+    None for pages. `hsts` tells whether the owners demand the HSTS header there. `decided_by` is the line of
+    config.toml (or the fact) that decided; `overridden` are the lines that say less and have no effect.
+    """
+
+    path: str
+    level: HttpsLevel
+    decided_by: str
+    application: str | None = None
+    integration: IntegrationKind | None = None
+    hsts: bool = False
+    overridden: tuple[str, ...] = ()
+
+    @property
+    def plain(self) -> Plain:
+        """What plain HTTP may answer: a page may redirect; a request to an integration has said too much by then."""
+        if self.level is HttpsLevel.NONE:
+            return Plain.ANYTHING
+        return Plain.REFUSAL if self.integration else Plain.REDIRECT_OR_REFUSAL
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A setting with what it demands. The strongest decides; of equals the first, which is the outermost."""
+
+    level: HttpsLevel
+    text: str
+
+
+def requirements_of(environment: Environment, endpoint: Endpoint) -> tuple[Requirement, ...]:
+    """Every requirement at an endpoint: first of its root, then of each path and integration, as configured.
+
+    Several applications at one endpoint each have a root of their own; the rules judge the strictest (`root_of`).
+    """
+    if not endpoint.role.speaks_http:
+        return ()
+    if not endpoint.applications:
+        return (_endpoint_root(environment, endpoint),)
+    return tuple(
+        requirement
+        for application in endpoint.applications
+        for requirement in _application(environment, endpoint, application)
+    )
+
+
+def root_of(environment: Environment, endpoint: Endpoint) -> Requirement | None:
+    """The strictest requirement of the endpoint's root; None where HTTP is not spoken."""
+    roots = [item for item in requirements_of(environment, endpoint) if item.path == ROOT and item.integration is None]
+    return max(roots, key=lambda item: _STRENGTH[item.level], default=None)
+
+
+def requirement_at(environment: Environment, endpoint: Endpoint, path: str) -> Requirement | None:
+    """The requirement of any path: that of the configured place which contains it most narrowly, else of the root."""
+    path = path.partition("?")[0].partition("#")[0] or ROOT
+    candidates = [item for item in requirements_of(environment, endpoint) if contains(item.path, path)]
+    if not candidates:
+        return root_of(environment, endpoint)
+    return max(candidates, key=lambda item: (len(item.path), _STRENGTH[item.level]))
+
+
+def contains(place: str, path: str) -> bool:
+    """Whether `path` is `place` or lies under it, whole segments compared."""
+    folder = place.partition("?")[0].rstrip("/")
+    return path in {place, folder} or path.startswith(f"{folder}/")
+
+
+def _endpoint_root(environment: Environment, endpoint: Endpoint) -> Requirement:
+    return _decide(ROOT, [*_environment_pages(environment), _role_line(endpoint)], None, None, hsts=environment.hsts)
+
+
+def _application(environment: Environment, endpoint: Endpoint, application: Application) -> Iterator[Requirement]:
+    name = application.name
+    always = []
+    if endpoint.role in {Role.DEVELOPMENT, Role.MONITORING}:
+        always.append(_role_line(endpoint))
+    if application.kind.always_https:
+        always.append(_Line(HttpsLevel.TLS, f'[[environment.application]] {name}: kind = "{application.kind}"'))
+    own = _Line(application.https, f'[[environment.application]] {name}: https = "{application.https}"')
+    pages = [*_environment_pages(environment), *always]
+    integrations = [*_environment_integrations(environment), *always]
+    if application.force_https_screens:
+        pages.append(_Line(HttpsLevel.TLS, f"[[environment.application]] {name}: force_https_screens = true"))
+    if application.force_https_integrations:
+        line = f"[[environment.application]] {name}: force_https_integrations = true"
+        integrations.append(_Line(HttpsLevel.TLS, line))
+    if all(item.path != ROOT for item in application.paths):
+        yield _decide(ROOT, [*pages, own], name, None, hsts=environment.hsts)
+    for path in application.paths:
+        yield _decide(path.path, [*pages, _path_line(name, path)], name, None, hsts=environment.hsts)
+    for integration in application.integrations:
+        lines = [*integrations, _integration_line(name, integration)]
+        yield _decide(integration.path, lines, name, integration.kind, hsts=False)
+
+
+def _environment_pages(environment: Environment) -> list[_Line]:
+    settings = (("hsts", environment.hsts), ("force_https_screens", environment.force_https_screens))
+    return [_environment_line(environment, name) for name, is_set in settings if is_set]
+
+
+def _environment_integrations(environment: Environment) -> list[_Line]:
+    return [_environment_line(environment, "force_https_integrations")] if environment.force_https_integrations else []
+
+
+def _environment_line(environment: Environment, setting: str) -> _Line:
+    return _Line(HttpsLevel.TLS, f"[[environment]] {environment.name}: {setting} = true")
+
+
+def _role_line(endpoint: Endpoint) -> _Line:
+    return _Line(HttpsLevel.TLS, f'[[environment.endpoint]] {endpoint.address}: role = "{endpoint.role}"')
+
+
+def _path_line(application: str, path: PathSetting) -> _Line:
+    return _Line(path.https, f'[[environment.application]] {application}: paths {path.path}: https = "{path.https}"')
+
+
+def _integration_line(application: str, integration: Integration) -> _Line:
+    text = f'[[environment.application]] {application}: integrations {integration.path}: https = "{integration.https}"'
+    return _Line(integration.https, text)
+
+
+def _decide(
+    path: str, lines: list[_Line], application: str | None, integration: IntegrationKind | None, *, hsts: bool
+) -> Requirement:
+    decisive = max(lines, key=lambda line: _STRENGTH[line.level])
+    overridden = tuple(line.text for line in lines if _STRENGTH[line.level] < _STRENGTH[decisive.level])
+    return Requirement(
+        path=path,
+        level=decisive.level,
+        decided_by=decisive.text,
+        application=application,
+        integration=integration,
+        hsts=hsts,
+        overridden=overridden,
+    )
