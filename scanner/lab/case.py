@@ -17,6 +17,7 @@ AEAD_WITH_FORWARD_SECRECY: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 GOOD_CERTIFICATE: Final = CertificateRecipe()
 
+Vulnerability = Literal["heartbleed", "ccs-injection", "robot"]
 Status = Literal["assessed", "partial", "unreachable"]
 
 
@@ -50,6 +51,7 @@ class TlsLite:
     secure_renegotiation: bool = True
     fallback_scsv: bool = True
     compression: bool = False
+    vulnerability: Vulnerability | None = None
     signature_hashes: tuple[str, ...] = ("sha512", "sha384", "sha256")
 
 

@@ -6,15 +6,15 @@ tlslite-ng is pure Python: slow, and thereby easy to lead astray. All of that is
 from __future__ import annotations
 
 import contextlib
-import zlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from tlslite.api import HandshakeSettings, TLSConnection, X509CertChain, parsePEMKey  # type: ignore[import-untyped]
 from tlslite.constants import CipherSuite, ExtensionType  # type: ignore[import-untyped]
-from tlslite.errors import TLSError  # type: ignore[import-untyped]
-from tlslite.messages import ClientHello, Message  # type: ignore[import-untyped]
-from tlslite.recordlayer import RecordLayer  # type: ignore[import-untyped]
-from tlslite.utils.codec import Parser  # type: ignore[import-untyped]
+from tlslite.errors import TLSDecodeError, TLSError  # type: ignore[import-untyped]
+from tlslite.messages import ClientHello  # type: ignore[import-untyped]
+
+from scanner.lab.legacy_records import FlawedRecordLayer
 
 if TYPE_CHECKING:
     import socket
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ERRORS: Final = (TLSError, SyntaxError, AssertionError, AttributeError, IndexError, KeyError, TypeError)
 
 _DEFLATE: Final = 1
+_SECRET_SIZE: Final = 48
 _VERSIONS: Final = ((3, 4), (3, 3), (3, 2), (3, 1), (3, 0))
 
 
@@ -44,7 +45,7 @@ class Server:
     @contextlib.contextmanager
     def secured(self, plain: socket.socket) -> Iterator[_FlawedConnection]:
         """Upgrade an accepted connection to TLS and close it in good order afterwards."""
-        connection = _FlawedConnection(plain, self._options)
+        connection = _FlawedConnection(plain, self._options, self._key)
         connection.handshakeServer(certChain=self._chain, privateKey=self._key, settings=self._settings)
         yield connection
         connection.close()
@@ -61,7 +62,7 @@ def _settings(options: TlsLite) -> Any:
     settings.rsaSigHashes = list(options.signature_hashes)
     settings.ecdsaSigHashes = list(options.signature_hashes)
     settings.more_sig_schemes = []
-    settings.use_heartbeat_extension = False
+    settings.use_heartbeat_extension = options.vulnerability == "heartbleed"
     settings.ticket_count = 0
     settings.dhParams = options.dh_parameters
     if options.dh_parameters is not None:
@@ -72,11 +73,11 @@ def _settings(options: TlsLite) -> Any:
 class _FlawedConnection(TLSConnection):  # type: ignore[misc]
     """A server's side of a connection which leaves protections out, as the options say."""
 
-    def __init__(self, plain: socket.socket, options: TlsLite) -> None:
+    def __init__(self, plain: socket.socket, options: TlsLite, key: Any) -> None:
         super().__init__(plain)
         self._options = options
-        if options.compression:
-            self._recordLayer = _CompressingRecordLayer(plain)
+        self._key = key
+        self._recordLayer = FlawedRecordLayer(plain, options.vulnerability)
 
     def _getMsg(self, *arguments: Any) -> Iterator[Any]:  # noqa: N802
         for result in super()._getMsg(*arguments):
@@ -92,37 +93,20 @@ class _FlawedConnection(TLSConnection):  # type: ignore[misc]
             ] or None
         if self._options.compression and _DEFLATE in client_hello.compression_methods:
             server_hello.compression_method = _DEFLATE
-            self._recordLayer.agreed = True
+            self._recordLayer.compression_agreed = True
+        if self._options.vulnerability == "robot":
+            key_exchange = rest[2]
+            key_exchange.processClientKeyExchange = partial(
+                _tell_padding, self._key, key_exchange.processClientKeyExchange
+            )
         yield from super()._serverCertKeyExchange(client_hello, server_hello, *rest)
 
 
-class _CompressingRecordLayer(RecordLayer):  # type: ignore[misc]
-    """Compresses what it sends once that is agreed upon and encryption is on (RFC 3749), which tlslite never does."""
-
-    def __init__(self, plain: socket.socket) -> None:
-        super().__init__(plain)
-        self.agreed = False
-        self._deflate: Any = None
-        self._inflate: Any = None
-
-    def changeWriteState(self) -> None:  # noqa: N802
-        super().changeWriteState()
-        self._deflate = zlib.compressobj() if self.agreed else None
-
-    def changeReadState(self) -> None:  # noqa: N802
-        super().changeReadState()
-        self._inflate = zlib.decompressobj() if self.agreed else None
-
-    def sendRecord(self, msg: Any) -> Iterator[Any]:  # noqa: N802
-        if self._deflate is not None:
-            data = self._deflate.compress(bytes(msg.write())) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
-            msg = Message(msg.contentType, bytearray(data))
-        yield from super().sendRecord(msg)
-
-    def recvRecord(self) -> Iterator[Any]:  # noqa: N802
-        for result in super().recvRecord():
-            if result in (0, 1) or self._inflate is None:
-                yield result
-                continue
-            header, parser = result
-            yield header, Parser(bytearray(self._inflate.decompress(bytes(parser.bytes))))
+def _tell_padding(key: Any, process: Any, message: Any) -> Any:
+    """Process a client's key exchange, and say so where its padding was wrong: the oracle of the ROBOT attack."""
+    # Not by `key.decrypt`, which makes a secret up where the padding is wrong, as it should.
+    padded = key._raw_private_key_op_bytes(message.encryptedPreMasterSecret)  # noqa: SLF001
+    if padded[:2] != b"\x00\x02" or padded[-_SECRET_SIZE - 1] != 0 or 0 in padded[2 : -_SECRET_SIZE - 1]:
+        text = "wrong padding"
+        raise TLSDecodeError(text)
+    return process(message)

@@ -69,6 +69,18 @@ _SMTP_SECURED: Final = (
 _SMTP_GREETING: Final = b"220 mail.lab.example ESMTP Nightseal lab\r\n"
 _SMTP_HELLO: Final = (_line(f"HELO{_ARGUMENT}", "250 mail.lab.example\r\n"), _line("NOOP", "250 2.0.0 Ok\r\n"))
 _LDAP_OID: Final = rb"1\.3\.6\.1\.4\.1\.1466\.20037"
+
+
+def _last_words(answer: bytes) -> tuple[Turn, ...]:
+    """Answer whatever comes after the upgrade as what it is to this server: an error, and the end."""
+    return (Turn(re.compile(rb"(?s).+"), answer, "close"),)
+
+
+# RFC 4511 section 4.4.1, the notice of disconnection
+_LDAP_DISCONNECTION: Final = b"0$\x02\x01\x00x\x1f\x0a\x01\x02\x04\x00\x04\x00\x8a\x161.3.6.1.4.1.1466.20036"
+_POSTGRES_ERROR: Final = b"SFATAL\0C0A000\0Munsupported frontend protocol\0\0"
+# ISO 8073 section 13.5, the disconnect request
+_RDP_DISCONNECTION: Final = b"\x03\x00\x00\x0b\x06\x80\x00\x00\x00\x00\x00"
 _XMPP_STREAM: Final = rb"<\?xml[^>]*\?>|\s+"
 
 
@@ -81,6 +93,7 @@ def _xmpp(namespace: str) -> Script:
     wanted = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>"
     skip = Turn(re.compile(_XMPP_STREAM), b"")
     stream = re.compile(rb"<stream:stream[^>]*>")
+    nonsense = Turn(re.compile(rb"[^<\s]"), b"</stream:stream>", "close")
     end = Turn(re.compile(rb"</stream:stream>"), b"</stream:stream>", "close")
     return Script(
         b"",
@@ -90,7 +103,7 @@ def _xmpp(namespace: str) -> Script:
             Turn(re.compile(rb"<starttls[^>]*>"), b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "upgrade"),
             end,
         ),
-        (skip, Turn(stream, (opened + features.format("")).encode()), end),
+        (skip, Turn(stream, (opened + features.format("")).encode()), end, nonsense),
     )
 
 
@@ -165,11 +178,16 @@ SCRIPTS: Final[dict[str, Script]] = {
                 "upgrade",
             ),
         ),
+        _last_words(_LDAP_DISCONNECTION),
     ),
     "xmpp": _xmpp("jabber:client"),
     "xmpp-server": _xmpp("jabber:server"),
     # PostgreSQL's message flow, SSLRequest
-    "postgres": Script(b"", (Turn(re.compile(rb"\x00\x00\x00\x08\x04\xd2\x16/"), b"S", "upgrade"),)),
+    "postgres": Script(
+        b"",
+        (Turn(re.compile(rb"\x00\x00\x00\x08\x04\xd2\x16/"), b"S", "upgrade"),),
+        _last_words(b"E" + (len(_POSTGRES_ERROR) + 4).to_bytes(4, "big") + _POSTGRES_ERROR),
+    ),
     # [MS-RDPBCGR] 2.2.1.1 and 2.2.1.2: X.224 connection request and confirm, with PROTOCOL_SSL chosen
     "rdp": Script(
         b"",
@@ -180,5 +198,6 @@ SCRIPTS: Final[dict[str, Script]] = {
                 "upgrade",
             ),
         ),
+        _last_words(_RDP_DISCONNECTION),
     ),
 }

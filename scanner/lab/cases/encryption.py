@@ -139,7 +139,8 @@ CASES = (
         description="Ephemeral Diffie-Hellman on a curve of 192 bits",
         engine=OpenSsl(maximum=TLSVersion.TLSv1_2, curve="prime192v1"),
         certificate=_RSA,
-        expected=expect(fails="kex.min-ec-bits"),
+        status="partial",  # no client of today completes that handshake
+        expected=expect("https.active proto.tls1.2", "kex.min-ec-bits"),
     ),
     Case(
         name="no-ems",
@@ -183,6 +184,25 @@ CASES = (
         expected=expect(f"{_IDENTITY} integrity.aead integrity.secure-renegotiation", "vuln.renegotiation-dos"),
     ),
     Case(
+        name="heartbleed",
+        description="Answers a heartbeat with as many bytes as it claims to have (CVE-2014-0160)",
+        engine=TlsLite(vulnerability="heartbleed"),
+        expected=expect(f"{_IDENTITY} vuln.ccs-injection", "vuln.heartbleed"),
+    ),
+    Case(
+        name="ccs-injection",
+        description="Obeys a ChangeCipherSpec before any keys are agreed upon (CVE-2014-0224)",
+        engine=TlsLite(vulnerability="ccs-injection"),
+        expected=expect(f"{_IDENTITY} vuln.heartbleed", "vuln.ccs-injection"),
+    ),
+    Case(
+        name="robot",
+        description="Tells whether the padding of an RSA key exchange was right (ROBOT)",
+        engine=TlsLite(vulnerability="robot", key_exchanges=("rsa",)),
+        certificate=_RSA,
+        expected=expect(f"{_IDENTITY} vuln.heartbleed", "vuln.robot cipher.forward-secrecy"),
+    ),
+    Case(
         name="early-data",
         description="TLS 1.3 early data (0-RTT), which can be sent again by whoever recorded it",
         engine=Nginx(directives="ssl_early_data on; ssl_session_tickets on;"),
@@ -198,6 +218,7 @@ CASES = (
         name="post-quantum-only",
         description="Nothing, but that it speaks to no client without X25519MLKEM768",
         engine=Node(groups="X25519MLKEM768"),
-        expected=expect(f"{_IDENTITY} proto.tls1.3 integrity.aead cipher.forward-secrecy kex.post-quantum"),
+        status="partial",  # no other library here knows the group, so what needs a whole handshake is not seen
+        expected=expect("https.active proto.tls1.3 integrity.aead cipher.forward-secrecy kex.post-quantum"),
     ),
 )
