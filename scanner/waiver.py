@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
+
+from scanner.verdict import AppliedWaiver, Severity, Status, Verdict
+
+_SEPARATOR = re.compile(r"[\s,;()]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +17,8 @@ class Waiver:
     """An accepted failure.
 
     `rule` is a rule id and `scope` is `environment[/host[:port]][/path]`; both may be globs. `expires` is the last day
-    on which it waives. `until_worse` limits it to failures whose observation it names: what is worse is not waived.
+    on which it waives. `until_worse` limits it to failures that are no worse than it says: a severity, a reason's slug,
+    or what may be observed (`tls1.1 tls1.2`), of which anything else that was observed is worse.
     """
 
     rule: str
@@ -22,19 +28,45 @@ class Waiver:
     expires: date
     until_worse: str | None = None
 
-    def covers(self, rule_id: str, environment: str, host: str, port: int) -> bool:
-        """Whether rule and target lie within the waiver's scope, whatever the date."""
+    @property
+    def applied(self) -> AppliedWaiver:
+        """What a waived verdict carries."""
+        return AppliedWaiver(self.reason, self.owner, self.expires)
+
+    def covers(self, rule_id: str, environment: str, host: str, port: int, subject: str = "") -> bool:
+        """Whether rule and target lie within the waiver's scope, whatever the date.
+
+        A scope without a path covers every subject of the target; one with a path, only that of a verdict on a path.
+        """
         if not fnmatchcase(rule_id, self.rule):
             return False
         wanted_environment, _, rest = self.scope.partition("/")
         if not fnmatchcase(environment, wanted_environment):
             return False
-        if not rest:
+        place, slash, path = rest.partition("/")
+        if slash and not fnmatchcase(subject, f"/{path}"):
+            return False
+        if not place:
             return True
         # An IPv6 literal holds glob characters when in brackets; both spellings are tried.
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        return rest in {address, host} or fnmatchcase(address, rest) or fnmatchcase(host, rest)
+        return place in {address, host} or fnmatchcase(address, place) or fnmatchcase(host, place)
+
+    def accepts(self, verdict: Verdict) -> bool:
+        """Whether a verdict within the scope is a failure that is no worse than was accepted."""
+        if verdict.status is not Status.FAIL:
+            return False
+        limit = self.until_worse
+        if limit is None or verdict.reason == limit:
+            return True
+        if limit in set(Severity):
+            return verdict.severity <= Severity(limit)
+        return _words(verdict.observed) <= _words(limit)
 
     def expired(self, today: date) -> bool:
         """Whether it no longer waives."""
         return today > self.expires
+
+
+def _words(text: str) -> set[str]:
+    return set(_SEPARATOR.split(text.lower())) - {""}

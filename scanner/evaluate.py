@@ -1,0 +1,234 @@
+"""Evidence and policy in, verdicts out: a pure function, so that stored evidence can be judged again.
+
+No verdict depends on the order of targets, and no rule can end a run: one that raises gives `indeterminate`, with the
+traceback in the log.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scanner.evidence import Attempt, ClientIdentity, Failure, FailureReason
+from scanner.rules import BoundRule, Facts, Finding, Observed, bind
+from scanner.untrusted import printable
+from scanner.verdict import Severity, Status, TargetStatus, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from scanner.evidence import HttpEvidence, TargetEvidence, TlsEvidence
+    from scanner.inventory import Environment, Target
+    from scanner.policy import Policy
+    from scanner.waiver import Waiver
+
+_LOG = logging.getLogger(__name__)
+MESSAGE_LIMIT = 600
+"""Characters of a verdict's message and of what it says was observed; hosts decide how much there would be."""
+
+_INTERRUPTIONS = frozenset(
+    {
+        FailureReason.REFUSED,
+        FailureReason.UNREACHABLE,
+        FailureReason.TIMED_OUT,
+        FailureReason.DEADLINE,
+        FailureReason.RESET,
+        FailureReason.INTERRUPTED,
+        FailureReason.ENGINE_ERROR,
+    }
+)
+"""Reasons that leave a target looked at in part only; the others are answers, if odd ones."""
+
+_STATUS_RANK = {Status.NOT_APPLICABLE: 0, Status.PASS: 1, Status.INDETERMINATE: 2, Status.FAIL: 3}
+
+
+def evaluate(
+    observed: Sequence[Observed],
+    environments: Mapping[str, Environment],
+    policies: Mapping[str, Policy],
+    waivers: Sequence[Waiver],
+    now: datetime,
+) -> Mapping[str, tuple[Verdict, ...]]:
+    """Judge every target by its environment's policy, and apply the waivers.
+
+    Args:
+        observed: the targets of a run with their evidence.
+        environments: by name, at least those of the targets.
+        policies: by name of the environment.
+        waivers: expired ones waive nothing.
+        now: the time at which it is judged, with a time zone; a later one shows what will fail then.
+
+    Returns:
+        The verdicts by target id, in the policy's order of rules, and within a rule by subject. (rule, subject) is
+        unique within a target.
+
+    Raises:
+        PolicyError: a policy names a rule or a parameter that does not exist.
+    """
+    bound = {name: bind(policy) for name, policy in policies.items()}
+    siblings: dict[str, list[Observed]] = defaultdict(list)
+    users: dict[str, set[str]] = defaultdict(set)
+    for item in observed:
+        siblings[item.target.endpoint.id].append(item)
+        for fingerprint in _leaves(item.evidence):
+            users[fingerprint].add(item.target.endpoint.environment)
+    certificate_users = {fingerprint: frozenset(names) for fingerprint, names in users.items()}
+    verdicts: dict[str, tuple[Verdict, ...]] = {}
+    for item in observed:
+        environment = item.target.endpoint.environment
+        facts = Facts(
+            target=item.target,
+            environment=environments[environment],
+            evidence=item.evidence,
+            now=now,
+            siblings=tuple(other for other in siblings[item.target.endpoint.id] if other is not item),
+            certificate_users=certificate_users,
+        )
+        judged = [verdict for rule in bound[environment] for verdict in judge(rule, facts)]
+        verdicts[item.target.id] = tuple(_waive(verdict, item.target, waivers, now) for verdict in judged)
+    return verdicts
+
+
+def _leaves(evidence: TargetEvidence) -> Iterator[str]:
+    tls = evidence.tls.value
+    for deployment in (tls.certificates.value or ()) if tls else ():
+        yield deployment.leaf.fingerprint
+
+
+def judge(rule: BoundRule, facts: Facts) -> tuple[Verdict, ...]:
+    """Judge one target by one rule: the worst verdict of each subject, by subject."""
+    try:
+        verdicts = [_verdict(rule, finding) for finding in rule.rule.check(facts, rule.parameters)]
+    except Exception as error:  # noqa: BLE001  # whatever a rule does wrong, the run goes on; it is logged and shown
+        _LOG.exception("rule %s failed on %s", rule.rule.id, facts.target.id)
+        verdicts = [_verdict(rule, Finding("rule-error", values={"error": f"{type(error).__name__}: {error}"}))]
+    worst: dict[str, Verdict] = {}
+    for verdict in verdicts:
+        known = worst.get(verdict.subject)
+        if known is None or _badness(verdict) > _badness(known):
+            worst[verdict.subject] = verdict
+    return tuple(worst[subject] for subject in sorted(worst))
+
+
+def _badness(verdict: Verdict) -> tuple[int, Severity]:
+    return _STATUS_RANK[verdict.status], verdict.severity
+
+
+def _verdict(bound: BoundRule, finding: Finding) -> Verdict:
+    reason = bound.rule.reasons[finding.reason]
+    observed, expected = printable(finding.observed, MESSAGE_LIMIT), printable(finding.expected, MESSAGE_LIMIT)
+    subject = printable(finding.subject)
+    # Only our own sentence is a template; what hosts said is filled in as text and never read as one.
+    words = {name: printable(str(value), MESSAGE_LIMIT) for name, value in finding.values.items()}
+    sentence = reason.sentence.format_map({"observed": observed, "expected": expected, "subject": subject, **words})
+    return Verdict(
+        rule=bound.rule.id,
+        goal=bound.rule.goal,
+        status=reason.status,
+        severity=_severity(bound, finding),
+        reason=finding.reason,
+        message=printable(sentence, MESSAGE_LIMIT),
+        observed=observed,
+        expected=expected,
+        subject=subject,
+        sources=tuple(str(source) for source in bound.sources),
+    )
+
+
+def _severity(bound: BoundRule, finding: Finding) -> Severity:
+    """The policy's severity, moved by as many steps as the finding moves the rule's own. What informs goes on to."""
+    if finding.severity is None or bound.severity is Severity.INFO:
+        return bound.severity
+    steps = finding.severity.rank - bound.rule.severity.rank
+    ladder = list(Severity)
+    return ladder[min(max(bound.severity.rank + steps, 0), len(ladder) - 1)]
+
+
+def _waive(verdict: Verdict, target: Target, waivers: Sequence[Waiver], now: datetime) -> Verdict:
+    waiver = next((item for item in waivers if not item.expired(now.date()) and _applies(item, verdict, target)), None)
+    return dataclasses.replace(verdict, waiver=waiver.applied) if waiver else verdict
+
+
+def _applies(waiver: Waiver, verdict: Verdict, target: Target) -> bool:
+    endpoint = target.endpoint
+    return waiver.accepts(verdict) and waiver.covers(
+        verdict.rule, endpoint.environment, endpoint.host, endpoint.port, verdict.subject
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WaiverReport:
+    """What became of the waivers. `unused` covered no failure of these targets; `expired` ones waive no longer.
+
+    An expired waiver is listed with the number of failures that it would still cover.
+    """
+
+    used: tuple[tuple[Waiver, int], ...] = ()
+    unused: tuple[Waiver, ...] = ()
+    expired: tuple[tuple[Waiver, int], ...] = ()
+
+
+def report_waivers(
+    observed: Sequence[Observed],
+    verdicts: Mapping[str, tuple[Verdict, ...]],
+    waivers: Sequence[Waiver],
+    now: datetime,
+) -> WaiverReport:
+    """Tell which waivers were used, by how many failures, and which were not."""
+    used: list[tuple[Waiver, int]] = []
+    unused: list[Waiver] = []
+    expired: list[tuple[Waiver, int]] = []
+    for waiver in waivers:
+        failures = sum(
+            _applies(waiver, verdict, item.target) for item in observed for verdict in verdicts.get(item.target.id, ())
+        )
+        if waiver.expired(now.date()):
+            expired.append((waiver, failures))
+        elif failures:
+            used.append((waiver, failures))
+        else:
+            unused.append(waiver)
+    return WaiverReport(tuple(used), tuple(unused), tuple(expired))
+
+
+def target_status(evidence: TargetEvidence) -> tuple[TargetStatus, Failure | None]:
+    """How far a target was looked at, and what stood in the way.
+
+    ASSESSED: everything that was tried gave an answer. PARTIAL: something was seen, and something else was cut off by
+    silence, a reset, the deadline or an engine's failure; or the port does not speak TLS. UNREACHABLE: nothing at all.
+    """
+    tls, http = evidence.tls, evidence.http.value
+    if tls.value is None:
+        answered = http is not None and any(hop.failure is None for probe in http.probes for hop in probe.hops)
+        failure = tls.failure or Failure(FailureReason.NOT_RUN)
+        seen = answered or failure.reason in {
+            FailureReason.NOT_TLS,
+            FailureReason.STARTTLS_REFUSED,
+            FailureReason.CLIENT_CERTIFICATE_REQUIRED,
+        }
+        return (TargetStatus.PARTIAL if seen else TargetStatus.UNREACHABLE), failure
+    cut_off = next(_cut_off(tls.value, evidence.http), None)
+    return (TargetStatus.PARTIAL, cut_off) if cut_off else (TargetStatus.ASSESSED, None)
+
+
+def _cut_off(tls: TlsEvidence, http: Attempt[HttpEvidence]) -> Iterator[Failure]:
+    """What kept the scanner from looking at everything, the gravest first."""
+    for item in dataclasses.fields(tls):
+        value = getattr(tls, item.name)
+        for attempt in (value,) if isinstance(value, Attempt) else value.values():
+            if attempt.failure is not None and attempt.failure.reason in _INTERRUPTIONS:
+                yield attempt.failure
+    if http.failure is not None and http.failure.reason in _INTERRUPTIONS:
+        yield http.failure
+    for probe in http.value.probes if http.value else ():
+        failure = probe.first.failure
+        # Plain HTTP that is refused or unanswered, and a stranger's certificate that is not taken, are answers.
+        if failure is None or probe.identity is ClientIdentity.WRONG:
+            continue
+        hidden = {FailureReason.DEADLINE, FailureReason.INTERRUPTED, FailureReason.ENGINE_ERROR}
+        if failure.reason in (hidden if probe.scheme == "http" else _INTERRUPTIONS):
+            yield failure
