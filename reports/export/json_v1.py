@@ -1,0 +1,253 @@
+"""JSON, format `nightseal.report/1`: the outer form of a run, apart from the types that Nightseal uses inside.
+
+The models below are the format. Its JSON Schema is checked in beside this module (`schema/nightseal.report-1.json`) and
+a test holds the two together. New keys may be added within `/1`, so a reader ignores those that it does not know;
+a key that changes its meaning or goes away makes a `/2`.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+from importlib import resources
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from reports.export.json_evidence import Evidence, FailureOut, evidence_of, failure_of
+from scanner.verdict import PolicyRef, RunRecord, Status, TargetResult, TargetStatus, Verdict, count
+
+SCHEMA_ID = "nightseal.report/1"
+TOOL_NAME = "nightseal"
+_SCHEMA_FILE = "nightseal.report-1.json"
+
+StatusName = Literal["pass", "fail", "not-applicable", "indeterminate"]
+SeverityName = Literal["info", "low", "medium", "high", "critical"]
+GoalName = Literal["encryption", "integrity", "authenticity", "enforcement"]
+
+
+class _Out(BaseModel):
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, populate_by_name=True)
+
+
+class Tool(_Out):
+    """The program that made the report."""
+
+    name: str
+    version: str
+
+
+class Policy(_Out):
+    """The policy that judged."""
+
+    id: str
+    version: str
+    title: str
+    digest: str
+    """SHA-256 of everything in the policy that can change a verdict; empty where it is not known."""
+
+
+class Run(_Out):
+    """One execution over a set of targets."""
+
+    id: str
+    """Sorts by time."""
+    trigger: Literal["ad-hoc", "schedule", "manual"]
+    started_at: datetime
+    finished_at: datetime
+    policy: Policy
+    complete: bool
+    """False where the run was interrupted before every target was done."""
+    expected_targets: int
+    """How many targets a complete run would have had."""
+    schedule: str | None
+    environments: list[str]
+    policies: dict[str, Policy]
+    """Environments that are judged by a policy of their own."""
+    config_digest: str
+    trust_stores: dict[str, str]
+    """Each trust store and the SHA-256 over its certificates."""
+    engines: dict[str, str]
+    """Each library that observed and its version."""
+
+
+class Summary(_Out):
+    """Counts of targets and of verdicts. Waived verdicts are counted among `fail` too."""
+
+    targets: int
+    assessed: int
+    pass_: int = Field(alias="pass")
+    fail: int
+    not_applicable: int
+    indeterminate: int
+    waived: int
+
+
+class WaiverOut(_Out):
+    """Why a failure is accepted, by whom, and until when."""
+
+    reason: str
+    owner: str
+    expires: date
+
+
+class VerdictOut(_Out):
+    """The evidence of a target judged by one rule. A waived verdict stays `fail`."""
+
+    rule: str
+    goal: GoalName
+    status: StatusName
+    severity: SeverityName
+    reason: str
+    """A stable slug."""
+    message: str
+    subject: str
+    """The part of the target that is spoken of (a path, a certificate); empty where it is the whole target."""
+    observed: str
+    expected: str
+    sources: list[str]
+    waiver: WaiverOut | None
+
+
+class Target(_Out):
+    """One endpoint at one IP address."""
+
+    id: str
+    environment: str
+    application: str | None
+    """The application, or all of them joined by commas where several share the endpoint."""
+    applications: list[str]
+    host: str
+    port: int
+    ip: str | None
+    role: Literal["application", "development", "monitoring", "server"]
+    starttls: str | None
+    status: Literal["assessed", "partial", "unreachable"]
+    error: FailureOut | None
+    grade: str | None
+    duration_s: float
+    connections: int
+    policy: Policy
+    evidence: Evidence | None
+    verdicts: list[VerdictOut]
+
+
+class Report(_Out):
+    """A whole run."""
+
+    schema_: Literal["nightseal.report/1"] = Field(alias="schema")
+    tool: Tool
+    run: Run
+    summary: Summary
+    targets: list[Target]
+
+
+def report_of(record: RunRecord) -> Report:
+    """Bring a run into the outer form."""
+    counts = count(record.verdicts)
+    run = record.run
+    return Report(
+        schema_=SCHEMA_ID,
+        tool=Tool(name=TOOL_NAME, version=run.tool_version),
+        run=Run(
+            id=run.id,
+            trigger=run.trigger.value,
+            started_at=run.started_at,
+            finished_at=run.finished_at,
+            policy=_policy(run.policy),
+            complete=run.complete,
+            expected_targets=run.expected_targets,
+            schedule=run.schedule,
+            environments=list(run.environments),
+            policies={name: _policy(policy) for name, policy in run.policies.items()},
+            config_digest=run.config_digest,
+            trust_stores=dict(run.trust_stores),
+            engines=dict(run.engines),
+        ),
+        summary=Summary(
+            targets=len(record.targets),
+            assessed=sum(target.status is TargetStatus.ASSESSED for target in record.targets),
+            pass_=counts.passed,
+            fail=counts.failed,
+            not_applicable=counts.not_applicable,
+            indeterminate=counts.indeterminate,
+            waived=counts.waived,
+        ),
+        targets=[_target(target) for target in record.targets],
+    )
+
+
+def to_json(record: RunRecord, *, indent: int | None = 2) -> str:
+    """Write a run as JSON text, ending in a line feed."""
+    return report_of(record).model_dump_json(by_alias=True, indent=indent) + "\n"
+
+
+def from_json(text: str | bytes) -> Report:
+    """Read a report of this format.
+
+    Raises:
+        pydantic.ValidationError: the text is not one.
+    """
+    return Report.model_validate_json(text)
+
+
+def generate_schema() -> dict[str, Any]:
+    """Derive the JSON Schema from the models."""
+    schema = Report.model_json_schema(by_alias=True, mode="serialization")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:{SCHEMA_ID.replace('/', ':')}",
+        **schema,
+        "title": SCHEMA_ID,
+    }
+
+
+def published_schema() -> dict[str, Any]:
+    """Return the JSON Schema that ships with the package."""
+    text = (resources.files("reports.export") / "schema" / _SCHEMA_FILE).read_text("utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+def _policy(policy: PolicyRef) -> Policy:
+    return Policy(id=policy.id, version=policy.version, title=policy.title, digest=policy.digest)
+
+
+def _target(target: TargetResult) -> Target:
+    return Target(
+        id=target.id,
+        environment=target.environment,
+        application=target.application,
+        applications=list(target.applications),
+        host=target.host,
+        port=target.port,
+        ip=target.ip,
+        role=target.role.value,
+        starttls=target.starttls.value if target.starttls else None,
+        status=target.status.value,
+        error=failure_of(target.error),
+        grade=target.grade,
+        duration_s=round(target.duration_s, 3),
+        connections=target.connections,
+        policy=_policy(target.policy),
+        evidence=evidence_of(target.evidence) if target.evidence else None,
+        verdicts=[_verdict(verdict) for verdict in target.verdicts],
+    )
+
+
+def _verdict(verdict: Verdict) -> VerdictOut:
+    waiver = verdict.waiver
+    status: Status = verdict.status
+    return VerdictOut(
+        rule=verdict.rule,
+        goal=verdict.goal.value,
+        status=status.value,
+        severity=verdict.severity.value,
+        reason=verdict.reason,
+        message=verdict.message,
+        subject=verdict.subject,
+        observed=verdict.observed,
+        expected=verdict.expected,
+        sources=list(verdict.sources),
+        waiver=WaiverOut(reason=waiver.reason, owner=waiver.owner, expires=waiver.expires) if waiver else None,
+    )
