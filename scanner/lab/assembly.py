@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from scanner.lab import external
-from scanner.lab.case import Nginx, Node, Raw
+from scanner.lab.case import CannotServeError, Nginx, Node, Raw
 from scanner.lab.certificates import CertificateAuthority, CertificateRecipe
-from scanner.lab.external import CannotServeError
 from scanner.lab.manifest import LabServer, Manifest
 from scanner.lab.serving import Servers, plain_handler, tls_handler
 
@@ -39,7 +38,7 @@ def assemble(cases: Iterable[Case], directory: Path, cleanup: ExitStack) -> tupl
     for case in cases:
         try:
             ports = _listen(case, servers, authority, directory, cleanup)
-        except (CannotServeError, OSError) as error:
+        except CannotServeError as error:
             skipped[case.name] = str(error)
             continue
         for address, port, http_port in ports:

@@ -21,6 +21,10 @@ Vulnerability = Literal["heartbleed", "ccs-injection", "robot"]
 Status = Literal["assessed", "partial", "unreachable"]
 
 
+class CannotServeError(Exception):
+    """This machine lacks what a case needs; the message says what. The lab then serves the others."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSsl:
     """TLS by Python's `ssl`. The default is right in every way: TLS 1.2 and 1.3, (EC)DHE and AEAD alone."""

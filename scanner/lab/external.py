@@ -15,7 +15,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from scanner.lab.case import Nginx, Node
+from scanner.lab.case import CannotServeError, Nginx, Node
 from scanner.lab.http import GOOD_COOKIE, GOOD_HSTS, PAGE
 
 if TYPE_CHECKING:
@@ -63,10 +63,6 @@ http {
   }
 }
 """
-
-
-class CannotServeError(Exception):
-    """This machine lacks what a case needs; the message says what to install."""
 
 
 def listen(case: Case, address: str, identity: Identity, directory: Path, cleanup: ExitStack) -> int:

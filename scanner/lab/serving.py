@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from scanner.lab import http, legacy, openssl
-from scanner.lab.case import OpenSsl, Raw, TlsLite
+from scanner.lab.case import CannotServeError, OpenSsl, Raw, TlsLite
 from scanner.lab.connection import Channel, Connection
 from scanner.lab.starttls import SCRIPTS, play
 
@@ -162,7 +162,7 @@ class Servers:
         self._reserved: list[socket.socket] = []
 
     def listen(self, address: str, handler: Handler) -> int:
-        """Listen on a free port of `address` and return it; raises `OSError` where the machine lacks the address."""
+        """Listen on a free port of `address` and return it; raises `CannotServeError` where the machine lacks the address."""
         server = _bound(address)
         server.listen(_BACKLOG)
         self._selector.register(server, selectors.EVENT_READ, handler)
@@ -195,9 +195,10 @@ def _bound(address: str) -> socket.socket:
     server = socket.socket(family, socket.SOCK_STREAM)
     try:
         server.bind((address, 0))
-    except OSError:
+    except OSError as error:
         server.close()
-        raise
+        msg = f"needs the loopback address {address}: {error.strerror}"
+        raise CannotServeError(msg) from error
     return server
 
 
