@@ -162,7 +162,7 @@ class Servers:
         self._reserved: list[socket.socket] = []
 
     def listen(self, address: str, handler: Handler) -> int:
-        """Listen on a free port of `address` and return it; raises `CannotServeError` where the machine lacks the address."""
+        """Listen on a free port of `address`, and return it; `CannotServeError` where there is no such address."""
         server = _bound(address)
         server.listen(_BACKLOG)
         self._selector.register(server, selectors.EVENT_READ, handler)
