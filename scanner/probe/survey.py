@@ -8,6 +8,7 @@ left to `scanner.probe.handshake`.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Final
 
 from scanner.evidence import Attempt, Failure, FailureReason, Protocol, TlsEvidence
@@ -15,7 +16,7 @@ from scanner.inventory import Target
 from scanner.probe import ProbeSettings
 from scanner.probe.survey_evidence import Gathered, evidence_of, key_kinds
 from scanner.probe.survey_exchange import older_exchange, tls13_schemes
-from scanner.probe.survey_features import WRONG_NAME, Greeting, fallback_scsv, greet, name_reaction
+from scanner.probe.survey_features import RATE, WRONG_NAME, Greeting, fallback_scsv, greet, name_reaction
 from scanner.probe.survey_offers import (
     ApplicationProtocols,
     Found,
@@ -52,6 +53,8 @@ async def survey(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEv
             FailureReason.HANDSHAKE_FAILED, "it speaks TLS, but accepts nothing that it was offered"
         )
         return failed, questioner.opened
+    if questioner.slowed:
+        gathered.greeting = replace(greeting, intolerances=(*greeting.intolerances, RATE))
     return Attempt.ok(evidence_of(gathered)), questioner.opened
 
 

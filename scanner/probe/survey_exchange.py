@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
@@ -60,11 +60,11 @@ async def older_exchange(questioner: Questioner, manner: Manner, found: Found) -
         return await questioner.ask(offer)
 
     curves = [code for code in iana.offered_groups(found.protocol) if not iana.groups()[code].finite_field]
-    groups = _begun(curves if elliptic or anonymous else (), [answer.group for answer in found.answers])
-    schemes = _begun(
-        iana.offered_schemes(Protocol.TLS1_2) if signs and (elliptic or finite) else (),
-        [answer.scheme for answer in found.answers],
-    )
+    offered = iana.offered_schemes(Protocol.TLS1_2) if signs and (elliptic or finite) else ()
+    if not (elliptic or anonymous):
+        curves = []
+    groups = manner.remainder(curves, _seen(curves, (answer.group for answer in found.answers)))
+    schemes = manner.remainder(offered, _seen(offered, (answer.scheme for answer in found.answers)))
     failure = await shrink(groups, schemes, ask, lambda answer: (answer.group, answer.scheme))
     if failure is None and any("ECDSA" in known[code].key_exchange for code in elliptic):
         failure = await _beside_the_certificate(groups, schemes, ask)
@@ -78,9 +78,8 @@ async def older_exchange(questioner: Questioner, manner: Manner, found: Found) -
     )
 
 
-def _begun(offered: Sequence[int], seen: Sequence[int | None]) -> Remainder:
-    accepted = [code for code in dict.fromkeys(seen) if code is not None and code in offered]
-    return Remainder([code for code in offered if code not in accepted], accepted)
+def _seen(offered: Sequence[int], codes: Iterable[int | None]) -> list[int]:
+    return [code for code in dict.fromkeys(codes) if code is not None and code in offered]
 
 
 async def _beside_the_certificate(

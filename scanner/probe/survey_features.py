@@ -19,6 +19,7 @@ WRONG_NAME: Final = "wrong-name.invalid"
 """A name that no server has (RFC 6761 section 6.4)."""
 SIZE: Final = "size"
 VERSION: Final = "version"
+RATE: Final = "rate"
 
 _MODERN: Final = (Protocol.TLS1_3, Protocol.TLS1_2, Protocol.TLS1_1, Protocol.TLS1_0)
 _SMALL_SUITES: Final = 12

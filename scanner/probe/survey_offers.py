@@ -64,6 +64,13 @@ class Manner:
         for start in range(0, len(suites), size):
             yield tuple(suites[start : start + size])
 
+    def remainder(self, codes: Sequence[int], accepted: Sequence[int] = ()) -> Remainder:
+        """A list to be shrunk, cut to what a hello holds beside other lists. `accepted` is known to be so already."""
+        codes = [code for code in codes if code not in accepted]
+        size = _SMALL_LIST if self.small else max(1, len(codes))
+        first, *later = [codes[start : start + size] for start in range(0, len(codes), size)] or [[]]
+        return Remainder(first, list(accepted), later)
+
 
 @dataclass(slots=True)
 class Found:
@@ -173,11 +180,13 @@ async def server_order(questioner: Questioner, manner: Manner, found: Found) -> 
 class Remainder:
     """What is left of a list to be offered, and what of it was accepted, in the order in which the server chose.
 
-    `refused` is what was left at its end; `failure` is set where the server does not keep to what it is offered.
+    `later` are further lists, for after this one's end, where one hello cannot hold all. `refused` is what was left at
+    the end; `failure` is set where the server does not keep to what it is offered.
     """
 
     left: list[int]
     accepted: list[int] = field(default_factory=list)
+    later: list[list[int]] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
     failure: Failure | None = None
 
@@ -193,14 +202,18 @@ class Remainder:
         if chosen in self.left:
             self.left.remove(chosen)
             self.accepted.append(chosen)
+            if not self.left:
+                self.end()
         else:
             name = "none" if chosen is None else f"0x{chosen:04X}"
             self.failure = Failure.of(FailureReason.INCONSISTENT, f"the server chose {name}, which was not offered")
+            self.later.clear()
             self.end()
 
     def end(self) -> None:
-        """Nothing that is left is accepted."""
-        self.refused, self.left = self.left, []
+        """Nothing that is left of this list is accepted."""
+        self.refused += self.left
+        self.left = self.later.pop(0) if self.later else []
 
 
 async def shrink(
@@ -218,27 +231,28 @@ async def shrink(
         outcome = await ask(one.offered, other.offered)
         if isinstance(outcome, Refusal) and one.left and other.left and one.accepted:
             outcome = await ask(one.accepted, other.left)
-            if isinstance(outcome, Refusal):
+            if isinstance(outcome, Answer):
+                one.end()
+                other.note(chosen(outcome)[1])
+            elif isinstance(outcome, Refusal):
                 other.end()
-                continue
-            one.end()
-        if isinstance(outcome, Failure):
-            return outcome
-        if isinstance(outcome, Refusal):
+        elif isinstance(outcome, Refusal):
             one.end()
             other.end()
-        else:
+        elif isinstance(outcome, Answer):
             first, second = chosen(outcome)
             one.note(first)
             other.note(second)
+        if isinstance(outcome, Failure):
+            return outcome
     return None
 
 
 async def tls13(questioner: Questioner, manner: Manner) -> Found:
     """The suites and the groups accepted in TLS 1.3: a HelloRetryRequest shows one of each."""
     found = Found(Protocol.TLS1_3)
-    suites = Remainder(list(iana.offered_suites(Protocol.TLS1_3)))
-    groups = Remainder(list(iana.offered_groups(Protocol.TLS1_3)))
+    suites = manner.remainder(iana.offered_suites(Protocol.TLS1_3))
+    groups = manner.remainder(iana.offered_groups(Protocol.TLS1_3))
 
     async def ask(some_suites: Sequence[int], some_groups: Sequence[int]) -> Outcome:
         shares = [group for group in found.key_shares if group in some_groups]

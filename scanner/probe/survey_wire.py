@@ -20,6 +20,9 @@ from scanner.probe.survey_hello import Offer, to_wire
 _PAUSE_SECONDS: Final = 0.5
 """How long a server is left alone after it stopped answering; doubled before the second attempt."""
 _ATTEMPTS_AFTER_PAUSE: Final = 2
+_FIRST_INTERVAL: Final = 0.05
+"""Seconds between connections once a server had too many of them; doubled each time that it happens again."""
+_LONGEST_INTERVAL: Final = 1.0
 _DEADLINE_SHARE: Final = 0.9
 """Part of the deadline after which the survey ends by itself, to hand over what it has seen."""
 _LAST_WORD_SECONDS: Final = 2.0
@@ -35,11 +38,16 @@ _REASONS: Final = {
 
 
 class Questioner:
-    """Asks one target. `opened` counts TCP connections, `stopped` is set once the server is left alone for good."""
+    """Asks one target.
+
+    `opened` counts TCP connections, `heard` those that were answered, yes or no. `slowed` is set where the server
+    stopped answering and went on when asked more slowly, `stopped` once it is left alone for good.
+    """
 
     def __init__(self, target: Target, settings: ProbeSettings) -> None:
         self.opened = 0
-        self.answered = 0
+        self.heard = 0
+        self.slowed = False
         self.stopped: Failure | None = None
         self._target = target
         self._settings = settings
@@ -51,6 +59,7 @@ class Questioner:
         self._ends = self._loop.time() + max(
             settings.deadline_s * _DEADLINE_SHARE, settings.deadline_s - _LAST_WORD_SECONDS
         )
+        self._interval = 1 / settings.rate_per_s if settings.rate_per_s else 0.0
         self._next_start = 0.0
 
     async def first(self, offer: Offer) -> Outcome:
@@ -94,7 +103,7 @@ class Questioner:
     async def _doubt(self, offer: Offer, failure: Failure, *, whole: bool) -> Outcome:
         if not await self._still_answers() and not await self._answers_after_pause():
             self.stopped = self.stopped or Failure.of(
-                failure.reason, f"the server stopped answering after {self.answered} answers"
+                failure.reason, f"the server stopped answering after {self.heard} connections"
             )
             return self.stopped
         if failure.reason is FailureReason.RESET and self._closing_means_no:
@@ -113,18 +122,20 @@ class Questioner:
 
     async def _answers_after_pause(self) -> bool:
         self._gate = asyncio.Semaphore(1)
+        self._interval = min(max(_FIRST_INTERVAL, 2 * self._interval), _LONGEST_INTERVAL)
         for attempt in range(_ATTEMPTS_AFTER_PAUSE):
             await asyncio.sleep(min(_PAUSE_SECONDS * 2**attempt, max(0.0, self._ends - self._loop.time())))
             if await self._still_answers():
+                self.slowed = True
                 return True
         return False
 
     def _remember(self, offer: Offer, outcome: Outcome) -> None:
-        if isinstance(outcome, Answer):
-            self.answered += 1
-            # An offer of SSL 2.0 is no witness: it is answered by a part of the server that answers nothing else.
-            if self._accepted is None and not offer.ssl2:
-                self._accepted = offer
+        if not isinstance(outcome, Failure):
+            self.heard += 1
+        # An offer of SSL 2.0 is no witness: it is answered by a part of the server that answers nothing else.
+        if self._accepted is None and isinstance(outcome, Answer) and not offer.ssl2:
+            self._accepted = offer
 
     async def _exchange(self, offer: Offer, *, whole: bool) -> Outcome:
         async with self._gate:
@@ -166,9 +177,8 @@ class Questioner:
 
     async def _keep_rate(self) -> None:
         """Wait for this connection's turn, where connections a second are limited."""
-        if not self._settings.rate_per_s:
-            return
-        now = self._loop.time()
-        start = max(now, self._next_start)
-        self._next_start = start + 1 / self._settings.rate_per_s
-        await asyncio.sleep(start - now)
+        if self._interval:
+            now = self._loop.time()
+            start = max(now, self._next_start)
+            self._next_start = start + self._interval
+            await asyncio.sleep(start - now)

@@ -63,6 +63,19 @@ def test_it_takes_one_question_for_each_thing_and_three_more(ones, others, own_o
     assert server.asked <= max(len(ones), len(others)) + 3
 
 
+@given(codes.filter(lambda ones: 0 in ones), codes.filter(lambda others: 0 in others), st.integers(1, 7))
+def test_lists_in_parts_are_found_whole(ones, others, size):
+    def parts() -> Remainder:
+        first, *later = [list(range(31))[start : start + size] for start in range(0, 31, size)]
+        return Remainder(first, [], later)
+
+    one, other = parts(), parts()
+    asyncio.run(shrink(one, other, ThoughtServer(ones, others, own_order=True).ask, pair))
+    assert sorted(one.accepted) == sorted(ones)
+    assert sorted(other.accepted) == sorted(others)
+    assert one.failure is None is other.failure
+
+
 @given(codes.filter(bool), codes.filter(bool), st.integers(0, 12))
 def test_a_failure_breaks_it_off_and_keeps_what_was_found(ones, others, good):
     server = ThoughtServer(ones, others, own_order=True)

@@ -1,0 +1,249 @@
+"""Servers that dislike how they are asked: a relay in front of a good server of the lab does what they do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import socket
+import struct
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+import pytest
+
+from scanner.evidence import Attempt, FailureReason, Protocol, TlsEvidence
+from scanner.inventory import Address, Endpoint, Target
+from scanner.lab import Lab
+from scanner.probe import ProbeSettings
+from scanner.probe.starttls import Link
+from scanner.probe.survey import survey
+
+SETTINGS = ProbeSettings(timeout_s=0.5, deadline_s=20.0, connections_per_target=3)
+SUPPORTED_VERSIONS = re.compile(rb"\x00\x2b\x00[\x03\x09][\x02\x08]\x03\x04")
+
+
+@pytest.fixture(scope="module")
+def backend():
+    with Lab(only=("tls1.0-to-1.3",)) as lab:
+        yield lab.servers["tls1.0-to-1.3"]
+
+
+def target(host: str, port: int) -> Target:
+    return Target(Endpoint("test", host, port), Address("127.0.0.1", port))
+
+
+class Relay:
+    """Passes on what it does not dislike. `dislikes` sees each hello and says what to do: pass, close, reset, hang."""
+
+    def __init__(self, port: int, dislikes: Callable[[Relay, bytes], str], *, closes_for_alert: bool = False) -> None:
+        self.port, self.dislikes, self.closes_for_alert = port, dislikes, closes_for_alert
+        self.seen = 0
+        self.open = 0
+        self.begun: list[float] = []
+        self._changed = asyncio.Condition()
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator[int]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        async with self._changed:
+            await self._changed.wait_for(true)
+
+    async def _count(self, step: int) -> None:
+        async with self._changed:
+            self.open += step
+            self._changed.notify_all()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.seen += 1
+        await self._count(1)
+        self.begun.append(time.monotonic())
+        try:
+            hello = await reader.read(65_536)
+            verdict = self.dislikes(self, hello)
+            if verdict == "hang":
+                await reader.read()
+            elif verdict == "reset":
+                linger = struct.pack("ii", 1, 0)
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            elif verdict == "pass":
+                passing = asyncio.create_task(self._pass_on(hello, writer))
+                gone = asyncio.create_task(reader.read())
+                _, pending = await asyncio.wait((passing, gone), return_when=asyncio.FIRST_COMPLETED)
+                for task in pending:
+                    task.cancel()
+                await asyncio.gather(passing, gone, return_exceptions=True)
+        except OSError:
+            pass  # the survey hangs up as soon as it has heard enough
+        finally:
+            writer.close()
+            await self._count(-1)
+
+    async def _pass_on(self, hello: bytes, writer: asyncio.StreamWriter) -> None:
+        reader, onward = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            onward.write(hello)
+            while data := await reader.read(65_536):
+                if self.closes_for_alert and data[0] == 21:
+                    return
+                writer.write(data)
+                await writer.drain()
+        finally:
+            onward.close()
+
+
+def surveyed(
+    backend, dislikes: Callable[[Relay, bytes], str], settings: ProbeSettings = SETTINGS, **options
+) -> tuple[Attempt[TlsEvidence], Relay, int, float]:
+    relay = Relay(backend.actual_port, dislikes, **options)
+
+    async def run():
+        async with relay.listening() as port:
+            begun = time.monotonic()
+            attempt, connections = await survey(target(backend.host, port), settings)
+            return attempt, connections, time.monotonic() - begun
+
+    attempt, connections, seconds = asyncio.run(run())
+    return attempt, relay, connections, seconds
+
+
+@pytest.fixture(scope="module")
+def undisturbed(backend) -> TlsEvidence:
+    attempt, relay, connections, _ = surveyed(backend, lambda _relay, _hello: "pass")
+    assert attempt.value is not None
+    assert relay.seen == connections
+    return attempt.value
+
+
+def offers(evidence: TlsEvidence) -> dict[Protocol, list[str]]:
+    return {protocol: [s.name for s in evidence.offer(protocol).value.suites] for protocol in evidence.negotiated}
+
+
+def test_the_good_server_is_seen_whole_through_the_relay(undisturbed):
+    assert undisturbed.negotiated == (Protocol.TLS1_0, Protocol.TLS1_1, Protocol.TLS1_2, Protocol.TLS1_3)
+    assert all(attempt.failure is None for attempt in undisturbed.protocols.values())
+
+
+@pytest.mark.parametrize("end", ["hang", "reset", "close"])
+def test_a_server_that_has_had_enough_is_left_alone_and_what_was_seen_is_kept(backend, end):
+    settings = replace(SETTINGS, deadline_s=8.0)
+    attempt, relay, connections, seconds = surveyed(
+        backend, lambda relay, _hello: "pass" if relay.seen <= 24 else end, settings
+    )
+    assert attempt.value is not None
+    assert seconds < settings.deadline_s
+    assert connections == relay.seen < 24 + 12
+    failed = {protocol: a.failure for protocol, a in attempt.value.protocols.items() if a.failure is not None}
+    assert Protocol.TLS1_2 in failed
+    reason = FailureReason.TIMED_OUT if end == "hang" else FailureReason.RESET
+    assert failed[Protocol.TLS1_2].reason is reason
+    assert "stopped answering after 24 connections" in failed[Protocol.TLS1_2].detail
+    assert "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384" in failed[Protocol.TLS1_2].detail
+    # The short questions were answered before: they stay.
+    assert attempt.value.offer(Protocol.SSL3).value is not None
+
+
+def test_never_is_a_protocol_called_refused_because_of_silence(backend):
+    attempt, _, _, _ = surveyed(
+        backend, lambda relay, _hello: "pass" if relay.seen <= 1 else "hang", replace(SETTINGS, deadline_s=8.0)
+    )
+    assert attempt.value is not None
+    assert attempt.value.negotiated == ()
+    assert all(a.failure is not None for a in attempt.value.protocols.values())
+
+
+def test_the_deadline_ends_it_with_what_there_is(backend):
+    settings = replace(SETTINGS, timeout_s=5.0, deadline_s=2.0)
+    attempt, _, _, seconds = surveyed(backend, lambda relay, _hello: "pass" if relay.seen <= 24 else "hang", settings)
+    assert seconds < settings.deadline_s
+    assert attempt.value is not None
+    assert {a.failure.reason for a in attempt.value.protocols.values() if a.failure} == {FailureReason.DEADLINE}
+
+
+def test_a_server_that_closes_where_others_send_an_alert_is_understood(backend, undisturbed):
+    attempt, _, _, _ = surveyed(backend, lambda _relay, _hello: "pass", closes_for_alert=True)
+    assert attempt.value is not None
+    assert offers(attempt.value) == offers(undisturbed)
+    assert attempt.value.groups == undisturbed.groups
+    assert attempt.value.signature_schemes == undisturbed.signature_schemes
+    assert all(a.failure is None for a in attempt.value.protocols.values())
+
+
+@pytest.mark.parametrize("verdict", ["close", "hang"])
+def test_a_server_that_stands_no_large_hello_gets_small_ones(backend, undisturbed, verdict):
+    settings = replace(SETTINGS, timeout_s=0.3)
+    attempt, _, _, _ = surveyed(backend, lambda _relay, hello: verdict if len(hello) > 256 + 5 else "pass", settings)
+    assert attempt.value is not None
+    assert attempt.value.intolerances == Attempt.ok(("size",))
+    seen, expected = offers(attempt.value), offers(undisturbed)
+    assert {p: set(names) for p, names in seen.items()} == {p: set(names) for p, names in expected.items()}
+
+
+def test_a_server_that_stands_no_tls13_hello_is_surveyed_without(backend, undisturbed):
+    attempt, _, _, _ = surveyed(
+        backend, lambda _relay, hello: "close" if SUPPORTED_VERSIONS.search(hello, 43) else "pass"
+    )
+    assert attempt.value is not None
+    assert attempt.value.intolerances == Attempt.ok(("version",))
+    expected = offers(undisturbed)
+    del expected[Protocol.TLS1_3]
+    assert offers(attempt.value) == expected
+
+
+def test_a_server_that_resets_what_comes_too_fast_is_asked_more_slowly(backend, undisturbed):
+    def limit(relay: Relay, _hello: bytes) -> str:
+        return "reset" if len([t for t in relay.begun if t > relay.begun[-1] - 0.1]) > 10 else "pass"
+
+    attempt, _, _, _ = surveyed(backend, limit)
+    assert attempt.value is not None
+    assert offers(attempt.value) == offers(undisturbed)
+    assert attempt.value.intolerances == Attempt.ok(("rate",))
+
+
+def test_a_rate_is_kept(backend):
+    settings = replace(SETTINGS, rate_per_s=200.0)
+    _, _, connections, seconds = surveyed(backend, lambda _relay, _hello: "pass", settings)
+    assert seconds >= (connections - 1) / 200.0
+
+
+@pytest.mark.parametrize("most", [1, 4])
+def test_no_more_connections_at_once_than_asked_for(backend, monkeypatch, most):
+    opened: set[Link] = set()
+    counts = []
+
+    class CountedLink(Link):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            opened.add(self)
+            counts.append(len(opened))
+
+        def close(self):
+            super().close()
+            opened.discard(self)
+
+    monkeypatch.setattr("scanner.probe.survey_wire.Link", CountedLink)
+    surveyed(backend, lambda _relay, _hello: "pass", replace(SETTINGS, connections_per_target=most))
+    assert max(counts) == most
+    assert not opened
+
+
+def test_a_cancelled_survey_leaves_nothing_open(backend):
+    relay = Relay(backend.actual_port, lambda relay, _hello: "pass" if relay.seen <= 5 else "hang")
+
+    async def run():
+        async with relay.listening() as port:
+            task = asyncio.create_task(survey(target(backend.host, port), SETTINGS))
+            await relay.until(lambda: relay.seen > 6)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await relay.until(lambda: relay.open == 0)
+
+    asyncio.run(asyncio.wait_for(run(), 10))
