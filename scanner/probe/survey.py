@@ -55,7 +55,7 @@ async def survey(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEv
         return failed, questioner.opened
     if questioner.slowed:
         gathered.greeting = replace(greeting, intolerances=(*greeting.intolerances, RATE))
-    return Attempt.ok(evidence_of(gathered)), questioner.opened
+    return Attempt.ok(evidence_of(gathered, settings.stores_for(target.endpoint.environment))), questioner.opened
 
 
 async def _gather(questioner: Questioner, greeting: Greeting, target: Target) -> Gathered:
@@ -88,7 +88,7 @@ async def _gather(questioner: Questioner, greeting: Greeting, target: Target) ->
 
 
 async def _newest(questioner: Questioner, manner: Manner, gathered: Gathered) -> None:
-    found = await tls13(questioner, manner)
+    found = await tls13(questioner, manner, gathered.greeting.answer)
     gathered.found[Protocol.TLS1_3] = found
     gathered.order[Protocol.TLS1_3] = await server_order(questioner, manner, found)
 

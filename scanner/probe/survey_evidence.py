@@ -11,6 +11,7 @@ from tlslite.constants import ExtensionType  # type: ignore[import-untyped]  # i
 from scanner.evidence import (
     AcceptedSuite,
     Attempt,
+    Deployment,
     Failure,
     FailureReason,
     NameReaction,
@@ -21,6 +22,7 @@ from scanner.evidence import (
 )
 from scanner.probe import iana
 from scanner.probe.survey_answer import Answer
+from scanner.probe.survey_certificates import deployments
 from scanner.probe.survey_exchange import Exchange, known_primes
 from scanner.probe.survey_features import Greeting
 from scanner.probe.survey_offers import ApplicationProtocols, Found
@@ -67,12 +69,13 @@ def key_kinds(found: Found) -> frozenset[str]:
     return frozenset(signing | decrypting)
 
 
-def evidence_of(gathered: Gathered) -> TlsEvidence:
-    """Write down what was gathered."""
+def evidence_of(gathered: Gathered, stores: Sequence[str]) -> TlsEvidence:
+    """Write down what was gathered; `stores` are the trust stores to which paths are looked for."""
     return TlsEvidence(
         protocols={found.protocol: _offer(found, gathered.order.get(found.protocol)) for found in gathered.in_order},
         groups=_groups(gathered),
         signature_schemes=_schemes(gathered),
+        certificates=_certificates(gathered, stores),
         alpn=_of_older(gathered, tuple(gathered.alpn.accepted)),
         extended_master_secret=_of_tls(gathered, ExtensionType.extended_master_secret),
         encrypt_then_mac=_encrypt_then_mac(gathered),
@@ -86,6 +89,12 @@ def evidence_of(gathered: Gathered) -> TlsEvidence:
         wrong_sni=gathered.wrong_sni,
         intolerances=Attempt.ok(gathered.greeting.intolerances),
     )
+
+
+def _certificates(gathered: Gathered, stores: Sequence[str]) -> Attempt[tuple[Deployment, ...]]:
+    if not gathered.older:
+        return Attempt(failure=_no_answer(gathered, "the certificate is encrypted in TLS 1.3"))
+    return deployments(gathered.older, gathered.nameless, stores)
 
 
 def _offer(found: Found, order: bool | None) -> Attempt[ProtocolOffer]:  # noqa: FBT001  # three-valued, not a switch

@@ -37,10 +37,14 @@ _FINAL: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What the first words showed: how to speak, and which unusual but correct hellos the server does not stand."""
+    """What the first words showed: how to speak, and which unusual but correct hellos the server does not stand.
+
+    `answer` is the one to a hello that offered everything, None where the server did not accept that.
+    """
 
     manner: Manner
     intolerances: tuple[str, ...] = ()
+    answer: Answer | None = None
 
 
 async def greet(questioner: Questioner, server_name: str | None, plain_host: str | None = None) -> Greeting | Failure:
@@ -52,7 +56,7 @@ async def greet(questioner: Questioner, server_name: str | None, plain_host: str
     large, small = Manner(server_name), Manner(server_name, small=True)
     first = await questioner.first(_modern(large))
     if isinstance(first, Answer):
-        return Greeting(large)
+        return Greeting(large, answer=first)
     if isinstance(first, Failure) and first.reason in _FINAL:
         return first
     silent = isinstance(first, Failure) and first.reason is FailureReason.TIMED_OUT

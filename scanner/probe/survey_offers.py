@@ -248,8 +248,11 @@ async def shrink(
     return None
 
 
-async def tls13(questioner: Questioner, manner: Manner) -> Found:
-    """The suites and the groups accepted in TLS 1.3: a HelloRetryRequest shows one of each."""
+async def tls13(questioner: Questioner, manner: Manner, begun: Answer | None = None) -> Found:
+    """The suites and the groups accepted in TLS 1.3: a HelloRetryRequest shows one of each.
+
+    `begun` is the answer to a hello that offered all of them, where there was one.
+    """
     found = Found(Protocol.TLS1_3)
     suites = manner.remainder(iana.offered_suites(Protocol.TLS1_3))
     groups = manner.remainder(iana.offered_groups(Protocol.TLS1_3))
@@ -261,7 +264,8 @@ async def tls13(questioner: Questioner, manner: Manner) -> Found:
         older = isinstance(outcome, Answer) and outcome.protocol is not Protocol.TLS1_3
         return Refusal(AlertDescription.protocol_version) if older else outcome
 
-    outcome = await ask(suites.left, groups.left)
+    known = begun is not None and begun.protocol is Protocol.TLS1_3
+    outcome = begun if begun is not None and known else await ask(suites.left, groups.left)
     if isinstance(outcome, Refusal) and outcome.alert != AlertDescription.protocol_version:
         # A server that knows no HelloRetryRequest refuses a hello without a key.
         found.key_shares = KEY_SHARE_GROUPS
