@@ -33,7 +33,8 @@ def facts_of(evidence: TargetEvidence | bytes | None) -> Facts:
     """The facts of an evidence (or of its JSON) as plain values; empty where nothing was observed."""
     if evidence is None:
         return {}
-    facts: Facts = _strip(json.loads(evidence if isinstance(evidence, bytes) else to_json(evidence)))
+    data = evidence if isinstance(evidence, bytes) else to_json(evidence)
+    facts: Facts = json.loads(data, object_hook=_without_circumstances)
     return facts
 
 
@@ -42,9 +43,7 @@ def digest(facts: Facts) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def _strip(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _strip(item) for key, item in value.items() if key not in CIRCUMSTANCES}
-    if isinstance(value, list):
-        return [_strip(item) for item in value]
-    return value
+def _without_circumstances(values: dict[str, Any]) -> dict[str, Any]:
+    for name in CIRCUMSTANCES & values.keys():
+        del values[name]
+    return values

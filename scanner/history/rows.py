@@ -7,10 +7,13 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from scanner.evidence import (
     Attempt,
@@ -23,7 +26,7 @@ from scanner.evidence import (
     to_json,
 )
 from scanner.history.facts import digest, facts_of
-from scanner.history.schema import CERTIFICATES, EVIDENCE, RUNS, TARGETS, VERDICTS, Table
+from scanner.history.schema import CERTIFICATES, EVIDENCE, RUNS, TARGETS, TEXT, TEXTS, VERDICTS, Table
 from scanner.inventory import EnvironmentKind, Role, StartTls
 from scanner.verdict import (
     AppliedWaiver,
@@ -260,50 +263,91 @@ def _verdict_table(record: RunRecord, writing: Writing) -> pa.Table:
     verdicts = record.verdicts
     waivers = [verdict.waiver for verdict in verdicts]
     targets = record.targets
-    columns: dict[str, Iterable[Any]] = {
-        "target_id": (target.id for target in targets for _ in target.verdicts),
-        "environment": (target.environment for target in targets for _ in target.verdicts),
-        "position": (place for target in targets for place in range(len(target.verdicts))),
+    columns: dict[str, list[Any]] = {
+        "target_id": [target.id for target in targets for _ in target.verdicts],
+        "environment": [target.environment for target in targets for _ in target.verdicts],
+        "position": [place for target in targets for place in range(len(target.verdicts))],
         **{
             name: list(map(attrgetter(name), verdicts))
             for name in ("rule", "subject", "goal", "status", "severity", "reason", "message", "observed", "expected")
         },
-        "sources": (verdict.sources for verdict in verdicts),
-        "waived": (waiver is not None for waiver in waivers),
-        "waiver_reason": (waiver.reason if waiver else None for waiver in waivers),
-        "waiver_owner": (waiver.owner if waiver else None for waiver in waivers),
-        "waiver_expires": (waiver.expires if waiver else None for waiver in waivers),
+        "waived": [waiver is not None for waiver in waivers],
+        "waiver_reason": [waiver.reason if waiver else None for waiver in waivers],
+        "waiver_owner": [waiver.owner if waiver else None for waiver in waivers],
+        "waiver_expires": [waiver.expires if waiver else None for waiver in waivers],
     }
-    head = {name: pa.scalar(value) for name, value in _head(record.run, writing).items()}
+    head = _head(record.run, writing)
     schema = VERDICTS.arrow
-    arrays = [
-        pa.repeat(head[name].cast(kind), len(verdicts)) if name in head else pa.array(list(columns[name]), kind)
-        for name, kind in zip(schema.names, schema.types, strict=True)
-    ]
+
+    def array(name: str, kind: pa.DataType) -> pa.Array:
+        if name in head:
+            return pa.repeat(pa.scalar(head[name], kind), len(verdicts))
+        return _lists([verdict.sources for verdict in verdicts]) if kind == TEXTS else pa.array(columns[name], kind)
+
+    arrays = [array(name, kind) for name, kind in zip(schema.names, schema.types, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-_PLAIN = ("rule", "reason", "message", "observed", "expected", "subject")
-_OTHER = ("target_id", "position", "goal", "status", "severity", "sources")
-_WAIVER = ("waiver_reason", "waiver_owner", "waiver_expires")
+def _lists(values: Sequence[Sequence[str]]) -> pa.Array:
+    """Lists of text as Arrow holds them: all texts in one array, and where each list begins."""
+    offsets = np.zeros(len(values) + 1, np.int32)
+    np.cumsum(np.fromiter(map(len, values), np.int32, len(values)), out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(list(chain.from_iterable(values)), TEXT), type=TEXTS)
+
+
+def _plain(column: pa.ChunkedArray) -> list[Any]:
+    """The column as a list, fast: of values that repeat, each is made once."""
+    if pa.types.is_list(column.type):
+        return [item for chunk in column.chunks for item in _plain_lists(chunk)]
+    if not pa.types.is_dictionary(column.type):
+        return list(column.to_pylist())
+    return [item for chunk in column.chunks for item in _taken(chunk)]
+
+
+def _taken(chunk: pa.DictionaryArray) -> list[Any]:
+    # One more than there are: the index -1 stands for null.
+    values = np.array([*chunk.dictionary.to_pylist(), None], dtype=object)
+    return list(values[chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False)])
+
+
+def _plain_lists(chunk: pa.ListArray) -> Iterator[tuple[str, ...]]:
+    texts = _taken(chunk.flatten().cast(TEXT).dictionary_encode())
+    ends = np.cumsum(pc.list_value_length(chunk).to_numpy(zero_copy_only=False)).tolist()
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for start, end in zip([0, *ends], ends, strict=False):
+        texts_here = tuple(texts[start:end])
+        yield known.setdefault(texts_here, texts_here)
+
+
+_OF_VERDICT = (
+    "rule", "goal", "status", "severity", "reason", "message", "observed", "expected", "subject", "sources",
+    "waived", "waiver_reason", "waiver_owner", "waiver_expires",
+)  # fmt: skip
 
 
 def _verdicts_by_target(table: pa.Table) -> dict[str, list[Verdict]]:
-    lists = {name: table.column(name).to_pylist() for name in (*_PLAIN, *_OTHER, *_WAIVER, "waived")}
-    goals = {goal.value: goal for goal in Goal}
-    statuses = {status.value: status for status in Status}
-    severities = {severity.value: severity for severity in Severity}
+    """The verdicts of each target in order. Equal ones are the same object: of half a million few are different."""
+    places, targets = _plain(table.column("position")), _plain(table.column("target_id"))
+    rows = list(zip(*(_plain(table.column(name)) for name in _OF_VERDICT), strict=True))
+    known: dict[tuple[Any, ...], Verdict] = {}
     grouped: dict[str, list[Verdict]] = {}
     # Compaction may have changed the order of rows.
-    for index in sorted(range(len(table)), key=lists["position"].__getitem__):
-        waiver = AppliedWaiver(*(lists[name][index] for name in _WAIVER)) if lists["waived"][index] else None
-        verdict = Verdict(
-            goal=goals[lists["goal"][index]],
-            status=statuses[lists["status"][index]],
-            severity=severities[lists["severity"][index]],
-            sources=tuple(lists["sources"][index]),
-            waiver=waiver,
-            **{name: lists[name][index] for name in _PLAIN},
-        )
-        grouped.setdefault(lists["target_id"][index], []).append(verdict)
+    for index in sorted(range(len(rows)), key=places.__getitem__):
+        row = rows[index]
+        verdict = known.get(row)
+        if verdict is None:
+            verdict = known[row] = _verdict_from(row)
+        grouped.setdefault(targets[index], []).append(verdict)
     return grouped
+
+
+def _verdict_from(row: tuple[Any, ...]) -> Verdict:
+    values = dict(zip(_OF_VERDICT, row, strict=True))
+    waived, *waiver = (values.pop(name) for name in ("waived", "waiver_reason", "waiver_owner", "waiver_expires"))
+    return Verdict(
+        goal=Goal(values.pop("goal")),
+        status=Status(values.pop("status")),
+        severity=Severity(values.pop("severity")),
+        waiver=AppliedWaiver(*waiver) if waived else None,
+        **values,
+    )

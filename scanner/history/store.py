@@ -4,49 +4,60 @@ A run is written to `targets`, `certificates`, `verdicts` and `evidence` first a
 atomic commit of a Delta table; every row carries the id of the attempt that wrote it, and readers only see rows whose
 attempt is named in `runs`. So a crash at any instant leaves a run either whole or invisible, and the same run can be
 written again after it. Writers need no lock: appends to a Delta table do not conflict, and two of one run id do.
+
+Reading is SQL, run by the query engine inside `deltalake`.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Self
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError
-from pyarrow.dataset import Dataset, ParquetReadOptions
+from deltalake import DeltaTable, QueryBuilder
+from deltalake.exceptions import CommitFailedError
 
 from scanner.errors import HistoryError
-from scanner.history.frames import completed, frame
+from scanner.history.frames import frame
 from scanner.history.location import Location
 from scanner.history.rows import Writing, record_of, tables_of
 from scanner.history.schema import (
     CERTIFICATES,
+    COUNT,
+    DAY,
     EVIDENCE,
+    FLAG,
+    OPTIONAL_COUNT,
     RUNS,
-    SCHEMA_VERSION,
+    SECONDS,
+    SMALL,
     TABLES,
     TARGETS,
+    TEXT,
+    TEXTS,
+    TIME,
     VERDICTS,
-    VERSION_KEY,
+    Column,
     Table,
 )
+from scanner.history.tables import Tables
 from scanner.verdict import RunRecord
 
-WRITER: Final = WriterProperties(compression="ZSTD", compression_level=9, max_row_group_size=1_000_000)
-_CONFIGURATION = {
-    # Only these columns are searched by; statistics of the others would only make the log longer.
-    "delta.dataSkippingStatsColumns": "write_id,written_at,run_id",
-    "delta.checkpointInterval": "20",
-    # No reader takes a day: DataFrames and records are read in one go.
-    "delta.deletedFileRetentionDuration": "interval 1 days",
+_DATAFUSION = {
+    TEXT: "Utf8",
+    TEXTS: "List(Utf8)",
+    TIME: 'Timestamp(Microsecond, Some("UTC"))',
+    DAY: "Date32",
+    FLAG: "Boolean",
+    SMALL: "Int16",
+    OPTIONAL_COUNT: "Int32",
+    COUNT: "Int64",
+    SECONDS: "Float64",
 }
-_RETRIES = 100
 
 
 class History:
@@ -57,6 +68,7 @@ class History:
 
     def __init__(self, location: str | Path) -> None:
         self.location = Location(location)
+        self.tables = Tables(self.location)
 
     @classmethod
     def open(cls, location: str | Path, *, create: bool) -> Self:
@@ -69,9 +81,9 @@ class History:
         if not history.location.holds_history():
             if not create:
                 raise history.location.missing()
-            history._create()
+            history.tables.create()
         for table in TABLES.values():
-            history.delta(table)
+            history.tables.delta(table)
         return history
 
     def append(self, record: RunRecord) -> None:
@@ -80,22 +92,16 @@ class History:
         Raises:
             HistoryError: the run is already there, or the history cannot be written.
         """
+        run_id = record.run.id
+        self._refuse_known(run_id)
         now = datetime.now(UTC)
         writing = Writing(f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(8)}", now)
         with self.location.explained("write"):
-            runs = self._migrated(RUNS)
-            self._refuse_known(record.run.id)
             for table, rows in tables_of(record, writing):
                 if table is RUNS:
-                    self._commit(runs, rows, record.run.id)
+                    self._commit(rows, run_id)
                 elif len(rows):
-                    write_deltalake(
-                        self._migrated(table),
-                        rows,
-                        mode="append",
-                        writer_properties=WRITER,
-                        commit_properties=CommitProperties(max_commit_retries=_RETRIES),
-                    )
+                    self.tables.append(table, rows)
 
     def record(self, run_id: str, *, evidence: bool = True) -> RunRecord:
         """The run as it was appended; without evidence where that is no longer kept, or not asked for.
@@ -120,7 +126,11 @@ class History:
         return None
 
     def previous(self, run_id: str) -> str | None:
-        """The id of the last complete run before `run_id` over the same environments; None where there is none."""
+        """The id of the last complete run before `run_id` over the same environments; None where there is none.
+
+        Raises:
+            HistoryError: there is no run `run_id`.
+        """
         rows = self.arrow(RUNS, columns=("run_id", "environments", "complete")).sort_by("run_id").to_pylist()
         scope = next((set(run["environments"]) for run in rows if run["run_id"] == run_id), None)
         if scope is None:
@@ -134,8 +144,9 @@ class History:
 
     def runs(self, run_ids: Iterable[str] | None = None, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """One row per run, oldest first; of all runs, or of those named. `docs/history.md` describes the columns."""
-        rows = self.frame(RUNS, run_ids, columns=columns)
-        return rows.sort_values("run_id", ignore_index=True) if "run_id" in rows else rows
+        names = tuple(columns or RUNS.shown)
+        rows = self.frame(RUNS, run_ids, columns=dict.fromkeys((*names, "run_id")))
+        return rows.sort_values("run_id", ignore_index=True)[list(names)]
 
     def targets(self, run_ids: Iterable[str] | None = None, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """One row per target and run."""
@@ -156,95 +167,61 @@ class History:
         return self.frame(EVIDENCE, run_ids, columns=columns)
 
     def frame(
-        self,
-        table: Table,
-        run_ids: Iterable[str] | None = None,
-        *,
-        columns: Sequence[str] | None = None,
-        where: pc.Expression | None = None,
+        self, table: Table, run_ids: Iterable[str] | None = None, *, columns: Iterable[str] | None = None
     ) -> pd.DataFrame:
         """Rows of a table as a DataFrame, in no order that can be relied on."""
-        return frame(self.arrow(table, run_ids, columns=columns or table.shown, where=where), table)
+        return frame(self.arrow(table, run_ids, columns=columns or table.shown), table)
 
     def arrow(
-        self,
-        table: Table,
-        run_ids: Iterable[str] | None = None,
-        *,
-        columns: Sequence[str] | None = None,
-        where: pc.Expression | None = None,
+        self, table: Table, run_ids: Iterable[str] | None = None, *, columns: Iterable[str] | None = None
     ) -> pa.Table:
-        """Rows of a table as they are stored, of the runs that were written whole; `where` narrows them further.
+        """Rows of a table as they are stored, of the runs that were written whole.
 
         Raises:
             HistoryError: a run that is named does not exist.
+            KeyError: there is no such column.
         """
-        names = tuple(columns or table.public)
-        with self.location.explained("read"):
-            dataset, wanted = self._rows(table, run_ids, where)
-            present = [name for name in names if name in dataset.schema.names]
-            return completed(dataset.to_table(columns=present, filter=wanted), table, names)
+        chosen = [table.column(name) for name in columns or table.public]
+        names = ", ".join(_as_read(column) for column in chosen)
+        return self.query(f"SELECT {names} FROM {table.name}", table, run_ids=run_ids)  # noqa: S608  # the schema's own names
 
-    def batches(
-        self, table: Table, columns: Sequence[str], run_ids: Iterable[str] | None = None
-    ) -> Iterator[pa.RecordBatch]:
-        """The same, piece by piece, for what is too much to be held at once."""
-        with self.location.explained("read"):
-            dataset, wanted = self._rows(table, run_ids, None)
-            present = [name for name in columns if name in dataset.schema.names]
-            for batch in dataset.to_batches(columns=present, filter=wanted):
-                yield from completed(pa.Table.from_batches([batch]), table, tuple(columns)).to_batches()
+    def query(self, sql: str, *tables: Table, run_ids: Iterable[str] | None = None) -> pa.Table:
+        """Ask by SQL (DataFusion's dialect), over the rows of those runs alone that were written whole.
 
-    def delta(self, table: Table) -> DeltaTable:
-        """The Delta table as it now stands.
+        `tables` are those that the question speaks of, by their names; `run_ids` narrows all of them to some runs.
 
         Raises:
-            HistoryError: it is missing, is somebody else's, or was written by a newer version.
+            HistoryError: a run that is named does not exist, or the question cannot be answered.
         """
+        # The runs are opened first: whatever they name has been written before.
+        runs = self.tables.delta(RUNS)
+        builder = QueryBuilder().register("committed", runs)
+        counted = "write_id IN (SELECT write_id FROM committed)"
+        if run_ids is not None:
+            counted = _among(self._write_ids(runs, run_ids))
+        views = []
+        for table in tables:
+            delta = runs if table is RUNS else self.tables.delta(table)
+            builder.register(f"stored_{table.name}", delta)
+            views.append(f"{table.name} AS (SELECT {_complete(table, delta)} FROM stored_{table.name} WHERE {counted})")  # noqa: S608  # names of the schema and ids of our own making
         with self.location.explained("read"):
-            delta = DeltaTable(self.location.uri(table.name), storage_options=dict(self.location.storage_options))
-            version = delta.metadata().configuration.get(VERSION_KEY)
-        if version is None or not version.isdecimal():
-            message = f"{self.location}: the table {table.name} is not Nightseal's; name another by [nightseal] history"
-            raise HistoryError(message)
-        if int(version) > SCHEMA_VERSION:
-            message = (
-                f"{self.location}: the table {table.name} was written by a newer version (schema {version}, "
-                f"this version knows {SCHEMA_VERSION}): upgrade Nightseal"
-            )
-            raise HistoryError(message)
-        return delta
+            answer = builder.execute(f"WITH {', '.join(views)} {sql}")
+            return _without_views(pa.RecordBatchReader.from_stream(answer).read_all())
 
-    def write_ids(self, run_ids: Iterable[str] | None = None) -> list[str]:
-        """The ids of the attempts that wrote runs whole; of all runs, or of those named."""
-        known = self._committed()
-        if run_ids is None:
-            return list(known.values())
+    def _write_ids(self, runs: DeltaTable, run_ids: Iterable[str]) -> list[str]:
+        known = self._committed(runs)
         wanted = list(run_ids)
         unknown = [run_id for run_id in wanted if run_id not in known]
         if unknown:
             raise self._unknown(unknown)
         return [known[run_id] for run_id in wanted]
 
-    def _committed(self) -> dict[str, str]:
-        rows = self.delta(RUNS).to_pyarrow_dataset().to_table(columns=["run_id", "write_id"])
-        return dict(zip(rows.column("run_id").to_pylist(), rows.column("write_id").to_pylist(), strict=True))
-
-    def _rows(
-        self, table: Table, run_ids: Iterable[str] | None, where: pc.Expression | None
-    ) -> tuple[Dataset, pc.Expression]:
-        # The runs are read first: whatever they name has been written before.
-        write_ids = self.write_ids(run_ids)
-        wanted = pc.field("write_id").isin(pa.array(write_ids, pa.string()))
-        if write_ids:
-            # Files and row groups outside these bounds are not opened at all.
-            wanted = (pc.field("write_id") >= min(write_ids)) & (pc.field("write_id") <= max(write_ids)) & wanted
-        if where is not None:
-            wanted &= where
-        repeated = {column.name for column in table.columns if column.categorical and not column.internal}
-        delta = self.delta(table)
-        options = ParquetReadOptions(dictionary_columns=repeated)
-        return delta.to_pyarrow_dataset(parquet_read_options=options), wanted
+    def _committed(self, runs: DeltaTable) -> dict[str, str]:
+        """The id of the attempt that wrote each run."""
+        with self.location.explained("read"):
+            answer = QueryBuilder().register("runs", runs).execute("SELECT run_id, write_id FROM runs")
+            rows = pa.RecordBatchReader.from_stream(answer).read_all()
+        return dict(zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
     def _unknown(self, run_ids: Sequence[str]) -> HistoryError:
         return HistoryError(
@@ -252,51 +229,52 @@ class History:
         )
 
     def _refuse_known(self, run_id: str) -> None:
-        if run_id in self._committed():
+        if run_id in self._committed(self.tables.delta(RUNS)):
             message = f"{self.location}: the run {run_id} is already in the history"
             raise HistoryError(message)
 
-    def _commit(self, runs: DeltaTable, rows: pa.Table, run_id: str) -> None:
+    def _commit(self, rows: pa.Table, run_id: str) -> None:
         """Make the run count. Of two that write the same run at once, the transaction lets one through."""
-        properties = CommitProperties(max_commit_retries=_RETRIES, app_transactions=[Transaction(run_id, 1)])
         try:
-            write_deltalake(runs, rows, mode="append", writer_properties=WRITER, commit_properties=properties)
+            self.tables.append(RUNS, rows, once=run_id)
         except CommitFailedError:
             self._refuse_known(run_id)
             raise
 
-    def _create(self) -> None:
-        self.location.prepare()
-        with self.location.explained("create"):
-            for table in TABLES.values():
-                self._create_table(table)
 
-    def _create_table(self, table: Table) -> None:
-        options: dict[str, Any] = {
-            "mode": "ignore",
-            "partition_by": list(table.partitions) or None,
-            "description": table.about,
-            "configuration": {VERSION_KEY: str(SCHEMA_VERSION), **_CONFIGURATION},
-            "storage_options": dict(self.location.storage_options),
-            "raise_if_key_not_exists": False,
-        }
-        uri = self.location.uri(table.name)
-        try:
-            DeltaTable.create(uri, table.arrow, **options)
-        except DeltaError:
-            # Another process may have been faster.
-            if not DeltaTable.is_deltatable(uri, dict(self.location.storage_options)):
-                raise
+def _without_views(rows: pa.Table) -> pa.Table:
+    """The engine answers in Arrow's string views, with which little else can be done yet."""
+    plain = {pa.string_view(): TEXT, pa.list_(pa.field("element", pa.string_view())): TEXTS}
+    return rows.cast(pa.schema([field.with_type(plain.get(field.type, field.type)) for field in rows.schema]))
 
-    def _migrated(self, table: Table) -> DeltaTable:
-        """The Delta table, with the columns of this version. Readers need none of this: they fill in defaults."""
-        delta = self.delta(table)
-        if int(delta.metadata().configuration[VERSION_KEY]) == SCHEMA_VERSION:
-            return delta
-        present = {field.name for field in delta.schema().fields}
-        wanted = Schema.from_arrow(table.arrow).fields
-        lacking: list[Field] = [field for field in wanted if field.name not in present]
-        if lacking:
-            delta.alter.add_columns(lacking)
-        delta.alter.set_table_properties({VERSION_KEY: str(SCHEMA_VERSION)}, raise_if_not_exists=False)
-        return self.delta(table)
+
+def _as_read(column: Column) -> str:
+    if column.categorical:
+        return f"arrow_cast({column.name}, 'Dictionary(Int32, Utf8)') AS {column.name}"
+    return column.name
+
+
+def _complete(table: Table, delta: DeltaTable) -> str:
+    """The table's columns; where an older version wrote none, their defaults."""
+    present = {field.name for field in delta.schema().fields}
+    return ", ".join(_with_default(column, present=column.name in present) for column in table.columns)
+
+
+def _with_default(column: Column, *, present: bool) -> str:
+    if present and column.default is None:
+        return column.name
+    default = "NULL" if column.default is None else _literal(column.default)
+    value = f"coalesce({column.name}, {default})" if present else default
+    return f"arrow_cast({value}, '{_DATAFUSION[column.type]}') AS {column.name}"
+
+
+def _literal(value: str | float) -> str:
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value)
+
+
+def _among(write_ids: Sequence[str]) -> str:
+    if not write_ids:
+        return "false"
+    listed = ", ".join(map(_literal, write_ids))
+    # Files outside these bounds are not opened at all.
+    return f"write_id BETWEEN {_literal(min(write_ids))} AND {_literal(max(write_ids))} AND write_id IN ({listed})"
