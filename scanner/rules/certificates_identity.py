@@ -84,7 +84,7 @@ def _hostname(facts: Facts, _: Parameters) -> list[Finding]:
         names = listing((*leaf.dns_names, *leaf.ip_addresses))
         if covers(leaf, host):
             return [Finding("matches", names, host)]
-        return [Finding("other-names" if names else "no-names", names, host)]
+        return [Finding("other-names" if names else "no-names", names or "no names", host)]
 
     return judge_deployments(facts, judge)
 

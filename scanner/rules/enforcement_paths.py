@@ -206,12 +206,13 @@ def _always(facts: Facts, _: Parameters) -> list[Finding]:
     probes = [item for item in http.probes if item.scheme == "http" and item.application in {None, *names}]
     expected = "a redirect to HTTPS, an error or no answer"
     answers = [(probe, plain_answer(facts, probe)) for probe in probes]
-    served = [probe for probe, answer in answers if answer in {Plain.SERVED, Plain.CLIENT_SIDE}]
+    known = [(probe, answer) for probe, answer in answers if isinstance(answer, Plain)]
+    served = [probe for probe, answer in known if answer in {Plain.SERVED, Plain.CLIENT_SIDE}]
     if served:
         return [
             Finding("served-in-plain", listing(f"{item.path}: {describe(item.first)}" for item in served), expected)
         ]
-    through = [probe for probe, answer in answers if answer in {Plain.TO_PLAIN, Plain.ELSEWHERE} or passes_plain(probe)]
+    through = [probe for probe, answer in known if answer in {Plain.TO_PLAIN, Plain.ELSEWHERE} or passes_plain(probe)]
     if through:
         return [Finding("through-plain", listing(f"{item.path}: {describe(item.first)}" for item in through), expected)]
     unknown = next((answer for _, answer in answers if isinstance(answer, Finding)), None)

@@ -138,7 +138,6 @@ class MinimumBitsParameters(Parameters):
 _SIZES = {
     "large-enough": passes("The smallest accepted key exchange has {observed}."),
     "too-small": fails("An ephemeral key exchange of {observed} is accepted; at least {expected} are wanted."),
-    "phase-out": fails("An ephemeral key exchange of {observed} is accepted, which the policy wants phased out."),
 }
 
 
@@ -156,7 +155,11 @@ def _dh_bits(item: Accepted) -> int | None:
     why="A finite-field group of 1024 bits or less can be broken, the common ones once for everybody (Logjam).",
     how=_HOW,
     sources=(rfc(9325, "4.5"), attack("Logjam (CVE-2015-4000)", "https://weakdh.org/")),
-    reasons={**_SIZES, "no-dhe": not_applicable("No finite-field Diffie-Hellman key exchange is accepted.")},
+    reasons={
+        **_SIZES,
+        "phase-out": fails("An ephemeral key exchange of {observed} is accepted, which the policy wants phased out."),
+        "no-dhe": not_applicable("No finite-field Diffie-Hellman key exchange is accepted."),
+    },
     fix=fixes_tls.DIFFIE_HELLMAN,
     parameters=MinimumBitsParameters,
 )

@@ -1,0 +1,207 @@
+"""Certificates and chains."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from scanner.evidence import KeyType, Staple
+from scanner.verdict import Severity
+from tests.build.certificates import intermediate, leaf, root
+from tests.build.facts import NOW, TIMED_OUT, World, certificate, deployment, tls, trusted, untrusted
+from tests.build.rule_cases.case import Case, of_tls
+
+_SELF_SIGNED = leaf("www.example.com", not_before=NOW - timedelta(days=10), days=90, self_signed=True)
+_OTHER = leaf("other.example.com", not_before=NOW - timedelta(days=10), days=90)
+_PRIVATE = {"paths": (trusted(certificate(), intermediate(), public=False, store="ca.pem"),)}
+_ALONE = {"chain": (certificate(),)}
+_GOOD = Staple("good", NOW - timedelta(hours=1), NOW + timedelta(days=3), NOW)
+_OLD = Staple("good", NOW - timedelta(days=9), NOW - timedelta(days=2), NOW)
+_EARLY = Staple("good", NOW + timedelta(days=1), NOW + timedelta(days=2), NOW)
+_OCSP = certificate(ocsp_urls=("http://ocsp.example.com",))
+_MUST = certificate(must_staple=True)
+
+
+def _lives(days: float, since: datetime = NOW - timedelta(days=10), **changes: object) -> object:
+    """A certificate whose lifetime is exactly so many days, the last second included."""
+    return certificate(not_before=since, not_after=since + timedelta(days=days, seconds=-1), **changes)
+
+
+def _ends(days: float, lifetime: float = 365) -> object:
+    end = NOW + timedelta(days=days)
+    return certificate(not_before=end - timedelta(days=lifetime), not_after=end)
+
+
+CERTIFICATES = (
+    of_tls("cert.trusted", "trusted"),
+    of_tls("cert.trusted", "trusted", deployment(paths=(untrusted(), trusted(certificate(), public=False)))),
+    of_tls("cert.trusted", "self-signed", deployment(_SELF_SIGNED, paths=(untrusted(),), chain=(_SELF_SIGNED,))),
+    of_tls("cert.trusted", "unknown-issuer", deployment(paths=(untrusted(),))),
+    of_tls("cert.trusted", "chain-incomplete", deployment(paths=(untrusted((intermediate().fingerprint,)),), **_ALONE)),
+    of_tls("cert.trusted", "no-path", deployment(paths=())),
+    of_tls("cert.trusted", "not-observed", certificates=TIMED_OUT),
+    of_tls("cert.hostname", "matches"),
+    of_tls("cert.hostname", "other-names", deployment(_OTHER), observed="other.example.com"),
+    of_tls("cert.hostname", "no-names", deployment(certificate(dns_names=()))),
+    of_tls("cert.hostname", "matches", deployment(certificate(dns_names=("*.example.com",)))),
+    # Served to clients that name no host: no browser sees it.
+    of_tls("cert.hostname", "matches", deployment(), deployment(_OTHER, with_sni=False)),
+    Case(
+        "cert.hostname",
+        "matches",
+        World(host="192.0.2.1", tls=tls(deployment(certificate(ip_addresses=("192.0.2.1",)), with_sni=False))),
+    ),
+    Case("cert.hostname", "other-names", World(host="192.0.2.1")),
+    of_tls("cert.hostname", "not-observed", certificates=TIMED_OUT),
+    of_tls("cert.valid-now", "valid"),
+    of_tls("cert.valid-now", "expired", deployment(_ends(-3))),
+    of_tls("cert.valid-now", "not-yet-valid", deployment(_ends(100, 97))),
+    of_tls(
+        "cert.valid-now",
+        "intermediate-expired",
+        deployment(certificate(), certificate(intermediate(), not_after=NOW - timedelta(days=1))),
+    ),
+    of_tls(  # an expired certificate that is on no path does no harm
+        "cert.valid-now",
+        "valid",
+        deployment(
+            certificate(),
+            intermediate(),
+            certificate(intermediate(), fingerprint="ff" * 32, not_after=NOW - timedelta(days=1)),
+            paths=(trusted(certificate(), intermediate()),),
+        ),
+    ),
+    of_tls("cert.valid-now", "not-observed", certificates=TIMED_OUT),
+    of_tls("cert.expiry", "enough-time"),
+    of_tls("cert.expiry", "enough-time", deployment(_ends(30))),
+    of_tls("cert.expiry", "expires-soon", deployment(_ends(29.9)), severity=Severity.MEDIUM, observed="29 days"),
+    of_tls("cert.expiry", "expires-soon", deployment(_ends(20.5, 45.5)), severity=Severity.MEDIUM),
+    of_tls("cert.expiry", "enough-time", deployment(_ends(4, 6)), observed="4 days"),
+    of_tls("cert.expiry", "expires-very-soon", deployment(_ends(6.9)), severity=Severity.HIGH),
+    of_tls("cert.expiry", "expires-soon", deployment(_ends(7)), severity=Severity.MEDIUM),
+    of_tls("cert.expiry", "expired", deployment(_ends(-1)), severity=Severity.HIGH),
+    of_tls("cert.expiry", "expires-soon", deployment(_ends(59)), parameters={"days": 60}),
+    of_tls("cert.expiry", "not-observed", certificates=TIMED_OUT),
+    of_tls("cert.chain-complete", "complete"),
+    of_tls("cert.chain-complete", "complete", deployment(certificate(), intermediate(), root())),
+    of_tls("cert.chain-complete", "complete", deployment(_SELF_SIGNED, chain=(_SELF_SIGNED,), paths=(untrusted(),))),
+    of_tls("cert.chain-complete", "missing", deployment(paths=(untrusted(),), **_ALONE)),
+    of_tls("cert.chain-complete", "missing", deployment(paths=(untrusted(("ff" * 32,)),))),
+    of_tls("cert.chain-complete", "unknown-root", deployment(paths=(untrusted(),))),
+    of_tls("cert.chain-complete", "not-observed", certificates=TIMED_OUT),
+    of_tls("cert.chain-order", "in-order"),
+    of_tls("cert.chain-order", "in-order", deployment(certificate(), intermediate(), root())),
+    of_tls("cert.chain-order", "in-order", deployment(**_ALONE)),
+    of_tls("cert.chain-order", "wrong-order", deployment(certificate(), root(), intermediate())),
+    of_tls("cert.chain-order", "foreign", deployment(certificate(), intermediate(), _OTHER)),
+    of_tls("cert.chain-order", "duplicate", deployment(certificate(), intermediate(), intermediate())),
+    of_tls(  # cross-signed: the same issuer twice, by two roots
+        "cert.chain-order",
+        "in-order",
+        deployment(
+            certificate(), intermediate(), certificate(intermediate(), fingerprint="ff" * 32, issuer="CN=Other")
+        ),
+    ),
+    of_tls("cert.chain-order", "not-observed", certificates=TIMED_OUT),
+    of_tls("cert.key", "strong", observed="ecdsa on secp256r1"),
+    of_tls("cert.key", "strong", deployment(certificate(key_type=KeyType.RSA, key_bits=2048, curve=None))),
+    of_tls("cert.key", "strong", deployment(certificate(key_type=KeyType.ED25519, key_bits=256, curve=None))),
+    of_tls("cert.key", "strong", deployment(certificate(curve="brainpoolP256r1"))),
+    of_tls(
+        "cert.key",
+        "type",
+        deployment(certificate(key_type=KeyType.ED25519, curve=None)),
+        parameters={"types": ["rsa", "ecdsa"]},
+    ),
+    of_tls("cert.key", "type", deployment(certificate(key_type=KeyType.DSA, key_bits=2048))),
+    of_tls("cert.key", "too-short", deployment(certificate(key_type=KeyType.RSA, key_bits=1024, curve=None))),
+    of_tls(
+        "cert.key",
+        "too-short",
+        deployment(certificate(), certificate(intermediate(), key_type=KeyType.RSA, key_bits=1024)),
+    ),
+    of_tls(
+        "cert.key",
+        "strong",
+        deployment(certificate(), intermediate(), certificate(root(), key_type=KeyType.RSA, key_bits=1024)),
+    ),
+    of_tls("cert.key", "curve", deployment(certificate(curve="secp192r1", key_bits=192))),
+    of_tls("cert.key", "curve", deployment(certificate(curve=None))),
+    of_tls(
+        "cert.key",
+        "phase-out",
+        deployment(certificate(key_type=KeyType.RSA, key_bits=2048)),
+        parameters={"phase_out_rsa_below": 3072},
+        severity=Severity.LOW,
+    ),
+    of_tls("cert.key", "not-observed", certificates=TIMED_OUT),
+    of_tls(
+        "cert.key",
+        "strong",
+        deployment(certificate(fingerprint="aa" * 32)),
+        deployment(certificate(fingerprint="bb" * 32)),
+        subjects=("aa" * 8, "bb" * 8),
+    ),
+    of_tls("cert.signature", "good", observed="ecdsa-with-SHA256"),
+    of_tls("cert.signature", "good", deployment(certificate(signature_algorithm="ed25519", signature_hash=None))),
+    of_tls("cert.signature", "weak-hash", deployment(certificate(signature_hash="sha1"))),
+    of_tls("cert.signature", "weak-hash", deployment(certificate(), certificate(intermediate(), signature_hash="md5"))),
+    of_tls(
+        "cert.signature", "good", deployment(certificate(), intermediate(), certificate(root(), signature_hash="sha1"))
+    ),
+    of_tls("cert.signature", "not-listed", parameters={"leaf_algorithms": ["sha256WithRSAEncryption"]}),
+    of_tls("cert.signature", "good", parameters={"leaf_algorithms": ["ecdsa_with_sha256"]}),
+    of_tls("cert.signature", "phase-out", parameters={"phase_out": ["ecdsa-with-SHA256"]}, severity=Severity.LOW),
+    of_tls("cert.signature", "not-observed", certificates=TIMED_OUT),
+    of_tls("cert.usage", "fit"),
+    of_tls("cert.usage", "fit", deployment(certificate(key_usage=("digitalSignature", "keyEncipherment")))),
+    of_tls("cert.usage", "is-ca", deployment(certificate(is_ca=True))),
+    of_tls("cert.usage", "no-server-auth", deployment(certificate(extended_key_usage=("1.3.6.1.5.5.7.3.2",)))),
+    of_tls("cert.usage", "no-server-auth", deployment(certificate(extended_key_usage=()))),
+    of_tls("cert.usage", "key-usage", deployment(certificate(key_usage=("keyEncipherment",)))),
+    of_tls("cert.usage", "key-usage", deployment(certificate(key_usage=("digitalSignature", "keyCertSign")))),
+    of_tls("cert.usage", "not-observed", certificates=TIMED_OUT),
+    of_tls("cert.lifetime", "within", observed="90 days"),
+    of_tls("cert.lifetime", "within", deployment(_lives(200))),
+    of_tls("cert.lifetime", "too-long", deployment(_lives(200.001)), severity=Severity.MEDIUM, observed="201 days"),
+    of_tls("cert.lifetime", "too-long", deployment(_lives(201), **_PRIVATE), severity=Severity.LOW),
+    of_tls("cert.lifetime", "within", deployment(_lives(398, datetime(2026, 3, 14, 23, tzinfo=UTC)))),
+    of_tls("cert.lifetime", "too-long", deployment(_lives(398, datetime(2026, 3, 15, tzinfo=UTC)))),
+    of_tls("cert.lifetime", "too-long", deployment(_lives(101, datetime(2027, 3, 15, tzinfo=UTC)))),
+    of_tls("cert.lifetime", "too-long", deployment(_lives(48, datetime(2029, 3, 15, tzinfo=UTC)))),
+    of_tls("cert.lifetime", "within", deployment(_lives(825, datetime(2019, 3, 15, tzinfo=UTC)))),
+    of_tls("cert.lifetime", "no-limit", parameters={"limits": [{"since": "2030-01-01", "days": 47}]}),
+    of_tls("cert.lifetime", "private-ca", deployment(_lives(999), **_PRIVATE), parameters={"private": False}),
+    of_tls("cert.lifetime", "issuer-unknown", deployment(paths=()), parameters={"private": False}),
+    of_tls("cert.lifetime", "not-observed", certificates=TIMED_OUT),
+    of_tls("cert.renewal-ready", "ready", deployment(_lives(47))),
+    of_tls("cert.renewal-ready", "ready-until"),
+    of_tls("cert.renewal-ready", "too-long", deployment(_lives(199))),
+    of_tls("cert.renewal-ready", "private-ca", deployment(**_PRIVATE), parameters={"private": False}),
+    of_tls("cert.renewal-ready", "issuer-unknown", deployment(paths=()), parameters={"private": False}),
+    of_tls("cert.renewal-ready", "not-observed", certificates=TIMED_OUT),
+    of_tls("cert.revocation", "not-stated"),
+    of_tls("cert.revocation", "good", deployment(staple=_GOOD)),
+    of_tls("cert.revocation", "revoked", deployment(staple=Staple("revoked", NOW, NOW + timedelta(days=1)))),
+    of_tls("cert.revocation", "revoked", deployment(staple=Staple("revoked", NOW, NOW - timedelta(days=1)))),
+    of_tls("cert.revocation", "unknown", deployment(staple=Staple("unknown", NOW))),
+    of_tls("cert.revocation", "stale", deployment(staple=_OLD)),
+    of_tls("cert.revocation", "not-observed", certificates=TIMED_OUT),
+    of_tls("cert.must-staple", "not-demanded"),
+    of_tls("cert.must-staple", "sent", deployment(_MUST, staple=_GOOD)),
+    of_tls("cert.must-staple", "not-sent", deployment(_MUST)),
+    of_tls("cert.must-staple", "stale", deployment(_MUST, staple=_OLD)),
+    of_tls("cert.must-staple", "not-observed", certificates=TIMED_OUT),
+    of_tls("cert.stapled", "no-responder"),
+    of_tls("cert.stapled", "sent", deployment(_OCSP, staple=_GOOD)),
+    of_tls("cert.stapled", "not-sent", deployment(_OCSP)),
+    of_tls("cert.stapled", "stale", deployment(_OCSP, staple=_EARLY)),
+    of_tls("cert.stapled", "not-observed", certificates=TIMED_OUT),
+    of_tls("cert.transparency", "enough", observed="2 embedded SCTs"),
+    of_tls("cert.transparency", "enough", deployment(_lives(199, embedded_scts=3))),
+    of_tls("cert.transparency", "too-few", deployment(_lives(199, embedded_scts=2))),
+    of_tls("cert.transparency", "enough", deployment(certificate(), tls_scts=2)),
+    of_tls("cert.transparency", "not-looked", deployment(certificate(), tls_scts=None)),
+    of_tls("cert.transparency", "private-ca", deployment(**_PRIVATE)),
+    of_tls("cert.transparency", "issuer-unknown", deployment(paths=())),
+    of_tls("cert.transparency", "not-observed", certificates=TIMED_OUT),
+)

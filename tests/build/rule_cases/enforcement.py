@@ -1,0 +1,253 @@
+"""HTTPS on, plain HTTP led to it, HSTS, content, cookies, nodes."""
+
+from __future__ import annotations
+
+from scanner.evidence import (
+    Attempt,
+    ChainEnd,
+    ClientIdentity,
+    Cookie,
+    FailureReason,
+    Hop,
+    InsecureReference,
+    Purpose,
+    ReferenceKind,
+)
+from scanner.inventory import Application, ApplicationKind, HttpsLevel, Role
+from scanner.verdict import Severity
+from tests.build.facts import (
+    HOST,
+    HSTS,
+    TIMED_OUT,
+    World,
+    failing,
+    hop,
+    http,
+    offer,
+    offers,
+    probe,
+    tls,
+    to,
+)
+from tests.build.rule_cases.case import Case
+
+_HTTPS, _HTTP = f"https://{HOST}/", f"http://{HOST}/"
+_OTHER = "https://other.example.com/"
+_NO_TLS = Attempt.failed(FailureReason.NOT_TLS, "the port speaks HTTP")
+
+
+def _plain(
+    rule: str, reason: str, *hops: Hop, end: ChainEnd = ChainEnd.ANSWER, severity: Severity | None = None
+) -> Case:
+    return Case(rule, reason, World(http=http(probe(*hops, end=end))), severity=severity)
+
+
+def _inside(rule: str, reason: str, *hops: Hop, **own: object) -> Case:
+    return Case(rule, reason, World(http=http(probe(*hops))), **own)  # type: ignore[arg-type]  # any field of a case
+
+
+def _page(kind: ReferenceKind, url: str = f"http://{HOST}/a", **changes: object) -> Hop:
+    return hop(insecure_references=(InsecureReference(kind, "script", url),), **changes)
+
+
+def _everywhere(rule: str, **states: World) -> list[Case]:
+    return [Case(rule, reason.replace("_", "-"), world) for reason, world in states.items()]
+
+
+_SERVER = World(role=Role.SERVER, http_port=None)
+_ADDRESS = World(host="192.0.2.1")
+_UNSEEN = World(http=TIMED_OUT)
+_NONE = Application("Intranet", ApplicationKind.TRADITIONAL_WEB, https=HttpsLevel.NONE)
+
+ENFORCEMENT = (
+    Case("https.active", "tls", observed="tls1.2, tls1.3"),
+    Case("https.active", "plain", World(tls=_NO_TLS)),
+    Case("https.active", "starttls-refused", World(tls=Attempt.failed(FailureReason.STARTTLS_REFUSED, "502"))),
+    Case("https.active", "client-certificate", World(tls=Attempt.failed(FailureReason.CLIENT_CERTIFICATE_REQUIRED))),
+    Case("https.active", "no-version", World(tls=tls(protocols=offers(tls1_2=offer(), tls1_3=offer())))),
+    Case("https.active", "not-observed", World(tls=Attempt.failed(FailureReason.REFUSED))),
+    # https.redirect
+    Case("https.redirect", "redirects"),
+    _plain("https.redirect", "plain-refused", failing(FailureReason.REFUSED)),
+    _plain("https.redirect", "plain-refused", failing(FailureReason.RESET)),
+    _plain("https.redirect", "plain-silent", failing(FailureReason.TIMED_OUT)),
+    Case("https.redirect", "not-observed", World(tls=TIMED_OUT, http=http(probe(failing(FailureReason.TIMED_OUT))))),
+    _plain("https.redirect", "not-observed", failing(FailureReason.DEADLINE)),
+    _plain("https.redirect", "not-observed", failing(FailureReason.MALFORMED)),
+    _plain("https.redirect", "not-observed", hop(_HTTP, None)),
+    _plain("https.redirect", "served", hop(_HTTP), severity=Severity.HIGH),
+    _plain("https.redirect", "served", hop(_HTTP, 304)),
+    _plain("https.redirect", "client-side", hop(_HTTP, meta_refresh=_HTTPS)),
+    _plain("https.redirect", "client-side", hop(_HTTP, script_redirect=_HTTPS)),
+    _plain("https.redirect", "error-answer", hop(_HTTP, 404), severity=Severity.LOW),
+    _plain("https.redirect", "error-answer", hop(_HTTP, 503)),
+    _plain("https.redirect", "through-plain", to(f"{_HTTP}welcome"), to(_HTTPS, url=f"{_HTTP}welcome"), hop()),
+    _plain("https.redirect", "through-plain", to(_HTTPS), to(_HTTP, url=_HTTPS), hop(_HTTP)),
+    _plain("https.redirect", "other-host", to(_OTHER), hop(_OTHER), severity=Severity.MEDIUM),
+    _plain("https.redirect", "elsewhere", to("ftp://example.com/"), end=ChainEnd.BAD_LOCATION),
+    _plain("https.redirect", "elsewhere", to("javascript:alert(1)"), end=ChainEnd.BAD_LOCATION),
+    _plain("https.redirect", "loop", to(f"{_HTTP}a"), to(_HTTP, url=f"{_HTTP}a"), end=ChainEnd.LOOP),
+    _plain(
+        "https.redirect", "loop", to(_HTTPS), to(_HTTPS, url=_HTTPS), end=ChainEnd.TOO_MANY, severity=Severity.MEDIUM
+    ),
+    _plain("https.redirect", "redirects", to(f"HTTPS://{HOST.upper()}:443/"), hop()),
+    Case("https.redirect", "not-required", World(applications=(_NONE,), http=http(probe(hop(_HTTP))))),
+    Case(
+        "https.redirect",
+        "served",
+        World(applications=(_NONE,), http=http(probe(hop(_HTTP))), environment={"hsts": True}),
+    ),
+    Case("https.redirect", "no-plain-port", World(http_port=None)),
+    Case("https.redirect", "not-http", _SERVER),
+    Case("https.redirect", "not-observed", _UNSEEN),
+    # https.redirect-permanent
+    Case("https.redirect-permanent", "permanent"),
+    _plain("https.redirect-permanent", "permanent", to(_HTTPS, 308), hop()),
+    _plain("https.redirect-permanent", "temporary", to(_HTTPS, 302), hop()),
+    _plain("https.redirect-permanent", "no-redirect", hop(_HTTP)),
+    _plain("https.redirect-permanent", "no-redirect", failing(FailureReason.REFUSED)),
+    _plain("https.redirect-permanent", "not-observed", failing(FailureReason.DEADLINE)),
+    *_everywhere(
+        "https.redirect-permanent", not_http=_SERVER, not_observed=_UNSEEN, no_plain_port=World(http_port=None)
+    ),
+    # https.no-downgrade
+    Case("https.no-downgrade", "none"),
+    _inside("https.no-downgrade", "redirects", to(_HTTP, 302, url=_HTTPS), hop(_HTTP)),
+    _inside("https.no-downgrade", "redirects", hop(meta_refresh=_HTTP)),
+    _inside("https.no-downgrade", "redirects", hop(script_redirect=_HTTP)),
+    _inside("https.no-downgrade", "posts", _page(ReferenceKind.FORM), severity=Severity.HIGH),
+    _inside("https.no-downgrade", "active-content", _page(ReferenceKind.ACTIVE, "http://cdn.example.net/a.js")),
+    _inside("https.no-downgrade", "passive-content", _page(ReferenceKind.PASSIVE), severity=Severity.LOW),
+    _inside("https.no-downgrade", "links", _page(ReferenceKind.LINK), severity=Severity.LOW),
+    _inside("https.no-downgrade", "none", _page(ReferenceKind.LINK, "http://elsewhere.example.net/")),
+    _inside("https.no-downgrade", "none", _page(ReferenceKind.ACTIVE, upgrade_insecure_requests=True)),
+    _inside("https.no-downgrade", "cut-off", hop(body_truncated=True)),
+    _inside("https.no-downgrade", "none", hop(body_truncated=True, content_type="application/pdf")),
+    _inside("https.no-downgrade", "not-observed", failing(FailureReason.TIMED_OUT, _HTTPS)),
+    *_everywhere("https.no-downgrade", not_http=_SERVER, not_observed=_UNSEEN),
+    # https.hsts
+    Case("https.hsts", "sent", observed=HSTS),
+    _inside("https.hsts", "missing", hop(hsts=())),
+    _inside("https.hsts", "invalid", hop(hsts=("max-age=1; max-age=2",))),
+    _inside("https.hsts", "invalid", hop(hsts=("includeSubDomains", HSTS))),
+    _inside("https.hsts", "cleared", hop(hsts=("max-age=0",))),
+    _inside("https.hsts", "several", hop(hsts=(HSTS, HSTS)), severity=Severity.LOW),
+    _inside("https.hsts", "sent", hop(hsts=('MAX-AGE="63072000"',))),
+    _inside("https.hsts", "sent", to(f"{_HTTPS}start", 302, url=_HTTPS), hop(f"{_HTTPS}start")),
+    _inside(
+        "https.hsts",
+        "not-everywhere",
+        to(f"{_HTTPS}start", 302, url=_HTTPS),
+        hop(f"{_HTTPS}start", hsts=()),
+        severity=Severity.LOW,
+    ),
+    Case(  # an integration's answer is no page's
+        "https.hsts",
+        "sent",
+        World(http=http(probe(hop(f"{_HTTPS}api", hsts=()), path="/api", purpose=Purpose.INTEGRATION))),
+    ),
+    Case(
+        "https.hsts",
+        "only-over-http",
+        World(http=http(probe(to(_HTTPS, hsts=(HSTS,)), hop(hsts=())), probe(hop(hsts=())))),
+    ),
+    Case("https.hsts", "over-http-too", World(http=http(probe(to(_HTTPS, hsts=(HSTS,)), hop())))),
+    Case(  # the server wants a client certificate: what it says with one counts
+        "https.hsts",
+        "sent",
+        World(
+            http=http(
+                probe(failing(FailureReason.CLIENT_CERTIFICATE_REQUIRED, _HTTPS)),
+                probe(hop(), identity=ClientIdentity.CONFIGURED),
+            )
+        ),
+    ),
+    _inside("https.hsts", "not-observed", failing(FailureReason.TIMED_OUT, _HTTPS)),
+    *_everywhere("https.hsts", not_http=_SERVER, not_observed=_UNSEEN, address=_ADDRESS),
+    # https.hsts-max-age, -subdomains, -preload
+    Case("https.hsts-max-age", "long-enough"),
+    _inside("https.hsts-max-age", "too-short", hop(hsts=("max-age=86400",))),
+    _inside("https.hsts-max-age", "too-short", hop(hsts=("max-age=0",))),
+    _inside("https.hsts-max-age", "too-short", hop(), parameters={"seconds": 63_072_001}),
+    _inside("https.hsts-max-age", "no-hsts", hop(hsts=())),
+    _inside("https.hsts-max-age", "no-hsts", hop(hsts=("nonsense",))),
+    *_everywhere("https.hsts-max-age", not_http=_SERVER, not_observed=_UNSEEN, address=_ADDRESS),
+    Case("https.hsts-subdomains", "covered"),
+    _inside("https.hsts-subdomains", "not-covered", hop(hsts=("max-age=63072000",))),
+    _inside("https.hsts-subdomains", "no-hsts", hop(hsts=())),
+    *_everywhere("https.hsts-subdomains", not_http=_SERVER, not_observed=_UNSEEN, address=_ADDRESS),
+    Case(
+        "https.hsts-preload",
+        "eligible",
+        World(
+            http=http(
+                probe(to(_HTTPS), hop(hsts=(f"{HSTS}; preload",))),
+                probe(hop(hsts=(f"{HSTS}; preload",))),
+            )
+        ),
+    ),
+    Case("https.hsts-preload", "not-eligible", observed="preload is missing"),
+    Case(
+        "https.hsts-preload",
+        "not-eligible",
+        World(http=http(probe(to(_OTHER)), probe(hop(hsts=(f"{HSTS}; preload",))))),
+        observed="the first redirect leaves the host",
+    ),
+    Case(
+        "https.hsts-preload",
+        "not-eligible",
+        World(http=http(probe(hop(_HTTP)), probe(hop(hsts=(f"{HSTS}; preload",))))),
+        observed="plain HTTP does not redirect to HTTPS",
+    ),
+    _inside("https.hsts-preload", "no-hsts", hop(hsts=())),
+    *_everywhere("https.hsts-preload", not_http=_SERVER, not_observed=_UNSEEN, address=_ADDRESS),
+    # https.secure-cookies
+    Case("https.secure-cookies", "all-secure", observed="session"),
+    _inside(
+        "https.secure-cookies", "insecure", hop(cookies=(Cookie("a", secure=False, http_only=True),)), observed="a"
+    ),
+    _inside("https.secure-cookies", "insecure", hop(cookies=(Cookie("", secure=False, http_only=True),))),
+    Case(
+        "https.secure-cookies",
+        "no-cookies",
+        World(http=http(probe(to(_HTTPS)), probe(hop(cookies=())))),
+    ),
+    _inside("https.secure-cookies", "not-observed", failing(FailureReason.TIMED_OUT, _HTTPS)),
+    *_everywhere("https.secure-cookies", not_http=_SERVER, not_observed=_UNSEEN),
+    # https.console
+    Case("https.console", "no-console"),
+    Case("https.console", "https-alone", World(role=Role.MONITORING)),
+    Case(
+        "https.console", "https-alone", World(role=Role.DEVELOPMENT, http=http(probe(failing(FailureReason.REFUSED))))
+    ),
+    Case("https.console", "https-alone", World(role=Role.DEVELOPMENT, http=http(probe(hop(_HTTP, 403))))),
+    Case("https.console", "no-plain-port", World(role=Role.DEVELOPMENT, http_port=None)),
+    Case("https.console", "no-tls", World(role=Role.DEVELOPMENT, tls=_NO_TLS)),
+    Case("https.console", "served-in-plain", World(role=Role.MONITORING, http=http(probe(hop(_HTTP))))),
+    Case("https.console", "through-plain", World(role=Role.MONITORING, http=http(probe(to(f"{_HTTP}login"))))),
+    Case("https.console", "not-observed", World(role=Role.MONITORING, tls=TIMED_OUT)),
+    Case("https.console", "not-observed", World(role=Role.MONITORING, tls=TIMED_OUT, http_port=None)),
+    Case("https.console", "not-observed", World(role=Role.MONITORING, http=TIMED_OUT)),
+    Case(
+        "https.console", "not-observed", World(role=Role.MONITORING, http=http(probe(failing(FailureReason.DEADLINE))))
+    ),
+    # https.node-consistency
+    Case("https.node-consistency", "one-address"),
+    Case("https.node-consistency", "alike", World(siblings=[World()])),
+    Case(
+        "https.node-consistency",
+        "different",
+        World(siblings=[World(http=http(probe(hop(hsts=()))))]),
+        observed=f"192.0.2.2: https /: HSTS missing instead of {HSTS}",
+    ),
+    Case("https.node-consistency", "different", World(siblings=[World(http=http(probe(hop(_HTTP))))])),
+    Case("https.node-consistency", "different", World(siblings=[World(tls=tls(protocols=offers(tls1_3=offer())))])),
+    Case("https.node-consistency", "not-all-seen", World(siblings=[World(http=TIMED_OUT)])),
+    Case(
+        "https.node-consistency",
+        "not-all-seen",
+        World(siblings=[World(http=http(probe(failing(FailureReason.DEADLINE))))]),
+    ),
+    Case("https.node-consistency", "not-observed", World(http=TIMED_OUT, siblings=[World()])),
+    Case("https.node-consistency", "not-http", World(role=Role.SERVER, http_port=None, siblings=[_SERVER])),
+)

@@ -1,0 +1,81 @@
+"""Every rule, on built evidence: each reason that it declares is given where it should be, and none other."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+
+from scanner.evaluate import judge
+from scanner.evidence import Attempt, FailureReason
+from scanner.rules import all_rules, get_rule
+from scanner.rules.registry import UNIVERSAL_REASONS, BoundRule
+from scanner.verdict import Status, Verdict
+from tests.build.facts import World, facts
+from tests.build.rule_cases import CASES, Case
+
+_BY_TLS = [rule_id for rule_id in all_rules() if not rule_id.startswith("https.") and rule_id != "dns.caa"]
+
+
+def verdicts(rule_id: str, world: World, **parameters: object) -> tuple[Verdict, ...]:
+    rule = get_rule(rule_id)
+    bound = BoundRule(rule, rule.severity, rule.parameters.model_validate(parameters), rule.sources)
+    return judge(bound, facts(world))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_rule_gives_the_reason_that_the_evidence_calls_for(case: Case) -> None:
+    found = verdicts(case.rule, case.world, **case.parameters)
+    assert {verdict.reason for verdict in found} == {case.reason}, [verdict.message for verdict in found]
+    for verdict in found:
+        assert "{" not in verdict.message
+        assert verdict.sources
+        if verdict.status is Status.FAIL:
+            assert verdict.observed, "a failure says what was seen"
+            assert verdict.expected, "a failure says what was wanted"
+    if case.severity:
+        assert {verdict.severity for verdict in found} == {case.severity}
+    if case.observed is not None:
+        assert [verdict.observed for verdict in found] == [case.observed]
+    if case.subjects is not None:
+        assert tuple(verdict.subject for verdict in found) == case.subjects
+
+
+@pytest.mark.parametrize("rule_id", _BY_TLS)
+def test_what_could_not_be_observed_is_indeterminate(rule_id: str) -> None:
+    found = verdicts(rule_id, World(tls=Attempt.failed(FailureReason.TIMED_OUT, "5 s")))
+    assert [verdict.status for verdict in found] == [Status.INDETERMINATE]
+    assert "timed-out (5 s)" in found[0].message
+
+
+@pytest.mark.parametrize("rule_id", _BY_TLS)
+def test_a_port_without_tls_is_reported_once_by_https_active(rule_id: str) -> None:
+    found = verdicts(rule_id, World(tls=Attempt.failed(FailureReason.NOT_TLS)))
+    assert [(verdict.status, verdict.reason) for verdict in found] == [(Status.NOT_APPLICABLE, "no-tls")]
+
+
+def test_every_declared_reason_is_given_in_some_case() -> None:
+    given = {(case.rule, case.reason) for case in CASES}
+    declared = {
+        (rule.id, reason) for rule in all_rules().values() for reason in rule.reasons if reason not in UNIVERSAL_REASONS
+    }
+    assert declared - given == set()
+
+
+def test_every_rule_has_a_case_that_passes_fails_and_cannot_be_told() -> None:
+    statuses: dict[str, set[Status]] = defaultdict(set)
+    for case in CASES:
+        statuses[case.rule].add(get_rule(case.rule).reasons[case.reason].status)
+    for rule_id in all_rules():
+        assert {Status.PASS, Status.FAIL, Status.INDETERMINATE} <= statuses[rule_id], rule_id
+
+
+def test_every_rule_has_the_words_that_people_need() -> None:
+    for rule in all_rules().values():
+        assert rule.sources, rule.id
+        assert rule.fix.summary.endswith("."), rule.id
+        for text in (rule.why, rule.how):
+            assert len(text) > 10, rule.id
+            assert text.endswith("."), rule.id
+        for slug, reason in rule.reasons.items():
+            assert reason.sentence.endswith((".", "?")), (rule.id, slug)
