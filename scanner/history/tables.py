@@ -9,7 +9,7 @@ from typing import Final
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, WriterProperties, write_deltalake
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from scanner.errors import HistoryError
 from scanner.history.location import Location
@@ -55,7 +55,7 @@ class Tables:
     def append(self, table: Table, rows: pa.Table, *, once: str | None = None) -> None:
         """Add rows in one atomic commit.
 
-        `once` names a transaction: of several appends with the same name that run at the same time, one gets through.
+        `once` names a transaction: of all appends with the same name, at the same time or later, one gets through.
 
         Raises:
             CommitFailedError: another append of the same name came first.
@@ -64,6 +64,10 @@ class Tables:
             max_commit_retries=_RETRIES, app_transactions=[Transaction(once, 1)] if once is not None else None
         )
         delta = self._up_to_date(table)
+        # Seen in the same version of the table that the commit will build on: what comes in between is a conflict.
+        if once is not None and delta.transaction_version(once) is not None:
+            message = f"{once} has been written already"
+            raise CommitFailedError(message)
         write_deltalake(delta, rows, mode="append", writer_properties=WRITER, commit_properties=properties)
 
     def _version(self, table: Table, delta: DeltaTable) -> int:
