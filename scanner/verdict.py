@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from functools import total_ordering
 
 from scanner.evidence import Failure, TargetEvidence
 from scanner.inventory import EnvironmentKind, Role, StartTls
@@ -21,7 +20,6 @@ class Status(StrEnum):
     INDETERMINATE = "indeterminate"
 
 
-@total_ordering
 class Severity(StrEnum):
     """How bad a failure is. Ordered: INFO < LOW < MEDIUM < HIGH < CRITICAL."""
 
@@ -36,10 +34,18 @@ class Severity(StrEnum):
         """0 for INFO up to 4 for CRITICAL."""
         return list(Severity).index(self)
 
+    # All four: total_ordering would leave the ones alone that StrEnum has from str, which order by the alphabet.
     def __lt__(self, other: object) -> bool:
-        if not isinstance(other, Severity):
-            return NotImplemented
-        return self.rank < other.rank
+        return self.rank < other.rank if isinstance(other, Severity) else NotImplemented
+
+    def __le__(self, other: object) -> bool:
+        return self.rank <= other.rank if isinstance(other, Severity) else NotImplemented
+
+    def __gt__(self, other: object) -> bool:
+        return self.rank > other.rank if isinstance(other, Severity) else NotImplemented
+
+    def __ge__(self, other: object) -> bool:
+        return self.rank >= other.rank if isinstance(other, Severity) else NotImplemented
 
 
 class Goal(StrEnum):
