@@ -117,7 +117,8 @@ class TlsEvidence:
 def merge(first: TlsEvidence, second: TlsEvidence) -> TlsEvidence:
     """Combine what two engines saw: of each fact the first engine's value, else the second's, else a reason.
 
-    Where neither has a value, the reason of the one that tried is kept.
+    Where neither has a value, the reason of the one that tried is kept. Certificates are put together: engines that
+    speak different protocols are shown different ones.
     """
     merged: dict[str, object] = {}
     for item in dataclasses.fields(TlsEvidence):
@@ -126,7 +127,24 @@ def merge(first: TlsEvidence, second: TlsEvidence) -> TlsEvidence:
             merged[item.name] = _better(ours, theirs)
         else:
             merged[item.name] = {key: _better(ours.get(key), theirs.get(key)) for key in sorted({*ours, *theirs})}
+    merged["certificates"] = _all_certificates(first.certificates, second.certificates)
     return dataclasses.replace(first, **merged)  # type: ignore[arg-type]  # names and types are the dataclass's own
+
+
+def _all_certificates(
+    first: Attempt[tuple[Deployment, ...]], second: Attempt[tuple[Deployment, ...]]
+) -> Attempt[tuple[Deployment, ...]]:
+    if first.value is None or second.value is None:
+        return _better(first, second)
+    seen = {(deployment.leaf.fingerprint, deployment.with_sni) for deployment in first.value}
+    named = {deployment.leaf.fingerprint for deployment in first.value if deployment.with_sni}
+    others = tuple(
+        deployment
+        for deployment in second.value
+        if (deployment.leaf.fingerprint, deployment.with_sni) not in seen
+        and (deployment.with_sni or deployment.leaf.fingerprint not in named)
+    )
+    return Attempt.ok(first.value + others)
 
 
 def _better(first: Attempt[T] | None, second: Attempt[T] | None) -> Attempt[T]:

@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
-from cryptography import x509
-from cryptography.x509 import ocsp
-
-from scanner.evidence import Attempt, Certificate, Deployment, Failure, FailureReason, PathValidation, Protocol, Staple
-from scanner.probe.certificates import certificate_from_der
+from scanner.evidence import Attempt, Deployment, Failure, FailureReason, Protocol
+from scanner.probe.deployments import deployment_of
 from scanner.probe.survey_answer import Answer
-from scanner.probe.trust import validate_paths
-
-_STATUSES = {
-    ocsp.OCSPCertStatus.GOOD: "good",
-    ocsp.OCSPCertStatus.REVOKED: "revoked",
-    ocsp.OCSPCertStatus.UNKNOWN: "unknown",
-}
 
 
 def deployments(
@@ -47,45 +36,12 @@ def deployments(
 def _deployment(
     chain: tuple[bytes, ...], answers: Sequence[Answer], stores: Sequence[str], *, with_sni: bool
 ) -> Deployment | Failure:
-    leaf, *others = (_certificate(der) for der in chain)
-    if leaf.value is None:
-        return leaf.failure or Failure(FailureReason.MALFORMED)
-    # What cannot be read beside the leaf leads nowhere: it is as good as not sent.
-    certificates = (leaf.value, *(other.value for other in others if other.value is not None))
     newest = max(answers, key=lambda answer: list(Protocol).index(answer.protocol))
-    return Deployment(
-        certificates,
+    return deployment_of(
+        chain,
+        stores,
         with_sni=with_sni,
         protocol=newest.protocol,
-        staple=_staple(next((answer.staple for answer in answers if answer.staple), None)),
+        staple=next((answer.staple for answer in answers if answer.staple), None),
         tls_scts=max(answer.scts for answer in answers),
-        paths=_paths(certificates, tuple(stores)),
     )
-
-
-@lru_cache(maxsize=256)
-def _certificate(der: bytes) -> Attempt[Certificate]:
-    return certificate_from_der(der)
-
-
-@lru_cache(maxsize=64)
-def _paths(chain: tuple[Certificate, ...], stores: tuple[str, ...]) -> tuple[PathValidation, ...]:
-    return validate_paths(chain, stores)
-
-
-def _staple(der: bytes | None) -> Staple | None:
-    """What a stapled response says; that of one that cannot be read is unknown. Its signature is not checked here."""
-    if der is None:
-        return None
-    try:
-        response = ocsp.load_der_ocsp_response(der)
-        if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
-            return Staple("unknown")
-        return Staple(
-            _STATUSES[response.certificate_status],
-            this_update=response.this_update_utc,
-            next_update=response.next_update_utc,
-            produced_at=response.produced_at_utc,
-        )
-    except (ValueError, x509.DuplicateExtension):
-        return Staple("unknown")

@@ -1,0 +1,6 @@
+"""Brings targets to probes and evidence back, many at once, each within its deadline."""
+
+from scanner.dispatch.local import LocalDispatcher
+from scanner.dispatch.progress import Progress, Stage
+
+__all__ = ["LocalDispatcher", "Progress", "Stage"]

@@ -1,0 +1,223 @@
+"""The dispatcher that works on this machine: asyncio for what waits, worker processes for what can't be interrupted.
+
+A target starts when a worker is free for it, and from then on its deadline runs for all of its probes together. A
+handshake is made in a process of its own, which is ended when it is late: nothing else stops a thread that waits for a
+silent server inside the TLS engine. One process for each target also returns the memory that the engine keeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from multiprocessing.context import BaseContext
+from typing import TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from scanner.dispatch.progress import Progress, Stage
+from scanner.evidence import Attempt, Failure, FailureReason, HttpEvidence, TargetEvidence, TlsEvidence, merge, not_run
+from scanner.inventory import Environment, Target
+from scanner.probe import ProbeSettings
+from scanner.probe.dns import probe_dns
+from scanner.probe.http import probe_http
+from scanner.probe.survey import survey
+
+T = TypeVar("T")
+
+_WORKERS_PER_PROCESSOR = 6
+"""A handshake mostly waits; what it computes is an eighth of its time on a network."""
+_GRACE_S = 0.5
+"""How long after its deadline a worker is ended: it ends by itself before."""
+
+
+@dataclass(slots=True)
+class _Count:
+    """How many targets are done of how many."""
+
+    total: int
+    done: int = 0
+
+
+@dataclass(slots=True)
+class LocalDispatcher:
+    """Runs every probe that a target wants. `workers` 0 chooses by the number of processors."""
+
+    settings: ProbeSettings
+    concurrency: int = 50
+    workers: int = 0
+    on_progress: Callable[[Progress], None] | None = None
+    _pool: ProcessPool | None = field(default=None, init=False)
+
+    async def dispatch(
+        self, targets: Sequence[Target], environments: Mapping[str, Environment]
+    ) -> AsyncIterator[tuple[Target, TargetEvidence]]:
+        """Probe the targets and yield each with its evidence as it is done. Nothing that a target does raises.
+
+        Cancelled, it ends its workers before it goes.
+        """
+        if not targets:
+            return
+        at_once = self._at_once(len(targets))
+        count = _Count(len(targets))
+        scope = frozenset(target.endpoint.host for target in targets)
+        places = asyncio.Semaphore(at_once)
+        finished: asyncio.Queue[tuple[Target, TargetEvidence]] = asyncio.Queue()
+
+        async def one(target: Target) -> None:
+            async with places:
+                self._tell(target, Stage.STARTED, count)
+                evidence = await self._probe(target, environments[target.endpoint.environment], scope)
+                count.done += 1
+                self._tell(target, Stage.DONE, count, evidence.duration_s)
+                finished.put_nowait((target, evidence))
+
+        # One process for each target: what a target did to the engine does not reach the next.
+        pool = ProcessPool(max_workers=at_once, max_tasks=1, context=_context())
+        self._pool = pool
+        tasks = [asyncio.create_task(one(target)) for target in targets]
+        try:
+            for _ in targets:
+                yield await finished.get()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            pool.stop()
+            await asyncio.to_thread(pool.join)
+            self._pool = None
+
+    def _at_once(self, targets: int) -> int:
+        workers = self.workers or _WORKERS_PER_PROCESSOR * (os.cpu_count() or 1)
+        return max(1, min(self.concurrency, workers, targets))
+
+    def _tell(self, target: Target, stage: Stage, count: _Count, seconds: float = 0.0) -> None:
+        if self.on_progress:
+            self.on_progress(Progress(target.id, stage, count.done, count.total, seconds))
+
+    async def _probe(self, target: Target, environment: Environment, scope: frozenset[str]) -> TargetEvidence:
+        started_at, clock = datetime.now(UTC), time.monotonic()
+        web = target.endpoint.role.speaks_http
+        handshake, surveyed, http, dns = await asyncio.gather(
+            self._handshake(target),
+            self._bounded(survey(target, self.settings), (not_run(), 0))
+            if self.settings.engine == "survey"
+            else _nothing((not_run(), 0)),
+            self._bounded(probe_http(target, environment, self.settings, scope), (not_run(), 0))
+            if web
+            else _nothing((not_run(), 0)),
+            self._bounded(_dns(target, self.settings), (not_run(), 0)),
+        )
+        return TargetEvidence(
+            started_at=started_at,
+            duration_s=round(time.monotonic() - clock, 3),
+            connections=handshake[1] + surveyed[1] + http[1],
+            tls=_combined(surveyed[0], handshake[0]),
+            http=http[0],
+            dns=dns[0],
+        )
+
+    async def _handshake(self, target: Target) -> tuple[Attempt[TlsEvidence], int]:
+        assert self._pool is not None  # noqa: S101  # it lives as long as `dispatch` runs
+        # Imported by name in the worker: this process never loads the engine.
+        future: Future[tuple[Attempt[TlsEvidence], int]] = self._pool.schedule(
+            _observe, args=[target, self.settings], timeout=self.settings.deadline_s + _GRACE_S
+        )
+        try:
+            return await asyncio.wrap_future(future)
+        except TimeoutError:
+            return Attempt.failed(FailureReason.DEADLINE, "the TLS engine was ended at the deadline"), 0
+        except ProcessExpired as error:
+            return Attempt.failed(FailureReason.ENGINE_ERROR, f"the TLS engine died: {error}"), 0
+        except asyncio.CancelledError:
+            future.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever a worker raised must not end the run
+            return Attempt.failed(FailureReason.ENGINE_ERROR, f"{type(error).__name__}: {error}"), 0
+
+    async def _bounded(self, probe: object, otherwise: tuple[Attempt[T], int]) -> tuple[Attempt[T], int]:
+        """Await a probe until the deadline; its fault, like its lateness, is a value."""
+        try:
+            async with asyncio.timeout(self.settings.deadline_s):
+                result: tuple[Attempt[T], int] = await probe  # type: ignore[misc]  # a coroutine
+                return result
+        except TimeoutError:
+            return Attempt.failed(FailureReason.DEADLINE), otherwise[1]
+        except Exception as error:  # noqa: BLE001  # a probe's own fault must not end the run
+            return Attempt.failed(FailureReason.ENGINE_ERROR, f"{type(error).__name__}: {error}"), otherwise[1]
+
+
+def _observe(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEvidence], int]:
+    """Runs in a worker process."""
+    from scanner.probe.handshake import observe  # noqa: PLC0415  # loaded once, in the process that workers fork from
+
+    result = observe(target, settings)
+    return result.evidence, result.connections
+
+
+def _context() -> BaseContext:
+    """Workers are forked from a small server that has loaded the engine, never from this threaded process."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["scanner.probe.handshake", "scanner.dispatch.local"])
+    return context
+
+
+async def _nothing(value: T) -> T:
+    return value
+
+
+async def _dns(target: Target, settings: ProbeSettings) -> tuple[Attempt[object], int]:
+    return Attempt.ok(await probe_dns(target, settings)), 0
+
+
+_BEST_REASONS = (
+    FailureReason.NOT_TLS,
+    FailureReason.STARTTLS_REFUSED,
+    FailureReason.REFUSED,
+    FailureReason.UNREACHABLE,
+    FailureReason.CLIENT_CERTIFICATE_REQUIRED,
+    FailureReason.HANDSHAKE_FAILED,
+    FailureReason.RESET,
+    FailureReason.TIMED_OUT,
+)
+"""Which of two engines' reasons explains best, best first."""
+
+
+def _combined(surveyed: Attempt[TlsEvidence], handshake: Attempt[TlsEvidence]) -> Attempt[TlsEvidence]:
+    """What both engines saw, together; where neither saw anything, the reason that explains best."""
+    if surveyed.value is not None and handshake.value is not None:
+        return Attempt.ok(merge(surveyed.value, handshake.value))
+    if surveyed.value is not None:
+        # What only the handshake could tell is missing for the reason why it failed.
+        return Attempt.ok(merge(surveyed.value, _all_failed(handshake.failure)))
+    if handshake.value is not None:
+        return handshake
+    failures = [attempt.failure for attempt in (surveyed, handshake) if attempt.failure is not None]
+    return Attempt(failure=min(failures, key=_rank))
+
+
+def _rank(failure: Failure) -> int:
+    try:
+        return _BEST_REASONS.index(failure.reason)
+    except ValueError:
+        return len(_BEST_REASONS) + (failure.reason is FailureReason.NOT_RUN)
+
+
+def _all_failed(failure: Failure | None) -> TlsEvidence:
+    reason: Attempt[bool] = Attempt(failure=failure or Failure(FailureReason.NOT_RUN))
+    return TlsEvidence(
+        certificates=Attempt(failure=reason.failure),
+        client_renegotiation=reason,
+        early_data=reason,
+        session_ids=reason,
+        session_tickets=reason,
+        client_authentication=Attempt(failure=reason.failure),
+        heartbleed=reason,
+        ccs_injection=reason,
+        robot=Attempt(failure=reason.failure),
+    )

@@ -1,0 +1,154 @@
+"""From names to addresses, and the CAA records of a name.
+
+Names are resolved by the system's resolver, which knows /etc/hosts and internal names; CAA, which it can't ask for, by
+dnspython.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+import dns.asyncresolver
+import dns.exception
+import dns.name
+import dns.resolver
+
+from scanner.evidence import Attempt, CaaRecord, DnsEvidence, Failure, FailureReason
+from scanner.inventory import Address, Endpoint, Target
+from scanner.probe import ProbeSettings
+from scanner.untrusted import printable
+
+AddressMode = Literal["all", "first", "ipv4", "ipv6"]
+_THREADS = 64
+_MAX_ADDRESSES = 64
+_MAX_RECORDS = 50
+# RFC 6761 and RFC 6762: names that no public DNS answers for.
+_SPECIAL_USE = ("example", "test", "localhost", "invalid", "local", "internal", "onion")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A target, or the reason why its name gave none."""
+
+    target: Target
+    failure: Failure | None = None
+
+
+async def resolve(
+    endpoints: Sequence[Endpoint],
+    *,
+    mode: AddressMode,
+    connect_to: Mapping[str, Sequence[str]],
+    timeout_s: float,
+) -> tuple[Resolved, ...]:
+    """Expand endpoints to targets: all names at once, each within `timeout_s` seconds.
+
+    `connect_to` maps "host:port" to "ip:port" entries that are used instead of the DNS. A name that does not resolve
+    gives one target without an address.
+    """
+    hosts = sorted({endpoint.host for endpoint in endpoints if endpoint.address not in connect_to})
+    # getaddrinfo can't be interrupted; a thread that outlives its time must not hold up the loop's own executor.
+    executor = ThreadPoolExecutor(max_workers=min(_THREADS, max(1, len(hosts))), thread_name_prefix="resolve")
+    try:
+        answers = dict(
+            zip(hosts, await asyncio.gather(*(_lookup(host, mode, timeout_s, executor) for host in hosts)), strict=True)
+        )
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+    return tuple(item for endpoint in endpoints for item in _targets(endpoint, answers, connect_to, mode))
+
+
+async def _lookup(
+    host: str, mode: AddressMode, timeout_s: float, executor: ThreadPoolExecutor
+) -> tuple[str, ...] | Failure:
+    try:
+        return (ipaddress.ip_address(host).compressed,)
+    except ValueError:
+        pass
+    family = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}.get(mode, socket.AF_UNSPEC)
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(timeout_s):
+            found = await loop.run_in_executor(
+                executor, lambda: socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)
+            )
+    except TimeoutError:
+        return Failure.of(FailureReason.UNRESOLVABLE, f"the resolver gave no answer within {timeout_s:g} s")
+    except (OSError, UnicodeError) as error:
+        detail = error.strerror if isinstance(error, OSError) and error.strerror else error
+        return Failure.of(FailureReason.UNRESOLVABLE, detail)
+    addresses = tuple(dict.fromkeys(str(item[4][0]) for item in found))[:_MAX_ADDRESSES]
+    return addresses[:1] if mode == "first" else addresses
+
+
+def _targets(
+    endpoint: Endpoint,
+    answers: Mapping[str, tuple[str, ...] | Failure],
+    connect_to: Mapping[str, Sequence[str]],
+    mode: AddressMode,
+) -> list[Resolved]:
+    mapped = connect_to.get(endpoint.address)
+    if mapped is not None:
+        plain = connect_to.get(f"{endpoint.address.rpartition(':')[0]}:{endpoint.http_port}", ())
+        http_ports = {_split(entry)[0]: _split(entry)[1] for entry in plain}
+        addresses = [_split(entry) for entry in mapped]
+        chosen = [item for item in addresses if _wanted(item[0], mode)][: 1 if mode == "first" else None]
+        return [
+            Resolved(Target(endpoint, Address(ip, port, http_ports.get(ip) if endpoint.http_port else None)))
+            for ip, port in chosen
+        ]
+    answer = answers[endpoint.host]
+    if isinstance(answer, Failure):
+        return [Resolved(Target(endpoint, None), answer)]
+    return [Resolved(Target(endpoint, Address(ip, endpoint.port, endpoint.http_port))) for ip in answer]
+
+
+def _split(entry: str) -> tuple[str, int]:
+    address, _, port = entry.rpartition(":")
+    return address.strip("[]"), int(port)
+
+
+def _wanted(ip: str, mode: AddressMode) -> bool:
+    version = ipaddress.ip_address(ip).version
+    return mode not in {"ipv4", "ipv6"} or mode == f"ipv{version}"
+
+
+async def probe_dns(target: Target, settings: ProbeSettings) -> DnsEvidence:
+    """Look for the CAA records that hold for the target's name: its own, else its nearest ancestor's (RFC 8659)."""
+    addresses = (target.ip,) if target.ip else ()
+    host = target.endpoint.host
+    if target.endpoint.is_address:
+        return DnsEvidence(addresses, Attempt.failed(FailureReason.UNSUPPORTED, "an IP address has no CAA records"))
+    if target.endpoint.address in settings.connect_to or host.rpartition(".")[2] in _SPECIAL_USE or "." not in host:
+        detail = "a name that the public DNS does not answer for"
+        return DnsEvidence(addresses, Attempt.failed(FailureReason.UNSUPPORTED, detail))
+    resolver = dns.asyncresolver.Resolver()
+    resolver.lifetime = settings.timeout_s
+    name = dns.name.from_text(host)
+    try:
+        while len(name) > 1:
+            records = await _caa(resolver, name)
+            if records:
+                found: Attempt[tuple[CaaRecord, ...]] = Attempt.ok(records)
+                return DnsEvidence(addresses, found, name.to_text(omit_final_dot=True))
+            name = name.parent()
+    except (dns.exception.DNSException, OSError) as error:
+        return DnsEvidence(addresses, Attempt.failed(FailureReason.UNRESOLVABLE, error))
+    return DnsEvidence(addresses, Attempt.ok(()))
+
+
+async def _caa(resolver: dns.asyncresolver.Resolver, name: dns.name.Name) -> tuple[CaaRecord, ...]:
+    try:
+        answer = await resolver.resolve(name, "CAA")
+    except (dns.resolver.NoAnswer, dns.resolver.NXDOMAIN):
+        return ()
+    return tuple(
+        CaaRecord(printable(record.tag), printable(record.value), critical=bool(record.flags & 0x80))
+        for record in list(answer)[:_MAX_RECORDS]
+    )

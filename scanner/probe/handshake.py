@@ -1,0 +1,255 @@
+"""What only a real handshake shows, by sslyze. The only module, with its `handshake_*` siblings, that imports it.
+
+sslyze's scan commands are made of jobs that open at most one connection each. They are run here directly, in threads,
+so that their number at once is bounded, connections are counted, and what was finished before a server fell silent is
+kept (docs/adr/0002). It all blocks, and a thread that waits for a silent server can't be ended: `observe` is meant for
+a worker process, which can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sslyze.connection_helpers.opportunistic_tls_helpers import ProtocolWithOpportunisticTlsEnum
+from sslyze.errors import ConnectionToServerFailed
+from sslyze.plugins.plugin_base import ScanCommandExtraArgument, ScanJob, ScanJobResult
+from sslyze.plugins.scan_commands import ScanCommand, ScanCommandsRepository
+from sslyze.plugins.session_renegotiation_plugin import SessionRenegotiationExtraArgument
+from sslyze.plugins.session_resumption.implementation import SessionResumptionSupportExtraArgument
+from sslyze.server_connectivity import ServerConnectivityInfo, ServerTlsProbingResult, check_connectivity_to_server
+from sslyze.server_setting import ClientAuthenticationCredentials, ServerNetworkConfiguration, ServerNetworkLocation
+
+from scanner.evidence import Attempt, Failure, FailureReason, TlsEvidence
+from scanner.inventory import ClientCertificate, StartTls, Target
+from scanner.probe import ProbeSettings
+from scanner.probe.handshake_answers import Answers, evidence_of
+from scanner.probe.handshake_failures import failure_of
+from scanner.probe.handshake_jobs import extended_master_secret_job
+from scanner.probe.survey_features import greet
+from scanner.probe.survey_wire import Questioner
+
+_ALWAYS = (
+    ScanCommand.CERTIFICATE_INFO,
+    ScanCommand.SESSION_RENEGOTIATION,
+    ScanCommand.SESSION_RESUMPTION,
+    ScanCommand.TLS_1_3_EARLY_DATA,
+    ScanCommand.HEARTBLEED,
+    ScanCommand.OPENSSL_CCS_INJECTION,
+    ScanCommand.ROBOT,
+)
+_WITHOUT_SURVEY = (
+    ScanCommand.TLS_COMPRESSION,
+    ScanCommand.TLS_FALLBACK_SCSV,
+    ScanCommand.ELLIPTIC_CURVES,
+    ScanCommand.TLS_1_3_CIPHER_SUITES,
+    ScanCommand.TLS_1_2_CIPHER_SUITES,
+    ScanCommand.TLS_1_1_CIPHER_SUITES,
+    ScanCommand.TLS_1_0_CIPHER_SUITES,
+    ScanCommand.SSL_3_0_CIPHER_SUITES,
+    ScanCommand.SSL_2_0_CIPHER_SUITES,
+)
+_ARGUMENTS: dict[ScanCommand, ScanCommandExtraArgument] = {
+    # NCSC-NL calls up to 10 renegotiations "limited"; the eleventh shows more. Two resumptions show that it is done.
+    ScanCommand.SESSION_RENEGOTIATION: SessionRenegotiationExtraArgument(client_renegotiation_attempts=11),
+    ScanCommand.SESSION_RESUMPTION: SessionResumptionSupportExtraArgument(number_of_resumptions_to_attempt=1),
+}
+_STARTTLS = {protocol: ProtocolWithOpportunisticTlsEnum[protocol.name] for protocol in StartTls}
+_RESERVE_S = 2.0
+"""Kept back from the deadline, so that a worker can still hand over what it has before it is ended."""
+_SLOW = 0.9
+"""Part of the timeout from which on a job is taken to have met it."""
+_CONNECTIVITY_CONNECTIONS = 2
+"""What a connectivity test takes at least; it does not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeResult:
+    """What was observed, and how many connections it took."""
+
+    evidence: Attempt[TlsEvidence]
+    connections: int
+
+
+@dataclass(slots=True)
+class _Work:
+    """Jobs of one kind: a scan command, or the one of our own under its name."""
+
+    name: str
+    jobs: Sequence[ScanJob]
+    results: list[ScanJobResult | None] = field(default_factory=list)
+
+
+def observe(target: Target, settings: ProbeSettings) -> HandshakeResult:
+    """Make every handshake that is wanted with a target. Blocks for at most about `settings.deadline_s` seconds.
+
+    Raises nothing: what fails is a value. Threads that wait for a silent server may live on; the process should end.
+    """
+    ends = time.monotonic() + max(settings.deadline_s - _RESERVE_S, settings.deadline_s / 2)
+    if target.address is None:
+        return HandshakeResult(Attempt.failed(FailureReason.UNRESOLVABLE), 0)
+    # sslyze needs a minute to find out that a server is silent or speaks no TLS, and then can't tell which.
+    refusal, greeted = asyncio.run(_greet(target, settings))
+    if refusal is not None:
+        return HandshakeResult(Attempt(failure=refusal), greeted)
+    box: queue.Queue[ServerTlsProbingResult | Failure] = queue.Queue(1)
+    try:
+        location, network = _server(target, settings)
+    except (ValueError, UnicodeError) as error:
+        return HandshakeResult(Attempt.failed(FailureReason.ENGINE_ERROR, error), greeted)
+    threading.Thread(target=_probe, args=(location, network, box), daemon=True).start()
+    try:
+        probing = box.get(timeout=max(0.1, ends - time.monotonic()))
+    except queue.Empty:
+        return HandshakeResult(Attempt.failed(FailureReason.DEADLINE), greeted + _CONNECTIVITY_CONNECTIONS)
+    if isinstance(probing, Failure):
+        return HandshakeResult(Attempt(failure=probing), greeted + _CONNECTIVITY_CONNECTIONS)
+    credentials = _credentials(target)
+    if credentials:
+        network = _network(target, settings, credentials)
+    server = ServerConnectivityInfo(location, network, probing)
+    works = _works(server, target, settings)
+    opened, slowest = _run(works, settings.connections_per_target, ends)
+    doubt = None
+    if slowest >= network.network_timeout * _SLOW:
+        # sslyze takes the silence of a server for "not vulnerable" in places: does this one still speak?
+        doubt, again = asyncio.run(_greet(target, settings))
+        opened += again
+    answers = Answers(
+        server, {work.name: _finished(work) for work in works}, survey=settings.engine == "survey", doubt=doubt
+    )
+    evidence = evidence_of(answers, settings.stores_for(target.endpoint.environment))
+    return HandshakeResult(Attempt.ok(evidence), greeted + _CONNECTIVITY_CONNECTIONS + opened)
+
+
+async def _greet(target: Target, settings: ProbeSettings) -> tuple[Failure | None, int]:
+    questioner = Questioner(target, settings)
+    endpoint = target.endpoint
+    web = endpoint.role.speaks_http and endpoint.starttls is None
+    greeting = await greet(questioner, None if endpoint.is_address else endpoint.host, endpoint.host if web else None)
+    return greeting if isinstance(greeting, Failure) else None, questioner.opened
+
+
+def _server(target: Target, settings: ProbeSettings) -> tuple[ServerNetworkLocation, ServerNetworkConfiguration]:
+    assert target.address is not None  # noqa: S101  # its caller asked
+    location = ServerNetworkLocation(target.endpoint.host, target.address.port, ip_address=target.address.ip)
+    return location, _network(target, settings, None)
+
+
+def _network(
+    target: Target, settings: ProbeSettings, credentials: ClientAuthenticationCredentials | None
+) -> ServerNetworkConfiguration:
+    starttls = target.endpoint.starttls
+    return ServerNetworkConfiguration(
+        tls_server_name_indication=target.endpoint.host,
+        tls_opportunistic_encryption=_STARTTLS[starttls] if starttls else None,
+        tls_client_auth_credentials=credentials,
+        # sslyze refuses a user agent where no HTTP is spoken.
+        http_user_agent=None if starttls else settings.user_agent,
+        network_timeout=max(1, round(settings.timeout_s)),
+        network_max_retries=2,
+    )
+
+
+def _credentials(target: Target) -> ClientAuthenticationCredentials | None:
+    """The first client certificate that an application of the endpoint is configured with, if it can be loaded."""
+    configured: list[ClientCertificate] = [
+        application.client_certificate
+        for application in target.endpoint.applications
+        if application.client_certificate is not None
+    ]
+    try:
+        return ClientAuthenticationCredentials(configured[0].cert, configured[0].key) if configured else None
+    except Exception:  # noqa: BLE001  # nassl raises several kinds; the HTTP probe reports a certificate that is unfit
+        return None
+
+
+def _probe(
+    location: ServerNetworkLocation,
+    network: ServerNetworkConfiguration,
+    box: queue.Queue[ServerTlsProbingResult | Failure],
+) -> None:
+    try:
+        box.put(check_connectivity_to_server(location, network))
+    except ConnectionToServerFailed as error:
+        box.put(failure_of(error))
+    except Exception as error:  # noqa: BLE001  # an engine's own fault must not end the run
+        box.put(Failure.of(FailureReason.ENGINE_ERROR, f"{type(error).__name__}: {error}"))
+
+
+def _works(server: ServerConnectivityInfo, target: Target, settings: ProbeSettings) -> list[_Work]:
+    commands = list(_ALWAYS)
+    if not target.endpoint.role.speaks_http or target.endpoint.starttls:
+        # It is tested with an HTTP request, which another server does not answer.
+        commands.remove(ScanCommand.TLS_1_3_EARLY_DATA)
+    if settings.engine == "sslyze":
+        commands += _WITHOUT_SURVEY
+    works = [
+        _Work(
+            command.value,
+            ScanCommandsRepository.get_implementation_cls(command).scan_jobs_for_scan_command(
+                server, _ARGUMENTS.get(command)
+            ),
+        )
+        for command in commands
+    ]
+    if settings.engine == "sslyze":
+        works.append(_Work(ScanCommand.TLS_EXTENDED_MASTER_SECRET.value, [extended_master_secret_job(server)]))
+    return works
+
+
+def _run(works: Sequence[_Work], at_once: int, ends: float) -> tuple[int, float]:
+    """Run all jobs, `at_once` at a time, until `ends`; return how many were begun, and the seconds of the slowest."""
+    waiting: queue.SimpleQueue[tuple[_Work, int]] = queue.SimpleQueue()
+    done: queue.SimpleQueue[None] = queue.SimpleQueue()
+    begun = 0
+    count = 0
+    slowest = 0.0
+    for work in works:
+        work.results = [None] * len(work.jobs)
+        for index in range(len(work.jobs)):
+            waiting.put((work, index))
+            count += 1
+
+    def labour() -> None:
+        nonlocal begun, slowest
+        while time.monotonic() < ends:
+            try:
+                work, index = waiting.get_nowait()
+            except queue.Empty:
+                return
+            begun += 1
+            clock = time.monotonic()
+            work.results[index] = _call(work.jobs[index])
+            slowest = max(slowest, time.monotonic() - clock)
+            done.put(None)
+
+    for _ in range(min(at_once, count)):
+        threading.Thread(target=labour, daemon=True).start()
+    for _ in range(count):
+        try:
+            done.get(timeout=max(0.001, ends - time.monotonic()))
+        except queue.Empty:
+            slowest = float("inf")
+            break
+    return begun, slowest
+
+
+def _call(job: ScanJob) -> ScanJobResult:
+    value: Any = None
+    try:
+        value = job.function_to_call(*job.function_arguments)
+    except Exception as error:  # noqa: BLE001  # it is handed to sslyze, which tells answers from errors
+        return ScanJobResult(None, error)
+    return ScanJobResult(value, None)
+
+
+def _finished(work: _Work) -> list[ScanJobResult] | None:
+    """The results, or None where the deadline came before all of them."""
+    results = [result for result in work.results if result is not None]
+    return results if len(results) == len(work.jobs) else None

@@ -1,0 +1,235 @@
+"""sslyze's results as evidence, without its well-known misreadings.
+
+What each field of sslyze's can be trusted for: policies/sslyze-6.3.1-coverage. A command whose jobs were not all done
+by the deadline gives failures, and so does one that raised; the others are not touched by that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from nassl.ephemeral_key_info import DhEphemeralKeyInfo, EcDhEphemeralKeyInfo, EphemeralKeyInfo
+from nassl.ssl_client import ClientCertificateRequested
+from sslyze.plugins.openssl_cipher_suites.implementation import CipherSuitesScanResult
+from sslyze.plugins.plugin_base import ScanJobResult
+from sslyze import RobotScanResultEnum, TlsResumptionSupportEnum
+from sslyze.plugins.scan_commands import ScanCommand, ScanCommandsRepository
+from sslyze.server_connectivity import ClientAuthRequirementEnum, ServerConnectivityInfo, TlsVersionEnum
+
+from scanner.evidence import (
+    AcceptedSuite,
+    Attempt,
+    ClientAuthentication,
+    Deployment,
+    Failure,
+    FailureReason,
+    Protocol,
+    ProtocolOffer,
+    Robot,
+    TlsEvidence,
+    not_run,
+)
+from scanner.probe.deployments import deployment_of
+from scanner.probe.handshake_failures import failure_of
+from scanner.probe.handshake_jobs import OnlyTls13Error
+
+T = TypeVar("T")
+
+_SUITE_COMMANDS = {
+    Protocol.SSL2: ScanCommand.SSL_2_0_CIPHER_SUITES,
+    Protocol.SSL3: ScanCommand.SSL_3_0_CIPHER_SUITES,
+    Protocol.TLS1_0: ScanCommand.TLS_1_0_CIPHER_SUITES,
+    Protocol.TLS1_1: ScanCommand.TLS_1_1_CIPHER_SUITES,
+    Protocol.TLS1_2: ScanCommand.TLS_1_2_CIPHER_SUITES,
+    Protocol.TLS1_3: ScanCommand.TLS_1_3_CIPHER_SUITES,
+}
+_VERSIONS = dict(zip(TlsVersionEnum, Protocol, strict=True))
+_CLIENT_AUTHENTICATION = {
+    ClientAuthRequirementEnum.DISABLED: ClientAuthentication.NOT_ASKED,
+    ClientAuthRequirementEnum.OPTIONAL: ClientAuthentication.OPTIONAL,
+    ClientAuthRequirementEnum.REQUIRED: ClientAuthentication.REQUIRED,
+}
+_ROBOT = {
+    RobotScanResultEnum.NOT_VULNERABLE_NO_ORACLE: Robot.NOT_VULNERABLE,
+    RobotScanResultEnum.NOT_VULNERABLE_RSA_NOT_SUPPORTED: Robot.RSA_NOT_OFFERED,
+    RobotScanResultEnum.VULNERABLE_WEAK_ORACLE: Robot.WEAK_ORACLE,
+    RobotScanResultEnum.VULNERABLE_STRONG_ORACLE: Robot.STRONG_ORACLE,
+}
+_SILENCE = (False, ProtocolOffer(), Robot.NOT_VULNERABLE, Robot.RSA_NOT_OFFERED)
+"""What a command answers of a server that has fallen silent."""
+_ONLY_TLS13 = "no protocol before TLS 1.3 is negotiated"
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The results of all jobs, by the name of the command; None where the deadline came first.
+
+    `doubt` is set where the server no longer spoke at the end: then a "no" may have been silence.
+    """
+
+    server: ServerConnectivityInfo
+    results: Mapping[str, list[ScanJobResult] | None]
+    survey: bool
+    doubt: Failure | None = None
+
+    def of(self, command: ScanCommand, read: Callable[[Any], Attempt[T]]) -> Attempt[T]:
+        """One command's result, read; a failure where it was not run, not finished, or raised."""
+        if command.value not in self.results:
+            return not_run()
+        results = self.results[command.value]
+        if results is None:
+            return Attempt.failed(FailureReason.DEADLINE, f"{command.value} was not finished")
+        implementation = ScanCommandsRepository.get_implementation_cls(command)
+        try:
+            attempt = read(implementation.result_for_completed_scan_jobs(self.server, results))
+        except OnlyTls13Error:
+            return Attempt.failed(FailureReason.UNSUPPORTED, _ONLY_TLS13)
+        except Exception as error:  # noqa: BLE001  # an engine's own fault must not end the run
+            return Attempt(failure=failure_of(error))
+        if self.doubt is not None and attempt.value in _SILENCE:
+            return Attempt(failure=self.doubt)
+        return attempt
+
+
+def evidence_of(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
+    """Everything that the results tell."""
+    protocols = {
+        protocol: answers.of(command, _offer)
+        for protocol, command in _SUITE_COMMANDS.items()
+        if command.value in answers.results
+    }
+    renegotiation = ScanCommand.SESSION_RENEGOTIATION
+    resumption = ScanCommand.SESSION_RESUMPTION
+    newest = _VERSIONS[answers.server.tls_probing_result.highest_tls_version_supported]
+    only_newest: Attempt[bool] = Attempt.failed(FailureReason.UNSUPPORTED, "TLS 1.3 is not negotiated")
+    return TlsEvidence(
+        protocols=protocols,
+        groups=_groups(answers, newest),
+        certificates=_certificates(answers, stores),
+        # The survey asks these itself, and reads the answer off the wire.
+        secure_renegotiation=not_run()
+        if answers.survey
+        else answers.of(renegotiation, lambda result: Attempt.ok(result.supports_secure_renegotiation)),
+        client_renegotiation=answers.of(
+            renegotiation, lambda result: Attempt.ok(result.is_vulnerable_to_client_renegotiation_dos)
+        ),
+        extended_master_secret=answers.of(
+            ScanCommand.TLS_EXTENDED_MASTER_SECRET, lambda result: Attempt.ok(result.supports_ems_extension)
+        ),
+        compression=answers.of(ScanCommand.TLS_COMPRESSION, lambda result: Attempt.ok(result.supports_compression)),
+        early_data=answers.of(ScanCommand.TLS_1_3_EARLY_DATA, lambda result: Attempt.ok(result.supports_early_data))
+        if newest is Protocol.TLS1_3
+        else only_newest,
+        fallback_scsv=_fallback_scsv(answers, protocols),
+        session_ids=answers.of(resumption, lambda result: _resumed(result.session_id_resumption_result)),
+        session_tickets=answers.of(resumption, lambda result: _resumed(result.tls_ticket_resumption_result)),
+        client_authentication=Attempt.ok(
+            _CLIENT_AUTHENTICATION[answers.server.tls_probing_result.client_auth_requirement]
+        ),
+        heartbleed=answers.of(ScanCommand.HEARTBLEED, lambda result: Attempt.ok(result.is_vulnerable_to_heartbleed)),
+        ccs_injection=answers.of(
+            ScanCommand.OPENSSL_CCS_INJECTION, lambda result: Attempt.ok(result.is_vulnerable_to_ccs_injection)
+        ),
+        robot=answers.of(ScanCommand.ROBOT, _robot),
+    )
+
+
+def _offer(result: CipherSuitesScanResult) -> Attempt[ProtocolOffer]:
+    suites = [
+        AcceptedSuite(accepted.cipher_suite.name, *_ephemeral(accepted.ephemeral_key))
+        for accepted in result.accepted_cipher_suites
+    ]
+    return Attempt.ok(ProtocolOffer(tuple(suites)))
+
+
+def _ephemeral(key: EphemeralKeyInfo | None) -> tuple[str | None, int | None]:
+    """Group and bits. Nothing is known of a key that sslyze refused as too weak, and nothing is claimed."""
+    if isinstance(key, EcDhEphemeralKeyInfo):
+        return key.curve_name.lower(), key.size
+    if isinstance(key, DhEphemeralKeyInfo):
+        return None, int.from_bytes(key.prime).bit_length()
+    return None, None
+
+
+def _groups(answers: Answers, newest: Protocol) -> dict[Protocol, Attempt[tuple[str, ...]]]:
+    """Curves of the newest version; sslyze looks at no other, nor at any group that is not an elliptic curve."""
+    if ScanCommand.ELLIPTIC_CURVES.value not in answers.results:
+        return {}
+
+    def read(result: Any) -> Attempt[tuple[str, ...]]:
+        return Attempt.ok(tuple(curve.name.lower() for curve in result.supported_curves or ()))
+
+    return {newest: answers.of(ScanCommand.ELLIPTIC_CURVES, read)}
+
+
+def _resumed(result: TlsResumptionSupportEnum) -> Attempt[bool]:
+    if result is TlsResumptionSupportEnum.SERVER_IS_TLS_1_3_ONLY:
+        return Attempt.failed(FailureReason.UNSUPPORTED, _ONLY_TLS13)
+    return Attempt.ok(result is not TlsResumptionSupportEnum.NOT_SUPPORTED)
+
+
+def _robot(result: Any) -> Attempt[Robot]:
+    found = _ROBOT.get(result.robot_result)
+    if found is None:
+        return Attempt.failed(FailureReason.INCONSISTENT, "the answers to the test disagree")
+    return Attempt.ok(found)
+
+
+def _fallback_scsv(answers: Answers, protocols: Mapping[Protocol, Attempt[ProtocolOffer]]) -> Attempt[bool]:
+    """It counts any rejection of the next older version as support: it tells only where there is one to fall to."""
+    older = [
+        protocol
+        for protocol, offer in protocols.items()
+        if protocol is not Protocol.TLS1_3 and offer.value is not None and offer.value.negotiated
+    ]
+    minimum = 2
+    if not answers.survey and len(older) < minimum:
+        return Attempt.failed(FailureReason.UNSUPPORTED, "there is no older version to fall back to")
+    return answers.of(ScanCommand.TLS_FALLBACK_SCSV, lambda result: Attempt.ok(result.supports_fallback_scsv))
+
+
+def _certificates(answers: Answers, stores: Sequence[str]) -> Attempt[tuple[Deployment, ...]]:
+    """The distinct chains. Read from the jobs themselves: sslyze's own analysis gives up on odd certificates."""
+    results = answers.results.get(ScanCommand.CERTIFICATE_INFO.value)
+    if results is None:
+        return Attempt.failed(FailureReason.DEADLINE, "the certificates were not all received")
+    newest = _VERSIONS[answers.server.tls_probing_result.highest_tls_version_supported]
+    found: dict[tuple[tuple[bytes, ...], bool], Deployment] = {}
+    failure: Failure | None = None
+    for index, result in enumerate(results):
+        try:
+            pems, staple, _, with_sni = result.get_result()
+            chain = tuple(x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER) for pem in pems)
+        except ClientCertificateRequested as error:
+            failure = failure_of(error)
+            continue
+        except Exception as error:  # noqa: BLE001  # the hello of one kind of client may fail for many reasons
+            failure = failure or failure_of(error)
+            continue
+        if (chain, with_sni) in found or (not with_sni and (chain, True) in found):
+            continue
+        # The first job is of the newest version, the next two of TLS 1.2 where that is not the newest.
+        protocol = newest if index == 0 or newest is not Protocol.TLS1_3 else Protocol.TLS1_2
+        deployment = deployment_of(
+            chain,
+            stores,
+            with_sni=with_sni,
+            protocol=protocol if with_sni else newest,
+            staple=_der(staple),
+        )
+        if isinstance(deployment, Failure):
+            failure = deployment
+        else:
+            found[chain, with_sni] = deployment
+    if found:
+        return Attempt.ok(tuple(found.values()))
+    return Attempt(failure=failure or Failure(FailureReason.HANDSHAKE_FAILED, "no certificate was received"))
+
+
+def _der(staple: Any) -> bytes | None:
+    """The bytes of nassl's OCSP response, None where there was none."""
+    return None if staple is None else bytes(staple.as_der_bytes())

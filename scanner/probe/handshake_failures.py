@@ -1,0 +1,42 @@
+"""What sslyze raises, as reasons."""
+
+from __future__ import annotations
+
+import socket
+
+from nassl._nassl import OpenSSLError
+from nassl.ssl_client import ClientCertificateRequested
+from sslyze.errors import (
+    ConnectionToServerTimedOut,
+    ServerRejectedConnection,
+    ServerRejectedOpportunisticTlsNegotiation,
+    ServerRejectedTlsHandshake,
+    ServerTlsConfigurationNotSupported,
+    TlsHandshakeTimedOut,
+)
+
+from scanner.evidence import Failure, FailureReason
+
+_REASONS: tuple[tuple[type[BaseException], FailureReason], ...] = (
+    (ServerRejectedOpportunisticTlsNegotiation, FailureReason.STARTTLS_REFUSED),
+    (TlsHandshakeTimedOut, FailureReason.TIMED_OUT),
+    (ConnectionToServerTimedOut, FailureReason.TIMED_OUT),
+    (ServerRejectedConnection, FailureReason.REFUSED),
+    (ServerRejectedTlsHandshake, FailureReason.HANDSHAKE_FAILED),
+    (ServerTlsConfigurationNotSupported, FailureReason.HANDSHAKE_FAILED),
+    (ClientCertificateRequested, FailureReason.CLIENT_CERTIFICATE_REQUIRED),
+    (ConnectionResetError, FailureReason.RESET),
+    (BrokenPipeError, FailureReason.RESET),
+    (socket.timeout, FailureReason.TIMED_OUT),
+    (OpenSSLError, FailureReason.HANDSHAKE_FAILED),
+    (OSError, FailureReason.RESET),
+)
+
+
+def failure_of(error: BaseException) -> Failure:
+    """The reason for an exception of sslyze, nassl or a socket; an unknown kind is the engine's own error."""
+    detail = getattr(error, "error_message", None) or (error.args[0] if error.args else "")
+    for kind, reason in _REASONS:
+        if isinstance(error, kind):
+            return Failure.of(reason, detail)
+    return Failure.of(FailureReason.ENGINE_ERROR, f"{type(error).__name__}: {detail}")

@@ -1,0 +1,155 @@
+"""Trust stores, and whether a path leads from a served chain to one of their roots.
+
+Only the path is judged here: names, dates and profile have rules of their own, and one string that mixes them all, as
+libraries give it, answers none of them. A path is built by `cryptography.x509.verification`, as browsers build it, at a
+moment when the leaf was valid, and with the checks of its extensions left to the rules.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import ssl
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import certifi
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import verification
+
+from scanner.errors import TrustStoreError
+from scanner.evidence import Certificate, PathValidation
+from scanner.untrusted import printable
+
+MOZILLA = "mozilla"
+SYSTEM = "system"
+_MAX_CHAIN = 8
+_SECOND = timedelta(seconds=1)
+# The library insists on basicConstraints in a CA, and so does RFC 5280 section 4.2.1.9.
+_CA_EXTENSIONS = verification.ExtensionPolicy.permit_all().require_present(
+    x509.BasicConstraints, verification.Criticality.AGNOSTIC, None
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustStore:
+    """Roots under a name. `digest` is the SHA-256 over the sorted fingerprints, in hexadecimal."""
+
+    name: str
+    roots: tuple[x509.Certificate, ...]
+    digest: str
+    fingerprints: frozenset[str]
+
+
+@functools.cache
+def load_store(name: str) -> TrustStore:
+    """Load a store: `mozilla`, `system`, or the path of a PEM file. Cached per process.
+
+    Raises:
+        TrustStoreError: it cannot be read, or holds no certificate.
+    """
+    path = _path_of(name)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise TrustStoreError(f"trust store {name}: {path} cannot be read: {error.strerror}") from error
+    if b"-----BEGIN CERTIFICATE-----" not in data:
+        hint = "convert it: openssl x509 -in FILE -out FILE.pem" if data[:1] == b"\x30" else "it should be a PEM file"
+        raise TrustStoreError(f"trust store {name}: {path} holds no PEM certificate ({hint})")
+    try:
+        roots = x509.load_pem_x509_certificates(data)
+    except ValueError as error:
+        raise TrustStoreError(f"trust store {name}: {path} holds a malformed certificate: {error}") from error
+    fingerprints = frozenset(_fingerprint(root) for root in roots)
+    digest = hashlib.sha256("".join(sorted(fingerprints)).encode()).hexdigest()
+    return TrustStore(name, tuple(roots), digest, fingerprints)
+
+
+def _path_of(name: str) -> Path:
+    if name == MOZILLA:
+        return Path(certifi.where())
+    if name == SYSTEM:
+        paths = ssl.get_default_verify_paths()
+        candidates = (paths.cafile, "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+        for candidate in candidates:
+            if candidate and Path(candidate).is_file():
+                return Path(candidate)
+        raise TrustStoreError('trust store system: this machine has none (Debian: "apt-get install ca-certificates")')
+    return Path(name)
+
+
+def store_digests(names: Iterable[str]) -> dict[str, str]:
+    """The digest of each store, by name. Raises what `load_store` raises."""
+    return {name: load_store(name).digest for name in sorted(names)}
+
+
+def validate_paths(chain: Sequence[Certificate], stores: Sequence[str]) -> tuple[PathValidation, ...]:
+    """Look for a path from the chain's leaf to a root of each store.
+
+    Mozilla's store is always asked as well, because some rules hold for publicly trusted certificates only.
+    """
+    public = _validate(chain, MOZILLA)
+    results = []
+    for name in stores:
+        result = public if name == MOZILLA else _validate(chain, name)
+        results.append(
+            PathValidation(
+                store=result.store,
+                store_digest=result.store_digest,
+                trusted=result.trusted,
+                path=result.path,
+                publicly_trusted=public.trusted,
+                detail=result.detail,
+            )
+        )
+    return tuple(results)
+
+
+def _validate(chain: Sequence[Certificate], name: str) -> PathValidation:
+    store = load_store(name)
+    leaf = chain[0]
+    if leaf.fingerprint in store.fingerprints:
+        # Its owner put this very certificate into the store; a path of one.
+        return PathValidation(name, store.digest, trusted=True, path=(leaf.fingerprint,), detail="is itself trusted")
+    try:
+        certificates = [x509.load_der_x509_certificate(certificate.der) for certificate in chain[: _MAX_CHAIN + 1]]
+        verifier = (
+            verification.PolicyBuilder()
+            .store(verification.Store(list(store.roots)))
+            .time(_moment(chain))
+            .max_chain_depth(_MAX_CHAIN)
+            .extension_policies(
+                ca_policy=_CA_EXTENSIONS,
+                ee_policy=verification.ExtensionPolicy.permit_all(),
+            )
+            .build_client_verifier()
+        )
+        verified = verifier.verify(certificates[0], certificates[1:])
+    except (verification.VerificationError, ValueError) as error:
+        detail = _detail(str(error))
+        return PathValidation(name, store.digest, trusted=False, detail=detail)
+    path = tuple(_fingerprint(certificate) for certificate in verified.chain)
+    return PathValidation(name, store.digest, trusted=True, path=path)
+
+
+def _detail(message: str) -> str:
+    """The library's words, in ours where they are of its inner workings."""
+    if "no interior errors" in message or "max depth" in message:
+        return "no path from what was sent leads to a root of this store"
+    return printable(message.removeprefix("validation failed: ").removeprefix("candidates exhausted: "))
+
+
+def _moment(chain: Sequence[Certificate]) -> datetime:
+    """A moment at which the leaf, and if possible every certificate sent, was valid: the end of their common time."""
+    leaf = chain[0]
+    starts = max(certificate.not_before for certificate in chain)
+    ends = min(certificate.not_after for certificate in chain)
+    moment = ends if starts <= ends else leaf.not_after
+    return (moment - _SECOND).replace(tzinfo=None)
+
+
+def _fingerprint(certificate: x509.Certificate) -> str:
+    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
