@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scanner.evidence import Failure, FailureReason, Protocol
 from scanner.rules import fixes_tls
 from scanner.rules.accepted import Accepted, AcceptedSuites, accepted_suites, unseen
-from scanner.rules.groups import bits_of, is_finite_field, is_hybrid
+from scanner.rules.groups import bits_of, has_mlkem, is_elliptic, is_finite_field
 from scanner.rules.listing import listing
 from scanner.rules.registry import (
     Facts,
@@ -214,7 +214,7 @@ def _min_ec_bits(facts: Facts, parameters: MinimumCurveParameters) -> list[Findi
     if isinstance(tls, Finding):
         return [tls]
     suites = accepted_suites(tls)
-    named = [(bits_of(group), group) for group, _ in _groups_seen(tls, suites) if not is_finite_field(group)]
+    named = [(bits_of(group), group) for group, _ in _groups_seen(tls, suites) if is_elliptic(group)]
     sizes = [(bits, group) for bits, group in named if bits is not None]
     sizes += [
         (item.seen.ephemeral_bits, item.suite.name)
@@ -255,8 +255,8 @@ def _judge_sizes(
     how="X25519MLKEM768, SecP256r1MLKEM768 and SecP384r1MLKEM1024 are offered in a TLS 1.3 ClientHello.",
     sources=(rfc(10024),),
     reasons={
-        "offered": passes("A hybrid group with ML-KEM is accepted: {observed}."),
-        "not-offered": fails("No hybrid group with ML-KEM is accepted."),
+        "offered": passes("A group with ML-KEM is accepted: {observed}."),
+        "not-offered": fails("No group with ML-KEM is accepted."),
         "no-tls1.3": fails("The server does not negotiate TLS 1.3, which alone has hybrid groups."),
     },
     fix=fixes_tls.POST_QUANTUM,
@@ -266,7 +266,7 @@ def _post_quantum(facts: Facts, _: Parameters) -> list[Finding]:
     if isinstance(tls, Finding):
         return [tls]
     suites = accepted_suites(tls)
-    hybrids = [group for group, _ in _groups_seen(tls, suites) if is_hybrid(group)]
+    hybrids = [group for group, _ in _groups_seen(tls, suites) if has_mlkem(group)]
     expected = "x25519mlkem768 or another hybrid with ML-KEM"
     if hybrids:
         return [Finding("offered", listing(hybrids), expected)]

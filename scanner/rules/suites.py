@@ -14,14 +14,29 @@ from dataclasses import dataclass
 _TLS12 = re.compile(r"(?:TLS|SSL)_(?P<exchange>.+?)_WITH_(?P<cipher>.+)")
 _TLS13 = re.compile(r"TLS_(?P<cipher>(?:AES|CHACHA20|SM4|AEGIS|ARIA|SHA)[0-9A-Z_]*?)_(?P<hash>SHA\d+|SM3)")
 _SSL2 = re.compile(r"SSL_CK_(?P<cipher>.+)_WITH_(?P<mac>MD5|SHA)")
-_MAC = re.compile(r"(?P<cipher>.+)_(?P<mac>MD5|SHA|SHA256|SHA384|SHA512|SM3|IMIT|OMAC|NULL)")
-_DRAFT = re.compile(r"_draft_\d+$|_OLD$")
+_MAC = re.compile(r"(?P<cipher>.+)_(?P<mac>MD5|SHA|SHA256|SHA384|SHA512|SM3|IMIT|OMAC|NULL|GOSTR3411)")
+_DRAFT = re.compile(r"^OLD_|_draft_\d+$")
 _GCM_LIKE = ("_GCM", "_CCM", "_CCM_8", "_POLY1305", "_OCB", "_MGM_L", "_MGM_S")
 _MODES = ("_CCM_8", "_CCM", "_GCM", "_CBC", "_OCB", "_MGM_L", "_MGM_S", "_CTR", "_CNT", "_POLY1305")
 _EXCHANGES = frozenset(
-    {"RSA", "DH", "DHE", "ECDH", "ECDHE", "PSK", "KRB5", "SRP", "FORTEZZA", "GOSTR341112", "ECCPWD", "NULL"}
+    {
+        "RSA",
+        "DH",
+        "DHE",
+        "ECDH",
+        "ECDHE",
+        "PSK",
+        "KRB5",
+        "SRP",
+        "FORTEZZA",
+        "GOSTR341094",
+        "GOSTR341001",
+        "GOSTR341112",
+        "ECCPWD",
+        "NULL",
+    }
 )
-_AUTHENTICATIONS = frozenset({"RSA", "DSS", "ECDSA", "anon", "PSK", "256", "SHA", "KEA"})
+_AUTHENTICATIONS = frozenset({"RSA", "DSS", "ECDSA", "anon", "PSK", "256", "SHA", "KEA", "FIPS"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +164,7 @@ def _mode(text: str) -> tuple[str, str]:
     for mode in _MODES:
         if text.endswith(mode):
             return text.removesuffix(mode), mode.removeprefix("_")
-    if text.startswith("RC2_CBC"):
+    if text.endswith(("_CBC_40", "_CBC_56")):
         return text.replace("_CBC", ""), "CBC"
     return text, ""
 
