@@ -1,0 +1,164 @@
+"""What is demanded where, and which line of the configuration decided it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scanner.inventory import (
+    Application,
+    ApplicationKind,
+    Endpoint,
+    Environment,
+    EnvironmentKind,
+    HttpsLevel,
+    Integration,
+    IntegrationKind,
+    PathSetting,
+    Role,
+)
+from scanner.requirements import Plain, Requirement, contains, requirement_at, requirements_of, root_of
+
+NONE, TLS, MUTUAL = HttpsLevel.NONE, HttpsLevel.TLS, HttpsLevel.TLS_CLIENT_CERTIFICATE
+WEB = ApplicationKind.TRADITIONAL_WEB
+
+
+def environment(**settings: Any) -> Environment:
+    return Environment("production", EnvironmentKind.ON_PREMISES, **settings)
+
+
+def endpoint(*applications: Application, role: Role = Role.APPLICATION) -> Endpoint:
+    return Endpoint("production", "shop.example.com", 443, role, 80, None, applications)
+
+
+def shop(https: HttpsLevel = NONE, kind: ApplicationKind = WEB, **settings: Any) -> Application:
+    return Application(
+        "Shop",
+        kind,
+        https,
+        paths=(
+            PathSetting("/Shop/Checkout", TLS),
+            PathSetting("/Shop/Public", NONE),
+            PathSetting("/Shop/Admin", MUTUAL),
+        ),
+        integrations=(
+            Integration("/Shop/rest/v1", IntegrationKind.REST, NONE),
+            Integration("/Shop/Orders.asmx", IntegrationKind.SOAP, TLS),
+        ),
+        **settings,
+    )
+
+
+def levels(application: Application, role: Role = Role.APPLICATION, **settings: Any) -> dict[str, str]:
+    return {
+        item.path: item.level.value
+        for item in requirements_of(environment(**settings), endpoint(application, role=role))
+    }
+
+
+OWN = {
+    "/": "none",
+    "/Shop/Checkout": "tls",
+    "/Shop/Public": "none",
+    "/Shop/Admin": "tls-client-certificate",
+    "/Shop/rest/v1": "none",
+    "/Shop/Orders.asmx": "tls",
+}
+PAGES = {**OWN, "/": "tls", "/Shop/Public": "tls"}
+CALLS = {**OWN, "/Shop/rest/v1": "tls"}
+
+
+@pytest.mark.parametrize(
+    ("application", "settings", "expected"),
+    [
+        (shop(), {}, OWN),
+        (shop(TLS), {}, {**OWN, "/": "tls"}),
+        (shop(), {"hsts": True}, PAGES),
+        (shop(), {"force_https_screens": True}, PAGES),
+        (shop(), {"force_https_integrations": True}, CALLS),
+        (shop(force_https_screens=True), {}, PAGES),
+        (shop(force_https_integrations=True), {}, CALLS),
+        (shop(kind=ApplicationKind.REACTIVE_WEB), {}, {**PAGES, "/Shop/rest/v1": "tls"}),
+        (shop(kind=ApplicationKind.MOBILE_BACKEND), {}, {**PAGES, "/Shop/rest/v1": "tls"}),
+        (shop(kind=ApplicationKind.PWA), {}, {**PAGES, "/Shop/rest/v1": "tls"}),
+        (shop(kind=ApplicationKind.SERVICE), {}, OWN),
+    ],
+)
+def test_the_outer_setting_wins_and_never_demands_less(
+    application: Application, settings: dict[str, bool], expected: dict[str, str]
+) -> None:
+    assert levels(application, **settings) == expected
+
+
+def test_a_console_is_over_https_whatever_its_application_says() -> None:
+    assert levels(shop(), Role.MONITORING)["/"] == "tls"
+    assert levels(shop(), Role.DEVELOPMENT)["/Shop/Public"] == "tls"
+
+
+def test_an_endpoint_of_its_own_is_over_https() -> None:
+    (requirement,) = requirements_of(environment(hsts=True), endpoint(role=Role.MONITORING))
+    assert (requirement.path, requirement.level, requirement.hsts) == ("/", TLS, True)
+    assert requirement.decided_by == "[[environment]] production: hsts = true"
+    (requirement,) = requirements_of(environment(), endpoint(role=Role.MONITORING))
+    assert requirement.decided_by == '[[environment.endpoint]] shop.example.com:443: role = "monitoring"'
+
+
+def test_where_no_http_is_spoken_nothing_is_demanded_of_it() -> None:
+    mail = endpoint(role=Role.SERVER)
+    assert requirements_of(environment(hsts=True), mail) == ()
+    assert root_of(environment(), mail) is None
+    assert requirement_at(environment(), mail, "/x") is None
+
+
+def at(path: str, **settings: Any) -> Requirement:
+    found = requirement_at(environment(**settings), endpoint(shop(TLS)), path)
+    assert found is not None
+    return found
+
+
+def test_the_line_that_decided_is_told_with_those_that_have_no_effect() -> None:
+    found = at("/Shop/Public", force_https_screens=True)
+    assert found.decided_by == "[[environment]] production: force_https_screens = true"
+    assert found.overridden == ('[[environment.application]] Shop: paths /Shop/Public: https = "none"',)
+    found = at("/Shop/Admin", hsts=True)
+    assert found.decided_by == '[[environment.application]] Shop: paths /Shop/Admin: https = "tls-client-certificate"'
+    assert found.overridden == ("[[environment]] production: hsts = true",)
+
+
+def test_any_path_takes_the_narrowest_configured_place() -> None:
+    assert at("/Shop/Checkout/Card?x=1#y").path == "/Shop/Checkout"
+    assert at("/Shop/CheckoutNot").path == "/"
+    assert at("/Shop/rest/v1/orders").integration is IntegrationKind.REST
+    assert at("/elsewhere").decided_by == '[[environment.application]] Shop: https = "tls"'
+    assert at("").path == "/"
+
+
+def test_an_integration_may_only_refuse_and_a_page_may_redirect() -> None:
+    assert at("/Shop/Orders.asmx").plain is Plain.REFUSAL
+    assert at("/Shop/Checkout").plain is Plain.REDIRECT_OR_REFUSAL
+    assert at("/Shop/Public").plain is Plain.ANYTHING
+
+
+def test_hsts_is_demanded_of_pages_alone() -> None:
+    assert at("/Shop/Checkout", hsts=True).hsts
+    assert not at("/Shop/Orders.asmx", hsts=True).hsts
+    assert not at("/Shop/Checkout").hsts
+
+
+def test_a_configured_root_is_the_root() -> None:
+    root = Application("Root", WEB, TLS, paths=(PathSetting("/", NONE),))
+    (requirement,) = requirements_of(environment(), endpoint(root))
+    assert (requirement.level, requirement.path) == (NONE, "/")
+
+
+def test_of_several_applications_the_strictest_decides_the_root() -> None:
+    found = root_of(environment(), endpoint(shop(NONE), Application("Bank", WEB, TLS)))
+    assert found is not None
+    assert (found.application, found.level) == ("Bank", TLS)
+
+
+def test_places_contain_whole_segments() -> None:
+    assert contains("/", "/anything")
+    assert contains("/a/", "/a")
+    assert not contains("/a", "/ab")
