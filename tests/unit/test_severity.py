@@ -11,7 +11,7 @@ from scanner.verdict import Severity
 LADDER = [Severity.INFO, Severity.LOW, Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL]
 
 
-@pytest.mark.parametrize(("lower", "higher"), itertools.combinations(LADDER, 2))
+@pytest.mark.parametrize(("lower", "higher"), list(itertools.combinations(LADDER, 2)))
 def test_every_operator_orders_by_gravity(lower: Severity, higher: Severity) -> None:
     assert lower < higher
     assert lower <= higher
@@ -24,4 +24,6 @@ def test_every_operator_orders_by_gravity(lower: Severity, higher: Severity) -> 
 
 
 def test_sorts() -> None:
-    assert sorted(reversed(LADDER)) == LADDER
+    by_alphabet = sorted(LADDER, key=lambda severity: severity.value)
+    assert by_alphabet != LADDER
+    assert sorted(by_alphabet) == LADDER

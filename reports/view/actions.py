@@ -1,0 +1,136 @@
+"""Who must do what by when: one line for each cause in each environment, soonest first.
+
+The date follows from the severity (`ReportOptions.due_days`, counted from when the failure was first seen, as far as
+that is known), or from the day on which a certificate or a waiver ends.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, timedelta
+
+from reports.view.model import (
+    Action,
+    ActionKind,
+    Cause,
+    CertificateView,
+    Occurrence,
+    ReportOptions,
+    TargetRef,
+    UnreachableView,
+    WaiverView,
+)
+from reports.wording import SEVERITIES, counted
+from scanner.verdict import Severity
+
+RENEWAL_RULES = frozenset({"cert.expiry", "cert.valid-now"})
+WAIVER_NOTICE_DAYS = 60
+_FAR = date.max
+
+FirstSeen = Mapping[tuple[str, str], date]
+"""The day on which a rule was first seen to fail at a target, by (target id, rule id), of failures that still last."""
+
+
+def actions_of(  # noqa: PLR0913  # everything that can call for an action
+    causes: tuple[Cause, ...],
+    certificates: tuple[CertificateView, ...],
+    waivers: tuple[WaiverView, ...],
+    unreachables: tuple[UnreachableView, ...],
+    *,
+    options: ReportOptions,
+    today: date,
+    first_seen: FirstSeen,
+) -> tuple[Action, ...]:
+    """Every action that the run calls for; what has a date first, by date, then by severity."""
+    ends: dict[TargetRef, date] = {}
+    for certificate in reversed(certificates):
+        if certificate.with_sni:
+            ends.update(dict.fromkeys(certificate.targets, certificate.not_after.date()))
+    actions = [
+        action for cause in causes for action in _mend(cause, ends, options=options, today=today, first_seen=first_seen)
+    ]
+    actions = _merged(actions)
+    actions += [_decide(waiver) for waiver in waivers if waiver.failures and waiver.days_left <= WAIVER_NOTICE_DAYS]
+    actions += [action for item in unreachables for action in _reach(item)]
+    return tuple(
+        sorted(actions, key=lambda item: (item.due or _FAR, -(item.severity.rank if item.severity else 0), item.who))
+    )
+
+
+def _mend(
+    cause: Cause, ends: Mapping[TargetRef, date], *, options: ReportOptions, today: date, first_seen: FirstSeen
+) -> list[Action]:
+    by_environment: dict[str, list[Occurrence]] = defaultdict(list)
+    for occurrence in cause.occurrences:
+        by_environment[occurrence.environment].append(occurrence)
+    actions = []
+    for environment, occurrences in by_environment.items():
+        targets = tuple(dict.fromkeys(target for item in occurrences for target in item.targets))
+        severity: Severity = max(item.severity for item in occurrences)
+        days = options.due_days.get(severity)
+        since = min((first_seen.get((target.id, cause.rule), today) for target in targets), default=today)
+        due = since + timedelta(days=days) if days is not None else None
+        because = f"{SEVERITIES[severity]}: within {days} days" if days is not None else SEVERITIES[severity]
+        kind = ActionKind.MEND
+        if cause.rule in RENEWAL_RULES and (found := [ends[target] for target in targets if target in ends]):
+            kind, due = ActionKind.RENEW, max(min(found), today)
+            because = "The certificate ends" if min(found) >= today else "The certificate has ended"
+        actions.append(
+            Action(
+                kind=kind,
+                who=environment,
+                what=cause.fix.summary if cause.fix else cause.title,
+                targets=targets,
+                due=due,
+                because=because,
+                severity=severity,
+                anchor=cause.anchor,
+            )
+        )
+    return actions
+
+
+def _merged(actions: list[Action]) -> list[Action]:
+    """One action where several causes are mended in the same way; its date is the soonest."""
+    merged: dict[tuple[ActionKind, str, str], Action] = {}
+    for action in sorted(actions, key=lambda item: item.due or _FAR):
+        key = (action.kind, action.who, action.what)
+        known = merged.setdefault(key, action)
+        if known is not action:
+            targets = tuple(dict.fromkeys((*known.targets, *action.targets)))
+            merged[key] = replace(known, targets=targets)
+    return list(merged.values())
+
+
+def _decide(waiver: WaiverView) -> Action:
+    if waiver.expired:
+        what = f"The waiver of {waiver.rule} has expired: mend what it covered, or renew it with a reason"
+    else:
+        what = f"The waiver of {waiver.rule} ends: mend what it covers, or renew it with a reason"
+    return Action(
+        kind=ActionKind.DECIDE,
+        who=waiver.owner,
+        what=f"{what} ({counted(waiver.failures, 'failure')}).",
+        targets=waiver.targets,
+        due=waiver.expires,
+        because="The waiver has expired" if waiver.expired else "The waiver ends",
+    )
+
+
+def _reach(item: UnreachableView) -> list[Action]:
+    by_environment: dict[str, list[TargetRef]] = defaultdict(list)
+    for target in item.targets:
+        by_environment[target.environment].append(target)
+    return [
+        Action(
+            kind=ActionKind.REACH,
+            who=environment,
+            what="Let the scanner reach it, or take it out of the configuration.",
+            targets=tuple(targets),
+            due=None,
+            because=item.reason[:1].upper() + item.reason[1:],
+        )
+        for environment, targets in by_environment.items()
+    ]

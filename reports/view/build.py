@@ -1,0 +1,99 @@
+"""Assembles the view of a run from its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from reports.view.actions import FirstSeen, actions_of
+from reports.view.causes import causes_of
+from reports.view.certificates import certificates_of
+from reports.view.changes import changes_of
+from reports.view.clauses import policies_of
+from reports.view.coverage import gaps_of, unreachables_of
+from reports.view.enforcement import matrices_of
+from reports.view.environments import environments_of, headline_of, standing_of
+from reports.view.index import Index, tally
+from reports.view.model import ReportOptions, ReportView, TrendPoint
+from reports.view.targets import targets_of
+from reports.view.waivers import waivers_of
+from scanner.verdict import RunRecord, TargetStatus
+
+if TYPE_CHECKING:
+    from scanner.inventory import Environment
+    from scanner.policy import Policy
+    from scanner.rules import Rule
+    from scanner.waiver import Waiver
+
+
+def build_view(  # noqa: PLR0913  # everything that a report may know besides the run, all of it by keyword
+    record: RunRecord,
+    *,
+    rules: Mapping[str, Rule],
+    environments: Mapping[str, Environment] | None = None,
+    policies: Mapping[str, Policy] | None = None,
+    waivers: Sequence[Waiver] = (),
+    previous: RunRecord | None = None,
+    first_seen: FirstSeen | None = None,
+    trend: Sequence[TrendPoint] = (),
+    options: ReportOptions | None = None,
+) -> ReportView:
+    """Build what a report shows of a run.
+
+    Args:
+        record: the run.
+        rules: by id; a rule that is not among them is shown by what its verdicts say.
+        environments: the configuration, by name. Without it, the enforcement matrix cannot tell what is required.
+        policies: by name of environment, or by any other key. Without them, clauses have no addresses and what is out
+            of scope is not listed.
+        waivers: the configured ones, so that expired and unused ones can be told.
+        previous: the run before, of the same scope.
+        first_seen: since when what fails has failed; deadlines count from there.
+        trend: earlier runs, from `trend_of`.
+        options: title, organisation, classification and the like.
+    """
+    options = options or ReportOptions()
+    index = Index.of(record)
+    run = record.run
+    today = run.started_at.date()
+    found = environments_of(index)
+    total = tally(record.verdicts)
+    standing = standing_of(run, found, total)
+    causes, notes, waived_causes = causes_of(index, rules)
+    certificates = certificates_of(index)
+    waiver_views = waivers_of(index, waivers, rules, today)
+    unreachables = unreachables_of(index)
+    statuses = [target.status for target in record.targets]
+    return ReportView(
+        options=options,
+        run=run,
+        headline=headline_of(run, found, standing, total),
+        standing=standing,
+        total=total,
+        targets_expected=max(run.expected_targets, len(record.targets)),
+        assessed=statuses.count(TargetStatus.ASSESSED),
+        partial=statuses.count(TargetStatus.PARTIAL),
+        unreachable=statuses.count(TargetStatus.UNREACHABLE),
+        environments=found,
+        causes=causes,
+        notes=notes,
+        waived_causes=waived_causes,
+        changes=changes_of(index, previous, causes, rules) if previous is not None else None,
+        actions=actions_of(
+            causes,
+            certificates,
+            waiver_views,
+            unreachables,
+            options=options,
+            today=today,
+            first_seen=first_seen or {},
+        ),
+        certificates=certificates,
+        matrices=matrices_of(index, environments, (*causes, *notes, *waived_causes)),
+        waivers=waiver_views,
+        gaps=gaps_of(index),
+        unreachables=unreachables,
+        policies=policies_of(index, policies, rules),
+        targets=targets_of(index, certificates),
+        trend=tuple(trend),
+    )

@@ -1,0 +1,140 @@
+"""Failures grouped by cause: a rule and the reason for which it fails, with every place where that is so.
+
+A list of hosts times rules is unreadable beyond a handful of hosts; causes stay as few as there are mistakes to mend.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from reports.view.index import Index, anchor_of, unique
+from reports.view.model import Cause, FixView, Occurrence
+from scanner.verdict import Severity, Status, TargetResult, Verdict
+
+if TYPE_CHECKING:
+    from scanner.rules import Rule
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_UNSAID = "…"
+_STAND_INS = {"path": "A path"}
+"""What stands for a value that differs from place to place."""
+_MESSAGES_READ = 50
+"""Different messages of one cause that are looked at to find the sentence that holds for all."""
+
+_Placed = tuple[TargetResult, Verdict]
+
+
+def causes_of(
+    index: Index, rules: Mapping[str, Rule]
+) -> tuple[tuple[Cause, ...], tuple[Cause, ...], tuple[Cause, ...]]:
+    """Group the failures of a run: those that count, those that only inform, and those that are waived everywhere."""
+    grouped: dict[tuple[str, str, bool], list[_Placed]] = defaultdict(list)
+    for target in index.record.targets:
+        for verdict in target.verdicts:
+            if verdict.status is Status.FAIL:
+                informs = verdict.severity is Severity.INFO
+                grouped[verdict.rule, verdict.reason, informs].append((target, verdict))
+    failures, notes, waived = [], [], []
+    taken: set[str] = set()
+    for (_, _, informs), placed in grouped.items():
+        cause = _cause(index, rules, placed, taken)
+        if not cause.occurrences:
+            waived.append(cause)
+        elif informs:
+            notes.append(cause)
+        else:
+            failures.append(cause)
+    return _sorted(failures), _sorted(notes), _sorted(waived)
+
+
+def _sorted(causes: list[Cause]) -> tuple[Cause, ...]:
+    return tuple(
+        sorted(causes, key=lambda cause: (-cause.severity.rank, -len(cause.targets), cause.rule, cause.reason))
+    )
+
+
+def _cause(index: Index, rules: Mapping[str, Rule], placed: list[_Placed], taken: set[str]) -> Cause:
+    first = placed[0][1]
+    rule = rules.get(first.rule)
+    open_ones = [(target, verdict) for target, verdict in placed if verdict.waiver is None]
+    counted = open_ones or placed
+    return Cause(
+        anchor=unique(anchor_of("f", f"{first.rule}-{first.reason}"), taken),
+        rule=first.rule,
+        reason=first.reason,
+        title=rule.title if rule else first.rule,
+        found=found_sentence(rule, first.reason, [verdict.message for _, verdict in counted]),
+        goal=first.goal,
+        severity=max(verdict.severity for _, verdict in counted),
+        why=rule.why if rule else "",
+        how=rule.how if rule else "",
+        sources=tuple(dict.fromkeys(source for _, verdict in placed for source in verdict.sources)),
+        fix=FixView(rule.fix.summary, tuple(rule.fix.servers.items())) if rule else None,
+        occurrences=occurrences_of(index, open_ones),
+        waived=occurrences_of(index, [(target, verdict) for target, verdict in placed if verdict.waiver is not None]),
+    )
+
+
+def occurrences_of(index: Index, placed: Iterable[_Placed]) -> tuple[Occurrence, ...]:
+    """Put targets of one environment together where the same was observed; the gravest and most frequent first."""
+    grouped: dict[tuple[object, ...], list[_Placed]] = defaultdict(list)
+    for target, verdict in placed:
+        key = (target.environment, verdict.severity, verdict.observed, verdict.expected, verdict.waiver)
+        grouped[key].append((target, verdict))
+    found = [
+        Occurrence(
+            environment=members[0][0].environment,
+            severity=members[0][1].severity,
+            observed=members[0][1].observed,
+            expected=members[0][1].expected,
+            message=members[0][1].message,
+            targets=tuple(dict.fromkeys(index.ref(target) for target, _ in members)),
+            subjects=tuple(dict.fromkeys(verdict.subject for _, verdict in members if verdict.subject)),
+            waiver=members[0][1].waiver,
+        )
+        for members in grouped.values()
+    ]
+    return tuple(sorted(found, key=lambda item: (-item.severity.rank, item.environment, -len(item.targets))))
+
+
+def found_sentence(rule: Rule | None, reason: str, messages: list[str]) -> str:
+    """One sentence that holds for all messages: what differs between them is left out, or becomes an ellipsis."""
+    distinct = list(dict.fromkeys(messages))
+    if len(distinct) == 1 or rule is None or reason not in rule.reasons:
+        return distinct[0]
+    sentence = rule.reasons[reason].sentence
+    values = _common_values(sentence, distinct[:_MESSAGES_READ])
+    # "{path} is served in plain: {observed}. Demanded by {line}." is shortened to what can be said of all.
+    while (match := re.search(r":? ?\{(\w+)\}\.?$", sentence)) and values.get(match[1]) is None and match[0][0] == ":":
+        sentence = sentence[: match.start()] + "."
+    parts = [part for part in re.split(r"(?<=\.) (?=[A-Z])", sentence) if part]
+    known = _STAND_INS | {name: value for name, value in values.items() if value is not None}
+    kept = [part for part in parts if all(name in known for name in _PLACEHOLDER.findall(part))]
+    chosen = " ".join(kept) if kept and kept[0] == parts[0] else re.sub(r": \{\w+\}\.$", ".", parts[0])
+    filled = _PLACEHOLDER.sub(lambda match: known.get(match[1], _UNSAID), chosen)
+    return filled if filled.count(_UNSAID) <= 1 else f"Not met: {rule.title}."
+
+
+def _common_values(sentence: str, messages: list[str]) -> dict[str, str | None]:
+    """The value of each placeholder where it is the same in all messages, else None."""
+    seen: set[str] = set()
+    pattern = ""
+    for index, part in enumerate(_PLACEHOLDER.split(sentence)):
+        if index % 2 == 0:
+            pattern += re.escape(part)
+        elif part in seen:
+            pattern += f"(?P={part})"
+        else:
+            seen.add(part)
+            pattern += f"(?P<{part}>.*?)"
+    compiled = re.compile(pattern, re.DOTALL)
+    values: dict[str, str | None] = {}
+    for message in messages:
+        match = compiled.fullmatch(message)
+        for name in seen:
+            value = match[name] if match else None
+            values[name] = value if values.get(name, value) == value else None
+    return values

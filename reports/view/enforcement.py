@@ -1,0 +1,203 @@
+"""The enforcement matrix: at each place, what the owners demand, what HTTP and HTTPS answer, and the verdict on it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from reports.view.index import Index, anchor_of, unique
+from reports.view.model import Cause, EnforcementMatrix, MatrixRow, TargetRef
+from reports.wording import FAILURES, PROTOCOLS, ROLES
+from scanner.evidence import ClientIdentity, Hop, HttpEvidence, HttpProbe, Purpose
+from scanner.inventory import Endpoint, Environment, HttpsLevel
+from scanner.requirements import ROOT, Plain, Requirement, requirements_of
+from scanner.verdict import Goal, Status, TargetResult, Verdict
+
+_PLACE_RULES = frozenset({"https.path", "https.integration", "https.client-certificate"})
+_ROOT_RULES = frozenset({"https.active", "https.redirect", "https.always", "https.console", "https.hsts"})
+_GRAVITY = {Status.NOT_APPLICABLE: 0, Status.PASS: 1, Status.INDETERMINATE: 2, Status.FAIL: 3}
+_LEVELS = {
+    HttpsLevel.NONE: "none: plain HTTP is allowed",
+    HttpsLevel.TLS: "HTTPS",
+    HttpsLevel.TLS_CLIENT_CERTIFICATE: "HTTPS with a client certificate",
+}
+_PLAIN = {
+    Plain.ANYTHING: "",
+    Plain.REDIRECT_OR_REFUSAL: "plain HTTP redirected or refused",
+    Plain.REFUSAL: "plain HTTP refused",
+}
+_URL_SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A place at one target, before the same place at other addresses is put together with it."""
+
+    application: str
+    path: str
+    purpose: Purpose
+    requirement: str
+    decided_by: str
+
+
+def matrices_of(
+    index: Index, environments: Mapping[str, Environment] | None, causes: tuple[Cause, ...]
+) -> tuple[EnforcementMatrix, ...]:
+    """One matrix for each environment that has targets. Without the configuration, the requirements stay unsaid."""
+    rows: dict[str, dict[tuple[object, ...], MatrixRow]] = defaultdict(dict)
+    anchors = {(cause.rule, cause.reason): cause.anchor for cause in causes}
+    for target in index.record.targets:
+        environment = (environments or {}).get(target.environment)
+        for row in _rows(target, environment, index.ref(target), anchors):
+            key = (row.application, row.place, row.over_http, row.over_https, row.status, row.explanation)
+            known = rows[target.environment].get(key)
+            merged = replace(known, targets=(*known.targets, *row.targets)) if known else row
+            rows[target.environment][key] = merged
+    taken: set[str] = set()
+    return tuple(
+        EnforcementMatrix(name, unique(anchor_of("m", name), taken), tuple(sorted(found.values(), key=_order)))
+        for name, found in rows.items()
+    )
+
+
+def _order(row: MatrixRow) -> tuple[str, str]:
+    return row.application.casefold(), row.place
+
+
+def _rows(
+    target: TargetResult, environment: Environment | None, ref: TargetRef, anchors: Mapping[tuple[str, str], str]
+) -> Iterator[MatrixRow]:
+    http = target.evidence.http.value if target.evidence else None
+    for place in _places(target, environment, http):
+        verdict = _gravest(target, place)
+        yield MatrixRow(
+            application=place.application,
+            place=target.address + (place.path if place.path != ROOT or target.role.speaks_http else ""),
+            targets=(ref,),
+            requirement=place.requirement,
+            decided_by=place.decided_by,
+            over_http=_over_http(target, http, place),
+            over_https=_over_https(target, http, place),
+            status=verdict.status if verdict else Status.NOT_APPLICABLE,
+            severity=verdict.severity if verdict and verdict.status is Status.FAIL else None,
+            explanation=verdict.message if verdict and verdict.status is not Status.PASS else "",
+            rule=verdict.rule if verdict else "",
+            anchor=anchors.get((verdict.rule, verdict.reason)) if verdict else None,
+            waived=verdict is not None and verdict.waiver is not None,
+        )
+
+
+def _places(target: TargetResult, environment: Environment | None, http: HttpEvidence | None) -> Iterator[_Place]:
+    endpoint = _endpoint(environment, target)
+    fallback = target.application or ROLES[target.role]
+    if endpoint is not None and environment is not None and target.role.speaks_http:
+        for requirement in requirements_of(environment, endpoint):
+            purpose = Purpose.INTEGRATION if requirement.integration else Purpose.PATH
+            yield _Place(
+                application=requirement.application or fallback,
+                path=requirement.path,
+                purpose=Purpose.ROOT if requirement.path == ROOT and not requirement.integration else purpose,
+                requirement=_demand(requirement),
+                decided_by=requirement.decided_by,
+            )
+        return
+    demand = "" if target.role.speaks_http else f"TLS{f' by STARTTLS ({target.starttls})' if target.starttls else ''}"
+    yield _Place(fallback, ROOT, Purpose.ROOT, demand, "")
+    seen = {(probe.path, probe.purpose): probe for probe in (http.probes if http else ())}
+    for (path, purpose), probe in seen.items():
+        if purpose is not Purpose.ROOT and path != ROOT:
+            yield _Place(probe.application or fallback, path, purpose, "", "")
+
+
+def _endpoint(environment: Environment | None, target: TargetResult) -> Endpoint | None:
+    endpoints = environment.endpoints if environment else ()
+    return next((item for item in endpoints if (item.host, item.port) == (target.host, target.port)), None)
+
+
+def _demand(requirement: Requirement) -> str:
+    parts = [_LEVELS[requirement.level], _PLAIN[requirement.plain]]
+    if requirement.hsts:
+        parts.append("HSTS")
+    return "; ".join(part for part in parts if part)
+
+
+def _gravest(target: TargetResult, place: _Place) -> Verdict | None:
+    """The gravest verdict on this place; failures that are waived count less than those that are not."""
+    is_root = place.purpose is Purpose.ROOT
+    verdicts = [
+        verdict
+        for verdict in target.verdicts
+        if verdict.goal is Goal.ENFORCEMENT
+        and (
+            (verdict.rule in _PLACE_RULES and verdict.subject == place.path)
+            or (is_root and verdict.rule in _ROOT_RULES and not verdict.subject)
+        )
+    ]
+    return max(
+        verdicts,
+        key=lambda verdict: (_GRAVITY[verdict.status], verdict.waiver is None, verdict.severity),
+        default=None,
+    )
+
+
+def _over_http(target: TargetResult, http: HttpEvidence | None, place: _Place) -> str:
+    if not target.role.speaks_http:
+        return ""
+    if http is None:
+        return "not seen" if target.http_port is not None else "no port configured"
+    probe = http.find("http", place.path, purpose=place.purpose) or http.find("http", place.path)
+    if probe is None:
+        return "no port configured" if target.http_port is None else "not seen"
+    return chain(probe)
+
+
+def _over_https(target: TargetResult, http: HttpEvidence | None, place: _Place) -> str:
+    tls = target.evidence.tls if target.evidence else None
+    if tls is None or tls.value is None:
+        failure = tls.failure if tls else target.error
+        return FAILURES[failure.reason] if failure else "not seen"
+    if not target.role.speaks_http:
+        return ", ".join(PROTOCOLS[protocol] for protocol in tls.value.negotiated)
+    if http is None:
+        return "not seen"
+    found = {
+        identity: http.find("https", place.path, purpose=place.purpose, identity=identity)
+        for identity in ClientIdentity
+    }
+    shown = [
+        f"{_IDENTITIES[identity]}{chain(probe)}"
+        for identity, probe in found.items()
+        if probe is not None and (identity is ClientIdentity.NONE or place.purpose is not Purpose.ROOT)
+    ]
+    return "; ".join(shown) or "not seen"
+
+
+_IDENTITIES = {
+    ClientIdentity.NONE: "",
+    ClientIdentity.CONFIGURED: "with certificate: ",
+    ClientIdentity.WRONG: "with a wrong certificate: ",
+}
+
+
+def chain(probe: HttpProbe) -> str:
+    """A chain of answers in few words: `301 → https://shop.example.com/ · 200`."""
+    words = []
+    for hop in probe.hops:
+        words.append(answer(hop))
+        if hop.location:
+            words.append(f"→ {_cut(hop.location)} ·")
+        elif refresh := hop.meta_refresh or hop.script_redirect:
+            words.append(f"with a page that leads to {_cut(refresh)}")
+    text = " ".join(words).removesuffix(" ·")
+    last = probe.last
+    return f"{text}; HSTS" if probe.scheme == "https" and last.hsts else text
+
+
+def answer(hop: Hop) -> str:
+    """One answer: its status, or why there was none."""
+    return FAILURES[hop.failure.reason].removeprefix("the connection was ") if hop.failure else str(hop.status)
+
+
+def _cut(url: str) -> str:
+    return url if len(url) <= _URL_SHOWN else f"{url[: _URL_SHOWN - 1]}…"

@@ -1,0 +1,407 @@
+"""What a report shows, as plain frozen values. The templates read these and decide nothing but the looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+
+from scanner.inventory import EnvironmentKind, Role
+from scanner.verdict import AppliedWaiver, Goal, PolicyRef, Run, Severity, Status, TargetStatus
+
+DUE_DAYS: Mapping[Severity, int] = {
+    Severity.CRITICAL: 7,
+    Severity.HIGH: 30,
+    Severity.MEDIUM: 90,
+    Severity.LOW: 180,
+}
+"""Days within which a failure should be mended, counted from when it was first seen; an owner may set others."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """What the owner of the report says about it. `horizon_days` is how far the certificate timeline looks ahead."""
+
+    title: str = "HTTPS compliance report"
+    organisation: str = ""
+    classification: str = ""
+    language: str = "en"
+    horizon_days: int = 180
+    due_days: Mapping[Severity, int] = field(default_factory=lambda: DUE_DAYS)
+
+
+class Standing(StrEnum):
+    """How a set of verdicts reads as a whole. Unknown is never compliant."""
+
+    COMPLIANT = "compliant"
+    WAIVED = "waived"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Verdicts counted. Failures of severity `info` are notes: they inform, and do not stand against compliance.
+
+    `failed` counts failures that no waiver accepts, notes apart; `worst` is the highest severity among them.
+    """
+
+    passed: int = 0
+    failed: int = 0
+    notes: int = 0
+    waived: int = 0
+    indeterminate: int = 0
+    not_applicable: int = 0
+    worst: Severity | None = None
+
+    @property
+    def standing(self) -> Standing:
+        """How it reads as a whole."""
+        if self.failed:
+            return Standing.FAILED
+        if self.indeterminate:
+            return Standing.UNKNOWN
+        if self.waived:
+            return Standing.WAIVED
+        return Standing.COMPLIANT if self.passed or self.notes else Standing.EMPTY
+
+    @property
+    def judged(self) -> int:
+        """How many verdicts there are that apply."""
+        return self.passed + self.failed + self.notes + self.waived + self.indeterminate
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRef:
+    """A target as it is named elsewhere in the report."""
+
+    id: str
+    anchor: str
+    label: str
+    environment: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentView:
+    """One environment and how it stands towards each goal."""
+
+    name: str
+    anchor: str
+    kind: EnvironmentKind | None
+    policy: PolicyRef
+    targets: int
+    unreachable: int
+    partial: int
+    goals: Mapping[Goal, Tally]
+    total: Tally
+
+    @property
+    def standing(self) -> Standing:
+        """How it stands in all."""
+        return self.total.standing
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """Where a cause was found: targets of one environment where the same was observed against the same expectation.
+
+    `subjects` are the parts of the targets that are spoken of (paths), if any. `waiver` accepts these failures.
+    """
+
+    environment: str
+    severity: Severity
+    observed: str
+    expected: str
+    message: str
+    targets: tuple[TargetRef, ...]
+    subjects: tuple[str, ...] = ()
+    waiver: AppliedWaiver | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FixView:
+    """How to mend a cause: in words, and as configuration by kind of server."""
+
+    summary: str
+    servers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One requirement that is not met for one reason, with every place where that is so.
+
+    `title` is the requirement, `found` what is wrong in one sentence that holds for every occurrence.
+    """
+
+    anchor: str
+    rule: str
+    reason: str
+    title: str
+    found: str
+    goal: Goal
+    severity: Severity
+    why: str
+    how: str
+    sources: tuple[str, ...]
+    fix: FixView | None
+    occurrences: tuple[Occurrence, ...]
+    waived: tuple[Occurrence, ...] = ()
+
+    @property
+    def targets(self) -> tuple[TargetRef, ...]:
+        """The targets where it fails and no waiver accepts it."""
+        return tuple(dict.fromkeys(target for item in self.occurrences for target in item.targets))
+
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """The environments of those targets, each once."""
+        return tuple(dict.fromkeys(item.environment for item in self.occurrences))
+
+
+class ChangeKind(StrEnum):
+    """How a run differs from the one before."""
+
+    NEW_FAILURE = "new-failure"
+    FIXED = "fixed"
+    NO_LONGER_KNOWN = "no-longer-known"
+    NEW_TARGET = "new-target"
+    GONE_TARGET = "gone-target"
+    NEW_CERTIFICATE = "new-certificate"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One kind of change, of one requirement where it is about one, and the targets that it concerns."""
+
+    kind: ChangeKind
+    text: str
+    targets: tuple[TargetRef, ...]
+    severity: Severity | None = None
+    rule: str | None = None
+    anchor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What changed since the previous run. `other_policy` tells that it was judged by another policy or version."""
+
+    since: datetime
+    run_id: str
+    changes: tuple[Change, ...]
+    other_policy: bool
+    failed_before: int
+    failed_now: int
+
+    def of(self, *kinds: str) -> tuple[Change, ...]:
+        """The changes of these kinds."""
+        return tuple(change for change in self.changes if change.kind in kinds)
+
+    def count(self, *kinds: str) -> int:
+        """How many times something changed in these ways."""
+        return sum(len(change.targets) for change in self.of(*kinds))
+
+
+class ActionKind(StrEnum):
+    """What somebody is asked to do."""
+
+    MEND = "mend"
+    RENEW = "renew"
+    DECIDE = "decide"
+    REACH = "reach"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Who must do what by when. `due` None means that nothing sets a date."""
+
+    kind: ActionKind
+    who: str
+    what: str
+    due: date | None
+    because: str
+    targets: tuple[TargetRef, ...] = ()
+    severity: Severity | None = None
+    anchor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateView:
+    """A server's own certificate and where it is served. `days_left` counts from the start of the run."""
+
+    fingerprint: str
+    anchor: str
+    name: str
+    names: tuple[str, ...]
+    issuer: str
+    not_before: datetime
+    not_after: datetime
+    days_left: int
+    key: str
+    self_signed: bool
+    trusted: bool | None
+    targets: tuple[TargetRef, ...]
+    environments: tuple[str, ...]
+    key_shared: bool = False
+    with_sni: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixRow:
+    """One place and how HTTPS is enforced there. `verdict` is the gravest of the rules that judge it."""
+
+    application: str
+    place: str
+    targets: tuple[TargetRef, ...]
+    requirement: str
+    decided_by: str
+    over_http: str
+    over_https: str
+    status: Status
+    severity: Severity | None
+    explanation: str
+    rule: str = ""
+    anchor: str | None = None
+    waived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EnforcementMatrix:
+    """The places of one environment."""
+
+    environment: str
+    anchor: str
+    rows: tuple[MatrixRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WaiverView:
+    """A waiver and what became of it: how many failures it accepts, or would accept had it not expired."""
+
+    rule: str
+    title: str
+    scope: str
+    reason: str
+    owner: str
+    expires: date
+    days_left: int
+    failures: int
+    targets: tuple[TargetRef, ...] = ()
+
+    @property
+    def expired(self) -> bool:
+        """Whether it waives no longer."""
+        return self.days_left < 0
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Checks that gave no answer for one and the same reason."""
+
+    reason: str
+    rules: tuple[str, ...]
+    targets: tuple[TargetRef, ...]
+    checks: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnreachableView:
+    """Targets that gave no answer at all, for one and the same reason."""
+
+    reason: str
+    detail: str
+    targets: tuple[TargetRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A clause of a policy's source, the rules that cover it and how they came out."""
+
+    document: str
+    clause: str
+    url: str
+    rules: tuple[tuple[str, str], ...]
+    tally: Tally
+    worst_target: TargetRef | None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyView:
+    """A policy as it was used: its clauses, and what it demands that cannot be seen from outside."""
+
+    ref: PolicyRef
+    environments: tuple[str, ...]
+    clauses: tuple[Clause, ...]
+    description: str = ""
+    url: str = ""
+    out_of_scope: tuple[tuple[str, str, str], ...] = ()
+    dropped: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TargetView:
+    """One target in the appendix, with everything that went wrong or stayed unknown there."""
+
+    ref: TargetRef
+    ip: str | None
+    role: Role
+    application: str
+    status: TargetStatus
+    error: str
+    grade: str | None
+    protocols: tuple[str, ...]
+    goals: Mapping[Goal, Tally]
+    total: Tally
+    failures: tuple[tuple[Severity, str, str, str, bool], ...]
+    """Severity, rule, subject, message, waived."""
+    unknown: tuple[tuple[str, str], ...]
+    """Rule and message."""
+    certificate: CertificateView | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrendPoint:
+    """One run of the past, counted as `Tally` counts."""
+
+    run_id: str
+    at: datetime
+    environment: str
+    failed: int
+    waived: int
+    indeterminate: int
+    passed: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """Everything that a report shows."""
+
+    options: ReportOptions
+    run: Run
+    headline: str
+    standing: Standing
+    total: Tally
+    targets_expected: int
+    assessed: int
+    partial: int
+    unreachable: int
+    environments: tuple[EnvironmentView, ...]
+    causes: tuple[Cause, ...]
+    notes: tuple[Cause, ...]
+    waived_causes: tuple[Cause, ...]
+    changes: Changes | None
+    actions: tuple[Action, ...]
+    certificates: tuple[CertificateView, ...]
+    matrices: tuple[EnforcementMatrix, ...]
+    waivers: tuple[WaiverView, ...]
+    gaps: tuple[Gap, ...]
+    unreachables: tuple[UnreachableView, ...]
+    policies: tuple[PolicyView, ...]
+    targets: tuple[TargetView, ...]
+    trend: tuple[TrendPoint, ...] = ()
+
+    @property
+    def today(self) -> date:
+        """The day of the run, from which all days are counted."""
+        return self.run.started_at.date()

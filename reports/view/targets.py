@@ -1,0 +1,63 @@
+"""The appendix: every target, with what went wrong or stayed unknown there."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from reports.view.coverage import reason_in_words
+from reports.view.index import Index, tally
+from reports.view.model import CertificateView, TargetRef, TargetView
+from reports.wording import FAILURES, PROTOCOLS
+from scanner.verdict import Goal, Status, TargetResult, TargetStatus, Verdict
+
+
+def targets_of(index: Index, certificates: tuple[CertificateView, ...]) -> tuple[TargetView, ...]:
+    """Every target in the run's order, which is the configuration's."""
+    served: dict[TargetRef, CertificateView] = {}
+    for certificate in reversed(certificates):
+        for ref in certificate.targets:
+            if certificate.with_sni or ref not in served:
+                served[ref] = certificate
+    return tuple(_target(target, index.ref(target), served.get(index.ref(target))) for target in index.record.targets)
+
+
+def _target(target: TargetResult, ref: TargetRef, certificate: CertificateView | None) -> TargetView:
+    by_goal: dict[Goal, list[Verdict]] = defaultdict(list)
+    for verdict in target.verdicts:
+        by_goal[verdict.goal].append(verdict)
+    tls = target.evidence.tls.value if target.evidence else None
+    failures = sorted(
+        (verdict for verdict in target.verdicts if verdict.status is Status.FAIL),
+        key=lambda verdict: (verdict.waiver is not None, -verdict.severity.rank),
+    )
+    # A target that cannot be reached is unknown in every respect; its error says so once.
+    unknown = target.verdicts if target.status is not TargetStatus.UNREACHABLE else ()
+    return TargetView(
+        ref=ref,
+        ip=target.ip,
+        role=target.role,
+        application=target.application or "",
+        status=target.status,
+        error=_error(target),
+        grade=target.grade,
+        protocols=tuple(PROTOCOLS[protocol] for protocol in tls.negotiated) if tls else (),
+        goals={goal: tally(by_goal[goal]) for goal in Goal},
+        total=tally(target.verdicts),
+        failures=tuple(
+            (verdict.severity, verdict.rule, verdict.subject, verdict.message, verdict.waiver is not None)
+            for verdict in failures
+        ),
+        unknown=tuple(
+            (verdict.rule, reason_in_words(verdict.message))
+            for verdict in unknown
+            if verdict.status is Status.INDETERMINATE
+        ),
+        certificate=certificate,
+    )
+
+
+def _error(target: TargetResult) -> str:
+    if target.error is None:
+        return ""
+    detail = f" ({target.error.detail})" if target.error.detail else ""
+    return f"{FAILURES[target.error.reason]}{detail}"

@@ -1,0 +1,110 @@
+"""The terminal's text: everything that matters, nothing that a host could smuggle in."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from reports.text import render_text
+from scanner.rules import all_rules
+from scanner.verdict import RunRecord, Severity, Status
+from tests.build.judged import judged_record
+
+RULES = all_rules()
+
+
+def text_of(record: RunRecord, **options: object) -> str:
+    return render_text(record, rules=RULES, **options)  # type: ignore[arg-type]  # passed through
+
+
+def only(host: str) -> RunRecord:
+    record = judged_record(4).record
+    return RunRecord(record.run, tuple(target for target in record.targets if target.host == host))
+
+
+def test_failures_come_worst_first_with_observed_expected_and_fix() -> None:
+    text = text_of(only("erp.example.internal"))
+    assert text.index("HIGH") < text.index("MEDIUM") < text.index("LOW")
+    assert "proto.no-tls1.0" in text
+    assert "expected TLS 1.0 not negotiated" in text
+    assert RULES["proto.no-tls1.0"].fix.summary in text
+
+
+def test_waived_failure_says_who_until_when_and_why() -> None:
+    text = " ".join(text_of(only("erp.example.internal")).split())
+    assert "~ waived" in text
+    assert "Waived until 2026-04-20 by platform-team: Replaced with the ERP in autumn." in text
+
+
+def test_unreachable_target_says_why_once() -> None:
+    text = text_of(only("gone.test.example.com"))
+    assert text.count("the name does not resolve") == 1
+    assert "not judged" not in text
+    assert "?" in text.splitlines()[1]
+
+
+def test_unknown_is_grouped_by_reason() -> None:
+    text = text_of(only("shop.test.example.com"))
+    assert "? not assessed no answer came in time: vuln.robot" in text
+
+
+def test_passes_are_one_line_unless_asked_for() -> None:
+    record = only("monitor.example.com")
+    assert "✓ met" not in text_of(record)
+    verbose = text_of(record, verbose=True)
+    passed = sum(verdict.status is Status.PASS for verdict in record.verdicts)
+    assert sum(line.lstrip().startswith("✓ met") for line in verbose.splitlines()) == passed
+
+
+def test_no_escape_without_colour() -> None:
+    assert "\x1b" not in text_of(judged_record(4).record)
+
+
+def test_colour_adds_escapes_and_no_word() -> None:
+    record = only("api.test.example.com")
+    coloured = text_of(record, color=True)
+    assert "\x1b[" in coloured
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_keeps_within_the_width(width: int) -> None:
+    lines = text_of(judged_record(4).record, width=width).splitlines()
+    assert max(len(line) for line in lines) <= width
+
+
+def test_hosts_write_no_markup() -> None:
+    record = only("api.test.example.com")
+    target = record.targets[0]
+    hostile = "[bold red]x[/] [link=https://evil.example]click[/link] :smile:"
+    verdict = dataclasses.replace(
+        next(item for item in target.verdicts if item.status is Status.FAIL), observed=hostile, message=hostile
+    )
+    changed = RunRecord(record.run, (dataclasses.replace(target, verdicts=(verdict,)),))
+    text = text_of(changed, color=True, width=200)
+    assert "[bold red]x[/]" in text
+    assert ":smile:" in text
+    assert "\x1b]8" not in text
+
+
+def test_long_observations_are_cut() -> None:
+    record = only("api.test.example.com")
+    target = record.targets[0]
+    verdict = dataclasses.replace(
+        next(item for item in target.verdicts if item.status is Status.FAIL), observed="a" * 5000, message="short"
+    )
+    changed = RunRecord(record.run, (dataclasses.replace(target, verdicts=(verdict,)),))
+    assert text_of(changed).count("a") < 1000
+    assert text_of(changed, verbose=True).count("a") >= 5000
+
+
+def test_summary_counts() -> None:
+    record = judged_record(4).record
+    failed = sum(item.counts_as_failure and item.severity is not Severity.INFO for item in record.verdicts)
+    last = text_of(record).splitlines()[-2]
+    assert last.startswith(f"{len(record.targets)} targets · {failed} not met")
+
+
+def test_run_without_targets() -> None:
+    record = dataclasses.replace(judged_record(4).record, targets=())
+    assert "Nothing was scanned, so nothing can be said." in text_of(record)

@@ -1,0 +1,390 @@
+"""The view counts, groups and words verdicts, and leaves them as they are."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from datetime import UTC, date, datetime
+
+import pandas as pd
+import pytest
+
+from reports.view import ReportOptions, ReportView, Standing, Tally, build_view, trend_of
+from reports.view.actions import WAIVER_NOTICE_DAYS
+from reports.view.causes import found_sentence
+from reports.view.certificates import issuer_name
+from reports.view.coverage import reason_in_words
+from reports.view.index import Index, tally
+from reports.view.model import ActionKind, ChangeKind
+from scanner.rules import all_rules
+from scanner.verdict import Goal, RunRecord, Severity, Status, TargetStatus, Verdict
+from tests.build.judged import WAIVERS, judged_record
+from tests.build.records import sample_record
+
+
+def view_of(record: RunRecord, **more: object) -> ReportView:
+    return build_view(record, rules=all_rules(), **more)  # type: ignore[arg-type]  # passed through
+
+
+@pytest.fixture(scope="module")
+def view() -> ReportView:
+    judged = judged_record(4)
+    return build_view(
+        judged.record,
+        rules=all_rules(),
+        environments=judged.environments,
+        policies=judged.policies,
+        waivers=WAIVERS,
+        previous=judged_record(1).record,
+    )
+
+
+def verdict(status: Status = Status.PASS, severity: Severity = Severity.MEDIUM, **more: object) -> Verdict:
+    return Verdict("proto.tls1.3", Goal.ENCRYPTION, status, severity, "offered", "It does.", **more)  # type: ignore[arg-type]  # passed through
+
+
+def record_with(*verdicts: Verdict, **run: object) -> RunRecord:
+    record = sample_record()
+    target = dataclasses.replace(record.targets[0], verdicts=verdicts)
+    return RunRecord(
+        dataclasses.replace(record.run, **{"environments": ("production",), "expected_targets": 1, **run}), (target,)
+    )
+
+
+class TestStanding:
+    def test_unknown_is_never_compliant(self) -> None:
+        assert Tally(passed=40, indeterminate=1).standing is Standing.UNKNOWN
+
+    def test_waived_is_said(self) -> None:
+        assert Tally(passed=40, waived=1).standing is Standing.WAIVED
+
+    def test_failure_outweighs_everything(self) -> None:
+        assert Tally(passed=40, failed=1, waived=1, indeterminate=5).standing is Standing.FAILED
+
+    def test_notes_inform(self) -> None:
+        counts = tally([verdict(Status.FAIL, Severity.INFO), verdict()])
+        assert (counts.notes, counts.failed, counts.standing) == (1, 0, Standing.COMPLIANT)
+
+    def test_nothing_judged_is_not_compliant(self) -> None:
+        assert tally([verdict(Status.NOT_APPLICABLE)]).standing is Standing.EMPTY
+
+    def test_worst_is_the_gravest(self) -> None:
+        severities = (Severity.MEDIUM, Severity.HIGH, Severity.LOW)
+        assert tally(verdict(Status.FAIL, severity) for severity in severities).worst is Severity.HIGH
+
+
+class TestHeadline:
+    def test_compliant(self) -> None:
+        assert view_of(record_with(verdict())).headline == "Compliant."
+
+    def test_failed(self) -> None:
+        headline = view_of(record_with(verdict(), verdict(Status.FAIL))).headline
+        assert headline == "production is not compliant: 1 requirement is not met."
+
+    def test_unknown(self) -> None:
+        view = view_of(record_with(verdict(), verdict(Status.INDETERMINATE)))
+        assert view.standing is Standing.UNKNOWN
+        assert view.headline == "Nothing failed, but not everything could be assessed."
+
+    def test_interrupted_run_is_never_compliant(self) -> None:
+        view = view_of(record_with(verdict(), complete=False, expected_targets=9))
+        assert view.standing is Standing.UNKNOWN
+        assert "interrupted" in view.headline
+        assert view.targets_expected == 9
+
+    def test_environment_that_was_not_reached_is_never_compliant(self) -> None:
+        view = view_of(record_with(verdict(), environments=("production", "test")))
+        assert view.standing is Standing.UNKNOWN
+        assert view.headline.endswith("could be assessed: test.")
+
+    def test_no_targets(self) -> None:
+        view = view_of(dataclasses.replace(sample_record(), targets=()))
+        assert view.standing is Standing.EMPTY
+        assert view.headline == "Nothing was scanned, so nothing can be said."
+        assert [environment.targets for environment in view.environments] == [0, 0, 0]
+
+
+def test_matrix_counts_every_verdict_once(view: ReportView) -> None:
+    record = judged_record(4).record
+    counted = sum(
+        (
+            Counter(dataclasses.asdict(cell) | {"worst": 0})
+            for item in view.environments
+            for cell in item.goals.values()
+        ),
+        Counter(),
+    )
+    assert sum(counted.values()) == len(record.verdicts)
+    assert counted["failed"] == sum(
+        item.counts_as_failure and item.severity is not Severity.INFO for item in record.verdicts
+    )
+
+
+def test_every_failure_is_in_one_cause(view: ReportView) -> None:
+    failing = Counter(
+        (item.rule, item.reason) for item in judged_record(4).record.verdicts if item.status is Status.FAIL
+    )
+    shown = Counter()
+    for cause in (*view.causes, *view.notes, *view.waived_causes):
+        for occurrence in (*cause.occurrences, *cause.waived):
+            shown[cause.rule, cause.reason] += max(len(occurrence.targets), len(occurrence.subjects))
+    assert shown == failing
+
+
+def test_causes_come_worst_first(view: ReportView) -> None:
+    ranks = [cause.severity.rank for cause in view.causes]
+    assert ranks == sorted(ranks, reverse=True)
+    assert ranks[0] > ranks[-1]
+
+
+def test_anchors_are_unique(view: ReportView) -> None:
+    anchors = [cause.anchor for cause in (*view.causes, *view.notes, *view.waived_causes)]
+    anchors += [target.ref.anchor for target in view.targets]
+    anchors += [environment.anchor for environment in view.environments]
+    anchors += [matrix.anchor for matrix in view.matrices]
+    anchors += [certificate.anchor for certificate in view.certificates]
+    assert len(anchors) == len(set(anchors))
+
+
+def test_anchors_of_ids_that_differ_in_signs_alone_are_told_apart() -> None:
+    record = sample_record()
+    first = record.targets[0]
+    twin = dataclasses.replace(first, id=first.id.replace("/", "-"))
+    index = Index.of(RunRecord(record.run, (first, twin)))
+    assert index.ref(first).anchor != index.ref(twin).anchor
+
+
+class TestFoundSentence:
+    def test_same_message(self) -> None:
+        rule = all_rules()["cipher.no-rc4"]
+        assert found_sentence(rule, "accepted", ["A.", "A."]) == "A."
+
+    def test_what_differs_at_the_end_is_left_out(self) -> None:
+        rule = all_rules()["cipher.no-rc4"]
+        messages = [f"Cipher suites with RC4 are accepted: {name}." for name in ("A", "B")]
+        assert found_sentence(rule, "accepted", messages) == "Cipher suites with RC4 are accepted."
+
+    def test_what_differs_inside_becomes_an_ellipsis(self) -> None:
+        rule = all_rules()["cert.lifetime"]
+        messages = [
+            f"The certificate lives {days} days; at most 398 days were allowed when it was issued."
+            for days in (500, 900)
+        ]
+        expected = "The certificate lives …; at most 398 days were allowed when it was issued."
+        assert found_sentence(rule, "too-long", messages) == expected
+
+    def test_paths(self) -> None:
+        rule = all_rules()["https.path"]
+        messages = [f"{path} is served over plain HTTP: {path}. HTTPS is demanded by x." for path in ("/a", "/b")]
+        assert found_sentence(rule, "served-in-plain", messages) == "A path is served over plain HTTP."
+
+    def test_reason_of_a_version_that_is_gone(self) -> None:
+        assert found_sentence(None, "whatever", ["As it was.", "Other."]) == "As it was."
+
+
+class TestChanges:
+    def test_new_fixed_and_renewed(self, view: ReportView) -> None:
+        assert view.changes is not None
+        (new,) = view.changes.of(ChangeKind.NEW_FAILURE)
+        assert (new.rule, [target.label for target in new.targets]) == ("https.hsts", ["monitor.example.com:443"])
+        assert "proto.no-tls1.0" in {change.rule for change in view.changes.of(ChangeKind.FIXED)}
+        (target,) = view.changes.of(ChangeKind.NEW_TARGET)
+        assert [ref.label for ref in target.targets] == ["api.test.example.com:443"]
+        assert view.changes.of(ChangeKind.NEW_CERTIFICATE)
+        assert view.changes.of(ChangeKind.NO_LONGER_KNOWN)
+
+    def test_same_run_twice_changes_nothing(self) -> None:
+        record = judged_record(4).record
+        changes = view_of(record, previous=record).changes
+        assert changes is not None
+        assert (changes.changes, changes.other_policy) == ((), False)
+
+    def test_what_was_never_scanned_before_is_not_new(self) -> None:
+        now = judged_record(4).record
+        before = RunRecord(
+            dataclasses.replace(now.run, environments=("production",)),
+            tuple(target for target in now.targets if target.environment == "production"),
+        )
+        changes = view_of(now, previous=before).changes
+        assert changes is not None
+        assert changes.changes == ()
+
+    def test_interrupted_run_loses_no_targets(self) -> None:
+        before = judged_record(4).record
+        now = RunRecord(dataclasses.replace(before.run, complete=False), before.targets[:3])
+        changes = view_of(now, previous=before).changes
+        assert changes is not None
+        assert changes.of(ChangeKind.GONE_TARGET) == ()
+
+    def test_other_policy_is_said(self) -> None:
+        record = judged_record(4).record
+        target = record.targets[0]
+        other = dataclasses.replace(target, policy=dataclasses.replace(target.policy, digest="00" * 32))
+        changes = view_of(record, previous=RunRecord(record.run, (other, *record.targets[1:]))).changes
+        assert changes is not None
+        assert changes.other_policy
+
+
+class TestActions:
+    def test_sorted_by_date_and_what_has_none_last(self, view: ReportView) -> None:
+        dates = [action.due or date.max for action in view.actions]
+        assert dates == sorted(dates)
+        assert view.actions[-1].kind is ActionKind.REACH
+
+    def test_due_follows_from_severity(self, view: ReportView) -> None:
+        action = next(item for item in view.actions if item.severity is Severity.HIGH)
+        assert action.due == date(2026, 4, 5)
+
+    def test_due_counts_from_when_it_was_first_seen(self) -> None:
+        record = judged_record(4).record
+        target = next(item for item in record.targets if item.host.startswith("api."))
+        view = view_of(record, first_seen={(target.id, "https.redirect"): date(2026, 2, 1)})
+        cause = next(item for item in view.causes if item.rule == "https.redirect")
+        action = next(item for item in view.actions if item.anchor == cause.anchor)
+        assert action.due == date(2026, 3, 3)
+
+    def test_certificate_sets_the_date(self) -> None:
+        view = view_of(judged_record(0).record)
+        action = next(item for item in view.actions if item.kind is ActionKind.RENEW)
+        assert action.due is not None
+        assert action.because == "The certificate ends"
+        ends = {certificate.not_after.date() for certificate in view.certificates}
+        assert action.due in ends
+
+    def test_waivers_that_end_or_ended_call_for_a_decision(self, view: ReportView) -> None:
+        decide = [item for item in view.actions if item.kind is ActionKind.DECIDE]
+        assert [(item.who, item.due) for item in decide] == [
+            ("erp-team", date(2026, 3, 1)), ("platform-team", date(2026, 4, 20)),
+        ]  # fmt: skip
+        assert all((item.due - view.today).days <= WAIVER_NOTICE_DAYS for item in decide if item.due)
+
+    def test_one_action_where_one_fix_mends_several_causes(self, view: ReportView) -> None:
+        keys = [(item.kind, item.who, item.what) for item in view.actions]
+        assert len(keys) == len(set(keys))
+
+
+def test_waivers_tell_what_became_of_them(view: ReportView) -> None:
+    found = {item.rule: item for item in view.waivers}
+    assert (found["cert.trusted"].failures, found["cert.trusted"].expired) == (1, False)
+    assert (found["proto.no-tls1.0"].failures, found["proto.no-tls1.0"].expired) == (1, True)
+    assert (found["cert.key"].failures, found["cert.key"].expired) == (0, False)
+
+
+def test_expired_waiver_does_not_waive(view: ReportView) -> None:
+    assert any(cause.rule == "proto.no-tls1.0" for cause in view.causes)
+
+
+def test_unreachable_target_is_one_line(view: ReportView) -> None:
+    (unreachable,) = view.unreachables
+    assert unreachable.reason == "the name does not resolve"
+    assert [target.label for target in unreachable.targets] == ["gone.test.example.com:443"]
+    assert all(unreachable.targets[0] not in gap.targets for gap in view.gaps)
+
+
+def test_every_indeterminate_verdict_of_a_reached_target_is_in_a_gap(view: ReportView) -> None:
+    expected = sum(
+        item.status is Status.INDETERMINATE
+        for target in judged_record(4).record.targets
+        if target.status is not TargetStatus.UNREACHABLE
+        for item in target.verdicts
+    )
+    assert sum(gap.checks for gap in view.gaps) == expected > 0
+
+
+def test_reason_in_words() -> None:
+    assert reason_in_words("It could not be observed: timed-out (5 s).") == "no answer came in time (5 s)"
+    assert reason_in_words("Something else.") == "Something else"
+
+
+class TestCertificates:
+    def test_each_once_and_soonest_first(self, view: ReportView) -> None:
+        fingerprints = [item.fingerprint for item in view.certificates]
+        assert len(fingerprints) == len(set(fingerprints))
+        ends = [item.not_after for item in view.certificates]
+        assert ends == sorted(ends)
+
+    def test_shared_certificate_lists_every_target(self, view: ReportView) -> None:
+        shop = next(item for item in view.certificates if item.name == "shop.example.com")
+        assert len(shop.targets) == 2
+        assert shop.days_left == 56
+
+    def test_shared_key_is_said(self) -> None:
+        view = view_of(sample_record(0))
+        shared = {item.name for item in view.certificates if item.key_shared}
+        assert shared == {"shop.example.com", "*.test.example.com"}
+
+    def test_issuer_name(self) -> None:
+        assert issuer_name("CN=R11,O=Let's Encrypt,C=US") == "R11, Let's Encrypt"
+        assert issuer_name("CN=Example Issuing CA 1,O=Example Trust") == "Example Issuing CA 1"
+        assert issuer_name(r"O=Acme\, Inc.") == "Acme, Inc."
+
+
+class TestEnforcementMatrix:
+    def test_says_requirement_and_observation(self, view: ReportView) -> None:
+        rows = {row.place: row for matrix in view.matrices for row in matrix.rows}
+        row = rows["api.test.example.com:443/"]
+        assert row.requirement == "HTTPS; plain HTTP redirected or refused"
+        assert row.over_http == "200"
+        assert (row.status, row.rule) == (Status.FAIL, "https.redirect")
+        assert row.anchor in {cause.anchor for cause in view.causes}
+
+    def test_same_place_at_several_addresses_is_one_row(self, view: ReportView) -> None:
+        rows = [row for matrix in view.matrices for row in matrix.rows if row.place == "shop.example.com:443/"]
+        assert [len(row.targets) for row in rows] == [2]
+
+    def test_mail_server_has_no_plain_http(self, view: ReportView) -> None:
+        row = next(row for matrix in view.matrices for row in matrix.rows if row.place == "mail.example.com:25")
+        assert (row.requirement, row.over_http) == ("TLS by STARTTLS (smtp)", "")
+
+    def test_without_configuration_requirements_stay_unsaid(self) -> None:
+        view = view_of(judged_record(4).record)
+        rows = [row for matrix in view.matrices for row in matrix.rows if row.place.startswith("shop.example.com")]
+        assert {row.requirement for row in rows} == {""}
+
+
+def test_clauses_count_verdicts_of_their_rules(view: ReportView) -> None:
+    (used,) = view.policies
+    clause = next(item for item in used.clauses if (item.document, item.clause) == ("RFC 8996", "section 4"))
+    assert [rule for rule, _ in clause.rules] == ["proto.no-tls1.0", "vuln.beast"]
+    assert clause.tally.failed == 2
+    assert clause.worst_target is not None
+    assert clause.worst_target.label == "erp.example.internal:443"
+    assert clause.url.startswith("https://www.rfc-editor.org/")
+
+
+def test_clauses_sort_as_people_count(view: ReportView) -> None:
+    names = [item.clause for item in view.policies[0].clauses if item.document == "RFC 9325"]
+    assert names.index("section 3.9") < names.index("section 3.10")
+
+
+def test_appendix_has_every_target(view: ReportView) -> None:
+    assert [item.ref.id for item in view.targets] == [item.id for item in judged_record(4).record.targets]
+
+
+def test_trend_counts_as_the_tally_does() -> None:
+    frame = pd.DataFrame(
+        {
+            "run_id": ["a", "a", "a", "b", "b"],
+            "run_started_at": [datetime(2026, 3, day, tzinfo=UTC) for day in (1, 1, 1, 2, 2)],
+            "environment": ["prod"] * 5,
+            "status": ["fail", "fail", "pass", "fail", "indeterminate"],
+            "severity": ["high", "info", "low", "low", "low"],
+            "waived": [False, False, False, True, False],
+        }
+    )
+    first, second = trend_of(frame)
+    assert (first.run_id, first.failed, first.passed, first.waived) == ("a", 1, 1, 0)
+    assert (second.run_id, second.failed, second.indeterminate, second.waived) == ("b", 0, 1, 1)
+    assert trend_of(frame.iloc[:0]) == ()
+
+
+def test_options_are_carried() -> None:
+    options = ReportOptions(title="Quarterly report", organisation="Example Ltd", classification="Internal")
+    assert view_of(sample_record(), options=options).options is options
+
+
+def test_build_leaves_the_record_alone() -> None:
+    record = judged_record(4).record
+    before = repr(record)
+    view_of(record)
+    assert repr(record) == before
