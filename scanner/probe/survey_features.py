@@ -118,9 +118,9 @@ async def name_reaction(
     Judged by the certificate, up to TLS 1.2: in TLS 1.3 that is encrypted, and only a refusal shows.
     """
     other = replace(manner, server_name=name)
-    outcome = await questioner.ask(
-        other.offer(found.protocol, found.suites, groups=found.groups or None, key_shares=found.key_shares)
-    )
+    # Another name may be served by another kind of certificate, which needs other suites.
+    suites = found.suites if manner.small else iana.offered_suites(found.protocol)
+    outcome = await questioner.ask(other.offer(found.protocol, suites, key_shares=found.key_shares))
     if isinstance(outcome, Failure):
         return Attempt(failure=outcome), None
     if isinstance(outcome, Refusal):
