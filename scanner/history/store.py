@@ -263,18 +263,19 @@ def _complete(table: Table, delta: DeltaTable) -> str:
 def _with_default(column: Column, *, present: bool) -> str:
     if present and column.default is None:
         return column.name
-    default = "NULL" if column.default is None else _literal(column.default)
+    default = "NULL" if column.default is None else literal(column.default)
     value = f"coalesce({column.name}, {default})" if present else default
     return f"arrow_cast({value}, '{_DATAFUSION[column.type]}') AS {column.name}"
 
 
-def _literal(value: str | float) -> str:
+def literal(value: str | float) -> str:
+    """A value as SQL writes it."""
     return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else str(value)
 
 
 def _among(write_ids: Sequence[str]) -> str:
     if not write_ids:
         return "false"
-    listed = ", ".join(map(_literal, write_ids))
+    listed = ", ".join(map(literal, write_ids))
     # Files outside these bounds are not opened at all.
-    return f"write_id BETWEEN {_literal(min(write_ids))} AND {_literal(max(write_ids))} AND write_id IN ({listed})"
+    return f"write_id BETWEEN {literal(min(write_ids))} AND {literal(max(write_ids))} AND write_id IN ({listed})"

@@ -1,0 +1,301 @@
+"""What people ask a history, answered as DataFrames: since when, how long until mended, where it differs, how it goes.
+
+Durations are timedeltas, times UTC. Each question takes the ids of the runs to look at, of which None means all. The
+present state of an environment is its latest complete run among them. Verdicts that are `indeterminate` say nothing: a
+failure lasts until something else than it is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import pandas as pd
+
+from scanner.history.frames import frame
+from scanner.history.schema import CERTIFICATES, TARGETS, VERDICTS
+from scanner.history.store import History, literal
+
+RunIds = Iterable[str] | None
+
+# What was neither failing nor unknown. A failure's rows and these make up its life.
+_DEFINITE: Final = """
+definite AS (
+  SELECT target_id, environment, rule, subject, goal, severity, status, waived, message, run_id, run_started_at
+  FROM verdicts
+  WHERE status <> 'indeterminate'
+),
+failing_ever AS (SELECT DISTINCT target_id, rule, subject FROM definite WHERE status = 'fail'),
+life AS (
+  SELECT definite.* FROM definite LEFT SEMI JOIN failing_ever
+  ON definite.target_id = failing_ever.target_id AND definite.rule = failing_ever.rule
+  AND definite.subject = failing_ever.subject
+),
+before AS (
+  SELECT *, coalesce(lag(status) OVER key_in_time, '') AS status_before FROM life
+  WINDOW key_in_time AS (PARTITION BY target_id, rule, subject ORDER BY run_started_at, run_id)
+),
+numbered AS (
+  SELECT *, sum(CASE WHEN status = 'fail' AND status_before <> 'fail' THEN 1 ELSE 0 END) OVER key_in_time AS episode
+  FROM before
+  WINDOW key_in_time AS (PARTITION BY target_id, rule, subject ORDER BY run_started_at, run_id)
+)
+"""
+
+_EPISODES: Final = f"""
+, {_DEFINITE}
+SELECT target_id, environment, rule, subject, episode,
+  min(run_started_at) FILTER (WHERE status = 'fail') AS since,
+  min(run_started_at) FILTER (WHERE status <> 'fail') AS until,
+  max(run_started_at) FILTER (WHERE status = 'fail') AS last_seen,
+  count(DISTINCT run_id) FILTER (WHERE status = 'fail') AS runs,
+  last_value(goal ORDER BY run_started_at) FILTER (WHERE status = 'fail') AS goal,
+  last_value(severity ORDER BY run_started_at) FILTER (WHERE status = 'fail') AS severity,
+  last_value(waived ORDER BY run_started_at) FILTER (WHERE status = 'fail') AS waived,
+  last_value(message ORDER BY run_started_at) FILTER (WHERE status = 'fail') AS message
+FROM numbered WHERE episode > 0
+GROUP BY target_id, environment, rule, subject, episode
+"""  # noqa: S608  # put together from constants alone
+
+
+def current_runs(history: History, run_ids: RunIds = None) -> dict[str, str]:
+    """The id of the latest complete run of each environment; of the latest of all where none was complete."""
+    runs = history.runs(run_ids, columns=["run_id", "started_at", "complete", "environments"])
+    scanned = runs.explode("environments").dropna(subset="environments")
+    latest = scanned.sort_values(["complete", "started_at", "run_id"]).groupby("environments")["run_id"].last()
+    return {str(environment): str(run_id) for environment, run_id in latest.items()}
+
+
+def episodes(history: History, run_ids: RunIds = None) -> pd.DataFrame:
+    """Every period for which a rule failed on a target without a break.
+
+    Columns: `target_id`, `environment`, `rule`, `subject`, `episode` (counted from 1), `since` (first seen failing),
+    `until` (first seen not failing; null while it fails), `last_seen` (last seen failing), `runs` (how often seen),
+    `goal`, `severity`, `waived`, `message` (as last seen), `duration` (to `until`, or to `last_seen` while it fails).
+    """
+    found = frame(history.query(_EPISODES, VERDICTS, run_ids=run_ids), VERDICTS)
+    found["duration"] = found["until"].fillna(found["last_seen"]) - found["since"]
+    return found.sort_values(["since", "target_id", "rule", "subject"], ignore_index=True)
+
+
+def failing_since(history: History, run_ids: RunIds = None) -> pd.DataFrame:
+    """What fails now: the open episodes of targets that are still scanned and of rules still judged, longest first.
+
+    Columns as of `episodes`, without `episode` and `until`; `duration` is from `since` to the present run.
+    """
+    present = _present(history, "SELECT DISTINCT target_id, rule, subject, run_started_at AS present FROM", run_ids)
+    found = episodes(history, run_ids)
+    found = found[found["until"].isna()].merge(present, on=["target_id", "rule", "subject"])
+    found["duration"] = found.pop("present") - found["since"]
+    found = found.drop(columns=["episode", "until"])
+    return found.sort_values(["duration", "target_id", "rule"], ascending=[False, True, True], ignore_index=True)
+
+
+def mean_time_to_fix(history: History, run_ids: RunIds = None) -> pd.DataFrame:
+    """How long failures lasted, by environment and severity.
+
+    Columns: `environment`, `severity`, `fixed` (episodes that ended), `mean`, `median`, `longest` (of these),
+    `still_open`. A failure that was there in the first run lasted at least as long as is counted.
+    """
+    found = episodes(history, run_ids)
+    ended = found["until"].notna()
+    groups = found.assign(fixed=ended, still_open=~ended, lasted=found["duration"].where(ended)).groupby(
+        ["environment", "severity"], observed=True
+    )
+    table = groups.agg(
+        fixed=("fixed", "sum"), mean=("lasted", "mean"), median=("lasted", "median"), longest=("lasted", "max"),
+        still_open=("still_open", "sum"),
+    )  # fmt: skip
+    return table.reset_index()
+
+
+def certificates_by_expiry(history: History, run_ids: RunIds = None) -> pd.DataFrame:
+    """The certificates in use now, the next to expire first.
+
+    Columns: `fingerprint`, `subject`, `issuer`, `not_before`, `not_after`, `position`, `spki`, `days_left` (whole days,
+    from the run that saw it), `targets` (how many present it), `hosts` and `environments` (lists).
+    """
+    found = _current_certificates(history, run_ids)
+    found["days_left"] = (found["not_after"] - found["run_started_at"]).dt.days
+    by = ["fingerprint", "subject", "issuer", "not_before", "not_after", "position", "spki"]
+    table = found.groupby(by, observed=True, dropna=False).agg(
+        days_left=("days_left", "min"),
+        targets=("target_id", "nunique"),
+        hosts=("host", _listed),
+        environments=("environment", _listed),
+    )
+    return table.reset_index().sort_values(["not_after", "fingerprint"], ignore_index=True)
+
+
+def certificates_by_issuer(history: History, run_ids: RunIds = None) -> pd.DataFrame:
+    """Who issued the server certificates in use now.
+
+    Columns: `issuer`, `certificates`, `targets`, `next_expiry`, `environments` (list); most certificates first.
+    """
+    found = _current_certificates(history, run_ids)
+    table = (
+        found[found["position"] == "leaf"]
+        .groupby("issuer", observed=True)
+        .agg(
+            certificates=("fingerprint", "nunique"),
+            targets=("target_id", "nunique"),
+            next_expiry=("not_after", "min"),
+            environments=("environment", _listed),
+        )
+    )
+    return table.reset_index().sort_values(["certificates", "issuer"], ascending=[False, True], ignore_index=True)
+
+
+def reused_keys(history: History, run_ids: RunIds = None) -> pd.DataFrame:
+    """Server keys that several hosts hold now, in one certificate or in several.
+
+    Columns: `spki`, `certificates` (how many different ones), `targets`, `hosts` and `environments` (lists); those in
+    most environments first.
+    """
+    found = _current_certificates(history, run_ids)
+    table = (
+        found[found["position"] == "leaf"]
+        .groupby("spki", observed=True)
+        .agg(
+            certificates=("fingerprint", "nunique"),
+            targets=("target_id", "nunique"),
+            hosts=("host", _listed),
+            environments=("environment", _listed),
+        )
+    )
+    table = table[table["hosts"].map(len) > 1].reset_index()
+    spread = table.assign(spread=table["environments"].map(len))
+    return spread.sort_values(["spread", "targets"], ascending=False, ignore_index=True).drop(columns="spread")
+
+
+_LEAVES = """
+, leaves AS (
+  SELECT DISTINCT run_id, run_started_at, environment, host, port, ip, fingerprint FROM certificates
+  WHERE position = 'leaf'
+),
+judged AS (
+  SELECT verdicts.run_id AS run_id, verdicts.run_started_at AS run_started_at,
+    targets.environment AS environment, host, port, ip, rule || ' ' || subject AS what,
+    verdicts.status AS status
+  FROM verdicts JOIN targets ON verdicts.run_id = targets.run_id AND verdicts.target_id = targets.target_id
+  WHERE verdicts.status IN ('pass', 'fail')
+),
+differing AS (
+  SELECT run_id, run_started_at, environment, host, port, 'certificate' AS what,
+    count(DISTINCT ip) AS addresses, count(DISTINCT fingerprint) AS answers
+  FROM leaves GROUP BY run_id, run_started_at, environment, host, port
+  UNION ALL
+  SELECT run_id, run_started_at, environment, host, port, trim(what) AS what,
+    count(DISTINCT ip) AS addresses, count(DISTINCT status) AS answers
+  FROM judged GROUP BY run_id, run_started_at, environment, host, port, what
+)
+SELECT * FROM differing WHERE addresses > 1
+"""
+
+
+def differing_addresses(history: History, run_ids: RunIds = None) -> pd.DataFrame:
+    """Names whose addresses do not answer alike now, and since when.
+
+    Columns: `environment`, `host`, `port`, `what` (`certificate`, or the rule and subject that passes at one address
+    and fails at another), `addresses` (how many were compared), `since`, `duration` (up to the present run).
+    """
+    found = frame(history.query(_LEAVES, CERTIFICATES, VERDICTS, TARGETS, run_ids=run_ids), TARGETS)
+    key = ["environment", "host", "port", "what"]
+    found = found.sort_values("run_started_at")
+    alike = found[found["answers"] == 1].groupby(key, observed=True)["run_started_at"].max().rename("alike")
+    differ = found[found["answers"] > 1].merge(alike, on=key, how="left")
+    lasting = differ[differ["alike"].isna() | (differ["run_started_at"] > differ["alike"])]
+    present = lasting["environment"].astype(str).map(current_runs(history, run_ids))
+    now = lasting.loc[lasting["run_id"].astype(str) == present, [*key, "addresses", "run_started_at"]]
+    since = lasting.groupby(key, observed=True)["run_started_at"].min().rename("since")
+    table = now.merge(since, on=key)
+    table["duration"] = table.pop("run_started_at") - table["since"]
+    return table.sort_values(key, ignore_index=True)
+
+
+_BY_APPLICATION = """
+SELECT application, v.environment, v.rule, v.subject, v.status
+FROM (SELECT run_id, target_id, environment, unnest(applications) AS application FROM targets) AS t
+JOIN verdicts AS v ON v.run_id = t.run_id AND v.target_id = t.target_id
+WHERE {present}
+"""
+_WORST_LAST = ("not-applicable", "pass", "indeterminate", "fail")
+
+
+def environments_compared(history: History, run_ids: RunIds = None) -> pd.DataFrame:
+    """The same application in different environments: where a rule ends differently now.
+
+    Index: `application`, `rule`, `subject`. One column per environment, holding the worst status among the
+    application's targets there, null where it is not judged there. Rows that are alike everywhere are left out.
+    """
+    condition = _is_present(history, run_ids, "v.")
+    rows = frame(history.query(_BY_APPLICATION.format(present=condition), TARGETS, VERDICTS, run_ids=run_ids))
+    rows["status"] = pd.Categorical(rows["status"].astype(str), _WORST_LAST, ordered=True)
+    keys = ["application", "rule", "subject", "environment"]
+    worst = rows.sort_values("status").drop_duplicates(keys, keep="last")
+    table = worst.astype({"status": str}).pivot_table(
+        index=keys[:3], columns="environment", values="status", aggfunc="first", observed=True
+    )
+    first = table.bfill(axis=1).iloc[:, 0]
+    return table[(table.ne(first, axis=0) & table.notna()).any(axis=1)].sort_index()
+
+
+def coverage(history: History, run_ids: RunIds = None) -> pd.DataFrame:
+    """How much could be looked at, by run and environment, oldest first.
+
+    Columns: `run_id`, `run_started_at`, `environment`, `targets`, `assessed`, `partial`, `unreachable`, and `share`,
+    the part of the targets that was assessed in full (0 to 1).
+    """
+    sql = """
+    SELECT run_id, run_started_at, environment, count(*) AS targets,
+      count(*) FILTER (WHERE status = 'assessed') AS assessed,
+      count(*) FILTER (WHERE status = 'partial') AS partial,
+      count(*) FILTER (WHERE status = 'unreachable') AS unreachable
+    FROM targets GROUP BY run_id, run_started_at, environment
+    """
+    table = frame(history.query(sql, TARGETS, run_ids=run_ids), TARGETS)
+    table["share"] = table["assessed"] / table["targets"]
+    return table.sort_values(["run_started_at", "run_id", "environment"], ignore_index=True)
+
+
+def trend(history: History, run_ids: RunIds = None) -> pd.DataFrame:
+    """How many verdicts of each kind, by run, environment, goal and severity, oldest first.
+
+    Columns: `run_id`, `run_started_at`, `environment`, `goal`, `severity`, `status`, `waived`, `verdicts`.
+    """
+    by = "run_id, run_started_at, environment, goal, severity, status, waived"
+    sql = f"SELECT {by}, count(*) AS verdicts FROM verdicts GROUP BY {by}"  # noqa: S608  # constants alone
+    table = frame(history.query(sql, VERDICTS, run_ids=run_ids), VERDICTS)
+    return table.sort_values(
+        ["run_started_at", "run_id", "environment", "goal", "severity", "status"], ignore_index=True
+    )
+
+
+def _current_certificates(history: History, run_ids: RunIds) -> pd.DataFrame:
+    sql = f"SELECT {', '.join(_CERTIFICATE)} FROM certificates WHERE {_is_present(history, run_ids)}"  # noqa: S608  # the schema's names, and quoted literals
+    return frame(history.query(sql, CERTIFICATES, run_ids=run_ids), CERTIFICATES)
+
+
+_CERTIFICATE = (
+    "run_started_at", "target_id", "environment", "host", "position", "fingerprint", "spki", "subject", "issuer",
+    "not_before", "not_after",
+)  # fmt: skip
+
+
+def _present(history: History, select: str, run_ids: RunIds) -> pd.DataFrame:
+    sql = f"{select} verdicts WHERE {_is_present(history, run_ids)}"
+    return frame(history.query(sql, VERDICTS, run_ids=run_ids), VERDICTS)
+
+
+def _is_present(history: History, run_ids: RunIds, prefix: str = "") -> str:
+    """The condition that a row is of its environment's present run."""
+    current = current_runs(history, run_ids)
+    pairs = [
+        f"({prefix}environment = {literal(environment)} AND {prefix}run_id = {literal(run_id)})"
+        for environment, run_id in current.items()
+    ]
+    return f"({' OR '.join(pairs)})" if pairs else "false"
+
+
+def _listed(values: Any) -> Sequence[str]:
+    return sorted({str(value) for value in values})
