@@ -202,8 +202,8 @@ def _compare(facts: Facts, http: HttpEvidence, other: Observed) -> tuple[bool, l
     return complete, differences
 
 
-def _key(probe: HttpProbe) -> tuple[str, str, Purpose, ClientIdentity, str | None]:
-    return probe.scheme, probe.path, probe.purpose, probe.identity, probe.application
+def _key(probe: HttpProbe) -> tuple[str, str, str, Purpose, ClientIdentity, str | None]:
+    return probe.scheme, probe.first.method, probe.path, probe.purpose, probe.identity, probe.application
 
 
 def _unknown(probe: HttpProbe) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from scanner.evidence import ClientIdentity, FailureReason, HttpEvidence, HttpProbe, Purpose
-from scanner.inventory import HttpsLevel
+from scanner.inventory import HttpsLevel, IntegrationKind
 from scanner.requirements import ROOT, Requirement, requirements_of
 from scanner.rules import fixes_https
 from scanner.rules.answers import NOT_HTTP, Plain, describe, http_of, inside_tls, passes_plain, plain_answer
@@ -37,23 +39,20 @@ _REFUSING_FAILURES = frozenset(
 
 
 def _each(
-    facts: Facts, chosen: Callable[[Requirement], bool], judge: Callable[[Requirement, HttpEvidence], Finding]
+    facts: Facts, chosen: Callable[[Requirement], bool], judge: Callable[[Requirement, HttpEvidence], list[Finding]]
 ) -> list[Finding]:
-    """One finding for each chosen place, its path the subject; one in all where there is none."""
+    """Findings for each chosen place, its path the subject; one in all where there is none."""
     http = http_of(facts)
     if isinstance(http, Finding) and http.reason == "not-http":
         return [http]
     places = [item for item in requirements_of(facts.environment, facts.target.endpoint) if chosen(item)]
     if not places:
         return [Finding("none-configured")]
-    findings = []
-    for place in places:
-        finding = http if isinstance(http, Finding) else judge(place, http)
-        values = {"path": place.path, "line": place.decided_by, **finding.values}
-        findings.append(
-            Finding(finding.reason, finding.observed, finding.expected, place.path, finding.severity, values)
-        )
-    return findings
+    return [
+        replace(finding, subject=place.path, values={"path": place.path, "line": place.decided_by, **finding.values})
+        for place in places
+        for finding in ([http] if isinstance(http, Finding) else judge(place, http))
+    ]
 
 
 @rule(
@@ -78,23 +77,27 @@ def _each(
     fix=fixes_https.REDIRECT,
 )
 def _path(facts: Facts, _: Parameters) -> list[Finding]:
-    def judge(place: Requirement, http: HttpEvidence) -> Finding:
-        if place.level is HttpsLevel.NONE:
-            return Finding("not-required")
-        plain = http.find("http", place.path, purpose=Purpose.PATH) or http.find("http", place.path)
-        if plain is not None:
-            finding = judge_redirect(facts, plain)
-            if finding.reason in {"served", "client-side"}:
-                return Finding("served-in-plain", finding.observed, "HTTPS alone")
-            if finding.reason in {"through-plain", "loop", "elsewhere"}:
-                return Finding("through-plain", finding.observed, "HTTPS alone")
-            if finding.reason == "not-observed":
-                return finding
-        elif facts.target.endpoint.http_port is not None:
-            return not_observed(None)
-        return _inside(http, place, "no plain port" if plain is None else describe(plain.first))
+    def judge(place: Requirement, http: HttpEvidence) -> list[Finding]:
+        return [_judge_path(facts, http, place)]
 
     return _each(facts, lambda item: item.path != ROOT and item.integration is None, judge)
+
+
+def _judge_path(facts: Facts, http: HttpEvidence, place: Requirement) -> Finding:
+    if place.level is HttpsLevel.NONE:
+        return Finding("not-required")
+    plain = http.find("http", place.path, purpose=Purpose.PATH) or http.find("http", place.path)
+    if plain is not None:
+        finding = judge_redirect(facts, plain)
+        if finding.reason in {"served", "client-side"}:
+            return Finding("served-in-plain", finding.observed, "HTTPS alone")
+        if finding.reason in {"through-plain", "loop", "elsewhere"}:
+            return Finding("through-plain", finding.observed, "HTTPS alone")
+        if finding.reason == "not-observed":
+            return finding
+    elif facts.target.endpoint.http_port is not None:
+        return not_observed(None)
+    return _inside(http, place, "no plain port" if plain is None else describe(plain.first))
 
 
 def _inside(http: HttpEvidence, place: Requirement, observed_in_plain: str) -> Finding:
@@ -109,7 +112,7 @@ def _inside(http: HttpEvidence, place: Requirement, observed_in_plain: str) -> F
         return not_observed(hop.failure)
     if hop.status in _NOT_FOUND:
         return Finding("not-found", describe(hop), "an answer over HTTPS")
-    if hop.status is not None and hop.status >= 500:  # noqa: PLR2004  # server errors
+    if hop.status is not None and hop.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Finding("not-served", describe(hop), "an answer over HTTPS")
     return Finding("as-configured", observed_in_plain, "HTTPS alone")
 
@@ -140,35 +143,52 @@ def _inside(http: HttpEvidence, place: Requirement, observed_in_plain: str) -> F
     fix=fixes_https.REFUSE,
 )
 def _integration(facts: Facts, _: Parameters) -> list[Finding]:
-    def judge(place: Requirement, http: HttpEvidence) -> Finding:
+    def judge(place: Requirement, http: HttpEvidence) -> list[Finding]:
         if place.level is HttpsLevel.NONE:
-            return Finding("not-required")
+            return [Finding("not-required")]
         if facts.target.endpoint.http_port is None:
-            return Finding("no-plain-port")
-        plain = http.find("http", place.path, purpose=Purpose.INTEGRATION)
-        if plain is None:
-            return not_observed(None)
-        answer = plain_answer(facts, plain)
-        if isinstance(answer, Finding):
-            return answer
-        observed = describe(plain.first)
-        expected = "an error or no answer"
-        if answer in {Plain.SERVED, Plain.CLIENT_SIDE}:
-            return Finding("served-in-plain", observed, expected)
-        if answer in {Plain.TO_HTTPS, Plain.TO_OTHER_HOST, Plain.TO_PLAIN, Plain.ELSEWHERE}:
-            return Finding("redirected", observed, expected, severity=Severity.MEDIUM)
-        inside = inside_tls(http, place.path, Purpose.INTEGRATION)
-        if answer is Plain.ERROR and inside is not None and _same_answer(plain, inside):
-            return Finding("same-error", observed, expected)
-        return Finding("refused", observed, expected)
+            return [Finding("no-plain-port")]
+        calls = [
+            item
+            for item in http.probes
+            if (item.scheme, item.path, item.purpose) == ("http", place.path, Purpose.INTEGRATION)
+        ]
+        return [_judge_call(facts, http, place, call) for call in calls] or [not_observed(None)]
 
     return _each(facts, lambda item: item.integration is not None, judge)
 
 
-def _same_answer(plain: HttpProbe, inside: HttpProbe) -> bool:
-    """Whether both gave the same status with the same kind of content."""
-    first, second = plain.first, inside.first
-    return first.status == second.status and first.content_type.lower() == second.content_type.lower()
+def _judge_call(facts: Facts, http: HttpEvidence, place: Requirement, call: HttpProbe) -> Finding:
+    """Judge one call of an integration in plain."""
+    answer = plain_answer(facts, call)
+    if isinstance(answer, Finding):
+        return answer
+    observed = f"{call.first.method}: {describe(call.first)}"
+    expected = "an error or no answer"
+    if answer in {Plain.SERVED, Plain.CLIENT_SIDE} or _is_fault(place, call):
+        return Finding("served-in-plain", observed, expected)
+    if answer in {Plain.TO_HTTPS, Plain.TO_OTHER_HOST, Plain.TO_PLAIN, Plain.ELSEWHERE}:
+        return Finding("redirected", observed, expected, severity=Severity.MEDIUM)
+    if answer is Plain.ERROR and _same_over_https(http, call):
+        return Finding("same-error", observed, expected)
+    return Finding("refused", observed, expected)
+
+
+def _is_fault(place: Requirement, call: HttpProbe) -> bool:
+    """Whether a SOAP service itself answered: its faults come with status 500 (SOAP 1.1 section 6.2)."""
+    fault = call.first.status == HTTPStatus.INTERNAL_SERVER_ERROR and "xml" in call.first.content_type.lower()
+    return place.integration is IntegrationKind.SOAP and fault
+
+
+def _same_over_https(http: HttpEvidence, call: HttpProbe) -> bool:
+    """Whether HTTPS gave the same call the same status with the same kind of content."""
+    first = call.first
+    return any(
+        (probe.scheme, probe.path, probe.purpose, probe.first.method)
+        == ("https", call.path, call.purpose, first.method)
+        and (probe.first.status, probe.first.content_type.lower()) == (first.status, first.content_type.lower())
+        for probe in http.probes
+    )
 
 
 @rule(
@@ -248,28 +268,32 @@ def _always(facts: Facts, _: Parameters) -> list[Finding]:
     fix=fixes_https.CLIENT_CERTIFICATE,
 )
 def _client_certificate(facts: Facts, _: Parameters) -> list[Finding]:
-    def judge(place: Requirement, http: HttpEvidence) -> Finding:
-        if place.level is HttpsLevel.NONE:
-            return Finding("not-required")
-        without = _with_identity(http, place, ClientIdentity.NONE)
-        if without is None:
-            return not_observed(None)
-        refused = _refused(without)
-        if isinstance(refused, Finding):
-            return refused
-        observed = describe(without.first)
-        if place.level is HttpsLevel.TLS:
-            failure = without.first.failure
-            if failure is None:
-                return Finding("open", observed, "works without a client certificate")
-            if failure.reason is FailureReason.CLIENT_CERTIFICATE_REQUIRED:
-                return Finding("demanded", observed, "works without a client certificate")
-            return not_observed(failure)
-        if not refused:
-            return Finding("works-without", observed, "refused without a client certificate")
-        return _with_certificates(http, place)
+    def judge(place: Requirement, http: HttpEvidence) -> list[Finding]:
+        return [_judge_identity(http, place)]
 
     return _each(facts, lambda item: item.application is not None, judge)
+
+
+def _judge_identity(http: HttpEvidence, place: Requirement) -> Finding:
+    if place.level is HttpsLevel.NONE:
+        return Finding("not-required")
+    without = _with_identity(http, place, ClientIdentity.NONE)
+    if without is None:
+        return not_observed(None)
+    refused = _refused(without)
+    if isinstance(refused, Finding):
+        return refused
+    observed = describe(without.first)
+    if place.level is HttpsLevel.TLS:
+        failure = without.first.failure
+        if failure is None:
+            return Finding("open", observed, "works without a client certificate")
+        if failure.reason is FailureReason.CLIENT_CERTIFICATE_REQUIRED:
+            return Finding("demanded", observed, "works without a client certificate")
+        return not_observed(failure)
+    if not refused:
+        return Finding("works-without", observed, "refused without a client certificate")
+    return _with_certificates(http, place)
 
 
 def _with_identity(http: HttpEvidence, place: Requirement, identity: ClientIdentity) -> HttpProbe | None:

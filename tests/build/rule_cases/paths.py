@@ -52,6 +52,7 @@ _PAY = _page(hop(f"{_HTTPS}/pay"))
 _PAY_REDIRECT = _page(to(f"{_HTTPS}/pay", url=f"{_HTTP}/pay"), hop(f"{_HTTPS}/pay"))
 _PAY_PLAIN = _page(hop(f"{_HTTP}/pay"))
 _REST = _call(hop(f"{_HTTPS}/rest", content_type="application/json"))
+_SOAP = Application("Orders", _WEB, integrations=(Integration("/rest", IntegrationKind.SOAP, HttpsLevel.TLS),))
 _PHONE = Application("Phone", ApplicationKind.MOBILE_BACKEND, https=HttpsLevel.NONE)
 _MUTUAL = Application("Mutual", _WEB, https=HttpsLevel.TLS_CLIENT_CERTIFICATE)
 _REFUSED = probe(failing(FailureReason.CLIENT_CERTIFICATE_REQUIRED, f"{_HTTPS}/"))
@@ -109,6 +110,26 @@ PATHS = (
     _integration("redirected", _REST, _call(to(f"{_HTTPS}/rest", url=f"{_HTTP}/rest")), severity=Severity.MEDIUM),
     _integration("redirected", _REST, _call(to(f"{_HTTP}/other", url=f"{_HTTP}/rest"))),
     _integration("same-error", _call(hop(f"{_HTTPS}/rest", 401)), _call(hop(f"{_HTTP}/rest", 401))),
+    # Of several methods the worst counts, and each is compared with itself over HTTPS.
+    _integration(
+        "served-in-plain",
+        _REST,
+        _call(hop(f"{_HTTP}/rest", 403)),
+        _call(hop(f"{_HTTP}/rest", 204, method="OPTIONS")),
+    ),
+    _integration(
+        "refused",
+        _call(hop(f"{_HTTPS}/rest", 403, method="OPTIONS")),
+        _REST,
+        _call(hop(f"{_HTTP}/rest", 403)),
+    ),
+    # A SOAP service that answers with a fault has read the message.
+    _integration(
+        "served-in-plain",
+        _call(hop(f"{_HTTP}/rest", 500, method="POST", content_type="text/xml; charset=utf-8")),
+        application=_SOAP,
+    ),
+    _integration("refused", _call(hop(f"{_HTTP}/rest", 500, method="POST")), application=_SOAP),
     _integration("not-required", _call(hop(f"{_HTTP}/rest")), application=_api(HttpsLevel.NONE)),
     _integration(
         "served-in-plain",
