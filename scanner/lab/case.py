@@ -36,9 +36,11 @@ class OpenSsl:
     dh_parameters: tuple[int, int] | None = None  # generator and prime
     client_certificate: Literal["none", "optional", "required"] = "none"
     client_renegotiation: bool = False
+    security_level: int = 0  # OpenSSL's; what is weak in any way needs 0, and only from 2 on is SHA-1 refused
 
 
-GOOD_TLS: Final = OpenSsl()
+GOOD_TLS: Final = OpenSsl(security_level=2)
+WEAK_KEYS: Final = OpenSsl()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,8 +25,7 @@ _ALLOW_CLIENT_RENEGOTIATION = 1 << 8
 def context(options: OpenSsl, identity: Identity, ca_pem: bytes) -> ssl.SSLContext:
     """Build a server's context. `ca_pem` is what client certificates are checked against, where they are asked for."""
     result = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # Level 0 is what makes the flaws possible; what is actually offered is what the options say.
-    result.set_ciphers(f"{options.ciphers}:@SECLEVEL=0")
+    result.set_ciphers(f"{options.ciphers}:@SECLEVEL={options.security_level}")
     result.minimum_version = options.minimum
     result.maximum_version = options.maximum
     if options.client_renegotiation:

@@ -2,7 +2,7 @@
 
 from cryptography.x509.oid import NameOID
 
-from scanner.lab.case import Case, OpenSsl, expect
+from scanner.lab.case import WEAK_KEYS, Case, OpenSsl, expect
 from scanner.lab.certificates import CertificateRecipe
 
 GOOD = expect(
@@ -15,6 +15,7 @@ GOOD = expect(
     cert.trusted cert.hostname cert.valid-now cert.expiry cert.chain-complete cert.chain-order cert.key cert.signature
     cert.lifetime cert.usage
     vuln.heartbleed vuln.ccs-injection vuln.robot vuln.crime vuln.renegotiation-dos vuln.poodle vuln.sweet32
+    integrity.signature-algorithms
     https.active https.redirect https.redirect-permanent https.hsts https.hsts-max-age https.hsts-subdomains
     https.secure-cookies
     """
@@ -155,13 +156,15 @@ CASES = (
         name="short-key",
         description="The certificate has an RSA key of 1024 bits",
         certificate=CertificateRecipe(key="rsa-1024"),
+        engine=WEAK_KEYS,
         expected=expect("cert.hostname cert.valid-now cert.chain-complete cert.signature", "cert.key"),
     ),
     Case(
         name="sha1-signature",
         description="The certificate is signed with SHA-1",
         certificate=CertificateRecipe(issuer="rsa-intermediate", signature="sha1"),
-        expected=expect("cert.hostname cert.valid-now cert.chain-complete cert.key", "cert.signature"),
+        engine=WEAK_KEYS,
+        expected=expect("cert.hostname cert.valid-now cert.key", "cert.signature"),
     ),
     Case(
         name="not-server-auth",
@@ -190,13 +193,13 @@ CASES = (
     Case(
         name="client-certificate-required",
         description="Nothing: the server demands a client certificate",
-        engine=OpenSsl(client_certificate="required"),
+        engine=OpenSsl(client_certificate="required", security_level=2),
         expected=expect("https.active proto.tls1.3 cert.hostname cert.valid-now cert.trusted"),
     ),
     Case(
         name="client-certificate-optional",
         description="Nothing: the server asks for a client certificate and works without one",
-        engine=OpenSsl(client_certificate="optional"),
+        engine=OpenSsl(client_certificate="optional", security_level=2),
         expected=expect("https.active proto.tls1.3 cert.hostname cert.valid-now cert.trusted https.hsts"),
     ),
 )

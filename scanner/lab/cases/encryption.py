@@ -139,7 +139,6 @@ CASES = (
         description="Ephemeral Diffie-Hellman on a curve of 192 bits",
         engine=OpenSsl(maximum=TLSVersion.TLSv1_2, curve="prime192v1"),
         certificate=_RSA,
-        status="partial",  # no client of today completes that handshake
         expected=expect("https.active proto.tls1.2", "kex.min-ec-bits"),
     ),
     Case(
@@ -218,7 +217,6 @@ CASES = (
         name="post-quantum-only",
         description="Nothing, but that it speaks to no client without X25519MLKEM768",
         engine=Node(groups="X25519MLKEM768"),
-        status="partial",  # no other library here knows the group, so what needs a whole handshake is not seen
         expected=expect("https.active proto.tls1.3 integrity.aead cipher.forward-secrecy kex.post-quantum"),
     ),
 )

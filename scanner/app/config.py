@@ -1,0 +1,135 @@
+"""`nightseal config`: check, describe or begin a configuration."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from scanner import config as configuration
+from scanner.app.options import config_option
+from scanner.app.policies import policies_of
+from scanner.config_form import ConfigForm
+from scanner.errors import ConfigError, OutputError, Problem, UsageError, nearest
+from scanner.rules import all_rules
+
+if TYPE_CHECKING:
+    from scanner.config import Config
+
+
+@click.group("config")
+def command() -> None:
+    """Check, describe or begin a configuration."""
+
+
+@command.command("check")
+@config_option
+def check(config_path: Path) -> None:
+    r"""Check the configuration and every policy that it names.
+
+    \b
+    Examples:
+      nightseal config check
+      nightseal config check --config /etc/nightseal/config.toml
+    """
+    config = configuration.load(config_path)
+    if not config.inventory.endpoints:
+        raise ConfigError(config.source, [Problem("environment", "nothing is configured to be scanned", _BEGIN)])
+    policies_of(config)
+    for problem in (*config.warnings, *_waiver_warnings(config)):
+        click.echo(f"{config.source}: warning: {problem}", err=True)
+    environments = config.inventory.environments
+    applications = sum(len(endpoint.applications) for endpoint in config.inventory.endpoints)
+    click.echo(
+        f"{config.source}: {len(environments)} environments, {len(config.inventory.endpoints)} endpoints, "
+        f"{applications} applications, {len(config.schedules)} schedules, {len(config.waivers)} waivers: all is well."
+    )
+
+
+_BEGIN = "`nightseal config init` writes an example"
+
+
+def _waiver_warnings(config: Config) -> list[Problem]:
+    """Waivers that can never waive anything: an unknown rule, or a scope that covers no endpoint."""
+    rules = all_rules()
+    warnings = []
+    for index, waiver in enumerate(config.waivers, 1):
+        key = f"waiver[{index}]"
+        if not any(character in waiver.rule for character in "*?[") and waiver.rule not in rules:
+            warnings.append(Problem(f"{key}.rule", f'there is no rule "{waiver.rule}"', nearest(waiver.rule, rules)))
+        elif not any(
+            waiver.covers(rule_id, endpoint.environment, endpoint.host, endpoint.port)
+            for endpoint in config.inventory.endpoints
+            for rule_id in rules
+        ):
+            warnings.append(Problem(f"{key}.scope", f'"{waiver.scope}" covers no configured endpoint'))
+    return warnings
+
+
+@command.command("schema")
+def schema() -> None:
+    r"""Print the JSON Schema of config.toml.
+
+    \b
+    Examples:
+      nightseal config schema > config.schema.json     for an editor's completion
+    """
+    document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **ConfigForm.model_json_schema()}
+    click.echo(json.dumps(document, indent=2))
+
+
+@command.command("init")
+@click.argument("path", type=click.Path(path_type=Path), default=configuration.DEFAULT_PATH)
+def init(path: Path) -> None:
+    r"""Write a commented configuration to PATH (config.toml), which is never overwritten.
+
+    \b
+    Examples:
+      nightseal config init
+      nightseal config init /etc/nightseal/config.toml
+    """
+    text = (resources.files("scanner.app") / "config_example.toml").read_text("utf-8")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise UsageError(f"{path} exists already and is not overwritten; name another file") from error
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}") from error
+    click.echo(f"Wrote {path}. Fill in your hosts, then: nightseal config check && nightseal run")
+
+
+@command.command("explain")
+@click.argument("target", metavar="HOST[/PATH]")
+@config_option
+def explain(target: str, config_path: Path) -> None:
+    r"""Show what is required of a host or path, and which line of the configuration decided it.
+
+    \b
+    Examples:
+      nightseal config explain shop.example.com
+      nightseal config explain shop.example.com/Shop/Checkout
+    """
+    from scanner.requirements import requirements_of  # noqa: PLC0415  # only this subcommand needs it
+
+    config = configuration.load(config_path)
+    parts = urlsplit(target if "://" in target else f"//{target}")
+    found = [
+        (environment, endpoint)
+        for environment in config.inventory.environments
+        for endpoint in environment.endpoints
+        if endpoint.host == parts.hostname and parts.port in {None, endpoint.port}
+    ]
+    if not found:
+        hosts = [endpoint.host for endpoint in config.inventory.endpoints]
+        hint = nearest(parts.hostname or "", hosts) or f"configured: {', '.join(sorted(set(hosts))) or 'none'}"
+        raise UsageError(f'{config.source} has no endpoint "{target}" ({hint})')
+    for environment, endpoint in found:
+        click.echo(f"{environment.name}/{endpoint.address} ({endpoint.role})")
+        for requirement in requirements_of(environment, endpoint):
+            if parts.path in {"", "/"} or requirement.path == parts.path:
+                click.echo(f"  {requirement.path:<30} {requirement.level:<24} {requirement.decided_by}")

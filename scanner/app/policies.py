@@ -1,0 +1,42 @@
+"""The policies that a configuration names, loaded and checked against the rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scanner import policy
+from scanner.rules import bind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scanner.config import Config
+    from scanner.policy import Policy
+
+
+def load_policy(name: str, *, base: Path | None = None) -> Policy:
+    """Load a policy and check it against the registry.
+
+    Raises:
+        PolicyError: there is none of that name, or it lists rules or parameters that do not exist.
+    """
+    loaded = policy.load(name, base=base)
+    bind(loaded)
+    return loaded
+
+
+def policies_of(config: Config, override: str | None = None) -> tuple[Policy, Mapping[str, Policy]]:
+    """The default policy, and each environment's by name. `override` (from the command line) replaces them all."""
+    if override is not None:
+        default = load_policy(override)
+        return default, {environment.name: default for environment in config.inventory.environments}
+    default = load_policy(config.form.nightseal.policy, base=config.folder)
+    loaded = {config.form.nightseal.policy: default}
+    result = {}
+    for environment in config.inventory.environments:
+        name = environment.policy or config.form.nightseal.policy
+        if name not in loaded:
+            loaded[name] = load_policy(name, base=config.folder)
+        result[environment.name] = loaded[name]
+    return default, result

@@ -1,0 +1,88 @@
+"""`nightseal policy`: list, show and check policies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from scanner import policy as policies
+from scanner.app.policies import load_policy
+from scanner.rules import bind
+
+
+@click.group("policy")
+def command() -> None:
+    """List, show, check, compare and replay policies."""
+
+
+@command.command("list")
+def list_policies() -> None:
+    r"""List the policies that ship.
+
+    \b
+    Examples:
+      nightseal policy list
+    """
+    for name in policies.builtin_names():
+        policy = policies.load(name)
+        click.echo(f"{name:<24} {policy.version:<10} {len(policy.rules):>3} rules  {policy.title}")
+
+
+@command.command("show")
+@click.argument("name", metavar="P")
+def show(name: str) -> None:
+    r"""Show a policy: its rules, severities, parameters and sources.
+
+    \b
+    Examples:
+      nightseal policy show mozilla-intermediate
+      nightseal policy show ./our-policy.toml
+    """
+    policy = load_policy(name)
+    click.echo(f"{policy.title}, version {policy.version} ({policy.date})")
+    if policy.url:
+        click.echo(policy.url)
+    if policy.description:
+        click.echo(f"\n{policy.description.strip()}")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("Rule", "Severity", "Parameters", "Source"):
+        table.add_column(heading, overflow="fold")
+    for bound in bind(policy):
+        values = bound.parameters.model_dump(mode="json")
+        parameters = "\n".join(f"{key} = {_shown(value)}" for key, value in values.items())
+        cells = (bound.rule.id, bound.severity.value, parameters, "\n".join(str(source) for source in bound.sources))
+        table.add_row(*(Text(cell) for cell in cells))
+    click.echo()
+    Console(highlight=False).print(table)
+    for rule_id, reason in policy.dropped.items():
+        click.echo(f"dropped: {rule_id}: {reason}")
+    for item in policy.out_of_scope:
+        click.echo(f"out of scope: {item.clause}: {item.requirement} ({item.reason})")
+
+
+@command.command("check")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def check(file: Path) -> None:
+    r"""Check a policy file.
+
+    \b
+    Examples:
+      nightseal policy check our-policy.toml
+    """
+    policy = load_policy(str(file.absolute()))
+    click.echo(f"{file}: {policy.id} {policy.version}: {len(policy.rules)} rules: all is well.")
+
+
+def _shown(value: object) -> str:
+    """A parameter's value on one line: long lists are counted."""
+    if isinstance(value, list):
+        shown = ", ".join(str(item) for item in value[:_SHOWN])
+        return shown if len(value) <= _SHOWN else f"{shown}, … ({len(value)} in all)"
+    return str(value)
+
+
+_SHOWN = 3

@@ -1,0 +1,225 @@
+"""`nightseal run`: what is configured, into the history, and onto paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from scanner import config as configuration
+from scanner.app import exit_status, options
+from scanner.app.output import FORMATS, Rendering, ensure_writable, write
+from scanner.app.policies import policies_of
+from scanner.errors import ConfigError, Problem, UsageError, nearest
+from scanner.inventory import Inventory
+from scanner.verdict import Severity, Status, Trigger, count
+
+if TYPE_CHECKING:
+    from reports.view import ReportOptions
+    from scanner.app.session import Overrides
+    from scanner.config import Config
+    from scanner.config_form import ScheduleForm
+    from scanner.dispatch import Progress
+    from scanner.pipeline import Job
+    from scanner.verdict import RunRecord
+
+DEFAULT_REPORTS = ("html", "pdf")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to run of a configuration. `environments` holds names and globs; empty means all."""
+
+    environments: Sequence[str] = ()
+    schedule: ScheduleForm | None = None
+    policy: str | None = None
+    formats: Sequence[str] = DEFAULT_REPORTS
+    output: str | None = None
+    trigger: Trigger = Trigger.MANUAL
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finished run and the reports that were written of it."""
+
+    record: RunRecord
+    previous: RunRecord | None
+    files: list[Path] = field(default_factory=list)
+
+
+@click.command("run")
+@options.config_option
+@click.option("--environment", "-e", "environments", multiple=True, metavar="E", help="Only these; globs. Repeatable.")
+@click.option("--schedule", "schedule_name", metavar="S", help="What this schedule would run, now.")
+@options.policy_option
+@options.ca_file_option
+@options.deadline_option
+@options.connect_to_option
+@options.format_option(*FORMATS)
+@options.output_option
+@options.fail_on_option
+@options.quiet_option
+@options.color_option
+def command(  # noqa: PLR0913  # one for each option
+    config_path: Path,
+    environments: tuple[str, ...],
+    schedule_name: str | None,
+    policy_name: str | None,
+    ca_file: Path | None,
+    deadline: timedelta | None,
+    connect_to: tuple[str, ...],
+    formats: tuple[str, ...],
+    output: str | None,
+    fail_on: str,
+    *,
+    quiet: bool,
+    no_color: bool,  # noqa: ARG001  # nothing that it prints is coloured; scripts pass it everywhere
+) -> int:
+    r"""Scan what is configured, keep it in the history, write the reports.
+
+    \b
+    Examples:
+      nightseal run
+      nightseal run --environment production --format pdf --output report.pdf
+      nightseal run --schedule nightly --fail-on high
+    """
+    from scanner.app.session import Overrides, run_with_progress  # noqa: PLC0415  # the engines load after the checks
+
+    config = configuration.load(config_path)
+    schedule = schedule_of(config, schedule_name) if schedule_name else None
+    order = Order(
+        environments=environments or (schedule.environments if schedule else ()),
+        schedule=schedule,
+        policy=policy_name,
+        formats=formats or (schedule.reports if schedule else DEFAULT_REPORTS),
+        output=output,
+    )
+    overrides = Overrides(ca_file, deadline, options.parse_connect_to(connect_to))
+    outcome = execute(config, order, overrides, lambda job: run_with_progress(job, quiet=quiet))
+    if not quiet:
+        click.echo(summary(outcome), err=output == "-")
+    return exit_status.of(outcome.record, Severity(fail_on))
+
+
+def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[Job], RunRecord]) -> Outcome:
+    """Check everything that can be checked before, scan, keep, report.
+
+    Raises:
+        NightsealError: something is wrong that makes the run useless; nothing was scanned then, unless it is the
+            history or a report that could not be written afterwards.
+    """
+    from scanner.history import History  # noqa: PLC0415  # pandas and Delta load only when a run really starts
+
+    job = job_of(config, order, overrides)
+    output = order.output or config.resolve(config.form.nightseal.output)
+    if output != "-":
+        single = order.output is not None and len(order.formats) == 1 and not Path(output).is_dir()
+        ensure_writable(Path(output).parent if single else Path(output))
+    history = History.open(config.resolve(config.form.nightseal.history), create=True)
+    record = scan(job)
+    history.append(record)
+    before = history.previous(record.run.id)
+    previous = history.record(before) if before else None
+    rendering = Rendering(
+        record,
+        previous=previous,
+        policies=[job.policy, *job.policies.values()],
+        options=report_options(config),
+    )
+    files = write(rendering, order.formats, _target(output, order), name=record.run.id)
+    return Outcome(record, previous, files)
+
+
+def _target(output: str, order: Order) -> str:
+    """The configured output is a folder, even where one format goes there and it is not there yet."""
+    return output if order.output is not None else f"{output.rstrip('/')}/"
+
+
+def job_of(config: Config, order: Order, overrides: Overrides) -> Job:
+    """The job that an order means.
+
+    Raises:
+        ConfigError: nothing is configured, or the policy is not one.
+        UsageError: no environment has such a name.
+    """
+    from scanner.app.session import job_parts, probe_settings  # noqa: PLC0415  # the engines load after the checks
+    from scanner.pipeline import Job  # noqa: PLC0415  # the same
+
+    inventory = select(config, order.environments)
+    default, policies = policies_of(config, order.policy)
+    return Job(
+        inventory=inventory,
+        policy=default,
+        policies={environment.name: policies[environment.name] for environment in inventory.environments},
+        settings=probe_settings(config.scan, inventory.environments, config.folder, overrides),
+        waivers=config.waivers,
+        trigger=order.trigger,
+        schedule=order.schedule.name if order.schedule else None,
+        config_digest=config.digest,
+        **job_parts(config.scan),
+    )
+
+
+def select(config: Config, names: Sequence[str]) -> Inventory:
+    """The environments that the names and globs mean; all of them for none."""
+    known = [environment.name for environment in config.inventory.environments]
+    if not config.inventory.endpoints:
+        hint = "`nightseal config init` writes an example"
+        raise ConfigError(config.source, [Problem("environment", "nothing is configured to be scanned", hint)])
+    for name in names:
+        if not any(fnmatchcase(other, name) for other in known):
+            hint = nearest(name, known) or f"configured: {', '.join(known)}"
+            raise UsageError(f'{config.source} has no environment "{name}" ({hint})')
+    return Inventory(
+        tuple(
+            environment
+            for environment in config.inventory.environments
+            if not names or any(fnmatchcase(environment.name, name) for name in names)
+        )
+    )
+
+
+def schedule_of(config: Config, name: str) -> ScheduleForm:
+    """The schedule of that name, or a usage error with the nearest."""
+    for schedule in config.schedules:
+        if schedule.name == name:
+            return schedule
+    known = [schedule.name for schedule in config.schedules]
+    hint = nearest(name, known) or f"configured: {', '.join(known) or 'none'}"
+    raise UsageError(f'{config.source} has no schedule "{name}" ({hint})')
+
+
+def report_options(config: Config) -> ReportOptions:
+    """What [report] says stands on the reports."""
+    from reports.view import ReportOptions  # noqa: PLC0415  # only where a report is drawn
+
+    form = config.form.report
+    given = {"title": form.title, "organisation": form.organisation, "classification": form.classification}
+    return ReportOptions(**{name: value for name, value in given.items() if value is not None})
+
+
+def summary(outcome: Outcome) -> str:
+    """A few lines for people: what was scanned, what failed where, and where the reports are."""
+    record = outcome.record
+    counts = count(record.verdicts)
+    statuses = [target.status.value for target in record.targets]
+    seconds = (record.run.finished_at - record.run.started_at).total_seconds()
+    by_status = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
+    lines = [
+        f"Run {record.run.id}: {len(record.targets)} targets in {seconds:.1f} s ({by_status or 'none'})",
+        f"{counts.passed} passed, {counts.failed} failed ({counts.waived} waived), "
+        f"{counts.not_applicable} not applicable, {counts.indeterminate} indeterminate",
+    ]
+    for name in record.run.environments:
+        verdicts = [verdict for target in record.targets if target.environment == name for verdict in target.verdicts]
+        failed = [verdict.severity for verdict in verdicts if verdict.counts_as_failure]
+        unknown = sum(verdict.status is Status.INDETERMINATE for verdict in verdicts)
+        worst = f", worst {max(failed).value}" if failed else ""
+        lines.append(f"  {name}: {len(failed)} failures{worst}, {unknown} indeterminate")
+    lines += [f"Report: {path}" for path in outcome.files]
+    return "\n".join(lines)

@@ -1,0 +1,168 @@
+"""From an inventory to the record of a run: resolve, dispatch, evaluate.
+
+It writes nothing and prints nothing: whoever calls it keeps the record and shows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Literal
+
+import scanner
+from scanner.dispatch import LocalDispatcher, Progress
+from scanner.evaluate import evaluate, target_status
+from scanner.evidence import Attempt, Failure, FailureReason, TargetEvidence, TlsEvidence
+from scanner.inventory import Environment, Inventory, Target
+from scanner.policy import Policy
+from scanner.probe import ProbeSettings
+from scanner.probe.dns import resolve
+from scanner.probe.trust import store_digests
+from scanner.rules import Observed
+from scanner.verdict import Run, RunRecord, TargetResult, TargetStatus, Trigger, Verdict
+from scanner.waiver import Waiver
+
+ENGINES = ("sslyze", "nassl", "tlslite-ng", "httpcore", "cryptography", "certifi")
+"""The libraries that observe, whose versions a run records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything that a run needs to know. `policies` holds the policy of each environment, by its name.
+
+    `workers` 0 lets the dispatcher choose.
+    """
+
+    inventory: Inventory
+    policy: Policy
+    policies: Mapping[str, Policy]
+    settings: ProbeSettings
+    concurrency: int = 50
+    workers: int = 0
+    addresses: Literal["all", "first", "ipv4", "ipv6"] = "all"
+    waivers: Sequence[Waiver] = ()
+    trigger: Trigger = Trigger.MANUAL
+    schedule: str | None = None
+    config_digest: str = ""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What a run has gathered so far: it outlives a cancellation."""
+
+    targets: list[Target] = field(default_factory=list)
+    evidence: dict[str, TargetEvidence] = field(default_factory=dict)
+
+
+def new_run_id(now: datetime) -> str:
+    """An id that sorts by time and is unique on its own."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%S}Z-{secrets.token_hex(3)}"
+
+
+def run(job: Job, on_progress: Callable[[Progress], None] | None = None) -> RunRecord:
+    """Run a job to its end. Interrupted (KeyboardInterrupt), it returns what was finished, as an incomplete record."""
+    started_at = datetime.now(UTC)
+    seen = _Seen()
+    complete = True
+    try:
+        asyncio.run(_observe(job, seen, on_progress))
+    except KeyboardInterrupt:
+        complete = False
+    return _record(job, seen, started_at, complete=complete)
+
+
+async def execute(job: Job, on_progress: Callable[[Progress], None] | None = None) -> RunRecord:
+    """The same within a running event loop: cancelled, it returns what was finished, as an incomplete record."""
+    started_at = datetime.now(UTC)
+    seen = _Seen()
+    complete = True
+    try:
+        await _observe(job, seen, on_progress)
+    except asyncio.CancelledError:
+        complete = False
+    return _record(job, seen, started_at, complete=complete)
+
+
+async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None] | None) -> None:
+    environments = {environment.name: environment for environment in job.inventory.environments}
+    resolved = await resolve(
+        job.inventory.endpoints,
+        mode=job.addresses,
+        connect_to=job.settings.connect_to,
+        timeout_s=job.settings.timeout_s,
+    )
+    seen.targets.extend(item.target for item in resolved)
+    reachable = []
+    for item in resolved:
+        if item.failure is None:
+            reachable.append(item.target)
+        else:
+            seen.evidence[item.target.id] = _unresolved(item.failure)
+    dispatcher = LocalDispatcher(job.settings, concurrency=job.concurrency, workers=job.workers, on_progress=on_progress)
+    async for target, evidence in dispatcher.dispatch(reachable, environments):
+        seen.evidence[target.id] = evidence
+
+
+def _unresolved(failure: Failure) -> TargetEvidence:
+    """The evidence about a name that has no address: nothing was seen, for that reason."""
+    return TargetEvidence(datetime.now(UTC), 0.0, 0, tls=Attempt(failure=failure), http=Attempt(failure=failure))
+
+
+def _record(job: Job, seen: _Seen, started_at: datetime, *, complete: bool) -> RunRecord:
+    now = datetime.now(UTC)
+    environments = {environment.name: environment for environment in job.inventory.environments}
+    observed = [
+        Observed(target, seen.evidence[target.id]) for target in seen.targets if target.id in seen.evidence
+    ]
+    verdicts = evaluate(observed, environments, job.policies, job.waivers, now)
+    results = tuple(
+        _result(item, environments[item.target.endpoint.environment], job, verdicts[item.target.id])
+        for item in observed
+    )
+    run_facts = Run(
+        id=new_run_id(started_at),
+        trigger=job.trigger,
+        started_at=started_at,
+        finished_at=now,
+        policy=job.policy.ref,
+        policies={name: policy.ref for name, policy in job.policies.items()},
+        complete=complete,
+        expected_targets=len(seen.targets),
+        tool_version=scanner.__version__,
+        environments=tuple(environments),
+        schedule=job.schedule,
+        config_digest=job.config_digest,
+        trust_stores=store_digests(
+            {name for environment in environments for name in job.settings.stores_for(environment)}
+        ),
+        engines={name: metadata.version(name) for name in ENGINES},
+    )
+    return RunRecord(run_facts, results)
+
+
+def _result(item: Observed, environment: Environment, job: Job, verdicts: tuple[Verdict, ...]) -> TargetResult:
+    target, endpoint = item.target, item.target.endpoint
+    status, error = target_status(item.evidence)
+    return TargetResult(
+        id=target.id,
+        environment=environment.name,
+        environment_kind=environment.kind,
+        host=endpoint.host,
+        port=endpoint.port,
+        ip=target.ip,
+        role=endpoint.role,
+        status=status,
+        policy=job.policies[environment.name].ref,
+        applications=tuple(application.name for application in endpoint.applications),
+        starttls=endpoint.starttls,
+        http_port=endpoint.http_port,
+        error=error,
+        duration_s=item.evidence.duration_s,
+        connections=item.evidence.connections,
+        evidence=item.evidence,
+        verdicts=verdicts,
+    )
