@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tlslite.constants import TLS_1_3_HRR, AlertLevel, CertificateStatusType, CipherSuite, ContentType, ExtensionType
 from tlslite.extensions import (
@@ -285,16 +285,19 @@ def assert_settled(reading: Reading, pieces: list[bytes]) -> None:
         assert outcome.detail.isprintable()
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=400), max_size=20), st.booleans(), st.booleans())
 def test_random_bytes_settle(pieces, ssl2, whole):
     assert_settled(Reading(ssl2=ssl2, whole=whole), pieces)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([20, 21, 22, 23]), st.binary(max_size=300)), max_size=12), st.booleans())
 def test_random_records_settle(records, ssl2):
     assert_settled(Reading(ssl2=ssl2), [record(kind, body) for kind, body in records])
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from([2, 11, 12, 13, 14, 22, 67]), st.binary(max_size=300)), min_size=1, max_size=8),
     st.booleans(),
@@ -304,6 +307,7 @@ def test_random_messages_behind_a_good_hello_settle(messages, begun):
     assert_settled(Reading(), [handshake(server_hello(ECDHE)) if begun else b"", handshake(body)])
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(WHOLE) - 1), st.integers(0, 255), st.integers(1, 50))
 def test_a_flight_with_one_byte_changed_settles(position, value, size):
     broken = bytearray(WHOLE)
@@ -311,6 +315,7 @@ def test_a_flight_with_one_byte_changed_settles(position, value, size):
     assert_settled(Reading(), [bytes(broken[start : start + size]) for start in range(0, len(broken), size)])
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(WHOLE)))
 def test_a_flight_cut_short_is_no_answer(length):
     reading = Reading()
@@ -318,6 +323,7 @@ def test_a_flight_cut_short_is_no_answer(length):
     assert isinstance(outcome, Answer) == (length == len(WHOLE))
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=0, max_size=600), st.booleans())
 def test_random_ssl2_records_settle(body, error):
     message = (b"\x00" if error else b"\x04") + body

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scanner.evidence import Failure, FailureReason, Protocol
@@ -43,6 +43,7 @@ def pair(answer: Answer) -> tuple[int, int | None]:
 codes = st.lists(st.integers(0, 30), unique=True, max_size=8)
 
 
+@settings(deadline=None)
 @given(codes, codes, st.booleans())
 def test_everything_accepted_is_found_in_its_order_and_nothing_else(ones, others, own_order):
     server = ThoughtServer(ones, others, own_order=own_order)
@@ -56,6 +57,7 @@ def test_everything_accepted_is_found_in_its_order_and_nothing_else(ones, others
     assert not other.left
 
 
+@settings(deadline=None)
 @given(codes.filter(bool), codes.filter(bool), st.booleans())
 def test_it_takes_one_question_for_each_thing_and_three_more(ones, others, own_order):
     server = ThoughtServer(ones, others, own_order=own_order)
@@ -63,6 +65,7 @@ def test_it_takes_one_question_for_each_thing_and_three_more(ones, others, own_o
     assert server.asked <= max(len(ones), len(others)) + 3
 
 
+@settings(deadline=None)
 @given(
     codes.map(lambda ones: [*(one for one in ones if one), 0]),
     codes.map(lambda ones: [0, *(one for one in ones if one)]),
@@ -80,6 +83,7 @@ def test_lists_in_parts_are_found_whole(ones, others, size):
     assert one.failure is None is other.failure
 
 
+@settings(deadline=None)
 @given(codes.filter(bool), codes.filter(bool), st.integers(0, 12))
 def test_a_failure_breaks_it_off_and_keeps_what_was_found(ones, others, good):
     server = ThoughtServer(ones, others, own_order=True)
