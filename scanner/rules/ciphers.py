@@ -194,6 +194,8 @@ class PreferenceParameters(Parameters):
 
     imposed: bool = True
     """True where the server must impose its own order, False where it must leave the choice to the client."""
+    indifferent: tuple[str, ...] = ()
+    """Suites among which the order does not matter: a server that accepts no others is not judged."""
 
 
 @rule(
@@ -208,6 +210,7 @@ class PreferenceParameters(Parameters):
     reasons={
         "as-wanted": passes("{observed}, as the policy says."),
         "otherwise": fails("{observed}, and the policy says otherwise."),
+        "all-good": not_applicable("Every accepted cipher suite is one of those whose order does not matter."),
         "no-choice": not_applicable("In no protocol version is more than one cipher suite accepted."),
     },
     fix=fixes_tls.ORDER,
@@ -218,7 +221,10 @@ def _server_preference(facts: Facts, parameters: PreferenceParameters) -> list[F
     if isinstance(tls, Finding):
         return [tls]
     orders: dict[str, bool | None] = {}
-    gap = accepted_suites(tls).gap
+    suites = accepted_suites(tls)
+    gap = suites.gap
+    if gap is None and all(item.suite.name in parameters.indifferent for item in suites.items):
+        return [Finding("all-good", suites.names())]
     for protocol in tls.negotiated:
         offer = tls.offer(protocol).value
         if offer is not None and len(offer.suites) > 1:

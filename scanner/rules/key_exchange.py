@@ -67,6 +67,17 @@ def _named(pairs: list[tuple[str, str]]) -> str:
     return listing(f"{group} ({protocol})" for group, protocol in pairs)
 
 
+class DatedGroups(Parameters):
+    """Groups that are allowed up to a day."""
+
+    until: date
+    """The last day on which they are allowed."""
+    groups: tuple[str, ...]
+    """IANA names in lower case."""
+    protocols: tuple[Protocol, ...] = tuple(Protocol)
+    """Where they are allowed; everywhere, where nothing is said."""
+
+
 class AllowedGroupsParameters(Parameters):
     """Parameters of kex.allowed-groups."""
 
@@ -74,8 +85,10 @@ class AllowedGroupsParameters(Parameters):
     """IANA names in lower case of the groups that are allowed."""
     by_protocol: Mapping[Protocol, tuple[str, ...]] = {}
     """Groups that are allowed besides, in one protocol."""
-    until: Mapping[str, date] = {}
-    """The last day on which a group is allowed, by its name."""
+    dated: tuple[DatedGroups, ...] = ()
+    """Groups that are allowed besides, up to a day."""
+    any_of: tuple[str, ...] = ()
+    """Groups of which one at least must be accepted wherever groups are negotiated."""
     phase_out: tuple[str, ...] = ()
     """Groups that fail at low severity, because the source wants them phased out."""
 
@@ -92,6 +105,7 @@ class AllowedGroupsParameters(Parameters):
         "all-listed": passes("Every accepted group is on the policy's list."),
         "not-listed": fails("Groups that the policy does not list are accepted: {observed}."),
         "ended": fails("Groups whose time is over in this policy are accepted: {observed}."),
+        "none-of": fails("None of the groups {expected} is accepted, of which the policy demands one."),
         "phase-out": fails("Groups that the policy wants phased out are accepted: {observed}."),
         "no-groups": not_applicable("No accepted cipher suite has an ephemeral key exchange with a named group."),
     },
@@ -105,15 +119,10 @@ def _allowed_groups(facts: Facts, parameters: AllowedGroupsParameters) -> list[F
     suites = accepted_suites(tls)
     seen = _groups_seen(tls, suites)
     gap = _groups_gap(tls, suites)
-    today = facts.now.date()
     offending: dict[str, list[tuple[str, str]]] = {"not-listed": [], "ended": [], "phase-out": []}
     for group, protocol in seen:
-        if group in parameters.phase_out:
-            offending["phase-out"].append((group, protocol))
-        elif group not in {*parameters.groups, *parameters.by_protocol.get(Protocol(protocol), ())}:
-            offending["not-listed"].append((group, protocol))
-        elif group in parameters.until and today > parameters.until[group]:
-            offending["ended"].append((group, protocol))
+        if reason := _objection(parameters, group, Protocol(protocol), facts.now.date()):
+            offending[reason].append((group, protocol))
     expected = listing(parameters.groups) or "only groups on the policy's list"
     for reason, pairs in offending.items():
         if pairs and (reason != "phase-out" or gap is None):
@@ -123,7 +132,21 @@ def _allowed_groups(facts: Facts, parameters: AllowedGroupsParameters) -> list[F
         return [gap]
     if not seen:
         return [Finding("no-groups")]
+    if parameters.any_of and not {group for group, _ in seen} & set(parameters.any_of):
+        return [Finding("none-of", _named(seen), listing(parameters.any_of), severity=Severity.HIGH)]
     return [Finding("all-listed", observed=_named(seen), expected=expected)]
+
+
+def _objection(parameters: AllowedGroupsParameters, group: str, protocol: Protocol, today: date) -> str | None:
+    """Why the policy does not take a group, None where it does."""
+    if group in {*parameters.groups, *parameters.by_protocol.get(protocol, ())}:
+        return None
+    days = [item.until for item in parameters.dated if group in item.groups and protocol in item.protocols]
+    if any(today <= day for day in days):
+        return None
+    if group in parameters.phase_out:
+        return "phase-out"
+    return "ended" if days else "not-listed"
 
 
 class MinimumBitsParameters(Parameters):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 from scanner.evidence import Protocol
@@ -120,6 +121,8 @@ class NoTls12Parameters(Parameters):
 
     demanded: bool = True
     """Whether the policy wants TLS 1.3 alone. Where it does not, a server that negotiates TLS 1.2 is not judged."""
+    since: date | None = None
+    """The first day on which it is wanted; always, where none is given."""
 
 
 @rule(
@@ -143,7 +146,8 @@ def _no_tls12(facts: Facts, parameters: NoTls12Parameters) -> list[Finding]:
     if isinstance(negotiates, Finding):
         return [negotiates]
     expected = "TLS 1.2 not negotiated"
-    if negotiates and not parameters.demanded:
+    demanded = parameters.demanded and (parameters.since is None or facts.now.date() >= parameters.since)
+    if negotiates and not demanded:
         return [Finding("allowed", observed=_observed(facts))]
     return [Finding("offered" if negotiates else "not-offered", observed=_observed(facts), expected=expected)]
 

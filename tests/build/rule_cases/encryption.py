@@ -13,6 +13,7 @@ from tests.build.facts import (
     NO,
     TIMED_OUT,
     TLS13,
+    TLS13_256,
     YES,
     offer,
     offers,
@@ -70,12 +71,21 @@ _DATED = {
 _ENDED = {**_DATED, "dated": [{"until": date(2025, 12, 31), "suites": [GCM_256]}]}
 _DHE = "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256"
 _GROUPS = {"groups": ["x25519mlkem768", "x25519", "secp256r1"]}
+
+
+def _dated(until: date, *protocols: str) -> dict[str, object]:
+    entry = {"until": until, "groups": ["secp256r1"], **({"protocols": protocols} if protocols else {})}
+    return {"groups": ["x25519mlkem768", "x25519"], "dated": [entry]}
+
+
 _TLS12_GROUPS = {Protocol.TLS1_2: Attempt.ok(("secp256r1",))}
 
 ENCRYPTION = (
     *_protocols(),
     of_tls("proto.no-tls1.2", "offered"),
     of_tls("proto.no-tls1.2", "allowed", parameters={"demanded": False}),
+    of_tls("proto.no-tls1.2", "allowed", parameters={"since": date(2032, 1, 1)}),
+    of_tls("proto.no-tls1.2", "offered", parameters={"since": date(2026, 11, 24)}),
     of_tls("proto.no-tls1.2", "not-offered", **tls13_only()),
     of_tls("proto.no-tls1.2", "not-offered", parameters={"demanded": False}, **tls13_only()),
     of_tls("proto.no-tls1.2", "not-observed", protocols=offers(tls1_2=TIMED_OUT)),
@@ -118,6 +128,18 @@ ENCRYPTION = (
         protocols=offers(tls1_2=offer(GCM, GCM_256, order=False), tls1_3=offer(TLS13)),
     ),
     of_tls("cipher.server-preference", "no-choice", protocols=offers(tls1_2=offer(GCM), tls1_3=offer(TLS13))),
+    of_tls(
+        "cipher.server-preference",
+        "all-good",
+        parameters={"indifferent": [GCM, GCM_256, TLS13, TLS13_256]},
+        protocols=offers(tls1_2=offer(GCM, GCM_256, order=False)),
+    ),
+    of_tls(
+        "cipher.server-preference",
+        "otherwise",
+        parameters={"indifferent": [GCM, TLS13, TLS13_256]},
+        protocols=offers(tls1_2=offer(GCM, GCM_256, order=False)),
+    ),
     of_tls("cipher.server-preference", "not-observed", protocols=offers(tls1_2=offer(GCM, GCM_256, order=None))),
     of_tls("cipher.server-preference", "not-observed", protocols=offers(tls1_1=TIMED_OUT)),
     of_tls("kex.allowed-groups", "all-listed", parameters=_GROUPS),
@@ -131,8 +153,11 @@ ENCRYPTION = (
         groups={Protocol.TLS1_2: TIMED_OUT, Protocol.TLS1_3: Attempt.ok(("x25519",))},
     ),
     of_tls("kex.allowed-groups", "not-observed", parameters=_GROUPS, protocols=offers(ssl3=TIMED_OUT)),
-    of_tls("kex.allowed-groups", "ended", parameters={**_GROUPS, "until": {"secp256r1": date(2025, 12, 31)}}),
-    of_tls("kex.allowed-groups", "all-listed", parameters={**_GROUPS, "until": {"secp256r1": date(2031, 12, 31)}}),
+    of_tls("kex.allowed-groups", "ended", parameters=_dated(date(2025, 12, 31))),
+    of_tls("kex.allowed-groups", "all-listed", parameters=_dated(date(2031, 12, 31))),
+    of_tls("kex.allowed-groups", "not-listed", parameters=_dated(date(2031, 12, 31), "tls1.3")),
+    of_tls("kex.allowed-groups", "all-listed", parameters={**_GROUPS, "any_of": ["secp384r1", "secp256r1"]}),
+    of_tls("kex.allowed-groups", "none-of", parameters={**_GROUPS, "any_of": ["secp384r1"]}, severity=Severity.HIGH),
     of_tls(
         "kex.allowed-groups",
         "all-listed",
