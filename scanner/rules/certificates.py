@@ -5,10 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from scanner.rules.registry import Facts, Finding, not_observed, tls_of
+from scanner.rules.registry import (
+    Facts,
+    Finding,
+    Parameters,
+    Reason,
+    indeterminate,
+    not_applicable,
+    not_observed,
+    tls_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from scanner.evidence import Certificate, Deployment
 
@@ -19,6 +28,20 @@ CERTIFICATES_HOW = (
     "The chain is read from the handshake, of each key type that the server has a certificate of. What it serves to "
     "clients that name no host is judged only where the host is an address, as no browser sees it otherwise."
 )
+
+
+class IssuerParameters(Parameters):
+    """Parameters of rules that a source makes for public CAs."""
+
+    private: bool = True
+    """Whether certificates of a private CA are judged too."""
+
+
+PRIVATE_REASONS: Mapping[str, Reason] = {
+    "private-ca": not_applicable("The certificate is of a private CA, which the policy does not judge."),
+    "issuer-unknown": indeterminate("Nobody looked whether the certificate is of a public or a private CA."),
+}
+"""Reasons of rules with `IssuerParameters`."""
 
 
 def short(certificate: Certificate) -> str:
@@ -38,18 +61,32 @@ def deployments_of(facts: Facts) -> tuple[Deployment, ...] | Finding:
     return named or deployments
 
 
-def judge_deployments(facts: Facts, judge: Callable[[Deployment], Iterable[Finding]]) -> list[Finding]:
+def judge_deployments(
+    facts: Facts, judge: Callable[[Deployment], Iterable[Finding]], issuers: IssuerParameters | None = None
+) -> list[Finding]:
     """Judge every deployment: one finding for each certificate, the worst where it is deployed in several ways.
 
-    Where the server has several certificates, the finding's subject is the certificate's short fingerprint.
+    Where the server has several certificates, the finding's subject is the certificate's short fingerprint. `issuers`
+    may leave out those of private CAs.
     """
     deployments = deployments_of(facts)
     if isinstance(deployments, Finding):
         return [deployments]
     several = len({item.leaf.fingerprint for item in deployments}) > 1
     return [
-        replace(finding, subject=short(item.leaf) if several else "") for item in deployments for finding in judge(item)
+        replace(finding, subject=short(item.leaf) if several else "")
+        for item in deployments
+        for finding in (_left_out(item, issuers) or judge(item))
     ]
+
+
+def _left_out(deployment: Deployment, issuers: IssuerParameters | None) -> list[Finding]:
+    if issuers is None or issuers.private:
+        return []
+    public = publicly_trusted(deployment)
+    if public:
+        return []
+    return [Finding("issuer-unknown" if public is None else "private-ca")]
 
 
 def publicly_trusted(deployment: Deployment) -> bool | None:

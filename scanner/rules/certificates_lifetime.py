@@ -6,9 +6,15 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from scanner.rules import fixes_certificates
-from scanner.rules.certificates import CERTIFICATES_HOW, judge_deployments, publicly_trusted
+from scanner.rules.certificates import (
+    CERTIFICATES_HOW,
+    PRIVATE_REASONS,
+    IssuerParameters,
+    judge_deployments,
+    publicly_trusted,
+)
 from scanner.rules.listing import plural
-from scanner.rules.registry import Facts, Finding, Parameters, fails, indeterminate, not_applicable, passes, rule
+from scanner.rules.registry import Facts, Finding, Parameters, fails, not_applicable, passes, rule
 from scanner.rules.sources import baseline
 from scanner.verdict import Goal, Severity
 
@@ -37,13 +43,11 @@ BASELINE_LIMITS = (
 """CA/Browser Forum Baseline Requirements section 6.3.2 (ballot SC-081v3)."""
 
 
-class LifetimeParameters(Parameters):
-    """Parameters of cert.lifetime and cert.renewal-ready."""
+class LifetimeParameters(IssuerParameters):
+    """Parameters of cert.lifetime and cert.renewal-ready. Private CAs are judged at a severity one step lower."""
 
     limits: tuple[Limit, ...] = BASELINE_LIMITS
     """The longest lifetimes, by the day of issue."""
-    private: bool = True
-    """Whether certificates of a private CA are judged too, at a severity one step lower."""
 
 
 class RenewalParameters(LifetimeParameters):
@@ -68,18 +72,6 @@ def _days(lifetime: timedelta) -> str:
     return plural(-(-lifetime // _DAY), "day")
 
 
-def _privately_issued(deployment: Deployment, parameters: LifetimeParameters) -> Finding | None:
-    if parameters.private or publicly_trusted(deployment):
-        return None
-    return Finding("private-ca" if publicly_trusted(deployment) is False else "issuer-unknown")
-
-
-_PRIVATE = {
-    "private-ca": not_applicable("The certificate is of a private CA, which the policy does not judge."),
-    "issuer-unknown": indeterminate("Nobody looked whether the certificate is of a public or a private CA."),
-}
-
-
 def _severity(deployment: Deployment) -> Severity | None:
     """The limits bind public CAs alone; for a private one they are advice."""
     return None if publicly_trusted(deployment) else Severity.LOW
@@ -99,15 +91,13 @@ def _severity(deployment: Deployment) -> Severity | None:
         "within": passes("The certificate lives {observed}; at most {expected} were allowed when it was issued."),
         "too-long": fails("The certificate lives {observed}; at most {expected} were allowed when it was issued."),
         "no-limit": not_applicable("The policy knows no limit for certificates issued on that day."),
-        **_PRIVATE,
+        **PRIVATE_REASONS,
     },
     fix=fixes_certificates.LIFETIME,
     parameters=LifetimeParameters,
 )
 def _judge_lifetime(facts: Facts, parameters: LifetimeParameters) -> list[Finding]:
     def judge(deployment: Deployment) -> list[Finding]:
-        if skipped := _privately_issued(deployment, parameters):
-            return [skipped]
         limit = _limit_at(parameters.limits, deployment.leaf.not_before)
         if limit is None:
             return [Finding("no-limit")]
@@ -117,7 +107,7 @@ def _judge_lifetime(facts: Facts, parameters: LifetimeParameters) -> list[Findin
             return [Finding("too-long", observed, expected, severity=_severity(deployment))]
         return [Finding("within", observed, expected)]
 
-    return judge_deployments(facts, judge)
+    return judge_deployments(facts, judge, parameters)
 
 
 @rule(
@@ -139,15 +129,13 @@ def _judge_lifetime(facts: Facts, parameters: LifetimeParameters) -> list[Findin
             "Renewed as it is today ({observed}), on about {renewal}, it will exceed the limit of {limit}, in force "
             "since {day} by then."
         ),
-        **_PRIVATE,
+        **PRIVATE_REASONS,
     },
     fix=fixes_certificates.LIFETIME,
     parameters=RenewalParameters,
 )
 def _judge_renewal(facts: Facts, parameters: RenewalParameters) -> list[Finding]:
     def judge(deployment: Deployment) -> list[Finding]:
-        if skipped := _privately_issued(deployment, parameters):
-            return [skipped]
         leaf = deployment.leaf
         lifetime = _lifetime(leaf)
         renewal = max(facts.now, leaf.not_after - min(timedelta(days=parameters.renew_before_days), lifetime / 3))
@@ -165,4 +153,4 @@ def _judge_renewal(facts: Facts, parameters: RenewalParameters) -> list[Finding]
             return [Finding("ready-until", observed, f"at most {later[0].days} days", values=values)]
         return [Finding("ready", observed, "every known limit")]
 
-    return judge_deployments(facts, judge)
+    return judge_deployments(facts, judge, parameters)

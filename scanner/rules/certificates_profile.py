@@ -6,9 +6,15 @@ from typing import TYPE_CHECKING
 
 from scanner.evidence import KeyType
 from scanner.rules import fixes_certificates
-from scanner.rules.certificates import CERTIFICATES_HOW, below_root, judge_deployments
+from scanner.rules.certificates import (
+    CERTIFICATES_HOW,
+    PRIVATE_REASONS,
+    IssuerParameters,
+    below_root,
+    judge_deployments,
+)
 from scanner.rules.listing import listing
-from scanner.rules.registry import Facts, Finding, Parameters, fails, passes, rule
+from scanner.rules.registry import Facts, Finding, fails, passes, rule
 from scanner.rules.sources import baseline, rfc
 from scanner.verdict import Goal, Severity
 
@@ -19,7 +25,7 @@ SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
 _CURVES = ("secp256r1", "secp384r1", "secp521r1", "brainpoolp256r1", "brainpoolp384r1", "brainpoolp512r1")
 
 
-class KeyParameters(Parameters):
+class KeyParameters(IssuerParameters):
     """Parameters of cert.key."""
 
     types: tuple[KeyType, ...] = (KeyType.RSA, KeyType.ECDSA, KeyType.ED25519, KeyType.ED448)
@@ -53,6 +59,7 @@ def _describe_key(certificate: Certificate) -> str:
         "too-short": fails("A key is too short: {observed}."),
         "curve": fails("A key is on a curve that the policy does not list: {observed}."),
         "phase-out": fails("A key is of a size that the policy wants phased out: {observed}."),
+        **PRIVATE_REASONS,
     },
     fix=fixes_certificates.KEY,
     parameters=KeyParameters,
@@ -78,10 +85,10 @@ def _key(facts: Facts, parameters: KeyParameters) -> list[Finding]:
     def _of(certificates: list[Certificate]) -> str:
         return listing(f"{_describe_key(item)} ({item.subject})" for item in certificates)
 
-    return judge_deployments(facts, judge)
+    return judge_deployments(facts, judge, parameters)
 
 
-class SignatureParameters(Parameters):
+class SignatureParameters(IssuerParameters):
     """Parameters of cert.signature."""
 
     hashes: tuple[str, ...] = ("sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512")
@@ -110,6 +117,7 @@ def _folded(name: str) -> str:
         "weak-hash": fails("A certificate is signed with a weak hash: {observed}."),
         "not-listed": fails("The certificate is signed with {observed}, which the policy does not list."),
         "phase-out": fails("A certificate is signed with {observed}, which the policy wants phased out."),
+        **PRIVATE_REASONS,
     },
     fix=fixes_certificates.SIGNATURE,
     parameters=SignatureParameters,
@@ -135,7 +143,7 @@ def _signature(facts: Facts, parameters: SignatureParameters) -> list[Finding]:
             return [Finding("phase-out", names, "another algorithm", severity=Severity.LOW)]
         return [Finding("good", observed, expected)]
 
-    return judge_deployments(facts, judge)
+    return judge_deployments(facts, judge, parameters)
 
 
 @rule(
@@ -153,10 +161,12 @@ def _signature(facts: Facts, parameters: SignatureParameters) -> list[Finding]:
         "is-ca": fails("The server's certificate is that of a certificate authority."),
         "no-server-auth": fails("The extended key usage does not hold serverAuth: {observed}."),
         "key-usage": fails("The key usage does not fit a server: {observed}."),
+        **PRIVATE_REASONS,
     },
     fix=fixes_certificates.USAGE,
+    parameters=IssuerParameters,
 )
-def _usage(facts: Facts, _: Parameters) -> list[Finding]:
+def _usage(facts: Facts, parameters: IssuerParameters) -> list[Finding]:
     def judge(deployment: Deployment) -> list[Finding]:
         leaf = deployment.leaf
         expected = "serverAuth, digitalSignature, not a CA"
@@ -169,4 +179,4 @@ def _usage(facts: Facts, _: Parameters) -> list[Finding]:
             return [Finding("key-usage", listing(usage) or "none", expected)]
         return [Finding("fit", listing(("serverAuth", *(usage or ()))), expected)]
 
-    return judge_deployments(facts, judge)
+    return judge_deployments(facts, judge, parameters)

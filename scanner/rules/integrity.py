@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from scanner.evidence import Attempt, Protocol, TlsEvidence, not_run
 from scanner.rules import fixes_tls
-from scanner.rules.accepted import accepted_suites, judge_suites, older_than_tls13, unseen
+from scanner.rules.accepted import (
+    accepted_suites,
+    judge_suites,
+    older_than_tls13,
+    unseen,
+)
 from scanner.rules.ciphers import SUITES_HOW
 from scanner.rules.listing import listing
 from scanner.rules.registry import (
@@ -195,6 +200,38 @@ def _judge_older(
 
 
 _TLS13_ALONE = not_applicable("The server negotiates TLS 1.3 alone, which has the protection built in.")
+
+
+@rule(
+    "integrity.encrypt-then-mac",
+    title="CBC is encrypted first, then protected",
+    goal=Goal.INTEGRITY,
+    severity=Severity.LOW,
+    why="In CBC suites the MAC is made before the encryption, so the padding can be probed (Lucky 13). Where they must "
+    "be offered, this extension turns the order around.",
+    how="A ClientHello of TLS 1.2 or older offers CBC suites and the extension; the ServerHello tells if it is used.",
+    sources=(rfc(7366), rfc(9325, "4.2")),
+    reasons={
+        "there": passes("The server encrypts first and protects then."),
+        "missing": fails("The server accepts CBC suites without encrypt-then-MAC: {suites}."),
+        "no-cbc": not_applicable("No CBC suite is accepted in TLS."),
+    },
+    fix=fixes_tls.SUITES,
+)
+def _encrypt_then_mac(facts: Facts, _: Parameters) -> list[Finding]:
+    tls = tls_of(facts)
+    if isinstance(tls, Finding):
+        return [tls]
+    suites = accepted_suites(tls, (Protocol.TLS1_0, Protocol.TLS1_1, Protocol.TLS1_2))
+    cbc = [item for item in suites.items if item.suite.cbc]
+    if not cbc:
+        return [suites.gap or Finding("no-cbc", listing(tls.negotiated))]
+    attempt = tls.encrypt_then_mac
+    if attempt.value is None:
+        return [not_observed(attempt.failure)]
+    words = ("encrypt-then-MAC", "no encrypt-then-MAC")
+    values = {"suites": suites.names(cbc)}
+    return [Finding("there" if attempt.value else "missing", words[not attempt.value], words[0], values=values)]
 
 
 @rule(

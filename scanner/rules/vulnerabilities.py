@@ -161,8 +161,6 @@ def _judge_cbc(facts: Facts, protocols: tuple[Protocol, ...], none: str) -> list
     if isinstance(tls, Finding):
         return [tls]
     suites = accepted_suites(tls, protocols)
-    if not tls.negotiated and suites.gap is None:
-        return [nothing_negotiated()]
     bad = [item for item in suites.items if item.suite.cbc]
     if bad:
         return [Finding("vulnerable", suites.names(bad), none)]
@@ -260,8 +258,6 @@ def _logjam(facts: Facts, parameters: LogjamParameters) -> list[Finding]:
     if isinstance(tls, Finding):
         return [tls]
     suites = accepted_suites(tls, BEFORE_TLS13)
-    if not tls.negotiated and suites.gap is None:
-        return [nothing_negotiated()]
     expected = "no DHE export suite, and groups of 2048 bits or more"
     candidates = [item for item in suites.items if item.suite.finite_field]
     export = [item for item in candidates if item.suite.export]

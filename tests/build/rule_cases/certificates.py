@@ -31,7 +31,19 @@ def _ends(days: float, lifetime: float = 365) -> object:
     return certificate(not_before=end - timedelta(days=lifetime), not_after=end)
 
 
+def _of_public_cas_alone() -> list[Case]:
+    return [
+        case
+        for rule in ("cert.key", "cert.signature", "cert.usage")
+        for case in (
+            of_tls(rule, "private-ca", deployment(**_PRIVATE), parameters={"private": False}),
+            of_tls(rule, "issuer-unknown", deployment(paths=()), parameters={"private": False}),
+        )
+    ]
+
+
 CERTIFICATES = (
+    *_of_public_cas_alone(),
     of_tls("cert.trusted", "trusted"),
     of_tls("cert.trusted", "trusted", deployment(paths=(untrusted(), trusted(certificate(), public=False)))),
     of_tls("cert.trusted", "self-signed", deployment(_SELF_SIGNED, paths=(untrusted(),), chain=(_SELF_SIGNED,))),
