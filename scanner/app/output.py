@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING
 from scanner.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from reports.view import ReportOptions
+    from reports.view import ReportOptions, ReportView
+    from reports.view.actions import FirstSeen
+    from scanner.history import History
+    from scanner.inventory import Environment
     from scanner.policy import Policy
     from scanner.verdict import RunRecord
+    from scanner.waiver import Waiver
 
 SUFFIXES = {"text": "txt", "json": "json", "html": "html", "pdf": "pdf"}
 FORMATS = tuple(SUFFIXES)
@@ -30,6 +34,11 @@ class Rendering:
     record: RunRecord
     previous: RunRecord | None = None
     policies: Sequence[Policy] = ()
+    environments: Sequence[Environment] | None = None
+    waivers: Sequence[Waiver] = ()
+    first_seen: FirstSeen | None = None
+    trend_runs: Sequence[str] = ()
+    history: History | None = None
     options: ReportOptions | None = None
     color: bool = False
     width: int = 100
@@ -55,18 +64,33 @@ def render(rendering: Rendering, format_name: str) -> bytes:
             verbose=rendering.verbose,
         ).encode()
     from reports import render as drawing  # noqa: PLC0415  # the same
-    from reports.view import ReportOptions, build_view  # noqa: PLC0415  # the same
 
-    view = build_view(
-        rendering.record,
-        previous=rendering.previous,
-        policies={policy.id: policy for policy in rendering.policies},
-        rules=all_rules(),
-        options=rendering.options or ReportOptions(),
-    )
+    view = _view(rendering)
     if format_name == "html":
         return drawing.render_html(view).encode()
     return drawing.render_pdf(view, rendering.record)
+
+
+def _view(rendering: Rendering) -> ReportView:
+    from reports.view import ReportOptions, build_view, trend_of  # noqa: PLC0415  # pandas loads with it
+    from reports.view.trend import COLUMNS  # noqa: PLC0415  # the same
+    from scanner.rules import all_rules  # noqa: PLC0415  # the same
+
+    trend = ()
+    if rendering.history and len(rendering.trend_runs) > 1:
+        trend = trend_of(rendering.history.verdicts(rendering.trend_runs, columns=COLUMNS))
+    environments = rendering.environments
+    return build_view(
+        rendering.record,
+        rules=all_rules(),
+        environments={item.name: item for item in environments} if environments is not None else None,
+        policies={policy.id: policy for policy in rendering.policies},
+        waivers=rendering.waivers,
+        previous=rendering.previous,
+        first_seen=rendering.first_seen,
+        trend=trend,
+        options=rendering.options or ReportOptions(),
+    )
 
 
 def write(rendering: Rendering, formats: Sequence[str], output: str | None, *, name: str) -> list[Path]:

@@ -13,18 +13,17 @@ import click
 
 from scanner import config as configuration
 from scanner.app import exit_status, options
-from scanner.app.output import FORMATS, Rendering, ensure_writable, write
+from scanner.app.output import FORMATS, ensure_writable, write
 from scanner.app.policies import policies_of
+from scanner.app.reporting import rendering_of
 from scanner.errors import ConfigError, Problem, UsageError, nearest
 from scanner.inventory import Inventory
 from scanner.verdict import Severity, Status, Trigger, count
 
 if TYPE_CHECKING:
-    from reports.view import ReportOptions
     from scanner.app.session import Overrides
     from scanner.config import Config
     from scanner.config_form import ScheduleForm
-    from scanner.dispatch import Progress
     from scanner.pipeline import Job
     from scanner.verdict import RunRecord
 
@@ -123,16 +122,9 @@ def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[
     history = History.open(config.resolve(config.form.nightseal.history), create=True)
     record = scan(job)
     history.append(record)
-    before = history.previous(record.run.id)
-    previous = history.record(before) if before else None
-    rendering = Rendering(
-        record,
-        previous=previous,
-        policies=[job.policy, *job.policies.values()],
-        options=report_options(config),
-    )
+    rendering = rendering_of(config, history, record)
     files = write(rendering, order.formats, _target(output, order), name=record.run.id)
-    return Outcome(record, previous, files)
+    return Outcome(record, rendering.previous, files)
 
 
 def _target(output: str, order: Order) -> str:
@@ -192,15 +184,6 @@ def schedule_of(config: Config, name: str) -> ScheduleForm:
     known = [schedule.name for schedule in config.schedules]
     hint = nearest(name, known) or f"configured: {', '.join(known) or 'none'}"
     raise UsageError(f'{config.source} has no schedule "{name}" ({hint})')
-
-
-def report_options(config: Config) -> ReportOptions:
-    """What [report] says stands on the reports."""
-    from reports.view import ReportOptions  # noqa: PLC0415  # only where a report is drawn
-
-    form = config.form.report
-    given = {"title": form.title, "organisation": form.organisation, "classification": form.classification}
-    return ReportOptions(**{name: value for name, value in given.items() if value is not None})
 
 
 def summary(outcome: Outcome) -> str:

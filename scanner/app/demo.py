@@ -1,0 +1,49 @@
+"""`nightseal demo`: the whole of it, on servers of its own."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import click
+
+from scanner import config as configuration
+from scanner.app import options
+from scanner.app.run import DEFAULT_REPORTS, Order, execute, summary
+from scanner.lab import Lab
+
+
+@click.command("demo")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help="A configuration that names the lab's hosts; the bundled one by default.",
+)
+@options.output_option
+@options.quiet_option
+def command(config_path: Path | None, output: str | None, *, quiet: bool) -> None:
+    r"""Start the bundled lab of TLS servers on loopback, scan it as configured, write the reports, stop it.
+
+    Failures are what the lab is for: they do not make the demo's exit status 1.
+
+    \b
+    Examples:
+      nightseal demo
+      nightseal demo --config config.toml --output /tmp/nightseal-demo/
+    """
+    from scanner.app.session import Overrides, run_with_progress  # noqa: PLC0415  # the engines load after the checks
+
+    config = configuration.load(config_path) if config_path else _bundled()
+    click.echo("Starting the lab: real TLS servers on loopback…", err=True)
+    with Lab() as lab:
+        overrides = Overrides(ca_file=lab.ca_file, connect_to=lab.connect_to)
+        order = Order(formats=DEFAULT_REPORTS, output=output)
+        outcome = execute(config, order, overrides, lambda job: run_with_progress(job, quiet=quiet))
+    click.echo(summary(outcome))
+
+
+def _bundled() -> configuration.Config:
+    """The configuration that ships: in a checkout the top-level one, in an installed package its copy."""
+    text = (resources.files("scanner.lab") / "demo.toml").read_text("utf-8")
+    return configuration.parse(text, source="the bundled configuration", folder=Path())

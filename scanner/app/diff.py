@@ -1,0 +1,80 @@
+"""`nightseal diff`: what changed from one run to another, and through whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from scanner.app import options
+from scanner.app.history import open_history
+from scanner.errors import UsageError
+
+if TYPE_CHECKING:
+    from scanner.history.diff import RunDiff
+
+
+@click.command("diff")
+@click.argument("runs", metavar="[RUN [RUN]]", nargs=-1)
+@options.config_option
+def command(runs: tuple[str, ...], config_path: Path) -> None:
+    r"""Show what changed between two runs; by default between the last two of the same scope.
+
+    One RUN is compared with the one before it.
+
+    \b
+    Examples:
+      nightseal diff
+      nightseal diff 20261123T020000Z-1a2b3c 20261124T020000Z-4d5e6f
+    """
+    from scanner.history.diff import diff  # noqa: PLC0415  # pandas and Delta load only here
+
+    history = open_history(config_path)
+    most = 2
+    if len(runs) > most:
+        raise UsageError("diff compares two runs: name two, one or none")
+    after = runs[-1] if runs else history.latest()
+    if after is None:
+        raise UsageError("the history has no run yet: nightseal run makes one")
+    before = runs[0] if len(runs) == most else history.previous(after)
+    if before is None:
+        raise UsageError(f"there is no earlier complete run of the same scope as {after}")
+    for line in describe(diff(history.record(before), history.record(after))):
+        click.echo(line)
+
+
+def describe(change: RunDiff) -> Iterator[str]:
+    """A diff in lines, what became worse first."""
+    yield f"From {change.before.id} to {change.after.id} ({', '.join(change.environments)})"
+    if not change.changed:
+        yield f"Nothing changed; {len(change.still_failing)} failures still stand."
+        return
+    for title, items in (
+        ("New failures", change.new_failures),
+        ("Became indeterminate", change.became_indeterminate),
+        ("Fixed", change.fixed),
+        ("Newly waived", change.newly_waived),
+        ("No longer judged", change.no_longer_judged),
+    ):
+        if items:
+            yield f"\n{title} ({len(items)})"
+            for item in items:
+                verdict = item.verdict
+                subject = f" {verdict.subject}" if verdict.subject else ""
+                yield f"  {verdict.severity:<8} {verdict.rule}{subject}  {item.target.id}  [{item.cause}]"
+                yield f"           {verdict.message}"
+    for title, targets in (
+        ("Now unreachable", change.now_unreachable),
+        ("Back", change.back),
+        ("Appeared", change.appeared),
+        ("Disappeared", change.disappeared),
+    ):
+        if targets:
+            yield f"\n{title} ({len(targets)})"
+            yield from (f"  {item.target.id}" for item in targets)
+    if change.certificates:
+        yield f"\nCertificates changed ({len(change.certificates)})"
+        yield from (f"  {item.target.id}" for item in change.certificates)
+    yield f"\n{len(change.still_failing)} failures still stand."

@@ -1,0 +1,123 @@
+"""`nightseal history`: what the history knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from scanner import config as configuration
+from scanner.app import options
+from scanner.app.tables import TABLE_FORMATS, show
+from scanner.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from scanner.history import History
+
+_format_option = click.option(
+    "--format", "-f", "format_name", type=click.Choice(TABLE_FORMATS), default="text", show_default=True, help="Form."
+)
+
+
+@click.group("history")
+def command() -> None:
+    """Look into the history."""
+
+
+def open_history(config_path: Path) -> History:
+    """The history that the configuration names.
+
+    Raises:
+        HistoryError: there is none.
+    """
+    from scanner.history import History  # noqa: PLC0415  # pandas and Delta load only here
+
+    config = configuration.load(config_path)
+    return History.open(config.resolve(config.form.nightseal.history), create=False)
+
+
+@command.command("runs")
+@options.config_option
+@_format_option
+def runs(config_path: Path, format_name: str) -> None:
+    r"""List the runs, the latest last.
+
+    \b
+    Examples:
+      nightseal history runs
+      nightseal history runs --format csv > runs.csv
+    """
+    frame = open_history(config_path).runs()
+    wanted = [
+        "run_id", "trigger", "started_at", "complete", "targets", "assessed", "passed", "failed", "waived",
+        "indeterminate", "policy_id",
+    ]  # fmt: skip
+    show(frame[[name for name in wanted if name in frame]], format_name)
+
+
+@command.command("targets")
+@options.config_option
+@_format_option
+def targets(config_path: Path, format_name: str) -> None:
+    r"""List the targets of the last run.
+
+    \b
+    Examples:
+      nightseal history targets
+    """
+    history = open_history(config_path)
+    latest = history.latest()
+    frame = history.targets([latest] if latest else [])
+    wanted = [
+        "target_id", "environment", "applications", "role", "status", "error_reason", "connections", "duration_s",
+    ]  # fmt: skip
+    show(frame[[name for name in wanted if name in frame]], format_name)
+
+
+@command.command("target")
+@click.argument("target", metavar="T")
+@options.config_option
+@_format_option
+def target(target: str, config_path: Path, format_name: str) -> None:
+    r"""Show what became of one target, run by run, and what fails there now.
+
+    T is a target's id, or a part of it that only one has.
+
+    \b
+    Examples:
+      nightseal history target production/shop.example.com:443@192.0.2.7
+      nightseal history target shop.example.com
+    """
+    history = open_history(config_path)
+    frame = history.targets()
+    ids = sorted(set(frame["target_id"].astype(str)))
+    found = [target] if target in ids else [item for item in ids if target in item]
+    if len(found) != 1:
+        hint = ", ".join(found[:5]) or nearest(target, ids) or "`nightseal history targets` lists them"
+        problem = "means several targets" if found else "is not in the history"
+        raise UsageError(f'"{target}" {problem} ({hint})')
+    rows = frame[frame["target_id"].astype(str) == found[0]]
+    wanted = ["run_id", "run_started_at", "status", "error_reason", "policy_id", "connections", "duration_s"]
+    show(rows[[name for name in wanted if name in rows]], format_name)
+    latest = str(rows["run_id"].iloc[-1])
+    verdicts = history.verdicts([latest])
+    failing = verdicts[(verdicts["target_id"].astype(str) == found[0]) & (verdicts["status"].astype(str) == "fail")]
+    if format_name == "text":
+        click.echo(f"\nFailing in {latest}:")
+        show(failing[["rule", "severity", "reason", "subject", "message"]], format_name)
+
+
+@command.command("certificates")
+@options.config_option
+@_format_option
+def certificates(config_path: Path, format_name: str) -> None:
+    r"""List the certificates in use, the next to expire first.
+
+    \b
+    Examples:
+      nightseal history certificates
+    """
+    from scanner.history.questions import certificates_by_expiry  # noqa: PLC0415  # pandas loads only here
+
+    show(certificates_by_expiry(open_history(config_path)), format_name)

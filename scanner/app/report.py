@@ -1,0 +1,79 @@
+"""`nightseal report`: a run of the history on paper again."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from scanner import config as configuration
+from scanner.app import options
+from scanner.app.output import FORMATS, ensure_writable, write
+from scanner.app.reporting import rendering_of
+from scanner.errors import UsageError, nearest
+from scanner.verdict import RunRecord
+
+
+@click.command("report")
+@options.config_option
+@click.option("--run", "run_id", metavar="ID", help="The run; the last one by default.")
+@click.option("--environment", "-e", metavar="E", help="Only this environment.")
+@options.format_option(*FORMATS)
+@options.output_option
+@options.quiet_option
+def command(
+    config_path: Path,
+    run_id: str | None,
+    environment: str | None,
+    formats: tuple[str, ...],
+    output: str | None,
+    *,
+    quiet: bool,
+) -> None:
+    r"""Render a run of the history again, without network.
+
+    \b
+    Examples:
+      nightseal report
+      nightseal report --run 20261124T020000Z-1a2b3c --format pdf --output report.pdf
+      nightseal report --environment production --format json --output -
+    """
+    from scanner.history import History  # noqa: PLC0415  # pandas and Delta load only here
+
+    config = configuration.load(config_path)
+    history = History.open(config.resolve(config.form.nightseal.history), create=False)
+    chosen = run_id or history.latest(environment)
+    if chosen is None:
+        what = f'of environment "{environment}" ' if environment else ""
+        raise UsageError(f"the history {config.form.nightseal.history} has no run {what}yet: nightseal run makes one")
+    record = history.record(chosen)
+    rendering = rendering_of(config, history, record)
+    if environment is not None:
+        rendering = dataclasses.replace(
+            rendering,
+            record=_only(record, environment),
+            previous=_only(rendering.previous, environment) if rendering.previous else None,
+        )
+    target = output or f"{config.resolve(config.form.nightseal.output).rstrip('/')}/"
+    if target != "-":
+        ensure_writable(Path(target) if target.endswith("/") or len(formats) != 1 else Path(target).parent)
+    for path in write(rendering, formats or ("html", "pdf"), target, name=chosen):
+        if not quiet:
+            click.echo(f"Report: {path}")
+
+
+def _only(record: RunRecord, environment: str) -> RunRecord:
+    """The part of a run that is about one environment."""
+    if environment not in record.run.environments:
+        known = record.run.environments
+        hint = nearest(environment, known) or f"it has: {', '.join(known)}"
+        raise UsageError(f'run {record.run.id} has no environment "{environment}" ({hint})')
+    targets = tuple(target for target in record.targets if target.environment == environment)
+    run = dataclasses.replace(
+        record.run,
+        environments=(environment,),
+        expected_targets=len(targets) if record.run.complete else record.run.expected_targets,
+        policies={name: ref for name, ref in record.run.policies.items() if name == environment},
+    )
+    return RunRecord(run, targets)

@@ -1,0 +1,93 @@
+"""What a report is drawn from: the run, and what the history and the configuration know besides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scanner.app.output import Rendering
+from scanner.errors import PolicyError
+from scanner.policy import load
+
+if TYPE_CHECKING:
+    from reports.view import ReportOptions
+    from reports.view.actions import FirstSeen
+    from scanner.config import Config
+    from scanner.history import History
+    from scanner.policy import Policy
+    from scanner.verdict import RunRecord
+
+_TREND_RUNS = 30
+"""Runs of the same scope that the trend looks back at."""
+
+
+def rendering_of(config: Config, history: History, record: RunRecord) -> Rendering:
+    """Gather everything that a report of `record`, which is in the history, may show.
+
+    The configuration is used only where it is the one that the run was made with: requirements and waivers of another
+    would not be those that were judged.
+    """
+    run = record.run
+    earlier = history.previous(run.id)
+    same = config.digest == run.config_digest
+    return Rendering(
+        record,
+        previous=history.record(earlier) if earlier else None,
+        policies=policies_of(config, record),
+        environments=config.inventory.environments if same else None,
+        waivers=config.waivers if same else (),
+        first_seen=_first_seen(history, record),
+        trend_runs=_trend_runs(history, record),
+        history=history,
+        options=report_options(config),
+    )
+
+
+def policies_of(config: Config, record: RunRecord) -> list[Policy]:
+    """The policies that a run was judged by, as far as they are still the same."""
+    found: dict[str, Policy] = {}
+    wanted = {ref.id: ref.digest for ref in (record.run.policy, *record.run.policies.values())}
+    names = {config.form.nightseal.policy, *(item.policy for item in config.form.environment if item.policy), *wanted}
+    for name in sorted(names):
+        try:
+            policy = load(name, base=config.folder)
+        except PolicyError:
+            continue
+        if wanted.get(policy.id) == policy.digest:
+            found[policy.id] = policy
+    return list(found.values())
+
+
+def report_options(config: Config) -> ReportOptions:
+    """What [report] says stands on the reports."""
+    from reports.view import ReportOptions  # noqa: PLC0415  # only where a report is drawn
+
+    form = config.form.report
+    given = {"title": form.title, "organisation": form.organisation, "classification": form.classification}
+    return ReportOptions(**{name: value for name, value in given.items() if value is not None})
+
+
+def _first_seen(history: History, record: RunRecord) -> FirstSeen:
+    """Since when each failure of the run lasts, as far as the history up to the run knows."""
+    from scanner.history.questions import failing_since  # noqa: PLC0415  # pandas loads only where it is asked
+
+    runs = history.runs(columns=["run_id"])
+    upto = [run_id for run_id in runs["run_id"].astype(str) if run_id <= record.run.id]
+    frame = failing_since(history, upto)
+    return {
+        (str(target), str(rule)): since.date()
+        for target, rule, since in zip(frame["target_id"], frame["rule"], frame["since"], strict=True)
+    }
+
+
+def _trend_runs(history: History, record: RunRecord) -> tuple[str, ...]:
+    """The last complete runs of the same environments, oldest first, up to and including this one."""
+    runs = history.runs(columns=["run_id", "environments", "complete"])
+    scope = set(record.run.environments)
+    same = [
+        str(run_id)
+        for run_id, environments, complete in zip(
+            runs["run_id"], runs["environments"], runs["complete"], strict=True
+        )
+        if complete and set(environments) == scope and str(run_id) <= record.run.id
+    ]
+    return tuple(sorted(same)[-_TREND_RUNS:])

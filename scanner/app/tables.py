@@ -1,0 +1,54 @@
+"""DataFrames on a terminal, or as data for other programs."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from scanner.untrusted import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLE_FORMATS = ("text", "json", "csv")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def show(frame: pd.DataFrame, format_name: str) -> None:
+    """Print a frame: as a table for people, or as JSON records or CSV."""
+    if format_name == "json":
+        click.echo(frame.to_json(orient="records", date_format="iso", indent=2))
+    elif format_name == "csv":
+        # A cell that a spreadsheet would take for a formula is led by an apostrophe, as OWASP advises.
+        click.echo(frame.map(_safe).to_csv(index=False), nl=False)
+    elif frame.empty:
+        click.echo("Nothing yet.", err=True)
+    else:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in frame.columns:
+            table.add_column(str(name).replace("_", " "), overflow="fold")
+        for row in frame.itertuples(index=False):
+            table.add_row(*(Text(_text(value)) for value in row))
+        Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _text(value: Any) -> str:
+    if value is None or value != value:  # noqa: PLR0124  # NaN and NaT are the values that differ from themselves
+        return ""
+    if hasattr(value, "strftime"):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if hasattr(value, "total_seconds"):
+        days, seconds = divmod(int(value.total_seconds()), 86400)
+        return f"{days} d {seconds // 3600} h"
+    if isinstance(value, list | tuple) or hasattr(value, "tolist"):
+        return ", ".join(str(item) for item in value)
+    return f"{value:.1f}" if isinstance(value, float) else printable(str(value))
+
+
+def _safe(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
