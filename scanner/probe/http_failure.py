@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -52,7 +51,6 @@ _BY_ERRNO: Final = {
     errno.EPIPE: FailureReason.RESET,
     errno.ETIMEDOUT: FailureReason.TIMED_OUT,
 }
-_TLS_RECORD: Final = re.compile(r"illegal status line: bytearray\(b'\\x1[56]\\x03")
 _NO_ALERT: Final = (ssl.SSLEOFError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 """What OpenSSL raises where it only lacks data, for now or for good."""
 _HEADERS_TOO_LARGE: Final = "the headers are too large"
@@ -138,8 +136,8 @@ def _protocol(error: BaseException) -> Failure:
         return Failure.of(FailureReason.TOO_LARGE, _HEADERS_TOO_LARGE)
     if "Server disconnected" in text:
         return Failure.of(FailureReason.RESET, "the server closed the connection without an answer")
-    if _TLS_RECORD.match(text):
-        return Failure.of(FailureReason.MALFORMED, "the port answers plain HTTP with TLS")
+    if "illegal request line" in text:  # h11's word for an answer that cannot become a status line
+        return Failure.of(FailureReason.MALFORMED, "the answer is no HTTP")
     if isinstance(error, httpcore.ProtocolError | h2.exceptions.H2Error | ValueError):
         return Failure.of(FailureReason.MALFORMED, text or type(error).__name__)
     return Failure.of(FailureReason.ENGINE_ERROR, f"{type(error).__name__}: {text}")

@@ -43,7 +43,12 @@ class Url:
     def authority(self) -> str:
         """What the Host header says: the port is left out where it is the scheme's own."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        return host if self.has_default_port else f"{host}:{self.port}"
+
+    @property
+    def has_default_port(self) -> bool:
+        """Whether the port is the scheme's own."""
+        return self.port == DEFAULT_PORTS[self.scheme]
 
     @classmethod
     def of(cls, scheme: str, host: str, port: int, target: str) -> Self:
@@ -88,6 +93,8 @@ class Url:
             head = rest if relative else f"{name}://{rest.lstrip('/')}"
         elif head.startswith("//"):
             head = f"//{head.lstrip('/')}"
+        if head.endswith("//") and head.strip(":/") in {"", *DEFAULT_PORTS}:
+            return None  # no host at all; urljoin would take the base's
         try:
             joined = urljoin(str(self), head + mark + query)
         except ValueError:

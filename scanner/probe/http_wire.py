@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import ssl
 import zlib
 from collections.abc import Iterable
@@ -30,10 +31,13 @@ _EXCHANGE_TIMEOUTS: Final = 3
 _HEAD_BYTES: Final = 262_144
 _FRAMING: Final = 2
 """A server may send so many bytes besides the body, and so many times the longest body: chunks have their framing."""
+_TLS_RECORDS: Final = (b"\x15\x03", b"\x16\x03")
+"""How an alert and a handshake record begin (RFC 8446 section 5.1)."""
 _ROUND_TRIPS: Final = 4
 _SHORTEST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 _EARLY_BYTES: Final = 65_536
+_STATUSES: Final = range(100, 1000)
 _BODILESS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _PROXY_PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _LAST_WORD_SECONDS: Final = 2.0
@@ -92,16 +96,17 @@ class Wire:
     async def exchange(self, request: Request) -> Answer | NoAnswer:
         """Send a request and read its answer; every failure is a value."""
         async with self._gate:
-            await self._keep_rate()
-            exchange = _Exchange(request, self._settings, self._ends)
-            outcome = await exchange.run()
-            self.opened += exchange.opened
-            if not exchange.wants_http11:
-                return outcome
-            again = _Exchange(request, self._settings, self._ends, http2=False)
-            outcome = await again.run()
-            self.opened += again.opened
+            outcome, exchange = await self._once(request)
+            if exchange.wants_http11:
+                outcome, _ = await self._once(dataclasses.replace(request, http2=False))
             return outcome
+
+    async def _once(self, request: Request) -> tuple[Answer | NoAnswer, _Exchange]:
+        await self._keep_rate()
+        exchange = _Exchange(request, self._settings, self._ends)
+        outcome = await exchange.run()
+        self.opened += exchange.opened
+        return outcome, exchange
 
     async def _keep_rate(self) -> None:
         if self._interval:
@@ -118,7 +123,6 @@ class _Exchange:
     request: Request
     settings: ProbeSettings
     ends: float
-    http2: bool = True
     opened: int = 0
     connected: bool = False
     certificate_asked: bool = False
@@ -127,6 +131,7 @@ class _Exchange:
     body: bytearray = field(default_factory=bytearray)
     second_thoughts: float = 0.0
     allowance: int = 0
+    begins_with: bytes = b""
 
     def __post_init__(self) -> None:
         self.allowance = _HEAD_BYTES + _FRAMING * self.settings.max_body_bytes
@@ -147,9 +152,14 @@ class _Exchange:
             complete = False
         except Exception as error:  # noqa: BLE001  # a hostile server reaches the code of four libraries; see http_failure
             if self.head is None:
-                self.wants_http11 = self.http2 and wants_http11(error)
+                if self.begins_with.startswith(_TLS_RECORDS) and self.request.url.scheme == "http":
+                    failure = Failure.of(FailureReason.MALFORMED, "the port answers plain HTTP with TLS")
+                    return NoAnswer(failure, self.connected)
+                self.wants_http11 = self.request.http2 and wants_http11(error)
                 return NoAnswer(failure_of(error, certificate_asked=self.certificate_asked), self.connected)
             complete = False
+        if self.head is not None and self.head.status not in _STATUSES:
+            return NoAnswer(Failure.of(FailureReason.MALFORMED, f"status {self.head.status}"), self.connected)
         return self._answer(self.head, complete=complete)
 
     async def _converse(self) -> bool:
@@ -162,7 +172,7 @@ class _Exchange:
                 httpcore.URL(
                     scheme=request.url.scheme.encode(),
                     host=request.url.host.encode(),
-                    port=request.url.port,
+                    port=None if request.url.has_default_port else request.url.port,
                     target=request.url.target.encode(),
                 ),
                 headers=self._headers(),
@@ -183,7 +193,7 @@ class _Exchange:
             ssl_context=self._context() if self.request.url.scheme == "https" else None,
             proxy=_proxy(proxy) if proxy else None,
             max_connections=1,
-            http2=self.http2 and self.request.http2,
+            http2=self.request.http2,
             network_backend=_Backend(self, None if proxy else self.request.destination),
         )
 
@@ -294,6 +304,7 @@ class _Stream(httpcore.AsyncNetworkStream):
             data, self._early = self._early, b""
             return data
         data = await self._inner.read(max_bytes, timeout)
+        self._exchange.begins_with = self._exchange.begins_with or data[:2]
         self._exchange.allowance -= len(data)
         if self._exchange.allowance < 0:
             raise TooMuchError

@@ -1,0 +1,384 @@
+"""The manners of the HTTP probe, as a server sees them: what is asked, how often, and what is never sent."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import pytest
+
+from scanner.evidence import (
+    Attempt,
+    ChainEnd,
+    FailureReason,
+    HttpEvidence,
+    Purpose,
+    TargetEvidence,
+    from_json,
+    to_json,
+)
+from scanner.inventory import (
+    Address,
+    Application,
+    ApplicationKind,
+    Endpoint,
+    Environment,
+    EnvironmentKind,
+    HttpsLevel,
+    Integration,
+    IntegrationKind,
+    PathSetting,
+    Role,
+    StartTls,
+    Target,
+)
+from scanner.probe import ProbeSettings
+from scanner.probe.http import probe_http
+from tests.build.http_servers import Log, read_request, serving
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+HOST = "shop.example"
+ENVIRONMENT = Environment("test", EnvironmentKind.ON_PREMISES)
+SETTINGS = ProbeSettings(timeout_s=2, deadline_s=20)
+EMPTY = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+def shop(*paths: str, integrations: tuple[Integration, ...] = (), name: str = "Shop") -> Application:
+    return Application(
+        name,
+        ApplicationKind.SERVICE,
+        paths=tuple(PathSetting(path, HttpsLevel.TLS) for path in paths),
+        integrations=integrations,
+    )
+
+
+def probe(
+    routes: Mapping[str, bytes],
+    *applications: Application,
+    settings: ProbeSettings = SETTINGS,
+    pause: float = 0,
+) -> tuple[HttpEvidence, Log, int]:
+    """Probe a plain HTTP port that answers by path, beside a TLS port that is closed."""
+
+    async def run() -> tuple[Attempt[HttpEvidence], Log, int]:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            request = await read_request(reader, log)
+            await asyncio.sleep(pause)
+            writer.write(routes.get(request.split(b" ")[1].decode(), EMPTY))
+
+        async with serving(handle) as log:
+            endpoint = Endpoint("test", HOST, 443, http_port=80, applications=applications)
+            target = Target(endpoint, Address("127.0.0.1", free_of(log.port), log.port))
+            attempt, connections = await probe_http(target, ENVIRONMENT, settings, frozenset({HOST}))
+            return attempt, log, connections
+
+    attempt, log, connections = asyncio.run(run())
+    assert attempt.value is not None
+    return attempt.value, log, connections
+
+
+def free_of(taken: int) -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+    assert port != taken
+    return port
+
+
+def redirect(location: str, status: int = 301, headers: str = "") -> bytes:
+    return f"HTTP/1.1 {status} Moved\r\nLocation: {location}\r\nContent-Length: 0\r\n{headers}\r\n".encode()
+
+
+def test_a_request_names_the_host_the_scanner_and_a_contact():
+    settings = ProbeSettings(timeout_s=2, user_agent="Nightseal/1.2", contact="mailto:security@example.com")
+    _, log, _ = probe({}, settings=settings)
+    (request,) = log.requests
+    lines = request.decode().split("\r\n")
+    assert lines[0] == "GET / HTTP/1.1"
+    assert "Host: shop.example" in lines
+    assert "User-Agent: Nightseal/1.2 (+mailto:security@example.com)" in lines
+    assert "Accept-Encoding: identity" in lines
+
+
+def test_every_path_and_integration_is_asked_for_by_its_own_method():
+    integrations = (
+        Integration("/soap", IntegrationKind.SOAP, HttpsLevel.TLS),
+        Integration("/rest", IntegrationKind.REST, HttpsLevel.TLS),
+        Integration("/orders", IntegrationKind.REST, HttpsLevel.TLS, methods=("put", "GET")),
+    )
+    evidence, log, _ = probe({}, shop("/a", "/b?c=d", integrations=integrations))
+    lines = sorted(request.split(b" HTTP")[0].decode() for request in log.requests)
+    assert lines == [
+        *("GET /", "GET /a", "GET /b?c=d", "GET /orders", "GET /rest"),
+        *("OPTIONS /rest", "POST /soap", "PUT /orders"),
+    ]
+    assert {item.scheme for item in evidence.probes} == {"http", "https"}
+    assert evidence.find("http", "/soap", purpose=Purpose.INTEGRATION).application == "Shop"
+
+
+def test_soap_gets_an_empty_envelope():
+    _, log, _ = probe({}, shop(integrations=(Integration("/soap", IntegrationKind.SOAP, HttpsLevel.TLS),)))
+    (request,) = (request for request in log.requests if request.startswith(b"POST"))
+    head, _, body = request.partition(b"\r\n\r\n")
+    assert b"Content-Type: text/xml; charset=utf-8" in head
+    assert b'SOAPAction: ""' in head
+    assert body.endswith(b"<soap:Body/></soap:Envelope>")
+
+
+def test_nothing_but_reading_is_asked_of_pages_and_rest():
+    rest = Integration("/rest", IntegrationKind.REST, HttpsLevel.TLS)
+    _, log, _ = probe({}, shop("/a", integrations=(rest,)))
+    assert {request.split(b" ")[0] for request in log.requests} == {b"GET", b"OPTIONS"}
+
+
+def test_of_an_integrations_answers_the_telling_one_comes_first():
+    async def run() -> HttpEvidence:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            request = await read_request(reader)
+            served = request.startswith(b"OPTIONS")
+            writer.write(EMPTY if served else b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+        async with serving(handle) as log:
+            application = shop(integrations=(Integration("/rest", IntegrationKind.REST, HttpsLevel.TLS),))
+            endpoint = Endpoint("test", HOST, 443, http_port=80, applications=(application,))
+            target = Target(endpoint, Address("127.0.0.1", free_of(log.port), log.port))
+            attempt, _ = await probe_http(target, ENVIRONMENT, SETTINGS, frozenset())
+            return attempt.value
+
+    first = asyncio.run(run()).find("http", "/rest", purpose=Purpose.INTEGRATION).first
+    assert (first.method, first.status) == ("OPTIONS", 204)
+
+
+def test_the_same_request_for_two_reasons_is_made_once():
+    evidence, log, connections = probe({}, shop("/", "/a"), shop("/a", name="Other"))
+    assert sorted(request.split(b" ")[1] for request in log.requests) == [b"/", b"/a"]
+    assert [item.application for item in evidence.probes if (item.scheme, item.path) == ("http", "/a")] == [
+        "Shop",
+        "Other",
+    ]
+    assert connections == 2 + 1
+
+
+def test_cookies_are_recorded_and_never_sent_back():
+    answer = redirect("/next", headers="Set-Cookie: id=s3cret; Secure\r\n")
+    evidence, log, _ = probe({"/": answer})
+    assert evidence.find("http").first.cookies[0].name == "id"
+    assert len(log.requests) == 2
+    assert not any(b"ookie" in request for request in log.requests)
+    assert b"s3cret" not in to_json(TargetEvidence(NOW, 1.0, 3, http=Attempt.ok(evidence)))
+
+
+def test_redirects_are_followed_hop_by_hop():
+    routes = {"/": redirect("a/b", 302), "/a/b": redirect("//shop.example/c", 307), "/c": redirect("?d", 308)}
+    evidence, _, _ = probe(routes)
+    found = evidence.find("http")
+    assert [(hop.url, hop.status) for hop in found.hops] == [
+        ("http://shop.example/", 302),
+        ("http://shop.example/a/b", 307),
+        ("http://shop.example/c", 308),
+        ("http://shop.example/c?d", 204),
+    ]
+    assert found.hops[1].location == "http://shop.example/c"
+    assert found.end is ChainEnd.ANSWER
+
+
+def test_a_circle_is_seen_when_it_closes():
+    evidence, log, _ = probe({"/": redirect("/a"), "/a": redirect("http://shop.example:80/#top")})
+    found = evidence.find("http")
+    assert (found.end, len(found.hops), len(log.requests)) == (ChainEnd.LOOP, 2, 2)
+
+
+def test_a_redirect_to_https_is_followed_and_its_failure_ends_the_chain():
+    evidence, _, _ = probe({"/": redirect("https://shop.example/in")})
+    found = evidence.find("http")
+    assert found.end is ChainEnd.FAILURE
+    assert (found.first.location, found.last.url) == ("https://shop.example/in", "https://shop.example/in")
+    assert found.last.failure.reason is FailureReason.REFUSED
+
+
+@pytest.mark.parametrize(("status", "method"), [(301, "GET"), (303, "GET"), (307, "POST"), (308, "POST")])
+def test_a_redirected_call_keeps_its_method_where_http_says_so(status, method):
+    soap = Integration("/soap", IntegrationKind.SOAP, HttpsLevel.TLS)
+    _, log, _ = probe({"/soap": redirect("/moved", status)}, shop(integrations=(soap,)))
+    (moved,) = (request for request in log.requests if b" /moved " in request)
+    assert moved.startswith(method.encode())
+    assert (b"Envelope" in moved) is (method == "POST")
+
+
+def test_a_status_without_redirection_has_no_location():
+    evidence, _, _ = probe({"/": b"HTTP/1.1 201 Created\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"})
+    assert evidence.find("http").first.location is None
+
+
+def test_a_page_that_leads_on_by_itself_is_seen_and_not_followed():
+    body = b"<meta http-equiv=refresh content='0;url=https://shop.example/'>"
+    page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    header = b"HTTP/1.1 200 OK\r\nRefresh: 0; url=/in\r\nContent-Length: 0\r\n\r\n"
+    evidence, log, _ = probe({"/": page, "/header": header}, shop("/header"))
+    assert evidence.find("http").first.meta_refresh == "https://shop.example/"
+    assert evidence.find("http", "/header").first.meta_refresh == "http://shop.example/in"
+    assert len(log.requests) == 2
+
+
+def test_what_is_no_page_is_not_read_as_one():
+    body = b"<script>location='/x'</script>"
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
+    routes = {
+        "/": head.replace(b"Content-Type: %s\r\n", b"") % len(body) + body,
+        "/text": head % (b"text/plain", len(body)) + body,
+        "/html": head % (b"Text/HTML; charset=utf-8", len(body)) + body,
+    }
+    evidence, _, _ = probe(routes, shop("/text", "/html"))
+    seen = {path: evidence.find("http", path).first.script_redirect for path in ("/", "/text", "/html")}
+    assert seen == {"/": "http://shop.example/x", "/text": None, "/html": "http://shop.example/x"}
+
+
+def test_no_more_connections_at_once_than_allowed():
+    paths = [f"/{number}" for number in range(12)]
+    settings = ProbeSettings(timeout_s=5, connections_per_target=3)
+    _, log, connections = probe({}, shop(*paths), settings=settings, pause=0.02)
+    assert log.most_open == 3
+    assert log.connections == 13
+    assert connections == 13 + 1  # the closed TLS port was tried once, for its root
+
+
+def test_a_closed_port_is_not_tried_again_for_every_path():
+    evidence, _, _ = probe({}, shop("/a", "/b"))
+    for path in ("/", "/a", "/b"):
+        assert evidence.find("https", path).first.failure.reason is FailureReason.REFUSED
+        assert evidence.find("https", path).first.url == f"https://shop.example{path}"
+
+
+def test_connections_begin_at_the_configured_rate():
+    async def run() -> tuple[float, int]:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await read_request(reader)
+            writer.write(EMPTY)
+
+        async with serving(handle) as log:
+            endpoint = Endpoint("test", HOST, 443, http_port=80, applications=(shop("/a", "/b", "/c"),))
+            target = Target(endpoint, Address("127.0.0.1", free_of(log.port), log.port))
+            loop = asyncio.get_running_loop()
+            begun = loop.time()
+            settings = ProbeSettings(timeout_s=2, rate_per_s=20)
+            _, connections = await probe_http(target, ENVIRONMENT, settings, frozenset())
+            return loop.time() - begun, connections
+
+    seconds, connections = asyncio.run(run())
+    assert connections == 5
+    assert seconds > 0.9 * (connections - 1) / 20  # no sooner: how much later is the machine's business
+
+
+def test_one_slow_path_does_not_hold_the_others_and_the_deadline_holds_all():
+    async def run() -> HttpEvidence:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            request = await read_request(reader)
+            if b" /slow " in request:
+                await asyncio.sleep(60)
+            writer.write(EMPTY)
+
+        async with serving(handle) as log:
+            endpoint = Endpoint("test", HOST, 443, http_port=80, applications=(shop("/slow", "/quick"),))
+            target = Target(endpoint, Address("127.0.0.1", free_of(log.port), log.port))
+            attempt, _ = await probe_http(target, ENVIRONMENT, ProbeSettings(timeout_s=30, deadline_s=1), frozenset())
+            return attempt.value
+
+    evidence = asyncio.run(run())
+    assert evidence.find("http", "/slow").first.failure.reason is FailureReason.DEADLINE
+    assert evidence.find("http", "/quick").first.status == 204
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "address", "reason"),
+    [
+        (
+            Endpoint("test", HOST, 25, Role.SERVER, starttls=StartTls.SMTP),
+            Address("127.0.0.1", 1),
+            FailureReason.NOT_RUN,
+        ),
+        (Endpoint("test", HOST, 5432, Role.SERVER), Address("127.0.0.1", 1), FailureReason.NOT_RUN),
+        (Endpoint("test", HOST, 443), None, FailureReason.UNRESOLVABLE),
+    ],
+)
+def test_where_there_is_nothing_to_ask(endpoint, address, reason):
+    attempt, connections = asyncio.run(probe_http(Target(endpoint, address), ENVIRONMENT, SETTINGS, frozenset()))
+    assert (attempt.failure.reason, connections) == (reason, 0)
+
+
+def test_the_evidence_goes_to_json_and_back():
+    evidence, _, connections = probe({"/": redirect("/next")}, shop("/a"))
+    whole = TargetEvidence(NOW, 1.0, connections, http=Attempt.ok(evidence))
+    assert from_json(to_json(whole)) == whole
+
+
+async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5"])
+def test_through_a_proxy_the_name_is_what_it_gets(scheme):
+    asked = []
+
+    async def run() -> HttpEvidence:
+        async def origin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await read_request(reader, log)
+            writer.write(EMPTY)
+
+        async def http_proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            request = await read_request(reader)
+            asked.append(request.split(b"\r\n")[0].decode())
+            assert b"Proxy-Authorization: Basic " + base64.b64encode(b"me:p:w") in request
+            if request.startswith(b"CONNECT"):
+                writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+                return
+            upstream_reader, upstream = await asyncio.open_connection("127.0.0.1", log.port)
+            upstream.write(request)
+            await relay(upstream_reader, writer)
+            upstream.close()
+
+        async def socks_proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            _version, methods = await reader.readexactly(2)
+            await reader.readexactly(methods)
+            writer.write(b"\x05\x02")
+            _version, length = await reader.readexactly(2)
+            user = await reader.readexactly(length)
+            password = await reader.readexactly((await reader.readexactly(1))[0])
+            assert (user, password) == (b"me", b"p:w")
+            writer.write(b"\x01\x00")
+            await reader.readexactly(4)
+            name = await reader.readexactly((await reader.readexactly(1))[0])
+            port = int.from_bytes(await reader.readexactly(2))
+            asked.append(f"{name.decode()}:{port}")
+            if port != 80:
+                writer.write(b"\x05\x05\x00\x01\0\0\0\0\0\0")
+                return
+            writer.write(b"\x05\x00\x00\x01\0\0\0\0\0\0")
+            upstream_reader, upstream = await asyncio.open_connection("127.0.0.1", log.port)
+            await asyncio.gather(relay(reader, upstream), relay(upstream_reader, writer))
+
+        proxy = http_proxy if scheme == "http" else socks_proxy
+        async with serving(origin) as log, serving(proxy) as proxy_log:
+            url = f"{scheme}://me:p%3Aw@127.0.0.1:{proxy_log.port}"
+            settings = ProbeSettings(timeout_s=2, proxy=url)
+            target = Target(Endpoint("test", HOST, 443, http_port=80), Address("192.0.2.1", 443, 80))
+            attempt, _ = await probe_http(target, ENVIRONMENT, settings, frozenset({HOST}))
+            return attempt.value
+
+    evidence = asyncio.run(run())
+    assert evidence.find("http").first.status == 204
+    failure = evidence.find("https").first.failure
+    assert failure.reason is FailureReason.UNREACHABLE
+    assert "p:w" not in failure.detail
+    if scheme == "http":
+        assert sorted(asked) == ["CONNECT shop.example:443 HTTP/1.1", "GET http://shop.example/ HTTP/1.1"]
+    else:
+        assert sorted(asked) == ["shop.example:443", "shop.example:80"]
