@@ -263,7 +263,7 @@ def test_an_endless_body_over_http2_is_cut_off(started):
     assert (hop.status, hop.body_bytes, hop.body_truncated) == (200, SETTINGS.max_body_bytes, True)
 
 
-@pytest.mark.parametrize("status", ["abc", "-1", "0", "20", "1000", ""])
+@pytest.mark.parametrize("status", ["abc", "-1", "0", "20", "9999", ""])
 def test_a_status_over_http2_that_is_no_number(started, status):
     def react(connection, event):
         connection.send_headers(event.stream_id, [(":status", status)], end_stream=True)
