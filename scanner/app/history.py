@@ -120,4 +120,7 @@ def certificates(config_path: Path, format_name: str) -> None:
     """
     from scanner.history.questions import certificates_by_expiry  # noqa: PLC0415  # pandas loads only here
 
-    show(certificates_by_expiry(open_history(config_path)), format_name)
+    frame = certificates_by_expiry(open_history(config_path))
+    if format_name == "text":
+        frame = frame[["not_after", "days_left", "subject", "issuer", "environments", "hosts", "targets"]]
+    show(frame, format_name)

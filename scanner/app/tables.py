@@ -38,6 +38,8 @@ def show(frame: pd.DataFrame, format_name: str) -> None:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, list | tuple) or hasattr(value, "__array__") and getattr(value, "ndim", 0):
+        return ", ".join(str(item) for item in value)
     if value is None or value != value:  # noqa: PLR0124  # NaN and NaT are the values that differ from themselves
         return ""
     if hasattr(value, "strftime"):
@@ -45,8 +47,6 @@ def _text(value: Any) -> str:
     if hasattr(value, "total_seconds"):
         days, seconds = divmod(int(value.total_seconds()), 86400)
         return f"{days} d {seconds // 3600} h"
-    if isinstance(value, list | tuple) or hasattr(value, "tolist"):
-        return ", ".join(str(item) for item in value)
     return f"{value:.1f}" if isinstance(value, float) else printable(str(value))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import ssl
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -60,7 +61,10 @@ def load_store(name: str) -> TrustStore:
         hint = "convert it: openssl x509 -in FILE -out FILE.pem" if data[:1] == b"\x30" else "it should be a PEM file"
         raise TrustStoreError(f"trust store {name}: {path} holds no PEM certificate ({hint})")
     try:
-        roots = x509.load_pem_x509_certificates(data)
+        with warnings.catch_warnings():
+            # An old root has a serial number of zero; it is the stores' business whom they trust.
+            warnings.simplefilter("ignore")
+            roots = x509.load_pem_x509_certificates(data)
     except ValueError as error:
         raise TrustStoreError(f"trust store {name}: {path} holds a malformed certificate: {error}") from error
     fingerprints = frozenset(_fingerprint(root) for root in roots)
