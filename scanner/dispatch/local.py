@@ -8,10 +8,11 @@ silent server inside the TLS engine. One process for each target also returns th
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,7 +22,17 @@ from typing import TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from scanner.dispatch.progress import Progress, Stage
-from scanner.evidence import Attempt, Failure, FailureReason, HttpEvidence, TargetEvidence, TlsEvidence, merge, not_run
+from scanner.evidence import (
+    Attempt,
+    DnsEvidence,
+    Failure,
+    FailureReason,
+    HttpEvidence,
+    TargetEvidence,
+    TlsEvidence,
+    merge,
+    not_run,
+)
 from scanner.inventory import Environment, Target
 from scanner.probe import ProbeSettings
 from scanner.probe.dns import probe_dns
@@ -29,6 +40,7 @@ from scanner.probe.http import probe_http
 from scanner.probe.survey import survey
 
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
 
 _WORKERS_PER_PROCESSOR = 6
 """A handshake mostly waits; what it computes is an eighth of its time on a network."""
@@ -88,7 +100,7 @@ class LocalDispatcher:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            pool.stop()
+            pool.stop()  # type: ignore[no-untyped-call]  # pebble leaves it untyped
             await asyncio.to_thread(pool.join)
             self._pool = None
 
@@ -103,24 +115,32 @@ class LocalDispatcher:
     async def _probe(self, target: Target, environment: Environment, scope: frozenset[str]) -> TargetEvidence:
         started_at, clock = datetime.now(UTC), time.monotonic()
         web = target.endpoint.role.speaks_http
-        handshake, surveyed, http, dns = await asyncio.gather(
-            self._handshake(target),
-            self._bounded(survey(target, self.settings), (not_run(), 0))
-            if self.settings.engine == "survey"
-            else _nothing((not_run(), 0)),
-            self._bounded(probe_http(target, environment, self.settings, scope), (not_run(), 0))
-            if web
-            else _nothing((not_run(), 0)),
-            self._bounded(_dns(target, self.settings), (not_run(), 0)),
-        )
+        async with asyncio.TaskGroup() as probes:
+            handshake = probes.create_task(self._handshake(target))
+            surveyed = probes.create_task(self._survey(target))
+            http = probes.create_task(self._http(target, environment, scope))
+            dns = probes.create_task(self._bounded(_dns(target, self.settings)))
+        tls = _combined(surveyed.result()[0], handshake.result()[0])
         return TargetEvidence(
             started_at=started_at,
             duration_s=round(time.monotonic() - clock, 3),
-            connections=handshake[1] + surveyed[1] + http[1],
-            tls=_combined(surveyed[0], handshake[0]),
-            http=http[0],
-            dns=dns[0],
+            connections=sum(probe.result()[1] for probe in (handshake, surveyed, http)),
+            tls=tls,
+            http=http.result()[0],
+            dns=dns.result()[0],
         )
+
+    async def _survey(self, target: Target) -> tuple[Attempt[TlsEvidence], int]:
+        return (
+            await self._bounded(survey(target, self.settings)) if self.settings.engine == "survey" else (not_run(), 0)
+        )
+
+    async def _http(
+        self, target: Target, environment: Environment, scope: frozenset[str]
+    ) -> tuple[Attempt[HttpEvidence], int]:
+        if not target.endpoint.role.speaks_http:
+            return not_run(), 0
+        return await self._bounded(probe_http(target, environment, self.settings, scope))
 
     async def _handshake(self, target: Target) -> tuple[Attempt[TlsEvidence], int]:
         assert self._pool is not None  # noqa: S101  # it lives as long as `dispatch` runs
@@ -140,16 +160,16 @@ class LocalDispatcher:
         except Exception as error:  # noqa: BLE001  # whatever a worker raised must not end the run
             return Attempt.failed(FailureReason.ENGINE_ERROR, f"{type(error).__name__}: {error}"), 0
 
-    async def _bounded(self, probe: object, otherwise: tuple[Attempt[T], int]) -> tuple[Attempt[T], int]:
+    async def _bounded(self, probe: Coroutine[None, None, tuple[Attempt[T], int]]) -> tuple[Attempt[T], int]:
         """Await a probe until the deadline; its fault, like its lateness, is a value."""
         try:
             async with asyncio.timeout(self.settings.deadline_s):
-                result: tuple[Attempt[T], int] = await probe  # type: ignore[misc]  # a coroutine
-                return result
+                return await probe
         except TimeoutError:
-            return Attempt.failed(FailureReason.DEADLINE), otherwise[1]
+            return Attempt.failed(FailureReason.DEADLINE), 0
         except Exception as error:  # noqa: BLE001  # a probe's own fault must not end the run
-            return Attempt.failed(FailureReason.ENGINE_ERROR, f"{type(error).__name__}: {error}"), otherwise[1]
+            _LOG.warning("a probe failed", exc_info=True)
+            return Attempt.failed(FailureReason.ENGINE_ERROR, f"{type(error).__name__}: {error}"), 0
 
 
 def _observe(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEvidence], int]:
@@ -167,11 +187,7 @@ def _context() -> BaseContext:
     return context
 
 
-async def _nothing(value: T) -> T:
-    return value
-
-
-async def _dns(target: Target, settings: ProbeSettings) -> tuple[Attempt[object], int]:
+async def _dns(target: Target, settings: ProbeSettings) -> tuple[Attempt[DnsEvidence], int]:
     return Attempt.ok(await probe_dns(target, settings)), 0
 
 

@@ -94,7 +94,7 @@ def observe(target: Target, settings: ProbeSettings) -> HandshakeResult:
     if target.address is None:
         return HandshakeResult(Attempt.failed(FailureReason.UNRESOLVABLE), 0)
     # sslyze needs a minute to find out that a server is silent or speaks no TLS, and then can't tell which.
-    refusal, greeted = asyncio.run(_greet(target, settings))
+    refusal, greeted = asyncio.run(_greet(target, settings, until=ends))
     if refusal is not None:
         return HandshakeResult(Attempt(failure=refusal), greeted)
     box: queue.Queue[ServerTlsProbingResult | Failure] = queue.Queue(1)
@@ -118,7 +118,7 @@ def observe(target: Target, settings: ProbeSettings) -> HandshakeResult:
     doubt = None
     if slowest >= network.network_timeout * _SLOW:
         # sslyze takes the silence of a server for "not vulnerable" in places: does this one still speak?
-        doubt, again = asyncio.run(_greet(target, settings))
+        doubt, again = asyncio.run(_greet(target, settings, until=ends + _RESERVE_S / 2))
         opened += again
     answers = Answers(
         server, {work.name: _finished(work) for work in works}, survey=settings.engine == "survey", doubt=doubt
@@ -127,11 +127,18 @@ def observe(target: Target, settings: ProbeSettings) -> HandshakeResult:
     return HandshakeResult(Attempt.ok(evidence), greeted + _CONNECTIVITY_CONNECTIONS + opened)
 
 
-async def _greet(target: Target, settings: ProbeSettings) -> tuple[Failure | None, int]:
+async def _greet(target: Target, settings: ProbeSettings, *, until: float) -> tuple[Failure | None, int]:
+    """Whether the server speaks TLS: None, or why not; and how many connections it took to find out."""
     questioner = Questioner(target, settings)
     endpoint = target.endpoint
     web = endpoint.role.speaks_http and endpoint.starttls is None
-    greeting = await greet(questioner, None if endpoint.is_address else endpoint.host, endpoint.host if web else None)
+    try:
+        async with asyncio.timeout(max(0.1, until - time.monotonic())):
+            greeting = await greet(
+                questioner, None if endpoint.is_address else endpoint.host, endpoint.host if web else None
+            )
+    except TimeoutError:
+        return Failure.of(FailureReason.DEADLINE), questioner.opened
     return greeting if isinstance(greeting, Failure) else None, questioner.opened
 
 
