@@ -140,12 +140,17 @@ def _verdict(bound: BoundRule, finding: Finding) -> Verdict:
 
 
 def _severity(bound: BoundRule, finding: Finding) -> Severity:
-    """The policy's severity, moved by as many steps as the finding moves the rule's own. What informs goes on to."""
+    """The policy's severity; a finding that weighs less caps it, one that weighs more raises it as it does the rule's.
+
+    What the policy only informs of stays information.
+    """
     if finding.severity is None or bound.severity is Severity.INFO:
         return bound.severity
     steps = finding.severity.rank - bound.rule.severity.rank
+    if steps <= 0:
+        return min(bound.severity, finding.severity)
     ladder = list(Severity)
-    return ladder[min(max(bound.severity.rank + steps, 0), len(ladder) - 1)]
+    return ladder[min(bound.severity.rank + steps, len(ladder) - 1)]
 
 
 def _waive(verdict: Verdict, target: Target, waivers: Sequence[Waiver], now: datetime) -> Verdict:

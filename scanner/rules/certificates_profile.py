@@ -31,7 +31,7 @@ class KeyParameters(IssuerParameters):
     types: tuple[KeyType, ...] = (KeyType.RSA, KeyType.ECDSA, KeyType.ED25519, KeyType.ED448)
     """Key types that the server's own certificate may have."""
     min_rsa_bits: int = 2048
-    """The smallest RSA modulus in bits, of the intermediates too."""
+    """The smallest modulus of RSA (and DSA) in bits, of the intermediates too."""
     curves: tuple[str, ...] = _CURVES
     """Names of the curves that an ECDSA key may be on, in lower case."""
     phase_out_rsa_below: int | None = None
@@ -71,7 +71,7 @@ def _key(facts: Facts, parameters: KeyParameters) -> list[Finding]:
         leaf = deployment.leaf
         if leaf.key_type not in parameters.types:
             return [Finding("type", _describe_key(leaf), expected)]
-        rsa = [item for item in below_root(deployment) if item.key_type is KeyType.RSA]
+        rsa = [item for item in below_root(deployment) if item.key_type in {KeyType.RSA, KeyType.DSA}]
         elliptic = [item for item in below_root(deployment) if item.key_type is KeyType.ECDSA]
         if short := [item for item in rsa if item.key_bits < parameters.min_rsa_bits]:
             return [Finding("too-short", _of(short), expected)]

@@ -56,8 +56,8 @@ class Finding:
     """What a rule's function returns: a reason that it declared, and the words to fill into its sentence.
 
     `severity` is set where this finding weighs otherwise than the rule itself does (7 days to expiry rather than 30).
-    It is meant relative to the rule's own severity: where a policy says otherwise than the rule, the finding moves by
-    as many steps from what the policy says. `values` fill the placeholders of the reason's sentence.
+    One that is lower than the rule's caps whatever severity a policy gives the rule; one that is higher raises the
+    policy's by as many steps. `values` fill the placeholders of the reason's sentence.
     """
 
     reason: str
