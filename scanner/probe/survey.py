@@ -64,33 +64,29 @@ async def _gather(questioner: Questioner, greeting: Greeting, target: Target) ->
         greeting, ApplicationProtocols(list(_HTTP_PROTOCOLS if target.endpoint.role.speaks_http else ()))
     )
     async with asyncio.TaskGroup() as group:
-        newest = group.create_task(_newest(questioner, manner, gathered))
-        last_older = group.create_task(_older(questioner, manner, gathered, Protocol.TLS1_2, gathered.alpn))
+        group.create_task(_newest(questioner, manner, gathered))
+        group.create_task(_older(questioner, manner, gathered, Protocol.TLS1_2, gathered.alpn))
         for protocol in _OLDER:
             group.create_task(_older(questioner, manner, gathered, protocol))
         group.create_task(_ssl2(questioner, manner, gathered))
-        await last_older
-        # From here on it is known what certificates there are, if any was shown.
-        group.create_task(_exchange(questioner, manner, gathered, Protocol.TLS1_2))
-        await newest
-        group.create_task(_schemes(questioner, manner, gathered))
     negotiated = [found for found in gathered.in_order if found.answers and found.protocol is not Protocol.SSL2]
-    if negotiated:
-        async with asyncio.TaskGroup() as group:
-            plain = [found for found in negotiated if found.protocol is not Protocol.TLS1_3]
-            if plain and plain[-1].protocol is not Protocol.TLS1_2:
-                group.create_task(_exchange(questioner, manner, gathered, plain[-1].protocol))
-            group.create_task(_fallback(questioner, manner, gathered, negotiated))
-            shown = plain[-1] if plain else negotiated[-1]
-            if shown.protocol is not Protocol.SSL3:
-                group.create_task(_names(questioner, manner, gathered, shown))
+    plain = [found for found in negotiated if found.protocol is not Protocol.TLS1_3]
+    # What is left to be asked builds on what was found: which suites, and which certificates.
+    async with asyncio.TaskGroup() as group:
+        for found in negotiated:
+            group.create_task(_order(questioner, manner, gathered, found))
+        if plain and plain[-1].protocol is not Protocol.SSL3:
+            group.create_task(_exchange(questioner, manner, gathered, plain[-1].protocol))
+        group.create_task(_schemes(questioner, manner, gathered))
+        group.create_task(_fallback(questioner, manner, gathered, negotiated))
+        shown = next(iter(reversed(plain or negotiated)), None)
+        if shown is not None and shown.protocol is not Protocol.SSL3:
+            group.create_task(_names(questioner, manner, gathered, shown))
     return gathered
 
 
 async def _newest(questioner: Questioner, manner: Manner, gathered: Gathered) -> None:
-    found = await tls13(questioner, manner, gathered.greeting.answer)
-    gathered.found[Protocol.TLS1_3] = found
-    gathered.order[Protocol.TLS1_3] = await server_order(questioner, manner, found)
+    gathered.found[Protocol.TLS1_3] = await tls13(questioner, manner, gathered.greeting.answer)
 
 
 async def _older(
@@ -100,13 +96,15 @@ async def _older(
     protocol: Protocol,
     alpn: ApplicationProtocols | None = None,
 ) -> None:
-    found = await older_suites(questioner, manner, protocol, alpn)
-    gathered.found[protocol] = found
-    gathered.order[protocol] = await server_order(questioner, manner, found)
+    gathered.found[protocol] = await older_suites(questioner, manner, protocol, alpn)
 
 
 async def _ssl2(questioner: Questioner, manner: Manner, gathered: Gathered) -> None:
     gathered.found[Protocol.SSL2] = await ssl2_suites(questioner, manner)
+
+
+async def _order(questioner: Questioner, manner: Manner, gathered: Gathered, found: Found) -> None:
+    gathered.order[found.protocol] = await server_order(questioner, manner, found)
 
 
 async def _exchange(questioner: Questioner, manner: Manner, gathered: Gathered, protocol: Protocol) -> None:

@@ -13,7 +13,8 @@ from scanner.evidence import Failure, FailureReason, Protocol
 from scanner.probe import iana
 from scanner.probe.survey_answer import Answer, Outcome, Refusal
 from scanner.probe.survey_hello import KEY_SHARE_GROUPS
-from scanner.probe.survey_offers import Found, Manner, Remainder, shrink
+from scanner.probe.survey_offers import Found, Manner
+from scanner.probe.survey_shrink import Remainder, shrink
 from scanner.probe.survey_wire import Questioner
 
 _UNKNOWN_SCHEME: Final = 0xFE7F  # of the range for private use: nobody signs with it
@@ -65,6 +66,12 @@ async def older_exchange(questioner: Questioner, manner: Manner, found: Found) -
         curves = []
     groups = manner.remainder(curves, _seen(curves, (answer.group for answer in found.answers)))
     schemes = manner.remainder(offered, _seen(offered, (answer.scheme for answer in found.answers)))
+    if found.rotations is not None and found.rotations.groups.complete:
+        groups.left.clear()
+    if found.rotations is not None and all(
+        rotation.complete for rotation in found.rotations.schemes.values() if rotation.seen
+    ):
+        schemes.left.clear()
     failure = await shrink(groups, schemes, ask, lambda answer: (answer.group, answer.scheme))
     if failure is None and any("ECDSA" in known[code].key_exchange for code in elliptic):
         failure = await _beside_the_certificate(groups, schemes, ask)

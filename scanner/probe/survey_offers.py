@@ -6,7 +6,7 @@ and one more. What shows in the same answer (a suite and a group, a group and a 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,6 +16,7 @@ from scanner.evidence import Failure, FailureReason, Protocol
 from scanner.probe import iana
 from scanner.probe.survey_answer import Answer, Outcome, Refusal
 from scanner.probe.survey_hello import KEY_SHARE_GROUPS, Offer
+from scanner.probe.survey_shrink import Remainder, Rotation, shrink
 from scanner.probe.survey_wire import Questioner
 
 _SMALL_SUITES: Final = 20
@@ -73,15 +74,46 @@ class Manner:
 
 
 @dataclass(slots=True)
+class Rotations:
+    """The groups and signature schemes to offer with the next suites, up to TLS 1.2."""
+
+    groups: Rotation
+    schemes: dict[str, Rotation]
+
+    @classmethod
+    def of(cls, protocol: Protocol) -> Rotations:
+        """Everything, in the usual order; schemes by kind of key, because the suite decides on that first."""
+        known = iana.signature_schemes()
+        by_key: dict[str, Rotation] = {}
+        for code in iana.offered_schemes(Protocol.TLS1_2):
+            by_key.setdefault(known[code].key, Rotation([])).unseen.append(code)
+        return cls(Rotation(list(iana.offered_groups(protocol))), by_key)
+
+    @property
+    def offered_schemes(self) -> tuple[int, ...]:
+        """All schemes, in the order to offer them next."""
+        return tuple(code for rotation in self.schemes.values() for code in rotation.offered)
+
+    def note(self, answer: Answer) -> None:
+        """Take note of what showed along with a suite."""
+        self.groups.note(answer.group)
+        scheme = iana.signature_schemes().get(answer.scheme or 0)
+        if scheme is not None:
+            self.schemes[scheme.key].note(scheme.code)
+
+
+@dataclass(slots=True)
 class Found:
     """What a run found in one protocol: an answer for each suite, in the order in which the server picked them.
 
-    `groups` are of TLS 1.3, where they show along with the suites; `key_shares` those for which a key has to be sent
-    because the server sends no HelloRetryRequest.
+    `rotations` hold the groups and signature schemes that showed along the way, up to TLS 1.2. `groups` are of TLS 1.3,
+    where they show along with the suites; `key_shares` those for which a key has to be sent because the server sends no
+    HelloRetryRequest.
     """
 
     protocol: Protocol
     answers: list[Answer] = field(default_factory=list)
+    rotations: Rotations | None = None
     groups: list[int] = field(default_factory=list)
     groups_failure: Failure | None = None
     key_shares: tuple[int, ...] = ()
@@ -114,11 +146,19 @@ async def older_suites(
 ) -> Found:
     """The suites accepted in SSL 3.0 to TLS 1.2."""
     found = Found(protocol)
+    found.rotations = rotations = None if manner.small else Rotations.of(protocol)
     for part in manner.parts(iana.offered_suites(protocol)):
         left = list(part)
         while left:
             names = tuple(alpn.left) if alpn is not None else ()
-            outcome = await questioner.ask(manner.offer(protocol, left, alpn=names))
+            offer = manner.offer(
+                protocol,
+                left,
+                groups=rotations.groups.offered if rotations else None,
+                schemes=rotations.offered_schemes if rotations else None,
+                alpn=names,
+            )
+            outcome = await questioner.ask(offer)
             if (
                 isinstance(outcome, Refusal)
                 and outcome.alert == AlertDescription.no_application_protocol
@@ -140,6 +180,8 @@ async def older_suites(
             assert isinstance(outcome, Answer)  # noqa: S101  # all else has been dealt with
             found.answers.append(outcome)
             left.remove(outcome.suite)
+            if rotations is not None:
+                rotations.note(outcome)
             if alpn is not None and names:
                 alpn.note(outcome)
     return found
@@ -174,78 +216,6 @@ async def server_order(questioner: Questioner, manner: Manner, found: Found) -> 
     offer = manner.offer(found.protocol, suites[::-1], groups=groups, key_shares=found.key_shares)
     outcome = await questioner.ask(offer, whole=False)
     return outcome.suite == suites[0] if isinstance(outcome, Answer) else None
-
-
-@dataclass(slots=True)
-class Remainder:
-    """What is left of a list to be offered, and what of it was accepted, in the order in which the server chose.
-
-    `later` are further lists, for after this one's end, where one hello cannot hold all. `refused` is what was left at
-    the end; `failure` is set where the server does not keep to what it is offered.
-    """
-
-    left: list[int]
-    accepted: list[int] = field(default_factory=list)
-    later: list[list[int]] = field(default_factory=list)
-    refused: list[int] = field(default_factory=list)
-    failure: Failure | None = None
-
-    @property
-    def offered(self) -> list[int]:
-        """What to offer next: the rest, or once that is at its end, what cannot be refused."""
-        return self.left or self.accepted
-
-    def note(self, chosen: int | None) -> None:
-        """Take note of the server's choice."""
-        if not self.left:
-            return
-        if chosen in self.left:
-            self.left.remove(chosen)
-            self.accepted.append(chosen)
-            if not self.left:
-                self.end()
-        else:
-            name = "none" if chosen is None else f"0x{chosen:04X}"
-            self.failure = Failure.of(FailureReason.INCONSISTENT, f"the server chose {name}, which was not offered")
-            self.later.clear()
-            self.end()
-
-    def end(self) -> None:
-        """Nothing that is left of this list is accepted."""
-        self.refused += self.left
-        self.left = self.later.pop(0) if self.later else []
-
-
-async def shrink(
-    one: Remainder,
-    other: Remainder,
-    ask: Callable[[Sequence[int], Sequence[int]], Awaitable[Outcome]],
-    chosen: Callable[[Answer], tuple[int | None, int | None]],
-) -> Failure | None:
-    """Shrink two lists at once, which show in the same answer and do not depend on each other.
-
-    `ask` offers some of both, `chosen` reads what the server picked of each. When it refuses, one more question tells
-    which of the two is at its end. Returns the failure that broke it off, if one did.
-    """
-    while one.left or other.left:
-        outcome = await ask(one.offered, other.offered)
-        if isinstance(outcome, Refusal) and one.left and other.left and one.accepted:
-            outcome = await ask(one.accepted, other.left)
-            if isinstance(outcome, Answer):
-                one.end()
-                other.note(chosen(outcome)[1])
-            elif isinstance(outcome, Refusal):
-                other.end()
-        elif isinstance(outcome, Refusal):
-            one.end()
-            other.end()
-        elif isinstance(outcome, Answer):
-            first, second = chosen(outcome)
-            one.note(first)
-            other.note(second)
-        if isinstance(outcome, Failure):
-            return outcome
-    return None
 
 
 async def tls13(questioner: Questioner, manner: Manner, begun: Answer | None = None) -> Found:

@@ -18,7 +18,7 @@ _START_SECONDS = 10.0
 
 NGINX = """
 daemon off;
-worker_processes {workers};
+worker_processes 1;
 pid {home}/nginx.pid;
 error_log stderr crit;
 events {{ worker_connections 1024; }}
@@ -27,7 +27,7 @@ http {{
   client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;
   uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi;
   server {{
-    listen {address}:{port} ssl reuseport backlog=4096;
+    listen 127.0.0.1:{port} ssl reuseport backlog=4096;
     server_name {host};
     {certificates}
     {directives}
@@ -65,23 +65,15 @@ class Servers:
         self.ca_file = directory / "ca.pem"
         self.ca_file.write_bytes(authority.root.chain_pem)
 
-    def nginx(self, keys: Sequence[str], directives: str, *, address: str = "127.0.0.1", workers: int = 1) -> int:
-        """Start nginx (package nginx) with those certificates, and return its port."""
-        port = free_port()
+    def nginx(self, keys: Sequence[str], directives: str, *, port: int | None = None) -> int:
+        """Start nginx (package nginx) with those certificates, and return its port: that given, or a free one."""
+        port = port or free_port()
         home = self.directory / f"nginx-{port}"
         home.mkdir()
         certificates = "\n".join(
             f"ssl_certificate {self.identities[key]}; ssl_certificate_key {self.identities[key]};" for key in keys
         )
-        configuration = NGINX.format(
-            home=home,
-            address=address,
-            port=port,
-            host=HOST,
-            certificates=certificates,
-            directives=directives,
-            workers=workers,
-        )
+        configuration = NGINX.format(home=home, port=port, host=HOST, certificates=certificates, directives=directives)
         (home / "nginx.conf").write_text(configuration, encoding="utf-8")
         self.run([program("nginx", "nginx"), "-p", str(home), "-c", str(home / "nginx.conf"), "-e", "stderr"], port)
         return port

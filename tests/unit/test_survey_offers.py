@@ -12,7 +12,8 @@ from scanner.evidence import Failure, FailureReason, Protocol
 from scanner.probe import iana
 from scanner.probe.survey_answer import Answer, Refusal
 from scanner.probe.survey_exchange import known_primes
-from scanner.probe.survey_offers import ApplicationProtocols, Manner, Remainder, shrink
+from scanner.probe.survey_offers import ApplicationProtocols, Manner, Rotations
+from scanner.probe.survey_shrink import Remainder, Rotation, shrink
 
 REFUSED = Refusal(40)
 
@@ -96,6 +97,32 @@ def test_a_failure_breaks_it_off_and_keeps_what_was_found(ones, others, good):
     assert (failure is None) == (not one.left and not other.left)
     assert one.accepted == ones[: len(one.accepted)]
     assert other.accepted == others[: len(other.accepted)]
+
+
+@settings(deadline=None)
+@given(codes.filter(bool), st.booleans(), st.integers(0, 12))
+def test_a_rotation_shows_all_to_the_clients_order_and_claims_nothing_of_another(accepted, own_order, questions):
+    server = ThoughtServer(accepted, [0], own_order=own_order)
+    rotation = Rotation(list(range(31)))
+    for _ in range(questions):
+        answer = asyncio.run(server.ask(rotation.offered, [0]))
+        rotation.note(answer.suite)
+        assert sorted(rotation.offered) == list(range(31))
+    if own_order or len(accepted) == 1:
+        assert not rotation.complete
+    else:
+        assert rotation.seen == sorted(accepted)[:questions]
+        assert rotation.complete == (questions > len(accepted))
+
+
+def test_rotations_tell_schemes_of_different_keys_apart():
+    rotations = Rotations.of(Protocol.TLS1_2)
+    for scheme in (0x0804, 0x0403, 0x0804):  # RSA, ECDSA, RSA: the suites changed, not the server's mind
+        rotations.note(Answer(Protocol.TLS1_2, (1,), group=29, scheme=scheme))
+    assert not rotations.groups.complete
+    assert not any(rotation.complete for rotation in rotations.schemes.values())
+    assert rotations.schemes["rsa"].seen == [0x0804]
+    assert rotations.offered_schemes.index(0x0805) < rotations.offered_schemes.index(0x0804)
 
 
 def test_a_server_that_does_not_keep_to_the_offer_is_caught_and_asked_no_more():
