@@ -5,10 +5,13 @@
 Prints one line per measurement. Nothing is checked; the tests do that.
 """
 
+# ruff: noqa: INP001, T201  # a script that prints what it measured
+
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import random
 import resource
 import sys
@@ -22,6 +25,7 @@ from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from scanner.evidence import Attempt, TargetEvidence
 from scanner.history import History, maintenance, questions
 from scanner.verdict import Goal, RunRecord, Severity, Status, TargetResult, Verdict
 from tests.build.records import FIRST_NIGHT, sample_record
@@ -65,7 +69,7 @@ def target(shape: TargetResult, index: int, number: int, rules: int) -> TargetRe
     if shape.evidence is None:
         raise AssertionError
     evidence = dataclasses.replace(
-        shape.evidence,
+        own_certificate(shape.evidence, steady),
         started_at=FIRST_NIGHT + timedelta(days=number, milliseconds=tonight.randrange(3_600_000)),
         duration_s=round(tonight.random(), 4),
         connections=tonight.randrange(30, 60),
@@ -78,6 +82,21 @@ def target(shape: TargetResult, index: int, number: int, rules: int) -> TargetRe
         ip=ip,
         evidence=evidence,
         verdicts=verdicts,
+    )
+
+
+def own_certificate(evidence: TargetEvidence, chance: random.Random) -> TargetEvidence:
+    """The evidence with a leaf that no other target has, of a usual size, so that nothing compresses too well."""
+    tls = evidence.tls.value
+    deployments = tls.certificates.value if tls else None
+    if tls is None or not deployments:
+        return evidence
+    first = deployments[0]
+    der = chance.randbytes(1100)
+    leaf = dataclasses.replace(first.leaf, der=der, fingerprint=hashlib.sha256(der).hexdigest(), spki=der[:32].hex())
+    deployment = dataclasses.replace(first, chain=(leaf, *first.chain[1:]))
+    return dataclasses.replace(
+        evidence, tls=Attempt.ok(dataclasses.replace(tls, certificates=Attempt.ok((deployment, *deployments[1:]))))
     )
 
 

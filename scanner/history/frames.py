@@ -31,7 +31,7 @@ def _series(values: pa.ChunkedArray, column: Column | None) -> Any:
 
 
 def _ordered(series: pd.Series[Any], column: Column) -> pd.Series[Any]:
-    """The categories in the order of the vocabulary, or of the alphabet; those that this version does not know, last."""
+    """The categories in the order of the vocabulary, or of the alphabet; values that are new to it come last."""
     known = [str(value) for value in column.vocabulary]
     others = sorted(set(series.cat.categories) - set(known))
     return series.cat.set_categories(known + others, ordered=column.ordered)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,16 +15,17 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import DeltaError
 
 from scanner.errors import HistoryError
 from scanner.history.schema import RUNS, TABLES
 
 _STORE_VARIABLES = ("AWS_", "AZURE_", "GOOGLE_", "GCS_")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _HARMLESS = frozenset({"lost+found"})
 _LOG = "_delta_log"
 _ADVICE = (
-    (errno.ENOSPC, "the disk is full: make room, or shorten [history] keep; earlier runs are whole"),
+    (errno.ENOSPC, "the disk is full: make room on it; earlier runs are whole"),
     (errno.EDQUOT, "the disk quota is used up: make room; earlier runs are whole"),
     (errno.EFBIG, "a file grew beyond the size that is allowed here; earlier runs are whole"),
     (errno.EROFS, "the file system is read-only: choose another folder by [nightseal] history"),
@@ -101,15 +103,11 @@ class Location:
         """Turn what the libraries raise into a HistoryError that says what failed, where, and how to mend it."""
         try:
             yield
-        except TableNotFoundError as error:
-            if self.folder is not None and self.folder.exists() and doing != "read":
-                raise self._failed(doing, error) from error
-            raise self.missing() from error
         except (OSError, DeltaError, pa.ArrowException) as error:
             raise self._failed(doing, error) from error
 
     def _failed(self, doing: str, error: Exception) -> HistoryError:
-        words = " ".join(str(error).split())
+        words = " ".join(_COLOUR.sub("", str(error)).split())
         number = error.errno if isinstance(error, OSError) else None
         advice = next(
             (text for code, text in _ADVICE if code == number or os.strerror(code).lower() in words.lower()),

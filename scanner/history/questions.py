@@ -27,7 +27,7 @@ definite AS (
 ),
 failing_ever AS (SELECT DISTINCT target_id, rule, subject FROM definite WHERE status = 'fail'),
 life AS (
-  SELECT definite.* FROM definite LEFT SEMI JOIN failing_ever
+  SELECT definite.* FROM failing_ever RIGHT SEMI JOIN definite
   ON definite.target_id = failing_ever.target_id AND definite.rule = failing_ever.rule
   AND definite.subject = failing_ever.subject
 ),

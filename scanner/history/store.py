@@ -82,7 +82,7 @@ class History:
             if not create:
                 raise history.location.missing()
             history.tables.create()
-        for table in TABLES.values():
+        for table in (RUNS, *TABLES.values()):
             history.tables.delta(table)
         return history
 

@@ -9,11 +9,11 @@ from typing import Final
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from scanner.errors import HistoryError
 from scanner.history.location import Location
-from scanner.history.schema import SCHEMA_VERSION, TABLES, VERSION_KEY, Table
+from scanner.history.schema import RUNS, SCHEMA_VERSION, TABLES, VERSION_KEY, Table
 
 WRITER: Final = WriterProperties(compression="ZSTD", compression_level=6)
 _CONFIGURATION = {
@@ -48,7 +48,10 @@ class Tables:
             HistoryError: it is missing, is somebody else's, or was written by a newer version.
         """
         with self.location.explained("read"):
-            delta = DeltaTable(self.location.uri(table.name), storage_options=self._options)
+            try:
+                delta = DeltaTable(self.location.uri(table.name), storage_options=self._options)
+            except TableNotFoundError as error:
+                raise self._missing(table) from error
         self._version(table, delta)
         return delta
 
@@ -69,6 +72,11 @@ class Tables:
             message = f"{once} has been written already"
             raise CommitFailedError(message)
         write_deltalake(delta, rows, mode="append", writer_properties=WRITER, commit_properties=properties)
+
+    def _missing(self, table: Table) -> HistoryError:
+        if table is RUNS:
+            return self.location.missing()
+        return HistoryError(f"{self.location}: the table {table.name} is missing; restore it from a backup")
 
     def _version(self, table: Table, delta: DeltaTable) -> int:
         version = delta.metadata().configuration.get(VERSION_KEY) or ""
