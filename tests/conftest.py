@@ -1,0 +1,75 @@
+"""What every kind of test shares: the lab, and the real command line in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scanner.lab import Lab
+
+REPOSITORY = Path(__file__).parent.parent
+COMMAND_SECONDS = 150.0
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Every server of the lab. One whose behaviour depends on what came before wants a lab of its own."""
+    with Lab() as running:
+        assert not running.skipped, f"the lab lacks something: {dict(running.skipped)}"
+        yield running
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left behind."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Runner = Callable[..., Done]
+
+
+@pytest.fixture
+def nightseal(tmp_path: Path) -> Runner:
+    """Run the command line in an empty folder; a traceback is always a failure."""
+
+    def run(*arguments: str, cwd: Path = tmp_path, env: Mapping[str, str] | None = None) -> Done:
+        done = subprocess.run(
+            [sys.executable, "-m", "scanner.app.cli", *arguments],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "NO_COLOR": "1", **(env or {})},
+            capture_output=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+        result = Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode())
+        assert "Traceback" not in result.err, result.err
+        return result
+
+    return run
+
+
+def reach(lab: Lab, *names: str) -> list[str]:
+    """The options with which a command finds the lab's servers (all, or those named) and trusts their CA."""
+    hosts = {lab.servers[name].host for name in names}
+    entries = [
+        f"--connect-to={source}={address}"
+        for source, addresses in lab.connect_to.items()
+        for address in addresses
+        if not names or source.rpartition(":")[0] in hosts
+    ]
+    return ["--ca-file", str(lab.ca_file), *entries]

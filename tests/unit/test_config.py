@@ -1,0 +1,252 @@
+"""config.toml: what is refused, with which words, and what the rest becomes."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from scanner.config import Config, load, parse
+from scanner.config_form import ConfigForm, parse_duration
+from scanner.errors import ConfigError
+from scanner.inventory import ApplicationKind, EnvironmentKind, HttpsLevel, Role, StartTls
+
+REPOSITORY = Path(__file__).parents[2]
+CONTRACT = """
+[nightseal]
+history = "h"
+[scan]
+deadline = "90s"
+timeout = "500ms"
+[[environment]]
+name = "production"
+kind = "paas"
+default_domain = "outsystemsenterprise.com"
+custom_domain = "apps.example.com"
+policy = "nist-sp800-52r2"
+hsts = true
+  [[environment.endpoint]]
+  host = "monitor.example.com"
+  port = 443
+  role = "monitoring"
+  [[environment.endpoint]]
+  host = "mail.example.com"
+  port = 25
+  role = "server"
+  starttls = "smtp"
+  [[environment.application]]
+  name = "Shop"
+  kind = "reactive-web"
+  host = "Shop.Example.COM."
+  https = "tls"
+  client_certificate = { cert = "client.pem", key = "client.key" }
+  paths = [ { path = "/Shop/Checkout", https = "tls" } ]
+  integrations = [ { path = "/Shop/Orders.asmx", kind = "soap", https = "tls" } ]
+  [[environment.application]]
+  name = "Portal"
+  kind = "traditional-web"
+  host = "shop.example.com"
+[[schedule]]
+name = "nightly"
+cron = "0 2 * * *"
+timezone = "Europe/Lisbon"
+environments = ["*"]
+notify = ["security"]
+[[notify]]
+name = "security"
+url = "${NIGHTSEAL_NOTIFY_URL}"
+[[waiver]]
+rule = "proto.no-tls1.1"
+scope = "development/legacy.example.com:443"
+reason = "Vendor update planned"
+owner = "platform-team"
+expires = 2027-01-31
+"""
+
+
+def read(text: str, **environ: str) -> Config:
+    return parse(text, source="config.toml", folder=Path("/etc/nightseal"), environ=environ)
+
+
+def refused(text: str, **environ: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        read(text, **environ)
+    return str(caught.value).splitlines()
+
+
+def environment(body: str = "", kind: str = "on-premises", head: str = "") -> str:
+    return f'[[environment]]\nname = "e"\nkind = "{kind}"\n{head}\n{body}'
+
+
+def application(body: str, kind: str = "traditional-web") -> str:
+    return f'[[environment.application]]\nname = "A"\nkind = "{kind}"\nhost = "a.example"\n{body}'
+
+
+def test_what_the_contract_shows_is_read() -> None:
+    config = read(CONTRACT, NIGHTSEAL_NOTIFY_URL="https://notify.example/secret")
+
+    (production,) = config.inventory.environments
+    assert production.kind is EnvironmentKind.PAAS
+    assert (production.default_domain, production.custom_domain) == ("outsystemsenterprise.com", "apps.example.com")
+    assert production.policy == "nist-sp800-52r2"
+    monitor, mail, shop = production.endpoints
+    assert (monitor.role, monitor.http_port) == (Role.MONITORING, 80)
+    assert (mail.role, mail.starttls, mail.http_port) == (Role.SERVER, StartTls.SMTP, None)
+    assert shop.address == "shop.example.com:443"
+    assert [item.name for item in shop.applications] == ["Shop", "Portal"], "one host, scanned once, judged for both"
+    assert shop.applications[0].kind is ApplicationKind.REACTIVE_WEB
+    assert shop.applications[0].client_certificate is not None
+    assert shop.applications[0].client_certificate.cert == Path("/etc/nightseal/client.pem")
+    assert shop.applications[0].integrations[0].https is HttpsLevel.TLS
+    assert config.scan.deadline == timedelta(seconds=90)
+    assert config.scan.timeout == timedelta(seconds=0.5)
+    assert config.receivers[0].url == "https://notify.example/secret"
+    assert config.waivers[0].expires == date(2027, 1, 31)
+    assert config.resolve("history") == "/etc/nightseal/history"
+    assert config.resolve("s3://bucket/history") == "s3://bucket/history"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[nightsael]\n", 'config.toml: nightsael: unknown key (did you mean "nightseal"?)'),
+        ("[scan]\nconcurency = 3\n", 'config.toml: scan.concurency: unknown key (did you mean "concurrency"?)'),
+        (
+            environment('[[environment.endpoint]]\nhst = "a"\nhost = "a.example"'),
+            'config.toml: environment[1].endpoint[1].hst: unknown key (did you mean "host"?)',
+        ),
+        ("[scan]\nfoo = 1\n", "config.toml: scan.foo: unknown key (known here: addresses, concurrency,"),
+        ("[scan]\ndeadline = '60x'\n", "config.toml: scan.deadline: should be a duration such as"),
+        ("[scan]\nconcurrency = 0\n", "config.toml: scan.concurrency: should be greater than or equal to 1, not 0"),
+        (environment(kind="paass"), "config.toml: environment[1].kind: should be 'paas' or 'on-premises', not 'paass'"),
+        (
+            environment('[[environment.endpoint]]\nhost = "a.example"\nport = 65536'),
+            "config.toml: environment[1].endpoint[1].port: should be less than or equal to 65535, not 65536",
+        ),
+        (
+            environment('[[environment.endpoint]]\nhost = "https://a.example/x"'),
+            "config.toml: environment[e].endpoint[https://a.example/x:443].host: should be a host name",
+        ),
+        (
+            environment('[[environment.endpoint]]\nhost = "a.example"\n[[environment.endpoint]]\nhost = "A.EXAMPLE."'),
+            "config.toml: environment[e].endpoint: a.example:443 is listed twice",
+        ),
+        (
+            environment('[[environment.endpoint]]\nhost = "a.example"\nstarttls = "smtp"'),
+            "config.toml: environment[e].endpoint[a.example:443].starttls: goes with role server only",
+        ),
+        (environment(head='custom_domain = "a.example"'), 'config.toml: environment[e].custom_domain: is for kind "paas"'),
+        (
+            environment(application('https = "tls-client-certificate"'), kind="paas"),
+            'config.toml: environment[e].application[A].https: "tls-client-certificate" cannot be had on "paas"',
+        ),
+        (
+            environment(
+                application('integrations = [{ path = "/r", kind = "rest", https = "tls-client-certificate" }]')
+            ),
+            'config.toml: environment[e].application[A].integrations[/r].https: "tls-client-certificate" cannot be had',
+        ),
+        (environment(application("") + application("")), 'config.toml: environment[e].application: the name "A" is given'),
+        (
+            '[[schedule]]\nname = "n"\ncron = "0 2 * * *"\ntimezone = "Europe/Lisbonn"',
+            'config.toml: schedule[n].timezone: there is no time zone "Europe/Lisbonn" (did you mean "Europe/Lisbon"?)',
+        ),
+        (
+            environment() + '\n[[schedule]]\nname = "n"\ncron = "0 2 * * *"\nenvironments = ["ee"]',
+            'config.toml: schedule[n].environments: there is no environment "ee" (did you mean "e"?)',
+        ),
+        (
+            '[[notify]]\nname = "n"\nurl = "${NOT_SET}"',
+            "config.toml: notify[1].url: the environment variable NOT_SET is not set (set it before the start",
+        ),
+        ("[scan.connect_to]\n'a.example' = ['127.0.0.1:1']", 'config.toml: scan.connect_to."a.example": should be'),
+        ("[scan.connect_to]\n'a.example:443' = ['b.example:1']", 'config.toml: scan.connect_to."a.example:443": should'),
+        ("[scan\n", "config.toml: not valid TOML: "),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place_and_what_mends_it(text: str, expected: str) -> None:
+    problems = refused(text)
+
+    assert any(problem.startswith(expected) for problem in problems), problems
+
+
+def test_every_problem_is_told_at_once() -> None:
+    problems = refused(environment(application("https = 'tsl'\nprot = 1")) + "\n[scan]\ntimeout = 0")
+
+    assert len(problems) == 3
+
+
+def test_settings_that_say_less_than_holds_are_warned_of() -> None:
+    paths = 'https = "none"\npaths = [{ path = "/p", https = "none" }]'
+    always = read(environment(application(paths, kind="pwa")))
+    forced = read(environment(application(paths), head="force_https_screens = true"))
+
+    assert [problem.key.rpartition("].")[2] for problem in always.warnings] == ["https", "https"]
+    assert len(forced.warnings) == 2
+    assert "force_https_screens wins" in str(forced.warnings[0])
+
+
+def test_a_missing_file_and_one_that_is_no_text(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no such file .*nightseal config init"):
+        load(tmp_path / "config.toml")
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(binary)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path)
+
+
+def test_hosts_are_brought_into_one_form() -> None:
+    config = read(
+        environment(
+            "".join(
+                f'[[environment.endpoint]]\nhost = "{host}"\n'
+                for host in ("bücher.example", "[2001:DB8:0::1]", "192.0.2.1", "UPPER.example.")
+            )
+        )
+    )
+
+    hosts = [endpoint.host for endpoint in config.inventory.endpoints]
+    assert hosts == ["xn--bcher-kva.example", "2001:db8::1", "192.0.2.1", "upper.example"]
+    assert config.inventory.endpoints[1].address == "[2001:db8::1]:443"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("500ms", 0.5), ("60s", 60), ("1.5m", 90), ("2h", 7200), ("400d", 34_560_000), (7, 7)]
+)
+def test_durations(text: object, seconds: float) -> None:
+    assert parse_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "s", "10", "10 parsecs", "-5s", True, None, []])
+def test_what_is_no_duration(text: object) -> None:
+    with pytest.raises(ValueError, match="should be a duration"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("path", ["config.toml", "scanner/app/config_example.toml"])
+def test_shipped_configurations_are_valid_and_match_the_schema(path: str) -> None:
+    import tomllib
+
+    file = REPOSITORY / path
+    config = load(file, environ={})
+    raw = tomllib.loads(file.read_text("utf-8"))
+    for waiver in raw.get("waiver", []):
+        waiver["expires"] = waiver["expires"].isoformat()
+
+    assert config.inventory.endpoints
+    jsonschema.validate(raw, ConfigForm.model_json_schema())
+
+
+def test_every_key_is_explained() -> None:
+    schema = ConfigForm.model_json_schema()
+    forms = {name: form for name, form in schema["$defs"].items() if "properties" in form}
+
+    bare = [
+        f"{name}.{key}" for name, form in forms.items() for key, value in form["properties"].items()
+        if "description" not in value
+    ]
+    assert not bare
