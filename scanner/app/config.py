@@ -36,10 +36,14 @@ def check(config_path: Path) -> None:
       nightseal config check
       nightseal config check --config /etc/nightseal/config.toml
     """
+    from scanner.app.daemon import trigger_of  # noqa: PLC0415  # the scheduler's reading of cron is the one that counts
+
     config = configuration.load(config_path)
     if not config.inventory.endpoints:
         raise ConfigError(config.source, [Problem("environment", "nothing is configured to be scanned", _BEGIN)])
     policies_of(config)
+    for schedule in config.schedules:
+        trigger_of(schedule, config.source)
     for problem in (*config.warnings, *_waiver_warnings(config)):
         click.echo(f"{config.source}: warning: {problem}", err=True)
     environments = config.inventory.environments

@@ -1,0 +1,206 @@
+"""The command line itself: help that loads nothing heavy, statuses, and errors that end as one message."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import jsonschema
+import pytest
+
+from scanner.app import exit_status
+from scanner.app.cli import COMMANDS, cli, run
+from scanner.app.exit_status import ExitStatus
+from scanner.verdict import RunRecord, Severity, Status, TargetStatus
+from tests.build.records import sample_record
+
+HEAVY = ("sslyze", "nassl", "tlslite", "httpx", "pandas", "pyarrow", "deltalake", "weasyprint", "jinja2", "apscheduler")
+
+
+def all_commands() -> list[tuple[str, click.Command]]:
+    found = []
+    for name, entry in COMMANDS.items():
+        command = importlib.import_module(entry.module).command
+        found.append((name, command))
+        if isinstance(command, click.Group):
+            found += [(f"{name} {child}", command.commands[child]) for child in command.commands]
+    return found
+
+
+def test_help_loads_no_engine() -> None:
+    script = (
+        "import sys; from scanner.app.cli import run; run(['--help']); "
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stderr.strip() == "[]"
+    for name in COMMANDS:
+        assert f"\n  {name} " in done.stdout
+
+
+@pytest.mark.parametrize(("name", "command"), all_commands(), ids=lambda value: value if isinstance(value, str) else "")
+def test_every_command_explains_itself_with_examples(name: str, command: click.Command) -> None:
+    text = command.help or ""
+
+    assert text.rstrip().splitlines()[0].endswith(".")
+    if not isinstance(command, click.Group):
+        assert f"nightseal {name.split()[0]}" in text, "an example"
+    if name in COMMANDS:
+        assert COMMANDS[name].summary == text.splitlines()[0], "the table and the command say the same"
+
+
+def test_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["scna"]) == ExitStatus.USAGE
+    assert 'did you mean "scan"?' in capsys.readouterr().err
+    assert run(["scan"]) == ExitStatus.USAGE
+    assert run(["scan", "a.example", "--fail-on", "terrible"]) == ExitStatus.USAGE
+    assert run(["scan", "a.example", "--deadline", "soon"]) == ExitStatus.USAGE
+    assert run(["scan", "a.example:99999"]) == ExitStatus.USAGE
+    assert "the port must be a number" in capsys.readouterr().err
+
+
+def test_an_unexpected_error_is_the_tools_own(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr(cli, "main", broken)
+
+    assert run(["policy", "list"]) == ExitStatus.INTERNAL
+    assert capsys.readouterr().err.startswith("nightseal: Nightseal itself failed: ZeroDivisionError: by zero")
+
+
+def with_verdicts(record: RunRecord, status: Status, severity: Severity, *, waived: bool = False) -> RunRecord:
+    """The record with every verdict made one of this status and severity, and every target assessed."""
+    waiver = next(verdict.waiver for verdict in record.verdicts if verdict.waiver)
+    targets = tuple(
+        dataclasses.replace(
+            target,
+            status=TargetStatus.ASSESSED,
+            verdicts=tuple(
+                dataclasses.replace(verdict, status=status, severity=severity, waiver=waiver if waived else None)
+                for verdict in target.verdicts
+            ),
+        )
+        for target in record.targets
+    )
+    return dataclasses.replace(record, targets=targets, run=dataclasses.replace(record.run, complete=True))
+
+
+def test_exit_statuses_of_a_run() -> None:
+    record = sample_record()
+    medium = Severity.MEDIUM
+
+    assert exit_status.of(with_verdicts(record, Status.PASS, Severity.CRITICAL), medium) == ExitStatus.OK
+    assert exit_status.of(with_verdicts(record, Status.FAIL, Severity.MEDIUM), medium) == ExitStatus.FAILED
+    assert exit_status.of(with_verdicts(record, Status.FAIL, Severity.LOW), medium) == ExitStatus.OK
+    assert exit_status.of(with_verdicts(record, Status.FAIL, Severity.HIGH, waived=True), medium) == ExitStatus.OK
+    assert exit_status.of(with_verdicts(record, Status.INDETERMINATE, Severity.HIGH), medium) == ExitStatus.NOT_ASSESSED
+    assert exit_status.of(with_verdicts(record, Status.INDETERMINATE, Severity.INFO), medium) == ExitStatus.OK
+
+
+def test_a_target_that_was_not_reached_is_not_well() -> None:
+    record = with_verdicts(sample_record(), Status.PASS, Severity.HIGH)
+    unreachable = dataclasses.replace(record.targets[0], status=TargetStatus.UNREACHABLE, verdicts=())
+
+    assert exit_status.of(dataclasses.replace(record, targets=(unreachable, *record.targets[1:])), Severity.LOW) == 3
+    assert exit_status.of(dataclasses.replace(record, targets=()), Severity.LOW) == ExitStatus.NOT_ASSESSED
+
+
+def test_an_interrupted_run_says_so() -> None:
+    record = sample_record()
+    interrupted = dataclasses.replace(record, run=dataclasses.replace(record.run, complete=False))
+
+    assert exit_status.of(interrupted, Severity.LOW) == ExitStatus.INTERRUPTED
+
+
+def test_config_init_check_and_schema(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert run(["config", "check"]) == ExitStatus.USAGE
+    assert "nightseal config init" in capsys.readouterr().err
+    assert run(["config", "init"]) == ExitStatus.OK
+    assert run(["config", "init"]) == ExitStatus.USAGE, "never overwritten"
+    assert run(["config", "check"]) == ExitStatus.OK
+    capsys.readouterr()
+    assert run(["config", "schema"]) == ExitStatus.OK
+    jsonschema.Draft202012Validator.check_schema(json.loads(capsys.readouterr().out))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "nothing is configured to be scanned"),
+        ('[nightseal]\npolicy = "mozila-modern"\n', "nothing is configured"),
+        (
+            '[nightseal]\npolicy = "mozila-modern"\n[[environment]]\nname = "e"\nkind = "paas"\n'
+            '[[environment.endpoint]]\nhost = "a.example"\n',
+            'there is no policy "mozila-modern" (did you mean "mozilla-modern"?)',
+        ),
+        (
+            '[[environment]]\nname = "e"\nkind = "paas"\n[[environment.endpoint]]\nhost = "a.example"\n'
+            '[[schedule]]\nname = "s"\ncron = "every night"\n',
+            "schedule[s].cron",
+        ),
+    ],
+)
+def test_config_check_refuses(
+    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("config.toml").write_text(text)
+
+    assert run(["config", "check"]) == ExitStatus.USAGE
+    assert message in capsys.readouterr().err
+
+
+def test_waivers_that_can_never_waive_are_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rest = 'reason = "r"\nowner = "o"\nexpires = 2030-01-01\n'
+    Path("config.toml").write_text(
+        '[[environment]]\nname = "e"\nkind = "paas"\n[[environment.endpoint]]\nhost = "a.example"\n'
+        f'[[waiver]]\nrule = "proto.no-tls11"\nscope = "e"\n{rest}'
+        f'[[waiver]]\nrule = "proto.*"\nscope = "other/*"\n{rest}'
+    )
+
+    assert run(["config", "check"]) == ExitStatus.OK
+    err = capsys.readouterr().err
+    assert 'waiver[1].rule: there is no rule "proto.no-tls11" (did you mean "proto.no-tls1.1"?)' in err
+    assert 'waiver[2].scope: "other/*" covers no configured endpoint' in err
+
+
+def test_explain_and_policy_show(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", "cert.expiry"]) == ExitStatus.OK
+    out = capsys.readouterr().out
+    for part in ("cert.expiry: ", "Protects: authenticity", "Why\n", "Sources\n", "Parameters\n", "Fix\n"):
+        assert part in out
+    assert run(["explain", "cert.expriy"]) == ExitStatus.USAGE
+    assert 'did you mean "cert.expiry"?' in capsys.readouterr().err
+    assert run(["policy", "show", "mozilla-modern"]) == ExitStatus.OK
+    assert "proto.tls1.3" in capsys.readouterr().out
+
+
+def test_config_explain_names_the_line_that_decided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("config.toml").write_text(
+        '[[environment]]\nname = "e"\nkind = "paas"\nforce_https_screens = true\n'
+        '[[environment.application]]\nname = "A"\nkind = "traditional-web"\nhost = "a.example"\n'
+        'paths = [{ path = "/p", https = "none" }]\n'
+    )
+
+    assert run(["config", "explain", "a.example/p"]) == ExitStatus.OK
+    assert "force_https_screens" in capsys.readouterr().out
+    assert run(["config", "explain", "b.example"]) == ExitStatus.USAGE
+    assert 'did you mean "a.example"?' in capsys.readouterr().err

@@ -1,0 +1,41 @@
+"""Hostile text is harmless once it has entered the evidence."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scanner.untrusted import TEXT_LIMIT, printable
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain é 漢", "plain é 漢"),
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("a\r\nb\tc", r"a\x0d\x0ab\x09c"),
+        ("\u202egnp.exe", r"\u202egnp.exe"),
+        ("\u2028", r"\u2028"),
+        ("\U000e0041", r"\U000e0041"),
+        (b"\xff\x00ok", r"\xff\x00ok"),
+        ("x" * 300, "x" * 199 + "…"),
+    ],
+)
+def test_examples(text: str | bytes, expected: str) -> None:
+    assert printable(text) == expected
+
+
+@given(st.text() | st.binary(), st.integers(min_value=1, max_value=400))
+def test_nothing_unprintable_and_never_longer_than_allowed(text: str | bytes, limit: int) -> None:
+    result = printable(text, limit)
+
+    assert len(result) <= limit
+    assert not [character for character in result if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
+    result.encode()
+
+
+def test_megabytes_take_no_time() -> None:
+    assert len(printable("\x1b" * 50_000_000)) == TEXT_LIMIT
