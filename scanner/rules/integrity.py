@@ -330,6 +330,7 @@ def _fallback(facts: Facts, _: Parameters) -> list[Finding]:
         "off": passes("The server accepts no early data."),
         "on": fails("The server accepts early data."),
         "no-tls1.3": not_applicable("The server does not negotiate TLS 1.3, which alone has early data."),
+        "starttls": not_applicable("After {protocol} goes over to TLS, nothing defines what early data would mean."),
     },
     fix=fixes_tls.EARLY_DATA,
 )
@@ -342,6 +343,9 @@ def _early_data(facts: Facts, _: Parameters) -> list[Finding]:
     offer = tls.offer(Protocol.TLS1_3)
     if offer.value is not None and not offer.value.negotiated and tls.negotiated:
         return [Finding("no-tls1.3", listing(tls.negotiated))]
+    starttls = facts.target.endpoint.starttls
+    if tls.early_data.value is None and starttls is not None:
+        return [Finding("starttls", values={"protocol": starttls})]
     if tls.early_data.value is None:
         return [not_observed(tls.early_data.failure)]
     return [Finding("off", "no early data", "no early data")]

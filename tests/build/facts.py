@@ -30,7 +30,7 @@ from scanner.evidence import (
     TargetEvidence,
     TlsEvidence,
 )
-from scanner.inventory import Address, Application, Endpoint, Environment, EnvironmentKind, Role, Target
+from scanner.inventory import Address, Application, Endpoint, Environment, EnvironmentKind, Role, StartTls, Target
 from scanner.rules import Facts, Observed
 from tests.build.certificates import intermediate, leaf, root
 
@@ -183,6 +183,7 @@ class World:
     host: str = HOST
     role: Role = Role.APPLICATION
     http_port: int | None = 80
+    starttls: StartTls | None = None
     applications: tuple[Application, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     siblings: Iterable[World] = ()
@@ -192,7 +193,7 @@ class World:
 
 def observed(world: World, ip: str = "192.0.2.1") -> Observed:
     """A world's target with its evidence."""
-    endpoint = Endpoint("production", world.host, 443, world.role, world.http_port, None, world.applications)
+    endpoint = Endpoint("production", world.host, 443, world.role, world.http_port, world.starttls, world.applications)
     return Observed(
         Target(endpoint, Address(ip, 443, world.http_port)),
         TargetEvidence(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from scanner.evidence import Attempt, Protocol
+from scanner.evidence import Attempt, Protocol, not_run
+from scanner.inventory import Role, StartTls
 from scanner.verdict import Severity
-from tests.build.facts import CBC, GCM, NO, TIMED_OUT, YES, offer, offers, tls12_only, tls13_only
-from tests.build.rule_cases.case import of_tls
+from tests.build.facts import CBC, GCM, NO, TIMED_OUT, YES, World, offer, offers, tls, tls12_only, tls13_only
+from tests.build.rule_cases.case import Case, of_tls
 
 _SCHEMES = {
     "tls1.2": ["ecdsa_secp256r1_sha256"],
@@ -91,5 +92,10 @@ INTEGRITY = (
     of_tls("integrity.no-early-data", "off"),
     of_tls("integrity.no-early-data", "on", early_data=YES),
     of_tls("integrity.no-early-data", "not-observed", early_data=TIMED_OUT),
+    Case(
+        "integrity.no-early-data",
+        "starttls",
+        World(tls=tls(early_data=not_run()), role=Role.SERVER, starttls=StartTls.SMTP, http_port=None),
+    ),
     of_tls("integrity.no-early-data", "no-tls1.3", early_data=TIMED_OUT, **tls12_only()),
 )
