@@ -29,7 +29,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.build.servers import HOST, Servers, free_port, servers
+from tests.build.servers import HOST, Servers, free_port, listens, servers
 
 ROUND_TRIP_S = 0.05
 ENGINES = ("survey", "sslyze-suites", "sslyze-all")
@@ -78,6 +78,8 @@ def start_nginx(context: Servers, count: int) -> tuple[int, int]:
     more = "".join(f"listen {address(number)}:{port} ssl;" for number in range(count))
     status = f"}} server {{ listen 127.0.0.1:{status_port}; location = /status {{ stub_status; }}"
     context.nginx(["ecdsa"], f"ssl_protocols TLSv1.2 TLSv1.3; {more} {status}", port=port)
+    while not listens(status_port):  # it is bound last
+        time.sleep(0.02)
     return port, status_port
 
 
@@ -86,19 +88,33 @@ def address(number: int) -> str:
     return f"127.1.{number // 250}.{number % 250 + 1}"
 
 
+_asked = 0
+
+
+def settled(status_port: int) -> int:
+    """How many connections nginx accepted, these questions left out, once that stays the same for a moment."""
+    last = -1
+    while (now := accepted(status_port)) != last:
+        last = now
+        time.sleep(0.1)
+    return now
+
+
 def accepted(status_port: int) -> int:
-    """How many connections nginx accepted so far, this question left out."""
+    """How many connections nginx accepted so far, these questions left out."""
+    global _asked  # noqa: PLW0603  # nginx counts them all, and they have to be taken off again
+    _asked += 1
     with urllib.request.urlopen(f"http://127.0.0.1:{status_port}/status") as answer:
-        return int(answer.read().split(b"\n")[2].split()[0]) - 1
+        return int(answer.read().split(b"\n")[2].split()[0]) - _asked
 
 
 def measure(engine: str, count: int, port: int, status_port: int) -> dict[str, float]:
     """Run one engine in a process of its own."""
-    before = accepted(status_port)
+    before = settled(status_port)
     command = [sys.executable, "-W", "ignore", __file__, "--child", engine, str(count), str(port)]
     child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     result: dict[str, float] = json.loads(child.stdout.splitlines()[-1])
-    return {**result, "connections": accepted(status_port) - before - 1}
+    return {**result, "connections": settled(status_port) - before}
 
 
 def table(title: str, count: int, results: list[tuple[str, dict[str, float]]]) -> None:

@@ -21,7 +21,8 @@ daemon off;
 worker_processes 1;
 pid {home}/nginx.pid;
 error_log stderr crit;
-events {{ worker_connections 1024; }}
+worker_rlimit_nofile 16384;
+events {{ worker_connections 8192; }}
 http {{
   access_log off;
   client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fastcgi;
@@ -99,7 +100,7 @@ class Servers:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self._cleanup.callback(_end, process)
         end = time.monotonic() + _START_SECONDS
-        while not _listens(port):
+        while not listens(port):
             if process.poll() is not None or time.monotonic() > end:
                 reason = (self.directory / f"log-{port}").read_text(errors="replace")[-2000:]
                 message = f"{' '.join(command)} did not start: {reason}"
@@ -122,7 +123,8 @@ def servers(directory: Path) -> Iterator[Servers]:
         yield Servers(directory, cleanup)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections on a loopback port."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:
