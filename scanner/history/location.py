@@ -77,6 +77,18 @@ class Location:
             with self.explained("create"):
                 self.folder.mkdir(parents=True, exist_ok=True)
 
+    def refuse_unwritable(self) -> None:
+        """Find out before a long scan, not after it, that its result could not be kept.
+
+        Raises:
+            HistoryError: a folder of the history may not be written to.
+        """
+        if self.folder is None:
+            return
+        for folder in (self.folder, *(self.folder / name / _LOG for name in TABLES)):
+            if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
+                raise self._failed("write", PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder)))
+
     def missing(self) -> HistoryError:
         """The error that there is no history here."""
         return HistoryError(f"{self}: there is no history here; `nightseal run` begins one")

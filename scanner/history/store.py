@@ -72,7 +72,7 @@ class History:
 
     @classmethod
     def open(cls, location: str | Path, *, create: bool) -> Self:
-        """Open the history that is there, or begin one if `create` says so.
+        """Open the history that is there; with `create`, to write to it, and beginning one where there is none.
 
         Raises:
             HistoryError: there is none (and `create` is False), something else is there, or it cannot be written.
@@ -82,6 +82,8 @@ class History:
             if not create:
                 raise history.location.missing()
             history.tables.create()
+        if create:
+            history.location.refuse_unwritable()
         for table in (RUNS, *TABLES.values()):
             history.tables.delta(table)
         return history

@@ -278,11 +278,21 @@ def test_a_place_where_nothing_can_be_written(tmp_path: Path) -> None:
         History.open(tmp_path / "file" / "history", create=True)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_permission_says_so(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(HistoryError, match="give the user who runs this write access"):
-        History.open(tmp_path / "history", create=True)
+def test_a_folder_without_permission_says_so_before_anything_is_scanned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    History.open(tmp_path, create=True)
+    locked = tmp_path / "verdicts" / "_delta_log"
+    if os.geteuid() == 0:
+        # Root may write anywhere: only what the system would say to others can be put in its mouth.
+        monkeypatch.setattr(os, "access", lambda path, _: Path(path) != locked)
+    else:
+        locked.chmod(0o500)
+    with pytest.raises(
+        HistoryError, match=r"cannot be written: .*_delta_log.*give the user who runs this write access"
+    ):
+        History.open(tmp_path, create=True)
+    assert History.open(tmp_path, create=False).runs().empty
 
 
 def test_someone_elses_delta_table_is_refused(tmp_path: Path) -> None:

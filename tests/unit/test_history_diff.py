@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from scanner.evidence import (
+    AcceptedSuite,
+    Attempt,
+    ChainEnd,
+    Failure,
+    FailureReason,
+    HttpEvidence,
+    HttpProbe,
+    Protocol,
+    ProtocolOffer,
+    Purpose,
+    Staple,
+    TargetEvidence,
+    TlsEvidence,
+)
+from scanner.history.attribution import Cause
+from scanner.history.diff import RunDiff, VerdictChange, diff
+from scanner.history.facts import digest, facts_of
+from scanner.verdict import AppliedWaiver, RunRecord, Severity, Status, TargetResult, TargetStatus, Verdict
+from tests.build.records import sample_record
+
+SHOP = "production/shop.example.com:443@192.0.2.10"
+OTHER_SHOP = "production/shop.example.com:443@192.0.2.11"
+ERP = "legacy/erp.example.internal:443@203.0.113.5"
+BASE = sample_record(0)
+
+
+def later(record: RunRecord = BASE, **run_changes: object) -> RunRecord:
+    """The same run a day later, with nothing but the run's own columns changed."""
+    run = record.run
+    started = run.started_at + timedelta(days=1)
+    changed = dataclasses.replace(run, id=f"{run.id}-later", started_at=started, **run_changes)
+    return dataclasses.replace(record, run=changed)
+
+
+def with_target(record: RunRecord, target_id: str, change: Callable[[TargetResult], TargetResult]) -> RunRecord:
+    assert any(target.id == target_id for target in record.targets)
+    targets = tuple(change(target) if target.id == target_id else target for target in record.targets)
+    return dataclasses.replace(record, targets=targets)
+
+
+def with_verdict(record: RunRecord, target_id: str, rule: str, **changes: object) -> RunRecord:
+    def change(target: TargetResult) -> TargetResult:
+        verdicts = tuple(
+            dataclasses.replace(verdict, **changes) if verdict.rule == rule else verdict for verdict in target.verdicts
+        )
+        return dataclasses.replace(target, verdicts=verdicts)
+
+    return with_target(record, target_id, change)
+
+
+def with_evidence(
+    record: RunRecord, target_id: str, change: Callable[[TargetEvidence], TargetEvidence | None]
+) -> RunRecord:
+    return with_target(
+        record, target_id, lambda target: dataclasses.replace(target, evidence=change(target.evidence or _none()))
+    )
+
+
+def with_tls(record: RunRecord, target_id: str, **changes: object) -> RunRecord:
+    return with_evidence(
+        record,
+        target_id,
+        lambda evidence: dataclasses.replace(
+            evidence, tls=Attempt.ok(dataclasses.replace(evidence.tls.value or TlsEvidence(), **changes))
+        ),
+    )
+
+
+def with_policy(record: RunRecord, digest_of_policy: str) -> RunRecord:
+    targets = tuple(
+        dataclasses.replace(target, policy=dataclasses.replace(target.policy, digest=digest_of_policy))
+        for target in record.targets
+    )
+    return dataclasses.replace(record, targets=targets)
+
+
+def _none() -> TargetEvidence:
+    raise AssertionError
+
+
+def fails(record: RunRecord, rule: str, target_id: str = SHOP, **changes: object) -> RunRecord:
+    return with_verdict(record, target_id, rule, **{"status": Status.FAIL, "severity": Severity.HIGH, **changes})
+
+
+def only(changes: tuple[VerdictChange, ...]) -> VerdictChange:
+    (change,) = changes
+    return change
+
+
+def test_an_unchanged_night_changes_nothing() -> None:
+    change = diff(BASE, later())
+    assert not change.changed
+    assert len(change.still_failing) == sum(verdict.counts_as_failure for verdict in BASE.verdicts)
+    assert change.since == BASE.run.started_at
+    assert change.environments == ("legacy", "production", "test")
+
+
+def test_the_story_of_the_sample_nights() -> None:
+    second, third = diff(sample_record(1), sample_record(2)), diff(sample_record(2), sample_record(3))
+    assert [(change.target.environment, change.rule, change.cause) for change in second.new_failures] == [
+        ("test", "https.redirect", Cause.CONFIGURATION),
+        ("production", "https.hsts", Cause.SERVER),
+    ]
+    assert [(change.rule, change.cause) for change in second.fixed] == [("proto.no-tls1.0", Cause.SERVER)]
+    assert [change.target.host for change in second.appeared] == ["api.test.example.com"]
+    assert [change.target.host for change in third.now_unreachable] == ["console.example.internal"]
+    assert {change.target.host for change in third.became_indeterminate} == {"console.example.internal"}
+    (renewed,) = third.certificates
+    assert (renewed.target.ip, renewed.same_key) == ("192.0.2.11", True)
+    assert [change.target.host for change in diff(sample_record(3), sample_record(4)).back] == [
+        "console.example.internal"
+    ]
+
+
+def test_circumstances_are_no_change() -> None:
+    def another_look(evidence: TargetEvidence) -> TargetEvidence:
+        return dataclasses.replace(
+            evidence, started_at=datetime(2026, 4, 1, tzinfo=UTC), duration_s=9.9, connections=99
+        )
+
+    deployments = BASE.targets[0].evidence.tls.value.certificates.value
+    stapled = [
+        tuple(dataclasses.replace(item, staple=Staple("good", produced_at=datetime(2026, 3, day, tzinfo=UTC)))
+              for item in deployments)
+        for day in (1, 2)
+    ]  # fmt: skip
+    first = with_tls(BASE, SHOP, certificates=Attempt.ok(stapled[0]))
+    second = with_evidence(with_tls(BASE, SHOP, certificates=Attempt.ok(stapled[1])), SHOP, another_look)
+    digests = [digest(facts_of(record.targets[0].evidence)) for record in (first, second)]
+    assert digests[0] == digests[1]
+    assert not diff(first, later(second)).changed
+
+
+# Each case: what changed besides the verdict, and the cause that must be named.
+WEAK = {Protocol.TLS1_2: Attempt.ok(ProtocolOffer((AcceptedSuite("TLS_RSA_WITH_RC4_128_SHA"),)))}
+
+
+def test_another_observation_of_the_same_area_is_the_servers() -> None:
+    after = fails(with_tls(later(), SHOP, protocols=WEAK), "cipher.forward-secrecy")
+    assert only(diff(BASE, after).new_failures).cause is Cause.SERVER
+
+
+def test_another_observation_elsewhere_is_not_the_rules_cause() -> None:
+    after = fails(with_tls(with_policy(later(), "ff"), SHOP, protocols=WEAK), "cert.key")
+    assert only(diff(BASE, after).new_failures).cause is Cause.POLICY
+
+
+def test_the_server_comes_before_the_policy() -> None:
+    after = fails(with_tls(with_policy(later(), "ff"), SHOP, protocols=WEAK), "cipher.forward-secrecy")
+    assert only(diff(BASE, after).new_failures).cause is Cause.SERVER
+
+
+def test_another_policy_on_the_same_evidence() -> None:
+    assert only(diff(BASE, fails(with_policy(later(), "ff"), "proto.tls1.3")).new_failures).cause is Cause.POLICY
+
+
+def test_another_configuration_on_the_same_evidence() -> None:
+    after = fails(later(config_digest="d1"), "https.path")
+    assert only(diff(BASE, after).new_failures).cause is Cause.CONFIGURATION
+
+
+def test_a_path_that_is_newly_asked_for_is_configuration() -> None:
+    def ask_more(evidence: TargetEvidence) -> TargetEvidence:
+        probes = evidence.http.value.probes
+        more = HttpProbe("http", "/New", Purpose.PATH, probes[1].hops[:1], ChainEnd.ANSWER)
+        return dataclasses.replace(evidence, http=Attempt.ok(HttpEvidence((*probes, more))))
+
+    after = fails(with_evidence(later(config_digest="d1"), SHOP, ask_more), "https.path")
+    assert only(diff(BASE, after).new_failures).cause is Cause.CONFIGURATION
+
+
+def test_a_known_path_that_answers_otherwise_is_the_servers_even_then() -> None:
+    def answer_otherwise(evidence: TargetEvidence) -> TargetEvidence:
+        first, second = evidence.http.value.probes
+        served = dataclasses.replace(second, hops=(dataclasses.replace(second.first, status=200, location=None),))
+        return dataclasses.replace(evidence, http=Attempt.ok(HttpEvidence((first, served))))
+
+    after = fails(with_evidence(later(config_digest="d1"), SHOP, answer_otherwise), "https.redirect")
+    assert only(diff(BASE, after).new_failures).cause is Cause.SERVER
+
+
+def test_another_trust_store_is_configuration() -> None:
+    def distrusted(evidence: TargetEvidence) -> TargetEvidence:
+        tls = evidence.tls.value
+        deployments = tuple(
+            dataclasses.replace(
+                item,
+                paths=tuple(
+                    dataclasses.replace(path, trusted=False, path=(), store_digest="bb") for path in item.paths
+                ),
+            )
+            for item in tls.certificates.value
+        )
+        return dataclasses.replace(
+            evidence, tls=Attempt.ok(dataclasses.replace(tls, certificates=Attempt.ok(deployments)))
+        )
+
+    after = fails(with_evidence(later(trust_stores={"mozilla": "bb"}), SHOP, distrusted), "cert.trusted")
+    assert only(diff(BASE, after).new_failures).cause is Cause.CONFIGURATION
+    same_store = fails(with_evidence(later(), SHOP, distrusted), "cert.trusted")
+    assert only(diff(BASE, same_store).new_failures).cause is Cause.SERVER
+
+
+def test_what_an_older_tool_did_not_look_at_is_the_tools() -> None:
+    after = fails(with_tls(later(tool_version="9.0"), SHOP, early_data=Attempt.ok(value=True)), "integrity.aead")
+    assert only(diff(BASE, after).new_failures).cause is Cause.TOOL
+    after = fails(with_tls(later(), SHOP, early_data=Attempt.ok(value=True)), "integrity.aead")
+    assert only(diff(BASE, after).new_failures).cause is Cause.SERVER
+
+
+def test_what_both_tools_looked_at_is_still_the_servers() -> None:
+    after = fails(with_tls(later(engines={"sslyze": "7"}), SHOP, compression=Attempt.ok(value=True)), "comp.none")
+    after = fails(after, "proto.tls1.3")
+    assert only(diff(BASE, after).new_failures).cause is Cause.SERVER
+
+
+def test_another_tool_on_the_same_evidence() -> None:
+    assert only(diff(BASE, fails(later(tool_version="9.0"), "proto.tls1.3")).new_failures).cause is Cause.TOOL
+
+
+def test_time_alone() -> None:
+    assert only(diff(BASE, fails(later(), "cert.expiry")).new_failures).cause is Cause.TIME
+
+
+def test_what_another_address_does_is_the_servers() -> None:
+    after = fails(with_tls(later(), OTHER_SHOP, protocols=WEAK), "cert.expiry")
+    assert only(diff(BASE, after).new_failures).cause is Cause.SERVER
+
+
+def test_without_evidence_the_observation_that_is_quoted_decides() -> None:
+    def forget(record: RunRecord) -> RunRecord:
+        return with_evidence(record, SHOP, lambda _: None)
+
+    quoted = fails(forget(later()), "proto.tls1.3", observed="not offered any more")
+    assert only(diff(forget(BASE), quoted).new_failures).cause is Cause.SERVER
+    silent = fails(forget(with_policy(later(), "ff")), "proto.tls1.3")
+    assert only(diff(forget(BASE), silent).new_failures).cause is Cause.POLICY
+
+
+def test_a_waiver_that_ends_makes_a_failure_new_and_one_that_begins_takes_it_away() -> None:
+    unwaived = with_verdict(later(), ERP, "cert.trusted", waiver=None)
+    withdrawn = only(diff(BASE, unwaived).new_failures)
+    assert (withdrawn.rule, withdrawn.cause) == ("cert.trusted", Cause.CONFIGURATION)
+    begun = only(diff(unwaived, later()).newly_waived)
+    assert (begun.rule, begun.cause) == ("cert.trusted", Cause.CONFIGURATION)
+
+    expiring = with_verdict(BASE, ERP, "cert.trusted", waiver=AppliedWaiver("r", "o", date(2026, 3, 2)))
+    assert only(diff(expiring, unwaived).new_failures).cause is Cause.TIME
+
+
+def test_a_waived_failure_that_is_mended_is_fixed() -> None:
+    mended = with_verdict(later(), ERP, "cert.trusted", status=Status.PASS, waiver=None)
+    assert only(diff(BASE, mended).fixed).rule == "cert.trusted"
+
+
+def test_a_rule_that_is_judged_no_more_is_not_fixed() -> None:
+    def drop(target: TargetResult) -> TargetResult:
+        return dataclasses.replace(
+            target, verdicts=tuple(verdict for verdict in target.verdicts if verdict.rule != "cert.key")
+        )
+
+    change = diff(BASE, with_target(with_policy(later(), "ff"), ERP, drop))
+    assert not change.fixed
+    assert (only(change.no_longer_judged).rule, only(change.no_longer_judged).cause) == ("cert.key", Cause.POLICY)
+
+
+def test_a_failure_that_cannot_be_seen_any_more_is_not_fixed() -> None:
+    change = diff(BASE, with_verdict(later(), ERP, "cert.key", status=Status.INDETERMINATE))
+    assert not change.fixed
+    assert only(change.became_indeterminate).rule == "cert.key"
+    back = diff(later(with_verdict(BASE, ERP, "cert.key", status=Status.INDETERMINATE)), later())
+    assert only(back.new_failures).rule == "cert.key"
+
+
+def test_a_failure_that_weighs_more_is_marked() -> None:
+    change = diff(BASE, with_verdict(later(), ERP, "cert.key", severity=Severity.CRITICAL))
+    assert [item.after.rule for item in change.still_failing if item.worse] == ["cert.key"]
+    assert change.still_failing[0].after.severity is Severity.CRITICAL, "the worst comes first"
+
+
+def test_targets_that_come_and_go() -> None:
+    fewer = dataclasses.replace(later(), targets=tuple(t for t in BASE.targets if t.id not in {ERP, OTHER_SHOP}))
+    gone = {change.target.id: change.cause for change in diff(BASE, fewer).disappeared}
+    assert gone == {ERP: Cause.CONFIGURATION, OTHER_SHOP: Cause.SERVER}
+    came = diff(fewer, later(BASE))
+    assert {change.target.id: change.cause for change in came.appeared} == gone
+    assert {change.target.id for change in came.new_failures} == {ERP, OTHER_SHOP}
+    assert not diff(BASE, fewer).fixed
+
+
+def test_what_an_interrupted_run_did_not_reach_is_not_gone() -> None:
+    cut = dataclasses.replace(later(complete=False), targets=BASE.targets[:3])
+    change = diff(BASE, cut)
+    assert not change.disappeared
+    assert [target.id for target in change.not_scanned] == [target.id for target in BASE.targets[3:]]
+    after_it = diff(cut, later(BASE))
+    assert not after_it.appeared
+    assert not after_it.new_failures
+
+
+def test_only_environments_that_both_scanned_are_compared() -> None:
+    production = tuple(target for target in BASE.targets if target.environment == "production")
+    change = diff(BASE, dataclasses.replace(later(environments=("production",)), targets=production))
+    assert change.environments == ("production",)
+    assert not change.changed
+
+
+def test_an_endpoint_that_stops_answering() -> None:
+    def silent(target: TargetResult) -> TargetResult:
+        failure = Failure(FailureReason.TIMED_OUT)
+        return dataclasses.replace(target, status=TargetStatus.UNREACHABLE, error=failure, evidence=None)
+
+    change = diff(BASE, with_target(later(), SHOP, silent))
+    assert [item.target.id for item in change.now_unreachable] == [SHOP]
+    assert not change.certificates, "that no certificate was seen is no change of certificate"
+
+
+@pytest.mark.parametrize("field", [item.name for item in dataclasses.fields(RunDiff)][3:])
+def test_every_kind_of_change_counts_as_one(field: str) -> None:
+    empty = RunDiff(BASE.run, BASE.run, ())
+    assert not empty.changed
+    marked = dataclasses.replace(empty, **{field: (object(),)})
+    assert marked.changed == (field != "still_failing")
+
+
+def test_a_verdict_change_speaks_of_the_newer_verdict() -> None:
+    verdict: Verdict = BASE.targets[0].verdicts[0]
+    change = VerdictChange(BASE.targets[0], verdict.rule, "", verdict, None, Cause.POLICY)
+    assert change.verdict is verdict
