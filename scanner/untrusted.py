@@ -23,6 +23,8 @@ def printable(text: str | bytes, limit: int = TEXT_LIMIT) -> str:
     """
     if isinstance(text, bytes):
         text = text[: limit * 4 + 4].decode("utf-8", "backslashreplace")
+    if len(text) <= limit and text.isprintable():
+        return text
     safe = "".join(
         _escape(character) if unicodedata.category(character) in _UNSAFE_CATEGORIES else character
         for character in text[: limit + 1]

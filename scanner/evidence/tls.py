@@ -104,7 +104,7 @@ class TlsEvidence:
 
     def offer(self, protocol: Protocol) -> Attempt[ProtocolOffer]:
         """What the server accepts in `protocol`, as far as anyone looked."""
-        return self.protocols.get(protocol, not_run())
+        return self.protocols.get(protocol) or not_run()
 
     @property
     def negotiated(self) -> tuple[Protocol, ...]:
