@@ -96,7 +96,9 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the contract's status."""
-    logging.basicConfig(level=os.environ.get("NIGHTSEAL_LOG", "WARNING").upper(), format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=os.environ.get("NIGHTSEAL_LOG", "WARNING").upper(), format="%(levelname)s %(name)s: %(message)s"
+    )
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from pathlib import Path
 
@@ -36,9 +37,14 @@ def command(config_path: Path | None, output: str | None, *, quiet: bool) -> Non
     """
     from scanner.app.session import Overrides, run_with_progress  # noqa: PLC0415  # the engines load after the checks
 
-    config = configuration.load(config_path) if config_path else _bundled()
     click.echo("Starting the lab: real TLS servers on loopback…", err=True)
     with Lab() as lab:
+        # A configuration of the lab cannot know where the lab keeps its client certificate this time.
+        certificate = {
+            "NIGHTSEAL_LAB_CLIENT_CERTIFICATE": str(lab.client_certificate_file),
+            "NIGHTSEAL_LAB_CLIENT_KEY": str(lab.client_key_file),
+        }
+        config = configuration.load(config_path, environ={**os.environ, **certificate}) if config_path else _bundled()
         overrides = Overrides(ca_file=lab.ca_file, connect_to=lab.connect_to)
         order = Order(formats=DEFAULT_REPORTS, output=output)
         outcome = execute(config, order, overrides, lambda job: run_with_progress(job, quiet=quiet))

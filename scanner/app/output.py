@@ -68,7 +68,12 @@ def render(rendering: Rendering, format_name: str) -> bytes:
     view = _view(rendering)
     if format_name == "html":
         return drawing.render_html(view).encode()
-    return drawing.render_pdf(view, rendering.record)
+    from reports.export import json_v1  # noqa: PLC0415  # the same
+
+    # The paper carries its evidence.
+    name = f"{rendering.record.run.id}.json"
+    evidence = drawing.Attachment(name, json_v1.to_json(rendering.record).encode(), "application/json", "The run")
+    return drawing.render_pdf(view, attachments=[evidence])
 
 
 def _view(rendering: Rendering) -> ReportView:

@@ -85,9 +85,7 @@ def _trend_runs(history: History, record: RunRecord) -> tuple[str, ...]:
     scope = set(record.run.environments)
     same = [
         str(run_id)
-        for run_id, environments, complete in zip(
-            runs["run_id"], runs["environments"], runs["complete"], strict=True
-        )
+        for run_id, environments, complete in zip(runs["run_id"], runs["environments"], runs["complete"], strict=True)
         if complete and set(environments) == scope and str(run_id) <= record.run.id
     ]
     return tuple(sorted(same)[-_TREND_RUNS:])

@@ -73,7 +73,9 @@ def command(  # noqa: PLR0913  # one for each option
         config = configuration.load(configuration.DEFAULT_PATH)
     form: ConfigForm = config.form if config else ConfigForm()
     scan: ScanForm = form.scan
-    policy = load_policy(policy_name or form.nightseal.policy, base=config.folder if config and not policy_name else None)
+    policy = load_policy(
+        policy_name or form.nightseal.policy, base=config.folder if config and not policy_name else None
+    )
     if output not in {None, "-"}:
         ensure_writable(Path(str(output)) if len(formats) > 1 else Path(str(output)).parent)
     elif len(formats) > 1:
