@@ -122,18 +122,18 @@ POST_QUANTUM: Final = Fix(
 COMPRESSION: Final = Fix(
     "Switch TLS compression off. Current libraries no longer have it: an old one is in use.",
     {
-        "nginx": "Has no TLS compression since 1.3.2; update nginx and OpenSSL.",
+        "nginx": "# nginx has had no TLS compression since 1.3.2: update nginx and OpenSSL",
         "apache": "SSLCompression off",
-        "haproxy": "Build against OpenSSL 1.1.0 or newer, which leaves compression out by default.",
+        "haproxy": "# build against OpenSSL 1.1.0 or newer, which leaves compression out by default",
     },
 )
 RENEGOTIATION: Final = Fix(
     "Update the TLS library to one that knows RFC 5746, and let no client start a renegotiation.",
     {
-        "nginx": "Refuses renegotiation by the client since 0.8.23; update OpenSSL to a maintained version.",
+        "nginx": "# nginx has refused renegotiation by the client since 0.8.23: update OpenSSL",
         "apache": "SSLInsecureRenegotiation off",
         "iis": "Install the current updates of Windows: SCHANNEL knows RFC 5746 since 2010.",
-        "node": "# Node.js limits it: tls.CLIENT_RENEG_LIMIT = 0 refuses it\ntls.CLIENT_RENEG_LIMIT = 0",
+        "node": "tls.CLIENT_RENEG_LIMIT = 0",
         "openssl": "SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);",
     },
 )
