@@ -161,11 +161,13 @@ def reused_keys(history: History, run_ids: RunIds = None) -> pd.DataFrame:
             targets=("target_id", "nunique"),
             hosts=("host", _listed),
             environments=("environment", _listed),
+            reach=("host", "nunique"),
+            spread=("environment", "nunique"),
         )
     )
-    table = table[table["hosts"].map(len) > 1].reset_index()
-    spread = table.assign(spread=table["environments"].map(len))
-    return spread.sort_values(["spread", "targets"], ascending=False, ignore_index=True).drop(columns="spread")
+    shared = table[table["reach"] > 1].reset_index()
+    shared = shared.sort_values(["spread", "targets", "spki"], ascending=[False, False, True], ignore_index=True)
+    return shared.drop(columns=["reach", "spread"])
 
 
 _LEAVES = """
@@ -233,11 +235,10 @@ def environments_compared(history: History, run_ids: RunIds = None) -> pd.DataFr
     rows["status"] = pd.Categorical(rows["status"].astype(str), _WORST_LAST, ordered=True)
     keys = ["application", "rule", "subject", "environment"]
     worst = rows.sort_values("status").drop_duplicates(keys, keep="last")
-    table = worst.astype({"status": str}).pivot_table(
-        index=keys[:3], columns="environment", values="status", aggfunc="first", observed=True
-    )
-    first = table.bfill(axis=1).iloc[:, 0]
-    return table[(table.ne(first, axis=0) & table.notna()).any(axis=1)].sort_index()
+    differ = worst.groupby(keys[:3])["status"].transform("nunique") > 1
+    told = worst[differ].astype({"status": str})
+    table = told.pivot(index=keys[:3], columns="environment", values="status")  # noqa: PD010  # nothing to aggregate
+    return table.sort_index()
 
 
 def coverage(history: History, run_ids: RunIds = None) -> pd.DataFrame:

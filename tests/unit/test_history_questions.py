@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+
+import pandas as pd
+import pytest
+
+from scanner.history import History, questions
+from scanner.verdict import RunRecord, Status
+from tests.build.records import FIRST_NIGHT, sample_history, sample_record
+
+RUN_IDS = [record.run.id for record in sample_history()]
+ERP = "legacy/erp.example.internal:443@203.0.113.5"
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> History:
+    return recorded(tmp_path_factory, sample_history())
+
+
+def recorded(tmp_path_factory: pytest.TempPathFactory, records: tuple[RunRecord, ...]) -> History:
+    history = History.open(tmp_path_factory.mktemp("history"), create=True)
+    for record in records:
+        history.append(record)
+    return history
+
+
+def one_rule(night: int, status: Status, **run_changes: object) -> RunRecord:
+    """A night in which one target is judged by one rule."""
+    record = sample_record(night)
+    target = next(target for target in record.targets if target.id == ERP)
+    verdict = dataclasses.replace(target.verdicts[0], status=status, waiver=None, severity="high")
+    run = dataclasses.replace(record.run, environments=("legacy",), **run_changes)
+    return RunRecord(run, (dataclasses.replace(target, verdicts=(verdict,)),))
+
+
+def row(frame: pd.DataFrame, **wanted: object) -> pd.Series:
+    for name, value in wanted.items():
+        frame = frame[frame[name] == value]
+    assert len(frame) == 1, frame
+    return frame.iloc[0]
+
+
+def test_failing_since(nights: History) -> None:
+    found = questions.failing_since(nights)
+    expected = {(target.id, v.rule) for target in sample_record(4).targets for v in target.verdicts
+                if v.status is Status.FAIL}  # fmt: skip
+    assert set(zip(found["target_id"], found["rule"], strict=True)) == expected
+    monitor = row(found, target_id="production/monitor.example.com:443@2001:db8::20", rule="https.hsts")
+    assert monitor["since"] == FIRST_NIGHT + 2 * DAY
+    assert monitor["duration"] == 2 * DAY
+    assert monitor["runs"] == 3
+    assert row(found, target_id=ERP, rule="cert.trusted")["waived"]
+    assert found["duration"].is_monotonic_decreasing
+
+
+def test_failing_since_asks_only_the_runs_that_it_is_given(nights: History) -> None:
+    found = questions.failing_since(nights, RUN_IDS[:2])
+    assert "https.redirect" not in set(found["rule"])
+    assert row(found, rule="proto.no-tls1.0", environment="test")["duration"] == DAY
+
+
+def test_a_failure_lasts_through_nights_in_which_it_could_not_be_seen(tmp_path_factory) -> None:
+    seen = (Status.PASS, Status.FAIL, Status.INDETERMINATE, Status.INDETERMINATE, Status.FAIL, Status.INDETERMINATE)
+    history = recorded(tmp_path_factory, tuple(one_rule(night, status) for night, status in enumerate(seen)))
+    episode = row(questions.episodes(history))
+    assert (episode["since"], episode["last_seen"], episode["runs"]) == (FIRST_NIGHT + DAY, FIRST_NIGHT + 4 * DAY, 2)
+    assert pd.isna(episode["until"])
+    assert row(questions.failing_since(history))["duration"] == 4 * DAY
+
+
+def test_a_failure_that_comes_back_is_another_one(tmp_path_factory) -> None:
+    seen = (Status.FAIL, Status.FAIL, Status.PASS, Status.FAIL, Status.NOT_APPLICABLE, Status.FAIL)
+    history = recorded(tmp_path_factory, tuple(one_rule(night, status) for night, status in enumerate(seen)))
+    found = questions.episodes(history)
+    assert found["episode"].tolist() == [1, 2, 3]
+    assert found["duration"].tolist() == [2 * DAY, DAY, timedelta(0)]
+    assert found["until"].notna().tolist() == [True, True, False]
+    assert row(questions.failing_since(history))["since"] == FIRST_NIGHT + 5 * DAY
+    mean = row(questions.mean_time_to_fix(history), environment="legacy", severity="high")
+    assert (mean["fixed"], mean["still_open"]) == (2, 1)
+    assert (mean["mean"], mean["median"], mean["longest"]) == (1.5 * DAY, 1.5 * DAY, 2 * DAY)
+
+
+def test_what_is_scanned_no_more_fails_no_more(tmp_path_factory) -> None:
+    gone = dataclasses.replace(one_rule(1, Status.PASS), targets=sample_record(1).targets[-1:])
+    history = recorded(tmp_path_factory, (one_rule(0, Status.FAIL), gone))
+    assert questions.failing_since(history).empty
+    assert len(questions.episodes(history)) == 1
+
+
+def test_an_interrupted_run_is_not_the_present_state(tmp_path_factory) -> None:
+    cut = dataclasses.replace(one_rule(1, Status.PASS, complete=False), targets=())
+    history = recorded(tmp_path_factory, (one_rule(0, Status.FAIL), cut))
+    assert questions.current_runs(history) == {"legacy": RUN_IDS[0]}
+    assert len(questions.failing_since(history)) == 1
+
+
+def test_mean_time_to_fix(nights: History) -> None:
+    found = questions.mean_time_to_fix(nights)
+    production = row(found, environment="production", severity="medium")
+    assert (production["fixed"], production["still_open"]) == (2, 1)
+    assert production["mean"] == 3.5 * DAY
+    legacy = row(found, environment="legacy", severity="critical")
+    assert (legacy["fixed"], legacy["still_open"]) == (0, 1)
+    assert pd.isna(legacy["mean"])
+
+
+def test_certificates_by_expiry(nights: History) -> None:
+    found = questions.certificates_by_expiry(nights)
+    assert found["not_after"].is_monotonic_increasing
+    assert found["fingerprint"].is_unique
+    shop = row(found, subject="CN=shop.example.com,O=Example Ltd")
+    assert (shop["targets"], shop["hosts"]) == (2, ["shop.example.com"]), "the replaced one is not in use"
+    assert shop["days_left"] == (shop["not_after"] - (FIRST_NIGHT + 4 * DAY)).days
+    issuing = row(found, position="intermediate")
+    assert issuing["environments"] == ["legacy", "production", "test"]
+
+
+def test_certificates_by_issuer(nights: History) -> None:
+    found = questions.certificates_by_issuer(nights)
+    assert found["issuer"].tolist() == [
+        "CN=Example Issuing CA 1,O=Example Trust Services", "CN=erp.example.internal,O=Example Ltd"
+    ]  # fmt: skip
+    assert found["certificates"].tolist() == [5, 1]
+
+
+def test_reused_keys(nights: History) -> None:
+    found = row(questions.reused_keys(nights))
+    assert found["certificates"] == 2
+    assert found["hosts"] == ["api.test.example.com", "shop.example.com", "shop.test.example.com"]
+    assert found["environments"] == ["production", "test"]
+
+
+def test_addresses_that_differ_and_since_when(nights: History) -> None:
+    before = questions.differing_addresses(nights, RUN_IDS[:3])
+    assert before["what"].tolist() == ["cert.expiry", "certificate"]
+    assert set(before["since"]) == {FIRST_NIGHT}
+    assert set(before["duration"]) == {2 * DAY}
+    assert set(before["addresses"]) == {2}
+    assert questions.differing_addresses(nights).empty, "from the fourth night on they are alike"
+
+
+def test_addresses_that_were_alike_in_between_differ_since_then(tmp_path_factory) -> None:
+    nights = (0, 3, 1, 2)  # differ, alike, differ, differ
+    records = []
+    for place, night in enumerate(nights):
+        record = sample_record(night)
+        run = dataclasses.replace(record.run, id=f"{place}", started_at=FIRST_NIGHT + place * DAY)
+        records.append(dataclasses.replace(record, run=run))
+    found = questions.differing_addresses(recorded(tmp_path_factory, tuple(records)))
+    assert set(found["since"]) == {FIRST_NIGHT + 2 * DAY}
+    assert set(found["duration"]) == {DAY}
+
+
+def test_environments_compared(nights: History) -> None:
+    found = questions.environments_compared(nights)
+    shop = found.loc[("Shop", "https.hsts", "")]
+    assert (shop["production"], shop["test"]) == ("pass", "fail")
+    assert ("Shop", "vuln.robot", "") in found.index
+    assert set(found.index.get_level_values("application")) == {"Shop"}, "others are in one environment alone"
+    assert ("Shop", "proto.tls1.2", "") not in found.index
+
+
+def test_coverage(nights: History) -> None:
+    found = questions.coverage(nights)
+    assert len(found) == 15
+    last = row(found, run_id=RUN_IDS[4], environment="test")
+    assert (last["targets"], last["assessed"], last["partial"], last["unreachable"]) == (3, 1, 1, 1)
+    assert last["share"] == pytest.approx(1 / 3)
+    assert found["run_started_at"].is_monotonic_increasing
+
+
+def test_trend(nights: History) -> None:
+    found = questions.trend(nights)
+    assert found["verdicts"].sum() == sum(len(record.verdicts) for record in sample_history())
+    failed = found[(found["status"] == "fail") & ~found["waived"]].groupby("run_id", observed=True)["verdicts"].sum()
+    for record in sample_history():
+        assert failed[record.run.id] == sum(verdict.counts_as_failure for verdict in record.verdicts)
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["episodes", "failing_since", "mean_time_to_fix", "certificates_by_expiry", "certificates_by_issuer",
+     "reused_keys", "differing_addresses", "environments_compared", "coverage", "trend"],
+)  # fmt: skip
+def test_a_history_without_runs_has_an_empty_answer(question: str, tmp_path_factory, nights: History) -> None:
+    empty = getattr(questions, question)(recorded(tmp_path_factory, ()))
+    assert empty.empty
+    if question != "environments_compared":
+        assert list(empty.columns) == list(getattr(questions, question)(nights).columns)
