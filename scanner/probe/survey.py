@@ -42,27 +42,30 @@ async def survey(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEv
     if target.address is None:
         return Attempt.failed(FailureReason.UNRESOLVABLE), 0
     questioner = Questioner(target, settings)
+    try:
+        return await _survey(questioner, target, settings), questioner.opened
+    except Exception as error:  # noqa: BLE001  # one hostile answer, or one mistake here, must not end a run over many
+        causes = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
+        return Attempt.failed(FailureReason.ENGINE_ERROR, f"{type(causes[0]).__name__}: {causes[0]}"), questioner.opened
+
+
+async def _survey(questioner: Questioner, target: Target, settings: ProbeSettings) -> Attempt[TlsEvidence]:
     server_name = None if target.endpoint.is_address else target.endpoint.host
     http = target.endpoint.role.speaks_http and target.endpoint.starttls is None
     greeting = await greet(questioner, server_name, target.endpoint.host if http else None)
     if isinstance(greeting, Failure):
-        return Attempt(failure=greeting), questioner.opened
+        return Attempt(failure=greeting)
     gathered = await _gather(questioner, greeting, target)
     if not any(found.answers or found.failure for found in gathered.found.values()):
-        failed: Attempt[TlsEvidence] = Attempt.failed(
-            FailureReason.HANDSHAKE_FAILED, "it speaks TLS, but accepts nothing that it was offered"
-        )
-        return failed, questioner.opened
+        return Attempt.failed(FailureReason.HANDSHAKE_FAILED, "it speaks TLS, but accepts nothing that it was offered")
     if questioner.slowed:
         gathered.greeting = replace(greeting, intolerances=(*greeting.intolerances, RATE))
-    return Attempt.ok(evidence_of(gathered, settings.stores_for(target.endpoint.environment))), questioner.opened
+    return Attempt.ok(evidence_of(gathered, settings.stores_for(target.endpoint.environment)))
 
 
 async def _gather(questioner: Questioner, greeting: Greeting, target: Target) -> Gathered:
     manner = greeting.manner
-    gathered = Gathered(
-        greeting, ApplicationProtocols(list(_HTTP_PROTOCOLS if target.endpoint.role.speaks_http else ()))
-    )
+    gathered = Gathered(greeting, ApplicationProtocols(_HTTP_PROTOCOLS if target.endpoint.role.speaks_http else ()))
     async with asyncio.TaskGroup() as group:
         group.create_task(_newest(questioner, manner, gathered))
         group.create_task(_older(questioner, manner, gathered, Protocol.TLS1_2, gathered.alpn))

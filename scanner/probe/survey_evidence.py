@@ -76,7 +76,7 @@ def evidence_of(gathered: Gathered, stores: Sequence[str]) -> TlsEvidence:
         groups=_groups(gathered),
         signature_schemes=_schemes(gathered),
         certificates=_certificates(gathered, stores),
-        alpn=_of_older(gathered, tuple(gathered.alpn.accepted)),
+        alpn=_alpn(gathered),
         extended_master_secret=_of_tls(gathered, ExtensionType.extended_master_secret),
         encrypt_then_mac=_encrypt_then_mac(gathered),
         secure_renegotiation=_all_have(gathered, gathered.older, ExtensionType.renegotiation_info, _ONLY_TLS13),
@@ -168,6 +168,16 @@ def _named(codes: tuple[int, ...] | Failure, names: Mapping[int, str]) -> Attemp
     if isinstance(codes, Failure):
         return Attempt(failure=codes)
     return Attempt.ok(tuple(names.get(code, f"0x{code:04x}") for code in codes))
+
+
+def _alpn(gathered: Gathered) -> Attempt[tuple[str, ...]]:
+    """The application protocols, which are asked for along with the suites of TLS 1.2."""
+    found = gathered.found.get(Protocol.TLS1_2)
+    if not gathered.alpn.offered:
+        return not_run()
+    if found is None or not found.answers:
+        return Attempt.failed(FailureReason.UNSUPPORTED, "without TLS 1.2 it is not shown in plain")
+    return Attempt.ok(tuple(gathered.alpn.accepted))
 
 
 def _of_older(gathered: Gathered, value: T) -> Attempt[T]:

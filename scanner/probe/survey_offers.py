@@ -127,10 +127,14 @@ class Found:
 
 @dataclass(slots=True)
 class ApplicationProtocols:
-    """Application protocols (ALPN) still to be offered along, and those that were accepted."""
+    """Application protocols (ALPN) to be offered along, those still left to be, and those that were accepted."""
 
-    left: list[str]
+    offered: tuple[str, ...]
+    left: list[str] = field(init=False)
     accepted: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.left = list(self.offered)
 
     def note(self, answer: Answer) -> None:
         """Take note of what the server chose; where it chose none, there is nothing more to be found."""

@@ -74,7 +74,7 @@ class Questioner:
         address = self._target.address
         assert address is not None  # noqa: S101  # the survey does not begin without one
         try:
-            async with asyncio.timeout(self._settings.timeout_s):
+            async with asyncio.timeout(min(self._settings.timeout_s, max(0.0, self._ends - self._loop.time()))):
                 link = await Link.open(address.ip, address.port)
                 try:
                     await link.send(f"HEAD / HTTP/1.0\r\nHost: {host}\r\n\r\n".encode("ascii"))

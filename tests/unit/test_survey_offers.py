@@ -137,7 +137,7 @@ def test_a_server_that_does_not_keep_to_the_offer_is_caught_and_asked_no_more():
 
 
 def test_application_protocols_end_with_the_first_that_is_not_chosen():
-    protocols = ApplicationProtocols(["h2", "http/1.1"])
+    protocols = ApplicationProtocols(("h2", "http/1.1"))
     protocols.note(Answer(Protocol.TLS1_2, (1,), alpn="h2"))
     protocols.note(Answer(Protocol.TLS1_2, (1,), alpn=None))
     assert (protocols.accepted, protocols.left) == (["h2"], [])
