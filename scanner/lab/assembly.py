@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -82,12 +83,13 @@ def _listen(
     for number, address in enumerate(case.addresses):
         if number and case.second_certificate is not None:
             identity = authority.issue(case.second_certificate, case.host)
+        served = replace(case, site=case.second_site) if number and case.second_site else case
         if case.engine == Raw("closed"):
             port = servers.refuse(address)
         elif isinstance(case.engine, Node | Nginx):
             port = external.listen(case, address, identity, directory, cleanup)
         else:
-            port = servers.listen(address, tls_handler(case, identity, authority.root.chain_pem))
+            port = servers.listen(address, tls_handler(served, identity, authority.root.chain_pem))
         if case.plain is None or case.http_port is None:
             http_port = servers.refuse(address)
         else:

@@ -107,6 +107,7 @@ class Case:
     starttls: str | None = None
     script: str | None = None  # of `starttls.SCRIPTS`; None: the one that `starttls` names
     site: Site = GOOD_SITE
+    second_site: Site | None = None  # what the second address serves, where it differs
     plain: Site | None = REDIRECT_TO_HTTPS  # None: the plain port refuses connections
     silent_after: int | None = None  # so many handshakes, then it accepts and says nothing
 

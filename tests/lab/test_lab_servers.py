@@ -35,6 +35,7 @@ from tlslite.errors import TLSRemoteAlert
 
 from scanner.lab import Lab, LabError, LabServer
 from scanner.lab.cases import CASES
+from scanner.lab.cases.applications import REST_PATH, SOAP_PATH
 from scanner.lab.cases.failing import HANDSHAKES_BEFORE_SILENCE
 from scanner.lab.external import NODE_PACKAGE
 
@@ -389,8 +390,14 @@ def asks_for_client_certificate(lab: Lab, server: LabServer) -> None:
     if server.name == "client-certificate-optional":
         assert get(lab, server).status == 200
     else:
-        with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"):
-            get(lab, server)
+        # Nothing is sent first: a request that meets a closed connection would lose the alert which says why.
+        context = client(lab)
+        with (
+            connect(server) as plain,
+            context.wrap_socket(plain, server_hostname=server.host) as secured,
+            pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"),
+        ):
+            secured.recv(1)
 
 
 # Protocols, as (TLS 1.0, 1.1, 1.2, 1.3)
@@ -597,6 +604,71 @@ def page_is_mixed(lab: Lab, server: LabServer) -> None:
     body = get(lab, server).body.decode()
     assert f'<script src="http://{server.host}/a.js">' in body
     assert f'action="http://{server.host}/login"' in body
+
+
+def call(channel: socket.socket, host: str, method: str, path: str) -> Reply:
+    channel.sendall(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n".encode())
+    response = http.client.HTTPResponse(channel, method=method)
+    response.begin()
+    return Reply(response.status, response.getheaders(), response.read())
+
+
+@check("redirect-on-root-only", "console-in-plain", "meta-refresh", "script-redirect")
+def pages_are_served_in_plain(lab: Lab, server: LabServer) -> None:
+    assert get(lab, server).all("Strict-Transport-Security")
+    first, other = get_plain(server), get_plain(server, "/app")
+    assert other.status == 200
+    if server.name == "redirect-on-root-only":
+        assert (first.status, first.one("Location")) == (301, f"https://{server.host}/")
+    else:
+        told = {
+            "console-in-plain": "type=password",
+            "meta-refresh": f'http-equiv=refresh content="0; url=https://{server.host}/"',
+            "script-redirect": "<script>location.protocol = 'https:'</script>",
+        }
+        assert first.status == 200
+        assert told[server.name] in first.body.decode()
+
+
+@check("api-redirected", "api-refused", "api-in-plain", "api-closed", "mobile-in-plain")
+def services_answer(lab: Lab, server: LabServer) -> None:
+    with connect(server) as plain, client(lab).wrap_socket(plain, server_hostname=server.host) as secured:
+        assert call(secured, server.host, "POST", SOAP_PATH).status == 500
+        listed = call(secured, server.host, "GET", REST_PATH)
+        assert (listed.status, json.loads(listed.body)) == (200, {"orders": []})
+    if server.name == "api-closed":
+        assert connection_refused(server.address, server.actual_http_port)
+        return
+    with connect_plain(server) as plain:
+        soap = call(plain, server.host, "POST", SOAP_PATH)
+        rest = call(plain, server.host, "GET", REST_PATH)
+        options = call(plain, server.host, "OPTIONS", REST_PATH)
+    expected = {"api-redirected": [301] * 3, "api-refused": [403] * 3, "api-in-plain": [500, 200, 200]}
+    expected["mobile-in-plain"] = [301, 200, 200]
+    assert [soap.status, rest.status, options.status] == expected[server.name]
+    assert (b"soap:Fault" in soap.body) is (server.name == "api-in-plain")
+    assert get_plain(server).one("Location") == f"https://{server.host}/"
+
+
+@check("hsts-on-redirect-only")
+def hsts_comes_with_the_redirect_alone(lab: Lab, server: LabServer) -> None:
+    redirect, home = get(lab, server), get(lab, server, "/home")
+    assert redirect.one("Location") == f"https://{server.host}/home"
+    assert redirect.all("Strict-Transport-Security")
+    assert not home.all("Strict-Transport-Security")
+
+
+@check("hsts-on-one-node")
+def hsts_comes_from_one_node(lab: Lab, server: LabServer) -> None:
+    sent = []
+    for entry in lab.connect_to[f"{server.host}:{server.port}"]:
+        address, _, port = entry.rpartition(":")
+        with (
+            socket.create_connection((address, int(port)), timeout=5) as plain,
+            client(lab).wrap_socket(plain, server_hostname=server.host) as secured,
+        ):
+            sent.append(bool(ask(secured, server.host).all("Strict-Transport-Security")))
+    assert sent == [True, False]
 
 
 @check("hostile-headers", "malformed-headers")
