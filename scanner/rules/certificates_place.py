@@ -48,7 +48,7 @@ class DomainParameters(Parameters):
         "traefik default cert",
         "wmsvc",
     )
-    """Words in subject or issuer that betray a certificate which came with the software, in lower case."""
+    """Words in subject, issuer or all names that betray a certificate which came with the software, in lower case."""
 
 
 @rule(
@@ -85,9 +85,7 @@ def _domain(facts: Facts, parameters: DomainParameters) -> list[Finding]:
         expected = "an acquired certificate of this environment alone"
         if leaf.self_signed:
             return [Finding("self-signed", leaf.subject, expected)]
-        names = f"{leaf.subject} {leaf.issuer} {' '.join(leaf.dns_names)}".lower()
-        host = facts.target.endpoint.host
-        if found := [name for name in parameters.default_names if name in names and name not in host]:
+        if found := _default_names(leaf, parameters.default_names, facts.target.endpoint.host):
             return [Finding("default", listing(found), expected)]
         others = facts.certificate_users.get(leaf.fingerprint, frozenset()) - {facts.environment.name}
         if others:
@@ -95,6 +93,22 @@ def _domain(facts: Facts, parameters: DomainParameters) -> list[Finding]:
         return [Finding("own", leaf.subject, expected)]
 
     return judge_deployments(facts, judge)
+
+
+def _default_names(leaf: Certificate, words: tuple[str, ...], host: str) -> list[str]:
+    """The words that betray a default certificate: in subject or issuer, or in every name that it is for."""
+    text = f"{leaf.subject}\n{leaf.issuer}".lower()
+    names = [name.lower() for name in leaf.dns_names]
+    return [
+        word
+        for word in words
+        if word not in host and (_stands_in(word, text) or (names and all(_stands_in(word, name) for name in names)))
+    ]
+
+
+def _stands_in(word: str, text: str) -> bool:
+    """Whether it stands there as a word of its own, not as the end of a longer name."""
+    return re.search(rf"(?<![a-z0-9-]){re.escape(word)}(?![a-z0-9-])", text) is not None
 
 
 def _judge_platform(facts: Facts) -> list[Finding]:
