@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 import scanner.lab
-from scanner import config, policy
-from scanner.evaluate import evaluate
-from scanner.evidence import TargetEvidence
-from scanner.inventory import Address, Environment, Target
+from scanner import config
 from scanner.lab import Lab
-from scanner.probe import ProbeSettings
-from scanner.probe.http import probe_http
-from scanner.probe.survey import survey
-from scanner.rules import Observed
-from scanner.verdict import Severity, Status, Verdict
+from scanner.verdict import Severity, Status
+from tests.build.enforcement import Verdicts, judge, name, observe, wrong
 
 CONFIGURATION = Path(scanner.lab.__file__).with_name("enforcement.toml")
 SOAP, REST = "/soap/Orders.asmx", "/rest/v1/orders"
@@ -88,35 +80,6 @@ RIGHT = {
     ("open/api-in-plain.lab.example:443@127.0.0.1", f"https.integration {REST}"): "not-required",
 }
 
-Verdicts = dict[str, tuple[Verdict, ...]]
-
-
-def name(verdict: Verdict) -> str:
-    return f"{verdict.rule} {verdict.subject}".strip()
-
-
-async def observe(lab: Lab, environments: tuple[Environment, ...]) -> list[Observed]:
-    connect_to = {name: tuple(addresses) for name, addresses in lab.connect_to.items()}
-    settings = ProbeSettings(timeout_s=2, deadline_s=20, connect_to=connect_to)
-    scope = frozenset(endpoint.host for environment in environments for endpoint in environment.endpoints)
-
-    async def one(target: Target, environment: Environment) -> Observed:
-        (tls, first), (http, second) = await asyncio.gather(
-            survey(target, settings), probe_http(target, environment, settings, scope)
-        )
-        return Observed(target, TargetEvidence(datetime.now(UTC), 1.0, first + second, tls=tls, http=http))
-
-    observed = []
-    for environment in environments:
-        for endpoint in environment.endpoints:
-            secure = connect_to[f"{endpoint.host}:{endpoint.port}"]
-            plain = connect_to[f"{endpoint.host}:{endpoint.http_port}"]
-            for tls_address, http_address in zip(secure, plain, strict=True):
-                ip, _, port = tls_address.rpartition(":")
-                address = Address(ip, int(port), int(http_address.rpartition(":")[2]))
-                observed.append(await one(Target(endpoint, address), environment))
-    return observed
-
 
 @pytest.fixture(scope="module")
 def verdicts() -> Iterator[Verdicts]:
@@ -130,10 +93,7 @@ def verdicts() -> Iterator[Verdicts]:
         }
         configured = config.parse(text, source=CONFIGURATION.name, folder=Path(), environ=certificate)
         environments = configured.inventory.environments
-        by_name = {environment.name: environment for environment in environments}
-        default = policy.load("https-by-default")
-        observed = asyncio.run(observe(lab, environments))
-        yield dict(evaluate(observed, by_name, dict.fromkeys(by_name, default), (), datetime.now(UTC)))
+        yield judge(environments, observe(environments, lab.connect_to))
 
 
 def test_every_configured_target_is_in_the_table(verdicts):
@@ -142,14 +102,7 @@ def test_every_configured_target_is_in_the_table(verdicts):
 
 @pytest.mark.parametrize("target", WRONG)
 def test_exactly_what_is_wrong_is_found(verdicts, target):
-    found = {
-        name(verdict): verdict.reason
-        for verdict in verdicts[target]
-        if verdict.rule.startswith("https.")
-        and verdict.severity is not Severity.INFO
-        and verdict.status in {Status.FAIL, Status.INDETERMINATE}
-    }
-    assert found == WRONG[target]
+    assert wrong(verdicts[target]) == WRONG[target]
 
 
 @pytest.mark.parametrize(("target", "rule"), RIGHT)
