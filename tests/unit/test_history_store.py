@@ -32,8 +32,10 @@ from scanner.history.schema import (
     VERDICTS,
     VERSION_KEY,
     Column,
+    Table,
     describe,
 )
+from scanner.history.tables import Tables
 from scanner.verdict import AppliedWaiver, RunRecord, Severity, Status
 from tests.build.records import sample_history, sample_record
 
@@ -112,6 +114,32 @@ def test_the_same_run_is_not_appended_twice(tmp_path: Path) -> None:
     assert len(history.targets()) == len(sample_record().targets)
 
 
+class Overtaken(Tables):
+    """Tables to which another process writes the same run, between our first step and our last."""
+
+    def append(self, table: Table, rows: pa.Table, *, once: str | None = None) -> None:
+        if table is TARGETS:
+            History(self.location.text).append(sample_record())
+        super().append(table, rows, once=once)
+
+
+def test_a_run_that_another_process_finished_meanwhile_is_refused_at_the_end(tmp_path: Path) -> None:
+    history = History.open(tmp_path, create=True)
+    history.tables = Overtaken(history.location)
+    with pytest.raises(HistoryError, match="already in the history"):
+        history.append(sample_record())
+    assert len(history.runs()) == 1
+    assert history.record(sample_record().run.id) == sample_record()
+
+
+def test_rows_may_be_stored_in_any_order() -> None:
+    record = sample_record()
+    rows = {table.name: made for table, made in tables_of(record, Writing("w", datetime.now(UTC)))}
+    turned = rows["verdicts"].take(list(reversed(range(len(rows["verdicts"])))))
+    evidence = {row["target_id"]: row["evidence"] for row in rows["evidence"].to_pylist()}
+    assert record_of(rows["runs"].to_pylist()[0], rows["targets"].to_pylist()[::-1], turned, evidence) == record
+
+
 def test_an_unknown_run_is_named(filled: History) -> None:
     with pytest.raises(HistoryError, match="there is no run nope; `nightseal history runs` lists them"):
         filled.verdicts(["nope"])
@@ -139,7 +167,7 @@ def test_latest_and_previous(tmp_path: Path) -> None:
 @pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
 @pytest.mark.parametrize("run_ids", RUN_SETS, ids=["all", "one"])
 def test_dataframes_have_the_documented_columns_and_types(
-    filled: History, table: object, run_ids: list[str] | None
+    filled: History, table: Table, run_ids: list[str] | None
 ) -> None:
     frame = getattr(filled, table.name)(run_ids)
     assert tuple(frame.columns) == table.shown
