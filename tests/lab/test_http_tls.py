@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import h2.config
 import h2.connection
@@ -199,6 +203,49 @@ def test_the_server_name_is_the_configured_one_and_none_for_an_address(started, 
     context.sni_callback = lambda _socket, server_name, _context: names.append(server_name)
     probe, _ = ask_own(saying(b"HTTP/1.1 204 No Content\r\n\r\n"), context, host)
     assert (probe.first.status, names) == (204, [name])
+
+
+@contextlib.contextmanager
+def asking_late(identity: Path, ca: Path) -> Iterator[int]:
+    """A server that asks for a client certificate once it has seen the request, as Apache does for a location."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(identity)
+    context.load_verify_locations(ca)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.post_handshake_auth = True
+
+    def answer(plain: socket.socket) -> None:
+        with contextlib.suppress(OSError), context.wrap_socket(plain, server_side=True) as secured:
+            secured.recv(65_536)
+            secured.verify_client_post_handshake()
+            secured.do_handshake()  # sends the request for the certificate
+            secured.settimeout(0.2)
+            with contextlib.suppress(TimeoutError):
+                secured.recv(1)  # reads the certificate; no more of the client's own is to come
+            if secured.getpeercert():
+                secured.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                answer(listening.accept()[0])
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield listening.getsockname()[1]
+        listening.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+def test_a_certificate_demanded_after_the_request(started, lab):
+    certificate = ClientCertificate(lab.client_certificate_file, lab.client_key_file)
+    application = shop(HttpsLevel.TLS_CLIENT_CERTIFICATE, certificate)
+    with asking_late(started.identities["ecdsa"], lab.ca_file) as port:
+        evidence = ask(Endpoint("test", HOST, 443, applications=(application,)), on(port))
+    required = FailureReason.CLIENT_CERTIFICATE_REQUIRED.value
+    assert outcomes(evidence) == {"none": required, "configured": 200, "wrong": required}
 
 
 def speaking_h2(react: Callable[[h2.connection.H2Connection, h2.events.RequestReceived], None]) -> Handler:
