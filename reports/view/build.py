@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from reports.view.actions import FirstSeen, actions_of
-from reports.view.causes import causes_of
+from reports.view.causes import causes_of, remedies_of
 from reports.view.certificates import certificates_of
 from reports.view.changes import changes_of
 from reports.view.clauses import policies_of
@@ -59,7 +59,7 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
     found = environments_of(index)
     total = tally(record.verdicts)
     standing = standing_of(run, found, total)
-    causes, notes, waived_causes = causes_of(index, rules)
+    causes, notes, waived_causes = causes_of(index, rules, _urls(policies or {}))
     certificates = certificates_of(index)
     waiver_views = waivers_of(index, waivers, rules, today)
     unreachables = unreachables_of(index)
@@ -78,6 +78,7 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
         causes=causes,
         notes=notes,
         waived_causes=waived_causes,
+        remedies=remedies_of((*causes, *notes)),
         changes=changes_of(index, previous, causes, rules) if previous is not None else None,
         actions=actions_of(
             causes,
@@ -97,3 +98,14 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
         targets=targets_of(index, certificates),
         trend=tuple(trend),
     )
+
+
+def _urls(policies: Mapping[str, Policy]) -> dict[str, str]:
+    """Where the sources that policies name can be read."""
+    return {
+        str(source): source.url
+        for policy in policies.values()
+        for rule in policy.rules.values()
+        for source in rule.sources
+        if source.url
+    }

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from reports.view.index import Index, anchor_of, unique
-from reports.view.model import Cause, FixView, Occurrence
+from reports.view.model import Cause, FixView, Occurrence, Remedy, SourceView
 from scanner.verdict import Severity, Status, TargetResult, Verdict
 
 if TYPE_CHECKING:
@@ -28,9 +28,12 @@ _Placed = tuple[TargetResult, Verdict]
 
 
 def causes_of(
-    index: Index, rules: Mapping[str, Rule]
+    index: Index, rules: Mapping[str, Rule], urls: Mapping[str, str]
 ) -> tuple[tuple[Cause, ...], tuple[Cause, ...], tuple[Cause, ...]]:
-    """Group the failures of a run: those that count, those that only inform, and those that are waived everywhere."""
+    """Group the failures of a run: those that count, those that only inform, and those that are waived everywhere.
+
+    `urls` tells where a source can be read, by its text.
+    """
     grouped: dict[tuple[str, str, bool], list[_Placed]] = defaultdict(list)
     for target in index.record.targets:
         for verdict in target.verdicts:
@@ -40,7 +43,7 @@ def causes_of(
     failures, notes, waived = [], [], []
     taken: set[str] = set()
     for (_, _, informs), placed in grouped.items():
-        cause = _cause(index, rules, placed, taken)
+        cause = _cause(index, rules, urls, placed, taken)
         if not cause.occurrences:
             waived.append(cause)
         elif informs:
@@ -56,7 +59,9 @@ def _sorted(causes: list[Cause]) -> tuple[Cause, ...]:
     )
 
 
-def _cause(index: Index, rules: Mapping[str, Rule], placed: list[_Placed], taken: set[str]) -> Cause:
+def _cause(
+    index: Index, rules: Mapping[str, Rule], urls: Mapping[str, str], placed: list[_Placed], taken: set[str]
+) -> Cause:
     first = placed[0][1]
     rule = rules.get(first.rule)
     open_ones = [(target, verdict) for target, verdict in placed if verdict.waiver is None]
@@ -71,10 +76,34 @@ def _cause(index: Index, rules: Mapping[str, Rule], placed: list[_Placed], taken
         severity=max(verdict.severity for _, verdict in counted),
         why=rule.why if rule else "",
         how=rule.how if rule else "",
-        sources=tuple(dict.fromkeys(source for _, verdict in placed for source in verdict.sources)),
+        sources=_sources([verdict for _, verdict in placed], rule, urls),
         fix=FixView(rule.fix.summary, tuple(rule.fix.servers.items())) if rule else None,
         occurrences=occurrences_of(index, open_ones),
         waived=occurrences_of(index, [(target, verdict) for target, verdict in placed if verdict.waiver is not None]),
+    )
+
+
+def _sources(verdicts: list[Verdict], rule: Rule | None, urls: Mapping[str, str]) -> tuple[SourceView, ...]:
+    known = {**{str(source): source.url for source in (rule.sources if rule else ())}, **urls}
+    texts = dict.fromkeys(source for verdict in verdicts for source in verdict.sources)
+    return tuple(SourceView(text, known.get(text, "")) for text in texts)
+
+
+def remedies_of(causes: Iterable[Cause]) -> tuple[Remedy, ...]:
+    """Every way to mend that the causes call for, once, in their order."""
+    grouped: dict[FixView, list[Cause]] = defaultdict(list)
+    for cause in causes:
+        if cause.fix is not None:
+            grouped[cause.fix].append(cause)
+    return tuple(
+        Remedy(
+            anchor=f"r-{number}",
+            number=number,
+            fix=fix,
+            rules=tuple(dict.fromkeys(cause.rule for cause in members)),
+            causes=tuple(cause.anchor for cause in members),
+        )
+        for number, (fix, members) in enumerate(grouped.items(), 1)
     )
 
 

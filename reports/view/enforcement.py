@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from reports.view.coverage import reason_in_words
 from reports.view.index import Index, anchor_of, unique
 from reports.view.model import Cause, EnforcementMatrix, MatrixRow, TargetRef
 from reports.wording import FAILURES, PROTOCOLS, ROLES
@@ -81,11 +82,17 @@ def _rows(
             over_https=_over_https(target, http, place),
             status=verdict.status if verdict else Status.NOT_APPLICABLE,
             severity=verdict.severity if verdict and verdict.status is Status.FAIL else None,
-            explanation=verdict.message if verdict and verdict.status is not Status.PASS else "",
+            explanation=_explanation(verdict),
             rule=verdict.rule if verdict else "",
             anchor=anchors.get((verdict.rule, verdict.reason)) if verdict else None,
             waived=verdict is not None and verdict.waiver is not None,
         )
+
+
+def _explanation(verdict: Verdict | None) -> str:
+    if verdict is None or verdict.status is Status.PASS:
+        return ""
+    return reason_in_words(verdict.message) if verdict.status is Status.INDETERMINATE else verdict.message
 
 
 def _places(target: TargetResult, environment: Environment | None, http: HttpEvidence | None) -> Iterator[_Place]:

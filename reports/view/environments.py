@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from reports.view.index import Index, anchor_of, tally, unique
 from reports.view.model import EnvironmentView, Standing, Tally
-from reports.wording import counted, listed
+from reports.wording import SEVERITIES, counted, listed
 from scanner.verdict import Goal, Run, TargetResult, TargetStatus, Verdict
 
 
@@ -57,9 +57,8 @@ def headline_of(run: Run, environments: tuple[EnvironmentView, ...], standing: S
     number = len(environments)
     if standing is Standing.FAILED:
         if number == 1:
-            sentence = (
-                f"{failed[0]} is not compliant: {counted(total.failed, 'requirement is', 'requirements are')} not met."
-            )
+            worst = f", the worst {SEVERITIES[total.worst].lower()}" if total.worst else ""
+            sentence = f"{failed[0]} is not compliant: {counted(total.failed, 'failure')}{worst}."
         elif len(failed) == number:
             sentence = f"None of the {number} environments is compliant."
         else:

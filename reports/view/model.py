@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from scanner.inventory import EnvironmentKind, Role
@@ -39,6 +39,16 @@ class Standing(StrEnum):
     FAILED = "failed"
     UNKNOWN = "unknown"
     EMPTY = "empty"
+
+
+STANDINGS: Mapping[Standing, str] = {
+    Standing.COMPLIANT: "Compliant",
+    Standing.WAIVED: "Compliant with waivers",
+    Standing.FAILED: "Not compliant",
+    Standing.UNKNOWN: "Not fully assessed",
+    Standing.EMPTY: "Nothing judged",
+}
+"""Each standing in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +139,14 @@ class FixView:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceView:
+    """The clause that sets a requirement, and where it can be read (empty where that is not known)."""
+
+    text: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Cause:
     """One requirement that is not met for one reason, with every place where that is so.
 
@@ -144,7 +162,7 @@ class Cause:
     severity: Severity
     why: str
     how: str
-    sources: tuple[str, ...]
+    sources: tuple[SourceView, ...]
     fix: FixView | None
     occurrences: tuple[Occurrence, ...]
     waived: tuple[Occurrence, ...] = ()
@@ -158,6 +176,17 @@ class Cause:
     def environments(self) -> tuple[str, ...]:
         """The environments of those targets, each once."""
         return tuple(dict.fromkeys(item.environment for item in self.occurrences))
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """One way to mend, and the anchors of the causes that it mends."""
+
+    anchor: str
+    number: int
+    fix: FixView
+    rules: tuple[str, ...]
+    causes: tuple[str, ...]
 
 
 class ChangeKind(StrEnum):
@@ -390,6 +419,7 @@ class ReportView:
     causes: tuple[Cause, ...]
     notes: tuple[Cause, ...]
     waived_causes: tuple[Cause, ...]
+    remedies: tuple[Remedy, ...]
     changes: Changes | None
     actions: tuple[Action, ...]
     certificates: tuple[CertificateView, ...]
@@ -405,3 +435,8 @@ class ReportView:
     def today(self) -> date:
         """The day of the run, from which all days are counted."""
         return self.run.started_at.date()
+
+    @property
+    def horizon_end(self) -> date:
+        """The last day that the certificate timeline shows."""
+        return self.today + timedelta(days=self.options.horizon_days)

@@ -79,7 +79,7 @@ class TestHeadline:
 
     def test_failed(self) -> None:
         headline = view_of(record_with(verdict(), verdict(Status.FAIL))).headline
-        assert headline == "production is not compliant: 1 requirement is not met."
+        assert headline == "production is not compliant: 1 failure, the worst medium."
 
     def test_unknown(self) -> None:
         view = view_of(record_with(verdict(), verdict(Status.INDETERMINATE)))

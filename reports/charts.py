@@ -1,0 +1,358 @@
+"""Charts as inline SVG, drawn by Vega through Altair: vectors and text, the same bytes for the same run.
+
+A chart repeats what a table beside it says, so it is one picture with one text to assistive technology. Colours are
+never alone: the segments of a bar keep one order and differ in lightness, lines differ in their dashes and carry names.
+On screen the colours are CSS variables, so that they follow light and dark.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from reports.wording import GOALS
+
+if TYPE_CHECKING:
+    from reports.view.model import CertificateView, EnvironmentView, ReportView, Tally, TrendPoint
+
+_SVG: Final = "http://www.w3.org/2000/svg"
+FONT: Final = "Inter, system-ui, sans-serif"
+
+INK: Final = "#16202c"
+MUTED: Final = "#56616f"
+HAIRLINE: Final = "#d9dee4"
+FAILED: Final = "#a3241f"
+UNKNOWN: Final = "#e0a93b"
+WAIVED: Final = "#7a6bb0"
+PASSED: Final = "#bcd9c8"
+
+VARIABLES: Final[Mapping[str, str]] = {
+    INK: "--ink",
+    MUTED: "--muted",
+    HAIRLINE: "--hairline",
+    FAILED: "--chart-failed",
+    UNKNOWN: "--chart-unknown",
+    WAIVED: "--chart-waived",
+    PASSED: "--chart-passed",
+}
+"""The CSS variable that stands for each colour on screen."""
+
+_WIDTH: Final = 640
+_LABEL_CHARACTERS: Final = 30
+_CERTIFICATES_SHOWN: Final = 25
+_ENVIRONMENTS_SHOWN: Final = 15
+_TREND_LINES: Final = 6
+_STATES: Final = (
+    ("failed", "Not met", FAILED),
+    ("indeterminate", "Not assessed", UNKNOWN),
+    ("waived", "Waived", WAIVED),
+    ("passed", "Met", PASSED),
+)
+_KEPT_ATTRIBUTES: Final = re.compile(
+    r"^(?:d|x|y|x1|x2|y1|y2|cx|cy|r|width|height|viewBox|transform|fill|stroke|stroke-width|stroke-dasharray|"
+    r"stroke-linecap|fill-opacity|opacity|font-family|font-size|font-weight|text-anchor|clip-path|id)$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A picture with the text that stands for it."""
+
+    title: str
+    description: str
+    paper: str
+    """SVG with colours of its own."""
+    screen: str
+    """SVG whose colours are CSS variables."""
+
+
+def protections_chart(view: ReportView) -> Chart | None:
+    """How each environment's verdicts divide, for each goal: a bar for each; None where nothing was judged."""
+    shown = [item for item in view.environments if item.total.judged][:_ENVIRONMENTS_SHOWN]
+    if not shown:
+        return None
+    import altair as alt  # noqa: PLC0415  # half a second, only where charts are drawn
+
+    rows = [row for environment in shown for row in _protection_rows(environment)]
+    order = [_short(environment.name) for environment in shown]
+    bars = (
+        _drawn(alt, rows)
+        .mark_bar(height=12)
+        .encode(
+            x=alt.X("count:Q", stack="normalize", axis=None),
+            y=alt.Y("environment:N", sort=order, title=None, axis=_label_axis(alt, 120)),
+            color=_state_colour(alt),
+            order=alt.Order("order:Q"),
+        )
+        .properties(width=112, height=22 * len(shown))
+    )
+    chart = bars.facet(
+        column=alt.Column(
+            "goal:N",
+            sort=list(GOALS.values()),
+            title=None,
+            header=alt.Header(labelFontWeight=600, labelAnchor="start", labelPadding=4, labelColor=INK),
+        ),
+        spacing=12,
+    )
+    description = "; ".join(
+        f"{item.name}: " + ", ".join(f"{GOALS[goal].lower()} {_split(cell)}" for goal, cell in item.goals.items())
+        for item in shown
+    )
+    return _chart("protections", "Requirements by environment and protection", description, chart.to_dict())
+
+
+def certificates_chart(view: ReportView) -> Chart | None:
+    """When certificates end, from the day of the run to the horizon; None where none ends before it."""
+    horizon = view.options.horizon_days
+    due = [item for item in view.certificates if item.days_left <= horizon][:_CERTIFICATES_SHOWN]
+    if not due:
+        return None
+    import altair as alt  # noqa: PLC0415  # as above
+
+    rows = [_certificate_row(item, number) for number, item in enumerate(due, 1)]
+    x = alt.X(
+        "days:Q",
+        title="days from the run",
+        scale=alt.Scale(domain=[-5, horizon]),
+        axis=alt.Axis(values=[0, 7, 30, 60, 90, 120, 150, 180], grid=True, gridColor=HAIRLINE, tickColor=HAIRLINE),
+    )
+    y = alt.Y("row:O", axis=None)
+    base = _drawn(alt, rows).encode(y=y)
+    stems = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(
+        x=alt.X("start:Q", scale=alt.Scale(domain=[-5, horizon])), x2="days:Q", color=_band_colour(alt)
+    )
+    points = base.mark_point(filled=True, size=46, opacity=1).encode(
+        x=x,
+        color=_band_colour(alt),
+        shape=alt.Shape(
+            "band:N",
+            legend=None,
+            scale=alt.Scale(domain=[name for name, _, _ in _BANDS], range=[s for _, _, s in _BANDS]),
+        ),
+    )
+    labels = base.mark_text(align="left", dx=8, fontSize=9.5, color=MUTED).encode(x="days:Q", text="label:N")
+    names = base.mark_text(align="right", color=INK, fontSize=10).encode(x=alt.value(-12), text="name:N")
+    chart = (stems + points + labels + names).properties(width=_WIDTH - 250, height=20 * len(rows))
+    said = "; ".join(f"{item.name}: {_ends(item)}" for item in due)
+    spec = _framed(chart.to_dict(), left=190, right=60, bottom=40)
+    return _chart("certificates", f"Certificates that end within {horizon} days", said, spec)
+
+
+def trend_chart(view: ReportView) -> Chart | None:
+    """Requirements not met, run by run, a line for each environment; None where there are fewer than two runs."""
+    points = [point for point in view.trend if point.at >= view.run.started_at - timedelta(days=90)]
+    if len({point.run_id for point in points}) < 2:  # noqa: PLR2004  # one point makes no line
+        return None
+    import altair as alt  # noqa: PLC0415  # as above
+
+    names = _worst_names(points)
+    rows = [
+        {
+            "at": point.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "environment": _short(point.environment),
+            "failed": point.failed,
+        }
+        for point in points
+        if point.environment in names
+    ]
+    dash = alt.StrokeDash("environment:N", legend=None, sort=[_short(name) for name in names])
+    x = alt.X(
+        "at:T",
+        title=None,
+        scale=alt.Scale(type="utc"),
+        axis=alt.Axis(format="%-d %b", tickCount=6, grid=False, domainColor=HAIRLINE, tickColor=HAIRLINE),
+    )
+    y = alt.Y(
+        "failed:Q",
+        title="not met",
+        scale=alt.Scale(domainMin=0, nice=True),
+        axis=alt.Axis(
+            tickMinStep=1, tickCount=5, grid=True, gridColor=HAIRLINE, domain=False, minExtent=30, maxExtent=30
+        ),
+    )
+    lines = _drawn(alt, rows).mark_line(color=FAILED, strokeWidth=1.8).encode(x=x, y=y, strokeDash=dash)
+    dots = _drawn(alt, rows).mark_point(color=FAILED, filled=True, size=14, opacity=1).encode(x=x, y=y)
+    ends = (
+        _drawn(alt, _line_ends(rows))
+        .mark_text(align="left", dx=8, color=INK, fontSize=10)
+        .encode(x=x, y=y, text="environment:N")
+    )
+    chart = (lines + dots + ends).properties(width=_WIDTH - 190, height=130)
+    said = "; ".join(f"{name}: {_course(points, name)}" for name in names)
+    spec = _framed(chart.to_dict(), left=46, right=144, bottom=26)
+    return _chart("trend", "Requirements not met, over the last 90 days", said, spec)
+
+
+_BANDS: Final = (
+    ("ended", FAILED, "cross"),
+    ("within 7 days", FAILED, "triangle-down"),
+    ("within 30 days", UNKNOWN, "diamond"),
+    ("later", MUTED, "circle"),
+)
+_WEEK, _MONTH = 7, 30
+
+
+def band(days: int) -> str:
+    """How near the end of a certificate is."""
+    if days < 0:
+        return "ended"
+    return "within 7 days" if days <= _WEEK else "within 30 days" if days <= _MONTH else "later"
+
+
+def _protection_rows(environment: EnvironmentView) -> list[dict[str, object]]:
+    return [
+        {
+            "environment": _short(environment.name),
+            "goal": GOALS[goal],
+            "state": label,
+            "count": getattr(cell, name) + (cell.notes if name == "passed" else 0),
+            "order": order,
+        }
+        for goal, cell in environment.goals.items()
+        for order, (name, label, _) in enumerate(_STATES)
+    ]
+
+
+def _certificate_row(item: CertificateView, number: int) -> dict[str, object]:
+    return {
+        "row": number,
+        "name": _short(item.name),
+        "start": 0,
+        "days": max(item.days_left, -3),
+        "band": band(item.days_left),
+        "label": _ends(item),
+    }
+
+
+def _ends(item: CertificateView) -> str:
+    if item.days_left < 0:
+        return f"ended {item.not_after:%Y-%m-%d}"
+    return f"{item.not_after:%Y-%m-%d}"
+
+
+def _split(cell: Tally) -> str:
+    parts = [f"{getattr(cell, name)} {label.lower()}" for name, label, _ in _STATES if getattr(cell, name)]
+    return ", ".join(parts) or "nothing judged"
+
+
+def _course(points: Sequence[TrendPoint], name: str) -> str:
+    mine = sorted((point for point in points if point.environment == name), key=lambda point: point.at)
+    return f"{mine[0].failed} on {mine[0].at:%Y-%m-%d}, {mine[-1].failed} on {mine[-1].at:%Y-%m-%d}"
+
+
+def _worst_names(points: Sequence[TrendPoint]) -> list[str]:
+    """The environments of the last run, those with most failures first."""
+    last = max(point.run_id for point in points)
+    latest = sorted(
+        (point for point in points if point.run_id == last), key=lambda point: (-point.failed, point.environment)
+    )
+    return [point.environment for point in latest[:_TREND_LINES]]
+
+
+def _line_ends(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+    """Where each line ends, with its name; lines that end at one point share a label."""
+    last = {row["environment"]: row for row in sorted(rows, key=lambda row: str(row["at"]))}
+    joined: dict[tuple[object, object], list[str]] = {}
+    for name, row in last.items():
+        joined.setdefault((row["at"], row["failed"]), []).append(str(name))
+    return [{"at": at, "failed": failed, "environment": ", ".join(names)} for (at, failed), names in joined.items()]
+
+
+def _drawn(alt: Any, rows: Sequence[Mapping[str, object]]) -> Any:
+    return alt.Chart(alt.Data(values=list(rows)))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LABEL_CHARACTERS else f"{name[: _LABEL_CHARACTERS - 1]}…"
+
+
+def _label_axis(alt: Any, extent: int) -> Any:
+    # A fixed extent: the picture must not depend on how wide the fonts of this machine are.
+    return alt.Axis(domain=False, ticks=False, labelLimit=0, labelPadding=8, minExtent=extent, maxExtent=extent)
+
+
+def _framed(spec: dict[str, Any], *, left: int, right: int, bottom: int) -> dict[str, Any]:
+    """Give the picture margins of fixed width, for the same reason."""
+    return spec | {
+        "autosize": {"type": "none"},
+        "padding": {"left": left, "right": right, "top": 8, "bottom": bottom},
+    }
+
+
+def _state_colour(alt: Any) -> Any:
+    return alt.Color(
+        "state:N",
+        sort=[label for _, label, _ in _STATES],
+        scale=alt.Scale(domain=[label for _, label, _ in _STATES], range=[colour for _, _, colour in _STATES]),
+        legend=alt.Legend(
+            orient="bottom", direction="horizontal", title=None, symbolType="square", symbolStrokeWidth=0
+        ),
+    )
+
+
+def _band_colour(alt: Any) -> Any:
+    return alt.Color(
+        "band:N",
+        legend=None,
+        scale=alt.Scale(domain=[name for name, _, _ in _BANDS], range=[colour for _, colour, _ in _BANDS]),
+    )
+
+
+def _chart(key: str, title: str, description: str, spec: dict[str, Any]) -> Chart:
+    import vl_convert  # noqa: PLC0415  # a JavaScript engine, only where charts are drawn
+
+    spec["config"] = {
+        "background": None,
+        "font": FONT,
+        "view": {"stroke": None},
+        "axis": {
+            "labelColor": INK,
+            "titleColor": MUTED,
+            "labelFontSize": 10,
+            "titleFontSize": 9.5,
+            "titleFontWeight": "normal",
+            "domainColor": HAIRLINE,
+        },
+        "header": {"labelFontSize": 10.5},
+        "legend": {"labelColor": INK, "labelFontSize": 10, "symbolSize": 90},
+        "aria": False,
+    }
+    root = ET.fromstring(vl_convert.vegalite_to_svg(spec))  # noqa: S314  # Vega's own output, no host's
+    picture = _tidy(root, key, title, description)
+    return Chart(title, description, picture, _themed(picture))
+
+
+def _tidy(root: ET.Element, key: str, title: str, description: str) -> str:
+    """Keep what draws, give ids that are unique in the page, and put the text for assistive technology in front."""
+    width, height = root.get("width", ""), root.get("height", "")
+    for element in root.iter():
+        for name in list(element.attrib):
+            if not _KEPT_ATTRIBUTES.match(name):
+                del element.attrib[name]
+            elif name == "id":
+                element.set(name, f"{key}-{element.get(name)}")
+            elif name == "clip-path":
+                element.set(name, element.get(name, "").replace("#", f"#{key}-"))
+    root.attrib.pop("width", None)
+    root.attrib.pop("height", None)
+    root.set("viewBox", f"0 0 {width} {height}")
+    root.set("class", f"chart chart-{key}")
+    root.set("role", "img")
+    root.set("aria-labelledby", f"chart-{key}-title chart-{key}-desc")
+    for position, (tag, text) in enumerate((("title", title), ("desc", description))):
+        element = ET.Element(f"{{{_SVG}}}{tag}", {"id": f"chart-{key}-{tag}"})
+        element.text = text
+        root.insert(position, element)
+    ET.register_namespace("", _SVG)
+    return ET.tostring(root, encoding="unicode")
+
+
+def _themed(picture: str) -> str:
+    for colour, variable in VARIABLES.items():
+        picture = picture.replace(f'"{colour}"', f'"var({variable})"')
+    return picture

@@ -1,0 +1,235 @@
+"""Draws a view as one self-contained HTML file, and as a PDF for the archive: tagged, with attachments, reproducible.
+
+Both come from the same templates. Autoescaping is always on: whatever a host says arrives as text. What differs between
+screen and paper is how long lists may become (`Medium`) and the style sheet.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import jinja2
+from markupsafe import Markup
+
+from reports import wording
+from reports.charts import Chart, certificates_chart, protections_chart, trend_chart
+from reports.view.model import STANDINGS, ChangeKind, Standing
+from scanner.errors import OutputError
+from scanner.verdict import Goal, Severity, Status, TargetStatus
+
+if TYPE_CHECKING:
+    from reports.view.model import ReportView
+
+PDF_VARIANT: Final = "pdf/a-3a"
+PANGO_PACKAGES: Final = "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
+_PACKAGE: Final = Path(__file__).parent
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """How much of a long list is shown before the rest is counted. On paper every line costs."""
+
+    name: str
+    style: str
+    targets: int
+    occurrences: int
+    changes: int
+    actions: int
+    certificates: int
+    details: bool
+
+
+SCREEN: Final = Medium("screen", "screen.css", 12, 200, 50, 200, 2000, details=True)
+PAPER: Final = Medium("paper", "print.css", 4, 12, 12, 40, 60, details=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that a PDF carries."""
+
+    name: str
+    content: bytes
+    media_type: str
+    description: str
+
+
+def templates_folder() -> Path:
+    """Where the templates are: beside this module in an installed package, at the top of a checkout."""
+    packaged = _PACKAGE / "templates"
+    return packaged if packaged.is_dir() else _PACKAGE.parent / "templates"
+
+
+def render_html(view: ReportView, *, templates: Path | None = None) -> str:
+    """Draw the view as one HTML file that asks nothing of anybody else.
+
+    Args:
+        view: what to show.
+        templates: a folder whose templates and style sheets win over those that ship.
+    """
+    return _render(view, SCREEN, templates)
+
+
+def render_pdf(view: ReportView, *, attachments: Sequence[Attachment] = (), templates: Path | None = None) -> bytes:
+    """Draw the view as a PDF/A-3a with tags, bookmarks and attachments. The same view gives the same bytes.
+
+    Raises:
+        OutputError: the libraries that WeasyPrint draws with are not installed.
+    """
+    html = _render(view, PAPER, templates)
+    weasyprint = _weasyprint()
+    from weasyprint.urls import (  # type: ignore[import-untyped]  # noqa: PLC0415  # untyped; once it is known to load
+        URLFetcher,
+    )
+
+    folders = [folder for folder in (templates, templates_folder()) if folder is not None]
+
+    class _FontsAlone(URLFetcher):  # type: ignore[misc]  # the library is not typed
+        """Reads the fonts that the style sheet names; a report has no other resource to ask for."""
+
+        def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> Any:
+            name = url.rpartition("/")[2]
+            for folder in folders:
+                path = folder / "fonts" / name
+                if path.parent == folder / "fonts" and path.is_file():
+                    return super().fetch(path.absolute().as_uri(), headers)
+            message = f"a report may load its fonts alone, not {url}"
+            raise ValueError(message)
+
+    moment = view.run.finished_at
+    document = weasyprint.HTML(
+        string=html, base_url=templates_folder().absolute().as_uri() + "/", url_fetcher=_FontsAlone()
+    )
+    pdf: bytes = document.write_pdf(
+        pdf_variant=PDF_VARIANT,
+        pdf_tags=True,
+        pdf_identifier=hashlib.sha256(view.run.id.encode()).digest()[:16],
+        custom_metadata=True,
+        attachments=[
+            weasyprint.Attachment(
+                file_obj=io.BytesIO(item.content),
+                name=item.name,
+                description=item.description,
+                created=moment,
+                modified=moment,
+                relationship="Data",
+                url_fetcher=_FontsAlone(),
+            )
+            for item in attachments
+        ],
+    )
+    return pdf
+
+
+def _weasyprint() -> Any:
+    try:
+        import weasyprint  # type: ignore[import-untyped]  # noqa: PLC0415  # untyped; loads Pango, which may be missing
+    except OSError as error:
+        _LOG.debug("WeasyPrint cannot be loaded", exc_info=True)
+        message = (
+            "a PDF cannot be drawn, because the libraries of Pango are not installed; "
+            f"this installs them: sudo apt-get install -y --no-install-recommends {PANGO_PACKAGES}"
+        )
+        raise OutputError(message) from error
+    return weasyprint
+
+
+def _render(view: ReportView, medium: Medium, templates: Path | None) -> str:
+    folders = [folder for folder in (templates, templates_folder()) if folder is not None]
+    environment = _environment(folders)
+    loader = environment.loader
+    if loader is None:  # pragma: no cover  # _environment sets one
+        raise AssertionError
+    style, script = (loader.get_source(environment, name)[0] for name in (medium.style, "report.js"))
+    common = loader.get_source(environment, "common.css")[0]
+    style = f"{common}\n{style}"
+    return environment.get_template("report.html").render(
+        view=view,
+        medium=medium,
+        style=Markup(style),  # noqa: S704  # our own file, with nothing of the run in it
+        style_hash=_hash(style),
+        script=Markup(script),  # noqa: S704  # the same
+        script_hash=_hash(script),
+        charts=_charts(view, medium),
+        remedy_of={anchor: remedy for remedy in view.remedies for anchor in remedy.causes},
+        words=wording,
+        standings=STANDINGS,
+        Standing=Standing,
+        Status=Status,
+        Goal=Goal,
+        Severity=Severity,
+        TargetStatus=TargetStatus,
+        ChangeKind=ChangeKind,
+    )
+
+
+def _environment(folders: Sequence[Path]) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folders),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "day": _day,
+        "moment": _moment,
+        "duration": _duration,
+        "number": _number,
+        "counted": wording.counted,
+        "listed": wording.listed,
+        "capital": _capital,
+    }
+    return environment
+
+
+def _charts(view: ReportView, medium: Medium) -> dict[str, tuple[Chart, Markup]]:
+    drawn = {
+        "protections": protections_chart(view),
+        "certificates": certificates_chart(view),
+        "trend": trend_chart(view),
+    }
+    return {
+        # The text in a chart was escaped when its XML was written.
+        name: (chart, Markup(chart.screen if medium is SCREEN else chart.paper))  # noqa: S704  # as the line above says
+        for name, chart in drawn.items()
+        if chart is not None
+    }
+
+
+def _hash(text: str) -> str:
+    """What a Content-Security-Policy wants of an inline style or script, line feeds as the browser normalises them."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def _day(value: date) -> str:
+    return f"{value.day} {value:%B %Y}"
+
+
+def _moment(value: datetime) -> str:
+    return f"{_day(value.astimezone(UTC))}, {value.astimezone(UTC):%H:%M} UTC"
+
+
+def _duration(value: timedelta) -> str:
+    seconds = max(value.total_seconds(), 0.0)
+    if seconds < 60:  # noqa: PLR2004  # a minute
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+
+
+def _number(value: int) -> str:
+    return f"{value:,}".replace(",", "\u2009")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,44 @@
+// Filters for the findings and the targets. Everything can be read without them.
+"use strict";
+(() => {
+  const items = { findings: ".finding", targets: ".target-box" };
+  for (const form of document.querySelectorAll("form.filter")) {
+    const entries = [...document.querySelectorAll(items[form.dataset.filter])].map((element) => ({
+      element,
+      text: element.textContent.toLowerCase(),
+      environments: element.dataset.environments.split("\n"),
+      severity: element.dataset.severity,
+      standing: element.dataset.standing,
+    }));
+    const apply = () => {
+      const wanted = Object.fromEntries(new FormData(form));
+      const words = wanted.text.toLowerCase().split(/\s+/).filter(Boolean);
+      let shown = 0;
+      for (const entry of entries) {
+        const fits =
+          words.every((word) => entry.text.includes(word)) &&
+          (!wanted.environment || entry.environments.includes(wanted.environment)) &&
+          (!wanted.severity || entry.severity === wanted.severity) &&
+          (!wanted.standing || entry.standing === wanted.standing);
+        entry.element.hidden = !fits;
+        shown += fits;
+      }
+      form.querySelector("output").textContent = `${shown} of ${entries.length} shown`;
+    };
+    form.hidden = false;
+    form.addEventListener("input", apply);
+    form.addEventListener("submit", (event) => event.preventDefault());
+  }
+  // A link to a target opens it, also when a filter hides it.
+  const reveal = () => {
+    const element = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const box = element && element.closest("details.target-box, article.finding");
+    if (!box) return;
+    box.hidden = false;
+    if ("open" in box) box.open = true;
+    element.scrollIntoView();
+  };
+  addEventListener("hashchange", reveal);
+  reveal();
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((box) => (box.open = true)));
+})();
