@@ -102,7 +102,9 @@ async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None
             reachable.append(item.target)
         else:
             seen.evidence[item.target.id] = _unresolved(item.failure)
-    dispatcher = LocalDispatcher(job.settings, concurrency=job.concurrency, workers=job.workers, on_progress=on_progress)
+    dispatcher = LocalDispatcher(
+        job.settings, concurrency=job.concurrency, workers=job.workers, on_progress=on_progress
+    )
     async for target, evidence in dispatcher.dispatch(reachable, environments):
         seen.evidence[target.id] = evidence
 
@@ -115,9 +117,7 @@ def _unresolved(failure: Failure) -> TargetEvidence:
 def _record(job: Job, seen: _Seen, started_at: datetime, *, complete: bool) -> RunRecord:
     now = datetime.now(UTC)
     environments = {environment.name: environment for environment in job.inventory.environments}
-    observed = [
-        Observed(target, seen.evidence[target.id]) for target in seen.targets if target.id in seen.evidence
-    ]
+    observed = [Observed(target, seen.evidence[target.id]) for target in seen.targets if target.id in seen.evidence]
     verdicts = evaluate(observed, environments, job.policies, job.waivers, now)
     results = tuple(
         _result(item, environments[item.target.endpoint.environment], job, verdicts[item.target.id])

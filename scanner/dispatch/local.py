@@ -13,13 +13,12 @@ import multiprocessing
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from multiprocessing.context import BaseContext
 from typing import TypeVar
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired
+from pebble.asynchronous import process
 
 from scanner.dispatch.progress import Progress, Stage
 from scanner.evidence import (
@@ -64,7 +63,6 @@ class LocalDispatcher:
     concurrency: int = 50
     workers: int = 0
     on_progress: Callable[[Progress], None] | None = None
-    _pool: ProcessPool | None = field(default=None, init=False)
 
     async def dispatch(
         self, targets: Sequence[Target], environments: Mapping[str, Environment]
@@ -89,9 +87,6 @@ class LocalDispatcher:
                 self._tell(target, Stage.DONE, count, evidence.duration_s)
                 finished.put_nowait((target, evidence))
 
-        # One process for each target: what a target did to the engine does not reach the next.
-        pool = ProcessPool(max_workers=at_once, max_tasks=1, context=_context())
-        self._pool = pool
         tasks = [asyncio.create_task(one(target)) for target in targets]
         try:
             for _ in targets:
@@ -100,9 +95,7 @@ class LocalDispatcher:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            pool.stop()  # type: ignore[no-untyped-call]  # pebble leaves it untyped
-            await asyncio.to_thread(pool.join)
-            self._pool = None
+            await self._all_ended()
 
     def _at_once(self, targets: int) -> int:
         workers = self.workers or _WORKERS_PER_PROCESSOR * (os.cpu_count() or 1)
@@ -114,7 +107,6 @@ class LocalDispatcher:
 
     async def _probe(self, target: Target, environment: Environment, scope: frozenset[str]) -> TargetEvidence:
         started_at, clock = datetime.now(UTC), time.monotonic()
-        web = target.endpoint.role.speaks_http
         async with asyncio.TaskGroup() as probes:
             handshake = probes.create_task(self._handshake(target))
             surveyed = probes.create_task(self._survey(target))
@@ -143,22 +135,23 @@ class LocalDispatcher:
         return await self._bounded(probe_http(target, environment, self.settings, scope))
 
     async def _handshake(self, target: Target) -> tuple[Attempt[TlsEvidence], int]:
-        assert self._pool is not None  # noqa: S101  # it lives as long as `dispatch` runs
-        # Imported by name in the worker: this process never loads the engine.
-        future: Future[tuple[Attempt[TlsEvidence], int]] = self._pool.schedule(
-            _observe, args=[target, self.settings], timeout=self.settings.deadline_s + _GRACE_S
-        )
+        future = _observe_apart(target, self.settings)
         try:
-            return await asyncio.wrap_future(future)
+            # Cancelling the future, which a timeout does, ends the process.
+            async with asyncio.timeout(self.settings.deadline_s + _GRACE_S):
+                return await future
         except TimeoutError:
             return Attempt.failed(FailureReason.DEADLINE, "the TLS engine was ended at the deadline"), 0
         except ProcessExpired as error:
             return Attempt.failed(FailureReason.ENGINE_ERROR, f"the TLS engine died: {error}"), 0
-        except asyncio.CancelledError:
-            future.cancel()
-            raise
         except Exception as error:  # noqa: BLE001  # whatever a worker raised must not end the run
             return Attempt.failed(FailureReason.ENGINE_ERROR, f"{type(error).__name__}: {error}"), 0
+
+    @staticmethod
+    async def _all_ended() -> None:
+        """Wait until no worker is left, so that none outlives the run."""
+        for worker in multiprocessing.active_children():
+            await asyncio.to_thread(worker.join)
 
     async def _bounded(self, probe: Coroutine[None, None, tuple[Attempt[T], int]]) -> tuple[Attempt[T], int]:
         """Await a probe until the deadline; its fault, like its lateness, is a value."""
@@ -174,17 +167,18 @@ class LocalDispatcher:
 
 def _observe(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEvidence], int]:
     """Runs in a worker process."""
-    from scanner.probe.handshake import observe  # noqa: PLC0415  # loaded once, in the process that workers fork from
+    # This process never loads the engine; the server that workers are forked from has.
+    from scanner.probe.handshake import observe  # noqa: PLC0415  # see above
 
     result = observe(target, settings)
     return result.evidence, result.connections
 
 
-def _context() -> BaseContext:
-    """Workers are forked from a small server that has loaded the engine, never from this threaded process."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["scanner.probe.handshake", "scanner.dispatch.local"])
-    return context
+# Workers are forked from a small server that has loaded the engine, never from this threaded process. One process for
+# each target: what a target did to the engine does not reach the next, and the memory that it took is given back.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["scanner.probe.handshake", "scanner.dispatch.local"])
+_observe_apart = process(mp_context=_CONTEXT)(_observe)
 
 
 async def _dns(target: Target, settings: ProbeSettings) -> tuple[Attempt[DnsEvidence], int]:

@@ -14,9 +14,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from nassl.ephemeral_key_info import DhEphemeralKeyInfo, EcDhEphemeralKeyInfo, EphemeralKeyInfo
 from nassl.ssl_client import ClientCertificateRequested
+from sslyze import RobotScanResultEnum, TlsResumptionSupportEnum  # type: ignore[attr-defined]  # not in its __all__
 from sslyze.plugins.openssl_cipher_suites.implementation import CipherSuitesScanResult
 from sslyze.plugins.plugin_base import ScanJobResult
-from sslyze import RobotScanResultEnum, TlsResumptionSupportEnum
 from sslyze.plugins.scan_commands import ScanCommand, ScanCommandsRepository
 from sslyze.server_connectivity import ClientAuthRequirementEnum, ServerConnectivityInfo, TlsVersionEnum
 

@@ -45,7 +45,8 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[La
 
 def _config(lab: Lab) -> str:
     """Every server as an endpoint of one environment, with times that keep the slow ones short."""
-    lines = ['[scan]\ndeadline = "20s"\ntimeout = "2s"\n[[environment]]\nname = "lab"\nkind = "on-premises"']
+    # Few at once: the servers share this machine's processors with the scanner.
+    lines = ['[scan]\nconcurrency = 6\ndeadline = "25s"\ntimeout = "5s"\n[[environment]]\nname = "lab"\nkind = "on-premises"']
     for server in lab.servers.values():
         role = "server" if server.starttls else "application"
         lines.append(f'[[environment.endpoint]]\nhost = "{server.host}"\nport = {server.port}\nrole = "{role}"')

@@ -1,0 +1,276 @@
+"""The commands as people and scripts use them: real servers, real files, statuses, streams, bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import pikepdf
+import pytest
+
+from reports.export.json_v1 import published_schema
+from scanner.history import History
+from scanner.lab import Lab
+from tests.conftest import COMMAND_SECONDS, REPOSITORY, Done, Runner, reach
+
+ESCAPE = "\x1b"
+
+
+def write_config(folder: Path, *endpoints: str, head: str = "") -> None:
+    text = f'{head}\n[scan]\ntimeout = "2s"\ndeadline = "15s"\n[[environment]]\nname = "e"\nkind = "on-premises"\n'
+    (folder / "config.toml").write_text(text + "\n".join(f"[[environment.endpoint]]\n{item}" for item in endpoints))
+
+
+def endpoint(lab: Lab, name: str) -> str:
+    server = lab.servers[name]
+    role = "server" if server.starttls else "application"
+    starttls = f'\nstarttls = "{server.starttls}"' if server.starttls else ""
+    return f'host = "{server.host}"\nport = {server.port}\nrole = "{role}"{starttls}'
+
+
+def test_scan_of_a_good_host(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
+    done = nightseal("scan", "good.lab.example", *reach(lab, "good"))
+
+    assert done.status == 0, done.out
+    assert "good.lab.example:443" in done.out
+    assert done.err == "", "no progress where stderr is no terminal"
+    assert ESCAPE not in done.out
+    assert not list(tmp_path.iterdir()), "it keeps nothing"
+
+
+def test_scan_as_json_matches_the_schema(lab: Lab, nightseal: Runner) -> None:
+    done = nightseal(
+        "scan", "expired.lab.example", "smtp://smtp-starttls.lab.example", "--format", "json",
+        *reach(lab, "expired", "smtp-starttls"),
+    )  # fmt: skip
+
+    assert done.status == 1
+    jsonschema.validate(done.json, published_schema())
+    assert done.json["summary"]["targets"] == 2
+    assert {target["starttls"] for target in done.json["targets"]} == {None, "smtp"}
+    failed = {v["rule"] for target in done.json["targets"] for v in target["verdicts"] if v["status"] == "fail"}
+    assert "cert.valid-now" in failed
+
+
+def test_fail_on_decides_the_status(lab: Lab, nightseal: Runner) -> None:
+    options = ["scan", "temporary-redirect.lab.example", *reach(lab, "temporary-redirect")]
+
+    assert nightseal(*options, "--fail-on", "low").status == 1
+    assert nightseal(*options, "--fail-on", "critical").status == 0
+
+
+def test_what_could_not_be_assessed_is_status_3(lab: Lab, nightseal: Runner) -> None:
+    done = nightseal("scan", "silent.lab.example", "--deadline", "6", *reach(lab, "silent"))
+
+    assert done.status == 3
+    assert "no answer came in time" in done.out
+    refused = nightseal("scan", "closed-port.lab.example", *reach(lab, "closed-port"))
+    assert refused.status == 3
+    assert "refused" in refused.out
+    unresolvable = nightseal("scan", "no-such-host.invalid")
+    assert unresolvable.status == 3
+    assert "does not resolve" in unresolvable.out or "unresolvable" in unresolvable.out
+
+
+def test_a_port_that_speaks_no_tls_fails(lab: Lab, nightseal: Runner) -> None:
+    done = nightseal("scan", "plain-http-on-tls-port.lab.example", *reach(lab, "plain-http-on-tls-port"))
+
+    assert done.status == 1
+    assert "https.active" in done.out
+
+
+def test_another_policy_and_engine(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
+    (tmp_path / "sslyze.toml").write_text('[scan]\nengine = "sslyze"\n')
+    done = nightseal(
+        "scan", "no-tls1-3.lab.example", "--config", "sslyze.toml", "--policy", "mozilla-modern", "--format", "json",
+        *reach(lab, "no-tls1.3"),
+    )  # fmt: skip
+
+    failed = {verdict["rule"] for verdict in done.json["targets"][0]["verdicts"] if verdict["status"] == "fail"}
+    assert done.status == 1
+    assert {"proto.no-tls1.2", "proto.tls1.3"} <= failed
+    assert done.json["run"]["policy"]["id"] == "mozilla-modern"
+    assert done.json["targets"][0]["connections"] > 500, "one for each cipher suite"
+
+
+def test_run_history_report_and_diff(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
+    write_config(tmp_path, endpoint(lab, "good"), endpoint(lab, "expired"), endpoint(lab, "hostile-certificate"))
+    first = nightseal("run", *reach(lab))
+    second = nightseal("run", "--format", "json", "--output", "again.json", *reach(lab))
+
+    assert (first.status, second.status) == (1, 1)
+    html, pdf = (Path(line.removeprefix("Report: ")) for line in first.out.splitlines() if line.startswith("Report: "))
+    assert html.suffix == ".html"
+    page = (tmp_path / html).read_text()
+    assert "<script>alert" not in page
+    assert ESCAPE not in page
+    assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//(?!\S*["'] rel)""", _without_links(page)), "asks nobody"
+    with pikepdf.open(tmp_path / pdf) as document:
+        assert document.Root.MarkInfo.Marked
+        assert document.Root.Lang == "en"
+        assert len(document.attachments) == 1
+        (name,) = document.attachments
+        attached = json.loads(document.attachments[name].get_file().read_bytes())
+    jsonschema.validate(attached, published_schema())
+    text = subprocess.run(["pdftotext", "-layout", tmp_path / pdf, "-"], capture_output=True, text=True, check=True).stdout
+    assert "expired.lab.example" in text
+    assert "Page 1 of" in " ".join(text.split())
+
+    runs = nightseal("history", "runs", "--format", "json")
+    ids = [run["run_id"] for run in runs.json]
+    assert len(ids) == 2
+    targets = nightseal("history", "targets", "--format", "json")
+    assert len(targets.json) == 3
+    target = nightseal("history", "target", "expired.lab.example")
+    assert "cert.valid-now" in target.out
+    assert nightseal("history", "target", "lab.example").status == 2, "several"
+    assert "expired.lab.example" in nightseal("history", "certificates").out
+    assert nightseal("diff").out.startswith(f"From {ids[0]} to {ids[1]}")
+    again = nightseal("report", "--run", ids[0], "--format", "json", "--output", "-")
+    assert again.json["run"]["id"] == ids[0]
+    assert nightseal("report", "--run", ids[0], "--format", "pdf", "--output", "same.pdf").status == 0
+    assert nightseal("report", "--run", "nonsense").status == 2
+
+
+def _without_links(page: str) -> str:
+    """The page without anchors: a link is followed by its reader alone."""
+    return re.sub(r"<a\b[^>]*>", "", page)
+
+
+def test_a_waiver_is_shown_and_does_not_fail(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
+    write_config(tmp_path, endpoint(lab, "self-signed"))
+    waiver = 'scope = "e/self-signed.lab.example"\nreason = "lab"\nowner = "us"\nexpires = 2099-01-01\n'
+    with (tmp_path / "config.toml").open("a") as file:
+        file.write("".join(f'\n[[waiver]]\nrule = "{rule}"\n{waiver}' for rule in ("cert.trusted", "cert.domain")))
+
+    done = nightseal("run", "--format", "json", "--output", "-", *reach(lab))
+
+    assert done.status == 0, done.json["summary"]
+    assert done.json["summary"]["waived"] == 2
+    waived = [v for v in done.json["targets"][0]["verdicts"] if v["waiver"]]
+    assert {v["status"] for v in waived} == {"fail"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["run"], 2, "there is no such file"),
+        (["scan", "a.example:70000"], 2, "the port must be a number from 1 to 65535"),
+        (["scan", "a.example", "--policy", "no-such"], 2, 'there is no policy "no-such"'),
+        (["scan", "a.example", "--ca-file", "missing.pem"], 2, "missing.pem cannot be read"),
+        (["scan", "a.example", "-f", "json", "-f", "html"], 2, "several formats need a folder"),
+        (["scan", "a.example", "--connect-to", "a:b"], 2, "should be HOST:PORT=IP:PORT"),
+        (["explain", "no.such"], 2, 'there is no rule "no.such"'),
+        (["report"], 2, "there is no such file"),
+        (["demo", "--config", "missing.toml"], 2, "there is no such file"),
+    ],
+)
+def test_wrong_use_scans_nothing(nightseal: Runner, arguments: list[str], status: int, message: str) -> None:
+    done = nightseal(*arguments)
+
+    assert done.status == status, done
+    assert message in done.err
+
+
+def test_unusable_places_are_found_before_anything_is_scanned(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
+    write_config(tmp_path, endpoint(lab, "silent"))
+    (tmp_path / "out").write_text("a file")
+    blocked = nightseal("run", *reach(lab, "silent"))
+    assert blocked.status == 2
+    assert "out is not a folder" in blocked.err
+    (tmp_path / "out").unlink()
+
+    (tmp_path / "history").mkdir()
+    (tmp_path / "history" / "thesis.txt").write_text("precious")
+    foreign = nightseal("run", *reach(lab, "silent"))
+    assert foreign.status == 2
+    assert "history" in foreign.err
+    assert [item.name for item in (tmp_path / "history").iterdir()] == ["thesis.txt"], "nothing was written into it"
+
+    empty = tmp_path / "empty.toml"
+    empty.write_text("")
+    nothing = nightseal("run", "--config", "empty.toml")
+    assert nothing.status == 2
+    assert "nothing is configured to be scanned" in nothing.err
+    unknown = nightseal("run", "--environment", "prod")
+    assert unknown.status == 2
+    assert 'has no environment "prod"' in unknown.err
+
+
+def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "scanner.app.cli", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def wait_until_busy(process: subprocess.Popen[bytes]) -> None:
+    """Until the run has begun to scan: it has worker processes then."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    ends = time.monotonic() + COMMAND_SECONDS
+    while time.monotonic() < ends:
+        if process.poll() is not None:
+            pytest.fail(f"it ended by itself: {process.communicate()}")
+        if len(children.read_text().split()) >= 2:  # the fork server and the resource tracker
+            return
+        time.sleep(0.02)
+    pytest.fail("it never began")
+
+
+def test_interrupted_it_keeps_what_was_finished(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
+    write_config(tmp_path, endpoint(lab, "closed-port"), endpoint(lab, "silent"))
+    process = start(tmp_path, "run", "--quiet", *reach(lab, "closed-port", "silent"))
+    wait_until_busy(process)
+    time.sleep(1.5)  # the closed port is done by then, the silent server is not
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=COMMAND_SECONDS)
+
+    assert process.returncode == 130, err
+    assert b"Traceback" not in err
+    (run,) = nightseal("history", "runs", "--format", "json").json
+    assert run["complete"] is False
+
+
+def test_killed_in_the_middle_it_leaves_the_history_whole(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
+    write_config(tmp_path, endpoint(lab, "good"))
+    assert nightseal("run", "--format", "json", "--output", "r.json", *reach(lab, "good")).status == 0
+    write_config(tmp_path, endpoint(lab, "good"), endpoint(lab, "silent"))
+    process = start(tmp_path, "run", "--quiet", *reach(lab, "good", "silent"))
+    wait_until_busy(process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+    history = History.open(tmp_path / "history", create=False)
+    (run_id,) = history.runs()["run_id"].astype(str)
+    assert history.record(run_id).targets[0].evidence is not None
+    assert nightseal("run", "--format", "json", "--output", "r.json", *reach(lab, "good", "silent")).status == 3
+    assert len(history.runs()) == 2
+
+
+def test_doctor_finds_this_machine_fit(nightseal: Runner) -> None:
+    done: Done = nightseal("doctor")
+
+    assert done.status == 0, done.out
+    assert "LACK" not in done.out
+
+
+def test_demo_writes_both_reports(nightseal: Runner, tmp_path: Path) -> None:
+    config = (REPOSITORY / "config.toml").read_text()
+    (tmp_path / "config.toml").write_text(config)
+    done = nightseal("demo", "--config", "config.toml", "--quiet")
+
+    assert done.status == 0, done.err
+    html, pdf = (line.removeprefix("Report: ") for line in done.out.splitlines()[-2:])
+    assert (tmp_path / html).stat().st_size > 10_000
+    assert (tmp_path / pdf).read_bytes().startswith(b"%PDF-")
