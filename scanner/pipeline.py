@@ -16,14 +16,14 @@ from typing import Literal
 import scanner
 from scanner.dispatch import LocalDispatcher, Progress
 from scanner.evaluate import evaluate, target_status
-from scanner.evidence import Attempt, Failure, FailureReason, TargetEvidence, TlsEvidence
+from scanner.evidence import Attempt, Failure, TargetEvidence
 from scanner.inventory import Environment, Inventory, Target
 from scanner.policy import Policy
 from scanner.probe import ProbeSettings
 from scanner.probe.dns import resolve
 from scanner.probe.trust import store_digests
 from scanner.rules import Observed
-from scanner.verdict import Run, RunRecord, TargetResult, TargetStatus, Trigger, Verdict
+from scanner.verdict import Run, RunRecord, TargetResult, Trigger, Verdict
 from scanner.waiver import Waiver
 
 ENGINES = ("sslyze", "nassl", "tlslite-ng", "httpcore", "cryptography", "certifi")

@@ -1,7 +1,7 @@
 """`nightseal`: the table of commands, loaded one by one as they are called, and the one place where errors end.
 
-`nightseal --help` must answer at once, so this module imports no engine: a command's module is imported when the command
-runs, and the summaries in the table stand for their docstrings (a test holds the two together).
+`nightseal --help` must answer at once, so this module imports no engine: a command's module is imported when the
+command runs, and the summaries in the table stand for their docstrings (a test holds the two together).
 """
 
 from __future__ import annotations

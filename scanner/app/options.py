@@ -17,7 +17,7 @@ from scanner.verdict import Severity
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Seconds(click.ParamType):
+class Seconds(click.ParamType[timedelta]):
     """A duration on the command line: "20", "20s", "2m"."""
 
     name = "duration"

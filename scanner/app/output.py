@@ -16,6 +16,7 @@ from scanner.errors import OutputError, UsageError
 if TYPE_CHECKING:
     from reports.view import ReportOptions, ReportView
     from reports.view.actions import FirstSeen
+    from reports.view.model import TrendPoint
     from scanner.history import History
     from scanner.inventory import Environment
     from scanner.policy import Policy
@@ -81,7 +82,7 @@ def _view(rendering: Rendering) -> ReportView:
     from reports.view.trend import COLUMNS  # noqa: PLC0415  # the same
     from scanner.rules import all_rules  # noqa: PLC0415  # the same
 
-    trend = ()
+    trend: Sequence[TrendPoint] = ()
     if rendering.history and len(rendering.trend_runs) > 1:
         trend = trend_of(rendering.history.verdicts(rendering.trend_runs, columns=COLUMNS))
     environments = rendering.environments

@@ -22,7 +22,7 @@ from scanner.verdict import RunRecord
 @options.format_option(*FORMATS)
 @options.output_option
 @options.quiet_option
-def command(
+def command(  # noqa: PLR0913  # one for each option
     config_path: Path,
     run_id: str | None,
     environment: str | None,

@@ -61,9 +61,12 @@ def report_options(config: Config) -> ReportOptions:
     """What [report] says stands on the reports."""
     from reports.view import ReportOptions  # noqa: PLC0415  # only where a report is drawn
 
-    form = config.form.report
-    given = {"title": form.title, "organisation": form.organisation, "classification": form.classification}
-    return ReportOptions(**{name: value for name, value in given.items() if value is not None})
+    form, default = config.form.report, ReportOptions()
+    return ReportOptions(
+        title=form.title or default.title,
+        organisation=form.organisation or default.organisation,
+        classification=form.classification or default.classification,
+    )
 
 
 def _first_seen(history: History, record: RunRecord) -> FirstSeen:

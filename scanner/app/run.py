@@ -64,7 +64,7 @@ class Outcome:
 @options.fail_on_option
 @options.quiet_option
 @options.color_option
-def command(  # noqa: PLR0913  # one for each option
+def command(  # noqa: PLR0913, PLR0917  # one for each option
     config_path: Path,
     environments: tuple[str, ...],
     schedule_name: str | None,
@@ -195,8 +195,10 @@ def summary(outcome: Outcome) -> str:
     by_status = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
     lines = [
         f"Run {record.run.id}: {len(record.targets)} targets in {seconds:.1f} s ({by_status or 'none'})",
-        f"{counts.passed} passed, {counts.failed} failed ({counts.waived} waived), "
-        f"{counts.not_applicable} not applicable, {counts.indeterminate} indeterminate",
+        (
+            f"{counts.passed} passed, {counts.failed} failed ({counts.waived} waived), "
+            f"{counts.not_applicable} not applicable, {counts.indeterminate} indeterminate"
+        ),
     ]
     for name in record.run.environments:
         verdicts = [verdict for target in record.targets if target.environment == name for verdict in target.verdicts]

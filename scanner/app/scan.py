@@ -35,7 +35,7 @@ from scanner.verdict import Severity, Trigger
 @click.option("--verbose", "-v", is_flag=True, help="Show what is met as well.")
 @options.quiet_option
 @options.color_option
-def command(  # noqa: PLR0913  # one for each option
+def command(  # noqa: PLR0913, PLR0917  # one for each option
     targets: tuple[str, ...],
     config_path: Path | None,
     policy_name: str | None,

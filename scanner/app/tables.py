@@ -38,7 +38,7 @@ def show(frame: pd.DataFrame, format_name: str) -> None:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, list | tuple) or hasattr(value, "__array__") and getattr(value, "ndim", 0):
+    if hasattr(value, "__len__") and not isinstance(value, str):
         return ", ".join(str(item) for item in value)
     if value is None or value != value:  # noqa: PLR0124  # NaN and NaT are the values that differ from themselves
         return ""

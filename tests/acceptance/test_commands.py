@@ -119,7 +119,8 @@ def test_run_history_report_and_diff(lab: Lab, nightseal: Runner, tmp_path: Path
         (name,) = document.attachments
         attached = json.loads(document.attachments[name].get_file().read_bytes())
     jsonschema.validate(attached, published_schema())
-    text = subprocess.run(["pdftotext", "-layout", tmp_path / pdf, "-"], capture_output=True, text=True, check=True).stdout
+    command = ["pdftotext", "-layout", tmp_path / pdf, "-"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "expired.lab.example" in text
     assert "Page 1 of" in " ".join(text.split())
 

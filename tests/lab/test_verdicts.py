@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,10 +45,12 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[La
 def _config(lab: Lab) -> str:
     """Every server as an endpoint of one environment, with times that keep the slow ones short."""
     # Few at once: the servers share this machine's processors with the scanner.
-    lines = ['[scan]\nconcurrency = 6\ndeadline = "25s"\ntimeout = "5s"\n[[environment]]\nname = "lab"\nkind = "on-premises"']
+    lines = [
+        '[scan]\nconcurrency = 6\ndeadline = "25s"\ntimeout = "5s"\n[[environment]]\nname = "lab"\nkind = "on-premises"'
+    ]
     for server in lab.servers.values():
         role = "server" if server.starttls else "application"
-        lines.append(f'[[environment.endpoint]]\nhost = "{server.host}"\nport = {server.port}\nrole = "{role}"')
+        lines += ["[[environment.endpoint]]", f'host = "{server.host}"', f"port = {server.port}", f'role = "{role}"']
         if server.starttls:
             lines.append(f'starttls = "{server.starttls}"')
     return "\n".join(lines)
@@ -96,7 +97,8 @@ def test_nothing_unobserved_is_ever_called_compliant(
     for name in ("silent", "dribble", "closed-port", "reset"):
         ((_, target),) = scanned[name]
         passed = [
-            verdict["rule"] for verdict in target["verdicts"]
+            verdict["rule"]
+            for verdict in target["verdicts"]
             if verdict["status"] == "pass" and not verdict["rule"].startswith("https.")
         ]
         assert passed == [], name

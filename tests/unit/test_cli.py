@@ -51,7 +51,7 @@ def test_every_command_explains_itself_with_examples(name: str, command: click.C
 
     assert text.rstrip().splitlines()[0].endswith(".")
     if not isinstance(command, click.Group):
-        assert f"nightseal {name.split()[0]}" in text, "an example"
+        assert f"nightseal {name.partition(' ')[0]}" in text, "an example"
     if name in COMMANDS:
         assert COMMANDS[name].summary == text.splitlines()[0], "the table and the command say the same"
 
@@ -66,7 +66,9 @@ def test_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
     assert "the port must be a number" in capsys.readouterr().err
 
 
-def test_an_unexpected_error_is_the_tools_own(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_the_tools_own(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by zero")
 

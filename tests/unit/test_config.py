@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -137,7 +138,10 @@ def test_what_the_contract_shows_is_read() -> None:
             environment('[[environment.endpoint]]\nhost = "a.example"\nstarttls = "smtp"'),
             "config.toml: environment[e].endpoint[a.example:443].starttls: goes with role server only",
         ),
-        (environment(head='custom_domain = "a.example"'), 'config.toml: environment[e].custom_domain: is for kind "paas"'),
+        (
+            environment(head='custom_domain = "a.example"'),
+            'config.toml: environment[e].custom_domain: is for kind "paas"',
+        ),
         (
             environment(application('https = "tls-client-certificate"'), kind="paas"),
             'config.toml: environment[e].application[A].https: "tls-client-certificate" cannot be had on "paas"',
@@ -148,7 +152,10 @@ def test_what_the_contract_shows_is_read() -> None:
             ),
             'config.toml: environment[e].application[A].integrations[/r].https: "tls-client-certificate" cannot be had',
         ),
-        (environment(application("") + application("")), 'config.toml: environment[e].application: the name "A" is given'),
+        (
+            environment(application("") + application("")),
+            'config.toml: environment[e].application: the name "A" is given',
+        ),
         (
             '[[schedule]]\nname = "n"\ncron = "0 2 * * *"\ntimezone = "Europe/Lisbonn"',
             'config.toml: schedule[n].timezone: there is no time zone "Europe/Lisbonn" (did you mean "Europe/Lisbon"?)',
@@ -162,7 +169,10 @@ def test_what_the_contract_shows_is_read() -> None:
             "config.toml: notify[1].url: the environment variable NOT_SET is not set (set it before the start",
         ),
         ("[scan.connect_to]\n'a.example' = ['127.0.0.1:1']", 'config.toml: scan.connect_to."a.example": should be'),
-        ("[scan.connect_to]\n'a.example:443' = ['b.example:1']", 'config.toml: scan.connect_to."a.example:443": should'),
+        (
+            "[scan.connect_to]\n'a.example:443' = ['b.example:1']",
+            'config.toml: scan.connect_to."a.example:443": should',
+        ),
         ("[scan\n", "config.toml: not valid TOML: "),
     ],
 )
@@ -189,7 +199,7 @@ def test_settings_that_say_less_than_holds_are_warned_of() -> None:
 
 
 def test_a_missing_file_and_one_that_is_no_text(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no such file .*nightseal config init"):
+    with pytest.raises(ConfigError, match=r"there is no such file .*nightseal config init"):
         load(tmp_path / "config.toml")
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe\x00")
@@ -229,8 +239,6 @@ def test_what_is_no_duration(text: object) -> None:
 
 @pytest.mark.parametrize("path", ["config.toml", "scanner/app/config_example.toml"])
 def test_shipped_configurations_are_valid_and_match_the_schema(path: str) -> None:
-    import tomllib
-
     file = REPOSITORY / path
     config = load(file, environ={})
     raw = tomllib.loads(file.read_text("utf-8"))
@@ -246,7 +254,9 @@ def test_every_key_is_explained() -> None:
     forms = {name: form for name, form in schema["$defs"].items() if "properties" in form}
 
     bare = [
-        f"{name}.{key}" for name, form in forms.items() for key, value in form["properties"].items()
+        f"{name}.{key}"
+        for name, form in forms.items()
+        for key, value in form["properties"].items()
         if "description" not in value
     ]
     assert not bare
