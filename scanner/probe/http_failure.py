@@ -27,10 +27,9 @@ _NOT_TLS: Final = frozenset(
 )
 """What OpenSSL calls an answer that is no TLS record."""
 
-_CERTIFICATE_REQUIRED: Final = "TLSV13_ALERT_CERTIFICATE_REQUIRED"
 _CERTIFICATE_REFUSED: Final = frozenset(
     {
-        "SSLV3_ALERT_HANDSHAKE_FAILURE",
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
         "SSLV3_ALERT_BAD_CERTIFICATE",
         "SSLV3_ALERT_NO_CERTIFICATE",
         "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
@@ -38,11 +37,14 @@ _CERTIFICATE_REFUSED: Final = frozenset(
         "SSLV3_ALERT_CERTIFICATE_EXPIRED",
         "SSLV3_ALERT_CERTIFICATE_REVOKED",
         "TLSV1_ALERT_UNKNOWN_CA",
-        "TLSV1_ALERT_ACCESS_DENIED",
-        "TLSV1_ALERT_DECRYPT_ERROR",
     }
 )
-"""The alerts with which servers turn a client away after they have asked for its certificate."""
+"""Alerts that a server sends about a client's certificate, and about nothing else (RFC 8446 section 6.2)."""
+
+_ONCE_ASKED: Final = frozenset(
+    {"SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_ACCESS_DENIED", "TLSV1_ALERT_DECRYPT_ERROR"}
+)
+"""Alerts of many meanings, which are about the certificate where one has been asked for."""
 
 _BY_ERRNO: Final = {
     errno.ECONNREFUSED: FailureReason.REFUSED,
@@ -125,7 +127,7 @@ def _tls(error: ssl.SSLError, *, certificate_asked: bool) -> Failure:
     words = reason.lower().replace("_", " ") or str(error)
     if reason in _NOT_TLS:
         return Failure.of(FailureReason.NOT_TLS, "the port does not answer in TLS")
-    if reason == _CERTIFICATE_REQUIRED or (certificate_asked and reason in _CERTIFICATE_REFUSED):
+    if reason in _CERTIFICATE_REFUSED or (certificate_asked and reason in _ONCE_ASKED):
         return Failure.of(FailureReason.CLIENT_CERTIFICATE_REQUIRED, words)
     return Failure.of(FailureReason.HANDSHAKE_FAILED, words)
 

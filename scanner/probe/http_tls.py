@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import ssl
 import tempfile
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -19,14 +21,59 @@ from scanner.inventory import ClientCertificate
 
 _LEGACY_SERVER_CONNECT: Final = 0x4  # ssl.OP_LEGACY_SERVER_CONNECT, which Python names from 3.12 on
 _HANDSHAKE: Final = 22
-_CERTIFICATE_REQUEST: Final = 13
+_APPLICATION_DATA: Final = 23
+_CERTIFICATE: Final = 11
+_RECORD_HEAD: Final = 5
 
 
-def tolerant_context(identity: ClientCertificate | None, on_certificate_request: Callable[[], None]) -> ssl.SSLContext:
+@dataclass
+class Noticed:
+    """What was noticed of one handshake: whether the server asked for a client certificate."""
+
+    certificate_asked: bool = False
+
+
+class _Watched(ssl.SSLObject):
+    """The client's side of a TLS connection, which tells when the server asks for a certificate.
+
+    Python does not say so, and an alert alone does not say why it was sent. But a client answers a CertificateRequest
+    by a Certificate message, be it an empty one, and sends none otherwise (RFC 5246 section 7.4.6, RFC 8446 section
+    4.4.2): so its own messages tell.
+    """
+
+    outgoing: ssl.MemoryBIO
+    noticed: Noticed
+
+    def do_handshake(self) -> None:
+        try:
+            super().do_handshake()
+        finally:
+            flight = self.outgoing.read()
+            self.outgoing.write(flight)
+            self.noticed.certificate_asked |= _holds_certificate(flight)
+
+
+def _holds_certificate(flight: bytes) -> bool:
+    """Whether a Certificate message is among what a client sends at once.
+
+    Up to TLS 1.2 it can be read. In TLS 1.3 it is encrypted, but a client that was not asked sends one encrypted record
+    to end the handshake, which holds its Finished.
+    """
+    encrypted = position = 0
+    while position + _RECORD_HEAD < len(flight):
+        kind, message = flight[position], flight[position + _RECORD_HEAD]
+        if kind == _HANDSHAKE and message == _CERTIFICATE:
+            return True
+        encrypted += kind == _APPLICATION_DATA
+        position += _RECORD_HEAD + int.from_bytes(flight[position + 3 : position + _RECORD_HEAD])
+    return encrypted > 1
+
+
+def tolerant_context(identity: ClientCertificate | None, noticed: Noticed) -> ssl.SSLContext:
     """A client context that speaks TLS 1.0 to 1.3 with any cipher suite and any certificate.
 
-    So enforcement can be seen at servers whose TLS is bad, too. Make one for each connection: the callback tells that
-    the server of this one has asked for a client certificate.
+    So enforcement can be seen at servers whose TLS is bad, too. Make one for each connection, and let `noticed` refer
+    to nothing that leads back to it: the garbage collector does not see through Python's TLS objects.
 
     Raises:
         OSError: the identity's files cannot be read, or are no certificate and key (`ssl.SSLError`).
@@ -40,14 +87,18 @@ def tolerant_context(identity: ClientCertificate | None, on_certificate_request:
     context.post_handshake_auth = True  # servers that want a certificate for some paths alone ask for it late
     if identity is not None:
         context.load_cert_chain(identity.cert, identity.key)
+    context.sslobject_class = _Watched
+    itself = weakref.ref(context)
 
-    def watch(*message: Any) -> None:
-        _connection, direction, _version, content, kind, _data = message
-        if direction == "read" and content == _HANDSHAKE and kind == _CERTIFICATE_REQUEST:
-            on_certificate_request()
+    def wrap_bio(incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **options: Any) -> ssl.SSLObject:
+        owner = itself()
+        assert owner is not None  # noqa: S101  # it is being called
+        watched = ssl.SSLContext.wrap_bio(owner, incoming, outgoing, *args, **options)
+        assert isinstance(watched, _Watched)  # noqa: S101  # its class is set above
+        watched.outgoing, watched.noticed = outgoing, noticed
+        return watched
 
-    # Python has no public hook for a CertificateRequest, and the alert alone does not tell why it was sent.
-    context._msg_callback = watch  # type: ignore[attr-defined]  # noqa: SLF001  # see above
+    context.wrap_bio = wrap_bio  # type: ignore[method-assign]  # a subclass would be called in a thread, by anyio
     return context
 
 
@@ -84,7 +135,7 @@ def stranger() -> Iterator[ClientCertificate]:
 def unusable(identity: ClientCertificate) -> str | None:
     """Why a client certificate cannot be used, None where it can."""
     try:
-        tolerant_context(identity, lambda: None)
+        tolerant_context(identity, Noticed())
     except OSError as error:
         return error.strerror or str(error)
     return None

@@ -23,7 +23,7 @@ from scanner.inventory import ClientCertificate
 from scanner.probe import ProbeSettings
 from scanner.probe.http_failure import OneConnectionError, TooMuchError, failure_of, wants_http11
 from scanner.probe.http_headers import Headers, values_of
-from scanner.probe.http_tls import tolerant_context
+from scanner.probe.http_tls import Noticed, tolerant_context
 from scanner.probe.http_url import Url
 
 _EXCHANGE_TIMEOUTS: Final = 3
@@ -125,7 +125,7 @@ class _Exchange:
     ends: float
     opened: int = 0
     connected: bool = False
-    certificate_asked: bool = False
+    noticed: Noticed = field(default_factory=Noticed)
     wants_http11: bool = False
     head: httpcore.Response | None = None
     body: bytearray = field(default_factory=bytearray)
@@ -156,7 +156,7 @@ class _Exchange:
                     failure = Failure.of(FailureReason.MALFORMED, "the port answers plain HTTP with TLS")
                     return NoAnswer(failure, self.connected)
                 self.wants_http11 = self.request.http2 and wants_http11(error)
-                return NoAnswer(failure_of(error, certificate_asked=self.certificate_asked), self.connected)
+                return NoAnswer(failure_of(error, certificate_asked=self.noticed.certificate_asked), self.connected)
             complete = False
         if self.head is not None and self.head.status not in _STATUSES:
             return NoAnswer(Failure.of(FailureReason.MALFORMED, f"status {self.head.status}"), self.connected)
@@ -188,20 +188,14 @@ class _Exchange:
         return True
 
     def _pool(self) -> httpcore.AsyncConnectionPool:
-        proxy = self.settings.proxy
+        proxy, tls = self.settings.proxy, self.request.url.scheme == "https"
         return httpcore.AsyncConnectionPool(
-            ssl_context=self._context() if self.request.url.scheme == "https" else None,
+            ssl_context=tolerant_context(self.request.identity, self.noticed) if tls else None,
             proxy=_proxy(proxy) if proxy else None,
             max_connections=1,
             http2=self.request.http2,
             network_backend=_Backend(self, None if proxy else self.request.destination),
         )
-
-    def _context(self) -> ssl.SSLContext:
-        def asked() -> None:
-            self.certificate_asked = True
-
-        return tolerant_context(self.request.identity, asked)
 
     def _headers(self) -> list[tuple[str, str]]:
         settings, request = self.settings, self.request
@@ -327,7 +321,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         timeout: float | None = None,  # noqa: ASYNC109  # the signature is httpcore's
     ) -> httpcore.AsyncNetworkStream:
         secured = _Stream(await self._inner.start_tls(ssl_context, server_hostname, timeout), self._exchange)
-        if self._exchange.certificate_asked:
+        if self._exchange.noticed.certificate_asked:
             await secured.hear_out()
         return secured
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import ssl
 import threading
@@ -353,3 +354,14 @@ def test_the_stranger_leaves_nothing_behind(tmp_path, monkeypatch, lab):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     of_lab(lab, "good", shop(HttpsLevel.TLS_CLIENT_CERTIFICATE))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["good", "client-certificate-required", "plain-http-on-tls-port", "reset"])
+def test_no_tls_context_outlives_its_connection(lab, name):
+    def contexts() -> int:
+        gc.collect()
+        return sum(isinstance(item, ssl.SSLContext) for item in gc.get_objects())
+
+    before = contexts()
+    of_lab(lab, name, shop(HttpsLevel.TLS_CLIENT_CERTIFICATE))
+    assert contexts() == before
