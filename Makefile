@@ -1,6 +1,6 @@
 # The two commands of the README set everything up by themselves on a fresh Debian machine.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports docs check lock bench bench-reports clean
+.PHONY: help demo test lint types imports docs docs-check check lock bench clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -34,11 +34,18 @@ imports: $(VENV)/.installed-dev  ## Who may import whom
 docs: $(VENV)/.installed-dev  ## The generated pages
 	$(BIN)/python -m scanner.rules.pages docs/rules
 
-check: test lint types imports  ## All that CI checks
+docs-check: docs  ## That the generated pages are those that are committed
+	git diff --exit-code --stat -- docs/rules
 
-lock: $(VENV)/.installed-dev  ## Pin the dependencies anew
-	$(BIN)/uv pip compile --quiet --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --extra lab --generate-hashes --custom-compile-command "make lock" -o requirements.txt pyproject.toml
-	$(BIN)/uv pip compile --quiet --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 --all-extras --generate-hashes --custom-compile-command "make lock" -o requirements-dev.txt pyproject.toml
+check: test lint types imports docs-check  ## All that CI checks
+
+COMPILE := -m uv pip compile --quiet --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 \
+  --generate-hashes --upgrade --custom-compile-command "make lock"
+
+lock: $(VENV)/bin/python  ## Pin the dependencies anew
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python $(COMPILE) --extra lab -o requirements.txt pyproject.toml
+	$(BIN)/python $(COMPILE) --all-extras -c requirements.txt -o requirements-dev.txt pyproject.toml
 
 bench: $(VENV)/.installed-dev  ## Side by side with peers
 	for script in bench/*.py; do $(BIN)/python $$script; done

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from importlib import resources
 from pathlib import Path
 
 import click
 
+import scanner.lab
 from scanner import config as configuration
 from scanner.app import options
 from scanner.app.run import DEFAULT_REPORTS, Order, execute, summary
@@ -52,6 +52,8 @@ def command(config_path: Path | None, output: str | None, *, quiet: bool) -> Non
 
 
 def _bundled() -> configuration.Config:
-    """The configuration that ships: in a checkout the top-level one, in an installed package its copy."""
-    text = (resources.files("scanner.lab") / "demo.toml").read_text("utf-8")
+    """The configuration that ships: in an installed package a copy of the top-level one, in a checkout itself."""
+    packaged = Path(scanner.lab.__file__).with_name("demo.toml")
+    path = packaged if packaged.is_file() else Path(scanner.__file__).parents[1] / "config.toml"
+    text = path.read_text("utf-8")
     return configuration.parse(text, source="the bundled configuration", folder=Path())

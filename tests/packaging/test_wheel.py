@@ -1,0 +1,65 @@
+"""The wheel, installed where nothing of the checkout is: it scans, and renders HTML and PDF."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+pytestmark = pytest.mark.xdist_group("packaging")
+
+
+def call(*command: str | Path, cwd: Path) -> str:
+    environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    call(sys.executable, "-m", "uv", "build", "--wheel", "--quiet", "--out-dir", folder, REPOSITORY, cwd=folder)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_what_is_needed_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+
+    for needed in (
+        "reports/templates/report.html",
+        "reports/export/schema/nightseal.report-1.json",
+        "scanner/policies/https-by-default.toml",
+        "scanner/probe/data/cipher_suites.csv",
+        "scanner/lab/demo.toml",
+        "scanner/app/config_example.toml",
+    ):
+        assert needed in names
+    tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    assert tops == {"scanner", "reports"}
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_an_installed_wheel_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
+    python = tmp_path / "venv" / "bin" / "python"
+    call(sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable, python.parents[1], cwd=tmp_path)
+    call(
+        sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python,
+        "--constraints", REPOSITORY / "requirements.txt", f"{wheel}[lab]",
+        cwd=tmp_path,
+    )  # fmt: skip
+
+    assert "nightseal, version" in call(python.parent / "nightseal", "--version", cwd=tmp_path)
+    out = call(python.parent / "nightseal", "demo", "--quiet", cwd=tmp_path)
+
+    html, pdf = (Path(line.removeprefix("Report: ")) for line in out.splitlines() if line.startswith("Report: "))
+    assert "None of the 4 environments is compliant" in (tmp_path / html).read_text()
+    assert (tmp_path / pdf).read_bytes().startswith(b"%PDF-")
