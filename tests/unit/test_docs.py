@@ -1,0 +1,66 @@
+"""The documents say what is there: commands, rules, keys, links."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from scanner import __version__
+from scanner.app.cli import COMMANDS
+from scanner.config_form import ConfigForm
+from scanner.lab.cases import CASES
+from tests.conftest import REPOSITORY
+
+DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_links_lead_somewhere(document: Path) -> None:
+    text = re.sub(r"```.*?```", "", document.read_text("utf-8"), flags=re.S)
+    targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
+
+    broken = [
+        target for target in targets if target and "://" not in target and not (document.parent / target).exists()
+    ]
+    assert not broken
+
+
+def test_the_two_commands_come_first() -> None:
+    lines = (REPOSITORY / "README.md").read_text("utf-8").splitlines()
+    block = lines.index("```")
+
+    assert lines[block + 1].startswith("make demo ")
+    assert lines[block + 2].startswith("make test ")
+    makefile = (REPOSITORY / "Makefile").read_text("utf-8")
+    assert "\ndemo:" in makefile
+    assert "\ntest:" in makefile
+
+
+def test_every_command_is_in_the_readme() -> None:
+    text = (REPOSITORY / "README.md").read_text("utf-8")
+
+    assert [name for name in COMMANDS if f"nightseal {name}" not in text and f"`{name}`" not in text] == []
+
+
+def test_the_shipped_configuration_shows_every_section() -> None:
+    text = (REPOSITORY / "config.toml").read_text("utf-8")
+    missing = [
+        name for name in ConfigForm.model_fields if not re.search(rf"^\s*#?\s*\[+{name}(\]|\.)", text, flags=re.M)
+    ]
+
+    assert not missing
+
+
+def test_the_demo_scans_servers_that_exist() -> None:
+    hosts = {case.host for case in CASES}
+    text = (REPOSITORY / "config.toml").read_text("utf-8")
+
+    assert [host for host in re.findall(r'^\s*host = "([^"]+)"', text, flags=re.M) if host not in hosts] == []
+
+
+def test_the_changelog_names_what_is_coming_or_this_version() -> None:
+    text = (REPOSITORY / "CHANGELOG.md").read_text("utf-8")
+
+    assert re.search(rf"^## (Unreleased|\[?{re.escape(__version__)}\]?)", text, flags=re.M)
