@@ -93,6 +93,20 @@ FAILURES: Final[Mapping[FailureReason, str]] = {
 }
 
 
+SERVERS: Final[Mapping[str, str]] = {
+    "apache": "Apache httpd",
+    "haproxy": "HAProxy",
+    "iis": "IIS",
+    "node": "Node.js",
+    "openssl": "OpenSSL",
+    "outsystems": "OutSystems",
+    "postfix": "Postfix",
+    "tomcat": "Tomcat",
+    "windows ca": "Windows CA",
+}
+"""What servers and tools are called whose keys in a fix are written otherwise."""
+
+
 def counted(number: int, one: str, many: str = "") -> str:
     """`1 target`, `2 targets`; the plural is the singular with an s, unless it is given."""
     return f"{number:,} {one if number == 1 else many or one + 's'}".replace(",", "\u2009")

@@ -29,6 +29,18 @@
     form.addEventListener("input", apply);
     form.addEventListener("submit", (event) => event.preventDefault());
   }
+  // What scrolls sideways can be reached by keyboard.
+  const reach = () => {
+    for (const box of document.querySelectorAll(".scroll, pre")) {
+      if (box.scrollWidth <= box.clientWidth) continue;
+      const label = box.querySelector("caption, title") || box.closest("section, article").querySelector("h2, h3");
+      box.tabIndex = 0;
+      box.setAttribute("role", "group");
+      box.setAttribute("aria-label", label.textContent.trim());
+    }
+  };
+  addEventListener("resize", reach);
+  reach();
   // A link to a target opens it, also when a filter hides it.
   const reveal = () => {
     const element = document.getElementById(decodeURIComponent(location.hash.slice(1)));

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from reports.view.index import Index, anchor_of, unique
 from reports.view.model import Cause, FixView, Occurrence, Remedy, SourceView
+from reports.wording import SERVERS
 from scanner.verdict import Severity, Status, TargetResult, Verdict
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ def _cause(
         why=rule.why if rule else "",
         how=rule.how if rule else "",
         sources=_sources([verdict for _, verdict in placed], rule, urls),
-        fix=FixView(rule.fix.summary, tuple(rule.fix.servers.items())) if rule else None,
+        fix=FixView(rule.fix.summary, tuple((SERVERS.get(key, key), text) for key, text in rule.fix.servers.items()))
+        if rule
+        else None,
         occurrences=occurrences_of(index, open_ones),
         waived=occurrences_of(index, [(target, verdict) for target, verdict in placed if verdict.waiver is not None]),
     )

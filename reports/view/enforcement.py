@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from reports.view.coverage import reason_in_words
 from reports.view.index import Index, anchor_of, unique
@@ -188,17 +189,25 @@ _IDENTITIES = {
 
 
 def chain(probe: HttpProbe) -> str:
-    """A chain of answers in few words: `301 → https://shop.example.com/ · 200`."""
+    """A chain of answers in few words: `301 → HTTPS · 200`."""
     words = []
     for hop in probe.hops:
         words.append(answer(hop))
         if hop.location:
-            words.append(f"→ {_cut(hop.location)} ·")
+            words.append(f"→ {_destination(hop)} ·")
         elif refresh := hop.meta_refresh or hop.script_redirect:
             words.append(f"with a page that leads to {_cut(refresh)}")
     text = " ".join(words).removesuffix(" ·")
     last = probe.last
     return f"{text}; HSTS" if probe.scheme == "https" and last.hsts else text
+
+
+def _destination(hop: Hop) -> str:
+    """Where a redirect leads: `HTTPS` where that is the same place over HTTPS, else the address."""
+    location = hop.location or ""
+    start, end = urlsplit(hop.url), urlsplit(location)
+    same = (start.hostname, start.path or "/", start.query) == (end.hostname, end.path or "/", end.query)
+    return "HTTPS" if same and (start.scheme, end.scheme) == ("http", "https") else _cut(location)
 
 
 def answer(hop: Hop) -> str:

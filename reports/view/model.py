@@ -303,6 +303,13 @@ class EnforcementMatrix:
     anchor: str
     rows: tuple[MatrixRow, ...]
 
+    @property
+    def open_rows(self) -> tuple[MatrixRow, ...]:
+        """The places that are not as required, or not known to be; those that are not come first."""
+        failing = [row for row in self.rows if row.status is Status.FAIL]
+        unknown = [row for row in self.rows if row.status is Status.INDETERMINATE]
+        return (*failing, *unknown)
+
 
 @dataclass(frozen=True, slots=True)
 class WaiverView:
