@@ -18,7 +18,7 @@ DOCUMENTS = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted((REP
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_links_lead_somewhere(document: Path) -> None:
-    text = re.sub(r"```.*?```", "", document.read_text("utf-8"), flags=re.S)
+    text = re.sub(r"```.*?```", "", document.read_text("utf-8"), flags=re.DOTALL)
     targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
 
     broken = [
@@ -47,7 +47,7 @@ def test_every_command_is_in_the_readme() -> None:
 def test_the_shipped_configuration_shows_every_section() -> None:
     text = (REPOSITORY / "config.toml").read_text("utf-8")
     missing = [
-        name for name in ConfigForm.model_fields if not re.search(rf"^\s*#?\s*\[+{name}(\]|\.)", text, flags=re.M)
+        name for name in ConfigForm.model_fields if not re.search(rf"^\s*#?\s*\[+{name}(\]|\.)", text, flags=re.MULTILINE)
     ]
 
     assert not missing
@@ -57,10 +57,10 @@ def test_the_demo_scans_servers_that_exist() -> None:
     hosts = {case.host for case in CASES}
     text = (REPOSITORY / "config.toml").read_text("utf-8")
 
-    assert [host for host in re.findall(r'^\s*host = "([^"]+)"', text, flags=re.M) if host not in hosts] == []
+    assert [host for host in re.findall(r'^\s*host = "([^"]+)"', text, flags=re.MULTILINE) if host not in hosts] == []
 
 
 def test_the_changelog_names_what_is_coming_or_this_version() -> None:
     text = (REPOSITORY / "CHANGELOG.md").read_text("utf-8")
 
-    assert re.search(rf"^## (Unreleased|\[?{re.escape(__version__)}\]?)", text, flags=re.M)
+    assert re.search(rf"^## (Unreleased|\[?{re.escape(__version__)}\]?)", text, flags=re.MULTILINE)
