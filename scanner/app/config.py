@@ -29,7 +29,7 @@ def command() -> None:
 @command.command("check")
 @config_option
 def check(config_path: Path) -> None:
-    r"""Check the configuration and every policy that it names.
+    """Check the configuration and every policy that it names.
 
     \b
     Examples:
@@ -76,7 +76,7 @@ def _waiver_warnings(config: Config) -> list[Problem]:
 
 @command.command("schema")
 def schema() -> None:
-    r"""Print the JSON Schema of config.toml.
+    """Print the JSON Schema of config.toml.
 
     \b
     Examples:
@@ -89,7 +89,7 @@ def schema() -> None:
 @command.command("init")
 @click.argument("path", type=click.Path(path_type=Path), default=configuration.DEFAULT_PATH)
 def init(path: Path) -> None:
-    r"""Write a commented configuration to PATH (config.toml), which is never overwritten.
+    """Write a commented configuration to PATH (config.toml), which is never overwritten.
 
     \b
     Examples:
@@ -111,7 +111,7 @@ def init(path: Path) -> None:
 @click.argument("target", metavar="HOST[/PATH]")
 @config_option
 def explain(target: str, config_path: Path) -> None:
-    r"""Show what is required of a host or path, and which line of the configuration decided it.
+    """Show what is required of a host or path, and which line of the configuration decided it.
 
     \b
     Examples:

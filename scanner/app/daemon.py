@@ -74,7 +74,7 @@ class Runs:
 @click.command("daemon")
 @options.config_option
 def command(config_path: Path) -> int:
-    r"""Run the configured schedules until told to stop.
+    """Run the configured schedules until told to stop.
 
     \b
     Examples:

@@ -24,7 +24,7 @@ from scanner.lab import Lab
 @options.output_option
 @options.quiet_option
 def command(config_path: Path | None, output: str | None, *, quiet: bool) -> None:
-    r"""Start the bundled lab of TLS servers and run everything on it.
+    """Start the bundled lab of TLS servers and run everything on it.
 
     The servers are on loopback; they are scanned as configured, the reports are written, and they are stopped.
 

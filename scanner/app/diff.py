@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("runs", metavar="[RUN [RUN]]", nargs=-1)
 @options.config_option
 def command(runs: tuple[str, ...], config_path: Path) -> None:
-    r"""Show what changed between two runs.
+    """Show what changed between two runs.
 
     By default the last two of the same scope are compared. One RUN is compared with the one before it.
 

@@ -37,7 +37,7 @@ class Check:
 @click.command("doctor")
 @options.config_option
 def command(config_path: Path) -> int:
-    r"""Check what this machine lacks, and say what mends it.
+    """Check what this machine lacks, and say what mends it.
 
     \b
     Examples:

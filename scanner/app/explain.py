@@ -19,7 +19,7 @@ _WIDTH = 88
 @click.command("explain")
 @click.argument("rule_id", metavar="[RULE]", required=False)
 def command(rule_id: str | None) -> None:
-    r"""Explain a rule: what, why, sources, fixes.
+    """Explain a rule: what, why, sources, fixes.
 
     Without RULE, list them all.
 

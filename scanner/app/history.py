@@ -41,7 +41,7 @@ def open_history(config_path: Path) -> History:
 @options.config_option
 @_format_option
 def runs(config_path: Path, format_name: str) -> None:
-    r"""List the runs, the latest last.
+    """List the runs, the latest last.
 
     \b
     Examples:
@@ -60,7 +60,7 @@ def runs(config_path: Path, format_name: str) -> None:
 @options.config_option
 @_format_option
 def targets(config_path: Path, format_name: str) -> None:
-    r"""List the targets of the last run.
+    """List the targets of the last run.
 
     \b
     Examples:
@@ -80,7 +80,7 @@ def targets(config_path: Path, format_name: str) -> None:
 @options.config_option
 @_format_option
 def target(target: str, config_path: Path, format_name: str) -> None:
-    r"""Show what became of one target, run by run, and what fails there now.
+    """Show what became of one target, run by run, and what fails there now.
 
     T is a target's id, or a part of it that only one has.
 
@@ -112,7 +112,7 @@ def target(target: str, config_path: Path, format_name: str) -> None:
 @options.config_option
 @_format_option
 def certificates(config_path: Path, format_name: str) -> None:
-    r"""List the certificates in use, the next to expire first.
+    """List the certificates in use, the next to expire first.
 
     \b
     Examples:

@@ -21,7 +21,7 @@ def command() -> None:
 
 @command.command("list")
 def list_policies() -> None:
-    r"""List the policies that ship.
+    """List the policies that ship.
 
     \b
     Examples:
@@ -35,7 +35,7 @@ def list_policies() -> None:
 @command.command("show")
 @click.argument("name", metavar="P")
 def show(name: str) -> None:
-    r"""Show a policy: its rules, severities, parameters and sources.
+    """Show a policy: its rules, severities, parameters and sources.
 
     \b
     Examples:
@@ -67,7 +67,7 @@ def show(name: str) -> None:
 @command.command("check")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def check(file: Path) -> None:
-    r"""Check a policy file.
+    """Check a policy file.
 
     \b
     Examples:

@@ -31,7 +31,7 @@ def command(  # noqa: PLR0913  # one for each option
     *,
     quiet: bool,
 ) -> None:
-    r"""Render a run of the history again, without network.
+    """Render a run of the history again, without network.
 
     \b
     Examples:

@@ -79,7 +79,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     quiet: bool,
     no_color: bool,  # noqa: ARG001  # nothing that it prints is coloured; scripts pass it everywhere
 ) -> int:
-    r"""Scan what is configured, keep it in the history, write the reports.
+    """Scan what is configured, keep it in the history, write the reports.
 
     \b
     Examples:

@@ -51,7 +51,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     quiet: bool,
     no_color: bool,
 ) -> int:
-    r"""Scan hosts now and print what was found.
+    """Scan hosts now and print what was found.
 
     A TARGET is host, host:port, https://host/path, [v6]:port, or a protocol that upgrades to TLS: smtp://host:25.
     Nothing is kept, unless --record asks for it.

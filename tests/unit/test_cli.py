@@ -53,6 +53,7 @@ def test_every_command_explains_itself_with_examples(name: str, command: click.C
     if not isinstance(command, click.Group):
         assert f"nightseal {name.partition(' ')[0]}" in text, "an example"
     if name in COMMANDS:
+        assert "\\b" not in text, "the character, not its name"
         assert COMMANDS[name].summary == text.splitlines()[0], "the table and the command say the same"
 
 
