@@ -43,7 +43,7 @@ VARIABLES: Final[Mapping[str, str]] = {
 
 _WIDTH: Final = 640
 _LABEL_CHARACTERS: Final = 30
-_CERTIFICATES_SHOWN: Final = 25
+_CERTIFICATES_SHOWN: Final = 20
 _ENVIRONMENTS_SHOWN: Final = 15
 _TREND_LINES: Final = 6
 _STATES: Final = (
@@ -135,9 +135,9 @@ def certificates_chart(view: ReportView) -> Chart | None:
             scale=alt.Scale(domain=[name for name, _, _ in _BANDS], range=[s for _, _, s in _BANDS]),
         ),
     )
-    labels = base.mark_text(align="left", dx=8, fontSize=9.5, color=MUTED).encode(x="days:Q", text="label:N")
+    labels = base.mark_text(align="left", dx=8, fontSize=9.5, color=MUTED).encode(x="end:Q", text="label:N")
     names = base.mark_text(align="right", color=INK, fontSize=10).encode(x=alt.value(-12), text="name:N")
-    chart = (stems + points + labels + names).properties(width=_WIDTH - 250, height=20 * len(rows))
+    chart = (stems + points + labels + names).properties(width=_WIDTH - 250, height=17 * len(rows))
     said = "; ".join(f"{item.name}: {_ends(item)}" for item in due)
     spec = _framed(chart.to_dict(), left=190, right=60, bottom=40)
     return _chart("certificates", f"Certificates that end within {horizon} days", said, spec)
@@ -226,6 +226,7 @@ def _certificate_row(item: CertificateView, number: int) -> dict[str, object]:
         "days": max(item.days_left, -3),
         "band": band(item.days_left),
         "label": _ends(item),
+        "end": max(item.days_left, 0),
     }
 
 

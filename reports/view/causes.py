@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reports.view.index import Index, anchor_of, unique
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from scanner.rules import Rule
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_OBSERVED_AT_END = re.compile(r": \{observed\}\.$")
 _UNSAID = "…"
+_HEADING = 100
+"""Characters of a heading, beyond which an observation is left to the table below it."""
 _STAND_INS = {"path": "A path"}
 """What stands for a value that differs from place to place."""
 _MESSAGES_READ = 50
@@ -43,8 +47,11 @@ def causes_of(
                 grouped[verdict.rule, verdict.reason, informs].append((target, verdict))
     failures, notes, waived = [], [], []
     taken: set[str] = set()
+    shared = _shared_sentences(rules)
     for (_, _, informs), placed in grouped.items():
         cause = _cause(index, rules, urls, placed, taken)
+        if (cause.rule, cause.reason) in shared:
+            cause = replace(cause, found=f"{cause.found.removesuffix('.')} ({cause.rule}).")
         if not cause.occurrences:
             waived.append(cause)
         elif informs:
@@ -52,6 +59,16 @@ def causes_of(
         else:
             failures.append(cause)
     return _sorted(failures), _sorted(notes), _sorted(waived)
+
+
+def _shared_sentences(rules: Mapping[str, Rule]) -> frozenset[tuple[str, str]]:
+    """Rules and reasons whose sentence other rules use too, so that it does not tell by itself what it is about."""
+    users: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for rule in rules.values():
+        for slug, reason in rule.reasons.items():
+            if reason.status is Status.FAIL:
+                users[reason.sentence].append((rule.id, slug))
+    return frozenset(pair for pairs in users.values() if len(pairs) > 1 for pair in pairs)
 
 
 def _sorted(causes: list[Cause]) -> tuple[Cause, ...]:
@@ -135,9 +152,11 @@ def occurrences_of(index: Index, placed: Iterable[_Placed]) -> tuple[Occurrence,
 def found_sentence(rule: Rule | None, reason: str, messages: list[str]) -> str:
     """One sentence that holds for all messages: what differs between them is left out, or becomes an ellipsis."""
     distinct = list(dict.fromkeys(messages))
-    if len(distinct) == 1 or rule is None or reason not in rule.reasons:
+    if rule is None or reason not in rule.reasons:
         return distinct[0]
     sentence = rule.reasons[reason].sentence
+    if len(distinct) == 1:
+        return distinct[0] if len(distinct[0]) <= _HEADING else _without_list(sentence, distinct[0])
     values = _common_values(sentence, distinct[:_MESSAGES_READ])
     # "{path} is served in plain: {observed}. Demanded by {line}." is shortened to what can be said of all.
     while (match := re.search(r":? ?\{(\w+)\}\.?$", sentence)) and values.get(match[1]) is None and match[0][0] == ":":
@@ -147,7 +166,14 @@ def found_sentence(rule: Rule | None, reason: str, messages: list[str]) -> str:
     kept = [part for part in parts if all(name in known for name in _PLACEHOLDER.findall(part))]
     chosen = " ".join(kept) if kept and kept[0] == parts[0] else re.sub(r": \{\w+\}\.$", ".", parts[0])
     filled = _PLACEHOLDER.sub(lambda match: known.get(match[1], _UNSAID), chosen)
-    return filled if filled.count(_UNSAID) <= 1 else f"Not met: {rule.title}."
+    return filled if filled.count(_UNSAID) <= 1 and not filled.startswith(_UNSAID) else f"Not met: {rule.title}."
+
+
+def _without_list(sentence: str, message: str) -> str:
+    """A long message without what was observed, where its sentence ends in that: a list of suites is no heading."""
+    match = _OBSERVED_AT_END.search(sentence)
+    head = sentence[: match.start()] if match else ""
+    return f"{head}." if match and "{" not in head else message
 
 
 def _common_values(sentence: str, messages: list[str]) -> dict[str, str | None]:

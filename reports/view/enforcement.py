@@ -26,8 +26,8 @@ _LEVELS = {
 }
 _PLAIN = {
     Plain.ANYTHING: "",
-    Plain.REDIRECT_OR_REFUSAL: "plain HTTP redirected or refused",
-    Plain.REFUSAL: "plain HTTP refused",
+    Plain.REDIRECT_OR_REFUSAL: "HTTP may only redirect",
+    Plain.REFUSAL: "HTTP refused",
 }
 _URL_SHOWN = 80
 

@@ -323,7 +323,7 @@ class TestEnforcementMatrix:
     def test_says_requirement_and_observation(self, view: ReportView) -> None:
         rows = {row.place: row for matrix in view.matrices for row in matrix.rows}
         row = rows["api.test.example.com:443/"]
-        assert row.requirement == "HTTPS; plain HTTP redirected or refused"
+        assert row.requirement == "HTTPS; HTTP may only redirect"
         assert row.over_http == "200"
         assert (row.status, row.rule) == (Status.FAIL, "https.redirect")
         assert row.anchor in {cause.anchor for cause in view.causes}
