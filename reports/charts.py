@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 from reports.wording import GOALS
 
 if TYPE_CHECKING:
-    from reports.view.model import CertificateView, EnvironmentView, ReportView, Tally, TrendPoint
+    from reports.view.model import CertificateView, EnvironmentView, ReportView, TrendPoint
+from reports.view.standing import Tally
 
 _SVG: Final = "http://www.w3.org/2000/svg"
 FONT: Final = "Inter, system-ui, sans-serif"

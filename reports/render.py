@@ -22,7 +22,8 @@ from markupsafe import Markup
 
 from reports import wording
 from reports.charts import Chart, certificates_chart, protections_chart, trend_chart
-from reports.view.model import STANDINGS, ChangeKind, Standing
+from reports.view.model import ChangeKind
+from reports.view.standing import STANDINGS, Standing
 from scanner.errors import OutputError
 from scanner.verdict import Goal, Severity, Status, TargetStatus
 

@@ -20,7 +20,7 @@ from reports.view.certificates import common_name, deployments_of, issuer_name
 from reports.view.coverage import reason_in_words
 from reports.view.environments import environments_of, headline_of, standing_of
 from reports.view.index import Index, is_failure, tally
-from reports.view.model import Standing, Tally
+from reports.view.standing import Standing, Tally
 from reports.wording import FAILURES, GOALS, PROTOCOLS, ROLES, SEVERITIES, STATUSES, TARGET_STATUSES, counted
 from scanner.verdict import Goal, RunRecord, Severity, Status, TargetResult, TargetStatus, Verdict
 

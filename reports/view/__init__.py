@@ -5,7 +5,9 @@ by the rules, and the view reads it.
 """
 
 from reports.view.build import build_view
-from reports.view.model import ReportOptions, ReportView, Standing, Tally
+from reports.view.model import ReportView
+from reports.view.options import ReportOptions
+from reports.view.standing import Standing, Tally
 from reports.view.trend import trend_of
 
 __all__ = ["ReportOptions", "ReportView", "Standing", "Tally", "build_view", "trend_of"]

@@ -17,11 +17,11 @@ from reports.view.model import (
     Cause,
     CertificateView,
     Occurrence,
-    ReportOptions,
     TargetRef,
     UnreachableView,
     WaiverView,
 )
+from reports.view.options import ReportOptions
 from reports.wording import SEVERITIES, counted
 from scanner.verdict import Severity
 

@@ -14,7 +14,8 @@ from reports.view.coverage import gaps_of, unreachables_of
 from reports.view.enforcement import matrices_of
 from reports.view.environments import environments_of, headline_of, standing_of
 from reports.view.index import Index, tally
-from reports.view.model import ReportOptions, ReportView, TrendPoint
+from reports.view.model import ReportView, TrendPoint
+from reports.view.options import ReportOptions
 from reports.view.targets import targets_of
 from reports.view.waivers import waivers_of
 from scanner.verdict import RunRecord, TargetStatus

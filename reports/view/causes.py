@@ -12,7 +12,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reports.view.index import Index, anchor_of, unique
-from reports.view.model import Cause, FixView, Occurrence, Remedy, SourceView
+from reports.view.model import (
+    Cause,
+    FixView,
+    Occurrence,
+    Remedy,
+    SourceView,
+)
 from reports.wording import SERVERS
 from scanner.verdict import Severity, Status, TargetResult, Verdict
 

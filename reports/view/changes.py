@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from reports.view.certificates import deployments_of
 from reports.view.index import Index, is_failure, tally
-from reports.view.model import Cause, Change, ChangeKind, Changes, TargetRef
+from reports.view.model import (
+    Cause,
+    Change,
+    ChangeKind,
+    Changes,
+    TargetRef,
+)
 from reports.wording import listed
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, Verdict
 

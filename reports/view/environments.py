@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 
 from reports.view.index import Index, anchor_of, tally, unique
-from reports.view.model import EnvironmentView, Standing, Tally
+from reports.view.model import EnvironmentView
+from reports.view.standing import Standing, Tally
 from reports.wording import SEVERITIES, counted, listed
 from scanner.verdict import Goal, Run, TargetResult, TargetStatus, Verdict
 

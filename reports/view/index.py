@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from reports.view.model import Tally, TargetRef
+from reports.view.model import TargetRef
+from reports.view.standing import Tally
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, Verdict
 
 _NOT_IN_ANCHORS = re.compile(r"[^A-Za-z0-9._-]+")

@@ -3,84 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
+from reports.view.options import ReportOptions
+from reports.view.standing import Standing, Tally
 from scanner.inventory import EnvironmentKind, Role
 from scanner.verdict import AppliedWaiver, Goal, PolicyRef, Run, Severity, Status, TargetStatus
-
-DUE_DAYS: Mapping[Severity, int] = {
-    Severity.CRITICAL: 7,
-    Severity.HIGH: 30,
-    Severity.MEDIUM: 90,
-    Severity.LOW: 180,
-}
-"""Days within which a failure should be mended, counted from when it was first seen; an owner may set others."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReportOptions:
-    """What the owner of the report says about it. `horizon_days` is how far the certificate timeline looks ahead."""
-
-    title: str = "HTTPS compliance report"
-    organisation: str = ""
-    classification: str = ""
-    language: str = "en"
-    horizon_days: int = 180
-    due_days: Mapping[Severity, int] = field(default_factory=lambda: DUE_DAYS)
-
-
-class Standing(StrEnum):
-    """How a set of verdicts reads as a whole. Unknown is never compliant."""
-
-    COMPLIANT = "compliant"
-    WAIVED = "waived"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-    EMPTY = "empty"
-
-
-STANDINGS: Mapping[Standing, str] = {
-    Standing.COMPLIANT: "Compliant",
-    Standing.WAIVED: "Compliant with waivers",
-    Standing.FAILED: "Not compliant",
-    Standing.UNKNOWN: "Not fully assessed",
-    Standing.EMPTY: "Nothing judged",
-}
-"""Each standing in words."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Verdicts counted. Failures of severity `info` are notes: they inform, and do not stand against compliance.
-
-    `failed` counts failures that no waiver accepts, notes apart; `worst` is the highest severity among them.
-    """
-
-    passed: int = 0
-    failed: int = 0
-    notes: int = 0
-    waived: int = 0
-    indeterminate: int = 0
-    not_applicable: int = 0
-    worst: Severity | None = None
-
-    @property
-    def standing(self) -> Standing:
-        """How it reads as a whole."""
-        if self.failed:
-            return Standing.FAILED
-        if self.indeterminate:
-            return Standing.UNKNOWN
-        if self.waived:
-            return Standing.WAIVED
-        return Standing.COMPLIANT if self.passed or self.notes else Standing.EMPTY
-
-    @property
-    def judged(self) -> int:
-        """How many verdicts there are that apply."""
-        return self.passed + self.failed + self.notes + self.waived + self.indeterminate
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,28 @@
+"""What the owner of a report says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from scanner.verdict import Severity
+
+DUE_DAYS: Mapping[Severity, int] = {
+    Severity.CRITICAL: 7,
+    Severity.HIGH: 30,
+    Severity.MEDIUM: 90,
+    Severity.LOW: 180,
+}
+"""Days within which a failure should be mended, counted from when it was first seen; an owner may set others."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """What the owner of the report says about it. `horizon_days` is how far the certificate timeline looks ahead."""
+
+    title: str = "HTTPS compliance report"
+    organisation: str = ""
+    classification: str = ""
+    language: str = "en"
+    horizon_days: int = 180
+    due_days: Mapping[Severity, int] = field(default_factory=lambda: DUE_DAYS)
