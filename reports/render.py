@@ -80,11 +80,10 @@ _MANY_TARGETS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that a PDF carries."""
+    """A file that a PDF carries. Its name's suffix tells its media type."""
 
     name: str
     content: bytes
-    media_type: str
     description: str
 
 
@@ -138,7 +137,7 @@ def render_pdf(view: ReportView, *, attachments: Sequence[Attachment] = (), temp
         pdf_variant=PDF_VARIANT,
         pdf_tags=True,
         pdf_identifier=hashlib.sha256(view.run.id.encode()).digest()[:16],
-        custom_metadata=True,
+        finisher=_list_attachments_once,
         attachments=[
             weasyprint.Attachment(
                 file_obj=io.BytesIO(item.content),
@@ -153,6 +152,12 @@ def render_pdf(view: ReportView, *, attachments: Sequence[Attachment] = (), temp
         ],
     )
     return pdf
+
+
+def _list_attachments_once(_: Any, pdf: Any) -> None:
+    """WeasyPrint 70 names each attachment twice among the document's associated files."""
+    if "AF" in pdf.catalog:
+        pdf.catalog["AF"][:] = list(dict.fromkeys(pdf.catalog["AF"]))
 
 
 def _weasyprint() -> Any:

@@ -8,7 +8,9 @@ from reports.view.index import Index, anchor_of, tally, unique
 from reports.view.model import EnvironmentView
 from reports.view.standing import Standing, Tally
 from reports.wording import SEVERITIES, counted, listed
-from scanner.verdict import Goal, Run, TargetResult, TargetStatus, Verdict
+from scanner.verdict import Goal, Run, TargetResult, TargetStatus, Trigger, Verdict
+
+_TWO = 2
 
 
 def environments_of(index: Index) -> tuple[EnvironmentView, ...]:
@@ -59,7 +61,11 @@ def headline_of(run: Run, environments: tuple[EnvironmentView, ...], standing: S
     if standing is Standing.FAILED:
         if number == 1:
             worst = f", the worst {SEVERITIES[total.worst].lower()}" if total.worst else ""
-            sentence = f"{failed[0]} is not compliant: {counted(total.failed, 'failure')}{worst}."
+            # Ad hoc, the environment is a name that nobody gave.
+            who = "Not" if run.trigger is Trigger.AD_HOC else f"{failed[0]} is not"
+            sentence = f"{who} compliant: {counted(total.failed, 'failure')}{worst}."
+        elif len(failed) == number == _TWO:
+            sentence = "Neither environment is compliant."
         elif len(failed) == number:
             sentence = f"None of the {number} environments is compliant."
         else:

@@ -73,7 +73,7 @@ def render(rendering: Rendering, format_name: str) -> bytes:
 
     # The paper carries its evidence.
     name = f"{rendering.record.run.id}.json"
-    evidence = drawing.Attachment(name, json_v1.to_json(rendering.record).encode(), "application/json", "The run")
+    evidence = drawing.Attachment(name, json_v1.to_json(rendering.record).encode(), "The run")
     return drawing.render_pdf(view, attachments=[evidence])
 
 

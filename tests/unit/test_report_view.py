@@ -17,7 +17,7 @@ from reports.view.coverage import reason_in_words
 from reports.view.index import Index, tally
 from reports.view.model import ActionKind, ChangeKind
 from scanner.rules import all_rules
-from scanner.verdict import Goal, RunRecord, Severity, Status, TargetStatus, Verdict
+from scanner.verdict import Goal, RunRecord, Severity, Status, TargetStatus, Trigger, Verdict
 from tests.build.judged import WAIVERS, judged_record
 from tests.build.records import sample_record
 
@@ -80,6 +80,10 @@ class TestHeadline:
     def test_failed(self) -> None:
         headline = view_of(record_with(verdict(), verdict(Status.FAIL))).headline
         assert headline == "production is not compliant: 1 failure, the worst medium."
+
+    def test_failed_ad_hoc(self) -> None:
+        headline = view_of(record_with(verdict(Status.FAIL), trigger=Trigger.AD_HOC)).headline
+        assert headline == "Not compliant: 1 failure, the worst medium."
 
     def test_unknown(self) -> None:
         view = view_of(record_with(verdict(), verdict(Status.INDETERMINATE)))
