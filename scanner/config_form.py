@@ -7,7 +7,7 @@ The JSON Schema that `nightseal config schema` prints is generated from here, do
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import date, time, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema
@@ -46,7 +46,10 @@ Duration = Annotated[
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f/@*?\[\]]+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 UrlPath = Annotated[str, StringConstraints(pattern=r"^/[^\s#]*$", max_length=2000)]
-Event = Literal["new-failure", "fixed", "expiring", "run-failed", "indeterminate"]
+Event = Literal[
+    "new-failure", "fixed", "expiring", "run-failed", "indeterminate", "waiver-expiring", "coverage"
+]  # fmt: skip
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
 class Form(BaseModel):
@@ -195,21 +198,54 @@ class EnvironmentForm(Form):
     """Applications."""
 
 
+class WindowForm(Form):
+    """A time in which no scheduled run starts, in the schedule's time zone."""
+
+    days: list[Weekday] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    """Days on which it begins."""
+    start: time = time(0)
+    """When it begins on each of these days."""
+    end: time = time(0)
+    """When it ends: on the same day, or on the next where that is not later than its start."""
+    first: date | None = None
+    """The first day on which it begins; by default there is none."""
+    last: date | None = None
+    """The last day on which it begins; by default there is none."""
+
+
 class ScheduleForm(Form):
     """When scans run by themselves."""
 
     name: Name
     """Unique."""
     cron: str
-    """Five fields: minute, hour, day, month, weekday."""
+    """Five fields: minute, hour, day, month, weekday. A sixth before them counts seconds."""
     timezone: str = "UTC"
     """IANA name."""
     environments: list[str] = ["*"]
     """Names of environments, globs allowed."""
+    policy: str | None = None
+    """Judges these runs, instead of [nightseal] policy and the environments'."""
     reports: list[Literal["html", "pdf", "json"]] = ["html", "pdf"]
     """Formats that are written after the run."""
     notify: list[str] = []
     """Names of [[notify]] sections."""
+    jitter: Duration | None = None
+    """Each start is put off by up to this long, by another time each night."""
+    not_during: list[WindowForm] = []
+    """Times in which no run starts; one that falls into them starts at their end."""
+    deadline: Duration = timedelta(hours=6)
+    """Time for the whole run; what is not done by then is left out and the run is incomplete."""
+    missed: Literal["run", "skip"] = "run"
+    """What becomes of a start that was missed because the service was down: it is made up for once, or left out."""
+    interrupted: Literal["repeat", "resume", "skip"] = "repeat"
+    """What becomes of a run that was interrupted: scanned again, or only what was not finished, or nothing."""
+    attempts: Annotated[int, Field(ge=1, le=1000)] = 3
+    """How often a run is begun at most, when it is interrupted each time."""
+    confirm: bool = True
+    """Look again at what got worse, before anybody is told."""
+    confirm_after: Duration = timedelta(minutes=3)
+    """How long after the run."""
 
 
 class NotifyForm(Form):
@@ -218,9 +254,15 @@ class NotifyForm(Form):
     name: Name
     """Unique."""
     url: str
-    """Address of the receiver; keep secrets in the environment: "${VARIABLE}"."""
-    on: list[Event] = ["new-failure", "fixed", "expiring", "run-failed"]
+    """Address of the receiver as Apprise writes it; keep secrets in the environment: "${VARIABLE}"."""
+    on: list[Event] = ["new-failure", "fixed", "expiring", "run-failed", "waiver-expiring", "coverage"]
     """What they are told of."""
+    severity: Severity = Severity.LOW
+    """From which severity on they are told of failures."""
+    attach: bool = True
+    """The report comes with the message, where the receiver takes files."""
+    digest: Literal["never", "run", "day", "week"] = "never"
+    """How things stand when nothing changed: after each run, or where there was no message for a day or a week."""
 
 
 class WaiverForm(Form):
@@ -249,12 +291,40 @@ class ReportForm(Form):
     """Marking on every page, such as "Confidential"."""
 
 
+class HistoryForm(Form):
+    """How long the service keeps things."""
+
+    keep: Duration = timedelta(days=400)
+    """How long evidence is kept. Verdicts, certificates, targets and runs are kept for ever."""
+    keep_reports: Duration = timedelta(days=400)
+    """How long reports stay in the output folder; they can be rendered again from the history."""
+
+
+class DaemonForm(Form):
+    """The service itself: `nightseal daemon`."""
+
+    state: str = "nightseal.sqlite"
+    """File that remembers starts, alarms and messages."""
+    socket: str | None = None
+    """Unix socket for `nightseal run --via-daemon`: the state file's name with ".sock" by default."""
+    http: str = "127.0.0.1:9745"
+    """Address of /healthz and /metrics; empty for none."""
+    grace: Duration = timedelta(seconds=60)
+    """How long a run may take to end when the service is stopped."""
+    log: Literal["human", "json"] = "human"
+    """Form of the log lines on stderr."""
+    report_url: str | None = None
+    """Where the output folder is served, so that messages can link to the reports."""
+
+
 class ConfigForm(Form):
     """config.toml."""
 
     nightseal: NightsealForm = NightsealForm()
     scan: ScanForm = ScanForm()
     report: ReportForm = ReportForm()
+    history: HistoryForm = HistoryForm()
+    daemon: DaemonForm = DaemonForm()
     environment: list[EnvironmentForm] = []
     schedule: list[ScheduleForm] = []
     notify: list[NotifyForm] = []

@@ -34,7 +34,9 @@ ENGINES = ("sslyze", "nassl", "tlslite-ng", "httpcore", "cryptography", "certifi
 class Job:
     """Everything that a run needs to know. `policies` holds the policy of each environment, by its name.
 
-    `workers` 0 lets the dispatcher choose.
+    `workers` 0 lets the dispatcher choose. `run_id` is the run's id where it was chosen before. `known` is evidence
+    that is taken as it is instead of probing the target of that id again; `on_evidence` is given what was seen at each
+    other target, as soon as it is. `backwards` begins with the last target.
     """
 
     inventory: Inventory
@@ -48,6 +50,10 @@ class Job:
     trigger: Trigger = Trigger.MANUAL
     schedule: str | None = None
     config_digest: str = ""
+    run_id: str | None = None
+    known: Mapping[str, TargetEvidence] = field(default_factory=dict)
+    on_evidence: Callable[[str, TargetEvidence], None] | None = None
+    backwards: bool = False
 
 
 @dataclass(slots=True)
@@ -98,15 +104,21 @@ async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None
     seen.targets.extend(item.target for item in resolved)
     reachable = []
     for item in resolved:
-        if item.failure is None:
+        if item.target.id in job.known:
+            seen.evidence[item.target.id] = job.known[item.target.id]
+        elif item.failure is None:
             reachable.append(item.target)
         else:
             seen.evidence[item.target.id] = _unresolved(item.failure)
     dispatcher = LocalDispatcher(
         job.settings, concurrency=job.concurrency, workers=job.workers, on_progress=on_progress
     )
+    if job.backwards:
+        reachable.reverse()
     async for target, evidence in dispatcher.dispatch(reachable, environments):
         seen.evidence[target.id] = evidence
+        if job.on_evidence:
+            job.on_evidence(target.id, evidence)
 
 
 def _unresolved(failure: Failure) -> TargetEvidence:
@@ -124,7 +136,7 @@ def _record(job: Job, seen: _Seen, started_at: datetime, *, complete: bool) -> R
         for item in observed
     )
     run_facts = Run(
-        id=new_run_id(started_at),
+        id=job.run_id or new_run_id(started_at),
         trigger=job.trigger,
         started_at=started_at,
         finished_at=now,
