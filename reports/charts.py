@@ -152,6 +152,7 @@ def trend_chart(view: ReportView) -> Chart | None:
     import altair as alt  # noqa: PLC0415  # as above
 
     names = _worst_names(points)
+    span = max(point.at for point in points) - min(point.at for point in points)
     rows = [
         {
             "at": point.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -166,7 +167,13 @@ def trend_chart(view: ReportView) -> Chart | None:
         "at:T",
         title=None,
         scale=alt.Scale(type="utc"),
-        axis=alt.Axis(format="%-d %b", tickCount=6, grid=False, domainColor=HAIRLINE, tickColor=HAIRLINE),
+        axis=alt.Axis(
+            format="%-d %b" if span > timedelta(days=3) else "%-d %b %H:%M",
+            tickCount=6,
+            grid=False,
+            domainColor=HAIRLINE,
+            tickColor=HAIRLINE,
+        ),
     )
     y = alt.Y(
         "failed:Q",
