@@ -1,7 +1,8 @@
-"""`nightseal policy`: list, show and check policies."""
+"""`nightseal policy`: list, show, check, compare and replay policies."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -10,7 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from scanner import policy as policies
+from scanner.app import policy_diff, policy_replay
 from scanner.app.policies import load_policy
+from scanner.errors import PolicyError
 from scanner.rules import bind
 
 
@@ -67,14 +70,27 @@ def show(name: str) -> None:
 @command.command("check")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def check(file: Path) -> None:
-    """Check a policy file.
+    """Check a policy file: its form, its names, and whether its demands can be met together.
+
+    What no server can meet is an error. What is in vain, or has no source, is a warning.
 
     \b
     Examples:
       nightseal policy check our-policy.toml
     """
+    from scanner.contradictions import check as contradictions  # noqa: PLC0415  # the registries of the IANA load here
+
     policy = load_policy(str(file.absolute()))
+    found = contradictions(policy, datetime.now(UTC).date())
+    for problem in found.warnings:
+        click.echo(f"{file}: warning: {problem}", err=True)
+    if found.errors:
+        raise PolicyError(str(file), found.errors)
     click.echo(f"{file}: {policy.id} {policy.version}: {len(policy.rules)} rules: all is well.")
+
+
+command.add_command(policy_diff.command)
+command.add_command(policy_replay.command)
 
 
 def _shown(value: object) -> str:
