@@ -25,7 +25,16 @@ MAX_DER = 65_536
 """Bytes of a certificate beyond which it is not read: real ones have a tenth of it."""
 
 # What the parser raises on certificates that break X.509 in one of the ways that it looks at lazily.
-_BROKEN = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+# A KeyError comes of a TLS feature (RFC 7633) of a number that it has no name for.
+_BROKEN = (
+    ValueError,
+    TypeError,
+    KeyError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 def certificate_from_der(der: bytes) -> Attempt[Certificate]:
@@ -59,8 +68,7 @@ def _read(certificate: x509.Certificate, der: bytes) -> Certificate:
         key_type=key_type,
         key_bits=bits,
         curve=curve,
-        # The library names the common algorithms by their RFC names; others are told by their number.
-        signature_algorithm=printable(str(getattr(algorithm, "_name", "")) or algorithm.dotted_string),
+        signature_algorithm=_algorithm_name(algorithm),
         signature_hash=_signature_hash(certificate),
         dns_names=tuple(printable(name.value, 253) for name in names if isinstance(name, x509.DNSName))[:MAX_NAMES],
         ip_addresses=tuple(str(name.value) for name in names if isinstance(name, x509.IPAddress))[:MAX_NAMES],
@@ -148,6 +156,12 @@ def _moment(read: Callable[[], datetime], otherwise: datetime) -> datetime:
         return read()
     except (ValueError, OverflowError):
         return otherwise
+
+
+def _algorithm_name(oid: x509.ObjectIdentifier) -> str:
+    """The RFC's name of a common algorithm; any other is told by its number."""
+    name = str(getattr(oid, "_name", ""))
+    return oid.dotted_string if name in {"", "Unknown OID"} else name
 
 
 def _signature_hash(certificate: x509.Certificate) -> str | None:

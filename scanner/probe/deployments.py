@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from functools import lru_cache
 
-from cryptography import x509
-from cryptography.x509 import ocsp
-
-from scanner.evidence import Attempt, Certificate, Deployment, Failure, FailureReason, PathValidation, Protocol, Staple
+from scanner.evidence import Attempt, Certificate, Deployment, Failure, FailureReason, PathValidation, Protocol
 from scanner.probe.certificates import certificate_from_der
-from scanner.probe.trust import validate_paths
+from scanner.probe.staple import staple_of
+from scanner.probe.trust import TrustStore, load_store, validate_paths
 
 MAX_CHAIN = 12
 """Certificates of a chain that are kept; more only serve to tire a reader."""
-_STATUSES = {
-    ocsp.OCSPCertStatus.GOOD: "good",
-    ocsp.OCSPCertStatus.REVOKED: "revoked",
-    ocsp.OCSPCertStatus.UNKNOWN: "unknown",
-}
 
 
 def deployment_of(  # noqa: PLR0913  # a deployment has that many parts
@@ -40,9 +34,9 @@ def deployment_of(  # noqa: PLR0913  # a deployment has that many parts
         certificates,
         with_sni=with_sni,
         protocol=protocol,
-        staple=_staple(staple),
+        staple=staple_of(staple, certificates),
         tls_scts=tls_scts,
-        paths=_paths(certificates, tuple(stores)),
+        paths=_paths(certificates, tuple(load_store(name) for name in stores), datetime.now(UTC).date()),
     )
 
 
@@ -52,23 +46,6 @@ def _certificate(der: bytes) -> Attempt[Certificate]:
 
 
 @lru_cache(maxsize=64)
-def _paths(chain: tuple[Certificate, ...], stores: tuple[str, ...]) -> tuple[PathValidation, ...]:
-    return validate_paths(chain, stores)
-
-
-def _staple(der: bytes | None) -> Staple | None:
-    """What a stapled response says; that of one that cannot be read is unknown. Its signature is not checked here."""
-    if der is None:
-        return None
-    try:
-        response = ocsp.load_der_ocsp_response(der)
-        if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
-            return Staple("unknown")
-        return Staple(
-            _STATUSES[response.certificate_status],
-            response.this_update_utc,
-            response.next_update_utc,
-            response.produced_at_utc,
-        )
-    except (ValueError, KeyError, x509.DuplicateExtension):
-        return Staple("unknown")
+def _paths(chain: tuple[Certificate, ...], stores: tuple[TrustStore, ...], _today: date) -> tuple[PathValidation, ...]:
+    """Remembered, because the same chain is seen again and again; but not beyond the day or a change of the stores."""
+    return validate_paths(chain, [store.name for store in stores])

@@ -13,11 +13,12 @@ import ssl
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import certifi
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import verification
 
@@ -28,11 +29,23 @@ from scanner.untrusted import printable
 MOZILLA = "mozilla"
 SYSTEM = "system"
 _MAX_CHAIN = 8
-_SECOND = timedelta(seconds=1)
 # The library insists on basicConstraints in a CA, and so does RFC 5280 section 4.2.1.9.
 _CA_EXTENSIONS = verification.ExtensionPolicy.permit_all().require_present(
     x509.BasicConstraints, verification.Criticality.AGNOSTIC, None
 )
+
+_DETAILS = (
+    ("no interior errors", "no path from what was sent leads to a root of this store"),
+    ("max depth", "no path from what was sent leads to a root of this store"),
+    ("Forbidden signature algorithm", "a certificate on the way to a root is signed in a way that browsers refuse"),
+    ("Forbidden public key algorithm", "a CA on the way to a root has a kind of key that browsers refuse"),
+    ("RSA key is too weak", "a CA on the way to a root has too short an RSA key"),
+    ("not valid at validation time", "no certificate on the way to a root was valid together with the server's"),
+    ("must be an X509v3", "a certificate on the way to a root is older than X.509 version 3"),
+    ("basicConstraints", "what signed a certificate on the way to a root is not marked as a CA"),
+    ("critical extensions", "a certificate on the way to a root has a critical extension that is not known"),
+)
+"""What the library says, and what that means: its own words are of its inner workings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +58,23 @@ class TrustStore:
     fingerprints: frozenset[str]
 
 
-@functools.cache
 def load_store(name: str) -> TrustStore:
-    """Load a store: `mozilla`, `system`, or the path of a PEM file. Cached per process.
+    """Load a store: `mozilla`, `system`, or the path of a PEM file. Read again only when the file has changed.
 
     Raises:
         TrustStoreError: it cannot be read, or holds no certificate.
     """
     path = _path_of(name)
     try:
-        data = path.read_bytes()
+        state = path.stat()
+        return _load(name, path, state.st_mtime_ns, state.st_size)
     except OSError as error:
         raise TrustStoreError(f"trust store {name}: {path} cannot be read: {error.strerror}") from error
+
+
+@functools.lru_cache(maxsize=32)
+def _load(name: str, path: Path, _changed: int, _size: int) -> TrustStore:
+    data = path.read_bytes()
     if b"-----BEGIN CERTIFICATE-----" not in data:
         hint = "convert it: openssl x509 -in FILE -out FILE.pem" if data[:1] == b"\x30" else "it should be a PEM file"
         raise TrustStoreError(f"trust store {name}: {path} holds no PEM certificate ({hint})")
@@ -118,41 +136,62 @@ def _validate(chain: Sequence[Certificate], name: str) -> PathValidation:
     if leaf.fingerprint in store.fingerprints:
         # Its owner put this very certificate into the store; a path of one.
         return PathValidation(name, store.digest, trusted=True, path=(leaf.fingerprint,), detail="is itself trusted")
-    try:
-        certificates = [x509.load_der_x509_certificate(certificate.der) for certificate in chain[: _MAX_CHAIN + 1]]
-        verifier = (
-            verification.PolicyBuilder()
-            .store(verification.Store(list(store.roots)))
-            .time(_moment(chain))
-            .max_chain_depth(_MAX_CHAIN)
-            .extension_policies(
-                ca_policy=_CA_EXTENSIONS,
-                ee_policy=verification.ExtensionPolicy.permit_all(),
-            )
-            .build_client_verifier()
-        )
-        verified = verifier.verify(certificates[0], certificates[1:])
-    except (verification.VerificationError, ValueError) as error:
-        detail = _detail(str(error))
-        return PathValidation(name, store.digest, trusted=False, detail=detail)
-    path = tuple(_fingerprint(certificate) for certificate in verified.chain)
-    return PathValidation(name, store.digest, trusted=True, path=path)
+    failure = ""
+    for moment in _moments(chain):
+        try:
+            path = _path(chain, store, moment)
+        except (verification.VerificationError, ValueError, OverflowError, UnsupportedAlgorithm) as error:
+            # The first moment is the likeliest: what is said of it is what there is to say.
+            failure = failure or str(error) or type(error).__name__
+        else:
+            return PathValidation(name, store.digest, trusted=True, path=path)
+    return PathValidation(name, store.digest, trusted=False, detail=_detail(failure))
+
+
+def _path(chain: Sequence[Certificate], store: TrustStore, moment: datetime) -> tuple[str, ...]:
+    """The fingerprints of a path, leaf first. Raises what the library raises where there is none."""
+    leaf, *others = (x509.load_der_x509_certificate(certificate.der) for certificate in chain[: _MAX_CHAIN + 1])
+    verifier = (
+        verification.PolicyBuilder()
+        .store(_library_store(store))
+        .time(moment)
+        .max_chain_depth(_MAX_CHAIN)
+        .extension_policies(ca_policy=_CA_EXTENSIONS, ee_policy=verification.ExtensionPolicy.permit_all())
+        .build_client_verifier()
+    )
+    return tuple(_fingerprint(certificate) for certificate in verifier.verify(leaf, others).chain)
+
+
+@functools.lru_cache(maxsize=32)
+def _library_store(store: TrustStore) -> verification.Store:
+    return verification.Store(list(store.roots))
 
 
 def _detail(message: str) -> str:
     """The library's words, in ours where they are of its inner workings."""
-    if "no interior errors" in message or "max depth" in message:
-        return "no path from what was sent leads to a root of this store"
+    for sign, words in _DETAILS:
+        if sign in message:
+            return words
     return printable(message.removeprefix("validation failed: ").removeprefix("candidates exhausted: "))
 
 
-def _moment(chain: Sequence[Certificate]) -> datetime:
-    """A moment at which the leaf, and if possible every certificate sent, was valid: the end of their common time."""
-    leaf = chain[0]
+def _moments(chain: Sequence[Certificate]) -> list[datetime]:
+    """The moments at which a path counts, likeliest first: dates of what was sent are judged by rules of their own.
+
+    That is the present, and nothing else where everything sent is valid. Else the ends of the time in which all of it
+    was valid at once, and those of the leaf's own time, in case the chain has a stranger in it.
+    """
+    leaf, now = chain[0], datetime.now(UTC)
     starts = max(certificate.not_before for certificate in chain)
     ends = min(certificate.not_after for certificate in chain)
-    moment = ends if starts <= ends else leaf.not_after
-    return (moment - _SECOND).replace(tzinfo=None)
+    if starts <= now <= ends:
+        moments = [now]
+    else:
+        moments = [now] if leaf.not_before <= now <= leaf.not_after else []
+        moments += [ends, starts] if starts <= ends else []
+        moments += [leaf.not_after, leaf.not_before]
+    # Certificates count in whole seconds, and the library in naive times of UTC.
+    return list(dict.fromkeys(moment.replace(microsecond=0, tzinfo=None) for moment in moments))
 
 
 def _fingerprint(certificate: x509.Certificate) -> str:

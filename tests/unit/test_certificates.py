@@ -1,0 +1,197 @@
+"""Whatever a server sends as a certificate becomes evidence, or a failure: never an exception."""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+import warnings
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+
+from scanner.evidence import Certificate, FailureReason, KeyType
+from scanner.probe.certificates import MAX_DER, MAX_NAMES, certificate_from_der
+
+START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+KEY = ec.derive_private_key(7, ec.SECP256R1())
+RICH = (
+    x509.SubjectAlternativeName([x509.DNSName("a.example"), x509.IPAddress(ipaddress.ip_address("::1"))]),
+    x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),
+    x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=True,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    ),
+    x509.CRLDistributionPoints(
+        [x509.DistributionPoint([x509.UniformResourceIdentifier("http://crl.example/1")], None, None, None)]
+    ),
+    x509.AuthorityInformationAccess(
+        [
+            x509.AccessDescription(
+                AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier("http://ocsp.example")
+            ),
+            x509.AccessDescription(
+                AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier("http://ca.example/ca.der")
+            ),
+        ]
+    ),
+    x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier("2.23.140.1.2.1"), None)]),
+    x509.TLSFeature([x509.TLSFeatureType.status_request]),
+)
+
+
+def made(*extensions, subject=((NameOID.COMMON_NAME, "a.example"),), key=KEY, signer=None, issuer=None) -> bytes:
+    name = x509.Name([x509.NameAttribute(oid, value) for oid, value in subject])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(issuer or name)
+        .public_key(key.public_key())
+        .serial_number(0xABCDEF)
+        .not_valid_before(START)
+        .not_valid_after(START + timedelta(days=90))
+    )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    signer = signer or key
+    algorithm = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return builder.sign(signer, algorithm).public_bytes(Encoding.DER)
+
+
+def read(der: bytes) -> Certificate:
+    attempt = certificate_from_der(der)
+    assert attempt.value is not None, attempt.failure
+    return attempt.value
+
+
+def test_every_part_is_read():
+    certificate = read(made(*RICH, x509.BasicConstraints(ca=False, path_length=None)))
+
+    assert certificate.subject == certificate.issuer == "CN=a.example"
+    assert certificate.serial == "abcdef"
+    assert (certificate.not_before, certificate.not_after) == (START, START + timedelta(days=90))
+    assert (certificate.key_type, certificate.key_bits, certificate.curve) == (KeyType.ECDSA, 256, "secp256r1")
+    assert (certificate.signature_algorithm, certificate.signature_hash) == ("ecdsa-with-SHA256", "sha256")
+    assert (certificate.dns_names, certificate.ip_addresses) == (("a.example",), ("::1",))
+    assert certificate.extended_key_usage == ("1.3.6.1.5.5.7.3.1",)
+    assert certificate.key_usage == ("digitalSignature", "keyEncipherment")
+    assert certificate.ocsp_urls == ("http://ocsp.example",)
+    assert certificate.issuer_urls == ("http://ca.example/ca.der",)
+    assert certificate.crl_urls == ("http://crl.example/1",)
+    assert certificate.policies == ("2.23.140.1.2.1",)
+    assert certificate.must_staple
+    assert certificate.self_signed
+    assert certificate.self_issued
+    assert not certificate.is_ca
+
+
+def test_what_is_missing_is_empty():
+    certificate = read(made())
+
+    assert certificate.key_usage is None
+    assert certificate.extended_key_usage == certificate.dns_names == certificate.crl_urls == ()
+    assert not certificate.must_staple
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "bits", "algorithm", "digest"),
+    [
+        (
+            rsa.generate_private_key(65537, 2048),
+            KeyType.RSA,
+            2048,
+            "sha256WithRSAEncryption",
+            "sha256",
+        ),
+        (ec.derive_private_key(9, ec.SECP384R1()), KeyType.ECDSA, 384, "ecdsa-with-SHA256", "sha256"),
+        (ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32)), KeyType.ED25519, 256, "ed25519", None),
+    ],
+)
+def test_keys_are_told_by_type_and_size(key, kind, bits, algorithm, digest):
+    certificate = read(made(key=key))
+
+    assert (certificate.key_type, certificate.key_bits) == (kind, bits)
+    assert (certificate.signature_algorithm, certificate.signature_hash) == (algorithm, digest)
+
+
+def test_issued_under_its_own_name_by_another_key_is_not_self_signed():
+    certificate = read(made(signer=ec.derive_private_key(8, ec.SECP256R1())))
+
+    assert certificate.self_issued
+    assert not certificate.self_signed
+
+
+def test_a_hostile_subject_is_escaped_and_cut_and_hides_nothing():
+    certificate = read(
+        made(
+            subject=(
+                (NameOID.STREET_ADDRESS, "long " * 1024),
+                (NameOID.ORGANIZATION_NAME, "\x1b[31mred\x1b]0;title\x07"),
+                (NameOID.ORGANIZATIONAL_UNIT_NAME, "\u202egnp.exe"),
+                (NameOID.COMMON_NAME, "<script>alert(1)</script>"),
+            )
+        )
+    )
+
+    assert certificate.subject.isprintable()
+    assert len(certificate.subject) <= 300
+    assert certificate.subject.startswith("CN=<script>alert(1)</script>,OU=\\u202egnp.exe")
+    assert "\\x1b[31mred" in certificate.subject
+
+
+def test_the_names_that_are_kept_have_a_limit():
+    names = [x509.DNSName(f"h{number}.example") for number in range(MAX_NAMES + 300)]
+
+    assert len(read(made(x509.SubjectAlternativeName(names))).dns_names) == MAX_NAMES
+
+
+def test_a_broken_extension_claims_nothing_and_hides_nothing_else():
+    broken = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.15"), b"\xff\xff")
+    certificate = read(made(x509.SubjectAlternativeName([x509.DNSName("a.example")]), broken))
+
+    assert certificate.key_usage is None
+    assert certificate.key_bits == 256
+
+
+def test_an_unknown_tls_feature_is_no_failure():
+    # RFC 7633 features are numbers of TLS extensions; the parser has names for two of them.
+    feature = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.5.5.7.1.24"), b"\x30\x03\x02\x01\x63")
+
+    assert not read(made(feature)).must_staple
+
+
+def test_what_is_no_certificate_fails_with_a_reason():
+    assert certificate_from_der(b"").failure.reason is FailureReason.MALFORMED
+    assert certificate_from_der(b"\x30\x03\x02\x01\x01").failure.reason is FailureReason.MALFORMED
+    assert certificate_from_der(made() + bytes(MAX_DER)).failure.reason is FailureReason.TOO_LARGE
+
+
+def test_a_damaged_certificate_never_raises():
+    whole = made(*RICH)
+    chance = random.Random(1)  # noqa: S311  # the same damage every time
+    readable = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(3000):
+            damaged = bytearray(whole)
+            for _ in range(chance.choice((1, 1, 2, 5))):
+                damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+            attempt = certificate_from_der(bytes(damaged))
+            readable += attempt.value is not None
+            if attempt.value is not None:
+                text = (attempt.value.subject, attempt.value.issuer, *attempt.value.dns_names)
+                assert all(item == "" or item.isprintable() for item in text)
+
+    # Neither end of it would prove anything.
+    assert 300 < readable < 2700

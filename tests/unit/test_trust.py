@@ -1,0 +1,256 @@
+"""A path is found or not for its own sake: names and dates are judged by other rules."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import warnings
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import certifi
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from scanner.errors import TrustStoreError
+from scanner.evidence import Certificate, PathValidation
+from scanner.probe.certificates import certificate_from_der
+from scanner.probe.trust import MOZILLA, load_store, store_digests, validate_paths
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+YEAR = timedelta(days=365)
+ROOT_KEY, INTERMEDIATE_KEY, LEAF_KEY, OTHER_KEY = (ec.derive_private_key(n, ec.SECP256R1()) for n in range(2, 6))
+
+
+def issued(  # noqa: PLR0913  # a certificate has that many parts
+    subject: str,
+    issuer: str,
+    key,
+    signer,
+    *extensions,
+    ca: bool | None = False,
+    start: datetime = NOW - YEAR / 12,
+    end: datetime = NOW + YEAR / 12,
+) -> x509.Certificate:
+    def name(text: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name(subject))
+        .issuer_name(name(issuer))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(end)
+    )
+    if ca is not None:
+        builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(signer, hashes.SHA256())
+
+
+ROOT = issued("Root", "Root", ROOT_KEY, ROOT_KEY, ca=True, start=NOW - 2 * YEAR, end=NOW + 3 * YEAR)
+INTERMEDIATE = issued("Issuing", "Root", INTERMEDIATE_KEY, ROOT_KEY, ca=True, start=NOW - YEAR, end=NOW + 2 * YEAR)
+LEAF = issued("a.example", "Issuing", LEAF_KEY, INTERMEDIATE_KEY)
+
+
+def evidence(certificate: x509.Certificate) -> Certificate:
+    attempt = certificate_from_der(certificate.public_bytes(Encoding.DER))
+    assert attempt.value is not None
+    return attempt.value
+
+
+def fingerprints(*chain: x509.Certificate) -> tuple[str, ...]:
+    return tuple(hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest() for certificate in chain)
+
+
+Look = Callable[..., PathValidation]
+
+
+@pytest.fixture
+def look(tmp_path: Path) -> Look:
+    """Look for a path from what is sent to the root (or `roots`), which alone is trusted."""
+
+    def paths(*sent: x509.Certificate, roots=(ROOT,)) -> PathValidation:
+        pem = tmp_path / f"{len(list(tmp_path.iterdir()))}.pem"
+        pem.write_bytes(b"".join(root.public_bytes(Encoding.PEM) for root in roots))
+        (only,) = validate_paths([evidence(certificate) for certificate in sent], [str(pem)])
+        assert only.store == str(pem)
+        assert not only.publicly_trusted
+        return only
+
+    return paths
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        (LEAF, INTERMEDIATE),
+        (LEAF, INTERMEDIATE, ROOT),
+        (LEAF, ROOT, INTERMEDIATE),
+        (LEAF, issued("Stranger", "Stranger", OTHER_KEY, OTHER_KEY, ca=True), INTERMEDIATE),
+        (
+            LEAF,
+            issued("Old", "Old", OTHER_KEY, OTHER_KEY, ca=True, start=NOW - 9 * YEAR, end=NOW - 8 * YEAR),
+            INTERMEDIATE,
+        ),
+    ],
+    ids=["complete", "with root", "out of order", "with a stranger", "with an expired stranger"],
+)
+def test_a_path_is_found_whatever_else_is_sent(look, sent):
+    found = look(*sent)
+
+    assert found.trusted
+    assert found.path == fingerprints(LEAF, INTERMEDIATE, ROOT)
+
+
+def test_dates_of_what_was_sent_do_not_count(look):
+    expired = issued("a", "Issuing", LEAF_KEY, INTERMEDIATE_KEY, start=NOW - YEAR / 2, end=NOW - YEAR / 4)
+    future = issued("a", "Issuing", LEAF_KEY, INTERMEDIATE_KEY, start=NOW + YEAR / 4, end=NOW + YEAR / 2)
+    endless = issued("a", "Issuing", LEAF_KEY, INTERMEDIATE_KEY, start=NOW - YEAR / 4, end=NOW + 90 * YEAR)
+    lapsed = issued("Issuing", "Root", INTERMEDIATE_KEY, ROOT_KEY, ca=True, start=NOW - YEAR, end=NOW - YEAR / 50)
+
+    assert look(expired, INTERMEDIATE).trusted
+    assert look(future, INTERMEDIATE).trusted
+    assert look(endless, INTERMEDIATE).trusted
+    assert look(issued("a", "Root", LEAF_KEY, ROOT_KEY, end=NOW + 90 * YEAR)).trusted
+    assert look(LEAF, lapsed).trusted
+
+
+def test_a_root_that_has_expired_counts_no_more(look):
+    expired = issued("Root", "Root", ROOT_KEY, ROOT_KEY, ca=True, start=NOW - 2 * YEAR, end=NOW - YEAR / 50)
+
+    assert not look(LEAF, INTERMEDIATE, roots=(expired,)).trusted
+
+
+def test_names_and_uses_do_not_count(look):
+    client = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
+
+    assert look(issued("a", "Issuing", LEAF_KEY, INTERMEDIATE_KEY, client), INTERMEDIATE).trusted
+    assert look(issued("a", "Issuing", LEAF_KEY, INTERMEDIATE_KEY, ca=True), INTERMEDIATE).trusted
+    assert look(issued("a", "Issuing", LEAF_KEY, INTERMEDIATE_KEY, ca=None), INTERMEDIATE).trusted
+    short = rsa.generate_private_key(65537, 1024)  # noqa: S505  # what is looked at
+    assert look(issued("a", "Issuing", short, INTERMEDIATE_KEY), INTERMEDIATE).trusted
+
+
+@pytest.mark.parametrize(
+    ("sent", "word"),
+    [
+        ((LEAF,), "no path"),
+        ((issued("a", "a", LEAF_KEY, LEAF_KEY),), "no path"),
+        ((LEAF, issued("Issuing", "Elsewhere", INTERMEDIATE_KEY, OTHER_KEY, ca=True)), "no path"),
+        ((issued("a", "Issuing", LEAF_KEY, OTHER_KEY), INTERMEDIATE), ""),
+        ((LEAF, issued("Issuing", "Root", INTERMEDIATE_KEY, ROOT_KEY)), "not marked as a CA"),
+    ],
+    ids=["missing intermediate", "self-signed", "unknown root", "forged signature", "issuer that is no CA"],
+)
+def test_without_a_path_nothing_is_trusted(look, sent, word):
+    found = look(*sent)
+
+    assert not found.trusted
+    assert found.path == ()
+    assert word in found.detail
+    assert found.detail.isprintable()
+
+
+def test_a_weak_ca_leads_nowhere_and_the_detail_says_why(look):
+    weak = rsa.generate_private_key(65537, 1024)  # noqa: S505  # what is looked at
+    intermediate = issued("Weak", "Root", weak, ROOT_KEY, ca=True)
+
+    found = look(issued("a", "Weak", LEAF_KEY, weak), intermediate)
+
+    assert not found.trusted
+    assert "too short an RSA key" in found.detail
+
+
+def test_a_certificate_in_the_store_is_trusted_itself(look):
+    own = issued("a", "a", LEAF_KEY, LEAF_KEY)
+
+    assert look(own, roots=(own,)).path == fingerprints(own)
+
+
+def test_impossible_dates_are_no_error(tmp_path):
+    pem = tmp_path / "root.pem"
+    pem.write_bytes(ROOT.public_bytes(Encoding.PEM))
+    # What certificate_from_der gives for dates that cannot be read.
+    odd = dataclasses.replace(
+        evidence(LEAF),
+        not_before=datetime.max.replace(tzinfo=UTC),
+        not_after=datetime.min.replace(tzinfo=UTC),
+    )
+
+    (found,) = validate_paths([odd, evidence(INTERMEDIATE)], [str(pem)])
+
+    assert not found.trusted
+
+
+def test_mozillas_store_is_asked_whatever_is_configured(tmp_path):
+    # A root of that store, as if a server presented it: the one public certificate at hand without a network.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        (public, *_) = x509.load_pem_x509_certificates(Path(certifi.where()).read_bytes())
+    pem = tmp_path / "private.pem"
+    pem.write_bytes(ROOT.public_bytes(Encoding.PEM))
+
+    (private,) = validate_paths([evidence(public)], [str(pem)])
+    mozilla, again = validate_paths([evidence(public)], [MOZILLA, str(pem)])
+
+    assert (private.trusted, private.publicly_trusted) == (False, True)
+    assert (mozilla.store, mozilla.trusted, mozilla.publicly_trusted) == (MOZILLA, True, True)
+    assert again == private
+
+
+def test_a_digest_depends_on_the_certificates_alone(tmp_path):
+    one, two = tmp_path / "one.pem", tmp_path / "two.pem"
+    pems = [item.public_bytes(Encoding.PEM) for item in (ROOT, INTERMEDIATE)]
+    one.write_bytes(b"".join(pems))
+    two.write_bytes(b"# a comment\n" + b"\n".join(reversed(pems)))
+
+    digests = store_digests([str(one), str(two), MOZILLA])
+
+    assert digests[str(one)] == digests[str(two)] != digests[MOZILLA]
+    expected = hashlib.sha256("".join(sorted(fingerprints(ROOT, INTERMEDIATE))).encode()).hexdigest()
+    assert digests[str(one)] == expected
+
+
+def test_a_store_that_was_changed_is_read_again(tmp_path):
+    pem = tmp_path / "store.pem"
+    pem.write_bytes(ROOT.public_bytes(Encoding.PEM))
+    before = load_store(str(pem))
+    assert load_store(str(pem)) is before
+
+    pem.write_bytes(ROOT.public_bytes(Encoding.PEM) + INTERMEDIATE.public_bytes(Encoding.PEM))
+
+    assert len(load_store(str(pem)).roots) == 2
+
+
+def test_the_systems_store_is_found():
+    assert len(load_store("system").roots) > 50
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"", "no PEM certificate"),
+        (b"hello\n", "should be a PEM file"),
+        (ROOT.public_bytes(Encoding.DER), "openssl x509"),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "malformed"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_named(tmp_path, content, word):
+    path = tmp_path / "store.pem"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(TrustStoreError, match=word) as raised:
+        load_store(str(path))
+
+    assert str(path) in str(raised.value)
