@@ -1,0 +1,44 @@
+"""CSV (RFC 4180): a row for each verdict, UTF-8, safe to open in a spreadsheet.
+
+A cell that a spreadsheet would take for a formula begins with an apostrophe, as OWASP's page on CSV injection advises.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+from scanner.verdict import RunRecord, TargetResult, Verdict
+
+COLUMNS = (
+    "run", "started_at", "environment", "application", "host", "port", "ip", "role", "target", "target_status",
+    "policy", "policy_version", "rule", "goal", "status", "severity", "reason", "subject", "message", "observed",
+    "expected", "sources", "waiver_reason", "waiver_owner", "waiver_expires",
+)  # fmt: skip
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def to_csv(record: RunRecord) -> str:
+    """Write a run as CSV, with a row of column names."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    for target in record.targets:
+        for verdict in target.verdicts:
+            writer.writerow([_safe(cell) for cell in _row(record, target, verdict)])
+    return out.getvalue()
+
+
+def _row(record: RunRecord, target: TargetResult, verdict: Verdict) -> Iterator[str]:
+    run, waiver = record.run, verdict.waiver
+    yield from (run.id, f"{run.started_at:%Y-%m-%dT%H:%M:%SZ}", target.environment, target.application or "")
+    yield from (target.host, str(target.port), target.ip or "", target.role, target.id, target.status)
+    yield from (target.policy.id, target.policy.version)
+    yield from (verdict.rule, verdict.goal, verdict.status, verdict.severity, verdict.reason, verdict.subject)
+    yield from (verdict.message, verdict.observed, verdict.expected, "; ".join(verdict.sources))
+    yield from (waiver.reason, waiver.owner, waiver.expires.isoformat()) if waiver else ("", "", "")
+
+
+def _safe(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell

@@ -1,0 +1,73 @@
+"""JUnit XML, for build servers: a suite for each target, a case for each check.
+
+| verdict | case |
+|---|---|
+| met | passed |
+| not met | failure, its type the severity |
+| not met, at the level of a note | passed, with the message in its output |
+| not met, waived | skipped, with the waiver |
+| does not apply | skipped |
+| not assessed | error |
+"""
+
+from __future__ import annotations
+
+from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+
+from reports.wording import FAILURES
+from scanner.evidence import FailureReason
+from scanner.verdict import RunRecord, Severity, Status, TargetResult, TargetStatus, Verdict
+
+
+def to_junit(record: RunRecord) -> str:
+    """Write a run as JUnit XML."""
+    document = JUnitXml("nightseal")
+    for target in record.targets:
+        suite = TestSuite(target.id)
+        suite.hostname = target.host
+        suite.timestamp = f"{record.run.started_at:%Y-%m-%dT%H:%M:%S}"
+        suite.add_property("environment", target.environment)
+        suite.add_property("policy", f"{target.policy.id} {target.policy.version}")
+        cases = _unreachable(target) if target.status is TargetStatus.UNREACHABLE else _cases(target)
+        suite.add_testcases(cases)
+        document.append(suite)  # type: ignore[no-untyped-call]  # the library is typed in part
+    document.update_statistics()  # type: ignore[no-untyped-call]  # the same
+    for suite, target in zip(document, record.targets, strict=True):
+        suite.time = round(target.duration_s, 3)
+    document.time = round((record.run.finished_at - record.run.started_at).total_seconds(), 3)
+    text: bytes = document.tostring()  # type: ignore[no-untyped-call]  # the same
+    return text.decode()
+
+
+def _unreachable(target: TargetResult) -> list[TestCase]:
+    """One error rather than one for each rule: nothing was asked."""
+    reason = FAILURES[target.error.reason if target.error else FailureReason.NOT_RUN]
+    case = TestCase("reachable", classname=target.environment)
+    case.result = [Error(f"{reason[:1].upper()}{reason[1:]}", type_="unreachable")]
+    return [case]
+
+
+def _cases(target: TargetResult) -> list[TestCase]:
+    return [_case(target, verdict) for verdict in target.verdicts]
+
+
+def _case(target: TargetResult, verdict: Verdict) -> TestCase:
+    name = f"{verdict.rule} {verdict.subject}".strip()
+    case = TestCase(name, classname=f"{target.environment}.{verdict.goal}")
+    if verdict.status is Status.INDETERMINATE:
+        case.result = [Error(verdict.message, type_=verdict.reason)]
+    elif verdict.status is Status.NOT_APPLICABLE:
+        case.result = [Skipped(verdict.message)]
+    elif verdict.status is Status.FAIL and verdict.waiver is not None:
+        waiver = verdict.waiver
+        until = f"waived until {waiver.expires} by {waiver.owner}: {waiver.reason}"
+        case.result = [Skipped(f"{verdict.message} ({until})")]
+    elif verdict.status is Status.FAIL and verdict.severity is Severity.INFO:
+        case.system_out = verdict.message
+    elif verdict.status is Status.FAIL:
+        failure = Failure(verdict.message, type_=verdict.severity.value)
+        failure.text = "\n".join(
+            (f"observed: {verdict.observed}", f"expected: {verdict.expected}", f"sources: {'; '.join(verdict.sources)}")
+        )
+        case.result = [failure]
+    return case

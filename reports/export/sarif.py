@@ -1,0 +1,179 @@
+"""SARIF 2.1.0 (OASIS): failures and what could not be assessed, for the tools that collect findings.
+
+A result's fingerprint is made of target, rule, reason and subject, so it stays the same from run to run as long as the
+same thing is wrong. What could not be assessed has the kind `open`: the specification's word for exactly that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from reports.wording import FAILURES, SERVERS
+from scanner.evidence import FailureReason
+from scanner.verdict import RunRecord, Severity, Status, TargetResult, TargetStatus, Verdict
+
+if TYPE_CHECKING:
+    from scanner.rules import Rule
+
+SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+FINGERPRINT: Final = "nightseal/v1"
+_LEVELS: Final = {
+    Severity.CRITICAL: "error",
+    Severity.HIGH: "error",
+    Severity.MEDIUM: "warning",
+    Severity.LOW: "note",
+    Severity.INFO: "note",
+}
+_SCORES: Final = {
+    Severity.CRITICAL: "9.5",
+    Severity.HIGH: "8.0",
+    Severity.MEDIUM: "5.5",
+    Severity.LOW: "2.0",
+    Severity.INFO: "0.0",
+}
+"""`security-severity`, the property by which code hosting sites rank: a point inside each band of CVSS."""
+
+_Json = dict[str, Any]
+
+
+def to_sarif(record: RunRecord, *, rules: Mapping[str, Rule]) -> str:
+    """Write a run as a SARIF log. `rules` are by id; one that is not among them is described by its id alone."""
+    run = record.run
+    used = dict.fromkeys(verdict.rule for verdict in record.verdicts if _is_reported(verdict))
+    order = {rule_id: number for number, rule_id in enumerate(used)}
+    log = {
+        "$schema": SCHEMA,
+        "version": "2.1.0",
+        "runs": [
+            {
+                "tool": {
+                    "driver": {
+                        "name": "Nightseal",
+                        "version": run.tool_version,
+                        "rules": [_rule(rule_id, rules.get(rule_id)) for rule_id in used],
+                    }
+                },
+                "automationDetails": {"id": f"nightseal/{run.schedule or run.trigger}/{run.id}"},
+                "invocations": [
+                    {
+                        "executionSuccessful": run.complete,
+                        "startTimeUtc": _time(run.started_at),
+                        "endTimeUtc": _time(run.finished_at),
+                        "toolExecutionNotifications": [
+                            _notification(target)
+                            for target in record.targets
+                            if target.status is TargetStatus.UNREACHABLE
+                        ],
+                    }
+                ],
+                "results": [
+                    _result(target, verdict, order[verdict.rule])
+                    for target in record.targets
+                    if target.status is not TargetStatus.UNREACHABLE
+                    for verdict in target.verdicts
+                    if _is_reported(verdict)
+                ],
+                "properties": {"policy": run.policy.id, "policyVersion": run.policy.version},
+            }
+        ],
+    }
+    return json.dumps(log, indent=2, ensure_ascii=False) + "\n"
+
+
+def _is_reported(verdict: Verdict) -> bool:
+    return verdict.status in {Status.FAIL, Status.INDETERMINATE}
+
+
+def _rule(rule_id: str, rule: Rule | None) -> _Json:
+    if rule is None:
+        return {"id": rule_id}
+    url = next((source.url for source in rule.sources if source.url), None)
+    described: _Json = {
+        "id": rule.id,
+        "name": "".join(part.capitalize() for part in rule.id.replace(".", "-").split("-")),
+        "shortDescription": {"text": f"{rule.title}."},
+        "fullDescription": {"text": rule.why},
+        "help": {"text": "\n\n".join(_help(rule)), "markdown": "\n\n".join(_help(rule, markdown=True))},
+        "defaultConfiguration": {"level": _LEVELS[rule.severity]},
+        "properties": {
+            "tags": ["security", rule.goal.value, rule.area],
+            "precision": "very-high",
+            "security-severity": _SCORES[rule.severity],
+        },
+    }
+    return described | ({"helpUri": url} if url else {})
+
+
+def _help(rule: Rule, *, markdown: bool = False) -> Iterator[str]:
+    yield rule.fix.summary
+    for key, text in rule.fix.servers.items():
+        name = SERVERS.get(key, key)
+        yield f"**{name}**\n\n```\n{text}\n```" if markdown else f"{name}:\n{text}"
+    yield f"How it is observed: {rule.how}"
+    yield "Sources: " + "; ".join(
+        f"[{source}]({source.url})" if markdown and source.url else str(source) for source in rule.sources
+    )
+
+
+def _result(target: TargetResult, verdict: Verdict, number: int) -> _Json:
+    fails = verdict.status is Status.FAIL
+    key = "\n".join((target.id, verdict.rule, verdict.reason if fails else "", verdict.subject))
+    result: _Json = {
+        "ruleId": verdict.rule,
+        "ruleIndex": number,
+        "kind": "fail" if fails else "open",
+        "level": _LEVELS[verdict.severity] if fails else "none",
+        "message": {"text": verdict.message},
+        "locations": [_location(target, verdict.subject)],
+        "partialFingerprints": {FINGERPRINT: hashlib.sha256(key.encode()).hexdigest()},
+        "properties": {
+            "severity": verdict.severity.value,
+            "reason": verdict.reason,
+            "observed": verdict.observed,
+            "expected": verdict.expected,
+            "sources": list(verdict.sources),
+        },
+    }
+    if verdict.waiver is not None:
+        waiver = verdict.waiver
+        result["suppressions"] = [
+            {
+                "kind": "external",
+                "status": "accepted",
+                "justification": waiver.reason,
+                "properties": {"owner": waiver.owner, "expires": waiver.expires.isoformat()},
+            }
+        ]
+    return result
+
+
+def _location(target: TargetResult, subject: str = "") -> _Json:
+    path = subject if subject.startswith("/") else "/"
+    scheme = target.starttls.value if target.starttls else "https" if target.role.speaks_http else "tls"
+    return {
+        "physicalLocation": {"artifactLocation": {"uri": f"{scheme}://{target.address}{_uri_path(path)}"}},
+        "logicalLocations": [{"fullyQualifiedName": target.id, "name": target.address, "kind": "resource"}],
+    }
+
+
+def _uri_path(path: str) -> str:
+
+    return quote(path, safe="/?&=:@!$'()*+,;-._~%")
+
+
+def _notification(target: TargetResult) -> _Json:
+    reason = FAILURES[target.error.reason if target.error else FailureReason.NOT_RUN]
+    return {
+        "level": "warning",
+        "message": {"text": f"{target.address} could not be assessed: {reason}."},
+        "locations": [_location(target)],
+    }
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

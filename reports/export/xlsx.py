@@ -1,0 +1,189 @@
+"""XLSX: a workbook for those who work in spreadsheets, with typed cells, filters and frozen heads.
+
+Text is never taken for a formula or a link, whatever it begins with.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import xlsxwriter  # type: ignore[import-untyped]  # the library is not typed
+
+from reports.view.certificates import certificates_of
+from reports.view.environments import environments_of
+from reports.view.index import Index, tally
+from reports.view.standing import STANDINGS
+from reports.wording import GOALS, STATUSES, TARGET_STATUSES
+from scanner.verdict import RunRecord, Status
+
+if TYPE_CHECKING:
+    from xlsxwriter.workbook import Workbook  # type: ignore[import-untyped]  # the same
+    from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]  # the same
+
+_LAST_ROW: Final = 1_048_576 - 1
+"""The format holds no more rows, the head included."""
+
+Cell = str | int | float | date | datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    name: str
+    heads: tuple[str, ...]
+    widths: tuple[int, ...]
+    rows: Iterable[Sequence[Cell]]
+
+
+def to_xlsx(record: RunRecord) -> bytes:
+    """Write a run as a workbook: environments, targets, verdicts and certificates. The same run, the same bytes."""
+    out = io.BytesIO()
+    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    with xlsxwriter.Workbook(out, options) as workbook:
+        run = record.run
+        workbook.set_properties(
+            {
+                "title": f"HTTPS compliance, run {run.id}",
+                "subject": f"Policy {run.policy.id} {run.policy.version}",
+                "author": f"Nightseal {run.tool_version}",
+                "created": run.finished_at.replace(tzinfo=None),
+            }
+        )
+        for sheet in _sheets(record):
+            _write(workbook, sheet)
+    return out.getvalue()
+
+
+def _sheets(record: RunRecord) -> Iterator[_Sheet]:
+    index = Index.of(record)
+    yield _Sheet(
+        "Environments",
+        ("Environment", "Goal", "Standing", "Not met", "Not assessed", "Waived", "Met", "Notes", "Worst"),
+        (22, 16, 24, 10, 13, 10, 10, 10, 12),
+        (
+            (
+                environment.name,
+                GOALS[goal],
+                STANDINGS[cell.standing],
+                cell.failed,
+                cell.indeterminate,
+                cell.waived,
+                cell.passed,
+                cell.notes,
+                cell.worst.value if cell.worst else None,
+            )
+            for environment in environments_of(index)
+            for goal, cell in environment.goals.items()
+        ),
+    )
+    yield _Sheet(
+        "Targets",
+        ("Target", "Environment", "Application", "Host", "Port", "IP", "State", "Not met", "Not assessed", "Waived",
+         "Met", "Seconds", "Connections"),
+        (44, 16, 20, 32, 8, 18, 18, 10, 13, 10, 10, 10, 12),
+        _targets(record),
+    )  # fmt: skip
+    yield _Sheet(
+        "Verdicts",
+        ("Target", "Environment", "Rule", "Goal", "Verdict", "Severity", "Path", "What was found", "Observed",
+         "Expected", "Sources", "Waived until", "Waived by", "Waived because"),
+        (44, 16, 26, 14, 15, 10, 18, 60, 36, 30, 36, 13, 18, 30),
+        _verdicts(record),
+    )  # fmt: skip
+    yield _Sheet(
+        "Certificates",
+        ("Certificate", "Ends", "Days left", "Begins", "Issuer", "Key", "Names", "Targets", "SHA-256"),
+        (32, 12, 10, 12, 30, 14, 40, 44, 66),
+        (
+            (
+                item.name,
+                item.not_after.date(),
+                item.days_left,
+                item.not_before.date(),
+                item.issuer,
+                item.key,
+                ", ".join(item.names),
+                ", ".join(target.id for target in item.targets),
+                item.fingerprint,
+            )
+            for item in certificates_of(index)
+        ),
+    )
+
+
+def _targets(record: RunRecord) -> Iterator[tuple[Cell, ...]]:
+    for target in record.targets:
+        counts = tally(target.verdicts)
+        yield (
+            target.id,
+            target.environment,
+            target.application,
+            target.host,
+            target.port,
+            target.ip,
+            TARGET_STATUSES[target.status],
+            counts.failed,
+            counts.indeterminate,
+            counts.waived,
+            counts.passed,
+            round(target.duration_s, 3),
+            target.connections,
+        )
+
+
+def _verdicts(record: RunRecord) -> Iterator[tuple[Cell, ...]]:
+    # What does not fit is what is met or does not apply; the other formats have it.
+    everything = len(record.verdicts) <= _LAST_ROW
+    for target in record.targets:
+        for verdict in target.verdicts:
+            if everything or verdict.status in {Status.FAIL, Status.INDETERMINATE}:
+                waiver = verdict.waiver
+                yield (
+                    target.id,
+                    target.environment,
+                    verdict.rule,
+                    GOALS[verdict.goal],
+                    STATUSES[verdict.status],
+                    verdict.severity.value,
+                    verdict.subject,
+                    verdict.message,
+                    verdict.observed,
+                    verdict.expected,
+                    "; ".join(verdict.sources),
+                    waiver.expires if waiver else None,
+                    waiver.owner if waiver else None,
+                    waiver.reason if waiver else None,
+                )
+
+
+def _write(workbook: Workbook, sheet: _Sheet) -> None:
+    head = workbook.add_format({"bold": True, "bottom": 1, "valign": "top"})
+    day = workbook.add_format({"num_format": "yyyy-mm-dd", "valign": "top", "align": "left"})
+    plain = workbook.add_format({"valign": "top"})
+    page: Worksheet = workbook.add_worksheet(sheet.name)
+    for column, (name, width) in enumerate(zip(sheet.heads, sheet.widths, strict=True)):
+        page.write_string(0, column, name, head)
+        page.set_column(column, column, width)
+    last = 0
+    for row in sheet.rows:
+        if last == _LAST_ROW:
+            break
+        last += 1
+        for column, cell in enumerate(row):
+            _write_cell(page, last, column, cell, day=day, plain=plain)
+    page.freeze_panes(1, 1)
+    page.autofilter(0, 0, last, len(sheet.heads) - 1)
+
+
+def _write_cell(page: Worksheet, row: int, column: int, cell: Cell, *, day: Any, plain: Any) -> None:  # noqa: PLR0913  # a cell has a place, a value and a look
+    if cell is None or cell == "":
+        return
+    if isinstance(cell, date):
+        page.write_datetime(row, column, cell, day)
+    elif isinstance(cell, int | float):
+        page.write_number(row, column, cell, plain)
+    else:
+        page.write_string(row, column, cell, plain)

@@ -1,0 +1,208 @@
+"""The machine formats, each read by a consumer of its own, with what hostile hosts say in them."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import re
+from datetime import UTC, datetime
+from xml.etree import ElementTree as ET
+
+import openpyxl
+import pytest
+from junitparser import Error, Failure, JUnitXml, Skipped
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from sarif_pydantic import Sarif
+
+from reports.export.csv import COLUMNS, to_csv
+from reports.export.junit import to_junit
+from reports.export.openmetrics import to_openmetrics
+from reports.export.sarif import FINGERPRINT, to_sarif
+from reports.export.xlsx import to_xlsx
+from scanner.rules import all_rules
+from scanner.verdict import RunRecord, Severity, Status, TargetStatus
+from tests.build.hostile import hostile_record
+from tests.build.judged import judged_record
+
+RULES = all_rules()
+RECORDS = {"sample": judged_record(4).record, "hostile": hostile_record()}
+
+
+@pytest.fixture(params=RECORDS)
+def record(request: pytest.FixtureRequest) -> RunRecord:
+    return RECORDS[request.param]
+
+
+def verdicts_of(record: RunRecord, *statuses: Status) -> int:
+    return sum(verdict.status in statuses for verdict in record.verdicts)
+
+
+class TestCsv:
+    def test_has_every_verdict(self, record: RunRecord) -> None:
+        rows = list(csv.DictReader(io.StringIO(to_csv(record), newline="")))
+        assert len(rows) == len(record.verdicts)
+        assert tuple(rows[0]) == COLUMNS
+        first = record.targets[0].verdicts[0]
+        assert (rows[0]["target"], rows[0]["rule"], rows[0]["status"]) == (
+            record.targets[0].id, first.rule, first.status.value,
+        )  # fmt: skip
+
+    def test_no_cell_is_a_formula(self, record: RunRecord) -> None:
+        for row in csv.reader(io.StringIO(to_csv(record), newline="")):
+            assert not [cell for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+
+    def test_formula_is_kept_as_text(self) -> None:
+        assert "'=cmd|' /C calc'!A1" in to_csv(RECORDS["hostile"])
+
+    def test_lines_end_as_rfc_4180_says(self, record: RunRecord) -> None:
+        assert to_csv(record).endswith("\r\n")
+
+
+class TestXlsx:
+    def test_cells_are_typed(self) -> None:
+        book = openpyxl.load_workbook(io.BytesIO(to_xlsx(RECORDS["sample"])))
+        assert book.sheetnames == ["Environments", "Targets", "Verdicts", "Certificates"]
+        certificates = book["Certificates"]
+        assert isinstance(certificates["B2"].value, datetime)
+        assert isinstance(certificates["C2"].value, int)
+        assert isinstance(book["Targets"]["E2"].value, int)
+
+    def test_has_every_verdict_and_target(self, record: RunRecord) -> None:
+        book = openpyxl.load_workbook(io.BytesIO(to_xlsx(record)), read_only=True)
+        assert sum(1 for _ in book["Verdicts"].iter_rows(min_row=2, max_col=1)) == len(record.verdicts)
+        assert sum(1 for _ in book["Targets"].iter_rows(min_row=2, max_col=1)) == len(record.targets)
+
+    def test_no_cell_is_a_formula_or_a_link(self, record: RunRecord) -> None:
+        book = openpyxl.load_workbook(io.BytesIO(to_xlsx(record)))
+        for sheet in book:
+            for row in sheet.iter_rows():
+                assert not [cell.coordinate for cell in row if cell.data_type == "f" or cell.hyperlink]
+
+    def test_can_be_filtered(self) -> None:
+        book = openpyxl.load_workbook(io.BytesIO(to_xlsx(RECORDS["sample"])))
+        for sheet in book:
+            assert sheet.auto_filter.ref
+            assert sheet.freeze_panes == "B2"
+
+    def test_same_run_gives_the_same_bytes(self, record: RunRecord) -> None:
+        assert to_xlsx(record) == to_xlsx(record)
+
+
+class TestSarif:
+    @pytest.fixture
+    def log(self, record: RunRecord) -> dict:
+        return json.loads(to_sarif(record, rules=RULES))["runs"][0]
+
+    def test_is_sarif(self, record: RunRecord) -> None:
+        text = to_sarif(record, rules=RULES)
+        parsed = Sarif.model_validate_json(text)
+        assert parsed.version == "2.1.0"
+        assert len(parsed.runs[0].results) == len(json.loads(text)["runs"][0]["results"])
+
+    def test_has_failures_and_what_is_unknown(self, record: RunRecord, log: dict) -> None:
+        reached = RunRecord(
+            record.run, tuple(item for item in record.targets if item.status is not TargetStatus.UNREACHABLE)
+        )
+        kinds = [result["kind"] for result in log["results"]]
+        assert kinds.count("fail") == verdicts_of(reached, Status.FAIL) > 0
+        assert kinds.count("open") == verdicts_of(reached, Status.INDETERMINATE) > 0
+        assert {result["level"] for result in log["results"] if result["kind"] == "open"} == {"none"}
+
+    def test_unreachable_target_is_a_notification(self, log: dict) -> None:
+        (notification,) = log["invocations"][0]["toolExecutionNotifications"]
+        assert "gone.test.example.com:443 could not be assessed" in notification["message"]["text"]
+
+    def test_rules_have_help_and_are_pointed_at(self, log: dict) -> None:
+        rules = log["tool"]["driver"]["rules"]
+        assert all(rule["help"]["text"] and rule["shortDescription"]["text"] for rule in rules)
+        assert all(rules[result["ruleIndex"]]["id"] == result["ruleId"] for result in log["results"])
+
+    def test_fingerprints_tell_results_apart(self, log: dict) -> None:
+        prints = [result["partialFingerprints"][FINGERPRINT] for result in log["results"]]
+        assert len(prints) == len(set(prints))
+
+    def test_fingerprints_stay_from_run_to_run(self) -> None:
+        def prints(night: int) -> dict[tuple[str, str], str]:
+            log = json.loads(to_sarif(judged_record(night).record, rules=RULES))["runs"][0]
+            return {
+                (result["locations"][0]["logicalLocations"][0]["fullyQualifiedName"], result["ruleId"]): result[
+                    "partialFingerprints"
+                ][FINGERPRINT]
+                for result in log["results"]
+                if result["kind"] == "fail" and "erp" in result["message"]["text"] + str(result["locations"])
+            }
+
+        assert prints(0) == prints(4)
+        assert len(prints(0)) > 5
+
+    def test_waived_failure_is_suppressed_with_its_reason(self) -> None:
+        log = json.loads(to_sarif(RECORDS["sample"], rules=RULES))["runs"][0]
+        (suppressed,) = [result for result in log["results"] if "suppressions" in result]
+        assert suppressed["suppressions"][0]["status"] == "accepted"
+        assert suppressed["suppressions"][0]["justification"] == "Replaced with the ERP in autumn"
+
+    def test_addresses_are_uris(self, log: dict) -> None:
+        for result in log["results"]:
+            uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+            assert re.fullmatch(r"(https|smtp)://[A-Za-z0-9.:\[\]-]+/[A-Za-z0-9/._~%!$&'()*+,;=:@?-]*", uri), uri
+
+
+class TestJunit:
+    def test_cases_tell_the_verdicts(self) -> None:
+        record = RECORDS["sample"]
+        suites = JUnitXml.fromstring(to_junit(record).encode())
+        assert [suite.name for suite in suites] == [target.id for target in record.targets]
+        results = [result for suite in suites for case in suite for result in case.result]
+        failures = sum(item.counts_as_failure and item.severity is not Severity.INFO for item in record.verdicts)
+        assert sum(isinstance(result, Failure) for result in results) == suites.failures == failures
+        assert sum(isinstance(result, Error) for result in results) == suites.errors
+        waived = [result for result in results if isinstance(result, Skipped) and "waived until" in result.message]
+        assert len(waived) == 1
+
+    def test_unreachable_target_is_one_error(self) -> None:
+        suites = JUnitXml.fromstring(to_junit(RECORDS["sample"]).encode())
+        (suite,) = [item for item in suites if "gone." in item.name]
+        assert (suite.tests, suite.errors) == (1, 1)
+
+    def test_is_xml_whatever_hosts_say(self, record: RunRecord) -> None:
+        root = ET.fromstring(to_junit(record))  # noqa: S314  # our own output
+        assert {element.tag for element in root.iter()} <= {
+            "testsuites", "testsuite", "testcase", "properties", "property", "failure", "error", "skipped", "system-out",
+        }  # fmt: skip
+
+
+class TestOpenMetrics:
+    def test_is_read_by_the_parser(self, record: RunRecord) -> None:
+        families = {family.name: family for family in text_string_to_metric_families(to_openmetrics(record))}
+        assert families["nightseal_run"].samples[0].labels["id"] == record.run.id
+        checks = families["nightseal_checks"].samples
+        assert sum(sample.value for sample in checks) == len(record.verdicts)
+        failures = sum(item.counts_as_failure and item.severity is not Severity.INFO for item in record.verdicts)
+        assert sum(sample.value for sample in families["nightseal_failures"].samples) == failures
+
+    def test_one_standing_holds_for_each_goal(self, record: RunRecord) -> None:
+        families = {family.name: family for family in text_string_to_metric_families(to_openmetrics(record))}
+        holding: dict[tuple[str, str], int] = {}
+        for sample in families["nightseal_standing"].samples:
+            key = (sample.labels["environment"], sample.labels["goal"])
+            holding[key] = holding.get(key, 0) + int(sample.value)
+        assert set(holding.values()) == {1}
+
+    def test_certificates_end_when_they_end(self) -> None:
+        text = to_openmetrics(RECORDS["sample"])
+        families = {family.name: family for family in text_string_to_metric_families(text)}
+        samples = families["nightseal_certificate_not_after_timestamp_seconds"].samples
+        ends = {sample.labels["target"]: sample.value for sample in samples}
+        assert (
+            ends["production/mail.example.com:25@192.0.2.25"]
+            == datetime(2026, 6, 2, 23, 59, 59, tzinfo=UTC).timestamp()
+        )
+
+
+@pytest.mark.parametrize(
+    "write", [to_csv, to_junit, to_openmetrics, to_xlsx, lambda record: to_sarif(record, rules=RULES)]
+)
+def test_run_without_targets(write) -> None:
+    assert write(dataclasses.replace(RECORDS["sample"], targets=()))
