@@ -13,6 +13,7 @@ import tomllib
 import zoneinfo
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,8 +112,10 @@ def load(path: Path, *, environ: Mapping[str, str] | None = None) -> Config:
     return parse(text, source=str(path), folder=path.parent, environ=environ)
 
 
-def parse(text: str, *, source: str, folder: Path, environ: Mapping[str, str] | None = None) -> Config:
-    """Check the text of a configuration. Raises what `load` raises."""
+def parse(
+    text: str, *, source: str, folder: Path, environ: Mapping[str, str] | None = None, today: date | None = None
+) -> Config:
+    """Check the text of a configuration, as of a day. Raises what `load` raises."""
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -130,6 +133,7 @@ def parse(text: str, *, source: str, folder: Path, environ: Mapping[str, str] | 
     _check_names(form, problems)
     _check_references(form, problems)
     _check_connect_to(form.scan, problems)
+    _check_waivers(form, problems, today or datetime.now(UTC).date())
     if problems:
         raise ConfigError(source, problems)
     return Config(
@@ -138,7 +142,7 @@ def parse(text: str, *, source: str, folder: Path, environ: Mapping[str, str] | 
         digest=hashlib.sha256(text.encode()).hexdigest(),
         form=form,
         inventory=inventory,
-        waivers=tuple(Waiver(w.rule, w.scope, w.reason, w.owner, w.expires) for w in form.waiver),
+        waivers=tuple(Waiver(w.rule, w.scope, w.reason, w.owner, w.expires, w.until_worse) for w in form.waiver),
         warnings=tuple(warnings),
     )
 
@@ -323,6 +327,17 @@ def _check_references(form: ConfigForm, problems: list[Problem]) -> None:
         if schedule.timezone not in zoneinfo.available_timezones():
             hint = nearest(schedule.timezone, zoneinfo.available_timezones())
             problems.append(Problem(f"{key}.timezone", f'there is no time zone "{schedule.timezone}"', hint))
+
+
+def _check_waivers(form: ConfigForm, problems: list[Problem], today: date) -> None:
+    """No failure is accepted for ever: whoever accepts it has to look again after a year."""
+    most = form.nightseal.waiver_days
+    for index, waiver in enumerate(form.waiver, 1):
+        days = (waiver.expires - today).days
+        if days > most:
+            last = today + timedelta(days=most)
+            hint = f"{last} is the last day that can be had; [nightseal] waiver_days allows more"
+            problems.append(Problem(f"waiver[{index}].expires", f"is {days} days away, and {most} are allowed", hint))
 
 
 def _check_connect_to(scan: ScanForm, problems: list[Problem]) -> None:

@@ -67,6 +67,8 @@ class NightsealForm(Form):
     """Folder in which the reports are written."""
     policy: str = "https-by-default"
     """Id of a policy that ships, or the path of a policy file."""
+    waiver_days: int = Field(default=400, ge=1)
+    """How many days away the end of a waiver may be at most."""
 
 
 class ScanForm(Form):
@@ -271,13 +273,15 @@ class WaiverForm(Form):
     rule: str
     """Id of the rule, globs allowed."""
     scope: str
-    """environment[/host[:port]], globs allowed."""
+    """environment[/host[:port]][/path], globs allowed."""
     reason: Annotated[str, StringConstraints(min_length=1)]
     """Why it is accepted."""
     owner: Annotated[str, StringConstraints(min_length=1)]
     """Who answers for it."""
     expires: date
-    """The last day on which it waives."""
+    """The last day on which it waives, at most [nightseal] waiver_days away."""
+    until_worse: Annotated[str, StringConstraints(min_length=1)] | None = None
+    """Waives only what is no worse: a severity, a reason's slug, or what may be observed ("tls1.1 tls1.2")."""
 
 
 class ReportForm(Form):

@@ -50,8 +50,9 @@ def check(policy: Policy, today: date) -> Checked:
     """
     bound = {item.rule.id: item for item in bind(policy)}
     found = _Found(bound, today)
+    # What contradicts what cannot be told of names that mean nothing.
     return Checked(
-        errors=(*_unknown_names(bound), *found.errors()),
+        errors=tuple(_unknown_names(bound)) or tuple(found.errors()),
         warnings=(*found.warnings(), *_without_source(policy)),
     )
 

@@ -19,11 +19,12 @@ from scanner.verdict import Severity, Status, TargetStatus, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from scanner.evidence import HttpEvidence, TargetEvidence, TlsEvidence
     from scanner.inventory import Environment, Target
     from scanner.policy import Policy
+    from scanner.verdict import TargetResult
     from scanner.waiver import Waiver
 
 _LOG = logging.getLogger(__name__)
@@ -169,35 +170,40 @@ def _applies(waiver: Waiver, verdict: Verdict, target: Target) -> bool:
 class WaiverReport:
     """What became of the waivers. `unused` covered no failure of these targets; `expired` ones waive no longer.
 
-    An expired waiver is listed with the number of failures that it would still cover.
+    Each is listed with the number of failures that it accepts, or would still accept had it not expired. `soon` are
+    those of `used` that end within `SOON_DAYS`.
     """
 
     used: tuple[tuple[Waiver, int], ...] = ()
     unused: tuple[Waiver, ...] = ()
     expired: tuple[tuple[Waiver, int], ...] = ()
+    soon: tuple[tuple[Waiver, int], ...] = ()
 
 
-def report_waivers(
-    observed: Sequence[Observed],
-    verdicts: Mapping[str, tuple[Verdict, ...]],
-    waivers: Sequence[Waiver],
-    now: datetime,
-) -> WaiverReport:
-    """Tell which waivers were used, by how many failures, and which were not."""
+SOON_DAYS = 30
+"""From how many days before its end on a waiver is announced to expire."""
+
+
+def report_waivers(targets: Sequence[TargetResult], waivers: Sequence[Waiver], today: date) -> WaiverReport:
+    """Tell which waivers were used, by how many failures of judged targets, and which were not."""
     used: list[tuple[Waiver, int]] = []
     unused: list[Waiver] = []
     expired: list[tuple[Waiver, int]] = []
     for waiver in waivers:
         failures = sum(
-            _applies(waiver, verdict, item.target) for item in observed for verdict in verdicts.get(item.target.id, ())
+            waiver.accepts(verdict)
+            and waiver.covers(verdict.rule, target.environment, target.host, target.port, verdict.subject)
+            for target in targets
+            for verdict in target.verdicts
         )
-        if waiver.expired(now.date()):
+        if waiver.expired(today):
             expired.append((waiver, failures))
         elif failures:
             used.append((waiver, failures))
         else:
             unused.append(waiver)
-    return WaiverReport(tuple(used), tuple(unused), tuple(expired))
+    soon = tuple(item for item in used if (item[0].expires - today).days <= SOON_DAYS)
+    return WaiverReport(tuple(used), tuple(unused), tuple(expired), soon)
 
 
 def target_status(evidence: TargetEvidence) -> tuple[TargetStatus, Failure | None]:

@@ -40,9 +40,9 @@ class Waiver:
         """
         if not fnmatchcase(rule_id, self.rule):
             return False
-        wanted_environment, _, rest = self.scope.partition("/")
-        if not fnmatchcase(environment, wanted_environment):
+        if not self.within(environment):
             return False
+        rest = self.scope.partition("/")[2]
         place, slash, path = rest.partition("/")
         if slash and not fnmatchcase(subject, f"/{path}"):
             return False
@@ -51,6 +51,10 @@ class Waiver:
         # An IPv6 literal holds glob characters when in brackets; both spellings are tried.
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         return place in {address, host} or fnmatchcase(address, place) or fnmatchcase(host, place)
+
+    def within(self, environment: str) -> bool:
+        """Whether an environment is within the waiver's scope, in part at least."""
+        return fnmatchcase(environment, self.scope.partition("/")[0])
 
     def accepts(self, verdict: Verdict) -> bool:
         """Whether a verdict within the scope is a failure that is no worse than was accepted."""

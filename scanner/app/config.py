@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from scanner.app.options import config_option
 from scanner.app.policies import policies_of
 from scanner.config_form import ConfigForm
 from scanner.errors import ConfigError, OutputError, Problem, UsageError, nearest
+from scanner.evaluate import report_waivers
 from scanner.rules import all_rules
 
 if TYPE_CHECKING:
@@ -71,7 +73,36 @@ def _waiver_warnings(config: Config) -> list[Problem]:
             for rule_id in rules
         ):
             warnings.append(Problem(f"{key}.scope", f'"{waiver.scope}" covers no configured endpoint'))
-    return warnings
+        elif waiver.expired(datetime.now(UTC).date()):
+            warnings.append(Problem(f"{key}.expires", f"it expired on {waiver.expires} and waives nothing any more"))
+    return [*warnings, *_unused_waivers(config, {problem.key.partition(".")[0] for problem in warnings})]
+
+
+def _unused_waivers(config: Config, known: set[str]) -> list[Problem]:
+    """Waivers that accepted nothing in the last run of each environment that the history knows, where it knows any.
+
+    `known` holds the keys of those that are wrong anyway.
+    """
+    from scanner.history import History  # noqa: PLC0415  # pandas and Delta load only where there are waivers
+
+    history = History(config.resolve(config.form.nightseal.history))
+    if not (config.waivers and history.location.holds_history()):
+        return []
+    latest = {item.name: history.latest(item.name) for item in config.inventory.environments}
+    records = {run_id: history.record(run_id, evidence=False) for run_id in set(latest.values()) if run_id}
+    targets = [
+        target
+        for run_id, record in records.items()
+        for target in record.targets
+        if latest.get(target.environment) == run_id
+    ]
+    scanned = {target.environment for target in targets}
+    unused = report_waivers(targets, config.waivers, datetime.now(UTC).date()).unused
+    return [
+        Problem(f"waiver[{index}]", f"{waiver.rule} at {waiver.scope} accepted nothing in the last run")
+        for index, waiver in enumerate(config.waivers, 1)
+        if waiver in unused and f"waiver[{index}]" not in known and any(map(waiver.within, scanned))
+    ]
 
 
 @command.command("schema")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -17,6 +17,7 @@ from scanner.app.output import FORMATS, ensure_writable, write
 from scanner.app.policies import policies_of
 from scanner.app.reporting import rendering_of
 from scanner.errors import ConfigError, Problem, UsageError, nearest
+from scanner.evaluate import WaiverReport, report_waivers
 from scanner.inventory import Inventory
 from scanner.verdict import Severity, Status, Trigger, count
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from scanner.config_form import ScheduleForm
     from scanner.pipeline import Job
     from scanner.verdict import RunRecord
+    from scanner.waiver import Waiver
 
 DEFAULT_REPORTS = ("html", "pdf")
 
@@ -44,11 +46,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finished run and the reports that were written of it."""
+    """A finished run, the reports that were written of it, and the waivers of the environments that it scanned."""
 
     record: RunRecord
     previous: RunRecord | None
     files: list[Path] = field(default_factory=list)
+    waivers: Sequence[Waiver] = ()
 
 
 @click.command("run")
@@ -124,7 +127,8 @@ def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[
     history.append(record)
     rendering = rendering_of(config, history, record)
     files = write(rendering, order.formats, _target(output, order), name=record.run.id)
-    return Outcome(record, rendering.previous, files)
+    scanned = tuple(item for item in config.waivers if any(map(item.within, record.run.environments)))
+    return Outcome(record, rendering.previous, files, scanned)
 
 
 def _target(output: str, order: Order) -> str:
@@ -206,5 +210,25 @@ def summary(outcome: Outcome) -> str:
         unknown = sum(verdict.status is Status.INDETERMINATE for verdict in verdicts)
         worst = f", worst {max(failed).value}" if failed else ""
         lines.append(f"  {name}: {len(failed)} failures{worst}, {unknown} indeterminate")
+    lines += waiver_lines(report_waivers(record.targets, outcome.waivers, record.run.finished_at.date()))
     lines += [f"Report: {path}" for path in outcome.files]
     return "\n".join(lines)
+
+
+def waiver_lines(report: WaiverReport) -> Iterator[str]:
+    """What whoever accepts failures must know: what ends soon, what has ended, what accepts nothing."""
+    for waiver, failures in report.expired:
+        still = f"; {_counted(failures)} no longer accepted" if failures else ""
+        yield f"Waiver expired on {waiver.expires}: {_named(waiver)}{still}"
+    for waiver, failures in report.soon:
+        yield f"Waiver ends on {waiver.expires}: {_named(waiver)}: {_counted(failures)} accepted"
+    for waiver in report.unused:
+        yield f"Waiver without use: {_named(waiver)}"
+
+
+def _named(waiver: Waiver) -> str:
+    return f"{waiver.rule} at {waiver.scope} ({waiver.owner})"
+
+
+def _counted(failures: int) -> str:
+    return f"{failures} failure{'' if failures == 1 else 's'}"

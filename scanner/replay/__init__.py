@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from scanner.evaluate import evaluate
+from scanner.history.attribution import Cause
 from scanner.history.diff import RunDiff, diff
 from scanner.replay.recorded import NOT_RECORDED, evidence_is_gone, recorded
 from scanner.verdict import Counts, Run, RunRecord, count
@@ -29,6 +30,10 @@ __all__ = ["NOT_RECORDED", "Judge", "JudgedRun", "Replay", "replay"]
 
 MOMENTARY: Final = frozenset({"cert.must-staple", "cert.revocation", "cert.stapled"})
 """Rules about what is renewed every few days: only the moment at which it was seen says anything about it."""
+
+
+_CAUSED: Final = ("new_failures", "fixed", "became_indeterminate", "newly_waived", "no_longer_judged")
+"""The lists of a comparison whose items name a cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +151,19 @@ def replay(
         as_of=as_of or own_time,
         runs=tuple(judged),
         record=final,
-        by_rules=diff(then, by_then) if by_then else None,
+        by_rules=_caused(diff(then, by_then), Cause.TOOL) if by_then else None,
         by_policy=diff(by_then or then, at_its_time),
         by_server=diff(judge(first, own_time), at_its_time) if first is not last else None,
-        by_date=diff(at_its_time, final) if as_of else None,
+        by_date=_caused(diff(at_its_time, final), Cause.TIME) if as_of else None,
     )
+
+
+def _caused(change: RunDiff, cause: Cause) -> RunDiff:
+    """The comparison with the one cause that it was made to have; the two records cannot tell it from others."""
+    lists: dict[str, Any] = {
+        name: tuple(dataclasses.replace(found, cause=cause) for found in getattr(change, name)) for name in _CAUSED
+    }
+    return dataclasses.replace(change, **lists)
 
 
 def _momentary(judged: tuple[Verdict, ...], seen: tuple[Verdict, ...]) -> tuple[Verdict, ...]:

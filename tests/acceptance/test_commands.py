@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jsonschema
@@ -147,7 +148,7 @@ def _without_links(page: str) -> str:
 
 def test_a_waiver_is_shown_and_does_not_fail(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
     write_config(tmp_path, endpoint(lab, "self-signed"))
-    waiver = 'scope = "e/self-signed.lab.example"\nreason = "lab"\nowner = "us"\nexpires = 2099-01-01\n'
+    waiver = f'scope = "e/self-signed.lab.example"\nreason = "lab"\nowner = "us"\nexpires = {datetime.now(UTC).date() + timedelta(days=30)}\n'
     with (tmp_path / "config.toml").open("a") as file:
         file.write("".join(f'\n[[waiver]]\nrule = "{rule}"\n{waiver}' for rule in ("cert.trusted", "cert.domain")))
 

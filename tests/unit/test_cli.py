@@ -7,6 +7,7 @@ import importlib
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -169,17 +170,20 @@ def test_waivers_that_can_never_waive_are_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    rest = 'reason = "r"\nowner = "o"\nexpires = 2030-01-01\n'
+    soon, past = (datetime.now(UTC).date() + timedelta(days=days) for days in (100, -1))
+    rest = f'reason = "r"\nowner = "o"\nexpires = {soon}\n'
     Path("config.toml").write_text(
         '[[environment]]\nname = "e"\nkind = "paas"\n[[environment.endpoint]]\nhost = "a.example"\n'
         f'[[waiver]]\nrule = "proto.no-tls11"\nscope = "e"\n{rest}'
         f'[[waiver]]\nrule = "proto.*"\nscope = "other/*"\n{rest}'
+        f'[[waiver]]\nrule = "proto.*"\nscope = "e"\nreason = "r"\nowner = "o"\nexpires = {past}\n'
     )
 
     assert run(["config", "check"]) == ExitStatus.OK
     err = capsys.readouterr().err
     assert 'waiver[1].rule: there is no rule "proto.no-tls11" (did you mean "proto.no-tls1.1"?)' in err
     assert 'waiver[2].scope: "other/*" covers no configured endpoint' in err
+    assert f"waiver[3].expires: it expired on {past} and waives nothing any more" in err
 
 
 def test_explain_and_policy_show(capsys: pytest.CaptureFixture[str]) -> None:

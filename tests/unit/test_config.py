@@ -260,3 +260,32 @@ def test_every_key_is_explained() -> None:
         if "description" not in value
     ]
     assert not bare
+
+
+_WAIVER = '[[waiver]]\nrule = "proto.no-tls1.1"\nscope = "a/b.example/pay/*"\nreason = "r"\nowner = "o"\nexpires = {}\n'
+
+
+def on(day: date, text: str) -> Config:
+    return parse(text, source="config.toml", folder=Path(), environ={}, today=day)
+
+
+def test_a_waiver_may_say_how_bad_and_where() -> None:
+    (waiver,) = on(date(2026, 1, 1), _WAIVER.format("2026-12-31") + 'until_worse = "tls1.1"\n').waivers
+
+    assert waiver.until_worse == "tls1.1"
+    assert waiver.covers("proto.no-tls1.1", "a", "b.example", 443, "/pay/now")
+    assert not waiver.covers("proto.no-tls1.1", "a", "b.example", 443, "/shop")
+
+
+def test_nothing_is_waived_for_longer_than_400_days() -> None:
+    day = date(2026, 1, 1)
+    assert on(day, _WAIVER.format("2027-02-05")).waivers
+
+    with pytest.raises(ConfigError) as caught:
+        on(day, _WAIVER.format("2027-02-06"))
+    assert str(caught.value) == (
+        "config.toml: waiver[1].expires: is 401 days away, and 400 are allowed "
+        "(2027-02-05 is the last day that can be had; [nightseal] waiver_days allows more)"
+    )
+
+    assert on(day, "[nightseal]\nwaiver_days = 401\n" + _WAIVER.format("2027-02-06")).waivers

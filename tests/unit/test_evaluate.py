@@ -38,6 +38,7 @@ from tests.build.facts import (
     probe,
     tls,
 )
+from tests.build.records import sample_record
 
 _FIX = get_rule("proto.tls1.2").fix
 _SEVERITIES = list(Severity)
@@ -287,12 +288,22 @@ def test_a_scope_may_name_an_ipv6_address() -> None:
     assert not waiver(scope="production/[2001:db8::1]:443").covers("r", "production", "2001:db8::2", 443)
 
 
-def test_the_report_on_waivers_tells_used_unused_and_expired() -> None:
-    items = [observed(_OLD_TLS)]
-    waivers = (waiver("comp.*"), waiver("cert.*"), waiver("vuln.crime", days=-3), waiver("proto.*", days=-3))
-    found = evaluate(items, {"production": environment()}, {"production": load("https-by-default")}, waivers, NOW)
-    report = report_waivers(items, found, waivers, NOW)
-    assert report.used == ((waivers[0], 1),)
+def test_the_report_on_waivers_tells_used_unused_expired_and_soon_expiring() -> None:
+    item = observed(_OLD_TLS)
+    late, soon = waiver("comp.*", days=31), waiver("comp.none", days=30)
+    waivers = (late, waiver("cert.*"), waiver("vuln.crime", days=-3), waiver("proto.*", days=-3), soon)
+    found = evaluate([item], {"production": environment()}, {"production": load("https-by-default")}, waivers, NOW)
+    endpoint = item.target.endpoint
+    target = dataclasses.replace(
+        sample_record(4).targets[0],
+        environment=endpoint.environment,
+        host=endpoint.host,
+        port=endpoint.port,
+        verdicts=found[item.target.id],
+    )
+    report = report_waivers([target], waivers, NOW.date())
+    assert report.used == ((late, 1), (soon, 1))
+    assert report.soon == ((soon, 1),)
     assert report.unused == (waivers[1],)
     assert report.expired == ((waivers[2], 1), (waivers[3], 0))
 
