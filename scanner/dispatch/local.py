@@ -1,6 +1,7 @@
 """The dispatcher that works on this machine: asyncio for what waits, worker processes for what can't be interrupted.
 
-A target starts when a worker is free for it, and from then on its deadline runs for all of its probes together. A
+A target starts when a worker is free for it, and from then on its deadline runs for all of its probes together. They
+run side by side and share the connections that its address may be given at once. A
 handshake is made in a process of its own, which is ended when it is late: nothing else stops a thread that waits for a
 silent server inside the TLS engine. One process for each target also returns the memory that the engine keeps.
 """
@@ -12,10 +13,10 @@ import logging
 import multiprocessing
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from pebble import ProcessExpired
 from pebble.asynchronous import process
@@ -26,7 +27,6 @@ from scanner.evidence import (
     DnsEvidence,
     Failure,
     FailureReason,
-    HttpEvidence,
     TargetEvidence,
     TlsEvidence,
     merge,
@@ -107,11 +107,14 @@ class LocalDispatcher:
 
     async def _probe(self, target: Target, environment: Environment, scope: frozenset[str]) -> TargetEvidence:
         started_at, clock = datetime.now(UTC), time.monotonic()
+        lanes = _Lanes.of(self.settings, _wanted(target, self.settings), asyncio.get_running_loop().time())
         async with asyncio.TaskGroup() as probes:
-            handshake = probes.create_task(self._handshake(target))
-            surveyed = probes.create_task(self._survey(target))
-            http = probes.create_task(self._http(target, environment, scope))
-            dns = probes.create_task(self._bounded(_dns(target, self.settings)))
+            surveyed = probes.create_task(lanes.run(_SURVEY, lambda settings: survey(target, settings)))
+            handshake = probes.create_task(lanes.run(_HANDSHAKE, lambda settings: _handshake(target, settings)))
+            http = probes.create_task(
+                lanes.run(_HTTP, lambda settings: probe_http(target, environment, settings, scope))
+            )
+            dns = probes.create_task(lanes.bounded(lambda: _dns(target, self.settings)))
         tls = _combined(surveyed.result()[0], handshake.result()[0])
         return TargetEvidence(
             started_at=started_at,
@@ -122,42 +125,76 @@ class LocalDispatcher:
             dns=dns.result()[0],
         )
 
-    async def _survey(self, target: Target) -> tuple[Attempt[TlsEvidence], int]:
-        return (
-            await self._bounded(survey(target, self.settings)) if self.settings.engine == "survey" else (not_run(), 0)
-        )
-
-    async def _http(
-        self, target: Target, environment: Environment, scope: frozenset[str]
-    ) -> tuple[Attempt[HttpEvidence], int]:
-        if not target.endpoint.role.speaks_http:
-            return not_run(), 0
-        return await self._bounded(probe_http(target, environment, self.settings, scope))
-
-    async def _handshake(self, target: Target) -> tuple[Attempt[TlsEvidence], int]:
-        future = _observe_apart(target, self.settings)
-        try:
-            # Cancelling the future, which a timeout does, ends the process.
-            async with asyncio.timeout(self.settings.deadline_s + _GRACE_S):
-                return await future
-        except TimeoutError:
-            return Attempt.failed(FailureReason.DEADLINE, "the TLS engine was ended at the deadline"), 0
-        except ProcessExpired as error:
-            return Attempt.failed(FailureReason.ENGINE_ERROR, f"the TLS engine died: {error}"), 0
-        except Exception as error:  # noqa: BLE001  # whatever a worker raised must not end the run
-            return Attempt.failed(FailureReason.ENGINE_ERROR, f"{type(error).__name__}: {error}"), 0
-
     @staticmethod
     async def _all_ended() -> None:
         """Wait until no worker is left, so that none outlives the run."""
         for worker in multiprocessing.active_children():
             await asyncio.to_thread(worker.join)
 
-    async def _bounded(self, probe: Coroutine[None, None, tuple[Attempt[T], int]]) -> tuple[Attempt[T], int]:
+
+_SURVEY, _HANDSHAKE, _HTTP = "survey", "handshake", "http"
+
+
+def _wanted(target: Target, settings: ProbeSettings) -> list[str]:
+    """The probes that connect to the target, those that need most connections first."""
+    wanted = [_SURVEY] if settings.engine == "survey" else []
+    wanted.append(_HANDSHAKE)
+    return [*wanted, _HTTP] if target.endpoint.role.speaks_http else wanted
+
+
+def _split(connections: int, wanted: Sequence[str]) -> list[int]:
+    """How many connections at once each of the probes may have; HTTP needs the fewest by far."""
+    if connections <= len(wanted):
+        return [1] * len(wanted)
+    http = max(1, connections // 5) if _HTTP in wanted else 0
+    others = [name for name in wanted if name != _HTTP]
+    each, over = divmod(connections - http, len(others))
+    return [each + (index < over) for index in range(len(others))] + [http] * (_HTTP in wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lanes:
+    """What the probes of one target share: connections at once, connections per second, and time.
+
+    Where fewer connections are allowed than there are probes, one probe waits for another.
+    """
+
+    shares: Mapping[str, ProbeSettings]
+    places: asyncio.Semaphore
+    ends: float
+
+    @classmethod
+    def of(cls, settings: ProbeSettings, wanted: Sequence[str], now: float) -> Self:
+        lanes = min(len(wanted), settings.connections_per_target)
+        rate = settings.rate_per_s / lanes if settings.rate_per_s else None
+        shares = {
+            name: replace(settings, connections_per_target=connections, rate_per_s=rate)
+            for name, connections in zip(wanted, _split(settings.connections_per_target, wanted), strict=True)
+        }
+        return cls(shares, asyncio.Semaphore(lanes), now + settings.deadline_s)
+
+    async def run(
+        self, name: str, probe: Callable[[ProbeSettings], Awaitable[tuple[Attempt[T], int]]]
+    ) -> tuple[Attempt[T], int]:
+        """Run a probe with its share, if it is wanted, until the deadline."""
+        share = self.shares.get(name)
+        if share is None:
+            return not_run(), 0
+
+        async def within() -> tuple[Attempt[T], int]:
+            async with self.places:
+                left = self.ends - asyncio.get_running_loop().time()
+                return await probe(replace(share, deadline_s=max(left, 0.0)))
+
+        return await self.bounded(within, _GRACE_S if name == _HANDSHAKE else 0.0)
+
+    async def bounded(
+        self, probe: Callable[[], Awaitable[tuple[Attempt[T], int]]], grace: float = 0.0
+    ) -> tuple[Attempt[T], int]:
         """Await a probe until the deadline; its fault, like its lateness, is a value."""
         try:
-            async with asyncio.timeout(self.settings.deadline_s):
-                return await probe
+            async with asyncio.timeout_at(self.ends + grace):
+                return await probe()
         except TimeoutError:
             return Attempt.failed(FailureReason.DEADLINE), 0
         except Exception as error:  # noqa: BLE001  # a probe's own fault must not end the run
@@ -179,6 +216,14 @@ def _observe(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEviden
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["scanner.probe.handshake", "scanner.dispatch.local"])
 _observe_apart = process(mp_context=_CONTEXT)(_observe)
+
+
+async def _handshake(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEvidence], int]:
+    """Cancelled, which a timeout does, it ends the process."""
+    try:
+        return await _observe_apart(target, settings)
+    except ProcessExpired as error:
+        return Attempt.failed(FailureReason.ENGINE_ERROR, f"the TLS engine died: {error}"), 0
 
 
 async def _dns(target: Target, settings: ProbeSettings) -> tuple[Attempt[DnsEvidence], int]:

@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sslyze.connection_helpers.opportunistic_tls_helpers import ProtocolWithOpportunisticTlsEnum
@@ -28,7 +28,8 @@ from sslyze.server_setting import ClientAuthenticationCredentials, ServerNetwork
 from scanner.evidence import Attempt, Failure, FailureReason, TlsEvidence
 from scanner.inventory import ClientCertificate, StartTls, Target
 from scanner.probe import ProbeSettings
-from scanner.probe.handshake_answers import Answers, evidence_of
+from scanner.probe.handshake_answers import ROBOT_AGAIN, Answers, evidence_of, has_oracle
+from scanner.probe.handshake_connections import Meter, MeteredConfiguration
 from scanner.probe.handshake_failures import failure_of
 from scanner.probe.handshake_jobs import extended_master_secret_job
 from scanner.probe.survey_features import greet
@@ -64,8 +65,6 @@ _RESERVE_S = 2.0
 """Kept back from the deadline, so that a worker can still hand over what it has before it is ended."""
 _SLOW = 0.9
 """Part of the timeout from which on a job is taken to have met it."""
-_CONNECTIVITY_CONNECTIONS = 2
-"""What a connectivity test takes at least; it does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +82,12 @@ class _Work:
     name: str
     jobs: Sequence[ScanJob]
     results: list[ScanJobResult | None] = field(default_factory=list)
+    slowest_s: float = 0.0
+
+    def finished(self) -> list[ScanJobResult] | None:
+        """The results, or None where the deadline came before all of them."""
+        results = [result for result in self.results if result is not None]
+        return results if len(results) == len(self.jobs) else None
 
 
 def observe(target: Target, settings: ProbeSettings) -> HandshakeResult:
@@ -97,34 +102,50 @@ def observe(target: Target, settings: ProbeSettings) -> HandshakeResult:
     refusal, greeted = asyncio.run(_greet(target, settings, until=ends))
     if refusal is not None:
         return HandshakeResult(Attempt(failure=refusal), greeted)
+    meter = Meter(settings.rate_per_s)
     box: queue.Queue[ServerTlsProbingResult | Failure] = queue.Queue(1)
     try:
-        location, network = _server(target, settings)
+        location = ServerNetworkLocation(target.endpoint.host, target.address.port, ip_address=target.address.ip)
+        network = _network(target, settings, meter)
     except (ValueError, UnicodeError) as error:
         return HandshakeResult(Attempt.failed(FailureReason.ENGINE_ERROR, error), greeted)
     threading.Thread(target=_probe, args=(location, network, box), daemon=True).start()
     try:
         probing = box.get(timeout=max(0.1, ends - time.monotonic()))
     except queue.Empty:
-        return HandshakeResult(Attempt.failed(FailureReason.DEADLINE), greeted + _CONNECTIVITY_CONNECTIONS)
+        return HandshakeResult(Attempt.failed(FailureReason.DEADLINE), greeted + meter.opened)
     if isinstance(probing, Failure):
-        return HandshakeResult(Attempt(failure=probing), greeted + _CONNECTIVITY_CONNECTIONS)
+        return HandshakeResult(Attempt(failure=probing), greeted + meter.opened)
     credentials = _credentials(target)
     if credentials:
-        network = _network(target, settings, credentials)
+        network = _network(target, settings, meter, credentials)
     server = ServerConnectivityInfo(location, network, probing)
     works = _works(server, target, settings)
-    opened, slowest = _run(works, settings.connections_per_target, ends)
-    doubt = None
+    answers = _answers(server, works, settings, ends)
+    evidence = evidence_of(answers, settings.stores_for(target.endpoint.environment))
+    slowest = max(work.slowest_s for work in works)
     if slowest >= network.network_timeout * _SLOW:
         # sslyze takes the silence of a server for "not vulnerable" in places: does this one still speak?
         doubt, again = asyncio.run(_greet(target, settings, until=ends + _RESERVE_S / 2))
-        opened += again
+        greeted += again
+        evidence = evidence_of(replace(answers, doubt=doubt), settings.stores_for(target.endpoint.environment))
+    return HandshakeResult(Attempt.ok(evidence), greeted + meter.opened)
+
+
+def _answers(server: ServerConnectivityInfo, works: Sequence[_Work], settings: ProbeSettings, ends: float) -> Answers:
+    """Run everything, and a ROBOT oracle a second time: one answer by chance must not call a server broken."""
+    _run(works, settings.connections_per_target, ends)
+    slow = server.network_configuration.network_timeout * _SLOW
     answers = Answers(
-        server, {work.name: _finished(work) for work in works}, survey=settings.engine == "survey", doubt=doubt
+        server,
+        {work.name: work.finished() for work in works},
+        slow=frozenset(work.name for work in works if work.slowest_s >= slow),
     )
-    evidence = evidence_of(answers, settings.stores_for(target.endpoint.environment))
-    return HandshakeResult(Attempt.ok(evidence), greeted + _CONNECTIVITY_CONNECTIONS + opened)
+    if not has_oracle(answers):
+        return answers
+    again = _Work(ROBOT_AGAIN, next(work.jobs for work in works if work.name == ScanCommand.ROBOT.value))
+    _run([again], settings.connections_per_target, ends)
+    return replace(answers, results={**answers.results, again.name: again.finished()})
 
 
 async def _greet(target: Target, settings: ProbeSettings, *, until: float) -> tuple[Failure | None, int]:
@@ -142,17 +163,11 @@ async def _greet(target: Target, settings: ProbeSettings, *, until: float) -> tu
     return greeting if isinstance(greeting, Failure) else None, questioner.opened
 
 
-def _server(target: Target, settings: ProbeSettings) -> tuple[ServerNetworkLocation, ServerNetworkConfiguration]:
-    assert target.address is not None  # noqa: S101  # its caller asked
-    location = ServerNetworkLocation(target.endpoint.host, target.address.port, ip_address=target.address.ip)
-    return location, _network(target, settings, None)
-
-
 def _network(
-    target: Target, settings: ProbeSettings, credentials: ClientAuthenticationCredentials | None
-) -> ServerNetworkConfiguration:
+    target: Target, settings: ProbeSettings, meter: Meter, credentials: ClientAuthenticationCredentials | None = None
+) -> MeteredConfiguration:
     starttls = target.endpoint.starttls
-    return ServerNetworkConfiguration(
+    return MeteredConfiguration(
         tls_server_name_indication=target.endpoint.host,
         tls_opportunistic_encryption=_STARTTLS[starttls] if starttls else None,
         tls_client_auth_credentials=credentials,
@@ -160,6 +175,7 @@ def _network(
         http_user_agent=None if starttls else settings.user_agent,
         network_timeout=max(1, round(settings.timeout_s)),
         network_max_retries=2,
+        meter=meter,
     )
 
 
@@ -210,41 +226,33 @@ def _works(server: ServerConnectivityInfo, target: Target, settings: ProbeSettin
     return works
 
 
-def _run(works: Sequence[_Work], at_once: int, ends: float) -> tuple[int, float]:
-    """Run all jobs, `at_once` at a time, until `ends`; return how many were begun, and the seconds of the slowest."""
+def _run(works: Sequence[_Work], at_once: int, ends: float) -> None:
+    """Run all jobs, `at_once` at a time, until `ends`. A thread that is then still waiting is left behind."""
     waiting: queue.SimpleQueue[tuple[_Work, int]] = queue.SimpleQueue()
-    done: queue.SimpleQueue[None] = queue.SimpleQueue()
-    begun = 0
-    count = 0
-    slowest = 0.0
     for work in works:
         work.results = [None] * len(work.jobs)
         for index in range(len(work.jobs)):
             waiting.put((work, index))
-            count += 1
 
     def labour() -> None:
-        nonlocal begun, slowest
         while time.monotonic() < ends:
             try:
                 work, index = waiting.get_nowait()
             except queue.Empty:
                 return
-            begun += 1
             clock = time.monotonic()
-            work.results[index] = _call(work.jobs[index])
-            slowest = max(slowest, time.monotonic() - clock)
-            done.put(None)
+            result = _call(work.jobs[index])
+            work.slowest_s = max(work.slowest_s, time.monotonic() - clock)
+            work.results[index] = result
 
-    for _ in range(min(at_once, count)):
-        threading.Thread(target=labour, daemon=True).start()
-    for _ in range(count):
-        try:
-            done.get(timeout=max(0.001, ends - time.monotonic()))
-        except queue.Empty:
-            slowest = float("inf")
-            break
-    return begun, slowest
+    threads = [threading.Thread(target=labour, daemon=True) for _ in range(min(at_once, waiting.qsize()))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, ends - time.monotonic()))
+    for work in works:
+        if work.finished() is None:
+            work.slowest_s = float("inf")
 
 
 def _call(job: ScanJob) -> ScanJobResult:
@@ -254,9 +262,3 @@ def _call(job: ScanJob) -> ScanJobResult:
     except Exception as error:  # noqa: BLE001  # it is handed to sslyze, which tells answers from errors
         return ScanJobResult(None, error)
     return ScanJobResult(value, None)
-
-
-def _finished(work: _Work) -> list[ScanJobResult] | None:
-    """The results, or None where the deadline came before all of them."""
-    results = [result for result in work.results if result is not None]
-    return results if len(results) == len(work.jobs) else None

@@ -34,8 +34,10 @@ from scanner.evidence import (
     not_run,
 )
 from scanner.probe.deployments import deployment_of
+from scanner.probe.handshake_connections import is_address
 from scanner.probe.handshake_failures import failure_of
 from scanner.probe.handshake_jobs import OnlyTls13Error
+from scanner.probe.survey_exchange import known_primes
 
 T = TypeVar("T")
 
@@ -61,26 +63,39 @@ _ROBOT = {
 }
 _SILENCE = (False, ProtocolOffer(), Robot.NOT_VULNERABLE, Robot.RSA_NOT_OFFERED)
 """What a command answers of a server that has fallen silent."""
+_AT_TLS12 = (1, 2)
+"""Which of the jobs that fetch certificates do so at TLS 1.2 where TLS 1.3 is negotiated: with RSA, and without."""
 _ONLY_TLS13 = "no protocol before TLS 1.3 is negotiated"
+_TIMED_OUT = "timed out"
+"""What sslyze writes beside a cipher suite that it calls rejected and that got no answer."""
+_CUSTOM_PRIME = "custom"
+ROBOT_AGAIN = "robot, again"
+"""The name under which the second run's results are kept."""
+_ORACLES = (Robot.WEAK_ORACLE, Robot.STRONG_ORACLE)
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
     """The results of all jobs, by the name of the command; None where the deadline came first.
 
-    `doubt` is set where the server no longer spoke at the end: then a "no" may have been silence.
+    `slow` names the commands of which a job met the timeout. `doubt` is set where the server no longer spoke at the
+    end: then a "no" may have been silence.
     """
 
     server: ServerConnectivityInfo
     results: Mapping[str, list[ScanJobResult] | None]
-    survey: bool
+    slow: frozenset[str] = frozenset()
     doubt: Failure | None = None
 
-    def of(self, command: ScanCommand, read: Callable[[Any], Attempt[T]]) -> Attempt[T]:
-        """One command's result, read; a failure where it was not run, not finished, or raised."""
-        if command.value not in self.results:
+    def of(self, command: ScanCommand, read: Callable[[Any], Attempt[T]], *, name: str | None = None) -> Attempt[T]:
+        """One command's result, read; a failure where it was not run, not finished, or raised.
+
+        `name` is that under which its results are kept, where it is not its own.
+        """
+        name = name or command.value
+        if name not in self.results:
             return not_run()
-        results = self.results[command.value]
+        results = self.results[name]
         if results is None:
             return Attempt.failed(FailureReason.DEADLINE, f"{command.value} was not finished")
         implementation = ScanCommandsRepository.get_implementation_cls(command)
@@ -111,9 +126,9 @@ def evidence_of(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
         groups=_groups(answers, newest),
         certificates=_certificates(answers, stores),
         # The survey asks these itself, and reads the answer off the wire.
-        secure_renegotiation=not_run()
-        if answers.survey
-        else answers.of(renegotiation, lambda result: Attempt.ok(result.supports_secure_renegotiation)),
+        secure_renegotiation=answers.of(renegotiation, lambda result: Attempt.ok(result.supports_secure_renegotiation))
+        if protocols
+        else not_run(),
         client_renegotiation=answers.of(
             renegotiation, lambda result: Attempt.ok(result.is_vulnerable_to_client_renegotiation_dos)
         ),
@@ -134,8 +149,13 @@ def evidence_of(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
         ccs_injection=answers.of(
             ScanCommand.OPENSSL_CCS_INJECTION, lambda result: Attempt.ok(result.is_vulnerable_to_ccs_injection)
         ),
-        robot=answers.of(ScanCommand.ROBOT, _robot),
+        robot=_confirmed_robot(answers),
     )
+
+
+def has_oracle(answers: Answers) -> bool:
+    """Whether the ROBOT test saw an oracle, so that it should be made again."""
+    return answers.of(ScanCommand.ROBOT, _robot).value in _ORACLES
 
 
 def _offer(result: CipherSuitesScanResult) -> Attempt[ProtocolOffer]:
@@ -143,16 +163,22 @@ def _offer(result: CipherSuitesScanResult) -> Attempt[ProtocolOffer]:
         AcceptedSuite(accepted.cipher_suite.name, *_ephemeral(accepted.ephemeral_key))
         for accepted in result.accepted_cipher_suites
     ]
+    silent = sum(_TIMED_OUT in rejected.error_message for rejected in result.rejected_cipher_suites)
+    if suites and silent:
+        # A server may meet a version that it does not speak with silence, but hardly one suite and not another.
+        return Attempt.failed(FailureReason.TIMED_OUT, f"there was no answer to {silent} of the cipher suites")
     return Attempt.ok(ProtocolOffer(tuple(suites)))
 
 
-def _ephemeral(key: EphemeralKeyInfo | None) -> tuple[str | None, int | None]:
-    """Group and bits. Nothing is known of a key that sslyze refused as too weak, and nothing is claimed."""
+def _ephemeral(key: EphemeralKeyInfo | None) -> tuple[str | None, int | None, str | None]:
+    """Group, bits and published prime. Nothing is known of a key that sslyze refused as too weak, nothing claimed."""
     if isinstance(key, EcDhEphemeralKeyInfo):
-        return key.curve_name.lower(), key.size
+        return key.curve_name.lower(), key.size, None
     if isinstance(key, DhEphemeralKeyInfo):
-        return None, int.from_bytes(key.prime).bit_length()
-    return None, None
+        prime = int.from_bytes(key.prime)
+        name = known_primes().get(prime, _CUSTOM_PRIME)
+        return name if name.startswith("ffdhe") else None, prime.bit_length(), name
+    return None, None, None
 
 
 def _groups(answers: Answers, newest: Protocol) -> dict[Protocol, Attempt[tuple[str, ...]]]:
@@ -161,6 +187,9 @@ def _groups(answers: Answers, newest: Protocol) -> dict[Protocol, Attempt[tuple[
         return {}
 
     def read(result: Any) -> Attempt[tuple[str, ...]]:
+        if answers.doubt or ScanCommand.ELLIPTIC_CURVES.value in answers.slow:
+            # sslyze takes silence for a refusal, and does not tell which of the two it was.
+            return Attempt.failed(FailureReason.TIMED_OUT, "there was no answer to some of the curves")
         return Attempt.ok(tuple(curve.name.lower() for curve in result.supported_curves or ()))
 
     return {newest: answers.of(ScanCommand.ELLIPTIC_CURVES, read)}
@@ -179,16 +208,29 @@ def _robot(result: Any) -> Attempt[Robot]:
     return Attempt.ok(found)
 
 
+def _confirmed_robot(answers: Answers) -> Attempt[Robot]:
+    first = answers.of(ScanCommand.ROBOT, _robot)
+    if first.value not in _ORACLES:
+        return first
+    second = answers.of(ScanCommand.ROBOT, _robot, name=ROBOT_AGAIN)
+    if second.value is None:
+        return second
+    if second.value is not first.value:
+        return Attempt.failed(FailureReason.INCONSISTENT, f"{first.value}, and {second.value} when asked again")
+    return first
+
+
 def _fallback_scsv(answers: Answers, protocols: Mapping[Protocol, Attempt[ProtocolOffer]]) -> Attempt[bool]:
-    """It counts any rejection of the next older version as support: it tells only where there is one to fall to."""
-    older = [
-        protocol
-        for protocol, offer in protocols.items()
-        if protocol is not Protocol.TLS1_3 and offer.value is not None and offer.value.negotiated
-    ]
-    minimum = 2
-    if not answers.survey and len(older) < minimum:
-        return Attempt.failed(FailureReason.UNSUPPORTED, "there is no older version to fall back to")
+    """Its test tries one version and takes any refusal for support: it tells only where that version is negotiated."""
+    if ScanCommand.TLS_FALLBACK_SCSV.value not in answers.results:
+        return not_run()
+    newest = min(answers.server.tls_probing_result.highest_tls_version_supported.value, TlsVersionEnum.TLS_1_2.value)
+    older = _VERSIONS[TlsVersionEnum(newest - 1)]
+    offer = protocols.get(older, not_run())
+    if offer.failure is not None:
+        return Attempt(failure=offer.failure)
+    if offer.value is None or not offer.value.negotiated:
+        return Attempt.failed(FailureReason.UNSUPPORTED, f"{older} is not negotiated, so nothing falls back to it")
     return answers.of(ScanCommand.TLS_FALLBACK_SCSV, lambda result: Attempt.ok(result.supports_fallback_scsv))
 
 
@@ -198,6 +240,7 @@ def _certificates(answers: Answers, stores: Sequence[str]) -> Attempt[tuple[Depl
     if results is None:
         return Attempt.failed(FailureReason.DEADLINE, "the certificates were not all received")
     newest = _VERSIONS[answers.server.tls_probing_result.highest_tls_version_supported]
+    named = not is_address(answers.server.network_configuration.tls_server_name_indication)
     found: dict[tuple[tuple[bytes, ...], bool], Deployment] = {}
     failure: Failure | None = None
     for index, result in enumerate(results):
@@ -210,17 +253,12 @@ def _certificates(answers: Answers, stores: Sequence[str]) -> Attempt[tuple[Depl
         except Exception as error:  # noqa: BLE001  # the hello of one kind of client may fail for many reasons
             failure = failure or failure_of(error)
             continue
+        with_sni = with_sni and named
         if (chain, with_sni) in found or (not with_sni and (chain, True) in found):
             continue
-        # The first job is of the newest version, the next two of TLS 1.2 where that is not the newest.
-        protocol = newest if index == 0 or newest is not Protocol.TLS1_3 else Protocol.TLS1_2
-        deployment = deployment_of(
-            chain,
-            stores,
-            with_sni=with_sni,
-            protocol=protocol if with_sni else newest,
-            staple=_der(staple),
-        )
+        # The first and the last are of the newest version, those between of TLS 1.2 where that is not the newest.
+        protocol = Protocol.TLS1_2 if newest is Protocol.TLS1_3 and index in _AT_TLS12 else newest
+        deployment = deployment_of(chain, stores, with_sni=with_sni, protocol=protocol, staple=_der(staple))
         if isinstance(deployment, Failure):
             failure = deployment
         else:
