@@ -7,12 +7,13 @@ dnspython.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
 import dns.asyncresolver
 import dns.exception
@@ -24,6 +25,7 @@ from scanner.inventory import Address, Endpoint, Target
 from scanner.probe import ProbeSettings
 from scanner.untrusted import printable
 
+T = TypeVar("T")
 AddressMode = Literal["all", "first", "ipv4", "ipv6"]
 _THREADS = 64
 _MAX_ADDRESSES = 64
@@ -53,31 +55,24 @@ async def resolve(
     gives one target without an address.
     """
     hosts = sorted({endpoint.host for endpoint in endpoints if endpoint.address not in connect_to})
-    # getaddrinfo can't be interrupted; a thread that outlives its time must not hold up the loop's own executor.
-    executor = ThreadPoolExecutor(max_workers=min(_THREADS, max(1, len(hosts))), thread_name_prefix="resolve")
-    try:
-        answers = dict(
-            zip(hosts, await asyncio.gather(*(_lookup(host, mode, timeout_s, executor) for host in hosts)), strict=True)
-        )
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+    # A name's time begins when it is asked for, not while others hold the threads.
+    places = asyncio.Semaphore(_THREADS)
+    found = await asyncio.gather(*(_lookup(host, mode, timeout_s, places) for host in hosts))
+    answers = dict(zip(hosts, found, strict=True))
     return tuple(item for endpoint in endpoints for item in _targets(endpoint, answers, connect_to, mode))
 
 
 async def _lookup(
-    host: str, mode: AddressMode, timeout_s: float, executor: ThreadPoolExecutor
+    host: str, mode: AddressMode, timeout_s: float, places: asyncio.Semaphore
 ) -> tuple[str, ...] | Failure:
     try:
         return (ipaddress.ip_address(host).compressed,)
     except ValueError:
         pass
     family = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}.get(mode, socket.AF_UNSPEC)
-    loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(timeout_s):
-            found = await loop.run_in_executor(
-                executor, lambda: socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)
-            )
+        async with places, asyncio.timeout(timeout_s):
+            found = await _in_daemon(lambda: socket.getaddrinfo(host, None, family, socket.SOCK_STREAM))
     except TimeoutError:
         return Failure.of(FailureReason.UNRESOLVABLE, f"the resolver gave no answer within {timeout_s:g} s")
     except (OSError, UnicodeError) as error:
@@ -85,6 +80,32 @@ async def _lookup(
         return Failure.of(FailureReason.UNRESOLVABLE, detail)
     addresses = tuple(dict.fromkeys(str(item[4][0]) for item in found))[:_MAX_ADDRESSES]
     return addresses[:1] if mode == "first" else addresses
+
+
+async def _in_daemon(call: Callable[[], T]) -> T:
+    """Await a call that can't be interrupted, in a thread for which neither loop nor process waits at its end."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(value: T | None, error: Exception | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(cast("T", value))
+
+    def work() -> None:
+        value, error = None, None
+        try:
+            value = call()
+        except Exception as raised:  # noqa: BLE001  # it is raised again where it is awaited
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, value, error)
+
+    threading.Thread(target=work, name="resolve", daemon=True).start()
+    return await future
 
 
 def _targets(
@@ -99,6 +120,9 @@ def _targets(
         http_ports = {_split(entry)[0]: _split(entry)[1] for entry in plain}
         addresses = [_split(entry) for entry in mapped]
         chosen = [item for item in addresses if _wanted(item[0], mode)][: 1 if mode == "first" else None]
+        if not chosen:
+            detail = f"connect-to has no {mode} address for it"
+            return [Resolved(Target(endpoint, None), Failure.of(FailureReason.UNRESOLVABLE, detail))]
         return [
             Resolved(Target(endpoint, Address(ip, port, http_ports.get(ip) if endpoint.http_port else None)))
             for ip, port in chosen
@@ -128,10 +152,10 @@ async def probe_dns(target: Target, settings: ProbeSettings) -> DnsEvidence:
     if target.endpoint.address in settings.connect_to or host.rpartition(".")[2] in _SPECIAL_USE or "." not in host:
         detail = "a name that the public DNS does not answer for"
         return DnsEvidence(addresses, Attempt.failed(FailureReason.UNSUPPORTED, detail))
-    resolver = dns.asyncresolver.Resolver()
-    resolver.lifetime = settings.timeout_s
-    name = dns.name.from_text(host)
     try:
+        resolver = dns.asyncresolver.Resolver()
+        resolver.lifetime = settings.timeout_s
+        name = dns.name.from_text(host)
         while len(name) > 1:
             records = await _caa(resolver, name)
             if records:
