@@ -7,6 +7,7 @@ NightsealError
 ├── TrustStoreError     a trust store cannot be read or holds no certificate
 ├── HistoryError        the history cannot be read or written
 ├── OutputError         a report cannot be written where it was asked for
+├── DeliveryError       a notification was not taken by its receiver
 └── LabError            the bundled lab of TLS servers did not start
 
 A probe that fails raises nothing: its failure is a value (`scanner.evidence.Failure`), because one silent host must
@@ -79,6 +80,10 @@ class OutputError(NightsealError):
     """A report or export cannot be written where it was asked for."""
 
     exit_code = 2
+
+
+class DeliveryError(NightsealError):
+    """A notification was not taken by its receiver."""
 
 
 class LabError(NightsealError):

@@ -32,6 +32,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "scan": CommandEntry("scanner.app.scan", "Scan hosts now and print what was found."),
     "run": CommandEntry("scanner.app.run", "Scan what is configured, keep it in the history, write the reports."),
     "daemon": CommandEntry("scanner.app.daemon", "Run the configured schedules until told to stop."),
+    "notify": CommandEntry("scanner.app.notify", "Try the receivers of notifications."),
     "report": CommandEntry("scanner.app.report", "Render a run of the history again, without network."),
     "history": CommandEntry("scanner.app.history", "Look into the history."),
     "diff": CommandEntry("scanner.app.diff", "Show what changed between two runs."),

@@ -65,6 +65,7 @@ class Outcome:
 @options.format_option(*FORMATS)
 @options.output_option
 @options.fail_on_option
+@click.option("--via-daemon", is_flag=True, help="Have the running `nightseal daemon` do it, and wait for the outcome.")
 @options.quiet_option
 @options.color_option
 def command(  # noqa: PLR0913, PLR0917  # one for each option
@@ -79,6 +80,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     output: str | None,
     fail_on: str,
     *,
+    via_daemon: bool,
     quiet: bool,
     no_color: bool,  # noqa: ARG001  # nothing that it prints is coloured; scripts pass it everywhere
 ) -> int:
@@ -89,10 +91,19 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
       nightseal run
       nightseal run --environment production --format pdf --output report.pdf
       nightseal run --schedule nightly --fail-on high
+      nightseal run --schedule nightly --via-daemon
     """
+    config = configuration.load(config_path)
+    if via_daemon:
+        if ca_file or connect_to or output:
+            raise UsageError("--via-daemon goes without --ca-file, --connect-to and --output: the service has its own")
+        from scanner.app.daemon.orders import run_via_daemon  # noqa: PLC0415  # the service's parts load only for it
+
+        wanted = {"schedule": schedule_name, "environments": environments, "policy": policy_name, "formats": formats}
+        seconds = deadline.total_seconds() if deadline else None
+        return run_via_daemon(config, {**wanted, "deadline": seconds, "fail_on": fail_on}, quiet=quiet)
     from scanner.app.session import Overrides, run_with_progress  # noqa: PLC0415  # the engines load after the checks
 
-    config = configuration.load(config_path)
     schedule = schedule_of(config, schedule_name) if schedule_name else None
     order = Order(
         environments=environments or (schedule.environments if schedule else ()),

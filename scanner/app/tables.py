@@ -13,6 +13,8 @@ from rich.text import Text
 from scanner.untrusted import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     import pandas as pd
 
 TABLE_FORMATS = ("text", "json", "csv")
@@ -29,12 +31,17 @@ def show(frame: pd.DataFrame, format_name: str) -> None:
     elif frame.empty:
         click.echo("Nothing yet.", err=True)
     else:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in frame.columns:
-            table.add_column(str(name).replace("_", " "), overflow="fold")
-        for row in frame.itertuples(index=False):
-            table.add_row(*(Text(_text(value)) for value in row))
-        Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
+        print_rows([str(name) for name in frame.columns], frame.itertuples(index=False))
+
+
+def print_rows(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Print a table for people."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_text(value)) for value in row))
+    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def _text(value: Any) -> str:

@@ -1,0 +1,124 @@
+"""Sends a message to a receiver through Apprise, in a process that ends when it takes too long.
+
+Run as a program it reads one delivery as JSON from stdin and prints its outcome as JSON. The secrets in receivers'
+addresses come by stdin alone and are taken out of whatever is said about a failure.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from reports.deliver_message import Message
+from scanner.untrusted import printable
+
+TIMEOUT_S: Final = 90.0
+"""After so many seconds a delivery has failed; a receiver that answers a byte at a time would hold it for ever."""
+MOST_BYTES: Final = 15_000_000
+"""Larger files do not come along: mail servers would refuse them."""
+_REASON_LENGTH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of it. `reason` says why it failed."""
+
+    delivered: bool
+    reason: str = ""
+
+
+def problem_of(url: str) -> str | None:
+    """What is wrong with a receiver's address; None where nothing is."""
+    import apprise  # noqa: PLC0415  # takes half a second to load
+
+    return (
+        None if apprise.Apprise.instantiate(url, suppress_exceptions=True) else "is not an address that Apprise knows"
+    )
+
+
+def deliver(url: str, message: Message, *, timeout_s: float = TIMEOUT_S) -> Delivery:
+    """Send a message and wait for the outcome."""
+    order = json.dumps({"url": url, "message": asdict(message)})
+    try:
+        done = subprocess.run(  # this interpreter, with our own module
+            [sys.executable, "-m", "reports.deliver"],
+            input=order,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Delivery(delivered=False, reason=f"no end within {timeout_s:g} s")
+    try:
+        answer = json.loads(done.stdout)
+        return Delivery(bool(answer["delivered"]), str(answer["reason"]))
+    except (ValueError, KeyError, TypeError):
+        return Delivery(delivered=False, reason=f"the sender ended with status {done.returncode}")
+
+
+def send(url: str, message: Message) -> Delivery:
+    """Send a message from this process."""
+    import apprise  # noqa: PLC0415  # takes half a second to load
+
+    plugin = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+    if plugin is None:
+        return Delivery(delivered=False, reason="is not an address that Apprise knows")
+    wants_html = plugin.notify_format == apprise.NotifyFormat.HTML
+    sender = apprise.Apprise()
+    sender.add(plugin)
+    with apprise.LogCapture(level=apprise.logging.INFO, fmt="%(message)s") as log:  # type: ignore[no-untyped-call]  # Apprise leaves it untyped
+        delivered = sender.notify(
+            title=message.title,
+            body=message.html if wants_html else message.text,
+            body_format=apprise.NotifyFormat.HTML if wants_html else apprise.NotifyFormat.TEXT,
+            notify_type=apprise.NotifyType(message.level.value),
+            attach=_files(message.files) if plugin.attachment_support else None,
+        )
+        said = log.getvalue().splitlines()
+    if delivered:
+        return Delivery(delivered=True)
+    return Delivery(
+        delivered=False, reason=_without_secrets("; ".join(said[-4:]), url, plugin) or "no reason was given"
+    )
+
+
+def _files(names: Sequence[str]) -> list[str]:
+    """The files that are still there and small enough to be sent."""
+    return [name for name in names if (path := Path(name)).is_file() and path.stat().st_size <= MOST_BYTES]
+
+
+def _without_secrets(text: str, url: str, plugin: Any) -> str:
+    secrets = {
+        url,
+        getattr(plugin, "password", None),
+        getattr(plugin, "token", None),
+        getattr(plugin, "fullpath", None),
+    }
+    for secret in sorted((str(item) for item in secrets if item), key=len, reverse=True):
+        if len(secret) > 1:
+            text = text.replace(secret, "…")
+    return printable(text)[:_REASON_LENGTH]
+
+
+def main() -> None:
+    """Send what stdin holds."""
+    order = json.load(sys.stdin)
+    raw = order["message"]
+    message = Message(**{**raw, "files": tuple(raw["files"]), "level": _level(raw["level"])})
+    print(json.dumps(asdict(send(order["url"], message))))  # noqa: T201  # the answer to whoever started this process
+
+
+def _level(value: str) -> Any:
+    from reports.deliver_message import Level  # noqa: PLC0415  # beside the message that it is of
+
+    return Level(value)
+
+
+if __name__ == "__main__":
+    main()

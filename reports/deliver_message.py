@@ -1,0 +1,220 @@
+"""What receivers are told of a run: one message each, the worst first, as text and as HTML.
+
+Nothing in it was said by a scanned host: places are named as the configuration names them, and rules in our own words.
+Chat services would read a host's text as markup.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import jinja2
+
+from reports import wording
+from scanner.verdict import Severity
+
+ENTRIES: Final = 20
+"""Entries of a section that are listed; the others are counted, and stand in the report."""
+PLACES: Final = 6
+"""Places of an entry that are listed."""
+_PACKAGE: Final = Path(__file__).parent
+_TEMPLATES: Final = (_PACKAGE / "templates", _PACKAGE.parent / "templates")
+"""Where templates are, in an installed package and in a checkout. `reports.render` would bring all that draws reports
+into the service, which lives for months."""
+
+
+class Level(StrEnum):
+    """How a message is marked, where the receiver shows marks. The names are Apprise's."""
+
+    FAILURE = "failure"
+    WARNING = "warning"
+    SUCCESS = "success"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing to be told: what, how bad, and where."""
+
+    text: str
+    severity: Severity | None = None
+    places: tuple[str, ...] = ()
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """The places that are listed."""
+        return self.places[:PLACES]
+
+    @property
+    def more(self) -> int:
+        """How many are not."""
+        return max(0, len(self.places) - PLACES)
+
+    @property
+    def mark(self) -> str:
+        """The severity in a word; empty where there is none."""
+        return wording.SEVERITIES[self.severity] if self.severity else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Everything of one kind. `event` is the configuration's word for it; `heading` and `summary` are people's."""
+
+    event: str
+    level: Level
+    heading: str
+    summary: str
+    entries: tuple[Entry, ...]
+
+    @property
+    def listed(self) -> tuple[Entry, ...]:
+        """The entries that are listed, the worst first."""
+        ranked = sorted(self.entries, key=lambda entry: -(entry.severity.rank if entry.severity else 0))
+        return tuple(ranked[:ENTRIES])
+
+    @property
+    def more(self) -> int:
+        """How many are not."""
+        return max(0, len(self.entries) - ENTRIES)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one environment stands."""
+
+    environment: str
+    targets: int
+    unreachable: int
+    failed: int
+    waived: int
+    indeterminate: int
+    passed: int
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What there is to tell of one run. `links` are addresses of the reports, by their format."""
+
+    schedule: str
+    run_id: str
+    moment: datetime
+    sections: tuple[Section, ...] = ()
+    standings: tuple[Standing, ...] = ()
+    reports: tuple[Path, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is sent. `files` come along where the receiver takes them."""
+
+    level: Level
+    title: str
+    text: str
+    html: str
+    files: tuple[str, ...] = ()
+
+
+_BY_SEVERITY = frozenset({"new-failure", "fixed", "indeterminate"})
+_ORDER = ("run-failed", "new-failure", "indeterminate", "coverage", "expiring", "waiver-expiring", "fixed")
+
+
+def compose(news: News, *, on: Collection[str], severity: Severity, attach: bool) -> Message | None:
+    """What one receiver is told: None where nothing of what they asked for happened.
+
+    Args:
+        news: everything that happened.
+        on: the events that they are told of.
+        severity: from which severity on they are told of failures.
+        attach: whether the reports come along.
+    """
+    chosen = [chosen for section in news.sections if section.event in on and (chosen := _above(section, severity))]
+    if not chosen:
+        return None
+    chosen.sort(key=lambda section: _ORDER.index(section.event))
+    levels = [section.level for section in chosen]
+    level = next(level for level in Level if level in levels)
+    title = f"Nightseal, {news.schedule}: {'; '.join(section.summary for section in chosen)}"
+    return _message(dataclasses.replace(news, sections=tuple(chosen)), level, title, attach=attach)
+
+
+def compose_digest(news: News, *, attach: bool) -> Message:
+    """How things stand, where nothing changed."""
+    failed = sum(standing.failed for standing in news.standings)
+    title = f"Nightseal, {news.schedule}: nothing changed, {counted(failed, 'open failure')}"
+    return _message(dataclasses.replace(news, sections=()), Level.INFO, title, attach=attach)
+
+
+def counted(number: int, thing: str) -> str:
+    """A number with its noun."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _above(section: Section, severity: Severity) -> Section | None:
+    if section.event not in _BY_SEVERITY:
+        return section
+    entries = tuple(entry for entry in section.entries if entry.severity is None or entry.severity >= severity)
+    if not entries:
+        return None
+    return dataclasses.replace(section, entries=entries, summary=_summary(section, entries))
+
+
+def _summary(section: Section, entries: Sequence[Entry]) -> str:
+    if len(entries) == len(section.entries):
+        return section.summary
+    # The number in front counts entries' places; it is counted again where some are left out.
+    places = sum(max(1, len(entry.places)) for entry in entries)
+    return f"{places} {section.summary.partition(' ')[2]}"
+
+
+def _message(news: News, level: Level, title: str, *, attach: bool) -> Message:
+    files = tuple(str(path) for path in news.reports) if attach else ()
+    return Message(level, title, _text(news), _html(news, title, level), files)
+
+
+def _text(news: News) -> str:
+    lines = [f"Run {news.run_id}" if news.run_id else "No run", f"{news.moment:%Y-%m-%d %H:%M} UTC", ""]
+    for section in news.sections:
+        lines.append(section.heading)
+        for entry in section.listed:
+            mark = f"{entry.mark}: " if entry.mark else ""
+            lines.append(f"- {mark}{entry.text}")
+            lines += [f"    {place}" for place in entry.listed]
+            if entry.more:
+                lines.append(f"    and {entry.more} more")
+        if section.more:
+            lines.append(f"- and {section.more} more, in the report")
+        lines.append("")
+    if news.standings:
+        lines.append("How things stand")
+        lines += [f"- {_standing(standing)}" for standing in news.standings]
+        lines.append("")
+    lines += [f"Report ({name}): {address}" for name, address in news.links]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _standing(standing: Standing) -> str:
+    parts = [counted(standing.targets, "target")]
+    parts += [f"{standing.unreachable} unreachable"] if standing.unreachable else []
+    parts.append(counted(standing.failed, "failure"))
+    parts += [f"{standing.waived} waived"] if standing.waived else []
+    parts += [f"{standing.indeterminate} not assessed"] if standing.indeterminate else []
+    return f"{standing.environment}: {', '.join(parts)}"
+
+
+def _html(news: News, title: str, level: Level) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("notification.html")
+    return template.render(news=news, title=title, level=level, severities=Severity)

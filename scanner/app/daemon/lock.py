@@ -1,0 +1,52 @@
+"""One service for one state file: the lock that the second one finds, with who holds it.
+
+The lock is the operating system's: it ends with its holder, however that ends, so that none can be left behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from scanner.errors import UsageError
+
+
+class ServiceLock:
+    """Held from `acquire` until `release`, or until the process is gone."""
+
+    def __init__(self, state: Path) -> None:
+        self.path = state.with_name(f"{state.name}.lock")
+        self._holder = state.with_name(f"{state.name}.pid")
+        self._lock = FileLock(self.path, mode=0o600)
+
+    def acquire(self) -> None:
+        """Take the lock, also from a process that is no more.
+
+        Raises:
+            UsageError: another process holds it; says which, and since when.
+        """
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UsageError(f"{self._who()} uses {self.path.with_suffix('')}: one service for one state") from error
+        except OSError as error:
+            hint = "[daemon] state names another place"
+            raise UsageError(f"{self.path} cannot be written: {error.strerror} ({hint})") from error
+        record = {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
+        self._holder.write_text(json.dumps(record), "utf-8")
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self._holder.unlink(missing_ok=True)
+        self._lock.release()
+
+    def _who(self) -> str:
+        try:
+            record = json.loads(self._holder.read_text("utf-8"))
+            return f"process {int(record['pid'])}, since {record['since']},"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another process"

@@ -1,0 +1,54 @@
+"""What is tidied up after a run: old evidence, old reports, and what the state file need not remember any more."""
+
+from __future__ import annotations
+
+import logging
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from scanner.app.daemon.ledger import Ledger
+from scanner.app.daemon.outbox import Outbox
+from scanner.config import Config
+from scanner.errors import HistoryError
+from scanner.history import History
+from scanner.history.maintenance import maintain
+
+_LOG = logging.getLogger("nightseal.retention")
+_REPORT = re.compile(r"(\d{8}T\d{6})Z-[0-9a-f]{6}\.(html|pdf|json|txt)")
+_REMEMBERED = timedelta(days=90)
+
+
+def tidy(config: Config, engine: Engine, now: datetime) -> None:
+    """Tidy up. What cannot be done now is left for the next run, with a line in the log."""
+    form = config.form.history
+    try:
+        history = History.open(config.resolve(config.form.nightseal.history), create=False)
+        done = maintain(history, keep=form.keep, now=now)
+        _LOG.info("history tidied: %s", done)
+    except HistoryError as error:
+        _LOG.warning("history not tidied: %s", error)
+    gone = rotate_reports(Path(config.resolve(config.form.nightseal.output)), now - form.keep_reports)
+    if gone:
+        _LOG.info("%d old reports removed", gone)
+    Ledger(engine).forget(now - _REMEMBERED)
+    Outbox(engine).forget(now - _REMEMBERED)
+
+
+def rotate_reports(folder: Path, before: datetime) -> int:
+    """Remove the reports of runs that began before then, and nothing else that is in the folder; return how many."""
+    gone = 0
+    for path in folder.iterdir() if folder.is_dir() else ():
+        match = _REPORT.fullmatch(path.name)
+        if match is None or path.is_symlink() or not path.is_file():
+            continue
+        if datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC) >= before:
+            continue
+        try:
+            path.unlink()
+            gone += 1
+        except OSError as error:
+            _LOG.warning("%s cannot be removed: %s", path, error.strerror)
+    return gone

@@ -1,0 +1,188 @@
+"""The state file: what the service must remember when it is killed, in one SQLite file.
+
+`starts` are the runs that were due, asked for, begun and ended; `alarms` what receivers were told is failing; `told`
+what they need not hear twice; `outbox` the messages on their way; `facts` what the metrics show; `configurations` the
+texts by which runs were begun. APScheduler keeps its jobs in a table of its own in the same file.
+
+Each change is one transaction that is on the disk when it returns. Several processes write: the service and its runs.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    create_engine,
+    event,
+    insert,
+    select,
+)
+from sqlalchemy.exc import DatabaseError
+
+from scanner.errors import UsageError
+
+VERSION = 1
+_BUSY_S = 30.0
+META = MetaData()
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment, kept as text that sorts by time."""
+
+    impl = String(32)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> str | None:  # noqa: ARG002  # SQLAlchemy's signature
+        """To UTC, with microseconds."""
+        return None if value is None else value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+
+    def process_result_value(self, value: str | None, dialect: Any) -> datetime | None:  # noqa: ARG002  # the same
+        """From UTC."""
+        return None if value is None else datetime.strptime(value, "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=UTC)
+
+
+_ABOUT = Table("about", META, Column("key", String, primary_key=True), Column("value", String, nullable=False))
+
+STARTS = Table(
+    "starts",
+    META,
+    Column("id", Integer, primary_key=True),
+    Column("schedule", String, nullable=False),
+    Column("due", Moment, nullable=False),
+    Column("attempt", Integer, nullable=False, default=1),
+    Column("state", String, nullable=False),
+    Column("asked", JSON),
+    Column("not_before", Moment, nullable=False),
+    Column("late", Boolean, nullable=False, default=False),
+    Column("run_id", String),
+    Column("config", String),
+    Column("pid", Integer),
+    Column("pid_started", Float),
+    Column("recoveries", Integer, nullable=False, default=0),
+    Column("started_at", Moment),
+    Column("finished_at", Moment),
+    Column("exit_status", Integer),
+    Column("reason", Text, nullable=False, default=""),
+    Column("summary", Text, nullable=False, default=""),
+    UniqueConstraint("schedule", "due", "attempt"),
+    Index("starts_by_state", "state"),
+)
+
+ALARMS = Table(
+    "alarms",
+    META,
+    Column("schedule", String, primary_key=True),
+    Column("target", String, primary_key=True),
+    Column("rule", String, primary_key=True),
+    Column("subject", String, primary_key=True),
+    Column("failing", Boolean, nullable=False),
+    Column("flapping", Boolean, nullable=False),
+    Column("trail", String, nullable=False),
+    Column("severity", String, nullable=False),
+    Column("since", Moment),
+)
+
+TOLD = Table(
+    "told",
+    META,
+    Column("schedule", String, primary_key=True),
+    Column("what", String, primary_key=True),
+    Column("at", Moment, nullable=False),
+)
+
+OUTBOX = Table(
+    "outbox",
+    META,
+    Column("id", Integer, primary_key=True),
+    Column("receiver", String, nullable=False),
+    Column("start_id", Integer),
+    Column("level", String, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("html", Text, nullable=False),
+    Column("files", JSON, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("not_before", Moment, nullable=False),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("error", Text, nullable=False, default=""),
+    Column("delivered_at", Moment),
+    Column("abandoned", Boolean, nullable=False, default=False),
+    Index("outbox_open", "delivered_at", "abandoned"),
+)
+
+RECEIVERS = Table(
+    "receivers",
+    META,
+    Column("name", String, primary_key=True),
+    Column("failing_since", Moment),
+    Column("reported", Boolean, nullable=False, default=False),
+    Column("last_success", Moment),
+)
+
+FACTS = Table(
+    "facts",
+    META,
+    Column("schedule", String, primary_key=True),
+    Column("facts", JSON, nullable=False),
+)
+
+CONFIGURATIONS = Table(
+    "configurations",
+    META,
+    Column("digest", String, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("used_at", Moment, nullable=False),
+)
+
+
+def open_state(path: Path) -> Engine:
+    """Open the state file, beginning one where there is none; readable for its owner alone.
+
+    Raises:
+        UsageError: it cannot be opened, is something else, or was written by a newer version.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be opened: {error.strerror} ([daemon] state names another place)") from error
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_S})
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    try:
+        META.create_all(engine)
+        with engine.begin() as connection:
+            found = connection.scalar(select(_ABOUT.c.value).where(_ABOUT.c.key == "version"))
+            if found is None:
+                connection.execute(insert(_ABOUT).values(key="version", value=str(VERSION)))
+    except DatabaseError as error:
+        raise UsageError(f"{path} cannot be used: {error.orig} ([daemon] state names another place)") from error
+    if found is not None and int(found) > VERSION:
+        raise UsageError(f"{path} was written by a newer Nightseal (version {found} of its form)")
+    return engine
+
+
+def _prepare(connection: Any, _: Any) -> None:
+    # Transactions are begun by `_begin`: what is read in one must still hold when it writes.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _begin(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
