@@ -22,6 +22,7 @@ from reports.view.environments import environments_of, headline_of, standing_of
 from reports.view.index import Index, is_failure, tally
 from reports.view.standing import Standing, Tally
 from reports.wording import FAILURES, GOALS, PROTOCOLS, ROLES, SEVERITIES, STATUSES, TARGET_STATUSES, counted
+from scanner.grade import METHOD, explained, in_words
 from scanner.verdict import Goal, RunRecord, Severity, Status, TargetResult, TargetStatus, Verdict
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def render_text(
         legacy_windows=False,
     )
     for target in record.targets:
-        console.print(_target(target, rules, record.run.started_at, verbose=verbose))
+        console.print(_target(target, rules, record.run.finished_at, verbose=verbose))
         console.print()
     console.print(_summary(record))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
@@ -147,6 +148,10 @@ def _facts(target: TargetResult, now: datetime) -> RenderableType:
         lines.append(Text(" · ".join(seen)))
     if target.status is not TargetStatus.UNREACHABLE:
         lines.append(_goals(target))
+    if tls is not None and (graded := explained(target, now)):
+        words = in_words(graded)
+        shown = f"{graded.letter or ''}{': ' if graded.letter and words else ''}{words}"
+        lines.append(Text(f"{METHOD}: {shown}", style="dim"))
     return Group(*lines)
 
 

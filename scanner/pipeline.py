@@ -17,6 +17,7 @@ import scanner
 from scanner.dispatch import LocalDispatcher, Progress
 from scanner.evaluate import evaluate, target_status
 from scanner.evidence import Attempt, Failure, TargetEvidence
+from scanner.grade import grade
 from scanner.inventory import Environment, Inventory, Target
 from scanner.policy import Policy
 from scanner.probe import ProbeSettings
@@ -132,7 +133,7 @@ def _record(job: Job, seen: _Seen, started_at: datetime, *, complete: bool) -> R
     observed = [Observed(target, seen.evidence[target.id]) for target in seen.targets if target.id in seen.evidence]
     verdicts = evaluate(observed, environments, job.policies, job.waivers, now)
     results = tuple(
-        _result(item, environments[item.target.endpoint.environment], job, verdicts[item.target.id])
+        _result(item, environments[item.target.endpoint.environment], job, verdicts[item.target.id], now)
         for item in observed
     )
     run_facts = Run(
@@ -156,7 +157,9 @@ def _record(job: Job, seen: _Seen, started_at: datetime, *, complete: bool) -> R
     return RunRecord(run_facts, results)
 
 
-def _result(item: Observed, environment: Environment, job: Job, verdicts: tuple[Verdict, ...]) -> TargetResult:
+def _result(
+    item: Observed, environment: Environment, job: Job, verdicts: tuple[Verdict, ...], now: datetime
+) -> TargetResult:
     target, endpoint = item.target, item.target.endpoint
     status, error = target_status(item.evidence)
     return TargetResult(
@@ -177,4 +180,5 @@ def _result(item: Observed, environment: Environment, job: Job, verdicts: tuple[
         connections=item.evidence.connections,
         evidence=item.evidence,
         verdicts=verdicts,
+        grade=grade(item.evidence, endpoint.host, endpoint.port, endpoint.role, now).letter,
     )

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from reports.export.json_evidence import Evidence, FailureOut, evidence_of, failure_of
+from scanner.grade import METHOD, explained
 from scanner.verdict import PolicyRef, RunRecord, Status, TargetResult, TargetStatus, Verdict, count
 
 SCHEMA_ID = "nightseal.report/1"
@@ -109,6 +110,19 @@ class VerdictOut(_Out):
     waiver: WaiverOut | None
 
 
+class Grading(_Out):
+    """How the grade came about. It is no part of compliance."""
+
+    method: str
+    """Whose method it is, and which version."""
+    score: int | None
+    """0 to 100, of protocols, key exchange and cipher suites together, before any cap; null where one is unknown."""
+    reasons: list[str]
+    """What lowered or decided it, the gravest first."""
+    missing: list[str]
+    """What was not observed, where there is no grade for that reason."""
+
+
 class Target(_Out):
     """One endpoint at one IP address."""
 
@@ -125,6 +139,9 @@ class Target(_Out):
     status: Literal["assessed", "partial", "unreachable"]
     error: FailureOut | None
     grade: str | None
+    """A+, A, A-, B, C, D, E, F, T (not trusted) or M (another name); null where it could not be determined."""
+    grading: Grading | None = None
+    """Null where the evidence is no longer kept."""
     duration_s: float
     connections: int
     policy: Policy
@@ -173,7 +190,7 @@ def report_of(record: RunRecord) -> Report:
             indeterminate=counts.indeterminate,
             waived=counts.waived,
         ),
-        targets=[_target(target) for target in record.targets],
+        targets=[_target(target, run.finished_at) for target in record.targets],
     )
 
 
@@ -213,7 +230,7 @@ def _policy(policy: PolicyRef) -> Policy:
     return Policy(id=policy.id, version=policy.version, title=policy.title, digest=policy.digest)
 
 
-def _target(target: TargetResult) -> Target:
+def _target(target: TargetResult, now: datetime) -> Target:
     return Target(
         id=target.id,
         environment=target.environment,
@@ -227,11 +244,24 @@ def _target(target: TargetResult) -> Target:
         status=target.status.value,
         error=failure_of(target.error),
         grade=target.grade,
+        grading=_grading(target, now),
         duration_s=round(target.duration_s, 3),
         connections=target.connections,
         policy=_policy(target.policy),
         evidence=evidence_of(target.evidence) if target.evidence else None,
         verdicts=[_verdict(verdict) for verdict in target.verdicts],
+    )
+
+
+def _grading(target: TargetResult, now: datetime) -> Grading | None:
+    found = explained(target, now)
+    if found is None:
+        return None
+    return Grading(
+        method=METHOD,
+        score=found.score,
+        reasons=[reason.text for reason in found.reasons],
+        missing=list(found.missing),
     )
 
 

@@ -316,6 +316,8 @@ class TargetView:
     status: TargetStatus
     error: str
     grade: str | None
+    grade_words: str
+    """What decided the grade, or why there is none; empty where nothing is known of it."""
     protocols: tuple[str, ...]
     goals: Mapping[Goal, Tally]
     total: Tally

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import datetime
 
 from reports.view.coverage import reason_in_words
 from reports.view.index import Index, tally
 from reports.view.model import CertificateView, TargetRef, TargetView
 from reports.wording import FAILURES, PROTOCOLS
+from scanner.grade import explained, in_words
 from scanner.verdict import Goal, Status, TargetResult, TargetStatus, Verdict
 
 
@@ -18,10 +20,13 @@ def targets_of(index: Index, certificates: tuple[CertificateView, ...]) -> tuple
         for ref in certificate.targets:
             if certificate.with_sni or ref not in served:
                 served[ref] = certificate
-    return tuple(_target(target, index.ref(target), served.get(index.ref(target))) for target in index.record.targets)
+    now = index.record.run.finished_at
+    return tuple(
+        _target(target, index.ref(target), served.get(index.ref(target)), now) for target in index.record.targets
+    )
 
 
-def _target(target: TargetResult, ref: TargetRef, certificate: CertificateView | None) -> TargetView:
+def _target(target: TargetResult, ref: TargetRef, certificate: CertificateView | None, now: datetime) -> TargetView:
     by_goal: dict[Goal, list[Verdict]] = defaultdict(list)
     for verdict in target.verdicts:
         by_goal[verdict.goal].append(verdict)
@@ -40,6 +45,7 @@ def _target(target: TargetResult, ref: TargetRef, certificate: CertificateView |
         status=target.status,
         error=_error(target),
         grade=target.grade,
+        grade_words=in_words(found) if (found := explained(target, now)) and tls else "",
         protocols=tuple(PROTOCOLS[protocol] for protocol in tls.negotiated) if tls else (),
         goals={goal: tally(by_goal[goal]) for goal in Goal},
         total=tally(target.verdicts),

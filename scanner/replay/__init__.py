@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from scanner.evaluate import evaluate
+from scanner.grade import grade
 from scanner.history.attribution import Cause
 from scanner.history.diff import RunDiff, diff
 from scanner.replay.recorded import NOT_RECORDED, evidence_is_gone, recorded
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from scanner.inventory import Inventory
     from scanner.policy import Policy
-    from scanner.verdict import Verdict
+    from scanner.verdict import TargetResult, Verdict
     from scanner.waiver import Waiver
 
 __all__ = ["NOT_RECORDED", "Judge", "JudgedRun", "Replay", "replay"]
@@ -105,7 +106,7 @@ class Judge:
             dataclasses.replace(
                 target,
                 policy=policy.ref,
-                grade=None,
+                grade=_grade(target, moment),
                 verdicts=tuple(stored.judgeable(target.id, verdict) for verdict in verdicts[target.id]),
             )
             for target in record.targets
@@ -171,6 +172,13 @@ def _momentary(judged: tuple[Verdict, ...], seen: tuple[Verdict, ...]) -> tuple[
     rules = dict.fromkeys(verdict.rule for verdict in judged)
     chosen = ((rule, seen if rule in MOMENTARY else judged) for rule in rules)
     return tuple(verdict for rule, verdicts in chosen for verdict in verdicts if verdict.rule == rule)
+
+
+def _grade(target: TargetResult, moment: datetime) -> str | None:
+    """The grade as of a moment; the one that was given, where the evidence is no longer kept."""
+    if target.evidence is None:
+        return target.grade
+    return grade(target.evidence, target.host, target.port, target.role, moment).letter
 
 
 def _with_evidence(record: RunRecord) -> RunRecord:
