@@ -31,8 +31,9 @@
   }
   // What scrolls sideways can be reached by keyboard.
   const reach = () => {
-    for (const box of document.querySelectorAll(".scroll, pre")) {
-      if (box.scrollWidth <= box.clientWidth) continue;
+    // All is measured before anything is changed, so that the page is laid out once.
+    const boxes = [...document.querySelectorAll(".scroll, pre")].filter((box) => box.scrollWidth > box.clientWidth);
+    for (const box of boxes) {
       const label = box.querySelector("caption, title") || box.closest("section, article").querySelector("h2, h3");
       box.tabIndex = 0;
       box.setAttribute("role", "group");
@@ -40,7 +41,8 @@
     }
   };
   addEventListener("resize", reach);
-  reach();
+  document.addEventListener("toggle", reach, true);
+  (window.requestIdleCallback || setTimeout)(reach);
   // A link to a target opens it, also when a filter hides it.
   const reveal = () => {
     const element = document.getElementById(decodeURIComponent(location.hash.slice(1)));

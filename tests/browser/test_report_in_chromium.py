@@ -1,0 +1,204 @@
+"""The HTML report in a real Chromium: what a reader does with it, and what axe says of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from reports.render import render_html
+from reports.view import ReportOptions, build_view
+from scanner.rules import all_rules
+from scanner.verdict import RunRecord
+from tests.build.hostile import hostile_record
+from tests.build.judged import WAIVERS, judged_record
+
+pytestmark = pytest.mark.xdist_group("chromium")
+
+OPTIONS = ReportOptions(organisation="Example Ltd", classification="Internal")
+QUIET = (
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+# Best practices that are no success criterion of WCAG 2.2 AA are left out.
+AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+
+
+def write(folder: Path, name: str, record: RunRecord) -> str:
+    judged = judged_record(4)
+    view = build_view(
+        record,
+        rules=all_rules(),
+        environments=judged.environments,
+        policies=judged.policies,
+        waivers=WAIVERS,
+        previous=judged_record(1).record,
+        options=OPTIONS,
+    )
+    path = folder / f"{name}.html"
+    path.write_text(render_html(view), "utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write(tmp_path_factory.mktemp("report"), "report", judged_record(4).record)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert chromium, "Chromium is missing: apt-get install chromium"
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=list(QUIET))
+        yield launched
+        launched.close()
+
+
+@dataclasses.dataclass
+class Opened:
+    """A page with everything that it complained about or asked for."""
+
+    page: Page
+    complaints: list[str]
+    requests: list[str]
+
+
+@pytest.fixture
+def opened(browser: Browser, report: str) -> Iterator[Opened]:
+    yield from _open(browser, report)
+
+
+def _open(browser: Browser, address: str, **options: object) -> Iterator[Opened]:
+    context = browser.new_context(**options)  # type: ignore[arg-type]  # passed through
+    page = context.new_page()
+    found = Opened(page, [], [])
+    page.on("console", lambda message: found.complaints.append(message.text))
+    page.on("pageerror", lambda error: found.complaints.append(str(error)))
+    page.on("request", lambda request: found.requests.append(request.url))
+    page.goto(address)
+    yield found
+    context.close()
+
+
+def test_opens_without_complaint_and_asks_for_nothing(opened: Opened, report: str) -> None:
+    opened.page.wait_for_load_state("networkidle")
+    assert opened.complaints == []
+    assert opened.requests == [report]
+
+
+def test_is_styled_under_its_own_policy(opened: Opened) -> None:
+    sign = opened.page.locator("#summary .sign.s-failed").first
+    colour = sign.evaluate("element => getComputedStyle(element, '::before').backgroundColor")
+    assert colour == "rgb(163, 36, 31)"
+
+
+def test_filters_findings(opened: Opened) -> None:
+    page = opened.page
+    form = page.locator('form[data-filter="findings"]')
+    shown = page.locator("article.finding:not([hidden])")
+    everything = shown.count()
+    form.get_by_label("Severity").select_option("high")
+    some = shown.count()
+    assert 0 < some < everything
+    assert form.locator("output").inner_text() == f"{some} of {everything} shown"
+    form.get_by_label("Filter findings").fill("tls 1.0")
+    assert [item.get_attribute("id") for item in shown.all()] == ["f-proto.no-tls1.0-offered"]
+    form.get_by_label("Severity").select_option("")
+    form.get_by_label("Filter findings").fill("nothing is called so")
+    assert shown.count() == 0
+
+
+def test_filters_targets(opened: Opened) -> None:
+    page = opened.page
+    form = page.locator('form[data-filter="targets"]')
+    form.get_by_label("Environment").select_option("legacy")
+    names = page.locator("details.target-box:not([hidden]) .name").all_inner_texts()
+    assert names == ["erp.example.internal:443", "console.example.internal:8443"]
+
+
+def test_link_to_a_target_opens_it(browser: Browser, report: str) -> None:
+    anchor = "t-legacy-erp.example.internal-443-203.0.113.5"
+    for opened in _open(browser, f"{report}#{anchor}"):
+        box = opened.page.locator(f'[id="{anchor}"]')
+        assert box.get_attribute("open") is not None
+        assert box.get_by_text("The server negotiates TLS 1.0.").is_visible()
+
+
+def test_link_reaches_a_finding_that_a_filter_hides(opened: Opened) -> None:
+    page = opened.page
+    page.get_by_label("Filter findings").fill("nothing is called so")
+    page.locator(".glance").get_by_role("link", name="The server negotiates TLS 1.0.").click()
+    finding = page.locator('[id="f-proto.no-tls1.0-offered"]')
+    assert finding.is_visible()
+
+
+def test_keyboard_reaches_the_report_and_opens_a_fix(opened: Opened) -> None:
+    page = opened.page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the report"
+    page.keyboard.press("Enter")
+    assert page.evaluate("location.hash") == "#main"
+    summary = page.locator(".finding summary").first
+    summary.focus()
+    page.keyboard.press("Enter")
+    assert page.locator(".finding details[open] pre").first.is_visible()
+
+
+def test_reads_without_script(browser: Browser, report: str) -> None:
+    for opened in _open(browser, report, java_script_enabled=False):
+        page = opened.page
+        assert page.get_by_role("heading", name="None of the 3 environments is compliant.").is_visible()
+        assert not page.locator("form.filter").first.is_visible()
+        assert page.locator("article.finding").first.is_visible()
+        page.locator("details.target-box summary").first.click()
+        assert page.locator("details.target-box .target-body").first.is_visible()
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 320), ("light", 1280), ("dark", 1280)])
+def test_axe_finds_nothing(browser: Browser, report: str, scheme: str, width: int) -> None:
+    for opened in _open(browser, report, color_scheme=scheme, viewport={"width": width, "height": 900}):
+        opened.page.evaluate("document.querySelectorAll('details').forEach(box => { box.open = true })")
+        result = Axe().run(opened.page, options=AXE)
+        assert len(result.response["passes"]) > 15
+        assert result.violations_count == 0, result.generate_report()
+
+
+@pytest.mark.parametrize("name", ["sample", "hostile"])
+def test_page_never_scrolls_sideways(browser: Browser, tmp_path: Path, name: str) -> None:
+    address = write(tmp_path, name, {"sample": judged_record(4).record, "hostile": hostile_record()}[name])
+    for opened in _open(browser, address):
+        page = opened.page
+        page.evaluate("document.querySelectorAll('details').forEach(box => { box.open = true })")
+        for width in (320, 480, 768, 1024, 1280, 2560):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_hostile_text_runs_nothing(browser: Browser, tmp_path: Path) -> None:
+    dialogs: list[str] = []
+    address = write(tmp_path, "hostile", hostile_record())
+    for opened in _open(browser, address):
+        opened.page.on("dialog", lambda dialog: dialogs.append(dialog.message))
+        opened.page.wait_for_load_state("networkidle")
+        assert dialogs == []
+        assert opened.complaints == []
+        assert opened.requests == [address]
+
+
+def test_prints_everything(opened: Opened) -> None:
+    page = opened.page
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert not page.locator("nav.contents").is_visible()
+    assert page.locator("details.target-box .target-body").first.is_visible()
+    assert page.pdf().startswith(b"%PDF")
