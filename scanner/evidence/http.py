@@ -44,7 +44,8 @@ class Hop:
 
     `hsts` holds the raw Strict-Transport-Security header values, in order. `location` is the absolute address that the
     answer leads to, None where it is no redirect. `meta_refresh` is the address in a refresh element or header,
-    `script_redirect` one that a script in the page sets. `failure` is set where no answer came.
+    `script_redirect` one that a script in the page sets. `body_truncated` tells that not all of the body was read: it
+    is too long, too slow, broken off, or in a coding that was not asked for. `failure` is set where no answer came.
     """
 
     url: str
