@@ -215,7 +215,11 @@ def _observe(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEviden
 # each target: what a target did to the engine does not reach the next, and the memory that it took is given back.
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["scanner.probe.handshake", "scanner.dispatch.local"])
-_observe_apart = process(mp_context=_CONTEXT)(_observe)
+# pebble 5.2.3 documents this parameter by the first name and reads it by the second; else it would fork this process.
+_observe_apart: Callable[[Target, ProbeSettings], asyncio.Future[tuple[Attempt[TlsEvidence], int]]] = process(
+    mp_context=_CONTEXT,
+    context=_CONTEXT,  # type: ignore[call-overload]  # see above
+)(_observe)
 
 
 async def _handshake(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEvidence], int]:

@@ -1,0 +1,35 @@
+"""What a worker process may do instead of its work; it is found there by its module's name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import NoReturn
+
+from scanner.evidence import Attempt, FailureReason, TlsEvidence
+from scanner.inventory import Target
+from scanner.probe import ProbeSettings
+
+
+def die(_target: Target, _settings: ProbeSettings) -> NoReturn:
+    """End as a crash in the TLS engine's C code would end it."""
+    os.kill(os.getpid(), signal.SIGSEGV)
+    raise AssertionError
+
+
+def raise_error(_target: Target, _settings: ProbeSettings) -> NoReturn:
+    """Fail by a mistake in our own code."""
+    raise ZeroDivisionError
+
+
+def never_return(_target: Target, _settings: ProbeSettings) -> NoReturn:
+    """Hang, and not even heed the polite request to end."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        time.sleep(60)
+
+
+def tell_parent(_target: Target, _settings: ProbeSettings) -> tuple[Attempt[TlsEvidence], int]:
+    """Answer with the process from which this one was forked."""
+    return Attempt.failed(FailureReason.ENGINE_ERROR, os.getppid()), 0

@@ -1,0 +1,302 @@
+"""Many targets at once, each within its bounds, whatever they and the workers do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pebble.asynchronous import process
+
+from scanner.dispatch import LocalDispatcher, Progress, Stage, local
+from scanner.evidence import (
+    Attempt,
+    FailureReason,
+    Protocol,
+    ProtocolOffer,
+    TargetEvidence,
+    TlsEvidence,
+    from_json,
+    to_json,
+)
+from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Role, StartTls, Target
+from scanner.lab import Lab, LabServer
+from scanner.probe import ProbeSettings
+from tests.build import workers
+
+NAMES = ("good", "static-rsa", "silent", "closed-port", "plain-http-on-tls-port", "smtp-starttls", "post-quantum-only")
+ENVIRONMENTS = {"lab": Environment("lab", EnvironmentKind.ON_PREMISES)}
+SETTINGS = ProbeSettings(timeout_s=2, deadline_s=20)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with Lab(only=NAMES) as running:
+        assert not running.skipped
+        yield running
+
+
+def target_of(server: LabServer, **changes) -> Target:
+    starttls = StartTls(server.starttls) if server.starttls else None
+    endpoint = Endpoint(
+        "lab",
+        server.host,
+        server.port,
+        role=Role.SERVER if starttls else Role.APPLICATION,
+        http_port=server.http_port,
+        starttls=starttls,
+    )
+    address = Address(server.address, server.actual_port, server.actual_http_port)
+    return Target(endpoint, replace(address, **changes))
+
+
+def settings_for(lab: Lab, **changes) -> ProbeSettings:
+    """Settings under which no name is looked up, and the lab's own CA is trusted."""
+    where = {source: tuple(addresses) for source, addresses in lab.connect_to.items()}
+    return replace(SETTINGS, connect_to=where, trust_stores=("mozilla", str(lab.ca_file)), **changes)
+
+
+async def dispatched(
+    settings: ProbeSettings,
+    *targets: Target,
+    on_progress: Callable[[Progress], None] | None = None,
+    **options: int,
+) -> dict[str, TargetEvidence]:
+    dispatcher = LocalDispatcher(settings, on_progress=on_progress, **options)
+    return {target.id: evidence async for target, evidence in dispatcher.dispatch(targets, ENVIRONMENTS)}
+
+
+def one(settings: ProbeSettings, target: Target) -> TargetEvidence:
+    (evidence,) = asyncio.run(dispatched(settings, target)).values()
+    return evidence
+
+
+def test_every_target_comes_back_with_what_explains_it_best(lab):
+    targets = {name: target_of(lab.servers[name]) for name in NAMES}
+
+    found = asyncio.run(dispatched(settings_for(lab), *targets.values()))
+    tls = {name: found[target.id].tls for name, target in targets.items()}
+
+    assert Protocol.TLS1_3 in tls["good"].value.negotiated
+    assert Protocol.TLS1_3 in tls["smtp-starttls"].value.negotiated
+    assert tls["silent"].failure.reason is FailureReason.TIMED_OUT
+    assert tls["closed-port"].failure.reason is FailureReason.REFUSED
+    assert tls["plain-http-on-tls-port"].failure.reason is FailureReason.NOT_TLS
+    assert found[targets["plain-http-on-tls-port"].id].http.value is not None
+    assert found[targets["smtp-starttls"].id].http.failure.reason is FailureReason.NOT_RUN
+    assert multiprocessing.active_children() == []
+
+
+def test_where_one_engine_fails_the_others_facts_stay_with_the_reason_for_the_rest(lab):
+    # sslyze's OpenSSL is older than ML-KEM; the survey is not.
+    evidence = one(settings_for(lab), target_of(lab.servers["post-quantum-only"])).tls.value
+
+    assert evidence.negotiated == (Protocol.TLS1_3,)
+    assert evidence.heartbleed.failure.reason is FailureReason.HANDSHAKE_FAILED
+    assert evidence.robot.failure == evidence.heartbleed.failure
+
+
+def test_all_evidence_goes_to_json_and_back(lab):
+    evidence = one(settings_for(lab), target_of(lab.servers["good"]))
+
+    assert from_json(to_json(evidence)) == evidence
+
+
+def test_progress_is_told_and_counted(lab):
+    told: list[Progress] = []
+    targets = [target_of(lab.servers[name]) for name in ("good", "closed-port", "smtp-starttls")]
+
+    asyncio.run(dispatched(settings_for(lab), *targets, on_progress=told.append, concurrency=1))
+
+    assert [step.stage for step in told] == [Stage.STARTED, Stage.DONE] * 3
+    assert [step.target_id for step in told] == [target.id for target in targets for _ in range(2)]
+    assert [(step.done, step.total) for step in told] == [(0, 3), (1, 3), (1, 3), (2, 3), (2, 3), (3, 3)]
+
+
+def in_its_place(monkeypatch: pytest.MonkeyPatch, work: Callable) -> asyncio.Event:
+    """Let workers do something else than a handshake; the event tells that one has been started."""
+    apart = process(mp_context=local._CONTEXT, context=local._CONTEXT)(work)
+    started = asyncio.Event()
+
+    def start(target: Target, settings: ProbeSettings) -> asyncio.Future:
+        future = apart(target, settings)
+        started.set()
+        return future
+
+    monkeypatch.setattr(local, "_observe_apart", start)
+    return started
+
+
+@pytest.mark.parametrize(
+    ("work", "reason"),
+    [
+        (workers.die, FailureReason.ENGINE_ERROR),
+        (workers.raise_error, FailureReason.ENGINE_ERROR),
+        (workers.never_return, FailureReason.DEADLINE),
+    ],
+)
+def test_a_worker_that_fails_takes_nothing_with_it(lab, monkeypatch, work, reason):
+    in_its_place(monkeypatch, work)
+
+    evidence = one(settings_for(lab, deadline_s=8), target_of(lab.servers["good"]))
+
+    assert evidence.tls.value.heartbleed.failure.reason is reason
+    assert Protocol.TLS1_3 in evidence.tls.value.negotiated
+    assert evidence.http.value is not None
+    assert multiprocessing.active_children() == []
+
+
+def test_workers_are_forked_from_a_process_without_threads(lab, monkeypatch):
+    # A copy of this one, with locks that its other threads hold, could wait for them for ever.
+    in_its_place(monkeypatch, workers.tell_parent)
+
+    evidence = one(settings_for(lab), target_of(lab.servers["good"]))
+
+    parent = int(evidence.tls.value.heartbleed.failure.detail)
+    assert parent != os.getpid()
+    assert "forkserver" in Path(f"/proc/{parent}/cmdline").read_text()
+
+
+def test_cancelled_it_leaves_no_process_behind(lab, monkeypatch):
+    told: list[Stage] = []
+
+    async def cancelled() -> bool:
+        started = in_its_place(monkeypatch, workers.never_return)
+        targets = [target_of(lab.servers[name]) for name in ("silent", "good")]
+        work = dispatched(settings_for(lab), *targets, on_progress=lambda step: told.append(step.stage))
+        task = asyncio.create_task(work)
+        await started.wait()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        return task.cancelled()
+
+    assert asyncio.run(cancelled())
+    assert told == [Stage.STARTED] * len(told)
+    assert multiprocessing.active_children() == []
+
+
+def test_a_consumer_that_stops_early_leaves_no_process_behind(lab):
+    async def first() -> TargetEvidence:
+        targets = [target_of(lab.servers[name]) for name in ("closed-port", "silent")]
+        async with contextlib.aclosing(LocalDispatcher(settings_for(lab)).dispatch(targets, ENVIRONMENTS)) as found:
+            async for target, evidence in found:
+                assert target is targets[0]
+                return evidence
+        raise AssertionError
+
+    assert asyncio.run(first()).tls.failure.reason is FailureReason.REFUSED
+    assert multiprocessing.active_children() == []
+
+
+def test_nothing_to_do_is_done():
+    assert asyncio.run(dispatched(SETTINGS)) == {}
+
+
+class Turnstile:
+    """Passes connections on to a server, and counts those that the client holds open."""
+
+    def __init__(self, server: LabServer) -> None:
+        self.open = self.most = self.total = 0
+        self._server = server
+
+    @contextlib.asynccontextmanager
+    async def standing(self) -> AsyncIterator[int]:
+        listening = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
+        async with listening:
+            yield listening.sockets[0].getsockname()[1]
+
+    async def _pass_on(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        self.open += 1
+        self.total += 1
+        self.most = max(self.most, self.open)
+        server, on = await asyncio.open_connection(self._server.address, self._server.actual_port)
+
+        async def upwards() -> None:
+            with contextlib.suppress(OSError):
+                while data := await client.read(65_536):
+                    on.write(data)
+            self.open -= 1
+            on.close()
+
+        async def downwards() -> None:
+            with contextlib.suppress(OSError):
+                while data := await server.read(65_536):
+                    # Long enough for connections made side by side to be seen side by side.
+                    await asyncio.sleep(0.005)
+                    back.write(data)
+            back.close()
+
+        await asyncio.gather(upwards(), downwards())
+
+
+@pytest.mark.parametrize("allowed", [1, 5])
+def test_all_probes_together_keep_to_the_connections_allowed_and_count_them(lab, allowed):
+    # Static RSA, because the ROBOT test makes a dozen connections there in what sslyze calls one job.
+    server = lab.servers["static-rsa"]
+    turnstile = Turnstile(server)
+
+    async def scan() -> TargetEvidence:
+        async with turnstile.standing() as port:
+            target = target_of(server, port=port)
+            (evidence,) = (await dispatched(settings_for(lab, connections_per_target=allowed), target)).values()
+            return evidence
+
+    evidence = asyncio.run(scan())
+
+    assert evidence.tls.value.robot.value is not None
+    assert turnstile.total > 30
+    # The plain port is not behind the turnstile.
+    assert evidence.connections - turnstile.total in range(4)
+    # One may be seen to come before another was seen to go.
+    assert turnstile.most <= allowed + 1
+
+
+@pytest.mark.parametrize("connections", [1, 2, 3, 4, 5, 12, 50])
+@pytest.mark.parametrize("wanted", [["survey", "handshake", "http"], ["survey", "handshake"], ["handshake", "http"]])
+def test_connections_and_rate_are_shared_without_rest(connections: int, wanted: list[str]):
+    settings = ProbeSettings(connections_per_target=connections, rate_per_s=12.0)
+
+    lanes = local._Lanes.of(settings, wanted, 0.0)
+    shares = [lanes.shares[name].connections_per_target for name in wanted]
+    side_by_side = min(len(wanted), connections)
+
+    assert min(shares) >= 1
+    assert sum(sorted(shares)[-side_by_side:]) == connections
+    assert lanes.shares[wanted[0]].rate_per_s * side_by_side == pytest.approx(12.0)
+
+
+def failed(reason: FailureReason) -> Attempt[TlsEvidence]:
+    return Attempt.failed(reason)
+
+
+def observed(offers: Mapping[Protocol, Attempt[ProtocolOffer]] | None = None) -> Attempt[TlsEvidence]:
+    return Attempt.ok(TlsEvidence(protocols=offers or {}))
+
+
+@pytest.mark.parametrize(
+    ("survey", "handshake", "expected"),
+    [
+        (FailureReason.TIMED_OUT, FailureReason.NOT_TLS, FailureReason.NOT_TLS),
+        (FailureReason.DEADLINE, FailureReason.REFUSED, FailureReason.REFUSED),
+        (FailureReason.HANDSHAKE_FAILED, FailureReason.ENGINE_ERROR, FailureReason.HANDSHAKE_FAILED),
+        (FailureReason.NOT_RUN, FailureReason.ENGINE_ERROR, FailureReason.ENGINE_ERROR),
+        (FailureReason.NOT_RUN, FailureReason.DEADLINE, FailureReason.DEADLINE),
+    ],
+)
+def test_of_two_reasons_the_one_that_explains_best_is_kept(survey, handshake, expected):
+    assert local._combined(failed(survey), failed(handshake)).failure.reason is expected
+
+
+def test_of_two_engines_the_survey_goes_first():
+    ours = {Protocol.TLS1_2: Attempt.ok(ProtocolOffer())}
+    theirs = {Protocol.TLS1_2: Attempt.failed(FailureReason.TIMED_OUT), Protocol.TLS1_3: Attempt.ok(ProtocolOffer())}
+
+    both = local._combined(observed(ours), observed(theirs)).value
+
+    assert both.protocols == {**theirs, **ours}
