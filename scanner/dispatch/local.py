@@ -73,6 +73,8 @@ class LocalDispatcher:
         """
         if not targets:
             return
+        # The server of workers needs a second to load the engine: not of any target's time, nor of this loop's.
+        await asyncio.to_thread(_start_forkserver)
         at_once = self._at_once(len(targets))
         count = _Count(len(targets))
         scope = frozenset(target.endpoint.host for target in targets)
@@ -215,6 +217,19 @@ def _observe(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEviden
 # each target: what a target did to the engine does not reach the next, and the memory that it took is given back.
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["scanner.probe.handshake", "scanner.dispatch.local"])
+
+
+def _start_forkserver() -> None:
+    """Start the server from which workers are forked, and wait until it can; starting it twice does nothing."""
+    first = _CONTEXT.Process(target=_nothing)
+    first.start()
+    first.join()
+
+
+def _nothing() -> None:
+    """What the first worker does."""
+
+
 # pebble 5.2.3 documents this parameter by the first name and reads it by the second; else it would fork this process.
 _observe_apart: Callable[[Target, ProbeSettings], asyncio.Future[tuple[Attempt[TlsEvidence], int]]] = process(
     mp_context=_CONTEXT,
