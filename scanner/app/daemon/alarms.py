@@ -96,7 +96,9 @@ def observe(alarm: Alarm, finding: Finding, now: datetime) -> tuple[Alarm, Turn 
         return noted, None
     if not alarm.flapping and changes >= _CHANGES:
         return dataclasses.replace(noted, flapping=True), Turn.FLAPS
-    noted = dataclasses.replace(noted, flapping=False)
+    if alarm.flapping:
+        # It is steady: what came before is not held against it any more.
+        noted = dataclasses.replace(noted, flapping=False, trail=trail[-1:])
     if bad and not alarm.failing:
         return dataclasses.replace(noted, failing=True, since=now), Turn.BEGAN
     if not bad and (alarm.failing or alarm.flapping):

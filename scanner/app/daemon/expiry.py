@@ -15,6 +15,7 @@ from scanner.waiver import Waiver
 STEPS_DAYS = (60, 30, 13, 4)
 """Days before its end at which people are told of a certificate that lasts a year or longer."""
 _FULL_LIFETIME = timedelta(days=365)
+_A_NIGHT_AND_MORE = timedelta(hours=36)
 WAIVER_STEPS_DAYS = (14, 3)
 """Days before its end at which people are told of a waiver."""
 
@@ -49,11 +50,12 @@ class WaiverEnding:
 def steps(lifetime: timedelta) -> tuple[timedelta, ...]:
     """How long before its end people are told of a certificate: a year's steps, in the proportion of its lifetime.
 
-    So one for 90 days, which is renewed 30 days before its end, is told 15 days before it for the first time, and one
-    for 7 days a day before it.
+    So one for 90 days, which is renewed 30 days before its end, is told 15 days before it for the first time. The first
+    step is early enough for a nightly run to see it, however short the lifetime.
     """
     share = min(1.0, lifetime / _FULL_LIFETIME)
-    return tuple(timedelta(days=days) * share for days in STEPS_DAYS)
+    first, *others = (timedelta(days=days) * share for days in STEPS_DAYS)
+    return (max(first, min(_A_NIGHT_AND_MORE, lifetime / 2)), *others)
 
 
 def expiring(record: RunRecord, now: datetime, told: Collection[str]) -> list[Expiring]:

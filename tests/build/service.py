@@ -1,0 +1,158 @@
+"""Real `nightseal daemon` processes on servers of the lab."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from scanner.app.daemon.ledger import Ledger, Start
+from scanner.app.daemon.state import open_state
+from scanner.lab import Lab
+from tests.conftest import REPOSITORY
+
+PATIENCE_S = 90.0
+
+
+def wait_for(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
+    """Wait until something is true, and return it."""
+    ends = time.monotonic() + patience_s
+    while time.monotonic() < ends:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"in {patience_s:g} s not seen: {what}")
+
+
+class Service:
+    """A folder with a configuration, and the services that are started on it."""
+
+    def __init__(self, folder: Path, lab: Lab, *names: str, schedule: str, more: str = "", daemon: str = "") -> None:
+        self.folder = folder
+        self.log = folder / "daemon.log"
+        self.started: list[subprocess.Popen[bytes]] = []
+        self._lab = lab
+        self._names = names
+        self._more = more
+        self._daemon = daemon
+        self.configure(schedule)
+
+    def configure(self, schedule: str, *names: str) -> None:
+        """Write the configuration."""
+        hosts = [self._lab.servers[name] for name in names or self._names]
+        endpoints = "\n".join(
+            f'[[environment.endpoint]]\nhost = "{server.host}"\nport = {server.port}' for server in hosts
+        )
+        places = "\n".join(f'"{name}" = {json.dumps(to)}' for name, to in self._lab.connect_to.items())
+        (self.folder / "config.toml").write_text(
+            f'[scan]\ntimeout = "2s"\ndeadline = "15s"\ntrust_store = "{self._lab.ca_file}"\n'
+            f"[scan.connect_to]\n{places}\n"
+            f'[daemon]\nhttp = "127.0.0.1:0"\nlog = "json"\n{self._daemon}\n'
+            f'[[environment]]\nname = "e"\nkind = "on-premises"\n{endpoints}\n'
+            f"{schedule}\n{self._more}\n"
+        )
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(REPOSITORY), "NO_COLOR": "1"}
+
+    def start(self, **environ: str) -> subprocess.Popen[bytes]:
+        """Start a service; its log is appended to `daemon.log`."""
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "scanner.app.cli", "daemon"],
+                cwd=self.folder,
+                env={**self.environ, **environ},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.started.append(process)
+        return process
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run another command of the command line beside it."""
+        return subprocess.run(
+            [sys.executable, "-m", "scanner.app.cli", *arguments],
+            cwd=self.folder,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(open_state(self.folder / "nightseal.sqlite"))
+
+    def starts(self) -> list[Start]:
+        """Every start so far, the first one first."""
+        if not (self.folder / "nightseal.sqlite").exists():
+            return []
+        return self.ledger.recent(100_000)[::-1]
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The lines of the log."""
+        found = []
+        for line in self.log.read_text().splitlines() if self.log.exists() else []:
+            with contextlib.suppress(ValueError):  # a line that was being written when its process was killed
+                found.append(json.loads(line))
+        return found
+
+    def said(self, words: str) -> list[dict[str, Any]]:
+        """The lines of the log that hold these words."""
+        return [line for line in self.lines() if words in line["event"]]
+
+    @property
+    def address(self) -> str:
+        """Where the last service is monitored."""
+        event: str = wait_for(lambda: self.said("monitoring: http"), "the address of monitoring")[-1]["event"]
+        return event.removeprefix("monitoring: ").partition("/healthz")[0]
+
+    def end(self) -> None:
+        """Kill everything that was started here."""
+        for process in self.started:
+            if process.poll() is None:
+                kill_tree(process.pid)
+            process.wait()
+        for start in self.starts():
+            if start.pid is not None and psutil.pid_exists(start.pid) and _is_worker(start.pid):
+                kill_tree(start.pid)
+
+
+def kill_tree(pid: int) -> None:
+    """SIGKILL a process and everything below it, all at once."""
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.send_signal(signal.SIGKILL)
+
+
+def _is_worker(pid: int) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return "scanner.app.daemon.worker" in psutil.Process(pid).cmdline()
+    return False
+
+
+@contextlib.contextmanager
+def service(folder: Path, lab: Lab, *names: str, schedule: str, more: str = "", daemon: str = "") -> Iterator[Service]:
+    """Services on one configuration; whatever is left of them is killed in the end."""
+    running = Service(folder, lab, *names, schedule=schedule, more=more, daemon=daemon)
+    try:
+        yield running
+    finally:
+        running.end()
