@@ -56,9 +56,22 @@ class TlsLite:
     extended_master_secret: bool = True
     secure_renegotiation: bool = True
     fallback_scsv: bool = True
+    encrypt_then_mac: bool = True
     compression: bool = False
     vulnerability: Vulnerability | None = None
     signature_hashes: tuple[str, ...] = ("sha512", "sha384", "sha256")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelloOnly:
+    """A server of the nineties as far as its answer to a hello, which is all that tells what it accepts.
+
+    No library has SSL 2.0 or export ciphers any more, so nothing can be said to it after that. Code points are those of
+    SSL 2.0's cipher kinds, and of the suites that it accepts in TLS 1.0, in its order.
+    """
+
+    ssl2_ciphers: tuple[int, ...] = ()
+    suites: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +85,7 @@ class Node:
 class Nginx:
     """TLS by nginx, for what Python's `ssl` has no switch for. `directives` go into its server block."""
 
-    directives: str
+    directives: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +95,7 @@ class Raw:
     behaviour: Literal["closed", "silent", "reset", "garbage", "dribble", "plain-http"]
 
 
-Engine = OpenSsl | TlsLite | Node | Nginx | Raw
+Engine = OpenSsl | TlsLite | HelloOnly | Node | Nginx | Raw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,8 @@ from typing import Literal
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 KeyKind = Literal["ecdsa", "rsa", "rsa-1024"]
 IssuerKind = Literal["intermediate", "rsa-intermediate", "untrusted", "root", "self"]
@@ -44,6 +45,9 @@ class CertificateRecipe:
     subject: tuple[tuple[x509.ObjectIdentifier, str], ...] | None = None  # None: the first name as common name
     ca: bool = False  # whether it calls itself an authority
     must_staple: bool = False
+    responder: bool = False  # whether it names an OCSP responder; there is none there
+    staple: Literal["good", "revoked"] | None = None  # what the OCSP response says that is made along with it
+    scts: Literal[0, 2, 3, 4] = 0  # embedded SCTs, of no log that there is
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Identity:
 
     key: PrivateKey
     chain: tuple[x509.Certificate, ...]
+    staple: bytes | None = None  # an OCSP response about the first certificate, DER
 
     @property
     def pem(self) -> bytes:
@@ -130,13 +135,40 @@ class CertificateAuthority:
         )
         if recipe.must_staple:
             builder = builder.add_extension(x509.TLSFeature([x509.TLSFeatureType.status_request]), critical=False)
+        if recipe.responder:
+            there = x509.UniformResourceIdentifier("http://ocsp.lab.example/")
+            access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, there)
+            builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
+        if recipe.scts:
+            builder = builder.add_extension(_scts(recipe.scts), critical=False)
         leaf = builder.sign(issuer.key if issuer else key, hashes.SHA256())
         if recipe.signature == "sha1":
             if issuer is None or not isinstance(issuer.key, rsa.RSAPrivateKey):
                 msg = f"{host}: only the RSA intermediate signs with SHA-1"
                 raise ValueError(msg)
             leaf = _resign_with_sha1(leaf, issuer.key)
-        return Identity(key, self._sent_chain(leaf, issuer, recipe.chain))
+        staple = self._staple(leaf, issuer, recipe.staple) if issuer and recipe.staple else None
+        return Identity(key, self._sent_chain(leaf, issuer, recipe.chain), staple)
+
+    def _staple(self, leaf: x509.Certificate, issuer: Identity, status: Literal["good", "revoked"]) -> bytes:
+        """An OCSP response of a week, as the issuer's own responder would sign it."""
+        revoked = status == "revoked"
+        response = (
+            ocsp.OCSPResponseBuilder()
+            .add_response(
+                cert=leaf,
+                issuer=issuer.chain[0],
+                algorithm=hashes.SHA1(),  # noqa: S303  # RFC 6960 names issuers by it; nothing rests on it
+                cert_status=ocsp.OCSPCertStatus.REVOKED if revoked else ocsp.OCSPCertStatus.GOOD,
+                this_update=self._now - timedelta(hours=1),
+                next_update=self._now + timedelta(days=7),
+                revocation_time=self._now - timedelta(hours=2) if revoked else None,
+                revocation_reason=x509.ReasonFlags.key_compromise if revoked else None,
+            )
+            .responder_id(ocsp.OCSPResponderEncoding.HASH, issuer.chain[0])
+            .sign(issuer.key, hashes.SHA256())
+        )
+        return response.public_bytes(serialization.Encoding.DER)
 
     def _sent_chain(self, leaf: x509.Certificate, issuer: Identity | None, chain: str) -> tuple[x509.Certificate, ...]:
         above = issuer.chain if issuer else ()
@@ -204,6 +236,17 @@ class CertificateAuthority:
             .sign(issuer.key if issuer else own_key, hashes.SHA256())
         )
         return Identity(own_key, (certificate,))
+
+
+def _scts(number: int) -> x509.UnrecognizedExtension:
+    """An extension with so many SCTs (RFC 6962 section 3.3), signed by nobody."""
+    head = b"\x00" + bytes(32) + (0).to_bytes(8, "big") + b"\x00\x00"  # version, log, time, no extensions
+    one = head + b"\x04\x03" + (8).to_bytes(2, "big") + bytes(8)  # SHA-256 and ECDSA, and a signature of zeros
+    listed = b"".join(len(one).to_bytes(2, "big") + one for _ in range(number))
+    value = len(listed).to_bytes(2, "big") + listed
+    # An OCTET STRING of 128 to 255 bytes, as two to four SCTs are.
+    octets = b"\x04\x81" + bytes([len(value)]) + value
+    return x509.UnrecognizedExtension(ExtensionOID.PRECERT_SIGNED_CERTIFICATE_TIMESTAMPS, octets)
 
 
 def _key_usage(*, ca: bool, server: bool = False, rsa_key: bool = False) -> x509.KeyUsage:

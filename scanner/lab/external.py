@@ -112,6 +112,10 @@ def _listen_nginx(case: Case, address: str, identity: Identity, directory: Path,
     home.mkdir(exist_ok=True)
     (home / "identity.pem").touch(mode=0o600)
     (home / "identity.pem").write_bytes(identity.pem)
+    directives = case.engine.directives if isinstance(case.engine, Nginx) else ""
+    if identity.staple is not None:
+        (home / "staple.der").write_bytes(identity.staple)
+        directives += " ssl_stapling on; ssl_stapling_file staple.der;"
     # nginx cannot choose a free port, but it takes over a listening socket, as it does from its own older process when
     # it is upgraded. So no other process can get in between.
     server = socket.create_server((address, 0), backlog=512)
@@ -121,7 +125,7 @@ def _listen_nginx(case: Case, address: str, identity: Identity, directory: Path,
         configuration = _NGINX_CONFIGURATION % {
             "address": address,
             "port": port,
-            "directives": case.engine.directives if isinstance(case.engine, Nginx) else "",
+            "directives": directives,
             "headers": headers,
             "body": PAGE.replace("{host}", case.host),
         }

@@ -58,6 +58,7 @@ def _settings(options: TlsLite) -> Any:
     settings.cipherNames = list(options.ciphers)
     settings.macNames = list(options.macs)
     settings.keyExchangeNames = list(options.key_exchanges)
+    settings.useEncryptThenMAC = options.encrypt_then_mac
     settings.useExtendedMasterSecret = options.extended_master_secret
     settings.rsaSigHashes = list(options.signature_hashes)
     settings.ecdsaSigHashes = list(options.signature_hashes)

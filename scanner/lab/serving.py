@@ -15,8 +15,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from scanner.lab import http, legacy, openssl
-from scanner.lab.case import CannotServeError, OpenSsl, Raw, TlsLite
+from scanner.lab import http, legacy, legacy_hello, openssl
+from scanner.lab.case import CannotServeError, HelloOnly, OpenSsl, Raw, TlsLite
 from scanner.lab.connection import Channel, Connection
 from scanner.lab.starttls import SCRIPTS, play
 
@@ -47,6 +47,8 @@ def tls_handler(case: Case, identity: Identity, ca_pem: bytes) -> Handler:
     engine = case.engine
     if isinstance(engine, Raw):
         return _raw_handler(engine, case)
+    if isinstance(engine, HelloOnly):
+        return legacy_hello.Server(engine, identity).handle
     secured = _secured(case, identity, ca_pem)
     handshakes = _Countdown(case.silent_after)
 

@@ -40,7 +40,13 @@ from scanner.lab.cases.failing import HANDSHAKES_BEFORE_SILENCE
 from scanner.lab.external import NODE_PACKAGE
 
 NAMES = [case.name for case in CASES]
-NEEDS_PROGRAM = {"post-quantum": NODE_PACKAGE, "post-quantum-only": NODE_PACKAGE, "early-data": "nginx"}
+NEEDS_PROGRAM = {
+    "post-quantum": NODE_PACKAGE,
+    "post-quantum-only": NODE_PACKAGE,
+    "early-data": "nginx",
+    "stapled": "nginx",
+    "revoked": "nginx",
+}
 DOCUMENT = Path(__file__).parents[2] / "docs" / "lab.md"
 TLS10, TLS11, TLS12, TLS13 = (
     ssl.TLSVersion.TLSv1,
@@ -371,6 +377,22 @@ def staple_is_missing(lab: Lab, server: LabServer) -> None:
     assert list(feature) == [x509.TLSFeatureType.status_request]
 
 
+@check("stapled", "revoked")
+def staple_is_sent(lab: Lab, server: LabServer) -> None:
+    names = ("-servername", server.host, "-CAfile", str(lab.ca_file), "-status")
+    command = ("openssl", "s_client", "-connect", f"{server.address}:{server.actual_port}", *names)
+    done = subprocess.run(command, input="", capture_output=True, text=True, check=True)
+    assert f"Cert Status: {'good' if server.name == 'stapled' else 'revoked'}" in done.stdout
+    assert distrust(lab, server) == ""
+
+
+@check("logged")
+def holds_timestamps(lab: Lab, server: LabServer) -> None:
+    extensions = handshake(lab, server).leaf.extensions
+    assert len(extensions.get_extension_for_class(x509.PrecertificateSignedCertificateTimestamps).value) == 3
+    assert strictly_valid(lab, server)
+
+
 @check("hostile-certificate")
 def subject_is_hostile(lab: Lab, server: LabServer) -> None:
     subject = handshake(lab, server).leaf.subject
@@ -447,6 +469,40 @@ def encrypts_nothing(lab: Lab, server: LabServer) -> None:
 def is_anonymous(lab: Lab, server: LabServer) -> None:
     seen = handshake(lab, server, ciphers="aNULL")
     assert (seen.cipher, seen.chain) == ("AECDH-AES256-SHA", [])
+
+
+@check("ssl2")
+def speaks_ssl2(_lab: Lab, server: LabServer) -> None:
+    # SSL 2.0: CLIENT-HELLO of version 2 with one cipher kind, no session, and a challenge of 16 bytes.
+    hello = bytes.fromhex("01 0002 0003 0000 0010 010080") + bytes(16)
+    answer = said(server, (0x8000 | len(hello)).to_bytes(2, "big") + hello)
+    certificate, ciphers = (int.from_bytes(answer[at : at + 2], "big") for at in (7, 9))
+    assert answer[2:7] == bytes.fromhex("04 00 01 0002"), "a SERVER-HELLO with an X.509 certificate, of version 2"
+    assert x509.load_der_x509_certificate(answer[13 : 13 + certificate]).subject
+    assert answer[13 + certificate : 13 + certificate + ciphers] == bytes.fromhex("010080 020080 0700c0")
+    # TLS 1.0, which offers one export suite and nothing else.
+    hello = bytes.fromhex("0301") + bytes(33) + bytes.fromhex("0002 0003 01 00")
+    message = b"\x01" + len(hello).to_bytes(3, "big") + hello
+    answer = said(server, b"\x16\x03\x01" + len(message).to_bytes(2, "big") + message)
+    assert (answer[:3], answer[5], answer[44:46]) == (b"\x16\x03\x01", 2, b"\x00\x03")
+
+
+def said(server: LabServer, hello: bytes) -> bytes:
+    """What comes back up to the silence that follows."""
+    with connect(server) as plain:
+        plain.sendall(hello)
+        plain.shutdown(socket.SHUT_WR)
+        answer = b""
+        while data := plain.recv(65_536):
+            answer += data
+        return answer
+
+
+@check("no-encrypt-then-mac")
+def protects_first(lab: Lab, server: LabServer) -> None:
+    cbc = {"cipherNames": ["aes128"], "macNames": ["sha"], "maxVersion": (3, 3)}
+    assert not legacy(server, **cbc)._recordLayer.encryptThenMAC
+    assert legacy(lab.servers["cbc-sha1"], **cbc)._recordLayer.encryptThenMAC
 
 
 @check("cbc-sha1", "static-rsa")

@@ -2,7 +2,7 @@
 
 from cryptography.x509.oid import NameOID
 
-from scanner.lab.case import WEAK_KEYS, Case, OpenSsl, expect
+from scanner.lab.case import WEAK_KEYS, Case, Nginx, OpenSsl, expect
 from scanner.lab.certificates import CertificateRecipe
 
 GOOD = expect(
@@ -181,8 +181,28 @@ CASES = (
     Case(
         name="must-staple",
         description="The certificate demands a stapled OCSP response, and none is sent",
-        certificate=CertificateRecipe(must_staple=True),
-        expected=expect("cert.hostname cert.valid-now cert.key cert.signature", "cert.must-staple"),
+        certificate=CertificateRecipe(must_staple=True, responder=True),
+        expected=expect("cert.hostname cert.valid-now cert.key cert.signature", "cert.must-staple cert.stapled"),
+    ),
+    Case(
+        name="stapled",
+        description="Nothing: the certificate demands a stapled OCSP response, and one is sent that says good",
+        certificate=CertificateRecipe(must_staple=True, responder=True, staple="good"),
+        engine=Nginx(),
+        expected=expect("cert.must-staple cert.stapled cert.revocation cert.trusted cert.hostname proto.tls1.3"),
+    ),
+    Case(
+        name="revoked",
+        description="A stapled OCSP response says that the certificate is revoked",
+        certificate=CertificateRecipe(responder=True, staple="revoked"),
+        engine=Nginx(),
+        expected=expect("cert.stapled cert.trusted cert.hostname cert.valid-now", "cert.revocation"),
+    ),
+    Case(
+        name="logged",
+        description="Nothing: the certificate holds three SCTs, as one of a public CA would",
+        certificate=CertificateRecipe(scts=3),
+        expected=GOOD,
     ),
     Case(
         name="hostile-certificate",

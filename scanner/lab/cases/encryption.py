@@ -2,7 +2,7 @@
 
 from ssl import TLSVersion
 
-from scanner.lab.case import Case, Nginx, Node, OpenSsl, TlsLite, expect
+from scanner.lab.case import Case, HelloOnly, Nginx, Node, OpenSsl, TlsLite, expect
 from scanner.lab.certificates import CertificateRecipe
 
 _IDENTITY = "cert.trusted cert.hostname cert.valid-now https.active"
@@ -118,7 +118,35 @@ CASES = (
         name="cbc-sha1",
         description="CBC cipher suites with SHA-1 MACs alone",
         engine=OpenSsl(maximum=TLSVersion.TLSv1_2, ciphers="ECDHE-ECDSA-AES256-SHA:ECDHE-ECDSA-AES128-SHA"),
-        expected=expect(f"{_IDENTITY} cipher.forward-secrecy cipher.no-64bit-block proto.tls1.2", "integrity.aead"),
+        expected=expect(
+            f"{_IDENTITY} cipher.forward-secrecy cipher.no-64bit-block proto.tls1.2 integrity.encrypt-then-mac",
+            "integrity.aead",
+        ),
+    ),
+    Case(
+        name="no-encrypt-then-mac",
+        description="CBC cipher suites without encrypt-then-MAC (RFC 7366)",
+        engine=TlsLite(
+            ciphers=("aes256gcm", "aes128"), macs=("aead", "sha"), key_exchanges=("ecdhe_rsa",), encrypt_then_mac=False
+        ),
+        certificate=_RSA,
+        expected=expect(
+            f"{_IDENTITY} cipher.forward-secrecy integrity.extended-master-secret",
+            "integrity.encrypt-then-mac integrity.aead",
+        ),
+    ),
+    Case(
+        name="ssl2",
+        description="SSL 2.0 beside TLS 1.0, and suites that were weak enough to be exported",
+        engine=HelloOnly(
+            ssl2_ciphers=(0x010080, 0x020080, 0x0700C0),  # RC4 with 128 and with 40 bits, 3DES
+            suites=(0x0004, 0x0003, 0x000A),  # RSA with RC4, export RC4, 3DES
+        ),
+        certificate=_RSA,
+        expected=expect(
+            f"{_IDENTITY} cipher.no-null",
+            "proto.no-ssl2 proto.no-tls1.0 cipher.no-export cipher.no-rc4 vuln.freak vuln.drown cipher.forward-secrecy",
+        ),
     ),
     Case(
         name="static-rsa",
