@@ -23,6 +23,7 @@ RATE: Final = "rate"
 
 _MODERN: Final = (Protocol.TLS1_3, Protocol.TLS1_2, Protocol.TLS1_1, Protocol.TLS1_0)
 _SMALL_SUITES: Final = 12
+_FEW_SUITES: Final = 6
 _FINAL: Final = frozenset(
     {
         FailureReason.REFUSED,
@@ -76,11 +77,16 @@ async def _intolerances(
     questioner: Questioner, large: Manner, small: Manner, first: Outcome, protocol: Protocol
 ) -> Greeting:
     """A small, old hello is answered where a large, new one was not: was it the size, or the version?"""
+    if isinstance(first, Failure) and first.reason is FailureReason.TIMED_OUT:
+        # One answer may be late because the server, the network or this machine is busy.
+        first = await questioner.first(_modern(large))
+        if isinstance(first, Answer):
+            return Greeting(large, answer=first)
     found = []
     old_and_large = await questioner.ask(large.offer(protocol, iana.offered_suites(protocol)), whole=False)
     if not isinstance(old_and_large, Answer):
         found.append(SIZE)
-    new_and_small = await questioner.ask(replace(_modern(small), suites=_few(Protocol.TLS1_3, Protocol.TLS1_2)))
+    new_and_small = await questioner.ask(_small_and_new(small))
     if not isinstance(new_and_small, Answer):
         found.append(VERSION)
     if not found and isinstance(first, Failure):
@@ -97,17 +103,19 @@ def _modern(manner: Manner) -> Offer:
 
 
 def _small(manner: Manner, protocol: Protocol) -> Offer:
-    return manner.offer(protocol, _few(protocol))
+    return manner.offer(protocol, _few(protocol, _SMALL_SUITES))
 
 
-def _few(*protocols: Protocol) -> tuple[int, ...]:
-    return tuple(code for protocol in protocols for code in _usual(iana.offered_suites(protocol)))
+def _small_and_new(small: Manner) -> Offer:
+    suites = (*_few(Protocol.TLS1_3, _FEW_SUITES), *_few(Protocol.TLS1_2, _FEW_SUITES))
+    return replace(_modern(small), suites=suites)
 
 
-def _usual(suites: Sequence[int]) -> list[int]:
+def _few(protocol: Protocol, most: int) -> list[int]:
     """The first few, with one old suite of each kind that the oldest servers have."""
+    suites = iana.offered_suites(protocol)
     oldest = (0x002F, 0x000A, 0x0005)  # TLS_RSA_WITH_AES_128_CBC_SHA, …_3DES_EDE_CBC_SHA, …_RC4_128_SHA
-    return [*suites[:_SMALL_SUITES], *(code for code in oldest if code in suites[_SMALL_SUITES:])]
+    return [*suites[:most], *(code for code in oldest if code in suites[most:])]
 
 
 async def name_reaction(

@@ -73,7 +73,7 @@ class Offer:
     `protocols` are the versions that may be chosen, highest first; a single older version is offered as such, without
     the supported_versions extension. `server_name` is None where none is to be sent. With `key_shares` a server may
     go on to its ServerHello in TLS 1.3; without, it has to answer with a HelloRetryRequest, which costs it less.
-    `small` leaves out every extension that is not needed.
+    `small` leaves out of a hello of TLS 1.3 what a server answers in secret anyway, so that it stays short.
     """
 
     protocols: tuple[Protocol, ...]
@@ -123,7 +123,7 @@ def to_wire(offer: Offer) -> bytes:
         suites,
         extensions=_extensions(offer),
     )
-    if offer.highest is not Protocol.TLS1_3 and not offer.small:
+    if offer.highest is not Protocol.TLS1_3:
         hello.compression_methods = [_DEFLATE, 0]
     body = bytes(hello.write())
     record_version = min(legacy, WIRE_VERSIONS[Protocol.TLS1_0])
@@ -172,7 +172,8 @@ def _encoded(  # noqa: PLR0913  # all that the extensions vary in
     if schemes:
         extensions.append(SignatureAlgorithmsExtension().create([(code >> 8, code & 0xFF) for code in schemes]))
     extensions.append(RenegotiationInfoExtension().create(bytearray()))
-    if not small:
+    if not small or protocols[0] is not Protocol.TLS1_3:
+        # Even a small hello asks for these: what was not asked for could not be told to be missing.
         extensions += [
             _empty(ExtensionType.extended_master_secret),
             _empty(ExtensionType.encrypt_then_mac),

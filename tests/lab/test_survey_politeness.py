@@ -126,6 +126,22 @@ def offers(evidence: TlsEvidence) -> dict[Protocol, list[str]]:
     return {protocol: [s.name for s in evidence.offer(protocol).value.suites] for protocol in evidence.negotiated}
 
 
+def facts(evidence: TlsEvidence) -> dict[str, Attempt[bool]]:
+    """What shows in the extensions of the answers, and so only to a hello that asks for it."""
+    names = (
+        "extended_master_secret",
+        "encrypt_then_mac",
+        "secure_renegotiation",
+        "session_tickets",
+        "compression",
+        "alpn",
+        "without_sni",
+        "wrong_sni",
+        "fallback_scsv",
+    )
+    return {name: getattr(evidence, name) for name in names}
+
+
 def test_the_good_server_is_seen_whole_through_the_relay(undisturbed):
     assert undisturbed.negotiated == (Protocol.TLS1_0, Protocol.TLS1_1, Protocol.TLS1_2, Protocol.TLS1_3)
     assert all(attempt.failure is None for attempt in undisturbed.protocols.values())
@@ -184,6 +200,17 @@ def test_a_server_that_stands_no_large_hello_gets_small_ones(backend, undisturbe
     assert attempt.value.intolerances == Attempt.ok(("size",))
     seen, expected = offers(attempt.value), offers(undisturbed)
     assert {p: set(names) for p, names in seen.items()} == {p: set(names) for p, names in expected.items()}
+    # What a small hello did not ask would be told as missing.
+    assert facts(attempt.value) == facts(undisturbed)
+    assert undisturbed.extended_master_secret == undisturbed.encrypt_then_mac == Attempt.ok(value=True)
+
+
+def test_one_hello_lost_under_load_is_not_taken_for_intolerance(backend, undisturbed):
+    attempt, _, _, _ = surveyed(backend, lambda relay, _hello: "hang" if relay.seen == 1 else "pass")
+    assert attempt.value is not None
+    assert attempt.value.intolerances == Attempt.ok(())
+    assert offers(attempt.value) == offers(undisturbed)
+    assert facts(attempt.value) == facts(undisturbed)
 
 
 def test_a_server_that_stands_no_tls13_hello_is_surveyed_without(backend, undisturbed):

@@ -10,8 +10,8 @@ from tlslite.messages import ClientHello, RecordHeader3
 from tlslite.utils.codec import Parser
 
 from scanner.evidence import Protocol
-from scanner.probe import iana
-from scanner.probe.survey_hello import KEY_SHARE_GROUPS, WIRE_VERSIONS, Offer, to_wire
+from scanner.probe import iana, survey_features
+from scanner.probe.survey_hello import KEY_SHARE_GROUPS, SIGNED_CERTIFICATE_TIMESTAMP, WIRE_VERSIONS, Offer, to_wire
 from scanner.probe.survey_offers import Manner
 
 
@@ -81,8 +81,29 @@ def test_no_name_no_extension():
 @pytest.mark.parametrize("protocol", [Protocol.TLS1_0, Protocol.TLS1_2, Protocol.TLS1_3])
 def test_a_small_hello_stays_below_the_size_at_which_old_load_balancers_hang(protocol):
     manner = Manner("a-rather-long-name.of-some-department.example.com", small=True)
+    alpn = ("h2", "http/1.1") if protocol is Protocol.TLS1_2 else ()
     for part in manner.parts(iana.offered_suites(protocol)):
-        assert len(to_wire(manner.offer(protocol, part))) < 256 + 5
+        assert len(to_wire(manner.offer(protocol, part, alpn=alpn))) < 256 + 5
+
+
+def test_the_small_hello_of_every_version_is_small_too():
+    manner = Manner("a-rather-long-name.of-some-department.example.com", small=True)
+    assert len(to_wire(survey_features._small_and_new(manner))) < 256 + 5
+
+
+@pytest.mark.parametrize("protocol", [Protocol.TLS1_0, Protocol.TLS1_2])
+def test_a_small_hello_asks_for_all_that_is_told_of_the_answer(protocol):
+    hello = read_back(Manner("shop.example", small=True).offer(protocol, (0xC02F,)))
+    asked = {extension.extType for extension in hello.extensions}
+    assert asked >= {
+        ExtensionType.extended_master_secret,
+        ExtensionType.encrypt_then_mac,
+        ExtensionType.renegotiation_info,
+        ExtensionType.session_ticket,
+        ExtensionType.status_request,
+        SIGNED_CERTIFICATE_TIMESTAMP,
+    }
+    assert hello.compression_methods == [1, 0]
 
 
 def test_two_hellos_differ_in_their_random_alone():
