@@ -1,0 +1,333 @@
+"""What sslyze is asked for, seen on real servers: facts, reasons, and what a server that falls silent leaves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from scanner.evidence import (
+    Attempt,
+    ClientAuthentication,
+    FailureReason,
+    Protocol,
+    Robot,
+    TargetEvidence,
+    TlsEvidence,
+    from_json,
+    to_json,
+)
+from scanner.inventory import (
+    Address,
+    Application,
+    ApplicationKind,
+    ClientCertificate,
+    Endpoint,
+    Role,
+    StartTls,
+    Target,
+)
+from scanner.lab import Lab, LabServer
+from scanner.probe import ProbeSettings, handshake_connections
+from scanner.probe.handshake import HandshakeResult, observe
+from scanner.probe.handshake_connections import Meter
+
+SETTINGS = ProbeSettings(timeout_s=3, deadline_s=30)
+STARTTLS = tuple(StartTls)
+NAMES = (
+    *("good", "good-rsa", "ipv6", "expired", "not-yet-valid", "wrong-host", "self-signed", "untrusted-ca"),
+    *("missing-intermediate", "sha1-signature", "hostile-certificate"),
+    *("client-certificate-required", "client-certificate-optional", "tls1.3-only", "legacy-tls", "tls1.0-to-1.3"),
+    *("weak-dh", "no-ems", "no-secure-renegotiation", "no-fallback-scsv", "compression", "client-renegotiation"),
+    *("heartbleed", "ccs-injection", "robot", "static-rsa", "early-data", "post-quantum-only"),
+    *("plain-http-on-tls-port", "silent", "dribble", "closed-port", "reset", "garbage", "smtp-no-starttls"),
+    *(f"{protocol}-starttls" for protocol in STARTTLS),
+)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with Lab(only=NAMES) as running:
+        assert not running.skipped
+        yield running
+
+
+def target_of(server: LabServer, host: str | None = None, certificate: ClientCertificate | None = None) -> Target:
+    starttls = StartTls(server.starttls) if server.starttls else None
+    endpoint = Endpoint(
+        "lab",
+        host or server.host,
+        server.port,
+        role=Role.SERVER if starttls else Role.APPLICATION,
+        starttls=starttls,
+        applications=(Application("a", ApplicationKind.TRADITIONAL_WEB, client_certificate=certificate),)
+        if certificate
+        else (),
+    )
+    return Target(endpoint, Address(server.address, server.actual_port))
+
+
+def seen(lab: Lab, name: str, **changes) -> HandshakeResult:
+    settings = replace(SETTINGS, trust_stores=("mozilla", str(lab.ca_file)), **changes)
+    return observe(target_of(lab.servers[name]), settings)
+
+
+def evidence_of(lab: Lab, name: str, **changes) -> TlsEvidence:
+    attempt = seen(lab, name, **changes).evidence
+    assert attempt.value is not None, attempt.failure
+    return attempt.value
+
+
+def test_a_good_server_has_nothing_of_what_is_feared(lab):
+    evidence = evidence_of(lab, "good")
+
+    fears = (evidence.heartbleed, evidence.ccs_injection, evidence.client_renegotiation, evidence.early_data)
+    assert fears == (Attempt.ok(value=False),) * 4
+    assert evidence.robot.value is Robot.RSA_NOT_OFFERED
+    assert evidence.client_authentication.value is ClientAuthentication.NOT_ASKED
+    assert evidence.session_tickets.value is not None
+    # The survey is asked for these.
+    assert evidence.protocols == {}
+    assert evidence.groups == {}
+    assert evidence.secure_renegotiation.failure.reason is FailureReason.NOT_RUN
+
+
+def test_evidence_goes_to_json_and_back(lab):
+    for name in ("good", "hostile-certificate"):
+        evidence = TargetEvidence(datetime(2026, 1, 1, tzinfo=UTC), 1.0, 1, tls=seen(lab, name).evidence)
+        assert from_json(to_json(evidence)) == evidence
+
+
+def test_a_deployment_is_a_chain_with_its_paths_once(lab):
+    deployments = evidence_of(lab, "good").certificates.value
+    (deployment,) = (item for item in deployments if item.with_sni)
+    mozilla, own = deployment.paths
+
+    assert deployment.leaf.dns_names == ("good.lab.example",)
+    assert len(deployment.chain) == 2
+    assert deployment.protocol is Protocol.TLS1_3
+    assert deployment.staple is None
+    assert (mozilla.store, mozilla.trusted) == ("mozilla", False)
+    assert (own.store, own.trusted, own.publicly_trusted) == (str(lab.ca_file), True, False)
+    assert own.path[:2] == tuple(certificate.fingerprint for certificate in deployment.chain)
+    assert own.missing == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "trusted"),
+    [
+        ("expired", True),
+        ("not-yet-valid", True),
+        ("wrong-host", True),
+        ("self-signed", False),
+        ("untrusted-ca", False),
+        ("missing-intermediate", False),
+        ("sha1-signature", False),
+    ],
+)
+def test_trust_is_of_the_path_alone(lab, name, trusted):
+    for deployment in evidence_of(lab, name).certificates.value:
+        mozilla, own = deployment.paths
+        assert not mozilla.trusted
+        assert own.trusted is trusted
+        assert bool(own.path) is trusted
+        assert bool(own.detail) is not trusted
+
+
+def test_a_hostile_subject_comes_in_harmless(lab):
+    leaf = evidence_of(lab, "hostile-certificate").certificates.value[0].leaf
+
+    assert leaf.subject.isprintable()
+    assert len(leaf.subject) <= 300
+    assert "<script>" in leaf.subject
+
+
+@pytest.mark.parametrize(
+    ("name", "reasons"),
+    [
+        ("plain-http-on-tls-port", {FailureReason.NOT_TLS}),
+        ("garbage", {FailureReason.NOT_TLS}),
+        ("silent", {FailureReason.TIMED_OUT}),
+        ("dribble", {FailureReason.TIMED_OUT, FailureReason.DEADLINE}),
+        ("closed-port", {FailureReason.REFUSED}),
+        ("reset", {FailureReason.RESET}),
+        ("smtp-no-starttls", {FailureReason.STARTTLS_REFUSED}),
+        ("post-quantum-only", {FailureReason.HANDSHAKE_FAILED}),
+    ],
+)
+def test_why_there_is_no_handshake(lab, name, reasons):
+    result = seen(lab, name, timeout_s=1, deadline_s=8)
+
+    assert result.evidence.failure.reason in reasons
+    assert result.connections > 0
+
+
+def test_without_an_address_nothing_is_connected_to():
+    result = observe(Target(Endpoint("lab", "x.example", 443), None), SETTINGS)
+
+    assert (result.evidence.failure.reason, result.connections) == (FailureReason.UNRESOLVABLE, 0)
+
+
+@pytest.mark.parametrize("protocol", STARTTLS)
+def test_every_starttls_protocol_is_spoken(lab, protocol):
+    evidence = evidence_of(lab, f"{protocol}-starttls")
+
+    assert evidence.certificates.value[0].paths[1].trusted
+    assert evidence.heartbleed == Attempt.ok(value=False)
+    # It takes an HTTP request to find out, which is of no use here.
+    assert evidence.early_data.failure.reason is FailureReason.NOT_RUN
+
+
+def test_an_address_is_connected_to_over_ipv6_and_without_a_server_name(lab, monkeypatch):
+    names: list[str] = []
+    original = handshake_connections.SslConnection.__init__
+
+    def noted(self, *arguments, should_enable_server_name_indication=True, **options):
+        if should_enable_server_name_indication:
+            names.append(options.get("network_configuration", arguments[1:2]))
+        original(self, *arguments, should_enable_server_name_indication=should_enable_server_name_indication, **options)
+
+    monkeypatch.setattr(handshake_connections.SslConnection, "__init__", noted)
+    settings = replace(SETTINGS, trust_stores=("mozilla", str(lab.ca_file)))
+    evidence = observe(target_of(lab.servers["ipv6"], host="::1"), settings).evidence.value
+
+    assert names == []
+    assert [item.with_sni for item in evidence.certificates.value] == [False]
+    assert evidence.certificates.value[0].leaf.dns_names == ("ipv6.lab.example",)
+
+
+def test_client_certificates_are_noticed_and_hide_little(lab):
+    required = evidence_of(lab, "client-certificate-required")
+
+    assert required.client_authentication.value is ClientAuthentication.REQUIRED
+    assert required.certificates.value[0].paths[1].trusted
+    assert required.heartbleed == Attempt.ok(value=False)
+    optional = evidence_of(lab, "client-certificate-optional")
+    assert optional.client_authentication.value is ClientAuthentication.OPTIONAL
+
+
+def test_with_the_configured_client_certificate_everything_is_assessed(lab):
+    certificate = ClientCertificate(lab.client_certificate_file, lab.client_key_file)
+    target = target_of(lab.servers["client-certificate-required"], certificate=certificate)
+
+    evidence = observe(target, replace(SETTINGS, trust_stores=("mozilla",))).evidence.value
+
+    assert evidence.client_authentication.value is ClientAuthentication.REQUIRED
+    assert evidence.client_renegotiation == Attempt.ok(value=False)
+    assert evidence.session_tickets.value is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "fact", "value"),
+    [
+        ("heartbleed", "heartbleed", True),
+        ("ccs-injection", "ccs_injection", True),
+        ("client-renegotiation", "client_renegotiation", True),
+        ("early-data", "early_data", True),
+        ("static-rsa", "robot", Robot.NOT_VULNERABLE),
+    ],
+)
+def test_what_a_server_is_guilty_of_is_seen(lab, name, fact, value):
+    assert getattr(evidence_of(lab, name), fact) == Attempt.ok(value)
+
+
+def test_an_oracle_is_seen_twice(lab):
+    assert evidence_of(lab, "robot").robot.value in {Robot.WEAK_ORACLE, Robot.STRONG_ORACLE}
+
+
+def test_early_data_is_no_question_without_tls13(lab):
+    assert evidence_of(lab, "legacy-tls").early_data.failure.reason is FailureReason.UNSUPPORTED
+
+
+def test_session_ids_are_no_question_with_tls13_alone(lab):
+    assert evidence_of(lab, "tls1.3-only").session_ids.failure.reason is FailureReason.UNSUPPORTED
+
+
+class TestWithoutTheSurvey:
+    """`engine = "sslyze"`: the same facts by one connection for each suite."""
+
+    def test_protocols_suites_and_groups_have_their_registered_names(self, lab):
+        evidence = evidence_of(lab, "tls1.0-to-1.3", engine="sslyze")
+
+        assert evidence.negotiated == (Protocol.TLS1_0, Protocol.TLS1_1, Protocol.TLS1_2, Protocol.TLS1_3)
+        tls12 = {suite.name: suite for suite in evidence.offer(Protocol.TLS1_2).value.suites}
+        suite = tls12["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"]
+        assert (suite.group, suite.ephemeral_bits, suite.dh_prime) in {
+            ("x25519", 253, None),
+            ("secp256r1", 256, None),
+        }
+        assert "secp256r1" in evidence.groups[Protocol.TLS1_3].value
+        assert evidence.extended_master_secret == evidence.secure_renegotiation == Attempt.ok(value=True)
+        assert evidence.fallback_scsv == Attempt.ok(value=True)
+
+    @pytest.mark.parametrize(
+        ("name", "fact", "value"),
+        [
+            ("no-ems", "extended_master_secret", False),
+            ("no-secure-renegotiation", "secure_renegotiation", False),
+            ("no-fallback-scsv", "fallback_scsv", False),
+            ("compression", "compression", True),
+        ],
+    )
+    def test_a_missing_protection_is_seen(self, lab, name, fact, value):
+        assert getattr(evidence_of(lab, name, engine="sslyze"), fact) == Attempt.ok(value)
+
+    def test_questions_of_older_versions_are_none_with_tls13_alone(self, lab):
+        evidence = evidence_of(lab, "tls1.3-only", engine="sslyze")
+
+        assert evidence.negotiated == (Protocol.TLS1_3,)
+        assert evidence.extended_master_secret.failure.reason is FailureReason.UNSUPPORTED
+        # sslyze itself would call it supported, because the refused version is refused.
+        assert evidence.fallback_scsv.failure.reason is FailureReason.UNSUPPORTED
+
+    def test_a_key_that_was_not_seen_is_not_made_up(self, lab):
+        offer = evidence_of(lab, "weak-dh", engine="sslyze").offer(Protocol.TLS1_2).value
+        finite = [suite for suite in offer.suites if suite.name.startswith("TLS_DHE_")]
+
+        assert finite
+        assert {(suite.ephemeral_bits, suite.dh_prime) for suite in finite} <= {(None, None), (1024, "oakley-2")}
+
+
+@pytest.mark.parametrize("engine", ["survey", "sslyze"])
+def test_a_server_that_falls_silent_is_left_in_time_and_not_taken_for_sound(engine):
+    with Lab(only=("silent-after-handshakes",)) as lab:
+        result = seen(lab, "silent-after-handshakes", timeout_s=1, deadline_s=9, engine=engine)
+
+    assert result.connections > 6
+    evidence = result.evidence.value
+    # What came before the silence is kept,
+    assert evidence.certificates.value
+    # and nothing of what was asked during it is taken for a "no".
+    fears = (evidence.client_renegotiation, evidence.early_data, evidence.robot, evidence.heartbleed)
+    assert {attempt.failure.reason for attempt in fears} <= {FailureReason.TIMED_OUT, FailureReason.DEADLINE}
+    assert all(offer.failure is not None for offer in evidence.protocols.values())
+    assert len(evidence.protocols) == (6 if engine == "sslyze" else 0)
+
+
+def test_a_meter_counts_and_spaces(monkeypatch):
+    clock, slept = [100.0], []
+    monkeypatch.setattr(handshake_connections.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(handshake_connections.time, "sleep", slept.append)
+    meter = Meter(rate_per_s=4.0)
+
+    for _ in range(3):
+        meter.admit()
+    clock[0] += 10
+    meter.admit()
+
+    assert slept == [0.0, 0.25, 0.5, 0.0]
+    assert meter.opened == 4
+
+
+def test_a_meter_counts_from_all_threads():
+    meter = Meter(None)
+    threads = [threading.Thread(target=lambda: [meter.admit() for _ in range(500)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert meter.opened == 2000
