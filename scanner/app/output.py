@@ -23,7 +23,19 @@ if TYPE_CHECKING:
     from scanner.verdict import RunRecord
     from scanner.waiver import Waiver
 
-SUFFIXES = {"text": "txt", "json": "json", "html": "html", "pdf": "pdf"}
+SUFFIXES = {
+    "text": "txt",
+    "json": "json",
+    "html": "html",
+    "pdf": "pdf",
+    "sarif": "sarif",
+    "junit": "junit.xml",
+    "csv": "csv",
+    "xlsx": "xlsx",
+    "openmetrics": "prom",
+}
+_DRAWN = frozenset({"html", "pdf"})
+_BINARY = frozenset({"pdf", "xlsx"})
 FORMATS = tuple(SUFFIXES)
 STDOUT = "-"
 
@@ -50,10 +62,6 @@ def render(rendering: Rendering, format_name: str) -> bytes:
     """Render in one format. Each renderer is loaded when it is asked for."""
     from scanner.rules import all_rules  # noqa: PLC0415  # what a format needs loads with it
 
-    if format_name == "json":
-        from reports.export import json_v1  # noqa: PLC0415  # the same
-
-        return json_v1.to_json(rendering.record).encode()
     if format_name == "text":
         from reports.text import render_text  # noqa: PLC0415  # the same
 
@@ -64,16 +72,18 @@ def render(rendering: Rendering, format_name: str) -> bytes:
             width=rendering.width,
             verbose=rendering.verbose,
         ).encode()
+    from reports.export.formats import export  # noqa: PLC0415  # the same
+
+    if format_name not in _DRAWN:
+        return export(rendering.record, format_name, rules=all_rules())
     from reports import render as drawing  # noqa: PLC0415  # the same
 
     view = _view(rendering)
     if format_name == "html":
         return drawing.render_html(view).encode()
-    from reports.export import json_v1  # noqa: PLC0415  # the same
-
     # The paper carries its evidence.
     name = f"{rendering.record.run.id}.json"
-    evidence = drawing.Attachment(name, json_v1.to_json(rendering.record).encode(), "The run")
+    evidence = drawing.Attachment(name, export(rendering.record, "json", rules=all_rules()), "The run")
     return drawing.render_pdf(view, attachments=[evidence])
 
 
@@ -124,8 +134,8 @@ def write(rendering: Rendering, formats: Sequence[str], output: str | None, *, n
 
 
 def _to_stdout(data: bytes, format_name: str) -> None:
-    if format_name == "pdf" and sys.stdout.isatty():
-        raise UsageError("a PDF is not for a terminal: give a file by --output")
+    if format_name in _BINARY and sys.stdout.isatty():
+        raise UsageError(f"{format_name} is not for a terminal: give a file by --output")
     sys.stdout.flush()
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()

@@ -17,6 +17,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from sarif_pydantic import Sarif
 
 from reports.export.csv import COLUMNS, to_csv
+from reports.export.formats import EXPORTS, export
 from reports.export.junit import to_junit
 from reports.export.openmetrics import to_openmetrics
 from reports.export.sarif import FINGERPRINT, to_sarif
@@ -199,6 +200,14 @@ class TestOpenMetrics:
             ends["production/mail.example.com:25@192.0.2.25"]
             == datetime(2026, 6, 2, 23, 59, 59, tzinfo=UTC).timestamp()
         )
+
+
+def test_every_format_is_reached_by_its_name(record: RunRecord) -> None:
+    made = {name: export(record, name, rules=RULES) for name in EXPORTS}
+    assert made["csv"] == to_csv(record).encode()
+    assert made["sarif"] == to_sarif(record, rules=RULES).encode()
+    assert json.loads(made["json"])["schema"] == "nightseal.report/1"
+    assert all(made.values())
 
 
 @pytest.mark.parametrize(
