@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
 from collections.abc import Iterator
 
-import dns.asyncresolver
-import dns.message
-import dns.rcode
-import dns.rrset
 import pytest
 
 from scanner.evidence import CaaRecord, DnsEvidence, FailureReason
 from scanner.inventory import Address, Endpoint, Target
 from scanner.probe import ProbeSettings
 from scanner.probe.dns import probe_dns
+from tests.build.dns_server import DnsServer
 
 SETTINGS = ProbeSettings(timeout_s=2)
 ZONE = {
@@ -28,59 +23,11 @@ ZONE = {
 EXISTING = {"net.", "www.zone.net.", "deep.www.zone.net.", "net2.", "empty.net2."}
 
 
-class DnsServer:
-    """Answers CAA queries from `ZONE`; everything under `broken.net` with SERVFAIL, under `mute.net` not at all."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def stop(self) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
-            last.sendto(b"", ("127.0.0.1", self.port))
-        self._thread.join()
-        self._socket.close()
-
-    def _serve(self) -> None:
-        while True:
-            data, source = self._socket.recvfrom(4096)
-            if not data:
-                return
-            query = dns.message.from_wire(data)
-            name = query.question[0].name.to_text()
-            self.asked.append(name)
-            if not name.endswith("mute.net."):
-                self._socket.sendto(self._answer(query, name).to_wire(max_size=65_000), source)
-
-    @staticmethod
-    def _answer(query: dns.message.Message, name: str) -> dns.message.Message:
-        answer = dns.message.make_response(query, recursion_available=True)
-        if name.endswith("broken.net."):
-            answer.set_rcode(dns.rcode.SERVFAIL)
-        elif name in ZONE:
-            answer.answer.append(dns.rrset.from_text(name, 60, "IN", "CAA", *ZONE[name]))
-        elif name not in EXISTING:
-            answer.set_rcode(dns.rcode.NXDOMAIN)
-        return answer
-
-
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DnsServer]:
     """A server that this machine's resolver configuration seems to name."""
-    running = DnsServer()
-    unconfigured = dns.asyncresolver.Resolver
-
-    def configured() -> dns.asyncresolver.Resolver:
-        resolver = unconfigured(configure=False)
-        resolver.nameservers = ["127.0.0.1"]
-        resolver.port = running.port
-        return resolver
-
-    monkeypatch.setattr(dns.asyncresolver, "Resolver", configured)
+    running = DnsServer(ZONE, EXISTING)
+    running.be_the_resolver(monkeypatch)
     yield running
     running.stop()
 

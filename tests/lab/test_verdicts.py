@@ -6,25 +6,45 @@ One run over every server serves all the tests; it is made in a lab of its own, 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scanner.config import load as load_config
+from scanner.history import History
 from scanner.lab import Lab, LabServer
 from scanner.lab.cases import CASES
+from scanner.lab.cases.applications import REST_PATH
+from scanner.policy import builtin_names, load
+from scanner.replay import Judge
+from scanner.rules import all_rules
+from scanner.verdict import Status
 from tests.conftest import COMMAND_SECONDS, REPOSITORY, reach
 
 pytestmark = pytest.mark.xdist_group("whole-lab")
 _RANK = {"not-applicable": 0, "pass": 1, "indeterminate": 2, "fail": 3}
 
 
+@dataclass(frozen=True)
+class Scan:
+    """One run over every server: where its configuration and history lie, and what the JSON report says of it."""
+
+    folder: Path
+    servers: Mapping[str, LabServer]
+    targets: list[dict[str, Any]]
+
+
 @pytest.fixture(scope="module")
-def scanned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[LabServer, dict[str, Any]]]]:
-    """Every server of the lab with what the JSON report says of each of its addresses, by its name."""
-    output = tmp_path_factory.mktemp("scan") / "report.json"
-    config = output.parent / "config.toml"
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Scan:
+    folder = tmp_path_factory.mktemp("scan")
+    output, config = folder / "report.json", folder / "config.toml"
     with Lab() as lab:
         assert not lab.skipped, f"the lab lacks something: {dict(lab.skipped)}"
         config.write_text(_config(lab))
@@ -35,22 +55,50 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[La
         )
         assert done.returncode == 1, done.stderr
         servers = {f"{server.host}:{server.port}": server for server in lab.servers.values()}
+    return Scan(folder, servers, json.loads(output.read_text())["targets"])
+
+
+@pytest.fixture(scope="module")
+def scanned(scan: Scan) -> dict[str, list[tuple[LabServer, dict[str, Any]]]]:
+    """Every server of the lab with what is said of each of its addresses, by its name."""
     found: dict[str, list[tuple[LabServer, dict[str, Any]]]] = {}
-    for target in json.loads(output.read_text())["targets"]:
-        server = servers[f"{target['host']}:{target['port']}"]
+    for target in scan.targets:
+        server = scan.servers[f"{target['host']}:{target['port']}"]
         found.setdefault(server.name, []).append((server, target))
     return found
 
 
+ROLES = {"console-in-plain": "development", "no-plain-http": "monitoring"}
+"""The servers that are consoles."""
+
+SETTINGS = {
+    "wildcard": 'kind = "reactive-web"\npaths = [{ path = "/Shop/Checkout" }]',
+    "redirect-on-root-only": 'kind = "traditional-web"\npaths = [{ path = "/app" }]',
+    "mobile-in-plain": f'kind = "mobile-backend"\nintegrations = [{{ path = "{REST_PATH}", kind = "rest" }}]',
+    "api-refused": f'kind = "service"\nintegrations = [{{ path = "{REST_PATH}", kind = "rest" }}]',
+    **dict.fromkeys(
+        ("client-certificate-required", "client-certificate-optional"),
+        'kind = "traditional-web"\nhttps = "tls-client-certificate"',
+    ),
+}
+"""The servers of which their owners demand something more than of a bare host."""
+
+
 def _config(lab: Lab) -> str:
-    """Every server as an endpoint of one environment, with times that keep the slow ones short."""
+    """Every server of one environment, as its owners see it, with times that keep the slow ones short."""
     # Few at once: the servers share this machine's processors with the scanner.
     lines = [
         '[scan]\nconcurrency = 6\ndeadline = "25s"\ntimeout = "5s"\n[[environment]]\nname = "lab"\nkind = "on-premises"'
     ]
+    identity = f'client_certificate = {{ cert = "{lab.client_certificate_file}", key = "{lab.client_key_file}" }}'
     for server in lab.servers.values():
-        role = "server" if server.starttls else "application"
-        lines += ["[[environment.endpoint]]", f'host = "{server.host}"', f"port = {server.port}", f'role = "{role}"']
+        place = [f'host = "{server.host}"', f"port = {server.port}"]
+        if settings := SETTINGS.get(server.name):
+            lines += ["[[environment.application]]", f'name = "{server.name}"', *place, settings]
+            lines += [identity] if "client" in settings else []
+            continue
+        role = "server" if server.starttls else ROLES.get(server.name, "application")
+        lines += ["[[environment.endpoint]]", *place, f'role = "{role}"']
         if server.starttls:
             lines.append(f'starttls = "{server.starttls}"')
     return "\n".join(lines)
@@ -111,3 +159,70 @@ def test_a_tenth_of_the_connections_of_the_peer(
     peers = 602  # sslyze 6.3.1 with all its commands (docs/architecture.md)
 
     assert 0 < target["connections"] <= peers / 10
+
+
+GRADES = {
+    "good": "A+",
+    "no-hsts": "A",
+    "no-tls1.3": "A-",
+    "tls1.0-to-1.3": "B",
+    "short-key": "B",
+    "legacy-tls": "C",
+    "rc4": "C",
+    "ssl3": "C",
+    "compression": "C",
+    "null-ciphers": "F",
+    "heartbleed": "F",
+    "ssl2": "F",
+    "expired": "T",
+    "self-signed": "T",
+    "revoked": "T",
+    "wrong-host": "M",
+    "silent": None,
+    "plain-http-on-tls-port": None,
+}
+
+
+@pytest.mark.parametrize("name", GRADES)
+def test_each_server_gets_the_grade_of_the_published_method(
+    scanned: dict[str, list[tuple[LabServer, dict[str, Any]]]], name: str
+) -> None:
+    ((_, target),) = scanned[name]
+
+    assert target["grade"] == GRADES[name], target["grading"]
+    assert target["grade"] or target["grading"]["missing"]
+
+
+ELSEWHERE = {
+    "cert.transparency": "judged of public CAs alone, which the lab's is not: tests/lab/test_public_ca.py",
+    "dns.caa": "the same, and the lab's names are in no DNS: tests/lab/test_public_ca.py",
+}
+"""Rules that no server of the lab can show, why, and where real servers show them."""
+
+
+@pytest.fixture(scope="module")
+def shown(scan: Scan) -> dict[str, set[Status]]:
+    """What each rule said of any server, under each policy that ships: from the evidence of the one run."""
+    config = load_config(scan.folder / "config.toml")
+    history = History.open(scan.folder / "history", create=False)
+    (run_id,) = history.runs(columns=["run_id"])["run_id"]
+    record = history.record(run_id)
+    assert record.run.config_digest == config.digest
+    found: dict[str, set[Status]] = defaultdict(set)
+    for policy in builtin_names():
+        judge = Judge(load(policy), (), lambda _digest: config.inventory)
+        for verdict in judge(record, record.run.finished_at).verdicts:
+            found[verdict.rule].add(verdict.status)
+    return found
+
+
+@pytest.mark.parametrize("rule_id", [rule_id for rule_id in all_rules() if rule_id not in ELSEWHERE])
+def test_some_server_passes_each_rule_and_some_server_fails_it(shown: dict[str, set[Status]], rule_id: str) -> None:
+    assert {Status.PASS, Status.FAIL} <= shown[rule_id]
+
+
+def test_what_is_shown_elsewhere_is_shown_there() -> None:
+    for rule_id, reason in ELSEWHERE.items():
+        text = (REPOSITORY / reason.rpartition(" ")[2]).read_text()
+        for status in ("PASS", "FAIL"):
+            assert re.search(rf'"{re.escape(rule_id)}".*Status\.{status}', text), (rule_id, status)

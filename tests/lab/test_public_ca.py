@@ -1,0 +1,77 @@
+"""What is judged of public CAs alone: the lab's root stands in for Mozilla's, and a DNS server on loopback for the DNS.
+
+All the rest is real: the certificates come from servers of the lab, the records by queries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import certifi
+import pytest
+
+from scanner.evidence import Attempt, TargetEvidence
+from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Target
+from scanner.lab import Lab
+from scanner.probe import ProbeSettings
+from scanner.probe.dns import probe_dns
+from scanner.probe.survey import survey
+from scanner.rules import Facts, get_rule
+from scanner.verdict import Status
+from tests.build.dns_server import DnsServer
+
+ZONE = {
+    "ours.net.": ['0 issue "nightseal.example"'],
+    "theirs.net.": ['0 issue "letsencrypt.org"'],
+    "nobodys.net.": ['0 issue ";"'],
+}
+EXISTING = {"net.", "open.net."}
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with Lab(only=("good", "logged")) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("server", "host", "rule_id", "reason", "status"),
+    [
+        ("logged", "ours.net", "cert.transparency", "enough", Status.PASS),
+        ("good", "ours.net", "cert.transparency", "too-few", Status.FAIL),
+        ("good", "ours.net", "dns.caa", "allows", Status.PASS),
+        ("good", "www.ours.net", "dns.caa", "allows", Status.PASS),
+        ("good", "open.net", "dns.caa", "no-record", Status.FAIL),
+        ("good", "nobodys.net", "dns.caa", "other-issuer", Status.FAIL),
+        ("good", "theirs.net", "dns.caa", "unknown-issuer", Status.INDETERMINATE),
+    ],
+)
+def test_a_public_certificate_is_judged(  # noqa: PLR0913, PLR0917  # a case has that many parts
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, server: str, host: str, rule_id: str, reason: str, status: Status
+) -> None:
+    monkeypatch.setattr(certifi, "where", lambda: str(lab.ca_file))
+    dns = DnsServer(ZONE, EXISTING)
+    dns.be_the_resolver(monkeypatch)
+    try:
+        facts = observed(lab, server, host)
+    finally:
+        dns.stop()
+    rule = get_rule(rule_id)
+    found = [finding.reason for finding in rule.check(facts, rule.parameters())]
+
+    assert found == [reason]
+    assert rule.reasons[reason].status is status
+
+
+def observed(lab: Lab, server: str, host: str) -> Facts:
+    """A server of the lab under a name of the zone, which it does not ask about."""
+    address = Address(lab.servers[server].address, lab.servers[server].actual_port)
+    target = Target(Endpoint("e", host, 443), address)
+    settings = ProbeSettings(timeout_s=2, deadline_s=20)
+    tls, connections = asyncio.run(survey(target, settings))
+    records = asyncio.run(probe_dns(target, settings))
+    now = datetime.now(UTC)
+    evidence = TargetEvidence(now, 1.0, connections, tls=tls, dns=Attempt.ok(records))
+    return Facts(target, Environment("e", EnvironmentKind.ON_PREMISES), evidence, now)
