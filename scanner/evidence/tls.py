@@ -78,6 +78,8 @@ class TlsEvidence:
     and older alone, `client_renegotiation` that it renegotiates at a client's wish often enough to exhaust it,
     `compression` that it compresses, `early_data` that it accepts 0-RTT, `fallback_scsv` that it refuses a downgrade.
     `intolerances` names what an unusual but correct ClientHello broke (`size`, `version`, …).
+    `classical_curves_only` tells that the engine asked for no other groups than elliptic curves, and for those in the
+    newest protocol alone: what `groups` does not list may still be accepted.
     """
 
     protocols: Mapping[Protocol, Attempt[ProtocolOffer]] = field(default_factory=dict)
@@ -101,6 +103,7 @@ class TlsEvidence:
     without_sni: Attempt[NameReaction] = field(default_factory=not_run)
     wrong_sni: Attempt[NameReaction] = field(default_factory=not_run)
     intolerances: Attempt[tuple[str, ...]] = field(default_factory=not_run)
+    classical_curves_only: bool = False
 
     def offer(self, protocol: Protocol) -> Attempt[ProtocolOffer]:
         """What the server accepts in `protocol`, as far as anyone looked."""
@@ -125,6 +128,8 @@ def merge(first: TlsEvidence, second: TlsEvidence) -> TlsEvidence:
         ours, theirs = getattr(first, item.name), getattr(second, item.name)
         if isinstance(ours, Attempt):
             merged[item.name] = _better(ours, theirs)
+        elif isinstance(ours, bool):
+            merged[item.name] = ours if first.groups else theirs
         else:
             merged[item.name] = {key: _better(ours.get(key), theirs.get(key)) for key in sorted({*ours, *theirs})}
     merged["certificates"] = _all_certificates(first.certificates, second.certificates)

@@ -124,6 +124,7 @@ def evidence_of(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
     return TlsEvidence(
         protocols=protocols,
         groups=_groups(answers, newest),
+        classical_curves_only=ScanCommand.ELLIPTIC_CURVES.value in answers.results,
         certificates=_certificates(answers, stores),
         # The survey asks these itself, and reads the answer off the wire.
         secure_renegotiation=answers.of(renegotiation, lambda result: Attempt.ok(result.supports_secure_renegotiation))

@@ -55,6 +55,9 @@ def _groups_gap(tls: TlsEvidence, suites: AcceptedSuites) -> Finding | None:
 
 def _group_gap(tls: TlsEvidence, protocols: tuple[Protocol, ...]) -> Finding | None:
     attempts = [(protocol, tls.groups[protocol]) for protocol in protocols if protocol in tls.groups]
+    if tls.classical_curves_only:
+        detail = "the engine asks for elliptic curves of the newest protocol alone"
+        return unseen(protocols[0], Failure(FailureReason.UNSUPPORTED, detail))
     if any(attempt.value is not None for _, attempt in attempts):
         return None
     protocol, failure = next(

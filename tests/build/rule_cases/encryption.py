@@ -145,6 +145,13 @@ ENCRYPTION = (
     of_tls("kex.allowed-groups", "all-listed", parameters=_GROUPS),
     of_tls("kex.allowed-groups", "not-listed", parameters={"groups": ["x25519"]}),
     of_tls("kex.allowed-groups", "not-observed", parameters=_GROUPS, groups={}),
+    of_tls("kex.allowed-groups", "not-observed", parameters=_GROUPS, classical_curves_only=True),
+    of_tls(
+        "kex.post-quantum",
+        "not-observed",
+        groups={Protocol.TLS1_3: Attempt.ok(("x25519",))},
+        classical_curves_only=True,
+    ),
     of_tls("kex.allowed-groups", "not-observed", parameters=_GROUPS, groups=_TLS12_GROUPS),
     of_tls(
         "kex.allowed-groups",
