@@ -1,14 +1,14 @@
 # The two commands of the README set everything up by themselves on a fresh Debian machine.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports docs docs-check check lock bench clean
+.PHONY: help demo test coverage lint types imports docs docs-check check lock bench clean
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 export UV_NO_PROGRESS := 1
 
-# WeasyPrint draws with Pango; the reports are set in Inter, with DejaVu for what it lacks.
-RUNTIME_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-inter fonts-dejavu-core
+# WeasyPrint draws with Pango; the reports bring their own fonts, and DejaVu has the letters that those lack.
+RUNTIME_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core
 # The tests read PDFs, drive a browser, and compare with servers of other makes.
 TEST_PACKAGES := $(RUNTIME_PACKAGES) poppler-utils openssl nginx-light gnutls-bin chromium
 
@@ -20,6 +20,9 @@ demo: $(VENV)/.installed $(VENV)/.runtime-packages  ## Scan the bundled lab as c
 
 test: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Every test
 	$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
+
+coverage: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Every test, with branch coverage
+	$(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev  ## Style
 	$(BIN)/ruff check .
