@@ -71,6 +71,8 @@ class Planner:
         return {job.id: job.next_run_time for job in self._scheduler.get_jobs() if job.next_run_time}
 
     def _plan(self, triggers: Mapping[str, ScheduleTrigger], stored: Mapping[str, datetime], now: datetime) -> None:
+        # Jobs that cannot be read any more, after an upgrade perhaps, are removed by this.
+        jobs = {job.id: job for job in self._scheduler.get_jobs()}
         for name, trigger in triggers.items():
             upcoming = trigger.get_next_fire_time(None, now)
             if upcoming is None:
@@ -79,14 +81,13 @@ class Planner:
             if planned is not None and planned <= now:
                 # Missed while the service was down; once is enough, however long that was.
                 self._entering.enter(name, planned)
-            job = self._scheduler.get_job(name)
+            job = jobs.get(name)
             if job is not None and job.trigger == trigger and planned is not None and now < planned <= upcoming:
                 continue
             # A schedule that is new or other than it was, or one that was planned by a clock which was ahead.
             self._scheduler.add_job(due, trigger, id=name, next_run_time=upcoming, replace_existing=True)
-        for name in set(stored) - set(triggers):
-            if self._scheduler.get_job(name) is not None:
-                self._scheduler.remove_job(name)
+        for name in set(jobs) - set(triggers):
+            self._scheduler.remove_job(name)
 
     def _stored(self) -> dict[str, datetime]:
         """When each schedule was to start next, also where the rest of its job cannot be read any more."""
