@@ -230,6 +230,8 @@ def _cut_off(tls: TlsEvidence, http: Attempt[HttpEvidence]) -> Iterator[Failure]
     """What kept the scanner from looking at everything, the gravest first."""
     for item in dataclasses.fields(tls):
         value = getattr(tls, item.name)
+        if isinstance(value, bool):  # how something was asked, not what was answered
+            continue
         for attempt in (value,) if isinstance(value, Attempt) else value.values():
             if attempt.failure is not None and attempt.failure.reason in _INTERRUPTIONS:
                 yield attempt.failure
