@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 LogForm = Literal["human", "json"]
+# Local variables hold receivers' addresses with their secrets.
+_TRACEBACKS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+_PLAIN_TRACEBACKS = structlog.dev.plain_traceback
 
 
 def configure(form: LogForm, *, about: Mapping[str, str] | None = None, level: int = logging.INFO) -> None:
@@ -40,9 +43,9 @@ def configure(form: LogForm, *, about: Mapping[str, str] | None = None, level: i
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(sort_keys=True)]
+        [structlog.processors.ExceptionRenderer(_TRACEBACKS), structlog.processors.JSONRenderer(sort_keys=True)]
         if form == "json"
-        else [structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)]
+        else [structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, exception_formatter=_PLAIN_TRACEBACKS)]
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
