@@ -2,8 +2,9 @@
 
 A target starts when a worker is free for it, and from then on its deadline runs for all of its probes together. They
 run side by side and share the connections that its address may be given at once. A
-handshake is made in a process of its own, which is ended when it is late: nothing else stops a thread that waits for a
-silent server inside the TLS engine. One process for each target also returns the memory that the engine keeps.
+handshake is made in a worker process, one at a time, which is ended when it is late: nothing else stops a thread that
+waits for a silent server inside the TLS engine. A worker is replaced after some targets, which returns the memory that
+the engine keeps.
 """
 
 from __future__ import annotations
@@ -18,8 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Self, TypeVar
 
-from pebble import ProcessExpired
-from pebble.asynchronous import process
+from pebble import ProcessExpired, ProcessPool
 
 from scanner.dispatch.progress import Progress, Stage
 from scanner.evidence import (
@@ -43,6 +43,8 @@ _LOG = logging.getLogger(__name__)
 
 _WORKERS_PER_PROCESSOR = 6
 """A handshake mostly waits; what it computes is an eighth of its time on a network."""
+_TARGETS_PER_WORKER = 20
+"""To start a worker costs as much as two targets: the fork, the program's own imports, the trust stores."""
 _GRACE_S = 0.5
 """How long after its deadline a worker is ended: it ends by itself before."""
 
@@ -79,12 +81,13 @@ class LocalDispatcher:
         count = _Count(len(targets))
         scope = frozenset(target.endpoint.host for target in targets)
         places = asyncio.Semaphore(at_once)
+        pool = ProcessPool(max_workers=at_once, max_tasks=_TARGETS_PER_WORKER, context=_CONTEXT)
         finished: asyncio.Queue[tuple[Target, TargetEvidence]] = asyncio.Queue()
 
         async def one(target: Target) -> None:
             async with places:
                 self._tell(target, Stage.STARTED, count)
-                evidence = await self._probe(target, environments[target.endpoint.environment], scope)
+                evidence = await self._probe(target, environments[target.endpoint.environment], scope, pool)
                 count.done += 1
                 self._tell(target, Stage.DONE, count, evidence.duration_s)
                 finished.put_nowait((target, evidence))
@@ -97,7 +100,7 @@ class LocalDispatcher:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._all_ended()
+            await asyncio.to_thread(_end, pool)
 
     def _at_once(self, targets: int) -> int:
         workers = self.workers or _WORKERS_PER_PROCESSOR * (os.cpu_count() or 1)
@@ -107,12 +110,14 @@ class LocalDispatcher:
         if self.on_progress:
             self.on_progress(Progress(target.id, stage, count.done, count.total, seconds))
 
-    async def _probe(self, target: Target, environment: Environment, scope: frozenset[str]) -> TargetEvidence:
+    async def _probe(
+        self, target: Target, environment: Environment, scope: frozenset[str], pool: ProcessPool
+    ) -> TargetEvidence:
         started_at, clock = datetime.now(UTC), time.monotonic()
         lanes = _Lanes.of(self.settings, _wanted(target, self.settings), asyncio.get_running_loop().time())
         async with asyncio.TaskGroup() as probes:
             surveyed = probes.create_task(lanes.run(_SURVEY, lambda settings: survey(target, settings)))
-            handshake = probes.create_task(lanes.run(_HANDSHAKE, lambda settings: _handshake(target, settings)))
+            handshake = probes.create_task(lanes.run(_HANDSHAKE, lambda settings: _handshake(pool, target, settings)))
             http = probes.create_task(
                 lanes.run(_HTTP, lambda settings: probe_http(target, environment, settings, scope))
             )
@@ -126,12 +131,6 @@ class LocalDispatcher:
             http=http.result()[0],
             dns=dns.result()[0],
         )
-
-    @staticmethod
-    async def _all_ended() -> None:
-        """Wait until no worker is left, so that none outlives the run."""
-        for worker in multiprocessing.active_children():
-            await asyncio.to_thread(worker.join)
 
 
 _SURVEY, _HANDSHAKE, _HTTP = "survey", "handshake", "http"
@@ -213,8 +212,7 @@ def _observe(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEviden
     return result.evidence, result.connections
 
 
-# Workers are forked from a small server that has loaded the engine, never from this threaded process. One process for
-# each target: what a target did to the engine does not reach the next, and the memory that it took is given back.
+# Workers are forked from a small server that has loaded the engine, never from this threaded process.
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["scanner.probe.handshake", "scanner.dispatch.local"])
 
@@ -230,17 +228,16 @@ def _nothing() -> None:
     """What the first worker does."""
 
 
-# pebble 5.2.3 documents this parameter by the first name and reads it by the second; else it would fork this process.
-_observe_apart: Callable[[Target, ProbeSettings], asyncio.Future[tuple[Attempt[TlsEvidence], int]]] = process(
-    mp_context=_CONTEXT,
-    context=_CONTEXT,  # type: ignore[call-overload]  # see above
-)(_observe)
+def _end(pool: ProcessPool) -> None:
+    """End the workers, and wait until none is left that could outlive the run."""
+    pool.stop()  # type: ignore[no-untyped-call]  # pebble leaves it untyped
+    pool.join()
 
 
-async def _handshake(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEvidence], int]:
-    """Cancelled, which a timeout does, it ends the process."""
+async def _handshake(pool: ProcessPool, target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEvidence], int]:
+    """Cancelled, which a timeout does, it ends the worker."""
     try:
-        return await _observe_apart(target, settings)
+        return await asyncio.wrap_future(pool.schedule(_observe, args=[target, settings]))
     except ProcessExpired as error:
         return Attempt.failed(FailureReason.ENGINE_ERROR, f"the TLS engine died: {error}"), 0
 

@@ -2,8 +2,7 @@
 
 sslyze's scan commands are made of jobs that open at most one connection each. They are run here directly, in threads,
 so that their number at once is bounded, connections are counted, and what was finished before a server fell silent is
-kept (docs/adr/0002). It all blocks, and a thread that waits for a silent server can't be ended: `observe` is meant for
-a worker process, which can.
+kept (docs/adr/0002). It all blocks: `observe` is meant for a worker process, which can be ended if it is late.
 """
 
 from __future__ import annotations
@@ -93,8 +92,17 @@ class _Work:
 def observe(target: Target, settings: ProbeSettings) -> HandshakeResult:
     """Make every handshake that is wanted with a target. Blocks for at most about `settings.deadline_s` seconds.
 
-    Raises nothing: what fails is a value. Threads that wait for a silent server may live on; the process should end.
+    Raises nothing: what fails is a value. Every connection is ended by then.
     """
+    meter = Meter(settings.rate_per_s)
+    try:
+        return _observe(target, settings, meter)
+    finally:
+        # Threads may still be waiting for a silent server.
+        meter.end()
+
+
+def _observe(target: Target, settings: ProbeSettings, meter: Meter) -> HandshakeResult:
     ends = time.monotonic() + max(settings.deadline_s - _RESERVE_S, settings.deadline_s / 2)
     if target.address is None:
         return HandshakeResult(Attempt.failed(FailureReason.UNRESOLVABLE), 0)
@@ -102,7 +110,6 @@ def observe(target: Target, settings: ProbeSettings) -> HandshakeResult:
     refusal, greeted = asyncio.run(_greet(target, settings, until=ends))
     if refusal is not None:
         return HandshakeResult(Attempt(failure=refusal), greeted)
-    meter = Meter(settings.rate_per_s)
     box: queue.Queue[ServerTlsProbingResult | Failure] = queue.Queue(1)
     try:
         location = ServerNetworkLocation(target.endpoint.host, target.address.port, ip_address=target.address.ip)

@@ -6,33 +6,65 @@ made by one module, so this one puts a subclass in that place. It holds for the 
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import socket
 import threading
 import time
+import weakref
 from dataclasses import dataclass, field
 from typing import Any
 
 from sslyze import server_connectivity
+from sslyze.connection_helpers import tls_connection
 from sslyze.connection_helpers.tls_connection import SslConnection
 from sslyze.server_setting import ServerNetworkConfiguration, ServerNetworkLocation
 
 
 class Meter:
-    """Counts the connections to one target, and spaces them by `rate_per_s` where one is given."""
+    """Counts the connections to one target, spaces them by `rate_per_s` where one is given, and can end them all."""
 
     def __init__(self, rate_per_s: float | None) -> None:
         self.opened = 0
         self._interval = 1 / rate_per_s if rate_per_s else 0.0
         self._next = time.monotonic()
         self._lock = threading.Lock()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._ended = threading.Event()
 
     def admit(self) -> None:
-        """Wait for the turn of one connection more."""
+        """Wait for the turn of one connection more.
+
+        Raises:
+            ConnectionAbortedError: there is none, because all have been ended.
+        """
+        if self._ended.is_set():
+            raise ConnectionAbortedError("the time for this server is over")
         with self._lock:
             self.opened += 1
             turn = max(self._next, time.monotonic())
             self._next = turn + self._interval
         time.sleep(max(0.0, turn - time.monotonic()))
+
+    def watch(self, connection: socket.socket) -> None:
+        """Take note of a connection that was opened, to be ended with the others."""
+        with self._lock:
+            self._sockets.add(connection)
+        if self._ended.is_set():
+            _shut_down(connection)
+
+    def end(self) -> None:
+        """Shut down every connection, which wakes the threads that wait for it, and let none be opened any more."""
+        self._ended.set()
+        with self._lock:
+            connections = list(self._sockets)
+        for connection in connections:
+            _shut_down(connection)
+
+
+def _shut_down(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it may be closed already
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 @dataclass(frozen=True)
@@ -62,6 +94,7 @@ class _Connection(SslConnection):
     def _do_pre_handshake(self) -> None:
         """Open the connection; every way to do so leads through here."""
         self._meter.admit()
+        _opening.meter = self._meter
         super()._do_pre_handshake()
 
 
@@ -74,4 +107,15 @@ def is_address(host: str) -> bool:
     return True
 
 
+_opening = threading.local()
+_open_socket = tls_connection._open_socket  # noqa: SLF001  # the only place where each socket shows before its first word
+
+
+def _open_watched(server_location: ServerNetworkLocation, network_timeout: int) -> socket.socket:
+    connection = _open_socket(server_location, network_timeout)
+    _opening.meter.watch(connection)
+    return connection
+
+
 setattr(server_connectivity, "SslConnection", _Connection)  # noqa: B010  # the type checker would not have it
+setattr(tls_connection, "_open_socket", _open_watched)  # noqa: B010  # the same

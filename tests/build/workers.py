@@ -33,3 +33,15 @@ def never_return(_target: Target, _settings: ProbeSettings) -> NoReturn:
 def tell_parent(_target: Target, _settings: ProbeSettings) -> tuple[Attempt[TlsEvidence], int]:
     """Answer with the process from which this one was forked."""
     return Attempt.failed(FailureReason.ENGINE_ERROR, os.getppid()), 0
+
+
+def tell_self(_target: Target, _settings: ProbeSettings) -> tuple[Attempt[TlsEvidence], int]:
+    """Answer with the process that answers."""
+    return Attempt.failed(FailureReason.ENGINE_ERROR, os.getpid()), 0
+
+
+def die_of_the_silent(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEvidence], int]:
+    """Crash over one server, and answer for the others."""
+    if target.endpoint.host.startswith("silent"):
+        die(target, settings)
+    return Attempt.failed(FailureReason.ENGINE_ERROR, "alive"), 0

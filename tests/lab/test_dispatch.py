@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pebble.asynchronous import process
 
 from scanner.dispatch import LocalDispatcher, Progress, Stage, local
 from scanner.evidence import (
@@ -119,16 +118,16 @@ def test_progress_is_told_and_counted(lab):
 
 
 def in_its_place(monkeypatch: pytest.MonkeyPatch, work: Callable) -> asyncio.Event:
-    """Let workers do something else than a handshake; the event tells that one has been started."""
-    apart = process(mp_context=local._CONTEXT, context=local._CONTEXT)(work)
+    """Let workers do something else than a handshake; the event tells that one has been asked to."""
     started = asyncio.Event()
+    ask = local._handshake
 
-    def start(target: Target, settings: ProbeSettings) -> asyncio.Future:
-        future = apart(target, settings)
+    async def asked(*arguments) -> tuple[Attempt[TlsEvidence], int]:
         started.set()
-        return future
+        return await ask(*arguments)
 
-    monkeypatch.setattr(local, "_observe_apart", start)
+    monkeypatch.setattr(local, "_observe", work)
+    monkeypatch.setattr(local, "_handshake", asked)
     return started
 
 
@@ -149,6 +148,28 @@ def test_a_worker_that_fails_takes_nothing_with_it(lab, monkeypatch, work, reaso
     assert Protocol.TLS1_3 in evidence.tls.value.negotiated
     assert evidence.http.value is not None
     assert multiprocessing.active_children() == []
+
+
+def test_a_worker_that_died_is_replaced_for_the_next_target(lab, monkeypatch):
+    in_its_place(monkeypatch, workers.die_of_the_silent)
+    targets = [target_of(lab.servers[name]) for name in ("silent", "good", "static-rsa")]
+
+    found = asyncio.run(dispatched(settings_for(lab), *targets, workers=1))
+
+    silent, *others = (found[target.id] for target in targets)
+    assert silent.tls.value is None
+    assert [evidence.tls.value.heartbleed.failure.detail for evidence in others] == ["alive", "alive"]
+
+
+def test_one_worker_serves_many_targets_but_not_for_ever(lab, monkeypatch):
+    in_its_place(monkeypatch, workers.tell_self)
+    monkeypatch.setattr(local, "_TARGETS_PER_WORKER", 2)
+    targets = [target_of(lab.servers[name]) for name in ("good", "static-rsa", "post-quantum-only")]
+
+    found = asyncio.run(dispatched(settings_for(lab), *targets, workers=1))
+
+    first, second, third = (evidence.tls.value.heartbleed.failure.detail for evidence in found.values())
+    assert first == second != third
 
 
 def test_workers_are_forked_from_a_process_without_threads(lab, monkeypatch):

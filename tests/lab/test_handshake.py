@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -294,7 +295,13 @@ class TestWithoutTheSurvey:
 @pytest.mark.parametrize("engine", ["survey", "sslyze"])
 def test_a_server_that_falls_silent_is_left_in_time_and_not_taken_for_sound(engine):
     with Lab(only=("silent-after-handshakes",)) as lab:
+        before = set(threading.enumerate())
         result = seen(lab, "silent-after-handshakes", timeout_s=1, deadline_s=9, engine=engine)
+        left = set(threading.enumerate()) - before
+        for thread in left:
+            thread.join(10)
+        # Nobody goes on waiting for this server while the worker looks at the next.
+        assert not any(thread.is_alive() for thread in left)
 
     assert result.connections > 6
     evidence = result.evidence.value
@@ -331,3 +338,22 @@ def test_a_meter_counts_from_all_threads():
         thread.join()
 
     assert meter.opened == 2000
+
+
+def test_an_ended_meter_wakes_who_waits_and_lets_nobody_in():
+    meter = Meter(None)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        meter.watch(ours)
+        said: list[bytes] = []
+        waiting = threading.Thread(target=lambda: said.append(ours.recv(1)))
+        waiting.start()
+        meter.end()
+        waiting.join(10)
+        assert said == [b""]
+    with pytest.raises(ConnectionAbortedError):
+        meter.admit()
+    late, other = socket.socketpair()
+    with late, other:
+        meter.watch(late)
+        assert late.recv(1) == b""
