@@ -237,7 +237,7 @@ def test_the_documentation_is_that_of_the_schema() -> None:
 
 
 def test_every_question_is_documented() -> None:
-    from scanner.history import questions  # noqa: PLC0415  # its names are what is looked at
+    from scanner.history import questions  # its names are what is looked at
 
     page = (ROOT / "docs" / "history.md").read_text("utf-8")
     public = {
