@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from scanner.app import options
-from scanner.app.history import open_history
+from scanner.app.history_access import baseline, open_history
 from scanner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,14 +20,18 @@ if TYPE_CHECKING:
 @click.command("diff")
 @click.argument("runs", metavar="[RUN [RUN]]", nargs=-1)
 @options.config_option
-def command(runs: tuple[str, ...], config_path: Path) -> None:
+@click.option("--since", type=options.Since(), metavar="D", help="What changed since this day; or a duration: 30d.")
+def command(runs: tuple[str, ...], config_path: Path, since: datetime | None) -> None:
     """Show what changed between two runs.
 
-    By default the last two of the same scope are compared. One RUN is compared with the one before it.
+    By default the last two of the same scope are compared. One RUN is compared with the one before it. With --since the
+    comparison is with the last run before that day, or with the first one where the history does not reach back so far.
 
     \b
     Examples:
       nightseal diff
+      nightseal diff --since 2026-11-01
+      nightseal diff --since 90d
       nightseal diff 20261123T020000Z-1a2b3c 20261124T020000Z-4d5e6f
     """
     from scanner.history.diff import diff  # noqa: PLC0415  # pandas and Delta load only here
@@ -38,7 +43,12 @@ def command(runs: tuple[str, ...], config_path: Path) -> None:
     after = runs[-1] if runs else history.latest()
     if after is None:
         raise UsageError("the history has no run yet: nightseal run makes one")
-    before = runs[0] if len(runs) == most else history.previous(after)
+    if since is not None:
+        if len(runs) == most:
+            raise UsageError("--since goes with one run at most: two runs say already what is compared")
+        before: str | None = baseline(history, after, since)
+    else:
+        before = runs[0] if len(runs) == most else history.previous(after)
     if before is None:
         raise UsageError(f"there is no earlier complete run of the same scope as {after}")
     for line in describe(diff(history.record(before), history.record(after))):

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from scanner import config as configuration
 from scanner.app import options
-from scanner.app.tables import TABLE_FORMATS, show
+from scanner.app.history_access import format_option, open_history
+from scanner.app.history_questions import QUESTIONS
+from scanner.app.tables import show
 from scanner.errors import UsageError, nearest
-
-if TYPE_CHECKING:
-    from scanner.history import History
-
-_format_option = click.option(
-    "--format", "-f", "format_name", type=click.Choice(TABLE_FORMATS), default="text", show_default=True, help="Form."
-)
 
 
 @click.group("history")
@@ -25,21 +18,9 @@ def command() -> None:
     """Look into the history."""
 
 
-def open_history(config_path: Path) -> History:
-    """The history that the configuration names.
-
-    Raises:
-        HistoryError: there is none.
-    """
-    from scanner.history import History  # noqa: PLC0415  # pandas and Delta load only here
-
-    config = configuration.load(config_path)
-    return History.open(config.resolve(config.form.nightseal.history), create=False)
-
-
 @command.command("runs")
 @options.config_option
-@_format_option
+@format_option
 def runs(config_path: Path, format_name: str) -> None:
     """List the runs, the latest last.
 
@@ -58,7 +39,7 @@ def runs(config_path: Path, format_name: str) -> None:
 
 @command.command("targets")
 @options.config_option
-@_format_option
+@format_option
 def targets(config_path: Path, format_name: str) -> None:
     """List the targets of the last run.
 
@@ -78,7 +59,7 @@ def targets(config_path: Path, format_name: str) -> None:
 @command.command("target")
 @click.argument("target", metavar="T")
 @options.config_option
-@_format_option
+@format_option
 def target(target: str, config_path: Path, format_name: str) -> None:
     """Show what became of one target, run by run, and what fails there now.
 
@@ -110,7 +91,7 @@ def target(target: str, config_path: Path, format_name: str) -> None:
 
 @command.command("certificates")
 @options.config_option
-@_format_option
+@format_option
 def certificates(config_path: Path, format_name: str) -> None:
     """List the certificates in use, the next to expire first.
 
@@ -124,3 +105,7 @@ def certificates(config_path: Path, format_name: str) -> None:
     if format_name == "text":
         frame = frame[["not_after", "days_left", "subject", "issuer", "environments", "hosts", "targets"]]
     show(frame, format_name)
+
+
+for question in QUESTIONS:
+    command.add_command(question)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +31,26 @@ class Seconds(click.ParamType[timedelta]):
         if duration <= timedelta(0):
             self.fail(f"{value!r} should be more than nothing", param, ctx)
         return duration
+
+
+class Since(click.ParamType[datetime]):
+    """A day, or how long ago: "2026-11-01", "30d", "12h". Days begin at midnight UTC."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Read it as a moment in UTC."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC)
+        except ValueError:
+            pass
+        try:
+            ago: timedelta = parse_duration(value)
+            return datetime.now(UTC) - ago
+        except (ValueError, TypeError, OverflowError):
+            self.fail(f'{value!r} should be a day such as "2026-11-01", or a duration such as "30d"', param, ctx)
 
 
 config_option = click.option(

@@ -58,4 +58,6 @@ def _text(value: Any) -> str:
 
 
 def _safe(value: Any) -> Any:
+    if hasattr(value, "__len__") and not isinstance(value, str):
+        value = "; ".join(str(item) for item in value)
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -8,6 +8,7 @@ failure lasts until something else than it is seen.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import pandas as pd
@@ -91,15 +92,17 @@ def failing_since(history: History, run_ids: RunIds = None) -> pd.DataFrame:
     return found.sort_values(["duration", "target_id", "rule"], ascending=[False, True, True], ignore_index=True)
 
 
-def mean_time_to_fix(history: History, run_ids: RunIds = None) -> pd.DataFrame:
+def mean_time_to_fix(history: History, run_ids: RunIds = None, *, since: datetime | None = None) -> pd.DataFrame:
     """How long failures lasted, by environment and severity.
 
     Columns: `environment`, `severity`, `fixed` (episodes that ended), `mean`, `median`, `longest` (of these),
-    `still_open`. A failure that was there in the first run lasted at least as long as is counted.
+    `still_open`. A failure that was there in the first run lasted at least as long as is counted. With `since`, only
+    the episodes that ended then or later count as fixed, each with all of its time.
     """
     found = episodes(history, run_ids)
-    ended = found["until"].notna()
-    groups = found.assign(fixed=ended, still_open=~ended, lasted=found["duration"].where(ended)).groupby(
+    open_ = found["until"].isna()
+    ended = ~open_ if since is None else found["until"] >= since
+    groups = found.assign(fixed=ended, still_open=open_, lasted=found["duration"].where(ended)).groupby(
         ["environment", "severity"], observed=True
     )
     table = groups.agg(

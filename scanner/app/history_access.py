@@ -1,0 +1,89 @@
+"""The history that a command looks into, and which part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from scanner import config as configuration
+from scanner.app.tables import TABLE_FORMATS
+from scanner.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from scanner.history import History
+
+format_option = click.option(
+    "--format", "-f", "format_name", type=click.Choice(TABLE_FORMATS), default="text", show_default=True, help="Form."
+)
+
+
+def open_history(config_path: Path) -> History:
+    """The history that the configuration names.
+
+    Raises:
+        HistoryError: there is none.
+    """
+    from scanner.history import History  # noqa: PLC0415  # pandas and Delta load only here
+
+    config = configuration.load(config_path)
+    return History.open(config.resolve(config.form.nightseal.history), create=False)
+
+
+def environments_meant(history: History, patterns: Sequence[str]) -> frozenset[str] | None:
+    """The environments of the history that names and globs stand for; None, which is all, where there is no pattern.
+
+    Raises:
+        UsageError: a pattern stands for none.
+    """
+    if not patterns:
+        return None
+    known = sorted({name for names in history.runs(columns=["environments"])["environments"] for name in names})
+    found = frozenset(name for name in known if any(fnmatchcase(name, pattern) for pattern in patterns))
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            hint = nearest(pattern, known) or f"it has: {', '.join(known) or 'none yet'}"
+            raise UsageError(f'the history has no environment "{pattern}" ({hint})')
+    return found
+
+
+def runs_since(history: History, since: datetime | None) -> list[str] | None:
+    """The ids of the runs that started then or later; None, which is all, without a moment.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if since is None:
+        return None
+    runs = history.runs(columns=["run_id", "started_at"])
+    found = [str(run_id) for run_id in runs.loc[runs["started_at"] >= since, "run_id"]]
+    if not found:
+        raise UsageError(f"the history has no run since {since:%Y-%m-%d}; `nightseal history runs` lists them")
+    return found
+
+
+def baseline(history: History, run_id: str, since: datetime) -> str:
+    """The run to compare `run_id` with, to tell what changed since a moment.
+
+    It is the last complete run over the same environments that started before that moment: it shows what was so then.
+    Where the history does not reach back so far it is the first one since.
+
+    Raises:
+        UsageError: there is none before `run_id`.
+        HistoryError: there is no run `run_id`.
+    """
+    if history.previous(run_id) is None:
+        raise UsageError(f"there is no earlier complete run of the same scope as {run_id}")
+    runs = history.runs(columns=["run_id", "started_at", "environments", "complete"])
+    scopes = dict(zip(runs["run_id"].astype(str), map(set, runs["environments"]), strict=True))
+    earlier = [
+        (started_at, str(name))
+        for name, started_at, complete in zip(runs["run_id"], runs["started_at"], runs["complete"], strict=True)
+        if complete and str(name) < run_id and scopes[str(name)] == scopes[run_id]
+    ]
+    before = [name for started_at, name in earlier if started_at < since]
+    return before[-1] if before else earlier[0][1]
