@@ -45,7 +45,7 @@ class CertificateRecipe:
     subject: tuple[tuple[x509.ObjectIdentifier, str], ...] | None = None  # None: the first name as common name
     ca: bool = False  # whether it calls itself an authority
     must_staple: bool = False
-    responder: bool = False  # whether it names an OCSP responder; there is none there
+    responder: str | None = None  # the URL of the OCSP responder that it names
     staple: Literal["good", "revoked"] | None = None  # what the OCSP response says that is made along with it
     scts: Literal[0, 2, 3, 4] = 0  # embedded SCTs, of no log that there is
 
@@ -136,8 +136,8 @@ class CertificateAuthority:
         if recipe.must_staple:
             builder = builder.add_extension(x509.TLSFeature([x509.TLSFeatureType.status_request]), critical=False)
         if recipe.responder:
-            there = x509.UniformResourceIdentifier("http://ocsp.lab.example/")
-            access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, there)
+            place = x509.UniformResourceIdentifier(recipe.responder)
+            access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, place)
             builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
         if recipe.scts:
             builder = builder.add_extension(_scts(recipe.scts), critical=False)

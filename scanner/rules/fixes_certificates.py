@@ -58,7 +58,8 @@ STAPLE: Final = Fix(
     "Let the server fetch the OCSP response for its own certificate and send it along.",
     {
         "nginx": "ssl_stapling on;\nssl_stapling_verify on;\nresolver 192.0.2.53;  # your own resolver",
-        "apache": 'SSLUseStapling On\nSSLStaplingCache "shmcb:logs/ssl_stapling(32768)"  # outside <VirtualHost>',
+        "apache": '# outside <VirtualHost>\nSSLStaplingCache "shmcb:ssl_stapling(32768)"\n'
+        "# inside, or for all of them\nSSLUseStapling On",
         "iis": "Staples by itself where it can reach the responder.",
         "haproxy": "# section global\nocsp-update.mode on",
     },

@@ -125,7 +125,8 @@ COOKIES: Final = Fix(
     "Set every cookie with Secure.",
     {
         "nginx": "proxy_cookie_flags ~ secure;",
-        "apache": 'Header always edit Set-Cookie "(?i)^((?!.*;\\s*secure).*)$" "$1; Secure"',
+        "apache": 'Header edit Set-Cookie "(?i)^((?!.*;\\s*secure).*)$" "$1; Secure"\n'
+        'Header always edit Set-Cookie "(?i)^((?!.*;\\s*secure).*)$" "$1; Secure"',
         "iis": '<!-- web.config -->\n<httpCookies requireSSL="true" />',
         "tomcat": "<!-- web.xml, in session-config -->\n<cookie-config><secure>true</secure></cookie-config>",
         "node": "res.cookie('session', id, { secure: true, httpOnly: true, sameSite: 'lax' })",
@@ -136,7 +137,8 @@ CLIENT_CERTIFICATE: Final = Fix(
     "Ask for client certificates where they are wanted, and refuse requests without a good one there.",
     {
         "nginx": "ssl_client_certificate /etc/ssl/clients-ca.pem;\nssl_verify_client on;",
-        "apache": "SSLCACertificateFile /etc/ssl/clients-ca.pem\nSSLVerifyClient require",
+        "apache": "SSLCACertificateFile /etc/ssl/clients-ca.pem\nSSLVerifyClient require\n"
+        "# as many as the certificates above a client's own\nSSLVerifyDepth 2",
         "iis": '<!-- web.config -->\n<security><access sslFlags="Ssl, SslNegotiateCert, SslRequireCert" /></security>',
         "haproxy": "bind :443 ssl crt /etc/haproxy/site.pem ca-file /etc/haproxy/clients-ca.pem verify required",
         "outsystems": "On premises only: the property HTTP Security of screen or SOAP service, "

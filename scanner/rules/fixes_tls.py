@@ -85,7 +85,7 @@ ORDER: Final = Fix(
     "Let the order of the configuration decide which suite is used, or leave it to the client, as the policy says.",
     {
         "nginx": "ssl_prefer_server_ciphers on;  # off, where the client is to choose",
-        "apache": "SSLHonorCipherOrder on  # off, where the client is to choose",
+        "apache": "# off, where the client is to choose\nSSLHonorCipherOrder on",
         "haproxy": "# on the bind line: prefer-client-ciphers, where the client is to choose",
         "tomcat": '<SSLHostConfig honorCipherOrder="true"> … </SSLHostConfig>',
         "node": "https.createServer({ honorCipherOrder: true, key, cert }, handler)",

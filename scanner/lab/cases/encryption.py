@@ -9,7 +9,7 @@ _IDENTITY = "cert.trusted cert.hostname cert.valid-now https.active"
 _RSA = CertificateRecipe(key="rsa")
 
 # The 1024-bit MODP group of RFC 2409 section 6.2: the one that the Logjam attack is about.
-_OAKLEY_GROUP_2 = int(
+OAKLEY_GROUP_2 = int(
     "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DD"
     "EF9519B3CD3A431B302B0A6DF25F14374FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7ED"
     "EE386BFB5A899FA5AE9F24117C4B1FE649286651ECE65381FFFFFFFFFFFFFFFF",
@@ -158,7 +158,7 @@ CASES = (
     Case(
         name="weak-dh",
         description="Ephemeral Diffie-Hellman with 1024 bits",
-        engine=OpenSsl(maximum=TLSVersion.TLSv1_2, ciphers="DHE+AESGCM", dh_parameters=(2, _OAKLEY_GROUP_2)),
+        engine=OpenSsl(maximum=TLSVersion.TLSv1_2, ciphers="DHE+AESGCM", dh_parameters=(2, OAKLEY_GROUP_2)),
         certificate=_RSA,
         expected=expect(f"{_IDENTITY} integrity.aead cipher.forward-secrecy", "kex.min-dh-bits"),
     ),
