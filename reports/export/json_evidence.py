@@ -267,7 +267,7 @@ def _not_observed(evidence: TargetEvidence) -> Iterator[NotObserved]:
             if isinstance(found, Mapping):
                 for protocol, attempt in found.items():
                     yield from _failed(f"tls.{item.name}.{protocol.value}", attempt)
-            else:
+            elif isinstance(found, Attempt):
                 yield from _failed(f"tls.{item.name}", found)
     yield from _failed("http", evidence.http)
     yield from _failed("dns", evidence.dns)
