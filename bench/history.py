@@ -5,8 +5,6 @@
 Prints one line per measurement. Nothing is checked; the tests do that.
 """
 
-# ruff: noqa: INP001, T201  # a script that prints what it measured
-
 from __future__ import annotations
 
 import argparse

@@ -1,91 +1,114 @@
-"""The survey beside sslyze, on the same nginx, in the same run.
+"""Nightseal beside its peers, on the same nginx, in the same run.
 
-    python bench/survey.py                      # 1 and 10 targets, at no delay and at 50 ms round trip
-    python bench/survey.py --targets 1 10 100 1000 --sslyze-up-to 10
+    python bench/survey.py                      # 1 and 10 targets, at no delay, and 1 at 50 ms round trip
+    python bench/survey.py --targets 1 10 100 1000 --peers-up-to 10
+    python bench/survey.py --testssl            # testssl.sh too, which takes a minute or more for each target
 
-The targets are loopback addresses of one nginx with TLS 1.2 and 1.3 and an ECDSA certificate. Each engine runs in a
-process of its own and is measured after its imports: connections as nginx counts them, wall clock, processor time (of
-the engine, not of nginx), peak memory. The delay is a relay's, in another process: half a round trip for each direction
-of data, and a whole one before the first data of a connection, which stands for the opening of it.
+The targets are loopback addresses of one nginx with TLS 1.2 and 1.3 and an ECDSA certificate, which redirects plain
+HTTP to it. Each tool runs in a process of its own, and those in Python are measured after their imports: connections as
+nginx counts them, wall clock, processor time and greatest memory of the whole process tree (proportional set size, so
+that what processes share counts once). nginx itself is left out. "nightseal" is all of its probes, as `nightseal scan`
+makes them; "survey" is that probe alone. What is not installed is left out and said. The delay is a relay's, in another
+process: half a round trip for each direction of data, and a whole one before the first data of a connection, which
+stands for the opening of it.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
-import resource
+import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.build.servers import HOST, Servers, free_port, listens, servers
+from bench.tools.scanners import PROGRAMS, address
+from tests.build.servers import Servers, free_port, listens, servers
 
 ROUND_TRIP_S = 0.05
-ENGINES = ("survey", "sslyze-suites", "sslyze-all")
+SAMPLE_S = 0.2
+SCANNERS = Path(__file__).parent / "tools" / "scanners.py"
 EXPLAINED = {
-    "survey": "scanner.probe.survey",
-    "sslyze-suites": "sslyze: cipher suites and curves",
-    "sslyze-all": "sslyze: all commands",
+    "nightseal": "Nightseal, all probes",
+    "survey": "Nightseal, the survey alone",
+    "sslyze-all": "sslyze, all commands",
+    "sslyze-suites": "sslyze, suites and curves",
+    "sslscan": "sslscan",
+    "testssl": "testssl.sh",
 }
+OURS = ("nightseal", "survey")
 
 
 def main() -> None:
     """Measure, and print tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--targets", type=int, nargs="+", default=[1, 10])
-    parser.add_argument("--sslyze-up-to", type=int, default=10, help="sslyze is left out beyond so many targets")
+    parser.add_argument("--peers-up-to", type=int, default=10, help="peers are left out beyond so many targets")
+    parser.add_argument("--testssl", action="store_true", help="testssl.sh as well, on one target without delay")
     parser.add_argument("--no-delay-only", action="store_true")
-    parser.add_argument("--child", nargs=3, metavar=("ENGINE", "COUNT", "PORT"), help=argparse.SUPPRESS)
     parser.add_argument("--relay", nargs=2, type=int, metavar=("PORT", "TO"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.child:
-        measure_here(arguments.child[0], int(arguments.child[1]), int(arguments.child[2]))
-    elif arguments.relay:
+    if arguments.relay:
         asyncio.run(relay(*arguments.relay))
     else:
-        bench(arguments.targets, arguments.sslyze_up_to, delayed=not arguments.no_delay_only)
+        bench(arguments)
 
 
-def bench(counts: list[int], sslyze_up_to: int, *, delayed: bool) -> None:
-    """Start the servers, run every engine on them, print what came out."""
+def bench(arguments: argparse.Namespace) -> None:
+    """Start the servers, run every tool on them, print what came out."""
     print("command:", "python", *sys.argv)
     print("machine:", os.cpu_count(), "cores, Python", sys.version.split()[0])
+    peers = ["sslyze-all", "sslyze-suites", *installed("sslscan")]
     with tempfile.TemporaryDirectory() as folder, servers(Path(folder)) as context:
-        port, status_port = start_nginx(context, max(counts))
-        for count in counts:
-            engines = ENGINES if count <= sslyze_up_to else ENGINES[:1]
-            table(f"{count} targets, no delay", count, [(e, measure(e, count, port, status_port)) for e in engines])
-        if delayed:
-            with delaying_relay(context, port) as relay_port:
-                results = [(engine, measure(engine, 1, relay_port, status_port)) for engine in ENGINES]
+        port, plain, status_port = start_nginx(context, max(arguments.targets))
+        for count in arguments.targets:
+            tools = [*OURS, *peers] if count <= arguments.peers_up_to else list(OURS)
+            if count == 1 and arguments.testssl:
+                tools += installed("testssl")
+            table(
+                f"{count} targets, no delay", count, [(t, measure(t, count, port, plain, status_port)) for t in tools]
+            )
+        if not arguments.no_delay_only:
+            with delaying_relay(context, port) as late_port, delaying_relay(context, plain) as late_plain:
+                results = [(t, measure(t, 1, late_port, late_plain, status_port)) for t in (*OURS, *peers)]
                 table(f"1 target, {ROUND_TRIP_S * 1000:.0f} ms round trip", 1, results)
 
 
-def start_nginx(context: Servers, count: int) -> tuple[int, int]:
-    """The reference nginx on so many addresses, and the port at which it tells how many connections it accepted."""
-    status_port, port = free_port(), free_port()
-    more = "".join(f"listen {address(number)}:{port} ssl;" for number in range(count))
+def installed(tool: str) -> list[str]:
+    """The tool, if this machine has it."""
+    if shutil.which(PROGRAMS[tool][0]):
+        return [tool]
+    print(f"left out: {tool} is not installed (Debian: apt-get install {EXPLAINED[tool]})")
+    return []
+
+
+def start_nginx(context: Servers, count: int) -> tuple[int, int, int]:
+    """The reference nginx on so many addresses: its ports of HTTPS, plain HTTP, and its count of connections."""
+    status_port, plain, port = free_port(), free_port(), free_port()
+    addresses = ["127.0.0.1", *(address(number) for number in range(count))]
+    more = "".join(f"listen {at}:{port} ssl;" for at in addresses[1:])
+    redirect = "".join(f"listen {at}:{plain};" for at in addresses)
+    redirect = f"}} server {{ {redirect} return 301 https://$host:{port}$request_uri;"
     status = f"}} server {{ listen 127.0.0.1:{status_port}; location = /status {{ stub_status; }}"
-    context.nginx(["ecdsa"], f"ssl_protocols TLSv1.2 TLSv1.3; {more} {status}", port=port)
+    hsts = "add_header Strict-Transport-Security max-age=31536000;"
+    context.nginx(["ecdsa"], f"ssl_protocols TLSv1.2 TLSv1.3; {hsts} {more} {redirect} {status}", port=port)
     while not listens(status_port):  # it is bound last
         time.sleep(0.02)
-    return port, status_port
-
-
-def address(number: int) -> str:
-    """The loopback address of a target."""
-    return f"127.1.{number // 250}.{number % 250 + 1}"
+    return port, plain, status_port
 
 
 _asked = 0
@@ -108,94 +131,50 @@ def accepted(status_port: int) -> int:
         return int(answer.read().split(b"\n")[2].split()[0]) - _asked
 
 
-def measure(engine: str, count: int, port: int, status_port: int) -> dict[str, float]:
-    """Run one engine in a process of its own."""
+def measure(tool: str, count: int, port: int, plain: int, status_port: int) -> dict[str, float]:
+    """Run one tool in a process of its own, and watch how much memory it and its children hold."""
     before = settled(status_port)
-    command = [sys.executable, "-W", "ignore", __file__, "--child", engine, str(count), str(port)]
-    child = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    result: dict[str, float] = json.loads(child.stdout.splitlines()[-1])
-    return {**result, "connections": settled(status_port) - before}
+    command = [sys.executable, "-W", "ignore", str(SCANNERS), tool, *map(str, (count, port, plain))]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    peak, ended = [0.0], threading.Event()
+    watch = threading.Thread(target=watch_memory, args=(psutil.Process(child.pid), peak, ended))
+    watch.start()
+    output, _ = child.communicate()
+    ended.set()
+    watch.join()
+    if child.returncode:
+        raise SystemExit(f"{tool} failed")
+    result: dict[str, float] = json.loads(output.splitlines()[-1])
+    return {**result, "mib": peak[0], "connections": settled(status_port) - before}
+
+
+def watch_memory(child: psutil.Process, peak: list[float], ended: threading.Event) -> None:
+    """Keep the greatest memory of a process tree, in MiB."""
+    while not ended.wait(SAMPLE_S):
+        held = 0
+        with contextlib.suppress(psutil.Error):
+            for process in (child, *child.children(recursive=True)):
+                with contextlib.suppress(psutil.Error):
+                    held += process.memory_full_info().pss
+        peak[0] = max(peak[0], held / 2**20)
 
 
 def table(title: str, count: int, results: list[tuple[str, dict[str, float]]]) -> None:
-    """Print results beside each other; the ratios are to the survey."""
+    """Print results beside each other; the ratios are to the first."""
     base = results[0][1]
     print(f"\n{title}")
-    print(f"{'engine':34}{'connections':>12}{'wall s':>10}{'ratio':>8}{'CPU s':>10}{'ratio':>8}{'MiB':>7}  per target")
-    for engine, result in results:
+    print(
+        f"{'':28}{'connections':>12}{'wall s':>10}{'ratio':>8}{'CPU s':>10}{'ratio':>8}{'MiB':>7}"
+        f"   per target: {'connections':>12}{'CPU ms':>9}{'a minute':>10}"
+    )
+    for tool, result in results:
         wall, cpu = result["wall"], result["cpu"]
         print(
-            f"{EXPLAINED[engine]:34}{result['connections']:12.0f}{wall:10.3f}{wall / base['wall']:8.1f}{cpu:10.3f}"
-            f"{cpu / base['cpu']:8.1f}{result['mib']:7.0f}  "
-            f"{result['connections'] / count:.0f} connections, {cpu / count * 1000:.1f} ms CPU"
+            f"{EXPLAINED[tool]:28}{result['connections']:12.0f}{wall:10.3f}{wall / base['wall']:8.1f}{cpu:10.3f}"
+            f"{cpu / base['cpu']:8.1f}{result['mib']:7.0f}"
+            f"{result['connections'] / count:27.0f}{cpu / count * 1000:9.1f}{count / wall * 60:10.0f}",
+            flush=True,
         )
-
-
-def measure_here(engine: str, count: int, port: int) -> None:
-    """In the child: run the engine on `count` targets and print what it took as JSON."""
-    warnings.simplefilter("ignore")
-    run: Any = survey_targets if engine == "survey" else sslyze_targets
-    prepared = run(engine, count, port)
-    wall, cpu = time.perf_counter(), time.process_time()
-    prepared()
-    result = {
-        "wall": time.perf_counter() - wall,
-        "cpu": time.process_time() - cpu,
-        "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
-    print(json.dumps(result))
-
-
-def addresses_for(count: int, port: int) -> list[tuple[str, int]]:
-    """Where the targets are; a single one at the address that the relay listens on, too."""
-    return [("127.0.0.1", port)] if count == 1 else [(address(number), port) for number in range(count)]
-
-
-def survey_targets(_: str, count: int, port: int) -> Any:
-    """The survey with at most 50 targets in flight, as `[scan] concurrency` has it."""
-    from scanner.inventory import Address, Endpoint, Target
-    from scanner.probe import ProbeSettings
-    from scanner.probe.survey import survey
-
-    targets = [Target(Endpoint("bench", HOST, at[1]), Address(*at)) for at in addresses_for(count, port)]
-
-    async def all_of_them() -> None:
-        gate = asyncio.Semaphore(50)
-
-        async def one(target: Target) -> None:
-            async with gate:
-                attempt, _ = await survey(target, ProbeSettings())
-            if attempt.value is None or len(attempt.value.negotiated) < 2 or _failed(attempt.value):
-                raise RuntimeError(f"{target.id}: {attempt}")
-
-        await asyncio.gather(*(one(target) for target in targets))
-
-    return lambda: asyncio.run(all_of_them())
-
-
-def _failed(evidence: Any) -> bool:
-    return any(attempt.value is None for attempt in evidence.protocols.values())
-
-
-def sslyze_targets(engine: str, count: int, port: int) -> Any:
-    """Sslyze's own scanner with its own concurrency, for the same targets."""
-    from sslyze import ScanCommand, Scanner, ServerNetworkLocation, ServerScanRequest
-
-    suites = {command for command in ScanCommand if command.endswith("_cipher_suites")} | {ScanCommand.ELLIPTIC_CURVES}
-    commands = suites if engine == "sslyze-suites" else set(ScanCommand)
-    requests = [
-        ServerScanRequest(ServerNetworkLocation(hostname=HOST, port=at[1], ip_address=at[0]), scan_commands=commands)
-        for at in addresses_for(count, port)
-    ]
-
-    def run() -> None:
-        scanner = Scanner()
-        scanner.queue_scans(requests)
-        for result in scanner.get_results():
-            if result.scan_result is None:
-                raise RuntimeError(f"sslyze: {result.connectivity_error_trace}")
-
-    return run
 
 
 @contextmanager

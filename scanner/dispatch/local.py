@@ -214,7 +214,7 @@ def _observe(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEviden
 
 # Workers are forked from a small server that has loaded the engine, never from this threaded process.
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["scanner.probe.handshake", "scanner.dispatch.local"])
+_CONTEXT.set_forkserver_preload(["scanner.dispatch.preload", "scanner.dispatch.local"])
 
 
 def _start_forkserver() -> None:

@@ -12,7 +12,7 @@ import hashlib
 import ssl
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,12 +50,13 @@ _DETAILS = (
 
 @dataclass(frozen=True, slots=True)
 class TrustStore:
-    """Roots under a name. `digest` is the SHA-256 over the sorted fingerprints, in hexadecimal."""
+    """Roots under a name. `digest` is the SHA-256 over the sorted fingerprints, in hexadecimal, and stands for them all."""
 
     name: str
-    roots: tuple[x509.Certificate, ...]
     digest: str
-    fingerprints: frozenset[str]
+    # Left out of comparisons, and so of hashes, which are taken for each chain that is judged.
+    roots: tuple[x509.Certificate, ...] = field(compare=False, repr=False)
+    fingerprints: frozenset[str] = field(compare=False, repr=False)
 
 
 def load_store(name: str) -> TrustStore:
@@ -70,6 +71,11 @@ def load_store(name: str) -> TrustStore:
         return _load(name, path, state.st_mtime_ns, state.st_size)
     except OSError as error:
         raise TrustStoreError(f"trust store {name}: {path} cannot be read: {error.strerror}") from error
+
+
+def prepare_store(name: str) -> None:
+    """Load a store in the form in which paths are looked for, so that the first to look need not. Raises as above."""
+    _library_store(load_store(name))
 
 
 @functools.lru_cache(maxsize=32)
@@ -87,7 +93,7 @@ def _load(name: str, path: Path, _changed: int, _size: int) -> TrustStore:
         raise TrustStoreError(f"trust store {name}: {path} holds a malformed certificate: {error}") from error
     fingerprints = frozenset(_fingerprint(root) for root in roots)
     digest = hashlib.sha256("".join(sorted(fingerprints)).encode()).hexdigest()
-    return TrustStore(name, tuple(roots), digest, fingerprints)
+    return TrustStore(name, digest, tuple(roots), fingerprints)
 
 
 def _path_of(name: str) -> Path:
