@@ -16,6 +16,7 @@ _INSTALL: Final = {
     "tomcat": '<Certificate certificateFile="conf/cert.pem" certificateKeyFile="conf/key.pem"\n'
     '             certificateChainFile="conf/chain.pem"/>',
     "node": "https.createServer({ cert: readFileSync('fullchain.pem'), key: readFileSync('privkey.pem') }, handler)",
+    "load balancer": "Import certificate, key and chain, and name all three in the client SSL profile or the listener.",
     "outsystems": "Upload a PEM or PFX file with the full chain for the environment's domain; the key up to 4096 bits.",
 }
 _RENEW: Final = {
@@ -62,6 +63,9 @@ STAPLE: Final = Fix(
         "# inside, or for all of them\nSSLUseStapling On",
         "iis": "Staples by itself where it can reach the responder.",
         "haproxy": "# section global\nocsp-update.mode on",
+        "tomcat": "# setenv.sh\nCATALINA_OPTS='-Djdk.tls.server.enableStatusRequestExtension=true'",
+        "node": "server.on('OCSPRequest', (certificate, issuer, callback) => callback(null, response))",
+        "load balancer": "Switch OCSP stapling on in the client SSL profile.",
     },
 )
 TRANSPARENCY: Final = Fix(

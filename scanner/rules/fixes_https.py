@@ -55,6 +55,11 @@ ACTIVE: Final = Fix(
         "    SSLCertificateKeyFile /etc/ssl/privkey.pem\n</VirtualHost>",
         "iis": "New-WebBinding -Name 'Default Web Site' -Protocol https -Port 443 -SslFlags 1",
         "haproxy": "bind :443 ssl crt /etc/haproxy/site.pem alpn h2,http/1.1",
+        "tomcat": '<Connector port="443" protocol="HTTP/1.1" SSLEnabled="true"><SSLHostConfig>\n'
+        '  <Certificate certificateFile="conf/cert.pem" certificateKeyFile="conf/key.pem"\n'
+        '               certificateChainFile="conf/chain.pem"/>\n</SSLHostConfig></Connector>',
+        "node": "https.createServer({ key, cert }, handler).listen(443)",
+        "load balancer": "Give the virtual server a client SSL profile, or the listener HTTPS, with the certificate.",
         "postfix": "smtpd_tls_security_level = may\nsmtpd_tls_chain_files = /etc/ssl/mail.pem",
         "outsystems": "Install a certificate for the environment's domain; cloud environments come with one.",
     },
@@ -84,6 +89,9 @@ REFUSE: Final = Fix(
         "    </Location>\n</VirtualHost>",
         "iis": '<!-- web.config -->\n<security><access sslFlags="Ssl" /></security>',
         "haproxy": "http-request deny deny_status 403 unless { ssl_fc }",
+        "tomcat": "Remove the Connector of plain HTTP: a transport-guarantee would redirect, not refuse.",
+        "node": "http.createServer((req, res) => res.writeHead(403).end()).listen(80)",
+        "load balancer": "Answer on port 80 with a fixed response 403, or have no listener there.",
         "outsystems": _OUTSYSTEMS_INTEGRATIONS,
     },
 )
@@ -100,8 +108,10 @@ HSTS: Final = Fix(
         "tomcat": "<!-- web.xml -->\n<filter>\n  <filter-name>hsts</filter-name>\n"
         "  <filter-class>org.apache.catalina.filters.HttpHeaderSecurityFilter</filter-class>\n"
         "  <init-param><param-name>hstsMaxAgeSeconds</param-name><param-value>31536000</param-value></init-param>\n"
+        "  <init-param><param-name>hstsIncludeSubDomains</param-name><param-value>true</param-value></init-param>\n"
         "</filter>",
         "node": "res.setHeader('Strict-Transport-Security', 'max-age=31536000; includeSubDomains')",
+        "load balancer": "Switch HSTS on in the HTTP profile of the HTTPS virtual server: a year, with subdomains.",
         "outsystems": _OUTSYSTEMS_HSTS,
     },
 )
@@ -111,6 +121,15 @@ PRELOAD: Final = Fix(
     {
         "nginx": 'add_header Strict-Transport-Security "max-age=63072000; includeSubDomains; preload" always;',
         "apache": 'Header always set Strict-Transport-Security "max-age=63072000; includeSubDomains; preload"',
+        "iis": "<!-- web.config, in customHeaders -->\n"
+        '<add name="Strict-Transport-Security" value="max-age=63072000; includeSubDomains; preload" />',
+        "haproxy": 'http-response set-header Strict-Transport-Security "max-age=63072000; includeSubDomains; preload"',
+        "tomcat": "<!-- web.xml, in the filter HttpHeaderSecurityFilter -->\n"
+        "<init-param><param-name>hstsMaxAgeSeconds</param-name><param-value>63072000</param-value></init-param>\n"
+        "<init-param><param-name>hstsIncludeSubDomains</param-name><param-value>true</param-value></init-param>\n"
+        "<init-param><param-name>hstsPreload</param-name><param-value>true</param-value></init-param>",
+        "node": "res.setHeader('Strict-Transport-Security', 'max-age=63072000; includeSubDomains; preload')",
+        "load balancer": "Switch HSTS on in the HTTP profile: two years, with subdomains, preload.",
     },
 )
 CONTENT: Final = Fix(
@@ -118,6 +137,10 @@ CONTENT: Final = Fix(
     {
         "nginx": 'add_header Content-Security-Policy "upgrade-insecure-requests" always;',
         "apache": 'Header always set Content-Security-Policy "upgrade-insecure-requests"',
+        "iis": "<!-- web.config, in customHeaders -->\n"
+        '<add name="Content-Security-Policy" value="upgrade-insecure-requests" />',
+        "haproxy": 'http-response set-header Content-Security-Policy "upgrade-insecure-requests"',
+        "node": "res.setHeader('Content-Security-Policy', 'upgrade-insecure-requests')",
         "behind a proxy": "Let the application know that the client came by HTTPS: X-Forwarded-Proto, and trust it.",
     },
 )
@@ -128,6 +151,7 @@ COOKIES: Final = Fix(
         "apache": 'Header edit Set-Cookie "(?i)^((?!.*;\\s*secure).*)$" "$1; Secure"\n'
         'Header always edit Set-Cookie "(?i)^((?!.*;\\s*secure).*)$" "$1; Secure"',
         "iis": '<!-- web.config -->\n<httpCookies requireSSL="true" />',
+        "load balancer": "Let the application set it; where it cannot, rewrite Set-Cookie (F5: HTTP::cookie secure).",
         "tomcat": "<!-- web.xml, in session-config -->\n<cookie-config><secure>true</secure></cookie-config>",
         "node": "res.cookie('session', id, { secure: true, httpOnly: true, sameSite: 'lax' })",
         "outsystems": "Turn on the environment's setting Secure Cookies, with HSTS or Force HTTPS for screens.",
@@ -141,6 +165,10 @@ CLIENT_CERTIFICATE: Final = Fix(
         "# as many as the certificates above a client's own\nSSLVerifyDepth 2",
         "iis": '<!-- web.config -->\n<security><access sslFlags="Ssl, SslNegotiateCert, SslRequireCert" /></security>',
         "haproxy": "bind :443 ssl crt /etc/haproxy/site.pem ca-file /etc/haproxy/clients-ca.pem verify required",
+        "tomcat": '<SSLHostConfig certificateVerification="required" truststoreFile="conf/clients-ca.p12"> … '
+        "</SSLHostConfig>",
+        "node": "https.createServer({ requestCert: true, rejectUnauthorized: true, ca, key, cert }, handler)",
+        "load balancer": "In the client SSL profile: client certificate required, and the CAs that are trusted for it.",
         "outsystems": "On premises only: the property HTTP Security of screen or SOAP service, "
         "SSL/TLS with client certificates.",
     },

@@ -53,6 +53,7 @@ TLS13: Final = Fix(
         "haproxy": "# section global\nssl-default-bind-options ssl-min-ver TLSv1.2 ssl-max-ver TLSv1.3",
         "tomcat": '<SSLHostConfig protocols="TLSv1.2+TLSv1.3"> … </SSLHostConfig>',
         "node": "https.createServer({ maxVersion: 'TLSv1.3', key, cert }, handler)",
+        "load balancer": "Choose the TLS policy or client SSL profile that has TLS 1.3 beside TLS 1.2.",
         "outsystems": _MANAGED,
     },
 )
@@ -64,6 +65,9 @@ ONLY_TLS13: Final = Fix(
         "haproxy": "# section global\nssl-default-bind-options ssl-min-ver TLSv1.3",
         "tomcat": '<SSLHostConfig protocols="TLSv1.3"> … </SSLHostConfig>',
         "node": "https.createServer({ minVersion: 'TLSv1.3', key, cert }, handler)",
+        "iis": "On Windows Server 2022 and newer, switch TLS 1.2 off in the registry, as proto.no-tls1.1 does TLS 1.1.",
+        "load balancer": "Choose the TLS policy or client SSL profile of TLS 1.3 alone.",
+        "outsystems": _MANAGED,
     },
 )
 SUITES: Final = Fix(
@@ -86,6 +90,8 @@ ORDER: Final = Fix(
     {
         "nginx": "ssl_prefer_server_ciphers on;  # off, where the client is to choose",
         "apache": "# off, where the client is to choose\nSSLHonorCipherOrder on",
+        "iis": "# The order is that of Get-TlsCipherSuite; PowerShell as administrator, best suite last\n"
+        "Enable-TlsCipherSuite -Name TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 -Position 0",
         "haproxy": "# on the bind line: prefer-client-ciphers, where the client is to choose",
         "tomcat": '<SSLHostConfig honorCipherOrder="true"> … </SSLHostConfig>',
         "node": "https.createServer({ honorCipherOrder: true, key, cert }, handler)",
@@ -98,7 +104,10 @@ GROUPS: Final = Fix(
         "apache": f"SSLOpenSSLConfCmd Groups {_GROUPS}",
         "iis": "# PowerShell as administrator\nGet-TlsEccCurve\nDisable-TlsEccCurve -Name brainpoolP256r1",
         "haproxy": f"# section global\nssl-default-bind-curves {_GROUPS}",
+        "tomcat": "# setenv.sh\nCATALINA_OPTS='-Djdk.tls.namedGroups=x25519,secp256r1,secp384r1'",
         "node": f"https.createServer({{ ecdhCurve: '{_GROUPS}', key, cert }}, handler)",
+        "load balancer": "Name the groups in the cipher rule (F5: DH Groups) that the client SSL profile uses.",
+        "outsystems": _MANAGED,
     },
 )
 DIFFIE_HELLMAN: Final = Fix(
@@ -108,6 +117,11 @@ DIFFIE_HELLMAN: Final = Fix(
         "apache": f"SSLCipherSuite {_SUITES}",
         "iis": "Disable-TlsCipherSuite -Name TLS_DHE_RSA_WITH_AES_256_GCM_SHA384",
         "haproxy": "# section global\ntune.ssl.default-dh-param 3072",
+        "tomcat": f'<SSLHostConfig ciphers="{_IANA_SUITES}"> … </SSLHostConfig>\n'
+        "<!-- else, in setenv.sh: CATALINA_OPTS=-Djdk.tls.ephemeralDHKeySize=2048 -->",
+        "node": f"https.createServer({{ ciphers: '{_SUITES}', key, cert }}, handler)",
+        "load balancer": "Choose the cipher group whose suites all begin with ECDHE.",
+        "outsystems": _MANAGED,
     },
 )
 POST_QUANTUM: Final = Fix(
@@ -125,6 +139,9 @@ COMPRESSION: Final = Fix(
         "nginx": "# nginx has had no TLS compression since 1.3.2: update nginx and OpenSSL",
         "apache": "SSLCompression off",
         "haproxy": "# build against OpenSSL 1.1.0 or newer, which leaves compression out by default",
+        "iis": "SCHANNEL has no TLS compression: something in front of it compresses.",
+        "tomcat": "<!-- JSSE has no TLS compression: an old OpenSSL is in use by the native connector -->",
+        "load balancer": "Switch SSL compression off in the client SSL profile, and update its software.",
     },
 )
 RENEGOTIATION: Final = Fix(
@@ -133,7 +150,10 @@ RENEGOTIATION: Final = Fix(
         "nginx": "# nginx has refused renegotiation by the client since 0.8.23: update OpenSSL",
         "apache": "SSLInsecureRenegotiation off",
         "iis": "Install the current updates of Windows: SCHANNEL knows RFC 5746 since 2010.",
+        "haproxy": "# HAProxy lets no client renegotiate: update OpenSSL",
+        "tomcat": "# setenv.sh\nCATALINA_OPTS='-Djdk.tls.rejectClientInitiatedRenegotiation=true'",
         "node": "tls.CLIENT_RENEG_LIMIT = 0",
+        "load balancer": "In the client SSL profile: renegotiation off, or secure alone (F5: Require Strict).",
         "openssl": "SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);",
     },
 )
@@ -151,6 +171,8 @@ SIGNATURES: Final = Fix(
         "nginx": "ssl_conf_command SignatureAlgorithms ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256:ECDSA+SHA384;",
         "apache": "SSLOpenSSLConfCmd SignatureAlgorithms ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256:ECDSA+SHA384",
         "haproxy": "# section global\nssl-default-bind-sigalgs ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256",
+        "tomcat": "# setenv.sh, Java 16 or newer\n"
+        "CATALINA_OPTS='-Djdk.tls.server.SignatureSchemes=ecdsa_secp256r1_sha256,rsa_pss_rsae_sha256'",
         "node": "https.createServer({ sigalgs: 'ecdsa_secp256r1_sha256:rsa_pss_rsae_sha256', key, cert }, handler)",
     },
 )
