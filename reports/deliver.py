@@ -22,6 +22,7 @@ TIMEOUT_S: Final = 90.0
 MOST_BYTES: Final = 15_000_000
 """Larger files do not come along: mail servers would refuse them."""
 _REASON_LENGTH: Final = 500
+_ROOM_FOR_A_PAGE: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ def send(url: str, message: Message) -> Delivery:
     plugin = apprise.Apprise.instantiate(url, suppress_exceptions=True)
     if plugin is None:
         return Delivery(delivered=False, reason="is not an address that Apprise knows")
-    wants_html = plugin.notify_format == apprise.NotifyFormat.HTML
+    # Chat services call their few tags HTML too; mail is what has room for a page.
+    wants_html = plugin.notify_format[0] == apprise.NotifyFormat.HTML and plugin.body_maxlen >= _ROOM_FOR_A_PAGE
     sender = apprise.Apprise()
     sender.add(plugin)
     with apprise.LogCapture(level=apprise.logging.INFO, fmt="%(message)s") as log:  # type: ignore[no-untyped-call]  # Apprise leaves it untyped
@@ -80,7 +82,7 @@ def send(url: str, message: Message) -> Delivery:
             notify_type=apprise.NotifyType(message.level.value),
             attach=_files(message.files) if plugin.attachment_support else None,
         )
-        said = log.getvalue().splitlines()
+        said = [line for line in log.getvalue().splitlines() if not line.startswith("Notifying ")]
     if delivered:
         return Delivery(delivered=True)
     return Delivery(

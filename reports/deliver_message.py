@@ -145,9 +145,11 @@ def compose(news: News, *, on: Collection[str], severity: Severity, attach: bool
 
 
 def compose_digest(news: News, *, attach: bool) -> Message:
-    """How things stand, where nothing changed."""
+    """How things stand, where a receiver has nothing else to be told."""
     failed = sum(standing.failed for standing in news.standings)
-    title = f"Nightseal, {news.schedule}: nothing changed, {counted(failed, 'open failure')}"
+    # What happened may be nothing that this receiver asked for.
+    unchanged = "" if news.sections else "nothing changed, "
+    title = f"Nightseal, {news.schedule}: {unchanged}{counted(failed, 'open failure')}"
     return _message(dataclasses.replace(news, sections=()), Level.INFO, title, attach=attach)
 
 

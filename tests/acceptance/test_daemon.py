@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import socket
@@ -371,8 +372,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def fill(filler: Path) -> None:
     """Take all the room that there is."""
     with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
-        while True:
-            file.write(b"\0" * 4096)
+        file.writelines(itertools.repeat(b"\0" * 4096))
 
 
 def test_a_full_disk_is_told_and_the_earlier_history_is_whole(small_disk: Path, small_lab: Lab) -> None:

@@ -118,7 +118,7 @@ def test_killed_at_random_instants_it_loses_and_doubles_nothing(tmp_path: Path, 
         history = History.open(tmp_path / "history", create=False)
         recorded = history.runs()
         lost, doubled = judged(starts, recorded["run_id"].astype(str).tolist(), absences(running, deaths))
-        print(
+        print(  # noqa: T201  # the counts are what a long run is for
             f"\n{KILLS} kills ({dict(victims)}): {len(starts)} attempts at {len({s.due for s in starts})} starts, "
             f"{len(recorded)} runs, {dict(Counter(s.state.value for s in starts))}; {lost} lost, {doubled} doubled"
         )

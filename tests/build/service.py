@@ -91,15 +91,16 @@ class Service:
             check=False,
         )
 
-    @property
-    def ledger(self) -> Ledger:
-        return Ledger(open_state(self.folder / "nightseal.sqlite"))
-
     def starts(self) -> list[Start]:
         """Every start so far, the first one first."""
-        if not (self.folder / "nightseal.sqlite").exists():
+        state = self.folder / "nightseal.sqlite"
+        if not state.exists():
             return []
-        return self.ledger.recent(100_000)[::-1]
+        engine = open_state(state)
+        try:
+            return Ledger(engine).recent(100_000)[::-1]
+        finally:
+            engine.dispose()
 
     def lines(self) -> list[dict[str, Any]]:
         """The lines of the log."""

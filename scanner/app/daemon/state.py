@@ -158,7 +158,11 @@ def open_state(path: Path) -> Engine:
         UsageError: it cannot be opened, is something else, or was written by a newer version.
     """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        # Never one that is there: closing any descriptor of a file ends this process's POSIX locks on it, and SQLite
+        # would believe that it still holds them.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        pass
     except OSError as error:
         raise UsageError(f"{path} cannot be opened: {error.strerror} ([daemon] state names another place)") from error
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_S})
