@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from scanner.app.policy_diff import Change, compare
+from scanner.config import parse
 from scanner.history import History
 from scanner.policy import load
 from tests.build.judged import judged_record
-from tests.conftest import Runner
+from tests.conftest import REPOSITORY, Runner
 
 _OWN = """
 [policy]
@@ -122,3 +124,17 @@ def test_config_check_tells_of_waivers_that_accepted_nothing_in_the_last_run(
     assert done.status == 0
     assert "waiver[2]: vuln.heartbleed at legacy accepted nothing in the last run" in done.err
     assert "waiver[1]" not in done.err
+
+
+def _blocks(language: str) -> list[str]:
+    text = (REPOSITORY / "docs" / "policies.md").read_text()
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def test_the_examples_of_the_documentation_are_right(nightseal: Runner, tmp_path: Path) -> None:
+    own, waiver = _blocks("toml")
+    (tmp_path / "ours.toml").write_text(own)
+    config = parse(waiver, source="config.toml", folder=tmp_path, today=date(2026, 11, 24))
+
+    assert nightseal("policy", "check", "ours.toml").status == 0
+    assert config.waivers[0].until_worse == "tls1.1 tls1.2"
