@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Engine, Row, delete, insert, select, update
+from sqlalchemy import Engine, Row, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from scanner.app.daemon.state import CONFIGURATIONS, STARTS
+from scanner.app.daemon.state import CONFIGURATIONS, FORGOTTEN, STARTS
 
 LATE_AFTER = timedelta(minutes=2)
 """A first attempt that begins later than this after it was due is marked late."""
@@ -202,6 +202,17 @@ class Ledger:
         """It may not begin before then."""
         self._move(start.id, (State.WAITING,), {"not_before": until})
 
+    def totals(self) -> dict[tuple[str, str], int]:
+        """How many attempts ever ended, by schedule and state."""
+        remembered = select(STARTS.c.schedule, STARTS.c.state, func.count()).where(STARTS.c.state.in_(ENDED))
+        remembered = remembered.group_by(STARTS.c.schedule, STARTS.c.state)
+        result: dict[tuple[str, str], int] = {}
+        with self._engine.begin() as connection:
+            for query in (remembered, select(FORGOTTEN)):
+                for schedule, state, number in connection.execute(query).all():
+                    result[schedule, state] = result.get((schedule, state), 0) + number
+        return result
+
     def keep_configuration(self, digest: str, text: str, now: datetime) -> None:
         """Remember the text by which runs begin."""
         statement = upsert(CONFIGURATIONS).values(digest=digest, text=text, used_at=now)
@@ -220,7 +231,14 @@ class Ledger:
             old = (STARTS.c.finished_at < before) & STARTS.c.state.in_(ENDED)
             # The last run that was reported is what the next is compared with.
             newest = select(STARTS.c.id).where(STARTS.c.state == State.DONE).order_by(STARTS.c.id.desc()).limit(100)
-            gone = connection.execute(delete(STARTS).where(old & STARTS.c.id.not_in(newest))).rowcount
+            going = old & STARTS.c.id.not_in(newest)
+            counts = select(STARTS.c.schedule, STARTS.c.state, func.count()).where(going)
+            for schedule, state, number in connection.execute(counts.group_by(STARTS.c.schedule, STARTS.c.state)).all():
+                # Totals only ever grow, for whoever watches them.
+                counted = upsert(FORGOTTEN).values(schedule=schedule, state=state, number=number)
+                more = {"number": FORGOTTEN.c.number + counted.excluded.number}
+                connection.execute(counted.on_conflict_do_update(index_elements=["schedule", "state"], set_=more))
+            gone = connection.execute(delete(STARTS).where(going)).rowcount
             used = select(STARTS.c.config).where(STARTS.c.config.is_not(None))
             unused = (CONFIGURATIONS.c.used_at < before) & CONFIGURATIONS.c.digest.not_in(used)
             connection.execute(delete(CONFIGURATIONS).where(unused))

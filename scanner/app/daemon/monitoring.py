@@ -164,20 +164,17 @@ class StateCollector:
 
     def _start_metrics(self) -> Iterable[Metric]:
         total = CounterMetricFamily(
-            "nightseal_starts",
-            "Starts by what became of them, as far back as they are kept",
-            labels=["schedule", "state"],
+            "nightseal_starts", "Attempts at starts, by what became of them", labels=["schedule", "state"]
         )
+        for (schedule, state), number in sorted(self._service.ledger.totals().items()):
+            total.add_metric([schedule, state], number)
         success = GaugeMetricFamily(
             "nightseal_last_success_timestamp_seconds", "When the last complete run ended", labels=["schedule"]
         )
         late = GaugeMetricFamily("nightseal_last_start_late", "1 where the last start was late", labels=["schedule"])
-        query = select(STARTS.c.schedule, STARTS.c.state, func.count()).group_by(STARTS.c.schedule, STARTS.c.state)
         newest = select(func.max(STARTS.c.id)).where(STARTS.c.run_id.is_not(None)).group_by(STARTS.c.schedule)
         ended = select(STARTS.c.schedule, func.max(STARTS.c.finished_at)).where(STARTS.c.state == State.DONE)
         with self._engine.begin() as connection:
-            for schedule, state, number in connection.execute(query).all():
-                total.add_metric([schedule, state], number)
             for schedule, moment in connection.execute(ended.group_by(STARTS.c.schedule)).all():
                 success.add_metric([schedule], moment.timestamp())
             for row in connection.execute(select(STARTS).where(STARTS.c.id.in_(newest))).all():

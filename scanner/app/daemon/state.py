@@ -1,8 +1,9 @@
 """The state file: what the service must remember when it is killed, in one SQLite file.
 
-`starts` are the runs that were due, asked for, begun and ended; `alarms` what receivers were told is failing; `told`
-what they need not hear twice; `outbox` the messages on their way; `facts` what the metrics show; `configurations` the
-texts by which runs were begun. APScheduler keeps its jobs in a table of its own in the same file.
+`starts` are the runs that were due, asked for, begun and ended, `forgotten` counts those that were removed since;
+`alarms` is what receivers were told is failing, `told` what they need not hear twice; `outbox` are the messages on
+their way, `receivers` how they are taken; `facts` is what the metrics show of each schedule's last run, and
+`configurations` are the texts by which runs were begun. APScheduler keeps its jobs in a table of its own in the same file.
 
 Each change is one transaction that is on the disk when it returns. Several processes write: the service and its runs.
 """
@@ -82,6 +83,14 @@ STARTS = Table(
     Column("summary", Text, nullable=False, default=""),
     UniqueConstraint("schedule", "due", "attempt"),
     Index("starts_by_state", "state"),
+)
+
+FORGOTTEN = Table(
+    "forgotten",
+    META,
+    Column("schedule", String, primary_key=True),
+    Column("state", String, primary_key=True),
+    Column("number", Integer, nullable=False),
 )
 
 ALARMS = Table(
