@@ -62,6 +62,18 @@ def _openmetrics(record: RunRecord, _: Rules) -> bytes:
     return to_openmetrics(record).encode()
 
 
+def _cyclonedx(record: RunRecord, _: Rules) -> bytes:
+    from reports.export.cyclonedx import to_cyclonedx  # noqa: PLC0415  # as above
+
+    return to_cyclonedx(record).encode()
+
+
+def _oscal(record: RunRecord, rules: Rules) -> bytes:
+    from reports.export.oscal import to_oscal  # noqa: PLC0415  # as above
+
+    return to_oscal(record, rules=rules).encode()
+
+
 EXPORTS: Final[Mapping[str, Callable[[RunRecord, Rules], bytes]]] = {
     "json": _json,
     "csv": _csv,
@@ -69,5 +81,7 @@ EXPORTS: Final[Mapping[str, Callable[[RunRecord, Rules], bytes]]] = {
     "sarif": _sarif,
     "junit": _junit,
     "openmetrics": _openmetrics,
+    "cyclonedx": _cyclonedx,
+    "oscal": _oscal,
 }
 """Every machine format: what writes it."""

@@ -12,21 +12,27 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from reports.wording import FAILURES
 from scanner.evidence import FailureReason
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, TargetStatus, Verdict
 
+_NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot hold at all, section 2.2. No host can say it (`scanner.untrusted`), but a configuration can."""
+
 
 def to_junit(record: RunRecord) -> str:
     """Write a run as JUnit XML."""
     document = JUnitXml("nightseal")
     for target in record.targets:
-        suite = TestSuite(target.id)
+        suite = TestSuite(_xml(target.id))
         suite.hostname = target.host
         suite.timestamp = f"{record.run.started_at:%Y-%m-%dT%H:%M:%S}"
-        suite.add_property("environment", target.environment)
+        suite.add_property("environment", _xml(target.environment))
         suite.add_property("policy", f"{target.policy.id} {target.policy.version}")
         cases = _unreachable(target) if target.status is TargetStatus.UNREACHABLE else _cases(target)
         suite.add_testcases(cases)
@@ -42,7 +48,7 @@ def to_junit(record: RunRecord) -> str:
 def _unreachable(target: TargetResult) -> list[TestCase]:
     """One error rather than one for each rule: nothing was asked."""
     reason = FAILURES[target.error.reason if target.error else FailureReason.NOT_RUN]
-    case = TestCase("reachable", classname=target.environment)
+    case = TestCase("reachable", classname=_xml(target.environment))
     case.result = [Error(f"{reason[:1].upper()}{reason[1:]}", type_="unreachable")]
     return [case]
 
@@ -52,8 +58,8 @@ def _cases(target: TargetResult) -> list[TestCase]:
 
 
 def _case(target: TargetResult, verdict: Verdict) -> TestCase:
-    name = f"{verdict.rule} {verdict.subject}".strip()
-    case = TestCase(name, classname=f"{target.environment}.{verdict.goal}")
+    name = _xml(f"{verdict.rule} {verdict.subject}".strip())
+    case = TestCase(name, classname=_xml(f"{target.environment}.{verdict.goal}"))
     if verdict.status is Status.INDETERMINATE:
         case.result = [Error(verdict.message, type_=verdict.reason)]
     elif verdict.status is Status.NOT_APPLICABLE:
@@ -61,7 +67,7 @@ def _case(target: TargetResult, verdict: Verdict) -> TestCase:
     elif verdict.status is Status.FAIL and verdict.waiver is not None:
         waiver = verdict.waiver
         until = f"waived until {waiver.expires} by {waiver.owner}: {waiver.reason}"
-        case.result = [Skipped(f"{verdict.message} ({until})")]
+        case.result = [Skipped(_xml(f"{verdict.message} ({until})"))]
     elif verdict.status is Status.FAIL and verdict.severity is Severity.INFO:
         case.system_out = verdict.message
     elif verdict.status is Status.FAIL:
@@ -71,3 +77,7 @@ def _case(target: TargetResult, verdict: Verdict) -> TestCase:
         )
         case.result = [failure]
     return case
+
+
+def _xml(text: str) -> str:
+    return _NOT_XML.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

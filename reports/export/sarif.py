@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -37,6 +38,8 @@ _SCORES: Final = {
     Severity.INFO: "0.0",
 }
 """`security-severity`, the property by which code hosting sites rank: a point inside each band of CVSS."""
+
+_STRAY_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 _Json = dict[str, Any]
 
@@ -101,7 +104,7 @@ def _rule(rule_id: str, rule: Rule | None) -> _Json:
         "help": {"text": "\n\n".join(_help(rule)), "markdown": "\n\n".join(_help(rule, markdown=True))},
         "defaultConfiguration": {"level": _LEVELS[rule.severity]},
         "properties": {
-            "tags": ["security", rule.goal.value, rule.area],
+            "tags": list(dict.fromkeys(("security", rule.goal.value, rule.area))),
             "precision": "very-high",
             "security-severity": _SCORES[rule.severity],
         },
@@ -162,8 +165,8 @@ def _location(target: TargetResult, subject: str = "") -> _Json:
 
 
 def _uri_path(path: str) -> str:
-
-    return quote(path, safe="/?&=:@!$'()*+,;-._~%")
+    """A path as a URI may hold it: what is escaped already stays so, a stray percent sign is escaped."""
+    return quote(_STRAY_PERCENT.sub("%25", path), safe="/?&=:@!$'()*+,;-._~%")
 
 
 def _notification(target: TargetResult) -> _Json:

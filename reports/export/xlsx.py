@@ -18,6 +18,7 @@ from reports.view.environments import environments_of
 from reports.view.index import Index, tally
 from reports.view.standing import STANDINGS
 from reports.wording import GOALS, STATUSES, TARGET_STATUSES
+from scanner.untrusted import ELLIPSIS
 from scanner.verdict import RunRecord, Status
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _LAST_ROW: Final = 1_048_576 - 1
 """The format holds no more rows, the head included."""
+_LONGEST: Final = 32_767
+"""Nor more characters in a cell."""
 
 Cell = str | int | float | date | datetime | None
 
@@ -186,4 +189,5 @@ def _write_cell(page: Worksheet, row: int, column: int, cell: Cell, *, day: Any,
     elif isinstance(cell, int | float):
         page.write_number(row, column, cell, plain)
     else:
-        page.write_string(row, column, cell, plain)
+        whole = len(cell) <= _LONGEST
+        page.write_string(row, column, cell if whole else f"{cell[: _LONGEST - 1]}{ELLIPSIS}", plain)

@@ -33,6 +33,8 @@ SUFFIXES = {
     "csv": "csv",
     "xlsx": "xlsx",
     "openmetrics": "prom",
+    "cyclonedx": "cdx.json",
+    "oscal": "oscal.json",
 }
 _DRAWN = frozenset({"html", "pdf"})
 _BINARY = frozenset({"pdf", "xlsx"})

@@ -1,0 +1,343 @@
+"""OSCAL 1.2.3 assessment results (NIST), for governance tools: a result for each environment.
+
+| OSCAL | here |
+|---|---|
+| control | a rule of the policy; its id is the rule's |
+| finding | a rule in an environment: `satisfied` only where all that was judged is met and known |
+| observation | the targets of an environment at which a rule came out in the same way, for the same reason |
+| risk | what failed: `open`, or `deviation-approved` where every such failure is waived |
+| inventory item | a target |
+
+OSCAL knows two states only, so a finding that could not be assessed is `not-satisfied`, with the reason `other` and a
+remark: unknown is never compliant. OSCAL's prose is Markdown; whatever comes from a host is escaped there. Every id is
+made from what it names, so the same run gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from reports.wording import FAILURES
+from scanner.verdict import RunRecord, Status, TargetResult, TargetStatus, Verdict
+
+if TYPE_CHECKING:
+    from scanner.rules import Rule
+
+OSCAL_VERSION: Final = "1.2.3"
+NAMESPACE_URI: Final = "urn:nightseal:oscal"
+"""The namespace of properties that OSCAL does not define."""
+_IDS: Final = uuid.UUID("0c9f2c53-6a3c-5b7e-8a41-2f4f1f7f9d10")
+_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~^$&\"'-])")
+_SPACE: Final = re.compile(r"\s+")
+_TOKEN: Final = re.compile(r"[^\w.-]")
+
+_Json = dict[str, Any]
+_Found = tuple[TargetResult, Verdict]
+_Key = tuple[Status, str]
+"""How a rule came out, and why."""
+
+
+def to_oscal(record: RunRecord, *, rules: Mapping[str, Rule]) -> str:
+    """Write a run as OSCAL assessment results in JSON. `rules` are by id."""
+    document = {"assessment-results": _Document(record, rules).assessment_results()}
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+class _Document:
+    def __init__(self, record: RunRecord, rules: Mapping[str, Rule]) -> None:
+        self._record = record
+        self._run = record.run
+        self._rules = rules
+
+    def assessment_results(self) -> _Json:
+        run = self._run
+        plan = self._id("plan", run.policy.id)
+        names = dict.fromkeys((*run.environments, *(target.environment for target in self._record.targets)))
+        return {
+            "uuid": self._id("document"),
+            "metadata": {
+                "title": f"HTTPS compliance, run {run.id}",
+                "last-modified": _time(run.finished_at),
+                "version": run.id,
+                "oscal-version": OSCAL_VERSION,
+                "props": [
+                    _prop("run-complete", str(run.complete).lower()),
+                    *([_prop("configuration-sha256", run.config_digest)] if run.config_digest else []),
+                    *(_prop("engine", f"{name} {version}") for name, version in sorted(run.engines.items())),
+                ],
+            },
+            "import-ap": {
+                "href": f"#{plan}",
+                "remarks": "There is no assessment plan apart from the policy: it says what is assessed.",
+            },
+            "results": [self._result(name) for name in names] or [self._result("none")],
+            "back-matter": {"resources": [self._policy(plan)]},
+        }
+
+    def _id(self, *names: str) -> str:
+        return str(uuid.uuid5(_IDS, "\n".join((self._run.id, *names))))
+
+    def _policy(self, ref: str) -> _Json:
+        policy = self._run.policy
+        title = f"Policy {policy.id} {policy.version}"
+        props = [_prop("policy-id", policy.id), _prop("policy-version", policy.version)]
+        if policy.digest:
+            props.append(_prop("policy-sha256", policy.digest))
+        for environment, other in sorted(self._run.policies.items()):
+            props.append(_prop("policy-of-environment", f"{environment}: {other.id} {other.version}"))
+        return {
+            "uuid": ref,
+            "title": _prose(title),
+            "description": _prose(policy.title or title),
+            "props": props,
+            "rlinks": [{"href": f"{quote(policy.id)}.toml"}],
+        }
+
+    def _result(self, environment: str) -> _Json:
+        run = self._run
+        targets = [target for target in self._record.targets if target.environment == environment]
+        judged: dict[str, list[_Found]] = defaultdict(list)
+        for target in targets:
+            for verdict in target.verdicts:
+                judged[verdict.rule].append((target, verdict))
+        grouped = {rule: _grouped(found) for rule, found in judged.items()}
+        result: _Json = {
+            "uuid": self._id("result", environment),
+            "title": _prose(f"Environment {environment}"),
+            "description": _prose(_coverage(targets)),
+            "start": _time(run.started_at),
+            "end": _time(run.finished_at),
+            "local-definitions": self._local_definitions(environment, targets),
+            "reviewed-controls": {"control-selections": [_selection(sorted(judged))]},
+        }
+        observations = [
+            self._observation(environment, rule, key, found)
+            for rule, groups in grouped.items()
+            for key, found in groups.items()
+        ]
+        risks = [
+            self._risk(environment, rule, key, found)
+            for rule, groups in grouped.items()
+            for key, found in groups.items()
+            if key[0] is Status.FAIL
+        ]
+        findings = [
+            self._finding(environment, rule, groups)
+            for rule, groups in grouped.items()
+            if any(status is not Status.NOT_APPLICABLE for status, _ in groups)
+        ]
+        parts = {"observations": observations, "risks": risks, "findings": findings}
+        return result | {name: items for name, items in parts.items() if items}
+
+    def _local_definitions(self, environment: str, targets: Sequence[TargetResult]) -> _Json:
+        tool = self._id("tool", environment)
+        component = {
+            "uuid": tool,
+            "type": "software",
+            "title": "Nightseal",
+            "description": "Scans servers over the network and judges what they do by a policy.",
+            "props": [{"name": "version", "value": _string(self._run.tool_version)}],
+            "status": {"state": "operational"},
+        }
+        platform = {
+            "uuid": self._id("platform", environment),
+            "title": "Network",
+            "uses-components": [{"component-uuid": tool}],
+        }
+        items = [
+            {
+                "uuid": self._id("target", target.id),
+                "description": _prose(f"{target.address}, {target.role.value}"),
+                "props": list(_target_props(target)),
+            }
+            for target in targets
+        ]
+        assets = {"assessment-assets": {"components": [component], "assessment-platforms": [platform]}}
+        return ({"inventory-items": items} if items else {}) | assets
+
+    def _observation(self, environment: str, rule: str, key: _Key, found: Sequence[_Found]) -> _Json:
+        status, reason = key
+        started = self._run.started_at
+        subjects = dict.fromkeys(self._id("target", target.id) for target, _ in found)
+        described: _Json = {
+            "uuid": self._id("observation", environment, rule, status, reason),
+            "title": _prose(f"{rule}: {status}, {reason}"),
+            "description": _prose(_sentence(found)),
+            "props": [_prop("rule", rule), _prop("status", status), _prop("reason", reason)],
+            "methods": ["TEST"],
+            "types": ["finding" if status in {Status.FAIL, Status.INDETERMINATE} else "control-objective"],
+            "origins": [self._origin(environment)],
+            "subjects": [{"subject-uuid": item, "type": "inventory-item"} for item in subjects],
+            "collected": _time(started),
+        }
+        if status in {Status.FAIL, Status.INDETERMINATE}:
+            described["relevant-evidence"] = [_evidence(target, verdict) for target, verdict in found]
+        return described
+
+    def _risk(self, environment: str, rule: str, key: _Key, found: Sequence[_Found]) -> _Json:
+        waived = [verdict for _, verdict in found if verdict.waiver is not None]
+        severity = max(verdict.severity for _, verdict in found)
+        about = self._rules.get(rule)
+        described: _Json = {
+            "uuid": self._id("risk", environment, rule, key[1]),
+            "title": _prose(f"{about.title if about else rule}: {key[1]}"),
+            "description": _prose(_sentence(found)),
+            "statement": _prose(about.why if about else f"The requirement {rule} is not met."),
+            "props": [
+                _prop("waiver", f"{item.reason}; {item.owner}; until {item.expires}")
+                for item in dict.fromkeys(verdict.waiver for verdict in waived if verdict.waiver)
+            ],
+            "status": "deviation-approved" if len(waived) == len(found) else "open",
+            "characterizations": [
+                {
+                    "origin": self._origin(environment),
+                    "facets": [{"name": "severity", "system": NAMESPACE_URI, "value": severity.value}],
+                }
+            ],
+            "remediations": [self._remediation(environment, rule, key[1], about)] if about else [],
+            "related-observations": [{"observation-uuid": self._id("observation", environment, rule, key[0], key[1])}],
+        }
+        return {name: value for name, value in described.items() if value != []}
+
+    def _remediation(self, environment: str, rule: str, reason: str, about: Rule) -> _Json:
+        return {
+            "uuid": self._id("remediation", environment, rule, reason),
+            "lifecycle": "recommendation",
+            "title": "How to mend it",
+            "description": _prose(about.fix.summary),
+        }
+
+    def _finding(self, environment: str, rule: str, groups: Mapping[_Key, Sequence[_Found]]) -> _Json:
+        verdicts = [verdict for found in groups.values() for _, verdict in found]
+        about = self._rules.get(rule)
+        failing = [key for key in groups if key[0] is Status.FAIL]
+        return {
+            "uuid": self._id("finding", environment, rule),
+            "title": _prose(about.title if about else rule),
+            "description": _prose(_counted(verdicts)),
+            "target": {"type": "objective-id", "target-id": _token(rule), "status": _state(verdicts)},
+            "related-observations": [
+                {"observation-uuid": self._id("observation", environment, rule, *key)} for key in groups
+            ],
+        } | (
+            {"related-risks": [{"risk-uuid": self._id("risk", environment, rule, reason)} for _, reason in failing]}
+            if failing
+            else {}
+        )
+
+    def _origin(self, environment: str) -> _Json:
+        return {"actors": [{"type": "tool", "actor-uuid": self._id("tool", environment)}]}
+
+
+def _grouped(found: Iterable[_Found]) -> dict[_Key, list[_Found]]:
+    groups: dict[_Key, list[_Found]] = defaultdict(list)
+    for target, verdict in found:
+        groups[verdict.status, verdict.reason].append((target, verdict))
+    return dict(groups)
+
+
+def _state(verdicts: Sequence[Verdict]) -> _Json:
+    """Satisfied only where something was judged, nothing failed that no waiver accepts, and nothing is unknown."""
+    if any(verdict.counts_as_failure for verdict in verdicts):
+        return {"state": "not-satisfied", "reason": "fail"}
+    if any(verdict.status is Status.INDETERMINATE for verdict in verdicts):
+        return {
+            "state": "not-satisfied",
+            "reason": "other",
+            "remarks": "It could not be assessed everywhere, so it is not known to be satisfied.",
+        }
+    if any(verdict.waiver is not None for verdict in verdicts):
+        return {
+            "state": "not-satisfied",
+            "reason": "other",
+            "remarks": "Every failure is accepted by a waiver: see the risks.",
+        }
+    return {"state": "satisfied", "reason": "pass"}
+
+
+def _selection(rules: Sequence[str]) -> _Json:
+    if not rules:
+        return {"description": "No rule was judged."}
+    return {"include-controls": [{"control-id": _token(rule)} for rule in rules]}
+
+
+def _target_props(target: TargetResult) -> Iterator[_Json]:
+    yield _prop("target", target.id)
+    yield _prop("role", target.role.value)
+    yield _prop("status", target.status.value)
+    yield _prop("port", str(target.port))
+    for application in target.applications:
+        yield _prop("application", application)
+    if target.error is not None:
+        yield _prop("not-observed", FAILURES[target.error.reason])
+    if target.ip is not None:
+        version = ipaddress.ip_address(target.ip.partition("%")[0]).version
+        yield {"name": f"ipv{version}-address", "value": _string(target.ip)}
+    if target.host != target.ip:
+        yield {"name": "fqdn", "value": _string(target.host)}
+
+
+def _evidence(target: TargetResult, verdict: Verdict) -> _Json:
+    values = {
+        "target": target.id,
+        "subject": verdict.subject,
+        "severity": verdict.severity.value,
+        "observed": verdict.observed,
+        "expected": verdict.expected,
+        "waived-by": verdict.waiver.owner if verdict.waiver else "",
+    }
+    return {
+        "description": _prose(verdict.message),
+        "props": [_prop(name, value) for name, value in values.items() if value.strip()],
+    }
+
+
+def _coverage(targets: Sequence[TargetResult]) -> str:
+    counts = {status: sum(target.status is status for target in targets) for status in TargetStatus}
+    told = ", ".join(f"{number} {status.value}" for status, number in counts.items())
+    return f"{len(targets)} targets: {told}."
+
+
+def _sentence(found: Sequence[_Found]) -> str:
+    """What was found; where it differs from target to target, the first, and how many more there are."""
+    messages = list(dict.fromkeys(verdict.message for _, verdict in found))
+    more = f" (and {len(messages) - 1} more, in the evidence)" if len(messages) > 1 else ""
+    return f"{messages[0]}{more}"
+
+
+def _counted(verdicts: Sequence[Verdict]) -> str:
+    counts = {status: sum(verdict.status is status for verdict in verdicts) for status in Status}
+    told = ", ".join(f"{number} {status.value}" for status, number in counts.items() if number)
+    waived = sum(verdict.waiver is not None for verdict in verdicts)
+    return f"{told}{f' ({waived} waived)' if waived else ''}."
+
+
+def _prop(name: str, value: str) -> _Json:
+    return {"name": name, "ns": NAMESPACE_URI, "value": _string(value)}
+
+
+def _string(value: str) -> str:
+    """A string of OSCAL has no space at its ends, and is not empty."""
+    return value.strip() or "-"
+
+
+def _token(value: str) -> str:
+    """A rule's id is a token already; an id from a history of another version might not be."""
+    return _TOKEN.sub("_", value)
+
+
+def _prose(text: str) -> str:
+    """Text as OSCAL's Markdown: on one line, and no character of it means anything."""
+    return _MARKDOWN.sub(r"\\\1", _SPACE.sub(" ", text).strip()) or "\N{EN DASH}"
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
