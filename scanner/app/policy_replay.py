@@ -198,7 +198,7 @@ def _section(title: str, change: RunDiff | None, *, quiet: bool = False, causes:
     if regraded:
         yield "  of another severity"
     for (rule, old, new), still in regraded.items():
-        yield f"    {old} → {new:<8} {rule:<27} {_places([item.target.id for item in still])}"
+        yield f"    {f'{old} → {new}':<19} {rule:<34} {_places([item.target.id for item in still])}"
 
 
 def _differs(change: RunDiff) -> bool:
