@@ -24,8 +24,8 @@ from tests.conftest import COMMAND_SECONDS, REPOSITORY, Done, Runner, reach
 ESCAPE = "\x1b"
 
 
-def write_config(folder: Path, *endpoints: str, head: str = "") -> None:
-    text = f'{head}\n[scan]\ntimeout = "2s"\ndeadline = "15s"\n[[environment]]\nname = "e"\nkind = "on-premises"\n'
+def write_config(folder: Path, *endpoints: str, head: str = "", timeout: str = "2s", deadline: str = "15s") -> None:
+    text = f'{head}\n[scan]\ntimeout = "{timeout}"\ndeadline = "{deadline}"\n[[environment]]\nname = "e"\nkind = "on-premises"\n'
     (folder / "config.toml").write_text(text + "\n".join(f"[[environment.endpoint]]\n{item}" for item in endpoints))
 
 
@@ -231,7 +231,8 @@ def wait_until_busy(process: subprocess.Popen[bytes]) -> None:
 
 
 def test_interrupted_it_keeps_what_was_finished(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
-    write_config(tmp_path, endpoint(lab, "closed-port"), endpoint(lab, "silent"))
+    # The silent server is waited for long enough to be interrupted on the busiest machine.
+    write_config(tmp_path, endpoint(lab, "closed-port"), endpoint(lab, "silent"), timeout="60s", deadline="120s")
     process = start(tmp_path, "run", "--quiet", *reach(lab, "closed-port", "silent"))
     wait_until_busy(process)
     time.sleep(1.5)  # the closed port is done by then, the silent server is not
