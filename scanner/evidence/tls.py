@@ -139,6 +139,9 @@ def merge(first: TlsEvidence, second: TlsEvidence) -> TlsEvidence:
 def _all_certificates(
     first: Attempt[tuple[Deployment, ...]], second: Attempt[tuple[Deployment, ...]]
 ) -> Attempt[tuple[Deployment, ...]]:
+    if first.value is None and first.failure is not None and first.failure.reason is FailureReason.UNSUPPORTED:
+        # The first engine could not have seen them; why the other did not is what there is to say.
+        return _better(second, first)
     if first.value is None or second.value is None:
         return _better(first, second)
     seen = {(deployment.leaf.fingerprint, deployment.with_sni) for deployment in first.value}
