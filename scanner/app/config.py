@@ -38,7 +38,9 @@ def check(config_path: Path) -> None:
       nightseal config check
       nightseal config check --config /etc/nightseal/config.toml
     """
-    from scanner.app.daemon import trigger_of  # noqa: PLC0415  # the scheduler's reading of cron is the one that counts
+    # What the service refuses is wrong: its reading of cron and of addresses is the one that counts.
+    from scanner.app.daemon.cron import trigger_of  # noqa: PLC0415  # loads only for this
+    from scanner.app.daemon.setup import check_receivers  # noqa: PLC0415  # the same
 
     config = configuration.load(config_path)
     if not config.inventory.endpoints:
@@ -46,6 +48,7 @@ def check(config_path: Path) -> None:
     policies_of(config)
     for schedule in config.schedules:
         trigger_of(schedule, config.source)
+    check_receivers(config)
     for problem in (*config.warnings, *_waiver_warnings(config)):
         click.echo(f"{config.source}: warning: {problem}", err=True)
     environments = config.inventory.environments

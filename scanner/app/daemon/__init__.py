@@ -3,6 +3,5 @@
 from __future__ import annotations
 
 from scanner.app.daemon.command import command
-from scanner.app.daemon.cron import trigger_of
 
-__all__ = ["command", "trigger_of"]
+__all__ = ["command"]

@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
@@ -17,7 +18,7 @@ from scanner.app.daemon.ledger import Start
 
 _SAME_BIRTH_S = 1.5
 """Two readings of when a process began may differ by this much where the clock is corrected."""
-_KILL_AFTER = timedelta(seconds=45)
+_KILL_AFTER_S = 45.0
 """How long a run may take to write down what it has, after it was told to end at its deadline."""
 
 
@@ -28,8 +29,9 @@ class Child:
     start: Start
     process: psutil.Process
     popen: subprocess.Popen[bytes] | None
-    deadline: datetime | None
-    interrupted_at: datetime | None = None
+    deadline_s: float | None
+    """By the monotonic clock: setting the other one ends no run."""
+    interrupted_s: float | None = None
 
     @property
     def ended(self) -> bool:
@@ -66,8 +68,8 @@ class Children:
         """Whether a run of the schedule is in progress; one-off runs belong to none."""
         return any(child.start.schedule == schedule for child in self._children)
 
-    def begin(self, start: Start, deadline: datetime | None, *, recover: bool = False) -> int:
-        """Start the process of an attempt and return its id.
+    def begin(self, start: Start, remaining: timedelta | None, *, recover: bool = False) -> int:
+        """Start the process of an attempt, which has so long for its run, and return its id.
 
         It leads a group of its own: a terminal's Ctrl-C is for the service, which then decides.
 
@@ -76,10 +78,10 @@ class Children:
         """
         command = [*self._command, "--start", str(start.id), *(["--recover"] if recover else [])]
         popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603  # this interpreter, our own module
-        self._children.append(Child(start, psutil.Process(popen.pid), popen, deadline))
+        self._children.append(Child(start, psutil.Process(popen.pid), popen, _deadline(remaining)))
         return popen.pid
 
-    def adopt(self, start: Start, deadline: datetime | None) -> bool:
+    def adopt(self, start: Start, remaining: timedelta | None) -> bool:
         """Take care of a process that outlived the service that started it; False where it is gone."""
         if start.pid is None or start.pid_started is None:
             return False
@@ -89,7 +91,7 @@ class Children:
                 return False
         except psutil.NoSuchProcess:
             return False
-        child = Child(start, process, None, deadline)
+        child = Child(start, process, None, _deadline(remaining))
         if child.ended:
             return False
         self._children.append(child)
@@ -101,17 +103,18 @@ class Children:
         self._children = [child for child in self._children if child not in ended]
         return [child.start for child in ended]
 
-    def enforce_deadlines(self, now: datetime) -> list[Start]:
+    def enforce_deadlines(self) -> list[Start]:
         """Tell those to end that are past their deadline, and end those that do not; return those that were told."""
         told = []
+        now = time.monotonic()
         for child in self._children:
-            if child.deadline is None or now < child.deadline:
+            if child.deadline_s is None or now < child.deadline_s:
                 continue
-            if child.interrupted_at is None:
-                child.interrupted_at = now
+            if child.interrupted_s is None:
+                child.interrupted_s = now
                 child.tell(signal.SIGINT)
                 told.append(child.start)
-            elif now - child.interrupted_at > _KILL_AFTER:
+            elif now - child.interrupted_s > _KILL_AFTER_S:
                 child.tell(signal.SIGKILL)
         return told
 
@@ -119,3 +122,7 @@ class Children:
         """Send a signal to all."""
         for child in self._children:
             child.tell(number)
+
+
+def _deadline(remaining: timedelta | None) -> float | None:
+    return None if remaining is None else time.monotonic() + remaining.total_seconds()

@@ -127,7 +127,7 @@ class Service:
         self._planner.tick()
         for start in self._children.reap():
             self._ended(self.ledger.get(start.id), now)
-        for start in self._children.enforce_deadlines(now):
+        for start in self._children.enforce_deadlines():
             _LOG.warning("%s: past its deadline, told to end", start.label, extra={"run": start.run_id})
         for start in self.ledger.waiting(now):
             self._consider(start, now)
@@ -178,7 +178,7 @@ class Service:
     def _begin(self, start: Start, now: datetime, *, recover: bool = False) -> None:
         about = {"run": start.run_id}
         try:
-            pid = self._children.begin(start, self._deadline(start, now), recover=recover)
+            pid = self._children.begin(start, self._allowed(start), recover=recover)
         except OSError as error:
             self.ledger.end(start, State.FAILED, now, reason=f"its process cannot be started: {error.strerror}")
             _LOG.error(
@@ -190,9 +190,10 @@ class Service:
         _LOG.info("%s: %s%s (process %d)", start.label, verb, late, pid, extra=about)
         self._supervisor.status(self._status())
 
-    def _deadline(self, start: Start, now: datetime) -> datetime | None:
+    def _allowed(self, start: Start, used: timedelta = timedelta(0)) -> timedelta | None:
+        """How long a run may still take."""
         schedule = self.setup.schedules.get(start.schedule)
-        return now + schedule.deadline if schedule else None
+        return schedule.deadline - used if schedule else None
 
     def _ended(self, start: Start, now: datetime) -> None:
         """Its process has ended: is the attempt at its end too?"""
@@ -237,7 +238,8 @@ class Service:
     def _take_up(self, now: datetime) -> None:
         """What was in progress when the last service ended: adopted, finished, or repeated."""
         for start in self.ledger.open():
-            if self._children.adopt(start, self._deadline(start, start.started_at or now)):
+            used = now - (start.started_at or now)
+            if self._children.adopt(start, self._allowed(start, used)):
                 _LOG.info("%s: still in progress (process %s)", start.label, start.pid, extra={"run": start.run_id})
             else:
                 self._was_killed(start, now)

@@ -61,13 +61,7 @@ def load(path: Path) -> Setup:
         triggers[schedule.name] = trigger_of(schedule, config.source)
         if schedule.policy:
             load_policy(schedule.policy, base=config.folder)
-    problems = [
-        Problem(f"notify[{receiver.name}].url", wrong, "see the list of services in Apprise's documentation")
-        for receiver in config.receivers
-        if (wrong := problem_of(receiver.url))
-    ]
-    if problems:
-        raise ConfigError(config.source, problems)
+    check_receivers(config)
     return Setup(
         config,
         path.read_text("utf-8"),
@@ -75,3 +69,18 @@ def load(path: Path) -> Setup:
         triggers,
         {receiver.name: receiver.url for receiver in config.receivers},
     )
+
+
+def check_receivers(config: Config) -> None:
+    """See that every receiver's address is one.
+
+    Raises:
+        ConfigError: some are none. The addresses are not in the message: they hold secrets.
+    """
+    problems = [
+        Problem(f"notify[{receiver.name}].url", wrong, "see the list of services in Apprise's documentation")
+        for receiver in config.receivers
+        if (wrong := problem_of(receiver.url))
+    ]
+    if problems:
+        raise ConfigError(config.source, problems)

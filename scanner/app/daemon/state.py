@@ -3,7 +3,7 @@
 `starts` are the runs that were due, asked for, begun and ended, `forgotten` counts those that were removed since;
 `alarms` is what receivers were told is failing, `told` what they need not hear twice; `outbox` are the messages on
 their way, `receivers` how they are taken; `facts` is what the metrics show of each schedule's last run, and
-`configurations` are the texts by which runs were begun. APScheduler keeps its jobs in a table of its own in the same file.
+`configurations` are the texts by which runs were begun. APScheduler keeps its jobs in a table of its own beside them.
 
 Each change is one transaction that is on the disk when it returns. Several processes write: the service and its runs.
 """

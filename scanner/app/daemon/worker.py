@@ -143,7 +143,14 @@ class Attempt:
             if found is None:
                 return ExitStatus.INTERRUPTED
             aftermath = Aftermath(
-                self._config, self._schedule, self._start, record, previous, found, outcome.files, self._troubles
+                self._config,
+                self._schedule,
+                self._start,
+                record,
+                previous,
+                found,
+                [path.absolute() for path in outcome.files],
+                self._troubles,
             )
             aftermath.settle(self._engine, _now(), status, told)
         _LOG.info("done: %s", told.splitlines()[0])

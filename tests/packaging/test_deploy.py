@@ -1,0 +1,80 @@
+"""The documents for whoever runs the service are right: unit, container, alert rules."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from scanner.app.daemon import monitoring
+from scanner.config_form import DaemonForm
+from tests.conftest import REPOSITORY
+
+DEPLOY = REPOSITORY / "deploy"
+METRICS_OF_PROMETHEUS = {"up"}
+
+
+def tool(name: str, *arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+    return subprocess.run([name, *map(str, arguments)], capture_output=True, text=True, check=False, cwd=cwd)
+
+
+def test_systemd_takes_the_unit() -> None:
+    done = tool("systemd-analyze", "verify", DEPLOY / "nightseal.service")
+
+    # The command is where the documentation installs it, which is not here.
+    complaints = [
+        line for line in done.stderr.splitlines() if "/opt/nightseal/bin/nightseal is not executable" not in line
+    ]
+    assert complaints == []
+
+
+def test_the_unit_exposes_little() -> None:
+    done = tool("systemd-analyze", "security", "--offline=true", DEPLOY / "nightseal.service")
+
+    level = re.search(r"Overall exposure level for nightseal\.service: ([\d.]+)", done.stdout)
+    assert level is not None, done.stderr
+    assert float(level[1]) <= 1.5
+
+
+def test_prometheus_takes_the_rules() -> None:
+    done = tool("promtool", "check", "rules", DEPLOY / "prometheus" / "nightseal.rules.yaml")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_is_explained_and_asks_for_metrics_that_there_are() -> None:
+    rules = (DEPLOY / "prometheus" / "nightseal.rules.yaml").read_text("utf-8")
+    operations = (REPOSITORY / "docs" / "operations.md").read_text("utf-8")
+    source = Path(monitoring.__file__).read_text("utf-8")
+    wanted = set(re.findall(r"\bnightseal_\w+", rules))
+
+    assert wanted
+    for name in wanted:
+        assert f'"{name.removesuffix("_total")}"' in source, f"nobody exports {name}"
+    for name in set(re.findall(r'"(nightseal_\w+)"', source)):
+        assert name in operations, f"{name} is not in docs/operations.md"
+    for alert in re.findall(r"alert: (\w+)", rules):
+        assert alert in operations, f"{alert} is not in docs/operations.md"
+
+
+def test_what_stops_the_service_waits_longer_than_its_grace() -> None:
+    grace = DaemonForm().grace.total_seconds()
+    unit = (DEPLOY / "nightseal.service").read_text("utf-8")
+    compose = (DEPLOY / "compose.yaml").read_text("utf-8")
+
+    assert int(re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)[1]) > grace  # type: ignore[index]  # it is there
+    assert int(re.search(r"stop_grace_period: (\d+)s", compose)[1]) > grace  # type: ignore[index]  # the same
+
+
+def test_the_container_asks_the_service_where_it_answers() -> None:
+    docker = (DEPLOY / "Dockerfile").read_text("utf-8")
+
+    assert f"http://{DaemonForm().http}/healthz" in docker
+    for name in re.findall(r"^COPY (?!--from)(.+) \S+$", docker, re.MULTILINE):
+        for source in name.split():
+            assert (REPOSITORY / source).exists(), source
