@@ -137,9 +137,9 @@ def compose(news: News, *, on: Collection[str], severity: Severity, attach: bool
     chosen = [chosen for section in news.sections if section.event in on and (chosen := _above(section, severity))]
     if not chosen:
         return None
-    chosen.sort(key=lambda section: _ORDER.index(section.event))
-    levels = [section.level for section in chosen]
-    level = next(level for level in Level if level in levels)
+    levels = list(Level)
+    chosen.sort(key=lambda section: (levels.index(section.level), _ORDER.index(section.event)))
+    level = chosen[0].level
     title = f"Nightseal, {news.schedule}: {'; '.join(section.summary for section in chosen)}"
     return _message(dataclasses.replace(news, sections=tuple(chosen)), level, title, attach=attach)
 

@@ -84,6 +84,17 @@ def test_the_worst_comes_first_in_one_message() -> None:
     assert told.html.index("high") < told.html.index("low")
 
 
+def test_a_late_run_is_no_worse_than_what_it_found() -> None:
+    late = section("run-failed", Level.WARNING, Entry("It was late."))
+    told = compose(
+        news(late, section("new-failure")), on=["new-failure", "run-failed"], severity=Severity.LOW, attach=False
+    )
+
+    assert told is not None
+    assert told.level is Level.FAILURE
+    assert told.text.index("TLS 1.3") < told.text.index("It was late")
+
+
 def test_only_what_was_asked_for_is_told() -> None:
     everything = news(section("fixed", Level.SUCCESS), section("new-failure"))
 
