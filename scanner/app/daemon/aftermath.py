@@ -238,7 +238,7 @@ def _sections(told: Mapping[Turn, Sequence[tuple[Key, Finding]]]) -> list[Sectio
     worst = max((finding.severity for _, finding in failing), default=None)
     count = f"{counted(len(failing), 'new failure')}, worst {worst}" if worst else ""
     return [
-        Section("new-failure", Level.FAILURE, "New failures", count, _entries(failing)),
+        Section("new-failure", Level.FAILURE, "New failures: not met any more", count, _entries(failing)),
         Section(
             "new-failure", Level.WARNING, "Comes and goes: told again when it is steady",
             f"{len(flapping)} flapping", _entries(flapping),
@@ -247,7 +247,7 @@ def _sections(told: Mapping[Turn, Sequence[tuple[Key, Finding]]]) -> list[Sectio
             "indeterminate", Level.WARNING, "Cannot be assessed any more",
             f"{len(unknown)} not assessed", _entries(unknown),
         ),
-        Section("fixed", Level.SUCCESS, "Fixed", f"{len(mended)} fixed", _entries(mended)),
+        Section("fixed", Level.SUCCESS, "Fixed: met again", f"{len(mended)} fixed", _entries(mended)),
         Section("fixed", Level.INFO, "Accepted by a waiver", f"{len(waived)} waived", _entries(waived)),
         Section("indeterminate", Level.SUCCESS, "Assessed again", f"{len(seen)} assessed again", _entries(seen)),
     ]  # fmt: skip
