@@ -70,9 +70,10 @@ def show(name: str) -> None:
 @command.command("check")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def check(file: Path) -> None:
-    """Check a policy file: its form, its names, and whether its demands can be met together.
+    """Check a policy file.
 
-    What no server can meet is an error. What is in vain, or has no source, is a warning.
+    Its form, its names, and whether its demands can be met together: what no server can meet is an error. What is in
+    vain, or has no source, is a warning.
 
     \b
     Examples:
@@ -94,11 +95,22 @@ command.add_command(policy_replay.command)
 
 
 def _shown(value: object) -> str:
-    """A parameter's value on one line: long lists are counted."""
-    if isinstance(value, list):
-        shown = ", ".join(str(item) for item in value[:_SHOWN])
-        return shown if len(value) <= _SHOWN else f"{shown}, … ({len(value)} in all)"
-    return str(value)
+    """A parameter's value: long lists are counted, and what stands under a key gets a line of its own."""
+    if isinstance(value, dict) and value:
+        return "".join(f"\n  {key}: {_shown(item)}" for key, item in value.items())
+    if isinstance(value, list) and value:
+        entries = [_entry(item) if isinstance(item, dict) else str(item) for item in value]
+        shown = ", ".join(entries[:_SHOWN])
+        return shown if len(entries) <= _SHOWN else f"{shown}, … ({len(entries)} in all)"
+    return "none" if value in (None, {}, []) else str(value)
+
+
+def _entry(item: dict[str, object]) -> str:
+    """An entry of a list that has parts: each of them in a few words."""
+    return " ".join(
+        f"{name} {f'({len(part)})' if isinstance(part, list) and len(part) > _SHOWN else _shown(part)}"
+        for name, part in item.items()
+    )
 
 
 _SHOWN = 3
