@@ -50,7 +50,7 @@ _DETAILS = (
 
 @dataclass(frozen=True, slots=True)
 class TrustStore:
-    """Roots under a name. `digest` is the SHA-256 over the sorted fingerprints, in hexadecimal, and stands for them all."""
+    """Roots under a name. `digest` is the SHA-256 over the sorted fingerprints, in hexadecimal; it stands for them."""
 
     name: str
     digest: str
