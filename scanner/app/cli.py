@@ -34,6 +34,9 @@ COMMANDS: dict[str, CommandEntry] = {
     "daemon": CommandEntry("scanner.app.daemon", "Run the configured schedules until told to stop."),
     "notify": CommandEntry("scanner.app.notify", "Try the receivers of notifications."),
     "report": CommandEntry("scanner.app.report", "Render a run of the history again, without network."),
+    "verify": CommandEntry(
+        "scanner.app.verify", "Verify the signature of a report's PDF, and the data that it carries."
+    ),
     "history": CommandEntry("scanner.app.history", "Look into the history."),
     "diff": CommandEntry("scanner.app.diff", "Show what changed between two runs."),
     "policy": CommandEntry("scanner.app.policy", "List, show, check, compare and replay policies."),

@@ -11,6 +11,7 @@ import click
 
 from scanner.app import options
 from scanner.app.history_access import baseline, open_history
+from scanner.app.signing import LARGEST_PDF, read_bounded
 from scanner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
 @click.argument("runs", metavar="[RUN [RUN]]", nargs=-1)
 @options.config_option
 @click.option("--since", type=options.Since(), metavar="D", help="What changed since this day; or a duration: 30d.")
-def command(runs: tuple[str, ...], config_path: Path, since: datetime | None) -> None:
+@click.option(
+    "--since-report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.pdf",
+    help="What changed since this signed report; its signature must hold.",
+)
+def command(runs: tuple[str, ...], config_path: Path, since: datetime | None, since_report: Path | None) -> None:
     """Show what changed between two runs.
 
     By default the last two of the same scope are compared. One RUN is compared with the one before it. With --since the
@@ -32,6 +39,7 @@ def command(runs: tuple[str, ...], config_path: Path, since: datetime | None) ->
       nightseal diff
       nightseal diff --since 2026-11-01
       nightseal diff --since 90d
+      nightseal diff --since-report signed.pdf
       nightseal diff 20261123T020000Z-1a2b3c 20261124T020000Z-4d5e6f
     """
     from scanner.history.diff import diff  # noqa: PLC0415  # pandas and Delta load only here
@@ -43,16 +51,36 @@ def command(runs: tuple[str, ...], config_path: Path, since: datetime | None) ->
     after = runs[-1] if runs else history.latest()
     if after is None:
         raise UsageError("the history has no run yet: nightseal run makes one")
-    if since is not None:
-        if len(runs) == most:
-            raise UsageError("--since goes with one run at most: two runs say already what is compared")
-        before: str | None = baseline(history, after, since)
+    before: str | None
+    if (since or since_report) and len(runs) == most:
+        raise UsageError("two runs say already what is compared: leave --since and --since-report out, or name one run")
+    if since_report is not None:
+        before = _run_of(since_report)
+    elif since is not None:
+        before = baseline(history, after, since)
     else:
         before = runs[0] if len(runs) == most else history.previous(after)
     if before is None:
         raise UsageError(f"there is no earlier complete run of the same scope as {after}")
     for line in describe(diff(history.record(before), history.record(after))):
         click.echo(line)
+
+
+def _run_of(report: Path) -> str:
+    """The run of a signed report.
+
+    Raises:
+        UsageError: it is none, or it is not what was signed.
+    """
+    from reports.verification import NotAReportError, verify_pdf  # noqa: PLC0415  # it loads pyHanko
+
+    try:
+        found = verify_pdf(read_bounded(report, LARGEST_PDF))
+    except NotAReportError as error:
+        raise UsageError(f"{report}: {error}") from error
+    if not found.valid or found.report is None:
+        raise UsageError(f"{report} is not as it was signed: `nightseal verify {report}` says why")
+    return found.report.run.id
 
 
 def describe(change: RunDiff) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from scanner.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
+    from reports.signature import SigningKey
     from reports.view import ReportOptions, ReportView
     from reports.view.actions import FirstSeen
     from reports.view.model import TrendPoint
@@ -44,7 +46,7 @@ STDOUT = "-"
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """What a report is made of: the run, what it is compared with, and how it is titled."""
+    """What a report is made of: the run, what it is compared with, how it is titled, and the key that signs it."""
 
     record: RunRecord
     previous: RunRecord | None = None
@@ -55,6 +57,7 @@ class Rendering:
     trend_runs: Sequence[str] = ()
     history: History | None = None
     options: ReportOptions | None = None
+    key: SigningKey | None = None
     color: bool = False
     width: int = 100
     verbose: bool = False
@@ -84,9 +87,21 @@ def render(rendering: Rendering, format_name: str) -> bytes:
     if format_name == "html":
         return drawing.render_html(view).encode()
     # The paper carries its evidence.
-    name = f"{rendering.record.run.id}.json"
-    evidence = drawing.Attachment(name, export(rendering.record, "json", rules=all_rules()), "The run")
-    return drawing.render_pdf(view, attachments=[evidence])
+    run_id = rendering.record.run.id
+    data = export(rendering.record, "json", rules=all_rules())
+    table = export(rendering.record, "csv", rules=all_rules())
+    pdf = drawing.render_pdf(
+        view,
+        attachments=[
+            drawing.Attachment(f"{run_id}.json", data, "The run, as data"),
+            drawing.Attachment(f"{run_id}.csv", table, "The verdicts, as a table"),
+        ],
+    )
+    if rendering.key is None:
+        return pdf
+    from reports.signature import reason_for, sign_pdf  # noqa: PLC0415  # the same
+
+    return sign_pdf(pdf, rendering.key, reason=reason_for(run_id, hashlib.sha256(data).hexdigest()))
 
 
 def _view(rendering: Rendering) -> ReportView:

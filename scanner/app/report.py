@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,8 +12,14 @@ from scanner import config as configuration
 from scanner.app import options
 from scanner.app.output import FORMATS, ensure_writable, write
 from scanner.app.reporting import rendering_of
+from scanner.app.signing import sign_option, signing_key
 from scanner.errors import UsageError, nearest
 from scanner.verdict import RunRecord
+
+if TYPE_CHECKING:
+    from scanner.app.output import Rendering
+    from scanner.config import Config
+    from scanner.history import History
 
 
 @click.command("report")
@@ -21,13 +28,15 @@ from scanner.verdict import RunRecord
 @click.option("--environment", "-e", metavar="E", help="Only this environment.")
 @options.format_option(*FORMATS)
 @options.output_option
+@sign_option
 @options.quiet_option
-def command(  # noqa: PLR0913  # one for each option
+def command(  # noqa: PLR0913, PLR0917  # one for each option
     config_path: Path,
     run_id: str | None,
     environment: str | None,
     formats: tuple[str, ...],
     output: str | None,
+    sign_with: Path | None,
     *,
     quiet: bool,
 ) -> None:
@@ -38,9 +47,12 @@ def command(  # noqa: PLR0913  # one for each option
       nightseal report
       nightseal report --run 20261124T020000Z-1a2b3c --format pdf --output report.pdf
       nightseal report --environment production --format json --output -
+      nightseal report --format pdf --sign reviewer.p12 --output signed.pdf
     """
     from scanner.history import History  # noqa: PLC0415  # pandas and Delta load only here
 
+    formats = formats or ("html", "pdf")
+    key = signing_key(sign_with, formats)
     config = configuration.load(config_path)
     history = History.open(config.resolve(config.form.nightseal.history), create=False)
     chosen = run_id or history.latest(environment)
@@ -48,19 +60,30 @@ def command(  # noqa: PLR0913  # one for each option
         what = f'of environment "{environment}" ' if environment else ""
         raise UsageError(f"the history {config.form.nightseal.history} has no run {what}yet: nightseal run makes one")
     record = history.record(chosen)
-    rendering = rendering_of(config, history, record)
-    if environment is not None:
-        rendering = dataclasses.replace(
-            rendering,
-            record=_only(record, environment),
-            previous=_only(rendering.previous, environment) if rendering.previous else None,
-        )
+    rendering = dataclasses.replace(rendering_of_environment(config, history, record, environment), key=key)
     target = output or f"{config.resolve(config.form.nightseal.output).rstrip('/')}/"
     if target != "-":
         ensure_writable(Path(target) if target.endswith("/") or len(formats) != 1 else Path(target).parent)
-    for path in write(rendering, formats or ("html", "pdf"), target, name=chosen):
+    for path in write(rendering, formats, target, name=chosen):
         if not quiet:
             click.echo(f"Report: {path}")
+
+
+def rendering_of_environment(config: Config, history: History, record: RunRecord, environment: str | None) -> Rendering:
+    """What the report of a run is made of; with an environment, of that alone.
+
+    Raises:
+        UsageError: the run has no such environment.
+    """
+    rendering = rendering_of(config, history, record)
+    if environment is None:
+        return rendering
+    previous = rendering.previous
+    return dataclasses.replace(
+        rendering,
+        record=_only(record, environment),
+        previous=_only(previous, environment) if previous else None,
+    )
 
 
 def _only(record: RunRecord, environment: str) -> RunRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,12 +17,14 @@ from scanner.app import exit_status, options
 from scanner.app.output import FORMATS, ensure_writable, write
 from scanner.app.policies import policies_of
 from scanner.app.reporting import rendering_of
+from scanner.app.signing import sign_option, signing_key
 from scanner.errors import ConfigError, Problem, UsageError, nearest
 from scanner.evaluate import WaiverReport, report_waivers
 from scanner.inventory import Inventory
 from scanner.verdict import Severity, Status, Trigger, count
 
 if TYPE_CHECKING:
+    from reports.signature import SigningKey
     from scanner.app.session import Overrides
     from scanner.config import Config
     from scanner.config_form import ScheduleForm
@@ -42,6 +45,7 @@ class Order:
     formats: Sequence[str] = DEFAULT_REPORTS
     output: str | None = None
     trigger: Trigger = Trigger.MANUAL
+    key: SigningKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class Outcome:
 @options.connect_to_option
 @options.format_option(*FORMATS)
 @options.output_option
+@sign_option
 @options.fail_on_option
 @click.option("--via-daemon", is_flag=True, help="Have the running `nightseal daemon` do it, and wait for the outcome.")
 @options.quiet_option
@@ -78,6 +83,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     connect_to: tuple[str, ...],
     formats: tuple[str, ...],
     output: str | None,
+    sign_with: Path | None,
     fail_on: str,
     *,
     via_daemon: bool,
@@ -92,11 +98,13 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
       nightseal run --environment production --format pdf --output report.pdf
       nightseal run --schedule nightly --fail-on high
       nightseal run --schedule nightly --via-daemon
+      nightseal run --format pdf --sign reviewer.p12
     """
     config = configuration.load(config_path)
     if via_daemon:
-        if ca_file or connect_to or output:
-            raise UsageError("--via-daemon goes without --ca-file, --connect-to and --output: the service has its own")
+        if ca_file or connect_to or output or sign_with:
+            own = "--ca-file, --connect-to, --output and --sign"
+            raise UsageError(f"--via-daemon goes without {own}: the service has its own, and signs nothing")
         from scanner.app.daemon.orders import run_via_daemon  # noqa: PLC0415  # the service's parts load only for it
 
         wanted = {"schedule": schedule_name, "environments": environments, "policy": policy_name, "formats": formats}
@@ -105,12 +113,14 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     from scanner.app.session import Overrides, run_with_progress  # noqa: PLC0415  # the engines load after the checks
 
     schedule = schedule_of(config, schedule_name) if schedule_name else None
+    formats_wanted = formats or (schedule.reports if schedule else DEFAULT_REPORTS)
     order = Order(
         environments=environments or (schedule.environments if schedule else ()),
         schedule=schedule,
         policy=policy_name,
-        formats=formats or (schedule.reports if schedule else DEFAULT_REPORTS),
+        formats=formats_wanted,
         output=output,
+        key=signing_key(sign_with, formats_wanted),
     )
     overrides = Overrides(ca_file, deadline, options.parse_connect_to(connect_to))
     outcome = execute(config, order, overrides, lambda job: run_with_progress(job, quiet=quiet))
@@ -136,7 +146,7 @@ def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[
     history = History.open(config.resolve(config.form.nightseal.history), create=True)
     record = scan(job)
     history.append(record)
-    rendering = rendering_of(config, history, record)
+    rendering = dataclasses.replace(rendering_of(config, history, record), key=order.key)
     files = write(rendering, order.formats, _target(output, order), name=record.run.id)
     scanned = tuple(item for item in config.waivers if any(map(item.within, record.run.environments)))
     return Outcome(record, rendering.previous, files, scanned)

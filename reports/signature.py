@@ -1,0 +1,113 @@
+"""Signs a PDF by PAdES (ETSI EN 319 142-1, level B-B), in a revision after the report's own bytes, which stay.
+
+The signature has no look of its own: its field lies outside the page, which PDF/A and PDF/UA both allow. Its reason
+names the run and the SHA-256 of the data that the PDF carries, so that both are under the signature in plain words.
+The time in it is that of the signer's own clock: B-B has no time stamp of a third party.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import NameOID
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.sign.fields import InvisSigSettings, SigFieldSpec, SigSeedSubFilter
+from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner, SimpleSigner
+
+from scanner.errors import UsageError
+from scanner.untrusted import printable
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+REASON: Final = re.compile(r"HTTPS compliance, run (?P<run>\S+)\. Data SHA-256 (?P<digest>[0-9a-f]{64})\.")
+"""What `reason_for` writes."""
+
+
+class PassphraseError(UsageError):
+    """The file of the key is locked by another passphrase, or by one where none was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A private key with its certificate, ready to sign, and the name of its holder."""
+
+    signer: SimpleSigner
+    name: str
+
+
+class _Revision(IncrementalPdfFileWriter):
+    """An update that leaves the document's metadata as they are.
+
+    pyHanko would name itself as producer in two different ways in the two places for metadata, which PDF/A wants equal.
+    """
+
+    def _update_meta(self) -> None:
+        pass
+
+
+def load_key(data: bytes, passphrase: str | None, *, source: str, now: datetime | None = None) -> SigningKey:
+    """Read a PKCS #12 file (.p12, .pfx).
+
+    Args:
+        data: the file's bytes.
+        passphrase: what unlocks it; None where it is not locked.
+        source: what messages call the file.
+        now: when its certificate must be valid; this moment by default.
+
+    Raises:
+        PassphraseError: the passphrase is not this file's.
+        UsageError: it is no such file, has no key or no certificate, or its certificate is not valid now.
+    """
+    secret = passphrase.encode() if passphrase else None
+    try:
+        key, certificate, _ = pkcs12.load_key_and_certificates(data, secret)
+    except ValueError as error:
+        if "password" in str(error).lower():
+            raise PassphraseError(f"{source} cannot be unlocked with this passphrase") from error
+        raise UsageError(f"{source} is not a PKCS #12 file (.p12, .pfx)") from error
+    if key is None or certificate is None:
+        raise UsageError(f"{source} holds no private key with its certificate")
+    moment = now or datetime.now(UTC)
+    if not certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc:
+        span = f"{certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}"
+        raise UsageError(f"the certificate in {source} is not valid now, but from {span}")
+    try:
+        signer = SimpleSigner.load_pkcs12_data(data, other_certs=(), passphrase=secret)
+    except (ValueError, NotImplementedError) as error:
+        raise UsageError(f"the key in {source} is of a kind that cannot sign: {error}") from error
+    return SigningKey(signer, _holder(certificate))
+
+
+def reason_for(run_id: str, data_digest: str) -> str:
+    """The reason that a signature names: which run, and which data (SHA-256, hexadecimal)."""
+    return f"HTTPS compliance, run {run_id}. Data SHA-256 {data_digest}."
+
+
+def sign_pdf(pdf: bytes, key: SigningKey, *, reason: str) -> bytes:
+    """Sign a PDF; the result begins with the bytes of `pdf`."""
+    metadata = PdfSignatureMetadata(
+        field_name="Signature",
+        md_algorithm="sha256",
+        subfilter=SigSeedSubFilter.PADES,
+        reason=reason,
+        name=key.name,
+    )
+    field = SigFieldSpec(
+        sig_field_name="Signature",
+        readable_field_name="Signature of the report",
+        invis_sig_settings=InvisSigSettings(set_print_flag=True, set_hidden_flag=False, box_out_of_bounds=True),
+    )
+    out = io.BytesIO()
+    PdfSigner(metadata, signer=key.signer, new_field_spec=field).sign_pdf(_Revision(io.BytesIO(pdf)), output=out)
+    return out.getvalue()
+
+
+def _holder(certificate: x509.Certificate) -> str:
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return printable(names[0].value if names else certificate.subject.rfc4514_string())

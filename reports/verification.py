@@ -1,0 +1,292 @@
+"""Verifies a report's PDF: its signatures, and that the data it carries are whole and agree with themselves.
+
+What is and is not checked stands in `docs/reports.md`. The file is not trusted: it is parsed within bounds, nothing
+is fetched, and what cannot be read counts against it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+from pyhanko.keys import load_certs_from_pemder_data
+from pyhanko.pdf_utils.misc import PdfError
+from pyhanko.pdf_utils.reader import PdfFileReader
+from pyhanko.sign.diff_analysis import ModificationLevel
+from pyhanko.sign.validation import validate_pdf_signature
+from pyhanko.sign.validation.errors import SignatureValidationError
+from pyhanko.sign.validation.settings import KeyUsageConstraints
+from pyhanko.sign.validation.status import SignatureCoverageLevel
+from pyhanko_certvalidator import ValidationContext
+
+from reports.export.json_v1 import SCHEMA_ID, Report, from_json
+from reports.signature import REASON
+from scanner.errors import UsageError
+from scanner.untrusted import printable
+
+if TYPE_CHECKING:
+    from asn1crypto import x509  # type: ignore[import-untyped]  # the library is not typed
+    from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
+
+DATA_LIMIT: Final = 1 << 30
+"""Bytes of an attachment that are read: more is no report of ours."""
+_LOG: Final = logging.getLogger(__name__)
+_NAMES_LIMIT: Final = 1000
+_BAD_PDF: Final = (PdfError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, zlib.error)
+"""What reading a broken or hostile PDF may raise."""
+
+
+class NotAReportError(Exception):
+    """The file is no PDF, or one that carries no report of Nightseal."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureCheck:
+    """One signature: who says to have signed, when by their own clock, and what is wrong with it (nothing: valid).
+
+    `trusted` tells whether a path leads from the signer's certificate to one of the given roots; None where no root was
+    given, so that anybody may have signed.
+    """
+
+    signer: str
+    issuer: str
+    serial: str
+    signed_at: datetime | None
+    reason: str
+    whole_file: bool
+    trusted: bool | None
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was found in a PDF. `report` is None where the data cannot be read; `digest` is the data's SHA-256."""
+
+    signatures: tuple[SignatureCheck, ...]
+    report: Report | None
+    digest: str
+    problems: tuple[str, ...]
+
+    @property
+    def valid(self) -> bool:
+        """Whether it is signed, every signature holds, and nothing is wrong with the data."""
+        return bool(self.signatures) and not self.problems and not any(item.problems for item in self.signatures)
+
+
+def load_roots(data: bytes, *, source: str) -> tuple[x509.Certificate, ...]:
+    """Read the certificates of those who may vouch for signers, PEM or DER.
+
+    Raises:
+        UsageError: there is none in it.
+    """
+    try:
+        found = tuple(load_certs_from_pemder_data(data))
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{source} holds no certificate that can be read") from error
+    if not found:
+        raise UsageError(f"{source} holds no certificate")
+    return found
+
+
+def verify_pdf(pdf: bytes, *, roots: Sequence[x509.Certificate] = ()) -> Verification:
+    """Check a PDF, without network.
+
+    Args:
+        pdf: the file's bytes.
+        roots: who may vouch for signers; without any, the signer's identity is not checked.
+
+    Raises:
+        NotAReportError: it is no PDF, or it carries no report and nothing says that it was damaged.
+    """
+    if not pdf.startswith(b"%PDF-"):
+        message = "it is not a PDF"
+        raise NotAReportError(message)
+    if not _LOG.isEnabledFor(logging.DEBUG):
+        # What it finds wrong is told below, as a finding; it would log it with a traceback as well.
+        logging.getLogger("pyhanko").setLevel(logging.CRITICAL)
+    try:
+        reader = PdfFileReader(io.BytesIO(pdf))
+        embedded = list(reader.embedded_regular_signatures)
+    except _BAD_PDF as error:
+        if b"/ByteRange" in pdf:
+            return Verification((), None, "", (f"the file is damaged: {printable(str(error))}",))
+        message = f"it cannot be read ({printable(str(error))})"
+        raise NotAReportError(message) from error
+    signatures = tuple(_check(item, roots, last=item is embedded[-1]) for item in embedded)
+    try:
+        data = _report_data(reader)
+    except _BAD_PDF as error:
+        return Verification(signatures, None, "", (f"the attached data cannot be read: {printable(str(error))}",))
+    if data is None:
+        if any(item.problems for item in signatures):
+            return Verification(signatures, None, "", ("no data of a report are attached",))
+        message = "it carries no report of Nightseal"
+        raise NotAReportError(message)
+    digest = hashlib.sha256(data).hexdigest()
+    problems = [] if signatures else ["it is not signed"]
+    try:
+        report = from_json(data)
+    except ValidationError as error:
+        problems.append(f"the attached data are not {SCHEMA_ID}: {error.error_count()} errors")
+        return Verification(signatures, None, digest, tuple(problems))
+    problems += _contradictions(report)
+    problems += _other_data(signatures, report, digest)
+    return Verification(signatures, report, digest, tuple(problems))
+
+
+def _check(embedded: EmbeddedPdfSignature, roots: Sequence[x509.Certificate], *, last: bool) -> SignatureCheck:
+    certificate = embedded.signer_cert
+    # Without roots the certificate itself is taken for one: the signature is checked, and who made it is not.
+    context = ValidationContext(trust_roots=list(roots) or [certificate], allow_fetching=False)
+    usage = KeyUsageConstraints(key_usage={"digital_signature", "non_repudiation"}, match_all_key_usages=False)
+    problems: list[str] = []
+    trusted: bool | None = None
+    whole = False
+    try:
+        status = validate_pdf_signature(embedded, context, key_usage_settings=usage)
+    except (SignatureValidationError, *_BAD_PDF) as error:
+        problems.append(f"the signature cannot be checked: {printable(str(error))}")
+    else:
+        whole = status.coverage is SignatureCoverageLevel.ENTIRE_FILE
+        if not status.intact:
+            problems.append("the file was changed after it was signed")
+        elif not status.valid:
+            problems.append("the signature was not made by the key of its certificate")
+        if status.intact and not whole:
+            problems += _additions(status.coverage, status.modification_level, last=last)
+        if roots:
+            trusted = bool(status.trusted)
+            if not trusted:
+                why = status.trust_problem_indic
+                detail = f" ({why.standard_name})" if why is not None else ""
+                problems.append(f"the signer's certificate does not lead to a trusted root{detail}")
+    return SignatureCheck(
+        signer=_named(certificate.subject),
+        issuer=_named(certificate.issuer),
+        serial=f"{certificate.serial_number:x}",
+        signed_at=embedded.self_reported_timestamp,
+        reason=printable(str(embedded.sig_object.get("/Reason", "")), 400),
+        whole_file=whole,
+        trusted=trusted,
+        problems=tuple(problems),
+    )
+
+
+def _named(name: x509.Name) -> str:
+    return printable(str(name.native.get("common_name") or name.human_friendly))
+
+
+def _additions(
+    coverage: SignatureCoverageLevel | None, level: ModificationLevel | None, *, last: bool
+) -> Iterator[str]:
+    """After an earlier signature, further signatures may have been added, and nothing else; after the last, nothing."""
+    revision = coverage is not None and coverage >= SignatureCoverageLevel.ENTIRE_REVISION
+    harmless = level is not None and level <= ModificationLevel.FORM_FILLING
+    if not revision or not harmless:
+        yield "the file holds more than was signed, and what was added changes the document"
+    elif last:
+        yield "something was added to the file after its last signature"
+
+
+def _report_data(reader: PdfFileReader) -> bytes | None:
+    """The one attachment that is a report; None where there is none.
+
+    Raises:
+        ValueError: there are several, or one is too large.
+    """
+    found = [data for data in _attachments(reader) if _is_report(data)]
+    if len(found) > 1:
+        message = "several reports are attached"
+        raise ValueError(message)
+    return found[0] if found else None
+
+
+def _is_report(data: bytes) -> bool:
+    if data.lstrip()[:1] != b"{":
+        return False
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and document.get("schema") == SCHEMA_ID
+
+
+def _attachments(reader: PdfFileReader) -> Iterator[bytes]:
+    """The contents of the attached JSON files."""
+    names = reader.root.get("/Names", {})
+    pending = [names["/EmbeddedFiles"]] if "/EmbeddedFiles" in names else []
+    seen = 0
+    while pending:
+        node: Any = pending.pop()
+        pending += list(node.get("/Kids", ()))
+        listed = list(node.get("/Names", ()))
+        for name, file in zip(listed[::2], listed[1::2], strict=True):
+            seen += 1
+            if seen > _NAMES_LIMIT:
+                message = "too many attachments"
+                raise ValueError(message)
+            if str(name).endswith(".json"):
+                yield _inflated(file.get_object()["/EF"]["/F"])
+
+
+def _inflated(stream: Any) -> bytes:
+    """The contents of an embedded file, read by ourselves because its size must be bounded.
+
+    Raises:
+        ValueError: it is larger than a report, or packed otherwise than WeasyPrint packs it.
+    """
+    raw: bytes = stream.encoded_data
+    packing = stream.get("/Filter")
+    if packing is None:
+        return raw
+    if (packing if isinstance(packing, str) else list(packing)) not in ("/FlateDecode", ["/FlateDecode"]):
+        message = f"an attachment is packed by {packing}"
+        raise ValueError(message)
+    unpacking = zlib.decompressobj()
+    data = unpacking.decompress(raw, DATA_LIMIT)
+    if unpacking.unconsumed_tail:
+        message = f"an attachment is larger than {DATA_LIMIT} bytes"
+        raise ValueError(message)
+    return data
+
+
+def _contradictions(report: Report) -> Iterator[str]:
+    """Where what the data say in sum is not what they say one by one."""
+    verdicts = [verdict for target in report.targets for verdict in target.verdicts]
+    statuses = [verdict.status for verdict in verdicts]
+    summary = report.summary
+    counted = {
+        "targets": (summary.targets, len(report.targets)),
+        "assessed": (summary.assessed, sum(target.status == "assessed" for target in report.targets)),
+        "pass": (summary.pass_, statuses.count("pass")),
+        "fail": (summary.fail, statuses.count("fail")),
+        "not_applicable": (summary.not_applicable, statuses.count("not-applicable")),
+        "indeterminate": (summary.indeterminate, statuses.count("indeterminate")),
+        "waived": (summary.waived, sum(verdict.waiver is not None for verdict in verdicts)),
+    }
+    for name, (told, found) in counted.items():
+        if told != found:
+            yield f"the summary says {told} for {name}, the verdicts give {found}"
+    ids = [target.id for target in report.targets]
+    if len(ids) != len(set(ids)):
+        yield "a target is listed twice"
+    if any(verdict.waiver is not None and verdict.status != "fail" for verdict in verdicts):
+        yield "a waiver stands at something that does not fail"
+
+
+def _other_data(signatures: Sequence[SignatureCheck], report: Report, digest: str) -> Iterator[str]:
+    """Where a signature of Nightseal names another run, or other data, than the file carries."""
+    for signature in signatures:
+        if named := REASON.fullmatch(signature.reason):
+            if named["run"] != report.run.id:
+                yield f"the signature is for run {named['run']}, the data are of run {printable(report.run.id)}"
+            if named["digest"] != digest:
+                yield "the signature is for other data than those attached"
