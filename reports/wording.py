@@ -81,6 +81,7 @@ FAILURES: Final[Mapping[FailureReason, str]] = {
     FailureReason.DEADLINE: "the target's deadline was over",
     FailureReason.RESET: "the connection was reset",
     FailureReason.NOT_TLS: "the port does not speak TLS",
+    FailureReason.TLS_ONLY: "the port speaks TLS alone",
     FailureReason.STARTTLS_REFUSED: "the server refuses to go over to TLS",
     FailureReason.HANDSHAKE_FAILED: "the handshake failed",
     FailureReason.CLIENT_CERTIFICATE_REQUIRED: "a client certificate is required",

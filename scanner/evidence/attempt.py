@@ -22,6 +22,7 @@ class FailureReason(StrEnum):
     DEADLINE = "deadline"
     RESET = "reset"
     NOT_TLS = "not-tls"
+    TLS_ONLY = "tls-only"
     STARTTLS_REFUSED = "starttls-refused"
     HANDSHAKE_FAILED = "handshake-failed"
     CLIENT_CERTIFICATE_REQUIRED = "client-certificate-required"

@@ -153,7 +153,7 @@ class _Exchange:
         except Exception as error:  # noqa: BLE001  # a hostile server reaches the code of four libraries; see http_failure
             if self.head is None:
                 if self.begins_with.startswith(_TLS_RECORDS) and self.request.url.scheme == "http":
-                    failure = Failure.of(FailureReason.MALFORMED, "the port answers plain HTTP with TLS")
+                    failure = Failure.of(FailureReason.TLS_ONLY, "the port answers plain HTTP with TLS")
                     return NoAnswer(failure, self.connected)
                 self.wants_http11 = self.request.http2 and wants_http11(error)
                 return NoAnswer(failure_of(error, certificate_asked=self.noticed.certificate_asked), self.connected)

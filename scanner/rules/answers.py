@@ -28,7 +28,7 @@ NOT_HTTP: Mapping[str, Reason] = {
 """The reason of every rule about HTTP at an endpoint whose role is server."""
 
 _FIRST_REDIRECT, _FIRST_ERROR = 300, 400
-_REFUSED = frozenset({FailureReason.REFUSED, FailureReason.RESET})
+_REFUSED = frozenset({FailureReason.REFUSED, FailureReason.RESET, FailureReason.TLS_ONLY})
 _SILENT = frozenset({FailureReason.TIMED_OUT, FailureReason.UNREACHABLE})
 _PERMANENT = frozenset({301, 308})
 

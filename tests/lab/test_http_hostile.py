@@ -141,7 +141,7 @@ def test_what_is_no_http_is_malformed(answer):
 
 def test_a_port_that_answers_tls_to_plain_http():
     failure = ask(saying(b"\x15\x03\x01\x00\x02\x02\x46")).first.failure
-    assert failure.reason is FailureReason.MALFORMED
+    assert failure.reason is FailureReason.TLS_ONLY
     assert failure.detail == "the port answers plain HTTP with TLS"
 
 

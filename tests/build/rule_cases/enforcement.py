@@ -70,6 +70,7 @@ ENFORCEMENT = (
     Case("https.redirect", "redirects"),
     _plain("https.redirect", "plain-refused", failing(FailureReason.REFUSED)),
     _plain("https.redirect", "plain-refused", failing(FailureReason.RESET)),
+    _plain("https.redirect", "plain-refused", failing(FailureReason.TLS_ONLY)),
     _plain("https.redirect", "plain-silent", failing(FailureReason.TIMED_OUT)),
     Case("https.redirect", "not-observed", World(tls=TIMED_OUT, http=http(probe(failing(FailureReason.TIMED_OUT))))),
     _plain("https.redirect", "not-observed", failing(FailureReason.DEADLINE)),

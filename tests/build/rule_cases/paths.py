@@ -101,6 +101,7 @@ PATHS = (
     Case("https.integration", "none-configured"),
     Case("https.integration", "not-http", _SERVER),
     _integration("refused", _REST, _call(failing(FailureReason.REFUSED, f"{_HTTP}/rest"))),
+    _integration("refused", _REST, _call(failing(FailureReason.TLS_ONLY, f"{_HTTP}/rest"))),
     _integration("refused", _REST, _call(failing(FailureReason.TIMED_OUT, f"{_HTTP}/rest"))),
     _integration("refused", _REST, _call(hop(f"{_HTTP}/rest", 403))),
     _integration(
