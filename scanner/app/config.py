@@ -21,6 +21,8 @@ from scanner.rules import all_rules
 
 if TYPE_CHECKING:
     from scanner.config import Config
+    from scanner.inventory import Endpoint, Environment
+    from scanner.requirements import Requirement
 
 
 @click.group("config")
@@ -147,13 +149,13 @@ def init(path: Path) -> None:
 def explain(target: str, config_path: Path) -> None:
     """Show what is required of a host or path, and which line of the configuration decided it.
 
+    Any path may be asked for: the narrowest configured place that contains it decides, else the host's root.
+
     \b
     Examples:
       nightseal config explain shop.example.com
       nightseal config explain shop.example.com/Shop/Checkout
     """
-    from scanner.requirements import requirements_of  # noqa: PLC0415  # only this subcommand needs it
-
     config = configuration.load(config_path)
     parts = urlsplit(target if "://" in target else f"//{target}")
     found = [
@@ -168,6 +170,20 @@ def explain(target: str, config_path: Path) -> None:
         raise UsageError(f'{config.source} has no endpoint "{target}" ({hint})')
     for environment, endpoint in found:
         click.echo(f"{environment.name}/{endpoint.address} ({endpoint.role})")
-        for requirement in requirements_of(environment, endpoint):
-            if parts.path in {"", "/"} or requirement.path == parts.path:
-                click.echo(f"  {requirement.path:<30} {requirement.level:<24} {requirement.decided_by}")
+        for requirement in _asked_for(environment, endpoint, parts.path):
+            kind = f" ({requirement.integration})" if requirement.integration else ""
+            click.echo(f"  {requirement.path + kind:<30} {requirement.level:<24} {requirement.decided_by}")
+            for line in requirement.overridden:
+                click.echo(f"  {'':<30} {'':<24} though {line}")
+
+
+def _asked_for(environment: Environment, endpoint: Endpoint, path: str) -> list[Requirement]:
+    """The requirements at a path; all of the endpoint's where none is named."""
+    from scanner.requirements import ROOT, requirement_at, requirements_of  # noqa: PLC0415  # only `explain` needs it
+
+    requirements = requirements_of(environment, endpoint)
+    if path in {"", ROOT}:
+        return list(requirements)
+    exact = [requirement for requirement in requirements if requirement.path == path]
+    nearest_place = requirement_at(environment, endpoint, path)
+    return exact or ([nearest_place] if nearest_place else [])

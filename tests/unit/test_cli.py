@@ -208,6 +208,12 @@ def test_config_explain_names_the_line_that_decided(
     )
 
     assert run(["config", "explain", "a.example/p"]) == ExitStatus.OK
-    assert "force_https_screens" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "force_https_screens" in shown
+    assert 'though [[environment.application]] A: paths /p: https = "none"' in shown
+    assert run(["config", "explain", "a.example/p/below"]) == ExitStatus.OK
+    assert "  /p  " in capsys.readouterr().out
+    assert run(["config", "explain", "a.example/elsewhere"]) == ExitStatus.OK
+    assert "  /  " in capsys.readouterr().out
     assert run(["config", "explain", "b.example"]) == ExitStatus.USAGE
     assert 'did you mean "a.example"?' in capsys.readouterr().err
