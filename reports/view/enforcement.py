@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -17,7 +17,17 @@ from scanner.requirements import ROOT, Plain, Requirement, requirements_of
 from scanner.verdict import Goal, Status, TargetResult, Verdict
 
 _PLACE_RULES = frozenset({"https.path", "https.integration", "https.client-certificate"})
-_ROOT_RULES = frozenset({"https.active", "https.redirect", "https.always", "https.console", "https.hsts"})
+_ROOT_RULES = frozenset(
+    {
+        "https.active",
+        "https.redirect",
+        "https.always",
+        "https.console",
+        "https.hsts",
+        "https.no-downgrade",
+        "https.node-consistency",
+    }
+)
 _GRAVITY = {Status.NOT_APPLICABLE: 0, Status.PASS: 1, Status.INDETERMINATE: 2, Status.FAIL: 3}
 _LEVELS = {
     HttpsLevel.NONE: "none: plain HTTP is allowed",
@@ -58,13 +68,21 @@ def matrices_of(
             rows[target.environment][key] = merged
     taken: set[str] = set()
     return tuple(
-        EnforcementMatrix(name, unique(anchor_of("m", name), taken), tuple(sorted(found.values(), key=_order)))
+        EnforcementMatrix(name, unique(anchor_of("m", name), taken), tuple(sorted(_told_apart(found), key=_order)))
         for name, found in rows.items()
     )
 
 
-def _order(row: MatrixRow) -> tuple[str, str]:
-    return row.application.casefold(), row.place
+def _told_apart(rows: Mapping[tuple[object, ...], MatrixRow]) -> Iterator[MatrixRow]:
+    """Rows of one place that differ by address say at which address each was seen."""
+    seen = Counter((row.application, row.place) for row in rows.values())
+    for row in rows.values():
+        differs = seen[row.application, row.place] > 1
+        yield replace(row, only_at=tuple(ref.id.rpartition("@")[2] for ref in row.targets)) if differs else row
+
+
+def _order(row: MatrixRow) -> tuple[str, str, tuple[str, ...]]:
+    return row.application.casefold(), row.place, row.only_at
 
 
 def _rows(
@@ -169,16 +187,23 @@ def _over_https(target: TargetResult, http: HttpEvidence | None, place: _Place) 
         return ", ".join(PROTOCOLS[protocol] for protocol in tls.value.negotiated)
     if http is None:
         return "not seen"
-    found = {
-        identity: http.find("https", place.path, purpose=place.purpose, identity=identity)
-        for identity in ClientIdentity
-    }
-    shown = [
-        f"{_IDENTITIES[identity]}{chain(probe)}"
-        for identity, probe in found.items()
-        if probe is not None and (identity is ClientIdentity.NONE or place.purpose is not Purpose.ROOT)
-    ]
+    found = {identity: _inside(http, place, identity) for identity in ClientIdentity}
+    shown = [f"{_IDENTITIES[identity]}{chain(probe)}" for identity, probe in found.items() if probe is not None]
     return "; ".join(shown) or "not seen"
+
+
+def _inside(http: HttpEvidence, place: _Place, identity: ClientIdentity) -> HttpProbe | None:
+    """The probe over HTTPS; with a certificate only where it was this application's that was tried."""
+    asked = ("https", place.path, place.purpose, identity)
+    return next(
+        (
+            probe
+            for probe in http.probes
+            if (probe.scheme, probe.path, probe.purpose, probe.identity) == asked
+            and (identity is ClientIdentity.NONE or probe.application == place.application)
+        ),
+        None,
+    )
 
 
 _IDENTITIES = {

@@ -208,7 +208,10 @@ class CertificateView:
 
 @dataclass(frozen=True, slots=True)
 class MatrixRow:
-    """One place and how HTTPS is enforced there. `verdict` is the gravest of the rules that judge it."""
+    """One place and how HTTPS is enforced there. The verdict is the gravest of the rules that judge it.
+
+    `only_at` are the addresses where this was seen, if others answer otherwise.
+    """
 
     application: str
     place: str
@@ -223,6 +226,7 @@ class MatrixRow:
     rule: str = ""
     anchor: str | None = None
     waived: bool = False
+    only_at: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

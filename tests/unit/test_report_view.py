@@ -16,6 +16,7 @@ from reports.view.certificates import issuer_name
 from reports.view.coverage import reason_in_words
 from reports.view.index import Index, tally
 from reports.view.model import ActionKind, ChangeKind
+from scanner.evidence import Attempt, FailureReason
 from scanner.rules import all_rules
 from scanner.verdict import Goal, RunRecord, Severity, Status, TargetStatus, Trigger, Verdict
 from tests.build.judged import WAIVERS, judged_record
@@ -335,6 +336,24 @@ class TestEnforcementMatrix:
     def test_same_place_at_several_addresses_is_one_row(self, view: ReportView) -> None:
         rows = [row for matrix in view.matrices for row in matrix.rows if row.place == "shop.example.com:443/"]
         assert [len(row.targets) for row in rows] == [2]
+
+    def test_rows_of_one_place_say_at_which_address(self) -> None:
+        judged = judged_record(4)
+        targets = tuple(
+            dataclasses.replace(
+                target,
+                evidence=dataclasses.replace(target.evidence, http=Attempt.failed(FailureReason.DEADLINE)),
+            )
+            if target.ip == "192.0.2.11" and target.evidence
+            else target
+            for target in judged.record.targets
+        )
+        view = view_of(dataclasses.replace(judged.record, targets=targets), environments=judged.environments)
+        rows = [row for matrix in view.matrices for row in matrix.rows if row.place == "shop.example.com:443/"]
+        assert [(row.only_at, row.over_http == "not seen") for row in rows] == [
+            (("192.0.2.10",), False),
+            (("192.0.2.11",), True),
+        ]
 
     def test_mail_server_has_no_plain_http(self, view: ReportView) -> None:
         row = next(row for matrix in view.matrices for row in matrix.rows if row.place == "mail.example.com:25")
