@@ -45,15 +45,29 @@ _LOG = logging.getLogger("nightseal.run")
 
 
 class Stopping:
-    """Whether the service is being stopped (SIGTERM). SIGINT ends a scan early, and what was done by then is kept."""
+    """What the service says: `service` that it is being stopped (SIGTERM), `time` that the run's time is over (SIGINT).
+
+    A scan in progress ends early then, and what was done by then is kept.
+    """
 
     def __init__(self) -> None:
-        self.told = threading.Event()
+        self.service = False
+        self.time = False
+        self._woken = threading.Event()
         signal.signal(signal.SIGTERM, self._note)
         signal.signal(signal.SIGINT, self._note)
 
-    def _note(self, _: int, __: FrameType | None) -> None:
-        self.told.set()
+    def _note(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGTERM:
+            self.service = True
+        else:
+            self.time = True
+        self._woken.set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for so long, or until the service says something."""
+        if not (self.service or self.time):
+            self._woken.wait(seconds)
 
     def scan(self, job: Job) -> RunRecord:
         """Run a job that SIGINT may cut short."""
@@ -87,15 +101,25 @@ class Attempt:
         job = self._job()
         ensure_writable(Path(self._output()))
         history = History.open(history_place, create=True)
+        if self._stopping.time and not recover:
+            return self._out_of_time()
         record = self._recorded(history) if recover else self._scan(job, history)
         if record is None:
             self._ledger.end(self._start, State.INTERRUPTED, _now(), reason="its process was killed")
             return ExitStatus.INTERRUPTED
-        if not record.run.complete and self._stopping.told.is_set():
+        if not record.run.complete and self._stopping.service:
             self._ledger.end(self._start, State.INCOMPLETE, _now(), reason=STOPPED)
             _LOG.warning("stopped: %d of %d targets done", len(record.targets), record.run.expected_targets)
             return ExitStatus.INTERRUPTED
         return self._report(job, history, record)
+
+    def _out_of_time(self) -> int:
+        """Its time was over before the scan began."""
+        if self._stopping.service:
+            self._ledger.end(self._start, State.INTERRUPTED, _now(), reason=STOPPED)
+        else:
+            self._ledger.end(self._start, State.FAILED, _now(), reason="its deadline was over before the scan began")
+        return ExitStatus.INTERRUPTED
 
     def _job(self) -> Job:
         job = job_of(self._config, self._order, self._overrides)
@@ -154,7 +178,7 @@ class Attempt:
             )
             aftermath.settle(self._engine, _now(), status, told)
         _LOG.info("done: %s", told.splitlines()[0])
-        if not self._stopping.told.is_set():
+        if not self._stopping.service:
             tidy(self._config, self._engine, _now())
         return status
 
@@ -191,11 +215,13 @@ class Attempt:
         if not suspects:
             return found
         _LOG.info("%d targets got worse: looking again in %s", len(suspects), schedule.confirm_after)
-        if self._stopping.told.wait(schedule.confirm_after.total_seconds()):
+        self._stopping.wait(schedule.confirm_after.total_seconds())
+        if self._stopping.service:
             return None
-        second = self._stopping.scan(_gentler(job, record, suspects))
-        if not second.run.complete:
-            return None
+        second = None if self._stopping.time else self._stopping.scan(_gentler(job, record, suspects))
+        if second is None or not second.run.complete:
+            # Out of time: told as it was seen, unless the service is to make up for it later.
+            return None if self._stopping.service else found
         result = alarms.confirmed(found, alarms.findings(second))
         passed = sum(finding.outcome is alarms.Outcome.PASSING_BAD for finding in result.values())
         _LOG.info("looked again: %d findings had passed by", passed)
