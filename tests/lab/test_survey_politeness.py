@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import contextlib
 import re
 import socket
@@ -160,7 +161,8 @@ def test_a_server_that_has_had_enough_is_left_alone_and_what_was_seen_is_kept(ba
     assert Protocol.TLS1_2 in failed
     reason = FailureReason.TIMED_OUT if end == "hang" else FailureReason.RESET
     assert failed[Protocol.TLS1_2].reason is reason
-    assert "stopped answering after 24 connections" in failed[Protocol.TLS1_2].detail
+    # One connection may be under way when the first is turned away.
+    assert re.search(r"stopped answering after 2[34] connections", failed[Protocol.TLS1_2].detail)
     assert "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384" in failed[Protocol.TLS1_2].detail
     # The short questions were answered before: they stay.
     assert attempt.value.offer(Protocol.SSL3).value is not None
