@@ -47,10 +47,9 @@ RECEIVER = (
 
 
 def ready(running: Service) -> None:
-    known = len(running.said("monitoring: http"))
+    known = len(running.said("next start"))
     running.start()
-    wait_for(lambda: len(running.said("monitoring: http")) > known, "the service")
-    wait_for(lambda: running.said("next start"), "its plan")
+    wait_for(lambda: len(running.said("next start")) > known, "the service")
 
 
 def ended(running: Service, state: State, number: int = 1) -> None:
