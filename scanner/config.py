@@ -48,7 +48,7 @@ from scanner.validation import problems_of
 from scanner.waiver import Waiver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 DEFAULT_PATH = Path("config.toml")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -192,6 +192,7 @@ def _environment(form: EnvironmentForm, folder: Path, problems: list[Problem], w
             starttls=known.starttls if known else None,
             applications=(*(known.applications if known else ()), _application(app, folder)),
         )
+    warnings.extend(_unseen_domains(form, endpoints.values(), key))
     return Environment(
         name=form.name,
         kind=form.kind,
@@ -267,6 +268,16 @@ def _check_domains(form: EnvironmentForm, key: str, problems: list[Problem]) -> 
     for name, value in (("default_domain", form.default_domain), ("custom_domain", form.custom_domain)):
         if value is not None:
             _host(value, f"{key}.{name}", problems)
+
+
+def _unseen_domains(form: EnvironmentForm, endpoints: Iterable[Endpoint], key: str) -> Iterator[Problem]:
+    """Domains at which nothing is scanned. Both host names of a platform answer, and each has a certificate."""
+    hosts = [endpoint.host for endpoint in endpoints]
+    for name, value in (("default_domain", form.default_domain), ("custom_domain", form.custom_domain)):
+        domain = _host(value, key, []) if value is not None else ""
+        if domain and not any(host == domain or host.endswith(f".{domain}") for host in hosts):
+            hint = "if one answers, list it as an [[environment.endpoint]]"
+            yield Problem(f"{key}.{name}", f"no configured host is {domain} or under it, so none is looked at", hint)
 
 
 def _check_levels(

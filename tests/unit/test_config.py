@@ -188,6 +188,18 @@ def test_every_problem_is_told_at_once() -> None:
     assert len(problems) == 3
 
 
+def test_a_platforms_domain_at_which_nothing_is_scanned_is_warned_of() -> None:
+    domains = 'default_domain = "platform.example"\ncustom_domain = "Shop.example."'
+    endpoints = "".join(
+        f'[[environment.endpoint]]\nhost = "{host}"\n' for host in ("shop.example", "notplatform.example")
+    )
+    (warning,) = read(environment(endpoints, kind="paas", head=domains)).warnings
+    both = f'{endpoints}[[environment.endpoint]]\nhost = "tenant.platform.example"\n'
+
+    assert warning.key == "environment[e].default_domain"
+    assert read(environment(both, kind="paas", head=domains)).warnings == ()
+
+
 def test_settings_that_say_less_than_holds_are_warned_of() -> None:
     paths = 'https = "none"\npaths = [{ path = "/p", https = "none" }]'
     always = read(environment(application(paths, kind="pwa")))
