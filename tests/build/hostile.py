@@ -33,7 +33,12 @@ def hostile_record() -> RunRecord:
     for number, target in enumerate(record.targets):
         text = texts[number % len(texts)]
         verdicts = tuple(
-            dataclasses.replace(verdict, observed=text, message=text, subject=f"{verdict.subject}{text}"[:200] if verdict.subject else "")
+            dataclasses.replace(
+                verdict,
+                observed=text,
+                message=text,
+                subject=f"{verdict.subject}{text}"[:200] if verdict.subject else "",
+            )
             if verdict.status in {Status.FAIL, Status.INDETERMINATE}
             else verdict
             for verdict in target.verdicts

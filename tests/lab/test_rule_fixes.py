@@ -113,7 +113,10 @@ MISTAKES = (
         "ssl_conf_command SignatureAlgorithms RSA+SHA1;\nssl_ciphers ECDHE+AESGCM:@SECLEVEL=0;\nssl_protocols TLSv1.2;",
         "SSLOpenSSLConfCmd SignatureAlgorithms RSA+SHA1\nSSLCipherSuite ECDHE+AESGCM:@SECLEVEL=0\nSSLProtocol -all +TLSv1.2",
     ),
-    Mistake("integrity.no-early-data", "ssl_protocols TLSv1.2 TLSv1.3;\nssl_early_data on;\nssl_session_cache shared:fix:1m;"),
+    Mistake(
+        "integrity.no-early-data",
+        "ssl_protocols TLSv1.2 TLSv1.3;\nssl_early_data on;\nssl_session_cache shared:fix:1m;",
+    ),
     Mistake("cert.trusted cert.domain", **_certificate("self-signed")),
     Mistake("cert.hostname cert.valid-now cert.expiry cert.chain-complete", **_certificate("old")),
     Mistake("cert.key", **_certificate("short")),

@@ -47,7 +47,9 @@ def test_every_command_is_in_the_readme() -> None:
 def test_the_shipped_configuration_shows_every_section() -> None:
     text = (REPOSITORY / "config.toml").read_text("utf-8")
     missing = [
-        name for name in ConfigForm.model_fields if not re.search(rf"^\s*#?\s*\[+{name}(\]|\.)", text, flags=re.MULTILINE)
+        name
+        for name in ConfigForm.model_fields
+        if not re.search(rf"^\s*#?\s*\[+{name}(\]|\.)", text, flags=re.MULTILINE)
     ]
 
     assert not missing
