@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import date
 
 from scanner.evidence import Attempt
 from scanner.untrusted import printable
-from scanner.verdict import RunRecord, Status, TargetResult
+from scanner.verdict import AppliedWaiver, RunRecord, Status, TargetResult
 from tests.build.judged import judged_record
 
 MARKUP = '<script>alert(1)</script><img src=x onerror="alert(2)"></style>{{ 7 * 7 }}{% raw %}'
@@ -44,6 +45,28 @@ def hostile_record() -> RunRecord:
             for verdict in target.verdicts
         )
         targets.append(dataclasses.replace(_with_names(target, text), verdicts=verdicts))
+    return dataclasses.replace(record, targets=tuple(targets))
+
+
+def configured_record() -> RunRecord:
+    """The sample run with waivers and applications in which the configuration says what no host can say.
+
+    What stands in a configuration is not made printable: it may hold control characters, and be long.
+    """
+    record = judged_record(4).record
+    text = "=1+1\x1b[31m\x00\u202e<b>&" + "w" * 40_000
+    waiver = AppliedWaiver(text, "@owner\x07", date(2026, 10, 31))
+    targets = [
+        dataclasses.replace(
+            target,
+            applications=(text[:60],) if target.applications else (),
+            verdicts=tuple(
+                dataclasses.replace(item, waiver=waiver) if item.waiver is not None else item
+                for item in target.verdicts
+            ),
+        )
+        for target in record.targets
+    ]
     return dataclasses.replace(record, targets=tuple(targets))
 
 

@@ -1,0 +1,172 @@
+"""CycloneDX and OSCAL, each against its published schema, with what hostile hosts say in them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from cyclonedx.model.bom import Bom
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from oscal_bindings import parse_assessment_results
+
+from reports.export.crypto_algorithms import of_group, of_signature, of_suite
+from reports.export.cyclonedx import to_cyclonedx
+from reports.export.oscal import to_oscal
+from scanner.rules import all_rules
+from scanner.verdict import RunRecord, Status
+from tests.build.hostile import configured_record, hostile_record
+from tests.build.judged import judged_record
+
+RULES = all_rules()
+RECORDS = {"sample": judged_record(4).record, "hostile": hostile_record(), "configured": configured_record()}
+
+
+@pytest.fixture(params=RECORDS)
+def record(request: pytest.FixtureRequest) -> RunRecord:
+    return RECORDS[request.param]
+
+
+class TestCycloneDx:
+    def test_holds_against_the_published_schema(self, record: RunRecord) -> None:
+        text = to_cyclonedx(record)
+        assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+
+    def test_validator_does_look(self) -> None:
+        text = to_cyclonedx(RECORDS["sample"]).replace('"tls"', '"tsl"')
+        assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is not None
+
+    def test_is_read_by_the_library(self, record: RunRecord) -> None:
+        bom = Bom.from_json(json.loads(to_cyclonedx(record)))
+        assert bom.validate(), "every reference leads somewhere"
+        assert {service.bom_ref.value for service in bom.services} == {target.id for target in record.targets}
+
+    def test_targets_depend_on_what_they_use(self) -> None:
+        bom = json.loads(to_cyclonedx(RECORDS["sample"]))
+        assets = {item["bom-ref"]: item for item in bom["components"]}
+        uses = {item["ref"]: item.get("dependsOn", []) for item in bom["dependencies"]}
+        erp = [assets[ref] for ref in uses["legacy/erp.example.internal:443@203.0.113.5"]]
+        assert sorted(item["name"] for item in erp) == ["TLS 1.0", "TLS 1.2", "erp.example.internal"]
+        (old,) = [item for item in erp if item["name"] == "TLS 1.0"]
+        properties = old["cryptoProperties"]["protocolProperties"]
+        assert (properties["type"], properties["version"]) == ("tls", "1.0")
+        (suite,) = properties["cipherSuites"]
+        assert suite["name"] == "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"
+        parts = {assets[ref]["name"] for ref in suite["algorithms"]}
+        assert parts == {"ECDHE", "RSA signature", "AES-128-CBC", "HMAC-SHA1"}
+
+    def test_equal_things_are_one_asset(self) -> None:
+        record = RECORDS["sample"]
+        bom = json.loads(to_cyclonedx(record))
+        leaves = {
+            deployment.leaf.fingerprint
+            for target in record.targets
+            if target.evidence and target.evidence.tls.value
+            for deployment in target.evidence.tls.value.certificates.value or ()
+        }
+        found = [item for item in bom["components"] if item["bom-ref"].startswith("certificate/")]
+        assert leaves < {item["hashes"][0]["content"] for item in found}
+        assert len(found) == len(leaves) + 1, "and the intermediate"
+
+    def test_what_was_not_looked_at_says_so(self) -> None:
+        bom = json.loads(to_cyclonedx(RECORDS["sample"]))
+        (gone,) = [item for item in bom["services"] if "gone." in item["name"]]
+        told = {item["name"]: item["value"] for item in gone["properties"]}
+        assert told["nightseal:status"] == "unreachable"
+        assert told["nightseal:not-observed"] == "unresolvable"
+
+    def test_same_run_gives_the_same_bytes(self) -> None:
+        assert to_cyclonedx(RECORDS["sample"]) == to_cyclonedx(RECORDS["sample"])
+
+    @pytest.mark.parametrize(
+        ("algorithm", "primitive", "level"),
+        [
+            (of_group("x25519mlkem768"), "combiner", 3),
+            (of_group("mlkem1024"), "kem", 5),
+            (of_group("x25519"), "key-agree", 0),
+            (of_group("ffdhe2048"), "key-agree", 0),
+            (of_group("x25519kyber768draft00"), "combiner", None),
+            (of_signature("rsa_pss_rsae_sha256"), "signature", 0),
+            (of_signature("mldsa65"), "signature", 3),
+            (of_signature("something-new"), "signature", None),
+        ],
+        ids=lambda value: value[0] if isinstance(value, tuple) else "",
+    )
+    def test_algorithms_are_what_the_standards_say(self, algorithm, primitive: str, level: int | None) -> None:
+        _, properties = algorithm
+        assert properties.primitive.value == primitive
+        assert properties.nist_quantum_security_level == level
+
+    @pytest.mark.parametrize(
+        ("suite", "parts"),
+        [
+            ("TLS_AES_256_GCM_SHA384", {"AES-256-GCM": 5, "SHA-384": None}),
+            ("TLS_CHACHA20_POLY1305_SHA256", {"CHACHA20-POLY1305": None, "SHA-256": None}),
+            ("TLS_RSA_WITH_3DES_EDE_CBC_SHA", {"RSA key transport": 0, "3DES-EDE-CBC": None, "HMAC-SHA1": None}),
+            ("TLS_RSA_WITH_NULL_MD5", {"RSA key transport": 0, "HMAC-MD5": None}),
+            ("TLS_NO_SUCH", {}),
+        ],
+    )
+    def test_suites_are_taken_apart(self, suite: str, parts: dict[str, int | None]) -> None:
+        assert {name: item.nist_quantum_security_level for name, item in of_suite(suite)} == parts
+
+
+class TestOscal:
+    def test_is_read_by_models_made_from_the_published_schema(self, record: RunRecord) -> None:
+        document = parse_assessment_results(to_oscal(record, rules=RULES))
+        results = document.assessment_results.results
+        assert len(results) == len(record.run.environments)
+        assert sum(len(result.local_definitions.inventory_items) for result in results) == len(record.targets)
+
+    def test_ids_are_unique_and_references_lead_to_them(self, record: RunRecord) -> None:
+        document = json.loads(to_oscal(record, rules=RULES))
+        ids = list(values(document, "uuid"))
+        assert len(ids) == len(set(ids))
+        for name in ("subject-uuid", "observation-uuid", "risk-uuid", "actor-uuid", "component-uuid"):
+            found = set(values(document, name))
+            assert found, name
+            assert found <= set(ids), name
+
+    def test_unknown_is_never_satisfied(self, record: RunRecord) -> None:
+        results = json.loads(to_oscal(record, rules=RULES))["assessment-results"]["results"]
+        states = {
+            (name, finding["target"]["target-id"]): finding["target"]["status"]["state"]
+            for name, result in zip(record.run.environments, results, strict=True)
+            for finding in result["findings"]
+        }
+        for target in record.targets:
+            for verdict in target.verdicts:
+                if verdict.status in {Status.FAIL, Status.INDETERMINATE}:
+                    assert states[target.environment, verdict.rule] == "not-satisfied"
+        assert set(states.values()) == {"satisfied", "not-satisfied"}
+
+    def test_waived_risk_is_an_approved_deviation(self) -> None:
+        results = json.loads(to_oscal(RECORDS["sample"], rules=RULES))["assessment-results"]["results"]
+        risks = [risk for result in results for risk in result["risks"]]
+        (waived,) = [risk for risk in risks if risk["status"] == "deviation-approved"]
+        assert "Replaced with the ERP in autumn; platform-team; until 2026-" in str(waived["props"])
+
+    def test_prose_means_nothing_as_markdown(self) -> None:
+        results = json.loads(to_oscal(RECORDS["hostile"], rules=RULES))["assessment-results"]["results"]
+        prose = [item["description"] for result in results for item in result["observations"]]
+        assert any(r"\<script\>alert\(1\)" in text for text in prose)
+        assert not any(re.search(r"(?<!\\)[<*_`\[]", text) for text in prose)
+
+
+def values(node: object, name: str) -> Iterator[str]:
+    """Every value of a key, however deep."""
+    if isinstance(node, dict):
+        if name in node:
+            yield node[name]
+        node = list(node.values())
+    if isinstance(node, list):
+        for item in node:
+            yield from values(item, name)
+
+
+@pytest.mark.parametrize("write", [to_cyclonedx, lambda record: to_oscal(record, rules=RULES)])
+def test_run_without_targets(write) -> None:
+    assert json.loads(write(dataclasses.replace(RECORDS["sample"], targets=())))
