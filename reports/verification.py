@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from asn1crypto.parser import peek  # type: ignore[import-untyped]  # the library is not typed
 from pydantic import ValidationError
 from pyhanko.keys import load_certs_from_pemder_data
 from pyhanko.pdf_utils.misc import PdfError
@@ -33,8 +34,9 @@ from scanner.errors import UsageError
 from scanner.untrusted import printable
 
 if TYPE_CHECKING:
-    from asn1crypto import x509  # type: ignore[import-untyped]  # the library is not typed
+    from asn1crypto import x509  # type: ignore[import-untyped]  # the same
     from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
+    from pyhanko.sign.validation.status import PdfSignatureStatus
 
 DATA_LIMIT: Final = 1 << 30
 """Bytes of an attachment that are read: more is no report of ours."""
@@ -143,41 +145,50 @@ def verify_pdf(pdf: bytes, *, roots: Sequence[x509.Certificate] = ()) -> Verific
 
 
 def _check(embedded: EmbeddedPdfSignature, roots: Sequence[x509.Certificate], *, last: bool) -> SignatureCheck:
-    certificate = embedded.signer_cert
+    try:
+        certificate = embedded.signer_cert
+        signer, issuer = _named(certificate.subject), _named(certificate.issuer)
+        serial, signed_at = f"{certificate.serial_number:x}", embedded.self_reported_timestamp
+        reason = printable(str(embedded.sig_object.get("/Reason", "")), 400)
+    except (SignatureValidationError, *_BAD_PDF) as error:
+        told = f"the signature cannot be read: {printable(str(error))}"
+        return SignatureCheck("unknown", "unknown", "?", None, "", whole_file=False, trusted=None, problems=(told,))
     # Without roots the certificate itself is taken for one: the signature is checked, and who made it is not.
     context = ValidationContext(trust_roots=list(roots) or [certificate], allow_fetching=False)
     usage = KeyUsageConstraints(key_usage={"digital_signature", "non_repudiation"}, match_all_key_usages=False)
-    problems: list[str] = []
     trusted: bool | None = None
     whole = False
     try:
         status = validate_pdf_signature(embedded, context, key_usage_settings=usage)
+        problems = list(_problems(embedded, status, last=last))
     except (SignatureValidationError, *_BAD_PDF) as error:
-        problems.append(f"the signature cannot be checked: {printable(str(error))}")
+        problems = [f"the signature cannot be checked: {printable(str(error))}"]
     else:
         whole = status.coverage is SignatureCoverageLevel.ENTIRE_FILE
-        if not status.intact:
-            problems.append("the file was changed after it was signed")
-        elif not status.valid:
-            problems.append("the signature was not made by the key of its certificate")
-        if status.intact and not whole:
-            problems += _additions(status.coverage, status.modification_level, last=last)
         if roots:
             trusted = bool(status.trusted)
             if not trusted:
                 why = status.trust_problem_indic
                 detail = f" ({why.standard_name})" if why is not None else ""
                 problems.append(f"the signer's certificate does not lead to a trusted root{detail}")
-    return SignatureCheck(
-        signer=_named(certificate.subject),
-        issuer=_named(certificate.issuer),
-        serial=f"{certificate.serial_number:x}",
-        signed_at=embedded.self_reported_timestamp,
-        reason=printable(str(embedded.sig_object.get("/Reason", "")), 400),
-        whole_file=whole,
-        trusted=trusted,
-        problems=tuple(problems),
-    )
+    return SignatureCheck(signer, issuer, serial, signed_at, reason, whole, trusted, tuple(problems))
+
+
+def _problems(embedded: EmbeddedPdfSignature, status: PdfSignatureStatus, *, last: bool) -> Iterator[str]:
+    if not status.intact:
+        yield "the file was changed after it was signed"
+        return
+    if not status.valid:
+        yield "the signature was not made by the key of its certificate"
+    if _has_more_than_the_signature(embedded.pkcs7_content):
+        yield "something was written into the room that is kept for the signature"
+    if status.coverage is not SignatureCoverageLevel.ENTIRE_FILE:
+        yield from _additions(status.coverage, status.modification_level, last=last)
+
+
+def _has_more_than_the_signature(room: bytes) -> bool:
+    """Whether anything but zeros follows the signature in its room: the one place that no signature covers."""
+    return bool(room[peek(room) :].strip(b"\0"))
 
 
 def _named(name: x509.Name) -> str:
