@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 DATA_LIMIT: Final = 1 << 30
 """Bytes of an attachment that are read: more is no report of ours."""
 _LOG: Final = logging.getLogger(__name__)
+_SIGNED_MARKS: Final = (b"/ByteRange", b"/ETSI.CAdES.detached")
+"""What a signed file says in the open, so that a damaged one is told from something else."""
 _NAMES_LIMIT: Final = 1000
 _BAD_PDF: Final = (PdfError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, zlib.error)
 """What reading a broken or hostile PDF may raise."""
@@ -118,7 +120,7 @@ def verify_pdf(pdf: bytes, *, roots: Sequence[x509.Certificate] = ()) -> Verific
         reader = PdfFileReader(io.BytesIO(pdf))
         embedded = list(reader.embedded_regular_signatures)
     except _BAD_PDF as error:
-        if b"/ByteRange" in pdf:
+        if any(mark in pdf for mark in _SIGNED_MARKS):
             return Verification((), None, "", (f"the file is damaged: {printable(str(error))}",))
         message = f"it cannot be read ({printable(str(error))})"
         raise NotAReportError(message) from error

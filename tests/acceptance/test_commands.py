@@ -116,8 +116,9 @@ def test_run_history_report_and_diff(lab: Lab, nightseal: Runner, tmp_path: Path
     with pikepdf.open(tmp_path / pdf) as document:
         assert document.Root.MarkInfo.Marked
         assert document.Root.Lang == "en"
-        assert len(document.attachments) == 1
-        (name,) = document.attachments
+        table, name = sorted(document.attachments)
+        assert (Path(table).suffix, Path(name).suffix) == (".csv", ".json")
+        assert document.attachments[table].get_file().read_bytes().startswith(b"run,started_at,")
         attached = json.loads(document.attachments[name].get_file().read_bytes())
     jsonschema.validate(attached, published_schema())
     command = ["pdftotext", "-layout", tmp_path / pdf, "-"]
