@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from scanner import __version__
 from scanner.app.cli import COMMANDS
+from scanner.app.output import FORMATS
 from scanner.config_form import ConfigForm
 from scanner.lab.cases import CASES
 from tests.conftest import REPOSITORY
@@ -66,3 +68,18 @@ def test_the_changelog_names_what_is_coming_or_this_version() -> None:
     text = (REPOSITORY / "CHANGELOG.md").read_text("utf-8")
 
     assert re.search(rf"^## (Unreleased|\[?{re.escape(__version__)}\]?)", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(("group", "document"), [("history", "history.md"), ("diff", "history.md"), ("verify", "reports.md")])
+def test_every_question_is_in_the_document_about_it(group: str, document: str) -> None:
+    command = importlib.import_module(COMMANDS[group].module).command
+    text = (REPOSITORY / "docs" / document).read_text("utf-8")
+    names = [f"nightseal {group} {child}" for child in getattr(command, "commands", {})] or [f"nightseal {group}"]
+
+    assert [name for name in names if name not in text] == []
+
+
+def test_every_format_is_in_the_document_about_reports() -> None:
+    text = (REPOSITORY / "docs" / "reports.md").read_text("utf-8")
+
+    assert [name for name in FORMATS if f"| `{name}` |" not in text] == []
