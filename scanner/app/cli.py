@@ -31,7 +31,7 @@ class CommandEntry:
 COMMANDS: dict[str, CommandEntry] = {
     "scan": CommandEntry("scanner.app.scan", "Scan hosts now and print what was found."),
     "run": CommandEntry("scanner.app.run", "Scan what is configured, keep it in the history, write the reports."),
-    "daemon": CommandEntry("scanner.app.daemon", "Run the configured schedules until told to stop."),
+    "daemon": CommandEntry("scanner.app.daemon.command", "Run the configured schedules until told to stop."),
     "notify": CommandEntry("scanner.app.notify", "Try the receivers of notifications."),
     "report": CommandEntry("scanner.app.report", "Render a run of the history again, without network."),
     "verify": CommandEntry(

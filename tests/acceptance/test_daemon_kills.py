@@ -25,8 +25,8 @@ from scanner.history import History
 from scanner.lab import Lab
 from tests.build.service import Service, kill_tree, service, wait_for
 
-KILLS = int(os.environ.get("NIGHTSEAL_KILLS", "6"))
-PERIOD = timedelta(seconds=5)
+KILLS = int(os.environ.get("NIGHTSEAL_KILLS", "4"))
+PERIOD = timedelta(seconds=4)
 TICK = timedelta(seconds=2)
 """How long after it is due a start may not be entered yet."""
 PHASES = (None, State.CLAIMED, State.RUNNING, State.RECORDED, State.DONE)
@@ -34,7 +34,7 @@ LONGEST_WAIT_S = 1.5
 SCHEDULE = """
 [[schedule]]
 name = "often"
-cron = "*/5 * * * * *"
+cron = "*/4 * * * * *"
 reports = []
 notify = ["hook"]
 attempts = 1000
@@ -107,7 +107,7 @@ def test_killed_at_random_instants_it_loses_and_doubles_nothing(tmp_path: Path, 
         restarted = datetime.now(UTC)
         wait_for(lambda: any(s.state is State.DONE and s.due > restarted for s in running.starts()), "a run after all")
         # From now on nothing new is due, and what was begun is brought to its end.
-        running.configure(SCHEDULE.replace("*/5 * * * * *", "0 0 1 1 *"))
+        running.configure(SCHEDULE.replace("*/4 * * * * *", "0 0 1 1 *"))
         running.started[-1].send_signal(signal.SIGHUP)
         wait_for(lambda: running.said("configuration is read again"), "the reload")
         wait_for(lambda: idle(running), "the end of all runs")

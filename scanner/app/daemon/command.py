@@ -64,7 +64,9 @@ def command(config_path: Path, *, only_status: bool) -> int:
 def _serve(service: Service, engine: Engine) -> None:
     service.handle_signals()
     current = service.setup
-    control = ControlServer(current.socket, service.ledger, lambda order: _check(service, order), service.stopping)
+    control = ControlServer(
+        current.socket, service.ledger, lambda order: _check(service, order), service.wake, service.stopping
+    )
     address = current.config.form.daemon.http
     monitoring = MonitoringServer(address, service, engine) if address else None
     if monitoring:
@@ -100,7 +102,6 @@ def _check(service: Service, order: RunOrder) -> None:
     select(config, order.environments)
     if order.policy:
         load_policy(order.policy, base=config.folder)
-    service.wake()
 
 
 def _show(current: setup.Setup) -> int:

@@ -14,7 +14,7 @@ import stat
 import struct
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -53,11 +53,18 @@ Check = Callable[[RunOrder], None]
 
 
 class ControlServer:
-    """Listens until it is stopped. `check` refuses an order that cannot be carried out, by a NightsealError."""
+    """Listens until it is stopped. `check` refuses an order that cannot be carried out, by a UsageError or ConfigError.
 
-    def __init__(self, path: Path, ledger: Ledger, check: Check, stopping: threading.Event) -> None:
+    `wake` is called when an order is in the ledger.
+    """
+
+    def __init__(
+        self, path: Path, ledger: Ledger, check: Check, wake: Callable[[], None], stopping: threading.Event
+    ) -> None:
         self._path = path
-        _Handler.ledger, _Handler.check, _Handler.stopping = ledger, staticmethod(check), stopping
+        _Handler.ledger, _Handler.check, _Handler.wake, _Handler.stopping = (
+            ledger, staticmethod(check), staticmethod(wake), stopping,
+        )  # fmt: skip
         if len(os.fsencode(path)) > _LONGEST_PATH:
             hint = f"[daemon] socket names one of at most {_LONGEST_PATH} bytes"
             raise UsageError(f"{path}: the name is too long for a Unix socket ({hint})")
@@ -91,6 +98,7 @@ class _Handler(socketserver.StreamRequestHandler):
     timeout = _REQUEST_TIMEOUT_S
     ledger: Ledger
     check: Check
+    wake: Callable[[], None]
     stopping: threading.Event
 
     def handle(self) -> None:
@@ -119,6 +127,7 @@ class _Handler(socketserver.StreamRequestHandler):
         except (UsageError, ConfigError) as error:
             return {"error": str(error)}
         number = self.ledger.add_asked(order.model_dump(mode="json"), datetime.now(UTC))
+        self.wake()
         _LOG.info("one-off run %d was asked for", number)
         return self._outcome(number)
 
@@ -136,27 +145,3 @@ class _Handler(socketserver.StreamRequestHandler):
                 }
             time.sleep(_POLL_S)
         return {"error": "the service is being stopped"}
-
-
-def ask(path: Path, order: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask a running service for a run, and wait for its outcome.
-
-    Raises:
-        UsageError: no service listens there, or it refuses.
-    """
-    with socket.socket(socket.AF_UNIX) as connection:
-        try:
-            connection.connect(str(path))
-            connection.sendall(json.dumps(order).encode() + b"\n")
-            line = connection.makefile("rb").readline()
-        except PermissionError as error:
-            raise UsageError(f"{path}: only the service's own user may ask it") from error
-        except OSError as error:
-            hint = "is `nightseal daemon` running with this configuration?"
-            raise UsageError(f"{path}: nobody listens there ({hint})") from error
-    if not line:
-        raise UsageError(f"{path}: the service ended before the run did; it goes on with it when it is back")
-    answer: dict[str, Any] = json.loads(line)
-    if "error" in answer:
-        raise UsageError(str(answer["error"]))
-    return answer

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
-from scanner.app.daemon.control import ask
-from scanner.app.daemon.setup import socket_of
 from scanner.app.exit_status import ExitStatus
 from scanner.config import Config
+from scanner.errors import UsageError
 
 
 def run_via_daemon(config: Config, order: Mapping[str, Any], *, quiet: bool) -> int:
@@ -26,3 +28,36 @@ def run_via_daemon(config: Config, order: Mapping[str, Any], *, quiet: bool) -> 
         click.echo(f"nightseal: {answer['state']}: {answer['reason']}", err=True)
     status = answer["exit_status"]
     return ExitStatus.INTERNAL if status is None else int(status)
+
+
+def socket_of(config: Config) -> Path:
+    """Where the service of a configuration listens for orders."""
+    form = config.form.daemon
+    if form.socket is not None:
+        return Path(config.resolve(form.socket)).absolute()
+    state = Path(config.resolve(form.state)).absolute()
+    return state.with_name(f"{state.name}.sock")
+
+
+def ask(path: Path, order: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask a running service for a run, and wait for its outcome.
+
+    Raises:
+        UsageError: no service listens there, or it refuses.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(str(path))
+            connection.sendall(json.dumps(order).encode() + b"\n")
+            line = connection.makefile("rb").readline()
+        except PermissionError as error:
+            raise UsageError(f"{path}: only the service's own user may ask it") from error
+        except OSError as error:
+            hint = "is `nightseal daemon` running with this configuration?"
+            raise UsageError(f"{path}: nobody listens there ({hint})") from error
+    if not line:
+        raise UsageError(f"{path}: the service ended before the run did; it goes on with it when it is back")
+    answer: dict[str, Any] = json.loads(line)
+    if "error" in answer:
+        raise UsageError(str(answer["error"]))
+    return answer

@@ -35,7 +35,7 @@ _RECOVERIES = 3
 _RETRY = timedelta(seconds=30)
 _UNREPEATED = timedelta(days=1)
 """A run that was interrupted longer ago than this is not begun again: the next has come instead."""
-_ABANDON_BEFORE_END = 1 / 3
+_ABANDON_BEFORE_END = 1 / 2
 """The share of `grace` that a run has left to write down what it has, when it was told to end."""
 
 
@@ -74,6 +74,8 @@ class Service:
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGHUP, reload)
+        # A process has ended: a run's, perhaps.
+        signal.signal(signal.SIGCHLD, lambda _, __: self._wake.set())
 
     def wake(self) -> None:
         """Look at once."""

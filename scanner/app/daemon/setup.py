@@ -9,6 +9,7 @@ from pathlib import Path
 from reports.deliver import problem_of
 from scanner import config as configuration
 from scanner.app.daemon.cron import ScheduleTrigger, trigger_of
+from scanner.app.daemon.orders import socket_of
 from scanner.app.policies import load_policy, policies_of
 from scanner.config import Config
 from scanner.config_form import ScheduleForm
@@ -34,15 +35,6 @@ class Setup:
     def socket(self) -> Path:
         """The control socket."""
         return socket_of(self.config)
-
-
-def socket_of(config: Config) -> Path:
-    """Where the service of a configuration listens for orders."""
-    form = config.form.daemon
-    if form.socket is not None:
-        return Path(config.resolve(form.socket)).absolute()
-    state = Path(config.resolve(form.state)).absolute()
-    return state.with_name(f"{state.name}.sock")
 
 
 def load(path: Path) -> Setup:
