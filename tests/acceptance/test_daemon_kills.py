@@ -25,7 +25,7 @@ from scanner.history import History
 from scanner.lab import Lab
 from tests.build.service import Service, kill_tree, service, wait_for
 
-KILLS = int(os.environ.get("NIGHTSEAL_KILLS", "4"))
+KILLS = int(os.environ.get("NIGHTSEAL_KILLS", "3"))
 PERIOD = timedelta(seconds=4)
 TICK = timedelta(seconds=2)
 """How long after it is due a start may not be entered yet."""
