@@ -43,7 +43,7 @@ docs-check: docs  ## That the generated pages are those that are committed
 check: test lint types imports docs-check  ## All that CI checks
 
 COMPILE := -m uv pip compile --quiet --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 \
-  --generate-hashes --upgrade --custom-compile-command "make lock"
+  --generate-hashes --no-strip-extras --upgrade --custom-compile-command "make lock"
 
 lock: $(VENV)/bin/python  ## Pin the dependencies anew
 	$(BIN)/python -m pip install --quiet uv

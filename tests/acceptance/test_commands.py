@@ -220,12 +220,13 @@ def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[bytes]:
 
 def wait_until_busy(process: subprocess.Popen[bytes]) -> None:
     """Until the run has begun to scan: it has worker processes then."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    tasks = Path(f"/proc/{process.pid}/task")
     ends = time.monotonic() + COMMAND_SECONDS
     while time.monotonic() < ends:
         if process.poll() is not None:
             pytest.fail(f"it ended by itself: {process.communicate()}")
-        if len(children.read_text().split()) >= 2:  # the fork server and the resource tracker
+        # The fork server and the resource tracker, then the first worker. A child is listed by the thread that began it.
+        if sum(len(children.read_text().split()) for children in tasks.glob("*/children")) >= 2:
             return
         time.sleep(0.02)
     pytest.fail("it never began")

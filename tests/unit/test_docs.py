@@ -70,7 +70,9 @@ def test_the_changelog_names_what_is_coming_or_this_version() -> None:
     assert re.search(rf"^## (Unreleased|\[?{re.escape(__version__)}\]?)", text, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize(("group", "document"), [("history", "history.md"), ("diff", "history.md"), ("verify", "reports.md")])
+@pytest.mark.parametrize(
+    ("group", "document"), [("history", "history.md"), ("diff", "history.md"), ("verify", "reports.md")]
+)
 def test_every_question_is_in_the_document_about_it(group: str, document: str) -> None:
     command = importlib.import_module(COMMANDS[group].module).command
     text = (REPOSITORY / "docs" / document).read_text("utf-8")
