@@ -262,6 +262,19 @@ def coverage(history: History, run_ids: RunIds = None) -> pd.DataFrame:
     return table.sort_values(["run_started_at", "run_id", "environment"], ignore_index=True)
 
 
+def next_expiry(history: History, run_ids: RunIds = None) -> pd.DataFrame:
+    """When the next server certificate ended, as each run saw it, oldest first.
+
+    Columns: `run_id`, `run_started_at`, `environment`, `not_after` (the earliest among its servers' own certificates).
+    """
+    sql = """
+    SELECT run_id, run_started_at, environment, min(not_after) AS not_after FROM certificates
+    WHERE position = 'leaf' GROUP BY run_id, run_started_at, environment
+    """
+    table = frame(history.query(sql, CERTIFICATES, run_ids=run_ids), CERTIFICATES)
+    return table.sort_values(["run_started_at", "run_id", "environment"], ignore_index=True)
+
+
 def trend(history: History, run_ids: RunIds = None) -> pd.DataFrame:
     """How many verdicts of each kind, by run, environment, goal and severity, oldest first.
 
