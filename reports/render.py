@@ -13,14 +13,13 @@ import io
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import jinja2
 from markupsafe import Markup
 
-from reports import wording
+from reports import language, wording
 from reports.charts import Chart, certificates_chart, protections_chart, trend_chart
 from reports.view.model import ChangeKind
 from reports.view.standing import STANDINGS, Standing
@@ -97,8 +96,11 @@ def render_html(view: ReportView, *, templates: Path | None = None) -> str:
     """Draw the view as one HTML file that asks nothing of anybody else.
 
     Args:
-        view: what to show.
+        view: what to show, and in which language (`view.options.language`).
         templates: a folder whose templates and style sheets win over those that ship.
+
+    Raises:
+        UnknownLanguageError: there is no catalogue for the language.
     """
     return _render(view, SCREEN, templates)
 
@@ -108,6 +110,7 @@ def render_pdf(view: ReportView, *, attachments: Sequence[Attachment] = (), temp
 
     Raises:
         OutputError: the libraries that WeasyPrint draws with are not installed.
+        UnknownLanguageError: there is no catalogue for the language.
     """
     html = _render(view, DENSE_PAPER if len(view.targets) > _MANY_TARGETS else PAPER, templates)
     weasyprint = _weasyprint()
@@ -182,24 +185,27 @@ def _render(view: ReportView, medium: Medium, templates: Path | None) -> str:
     style, script = (loader.get_source(environment, name)[0] for name in (medium.style, "report.js"))
     common = loader.get_source(environment, "common.css")[0]
     style = f"{common}\n{style}"
-    return environment.get_template("report.html").render(
-        view=view,
-        medium=medium,
-        style=Markup(style),  # noqa: S704  # our own file, with nothing of the run in it
-        style_hash=_hash(style),
-        script=Markup(script),  # noqa: S704  # the same
-        script_hash=_hash(script),
-        charts=_charts(view, medium),
-        remedy_of={anchor: remedy for remedy in view.remedies for anchor in remedy.causes},
-        words=wording,
-        standings=STANDINGS,
-        Standing=Standing,
-        Status=Status,
-        Goal=Goal,
-        Severity=Severity,
-        TargetStatus=TargetStatus,
-        ChangeKind=ChangeKind,
-    )
+    with language.speaking(language.language_of(view.options.language)) as spoken:
+        return environment.get_template("report.html").render(
+            view=view,
+            medium=medium,
+            language=spoken,
+            english=_lang(language.English()),
+            style=Markup(style),  # noqa: S704  # our own file, with nothing of the run in it
+            style_hash=_hash(style),
+            script=Markup(script),  # noqa: S704  # the same
+            script_hash=_hash(script),
+            charts=_charts(view, medium),
+            remedy_of={anchor: remedy for remedy in view.remedies for anchor in remedy.causes},
+            words=wording,
+            standings=STANDINGS,
+            Standing=Standing,
+            Status=Status,
+            Goal=Goal,
+            Severity=Severity,
+            TargetStatus=TargetStatus,
+            ChangeKind=ChangeKind,
+        )
 
 
 def _environment(folders: Sequence[Path]) -> jinja2.Environment:
@@ -209,16 +215,13 @@ def _environment(folders: Sequence[Path]) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
-    environment.filters |= {
-        "day": _day,
-        "moment": _moment,
-        "duration": _duration,
-        "number": _number,
-        "counted": wording.counted,
-        "listed": wording.listed,
-        "capital": _capital,
-    }
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.install_gettext_callables(  # type: ignore[attr-defined]  # the extension brings it
+        language.gettext, language.ngettext, newstyle=True, pgettext=language.pgettext
+    )
+    environment.filters |= {**language.FORMATS, "counted": wording.counted, "capital": _capital, "lang": _lang}
     return environment
 
 
@@ -241,26 +244,12 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _day(value: date) -> str:
-    return f"{value.day} {value:%B %Y}"
-
-
-def _moment(value: datetime) -> str:
-    return f"{_day(value.astimezone(UTC))}, {value.astimezone(UTC):%H:%M} UTC"
-
-
-def _duration(value: timedelta) -> str:
-    seconds = max(value.total_seconds(), 0.0)
-    if seconds < 60:  # noqa: PLR2004  # a minute
-        return f"{seconds:.1f} s"
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
-
-
-def _number(value: int) -> str:
-    return f"{value:,}".replace(",", "\u2009")
+def _lang(text: str) -> Markup:
+    """The attribute that tells that an element's text is English on a page in another language (WCAG 3.1.2)."""
+    foreign = isinstance(text, language.English) and not language.current().is_source
+    return Markup(' lang="en"') if foreign else Markup()
 
 
 def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    capital = text[:1].upper() + text[1:]
+    return language.English(capital) if isinstance(text, language.English) else capital

@@ -1,10 +1,14 @@
-"""The words for what the verdicts, the inventory and the evidence name by slugs: in one place, for every report."""
+"""The words for what the verdicts, the inventory and the evidence name by slugs: in one place, for every report.
+
+They are said in the language that is spoken when they are looked up (`reports.language`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
+from reports.language import Words, mark, mark_plural, ngettext, number
 from scanner.evidence import FailureReason, Protocol
 from scanner.inventory import EnvironmentKind, Role
 from scanner.verdict import Goal, Severity, Status, TargetStatus, Trigger
@@ -18,80 +22,98 @@ PROTOCOLS: Final[Mapping[Protocol, str]] = {
     Protocol.TLS1_3: "TLS 1.3",
 }
 
-GOALS: Final[Mapping[Goal, str]] = {
-    Goal.ENCRYPTION: "Encryption",
-    Goal.INTEGRITY: "Integrity",
-    Goal.AUTHENTICITY: "Authenticity",
-    Goal.ENFORCEMENT: "Enforcement",
-}
+GOALS: Final = Words[Goal](
+    {
+        Goal.ENCRYPTION: mark("Encryption"),
+        Goal.INTEGRITY: mark("Integrity"),
+        Goal.AUTHENTICITY: mark("Authenticity"),
+        Goal.ENFORCEMENT: mark("Enforcement"),
+    }
+)
 
-GOAL_MEANINGS: Final[Mapping[Goal, str]] = {
-    Goal.ENCRYPTION: "nobody else can read it",
-    Goal.INTEGRITY: "nobody can change it",
-    Goal.AUTHENTICITY: "the server is who it says",
-    Goal.ENFORCEMENT: "HTTPS is really used",
-}
+GOAL_MEANINGS: Final = Words[Goal](
+    {
+        Goal.ENCRYPTION: mark("nobody else can read it"),
+        Goal.INTEGRITY: mark("nobody can change it"),
+        Goal.AUTHENTICITY: mark("the server is who it says"),
+        Goal.ENFORCEMENT: mark("HTTPS is really used"),
+    }
+)
 
-SEVERITIES: Final[Mapping[Severity, str]] = {
-    Severity.CRITICAL: "Critical",
-    Severity.HIGH: "High",
-    Severity.MEDIUM: "Medium",
-    Severity.LOW: "Low",
-    Severity.INFO: "Note",
-}
+SEVERITIES: Final = Words[Severity](
+    {
+        Severity.CRITICAL: mark("Critical"),
+        Severity.HIGH: mark("High"),
+        Severity.MEDIUM: mark("Medium"),
+        Severity.LOW: mark("Low"),
+        Severity.INFO: mark("Note"),
+    }
+)
 
-STATUSES: Final[Mapping[Status, str]] = {
-    Status.PASS: "Met",
-    Status.FAIL: "Not met",
-    Status.NOT_APPLICABLE: "Does not apply",
-    Status.INDETERMINATE: "Not assessed",
-}
+STATUSES: Final = Words[Status](
+    {
+        Status.PASS: mark("Met"),
+        Status.FAIL: mark("Not met"),
+        Status.NOT_APPLICABLE: mark("Does not apply"),
+        Status.INDETERMINATE: mark("Not assessed"),
+    }
+)
 
-TARGET_STATUSES: Final[Mapping[TargetStatus, str]] = {
-    TargetStatus.ASSESSED: "assessed",
-    TargetStatus.PARTIAL: "assessed in part",
-    TargetStatus.UNREACHABLE: "unreachable",
-}
+TARGET_STATUSES: Final = Words[TargetStatus](
+    {
+        TargetStatus.ASSESSED: mark("assessed"),
+        TargetStatus.PARTIAL: mark("assessed in part"),
+        TargetStatus.UNREACHABLE: mark("unreachable"),
+    }
+)
 
-ENVIRONMENT_KINDS: Final[Mapping[EnvironmentKind | None, str]] = {
-    EnvironmentKind.PAAS: "PaaS",
-    EnvironmentKind.ON_PREMISES: "on-premises",
-    None: "",
-}
+ENVIRONMENT_KINDS: Final = Words[EnvironmentKind | None](
+    {
+        EnvironmentKind.PAAS: mark("PaaS"),
+        EnvironmentKind.ON_PREMISES: mark("on-premises"),
+        None: "",
+    }
+)
 
-ROLES: Final[Mapping[Role, str]] = {
-    Role.APPLICATION: "application",
-    Role.DEVELOPMENT: "development endpoint",
-    Role.MONITORING: "monitoring console",
-    Role.SERVER: "server",
-}
+ROLES: Final = Words[Role](
+    {
+        Role.APPLICATION: mark("application"),
+        Role.DEVELOPMENT: mark("development endpoint"),
+        Role.MONITORING: mark("monitoring console"),
+        Role.SERVER: mark("server"),
+    }
+)
 
-TRIGGERS: Final[Mapping[Trigger, str]] = {
-    Trigger.AD_HOC: "asked for ad hoc",
-    Trigger.SCHEDULE: "started by schedule",
-    Trigger.MANUAL: "started by hand",
-}
+TRIGGERS: Final = Words[Trigger](
+    {
+        Trigger.AD_HOC: mark("asked for ad hoc"),
+        Trigger.SCHEDULE: mark("started by schedule"),
+        Trigger.MANUAL: mark("started by hand"),
+    }
+)
 
-FAILURES: Final[Mapping[FailureReason, str]] = {
-    FailureReason.NOT_RUN: "it was not looked at",
-    FailureReason.UNRESOLVABLE: "the name does not resolve",
-    FailureReason.REFUSED: "the connection was refused",
-    FailureReason.UNREACHABLE: "the address cannot be reached",
-    FailureReason.TIMED_OUT: "no answer came in time",
-    FailureReason.DEADLINE: "the target's deadline was over",
-    FailureReason.RESET: "the connection was reset",
-    FailureReason.NOT_TLS: "the port does not speak TLS",
-    FailureReason.TLS_ONLY: "the port speaks TLS alone",
-    FailureReason.STARTTLS_REFUSED: "the server refuses to go over to TLS",
-    FailureReason.HANDSHAKE_FAILED: "the handshake failed",
-    FailureReason.CLIENT_CERTIFICATE_REQUIRED: "a client certificate is required",
-    FailureReason.MALFORMED: "the answer was malformed",
-    FailureReason.TOO_LARGE: "the answer was too large",
-    FailureReason.UNSUPPORTED: "the scanner cannot test it",
-    FailureReason.INCONSISTENT: "the answers contradict each other",
-    FailureReason.INTERRUPTED: "the run was interrupted",
-    FailureReason.ENGINE_ERROR: "the engine failed",
-}
+FAILURES: Final = Words[FailureReason](
+    {
+        FailureReason.NOT_RUN: mark("it was not looked at"),
+        FailureReason.UNRESOLVABLE: mark("the name does not resolve"),
+        FailureReason.REFUSED: mark("the connection was refused"),
+        FailureReason.UNREACHABLE: mark("the address cannot be reached"),
+        FailureReason.TIMED_OUT: mark("no answer came in time"),
+        FailureReason.DEADLINE: mark("the target's deadline was over"),
+        FailureReason.RESET: mark("the connection was reset"),
+        FailureReason.NOT_TLS: mark("the port does not speak TLS"),
+        FailureReason.TLS_ONLY: mark("the port speaks TLS alone"),
+        FailureReason.STARTTLS_REFUSED: mark("the server refuses to go over to TLS"),
+        FailureReason.HANDSHAKE_FAILED: mark("the handshake failed"),
+        FailureReason.CLIENT_CERTIFICATE_REQUIRED: mark("a client certificate is required"),
+        FailureReason.MALFORMED: mark("the answer was malformed"),
+        FailureReason.TOO_LARGE: mark("the answer was too large"),
+        FailureReason.UNSUPPORTED: mark("the scanner cannot test it"),
+        FailureReason.INCONSISTENT: mark("the answers contradict each other"),
+        FailureReason.INTERRUPTED: mark("the run was interrupted"),
+        FailureReason.ENGINE_ERROR: mark("the engine failed"),
+    }
+)
 
 
 SERVERS: Final[Mapping[str, str]] = {
@@ -108,15 +130,32 @@ SERVERS: Final[Mapping[str, str]] = {
 """What servers and tools are called whose keys in a fix are written otherwise."""
 
 
-def counted(number: int, one: str, many: str = "") -> str:
-    """`1 target`, `2 targets`; the plural is the singular with an s, unless it is given."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}".replace(",", "\u2009")
+_COUNTED: Final = {
+    one.removeprefix("%(num)s "): (one, many)
+    for one, many in (
+        mark_plural("%(num)s accepted failure", "%(num)s accepted failures"),
+        mark_plural("%(num)s action", "%(num)s actions"),
+        mark_plural("%(num)s certificate", "%(num)s certificates"),
+        mark_plural("%(num)s check", "%(num)s checks"),
+        mark_plural("%(num)s day", "%(num)s days"),
+        mark_plural("%(num)s environment", "%(num)s environments"),
+        mark_plural("%(num)s failure", "%(num)s failures"),
+        mark_plural("%(num)s more action", "%(num)s more actions"),
+        mark_plural("%(num)s more cause", "%(num)s more causes"),
+        mark_plural("%(num)s more observation", "%(num)s more observations"),
+        mark_plural("%(num)s more place", "%(num)s more places"),
+        mark_plural("%(num)s more reason", "%(num)s more reasons"),
+        mark_plural("%(num)s more target", "%(num)s more targets"),
+        mark_plural("%(num)s other", "%(num)s others"),
+        mark_plural("%(num)s place", "%(num)s places"),
+        mark_plural("%(num)s requirement", "%(num)s requirements"),
+        mark_plural("%(num)s target", "%(num)s targets"),
+    )
+}
+"""What is counted, by its singular."""
 
 
-def listed(names: tuple[str, ...] | list[str], limit: int = 3) -> str:
-    """`a, b and c`; what is over the limit is counted: `a, b, c and 9 more`."""
-    if len(names) > limit + 1:
-        return f"{', '.join(names[:limit])} and {len(names) - limit} more"
-    if len(names) < 2:  # noqa: PLR2004  # one name, or none
-        return "".join(names)
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+def counted(count: int, one: str, many: str = "") -> str:
+    """`1 target`, `2 targets`; what is not in the catalogue gets the plural given, or the singular with an s."""
+    forms = _COUNTED.get(one, (f"%(num)s {one}", f"%(num)s {many or one + 's'}"))
+    return ngettext(*forms, count) % {"num": number(count)}

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from reports.language import listed
 from reports.view.certificates import deployments_of
 from reports.view.index import Index, is_failure, tally
 from reports.view.model import (
@@ -15,7 +16,6 @@ from reports.view.model import (
     Changes,
     TargetRef,
 )
-from reports.wording import listed
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, Verdict
 
 if TYPE_CHECKING:

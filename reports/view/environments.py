@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from reports.language import listed
 from reports.view.index import Index, anchor_of, tally, unique
 from reports.view.model import EnvironmentView
 from reports.view.standing import Standing, Tally
-from reports.wording import SEVERITIES, counted, listed
+from reports.wording import SEVERITIES, counted
 from scanner.verdict import Goal, Run, TargetResult, TargetStatus, Trigger, Verdict
 
 _TWO = 2
