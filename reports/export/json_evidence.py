@@ -79,6 +79,8 @@ class CertificateOut(_Out):
     self_signed: bool
     must_staple: bool
     embedded_scts: int
+    unreadable_extensions: list[str] = []
+    """Extensions that are malformed or there twice, by the RFC's name or by OID; "all" where the list itself is."""
     ocsp_urls: list[str]
     crl_urls: list[str]
 
@@ -329,6 +331,7 @@ def _certificate(certificate: Certificate) -> CertificateOut:
         self_signed=certificate.self_signed,
         must_staple=certificate.must_staple,
         embedded_scts=certificate.embedded_scts,
+        unreadable_extensions=list(certificate.unreadable_extensions),
         ocsp_urls=list(certificate.ocsp_urls),
         crl_urls=list(certificate.crl_urls),
     )

@@ -12,8 +12,10 @@ from scanner.evidence.attempt import (
     not_run,
 )
 from scanner.evidence.certificates import (
+    ALL_EXTENSIONS,
     Certificate,
     Deployment,
+    Extension,
     KeyType,
     PathValidation,
     Protocol,
@@ -48,6 +50,7 @@ from scanner.evidence.tls import (
 )
 
 __all__ = [
+    "ALL_EXTENSIONS",
     "AcceptedSuite",
     "Attempt",
     "CaaRecord",
@@ -58,6 +61,7 @@ __all__ = [
     "Cookie",
     "Deployment",
     "DnsEvidence",
+    "Extension",
     "Failure",
     "FailureReason",
     "Hop",

@@ -31,6 +31,25 @@ class KeyType(StrEnum):
     OTHER = "other"
 
 
+ALL_EXTENSIONS = "all"
+"""Stands in `Certificate.unreadable_extensions` where not even the list of extensions can be read."""
+
+
+class Extension(StrEnum):
+    """The extensions of certificates that are looked at, as RFC 5280, RFC 7633 and RFC 6962 call them."""
+
+    SUBJECT_ALT_NAME = "subjectAltName"
+    EXTENDED_KEY_USAGE = "extKeyUsage"
+    KEY_USAGE = "keyUsage"
+    BASIC_CONSTRAINTS = "basicConstraints"
+    NAME_CONSTRAINTS = "nameConstraints"
+    AUTHORITY_INFO_ACCESS = "authorityInfoAccess"
+    CRL_DISTRIBUTION_POINTS = "cRLDistributionPoints"
+    CERTIFICATE_POLICIES = "certificatePolicies"
+    TLS_FEATURE = "TLSFeature"
+    SCT_LIST = "SignedCertificateTimestampList"
+
+
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """One X.509 certificate as received; the fields are read from `der`, which is kept whole.
@@ -39,7 +58,8 @@ class Certificate:
     modulus or curve size in bits. `signature_hash` is None where the algorithm has none of its own (Ed25519).
     `extended_key_usage` holds dotted OIDs, empty where the extension is missing; `key_usage` the names of RFC 5280
     section 4.2.1.3 in its spelling (`digitalSignature`, …), None where the extension is missing.
-    `subject` and `issuer` are RFC 4514 strings.
+    `subject` and `issuer` are RFC 4514 strings. `unreadable_extensions` names those that are malformed or there twice,
+    by `Extension` or dotted OID ("all" where not even their list can be read): nothing is claimed of what they hold.
     """
 
     der: Base64Bytes
@@ -68,6 +88,13 @@ class Certificate:
     policies: tuple[str, ...] = ()
     must_staple: bool = False
     embedded_scts: int = 0
+    unreadable_extensions: tuple[str, ...] = ()
+
+    def unreadable(self, *extensions: Extension) -> bool:
+        """Whether any of these extensions could not be read, so that nothing can be said of what it holds."""
+        return ALL_EXTENSIONS in self.unreadable_extensions or any(
+            extension in self.unreadable_extensions for extension in extensions
+        )
 
 
 @dataclass(frozen=True, slots=True)

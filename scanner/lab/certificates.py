@@ -48,6 +48,7 @@ class CertificateRecipe:
     responder: str | None = None  # the URL of the OCSP responder that it names
     staple: Literal["good", "revoked"] | None = None  # what the OCSP response says that is made along with it
     scts: Literal[0, 2, 3, 4] = 0  # embedded SCTs, of no log that there is
+    malformed: tuple[x509.ObjectIdentifier, ...] = ()  # extensions that hold garbage
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,8 @@ class CertificateAuthority:
             builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
         if recipe.scts:
             builder = builder.add_extension(_scts(recipe.scts), critical=False)
+        for oid in recipe.malformed:
+            builder = builder.add_extension(x509.UnrecognizedExtension(oid, b"garbage"), critical=False)
         leaf = builder.sign(issuer.key if issuer else key, hashes.SHA256())
         if recipe.signature == "sha1":
             if issuer is None or not isinstance(issuer.key, rsa.RSAPrivateKey):

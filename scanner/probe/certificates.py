@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from scanner.evidence import Attempt, Certificate, FailureReason, KeyType
+from scanner.probe.certificate_extensions import BROKEN, read_extensions
 from scanner.untrusted import printable
 
 T = TypeVar("T")
@@ -24,18 +23,6 @@ MAX_NAMES = 500
 MAX_DER = 65_536
 """Bytes of a certificate beyond which it is not read: real ones have a tenth of it."""
 
-# What the parser raises on certificates that break X.509 in one of the ways that it looks at lazily.
-# A KeyError comes of a TLS feature (RFC 7633) of a number that it has no name for.
-_BROKEN = (
-    ValueError,
-    TypeError,
-    KeyError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
-
 
 def certificate_from_der(der: bytes) -> Attempt[Certificate]:
     """Read one certificate. A part that cannot be read is left empty; what is no certificate gives a failure."""
@@ -43,17 +30,17 @@ def certificate_from_der(der: bytes) -> Attempt[Certificate]:
         return Attempt.failed(FailureReason.TOO_LARGE, f"a certificate of {len(der)} bytes")
     try:
         return Attempt.ok(_read(x509.load_der_x509_certificate(der), der))
-    except _BROKEN as error:
+    except BROKEN as error:
         return Attempt.failed(FailureReason.MALFORMED, error)
 
 
 def _read(certificate: x509.Certificate, der: bytes) -> Certificate:
-    extensions = _extensions(certificate)
+    read = read_extensions(certificate, der)
+    extensions = read.values
     key_type, bits, curve, spki = _key(certificate)
     algorithm = certificate.signature_algorithm_oid
     subject, issuer = _name(lambda: certificate.subject), _name(lambda: certificate.issuer)
     usage = extensions.get(x509.KeyUsage)
-    names = extensions.get(x509.SubjectAlternativeName) or ()
     constraints = extensions.get(x509.BasicConstraints)
     access = extensions.get(x509.AuthorityInformationAccess) or ()
     return Certificate(
@@ -70,8 +57,8 @@ def _read(certificate: x509.Certificate, der: bytes) -> Certificate:
         curve=curve,
         signature_algorithm=_algorithm_name(algorithm),
         signature_hash=_signature_hash(certificate),
-        dns_names=tuple(printable(name.value, 253) for name in names if isinstance(name, x509.DNSName))[:MAX_NAMES],
-        ip_addresses=tuple(str(name.value) for name in names if isinstance(name, x509.IPAddress))[:MAX_NAMES],
+        dns_names=tuple(printable(name, 253) for name in read.dns_names[:MAX_NAMES]),
+        ip_addresses=read.ip_addresses[:MAX_NAMES],
         is_ca=bool(constraints and constraints.ca),
         self_signed=_self_signed(certificate),
         self_issued=bool(subject) and subject == issuer,
@@ -83,20 +70,10 @@ def _read(certificate: x509.Certificate, der: bytes) -> Certificate:
         policies=tuple(
             policy.policy_identifier.dotted_string for policy in extensions.get(x509.CertificatePolicies) or ()
         )[:50],
-        must_staple=any(
-            feature is x509.TLSFeatureType.status_request for feature in extensions.get(x509.TLSFeature) or ()
-        ),
+        must_staple=read.must_staple,
         embedded_scts=len(extensions.get(x509.PrecertificateSignedCertificateTimestamps) or ()),
+        unreadable_extensions=read.unreadable,
     )
-
-
-def _extensions(certificate: x509.Certificate) -> dict[Any, Any]:
-    """The extensions by type. None where the list is broken: then nothing is claimed of any."""
-    found: dict[Any, Any] = {}
-    with contextlib.suppress(*_BROKEN):
-        for extension in certificate.extensions:
-            found.setdefault(type(extension.value), extension.value)
-    return found
 
 
 def _key(certificate: x509.Certificate) -> tuple[KeyType, int, str | None, str]:  # noqa: PLR0911  # one for each type
@@ -104,7 +81,7 @@ def _key(certificate: x509.Certificate) -> tuple[KeyType, int, str | None, str]:
     try:
         key = certificate.public_key()
         spki = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
-    except _BROKEN:
+    except BROKEN:
         return KeyType.OTHER, 0, None, ""
     match key:
         case rsa.RSAPublicKey():
@@ -128,7 +105,7 @@ def _name(read: Callable[[], x509.Name]) -> str:
             f"{_ATTRIBUTES.get(attribute.oid, attribute.oid.dotted_string)}={printable(_text(attribute.value), 100)}"
             for attribute in read()
         ]
-    except _BROKEN:
+    except BROKEN:
         return ""
     return printable(",".join(reversed(parts)), 300)
 
@@ -167,7 +144,7 @@ def _algorithm_name(oid: x509.ObjectIdentifier) -> str:
 def _signature_hash(certificate: x509.Certificate) -> str | None:
     try:
         algorithm = certificate.signature_hash_algorithm
-    except _BROKEN:
+    except BROKEN:
         return "unknown"
     return algorithm.name.lower() if algorithm else None
 

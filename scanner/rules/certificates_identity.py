@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from scanner.evidence import Extension
 from scanner.rules import fixes_certificates
 from scanner.rules.certificates import judge_deployments
 from scanner.rules.hostname import covers
@@ -73,6 +74,7 @@ def _judge_trust(deployment: Deployment) -> list[Finding]:
         "matches": passes("The certificate is for {expected}."),
         "other-names": fails("The certificate is not for {expected}, but for {observed}."),
         "no-names": fails("The certificate has no subjectAltName, so it is for no name at all."),
+        "unreadable": fails("The subjectAltName of the certificate is malformed, so no client can read its names."),
     },
     fix=fixes_certificates.NAME,
 )
@@ -81,6 +83,8 @@ def _hostname(facts: Facts, _: Parameters) -> list[Finding]:
 
     def judge(deployment: Deployment) -> list[Finding]:
         leaf = deployment.leaf
+        if leaf.unreadable(Extension.SUBJECT_ALT_NAME):
+            return [Finding("unreadable", "a malformed subjectAltName", host)]
         names = listing((*leaf.dns_names, *leaf.ip_addresses))
         if covers(leaf, host):
             return [Finding("matches", names, host)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from scanner.evidence import Extension
 from scanner.inventory import EnvironmentKind, Role
 from scanner.rules import fixes_certificates
 from scanner.rules.certificates import CERTIFICATES_HOW, deployments_of, judge_deployments, publicly_trusted, short
@@ -70,6 +71,7 @@ class DomainParameters(Parameters):
         "self-signed": fails("The certificate is signed by its own key, so none was acquired."),
         "default": fails("The certificate came with the software: {observed}."),
         "shared": fails("The certificate is shared with other environments: {observed}."),
+        "unreadable": indeterminate("The subjectAltName of the certificate is malformed, so its names are not known."),
         "no-domain": not_applicable("The environment has no domain configured."),
         "not-the-front-end": not_applicable("The endpoint is no web front end of the environment."),
     },
@@ -123,6 +125,8 @@ def _judge_platform(facts: Facts) -> list[Finding]:
         domain = environment.default_domain
 
     def judge(deployment: Deployment) -> list[Finding]:
+        if deployment.leaf.unreadable(Extension.SUBJECT_ALT_NAME):
+            return [Finding("unreadable", "a malformed subjectAltName", domain)]
         names = deployment.leaf.dns_names
         if any(_covers_domain(name, domain, endpoint.host) for name in names):
             return [Finding("covers-domain", listing(names), domain)]

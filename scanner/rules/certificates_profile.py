@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scanner.evidence import KeyType
+from scanner.evidence import Extension, KeyType
 from scanner.rules import fixes_certificates
 from scanner.rules.certificates import (
     CERTIFICATES_HOW,
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
 _CURVES = ("secp256r1", "secp384r1", "secp521r1", "brainpoolp256r1", "brainpoolp384r1", "brainpoolp512r1")
+_DECISIVE = (Extension.EXTENDED_KEY_USAGE, Extension.KEY_USAGE, Extension.BASIC_CONSTRAINTS)
+"""The extensions that say what the certificate is for: malformed, it is fit for nothing."""
 
 
 class KeyParameters(IssuerParameters):
@@ -154,13 +156,21 @@ def _signature(facts: Facts, parameters: SignatureParameters) -> list[Finding]:
     why="A certificate made for something else is refused by careful clients; one that is a CA's could sign a "
     "certificate for any name, and its key does not belong on a server.",
     how=CERTIFICATES_HOW + " extendedKeyUsage must hold serverAuth, basicConstraints must not say CA, and keyUsage, "
-    "where there is one, must hold digitalSignature and not keyCertSign.",
-    sources=(rfc(5280, "4.2.1.3"), rfc(5280, "4.2.1.12"), baseline("7.1.2.7.10"), baseline("7.1.2.7.11")),
+    "where there is one, must hold digitalSignature and not keyCertSign. Every extension must be there once and be "
+    "well-formed; each is read by itself, so that a malformed one hides no other.",
+    sources=(
+        rfc(5280, "4.2"),
+        rfc(5280, "4.2.1.3"),
+        rfc(5280, "4.2.1.12"),
+        baseline("7.1.2.7.10"),
+        baseline("7.1.2.7.11"),
+    ),
     reasons={
         "fit": passes("The certificate is meant for servers."),
         "is-ca": fails("The server's certificate is that of a certificate authority."),
         "no-server-auth": fails("The extended key usage does not hold serverAuth: {observed}."),
         "key-usage": fails("The key usage does not fit a server: {observed}."),
+        "unreadable": fails("Extensions of the certificate are malformed, or there twice: {observed}."),
         **PRIVATE_REASONS,
     },
     fix=fixes_certificates.USAGE,
@@ -172,11 +182,16 @@ def _usage(facts: Facts, parameters: IssuerParameters) -> list[Finding]:
         expected = "serverAuth, digitalSignature, not a CA"
         if leaf.is_ca:
             return [Finding("is-ca", "basicConstraints: CA", expected)]
+        if leaf.unreadable(*_DECISIVE):
+            return [Finding("unreadable", listing(leaf.unreadable_extensions), expected)]
         if SERVER_AUTH not in leaf.extended_key_usage:
             return [Finding("no-server-auth", listing(leaf.extended_key_usage) or "none", expected)]
         usage = leaf.key_usage
         if usage is not None and ("digitalSignature" not in usage or "keyCertSign" in usage):
             return [Finding("key-usage", listing(usage) or "none", expected)]
+        if leaf.unreadable_extensions:
+            observed = listing(leaf.unreadable_extensions)
+            return [Finding("unreadable", observed, "well-formed extensions", severity=Severity.MEDIUM)]
         return [Finding("fit", listing(("serverAuth", *(usage or ()))), expected)]
 
     return judge_deployments(facts, judge, parameters)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from scanner.evidence import Extension
 from scanner.rules import fixes_certificates
 from scanner.rules.certificates import CERTIFICATES_HOW, judge_deployments, publicly_trusted
 from scanner.rules.listing import plural
@@ -86,11 +87,17 @@ def _judge_staple(facts: Facts, deployment: Deployment) -> list[Finding]:
     why="The certificate tells clients to refuse it without a stapled OCSP response.",
     how=_STAPLE_HOW + " The certificate's TLS feature extension tells whether it demands one.",
     sources=(rfc(7633, "4"),),
-    reasons={**_STAPLED, "not-demanded": not_applicable("The certificate does not demand a staple.")},
+    reasons={
+        **_STAPLED,
+        "not-demanded": not_applicable("The certificate does not demand a staple."),
+        "unreadable": indeterminate("The extension that would demand a staple is malformed."),
+    },
     fix=fixes_certificates.STAPLE,
 )
 def _must_staple(facts: Facts, _: Parameters) -> list[Finding]:
     def judge(deployment: Deployment) -> list[Finding]:
+        if deployment.leaf.unreadable(Extension.TLS_FEATURE):
+            return [Finding("unreadable", "a malformed TLS feature extension")]
         if not deployment.leaf.must_staple:
             return [Finding("not-demanded")]
         return _judge_staple(facts, deployment)
@@ -107,11 +114,17 @@ def _must_staple(facts: Facts, _: Parameters) -> list[Finding]:
     "where he goes.",
     how=_STAPLE_HOW + " Where the certificate names no OCSP responder there is nothing to staple.",
     sources=(rfc(6066, "8"), rfc(9325, "7.5")),
-    reasons={**_STAPLED, "no-responder": not_applicable("The certificate names no OCSP responder.")},
+    reasons={
+        **_STAPLED,
+        "no-responder": not_applicable("The certificate names no OCSP responder."),
+        "unreadable": indeterminate("The extension that would name an OCSP responder is malformed."),
+    },
     fix=fixes_certificates.STAPLE,
 )
 def _stapled(facts: Facts, _: Parameters) -> list[Finding]:
     def judge(deployment: Deployment) -> list[Finding]:
+        if deployment.leaf.unreadable(Extension.AUTHORITY_INFO_ACCESS) and deployment.staple is None:
+            return [Finding("unreadable", "a malformed authorityInfoAccess extension")]
         if not deployment.leaf.ocsp_urls and deployment.staple is None:
             return [Finding("no-responder")]
         return _judge_staple(facts, deployment)
@@ -146,6 +159,7 @@ class TransparencyParameters(Parameters):
     reasons={
         "enough": passes("The certificate comes with {observed}."),
         "too-few": fails("The certificate comes with {observed}; {expected} are needed."),
+        "unreadable": fails("The list of SCTs in the certificate is malformed, and {observed}; {expected} are needed."),
         "not-looked": indeterminate("The certificate holds {observed}; nobody looked for more in the handshake."),
         "private-ca": not_applicable("The certificate is of a private CA, whose certificates stand in no public log."),
         "issuer-unknown": indeterminate("Nobody looked whether the certificate is of a public or a private CA."),
@@ -167,7 +181,12 @@ def _transparency(facts: Facts, parameters: TransparencyParameters) -> list[Find
             return [Finding("enough", embedded, expected)]
         if deployment.tls_scts is None:
             return [Finding("not-looked", embedded, expected)]
-        observed = f"{embedded} and {plural(deployment.tls_scts, 'SCT')} in the handshake"
-        return [Finding("enough" if deployment.tls_scts >= parameters.delivered else "too-few", observed, expected)]
+        delivered = f"{plural(deployment.tls_scts, 'SCT')} in the handshake"
+        observed = f"{embedded} and {delivered}"
+        if deployment.tls_scts >= parameters.delivered:
+            return [Finding("enough", observed, expected)]
+        if leaf.unreadable(Extension.SCT_LIST):
+            return [Finding("unreadable", f"it comes with {delivered}", expected)]
+        return [Finding("too-few", observed, expected)]
 
     return judge_deployments(facts, judge)

@@ -1,6 +1,6 @@
 """Good servers, and servers whose certificate or chain is not what it should be."""
 
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from scanner.lab.case import WEAK_KEYS, Case, Nginx, OpenSsl, expect
 from scanner.lab.certificates import CertificateRecipe
@@ -204,6 +204,14 @@ CASES = (
         description="Nothing: the certificate holds three SCTs, as one of a public CA would",
         certificate=CertificateRecipe(scts=3),
         expected=GOOD,
+    ),
+    Case(
+        name="malformed-extension",
+        description="The list of SCTs in the certificate is garbage; everything else can be read",
+        certificate=CertificateRecipe(malformed=(ExtensionOID.PRECERT_SIGNED_CERTIFICATE_TIMESTAMPS,)),
+        expected=expect(
+            "cert.trusted cert.hostname cert.valid-now cert.key cert.signature cert.lifetime", "cert.usage"
+        ),
     ),
     Case(
         name="hostile-certificate",

@@ -50,6 +50,14 @@ PLACES = (
     _domain("covers-domain", _CUSTOM, "www.example.com"),
     _domain("other-domain", _CUSTOM, "*.platform.example.net"),
     _domain("covers-domain", _CUSTOM, "*.platform.example.net", host="shop.platform.example.net"),
+    Case(
+        "cert.domain",
+        "unreadable",
+        World(
+            environment=_PLATFORM,
+            tls=tls(deployment(certificate(dns_names=(), unreadable_extensions=("subjectAltName",)))),
+        ),
+    ),
     _domain("no-domain", {"kind": EnvironmentKind.PAAS}, "www.example.com"),
     _domain("not-the-front-end", _PLATFORM, "mail.example.com", role=Role.SERVER),
     Case("cert.same-on-all-addresses", "one-address"),
