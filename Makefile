@@ -5,6 +5,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# A good part of the tests' time is spent waiting, so there are more workers than processors.
+WORKERS ?= $(shell expr $$(nproc) \* 3 / 2)
 export UV_NO_PROGRESS := 1
 
 # WeasyPrint draws with Pango; the reports bring their own fonts, and DejaVu has the letters that those lack.
@@ -19,10 +21,10 @@ demo: $(VENV)/.installed $(VENV)/.runtime-packages  ## Scan the bundled lab as c
 	$(BIN)/nightseal demo --config config.toml
 
 test: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Every test
-	$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 coverage: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Every test, with branch coverage
-	$(BIN)/python -m pytest -n auto --dist loadgroup --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev  ## Style
 	$(BIN)/ruff check .

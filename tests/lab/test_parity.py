@@ -25,6 +25,8 @@ from scanner.probe import ProbeSettings, iana
 from scanner.probe.survey import survey
 from tests.build.servers import HOST, Servers, servers
 
+pytestmark = pytest.mark.xdist_group("parity")
+
 LAB_SERVERS = (
     "good",
     "good-rsa",

@@ -60,6 +60,7 @@ def test_an_installed_wheel_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
     assert "nightseal, version" in call(python.parent / "nightseal", "--version", cwd=tmp_path)
     out = call(python.parent / "nightseal", "demo", "--quiet", cwd=tmp_path)
 
-    html, pdf = (Path(line.removeprefix("Report: ")) for line in out.splitlines() if line.startswith("Report: "))
+    # The demo ends by naming what it wrote.
+    html, pdf = (Path(line.removeprefix("Report: ")) for line in out.splitlines()[-2:])
     assert "None of the 4 environments is compliant" in (tmp_path / html).read_text()
     assert (tmp_path / pdf).read_bytes().startswith(b"%PDF-")
