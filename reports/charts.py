@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from reports.wording import GOALS
+from scanner.verdict import Goal
 
 if TYPE_CHECKING:
     from reports.view.model import CertificateView, EnvironmentView, ReportView, TrendPoint
@@ -30,6 +31,13 @@ FAILED: Final = "#a3241f"
 UNKNOWN: Final = "#e0a93b"
 WAIVED: Final = "#7a6bb0"
 PASSED: Final = "#bcd9c8"
+GOAL_COLOURS: Final[Mapping[Goal, str]] = {
+    Goal.ENCRYPTION: "#741511",
+    Goal.INTEGRITY: "#b2463f",
+    Goal.AUTHENTICITY: "#dc8c84",
+    Goal.ENFORCEMENT: "#f2c6c0",
+}
+"""One colour for each protection, from dark to light, where what is not met is divided by them."""
 
 VARIABLES: Final[Mapping[str, str]] = {
     INK: "--ink",
@@ -39,6 +47,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     UNKNOWN: "--chart-unknown",
     WAIVED: "--chart-waived",
     PASSED: "--chart-passed",
+    **{colour: f"--chart-{goal}" for goal, colour in GOAL_COLOURS.items()},
 }
 """The CSS variable that stands for each colour on screen."""
 
@@ -79,9 +88,9 @@ def protections_chart(view: ReportView) -> Chart | None:
     import altair as alt  # noqa: PLC0415  # half a second, only where charts are drawn
 
     rows = [row for environment in shown for row in _protection_rows(environment)]
-    order = [_short(environment.name) for environment in shown]
+    order = [short(environment.name) for environment in shown]
     bars = (
-        _drawn(alt, rows)
+        drawn(alt, rows)
         .mark_bar(height=12)
         .encode(
             x=alt.X("count:Q", stack="normalize", axis=None),
@@ -104,7 +113,7 @@ def protections_chart(view: ReportView) -> Chart | None:
         f"{item.name}: " + ", ".join(f"{GOALS[goal].lower()} {_split(cell)}" for goal, cell in item.goals.items())
         for item in shown
     )
-    return _chart("protections", "Requirements by environment and protection", description, chart.to_dict())
+    return chart_of("protections", "Requirements by environment and protection", description, chart.to_dict())
 
 
 def certificates_chart(view: ReportView) -> Chart | None:
@@ -123,7 +132,7 @@ def certificates_chart(view: ReportView) -> Chart | None:
         axis=alt.Axis(values=[0, 7, 30, 60, 90, 120, 150, 180], grid=True, gridColor=HAIRLINE, tickColor=HAIRLINE),
     )
     y = alt.Y("row:O", axis=None)
-    base = _drawn(alt, rows).encode(y=y)
+    base = drawn(alt, rows).encode(y=y)
     stems = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(
         x=alt.X("start:Q", scale=alt.Scale(domain=[-5, horizon])), x2="days:Q", color=_band_colour(alt)
     )
@@ -140,8 +149,8 @@ def certificates_chart(view: ReportView) -> Chart | None:
     names = base.mark_text(align="right", color=INK, fontSize=10).encode(x=alt.value(-12), text="name:N")
     chart = (stems + points + labels + names).properties(width=_WIDTH - 250, height=17 * len(rows))
     said = "; ".join(f"{item.name}: {_ends(item)}" for item in due)
-    spec = _framed(chart.to_dict(), left=190, right=60, bottom=40)
-    return _chart("certificates", f"Certificates that end within {horizon} days", said, spec)
+    spec = framed(chart.to_dict(), left=190, right=60, bottom=40)
+    return chart_of("certificates", f"Certificates that end within {horizon} days", said, spec)
 
 
 def trend_chart(view: ReportView) -> Chart | None:
@@ -156,13 +165,13 @@ def trend_chart(view: ReportView) -> Chart | None:
     rows = [
         {
             "at": point.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "environment": _short(point.environment),
+            "environment": short(point.environment),
             "failed": point.failed,
         }
         for point in points
         if point.environment in names
     ]
-    dash = alt.StrokeDash("environment:N", legend=None, sort=[_short(name) for name in names])
+    dash = alt.StrokeDash("environment:N", legend=None, sort=[short(name) for name in names])
     x = alt.X(
         "at:T",
         title=None,
@@ -183,17 +192,17 @@ def trend_chart(view: ReportView) -> Chart | None:
             tickMinStep=1, tickCount=5, grid=True, gridColor=HAIRLINE, domain=False, minExtent=30, maxExtent=30
         ),
     )
-    lines = _drawn(alt, rows).mark_line(color=FAILED, strokeWidth=1.8).encode(x=x, y=y, strokeDash=dash)
-    dots = _drawn(alt, rows).mark_point(color=FAILED, filled=True, size=14, opacity=1).encode(x=x, y=y)
+    lines = drawn(alt, rows).mark_line(color=FAILED, strokeWidth=1.8).encode(x=x, y=y, strokeDash=dash)
+    dots = drawn(alt, rows).mark_point(color=FAILED, filled=True, size=14, opacity=1).encode(x=x, y=y)
     ends = (
-        _drawn(alt, _line_ends(rows))
+        drawn(alt, _line_ends(rows))
         .mark_text(align="left", dx=8, color=INK, fontSize=10)
         .encode(x=x, y=y, text="environment:N")
     )
     chart = (lines + dots + ends).properties(width=_WIDTH - 190, height=130)
     said = "; ".join(f"{name}: {_course(points, name)}" for name in names)
-    spec = _framed(chart.to_dict(), left=46, right=144, bottom=26)
-    return _chart("trend", "Requirements not met, over the last 90 days", said, spec)
+    spec = framed(chart.to_dict(), left=46, right=144, bottom=26)
+    return chart_of("trend", "Requirements not met, over the last 90 days", said, spec)
 
 
 _BANDS: Final = (
@@ -215,7 +224,7 @@ def band(days: int) -> str:
 def _protection_rows(environment: EnvironmentView) -> list[dict[str, object]]:
     return [
         {
-            "environment": _short(environment.name),
+            "environment": short(environment.name),
             "goal": GOALS[goal],
             "state": label,
             "count": getattr(cell, name) + (cell.notes if name == "passed" else 0),
@@ -229,7 +238,7 @@ def _protection_rows(environment: EnvironmentView) -> list[dict[str, object]]:
 def _certificate_row(item: CertificateView, number: int) -> dict[str, object]:
     return {
         "row": number,
-        "name": _short(item.name),
+        "name": short(item.name),
         "start": 0,
         "days": max(item.days_left, -3),
         "band": band(item.days_left),
@@ -272,11 +281,13 @@ def _line_ends(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
     return [{"at": at, "failed": failed, "environment": ", ".join(names)} for (at, failed), names in joined.items()]
 
 
-def _drawn(alt: Any, rows: Sequence[Mapping[str, object]]) -> Any:
+def drawn(alt: Any, rows: Sequence[Mapping[str, object]]) -> Any:
+    """A chart of these rows, to be given marks."""
     return alt.Chart(alt.Data(values=list(rows)))
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """A name cut to the room that a label has."""
     return name if len(name) <= _LABEL_CHARACTERS else f"{name[: _LABEL_CHARACTERS - 1]}…"
 
 
@@ -285,7 +296,7 @@ def _label_axis(alt: Any, extent: int) -> Any:
     return alt.Axis(domain=False, ticks=False, labelLimit=0, labelPadding=8, minExtent=extent, maxExtent=extent)
 
 
-def _framed(spec: dict[str, Any], *, left: int, right: int, bottom: int) -> dict[str, Any]:
+def framed(spec: dict[str, Any], *, left: int, right: int, bottom: int) -> dict[str, Any]:
     """Give the picture margins of fixed width, for the same reason."""
     return spec | {
         "autosize": {"type": "none"},
@@ -312,7 +323,8 @@ def _band_colour(alt: Any) -> Any:
     )
 
 
-def _chart(key: str, title: str, description: str, spec: dict[str, Any]) -> Chart:
+def chart_of(key: str, title: str, description: str, spec: dict[str, Any]) -> Chart:
+    """Draw a specification of Vega-Lite; `key` makes the ids of the picture its own."""
     import vl_convert  # noqa: PLC0415  # a JavaScript engine, only where charts are drawn
 
     spec["config"] = {
