@@ -216,6 +216,13 @@ def moment(value: datetime) -> str:
     return f"{day(at)}, {at:%H:%M} UTC"
 
 
+def month(value: date) -> str:
+    """`November 2026`."""
+    from babel.dates import format_skeleton  # noqa: PLC0415  # the same
+
+    return format_skeleton("yMMMM", value, locale=current().locale)
+
+
 def duration(value: timedelta) -> str:
     """`4.2 s`, `3 min 12 s`, `2 h 5 min`: the signs of the units are the same in every language."""
     from babel.numbers import format_decimal  # noqa: PLC0415  # the same
@@ -259,6 +266,7 @@ FORMATS: Final[Mapping[str, Callable[..., str]]] = {
     "day": day,
     "short_day": short_day,
     "moment": moment,
+    "month": month,
     "duration": duration,
     "number": number,
     "percent": percent,

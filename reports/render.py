@@ -221,7 +221,13 @@ def _environment(folders: Sequence[Path]) -> jinja2.Environment:
     environment.install_gettext_callables(  # type: ignore[attr-defined]  # the extension brings it
         language.gettext, language.ngettext, newstyle=True, pgettext=language.pgettext
     )
-    environment.filters |= {**language.FORMATS, "counted": wording.counted, "capital": _capital, "lang": _lang}
+    environment.filters |= {
+        **language.FORMATS,
+        "counted": wording.counted,
+        "span": wording.span,
+        "capital": _capital,
+        "lang": _lang,
+    }
     return environment
 
 

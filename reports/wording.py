@@ -6,9 +6,10 @@ They are said in the language that is spoken when they are looked up (`reports.l
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
-from reports.language import Words, mark, mark_plural, ngettext, number
+from reports.language import Words, duration, mark, mark_plural, ngettext, number
 from scanner.evidence import FailureReason, Protocol
 from scanner.inventory import EnvironmentKind, Role
 from scanner.verdict import Goal, Severity, Status, TargetStatus, Trigger
@@ -116,6 +117,59 @@ FAILURES: Final = Words[FailureReason](
 )
 
 
+TURNS: Final = Words[str](
+    {
+        "new-failure": mark("Newly failing"),
+        "fixed": mark("Mended"),
+        "no-longer-known": mark("No longer known"),
+        "waived": mark("Now waived"),
+        "no-longer-judged": mark("No longer judged"),
+        "unreachable": mark("No longer reachable"),
+        "back": mark("Reachable again"),
+        "appeared": mark("New target"),
+        "gone": mark("Gone"),
+    }
+)
+"""How something is other than it was in the run before (`reports.view.history_model.Turn`)."""
+
+CAUSES: Final = Words[str](
+    {
+        "server": mark("Server"),
+        "policy": mark("Policy"),
+        "configuration": mark("Configuration"),
+        "tool": mark("Tool"),
+        "time": mark("Time"),
+    }
+)
+"""What a change comes from (`scanner.history.attribution.Cause`)."""
+
+CAUSE_MEANINGS: Final = Words[str](
+    {
+        "server": mark("something else was observed"),
+        "policy": mark("another policy, or another version of it, judged"),
+        "configuration": mark("other targets, paths, trust stores or waivers"),
+        "tool": mark("another version of Nightseal or of an engine looked"),
+        "time": mark("nothing but the date is another"),
+    }
+)
+
+FORMATS: Final = Words[str](
+    {
+        "html": "HTML",
+        "pdf": "PDF",
+        "text": mark("Text"),
+        "json": "JSON",
+        "sarif": "SARIF",
+        "junit": "JUnit",
+        "csv": "CSV",
+        "xlsx": "XLSX",
+        "openmetrics": "OpenMetrics",
+        "cyclonedx": "CycloneDX",
+        "oscal": "OSCAL",
+    }
+)
+"""What people call the formats of reports."""
+
 SERVERS: Final[Mapping[str, str]] = {
     "apache": "Apache httpd",
     "haproxy": "HAProxy",
@@ -135,13 +189,22 @@ _COUNTED: Final = {
     for one, many in (
         mark_plural("%(num)s accepted failure", "%(num)s accepted failures"),
         mark_plural("%(num)s action", "%(num)s actions"),
+        mark_plural("%(num)s address", "%(num)s addresses"),
         mark_plural("%(num)s certificate", "%(num)s certificates"),
+        mark_plural("%(num)s change", "%(num)s changes"),
         mark_plural("%(num)s check", "%(num)s checks"),
         mark_plural("%(num)s day", "%(num)s days"),
+        mark_plural("%(num)s earlier complete run", "%(num)s earlier complete runs"),
+        mark_plural("%(num)s earlier run", "%(num)s earlier runs"),
         mark_plural("%(num)s environment", "%(num)s environments"),
         mark_plural("%(num)s failure", "%(num)s failures"),
+        mark_plural("%(num)s finding", "%(num)s findings"),
         mark_plural("%(num)s more action", "%(num)s more actions"),
         mark_plural("%(num)s more cause", "%(num)s more causes"),
+        mark_plural("%(num)s more change", "%(num)s more changes"),
+        mark_plural("%(num)s more key", "%(num)s more keys"),
+        mark_plural("%(num)s more line", "%(num)s more lines"),
+        mark_plural("%(num)s more name", "%(num)s more names"),
         mark_plural("%(num)s more observation", "%(num)s more observations"),
         mark_plural("%(num)s more place", "%(num)s more places"),
         mark_plural("%(num)s more reason", "%(num)s more reasons"),
@@ -149,6 +212,7 @@ _COUNTED: Final = {
         mark_plural("%(num)s other", "%(num)s others"),
         mark_plural("%(num)s place", "%(num)s places"),
         mark_plural("%(num)s requirement", "%(num)s requirements"),
+        mark_plural("%(num)s run", "%(num)s runs"),
         mark_plural("%(num)s target", "%(num)s targets"),
     )
 }
@@ -159,3 +223,8 @@ def counted(count: int, one: str, many: str = "") -> str:
     """`1 target`, `2 targets`; what is not in the catalogue gets the plural given, or the singular with an s."""
     forms = _COUNTED.get(one, (f"%(num)s {one}", f"%(num)s {many or one + 's'}"))
     return ngettext(*forms, count) % {"num": number(count)}
+
+
+def span(value: timedelta) -> str:
+    """How long something lasted, in whole days from one on: `12 days`, `3 h 20 min`."""
+    return counted(value.days, "day") if value.days > 0 else duration(value)
