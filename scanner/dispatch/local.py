@@ -1,32 +1,33 @@
 """The dispatcher that works on this machine: asyncio for what waits, worker processes for what can't be interrupted.
 
 A target starts when a worker is free for it, and from then on its deadline runs for all of its probes together. They
-run side by side and share the connections that its address may be given at once. A
-handshake is made in a worker process, one at a time, which is ended when it is late: nothing else stops a thread that
-waits for a silent server inside the TLS engine. A worker is replaced after some targets, which returns the memory that
-the engine keeps.
+run side by side and share the connections that its address may be given at once (`lanes`). The survey speaks first;
+what it hears decides how handshakes are made beside it, and what both leave open is asked once more. A handshake is
+made in a worker process, one at a time, which is ended when it is late: nothing else stops a thread that waits for a
+silent server inside the TLS engine. A worker is replaced after some targets, which returns the memory that the engine
+keeps.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import multiprocessing
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
+from scanner.dispatch.lanes import Kind, Lanes, wanted
 from scanner.dispatch.progress import Progress, Stage
 from scanner.evidence import (
     Attempt,
     DnsEvidence,
     Failure,
     FailureReason,
+    HttpEvidence,
     TargetEvidence,
     TlsEvidence,
     merge,
@@ -35,11 +36,9 @@ from scanner.evidence import (
 from scanner.inventory import Environment, Target
 from scanner.probe import ProbeSettings
 from scanner.probe.dns import probe_dns
+from scanner.probe.handover import HandshakeResult, Remaining, Surveyed, remaining
 from scanner.probe.http import probe_http
 from scanner.probe.survey import survey
-
-T = TypeVar("T")
-_LOG = logging.getLogger(__name__)
 
 _WORKERS_PER_PROCESSOR = 6
 """A handshake mostly waits; what it computes is an eighth of its time on a network."""
@@ -114,107 +113,95 @@ class LocalDispatcher:
         self, target: Target, environment: Environment, scope: frozenset[str], pool: ProcessPool
     ) -> TargetEvidence:
         started_at, clock = datetime.now(UTC), time.monotonic()
-        lanes = _Lanes.of(self.settings, _wanted(target, self.settings), asyncio.get_running_loop().time())
+        kinds = wanted(target, self.settings)
+        lanes = Lanes.of(self.settings, kinds, asyncio.get_running_loop().time())
         async with asyncio.TaskGroup() as probes:
-            surveyed = probes.create_task(lanes.run(_SURVEY, lambda settings: survey(target, settings)))
-            handshake = probes.create_task(lanes.run(_HANDSHAKE, lambda settings: _handshake(pool, target, settings)))
-            http = probes.create_task(
-                lanes.run(_HTTP, lambda settings: probe_http(target, environment, settings, scope))
+            tls = probes.create_task(_tls(target, lanes, pool))
+            http = probes.create_task(_http(target, environment, lanes, scope))
+            dns = probes.create_task(
+                lanes.bounded(lambda: _dns(target, self.settings), lambda failure: Attempt(failure=failure))
             )
-            dns = probes.create_task(lanes.bounded(lambda: _dns(target, self.settings)))
-        tls = _combined(surveyed.result()[0], handshake.result()[0])
+        evidence, connections = tls.result()
         return TargetEvidence(
             started_at=started_at,
             duration_s=round(time.monotonic() - clock, 3),
-            connections=sum(probe.result()[1] for probe in (handshake, surveyed, http)),
-            tls=tls,
+            connections=connections + http.result()[1],
+            tls=evidence,
             http=http.result()[0],
-            dns=dns.result()[0],
+            dns=dns.result(),
         )
 
 
-_SURVEY, _HANDSHAKE, _HTTP = "survey", "handshake", "http"
+async def _tls(target: Target, lanes: Lanes, pool: ProcessPool) -> tuple[Attempt[TlsEvidence], int]:
+    """Both engines, side by side once the survey has been answered, and what was left by both of them."""
+    if Kind.SURVEY not in lanes.shares:
+        result = await _handshakes(target, lanes, pool, None)
+        return result.evidence, result.connections
+    greeted: asyncio.Future[Surveyed | Failure] = asyncio.get_running_loop().create_future()
 
-
-def _wanted(target: Target, settings: ProbeSettings) -> list[str]:
-    """The probes that connect to the target, those that need most connections first."""
-    wanted = [_SURVEY] if settings.engine == "survey" else []
-    wanted.append(_HANDSHAKE)
-    return [*wanted, _HTTP] if target.endpoint.role.speaks_http else wanted
-
-
-def _split(connections: int, wanted: Sequence[str]) -> list[int]:
-    """How many connections at once each of the probes may have; HTTP needs the fewest by far."""
-    if connections <= len(wanted):
-        return [1] * len(wanted)
-    http = max(1, connections // 5) if _HTTP in wanted else 0
-    others = [name for name in wanted if name != _HTTP]
-    each, over = divmod(connections - http, len(others))
-    return [each + (index < over) for index in range(len(others))] + [http] * (_HTTP in wanted)
-
-
-@dataclass(frozen=True, slots=True)
-class _Lanes:
-    """What the probes of one target share: connections at once, connections per second, and time.
-
-    Where fewer connections are allowed than there are probes, one probe waits for another.
-    """
-
-    shares: Mapping[str, ProbeSettings]
-    places: asyncio.Semaphore
-    ends: float
-
-    @classmethod
-    def of(cls, settings: ProbeSettings, wanted: Sequence[str], now: float) -> Self:
-        lanes = min(len(wanted), settings.connections_per_target)
-        rate = settings.rate_per_s / lanes if settings.rate_per_s else None
-        shares = {
-            name: replace(settings, connections_per_target=connections, rate_per_s=rate)
-            for name, connections in zip(wanted, _split(settings.connections_per_target, wanted), strict=True)
-        }
-        return cls(shares, asyncio.Semaphore(lanes), now + settings.deadline_s)
-
-    async def run(
-        self, name: str, probe: Callable[[ProbeSettings], Awaitable[tuple[Attempt[T], int]]]
-    ) -> tuple[Attempt[T], int]:
-        """Run a probe with its share, if it is wanted, until the deadline."""
-        share = self.shares.get(name)
-        if share is None:
-            return not_run(), 0
-
-        async def within() -> tuple[Attempt[T], int]:
-            async with self.places:
-                left = self.ends - asyncio.get_running_loop().time()
-                return await probe(replace(share, deadline_s=max(left, 0.0)))
-
-        return await self.bounded(within, _GRACE_S if name == _HANDSHAKE else 0.0)
-
-    async def bounded(
-        self, probe: Callable[[], Awaitable[tuple[Attempt[T], int]]], grace: float = 0.0
-    ) -> tuple[Attempt[T], int]:
-        """Await a probe until the deadline; its fault, like its lateness, is a value."""
+    async def surveyed() -> tuple[Attempt[TlsEvidence], int]:
         try:
-            async with asyncio.timeout_at(self.ends + grace):
-                return await probe()
-        except TimeoutError:
-            return Attempt.failed(FailureReason.DEADLINE), 0
-        except Exception as error:  # noqa: BLE001  # a probe's own fault must not end the run
-            _LOG.warning("a probe failed", exc_info=True)
-            return Attempt.failed(FailureReason.ENGINE_ERROR, f"{type(error).__name__}: {error}"), 0
+            return await lanes.run(
+                Kind.SURVEY,
+                lambda settings, places: survey(target, settings, places=places, greeted=greeted),
+                lambda failure: (Attempt(failure=failure), 0),
+            )
+        finally:
+            if not greeted.done():
+                greeted.set_result(Failure(FailureReason.DEADLINE))
+
+    async def handshaken() -> HandshakeResult:
+        first = await greeted
+        if isinstance(first, Failure):
+            return HandshakeResult(Attempt(failure=first), 0)
+        return await _handshakes(target, lanes, pool, first)
+
+    async with asyncio.TaskGroup() as engines:
+        survey_task, handshake_task = engines.create_task(surveyed()), engines.create_task(handshaken())
+    (found, asked), result = survey_task.result(), handshake_task.result()
+    left = remaining(found, result)
+    if left is None:
+        return _combined(found, result.evidence), asked + result.connections
+    lanes.take_all()
+    again = await _handshakes(target, lanes, pool, left)
+    evidence = _with(result.evidence, again.evidence)
+    return _combined(found, evidence), asked + result.connections + again.connections
 
 
-def _observe(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEvidence], int]:
+async def _handshakes(
+    target: Target, lanes: Lanes, pool: ProcessPool, known: Surveyed | Remaining | None
+) -> HandshakeResult:
+    return await lanes.run(
+        Kind.HANDSHAKE,
+        lambda settings, _: _handshake(pool, target, settings, known),
+        lambda failure: HandshakeResult(Attempt(failure=failure), 0),
+        grace=_GRACE_S,
+    )
+
+
+async def _http(
+    target: Target, environment: Environment, lanes: Lanes, scope: frozenset[str]
+) -> tuple[Attempt[HttpEvidence], int]:
+    if Kind.HTTP not in lanes.shares:
+        return not_run(), 0
+    return await lanes.run(
+        Kind.HTTP,
+        lambda settings, _: probe_http(target, environment, settings, scope),
+        lambda failure: (Attempt(failure=failure), 0),
+    )
+
+
+def _observe(target: Target, settings: ProbeSettings, known: Surveyed | Remaining | None) -> HandshakeResult:
     """Runs in a worker process."""
     # This process never loads the engine; the server that workers are forked from has.
     from scanner.probe.handshake import observe  # noqa: PLC0415  # see above
 
-    result = observe(target, settings)
-    return result.evidence, result.connections
+    return observe(target, settings, known)
 
 
 # Workers are forked from a small server that has loaded the engine, never from this threaded process.
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["scanner.dispatch.preload", "scanner.dispatch.local"])
+_CONTEXT.set_forkserver_preload(["__main__", "scanner.dispatch.local", "scanner.dispatch.preload"])
 
 
 def _start_forkserver() -> None:
@@ -234,16 +221,18 @@ def _end(pool: ProcessPool) -> None:
     pool.join()
 
 
-async def _handshake(pool: ProcessPool, target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEvidence], int]:
+async def _handshake(
+    pool: ProcessPool, target: Target, settings: ProbeSettings, known: Surveyed | Remaining | None
+) -> HandshakeResult:
     """Cancelled, which a timeout does, it ends the worker."""
     try:
-        return await asyncio.wrap_future(pool.schedule(_observe, args=[target, settings]))
+        return await asyncio.wrap_future(pool.schedule(_observe, args=[target, settings, known]))
     except ProcessExpired as error:
-        return Attempt.failed(FailureReason.ENGINE_ERROR, f"the TLS engine died: {error}"), 0
+        return HandshakeResult(Attempt.failed(FailureReason.ENGINE_ERROR, f"the TLS engine died: {error}"), 0)
 
 
-async def _dns(target: Target, settings: ProbeSettings) -> tuple[Attempt[DnsEvidence], int]:
-    return Attempt.ok(await probe_dns(target, settings)), 0
+async def _dns(target: Target, settings: ProbeSettings) -> Attempt[DnsEvidence]:
+    return Attempt.ok(await probe_dns(target, settings))
 
 
 _BEST_REASONS = (
@@ -270,6 +259,15 @@ def _combined(surveyed: Attempt[TlsEvidence], handshake: Attempt[TlsEvidence]) -
         return handshake
     failures = [attempt.failure for attempt in (surveyed, handshake) if attempt.failure is not None]
     return Attempt(failure=min(failures, key=_rank))
+
+
+def _with(first: Attempt[TlsEvidence], again: Attempt[TlsEvidence]) -> Attempt[TlsEvidence]:
+    """What was observed at first, with what was left to be asked again, or the reason why that was not found out."""
+    if first.value is None:
+        return first
+    reason: Attempt[bool] = Attempt(failure=again.failure or Failure(FailureReason.NOT_RUN))
+    failed = TlsEvidence(certificates=Attempt(failure=reason.failure), robot=Attempt(failure=reason.failure))
+    return Attempt.ok(merge(first.value, again.value or failed))
 
 
 def _rank(failure: Failure) -> int:

@@ -22,14 +22,16 @@ from sslyze.plugins.scan_commands import ScanCommand, ScanCommandsRepository
 from sslyze.plugins.session_renegotiation_plugin import SessionRenegotiationExtraArgument
 from sslyze.plugins.session_resumption.implementation import SessionResumptionSupportExtraArgument
 from sslyze.server_connectivity import ServerConnectivityInfo, ServerTlsProbingResult, check_connectivity_to_server
-from sslyze.server_setting import ClientAuthenticationCredentials, ServerNetworkConfiguration, ServerNetworkLocation
+from sslyze.server_setting import ClientAuthenticationCredentials, ServerNetworkLocation
 
-from scanner.evidence import Attempt, Failure, FailureReason, TlsEvidence
+from scanner.evidence import Attempt, Failure, FailureReason, Protocol
 from scanner.inventory import ClientCertificate, StartTls, Target
 from scanner.probe import ProbeSettings
-from scanner.probe.handshake_answers import ROBOT_AGAIN, Answers, evidence_of, has_oracle
-from scanner.probe.handshake_connections import Meter, MeteredConfiguration
+from scanner.probe.handover import HandshakeResult, Remaining, Surveyed, Unanswered
+from scanner.probe.handshake_answers import AUTHENTICATION, ROBOT_AGAIN, Answers, evidence_of, has_oracle
+from scanner.probe.handshake_connections import Meter, MeteredConfiguration, is_address
 from scanner.probe.handshake_failures import failure_of
+from scanner.probe.handshake_first import VERSIONS, FirstLook, first_look, remaining_jobs
 from scanner.probe.handshake_jobs import extended_master_secret_job
 from scanner.probe.survey_features import greet
 from scanner.probe.survey_wire import Questioner
@@ -66,12 +68,11 @@ _SLOW = 0.9
 """Part of the timeout from which on a job is taken to have met it."""
 
 
-@dataclass(frozen=True, slots=True)
-class HandshakeResult:
-    """What was observed, and how many connections it took."""
-
-    evidence: Attempt[TlsEvidence]
-    connections: int
+_UNANSWERED = {
+    ScanCommand.CERTIFICATE_INFO: Unanswered.CERTIFICATES,
+    ScanCommand.SESSION_RESUMPTION: Unanswered.SESSION_TICKETS,
+    ScanCommand.ROBOT: Unanswered.ROBOT,
+}
 
 
 @dataclass(slots=True)
@@ -89,46 +90,52 @@ class _Work:
         return results if len(results) == len(self.jobs) else None
 
 
-def observe(target: Target, settings: ProbeSettings) -> HandshakeResult:
+def observe(target: Target, settings: ProbeSettings, known: Surveyed | Remaining | None = None) -> HandshakeResult:
     """Make every handshake that is wanted with a target. Blocks for at most about `settings.deadline_s` seconds.
 
-    Raises nothing: what fails is a value. Every connection is ended by then.
+    Beside the survey (`Surveyed`) it makes those that show more than the survey's hellos; after both (`Remaining`),
+    those for what is still not known. Raises nothing: what fails is a value. Every connection is ended by then.
     """
     meter = Meter(settings.rate_per_s)
+    ends = time.monotonic() + max(settings.deadline_s - _RESERVE_S, settings.deadline_s / 2)
     try:
-        return _observe(target, settings, meter)
+        return _observe(target, settings, known, meter, ends)
     finally:
         # Threads may still be waiting for a silent server.
         meter.end()
 
 
-def _observe(target: Target, settings: ProbeSettings, meter: Meter) -> HandshakeResult:
-    ends = time.monotonic() + max(settings.deadline_s - _RESERVE_S, settings.deadline_s / 2)
+def _observe(
+    target: Target, settings: ProbeSettings, known: Surveyed | Remaining | None, meter: Meter, ends: float
+) -> HandshakeResult:
     if target.address is None:
         return HandshakeResult(Attempt.failed(FailureReason.UNRESOLVABLE), 0)
-    # sslyze needs a minute to find out that a server is silent or speaks no TLS, and then can't tell which.
-    refusal, greeted = asyncio.run(_greet(target, settings, until=ends))
-    if refusal is not None:
-        return HandshakeResult(Attempt(failure=refusal), greeted)
-    box: queue.Queue[ServerTlsProbingResult | Failure] = queue.Queue(1)
+    greeted = 0
+    if known is None:
+        # sslyze needs a minute to find out that a server is silent or speaks no TLS, and then can't tell which.
+        refusal, greeted = asyncio.run(_greet(target, settings, until=ends))
+        if refusal is not None:
+            return HandshakeResult(Attempt(failure=refusal), greeted)
     try:
         location = ServerNetworkLocation(target.endpoint.host, target.address.port, ip_address=target.address.ip)
-        network = _network(target, settings, meter)
+        network = _network(target, settings, meter, _credentials(target))
     except (ValueError, UnicodeError) as error:
         return HandshakeResult(Attempt.failed(FailureReason.ENGINE_ERROR, error), greeted)
-    threading.Thread(target=_probe, args=(location, network, box), daemon=True).start()
-    try:
-        probing = box.get(timeout=max(0.1, ends - time.monotonic()))
-    except queue.Empty:
-        return HandshakeResult(Attempt.failed(FailureReason.DEADLINE), greeted + meter.opened)
-    if isinstance(probing, Failure):
-        return HandshakeResult(Attempt(failure=probing), greeted + meter.opened)
-    credentials = _credentials(target)
-    if credentials:
-        network = _network(target, settings, meter, credentials)
+    look = None
+    if isinstance(known, Remaining):
+        probing = ServerTlsProbingResult(
+            VERSIONS[known.newest], "", AUTHENTICATION[known.client_authentication], supports_ecdh_key_exchange=True
+        )
+    else:
+        found = _found(location, network, known, ends)
+        if isinstance(found, Failure):
+            return HandshakeResult(Attempt(failure=found), greeted + meter.opened)
+        look, probing = (found, found.probing) if isinstance(found, FirstLook) else (None, found)
     server = ServerConnectivityInfo(location, network, probing)
-    works = _works(server, target, settings)
-    answers = _answers(server, works, settings, ends)
+    works = _works(server, target, settings, look, known)
+    answers = replace(
+        _answers(server, works, settings, ends), left=look is not None, again=isinstance(known, Remaining)
+    )
     evidence = evidence_of(answers, settings.stores_for(target.endpoint.environment))
     slowest = max(work.slowest_s for work in works)
     if slowest >= network.network_timeout * _SLOW:
@@ -136,7 +143,20 @@ def _observe(target: Target, settings: ProbeSettings, meter: Meter) -> Handshake
         doubt, again = asyncio.run(_greet(target, settings, until=ends + _RESERVE_S / 2))
         greeted += again
         evidence = evidence_of(replace(answers, doubt=doubt), settings.stores_for(target.endpoint.environment))
-    return HandshakeResult(Attempt.ok(evidence), greeted + meter.opened)
+    return HandshakeResult(Attempt.ok(evidence), greeted + meter.opened, answers.newest, left=answers.left)
+
+
+def _found(
+    location: ServerNetworkLocation, network: MeteredConfiguration, known: Surveyed | None, ends: float
+) -> FirstLook | ServerTlsProbingResult | Failure:
+    """What the server speaks, found out until `ends`."""
+    newest = known.newest if known is not None else None
+    box: queue.Queue[FirstLook | ServerTlsProbingResult | Failure] = queue.Queue(1)
+    threading.Thread(target=_probe, args=(location, network, newest, box), daemon=True).start()
+    try:
+        return box.get(timeout=max(0.1, ends - time.monotonic()))
+    except queue.Empty:
+        return Failure(FailureReason.DEADLINE)
 
 
 def _answers(server: ServerConnectivityInfo, works: Sequence[_Work], settings: ProbeSettings, ends: float) -> Answers:
@@ -201,22 +221,36 @@ def _credentials(target: Target) -> ClientAuthenticationCredentials | None:
 
 def _probe(
     location: ServerNetworkLocation,
-    network: ServerNetworkConfiguration,
-    box: queue.Queue[ServerTlsProbingResult | Failure],
+    network: MeteredConfiguration,
+    newest: Protocol | None,
+    box: queue.Queue[FirstLook | ServerTlsProbingResult | Failure],
 ) -> None:
     try:
-        box.put(check_connectivity_to_server(location, network))
+        look = first_look(location, network, newest) if newest is not None else None
+        # Whether a client certificate is asked for shows only to a client that has none.
+        box.put(look or check_connectivity_to_server(location, replace(network, tls_client_auth_credentials=None)))
     except ConnectionToServerFailed as error:
         box.put(failure_of(error))
     except Exception as error:  # noqa: BLE001  # an engine's own fault must not end the run
         box.put(Failure.of(FailureReason.ENGINE_ERROR, f"{type(error).__name__}: {error}"))
 
 
-def _works(server: ServerConnectivityInfo, target: Target, settings: ProbeSettings) -> list[_Work]:
-    commands = list(_ALWAYS)
-    if not target.endpoint.role.speaks_http or target.endpoint.starttls:
-        # It is tested with an HTTP request, which another server does not answer.
-        commands.remove(ScanCommand.TLS_1_3_EARLY_DATA)
+def _works(
+    server: ServerConnectivityInfo,
+    target: Target,
+    settings: ProbeSettings,
+    look: FirstLook | None,
+    known: Surveyed | Remaining | None,
+) -> list[_Work]:
+    # Early data is tested with an HTTP request, which another server does not answer.
+    speaks_http = target.endpoint.role.speaks_http and not target.endpoint.starttls
+    if look is not None:
+        named = not is_address(target.endpoint.host)
+        jobs = remaining_jobs(server, look, _ARGUMENTS, speaks_http=speaks_http, named=named)
+        return [_Work(name, of_command) for name, of_command in jobs.items()]
+    commands = [command for command in _ALWAYS if speaks_http or command is not ScanCommand.TLS_1_3_EARLY_DATA]
+    if isinstance(known, Remaining):
+        commands = [command for command in commands if _UNANSWERED.get(command) in known.unanswered]
     if settings.engine == "sslyze":
         commands += _WITHOUT_SURVEY
     works = [

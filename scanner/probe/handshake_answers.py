@@ -55,6 +55,8 @@ _CLIENT_AUTHENTICATION = {
     ClientAuthRequirementEnum.OPTIONAL: ClientAuthentication.OPTIONAL,
     ClientAuthRequirementEnum.REQUIRED: ClientAuthentication.REQUIRED,
 }
+AUTHENTICATION = {ours: theirs for theirs, ours in _CLIENT_AUTHENTICATION.items()}
+"""sslyze's names for ours."""
 _ROBOT = {
     RobotScanResultEnum.NOT_VULNERABLE_NO_ORACLE: Robot.NOT_VULNERABLE,
     RobotScanResultEnum.NOT_VULNERABLE_RSA_NOT_SUPPORTED: Robot.RSA_NOT_OFFERED,
@@ -79,18 +81,34 @@ class Answers:
     """The results of all jobs, by the name of the command; None where the deadline came first.
 
     `slow` names the commands of which a job met the timeout. `doubt` is set where the server no longer spoke at the
-    end: then a "no" may have been silence.
+    end: then a "no" may have been silence. `left` is set where some commands were left to the survey, and of others
+    only the jobs were run that tell more than it; `again` where these results are of what it could not tell either.
     """
 
     server: ServerConnectivityInfo
     results: Mapping[str, list[ScanJobResult] | None]
     slow: frozenset[str] = frozenset()
     doubt: Failure | None = None
+    left: bool = False
+    again: bool = False
 
-    def of(self, command: ScanCommand, read: Callable[[Any], Attempt[T]], *, name: str | None = None) -> Attempt[T]:
+    @property
+    def newest(self) -> Protocol:
+        """The newest protocol in which a handshake was made."""
+        return _VERSIONS[self.server.tls_probing_result.highest_tls_version_supported]
+
+    def of(
+        self,
+        command: ScanCommand,
+        read: Callable[[Any], Attempt[T]],
+        *,
+        name: str | None = None,
+        alone: Callable[[list[ScanJobResult]], Any] | None = None,
+    ) -> Attempt[T]:
         """One command's result, read; a failure where it was not run, not finished, or raised.
 
-        `name` is that under which its results are kept, where it is not its own.
+        `name` is that under which its results are kept, where it is not its own. `alone` takes the place of sslyze's
+        own reading where not all of its jobs were run.
         """
         name = name or command.value
         if name not in self.results:
@@ -100,7 +118,8 @@ class Answers:
             return Attempt.failed(FailureReason.DEADLINE, f"{command.value} was not finished")
         implementation = ScanCommandsRepository.get_implementation_cls(command)
         try:
-            attempt = read(implementation.result_for_completed_scan_jobs(self.server, results))
+            whole = implementation.result_for_completed_scan_jobs
+            attempt = read(alone(results) if alone else whole(self.server, results))
         except OnlyTls13Error:
             return Attempt.failed(FailureReason.UNSUPPORTED, _ONLY_TLS13)
         except Exception as error:  # noqa: BLE001  # an engine's own fault must not end the run
@@ -119,7 +138,9 @@ def evidence_of(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
     }
     renegotiation = ScanCommand.SESSION_RENEGOTIATION
     resumption = ScanCommand.SESSION_RESUMPTION
-    newest = _VERSIONS[answers.server.tls_probing_result.highest_tls_version_supported]
+    newest = answers.newest
+    if answers.again:
+        return _again(answers, stores)
     only_newest: Attempt[bool] = Attempt.failed(FailureReason.UNSUPPORTED, "TLS 1.3 is not negotiated")
     return TlsEvidence(
         protocols=protocols,
@@ -130,9 +151,7 @@ def evidence_of(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
         secure_renegotiation=answers.of(renegotiation, lambda result: Attempt.ok(result.supports_secure_renegotiation))
         if protocols
         else not_run(),
-        client_renegotiation=answers.of(
-            renegotiation, lambda result: Attempt.ok(result.is_vulnerable_to_client_renegotiation_dos)
-        ),
+        client_renegotiation=answers.of(renegotiation, Attempt.ok, alone=_renegotiates),
         extended_master_secret=answers.of(
             ScanCommand.TLS_EXTENDED_MASTER_SECRET, lambda result: Attempt.ok(result.supports_ems_extension)
         ),
@@ -142,7 +161,7 @@ def evidence_of(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
         else only_newest,
         fallback_scsv=_fallback_scsv(answers, protocols),
         session_ids=answers.of(resumption, lambda result: _resumed(result.session_id_resumption_result)),
-        session_tickets=answers.of(resumption, lambda result: _resumed(result.tls_ticket_resumption_result)),
+        session_tickets=not_run() if answers.left else _tickets(answers),
         client_authentication=Attempt.ok(
             _CLIENT_AUTHENTICATION[answers.server.tls_probing_result.client_auth_requirement]
         ),
@@ -152,6 +171,26 @@ def evidence_of(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
         ),
         robot=_confirmed_robot(answers),
     )
+
+
+def _again(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
+    """What a second request was about, and nothing of the first."""
+    certificates = ScanCommand.CERTIFICATE_INFO.value in answers.results
+    return TlsEvidence(
+        certificates=_certificates(answers, stores) if certificates else not_run(),
+        session_tickets=_tickets(answers),
+        robot=_confirmed_robot(answers),
+    )
+
+
+def _tickets(answers: Answers) -> Attempt[bool]:
+    return answers.of(ScanCommand.SESSION_RESUMPTION, lambda result: _resumed(result.tls_ticket_resumption_result))
+
+
+def _renegotiates(results: list[ScanJobResult]) -> bool:
+    """The last job's answer: whether the server renegotiated as often as it was asked to. The first is of no matter."""
+    _, (as_often_as_asked, _) = results[-1].get_result()
+    return bool(as_often_as_asked)
 
 
 def has_oracle(answers: Answers) -> bool:
@@ -240,7 +279,7 @@ def _certificates(answers: Answers, stores: Sequence[str]) -> Attempt[tuple[Depl
     results = answers.results.get(ScanCommand.CERTIFICATE_INFO.value)
     if results is None:
         return Attempt.failed(FailureReason.DEADLINE, "the certificates were not all received")
-    newest = _VERSIONS[answers.server.tls_probing_result.highest_tls_version_supported]
+    newest = answers.newest
     named = not is_address(answers.server.network_configuration.tls_server_name_indication)
     found: dict[tuple[tuple[bytes, ...], bool], Deployment] = {}
     failure: Failure | None = None
@@ -258,7 +297,8 @@ def _certificates(answers: Answers, stores: Sequence[str]) -> Attempt[tuple[Depl
         if (chain, with_sni) in found or (not with_sni and (chain, True) in found):
             continue
         # The first and the last are of the newest version, those between of TLS 1.2 where that is not the newest.
-        protocol = Protocol.TLS1_2 if newest is Protocol.TLS1_3 and index in _AT_TLS12 else newest
+        older = newest is Protocol.TLS1_3 and index in _AT_TLS12 and not answers.left
+        protocol = Protocol.TLS1_2 if older else newest
         deployment = deployment_of(chain, stores, with_sni=with_sni, protocol=protocol, staple=_der(staple))
         if isinstance(deployment, Failure):
             failure = deployment

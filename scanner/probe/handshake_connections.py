@@ -74,7 +74,9 @@ class MeteredConfiguration(ServerNetworkConfiguration):
     meter: Meter = field(default_factory=lambda: Meter(None))
 
 
-class _Connection(SslConnection):
+class MeteredConnection(SslConnection):
+    """sslyze's own, admitted by its configuration's meter."""
+
     def __init__(
         self,
         server_location: ServerNetworkLocation,
@@ -117,5 +119,5 @@ def _open_watched(server_location: ServerNetworkLocation, network_timeout: int) 
     return connection
 
 
-setattr(server_connectivity, "SslConnection", _Connection)  # noqa: B010  # the type checker would not have it
+setattr(server_connectivity, "SslConnection", MeteredConnection)  # noqa: B010  # the type checker would not have it
 setattr(tls_connection, "_open_socket", _open_watched)  # noqa: B010  # the same

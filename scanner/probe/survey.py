@@ -14,6 +14,7 @@ from typing import Final
 from scanner.evidence import Attempt, Failure, FailureReason, Protocol, TlsEvidence
 from scanner.inventory import Target
 from scanner.probe import ProbeSettings
+from scanner.probe.handover import Surveyed
 from scanner.probe.survey_evidence import Gathered, evidence_of, key_kinds
 from scanner.probe.survey_exchange import older_exchange, tls13_schemes
 from scanner.probe.survey_features import RATE, WRONG_NAME, Greeting, fallback_scsv, greet, name_reaction
@@ -32,8 +33,17 @@ _OLDER: Final = (Protocol.SSL3, Protocol.TLS1_0, Protocol.TLS1_1)
 _HTTP_PROTOCOLS: Final = ("h2", "http/1.1")
 
 
-async def survey(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEvidence], int]:
+async def survey(
+    target: Target,
+    settings: ProbeSettings,
+    *,
+    places: asyncio.Semaphore | None = None,
+    greeted: asyncio.Future[Surveyed | Failure] | None = None,
+) -> tuple[Attempt[TlsEvidence], int]:
     """Survey a target, and count the TCP connections that it took.
+
+    `places` bounds the connections open at once in place of `settings.connections_per_target`, so that it can be given
+    more on the way; `greeted` is set as soon as the server has been made to answer, or did not.
 
     Fails as a whole where the first connections show that there is nothing to survey (`refused`, `timed-out`, `reset`,
     `not-tls`, `starttls-refused`, …), or that nothing at all is negotiated (`handshake-failed`). Else each fact fails
@@ -41,18 +51,25 @@ async def survey(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEv
     """
     if target.address is None:
         return Attempt.failed(FailureReason.UNRESOLVABLE), 0
-    questioner = Questioner(target, settings)
+    questioner = Questioner(target, settings, places)
     try:
-        return await _survey(questioner, target, settings), questioner.opened
+        return await _survey(questioner, target, settings, greeted), questioner.opened
     except Exception as error:  # noqa: BLE001  # one hostile answer, or one mistake here, must not end a run over many
         causes = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
         return Attempt.failed(FailureReason.ENGINE_ERROR, f"{type(causes[0]).__name__}: {causes[0]}"), questioner.opened
 
 
-async def _survey(questioner: Questioner, target: Target, settings: ProbeSettings) -> Attempt[TlsEvidence]:
+async def _survey(
+    questioner: Questioner,
+    target: Target,
+    settings: ProbeSettings,
+    greeted: asyncio.Future[Surveyed | Failure] | None,
+) -> Attempt[TlsEvidence]:
     server_name = None if target.endpoint.is_address else target.endpoint.host
     http = target.endpoint.role.speaks_http and target.endpoint.starttls is None
     greeting = await greet(questioner, server_name, target.endpoint.host if http else None)
+    if greeted is not None and not greeted.done():
+        greeted.set_result(greeting if isinstance(greeting, Failure) else _told(greeting))
     if isinstance(greeting, Failure):
         return Attempt(failure=greeting)
     gathered = await _gather(questioner, greeting, target)
@@ -61,6 +78,10 @@ async def _survey(questioner: Questioner, target: Target, settings: ProbeSetting
     if questioner.slowed:
         gathered.greeting = replace(greeting, intolerances=(*greeting.intolerances, RATE))
     return Attempt.ok(evidence_of(gathered, settings.stores_for(target.endpoint.environment)))
+
+
+def _told(greeting: Greeting) -> Surveyed:
+    return Surveyed(greeting.answer.protocol if greeting.answer is not None else None)
 
 
 async def _gather(questioner: Questioner, greeting: Greeting, target: Target) -> Gathered:

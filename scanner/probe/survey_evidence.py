@@ -17,6 +17,7 @@ from scanner.evidence import (
     NameReaction,
     Protocol,
     ProtocolOffer,
+    Robot,
     TlsEvidence,
     not_run,
 )
@@ -85,6 +86,7 @@ def evidence_of(gathered: Gathered, stores: Sequence[str]) -> TlsEvidence:
             gathered, any(ExtensionType.session_ticket in answer.extensions for answer in gathered.older)
         ),
         fallback_scsv=gathered.fallback,
+        robot=_robot(gathered),
         without_sni=gathered.without_sni,
         wrong_sni=gathered.wrong_sni,
         intolerances=Attempt.ok(gathered.greeting.intolerances),
@@ -203,6 +205,16 @@ def _encrypt_then_mac(gathered: Gathered) -> Attempt[bool]:
         answer for answer in gathered.older if answer.protocol is not Protocol.SSL3 and suites[answer.suite].is_cbc
     ]
     return _all_have(gathered, blocks, ExtensionType.encrypt_then_mac, "no block cipher suite is accepted")
+
+
+def _robot(gathered: Gathered) -> Attempt[Robot]:
+    """ROBOT is about keys sent under RSA: where no suite does that, it is no question. Else it has to be tested."""
+    suites = iana.cipher_suites()
+    older = [found for found in gathered.in_order if found.protocol not in {Protocol.SSL2, Protocol.TLS1_3}]
+    if any(suites[code].key_exchange.startswith("RSA") for found in older for code in found.suites):
+        return not_run()
+    failure = next((found.failure for found in older if found.failure is not None), None)
+    return Attempt(failure=failure) if failure else Attempt.ok(Robot.RSA_NOT_OFFERED)
 
 
 def _all_have(gathered: Gathered, answers: Sequence[Answer], extension: int, why: str) -> Attempt[bool]:

@@ -41,10 +41,11 @@ class Questioner:
     """Asks one target.
 
     `opened` counts TCP connections, `heard` those that were answered, yes or no. `slowed` is set where the server
-    stopped answering and went on when asked more slowly, `stopped` once it is left alone for good.
+    stopped answering and went on when asked more slowly, `stopped` once it is left alone for good. `places`, where they
+    are given, are the connections that it may have open at once.
     """
 
-    def __init__(self, target: Target, settings: ProbeSettings) -> None:
+    def __init__(self, target: Target, settings: ProbeSettings, places: asyncio.Semaphore | None = None) -> None:
         self.opened = 0
         self.heard = 0
         self.slowed = False
@@ -53,7 +54,7 @@ class Questioner:
         self._settings = settings
         self._accepted: Offer | None = None
         self._closing_means_no = False
-        self._gate = asyncio.Semaphore(max(1, settings.connections_per_target))
+        self._gate = places or asyncio.Semaphore(max(1, settings.connections_per_target))
         self._doubting = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
         self._ends = self._loop.time() + max(

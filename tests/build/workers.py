@@ -7,41 +7,42 @@ import signal
 import time
 from typing import NoReturn
 
-from scanner.evidence import Attempt, FailureReason, TlsEvidence
+from scanner.evidence import Attempt, FailureReason
 from scanner.inventory import Target
 from scanner.probe import ProbeSettings
+from scanner.probe.handover import HandshakeResult, Surveyed
 
 
-def die(_target: Target, _settings: ProbeSettings) -> NoReturn:
+def die(_target: Target, _settings: ProbeSettings, _known: Surveyed | None) -> NoReturn:
     """End as a crash in the TLS engine's C code would end it."""
     os.kill(os.getpid(), signal.SIGSEGV)
     raise AssertionError
 
 
-def raise_error(_target: Target, _settings: ProbeSettings) -> NoReturn:
+def raise_error(_target: Target, _settings: ProbeSettings, _known: Surveyed | None) -> NoReturn:
     """Fail by a mistake in our own code."""
     raise ZeroDivisionError
 
 
-def never_return(_target: Target, _settings: ProbeSettings) -> NoReturn:
+def never_return(_target: Target, _settings: ProbeSettings, _known: Surveyed | None) -> NoReturn:
     """Hang, and not even heed the polite request to end."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     while True:
         time.sleep(60)
 
 
-def tell_parent(_target: Target, _settings: ProbeSettings) -> tuple[Attempt[TlsEvidence], int]:
+def tell_parent(_target: Target, _settings: ProbeSettings, _known: Surveyed | None) -> HandshakeResult:
     """Answer with the process from which this one was forked."""
-    return Attempt.failed(FailureReason.ENGINE_ERROR, os.getppid()), 0
+    return HandshakeResult(Attempt.failed(FailureReason.ENGINE_ERROR, os.getppid()), 0)
 
 
-def tell_self(_target: Target, _settings: ProbeSettings) -> tuple[Attempt[TlsEvidence], int]:
+def tell_self(_target: Target, _settings: ProbeSettings, _known: Surveyed | None) -> HandshakeResult:
     """Answer with the process that answers."""
-    return Attempt.failed(FailureReason.ENGINE_ERROR, os.getpid()), 0
+    return HandshakeResult(Attempt.failed(FailureReason.ENGINE_ERROR, os.getpid()), 0)
 
 
-def die_of_the_silent(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEvidence], int]:
+def die_of_the_silent(target: Target, settings: ProbeSettings, known: Surveyed | None) -> HandshakeResult:
     """Crash over one server, and answer for the others."""
     if target.endpoint.host.startswith("silent"):
-        die(target, settings)
-    return Attempt.failed(FailureReason.ENGINE_ERROR, "alive"), 0
+        die(target, settings, known)
+    return HandshakeResult(Attempt.failed(FailureReason.ENGINE_ERROR, "alive"), 0)

@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from scanner.dispatch import LocalDispatcher, Progress, Stage, local
+from scanner.dispatch.lanes import Kind, Lanes
 from scanner.evidence import (
     Attempt,
     FailureReason,
     Protocol,
     ProtocolOffer,
+    Robot,
     TargetEvidence,
     TlsEvidence,
     from_json,
@@ -26,6 +28,7 @@ from scanner.evidence import (
 from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Role, StartTls, Target
 from scanner.lab import Lab, LabServer
 from scanner.probe import ProbeSettings
+from scanner.probe.handover import HandshakeResult
 from tests.build import workers
 
 NAMES = ("good", "static-rsa", "silent", "closed-port", "plain-http-on-tls-port", "smtp-starttls", "post-quantum-only")
@@ -97,7 +100,9 @@ def test_where_one_engine_fails_the_others_facts_stay_with_the_reason_for_the_re
 
     assert evidence.negotiated == (Protocol.TLS1_3,)
     assert evidence.heartbleed.failure.reason is FailureReason.HANDSHAKE_FAILED
-    assert evidence.robot.failure == evidence.heartbleed.failure
+    assert evidence.early_data.failure == evidence.heartbleed.failure
+    # It is about keys sent under RSA, which the survey has seen that nobody sends.
+    assert evidence.robot.value is Robot.RSA_NOT_OFFERED
 
 
 def test_all_evidence_goes_to_json_and_back(lab):
@@ -122,7 +127,7 @@ def in_its_place(monkeypatch: pytest.MonkeyPatch, work: Callable) -> asyncio.Eve
     started = asyncio.Event()
     ask = local._handshake
 
-    async def asked(*arguments) -> tuple[Attempt[TlsEvidence], int]:
+    async def asked(*arguments) -> HandshakeResult:
         started.set()
         return await ask(*arguments)
 
@@ -279,12 +284,12 @@ def test_all_probes_together_keep_to_the_connections_allowed_and_count_them(lab,
 
 
 @pytest.mark.parametrize("connections", [1, 2, 3, 4, 5, 12, 50])
-@pytest.mark.parametrize("wanted", [["survey", "handshake", "http"], ["survey", "handshake"], ["handshake", "http"]])
-def test_connections_and_rate_are_shared_without_rest(connections: int, wanted: list[str]):
+@pytest.mark.parametrize("wanted", [[*Kind], [Kind.SURVEY, Kind.HANDSHAKE], [Kind.HANDSHAKE, Kind.HTTP]])
+def test_connections_and_rate_are_shared_without_rest(connections: int, wanted: list[Kind]):
     settings = ProbeSettings(connections_per_target=connections, rate_per_s=12.0)
 
-    lanes = local._Lanes.of(settings, wanted, 0.0)
-    shares = [lanes.shares[name].connections_per_target for name in wanted]
+    lanes = Lanes.of(settings, wanted, 0.0)
+    shares = [lanes.shares[kind].connections_per_target for kind in wanted]
     side_by_side = min(len(wanted), connections)
 
     assert min(shares) >= 1
