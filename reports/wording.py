@@ -32,6 +32,14 @@ GOALS: Final = Words[Goal](
     }
 )
 
+GOAL_LETTERS: Final[Mapping[Goal, str]] = {
+    Goal.ENCRYPTION: "E",
+    Goal.INTEGRITY: "I",
+    Goal.AUTHENTICITY: "A",
+    Goal.ENFORCEMENT: "F",
+}
+"""What heads a goal's column in the appendix on paper; a line above the table tells what each letter stands for."""
+
 GOAL_MEANINGS: Final = Words[Goal](
     {
         Goal.ENCRYPTION: mark("nobody else can read it"),
@@ -97,6 +105,7 @@ FAILURES: Final = Words[FailureReason](
     {
         FailureReason.NOT_RUN: mark("it was not looked at"),
         FailureReason.UNRESOLVABLE: mark("the name does not resolve"),
+        FailureReason.RESOLVER_FAILED: mark("the resolver could not tell whether there is such a name"),
         FailureReason.REFUSED: mark("the connection was refused"),
         FailureReason.UNREACHABLE: mark("the address cannot be reached"),
         FailureReason.TIMED_OUT: mark("no answer came in time"),

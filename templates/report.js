@@ -1,6 +1,7 @@
 // Filters for the findings and the targets. Everything can be read without them.
 "use strict";
 (() => {
+  const digits = new Intl.NumberFormat(document.documentElement.lang);
   const items = { findings: ".finding", targets: ".target-box" };
   for (const form of document.querySelectorAll("form.filter")) {
     const entries = [...document.querySelectorAll(items[form.dataset.filter])].map((element) => ({
@@ -23,7 +24,8 @@
         entry.element.hidden = !fits;
         shown += fits;
       }
-      form.querySelector("output").textContent = `${shown} of ${entries.length} shown`;
+      const said = { shown: digits.format(shown), all: digits.format(entries.length) };
+      form.querySelector("output").textContent = form.dataset.shown.replace(/\{(\w+)\}/g, (_, name) => said[name]);
     };
     form.hidden = false;
     form.addEventListener("input", apply);
