@@ -7,6 +7,7 @@ by the protocol, a handshake message and the whole of what is read by the limits
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 from tlslite.constants import (  # type: ignore[import-untyped]  # it ships no types
@@ -52,6 +53,10 @@ _PROTOCOLS: Final = {version: protocol for protocol, version in WIRE_VERSIONS.it
 _TLS_MAJOR: Final = 3
 _NAMED_CURVE: Final = 3
 _OCSP: Final = 1
+_MESSAGE_HEAD: Final = 4
+_VERSION: Final = 2
+_RANDOM: Final = 32
+_RETRY: Final = bytes(TLS_1_3_HRR)
 
 # tlslite-ng reads a ServerKeyExchange by the suite, and knows some suites only. All suites of one key exchange have the
 # same form, so each is read as the one that it knows (RFC 5246 section 7.4.3, RFC 8422 section 5.4).
@@ -222,13 +227,13 @@ class Reading:
             if kind != HandshakeType.server_hello:
                 reason = f"handshake message {kind} in place of the ServerHello"
                 raise _MalformedError(reason)
-            self._answer = _server_hello(body)
+            self._answer = _server_hello(bytes(message[_MESSAGE_HEAD:]))
             done = self._answer.protocol is Protocol.TLS1_3 or not self.whole
             return self._answer if done else None
         if kind == HandshakeType.server_hello_done:
             return self._answer
         if kind == HandshakeType.certificate:
-            self._answer = replace(self._answer, chain=_certificates(message[1:]))
+            self._answer = replace(self._answer, chain=_certificates(bytes(message[1:])))
         elif kind == HandshakeType.certificate_status:
             status = CertificateStatus().parse(body)
             if status.status_type == _OCSP:
@@ -261,8 +266,22 @@ class Reading:
         return Answer(Protocol.SSL2, tuple(hello.ciphers), chain=chain)
 
 
-def _server_hello(body: Parser) -> Answer:
-    hello = ServerHello().parse(body)
+def _server_hello(message: bytes) -> Answer:
+    """Read a ServerHello, but not all over again where it differs from another in nothing that tells anything.
+
+    That is its random, which is one of two kinds, and its session id. Servers of a kind answer alike.
+    """
+    random_end = _VERSION + _RANDOM
+    retry = message[_VERSION:random_end] == _RETRY
+    session_id = message[random_end : random_end + 1]
+    rest = message[random_end + 1 + int.from_bytes(session_id) :]
+    plain = message[:_VERSION] + (_RETRY if retry else bytes(_RANDOM)) + b"\x00" + rest
+    return _read_server_hello(len(plain).to_bytes(3) + plain, retry=retry)
+
+
+@lru_cache(maxsize=1024)
+def _read_server_hello(message: bytes, *, retry: bool) -> Answer:
+    hello = ServerHello().parse(Parser(bytearray(message)))
     version = hello.server_version
     selected = hello.getExtension(ExtensionType.supported_versions)
     if selected is not None:
@@ -272,7 +291,6 @@ def _server_hello(body: Parser) -> Answer:
         reason = f"a ServerHello for version {version}"
         raise _MalformedError(reason)
     share = hello.getExtension(ExtensionType.key_share)
-    retry = bytes(hello.random) == bytes(TLS_1_3_HRR)
     group = None
     if share is not None:
         group = share.selected_group if retry else share.server_share and share.server_share.group
@@ -302,13 +320,14 @@ def _count_scts(hello: ServerHello) -> int:
     return count
 
 
-def _certificates(message: bytearray) -> tuple[bytes, ...]:
-    """Cut the message into certificates.
+@lru_cache(maxsize=64)
+def _certificates(message: bytes) -> tuple[bytes, ...]:
+    """Cut the message into certificates. It is the same again and again from one server.
 
     By the library's codec rather than its Certificate class: that one reads each certificate too, and fails on kinds
     of key that it does not know.
     """
-    body = Parser(message)
+    body = Parser(bytearray(message))
     body.startLengthCheck(3)
     certificates = Parser(body.getVarBytes(3))
     body.stopLengthCheck()

@@ -133,11 +133,12 @@ def to_wire(offer: Offer) -> bytes:
 def _extensions(offer: Offer) -> list[_Encoded] | None:
     if offer.highest is Protocol.SSL3:
         return None
-    fixed = _encoded(offer.protocols, offer.groups, offer.schemes, offer.server_name, offer.alpn, small=offer.small)
-    if offer.highest is not Protocol.TLS1_3:
-        return [fixed]
-    shares = ClientKeyShareExtension().create([_key_share(group) for group in offer.key_shares])
-    return [fixed, _Encoded(bytes(shares.write()))]
+    extensions = [_encoded_name(offer.server_name)] if offer.server_name is not None else []
+    extensions.append(_encoded(offer.protocols, offer.groups, offer.schemes, offer.alpn, small=offer.small))
+    if offer.highest is Protocol.TLS1_3:
+        shares = ClientKeyShareExtension().create([_key_share(group) for group in offer.key_shares])
+        extensions.append(_Encoded(bytes(shares.write())))
+    return extensions
 
 
 class _Encoded:
@@ -154,18 +155,21 @@ class _Encoded:
 
 
 @lru_cache(maxsize=512)
-def _encoded(  # noqa: PLR0913  # all that the extensions vary in
+def _encoded_name(server_name: str) -> _Encoded:
+    return _Encoded(bytes(SNIExtension().create(bytearray(server_name.encode("ascii"))).write()))
+
+
+@lru_cache(maxsize=512)
+def _encoded(
     protocols: tuple[Protocol, ...],
     groups: tuple[int, ...],
     schemes: tuple[int, ...],
-    server_name: str | None,
     alpn: tuple[str, ...],
     *,
     small: bool,
 ) -> _Encoded:
+    """All but the server's name, which differs from target to target where all else is the same."""
     extensions: list[TLSExtension] = []
-    if server_name is not None:
-        extensions.append(SNIExtension().create(bytearray(server_name.encode("ascii"))))
     if groups:
         extensions.append(SupportedGroupsExtension().create(list(groups)))
         extensions.append(ECPointFormatsExtension().create([0]))
