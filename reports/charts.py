@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from reports.language import chart_time, current, gettext, mark, number, pgettext, short_day
 from reports.wording import GOALS
 from scanner.verdict import Goal
 
@@ -57,10 +58,10 @@ _CERTIFICATES_SHOWN: Final = 20
 _ENVIRONMENTS_SHOWN: Final = 15
 _TREND_LINES: Final = 6
 _STATES: Final = (
-    ("failed", "Not met", FAILED),
-    ("indeterminate", "Not assessed", UNKNOWN),
-    ("waived", "Waived", WAIVED),
-    ("passed", "Met", PASSED),
+    ("failed", mark("Not met"), FAILED),
+    ("indeterminate", mark("Not assessed"), UNKNOWN),
+    ("waived", mark("Waived"), WAIVED),
+    ("passed", mark("Met"), PASSED),
 )
 _KEPT_ATTRIBUTES: Final = re.compile(
     r"^(?:d|x|y|x1|x2|y1|y2|cx|cy|r|width|height|viewBox|transform|fill|stroke|stroke-width|stroke-dasharray|"
@@ -113,7 +114,7 @@ def protections_chart(view: ReportView) -> Chart | None:
         f"{item.name}: " + ", ".join(f"{GOALS[goal].lower()} {_split(cell)}" for goal, cell in item.goals.items())
         for item in shown
     )
-    return chart_of("protections", "Requirements by environment and protection", description, chart.to_dict())
+    return chart_of("protections", gettext("Requirements by environment and protection"), description, chart.to_dict())
 
 
 def certificates_chart(view: ReportView) -> Chart | None:
@@ -127,7 +128,7 @@ def certificates_chart(view: ReportView) -> Chart | None:
     rows = [_certificate_row(item, number) for number, item in enumerate(due, 1)]
     x = alt.X(
         "days:Q",
-        title="days from the run",
+        title=gettext("days from the run"),
         scale=alt.Scale(domain=[-5, horizon]),
         axis=alt.Axis(values=[0, 7, 30, 60, 90, 120, 150, 180], grid=True, gridColor=HAIRLINE, tickColor=HAIRLINE),
     )
@@ -150,7 +151,9 @@ def certificates_chart(view: ReportView) -> Chart | None:
     chart = (stems + points + labels + names).properties(width=_WIDTH - 250, height=17 * len(rows))
     said = "; ".join(f"{item.name}: {_ends(item)}" for item in due)
     spec = framed(chart.to_dict(), left=190, right=60, bottom=40)
-    return chart_of("certificates", f"Certificates that end within {horizon} days", said, spec)
+    return chart_of(
+        "certificates", gettext("Certificates that end within %(horizon)s days") % {"horizon": horizon}, said, spec
+    )
 
 
 def trend_chart(view: ReportView) -> Chart | None:
@@ -186,7 +189,7 @@ def trend_chart(view: ReportView) -> Chart | None:
     )
     y = alt.Y(
         "failed:Q",
-        title="not met",
+        title=pgettext("axis of a chart", "not met"),
         scale=alt.Scale(domainMin=0, nice=True),
         axis=alt.Axis(
             tickMinStep=1, tickCount=5, grid=True, gridColor=HAIRLINE, domain=False, minExtent=30, maxExtent=30
@@ -202,7 +205,7 @@ def trend_chart(view: ReportView) -> Chart | None:
     chart = (lines + dots + ends).properties(width=_WIDTH - 190, height=130)
     said = "; ".join(f"{name}: {_course(points, name)}" for name in names)
     spec = framed(chart.to_dict(), left=46, right=144, bottom=26)
-    return chart_of("trend", "Requirements not met, over the last 90 days", said, spec)
+    return chart_of("trend", gettext("Requirements not met, over the last 90 days"), said, spec)
 
 
 _BANDS: Final = (
@@ -226,7 +229,7 @@ def _protection_rows(environment: EnvironmentView) -> list[dict[str, object]]:
         {
             "environment": short(environment.name),
             "goal": GOALS[goal],
-            "state": label,
+            "state": gettext(label),
             "count": getattr(cell, name) + (cell.notes if name == "passed" else 0),
             "order": order,
         }
@@ -249,18 +252,25 @@ def _certificate_row(item: CertificateView, number: int) -> dict[str, object]:
 
 def _ends(item: CertificateView) -> str:
     if item.days_left < 0:
-        return f"ended {item.not_after:%Y-%m-%d}"
-    return f"{item.not_after:%Y-%m-%d}"
+        return gettext("ended %(day)s") % {"day": short_day(item.not_after)}
+    return short_day(item.not_after)
 
 
 def _split(cell: Tally) -> str:
-    parts = [f"{getattr(cell, name)} {label.lower()}" for name, label, _ in _STATES if getattr(cell, name)]
-    return ", ".join(parts) or "nothing judged"
+    parts = [
+        f"{number(getattr(cell, name))} {gettext(label).lower()}" for name, label, _ in _STATES if getattr(cell, name)
+    ]
+    return ", ".join(parts) or gettext("nothing judged")
 
 
 def _course(points: Sequence[TrendPoint], name: str) -> str:
     mine = sorted((point for point in points if point.environment == name), key=lambda point: point.at)
-    return f"{mine[0].failed} on {mine[0].at:%Y-%m-%d}, {mine[-1].failed} on {mine[-1].at:%Y-%m-%d}"
+    return gettext("%(before)s on %(start)s, %(now)s on %(end)s") % {
+        "before": number(mine[0].failed),
+        "start": short_day(mine[0].at),
+        "now": number(mine[-1].failed),
+        "end": short_day(mine[-1].at),
+    }
 
 
 def _worst_names(points: Sequence[TrendPoint]) -> list[str]:
@@ -307,8 +317,8 @@ def framed(spec: dict[str, Any], *, left: int, right: int, bottom: int) -> dict[
 def _state_colour(alt: Any) -> Any:
     return alt.Color(
         "state:N",
-        sort=[label for _, label, _ in _STATES],
-        scale=alt.Scale(domain=[label for _, label, _ in _STATES], range=[colour for _, _, colour in _STATES]),
+        sort=[gettext(label) for _, label, _ in _STATES],
+        scale=alt.Scale(domain=[gettext(label) for _, label, _ in _STATES], range=[colour for _, _, colour in _STATES]),
         legend=alt.Legend(
             orient="bottom", direction="horizontal", title=None, symbolType="square", symbolStrokeWidth=0
         ),
@@ -343,7 +353,8 @@ def chart_of(key: str, title: str, description: str, spec: dict[str, Any]) -> Ch
         "legend": {"labelColor": INK, "labelFontSize": 10, "symbolSize": 90},
         "aria": False,
     }
-    root = ET.fromstring(vl_convert.vegalite_to_svg(spec))  # noqa: S314  # Vega's own output, no host's
+    drawn = vl_convert.vegalite_to_svg(spec, time_format_locale=None if current().is_source else chart_time())
+    root = ET.fromstring(drawn)  # noqa: S314  # Vega's own output, no host's
     picture = _tidy(root, key, title, description)
     return Chart(title, description, picture, _themed(picture))
 

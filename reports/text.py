@@ -17,9 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.view.certificates import common_name, deployments_of, issuer_name
-from reports.view.coverage import reason_in_words
 from reports.view.environments import environments_of, headline_of, standing_of
 from reports.view.index import Index, is_failure, tally
+from reports.view.sentences import reason_in_words
 from reports.view.standing import Standing, Tally
 from reports.wording import FAILURES, GOALS, PROTOCOLS, ROLES, SEVERITIES, STATUSES, TARGET_STATUSES, counted
 from scanner.grade import METHOD, explained, in_words

@@ -178,6 +178,13 @@ FORMATS: Final = Words[str](
     }
 )
 """What people call the formats of reports."""
+SHORT_FAILURES: Final = Words[FailureReason](
+    {
+        FailureReason.REFUSED: mark("refused"),
+        FailureReason.RESET: mark("reset"),
+    }
+)
+"""The same in the table of enforcement, where the column says that it was a connection."""
 
 SERVERS: Final[Mapping[str, str]] = {
     "apache": "Apache httpd",

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 
+from reports.language import gettext
 from reports.view.model import (
     Action,
     ActionKind,
@@ -72,11 +73,13 @@ def _mend(
         days = options.due_days.get(severity)
         since = min((first_seen.get((target.id, cause.rule), today) for target in targets), default=today)
         due = since + timedelta(days=days) if days is not None else None
-        because = f"{SEVERITIES[severity]}: within {days} days" if days is not None else SEVERITIES[severity]
+        because = SEVERITIES[severity]
+        if days is not None:
+            because = gettext("%(severity)s: within %(days)s days") % {"severity": because, "days": days}
         kind = ActionKind.MEND
         if cause.rule in RENEWAL_RULES and (found := [ends[target] for target in targets if target in ends]):
             kind, due = ActionKind.RENEW, max(min(found), today)
-            because = "The certificate ends" if min(found) >= today else "The certificate has ended"
+            because = gettext("The certificate ends") if min(found) >= today else gettext("The certificate has ended")
         actions.append(
             Action(
                 kind=kind,
@@ -106,16 +109,18 @@ def _merged(actions: list[Action]) -> list[Action]:
 
 def _decide(waiver: WaiverView) -> Action:
     if waiver.expired:
-        what = f"The waiver of {waiver.rule} has expired: mend what it covered, or renew it with a reason"
+        what = gettext(
+            "The waiver of %(rule)s has expired: mend what it covered, or renew it with a reason (%(failures)s)."
+        )
     else:
-        what = f"The waiver of {waiver.rule} ends: mend what it covers, or renew it with a reason"
+        what = gettext("The waiver of %(rule)s ends: mend what it covers, or renew it with a reason (%(failures)s).")
     return Action(
         kind=ActionKind.DECIDE,
         who=waiver.owner,
-        what=f"{what} ({counted(waiver.failures, 'failure')}).",
+        what=what % {"rule": waiver.rule, "failures": counted(waiver.failures, "failure")},
         targets=waiver.targets,
         due=waiver.expires,
-        because="The waiver has expired" if waiver.expired else "The waiver ends",
+        because=gettext("The waiver has expired") if waiver.expired else gettext("The waiver ends"),
     )
 
 
@@ -127,7 +132,7 @@ def _reach(item: UnreachableView) -> list[Action]:
         Action(
             kind=ActionKind.REACH,
             who=environment,
-            what="Let the scanner reach it, or take it out of the configuration.",
+            what=gettext("Let the scanner reach it, or take it out of the configuration."),
             targets=tuple(targets),
             due=None,
             because=item.reason[:1].upper() + item.reason[1:],

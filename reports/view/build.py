@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reports.language import gettext, language_of, speaking
 from reports.view.actions import FirstSeen, actions_of
 from reports.view.causes import causes_of, remedies_of
 from reports.view.certificates import certificates_of
@@ -51,54 +53,59 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
         previous: the run before, of the same scope.
         first_seen: since when what fails has failed; deadlines count from there.
         trend: earlier runs, from `trend_of`.
-        options: title, organisation, classification and the like.
+        options: title, organisation, classification and the like, and the language that everything is said in.
+
+    Raises:
+        UnknownLanguageError: there is no catalogue for the language.
     """
     options = options or ReportOptions()
-    index = Index.of(record)
-    run = record.run
-    today = run.started_at.date()
-    found = environments_of(index)
-    total = tally(record.verdicts)
-    standing = standing_of(run, found, total)
-    causes, notes, waived_causes = causes_of(index, rules, _urls(policies or {}))
-    certificates = certificates_of(index)
-    waiver_views = waivers_of(index, waivers, rules, today)
-    unreachables = unreachables_of(index)
-    statuses = [target.status for target in record.targets]
-    return ReportView(
-        options=options,
-        run=run,
-        headline=headline_of(run, found, standing, total),
-        standing=standing,
-        total=total,
-        targets_expected=max(run.expected_targets, len(record.targets)),
-        assessed=statuses.count(TargetStatus.ASSESSED),
-        partial=statuses.count(TargetStatus.PARTIAL),
-        unreachable=statuses.count(TargetStatus.UNREACHABLE),
-        environments=found,
-        causes=causes,
-        notes=notes,
-        waived_causes=waived_causes,
-        remedies=remedies_of((*causes, *notes)),
-        changes=changes_of(index, previous, causes, rules) if previous is not None else None,
-        actions=actions_of(
-            causes,
-            certificates,
-            waiver_views,
-            unreachables,
+    with speaking(language_of(options.language)):
+        options = replace(options, title=gettext(options.title))
+        index = Index.of(record)
+        run = record.run
+        today = run.started_at.date()
+        found = environments_of(index)
+        total = tally(record.verdicts)
+        standing = standing_of(run, found, total)
+        causes, notes, waived_causes = causes_of(index, rules, _urls(policies or {}))
+        certificates = certificates_of(index)
+        waiver_views = waivers_of(index, waivers, rules, today)
+        unreachables = unreachables_of(index)
+        statuses = [target.status for target in record.targets]
+        return ReportView(
             options=options,
-            today=today,
-            first_seen=first_seen or {},
-        ),
-        certificates=certificates,
-        matrices=matrices_of(index, environments, (*causes, *notes, *waived_causes)),
-        waivers=waiver_views,
-        gaps=gaps_of(index),
-        unreachables=unreachables,
-        policies=policies_of(index, policies, rules),
-        targets=targets_of(index, certificates),
-        trend=tuple(trend),
-    )
+            run=run,
+            headline=headline_of(run, found, standing, total),
+            standing=standing,
+            total=total,
+            targets_expected=max(run.expected_targets, len(record.targets)),
+            assessed=statuses.count(TargetStatus.ASSESSED),
+            partial=statuses.count(TargetStatus.PARTIAL),
+            unreachable=statuses.count(TargetStatus.UNREACHABLE),
+            environments=found,
+            causes=causes,
+            notes=notes,
+            waived_causes=waived_causes,
+            remedies=remedies_of((*causes, *notes)),
+            changes=changes_of(index, previous, causes, rules) if previous is not None else None,
+            actions=actions_of(
+                causes,
+                certificates,
+                waiver_views,
+                unreachables,
+                options=options,
+                today=today,
+                first_seen=first_seen or {},
+            ),
+            certificates=certificates,
+            matrices=matrices_of(index, environments, (*causes, *notes, *waived_causes), rules),
+            waivers=waiver_views,
+            gaps=gaps_of(index, rules),
+            unreachables=unreachables,
+            policies=policies_of(index, policies, rules),
+            targets=targets_of(index, certificates, rules),
+            trend=tuple(trend),
+        )
 
 
 def _urls(policies: Mapping[str, Policy]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reports.language import English, Words, gettext, mark, told
 from reports.view.index import Index, anchor_of, unique
 from reports.view.model import (
     Cause,
@@ -19,18 +20,18 @@ from reports.view.model import (
     Remedy,
     SourceView,
 )
+from reports.view.sentences import PLACEHOLDER, filled, retell, values_in
 from reports.wording import SERVERS
 from scanner.verdict import Severity, Status, TargetResult, Verdict
 
 if TYPE_CHECKING:
     from scanner.rules import Rule
 
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _OBSERVED_AT_END = re.compile(r": \{observed\}\.$")
 _UNSAID = "…"
 _HEADING = 100
 """Characters of a heading, beyond which an observation is left to the table below it."""
-_STAND_INS = {"path": "A path"}
+_STAND_INS = Words[str]({"path": mark("A path")})
 """What stands for a value that differs from place to place."""
 _MESSAGES_READ = 50
 """Different messages of one cause that are looked at to find the sentence that holds for all."""
@@ -57,7 +58,8 @@ def causes_of(
     for (_, _, informs), placed in grouped.items():
         cause = _cause(index, rules, urls, placed, taken)
         if (cause.rule, cause.reason) in shared:
-            cause = replace(cause, found=f"{cause.found.removesuffix('.')} ({cause.rule}).")
+            found = f"{cause.found.removesuffix('.')} ({cause.rule})."
+            cause = replace(cause, found=English(found) if isinstance(cause.found, English) else found)
         if not cause.occurrences:
             waived.append(cause)
         elif informs:
@@ -94,19 +96,22 @@ def _cause(
         anchor=unique(anchor_of("f", f"{first.rule}-{first.reason}"), taken),
         rule=first.rule,
         reason=first.reason,
-        title=rule.title if rule else first.rule,
+        title=told(rule.title) if rule else first.rule,
         found=found_sentence(rule, first.reason, [verdict.message for _, verdict in counted]),
         goal=first.goal,
         severity=max(verdict.severity for _, verdict in counted),
-        why=rule.why if rule else "",
+        why=told(rule.why) if rule else "",
         how=rule.how if rule else "",
         sources=_sources([verdict for _, verdict in placed], rule, urls),
-        fix=FixView(rule.fix.summary, tuple((SERVERS.get(key, key), text) for key, text in rule.fix.servers.items()))
-        if rule
-        else None,
+        fix=_fix(rule) if rule else None,
         occurrences=occurrences_of(index, open_ones),
         waived=occurrences_of(index, [(target, verdict) for target, verdict in placed if verdict.waiver is not None]),
     )
+
+
+def _fix(rule: Rule) -> FixView:
+    servers = tuple((SERVERS.get(key, key), text) for key, text in rule.fix.servers.items())
+    return FixView(told(rule.fix.summary), servers)
 
 
 def _sources(verdicts: list[Verdict], rule: Rule | None, urls: Mapping[str, str]) -> tuple[SourceView, ...]:
@@ -159,20 +164,24 @@ def found_sentence(rule: Rule | None, reason: str, messages: list[str]) -> str:
     """One sentence that holds for all messages: what differs between them is left out, or becomes an ellipsis."""
     distinct = list(dict.fromkeys(messages))
     if rule is None or reason not in rule.reasons:
-        return distinct[0]
+        return retell(None, reason, distinct[0])
     sentence = rule.reasons[reason].sentence
     if len(distinct) == 1:
-        return distinct[0] if len(distinct[0]) <= _HEADING else _without_list(sentence, distinct[0])
+        message = retell(rule, reason, distinct[0])
+        return message if len(message) <= _HEADING else _without_list(told(sentence), message)
     values = _common_values(sentence, distinct[:_MESSAGES_READ])
+    sentence = told(sentence)
     # "{path} is served in plain: {observed}. Demanded by {line}." is shortened to what can be said of all.
     while (match := re.search(r":? ?\{(\w+)\}\.?$", sentence)) and values.get(match[1]) is None and match[0][0] == ":":
         sentence = sentence[: match.start()] + "."
-    parts = [part for part in re.split(r"(?<=\.) (?=[A-Z])", sentence) if part]
-    known = _STAND_INS | {name: value for name, value in values.items() if value is not None}
-    kept = [part for part in parts if all(name in known for name in _PLACEHOLDER.findall(part))]
+    parts = [part for part in re.split(r"(?<=\.) (?=[A-ZÀ-Ý])", sentence) if part]
+    known = dict(_STAND_INS) | {name: value for name, value in values.items() if value is not None}
+    kept = [part for part in parts if all(name in known for name in PLACEHOLDER.findall(part))]
     chosen = " ".join(kept) if kept and kept[0] == parts[0] else re.sub(r": \{\w+\}\.$", ".", parts[0])
-    filled = _PLACEHOLDER.sub(lambda match: known.get(match[1], _UNSAID), chosen)
-    return filled if filled.count(_UNSAID) <= 1 and not filled.startswith(_UNSAID) else f"Not met: {rule.title}."
+    said = filled(chosen, defaultdict(lambda: _UNSAID, known))
+    if said.count(_UNSAID) > 1 or said.startswith(_UNSAID):
+        said = gettext("Not met: %(title)s.") % {"title": told(rule.title)}
+    return English(said) if isinstance(sentence, English) else said
 
 
 def _without_list(sentence: str, message: str) -> str:
@@ -184,21 +193,10 @@ def _without_list(sentence: str, message: str) -> str:
 
 def _common_values(sentence: str, messages: list[str]) -> dict[str, str | None]:
     """The value of each placeholder where it is the same in all messages, else None."""
-    seen: set[str] = set()
-    pattern = ""
-    for index, part in enumerate(_PLACEHOLDER.split(sentence)):
-        if index % 2 == 0:
-            pattern += re.escape(part)
-        elif part in seen:
-            pattern += f"(?P={part})"
-        else:
-            seen.add(part)
-            pattern += f"(?P<{part}>.*?)"
-    compiled = re.compile(pattern, re.DOTALL)
     values: dict[str, str | None] = {}
     for message in messages:
-        match = compiled.fullmatch(message)
-        for name in seen:
-            value = match[name] if match else None
+        found = values_in(sentence, message) or {}
+        for name in PLACEHOLDER.findall(sentence):
+            value = found.get(name)
             values[name] = value if values.get(name, value) == value else None
     return values

@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from reports.language import gettext
 from reports.view.index import Index
 from reports.view.model import CertificateView, TargetRef
 from scanner.evidence import Certificate, Deployment, KeyType
@@ -57,9 +58,9 @@ def _view(use: _Use, started: datetime, *, shared: bool) -> CertificateView:
     return CertificateView(
         fingerprint=certificate.fingerprint,
         anchor=f"c-{certificate.fingerprint[:16]}",
-        name=common_name(certificate.subject) or next(iter(names), "") or certificate.subject or "no name",
+        name=common_name(certificate.subject) or next(iter(names), "") or certificate.subject or gettext("no name"),
         names=names,
-        issuer="itself" if certificate.self_signed else issuer_name(certificate.issuer),
+        issuer=gettext("itself") if certificate.self_signed else issuer_name(certificate.issuer),
         not_before=certificate.not_before,
         not_after=certificate.not_after,
         days_left=(certificate.not_after - started).days,

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from reports.language import listed
+from reports.language import gettext, listed, told
 from reports.view.certificates import deployments_of
 from reports.view.index import Index, is_failure, tally
 from reports.view.model import (
@@ -16,6 +16,7 @@ from reports.view.model import (
     Changes,
     TargetRef,
 )
+from reports.view.sentences import retold
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, Verdict
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ def changes_of(index: Index, previous: RunRecord, causes: tuple[Cause, ...], rul
         if key not in now and target.environment in scanned_now and index.record.run.complete
     )
     for kind, text, targets in (
-        (ChangeKind.NEW_TARGET, "Scanned for the first time", came),
-        (ChangeKind.GONE_TARGET, "No longer there to be scanned", gone),
-        (ChangeKind.NEW_CERTIFICATE, "A new certificate is served", tuple(renewed)),
+        (ChangeKind.NEW_TARGET, gettext("Scanned for the first time"), came),
+        (ChangeKind.GONE_TARGET, gettext("No longer there to be scanned"), gone),
+        (ChangeKind.NEW_CERTIFICATE, gettext("A new certificate is served"), tuple(renewed)),
     ):
         if targets:
             changes.append(Change(kind, text, targets))
@@ -77,7 +78,7 @@ def _together(changes: list[Change]) -> list[Change]:
         if change.kind is ChangeKind.NO_LONGER_KNOWN:
             unknown[change.targets].append(change)
     for targets, members in unknown.items():
-        text = f"No longer known: {listed([change.text for change in members], limit=2)}"
+        text = gettext("No longer known: %(what)s") % {"what": listed([change.text for change in members], limit=2)}
         severity = max(change.severity for change in members if change.severity is not None)
         kept.append(Change(ChangeKind.NO_LONGER_KNOWN, text, targets, severity))
     return kept
@@ -117,10 +118,10 @@ def _change(
     first = placed[0][1]
     cause = anchors.get((first.rule, first.reason))
     rule = rules.get(first.rule)
-    title = rule.title if rule else first.rule
+    title = told(rule.title) if rule else first.rule
     text = {
-        ChangeKind.NEW_FAILURE: cause.found if cause else first.message,
-        ChangeKind.FIXED: f"Now met: {title}",
+        ChangeKind.NEW_FAILURE: cause.found if cause else retold(first, rules),
+        ChangeKind.FIXED: gettext("Now met: %(title)s") % {"title": title},
     }.get(kind, title)
     severity: Severity = max(verdict.severity for _, verdict in placed)
     return Change(

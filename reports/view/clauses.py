@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from reports.language import told
 from reports.view.index import Index, tally
 from reports.view.model import Clause, PolicyView, TargetRef
 from scanner.verdict import PolicyRef, Source, TargetResult, Verdict
@@ -67,7 +68,7 @@ def _clauses(
                 document=" ".join(part for part in (clause_source.document, clause_source.version) if part),
                 clause=clause_source.clause,
                 url=clause_source.url,
-                rules=tuple((rule_id, rules[rule_id].title if rule_id in rules else rule_id) for rule_id in ids),
+                rules=tuple((rule_id, told(rules[rule_id].title) if rule_id in rules else rule_id) for rule_id in ids),
                 tally=tally(verdict for _, verdict in placed),
                 worst_target=_worst(index, placed),
             )

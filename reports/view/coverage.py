@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from reports.view.index import Index
 from reports.view.model import Gap, TargetRef, UnreachableView
+from reports.view.sentences import reason_in_words
 from reports.wording import FAILURES
 from scanner.evidence import FailureReason
 from scanner.verdict import Status, TargetStatus
 
-_SLUGS = {reason.value: text for reason, text in FAILURES.items()}
-_PREFIX = "It could not be observed: "
+if TYPE_CHECKING:
+    from scanner.rules import Rule
 
 
 def unreachables_of(index: Index) -> tuple[UnreachableView, ...]:
@@ -25,7 +28,7 @@ def unreachables_of(index: Index) -> tuple[UnreachableView, ...]:
     return tuple(sorted(found, key=lambda item: (-len(item.targets), item.reason)))
 
 
-def gaps_of(index: Index) -> tuple[Gap, ...]:
+def gaps_of(index: Index, rules: Mapping[str, Rule]) -> tuple[Gap, ...]:
     """The checks without an answer at targets that gave some; those that concern most first."""
     grouped: dict[str, dict[str, dict[TargetRef, int]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
     for target in index.record.targets:
@@ -33,7 +36,8 @@ def gaps_of(index: Index) -> tuple[Gap, ...]:
             continue
         for verdict in target.verdicts:
             if verdict.status is Status.INDETERMINATE:
-                grouped[reason_in_words(verdict.message)][verdict.rule][index.ref(target)] += 1
+                reason = reason_in_words(verdict.message, rules.get(verdict.rule), verdict.reason)
+                grouped[reason][verdict.rule][index.ref(target)] += 1
     gaps = [
         Gap(
             reason=reason,
@@ -44,10 +48,3 @@ def gaps_of(index: Index) -> tuple[Gap, ...]:
         for reason, rules in grouped.items()
     ]
     return tuple(sorted(gaps, key=lambda gap: (-gap.checks, gap.reason)))
-
-
-def reason_in_words(message: str) -> str:
-    """The message of an indeterminate verdict as a clause: `no answer came in time (5 s)`, not `timed-out (5 s)`."""
-    text = message.removeprefix(_PREFIX).removesuffix(".")
-    slug, space, rest = text.partition(" ")
-    return f"{_SLUGS[slug]}{space}{rest}" if slug in _SLUGS else text

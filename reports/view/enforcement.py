@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from reports.view.coverage import reason_in_words
+from reports.language import Words, gettext, mark
 from reports.view.index import Index, anchor_of, unique
 from reports.view.model import Cause, EnforcementMatrix, MatrixRow, TargetRef
-from reports.wording import FAILURES, PROTOCOLS, ROLES
+from reports.view.sentences import reason_in_words, retold
+from reports.wording import FAILURES, PROTOCOLS, ROLES, SHORT_FAILURES
 from scanner.evidence import ClientIdentity, Hop, HttpEvidence, HttpProbe, Purpose
 from scanner.inventory import Endpoint, Environment, HttpsLevel
 from scanner.requirements import ROOT, Plain, Requirement, requirements_of
 from scanner.verdict import Goal, Status, TargetResult, Verdict
+
+if TYPE_CHECKING:
+    from scanner.rules import Rule
 
 _PLACE_RULES = frozenset({"https.path", "https.integration", "https.client-certificate"})
 _ROOT_RULES = frozenset(
@@ -29,16 +34,20 @@ _ROOT_RULES = frozenset(
     }
 )
 _GRAVITY = {Status.NOT_APPLICABLE: 0, Status.PASS: 1, Status.INDETERMINATE: 2, Status.FAIL: 3}
-_LEVELS = {
-    HttpsLevel.NONE: "none: plain HTTP is allowed",
-    HttpsLevel.TLS: "HTTPS",
-    HttpsLevel.TLS_CLIENT_CERTIFICATE: "HTTPS with a client certificate",
-}
-_PLAIN = {
-    Plain.ANYTHING: "",
-    Plain.REDIRECT_OR_REFUSAL: "HTTP may only redirect",
-    Plain.REFUSAL: "HTTP refused",
-}
+_LEVELS = Words[HttpsLevel](
+    {
+        HttpsLevel.NONE: mark("none: plain HTTP is allowed"),
+        HttpsLevel.TLS: "HTTPS",
+        HttpsLevel.TLS_CLIENT_CERTIFICATE: mark("HTTPS with a client certificate"),
+    }
+)
+_PLAIN = Words[Plain](
+    {
+        Plain.ANYTHING: "",
+        Plain.REDIRECT_OR_REFUSAL: mark("HTTP may only redirect"),
+        Plain.REFUSAL: mark("HTTP refused"),
+    }
+)
 _URL_SHOWN = 80
 
 
@@ -54,14 +63,17 @@ class _Place:
 
 
 def matrices_of(
-    index: Index, environments: Mapping[str, Environment] | None, causes: tuple[Cause, ...]
+    index: Index,
+    environments: Mapping[str, Environment] | None,
+    causes: tuple[Cause, ...],
+    rules: Mapping[str, Rule],
 ) -> tuple[EnforcementMatrix, ...]:
     """One matrix for each environment that has targets. Without the configuration, the requirements stay unsaid."""
     rows: dict[str, dict[tuple[object, ...], MatrixRow]] = defaultdict(dict)
     anchors = {(cause.rule, cause.reason): cause.anchor for cause in causes}
     for target in index.record.targets:
         environment = (environments or {}).get(target.environment)
-        for row in _rows(target, environment, index.ref(target), anchors):
+        for row in _rows(target, environment, index.ref(target), anchors, rules):
             key = (row.application, row.place, row.over_http, row.over_https, row.status, row.explanation)
             known = rows[target.environment].get(key)
             merged = replace(known, targets=(*known.targets, *row.targets)) if known else row
@@ -86,7 +98,11 @@ def _order(row: MatrixRow) -> tuple[str, str, tuple[str, ...]]:
 
 
 def _rows(
-    target: TargetResult, environment: Environment | None, ref: TargetRef, anchors: Mapping[tuple[str, str], str]
+    target: TargetResult,
+    environment: Environment | None,
+    ref: TargetRef,
+    anchors: Mapping[tuple[str, str], str],
+    rules: Mapping[str, Rule],
 ) -> Iterator[MatrixRow]:
     http = target.evidence.http.value if target.evidence else None
     for place in _places(target, environment, http):
@@ -101,17 +117,19 @@ def _rows(
             over_https=_over_https(target, http, place),
             status=verdict.status if verdict else Status.NOT_APPLICABLE,
             severity=verdict.severity if verdict and verdict.status is Status.FAIL else None,
-            explanation=_explanation(verdict),
+            explanation=_explanation(verdict, rules),
             rule=verdict.rule if verdict else "",
             anchor=anchors.get((verdict.rule, verdict.reason)) if verdict else None,
             waived=verdict is not None and verdict.waiver is not None,
         )
 
 
-def _explanation(verdict: Verdict | None) -> str:
+def _explanation(verdict: Verdict | None, rules: Mapping[str, Rule]) -> str:
     if verdict is None or verdict.status is Status.PASS:
         return ""
-    return reason_in_words(verdict.message) if verdict.status is Status.INDETERMINATE else verdict.message
+    if verdict.status is Status.INDETERMINATE:
+        return reason_in_words(verdict.message, rules.get(verdict.rule), verdict.reason)
+    return retold(verdict, rules)
 
 
 def _places(target: TargetResult, environment: Environment | None, http: HttpEvidence | None) -> Iterator[_Place]:
@@ -128,7 +146,9 @@ def _places(target: TargetResult, environment: Environment | None, http: HttpEvi
                 decided_by=requirement.decided_by,
             )
         return
-    demand = "" if target.role.speaks_http else f"TLS{f' by STARTTLS ({target.starttls})' if target.starttls else ''}"
+    demand = "" if target.role.speaks_http else "TLS"
+    if demand and target.starttls:
+        demand = gettext("TLS by STARTTLS (%(protocol)s)") % {"protocol": target.starttls}
     yield _Place(fallback, ROOT, Purpose.ROOT, demand, "")
     seen = {(probe.path, probe.purpose): probe for probe in (http.probes if http else ())}
     for (path, purpose), probe in seen.items():
@@ -171,10 +191,10 @@ def _over_http(target: TargetResult, http: HttpEvidence | None, place: _Place) -
     if not target.role.speaks_http:
         return ""
     if http is None:
-        return "not seen" if target.http_port is not None else "no port configured"
+        return gettext("not seen") if target.http_port is not None else gettext("no port configured")
     probe = http.find("http", place.path, purpose=place.purpose) or http.find("http", place.path)
     if probe is None:
-        return "no port configured" if target.http_port is None else "not seen"
+        return gettext("no port configured") if target.http_port is None else gettext("not seen")
     return chain(probe)
 
 
@@ -182,14 +202,14 @@ def _over_https(target: TargetResult, http: HttpEvidence | None, place: _Place) 
     tls = target.evidence.tls if target.evidence else None
     if tls is None or tls.value is None:
         failure = tls.failure if tls else target.error
-        return FAILURES[failure.reason] if failure else "not seen"
+        return FAILURES[failure.reason] if failure else gettext("not seen")
     if not target.role.speaks_http:
         return ", ".join(PROTOCOLS[protocol] for protocol in tls.value.negotiated)
     if http is None:
-        return "not seen"
+        return gettext("not seen")
     found = {identity: _inside(http, place, identity) for identity in ClientIdentity}
-    shown = [f"{_IDENTITIES[identity]}{chain(probe)}" for identity, probe in found.items() if probe is not None]
-    return "; ".join(shown) or "not seen"
+    shown = [_IDENTITIES[identity] % {"answers": chain(probe)} for identity, probe in found.items() if probe]
+    return "; ".join(shown) or gettext("not seen")
 
 
 def _inside(http: HttpEvidence, place: _Place, identity: ClientIdentity) -> HttpProbe | None:
@@ -206,11 +226,13 @@ def _inside(http: HttpEvidence, place: _Place, identity: ClientIdentity) -> Http
     )
 
 
-_IDENTITIES = {
-    ClientIdentity.NONE: "",
-    ClientIdentity.CONFIGURED: "with certificate: ",
-    ClientIdentity.WRONG: "with a wrong certificate: ",
-}
+_IDENTITIES = Words[ClientIdentity](
+    {
+        ClientIdentity.NONE: "%(answers)s",
+        ClientIdentity.CONFIGURED: mark("with certificate: %(answers)s"),
+        ClientIdentity.WRONG: mark("with a wrong certificate: %(answers)s"),
+    }
+)
 
 
 def chain(probe: HttpProbe) -> str:
@@ -221,7 +243,7 @@ def chain(probe: HttpProbe) -> str:
         if hop.location:
             words.append(f"→ {_destination(hop)} ·")
         elif refresh := hop.meta_refresh or hop.script_redirect:
-            words.append(f"with a page that leads to {_cut(refresh)}")
+            words.append(gettext("with a page that leads to %(address)s") % {"address": _cut(refresh)})
     text = " ".join(words).removesuffix(" ·")
     last = probe.last
     return f"{text}; HSTS" if probe.scheme == "https" and last.hsts else text
@@ -237,7 +259,7 @@ def _destination(hop: Hop) -> str:
 
 def answer(hop: Hop) -> str:
     """One answer: its status, or why there was none."""
-    return FAILURES[hop.failure.reason].removeprefix("the connection was ") if hop.failure else str(hop.status)
+    return (SHORT_FAILURES.get(hop.failure.reason) or FAILURES[hop.failure.reason]) if hop.failure else str(hop.status)
 
 
 def _cut(url: str) -> str:

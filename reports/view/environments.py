@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from reports.language import listed
+from reports.language import gettext, listed, ngettext, number
 from reports.view.index import Index, anchor_of, tally, unique
 from reports.view.model import EnvironmentView
 from reports.view.standing import Standing, Tally
@@ -55,30 +55,46 @@ def standing_of(run: Run, environments: tuple[EnvironmentView, ...], total: Tall
 def headline_of(run: Run, environments: tuple[EnvironmentView, ...], standing: Standing, total: Tally) -> str:
     """The answer, in one or two sentences."""
     if standing is Standing.EMPTY:
-        return "Nothing was scanned, so nothing can be said."
-    failed = tuple(item.name for item in environments if item.standing is Standing.FAILED)
+        return gettext("Nothing was scanned, so nothing can be said.")
     unknown = tuple(item.name for item in environments if item.standing in {Standing.UNKNOWN, Standing.EMPTY})
-    number = len(environments)
+    several = len(environments) > 1
     if standing is Standing.FAILED:
-        if number == 1:
-            worst = f", the worst {SEVERITIES[total.worst].lower()}" if total.worst else ""
-            # Ad hoc, the environment is a name that nobody gave.
-            who = "Not" if run.trigger is Trigger.AD_HOC else f"{failed[0]} is not"
-            sentence = f"{who} compliant: {counted(total.failed, 'failure')}{worst}."
-        elif len(failed) == number == _TWO:
-            sentence = "Neither environment is compliant."
-        elif len(failed) == number:
-            sentence = f"None of the {number} environments is compliant."
-        else:
-            verb = "is" if len(failed) == 1 else "are"
-            sentence = f"{len(failed)} of {number} environments {verb} not compliant: {listed(failed)}."
+        sentence = _failed(run, environments, total)
         if unknown:
-            sentence += f" {listed(unknown)} could not be fully assessed."
+            sentence += " " + gettext("%(names)s could not be fully assessed.") % {"names": listed(unknown)}
     elif standing is Standing.UNKNOWN:
-        sentence = "Nothing failed, but not everything could be assessed"
-        sentence += f": {listed(unknown)}." if unknown and number > 1 else "."
+        sentence = gettext("Nothing failed, but not everything could be assessed.")
+        if unknown and several:
+            names = {"names": listed(unknown)}
+            sentence = gettext("Nothing failed, but not everything could be assessed: %(names)s.") % names
     elif standing is Standing.WAIVED:
-        sentence = f"Compliant, with {counted(total.waived, 'accepted failure')}."
+        failures = counted(total.waived, "accepted failure")
+        sentence = gettext("Compliant, with %(failures)s.") % {"failures": failures}
+    elif several:
+        sentence = gettext("All %(number)s environments are compliant.") % {"number": number(len(environments))}
     else:
-        sentence = "Compliant." if number == 1 else f"All {number} environments are compliant."
-    return sentence if run.complete else f"{sentence} The run was interrupted before its end."
+        sentence = gettext("Compliant.")
+    return sentence if run.complete else f"{sentence} {gettext('The run was interrupted before its end.')}"
+
+
+def _failed(run: Run, environments: tuple[EnvironmentView, ...], total: Tally) -> str:
+    """Which environments are not compliant, in a sentence."""
+    failed = tuple(item.name for item in environments if item.standing is Standing.FAILED)
+    if len(environments) == 1:
+        failures = counted(total.failed, "failure")
+        if total.worst:
+            worst = {"failures": failures, "severity": SEVERITIES[total.worst].lower()}
+            failures = gettext("%(failures)s, the worst %(severity)s") % worst
+        # Ad hoc, the environment is a name that nobody gave.
+        if run.trigger is Trigger.AD_HOC:
+            return gettext("Not compliant: %(failures)s.") % {"failures": failures}
+        return gettext("%(name)s is not compliant: %(failures)s.") % {"name": failed[0], "failures": failures}
+    if len(failed) == len(environments):
+        if len(failed) == _TWO:
+            return gettext("Neither environment is compliant.")
+        return gettext("None of the %(number)s environments is compliant.") % {"number": number(len(failed))}
+    return ngettext(
+        "%(failed)s of %(number)s environments is not compliant: %(names)s.",
+        "%(failed)s of %(number)s environments are not compliant: %(names)s.",
+        len(failed),
+    ) % {"failed": number(len(failed)), "number": number(len(environments)), "names": listed(failed)}

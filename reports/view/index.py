@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from reports.language import gettext
 from reports.view.model import TargetRef
 from reports.view.standing import Tally
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, Verdict
@@ -29,7 +30,9 @@ class Index:
         taken: set[str] = set()
         for target in record.targets:
             several = addresses[target.environment, target.address] > 1
-            label = f"{target.address} at {target.ip}" if several and target.ip else target.address
+            label = target.address
+            if several and target.ip:
+                label = gettext("%(name)s at %(address)s") % {"name": target.address, "address": target.ip}
             anchor = unique(anchor_of("t", target.id), taken)
             refs[target.id] = TargetRef(target.id, anchor, label, target.environment)
         return cls(record, refs)

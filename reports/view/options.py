@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from reports.language import mark
 from scanner.verdict import Severity
 
 DUE_DAYS: Mapping[Severity, int] = {
@@ -20,9 +21,10 @@ DUE_DAYS: Mapping[Severity, int] = {
 class ReportOptions:
     """What the owner of the report says about it. `horizon_days` is how far the certificate timeline looks ahead."""
 
-    title: str = "HTTPS compliance report"
+    title: str = mark("HTTPS compliance report")
     organisation: str = ""
     classification: str = ""
     language: str = "en"
+    """What the report is written in: a name that `reports.language` knows."""
     horizon_days: int = 180
     due_days: Mapping[Severity, int] = field(default_factory=lambda: DUE_DAYS)

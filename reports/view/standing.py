@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
+from reports.language import Words, mark
 from scanner.verdict import Severity
 
 
@@ -19,13 +20,15 @@ class Standing(StrEnum):
     EMPTY = "empty"
 
 
-STANDINGS: Mapping[Standing, str] = {
-    Standing.COMPLIANT: "Compliant",
-    Standing.WAIVED: "Compliant with waivers",
-    Standing.FAILED: "Not compliant",
-    Standing.UNKNOWN: "Not fully assessed",
-    Standing.EMPTY: "Nothing judged",
-}
+STANDINGS: Final = Words[Standing](
+    {
+        Standing.COMPLIANT: mark("Compliant"),
+        Standing.WAIVED: mark("Compliant with waivers"),
+        Standing.FAILED: mark("Not compliant"),
+        Standing.UNKNOWN: mark("Not fully assessed"),
+        Standing.EMPTY: mark("Nothing judged"),
+    }
+)
 """Each standing in words."""
 
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from reports.view.coverage import reason_in_words
 from reports.view.index import Index, tally
 from reports.view.model import CertificateView, TargetRef, TargetView
+from reports.view.sentences import reason_in_words, retold
 from reports.wording import FAILURES, PROTOCOLS
 from scanner.grade import explained, in_words
 from scanner.verdict import Goal, Status, TargetResult, TargetStatus, Verdict
 
+if TYPE_CHECKING:
+    from scanner.rules import Rule
 
-def targets_of(index: Index, certificates: tuple[CertificateView, ...]) -> tuple[TargetView, ...]:
+
+def targets_of(
+    index: Index, certificates: tuple[CertificateView, ...], rules: Mapping[str, Rule]
+) -> tuple[TargetView, ...]:
     """Every target in the run's order, which is the configuration's."""
     served: dict[TargetRef, CertificateView] = {}
     for certificate in reversed(certificates):
@@ -22,11 +29,17 @@ def targets_of(index: Index, certificates: tuple[CertificateView, ...]) -> tuple
                 served[ref] = certificate
     now = index.record.run.finished_at
     return tuple(
-        _target(target, index.ref(target), served.get(index.ref(target)), now) for target in index.record.targets
+        _target(target, index.ref(target), served.get(index.ref(target)), now, rules) for target in index.record.targets
     )
 
 
-def _target(target: TargetResult, ref: TargetRef, certificate: CertificateView | None, now: datetime) -> TargetView:
+def _target(
+    target: TargetResult,
+    ref: TargetRef,
+    certificate: CertificateView | None,
+    now: datetime,
+    rules: Mapping[str, Rule],
+) -> TargetView:
     by_goal: dict[Goal, list[Verdict]] = defaultdict(list)
     for verdict in target.verdicts:
         by_goal[verdict.goal].append(verdict)
@@ -50,11 +63,11 @@ def _target(target: TargetResult, ref: TargetRef, certificate: CertificateView |
         goals={goal: tally(by_goal[goal]) for goal in Goal},
         total=tally(target.verdicts),
         failures=tuple(
-            (verdict.severity, verdict.rule, verdict.subject, verdict.message, verdict.waiver is not None)
+            (verdict.severity, verdict.rule, verdict.subject, retold(verdict, rules), verdict.waiver is not None)
             for verdict in failures
         ),
         unknown=tuple(
-            (verdict.rule, reason_in_words(verdict.message))
+            (verdict.rule, reason_in_words(verdict.message, rules.get(verdict.rule), verdict.reason))
             for verdict in unknown
             if verdict.status is Status.INDETERMINATE
         ),

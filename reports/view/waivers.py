@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
+from reports.language import told
 from reports.view.index import Index
 from reports.view.model import TargetRef, WaiverView
 from scanner.verdict import AppliedWaiver, Status
@@ -48,7 +49,7 @@ def _view(  # noqa: PLR0913, PLR0917  # a waiver has that many parts
 ) -> WaiverView:
     return WaiverView(
         rule=rule,
-        title=rules[rule].title if rule in rules else rule,
+        title=told(rules[rule].title) if rule in rules else rule,
         scope=scope,
         reason=waiver.reason,
         owner=waiver.owner,

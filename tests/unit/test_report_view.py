@@ -13,7 +13,7 @@ from reports.view import ReportOptions, ReportView, Standing, Tally, build_view,
 from reports.view.actions import WAIVER_NOTICE_DAYS
 from reports.view.causes import found_sentence
 from reports.view.certificates import issuer_name
-from reports.view.coverage import reason_in_words
+from reports.view.sentences import reason_in_words
 from reports.view.index import Index, tally
 from reports.view.model import ActionKind, ChangeKind
 from scanner.evidence import Attempt, FailureReason
@@ -403,7 +403,7 @@ def test_trend_counts_as_the_tally_does() -> None:
 
 def test_options_are_carried() -> None:
     options = ReportOptions(title="Quarterly report", organisation="Example Ltd", classification="Internal")
-    assert view_of(sample_record(), options=options).options is options
+    assert view_of(sample_record(), options=options).options == options
 
 
 def test_build_leaves_the_record_alone() -> None:

@@ -1,0 +1,94 @@
+"""What rules said, said again in the language of the report.
+
+The history keeps what a verdict said as one English sentence, because that is what was judged at the time. Its words
+are the rule's, with values filled in: these are read out of it again and filled into the catalogue's sentence. What
+cannot be read so, because the rule has another sentence by now, stays English and is marked so.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from reports.language import English, current, gettext, listed, told
+from reports.wording import FAILURES
+from scanner.evidence import FailureReason
+from scanner.verdict import Verdict
+
+if TYPE_CHECKING:
+    from scanner.rules import Rule
+
+PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
+_SLUGS: Final = {reason.value: reason for reason in FailureReason}
+_NOT_OBSERVED: Final = "It could not be observed: "
+_NAMES_IN_A_LIST: Final = re.compile(r"[\w./+-]+(?: [\d.]+)?(?:, [\w./+-]+(?: [\d.]+)?)*? and [\w./+-]+(?: [\d.]+)?")
+_AND: Final = " and "
+
+
+def retold(verdict: Verdict, rules: Mapping[str, Rule]) -> str:
+    """What a verdict says, in the language that is spoken."""
+    return retell(rules.get(verdict.rule), verdict.reason, verdict.message)
+
+
+def retell(rule: Rule | None, reason: str, message: str) -> str:
+    """The message of a reason of a rule, in the language that is spoken; marked as English where that is not known."""
+    if current().is_source:
+        return message
+    sentence = rule.reasons[reason].sentence if rule is not None and reason in rule.reasons else message
+    translated = told(sentence)
+    if isinstance(translated, English):
+        return English(message)
+    values = values_in(sentence, message)
+    return English(message) if values is None else filled(translated, values)
+
+
+def filled(sentence: str, values: Mapping[str, str]) -> str:
+    """A sentence with its placeholders replaced; what stands in them is said in the language, as far as that goes."""
+    return PLACEHOLDER.sub(lambda match: _value(values[match[1]]), sentence)
+
+
+def values_in(sentence: str, message: str) -> dict[str, str] | None:
+    """What was filled into the placeholders of a sentence to make a message of it; None where it was not made of it."""
+    match = _pattern(sentence).fullmatch(message)
+    return match.groupdict() if match else None
+
+
+@functools.cache
+def _pattern(sentence: str) -> re.Pattern[str]:
+    seen: set[str] = set()
+    pattern = ""
+    for index, part in enumerate(PLACEHOLDER.split(sentence)):
+        if index % 2 == 0:
+            pattern += re.escape(part)
+        elif part in seen:
+            pattern += f"(?P={part})"
+        else:
+            seen.add(part)
+            pattern += f"(?P<{part}>.*?)"
+    return re.compile(pattern, re.DOTALL)
+
+
+def _value(value: str) -> str:
+    """A value inside a sentence: a slug becomes words, and a list of names gets the language's own `and`."""
+    slug, space, rest = value.partition(" ")
+    if slug in _SLUGS:
+        return f"{FAILURES[_SLUGS[slug]]}{space}{rest}"
+    if not current().is_source and _NAMES_IN_A_LIST.fullmatch(value):
+        head, _, last = value.rpartition(_AND)
+        return listed([*head.split(", "), last], limit=len(value))
+    return gettext(value)
+
+
+def reason_in_words(message: str, rule: Rule | None = None, reason: str = "") -> str:
+    """The message of an indeterminate verdict as a clause: `no answer came in time (5 s)`, not `timed-out (5 s)`."""
+    text = message.removeprefix(_NOT_OBSERVED).removesuffix(".")
+    slug, space, rest = text.partition(" ")
+    if slug in _SLUGS:
+        return f"{FAILURES[_SLUGS[slug]]}{space}{rest}"
+    if text == message.removesuffix("."):
+        again = retell(rule, reason, message)
+        shortened = again.removesuffix(".")
+        return English(shortened) if isinstance(again, English) else shortened
+    return told(text)
