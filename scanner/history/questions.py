@@ -9,54 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 
+from scanner.history.episodes import KEY, episodes_of
 from scanner.history.frames import frame
 from scanner.history.schema import CERTIFICATES, TARGETS, VERDICTS
 from scanner.history.store import History, literal
 
 RunIds = Iterable[str] | None
-
-# What was neither failing nor unknown. A failure's rows and these make up its life.
-_DEFINITE: Final = """
-definite AS (
-  SELECT target_id, environment, rule, subject, goal, severity, status, waived, message, run_id, run_started_at
-  FROM verdicts
-  WHERE status <> 'indeterminate'
-),
-failing_ever AS (SELECT DISTINCT target_id, rule, subject FROM definite WHERE status = 'fail'),
-life AS (
-  SELECT definite.* FROM failing_ever RIGHT SEMI JOIN definite
-  ON definite.target_id = failing_ever.target_id AND definite.rule = failing_ever.rule
-  AND definite.subject = failing_ever.subject
-),
-before AS (
-  SELECT *, coalesce(lag(status) OVER key_in_time, '') AS status_before FROM life
-  WINDOW key_in_time AS (PARTITION BY target_id, rule, subject ORDER BY run_started_at, run_id)
-),
-numbered AS (
-  SELECT *, sum(CASE WHEN status = 'fail' AND status_before <> 'fail' THEN 1 ELSE 0 END) OVER key_in_time AS episode
-  FROM before
-  WINDOW key_in_time AS (PARTITION BY target_id, rule, subject ORDER BY run_started_at, run_id)
-)
-"""
-
-_EPISODES: Final = f"""
-, {_DEFINITE}
-SELECT target_id, environment, rule, subject, episode,
-  min(run_started_at) FILTER (WHERE status = 'fail') AS since,
-  min(run_started_at) FILTER (WHERE status <> 'fail') AS until,
-  max(run_started_at) FILTER (WHERE status = 'fail') AS last_seen,
-  count(DISTINCT run_id) FILTER (WHERE status = 'fail') AS runs,
-  last_value(goal ORDER BY run_started_at) FILTER (WHERE status = 'fail') AS goal,
-  last_value(severity ORDER BY run_started_at) FILTER (WHERE status = 'fail') AS severity,
-  last_value(waived ORDER BY run_started_at) FILTER (WHERE status = 'fail') AS waived,
-  last_value(message ORDER BY run_started_at) FILTER (WHERE status = 'fail') AS message
-FROM numbered WHERE episode > 0
-GROUP BY target_id, environment, rule, subject, episode
-"""  # noqa: S608  # put together from constants alone
 
 
 def current_runs(history: History, run_ids: RunIds = None) -> dict[str, str]:
@@ -74,7 +36,7 @@ def episodes(history: History, run_ids: RunIds = None) -> pd.DataFrame:
     `until` (first seen not failing; null while it fails), `last_seen` (last seen failing), `runs` (how often seen),
     `goal`, `severity`, `waived`, `message` (as last seen), `duration` (to `until`, or to `last_seen` while it fails).
     """
-    found = frame(history.query(_EPISODES, VERDICTS, run_ids=run_ids), VERDICTS)
+    found = episodes_of(history, run_ids)
     found["duration"] = found["until"].fillna(found["last_seen"]) - found["since"]
     return found.sort_values(["since", "target_id", "rule", "subject"], ignore_index=True)
 
@@ -84,9 +46,13 @@ def failing_since(history: History, run_ids: RunIds = None) -> pd.DataFrame:
 
     Columns as of `episodes`, without `episode` and `until`; `duration` is from `since` to the present run.
     """
-    present = _present(history, "SELECT DISTINCT target_id, rule, subject, run_started_at AS present FROM", run_ids)
-    found = episodes(history, run_ids)
-    found = found[found["until"].isna()].merge(present, on=["target_id", "rule", "subject"])
+    present = _is_present(history, run_ids)
+    sql = f"SELECT DISTINCT target_id, rule, subject, run_started_at AS present FROM verdicts WHERE {present}"  # noqa: S608  # the schema's names, and quoted literals
+    judged = frame(history.query(sql, VERDICTS, run_ids=run_ids), VERDICTS)
+    found = episodes_of(history, run_ids, f"{present} AND status IN ('fail', 'indeterminate')")
+    found = found[found["until"].isna()].merge(judged, on=list(KEY))
+    # What an interrupted run saw later is not the present yet.
+    found = found[found["since"] <= found["present"]]
     found["duration"] = found.pop("present") - found["since"]
     found = found.drop(columns=["episode", "until"])
     return found.sort_values(["duration", "target_id", "rule"], ascending=[False, True, True], ignore_index=True)
@@ -173,16 +139,25 @@ def reused_keys(history: History, run_ids: RunIds = None) -> pd.DataFrame:
     return shared.drop(columns=["reach", "spread"])
 
 
-_LEAVES = """
-, leaves AS (
+_DIFFERING = """
+, several AS (
+  SELECT run_id, environment, host, port FROM targets
+  GROUP BY run_id, environment, host, port HAVING count(DISTINCT ip) > 1
+),
+multiple AS (
+  SELECT targets.run_id, targets.target_id, targets.environment, targets.host, targets.port, targets.ip
+  FROM several JOIN targets ON several.run_id = targets.run_id AND several.environment = targets.environment
+  AND several.host = targets.host AND several.port = targets.port
+),
+leaves AS (
   SELECT DISTINCT run_id, run_started_at, environment, host, port, ip, fingerprint FROM certificates
   WHERE position = 'leaf'
 ),
 judged AS (
   SELECT verdicts.run_id AS run_id, verdicts.run_started_at AS run_started_at,
-    targets.environment AS environment, host, port, ip, rule || ' ' || subject AS what,
+    multiple.environment AS environment, host, port, ip, rule || ' ' || subject AS what,
     verdicts.status AS status
-  FROM verdicts JOIN targets ON verdicts.run_id = targets.run_id AND verdicts.target_id = targets.target_id
+  FROM multiple JOIN verdicts ON multiple.run_id = verdicts.run_id AND multiple.target_id = verdicts.target_id
   WHERE verdicts.status IN ('pass', 'fail')
 ),
 differing AS (
@@ -204,7 +179,7 @@ def differing_addresses(history: History, run_ids: RunIds = None) -> pd.DataFram
     Columns: `environment`, `host`, `port`, `what` (`certificate`, or the rule and subject that passes at one address
     and fails at another), `addresses` (how many were compared), `since`, `duration` (up to the present run).
     """
-    found = frame(history.query(_LEAVES, CERTIFICATES, VERDICTS, TARGETS, run_ids=run_ids), TARGETS)
+    found = frame(history.query(_DIFFERING, CERTIFICATES, VERDICTS, TARGETS, run_ids=run_ids), TARGETS)
     key = ["environment", "host", "port", "what"]
     found = found.sort_values("run_started_at")
     alike = found[found["answers"] == 1].groupby(key, observed=True)["run_started_at"].max().rename("alike")
@@ -297,11 +272,6 @@ _CERTIFICATE = (
     "run_started_at", "target_id", "environment", "host", "position", "fingerprint", "spki", "subject", "issuer",
     "not_before", "not_after",
 )  # fmt: skip
-
-
-def _present(history: History, select: str, run_ids: RunIds) -> pd.DataFrame:
-    sql = f"{select} verdicts WHERE {_is_present(history, run_ids)}"
-    return frame(history.query(sql, VERDICTS, run_ids=run_ids), VERDICTS)
 
 
 def _is_present(history: History, run_ids: RunIds, prefix: str = "") -> str:

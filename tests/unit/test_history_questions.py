@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from scanner.history import History, questions
+from scanner.history.rows import deployments_of
 from scanner.verdict import RunRecord, Status
 from tests.build.records import FIRST_NIGHT, sample_history, sample_record
 
@@ -191,3 +192,31 @@ def test_a_history_without_runs_has_an_empty_answer(question: str, tmp_path_fact
     assert empty.empty
     if question != "environments_compared":
         assert list(empty.columns) == list(getattr(questions, question)(nights).columns)
+
+
+def test_what_only_an_interrupted_run_saw_is_not_the_present_yet(tmp_path_factory) -> None:
+    night = (one_rule(0, Status.PASS), one_rule(1, Status.FAIL, complete=False))
+    history = recorded(tmp_path_factory, night)
+    assert questions.failing_since(history).empty
+    assert len(questions.episodes(history)) == 1
+
+
+def test_episodes_of_nothing(tmp_path_factory) -> None:
+    history = recorded(tmp_path_factory, (one_rule(0, Status.PASS),))
+    assert questions.episodes(history).empty
+    assert questions.failing_since(history).empty
+    assert questions.mean_time_to_fix(history).empty
+
+
+def test_next_expiry_is_the_earliest_of_the_servers_own(nights: History) -> None:
+    found = questions.next_expiry(nights)
+    assert len(found) == len(RUN_IDS) * 3
+    for record in sample_history():
+        for environment in record.run.environments:
+            ends = [
+                deployment.leaf.not_after
+                for target in record.targets
+                if target.environment == environment
+                for deployment in deployments_of(target)
+            ]
+            assert row(found, run_id=record.run.id, environment=environment)["not_after"] == min(ends)
