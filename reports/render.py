@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import jinja2
 from markupsafe import Markup
 
-from reports import language, wording
+from reports import conformance, language, wording
 from reports.charts import Chart, certificates_chart, protections_chart, trend_chart
 from reports.view.model import ChangeKind
 from reports.view.standing import STANDINGS, Standing
@@ -106,7 +106,7 @@ def render_html(view: ReportView, *, templates: Path | None = None) -> str:
 
 
 def render_pdf(view: ReportView, *, attachments: Sequence[Attachment] = (), templates: Path | None = None) -> bytes:
-    """Draw the view as a PDF/A-3a with tags, bookmarks and attachments. The same view gives the same bytes.
+    """Draw the view as a PDF/A-3a and PDF/UA-1, with bookmarks and attachments. The same view gives the same bytes.
 
     Raises:
         OutputError: the libraries that WeasyPrint draws with are not installed.
@@ -140,7 +140,7 @@ def render_pdf(view: ReportView, *, attachments: Sequence[Attachment] = (), temp
         pdf_variant=PDF_VARIANT,
         pdf_tags=True,
         pdf_identifier=hashlib.sha256(view.run.id.encode()).digest()[:16],
-        finisher=_list_attachments_once,
+        finisher=conformance.finish,
         attachments=[
             weasyprint.Attachment(
                 file_obj=io.BytesIO(item.content),
@@ -155,12 +155,6 @@ def render_pdf(view: ReportView, *, attachments: Sequence[Attachment] = (), temp
         ],
     )
     return pdf
-
-
-def _list_attachments_once(_: Any, pdf: Any) -> None:
-    """WeasyPrint 70 names each attachment twice among the document's associated files."""
-    if "AF" in pdf.catalog:
-        pdf.catalog["AF"][:] = list(dict.fromkeys(pdf.catalog["AF"]))
 
 
 def _weasyprint() -> Any:

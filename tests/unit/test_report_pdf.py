@@ -4,33 +4,46 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import logging
 import os
+import re
+import shutil
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pikepdf
 import pytest
+from page import ValidationProfile, validate_pdf_bytes
 
 from reports import render
 from reports.export.json_v1 import to_json
 from reports.render import Attachment, render_pdf
+from reports.signature import load_key, reason_for, sign_pdf
 from reports.view import ReportOptions, ReportView, build_view
 from scanner.errors import OutputError
 from scanner.rules import all_rules
-from scanner.verdict import RunRecord
-from tests.build.hostile import hostile_record
+from tests.build.hostile import TEXTS, hostile_record
 from tests.build.judged import WAIVERS, judged_record
+from tests.build.signers import person
 
 OPTIONS = ReportOptions(organisation="Example Ltd", classification="Internal")
 
 
-def small_view() -> ReportView:
-    record = judged_record(4).record
-    kept = tuple(target for target in record.targets if target.environment == "legacy")
-    run = dataclasses.replace(record.run, environments=("legacy",), expected_targets=len(kept))
-    return build_view(RunRecord(run, kept), rules=all_rules(), waivers=WAIVERS, options=OPTIONS)
+def whole_view() -> ReportView:
+    judged = judged_record(4)
+    return build_view(
+        judged.record,
+        rules=all_rules(),
+        environments=judged.environments,
+        policies=judged.policies,
+        waivers=WAIVERS,
+        previous=judged_record(1).record,
+        options=OPTIONS,
+    )
 
 
 def attachments() -> list[Attachment]:
@@ -39,12 +52,30 @@ def attachments() -> list[Attachment]:
 
 
 @pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """The same report being drawn in another process, where sets and dictionaries of strings have another order."""
+    path = tmp_path_factory.mktemp("elsewhere") / "report.pdf"
+    script = (
+        "import sys, pathlib\n"
+        "from tests.unit.test_report_pdf import whole_view, attachments\n"
+        "from reports.render import render_pdf\n"
+        "pathlib.Path(sys.argv[1]).write_bytes(render_pdf(whole_view(), attachments=attachments()))\n"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path.cwd())}
+    with subprocess.Popen([sys.executable, "-c", script, str(path)], env=environment) as process:
+        yield process, path
+        process.kill()
+
+
+@pytest.fixture(scope="module")
 def complaints() -> list[str]:
     return []
 
 
 @pytest.fixture(scope="module")
-def data(complaints: list[str]) -> bytes:
+def data(complaints: list[str], elsewhere: object) -> bytes:  # noqa: ARG001  # that process is to start first
+    """The report. The other process starts first, so that both draw at the same time."""
+
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             complaints.append(record.getMessage())
@@ -53,17 +84,7 @@ def data(complaints: list[str]) -> bytes:
     handler = Keep(logging.WARNING)
     logger.addHandler(handler)
     try:
-        judged = judged_record(4)
-        view = build_view(
-            judged.record,
-            rules=all_rules(),
-            environments=judged.environments,
-            policies=judged.policies,
-            waivers=WAIVERS,
-            previous=judged_record(1).record,
-            options=OPTIONS,
-        )
-        return render_pdf(view, attachments=attachments())
+        return render_pdf(whole_view(), attachments=attachments())
     finally:
         logger.removeHandler(handler)
 
@@ -71,6 +92,22 @@ def data(complaints: list[str]) -> bytes:
 @pytest.fixture(scope="module")
 def pdf(data: bytes) -> pikepdf.Pdf:
     return pikepdf.open(io.BytesIO(data))
+
+
+@pytest.fixture(scope="module")
+def asked() -> list[str]:
+    """What drawing the hostile report asked for."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def hostile(asked: list[str]) -> bytes:
+    weasyprint = render._weasyprint()
+    record = hostile_record()
+    record = dataclasses.replace(record, targets=record.targets[: len(TEXTS)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weasyprint.urls.URLFetcher, "fetch", _noting(weasyprint.urls.URLFetcher.fetch, asked))
+        return render_pdf(build_view(record, rules=all_rules(), options=OPTIONS))
 
 
 def test_draws_without_complaint(data: bytes, complaints: list[str]) -> None:
@@ -94,10 +131,91 @@ def test_every_figure_has_a_text(pdf: pikepdf.Pdf) -> None:
     assert all(str(figure.get("/Alt", "")) for figure in figures)
 
 
-def test_claims_pdf_a_3a(pdf: pikepdf.Pdf) -> None:
+@pytest.mark.parametrize("name", ["data", "hostile", "signed", "empty"])
+@pytest.mark.parametrize(
+    "profile", [ValidationProfile.PDF_A_3A, ValidationProfile.PDF_UA_1], ids=["PDF/A-3a", "PDF/UA-1"]
+)
+def test_a_validator_finds_nothing(name: str, profile: ValidationProfile, request: pytest.FixtureRequest) -> None:
+    report = validate_pdf_bytes(request.getfixturevalue(name), profile=profile)
+    assert [f"{failure.rule_id}: {failure.message}" for failure in report.failures] == []
+    assert report.is_compliant
+    assert report.rules.total > 100
+
+
+def test_the_validator_would_find_something() -> None:
+    made = render._weasyprint().HTML(string="<p>A report").write_pdf()
+    assert {failure.rule_id for failure in validate_pdf_bytes(made, profile="ua1").failures} >= {
+        "PDFUA1-TAGGED-DOCUMENT-001",
+        "PDFUA1-METADATA-TITLE-001",
+        "PDFUA1-ID-PART-001",
+    }
+
+
+@pytest.fixture(scope="module")
+def signed(data: bytes) -> bytes:
+    key = load_key(person("Jane").p12, None, source="key.p12")
+    return sign_pdf(data, key, reason=reason_for(judged_record(4).record.run.id, "0" * 64))
+
+
+def test_declares_what_it_conforms_to(pdf: pikepdf.Pdf) -> None:
     with pdf.open_metadata() as metadata:
         assert metadata["pdfaid:part"] == "3"
         assert metadata["pdfaid:conformance"] == "A"
+        assert metadata["pdfuaid:part"] == "1"
+    assert b"pdfuaid" in pdf.Root.Metadata.read_raw_bytes(), "readable without decoding"
+
+
+def elements(pdf: pikepdf.Pdf) -> Iterator[pikepdf.Dictionary]:
+    """The elements of the document in reading order."""
+
+    def below(element: pikepdf.Object) -> Iterator[pikepdf.Dictionary]:
+        if isinstance(element, pikepdf.Dictionary) and "/S" in element:
+            yield element
+            for kid in element.get("/K", []):
+                yield from below(kid)
+
+    for kid in pdf.Root.StructTreeRoot.K:
+        yield from below(kid)
+
+
+def test_every_header_cell_says_what_it_is_the_header_of(pdf: pikepdf.Pdf) -> None:
+    scopes = Counter(str(item.A.Scope) for item in elements(pdf) if item.S == "/TH")
+    assert scopes["/Column"] > 50
+    assert scopes["/Row"] > 50
+    assert set(scopes) == {"/Column", "/Row"}
+
+
+def test_headings_descend_one_level_at_a_time(pdf: pikepdf.Pdf) -> None:
+    levels = [int(str(item.S)[2]) for item in elements(pdf) if re.fullmatch("/H[1-6]", str(item.S))]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+def test_pages_with_links_are_walked_in_the_order_of_their_content(pdf: pikepdf.Pdf) -> None:
+    with_links = [page for page in pdf.pages if "/Annots" in page]
+    assert with_links
+    assert all(page.Tabs == "/S" for page in with_links)
+    links = [link for page in with_links for link in page.Annots]
+    assert all(str(link.get("/Contents", "")) for link in links), "and each link says where it leads"
+
+
+def test_running_heads_and_feet_are_no_content(pdf: pikepdf.Pdf) -> None:
+    page = pdf.pages[4]
+    kinds = [
+        str(operands[1].Subtype)
+        for operands, operator in pikepdf.parse_content_stream(page)
+        if str(operator) == "BDC" and str(operands[0]) == "/Artifact"
+    ]
+    assert kinds == ["/Header", "/Header", "/Footer", "/Footer"], "title, classification, chapter, page"
+    marks = {
+        int(operands[1].MCID)
+        for operands, operator in pikepdf.parse_content_stream(page)
+        if str(operator) == "BDC" and "/MCID" in operands[1]
+    }
+    parents = dict(zip(*(list(pdf.Root.StructTreeRoot.ParentTree.Nums)[start::2] for start in (0, 1)), strict=True))
+    of_page = parents[page.StructParents]
+    assert {mark for mark, element in enumerate(of_page) if element is not None} == marks
 
 
 def test_says_what_it_is(pdf: pikepdf.Pdf) -> None:
@@ -133,30 +251,34 @@ def test_embeds_every_font(pdf: pikepdf.Pdf) -> None:
     assert any(name.startswith("JetBrains") for name in names), names
 
 
-def test_same_view_gives_the_same_bytes_in_every_process(tmp_path: Path) -> None:
-    script = (
-        "import sys, pathlib\n"
-        "from tests.unit.test_report_pdf import small_view, attachments\n"
-        "from reports.render import render_pdf\n"
-        "pathlib.Path(sys.argv[1]).write_bytes(render_pdf(small_view(), attachments=attachments()))\n"
-    )
-    made = []
-    for seed in ("1", "2"):
-        path = tmp_path / f"{seed}.pdf"
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path.cwd())}
-        subprocess.run([sys.executable, "-c", script, str(path)], check=True, env=environment)
-        made.append(path.read_bytes())
-    assert made[0] == made[1]
+def test_same_view_gives_the_same_bytes_in_every_process(
+    data: bytes, elsewhere: tuple[subprocess.Popen[bytes], Path]
+) -> None:
+    process, path = elsewhere
+    assert process.wait(timeout=120) == 0
+    assert path.read_bytes() == data
 
 
-def test_hostile_hosts_are_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    weasyprint = render._weasyprint()
-    monkeypatch.setattr(weasyprint.urls.URLFetcher, "fetch", _noting(weasyprint.urls.URLFetcher.fetch, asked))
-    made = render_pdf(build_view(hostile_record(), rules=all_rules(), options=OPTIONS))
+def test_hostile_hosts_are_text(hostile: bytes, asked: list[str], tmp_path: Path) -> None:
     assert asked
     assert all(url.startswith("file:") and "/fonts/" in url for url in asked)
-    assert list(pikepdf.open(io.BytesIO(made)).attachments) == []
+    made = pikepdf.open(io.BytesIO(hostile))
+    assert list(made.attachments) == []
+    actions = [item for item in made.objects if isinstance(item, pikepdf.Dictionary) and "/JS" in item]
+    assert actions == []
+    text = text_of(hostile, tmp_path)
+    assert "<script>alert(1)</script>" in "".join(text.split("\n"))
+    assert "=cmd|' /C calc'!A1" in text
+    assert "\\u202egnp.exe" in text, "what turns the direction of writing is told, and does nothing"
+    assert not re.search("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
+
+
+def text_of(data: bytes, folder: Path) -> str:
+    pdftotext = shutil.which("pdftotext")
+    assert pdftotext, "pdftotext is missing: apt-get install poppler-utils"
+    path = folder / "report.pdf"
+    path.write_bytes(data)
+    return subprocess.run([pdftotext, "-raw", str(path), "-"], check=True, capture_output=True).stdout.decode()
 
 
 def _noting(fetch, asked):
@@ -177,10 +299,14 @@ def test_missing_libraries_are_named_with_the_command_that_installs_them(monkeyp
     monkeypatch.delitem(sys.modules, "weasyprint", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Refusing(), *sys.meta_path])
     with pytest.raises(OutputError, match=r"apt-get install .*libpango-1.0-0"):
-        render_pdf(small_view())
+        render_pdf(whole_view())
 
 
-def test_run_without_targets_is_a_document() -> None:
+@pytest.fixture(scope="module")
+def empty() -> bytes:
     record = dataclasses.replace(judged_record(4).record, targets=())
-    made = pikepdf.open(io.BytesIO(render_pdf(build_view(record, rules=all_rules()))))
-    assert len(made.pages) >= 2
+    return render_pdf(build_view(record, rules=all_rules()))
+
+
+def test_run_without_targets_is_a_document(empty: bytes) -> None:
+    assert len(pikepdf.open(io.BytesIO(empty)).pages) >= 2
