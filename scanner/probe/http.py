@@ -35,7 +35,7 @@ from scanner.inventory import (
     Target,
 )
 from scanner.probe import ProbeSettings
-from scanner.probe.http_chain import Chain, Scope, failed_hop, follow
+from scanner.probe.http_chain import Chain, Follower, Scope, failed_hop
 from scanner.probe.http_tls import stranger, unusable
 from scanner.probe.http_url import Url
 from scanner.probe.http_wire import Request, Wire
@@ -79,7 +79,8 @@ async def probe_http(
         wrong = None
         if any(question.identity is ClientIdentity.WRONG for question in questions):
             wrong = stack.enter_context(stranger())
-        prober = _Prober(target, settings, Scope.of(target, target.address, scope, settings.connect_to), wire, wrong)
+        where = Scope.of(target, target.address, scope, settings.connect_to)
+        prober = _Prober(target, where, Follower(wire, where, settings.max_redirects), wrong)
         return Attempt.ok(HttpEvidence(await prober.ask(questions))), wire.opened
 
 
@@ -146,9 +147,8 @@ def _with_certificates(question: _Question, application: Application) -> Iterato
 @dataclass(frozen=True, slots=True)
 class _Prober:
     target: Target
-    settings: ProbeSettings
     scope: Scope
-    wire: Wire
+    follower: Follower
     wrong: ClientCertificate | None
 
     async def ask(self, questions: Iterable[_Question]) -> tuple[HttpProbe, ...]:
@@ -179,7 +179,7 @@ class _Prober:
         if request.identity is not None and (problem := unusable(request.identity)):
             failure = Failure.of(FailureReason.NOT_RUN, f"the client certificate cannot be used: {problem}")
             return Chain((failed_hop(request, failure),), ChainEnd.FAILURE, connected=False)
-        return await follow(request, self.wire, self.scope, self.settings.max_redirects)
+        return await self.follower.follow(request)
 
     def _request(self, question: _Question) -> Request:
         endpoint, address = self.target.endpoint, self.scope.address

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +21,7 @@ from scanner.probe.http_headers import (
 )
 from scanner.probe.http_page import URL_LIMIT, Page, absolute, read_page
 from scanner.probe.http_url import DEFAULT_PORTS, Url
-from scanner.probe.http_wire import Answer, Request, Wire
+from scanner.probe.http_wire import Answer, NoAnswer, Request, Wire
 from scanner.untrusted import printable
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -81,16 +82,59 @@ class Chain:
     connected: bool = True
 
 
-async def follow(start: Request, wire: Wire, scope: Scope, max_redirects: int) -> Chain:
-    """Ask for the start address, and for whatever the answers redirect to, as far as that is in scope."""
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """An answer, read: the hop, its status, and where it redirects to, if that can be read."""
+
+    hop: Hop
+    status: int
+    onward: Url | None
+
+
+class Follower:
+    """Follows redirects from one target's addresses, and asks for no page twice.
+
+    Where plain HTTP redirects to is most often a page that is asked for anyway.
+    """
+
+    def __init__(self, wire: Wire, scope: Scope, max_redirects: int) -> None:
+        self._wire = wire
+        self._scope = scope
+        self._max_redirects = max_redirects
+        self._asked: dict[Request, asyncio.Task[_Step | NoAnswer]] = {}
+
+    async def step(self, request: Request) -> _Step | NoAnswer:
+        """Ask, or wait for the answer of who has asked the very same already."""
+        if request.method != "GET" or request.identity is not None:
+            return await self._ask(request)
+        task = self._asked.get(request)
+        if task is None:
+            task = self._asked[request] = asyncio.create_task(self._ask(request))
+        return await task
+
+    async def _ask(self, request: Request) -> _Step | NoAnswer:
+        outcome = await self._wire.exchange(request)
+        if not isinstance(outcome, Answer):
+            return outcome
+        hop, onward = _read(request, outcome, self._scope)
+        return _Step(hop, outcome.status, onward)
+
+    async def follow(self, start: Request) -> Chain:
+        """Ask for the start address, and for whatever the answers redirect to, as far as that is in scope."""
+        return await _follow(start, self.step, self._scope, self._max_redirects)
+
+
+async def _follow(
+    start: Request, ask: Callable[[Request], Awaitable[_Step | NoAnswer]], scope: Scope, max_redirects: int
+) -> Chain:
     hops: list[Hop] = []
     request, seen = start, {(start.method, start.url)}
     while True:
-        outcome = await wire.exchange(request)
-        if not isinstance(outcome, Answer):
-            hops.append(failed_hop(request, outcome.failure))
-            return Chain(tuple(hops), ChainEnd.FAILURE, connected=outcome.connected or len(hops) > 1)
-        hop, onward = _read(request, outcome, scope)
+        step = await ask(request)
+        if not isinstance(step, _Step):
+            hops.append(failed_hop(request, step.failure))
+            return Chain(tuple(hops), ChainEnd.FAILURE, connected=step.connected or len(hops) > 1)
+        hop, onward = step.hop, step.onward
         hops.append(hop)
         if hop.location is None:
             return Chain(tuple(hops), ChainEnd.ANSWER)
@@ -99,7 +143,7 @@ async def follow(start: Request, wire: Wire, scope: Scope, max_redirects: int) -
         destination = scope.destination(onward)
         if destination is None:
             return Chain(tuple(hops), ChainEnd.OUT_OF_SCOPE)
-        request = _redirected(request, outcome.status, onward, destination)
+        request = _redirected(request, step.status, onward, destination)
         if (request.method, request.url) in seen:
             return Chain(tuple(hops), ChainEnd.LOOP)
         if len(hops) > max_redirects:

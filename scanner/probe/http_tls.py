@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import ssl
 import tempfile
-import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -69,11 +69,20 @@ def _holds_certificate(flight: bytes) -> bool:
     return encrypted > 1
 
 
-def tolerant_context(identity: ClientCertificate | None, noticed: Noticed) -> ssl.SSLContext:
+@lru_cache(maxsize=2)
+def anonymous_context(*, http2: bool) -> ssl.SSLContext:
+    """The context of a client without a certificate. One serves all connections: to make it takes as long as a request.
+
+    But one for each of HTTP/2 and HTTP/1.1, because httpcore writes the application protocols into it.
+    """
+    _ = http2
+    return tolerant_context(None)
+
+
+def tolerant_context(identity: ClientCertificate | None) -> ssl.SSLContext:
     """A client context that speaks TLS 1.0 to 1.3 with any cipher suite and any certificate.
 
-    So enforcement can be seen at servers whose TLS is bad, too. Make one for each connection, and let `noticed` refer
-    to nothing that leads back to it: the garbage collector does not see through Python's TLS objects.
+    So enforcement can be seen at servers whose TLS is bad, too.
 
     Raises:
         OSError: the identity's files cannot be read, or are no certificate and key (`ssl.SSLError`).
@@ -88,18 +97,24 @@ def tolerant_context(identity: ClientCertificate | None, noticed: Noticed) -> ss
     if identity is not None:
         context.load_cert_chain(identity.cert, identity.key)
     context.sslobject_class = _Watched
-    itself = weakref.ref(context)
-
-    def wrap_bio(incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **options: Any) -> ssl.SSLObject:
-        owner = itself()
-        assert owner is not None  # noqa: S101  # it is being called
-        watched = ssl.SSLContext.wrap_bio(owner, incoming, outgoing, *args, **options)
-        assert isinstance(watched, _Watched)  # noqa: S101  # its class is set above
-        watched.outgoing, watched.noticed = outgoing, noticed
-        return watched
-
-    context.wrap_bio = wrap_bio  # type: ignore[method-assign]  # a subclass would be called in a thread, by anyio
     return context
+
+
+def watched_client(
+    context: ssl.SSLContext,
+    incoming: ssl.MemoryBIO,
+    outgoing: ssl.MemoryBIO,
+    server_hostname: str | None,
+    noticed: Noticed,
+) -> ssl.SSLObject:
+    """The client's side of a connection under a context of `tolerant_context`.
+
+    Let `noticed` refer to nothing that leads back to it: the garbage collector does not see through TLS objects.
+    """
+    watched = context.wrap_bio(incoming, outgoing, server_hostname=server_hostname)
+    assert isinstance(watched, _Watched)  # noqa: S101  # its class is set above
+    watched.outgoing, watched.noticed = outgoing, noticed
+    return watched
 
 
 @contextlib.contextmanager
@@ -135,7 +150,7 @@ def stranger() -> Iterator[ClientCertificate]:
 def unusable(identity: ClientCertificate) -> str | None:
     """Why a client certificate cannot be used, None where it can."""
     try:
-        tolerant_context(identity, Noticed())
+        tolerant_context(identity)
     except OSError as error:
         return error.strerror or str(error)
     return None

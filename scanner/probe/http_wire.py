@@ -23,7 +23,8 @@ from scanner.inventory import ClientCertificate
 from scanner.probe import ProbeSettings
 from scanner.probe.http_failure import OneConnectionError, TooMuchError, failure_of, wants_http11
 from scanner.probe.http_headers import Headers, values_of
-from scanner.probe.http_tls import Noticed, tolerant_context
+from scanner.probe.http_stream import TcpStream, TlsStream, is_literal
+from scanner.probe.http_tls import Noticed, anonymous_context, tolerant_context, watched_client
 from scanner.probe.http_url import Url
 
 _EXCHANGE_TIMEOUTS: Final = 3
@@ -190,12 +191,16 @@ class _Exchange:
     def _pool(self) -> httpcore.AsyncConnectionPool:
         proxy, tls = self.settings.proxy, self.request.url.scheme == "https"
         return httpcore.AsyncConnectionPool(
-            ssl_context=tolerant_context(self.request.identity, self.noticed) if tls else None,
+            ssl_context=self._context() if tls else None,
             proxy=_proxy(proxy) if proxy else None,
             max_connections=1,
             http2=self.request.http2,
             network_backend=_Backend(self, None if proxy else self.request.destination),
         )
+
+    def _context(self) -> ssl.SSLContext:
+        request = self.request
+        return tolerant_context(request.identity) if request.identity else anonymous_context(http2=request.http2)
 
     def _headers(self) -> list[tuple[str, str]]:
         settings, request = self.settings, self.request
@@ -274,7 +279,11 @@ class _Backend(httpcore.AsyncNetworkBackend):
         host, port = self._destination or (host, port)
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        stream = await self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
+        stream: httpcore.AsyncNetworkStream
+        if is_literal(host):
+            stream = await TcpStream.open(host, port, timeout)
+        else:
+            stream = await self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
         self._exchange.connected = True
         pause = _ROUND_TRIPS * (loop.time() - begun)
         self._exchange.second_thoughts = min(max(pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
@@ -320,7 +329,13 @@ class _Stream(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  # the signature is httpcore's
     ) -> httpcore.AsyncNetworkStream:
-        secured = _Stream(await self._inner.start_tls(ssl_context, server_hostname, timeout), self._exchange)
+        noticed = self._exchange.noticed
+        tls = await TlsStream.over(
+            self._inner,
+            lambda incoming, outgoing: watched_client(ssl_context, incoming, outgoing, server_hostname, noticed),
+            timeout,
+        )
+        secured = _Stream(tls, self._exchange)
         if self._exchange.noticed.certificate_asked:
             await secured.hear_out()
         return secured

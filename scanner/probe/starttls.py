@@ -86,19 +86,19 @@ class Link:
             except BlockingIOError:
                 await self._writable()
 
-    async def receive(self) -> bytes:
-        """Some bytes, at most `CHUNK`; empty at the end of the connection."""
+    async def receive(self, most: int = CHUNK) -> bytes:
+        """Some bytes, at most `most`; empty at the end of the connection."""
         if self._pending:
-            data = bytes(self._pending)
-            self._pending.clear()
+            data = bytes(self._pending[:most])
+            del self._pending[:most]
             return data
-        return await self._more()
+        return await self._more(most)
 
-    async def _more(self) -> bytes:
+    async def _more(self, most: int = CHUNK) -> bytes:
         while True:
             await self._readable()
             with contextlib.suppress(BlockingIOError):
-                return self._socket.recv(CHUNK)
+                return self._socket.recv(most)
 
     async def _writable(self) -> None:
         ready, number = self._loop.create_future(), self._socket.fileno()
