@@ -119,6 +119,8 @@ def _header(target: TargetResult) -> RenderableType:
     where = target.address + (f" at {target.ip}" if target.ip and target.ip != target.host else "")
     title = Text.assemble((f"{symbol} ", style), (where, "bold"))
     what = [target.environment, target.application or ROLES[target.role]]
+    if target.implied_by:
+        what.append(target.implied_by)
     if target.starttls:
         what.append(f"STARTTLS {target.starttls}")
     grid = Table.grid(expand=True)
@@ -266,9 +268,21 @@ def _summary(record: RunRecord) -> RenderableType:
         f"{total.indeterminate} not assessed" if total.indeterminate else "",
         f"{total.passed} met",
     ]
+    absent = [
+        Text(
+            f"No target: {domain.host}:{domain.port} ({domain.environment}, {domain.named_by}), because "
+            f"{FAILURES[domain.failure.reason]}; the environment's other domain answers"
+        )
+        for domain in record.run.absent_domains
+    ]
     policies = dict.fromkeys((record.run.policy, *(target.policy for target in record.targets)))
     judged = ", ".join(f"{policy.id} {policy.version}" for policy in policies)
-    lines: list[RenderableType] = [Line(style="dim"), headline, Text(" · ".join(part for part in numbers if part))]
+    lines: list[RenderableType] = [
+        Line(style="dim"),
+        headline,
+        Text(" · ".join(part for part in numbers if part)),
+        *absent,
+    ]
     lines.append(
         Text(f"policy {judged}" + (" · nightseal explain RULE tells more" if total.failed else ""), style="dim")
     )

@@ -12,7 +12,7 @@ import re
 import tomllib
 import zoneinfo
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ from scanner.inventory import (
     Application,
     ApplicationKind,
     ClientCertificate,
+    DomainKey,
     Endpoint,
     Environment,
     EnvironmentKind,
@@ -192,13 +193,14 @@ def _environment(form: EnvironmentForm, folder: Path, problems: list[Problem], w
             starttls=known.starttls if known else None,
             applications=(*(known.applications if known else ()), _application(app, folder)),
         )
-    warnings.extend(_unseen_domains(form, endpoints.values(), key))
+    for implied in _implied(form, tuple(endpoints.values())):
+        endpoints.setdefault((implied.host, implied.port), implied)
     return Environment(
         name=form.name,
         kind=form.kind,
         endpoints=tuple(endpoints.values()),
-        default_domain=form.default_domain,
-        custom_domain=form.custom_domain,
+        default_domain=_domain(form.default_domain),
+        custom_domain=_domain(form.custom_domain),
         policy=form.policy,
         hsts=form.hsts,
         force_https_screens=form.force_https_screens,
@@ -265,19 +267,44 @@ def _check_domains(form: EnvironmentForm, key: str, problems: list[Problem]) -> 
             for name, value in (("default_domain", form.default_domain), ("custom_domain", form.custom_domain))
             if value is not None
         )
+        return
     for name, value in (("default_domain", form.default_domain), ("custom_domain", form.custom_domain)):
-        if value is not None:
-            _host(value, f"{key}.{name}", problems)
+        if value is None:
+            continue
+        if value.startswith("*."):
+            hint = f"write the domain itself: {value[2:]!r}; a wildcard certificate covers the hosts under it"
+            problems.append(Problem(f"{key}.{name}", f"is not a host name: {value!r}", hint))
+        elif _is_address(_host(value, f"{key}.{name}", problems)):
+            hint = "a host without a name is an [[environment.endpoint]]"
+            problems.append(Problem(f"{key}.{name}", f"should be a host name, not the address {value!r}", hint))
 
 
-def _unseen_domains(form: EnvironmentForm, endpoints: Iterable[Endpoint], key: str) -> Iterator[Problem]:
-    """Domains at which nothing is scanned. Both host names of a platform answer, and each has a certificate."""
-    hosts = [endpoint.host for endpoint in endpoints]
-    for name, value in (("default_domain", form.default_domain), ("custom_domain", form.custom_domain)):
-        domain = _host(value, key, []) if value is not None else ""
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _domain(value: str | None) -> str | None:
+    """A domain as hosts are written; what is wrong with it is said elsewhere."""
+    return _host(value, "", []) if value is not None else None
+
+
+def _implied(form: EnvironmentForm, endpoints: tuple[Endpoint, ...]) -> Iterator[Endpoint]:
+    """The platform's host names as endpoints, where no configured web host is the domain or lies under it.
+
+    A domain with hosts under it is what they have in common, and need not be a host itself.
+    """
+    if form.kind is not EnvironmentKind.PAAS:
+        return
+    hosts = [endpoint.host for endpoint in endpoints if endpoint.role.speaks_http]
+    for key, value in ((DomainKey.CUSTOM, form.custom_domain), (DomainKey.DEFAULT, form.default_domain)):
+        domain = _domain(value)
         if domain and not any(host == domain or host.endswith(f".{domain}") for host in hosts):
-            hint = "if one answers, list it as an [[environment.endpoint]]"
-            yield Problem(f"{key}.{name}", f"no configured host is {domain} or under it, so none is looked at", hint)
+            item = EndpointForm(host=domain)
+            yield replace(_endpoint(item, form.name, "", []), implied_by=key)
 
 
 def _check_levels(

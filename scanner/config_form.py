@@ -181,9 +181,9 @@ class EnvironmentForm(Form):
     kind: EnvironmentKind
     """paas or on-premises."""
     default_domain: str | None = None
-    """PaaS: the provider's domain, for which the environment has a certificate from the start."""
+    """PaaS: the provider's domain, with a certificate from the start; scanned itself where no host is under it."""
     custom_domain: str | None = None
-    """PaaS: the own host name that replaces the provider's."""
+    """PaaS: the own host name beside the provider's; scanned itself where no host is under it."""
     policy: str | None = None
     """Overrides [nightseal] policy."""
     trust_store: str | None = None

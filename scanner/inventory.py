@@ -76,6 +76,13 @@ class StartTls(StrEnum):
     POSTGRES = "postgres"
 
 
+class DomainKey(StrEnum):
+    """The keys of an environment that name a host by themselves: those of its platform's two host names."""
+
+    DEFAULT = "default_domain"
+    CUSTOM = "custom_domain"
+
+
 @dataclass(frozen=True, slots=True)
 class ClientCertificate:
     """A certificate and key, both PEM files, with which the scanner may identify itself."""
@@ -124,7 +131,8 @@ class Endpoint:
     """One host name (or address) and port of an environment, with everything that is served there.
 
     `http_port` is where plain HTTP would answer, None where it is not asked for. Several applications commonly share
-    one endpoint: it is scanned once, and judged for each of them.
+    one endpoint: it is scanned once, and judged for each of them. `implied_by` is the key of the environment that
+    names the host, where no endpoint or application of the configuration does.
     """
 
     environment: str
@@ -134,6 +142,7 @@ class Endpoint:
     http_port: int | None = None
     starttls: StartTls | None = None
     applications: tuple[Application, ...] = ()
+    implied_by: DomainKey | None = None
 
     @property
     def address(self) -> str:
@@ -169,6 +178,12 @@ class Environment:
     force_https_screens: bool = False
     force_https_integrations: bool = False
     trust_store: str | None = None
+
+    @property
+    def domains(self) -> dict[DomainKey, str]:
+        """The platform's host names, as far as they are configured."""
+        named = {DomainKey.DEFAULT: self.default_domain, DomainKey.CUSTOM: self.custom_domain}
+        return {key: domain for key, domain in named.items() if domain}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Literal
 
 import scanner
 from scanner.dispatch import LocalDispatcher, Progress
+from scanner.domains import absent_domains
 from scanner.evaluate import evaluate, target_status
 from scanner.evidence import Attempt, Failure, TargetEvidence
 from scanner.grade import grade
@@ -131,10 +132,11 @@ def _record(job: Job, seen: _Seen, started_at: datetime, *, complete: bool) -> R
     now = datetime.now(UTC)
     environments = {environment.name: environment for environment in job.inventory.environments}
     observed = [Observed(target, seen.evidence[target.id]) for target in seen.targets if target.id in seen.evidence]
-    verdicts = evaluate(observed, environments, job.policies, job.waivers, now)
+    absent, present = absent_domains(observed, environments)
+    verdicts = evaluate(present, environments, job.policies, job.waivers, now)
     results = tuple(
         _result(item, environments[item.target.endpoint.environment], job, verdicts[item.target.id], now)
-        for item in observed
+        for item in present
     )
     run_facts = Run(
         id=job.run_id or new_run_id(started_at),
@@ -144,7 +146,7 @@ def _record(job: Job, seen: _Seen, started_at: datetime, *, complete: bool) -> R
         policy=job.policy.ref,
         policies={name: policy.ref for name, policy in job.policies.items()},
         complete=complete,
-        expected_targets=len(seen.targets),
+        expected_targets=len(seen.targets) - (len(observed) - len(present)),
         tool_version=scanner.__version__,
         environments=tuple(environments),
         schedule=job.schedule,
@@ -153,6 +155,7 @@ def _record(job: Job, seen: _Seen, started_at: datetime, *, complete: bool) -> R
             {name for environment in environments for name in job.settings.stores_for(environment)}
         ),
         engines={name: metadata.version(name) for name in ENGINES},
+        absent_domains=absent,
     )
     return RunRecord(run_facts, results)
 
@@ -181,4 +184,5 @@ def _result(
         evidence=item.evidence,
         verdicts=verdicts,
         grade=grade(item.evidence, endpoint.host, endpoint.port, endpoint.role, now).letter,
+        implied_by=endpoint.implied_by,
     )

@@ -142,6 +142,9 @@ def _environment_line(environment: Environment, setting: str) -> _Line:
 
 
 def _role_line(endpoint: Endpoint) -> _Line:
+    if endpoint.implied_by:
+        text = f'[[environment]] {endpoint.environment}: {endpoint.implied_by} = "{endpoint.host}"'
+        return _Line(HttpsLevel.TLS, text)
     return _Line(HttpsLevel.TLS, f'[[environment.endpoint]] {endpoint.address}: role = "{endpoint.role}"')
 
 

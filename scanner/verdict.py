@@ -8,7 +8,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from scanner.evidence import Failure, TargetEvidence
-from scanner.inventory import EnvironmentKind, Role, StartTls
+from scanner.inventory import DomainKey, EnvironmentKind, Role, StartTls
 
 
 class Status(StrEnum):
@@ -126,7 +126,10 @@ class PolicyRef:
 
 @dataclass(frozen=True, slots=True)
 class TargetResult:
-    """One target in one run: what was scanned, what was seen, and what the rules say of it."""
+    """One target in one run: what was scanned, what was seen, and what the rules say of it.
+
+    `implied_by` is the key of its environment that names the host, where no endpoint does.
+    """
 
     id: str
     environment: str
@@ -146,6 +149,7 @@ class TargetResult:
     evidence: TargetEvidence | None = None
     verdicts: tuple[Verdict, ...] = ()
     grade: str | None = None
+    implied_by: DomainKey | None = None
 
     @property
     def application(self) -> str | None:
@@ -156,6 +160,25 @@ class TargetResult:
     def address(self) -> str:
         """`host:port`, with an IPv6 literal in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class AbsentDomain:
+    """A host name of a platform at which nobody answers, while the environment's other one does: it is no target.
+
+    `named_by` is the key of the environment that names it, `failure` how it was found that nobody is there.
+    """
+
+    environment: str
+    host: str
+    port: int
+    named_by: DomainKey
+    failure: Failure
+
+    @property
+    def endpoint(self) -> str:
+        """`environment/host:port`, the beginning of the ids of the targets that it would have."""
+        return f"{self.environment}/{self.host}:{self.port}"
 
 
 class Trigger(StrEnum):
@@ -172,7 +195,8 @@ class Run:
 
     `policy` is the configuration's; an environment that names another is in `policies`, by its name.
     `complete` is False where the run was interrupted before every target was done; `expected_targets` tells how many
-    there would have been. `engines` maps each library that observed to its version.
+    there would have been. `engines` maps each library that observed to its version. `absent_domains` were looked
+    for and are not there.
     """
 
     id: str
@@ -189,6 +213,7 @@ class Run:
     config_digest: str = ""
     trust_stores: Mapping[str, str] = field(default_factory=dict)
     engines: Mapping[str, str] = field(default_factory=dict)
+    absent_domains: tuple[AbsentDomain, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

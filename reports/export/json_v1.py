@@ -48,6 +48,17 @@ class Policy(_Out):
     """SHA-256 of everything in the policy that can change a verdict; empty where it is not known."""
 
 
+class AbsentDomainOut(_Out):
+    """A host name of a platform at which nobody answers, while its other one does: no target, and not assessed."""
+
+    environment: str
+    host: str
+    port: int
+    named_by: Literal["default_domain", "custom_domain"]
+    """The key of the environment that names it."""
+    error: FailureOut
+
+
 class Run(_Out):
     """One execution over a set of targets."""
 
@@ -70,6 +81,7 @@ class Run(_Out):
     """Each trust store and the SHA-256 over its certificates."""
     engines: dict[str, str]
     """Each library that observed and its version."""
+    absent_domains: list[AbsentDomainOut] = []
 
 
 class Summary(_Out):
@@ -135,6 +147,8 @@ class Target(_Out):
     port: int
     ip: str | None
     role: Literal["application", "development", "monitoring", "server"]
+    implied_by: Literal["default_domain", "custom_domain"] | None = None
+    """The key of the environment that names the host; null where an endpoint or application does."""
     starttls: str | None
     status: Literal["assessed", "partial", "unreachable"]
     error: FailureOut | None
@@ -180,6 +194,16 @@ def report_of(record: RunRecord) -> Report:
             config_digest=run.config_digest,
             trust_stores=dict(run.trust_stores),
             engines=dict(run.engines),
+            absent_domains=[
+                AbsentDomainOut(
+                    environment=domain.environment,
+                    host=domain.host,
+                    port=domain.port,
+                    named_by=domain.named_by.value,
+                    error=FailureOut(reason=domain.failure.reason.value, detail=domain.failure.detail),
+                )
+                for domain in run.absent_domains
+            ],
         ),
         summary=Summary(
             targets=len(record.targets),
@@ -240,6 +264,7 @@ def _target(target: TargetResult, now: datetime) -> Target:
         port=target.port,
         ip=target.ip,
         role=target.role.value,
+        implied_by=target.implied_by.value if target.implied_by else None,
         starttls=target.starttls.value if target.starttls else None,
         status=target.status.value,
         error=failure_of(target.error),

@@ -330,6 +330,8 @@ class TargetView:
     unknown: tuple[tuple[str, str], ...]
     """Rule and message."""
     certificate: CertificateView | None = None
+    implied_by: str | None = None
+    """The key of its environment that names the host, where no endpoint does."""
 
 
 @dataclass(frozen=True, slots=True)

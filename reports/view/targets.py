@@ -72,6 +72,7 @@ def _target(
             if verdict.status is Status.INDETERMINATE
         ),
         certificate=certificate,
+        implied_by=target.implied_by,
     )
 
 

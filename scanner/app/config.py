@@ -169,7 +169,8 @@ def explain(target: str, config_path: Path) -> None:
         hint = nearest(parts.hostname or "", hosts) or f"configured: {', '.join(sorted(set(hosts))) or 'none'}"
         raise UsageError(f'{config.source} has no endpoint "{target}" ({hint})')
     for environment, endpoint in found:
-        click.echo(f"{environment.name}/{endpoint.address} ({endpoint.role})")
+        origin = f", from {endpoint.implied_by}" if endpoint.implied_by else ""
+        click.echo(f"{environment.name}/{endpoint.address} ({endpoint.role}{origin})")
         for requirement in _asked_for(environment, endpoint, parts.path):
             kind = f" ({requirement.integration})" if requirement.integration else ""
             click.echo(f"  {requirement.path + kind:<30} {requirement.level:<24} {requirement.decided_by}")

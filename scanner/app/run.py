@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from scanner.config import Config
     from scanner.config_form import ScheduleForm
     from scanner.pipeline import Job
-    from scanner.verdict import RunRecord
+    from scanner.verdict import AbsentDomain, RunRecord
     from scanner.waiver import Waiver
 
 DEFAULT_REPORTS = ("html", "pdf")
@@ -231,9 +231,17 @@ def summary(outcome: Outcome) -> str:
         unknown = sum(verdict.status is Status.INDETERMINATE for verdict in verdicts)
         worst = f", worst {max(failed).value}" if failed else ""
         lines.append(f"  {name}: {len(failed)} failures{worst}, {unknown} indeterminate")
+    lines += [f"No answer at {named_absent(domain)}" for domain in record.run.absent_domains]
     lines += waiver_lines(report_waivers(record.targets, outcome.waivers, record.run.finished_at.date()))
     lines += [f"Report: {path}" for path in outcome.files]
     return "\n".join(lines)
+
+
+def named_absent(domain: AbsentDomain) -> str:
+    """A platform's host name at which nobody answers, with the key that names it and how that was found."""
+    detail = f" ({domain.failure.detail})" if domain.failure.detail else ""
+    where = f"{domain.host}:{domain.port} ({domain.environment}, {domain.named_by})"
+    return f"{where}: {domain.failure.reason}{detail}; the other domain answers"
 
 
 def waiver_lines(report: WaiverReport) -> Iterator[str]:

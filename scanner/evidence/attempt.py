@@ -16,6 +16,7 @@ class FailureReason(StrEnum):
 
     NOT_RUN = "not-run"
     UNRESOLVABLE = "unresolvable"
+    RESOLVER_FAILED = "resolver-failed"
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
     TIMED_OUT = "timed-out"

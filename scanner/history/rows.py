@@ -27,8 +27,9 @@ from scanner.evidence import (
 )
 from scanner.history.facts import digest, facts_of
 from scanner.history.schema import CERTIFICATES, EVIDENCE, RUNS, TARGETS, TEXT, TEXTS, VERDICTS, Table
-from scanner.inventory import EnvironmentKind, Role, StartTls
+from scanner.inventory import DomainKey, EnvironmentKind, Role, StartTls
 from scanner.verdict import (
+    AbsentDomain,
     AppliedWaiver,
     Goal,
     PolicyRef,
@@ -144,6 +145,7 @@ def _run_row(record: RunRecord) -> Row:
         "targets": len(record.targets),
         **{status.value: statuses[status] for status in TargetStatus},
         **dataclasses.asdict(counts),
+        "absent_domains": json.dumps([dataclasses.asdict(domain) for domain in run.absent_domains]),
     }
 
 
@@ -163,6 +165,18 @@ def _run_from(row: Row) -> Run:
         config_digest=row["config_digest"],
         trust_stores=json.loads(row["trust_stores"]),
         engines=json.loads(row["engines"]),
+        absent_domains=tuple(map(_absent_from, json.loads(row["absent_domains"] or "[]"))),
+    )
+
+
+def _absent_from(values: Row) -> AbsentDomain:
+    failure = values["failure"]
+    return AbsentDomain(
+        **{
+            **values,
+            "named_by": DomainKey(values["named_by"]),
+            "failure": Failure(FailureReason(failure["reason"]), failure["detail"]),
+        }
     )
 
 
@@ -185,6 +199,7 @@ def _target_row(position: int, target: TargetResult, digests: Mapping[str, str])
         "duration_s": target.duration_s,
         "connections": target.connections,
         "facts_digest": digests.get(target.id),
+        "implied_by": target.implied_by,
     }
 
 
@@ -209,6 +224,7 @@ def _target_from(row: Row, verdicts: Sequence[Verdict], evidence: str | bytes | 
         evidence=observed,
         verdicts=tuple(verdicts),
         grade=row["grade"],
+        implied_by=DomainKey(row["implied_by"]) if row["implied_by"] else None,
     )
 
 

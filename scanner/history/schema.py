@@ -13,10 +13,10 @@ from typing import Final
 import pyarrow as pa
 
 from scanner.evidence import KeyType
-from scanner.inventory import EnvironmentKind, Role, StartTls
+from scanner.inventory import DomainKey, EnvironmentKind, Role, StartTls
 from scanner.verdict import Goal, Severity, Status, TargetStatus, Trigger
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Raised by one whenever a column is added."""
 
 VERSION_KEY: Final = "nightseal.schemaVersion"
@@ -150,6 +150,12 @@ RUNS = Table(
         Column("not_applicable", COUNT, "verdicts `not-applicable`"),
         Column("indeterminate", COUNT, "verdicts `indeterminate`"),
         Column("waived", COUNT, "verdicts `fail` that a waiver accepts"),
+        Column(
+            "absent_domains",
+            TEXT,
+            "JSON list: host names of platforms at which nobody answers while the other one does",
+            since=2,
+        ),
     ),
 )
 
@@ -178,6 +184,13 @@ TARGETS = Table(
         Column("duration_s", SECONDS, "time that the target took, seconds"),
         Column("connections", COUNT, "TCP connections opened to it"),
         _text("facts_digest", "SHA-256 of what was observed, times apart; null where nothing was", repeated=False),
+        Column(
+            "implied_by",
+            TEXT,
+            "key of the environment that names the host; null where an endpoint or application does",
+            tuple(DomainKey),
+            since=2,
+        ),
     ),
     ("run_month",),
 )

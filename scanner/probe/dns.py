@@ -74,10 +74,12 @@ async def _lookup(
         async with places, asyncio.timeout(timeout_s):
             found = await _in_daemon(lambda: socket.getaddrinfo(host, None, family, socket.SOCK_STREAM))
     except TimeoutError:
-        return Failure.of(FailureReason.UNRESOLVABLE, f"the resolver gave no answer within {timeout_s:g} s")
+        return Failure.of(FailureReason.RESOLVER_FAILED, f"the resolver gave no answer within {timeout_s:g} s")
     except (OSError, UnicodeError) as error:
         detail = error.strerror if isinstance(error, OSError) and error.strerror else error
-        return Failure.of(FailureReason.UNRESOLVABLE, detail)
+        # Only the DNS itself can say that there is no such name.
+        failed = isinstance(error, socket.gaierror) and error.errno in {socket.EAI_AGAIN, socket.EAI_FAIL}
+        return Failure.of(FailureReason.RESOLVER_FAILED if failed else FailureReason.UNRESOLVABLE, detail)
     addresses = tuple(dict.fromkeys(str(item[4][0]) for item in found))[:_MAX_ADDRESSES]
     return addresses[:1] if mode == "first" else addresses
 

@@ -118,6 +118,7 @@ def _rebuilt(target: TargetResult) -> tuple[Environment, Endpoint]:
         http_port=target.http_port,
         starttls=target.starttls,
         applications=tuple(Application(name, ApplicationKind.TRADITIONAL_WEB) for name in target.applications),
+        implied_by=target.implied_by,
     )
     kind = target.environment_kind or EnvironmentKind.PAAS
     return Environment(target.environment, kind), endpoint

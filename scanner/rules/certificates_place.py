@@ -27,6 +27,7 @@ from scanner.verdict import Goal, Severity
 
 if TYPE_CHECKING:
     from scanner.evidence import CaaRecord, Certificate, Deployment, DnsEvidence
+    from scanner.inventory import Environment
 
 _WORD = re.compile(r"[^a-z0-9]+")
 
@@ -60,8 +61,9 @@ class DomainParameters(Parameters):
     why="On a platform, the certificate of the provider's domain or of your own is what makes HTTPS work at all; on "
     "your own premises, a self-signed or default certificate proves nothing, and one that is shared between "
     "environments lets whoever breaks into test be production.",
-    how=CERTIFICATES_HOW + " On a platform (paas) its names are compared with the environment's domain: the domain "
-    "itself, a wildcard over it, or this host's name under it. On premises it is compared with those served in the "
+    how=CERTIFICATES_HOW + " On a platform (paas) its names are compared with the domain that the host lies under, "
+    "else with the custom one: the domain itself, a wildcard over it, or this host's name under it. Where the host is "
+    "the domain, a wildcard over it is not enough. On premises it is compared with those served in the "
     "other environments of the same run, and its names with those of well-known default certificates.",
     sources=(OUTSYSTEMS_CERTIFICATE, rfc(9525, "6.3")),
     reasons={
@@ -117,12 +119,9 @@ def _judge_platform(facts: Facts) -> list[Finding]:
     endpoint, environment = facts.target.endpoint, facts.environment
     if endpoint.role is Role.SERVER:
         return [Finding("not-the-front-end")]
-    domain = environment.custom_domain or environment.default_domain
+    domain = _own_domain(environment, endpoint.host)
     if domain is None:
         return [Finding("no-domain")]
-    # The provider's own name goes on answering beside a custom domain, with the provider's certificate.
-    if environment.default_domain and under(endpoint.host, environment.default_domain):
-        domain = environment.default_domain
 
     def judge(deployment: Deployment) -> list[Finding]:
         if deployment.leaf.unreadable(Extension.SUBJECT_ALT_NAME):
@@ -135,10 +134,22 @@ def _judge_platform(facts: Facts) -> list[Finding]:
     return judge_deployments(facts, judge)
 
 
+def _own_domain(environment: Environment, host: str) -> str | None:
+    """The domain that a host is judged by: the one that it lies under most narrowly, else the custom one, if any.
+
+    The provider's own name goes on answering beside a custom domain, with the provider's certificate.
+    """
+    own = [domain for domain in environment.domains.values() if under(host, domain)]
+    return max(own, key=len, default=environment.custom_domain or environment.default_domain)
+
+
 def _covers_domain(name: str, domain: str, host: str) -> bool:
-    return (
-        matches(name, domain) or name.lower() == f"*.{domain.lower()}" or (under(host, domain) and matches(name, host))
-    )
+    """Whether an entry covers the domain: as itself, or in the way in which it concerns this host.
+
+    A wildcard over the domain covers the hosts under it, and not the domain where that is the host; and one right below
+    the top of the DNS covers nothing, as no client takes it.
+    """
+    return matches(name, domain) or matches(name, host if under(host, domain) else f"any.{domain}")
 
 
 @rule(

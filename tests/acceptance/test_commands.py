@@ -77,7 +77,7 @@ def test_what_could_not_be_assessed_is_status_3(lab: Lab, nightseal: Runner) -> 
     assert "refused" in refused.out
     unresolvable = nightseal("scan", "no-such-host.invalid")
     assert unresolvable.status == 3
-    assert "does not resolve" in unresolvable.out or "unresolvable" in unresolvable.out
+    assert "does not resolve" in unresolvable.out or "resolver" in unresolvable.out
 
 
 def test_a_port_that_speaks_no_tls_fails(lab: Lab, nightseal: Runner) -> None:

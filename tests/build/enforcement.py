@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from scanner import policy
+from scanner.domains import absent_domains
 from scanner.evaluate import evaluate
 from scanner.evidence import TargetEvidence
 from scanner.inventory import Address, Environment, Target
@@ -57,7 +58,8 @@ def judge(environments: Sequence[Environment], observed: Sequence[Observed]) -> 
     """Verdicts by target id."""
     by_name = {environment.name: environment for environment in environments}
     default = policy.load("https-by-default")
-    return evaluate(observed, by_name, dict.fromkeys(by_name, default), (), datetime.now(UTC))
+    _, present = absent_domains(observed, by_name)
+    return evaluate(present, by_name, dict.fromkeys(by_name, default), (), datetime.now(UTC))
 
 
 def name(verdict: Verdict) -> str:

@@ -12,7 +12,7 @@ import pytest
 from scanner.config import Config, load, parse
 from scanner.config_form import ConfigForm, parse_duration
 from scanner.errors import ConfigError
-from scanner.inventory import ApplicationKind, EnvironmentKind, HttpsLevel, Role, StartTls
+from scanner.inventory import ApplicationKind, DomainKey, EnvironmentKind, HttpsLevel, Role, StartTls
 
 REPOSITORY = Path(__file__).parents[2]
 CONTRACT = """
@@ -92,7 +92,9 @@ def test_what_the_contract_shows_is_read() -> None:
     assert production.kind is EnvironmentKind.PAAS
     assert (production.default_domain, production.custom_domain) == ("outsystemsenterprise.com", "apps.example.com")
     assert production.policy == "nist-sp800-52r2"
-    monitor, mail, shop = production.endpoints
+    monitor, mail, shop, custom, default = production.endpoints
+    assert (custom.address, custom.implied_by) == ("apps.example.com:443", DomainKey.CUSTOM)
+    assert (default.address, default.implied_by) == ("outsystemsenterprise.com:443", DomainKey.DEFAULT)
     assert (monitor.role, monitor.http_port) == (Role.MONITORING, 80)
     assert (mail.role, mail.starttls, mail.http_port) == (Role.SERVER, StartTls.SMTP, None)
     assert shop.address == "shop.example.com:443"
@@ -188,16 +190,65 @@ def test_every_problem_is_told_at_once() -> None:
     assert len(problems) == 3
 
 
-def test_a_platforms_domain_at_which_nothing_is_scanned_is_warned_of() -> None:
-    domains = 'default_domain = "platform.example"\ncustom_domain = "Shop.example."'
-    endpoints = "".join(
-        f'[[environment.endpoint]]\nhost = "{host}"\n' for host in ("shop.example", "notplatform.example")
-    )
-    (warning,) = read(environment(endpoints, kind="paas", head=domains)).warnings
-    both = f'{endpoints}[[environment.endpoint]]\nhost = "tenant.platform.example"\n'
+def implied(head: str, *hosts: str, kind: str = "paas", more: str = "") -> list[tuple[str, str | None]]:
+    endpoints = "".join(f'[[environment.endpoint]]\nhost = "{host}"\n{more}\n' for host in hosts)
+    config = read(environment(endpoints, kind=kind, head=head))
+    (only,) = config.inventory.environments
+    assert config.warnings == ()
+    return [(endpoint.address, endpoint.implied_by) for endpoint in only.endpoints if endpoint.implied_by]
 
-    assert warning.key == "environment[e].default_domain"
-    assert read(environment(both, kind="paas", head=domains)).warnings == ()
+
+BOTH = 'default_domain = "platform.example"\ncustom_domain = "Shop.example."'
+
+
+def test_a_platforms_host_names_become_endpoints_where_no_configured_host_stands_for_them() -> None:
+    default, custom = ("platform.example:443", DomainKey.DEFAULT), ("shop.example:443", DomainKey.CUSTOM)
+
+    assert implied(BOTH) == [custom, default]
+    # Named itself; its end alone is the same; a host under it.
+    assert implied(BOTH, "shop.example", "notplatform.example") == [default]
+    assert implied(BOTH, "shop.example", "tenant.platform.example") == []
+    assert implied('default_domain = "platform.example"') == [default]
+    assert implied("", "a.example") == []
+    # The same name twice is one host; a name without a dot is one too.
+    assert implied('default_domain = "one.example"\ncustom_domain = "one.example"') == [
+        ("one.example:443", DomainKey.CUSTOM)
+    ]
+    assert implied('custom_domain = "intranet"') == [("intranet:443", DomainKey.CUSTOM)]
+
+
+def test_a_mail_server_does_not_stand_for_a_platforms_domain() -> None:
+    server = 'role = "server"\nport = 25\nstarttls = "smtp"'
+
+    assert implied('custom_domain = "shop.example"', "mail.shop.example", more=server) == [
+        ("shop.example:443", DomainKey.CUSTOM)
+    ]
+    # Where the place is taken, what is configured there counts.
+    assert implied('custom_domain = "shop.example"', "shop.example", more='role = "server"') == []
+
+
+def test_an_implied_endpoint_is_asked_at_the_ports_that_others_are_asked_at() -> None:
+    (endpoint,) = read(environment(kind="paas", head='custom_domain = "shop.example"')).inventory.endpoints
+
+    assert (endpoint.role, endpoint.port, endpoint.http_port) == (Role.APPLICATION, 443, 80)
+    assert endpoint.applications == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("*.shop.example", "write the domain itself: 'shop.example'"),
+        ("192.0.2.1", "should be a host name, not the address '192.0.2.1'"),
+        ("[2001:db8::1]", "should be a host name"),
+        ("https://shop.example/", "write only the host: 'shop.example'"),
+        ("", "is not a host name"),
+    ],
+)
+def test_what_is_no_host_name_is_no_domain_of_a_platform(value: str, expected: str) -> None:
+    problems = refused(environment(kind="paas", head=f'custom_domain = "{value}"'))
+
+    assert len(problems) == 1
+    assert expected in problems[0]
 
 
 def test_settings_that_say_less_than_holds_are_warned_of() -> None:

@@ -97,7 +97,7 @@ def test_a_resolver_that_says_nothing_is_left_behind(monkeypatch):
     finally:
         answered.set()
 
-    assert slow.failure.reason is FailureReason.UNRESOLVABLE
+    assert slow.failure.reason is FailureReason.RESOLVER_FAILED
     assert quick.target.ip == "192.0.2.3"
 
 

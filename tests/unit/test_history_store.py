@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scanner.errors import HistoryError
+from scanner.evidence import Failure, FailureReason
 from scanner.history import History
 from scanner.history.rows import Writing, record_of, tables_of
 from scanner.history.schema import (
@@ -36,7 +37,8 @@ from scanner.history.schema import (
     describe,
 )
 from scanner.history.tables import Tables
-from scanner.verdict import AppliedWaiver, RunRecord, Severity, Status
+from scanner.inventory import DomainKey
+from scanner.verdict import AbsentDomain, AppliedWaiver, RunRecord, Severity, Status
 from tests.build.records import sample_history, sample_record
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +68,21 @@ def test_a_run_without_targets_is_a_run(tmp_path: Path) -> None:
     record = dataclasses.replace(renamed(sample_record(), "empty", complete=False), targets=())
     history.append(record)
     assert history.record("empty") == record
+
+
+def test_domains_are_remembered_that_were_absent_or_named_no_endpoint(tmp_path: Path) -> None:
+    history = History.open(tmp_path, create=True)
+    record = renamed(sample_record(), "domains")
+    gone = Failure(FailureReason.UNRESOLVABLE, "no such name")
+    absent = AbsentDomain("test", "tenant.platform.example", 443, DomainKey.DEFAULT, gone)
+    first, *others = record.targets
+    record = RunRecord(
+        dataclasses.replace(record.run, absent_domains=(absent,)),
+        (dataclasses.replace(first, implied_by=DomainKey.CUSTOM), *others),
+    )
+    history.append(record)
+    assert history.record("domains") == record
+    assert history.targets()["implied_by"].dropna().to_list() == ["custom_domain"]
 
 
 def test_the_evidence_can_be_left_out(filled: History) -> None:
@@ -392,7 +409,7 @@ def test_a_damaged_table_is_said_to_be_damaged(tmp_path: Path) -> None:
 
 # Other versions
 
-LATER = {"starttls", "grade", "error_detail", "waiver_owner", "engines"}
+LATER = {"starttls", "grade", "error_detail", "waiver_owner", "engines", "implied_by", "absent_domains"}
 """Columns that the hand-made older version does not have yet."""
 
 

@@ -20,7 +20,9 @@ from scanner.app.daemon.ledger import Ledger, Start, State
 from scanner.app.daemon.outbox import Outbox, post
 from scanner.app.daemon.state import FACTS, OUTBOX, RECEIVERS, open_state
 from scanner.config import Config, parse
-from scanner.verdict import RunRecord, Severity, Status
+from scanner.evidence import Failure, FailureReason
+from scanner.inventory import DomainKey
+from scanner.verdict import AbsentDomain, RunRecord, Severity, Status
 from tests.build.records import sample_record
 
 NOW = datetime(2026, 3, 1, 2, tzinfo=UTC)
@@ -225,6 +227,24 @@ def test_a_failure_is_told_once_and_when_it_is_mended(engine: Engine) -> None:
     assert "nothing changed" not in first[1][1]
     assert [(receiver, title.partition(",")[0]) for receiver, title in again] == [("a", "nothing changed")]
     assert {receiver for receiver, title in fixed if "fixed" in title} == {"a", "b"}
+
+
+def test_a_domain_that_is_switched_off_for_a_night_is_told_and_nothing_of_it_is_forgotten(engine: Engine) -> None:
+    record = sample_record(1)
+    gone = next(target for target in record.targets if any(verdict.counts_as_failure for verdict in target.verdicts))
+    failure = Failure(FailureReason.REFUSED)
+    absent = AbsentDomain(gone.environment, gone.host, gone.port, DomainKey.DEFAULT, failure)
+    without = RunRecord(
+        dataclasses.replace(record.run, absent_domains=(absent,)),
+        tuple(target for target in record.targets if target.host != gone.host),
+    )
+    settle(engine, record)
+    night = settle(engine, without, record, 1)
+    back = settle(engine, record, without, 2)
+
+    assert any("coverage dropped" in title for _, title in night)
+    assert not any("fixed" in title for _, title in night)
+    assert not any("new failure" in title for _, title in back)
 
 
 def test_a_history_that_was_there_before_the_service_is_not_told_as_new(engine: Engine) -> None:

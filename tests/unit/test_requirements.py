@@ -9,6 +9,7 @@ import pytest
 from scanner.inventory import (
     Application,
     ApplicationKind,
+    DomainKey,
     Endpoint,
     Environment,
     EnvironmentKind,
@@ -102,6 +103,15 @@ def test_an_endpoint_of_its_own_is_over_https() -> None:
     assert requirement.decided_by == "[[environment]] production: hsts = true"
     (requirement,) = requirements_of(environment(), endpoint(role=Role.MONITORING))
     assert requirement.decided_by == '[[environment.endpoint]] shop.example.com:443: role = "monitoring"'
+
+
+def test_a_platforms_host_name_is_over_https_by_the_key_that_names_it() -> None:
+    implied = Endpoint("production", "apps.example.com", 443, http_port=80, implied_by=DomainKey.CUSTOM)
+    (root,) = requirements_of(environment(), implied)
+
+    assert (root.level, root.plain) == (TLS, Plain.REDIRECT_OR_REFUSAL)
+    assert root.decided_by == '[[environment]] production: custom_domain = "apps.example.com"'
+    assert requirements_of(environment(hsts=True), implied)[0].hsts
 
 
 def test_where_no_http_is_spoken_nothing_is_demanded_of_it() -> None:

@@ -139,11 +139,14 @@ class Aftermath:
         if not self.record.run.complete:
             return dict(known)
         targets = {target.id for target in self.record.targets}
+        absent = {domain.endpoint for domain in self.record.run.absent_domains}
         rules = {verdict.rule for verdict in self.record.verdicts} | {alarms.UNREACHABLE}
         return {
             key: alarm
             for key, alarm in known.items()
-            if key.target in targets and key.rule.removeprefix(alarms.UNKNOWN) in rules
+            # A domain at which nobody answers tonight may be back tomorrow, with what was told of it.
+            if (key.target in targets or key.target.rpartition("@")[0] in absent)
+            and key.rule.removeprefix(alarms.UNKNOWN) in rules
         }
 
     def _gone(self, known: Mapping[Key, Alarm]) -> dict[Key, Finding]:
@@ -165,6 +168,12 @@ class Aftermath:
         seen, was = _assessed(after), _assessed(before)
         if seen < was - _COVERAGE_DROP:
             entries.append(Entry(f"{seen:.0%} of the targets could be assessed in full, {was:.0%} before."))
+        before_ids = {f"{target.environment}/{target.address}" for target in before.targets}
+        entries += [
+            Entry(f"{domain.host} ({domain.environment}, {domain.named_by}) gives no answer any more.")
+            for domain in after.run.absent_domains
+            if domain.endpoint in before_ids
+        ]
         return [Section("coverage", Level.WARNING, "Coverage dropped", "coverage dropped", tuple(entries))]
 
     def _endings(self, connection: Connection, now: datetime) -> list[Section]:

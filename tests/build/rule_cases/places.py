@@ -12,6 +12,7 @@ from tests.build.rule_cases.case import Case
 
 _PLATFORM = {"kind": EnvironmentKind.PAAS, "default_domain": "platform.example.net"}
 _CUSTOM = {**_PLATFORM, "custom_domain": "example.com"}
+_NESTED = {**_PLATFORM, "custom_domain": "shop.platform.example.net"}
 _SELF_SIGNED = leaf(HOST, not_before=NOW - timedelta(days=10), days=90, self_signed=True)
 _FINGERPRINT = certificate().fingerprint
 _LETS_ENCRYPT = certificate(issuer="CN=R11,O=Let's Encrypt,C=US")
@@ -58,6 +59,16 @@ PLACES = (
             tls=tls(deployment(certificate(dns_names=(), unreadable_extensions=("subjectAltName",)))),
         ),
     ),
+    # The host is the domain itself: no client takes a wildcard over it there, nor one right below the top of the DNS.
+    _domain("covers-domain", _PLATFORM, "platform.example.net", host="platform.example.net"),
+    _domain("other-domain", _PLATFORM, "*.platform.example.net", host="platform.example.net"),
+    _domain("covers-domain", _PLATFORM, "*.example.net", host="platform.example.net"),
+    _domain("other-domain", {**_PLATFORM, "default_domain": "net"}, "*.net", host="www.example.com"),
+    _domain("covers-domain", {**_PLATFORM, "default_domain": "intranet"}, "intranet", host="intranet"),
+    # Each is judged by its own, also where one lies under the other.
+    _domain("covers-domain", _NESTED, "shop.platform.example.net", host="shop.platform.example.net"),
+    _domain("other-domain", _NESTED, "platform.example.net", host="shop.platform.example.net"),
+    _domain("covers-domain", _NESTED, "platform.example.net", host="platform.example.net"),
     _domain("no-domain", {"kind": EnvironmentKind.PAAS}, "www.example.com"),
     _domain("not-the-front-end", _PLATFORM, "mail.example.com", role=Role.SERVER),
     Case("cert.same-on-all-addresses", "one-address"),

@@ -1,0 +1,77 @@
+"""A platform's two host names, of which one may have been switched off.
+
+Where a provider's environment answers at one of them, the other need not: nobody is served there, in plain or not. It
+is told apart from a target that gave no answer, which is a gap in what is known; and nothing is claimed of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from scanner.evaluate import target_status
+from scanner.evidence import FailureReason
+from scanner.verdict import AbsentDomain, TargetStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from scanner.evidence import Failure, TargetEvidence
+    from scanner.inventory import Endpoint, Environment
+    from scanner.rules import Observed
+
+NOBODY_THERE: Final = frozenset(
+    {FailureReason.UNRESOLVABLE, FailureReason.REFUSED, FailureReason.UNREACHABLE, FailureReason.TIMED_OUT}
+)
+"""Reasons for which nobody answers at a name. The scanner's own troubles, its resolver's too, are none of them."""
+
+
+def absent_domains(
+    observed: Sequence[Observed], environments: Mapping[str, Environment]
+) -> tuple[tuple[AbsentDomain, ...], tuple[Observed, ...]]:
+    """Tell the domains at which nobody answers, while the environment's other one does, from what there is to judge.
+
+    Only domains that no endpoint names are left out: whoever lists a host as an endpoint says that it is there.
+
+    Returns:
+        The domains, in the order of the targets, and the targets without those of the domains.
+    """
+    silent: dict[str, Failure] = {}
+    answered: set[tuple[str, str]] = set()
+    there: set[str] = set()
+    for item in observed:
+        endpoint = item.target.endpoint
+        status, failure = target_status(item.evidence)
+        if status is not TargetStatus.UNREACHABLE:
+            answered.add((endpoint.environment, endpoint.host))
+        if failure is not None and _nobody_there(item.evidence):
+            silent.setdefault(endpoint.id, failure)
+        else:
+            there.add(endpoint.id)
+    absent: dict[str, AbsentDomain] = {}
+    for item in observed:
+        endpoint = item.target.endpoint
+        key = endpoint.implied_by
+        if key is None or endpoint.id in there or endpoint.id in absent:
+            continue
+        if _other_answers(endpoint, environments[endpoint.environment], answered):
+            absent[endpoint.id] = AbsentDomain(
+                endpoint.environment, endpoint.host, endpoint.port, key, silent[endpoint.id]
+            )
+    return tuple(absent.values()), tuple(item for item in observed if item.target.endpoint.id not in absent)
+
+
+def _nobody_there(evidence: TargetEvidence) -> bool:
+    """Whether everything that was tried failed in a way that shows an empty place: TLS, and plain HTTP as well."""
+    attempts: list[Failure | None] = [evidence.tls.failure, evidence.http.failure]
+    if evidence.http.value is not None:
+        attempts[1:] = [hop.failure for probe in evidence.http.value.probes for hop in probe.hops]
+    return all(failure is not None and failure.reason in NOBODY_THERE for failure in attempts)
+
+
+def _other_answers(endpoint: Endpoint, environment: Environment, answered: set[tuple[str, str]]) -> bool:
+    others = [domain for key, domain in environment.domains.items() if key is not endpoint.implied_by]
+    return any(
+        name == environment.name and host != endpoint.host and (host == other or host.endswith(f".{other}"))
+        for other in others
+        for name, host in answered
+    )
