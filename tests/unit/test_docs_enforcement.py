@@ -34,6 +34,13 @@ def test_the_example_is_explained_as_the_document_says(host: str, capsys: pytest
     assert capsys.readouterr().out == shown(host)
 
 
+def test_a_platforms_host_name_is_explained_by_its_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[[environment]]\nname = "cloud"\nkind = "paas"\ndefault_domain = "tenant.platform.example"\n')
+    assert run(["config", "explain", "tenant.platform.example", "--config", str(config)]) == ExitStatus.OK
+    assert capsys.readouterr().out == next(text for _, text in BLOCKS if text.startswith("cloud/"))
+
+
 @pytest.mark.usefixtures("_example")
 def test_a_path_below_a_configured_one_is_explained_by_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["config", "explain", "shop.example.com/Partners/List"]) == ExitStatus.OK
