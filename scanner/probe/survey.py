@@ -17,7 +17,15 @@ from scanner.probe import ProbeSettings
 from scanner.probe.handover import Surveyed
 from scanner.probe.survey_evidence import Gathered, evidence_of, key_kinds
 from scanner.probe.survey_exchange import older_exchange, tls13_schemes
-from scanner.probe.survey_features import RATE, WRONG_NAME, Greeting, fallback_scsv, greet, name_reaction
+from scanner.probe.survey_features import (
+    RATE,
+    WRONG_NAME,
+    Greeting,
+    asked_under,
+    fallback_scsv,
+    greet,
+    name_reaction,
+)
 from scanner.probe.survey_offers import (
     ApplicationProtocols,
     Found,
@@ -85,42 +93,60 @@ def _told(greeting: Greeting) -> Surveyed:
 
 
 async def _gather(questioner: Questioner, greeting: Greeting, target: Target) -> Gathered:
+    """Ask all that does not depend on anything side by side, and what does as soon as that is known.
+
+    A chain of questions takes two round trips for each; that of the suites of TLS 1.2 is the longest.
+    """
     manner = greeting.manner
     gathered = Gathered(greeting, ApplicationProtocols(_HTTP_PROTOCOLS if target.endpoint.role.speaks_http else ()))
+    tls12 = Found(Protocol.TLS1_2)
     async with asyncio.TaskGroup() as group:
-        group.create_task(_newest(questioner, manner, gathered))
-        group.create_task(_older(questioner, manner, gathered, Protocol.TLS1_2, gathered.alpn))
+        group.create_task(_tls12(questioner, manner, gathered, tls12))
+        group.create_task(_newest(questioner, manner, gathered, tls12))
         for protocol in _OLDER:
-            group.create_task(_older(questioner, manner, gathered, protocol))
+            group.create_task(_older(questioner, manner, gathered, Found(protocol)))
         group.create_task(_ssl2(questioner, manner, gathered))
+        if not manner.small:
+            group.create_task(_names(questioner, manner, gathered, tls12))
     negotiated = [found for found in gathered.in_order if found.answers and found.protocol is not Protocol.SSL2]
     plain = [found for found in negotiated if found.protocol is not Protocol.TLS1_3]
-    # What is left to be asked builds on what was found: which suites, and which certificates.
     async with asyncio.TaskGroup() as group:
-        for found in negotiated:
-            group.create_task(_order(questioner, manner, gathered, found))
-        if plain and plain[-1].protocol is not Protocol.SSL3:
-            group.create_task(_exchange(questioner, manner, gathered, plain[-1].protocol))
-        group.create_task(_schemes(questioner, manner, gathered))
+        if plain and plain[-1].protocol not in {Protocol.SSL3, Protocol.TLS1_2}:
+            group.create_task(_exchange(questioner, manner, gathered, plain[-1]))
         group.create_task(_fallback(questioner, manner, gathered, negotiated))
         shown = next(iter(reversed(plain or negotiated)), None)
-        if shown is not None and shown.protocol is not Protocol.SSL3:
+        if shown is not None and shown.protocol is not Protocol.SSL3 and gathered.wrong_name is None:
             group.create_task(_names(questioner, manner, gathered, shown))
+    if shown is not None and shown.protocol is not Protocol.SSL3:
+        _judge_names(manner, gathered, shown)
     return gathered
 
 
-async def _newest(questioner: Questioner, manner: Manner, gathered: Gathered) -> None:
-    gathered.found[Protocol.TLS1_3] = await tls13(questioner, manner, gathered.greeting.answer)
+async def _tls12(questioner: Questioner, manner: Manner, gathered: Gathered, tls12: Found) -> None:
+    """The suites of TLS 1.2, and then all that builds on them."""
+    try:
+        await older_suites(questioner, manner, tls12, gathered.alpn)
+    finally:
+        tls12.begun.set()  # or it never will
+    gathered.found[Protocol.TLS1_2] = tls12
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_order(questioner, manner, gathered, tls12))
+        group.create_task(_exchange(questioner, manner, gathered, tls12))
 
 
-async def _older(
-    questioner: Questioner,
-    manner: Manner,
-    gathered: Gathered,
-    protocol: Protocol,
-    alpn: ApplicationProtocols | None = None,
-) -> None:
-    gathered.found[protocol] = await older_suites(questioner, manner, protocol, alpn)
+async def _newest(questioner: Questioner, manner: Manner, gathered: Gathered, tls12: Found) -> None:
+    """The suites and groups of TLS 1.3, and then its schemes: the certificates seen in TLS 1.2 tell where to begin."""
+    found = gathered.found[Protocol.TLS1_3] = await tls13(questioner, manner, gathered.greeting.answer)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_order(questioner, manner, gathered, found))
+        await tls12.begun.wait()
+        if found.answers and found.failure is None:
+            gathered.schemes13 = await tls13_schemes(questioner, manner, found, key_kinds(tls12))
+
+
+async def _older(questioner: Questioner, manner: Manner, gathered: Gathered, found: Found) -> None:
+    gathered.found[found.protocol] = await older_suites(questioner, manner, found)
+    await _order(questioner, manner, gathered, found)
 
 
 async def _ssl2(questioner: Questioner, manner: Manner, gathered: Gathered) -> None:
@@ -128,29 +154,34 @@ async def _ssl2(questioner: Questioner, manner: Manner, gathered: Gathered) -> N
 
 
 async def _order(questioner: Questioner, manner: Manner, gathered: Gathered, found: Found) -> None:
-    gathered.order[found.protocol] = await server_order(questioner, manner, found)
+    if found.answers:
+        gathered.order[found.protocol] = await server_order(questioner, manner, found)
 
 
-async def _exchange(questioner: Questioner, manner: Manner, gathered: Gathered, protocol: Protocol) -> None:
-    found = gathered.found[protocol]
+async def _exchange(questioner: Questioner, manner: Manner, gathered: Gathered, found: Found) -> None:
     if found.answers and found.failure is None:
-        gathered.exchanges[protocol] = await older_exchange(questioner, manner, found)
-
-
-async def _schemes(questioner: Questioner, manner: Manner, gathered: Gathered) -> None:
-    found = gathered.found[Protocol.TLS1_3]
-    if found.answers and found.failure is None:
-        keys = key_kinds(gathered.found[Protocol.TLS1_2])
-        gathered.schemes13 = await tls13_schemes(questioner, manner, found, keys)
+        gathered.exchanges[found.protocol] = await older_exchange(questioner, manner, found)
 
 
 async def _fallback(questioner: Questioner, manner: Manner, gathered: Gathered, negotiated: list[Found]) -> None:
     gathered.fallback = await fallback_scsv(questioner, manner, negotiated)
 
 
-async def _names(questioner: Questioner, manner: Manner, gathered: Gathered, shown: Found) -> None:
+async def _names(questioner: Questioner, manner: Manner, gathered: Gathered, found: Found) -> None:
+    """Ask without a name and under a wrong one, as soon as anything has been accepted in that protocol."""
+    if not found.answers:
+        await found.begun.wait()
+    if not found.answers:
+        return
+    if manner.server_name is not None:
+        gathered.no_name = await asked_under(questioner, manner, found, None)
+    gathered.wrong_name = await asked_under(questioner, manner, found, WRONG_NAME)
+
+
+def _judge_names(manner: Manner, gathered: Gathered, shown: Found) -> None:
     if manner.server_name is None:
         gathered.without_sni = Attempt.failed(FailureReason.UNSUPPORTED, "the endpoint is an address: it has no name")
-    else:
-        gathered.without_sni, gathered.nameless = await name_reaction(questioner, manner, shown, None)
-    gathered.wrong_sni, _ = await name_reaction(questioner, manner, shown, WRONG_NAME)
+    elif gathered.no_name is not None:
+        gathered.without_sni = name_reaction(gathered.no_name, shown)
+    if gathered.wrong_name is not None:
+        gathered.wrong_sni = name_reaction(gathered.wrong_name, shown)

@@ -22,7 +22,7 @@ from scanner.evidence import (
     not_run,
 )
 from scanner.probe import iana
-from scanner.probe.survey_answer import Answer
+from scanner.probe.survey_answer import Answer, Outcome
 from scanner.probe.survey_certificates import deployments
 from scanner.probe.survey_exchange import Exchange, known_primes
 from scanner.probe.survey_features import Greeting
@@ -47,7 +47,13 @@ class Gathered:
     fallback: Attempt[bool] = field(default_factory=not_run)
     without_sni: Attempt[NameReaction] = field(default_factory=not_run)
     wrong_sni: Attempt[NameReaction] = field(default_factory=not_run)
-    nameless: Answer | None = None
+    no_name: Outcome | None = None
+    wrong_name: Outcome | None = None
+
+    @property
+    def nameless(self) -> Answer | None:
+        """What was answered to a hello without a name."""
+        return self.no_name if isinstance(self.no_name, Answer) else None
 
     @property
     def in_order(self) -> tuple[Found, ...]:

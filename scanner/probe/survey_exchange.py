@@ -143,7 +143,7 @@ async def tls13_schemes(
 
     A server refuses a hello with none that it could sign with. One that answers before it looks tells nothing: that is
     tried with a scheme that nobody has. `keys` are the kinds of key of the certificates seen, empty where none was;
-    the schemes of other kinds are refused in one go.
+    the schemes of other kinds are refused in one go, and asked for one after the other where they are not.
     """
 
     async def ask(schemes: Sequence[int]) -> Outcome:
@@ -177,7 +177,8 @@ async def tls13_schemes(
         if isinstance(part, Failure):
             return part
         accepted += part
-    return accepted
+    # In one order, however much was known of the keys when it was asked.
+    return tuple(code for code in schemes if code in accepted)
 
 
 async def _halve(

@@ -118,27 +118,29 @@ def _few(protocol: Protocol, most: int) -> list[int]:
     return [*suites[:most], *(code for code in oldest if code in suites[most:])]
 
 
-async def name_reaction(
-    questioner: Questioner, manner: Manner, found: Found, name: str | None
-) -> tuple[Attempt[NameReaction], Answer | None]:
-    """How the server reacts to `name` (None: to no name), and its answer where it gave one.
-
-    Judged by the certificate, up to TLS 1.2: in TLS 1.3 that is encrypted, and only a refusal shows.
-    """
+async def asked_under(questioner: Questioner, manner: Manner, found: Found, name: str | None) -> Outcome:
+    """What the server answers to `name` (None: to no name) in a protocol of which something has been accepted."""
     other = replace(manner, server_name=name)
     # Another name may be served by another kind of certificate, which needs other suites.
     suites = found.suites if manner.small else iana.offered_suites(found.protocol)
-    outcome = await questioner.ask(other.offer(found.protocol, suites, key_shares=found.key_shares))
+    return await questioner.ask(other.offer(found.protocol, suites, key_shares=found.key_shares))
+
+
+def name_reaction(outcome: Outcome, found: Found) -> Attempt[NameReaction]:
+    """What that answer means beside those `found` under the right name.
+
+    Judged by the certificate, up to TLS 1.2: in TLS 1.3 that is encrypted, and only a refusal shows.
+    """
     if isinstance(outcome, Failure):
-        return Attempt(failure=outcome), None
+        return Attempt(failure=outcome)
     if isinstance(outcome, Refusal):
         unrecognized = outcome.alert == AlertDescription.unrecognized_name
-        return Attempt.ok(NameReaction.UNRECOGNIZED_NAME if unrecognized else NameReaction.ALERT), None
+        return Attempt.ok(NameReaction.UNRECOGNIZED_NAME if unrecognized else NameReaction.ALERT)
     if not outcome.chain:
-        return Attempt.failed(FailureReason.UNSUPPORTED, "the certificate is encrypted in TLS 1.3"), outcome
+        return Attempt.failed(FailureReason.UNSUPPORTED, "the certificate is encrypted in TLS 1.3")
     usual = {answer.chain[0] for answer in found.answers if answer.chain}
     same = outcome.chain[0] in usual
-    return Attempt.ok(NameReaction.SAME_CERTIFICATE if same else NameReaction.OTHER_CERTIFICATE), outcome
+    return Attempt.ok(NameReaction.SAME_CERTIFICATE if same else NameReaction.OTHER_CERTIFICATE)
 
 
 async def fallback_scsv(questioner: Questioner, manner: Manner, negotiated: Sequence[Found]) -> Attempt[bool]:

@@ -6,6 +6,7 @@ and one more. What shows in the same answer (a suite and a group, a group and a 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -118,6 +119,12 @@ class Found:
     groups_failure: Failure | None = None
     key_shares: tuple[int, ...] = ()
     failure: Failure | None = None
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def note(self, answer: Answer) -> None:
+        """Take note of an answer; the first tells those who wait for one (`begun`)."""
+        self.answers.append(answer)
+        self.begun.set()
 
     @property
     def suites(self) -> tuple[int, ...]:
@@ -146,10 +153,10 @@ class ApplicationProtocols:
 
 
 async def older_suites(
-    questioner: Questioner, manner: Manner, protocol: Protocol, alpn: ApplicationProtocols | None = None
+    questioner: Questioner, manner: Manner, found: Found, alpn: ApplicationProtocols | None = None
 ) -> Found:
-    """The suites accepted in SSL 3.0 to TLS 1.2."""
-    found = Found(protocol)
+    """The suites accepted in SSL 3.0 to TLS 1.2, added to `found`, which names the protocol, as they are found."""
+    protocol = found.protocol
     found.rotations = rotations = None if manner.small else Rotations.of(protocol)
     for part in manner.parts(iana.offered_suites(protocol)):
         left = list(part)
@@ -182,7 +189,7 @@ async def older_suites(
                 found.failure = problem
                 return found
             assert isinstance(outcome, Answer)  # noqa: S101  # all else has been dealt with
-            found.answers.append(outcome)
+            found.note(outcome)
             left.remove(outcome.suite)
             if rotations is not None:
                 rotations.note(outcome)
