@@ -32,12 +32,14 @@ GOALS: Final = Words[Goal](
     }
 )
 
-GOAL_LETTERS: Final[Mapping[Goal, str]] = {
-    Goal.ENCRYPTION: "E",
-    Goal.INTEGRITY: "I",
-    Goal.AUTHENTICITY: "A",
-    Goal.ENFORCEMENT: "F",
-}
+GOAL_LETTERS: Final = Words[Goal](
+    {
+        Goal.ENCRYPTION: mark("E"),
+        Goal.INTEGRITY: mark("I"),
+        Goal.AUTHENTICITY: mark("A"),
+        Goal.ENFORCEMENT: mark("F"),
+    }
+)
 """What heads a goal's column in the appendix on paper; a line above the table tells what each letter stands for."""
 
 GOAL_MEANINGS: Final = Words[Goal](
