@@ -1,6 +1,6 @@
 # The two commands of the README set everything up by themselves on a fresh Debian machine.
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint types imports docs docs-check check lock bench clean
+.PHONY: help demo test coverage lint types imports docs docs-check check lock bench bench-reports clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -52,8 +52,12 @@ lock: $(VENV)/bin/python  ## Pin the dependencies anew
 	$(BIN)/python $(COMPILE) --extra lab -o requirements.txt pyproject.toml
 	$(BIN)/python $(COMPILE) --all-extras -c requirements.txt -o requirements-dev.txt pyproject.toml
 
-bench: $(VENV)/.installed-dev  ## Side by side with peers
-	for script in bench/*.py; do $(BIN)/python $$script; done
+bench: $(VENV)/.installed-dev  ## Side by side with peers, and what the history takes
+	$(BIN)/python bench/survey.py
+	$(BIN)/python bench/history.py
+
+bench-reports: $(VENV)/.installed-dev $(VENV)/.test-packages  ## What reports over 10 to 10,000 targets take
+	$(BIN)/python bench/reports.py $(BENCH_ARGS)
 
 clean:  ## Remove what was made
 	rm -rf $(VENV) out history build dist

@@ -9,6 +9,7 @@ not looked at in full says so in `nightseal:status`, because what is missing her
 from __future__ import annotations
 
 import hashlib
+import json
 import uuid
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -31,7 +32,8 @@ from cyclonedx.model.dependency import Dependency
 from cyclonedx.model.lifecycle import LifecyclePhase, PredefinedLifecycle
 from cyclonedx.model.service import Service
 from cyclonedx.model.tool import ToolRepository
-from cyclonedx.output.json import JsonV1Dot6
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.schema.schema import SchemaVersion1Dot6
 
 from reports.export.crypto_algorithms import Algorithm, of_group, of_key, of_signature, of_suite
 from reports.view.certificates import common_name, deployments_of
@@ -41,6 +43,7 @@ from scanner.verdict import RunRecord, TargetResult
 NAMESPACE: Final = uuid.UUID("3a6f0d1e-5f0b-5c0e-9a53-6e1d7c2b8f04")
 """Ids in documents are made of it and of what they name, so that the same run gives the same bytes."""
 
+_SCHEMA: Final = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 _SSL: Final = {Protocol.SSL2: "2.0", Protocol.SSL3: "3.0"}
 
 
@@ -74,9 +77,25 @@ def to_cyclonedx(record: RunRecord) -> str:
         ),
         components=assets.components.values(),
         services=services,
-        dependencies=[Dependency(subject.bom_ref, [Dependency(item.bom_ref) for item in services]), *dependencies],
+        dependencies=[
+            Dependency(subject.bom_ref, [Dependency(item.bom_ref) for item in services]),
+            *dependencies,
+            *(Dependency(item.bom_ref) for item in assets.components.values()),
+        ],
     )
-    return JsonV1Dot6(bom).output_as_string(indent=2) + "\n"
+    return _written(bom)
+
+
+def _written(bom: Bom) -> str:
+    """The bill as JSON.
+
+    The library's own output first sees that each reference is there once and leads somewhere, and for each it looks
+    through all of them, which takes minutes where there are many thousands. Here they are made from what they name, each
+    once, so its serialisation is used without that.
+    """
+    head = {"$schema": _SCHEMA, "bomFormat": "CycloneDX", "specVersion": SchemaVersion.V1_6.to_version()}
+    body = json.loads(bom.as_json(view_=SchemaVersion1Dot6))  # type: ignore[attr-defined]  # its decorator brings it
+    return json.dumps(body | head, indent=2) + "\n"
 
 
 def _service(target: TargetResult) -> Service:
@@ -141,7 +160,9 @@ class _Assets:
             list((schemes.value if schemes else None) or ()),
             offer.server_order,
         )
-        digest = hashlib.sha256(repr((protocol, found)).encode()).hexdigest()[:16]
+        ref = f"protocol/{protocol}/{hashlib.sha256(repr((protocol, found)).encode()).hexdigest()[:16]}"
+        if ref in self.components:
+            return self.components[ref].bom_ref
         suites, group_names, scheme_names, ordered = found
         kind = "SSL" if protocol in _SSL else "TLS"
         version = _SSL.get(protocol) or protocol.removeprefix("tls")
@@ -165,9 +186,12 @@ class _Assets:
         )
         # The format keeps no order.
         preference = [Property(name="nightseal:server-preference", value=" ".join(suites))] if ordered else []
-        return self._add(f"protocol/{protocol}/{digest}", f"{kind} {version}", described, properties=preference)
+        return self._add(ref, f"{kind} {version}", described, properties=preference)
 
     def _certificate(self, certificate: Certificate) -> BomRef:
+        ref = f"certificate/{certificate.fingerprint}"
+        if ref in self.components:
+            return self.components[ref].bom_ref
         key = CryptoProperties(
             asset_type=CryptoAssetType.RELATED_CRYPTO_MATERIAL,
             related_crypto_material_properties=RelatedCryptoMaterialProperties(
@@ -192,7 +216,7 @@ class _Assets:
         )
         names = list(_names(certificate))
         return self._add(
-            f"certificate/{certificate.fingerprint}",
+            ref,
             common_name(certificate.subject) or next(iter(names), "") or certificate.fingerprint,
             described,
             hashes=[HashType(alg=HashAlgorithm.SHA_256, content=certificate.fingerprint)],

@@ -48,7 +48,7 @@ _Key = tuple[Status, str]
 def to_oscal(record: RunRecord, *, rules: Mapping[str, Rule]) -> str:
     """Write a run as OSCAL assessment results in JSON. `rules` are by id."""
     document = {"assessment-results": _Document(record, rules).assessment_results()}
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 class _Document:
@@ -56,6 +56,7 @@ class _Document:
         self._record = record
         self._run = record.run
         self._rules = rules
+        self._targets = {target.id: self._id("target", target.id) for target in record.targets}
 
     def assessment_results(self) -> _Json:
         run = self._run
@@ -154,7 +155,7 @@ class _Document:
         }
         items = [
             {
-                "uuid": self._id("target", target.id),
+                "uuid": self._targets[target.id],
                 "description": _prose(f"{target.address}, {target.role.value}"),
                 "props": list(_target_props(target)),
             }
@@ -166,7 +167,7 @@ class _Document:
     def _observation(self, environment: str, rule: str, key: _Key, found: Sequence[_Found]) -> _Json:
         status, reason = key
         started = self._run.started_at
-        subjects = dict.fromkeys(self._id("target", target.id) for target, _ in found)
+        subjects = dict.fromkeys(self._targets[target.id] for target, _ in found)
         described: _Json = {
             "uuid": self._id("observation", environment, rule, status, reason),
             "title": _prose(f"{rule}: {status}, {reason}"),
