@@ -24,7 +24,7 @@ from scanner.rules.sources import ASVS_COOKIE, MIXED_CONTENT, PRELOAD, rfc
 from scanner.verdict import Goal, Severity
 
 if TYPE_CHECKING:
-    from scanner.evidence import Hop, HttpEvidence, InsecureReference
+    from scanner.evidence import Cookie, Hop, HttpEvidence, InsecureReference
 
 _TRANSIENT = frozenset(
     {FailureReason.NOT_RUN, FailureReason.DEADLINE, FailureReason.INTERRUPTED, FailureReason.ENGINE_ERROR}
@@ -120,12 +120,14 @@ def _is_upgraded(hop: Hop, reference: InsecureReference) -> bool:
     severity=Severity.MEDIUM,
     why="A cookie without Secure goes out with the first plain request that anybody on the way provokes, and with it "
     "the session.",
-    how="Every Set-Cookie header of every answer over HTTPS is read; none is kept or sent back.",
+    how="Every Set-Cookie header of every answer over HTTPS is read; none is kept or sent back. A name that begins "
+    "with __Secure- or __Host- promises Secure, and for __Host- the path / and no domain. SameSite is told, not judged.",
     sources=(rfc(6265, "4.1.2.5"), ASVS_COOKIE),
     reasons={
         **NOT_HTTP,
         "all-secure": passes("Every cookie set over HTTPS is Secure: {observed}."),
         "insecure": fails("Cookies are set without Secure: {observed}."),
+        "prefix": fails("Cookies break what their name's prefix promises, so that browsers drop them: {observed}."),
         "no-cookies": not_applicable("No cookie is set over HTTPS."),
     },
     fix=fixes_https.COOKIES,
@@ -139,11 +141,27 @@ def _secure_cookies(facts: Facts, _: Parameters) -> list[Finding]:
     insecure = [cookie.name or "(without a name)" for cookie in cookies if not cookie.secure]
     if insecure:
         return [Finding("insecure", listing(insecure), "Secure on every cookie")]
+    if broken := [cookie.name for cookie in cookies if _breaks_prefix(cookie)]:
+        expected = "Path=/ and no Domain on every cookie called __Host-"
+        return [Finding("prefix", listing(broken), expected, severity=Severity.LOW)]
     if gap := _https_gap(http):
         return [gap]
     if not cookies:
         return [Finding("no-cookies")]
-    return [Finding("all-secure", listing(cookie.name for cookie in cookies), "Secure on every cookie")]
+    return [Finding("all-secure", listing(map(_told, cookies)), "Secure on every cookie")]
+
+
+def _breaks_prefix(cookie: Cookie) -> bool:
+    """Whether a Secure cookie's name promises what its attributes do not keep (RFC 6265bis section 4.1.3).
+
+    Browsers compare the prefix without regard to case.
+    """
+    return cookie.name.lower().startswith("__host-") and (cookie.path != "/" or cookie.domain is not None)
+
+
+def _told(cookie: Cookie) -> str:
+    same_site = f"SameSite={cookie.same_site}" if cookie.same_site is not None else "no SameSite"
+    return f"{cookie.name or '(without a name)'} ({same_site})"
 
 
 @rule(

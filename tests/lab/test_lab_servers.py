@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 import sslyze
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
@@ -391,6 +391,18 @@ def holds_timestamps(lab: Lab, server: LabServer) -> None:
     extensions = handshake(lab, server).leaf.extensions
     assert len(extensions.get_extension_for_class(x509.PrecertificateSignedCertificateTimestamps).value) == 3
     assert strictly_valid(lab, server)
+
+
+@check("malformed-extension")
+def one_extension_is_garbage(lab: Lab, server: LabServer) -> None:
+    leaf = handshake(lab, server).leaf
+    with pytest.raises(ValueError, match="parsing asn1 value"):
+        _ = leaf.extensions
+    assert leaf.public_bytes(serialization.Encoding.DER).count(b"garbage") == 1
+    # A client that asks for chain and names alone is content.
+    context = client(lab, verify=True)
+    with connect(server) as plain, context.wrap_socket(plain, server_hostname=server.host) as secured:
+        assert ask(secured, server.host).status == 200
 
 
 @check("hostile-certificate")

@@ -203,7 +203,7 @@ ENFORCEMENT = (
     _inside("https.hsts-preload", "no-hsts", hop(hsts=())),
     *_everywhere("https.hsts-preload", not_http=_SERVER, not_observed=_UNSEEN, address=_ADDRESS),
     # https.secure-cookies
-    Case("https.secure-cookies", "all-secure", observed="session"),
+    Case("https.secure-cookies", "all-secure", observed="session (no SameSite)"),
     _inside(
         "https.secure-cookies", "insecure", hop(cookies=(Cookie("a", secure=False, http_only=True),)), observed="a"
     ),
@@ -212,6 +212,22 @@ ENFORCEMENT = (
         "https.secure-cookies",
         "no-cookies",
         World(http=http(probe(to(_HTTPS)), probe(hop(cookies=())))),
+    ),
+    _inside(
+        "https.secure-cookies",
+        "all-secure",
+        hop(cookies=(Cookie("__Host-id", secure=True, http_only=True, same_site="Lax", path="/"),)),
+        observed="__Host-id (SameSite=Lax), session (no SameSite)",
+    ),
+    *(
+        _inside("https.secure-cookies", reason, hop(cookies=(cookie,)), severity=severity)
+        for reason, severity, cookie in (
+            ("prefix", Severity.LOW, Cookie("__Host-id", secure=True, http_only=True)),
+            ("prefix", Severity.LOW, Cookie("__host-id", secure=True, http_only=True, path="/", domain="example.com")),
+            ("prefix", Severity.LOW, Cookie("__Host-id", secure=True, http_only=True, path="/app")),
+            ("insecure", Severity.MEDIUM, Cookie("__Secure-id", secure=False, http_only=True)),
+            ("all-secure", None, Cookie("__Secure-id", secure=True, http_only=True, domain="example.com")),
+        )
     ),
     _inside("https.secure-cookies", "not-observed", failing(FailureReason.TIMED_OUT, _HTTPS)),
     *_everywhere("https.secure-cookies", not_http=_SERVER, not_observed=_UNSEEN),
