@@ -121,7 +121,8 @@ def _is_upgraded(hop: Hop, reference: InsecureReference) -> bool:
     why="A cookie without Secure goes out with the first plain request that anybody on the way provokes, and with it "
     "the session.",
     how="Every Set-Cookie header of every answer over HTTPS is read; none is kept or sent back. A name that begins "
-    "with __Secure- or __Host- promises Secure, and for __Host- the path / and no domain. SameSite is told, not judged.",
+    "with __Secure- or __Host- promises Secure, and for __Host- the path / and no domain. SameSite is told, not "
+    "judged.",
     sources=(rfc(6265, "4.1.2.5"), ASVS_COOKIE),
     reasons={
         **NOT_HTTP,
