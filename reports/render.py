@@ -21,6 +21,7 @@ from markupsafe import Markup
 
 from reports import conformance, language, wording
 from reports.charts import Chart, certificates_chart, protections_chart, trend_chart
+from reports.charts_site import PANELS, site_charts
 from reports.view.model import ChangeKind
 from reports.view.standing import STANDINGS, Standing
 from scanner.errors import OutputError
@@ -28,6 +29,7 @@ from scanner.verdict import Goal, Severity, Status, TargetStatus
 
 if TYPE_CHECKING:
     from reports.view.model import ReportView
+    from reports.view.site import SiteView
 
 PDF_VARIANT: Final = "pdf/a-3a"
 PANGO_PACKAGES: Final = "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
@@ -173,12 +175,8 @@ def _weasyprint() -> Any:
 def _render(view: ReportView, medium: Medium, templates: Path | None) -> str:
     folders = [folder for folder in (templates, templates_folder()) if folder is not None]
     environment = _environment(folders)
-    loader = environment.loader
-    if loader is None:  # pragma: no cover  # _environment sets one
-        raise AssertionError
-    style, script = (loader.get_source(environment, name)[0] for name in (medium.style, "report.js"))
-    common = loader.get_source(environment, "common.css")[0]
-    style = f"{common}\n{style}"
+    script = _source(environment, "report.js")
+    style = "\n".join(_source(environment, name) for name in ("common.css", medium.style))
     with language.speaking(language.language_of(view.options.language)) as spoken:
         return environment.get_template("report.html").render(
             view=view,
@@ -200,6 +198,51 @@ def _render(view: ReportView, medium: Medium, templates: Path | None) -> str:
             TargetStatus=TargetStatus,
             ChangeKind=ChangeKind,
         )
+
+
+def render_site(view: SiteView, *, templates: Path | None = None) -> dict[str, str]:
+    """Draw the site of all runs: its pages by the names of their files, the first page first.
+
+    Args:
+        view: what to show, and in which language (`view.options.language`).
+        templates: a folder whose templates and style sheets win over those that ship.
+
+    Raises:
+        UnknownLanguageError: there is no catalogue for the language.
+    """
+    environment = _environment([folder for folder in (templates, templates_folder()) if folder is not None])
+    style = "\n".join(_source(environment, name) for name in ("common.css", "screen.css", "site.css"))
+    with language.speaking(language.language_of(view.options.language)) as spoken:
+        charts = {name: (chart, Markup(chart.screen)) for name, chart in site_charts(view).items()}  # noqa: S704  # its text was escaped when its XML was written
+        template = environment.get_template("site.html")
+        return {
+            page: template.render(
+                view=view,
+                page=page,
+                index=view.pages[0],
+                first_page=page == view.pages[0],
+                months=[month for month in view.months if month.page == page],
+                medium=SCREEN,
+                language=spoken,
+                style=Markup(style),  # noqa: S704  # our own files, with nothing of the runs in them
+                style_hash=_hash(style),
+                charts=charts,
+                drawn=PANELS,
+                words=wording,
+                standings=STANDINGS,
+                Standing=Standing,
+                Status=Status,
+                Goal=Goal,
+            )
+            for page in view.pages
+        }
+
+
+def _source(environment: jinja2.Environment, name: str) -> str:
+    """A style sheet or script as it is."""
+    if environment.loader is None:  # pragma: no cover  # _environment sets one
+        raise AssertionError
+    return environment.loader.get_source(environment, name)[0]
 
 
 def _environment(folders: Sequence[Path]) -> jinja2.Environment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,10 @@ import click
 
 from scanner import config as configuration
 from scanner.app import options
-from scanner.app.output import FORMATS, ensure_writable, write
+from scanner.app.output import FORMATS, STDOUT, ensure_writable, write
 from scanner.app.reporting import rendering_of
 from scanner.app.signing import sign_option, signing_key
+from scanner.app.site import output_folder, update_site, write_site
 from scanner.errors import UsageError, nearest
 from scanner.verdict import RunRecord
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 @options.format_option(*FORMATS)
 @options.output_option
 @sign_option
+@click.option("--site", "site_alone", is_flag=True, help="Write the page of all runs alone, into the folder.")
 @options.quiet_option
 def command(  # noqa: PLR0913, PLR0917  # one for each option
     config_path: Path,
@@ -38,9 +41,12 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     output: str | None,
     sign_with: Path | None,
     *,
+    site_alone: bool,
     quiet: bool,
 ) -> None:
     """Render a run of the history again, without network.
+
+    What goes into the configured output folder is added to the page of all runs there, index.html.
 
     \b
     Examples:
@@ -48,13 +54,19 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
       nightseal report --run 20261124T020000Z-1a2b3c --format pdf --output report.pdf
       nightseal report --environment production --format json --output -
       nightseal report --format pdf --sign reviewer.p12 --output signed.pdf
+      nightseal report --site
     """
     from scanner.history import History  # noqa: PLC0415  # pandas and Delta load only here
 
+    if site_alone and (run_id or environment or formats or sign_with):
+        raise UsageError("--site goes with --output alone: it is the page of all runs")
     formats = formats or ("html", "pdf")
     key = signing_key(sign_with, formats)
     config = configuration.load(config_path)
     history = History.open(config.resolve(config.form.nightseal.history), create=False)
+    if site_alone:
+        _tell([("All runs", write_site(config, history, _site_folder(config, output)))], quiet=quiet)
+        return
     chosen = run_id or history.latest(environment)
     if chosen is None:
         what = f'of environment "{environment}" ' if environment else ""
@@ -64,9 +76,26 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     target = output or f"{config.resolve(config.form.nightseal.output).rstrip('/')}/"
     if target != "-":
         ensure_writable(Path(target) if target.endswith("/") or len(formats) != 1 else Path(target).parent)
-    for path in write(rendering, formats, target, name=chosen):
-        if not quiet:
-            click.echo(f"Report: {path}")
+    files = write(rendering, formats, target, name=chosen)
+    _tell([("Report", path) for path in files], quiet=quiet)
+    if page := update_site(config, history, files):
+        _tell([("All runs", page)], quiet=quiet)
+
+
+def _tell(written: Sequence[tuple[str, Path]], *, quiet: bool) -> None:
+    for what, path in written if not quiet else ():
+        click.echo(f"{what}: {path}")
+
+
+def _site_folder(config: Config, output: str | None) -> Path:
+    """Where the page of all runs is to go.
+
+    Raises:
+        UsageError: that cannot be a folder.
+    """
+    if output == STDOUT:
+        raise UsageError("the page of all runs goes into a folder, beside the reports: name it by --output")
+    return Path(output) if output else output_folder(config)
 
 
 def rendering_of_environment(config: Config, history: History, record: RunRecord, environment: str | None) -> Rendering:

@@ -18,6 +18,7 @@ from scanner.app.output import FORMATS, ensure_writable, write
 from scanner.app.policies import policies_of
 from scanner.app.reporting import rendering_of
 from scanner.app.signing import sign_option, signing_key
+from scanner.app.site import update_site
 from scanner.errors import ConfigError, Problem, UsageError, nearest
 from scanner.evaluate import WaiverReport, report_waivers
 from scanner.inventory import Inventory
@@ -50,12 +51,16 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finished run, the reports that were written of it, and the waivers of the environments that it scanned."""
+    """A finished run, what was written of it, and the waivers of the environments that it scanned.
+
+    `files` are its reports, `site` is the page of all runs, where that was written.
+    """
 
     record: RunRecord
     previous: RunRecord | None
     files: list[Path] = field(default_factory=list)
     waivers: Sequence[Waiver] = ()
+    site: Path | None = None
 
 
 @click.command("run")
@@ -149,7 +154,7 @@ def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[
     rendering = dataclasses.replace(rendering_of(config, history, record), key=order.key)
     files = write(rendering, order.formats, _target(output, order), name=record.run.id)
     scanned = tuple(item for item in config.waivers if any(map(item.within, record.run.environments)))
-    return Outcome(record, rendering.previous, files, scanned)
+    return Outcome(record, rendering.previous, files, scanned, update_site(config, history, files))
 
 
 def _target(output: str, order: Order) -> str:
@@ -234,6 +239,7 @@ def summary(outcome: Outcome) -> str:
     lines += [f"No answer at {named_absent(domain)}" for domain in record.run.absent_domains]
     lines += waiver_lines(report_waivers(record.targets, outcome.waivers, record.run.finished_at.date()))
     lines += [f"Report: {path}" for path in outcome.files]
+    lines += [f"All runs: {outcome.site}"] if outcome.site else []
     return "\n".join(lines)
 
 

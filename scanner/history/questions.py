@@ -23,7 +23,11 @@ RunIds = Iterable[str] | None
 
 def current_runs(history: History, run_ids: RunIds = None) -> dict[str, str]:
     """The id of the latest complete run of each environment; of the latest of all where none was complete."""
-    runs = history.runs(run_ids, columns=["run_id", "started_at", "complete", "environments"])
+    return current_of(history.runs(run_ids, columns=["run_id", "started_at", "complete", "environments"]))
+
+
+def current_of(runs: pd.DataFrame) -> dict[str, str]:
+    """The same of runs that were read before, with the columns `run_id`, `started_at`, `complete`, `environments`."""
     scanned = runs.explode("environments").dropna(subset="environments")
     latest = scanned.sort_values(["complete", "started_at", "run_id"]).groupby("environments")["run_id"].last()
     return {str(environment): str(run_id) for environment, run_id in latest.items()}

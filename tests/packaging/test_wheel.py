@@ -61,6 +61,6 @@ def test_an_installed_wheel_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
     out = call(python.parent / "nightseal", "demo", "--quiet", cwd=tmp_path)
 
     # The demo ends by naming what it wrote.
-    html, pdf = (Path(line.removeprefix("Report: ")) for line in out.splitlines()[-2:])
+    html, pdf = (Path(line.removeprefix("Report: ")) for line in out.splitlines() if line.startswith("Report: "))
     assert "None of the 4 environments is compliant" in (tmp_path / html).read_text()
     assert (tmp_path / pdf).read_bytes().startswith(b"%PDF-")

@@ -168,6 +168,13 @@ class Ledger:
             found: str | None = connection.scalar(query)
         return found
 
+    def late_runs(self) -> dict[str, timedelta]:
+        """The runs that began late, and how long after they were due."""
+        query = select(STARTS.c.run_id, STARTS.c.started_at, STARTS.c.due)
+        query = query.where(STARTS.c.late & STARTS.c.run_id.is_not(None) & STARTS.c.started_at.is_not(None))
+        with self._engine.begin() as connection:
+            return {run_id: started_at - due for run_id, started_at, due in connection.execute(query).all()}
+
     def earlier_attempts(self, start: Start) -> list[Start]:
         """What became of the attempts before this one."""
         same = (STARTS.c.schedule == start.schedule) & (STARTS.c.due == start.due)

@@ -34,6 +34,7 @@ from scanner.app.output import ensure_writable, write
 from scanner.app.reporting import rendering_of
 from scanner.app.run import DEFAULT_REPORTS, Order, Outcome, job_of, schedule_of, summary
 from scanner.app.session import Overrides
+from scanner.app.site import update_site
 from scanner.config import Config
 from scanner.config_form import DEFAULT_FAIL_ON, ScheduleForm, parse_duration
 from scanner.errors import HistoryError, NightsealError
@@ -195,11 +196,17 @@ class Attempt:
     def _reports(self, history: History, record: RunRecord) -> list[Path]:
         try:
             rendering = rendering_of(self._config, history, record)
-            return write(rendering, self._order.formats, self._output(), name=record.run.id)
+            files = write(rendering, self._order.formats, self._output(), name=record.run.id)
         except (NightsealError, OSError) as error:
             _LOG.exception("the report was not written")
             self._troubles.append(f"The report was not written: {error}")
             return []
+        try:
+            update_site(self._config, history)
+        except (NightsealError, OSError) as error:
+            _LOG.exception("the page of all runs was not written")
+            self._troubles.append(f"The page of all runs was not written: {error}")
+        return files
 
     def _second_look(
         self, job: Job, record: RunRecord, previous: RunRecord | None

@@ -1,0 +1,313 @@
+"""Charts of the site of all runs, over its last 90 days: a row, a panel or a line for each environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from reports.charts import (
+    FAILED,
+    GOAL_COLOURS,
+    HAIRLINE,
+    INK,
+    MUTED,
+    PASSED,
+    UNKNOWN,
+    WAIVED,
+    Chart,
+    chart_of,
+    framed,
+    short,
+)
+from reports.language import gettext, mark, number, pgettext, short_day
+from reports.view.standing import STANDINGS, Standing
+from reports.wording import GOALS, counted
+from scanner.verdict import Goal
+
+if TYPE_CHECKING:
+    from reports.view.site import EnvironmentSeen, Point, SiteView
+
+STRIPS: Final = 15
+"""Environments in the chart of standings."""
+PANELS: Final = 6
+"""Environments in the others: each takes a panel or a line."""
+_BARS: Final[Mapping[Standing, tuple[str, float]]] = {
+    Standing.FAILED: (FAILED, 0.84),
+    Standing.UNKNOWN: (UNKNOWN, 0.62),
+    Standing.WAIVED: (WAIVED, 0.46),
+    Standing.COMPLIANT: (PASSED, 0.3),
+    Standing.EMPTY: (HAIRLINE, 0.1),
+}
+"""The colour of each standing and its height in the row: what is worse is higher, and reads without colour."""
+_GROUND: Final = 0.92
+_PLOT: Final = 440
+_ABREAST: Final = 3
+_LONG_ENDED: Final = -14
+"""An end that is longer past is drawn no lower: what is to come must stay readable."""
+_STATES: Final = (
+    ("assessed", mark("Assessed"), PASSED),
+    ("partial", mark("In part"), UNKNOWN),
+    ("unreachable", mark("Unreachable"), FAILED),
+)
+
+
+def site_charts(view: SiteView) -> dict[str, Chart]:
+    """All charts for which there are two days to draw."""
+    shown = [item for item in view.environments if len(item.points) > 1]
+    if not shown:
+        return {}
+    charts = {
+        "standings": _standings(shown[:STRIPS]),
+        "failures": _failures(shown[:PANELS]),
+        "coverage": _coverage(shown[:PANELS]),
+        "expiry": _expiry(shown[:PANELS]),
+    }
+    return {name: chart for name, chart in charts.items() if chart is not None}
+
+
+def _standings(shown: Sequence[EnvironmentSeen]) -> Chart:
+    """A row for each environment, a bar for each day on which it was scanned."""
+    import altair as alt  # noqa: PLC0415  # half a second, only where charts are drawn
+
+    rows = [_bar(row, point) for row, item in enumerate(shown) for point in item.points]
+    names = [{"name": short(item.name), "at": row + 0.78} for row, item in enumerate(shown)]
+    lines = [{"at": row + _GROUND} for row in range(len(shown))]
+    scale = alt.Scale(domain=[0, len(shown)], reverse=True)
+    bars = (
+        _named(alt, "bars")
+        .mark_rect()
+        .encode(
+            x=alt.X("from:T", title=None, scale=_days(alt, shown), axis=_day_axis(alt)),
+            x2="to:T",
+            y=alt.Y("top:Q", axis=None, scale=scale),
+            y2="bottom:Q",
+            color=_legend(
+                alt,
+                "state",
+                [
+                    (STANDINGS[standing], colour)
+                    for standing, (colour, _) in _BARS.items()
+                    if standing in {point.standing for item in shown for point in item.points}
+                ],
+            ),
+        )
+    )
+    labels = (
+        _named(alt, "names")
+        .mark_text(align="right", color=INK, fontSize=10)
+        .encode(x=alt.value(-10), y=alt.Y("at:Q", axis=None, scale=scale), text="name:N")
+    )
+    ground = _named(alt, "lines").mark_rule(color=HAIRLINE).encode(y=alt.Y("at:Q", axis=None, scale=scale))
+    chart = (ground + bars + labels).properties(width=_PLOT, height=30 * len(shown))
+    said = "; ".join(
+        f"{item.name}: {_course_of(item.points, lambda point: STANDINGS[point.standing].lower())}" for item in shown
+    )
+    return chart_of(
+        "standings",
+        gettext("How each environment stood, day by day; the higher the bar, the worse"),
+        said,
+        framed(chart.to_dict(), left=20 + 6 * max(len(row["name"]) for row in names), right=20, bottom=56)
+        | _data(bars=rows, names=names, lines=lines),
+    )
+
+
+def _bar(row: int, point: Point) -> dict[str, object]:
+    day = datetime.combine(point.at.date(), time(), UTC)
+    return {
+        "from": _written(day),
+        "to": _written(day + timedelta(hours=21)),
+        "top": row + _GROUND - _BARS[point.standing][1],
+        "bottom": row + _GROUND,
+        "state": STANDINGS[point.standing],
+    }
+
+
+def _failures(shown: Sequence[EnvironmentSeen]) -> Chart:
+    """A panel for each environment: what is not met, by protection."""
+    series = [(goal, GOALS[goal], GOAL_COLOURS[goal]) for goal in Goal]
+    rows = [
+        {
+            "at": _written(point.at),
+            "environment": short(item.name),
+            "series": label,
+            "order": order,
+            "count": point.goals[goal].failed,
+        }
+        for item in shown
+        for point in item.points
+        for order, (goal, label, _) in enumerate(series)
+    ]
+    said = "; ".join(
+        f"{item.name}: {_course_of(item.points, lambda point: number(point.total.failed))}" for item in shown
+    )
+    colours = [(label, colour) for _, label, colour in series]
+    return _panels("failures", gettext("Requirements not met, by protection"), said, rows, colours, shown)
+
+
+def _coverage(shown: Sequence[EnvironmentSeen]) -> Chart:
+    """A panel for each environment: how many targets were assessed, in part, not at all."""
+    rows = [
+        {
+            "at": _written(point.at),
+            "environment": short(item.name),
+            "series": gettext(label),
+            "order": order,
+            "count": getattr(point, name),
+        }
+        for item in shown
+        for point in item.points
+        for order, (name, label, _) in enumerate(_STATES)
+    ]
+    said = "; ".join(f"{item.name}: {_course_of(item.points, _assessed)}" for item in shown)
+    return _panels(
+        "coverage",
+        gettext("Targets assessed"),
+        said,
+        rows,
+        [(gettext(label), colour) for _, label, colour in _STATES],
+        shown,
+    )
+
+
+def _assessed(point: Point) -> str:
+    return gettext("%(some)s of %(all)s") % {"some": number(point.assessed), "all": number(point.targets)}
+
+
+def _expiry(shown: Sequence[EnvironmentSeen]) -> Chart | None:
+    """A line for each environment: days from each run to the end of the next certificate."""
+    import altair as alt  # noqa: PLC0415  # as above
+
+    rows = [
+        {"at": _written(point.at), "environment": short(item.name), "days": max(point.expires_in, _LONG_ENDED)}
+        for item in shown
+        for point in item.points
+        if point.expires_in is not None
+    ]
+    if not rows:
+        return None
+    names = list(dict.fromkeys(str(row["environment"]) for row in rows))
+    x = alt.X("at:T", title=None, scale=_days(alt, shown), axis=_day_axis(alt))
+    y = alt.Y(
+        "days:Q",
+        title=pgettext("axis of a chart", "days left"),
+        axis=alt.Axis(tickCount=5, tickMinStep=1, gridColor=HAIRLINE, domain=False, minExtent=30, maxExtent=30),
+    )
+    marks = [{"days": days} for days in (7, 30)]
+    lines = (
+        _named(alt, "rows")
+        .mark_line(color=INK, strokeWidth=1.8)
+        .encode(x=x, y=y, strokeDash=alt.StrokeDash("environment:N", legend=None, sort=names))
+    )
+    limits = _named(alt, "marks").mark_rule(color=FAILED, strokeDash=[2, 3]).encode(y=alt.Y("days:Q"))
+    tags = (
+        _named(alt, "tags").mark_text(align="left", dx=8, color=INK, fontSize=10).encode(x=x, y=y, text="environment:N")
+    )
+    chart = (limits + lines + tags).properties(width=_PLOT, height=170)
+    said = "; ".join(f"{item.name}: {_course_of(item.points, _left)}" for item in shown)
+    return chart_of(
+        "expiry", gettext("Days to the end of the next certificate; the dotted lines are 7 and 30 days"), said,
+        framed(chart.to_dict(), left=50, right=150, bottom=26) | _data(rows=rows, marks=marks, tags=_tags(rows)),
+    )  # fmt: skip
+
+
+def _left(point: Point) -> str:
+    return gettext("none seen") if point.expires_in is None else counted(point.expires_in, "day")
+
+
+def _tags(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Where each line ends, with its name; lines that end at one point share a label."""
+    joined: dict[tuple[Any, Any], list[str]] = {}
+    for row in {row["environment"]: row for row in rows}.values():
+        joined.setdefault((row["at"], row["days"]), []).append(row["environment"])
+    return [{"at": at, "days": days, "environment": ", ".join(names)} for (at, days), names in joined.items()]
+
+
+def _panels(  # noqa: PLR0913, PLR0917  # what a picture of panels is made of
+    key: str,
+    title: str,
+    said: str,
+    rows: Sequence[Mapping[str, object]],
+    colours: Sequence[tuple[str, str]],
+    shown: Sequence[EnvironmentSeen],
+) -> Chart:
+    import altair as alt  # noqa: PLC0415  # as above
+
+    columns = len(shown) if len(shown) <= _ABREAST else _ABREAST if len(shown) % 2 else 2
+    areas = (
+        _named(alt, "rows")
+        .mark_area(interpolate="monotone", line=False)
+        .encode(
+            x=alt.X("at:T", title=None, scale=_days(alt, shown), axis=_day_axis(alt, ticks=3)),
+            y=alt.Y(
+                "count:Q",
+                stack="zero",
+                title=None,
+                axis=alt.Axis(tickCount=3, tickMinStep=1, gridColor=HAIRLINE, domain=False, minExtent=30, maxExtent=30),
+            ),
+            color=_legend(alt, "series", colours),
+            order=alt.Order("order:Q"),
+        )
+        .properties(width=(_PLOT + 80, 240, 160)[columns - 1], height=84)
+    )
+    chart = areas.facet(
+        facet=alt.Facet(
+            "environment:N",
+            sort=[short(item.name) for item in shown],
+            title=None,
+            header=alt.Header(labelFontWeight=600, labelAnchor="start", labelPadding=4, labelColor=INK),
+        ),
+        columns=columns,
+        spacing=18,
+    )
+    chart = chart.resolve_scale(y="independent").resolve_axis(x="independent")
+    return chart_of(key, title, said, chart.to_dict() | _data(rows=rows))
+
+
+def _named(alt: Any, name: str) -> Any:
+    """A chart of rows that are given by name, past Altair, which would look at each of thousands."""
+    return alt.Chart(alt.NamedData(name=name))
+
+
+def _data(**rows: Sequence[Mapping[str, object]]) -> dict[str, Any]:
+    """The rows behind the names."""
+    return {"datasets": {name: list(found) for name, found in rows.items()}}
+
+
+def _legend(alt: Any, field: str, colours: Sequence[tuple[str, str]]) -> Any:
+    return alt.Color(
+        f"{field}:N",
+        sort=[label for label, _ in colours],
+        scale=alt.Scale(domain=[label for label, _ in colours], range=[colour for _, colour in colours]),
+        legend=alt.Legend(
+            orient="bottom", direction="horizontal", title=None, symbolType="square", symbolStrokeWidth=0
+        ),
+    )
+
+
+def _days(alt: Any, shown: Sequence[EnvironmentSeen]) -> Any:
+    """One axis of time for all: from the first day that is drawn to the end of the last."""
+    at = [point.at for item in shown for point in item.points]
+    first = datetime.combine(min(at).date(), time(), UTC)
+    last = datetime.combine(max(at).date(), time(), UTC) + timedelta(days=1)
+    return alt.Scale(type="utc", domain=[_written(first), _written(last)])
+
+
+def _day_axis(alt: Any, ticks: int = 6) -> Any:
+    return alt.Axis(
+        format="%-d %b", tickCount=ticks, grid=False, domainColor=HAIRLINE, tickColor=HAIRLINE, labelColor=MUTED
+    )
+
+
+def _course_of(points: Sequence[Point], said: Callable[[Point], str]) -> str:
+    first, last = points[0], points[-1]
+    return gettext("%(before)s on %(start)s, %(now)s on %(end)s") % {
+        "before": said(first),
+        "start": short_day(first.at),
+        "now": said(last),
+        "end": short_day(last.at),
+    }
+
+
+def _written(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
