@@ -51,6 +51,7 @@ _SOAP_ENVELOPE: Final = (
 )
 _METHODS: Final = {IntegrationKind.SOAP: ("POST",), IntegrationKind.REST: ("GET", "OPTIONS")}
 _SUCCESS, _ERROR = 200, 400
+HTTP2: Final = "HTTP/2"
 
 
 async def probe_http(
@@ -86,7 +87,7 @@ async def probe_http(
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """One request to be made, and what for."""
+    """One request to be made, and what for. `http2`: over whatever the server prefers, else over HTTP/1.1 alone."""
 
     scheme: str
     path: str
@@ -96,11 +97,12 @@ class _Question:
     identity: ClientIdentity = ClientIdentity.NONE
     certificate: ClientCertificate | None = None
     integration: IntegrationKind | None = None
+    http2: bool = True
 
     @property
     def key(self) -> tuple[object, ...]:
         """What the request itself depends on: questions that differ in nothing of it share one."""
-        return self.scheme, self.path, self.method, self.integration, self.identity, self.certificate
+        return self.scheme, self.path, self.method, self.integration, self.identity, self.certificate, self.http2
 
 
 def _questions(environment: Environment, endpoint: Endpoint) -> Iterator[_Question]:
@@ -157,6 +159,8 @@ class _Prober:
         distinct = {question.key: question for question in questions}
         first = {key: item for key, item in distinct.items() if item.path == ROOT and item.method == "GET"}
         chains = await self._gather(first)
+        older = tuple(dataclasses.replace(item, http2=False) for key, item in first.items() if _is_http2(chains[key]))
+        questions, distinct = (*questions, *older), distinct | {question.key: question for question in older}
         closed = {item.scheme: chains[key] for key, item in first.items() if _is_closed(item, chains[key])}
         chains |= await self._gather({key: item for key, item in distinct.items() if key not in first}, closed)
         probes = [_probe(question, chains[question.key]) for question in questions]
@@ -195,7 +199,7 @@ class _Prober:
             (address.ip, actual if actual is not None else nominal),
             identity=identity,
             # Over HTTP/2 a server cannot ask for a certificate once it has seen the path (RFC 9113 section 9.2.3).
-            http2=identity is None,
+            http2=question.http2 and identity is None,
         )
         if question.integration is None:
             return dataclasses.replace(request, headers=_PAGE_HEADERS)
@@ -210,6 +214,14 @@ def _is_closed(question: _Question, chain: Chain) -> bool:
         return False
     failure = chain.hops[0].failure
     return failure is not None and (not chain.connected or failure.reason is FailureReason.NOT_TLS)
+
+
+def _is_http2(chain: Chain) -> bool:
+    """Whether the port speaks HTTP/2, so that what it says over HTTP/1.1 is a question of its own.
+
+    Headers are often added by what stands in front of a server, and to one of the two versions only.
+    """
+    return chain.hops[0].http_version == HTTP2
 
 
 def _probe(question: _Question, chain: Chain) -> HttpProbe:

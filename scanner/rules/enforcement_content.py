@@ -206,19 +206,24 @@ def _node_consistency(facts: Facts, _: Parameters) -> list[Finding]:
 
 def _compare(facts: Facts, http: HttpEvidence, other: Observed) -> tuple[bool, list[str]]:
     """Whether all of the other address was seen, and what is different there."""
-    own = {_key(probe): probe for probe in http.probes}
+    own = _first_of_each(http)
     ours, theirs, answers = facts.evidence.tls.value, other.evidence.tls.value, other.evidence.http.value
     complete = ours is not None and theirs is not None and answers is not None
     differences = []
     if ours is not None and theirs is not None and ours.negotiated != theirs.negotiated:
         differences.append(listing(theirs.negotiated) or "no TLS")
-    for probe in answers.probes if answers else ():
+    for probe in _first_of_each(answers).values() if answers else ():
         mine = own.get(_key(probe))
         if mine is None or _unknown(mine) or _unknown(probe):
             complete = False
         elif _answer(mine) != _answer(probe):
             differences.append(f"{probe.scheme} {probe.path}: {_telling(mine, probe)}")
     return complete, differences
+
+
+def _first_of_each(http: HttpEvidence) -> dict[tuple[object, ...], HttpProbe]:
+    """The probes by what was asked. Of one that was made over both versions of HTTP the first is compared."""
+    return {_key(probe): probe for probe in reversed(http.probes)}
 
 
 def _key(probe: HttpProbe) -> tuple[str, str, str, Purpose, ClientIdentity, str | None]:

@@ -108,6 +108,13 @@ SITES = {
         {"https.hsts": "missing"},
         {},
     ),
+    "hsts-over-http2-alone": Site(
+        MOVED,
+        f"location / {{ if ($server_protocol = HTTP/2.0) {{ {HSTS} return 200 fine; }} return 200 fine; }}",
+        'kind = "traditional-web"',
+        {"https.hsts": "not-everywhere"},
+        {},
+    ),
     "downgrade": Site(
         MOVED,
         f"{HSTS} location = / {{ return 302 http://$host/login; }} {PAGE}",
@@ -239,6 +246,11 @@ def test_http2_is_spoken_inside_tls_and_http11_outside(seen):
     chain = evidence(seen, "good").find("http")
     assert [hop.http_version for hop in chain.hops] == ["HTTP/1.1", "HTTP/2"]
     assert chain.end is ChainEnd.ANSWER
+
+
+def test_where_http2_is_spoken_the_root_is_asked_over_http11_too(seen):
+    roots = [item for item in evidence(seen, "good").probes if (item.scheme, item.path) == ("https", "/")]
+    assert [item.first.http_version for item in roots] == ["HTTP/2", "HTTP/1.1"]
 
 
 def test_a_connection_hung_up_on_is_a_reset(seen):
