@@ -124,3 +124,21 @@ def test_an_endpoint_does_not_vanish_where_connect_to_has_no_fitting_address():
 
     assert only.target.address is None
     assert "ipv6" in only.failure.detail
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (socket.EAI_NONAME, FailureReason.UNRESOLVABLE),
+        (socket.EAI_AGAIN, FailureReason.RESOLVER_FAILED),
+        (socket.EAI_FAIL, FailureReason.RESOLVER_FAILED),
+    ],
+)
+def test_a_resolver_in_trouble_is_told_apart_from_a_name_that_does_not_exist(monkeypatch, code, reason):
+    def getaddrinfo(*_):
+        raise socket.gaierror(code, "as the resolver says")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    (found,) = resolved(endpoint("a.example"))
+
+    assert (found.failure.reason, found.failure.detail) == (reason, "as the resolver says")
