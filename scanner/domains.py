@@ -26,15 +26,17 @@ NOBODY_THERE: Final = frozenset(
 
 
 def absent_domains(
-    observed: Sequence[Observed], environments: Mapping[str, Environment]
+    observed: Sequence[Observed], environments: Mapping[str, Environment], *, every_address: bool = True
 ) -> tuple[tuple[AbsentDomain, ...], tuple[Observed, ...]]:
     """Tell the domains at which nobody answers, while the environment's other one does, from what there is to judge.
 
-    Only domains that no endpoint names are left out: whoever lists a host as an endpoint says that it is there.
+    Only domains that no endpoint names are left out: whoever lists a host as an endpoint says that it is there. Where
+    not `every_address` of a name was looked at, only a name that there is not shows that nobody is there.
 
     Returns:
         The domains, in the order of the targets, and the targets without those of the domains.
     """
+    shown = NOBODY_THERE if every_address else frozenset({FailureReason.UNRESOLVABLE})
     silent: dict[str, Failure] = {}
     answered: set[tuple[str, str]] = set()
     there: set[str] = set()
@@ -43,7 +45,7 @@ def absent_domains(
         status, failure = target_status(item.evidence)
         if status is not TargetStatus.UNREACHABLE:
             answered.add((endpoint.environment, endpoint.host))
-        if failure is not None and _nobody_there(item.evidence):
+        if failure is not None and _fails_for(shown, item.evidence):
             silent.setdefault(endpoint.id, failure)
         else:
             there.add(endpoint.id)
@@ -60,12 +62,12 @@ def absent_domains(
     return tuple(absent.values()), tuple(item for item in observed if item.target.endpoint.id not in absent)
 
 
-def _nobody_there(evidence: TargetEvidence) -> bool:
-    """Whether everything that was tried failed in a way that shows an empty place: TLS, and plain HTTP as well."""
+def _fails_for(reasons: frozenset[FailureReason], evidence: TargetEvidence) -> bool:
+    """Whether everything that was tried failed for one of the reasons: TLS, and plain HTTP as well."""
     attempts: list[Failure | None] = [evidence.tls.failure, evidence.http.failure]
     if evidence.http.value is not None:
         attempts[1:] = [hop.failure for probe in evidence.http.value.probes for hop in probe.hops]
-    return all(failure is not None and failure.reason in NOBODY_THERE for failure in attempts)
+    return all(failure is not None and failure.reason in reasons for failure in attempts)
 
 
 def _other_answers(endpoint: Endpoint, environment: Environment, answered: set[tuple[str, str]]) -> bool:

@@ -30,6 +30,9 @@ AddressMode = Literal["all", "first", "ipv4", "ipv6"]
 _THREADS = 64
 _MAX_ADDRESSES = 64
 _MAX_RECORDS = 50
+# Not every platform has both.
+_OTHER_FAMILY = {getattr(socket, name, None) for name in ("EAI_NODATA", "EAI_ADDRFAMILY")}
+"""What a resolver says of a name that has addresses, and none of the family that was asked for."""
 # RFC 6761 and RFC 6762: names that no public DNS answers for.
 _SPECIAL_USE = ("example", "test", "localhost", "invalid", "local", "internal", "onion")
 
@@ -77,6 +80,8 @@ async def _lookup(
         return Failure.of(FailureReason.RESOLVER_FAILED, f"the resolver gave no answer within {timeout_s:g} s")
     except (OSError, UnicodeError) as error:
         detail = error.strerror if isinstance(error, OSError) and error.strerror else error
+        if family and isinstance(error, socket.gaierror) and error.errno in _OTHER_FAMILY:
+            return Failure.of(FailureReason.NOT_RUN, f"it has no {mode} address")
         # Only the DNS itself can say that there is no such name.
         failed = isinstance(error, socket.gaierror) and error.errno in {socket.EAI_AGAIN, socket.EAI_FAIL}
         return Failure.of(FailureReason.RESOLVER_FAILED if failed else FailureReason.UNRESOLVABLE, detail)
@@ -124,7 +129,7 @@ def _targets(
         chosen = [item for item in addresses if _wanted(item[0], mode)][: 1 if mode == "first" else None]
         if not chosen:
             detail = f"connect-to has no {mode} address for it"
-            return [Resolved(Target(endpoint, None), Failure.of(FailureReason.UNRESOLVABLE, detail))]
+            return [Resolved(Target(endpoint, None), Failure.of(FailureReason.NOT_RUN, detail))]
         return [
             Resolved(Target(endpoint, Address(ip, port, http_ports.get(ip) if endpoint.http_port else None)))
             for ip, port in chosen

@@ -126,6 +126,18 @@ def test_an_endpoint_does_not_vanish_where_connect_to_has_no_fitting_address():
     assert "ipv6" in only.failure.detail
 
 
+def test_a_name_with_addresses_of_the_other_family_alone_was_not_looked_at(monkeypatch):
+    def getaddrinfo(*_):
+        raise socket.gaierror(socket.EAI_NODATA, "no address of that family")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    (found,) = resolved(endpoint("a.example"), mode="ipv6")
+    (nowhere,) = resolved(endpoint("a.example"), mode="all")
+
+    assert (found.failure.reason, found.failure.detail) == (FailureReason.NOT_RUN, "it has no ipv6 address")
+    assert nowhere.failure.reason is FailureReason.UNRESOLVABLE
+
+
 @pytest.mark.parametrize(
     ("code", "reason"),
     [

@@ -33,11 +33,11 @@ def custom(result, **changes) -> Observed:
     return seen(CUSTOM, result, key=DomainKey.CUSTOM, **changes)
 
 
-def absent(*observed, **domains) -> list[str]:
+def absent(*observed, every_address=True, **domains) -> list[str]:
     environment = Environment(
         "cloud", EnvironmentKind.PAAS, **(domains or {"default_domain": DEFAULT, "custom_domain": CUSTOM})
     )
-    found, present = absent_domains(observed, {"cloud": environment})
+    found, present = absent_domains(observed, {"cloud": environment}, every_address=every_address)
     assert [item for item in observed if item not in present] == [
         item for item in observed if item.target.endpoint.id in {domain.endpoint for domain in found}
     ]
@@ -105,3 +105,8 @@ def test_one_address_of_several_that_is_silent_is_a_gap():
 
     assert absent(*nodes, custom(ANSWERS)) == []
     assert absent(nodes[0], default(FailureReason.REFUSED, ip="192.0.2.2"), custom(ANSWERS)) == [DEFAULT]
+
+
+def test_where_only_the_first_address_is_looked_at_its_silence_shows_nothing_of_the_others():
+    assert absent(default(FailureReason.REFUSED), custom(ANSWERS), every_address=False) == []
+    assert absent(default(FailureReason.UNRESOLVABLE), custom(ANSWERS), every_address=False) == [DEFAULT]
