@@ -132,7 +132,7 @@ def _record(job: Job, seen: _Seen, started_at: datetime, *, complete: bool) -> R
     now = datetime.now(UTC)
     environments = {environment.name: environment for environment in job.inventory.environments}
     observed = [Observed(target, seen.evidence[target.id]) for target in seen.targets if target.id in seen.evidence]
-    absent, present = absent_domains(observed, environments, every_address=job.addresses != "first")
+    absent, present = absent_domains(observed, environments, every_address=job.addresses == "all")
     verdicts = evaluate(present, environments, job.policies, job.waivers, now)
     results = tuple(
         _result(item, environments[item.target.endpoint.environment], job, verdicts[item.target.id], now)
