@@ -1,8 +1,8 @@
 """Gathers every message that a report can say, and brings the catalogues up to date: `python -m reports.catalogue`.
 
 The messages are those of the templates and of this package, and the words of the rules and policies that ship: titles,
-remedies, reasons, and what lies outside of a scan. Run it after a sentence was changed; a test fails until then. What is
-new has an empty translation, for a translator to fill; what is gone is dropped.
+remedies, reasons, and what lies outside of a scan. Run it after a sentence was changed; a test fails until then. What
+is new has an empty translation, for a translator to fill; what is gone is dropped.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
@@ -96,12 +96,14 @@ def main() -> None:
         catalogue = updated(path, found)
         with path.open("wb") as file:
             write_po(file, catalogue, width=_WIDTH, include_lineno=False, ignore_obsolete=True)
-        missing = sum(1 for message in catalogue if message.id and not _translated(message.string))
+        missing = sum(1 for message in catalogue if message.id and not translated(message))
         sys.stdout.write(f"{path}: {len(catalogue)} messages, {missing} to translate\n")
 
 
-def _translated(text: str | tuple[str, ...] | list[str]) -> bool:
-    return all(text) if isinstance(text, tuple | list) else bool(text)
+def translated(message: Message) -> bool:
+    """Whether a message has a translation, in all of its forms, that somebody looked at."""
+    forms = message.string if isinstance(message.string, tuple | list) else (message.string,)
+    return all(forms) and not message.fuzzy
 
 
 if __name__ == "__main__":

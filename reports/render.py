@@ -7,11 +7,13 @@ screen and paper is how long lists may become (`Medium`) and the style sheet.
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import hashlib
 import io
 import logging
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +26,7 @@ from reports.charts import Chart, certificates_chart, protections_chart, trend_c
 from reports.charts_site import PANELS, site_charts
 from reports.view.model import ChangeKind
 from reports.view.standing import STANDINGS, Standing
-from scanner.errors import OutputError
+from scanner.errors import OutputError, nearest
 from scanner.verdict import Goal, Severity, Status, TargetStatus
 
 if TYPE_CHECKING:
@@ -94,17 +96,83 @@ def templates_folder() -> Path:
     return packaged if packaged.is_dir() else _PACKAGE.parent / "templates"
 
 
+class TemplatesError(OutputError):
+    """A folder of the owner's templates cannot be used. `problem` says why, with file and line; `hint` how to mend it.
+
+    The text of an error in a template is Jinja's.
+    """
+
+    def __init__(self, problem: str, hint: str) -> None:
+        self.problem, self.hint = problem, hint
+        super().__init__(f"{problem} ({hint})")
+
+
+_MEND_TEMPLATE: Final = (
+    "docs/reports.md tells what templates are given; without [report] templates those that ship are used"
+)
+
+
+def check_templates(folder: Path) -> None:
+    """See that a folder of the owner's holds templates, and that they can be compiled.
+
+    Raises:
+        TemplatesError: it does not, or one cannot; names file and line.
+    """
+    if not folder.is_dir():
+        raise TemplatesError(f"{folder} is no folder", "name one that holds templates, or none")
+    shipped = {path.relative_to(templates_folder()).as_posix() for path in templates_folder().rglob("*.*")}
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    if not shipped & found.keys():
+        known = "the files in it are called as those that ship: report.html, print.css, partials/summary.html, …"
+        hint = next(filter(None, (nearest(name, shipped) for name in found)), known)
+        raise TemplatesError(f"{folder} holds no file that would win over one that ships", hint)
+    environment = _environment([folder, templates_folder()])
+    with _blaming(folder):
+        for name, path in found.items():
+            if path.suffix in {".html", ".css", ".js"}:
+                try:
+                    source = path.read_text("utf-8")
+                except (OSError, UnicodeDecodeError) as error:
+                    raise TemplatesError(f"{path}: cannot be read: {error}", "save it as UTF-8") from error
+                if path.suffix == ".html":
+                    environment.compile(source, name, str(path))
+
+
+@contextlib.contextmanager
+def _blaming(folder: Path | None) -> Iterator[None]:
+    """Tell an error in a template of the owner's with its file and line; one in ours is a defect and stays as it is."""
+    try:
+        yield
+    except TemplatesError:
+        raise
+    except jinja2.TemplateSyntaxError as error:
+        if folder is None or error.filename is None or not Path(error.filename).is_relative_to(folder):
+            raise
+        raise TemplatesError(f"{error.filename}, line {error.lineno}: {error.message}", _MEND_TEMPLATE) from error
+    except Exception as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_in(frame.filename, folder)]
+        if not frames:
+            raise
+        where = f"{frames[-1].filename}, line {frames[-1].lineno}"
+        raise TemplatesError(f"{where}: {error or type(error).__name__}", _MEND_TEMPLATE) from error
+
+
+def _is_in(filename: str, folder: Path | None) -> bool:
+    return folder is not None and Path(filename).is_relative_to(folder)
+
+
 def render_html(view: ReportView, *, templates: Path | None = None) -> str:
     """Draw the view as one HTML file that asks nothing of anybody else.
 
     Args:
         view: what to show, and in which language (`view.options.language`).
-        templates: a folder whose templates and style sheets win over those that ship.
+        templates: a folder whose files win over those that ship; that of `view.options` by default.
 
     Raises:
         UnknownLanguageError: there is no catalogue for the language.
+        TemplatesError: a template of that folder fails.
     """
-    return _render(view, SCREEN, templates)
+    return _render(view, SCREEN, templates or view.options.templates)
 
 
 def render_pdf(view: ReportView, *, attachments: Sequence[Attachment] = (), templates: Path | None = None) -> bytes:
@@ -113,7 +181,9 @@ def render_pdf(view: ReportView, *, attachments: Sequence[Attachment] = (), temp
     Raises:
         OutputError: the libraries that WeasyPrint draws with are not installed.
         UnknownLanguageError: there is no catalogue for the language.
+        TemplatesError: a template of the owner's folder fails.
     """
+    templates = templates or view.options.templates
     html = _render(view, DENSE_PAPER if len(view.targets) > _MANY_TARGETS else PAPER, templates)
     weasyprint = _weasyprint()
     from weasyprint.urls import (  # type: ignore[import-untyped]  # noqa: PLC0415  # untyped; once it is known to load
@@ -123,9 +193,11 @@ def render_pdf(view: ReportView, *, attachments: Sequence[Attachment] = (), temp
     folders = [folder for folder in (templates, templates_folder()) if folder is not None]
 
     class _FontsAlone(URLFetcher):  # type: ignore[misc]  # the library is not typed
-        """Reads the fonts that the style sheet names; a report has no other resource to ask for."""
+        """Reads the fonts that the style sheet names and pictures inside the page; there is nothing else to ask for."""
 
         def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> Any:
+            if url.startswith("data:image/"):
+                return super().fetch(url, headers)
             name = url.rpartition("/")[2]
             for folder in folders:
                 path = folder / "fonts" / name
@@ -177,7 +249,7 @@ def _render(view: ReportView, medium: Medium, templates: Path | None) -> str:
     environment = _environment(folders)
     script = _source(environment, "report.js")
     style = "\n".join(_source(environment, name) for name in ("common.css", medium.style))
-    with language.speaking(language.language_of(view.options.language)) as spoken:
+    with _blaming(templates), language.speaking(language.language_of(view.options.language)) as spoken:
         return environment.get_template("report.html").render(
             view=view,
             medium=medium,
@@ -205,19 +277,22 @@ def render_site(view: SiteView, *, templates: Path | None = None) -> dict[str, s
 
     Args:
         view: what to show, and in which language (`view.options.language`).
-        templates: a folder whose templates and style sheets win over those that ship.
+        templates: a folder whose files win over those that ship; that of `view.options` by default.
 
     Raises:
         UnknownLanguageError: there is no catalogue for the language.
+        TemplatesError: a template of that folder fails.
     """
+    templates = templates or view.options.templates
     environment = _environment([folder for folder in (templates, templates_folder()) if folder is not None])
     style = "\n".join(_source(environment, name) for name in ("common.css", "screen.css", "site.css"))
-    with language.speaking(language.language_of(view.options.language)) as spoken:
+    with _blaming(templates), language.speaking(language.language_of(view.options.language)) as spoken:
         charts = {name: (chart, Markup(chart.screen)) for name, chart in site_charts(view).items()}  # noqa: S704  # its text was escaped when its XML was written
         template = environment.get_template("site.html")
         return {
             page: template.render(
                 view=view,
+                title=language.gettext(view.options.title),
                 page=page,
                 index=view.pages[0],
                 first_page=page == view.pages[0],

@@ -293,6 +293,12 @@ class ReportForm(Form):
     """Whose environments these are."""
     classification: str | None = None
     """Marking on every page, such as "Confidential"."""
+    locale: str = "en"
+    """Language of the reports, with its dates and numbers: "en" or "pt"; variants such as "pt-BR" fall back to it."""
+    logo: str | None = None
+    """SVG or PNG file that stands at the head of the reports; it is carried inside them."""
+    templates: str | None = None
+    """Folder whose templates and style sheets win over those that ship, file by file."""
 
 
 class HistoryForm(Form):

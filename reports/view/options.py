@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from reports.language import mark
+from reports.logo import Logo
 from scanner.verdict import Severity
 
 DUE_DAYS: Mapping[Severity, int] = {
@@ -26,5 +28,8 @@ class ReportOptions:
     classification: str = ""
     language: str = "en"
     """What the report is written in: a name that `reports.language` knows."""
+    logo: Logo | None = None
+    templates: Path | None = None
+    """A folder whose templates and style sheets win over those that ship."""
     horizon_days: int = 180
     due_days: Mapping[Severity, int] = field(default_factory=lambda: DUE_DAYS)

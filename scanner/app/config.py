@@ -14,6 +14,7 @@ import click
 from scanner import config as configuration
 from scanner.app.options import config_option
 from scanner.app.policies import policies_of
+from scanner.app.reporting import check_looks
 from scanner.config_form import ConfigForm
 from scanner.errors import ConfigError, OutputError, Problem, UsageError, nearest
 from scanner.evaluate import report_waivers
@@ -51,6 +52,7 @@ def check(config_path: Path) -> None:
     for schedule in config.schedules:
         trigger_of(schedule, config.source)
     check_receivers(config)
+    check_looks(config)
     for problem in (*config.warnings, *_waiver_warnings(config)):
         click.echo(f"{config.source}: warning: {problem}", err=True)
     environments = config.inventory.environments

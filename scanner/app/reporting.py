@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reports.language import UnknownLanguageError, language_of
+from reports.logo import LogoError, read_logo
 from scanner.app.output import Rendering
-from scanner.errors import PolicyError
+from scanner.errors import ConfigError, PolicyError, Problem
 from scanner.policy import load
 
 if TYPE_CHECKING:
@@ -58,15 +61,51 @@ def policies_of(config: Config, record: RunRecord) -> list[Policy]:
 
 
 def report_options(config: Config) -> ReportOptions:
-    """What [report] says stands on the reports."""
+    """What [report] says of the reports' looks and language.
+
+    Raises:
+        ConfigError: there is no such language, the logo is none, or a template cannot be used; lists all of it.
+    """
     from reports.view import ReportOptions  # noqa: PLC0415  # only where a report is drawn
 
+    check_looks(config)
     form, default = config.form.report, ReportOptions()
     return ReportOptions(
         title=form.title or default.title,
         organisation=form.organisation or default.organisation,
         classification=form.classification or default.classification,
+        language=form.locale,
+        logo=read_logo(Path(config.resolve(form.logo))) if form.logo else None,
+        templates=Path(config.resolve(form.templates)) if form.templates else None,
     )
+
+
+def check_looks(config: Config, *, templates: bool = True) -> None:
+    """See that reports can be drawn as [report] says. Without `templates`, what draws reports is not loaded for it.
+
+    Raises:
+        ConfigError: there is no such language, the logo is none, or a template cannot be used; lists all of it.
+    """
+    form, problems = config.form.report, list[Problem]()
+    try:
+        language_of(form.locale)
+    except UnknownLanguageError as error:
+        problems.append(Problem("report.locale", error.problem, error.hint))
+    if form.logo:
+        path = Path(config.resolve(form.logo))
+        try:
+            read_logo(path)
+        except LogoError as error:
+            problems.append(Problem("report.logo", f"{path} {error.problem}", error.hint))
+    if form.templates and templates:
+        from reports.render import TemplatesError, check_templates  # noqa: PLC0415  # pandas loads with it
+
+        try:
+            check_templates(Path(config.resolve(form.templates)))
+        except TemplatesError as error:
+            problems.append(Problem("report.templates", error.problem, error.hint))
+    if problems:
+        raise ConfigError(config.source, problems)
 
 
 def _first_seen(history: History, record: RunRecord) -> FirstSeen:

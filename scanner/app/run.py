@@ -16,7 +16,7 @@ from scanner import config as configuration
 from scanner.app import exit_status, options
 from scanner.app.output import FORMATS, ensure_writable, write
 from scanner.app.policies import policies_of
-from scanner.app.reporting import rendering_of
+from scanner.app.reporting import check_looks, rendering_of
 from scanner.app.signing import sign_option, signing_key
 from scanner.app.site import update_site
 from scanner.errors import ConfigError, Problem, UsageError, nearest
@@ -144,6 +144,7 @@ def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[
     from scanner.history import History  # noqa: PLC0415  # pandas and Delta load only when a run really starts
 
     job = job_of(config, order, overrides)
+    check_looks(config)
     output = order.output or config.resolve(config.form.nightseal.output)
     if output != "-":
         single = order.output is not None and len(order.formats) == 1 and not Path(output).is_dir()

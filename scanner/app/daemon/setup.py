@@ -11,6 +11,7 @@ from scanner import config as configuration
 from scanner.app.daemon.cron import ScheduleTrigger, trigger_of
 from scanner.app.daemon.orders import socket_of
 from scanner.app.policies import load_policy, policies_of
+from scanner.app.reporting import check_looks
 from scanner.config import Config
 from scanner.config_form import ScheduleForm
 from scanner.errors import ConfigError, Problem
@@ -54,6 +55,7 @@ def load(path: Path) -> Setup:
         if schedule.policy:
             load_policy(schedule.policy, base=config.folder)
     check_receivers(config)
+    check_looks(config, templates=False)
     return Setup(
         config,
         path.read_text("utf-8"),
