@@ -25,7 +25,7 @@ def deployment_of(  # noqa: PLR0913  # a deployment has that many parts
     tls_scts: int | None = None,
 ) -> Deployment | Failure:
     """Read a chain of DER certificates as it was sent. Fails where its leaf cannot be read."""
-    leaf, *others = (_certificate(der) for der in chain[:MAX_CHAIN])
+    leaf, *others = (read_certificate(der) for der in chain[:MAX_CHAIN])
     if leaf.value is None:
         return leaf.failure or Failure(FailureReason.MALFORMED)
     # What cannot be read beside the leaf leads nowhere: it is as good as not sent.
@@ -41,7 +41,8 @@ def deployment_of(  # noqa: PLR0913  # a deployment has that many parts
 
 
 @lru_cache(maxsize=256)
-def _certificate(der: bytes) -> Attempt[Certificate]:
+def read_certificate(der: bytes) -> Attempt[Certificate]:
+    """Read one certificate, which is seen again and again."""
     return certificate_from_der(der)
 
 

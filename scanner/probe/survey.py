@@ -15,7 +15,8 @@ from scanner.evidence import Attempt, Failure, FailureReason, Protocol, TlsEvide
 from scanner.inventory import Target
 from scanner.probe import ProbeSettings
 from scanner.probe.handover import Surveyed
-from scanner.probe.survey_evidence import Gathered, evidence_of, key_kinds
+from scanner.probe.survey_certificates import likely_schemes
+from scanner.probe.survey_evidence import Gathered, evidence_of
 from scanner.probe.survey_exchange import older_exchange, tls13_schemes
 from scanner.probe.survey_features import (
     RATE,
@@ -141,7 +142,7 @@ async def _newest(questioner: Questioner, manner: Manner, gathered: Gathered, tl
         group.create_task(_order(questioner, manner, gathered, found))
         await tls12.begun.wait()
         if found.answers and found.failure is None:
-            gathered.schemes13 = await tls13_schemes(questioner, manner, found, key_kinds(tls12))
+            gathered.schemes13 = await tls13_schemes(questioner, manner, found, likely_schemes(tls12))
 
 
 async def _older(questioner: Questioner, manner: Manner, gathered: Gathered, found: Found) -> None:

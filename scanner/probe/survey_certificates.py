@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from scanner.evidence import Attempt, Deployment, Failure, FailureReason, Protocol
-from scanner.probe.deployments import deployment_of
+from scanner.probe import iana
+from scanner.probe.deployments import deployment_of, read_certificate
 from scanner.probe.survey_answer import Answer
+from scanner.probe.survey_offers import Found
 
 
 def deployments(
@@ -44,4 +46,29 @@ def _deployment(
         protocol=newest.protocol,
         staple=next((answer.staple for answer in answers if answer.staple), None),
         tls_scts=max(answer.scts for answer in answers),
+    )
+
+
+def likely_schemes(found: Found) -> frozenset[int]:
+    """The signature schemes of TLS 1.3 that go with the keys that were seen at work in an older protocol.
+
+    An ECDSA key has one there, that of its curve (RFC 8446 section 4.2.3). Empty where no key was seen.
+    """
+    schemes, suites = iana.signature_schemes(), iana.cipher_suites()
+    seen = {
+        schemes[code] for code in {answer.scheme for answer in found.answers} if code is not None and code in schemes
+    }
+    kinds = {scheme.key for scheme in seen}
+    if any(suites[code].key_exchange == "RSA" for code in found.suites):
+        kinds.add("rsa")
+    leaves = [read_certificate(chain[0]).value for chain in {answer.chain for answer in found.answers if answer.chain}]
+    curves = [leaf.curve for leaf in leaves if leaf is not None and leaf.curve is not None]
+    beginnings = {
+        "ecdsa": tuple(f"ecdsa_{curve}" for curve in curves) or ("ecdsa_",),
+        "rsa": tuple({"rsa_pss_rsae_", *("rsa_pss_pss_" for scheme in seen if scheme.name.startswith("rsa_pss_pss_"))}),
+    }
+    return frozenset(
+        scheme.code
+        for scheme in schemes.values()
+        if scheme.key in kinds and scheme.name.startswith(beginnings.get(scheme.key, ""))
     )

@@ -67,15 +67,6 @@ class Gathered:
         return tuple(answer for found in self.in_order if found.protocol not in apart for answer in found.answers)
 
 
-def key_kinds(found: Found) -> frozenset[str]:
-    """The kinds of certificate key that were seen at work, as `iana.SignatureScheme.key` calls them."""
-    schemes, suites = iana.signature_schemes(), iana.cipher_suites()
-    seen = {answer.scheme for answer in found.answers if answer.scheme is not None}
-    signing = {schemes[code].key for code in seen if code in schemes}
-    decrypting = {"rsa" for code in found.suites if suites[code].key_exchange == "RSA"}
-    return frozenset(signing | decrypting)
-
-
 def evidence_of(gathered: Gathered, stores: Sequence[str]) -> TlsEvidence:
     """Write down what was gathered; `stores` are the trust stores to which paths are looked for."""
     return TlsEvidence(

@@ -137,13 +137,13 @@ async def _finite_groups(
 
 
 async def tls13_schemes(
-    questioner: Questioner, manner: Manner, found: Found, keys: frozenset[str]
+    questioner: Questioner, manner: Manner, found: Found, expected: frozenset[int]
 ) -> tuple[int, ...] | Failure:
     """The signature schemes accepted in TLS 1.3, where the signature itself is encrypted.
 
     A server refuses a hello with none that it could sign with. One that answers before it looks tells nothing: that is
-    tried with a scheme that nobody has. `keys` are the kinds of key of the certificates seen, empty where none was;
-    the schemes of other kinds are refused in one go, and asked for one after the other where they are not.
+    tried with a scheme that nobody has. `expected` are those that go with the certificates seen, empty where none was;
+    all others are refused in one go, and if they are not, it is searched for what is accepted of each kind.
     """
 
     async def ask(schemes: Sequence[int]) -> Outcome:
@@ -153,7 +153,7 @@ async def tls13_schemes(
         return await questioner.ask(offer, whole=False)
 
     known, schemes = iana.signature_schemes(), iana.offered_schemes(Protocol.TLS1_3)
-    likely = [code for code in schemes if known[code].key in keys]
+    likely = [code for code in schemes if code in expected]
     if likely:
         outcome = await ask([*(code for code in schemes if code not in likely), _UNKNOWN_SCHEME])
         if isinstance(outcome, Refusal):

@@ -47,7 +47,7 @@ class Manner:
         if groups is None:
             groups = iana.offered_groups(protocol)[: _SMALL_LIST if self.small else None]
         if schemes is None:
-            usual = iana.offered_schemes(max(protocol, Protocol.TLS1_2, key=list(Protocol).index))
+            usual = iana.offered_schemes(Protocol.TLS1_3 if protocol is Protocol.TLS1_3 else Protocol.TLS1_2)
             schemes = usual[: _SMALL_LIST if self.small else None]
         return Offer(
             (protocol,),
