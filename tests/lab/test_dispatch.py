@@ -297,6 +297,44 @@ def test_connections_and_rate_are_shared_without_rest(connections: int, wanted: 
     assert lanes.shares[wanted[0]].rate_per_s * side_by_side == pytest.approx(12.0)
 
 
+def test_a_probe_that_has_ended_leaves_its_connections_to_the_survey():
+    async def shares() -> tuple[list[int], int]:
+        lanes = Lanes.of(ProbeSettings(connections_per_target=5), [*Kind], asyncio.get_running_loop().time())
+        free: list[int] = []
+
+        async def survey(settings: ProbeSettings, places: asyncio.Semaphore) -> None:
+            free.append(settings.connections_per_target)
+            for _ in range(settings.connections_per_target):
+                await places.acquire()
+            http = await lanes.run(Kind.HTTP, nothing, lambda failure: failure)
+            assert http is None
+            free.append(int(not places.locked()))
+
+        async def nothing(_settings: ProbeSettings, _places: asyncio.Semaphore) -> None:
+            pass
+
+        await lanes.run(Kind.SURVEY, survey, lambda failure: pytest.fail(str(failure)))
+        lanes.take_all()
+        return free, lanes.shares[Kind.HANDSHAKE].connections_per_target
+
+    assert asyncio.run(shares()) == ([3, 1], 5)
+
+
+def test_where_probes_wait_for_each_other_nothing_is_left_to_any():
+    async def share() -> tuple[bool, int]:
+        lanes = Lanes.of(ProbeSettings(connections_per_target=2), [*Kind], asyncio.get_running_loop().time())
+        await lanes.connections[Kind.SURVEY].acquire()
+
+        async def nothing(_settings: ProbeSettings, _places: asyncio.Semaphore) -> None:
+            pass
+
+        await lanes.run(Kind.HTTP, nothing, lambda failure: pytest.fail(str(failure)))
+        lanes.take_all()
+        return lanes.connections[Kind.SURVEY].locked(), lanes.shares[Kind.HANDSHAKE].connections_per_target
+
+    assert asyncio.run(share()) == (True, 1)
+
+
 def failed(reason: FailureReason) -> Attempt[TlsEvidence]:
     return Attempt.failed(reason)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,12 +14,14 @@ import pytest
 from scanner.evidence import (
     Attempt,
     ClientAuthentication,
+    Failure,
     FailureReason,
     Protocol,
     Robot,
     TargetEvidence,
     TlsEvidence,
     from_json,
+    merge,
     to_json,
 )
 from scanner.inventory import (
@@ -33,8 +36,10 @@ from scanner.inventory import (
 )
 from scanner.lab import Lab, LabServer
 from scanner.probe import ProbeSettings, handshake_connections
+from scanner.probe.handover import Surveyed, remaining
 from scanner.probe.handshake import HandshakeResult, observe
 from scanner.probe.handshake_connections import Meter
+from scanner.probe.survey import survey
 
 SETTINGS = ProbeSettings(timeout_s=3, deadline_s=30)
 STARTTLS = tuple(StartTls)
@@ -245,6 +250,62 @@ def test_early_data_is_no_question_without_tls13(lab):
 
 def test_session_ids_are_no_question_with_tls13_alone(lab):
     assert evidence_of(lab, "tls1.3-only").session_ids.failure.reason is FailureReason.UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("good", "good-rsa", "tls1.3-only", "tls1.0-to-1.3", "legacy-tls", "static-rsa", "robot", "early-data"),
+        *("heartbleed", "ccs-injection", "client-renegotiation", "client-certificate-required", "smtp-starttls"),
+        *("client-certificate-optional", "post-quantum-only", "hostile-certificate"),
+    ],
+)
+def test_what_is_left_to_the_survey_is_not_lost(lab, name):
+    target, settings = target_of(lab.servers[name]), replace(SETTINGS, trust_stores=("mozilla", str(lab.ca_file)))
+    whole = observe(target, settings)
+
+    surveyed, newest = survey_of(target, settings)
+    beside = observe(target, settings, Surveyed(newest))
+    left = remaining(surveyed, beside)
+    again = observe(target, settings, left) if left is not None else HandshakeResult(Attempt.ok(TlsEvidence()), 0)
+
+    assert (beside.evidence.failure, again.evidence.failure) == (whole.evidence.failure, None)
+    if whole.evidence.value is None:
+        return
+    together = merge(surveyed.value, merge(beside.evidence.value, again.evidence.value))
+    for fact in (*FACTS, "session_tickets", "robot"):
+        # The survey may know more, but no fact may be missing or another.
+        known = getattr(whole.evidence.value, fact).value
+        assert known is None or getattr(together, fact).value == known, fact
+    seen = {(item.leaf.fingerprint, item.with_sni) for item in together.certificates.value}
+    assert seen >= {(item.leaf.fingerprint, item.with_sni) for item in whole.evidence.value.certificates.value}
+    assert beside.connections <= (8 if beside.left else whole.connections)
+
+
+def test_the_usual_server_takes_five_handshakes_beside_the_survey(lab):
+    target, settings = target_of(lab.servers["good"]), SETTINGS
+    surveyed, newest = survey_of(target, settings)
+
+    result = observe(target, settings, Surveyed(newest))
+
+    assert (result.newest, result.left, result.connections) == (Protocol.TLS1_3, True, 5)
+    assert remaining(surveyed, result) is None
+
+
+FACTS = ("client_renegotiation", "early_data", "session_ids", "client_authentication", "heartbleed", "ccs_injection")
+
+
+def survey_of(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEvidence], Protocol | None]:
+    """What the survey sees, and what it tells after its first answer."""
+
+    async def surveyed() -> tuple[Attempt[TlsEvidence], Protocol | None]:
+        greeted: asyncio.Future[Surveyed | Failure] = asyncio.get_running_loop().create_future()
+        evidence, _ = await survey(target, settings, greeted=greeted)
+        first = await greeted
+        assert isinstance(first, Surveyed)
+        return evidence, first.newest
+
+    return asyncio.run(surveyed())
 
 
 class TestWithoutTheSurvey:
