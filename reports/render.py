@@ -23,7 +23,7 @@ from markupsafe import Markup
 
 from reports import conformance, language, wording
 from reports.charts import Chart, certificates_chart, protections_chart, trend_chart
-from reports.charts_site import PANELS, site_charts
+from reports.charts_history import PANELS, coverage_chart, site_charts
 from reports.view.model import ChangeKind
 from reports.view.standing import STANDINGS, Standing
 from scanner.errors import OutputError, nearest
@@ -51,6 +51,7 @@ class Medium:
     certificates: int
     places: int
     rules: int
+    remembered: int
     details: bool
 
 
@@ -63,6 +64,7 @@ SCREEN: Final = Medium(
     certificates=2000,
     places=1000,
     rules=100,
+    remembered=60,
     details=True,
 )
 PAPER: Final = Medium(
@@ -74,9 +76,10 @@ PAPER: Final = Medium(
     certificates=60,
     places=200,
     rules=12,
+    remembered=8,
     details=False,
 )
-DENSE_PAPER: Final = dataclasses.replace(PAPER, targets=2, occurrences=4, places=8, rules=4)
+DENSE_PAPER: Final = dataclasses.replace(PAPER, targets=2, occurrences=4, places=8, rules=4, remembered=5)
 """For runs over many targets: a report that grows with targets times rules is read by nobody."""
 _MANY_TARGETS: Final = 200
 
@@ -112,6 +115,9 @@ _MEND_TEMPLATE: Final = (
 )
 
 
+_TEMPLATE_SUFFIXES: Final = frozenset({".html", ".css", ".js"})
+
+
 def check_templates(folder: Path) -> None:
     """See that a folder of the owner's holds templates, and that they can be compiled.
 
@@ -120,7 +126,11 @@ def check_templates(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise TemplatesError(f"{folder} is no folder", "name one that holds templates, or none")
-    shipped = {path.relative_to(templates_folder()).as_posix() for path in templates_folder().rglob("*.*")}
+    shipped = {
+        path.relative_to(templates_folder()).as_posix()
+        for path in templates_folder().rglob("*.*")
+        if path.suffix in {*_TEMPLATE_SUFFIXES, ".woff2"}
+    }
     found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     if not shipped & found.keys():
         known = "the files in it are called as those that ship: report.html, print.css, partials/summary.html, …"
@@ -129,7 +139,7 @@ def check_templates(folder: Path) -> None:
     environment = _environment([folder, templates_folder()])
     with _blaming(folder):
         for name, path in found.items():
-            if path.suffix in {".html", ".css", ".js"}:
+            if path.suffix in _TEMPLATE_SUFFIXES:
                 try:
                     source = path.read_text("utf-8")
                 except (OSError, UnicodeDecodeError) as error:
@@ -348,6 +358,7 @@ def _charts(view: ReportView, medium: Medium) -> dict[str, tuple[Chart, Markup]]
         "protections": protections_chart(view),
         "certificates": certificates_chart(view),
         "trend": trend_chart(view),
+        "covered": coverage_chart(view.history.coverage) if view.history else None,
     }
     return {
         # The text in a chart was escaped when its XML was written.

@@ -15,10 +15,12 @@ from reports.view.clauses import policies_of
 from reports.view.coverage import gaps_of, unreachables_of
 from reports.view.enforcement import matrices_of
 from reports.view.environments import environments_of, headline_of, standing_of
+from reports.view.history import HistoryAnswers, history_of, seen_first
 from reports.view.index import Index, tally
 from reports.view.model import ReportView, TrendPoint
 from reports.view.options import ReportOptions
 from reports.view.targets import targets_of
+from reports.view.trend import trend_of
 from reports.view.waivers import waivers_of
 from scanner.verdict import RunRecord, TargetStatus
 
@@ -39,6 +41,7 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
     previous: RunRecord | None = None,
     first_seen: FirstSeen | None = None,
     trend: Sequence[TrendPoint] = (),
+    history: HistoryAnswers | None = None,
     options: ReportOptions | None = None,
 ) -> ReportView:
     """Build what a report shows of a run.
@@ -53,12 +56,16 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
         previous: the run before, of the same scope.
         first_seen: since when what fails has failed; deadlines count from there.
         trend: earlier runs, from `trend_of`.
+        history: what the history answers about the runs up to this one; `first_seen` and `trend` follow from it.
         options: title, organisation, classification and the like, and the language that everything is said in.
 
     Raises:
         UnknownLanguageError: there is no catalogue for the language.
     """
     options = options or ReportOptions()
+    if history is not None:
+        first_seen = first_seen or {key: at.date() for key, at in seen_first(history.failing_since).items()}
+        trend = trend or [point for point in trend_of(history.trend) if point.environment in record.run.environments]
     with speaking(language_of(options.language)):
         options = replace(options, title=gettext(options.title))
         index = Index.of(record)
@@ -105,6 +112,7 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
             policies=policies_of(index, policies, rules),
             targets=targets_of(index, certificates, rules),
             trend=tuple(trend),
+            history=history_of(index, history, causes, rules) if history is not None else None,
         )
 
 

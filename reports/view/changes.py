@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reports.language import gettext, listed, told
@@ -48,7 +49,7 @@ def changes_of(index: Index, previous: RunRecord, causes: tuple[Cause, ...], rul
     )
     went = Index.of(previous)
     gone = tuple(
-        went.ref(target)
+        replace(went.ref(target), anchor="")  # it has no place in this report to point to
         for key, target in before.items()
         if key not in now and target.environment in scanned_now and index.record.run.complete
     )

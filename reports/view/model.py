@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from reports.view.options import ReportOptions
 from reports.view.standing import Standing, Tally
 from scanner.inventory import EnvironmentKind, Role
 from scanner.verdict import AppliedWaiver, Goal, PolicyRef, Run, Severity, Status, TargetStatus
+
+if TYPE_CHECKING:
+    from reports.view.history_model import HistoryView
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +379,7 @@ class ReportView:
     policies: tuple[PolicyView, ...]
     targets: tuple[TargetView, ...]
     trend: tuple[TrendPoint, ...] = ()
+    history: HistoryView | None = None
 
     @property
     def today(self) -> date:

@@ -17,8 +17,7 @@ from scanner.errors import OutputError, UsageError
 if TYPE_CHECKING:
     from reports.signature import SigningKey
     from reports.view import ReportOptions, ReportView
-    from reports.view.actions import FirstSeen
-    from reports.view.model import TrendPoint
+    from reports.view.history import HistoryAnswers
     from scanner.history import History
     from scanner.inventory import Environment
     from scanner.policy import Policy
@@ -53,8 +52,6 @@ class Rendering:
     policies: Sequence[Policy] = ()
     environments: Sequence[Environment] | None = None
     waivers: Sequence[Waiver] = ()
-    first_seen: FirstSeen | None = None
-    trend_runs: Sequence[str] = ()
     history: History | None = None
     options: ReportOptions | None = None
     key: SigningKey | None = None
@@ -63,8 +60,8 @@ class Rendering:
     verbose: bool = False
 
 
-def render(rendering: Rendering, format_name: str) -> bytes:
-    """Render in one format. Each renderer is loaded when it is asked for."""
+def render(rendering: Rendering, format_name: str, view: ReportView | None = None) -> bytes:
+    """Render in one format. Each renderer is loaded when it is asked for; `view` is for those who draw twice."""
     from scanner.rules import all_rules  # noqa: PLC0415  # what a format needs loads with it
 
     if format_name == "text":
@@ -83,7 +80,7 @@ def render(rendering: Rendering, format_name: str) -> bytes:
         return export(rendering.record, format_name, rules=all_rules())
     from reports import render as drawing  # noqa: PLC0415  # the same
 
-    view = _view(rendering)
+    view = view or _view(rendering)
     if format_name == "html":
         return drawing.render_html(view).encode()
     # The paper carries its evidence.
@@ -105,13 +102,14 @@ def render(rendering: Rendering, format_name: str) -> bytes:
 
 
 def _view(rendering: Rendering) -> ReportView:
-    from reports.view import ReportOptions, build_view, trend_of  # noqa: PLC0415  # pandas loads with it
-    from reports.view.trend import COLUMNS  # noqa: PLC0415  # the same
+    from reports.view import ReportOptions, build_view  # noqa: PLC0415  # pandas loads with it
     from scanner.rules import all_rules  # noqa: PLC0415  # the same
 
-    trend: Sequence[TrendPoint] = ()
-    if rendering.history and len(rendering.trend_runs) > 1:
-        trend = trend_of(rendering.history.verdicts(rendering.trend_runs, columns=COLUMNS))
+    answers: HistoryAnswers | None = None
+    if rendering.history is not None:
+        from scanner.app.history_answers import answers_of  # noqa: PLC0415  # Delta loads with it
+
+        answers = answers_of(rendering.history, rendering.record, rendering.previous)
     environments = rendering.environments
     return build_view(
         rendering.record,
@@ -120,8 +118,7 @@ def _view(rendering: Rendering) -> ReportView:
         policies={policy.id: policy for policy in rendering.policies},
         waivers=rendering.waivers,
         previous=rendering.previous,
-        first_seen=rendering.first_seen,
-        trend=trend,
+        history=answers,
         options=rendering.options or ReportOptions(),
     )
 
@@ -145,8 +142,9 @@ def write(rendering: Rendering, formats: Sequence[str], output: str | None, *, n
     files = [path / f"{name}.{SUFFIXES[item]}" if folder_wanted else path for item in formats]
     for file in files:
         ensure_writable(file.parent)
+    view = _view(rendering) if _DRAWN.intersection(formats) else None
     for item, file in zip(formats, files, strict=True):
-        write_whole(file, render(rendering, item))
+        write_whole(file, render(rendering, item, view))
     return files
 
 

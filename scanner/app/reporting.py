@@ -13,14 +13,10 @@ from scanner.policy import load
 
 if TYPE_CHECKING:
     from reports.view import ReportOptions
-    from reports.view.actions import FirstSeen
     from scanner.config import Config
     from scanner.history import History
     from scanner.policy import Policy
     from scanner.verdict import RunRecord
-
-_TREND_RUNS = 30
-"""Runs of the same scope that the trend looks back at."""
 
 
 def rendering_of(config: Config, history: History, record: RunRecord) -> Rendering:
@@ -38,8 +34,6 @@ def rendering_of(config: Config, history: History, record: RunRecord) -> Renderi
         policies=policies_of(config, record),
         environments=config.inventory.environments if same else None,
         waivers=config.waivers if same else (),
-        first_seen=_first_seen(history, record),
-        trend_runs=_trend_runs(history, record),
         history=history,
         options=report_options(config),
     )
@@ -106,28 +100,3 @@ def check_looks(config: Config, *, templates: bool = True) -> None:
             problems.append(Problem("report.templates", error.problem, error.hint))
     if problems:
         raise ConfigError(config.source, problems)
-
-
-def _first_seen(history: History, record: RunRecord) -> FirstSeen:
-    """Since when each failure of the run lasts, as far as the history up to the run knows."""
-    from scanner.history.questions import failing_since  # noqa: PLC0415  # pandas loads only where it is asked
-
-    runs = history.runs(columns=["run_id"])
-    upto = [run_id for run_id in runs["run_id"].astype(str) if run_id <= record.run.id]
-    frame = failing_since(history, upto)
-    return {
-        (str(target), str(rule)): since.date()
-        for target, rule, since in zip(frame["target_id"], frame["rule"], frame["since"], strict=True)
-    }
-
-
-def _trend_runs(history: History, record: RunRecord) -> tuple[str, ...]:
-    """The last complete runs of the same environments, oldest first, up to and including this one."""
-    runs = history.runs(columns=["run_id", "environments", "complete"])
-    scope = set(record.run.environments)
-    same = [
-        str(run_id)
-        for run_id, environments, complete in zip(runs["run_id"], runs["environments"], runs["complete"], strict=True)
-        if complete and set(environments) == scope and str(run_id) <= record.run.id
-    ]
-    return tuple(sorted(same)[-_TREND_RUNS:])

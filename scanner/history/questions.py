@@ -145,7 +145,7 @@ def reused_keys(history: History, run_ids: RunIds = None) -> pd.DataFrame:
 
 _DIFFERING = """
 , several AS (
-  SELECT run_id, environment, host, port FROM targets
+  SELECT run_id, environment, host, port FROM targets WHERE host IN ({hosts})
   GROUP BY run_id, environment, host, port HAVING count(DISTINCT ip) > 1
 ),
 multiple AS (
@@ -155,7 +155,7 @@ multiple AS (
 ),
 leaves AS (
   SELECT DISTINCT run_id, run_started_at, environment, host, port, ip, fingerprint FROM certificates
-  WHERE position = 'leaf'
+  WHERE position = 'leaf' AND host IN ({hosts})
 ),
 judged AS (
   SELECT verdicts.run_id AS run_id, verdicts.run_started_at AS run_started_at,
@@ -183,13 +183,20 @@ def differing_addresses(history: History, run_ids: RunIds = None) -> pd.DataFram
     Columns: `environment`, `host`, `port`, `what` (`certificate`, or the rule and subject that passes at one address
     and fails at another), `addresses` (how many were compared), `since`, `duration` (up to the present run).
     """
-    found = frame(history.query(_DIFFERING, CERTIFICATES, VERDICTS, TARGETS, run_ids=run_ids), TARGETS)
+    current = current_runs(history, run_ids)
+    # Few names have several addresses, and only those that have them now can differ now.
+    targets = history.targets(set(current.values()), columns=["environment", "host", "port", "ip"])
+    addresses = targets.groupby(["environment", "host", "port"], observed=True)["ip"].nunique()
+    hosts = sorted({str(host) for _, host, _ in addresses[addresses > 1].index})
+    sql = _DIFFERING.format(hosts=", ".join(map(literal, hosts)) or "NULL")
+    asked = run_ids if hosts else ()
+    found = frame(history.query(sql, CERTIFICATES, VERDICTS, TARGETS, run_ids=asked), TARGETS)
     key = ["environment", "host", "port", "what"]
     found = found.sort_values("run_started_at")
     alike = found[found["answers"] == 1].groupby(key, observed=True)["run_started_at"].max().rename("alike")
     differ = found[found["answers"] > 1].merge(alike, on=key, how="left")
     lasting = differ[differ["alike"].isna() | (differ["run_started_at"] > differ["alike"])]
-    present = lasting["environment"].astype(str).map(current_runs(history, run_ids))
+    present = lasting["environment"].astype(str).map(current)
     now = lasting.loc[lasting["run_id"].astype(str) == present, [*key, "addresses", "run_started_at"]]
     since = lasting.groupby(key, observed=True)["run_started_at"].min().rename("since")
     table = now.merge(since, on=key)

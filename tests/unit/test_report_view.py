@@ -393,11 +393,12 @@ def test_trend_counts_as_the_tally_does() -> None:
             "status": ["fail", "fail", "pass", "fail", "indeterminate"],
             "severity": ["high", "info", "low", "low", "low"],
             "waived": [False, False, False, True, False],
+            "verdicts": [3, 1, 4, 1, 5],
         }
     )
     first, second = trend_of(frame)
-    assert (first.run_id, first.failed, first.passed, first.waived) == ("a", 1, 1, 0)
-    assert (second.run_id, second.failed, second.indeterminate, second.waived) == ("b", 0, 1, 1)
+    assert (first.run_id, first.failed, first.passed, first.waived) == ("a", 3, 4, 0)
+    assert (second.run_id, second.failed, second.indeterminate, second.waived) == ("b", 0, 5, 1)
     assert trend_of(frame.iloc[:0]) == ()
 
 

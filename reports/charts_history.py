@@ -1,4 +1,4 @@
-"""Charts of the site of all runs, over its last 90 days: a row, a panel or a line for each environment."""
+"""Charts of the last 90 days: a row, a panel or a line for each environment; for a report, its coverage."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from reports.wording import GOALS, counted
 from scanner.verdict import Goal
 
 if TYPE_CHECKING:
+    from reports.view.history_model import CoveragePoint
     from reports.view.site import EnvironmentSeen, Point, SiteView
 
 STRIPS: Final = 15
@@ -78,7 +79,7 @@ def _standings(shown: Sequence[EnvironmentSeen]) -> Chart:
         _named(alt, "bars")
         .mark_rect()
         .encode(
-            x=alt.X("from:T", title=None, scale=_days(alt, shown), axis=_day_axis(alt)),
+            x=alt.X("from:T", title=None, scale=_days(alt, _moments(shown)), axis=_day_axis(alt)),
             x2="to:T",
             y=alt.Y("top:Q", axis=None, scale=scale),
             y2="bottom:Q",
@@ -107,7 +108,7 @@ def _standings(shown: Sequence[EnvironmentSeen]) -> Chart:
         "standings",
         gettext("How each environment stood, day by day; the higher the bar, the worse"),
         said,
-        framed(chart.to_dict(), left=20 + 6 * max(len(row["name"]) for row in names), right=20, bottom=56)
+        framed(chart.to_dict(), left=20 + 6 * max(len(short(item.name)) for item in shown), right=20, bottom=56)
         | _data(bars=rows, names=names, lines=lines),
     )
 
@@ -170,7 +171,7 @@ def _coverage(shown: Sequence[EnvironmentSeen]) -> Chart:
     )
 
 
-def _assessed(point: Point) -> str:
+def _assessed(point: Point | CoveragePoint) -> str:
     return gettext("%(some)s of %(all)s") % {"some": number(point.assessed), "all": number(point.targets)}
 
 
@@ -187,7 +188,7 @@ def _expiry(shown: Sequence[EnvironmentSeen]) -> Chart | None:
     if not rows:
         return None
     names = list(dict.fromkeys(str(row["environment"]) for row in rows))
-    x = alt.X("at:T", title=None, scale=_days(alt, shown), axis=_day_axis(alt))
+    x = alt.X("at:T", title=None, scale=_days(alt, _moments(shown)), axis=_day_axis(alt))
     y = alt.Y(
         "days:Q",
         title=pgettext("axis of a chart", "days left"),
@@ -234,21 +235,8 @@ def _panels(  # noqa: PLR0913, PLR0917  # what a picture of panels is made of
     import altair as alt  # noqa: PLC0415  # as above
 
     columns = len(shown) if len(shown) <= _ABREAST else _ABREAST if len(shown) % 2 else 2
-    areas = (
-        _named(alt, "rows")
-        .mark_area(interpolate="monotone", line=False)
-        .encode(
-            x=alt.X("at:T", title=None, scale=_days(alt, shown), axis=_day_axis(alt, ticks=3)),
-            y=alt.Y(
-                "count:Q",
-                stack="zero",
-                title=None,
-                axis=alt.Axis(tickCount=3, tickMinStep=1, gridColor=HAIRLINE, domain=False, minExtent=30, maxExtent=30),
-            ),
-            color=_legend(alt, "series", colours),
-            order=alt.Order("order:Q"),
-        )
-        .properties(width=(_PLOT + 80, 240, 160)[columns - 1], height=84)
+    areas = _areas(alt, _moments(shown), colours, ticks=3).properties(
+        width=(_PLOT + 80, 240, 160)[columns - 1], height=84
     )
     chart = areas.facet(
         facet=alt.Facet(
@@ -262,6 +250,51 @@ def _panels(  # noqa: PLR0913, PLR0917  # what a picture of panels is made of
     )
     chart = chart.resolve_scale(y="independent").resolve_axis(x="independent")
     return chart_of(key, title, said, chart.to_dict() | _data(rows=rows))
+
+
+def coverage_chart(points: Sequence[CoveragePoint]) -> Chart | None:
+    """How many targets were assessed, in part, not at all, over the runs that a report looks back at.
+
+    None where there are too few to draw, or all were always assessed.
+    """
+    if len(points) <= 2 or all(point.assessed == point.targets for point in points):  # noqa: PLR2004  # a table says it
+        return None
+    import altair as alt  # noqa: PLC0415  # as above
+
+    rows = [
+        {"at": _written(point.at), "series": gettext(label), "order": order, "count": getattr(point, name)}
+        for point in points
+        for order, (name, label, _) in enumerate(_STATES)
+    ]
+    colours = [(gettext(label), colour) for _, label, colour in _STATES]
+    chart = _areas(alt, [point.at for point in points], colours, ticks=6).properties(width=_PLOT + 100, height=70)
+    said = gettext("%(before)s on %(start)s, %(now)s on %(end)s") % {
+        "before": _assessed(points[0]),
+        "start": short_day(points[0].at),
+        "now": _assessed(points[-1]),
+        "end": short_day(points[-1].at),
+    }
+    spec = framed(chart.to_dict(), left=40, right=10, bottom=56) | _data(rows=rows)
+    return chart_of("covered", gettext("Targets assessed"), said, spec)
+
+
+def _areas(alt: Any, at: Sequence[datetime], colours: Sequence[tuple[str, str]], *, ticks: int) -> Any:
+    """Series upon each other, over time."""
+    return (
+        _named(alt, "rows")
+        .mark_area()
+        .encode(
+            x=alt.X("at:T", title=None, scale=_days(alt, at), axis=_day_axis(alt, ticks)),
+            y=alt.Y(
+                "count:Q",
+                stack="zero",
+                title=None,
+                axis=alt.Axis(tickCount=3, tickMinStep=1, gridColor=HAIRLINE, domain=False, minExtent=30, maxExtent=30),
+            ),
+            color=_legend(alt, "series", colours),
+            order=alt.Order("order:Q"),
+        )
+    )
 
 
 def _named(alt: Any, name: str) -> Any:
@@ -285,9 +318,12 @@ def _legend(alt: Any, field: str, colours: Sequence[tuple[str, str]]) -> Any:
     )
 
 
-def _days(alt: Any, shown: Sequence[EnvironmentSeen]) -> Any:
+def _moments(shown: Sequence[EnvironmentSeen]) -> list[datetime]:
+    return [point.at for item in shown for point in item.points]
+
+
+def _days(alt: Any, at: Sequence[datetime]) -> Any:
     """One axis of time for all: from the first day that is drawn to the end of the last."""
-    at = [point.at for item in shown for point in item.points]
     first = datetime.combine(min(at).date(), time(), UTC)
     last = datetime.combine(max(at).date(), time(), UTC) + timedelta(days=1)
     return alt.Scale(type="utc", domain=[_written(first), _written(last)])

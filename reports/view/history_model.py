@@ -1,0 +1,146 @@
+"""What a report says of its run's past, as plain frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from scanner.history.attribution import Cause as ComesFrom
+from scanner.verdict import Severity, Status
+
+if TYPE_CHECKING:
+    from reports.view.model import TargetRef
+
+
+class Turn(StrEnum):
+    """How something is other than it was in the run before."""
+
+    NEW_FAILURE = "new-failure"
+    FIXED = "fixed"
+    NO_LONGER_KNOWN = "no-longer-known"
+    WAIVED = "waived"
+    NO_LONGER_JUDGED = "no-longer-judged"
+    UNREACHABLE = "unreachable"
+    BACK = "back"
+    APPEARED = "appeared"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Attributed:
+    """A change and what it comes from; of one requirement, where it is about one (`text` is empty elsewhere)."""
+
+    turn: Turn
+    text: str
+    comes_from: ComesFrom
+    targets: tuple[TargetRef, ...]
+    severity: Severity | None = None
+    anchor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSince:
+    """How long a cause has lasted where it has lasted longest. With `at_least`, the history does not go back further.
+
+    `latest` is when the youngest of its failures was first seen.
+    """
+
+    anchor: str
+    text: str
+    severity: Severity
+    since: datetime
+    latest: datetime
+    lasted: timedelta
+    at_least: bool
+    targets: tuple[TargetRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TimeToFix:
+    """How long the failures of one severity lasted in an environment until they were mended."""
+
+    environment: str
+    severity: Severity
+    fixed: int
+    mean: timedelta
+    median: timedelta
+    longest: timedelta
+    still_open: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharedKey:
+    """A private key that several hosts hold, told by its public half. With one certificate, they share that too."""
+
+    spki: str
+    certificates: int
+    hosts: tuple[str, ...]
+    environments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DifferingName:
+    """A name whose addresses do not answer alike: in what, and since when the oldest of it has been so."""
+
+    environment: str
+    address: str
+    addresses: int
+    what: tuple[str, ...]
+    since: datetime
+    lasted: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedApplication:
+    """Rules that come out differently for one application in different environments, all in the same way."""
+
+    application: str
+    outcomes: tuple[tuple[Status | None, tuple[str, ...]], ...]
+    """Each outcome, the worst first, with its environments; None is not judged."""
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CoveragePoint:
+    """How much of its targets a run of the past assessed."""
+
+    run_id: str
+    at: datetime
+    targets: int
+    assessed: int
+    partial: int
+    unreachable: int
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryView:
+    """The past of a run. `earlier` counts the complete runs of its scope before it, `first` is when the first began."""
+
+    earlier: int
+    first: datetime
+    changes: tuple[Attributed, ...]
+    open_since: tuple[OpenSince, ...]
+    fixes: tuple[TimeToFix, ...]
+    keys: tuple[SharedKey, ...]
+    names: tuple[DifferingName, ...]
+    compared: tuple[ComparedApplication, ...]
+    coverage: tuple[CoveragePoint, ...]
+
+    @property
+    def through(self) -> tuple[tuple[ComesFrom, int], ...]:
+        """How many changes come from what, most first."""
+        counts: dict[ComesFrom, int] = {}
+        for item in self.changes:
+            counts[item.comes_from] = counts.get(item.comes_from, 0) + len(item.targets)
+        return tuple(sorted(counts.items(), key=lambda item: -item[1]))
+
+    @property
+    def always_covered(self) -> bool:
+        """Whether every run that is looked back at assessed every target in full."""
+        return all(point.assessed == point.targets for point in self.coverage)
+
+    def since(self, anchor: str) -> OpenSince | None:
+        """How long the cause of that anchor has lasted."""
+        return next((item for item in self.open_since if item.anchor == anchor), None)

@@ -1,0 +1,64 @@
+"""What the history answers about the past of a run, for its report.
+
+Only runs count that had ended when the run ended: its report is the same whenever it is drawn, whatever came later.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from reports.view.history import HistoryAnswers
+from reports.view.trend import LOOKED_BACK
+from scanner.history import questions
+from scanner.history.diff import diff
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scanner.history import History
+    from scanner.verdict import RunRecord
+
+_COLUMNS: Final = ("run_id", "started_at", "finished_at", "complete", "environments")
+
+
+def answers_of(history: History, record: RunRecord, previous: RunRecord | None) -> HistoryAnswers:
+    """Ask everything that a report tells of the past of a run which is in the history, or of a part of it.
+
+    Args:
+        history: where the run is.
+        record: the run, or what is reported of it.
+        previous: the run before, in the same extent.
+
+    Raises:
+        HistoryError: the history cannot be read.
+    """
+    known = history.runs(columns=_COLUMNS)
+    runs = known[(known["run_id"] <= record.run.id) & (known["finished_at"] <= record.run.finished_at)]
+    scanned = runs.explode("environments")
+    scope = set(record.run.environments)
+    covering = [scope <= set(environments) for environments in runs["environments"]]
+    complete = runs[covering]
+    complete = complete[complete["complete"]]
+    earlier = complete[complete["run_id"] < record.run.id]
+    upto = runs["run_id"].astype(str).tolist()
+    recent = _daily(complete, record)
+    return HistoryAnswers(
+        earlier=len(earlier),
+        first=earlier["started_at"].min().to_pydatetime() if len(earlier) else record.run.started_at,
+        begun={
+            str(name): at.to_pydatetime() for name, at in scanned.groupby("environments")["started_at"].min().items()
+        },
+        difference=diff(previous, record) if previous is not None else None,
+        failing_since=questions.failing_since(history, upto),
+        mean_time_to_fix=questions.mean_time_to_fix(history, upto),
+        differing_addresses=questions.differing_addresses(history, upto),
+        coverage=questions.coverage(history, recent),
+        trend=questions.trend(history, recent),
+    )
+
+
+def _daily(complete: pd.DataFrame, record: RunRecord) -> list[str]:
+    """The last run of each day that a report looks back at, oldest first."""
+    recent = complete[complete["started_at"] >= record.run.started_at - LOOKED_BACK]
+    last = recent.groupby(recent["started_at"].dt.date)["run_id"].max()
+    return sorted(last.astype(str))
