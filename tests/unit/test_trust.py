@@ -244,6 +244,7 @@ def test_the_systems_store_is_found():
         (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "malformed"),
         (None, "cannot be read"),
     ],
+    ids=["empty", "text", "der", "malformed", "missing"],
 )
 def test_a_store_that_cannot_be_used_is_named(tmp_path, content, word):
     path = tmp_path / "store.pem"
