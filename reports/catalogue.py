@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_file
@@ -86,6 +86,11 @@ def updated(path: Path, found: Catalog) -> Catalog:
     return catalogue
 
 
+def write(file: IO[bytes], catalogue: Catalog) -> None:
+    """Write a catalogue as it is kept: without lines' numbers, which every change of a template would change."""
+    write_po(file, catalogue, width=_WIDTH, include_lineno=False, ignore_obsolete=True)
+
+
 def main() -> None:
     """Bring every catalogue up to date, and say what is left to translate."""
     found = messages()
@@ -95,7 +100,7 @@ def main() -> None:
         path = LOCALES / name / CATALOGUE
         catalogue = updated(path, found)
         with path.open("wb") as file:
-            write_po(file, catalogue, width=_WIDTH, include_lineno=False, ignore_obsolete=True)
+            write(file, catalogue)
         missing = sum(1 for message in catalogue if message.id and not translated(message))
         sys.stdout.write(f"{path}: {len(catalogue)} messages, {missing} to translate\n")
 

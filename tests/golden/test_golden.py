@@ -7,14 +7,18 @@ here stand apart from the rules' own words, so that a better sentence in a rule 
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
+import pikepdf
 import pytest
+from PIL import Image
 
 from reports.export.json_v1 import to_json
+from reports.logo import Logo
 from reports.render import render_pdf
 from reports.text import render_text
 from reports.view import ReportOptions, build_view
@@ -49,12 +53,45 @@ def test_terminal(width: int) -> None:
     compare(f"terminal-{width}.txt", render_text(record_of(4), rules={}, width=width))
 
 
-def test_pdf(tmp_path: Path) -> None:
+def pdf_of(options: ReportOptions) -> bytes:
+    view = build_view(record_of(4), rules={}, previous=record_of(3), waivers=WAIVERS, options=options)
+    return render_pdf(view)
+
+
+def text_of(pdf: bytes) -> str:
     pdftotext = shutil.which("pdftotext")
     assert pdftotext, "pdftotext is missing: apt-get install poppler-utils"
-    options = ReportOptions(organisation="Example Ltd", classification="Internal")
-    view = build_view(record_of(4), rules={}, previous=record_of(3), waivers=WAIVERS, options=options)
-    path = tmp_path / "report.pdf"
-    path.write_bytes(render_pdf(view))
-    text = subprocess.run([pdftotext, "-raw", str(path), "-"], check=True, capture_output=True).stdout.decode()
-    compare("report.pdf.txt", text.replace("\f", "\n--- next page ---\n"))
+    text = subprocess.run([pdftotext, "-raw", "-", "-"], input=pdf, check=True, capture_output=True).stdout.decode()
+    return text.replace("\f", "\n--- next page ---\n")
+
+
+def test_pdf() -> None:
+    compare("report.pdf.txt", text_of(pdf_of(ReportOptions(organisation="Example Ltd", classification="Internal"))))
+
+
+def test_pdf_in_portuguese_with_a_logo() -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (400, 100), "#0b5d4e").save(picture, "PNG")
+    options = ReportOptions(
+        organisation="Exemplo, Lda.",
+        classification="Interno",
+        language="pt",
+        logo=Logo("image/png", picture.getvalue()),
+    )
+    pdf = pdf_of(options)
+    compare("report.pt.pdf.txt", text_of(pdf))
+    with pikepdf.open(io.BytesIO(pdf)) as opened:
+        assert str(opened.Root.Lang) == "pt-PT"
+        with opened.open_metadata() as metadata:
+            assert metadata["dc:title"] == "Relatório de conformidade HTTPS, Exemplo, Lda., 6 de março de 2026"
+        alternatives = {
+            str(item.Alt) for item in opened.objects if isinstance(item, pikepdf.Dictionary) and "/Alt" in item
+        }
+        assert "Logótipo de Exemplo, Lda." in alternatives
+        assert not [
+            item for item in opened.open_outline().root if item.title in {"Summary", "Findings by cause", "Waivers"}
+        ]
+        images = [
+            item for item in opened.objects if isinstance(item, pikepdf.Stream) and item.get("/Subtype") == "/Image"
+        ]
+        assert [(int(item.Width), int(item.Height)) for item in images] == [(400, 100)]

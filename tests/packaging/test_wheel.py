@@ -36,6 +36,7 @@ def test_the_wheel_holds_what_is_needed_and_nothing_else(wheel: Path) -> None:
 
     for needed in (
         "reports/templates/report.html",
+        "reports/locales/pt/LC_MESSAGES/nightseal.po",
         "reports/export/schema/nightseal.report-1.json",
         "scanner/policies/https-by-default.toml",
         "scanner/probe/data/cipher_suites.csv",
