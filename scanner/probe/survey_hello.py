@@ -51,6 +51,8 @@ _DEFLATE: Final = 1  # RFC 3749
 _PSK_KEY_EXCHANGE_MODES: Final = 45
 _PSK_DHE_KE: Final = b"\x01\x01"
 _RANDOM_BYTES: Final = 32
+_RANDOM_AT: Final = 11  # behind the headers of record and message, and the version (RFC 8446 section 4.1.2)
+_SESSION_ID_AT: Final = _RANDOM_AT + _RANDOM_BYTES + 1
 _SSL2_CHALLENGE_BYTES: Final = 16
 
 # The base point of P-256 (SEC 2 version 2, section 2.4.2): a public key that is valid, whose secret nobody needs here.
@@ -108,6 +110,19 @@ def to_wire(offer: Offer) -> bytes:
         )
         body = bytes(hello.write())
         return bytes(RecordHeader2().create(len(body)).write()) + body
+    wire = bytearray(_written(offer))
+    wire[_RANDOM_AT : _RANDOM_AT + _RANDOM_BYTES] = os.urandom(_RANDOM_BYTES)
+    if offer.highest is Protocol.TLS1_3:
+        wire[_SESSION_ID_AT : _SESSION_ID_AT + _RANDOM_BYTES] = os.urandom(_RANDOM_BYTES)
+    return bytes(wire)
+
+
+@lru_cache(maxsize=256)
+def _written(offer: Offer) -> bytes:
+    """A hello whose random and session id are zeros: a name's addresses are asked the same questions.
+
+    Its keys stay the same as well. Nobody has their secrets, and no handshake is completed with them.
+    """
     suites = list(offer.suites)
     if offer.fallback:
         suites.append(FALLBACK_SCSV)
@@ -115,11 +130,11 @@ def to_wire(offer: Offer) -> bytes:
         suites.append(_EMPTY_RENEGOTIATION_INFO_SCSV)
     legacy = min(WIRE_VERSIONS[offer.highest], WIRE_VERSIONS[Protocol.TLS1_2])
     # A session id makes middleboxes take TLS 1.3 for a resumption of TLS 1.2 (RFC 8446 appendix D.4).
-    session_id = os.urandom(_RANDOM_BYTES) if offer.highest is Protocol.TLS1_3 else b""
+    session_id = bytearray(_RANDOM_BYTES if offer.highest is Protocol.TLS1_3 else 0)
     hello = ClientHello().create(
         legacy,
-        bytearray(os.urandom(_RANDOM_BYTES)),
-        bytearray(session_id),
+        bytearray(_RANDOM_BYTES),
+        session_id,
         suites,
         extensions=_extensions(offer),
     )
