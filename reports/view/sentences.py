@@ -7,13 +7,15 @@ cannot be read so, because the rule has another sentence by now, stays English a
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from reports.language import English, current, gettext, listed, told
-from reports.wording import FAILURES
+from reports.language import English, current, gettext, number, short_day, told
+from reports.wording import FAILURES, counted
 from scanner.evidence import FailureReason
 from scanner.verdict import Verdict
 
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
 PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 _SLUGS: Final = {reason.value: reason for reason in FailureReason}
 _NOT_OBSERVED: Final = "It could not be observed: "
-_NAMES_IN_A_LIST: Final = re.compile(r"[\w./+-]+(?: [\d.]+)?(?:, [\w./+-]+(?: [\d.]+)?)*? and [\w./+-]+(?: [\d.]+)?")
-_AND: Final = " and "
+_DAYS: Final = re.compile(r"(\d{1,9}) days?")
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_MORE: Final = re.compile(r" and (\d{1,9}) more$")
+_BITS: Final = re.compile(r"^([a-z0-9]+) of (\d{1,9}) bits\b")
 
 
 def retold(verdict: Verdict, rules: Mapping[str, Rule]) -> str:
@@ -71,14 +75,19 @@ def _pattern(sentence: str) -> re.Pattern[str]:
 
 
 def _value(value: str) -> str:
-    """A value inside a sentence: a slug becomes words, and a list of names gets the language's own `and`."""
+    """A value inside a sentence: slugs, days, dates, sizes and cut lists are said as the language does."""
+    if current().is_source:
+        return value
     slug, space, rest = value.partition(" ")
     if slug in _SLUGS:
         return f"{FAILURES[_SLUGS[slug]]}{space}{rest}"
-    if not current().is_source and _NAMES_IN_A_LIST.fullmatch(value):
-        head, _, last = value.rpartition(_AND)
-        return listed([*head.split(", "), last], limit=len(value))
-    return gettext(value)
+    if days := _DAYS.fullmatch(value):
+        return counted(int(days[1]), "day")
+    if _DATE.fullmatch(value):
+        with contextlib.suppress(ValueError):  # a host may say what looks like a date
+            return short_day(date.fromisoformat(value))
+    sized = _BITS.sub(lambda found: gettext("%(kind)s of %(bits)s bits") % {"kind": found[1], "bits": found[2]}, value)
+    return _MORE.sub(lambda found: f" {gettext('and %(number)s more') % {'number': number(int(found[1]))}}", sized)
 
 
 def reason_in_words(message: str, rule: Rule | None = None, reason: str = "") -> str:

@@ -191,10 +191,10 @@ class TestRetelling:
 
     def test_values_are_filled_into_the_other_sentence(self) -> None:
         reason = next(slug for slug, item in self.rule.reasons.items() if "at least {expected}" in item.sentence)
-        said = self.rule.reasons[reason].sentence.format(observed="DHE 1024 and DHE 768", expected="2048 bits")
+        said = self.rule.reasons[reason].sentence.format(observed="DHE 1024, DHE 768 and 2 more", expected="2048 bits")
         with speaking(PORTUGUESE):
             assert retell(self.rule, reason, said) == (
-                "É aceite uma troca de chaves efémera de DHE 1024 e DHE 768; querem-se pelo menos 2048 bits."
+                "É aceite uma troca de chaves efémera de DHE 1024, DHE 768 e mais 2; querem-se pelo menos 2048 bits."
             )
         assert retell(self.rule, reason, said) == said
 
@@ -211,6 +211,25 @@ class TestRetelling:
         said = self.rule.reasons[reason].sentence.format(observed="{expected} %(x)s", expected="{line}")
         with speaking(PORTUGUESE):
             assert "de {expected} %(x)s; querem-se pelo menos {line}." in retell(self.rule, reason, said)
+
+    @pytest.mark.parametrize(
+        ("observed", "said"),
+        [
+            ("1 day", "1 dia"),
+            ("3650 days", "3\N{NO-BREAK SPACE}650 dias"),
+            ("2026-11-04", "04/11/2026"),
+            ("2026-99-04", "2026-99-04"),
+            ("rsa of 1024 bits (CN=a)", "rsa de 1024 bits (CN=a)"),
+            ("timed-out (5 s)", "não houve resposta a tempo (5 s)"),
+            ("/days/2026-11-04/3 days", "/days/2026-11-04/3 days"),
+        ],
+    )
+    def test_forms_of_values(self, observed: str, said: str) -> None:
+        slug = next(slug for slug, item in self.rule.reasons.items() if "at least {expected}" in item.sentence)
+        message = self.rule.reasons[slug].sentence.format(observed=observed, expected="x")
+        with speaking(PORTUGUESE):
+            assert f" de {said}; querem-se" in retell(self.rule, slug, message)
+        assert retell(self.rule, slug, message) == message
 
     def test_slugs_become_words(self) -> None:
         with speaking(PORTUGUESE):
