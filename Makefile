@@ -1,6 +1,6 @@
 # The two commands of the README set everything up by themselves on a fresh Debian machine.
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint types imports docs docs-check check lock bench bench-reports clean
+.PHONY: help demo test coverage lint types imports docs catalogue docs-check check lock bench bench-reports clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -38,6 +38,9 @@ imports: $(VENV)/.installed-dev  ## Who may import whom
 
 docs: $(VENV)/.installed-dev  ## The generated pages
 	$(BIN)/python -m scanner.rules.pages docs/rules
+
+catalogue: $(VENV)/.installed-dev  ## The messages of the reports, for translators
+	$(BIN)/python -m reports.catalogue
 
 docs-check: docs  ## That the generated pages are those that are committed
 	git diff --exit-code --stat -- docs/rules
