@@ -7,6 +7,8 @@ is new has an empty translation, for a translator to fill; what is gone is dropp
 
 from __future__ import annotations
 
+import io
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,8 +89,10 @@ def updated(path: Path, found: Catalog) -> Catalog:
 
 
 def write(file: IO[bytes], catalogue: Catalog) -> None:
-    """Write a catalogue as it is kept: without lines' numbers, which every change of a template would change."""
-    write_po(file, catalogue, width=_WIDTH, include_lineno=False, ignore_obsolete=True)
+    """Write a catalogue as it is kept: without what changes with every template's lines or with Babel's version."""
+    written = io.BytesIO()
+    write_po(written, catalogue, width=_WIDTH, include_lineno=False, ignore_obsolete=True)
+    file.write(re.sub(rb'(?m)^"Generated-By: .*\n', b"", written.getvalue()))
 
 
 def main() -> None:
