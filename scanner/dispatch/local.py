@@ -141,7 +141,7 @@ async def _tls(target: Target, lanes: Lanes, workers: _Workers) -> tuple[Attempt
     if Kind.SURVEY not in lanes.shares:
         result = await _handshakes(target, lanes, workers, None)
         return result.evidence, result.connections
-    greeted: asyncio.Future[Surveyed | Failure] = asyncio.get_running_loop().create_future()
+    greeted: asyncio.Future[Surveyed | Failure | None] = asyncio.get_running_loop().create_future()
 
     async def surveyed() -> tuple[Attempt[TlsEvidence], int]:
         try:
@@ -152,7 +152,8 @@ async def _tls(target: Target, lanes: Lanes, workers: _Workers) -> tuple[Attempt
             )
         finally:
             if not greeted.done():
-                greeted.set_result(Failure(FailureReason.DEADLINE))
+                # It failed by a mistake of its own, or for want of time: the other engine finds out for itself.
+                greeted.set_result(None)
 
     async def handshaken() -> HandshakeResult:
         first = await greeted

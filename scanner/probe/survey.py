@@ -47,7 +47,7 @@ async def survey(
     settings: ProbeSettings,
     *,
     places: asyncio.Semaphore | None = None,
-    greeted: asyncio.Future[Surveyed | Failure] | None = None,
+    greeted: asyncio.Future[Surveyed | Failure | None] | None = None,
 ) -> tuple[Attempt[TlsEvidence], int]:
     """Survey a target, and count the TCP connections that it took.
 
@@ -72,7 +72,7 @@ async def _survey(
     questioner: Questioner,
     target: Target,
     settings: ProbeSettings,
-    greeted: asyncio.Future[Surveyed | Failure] | None,
+    greeted: asyncio.Future[Surveyed | Failure | None] | None,
 ) -> Attempt[TlsEvidence]:
     server_name = None if target.endpoint.is_address else target.endpoint.host
     http = target.endpoint.role.speaks_http and target.endpoint.starttls is None

@@ -364,3 +364,15 @@ def test_of_two_engines_the_survey_goes_first():
     both = local._combined(observed(ours), observed(theirs)).value
 
     assert both.protocols == {**theirs, **ours}
+
+
+def test_a_mistake_in_the_survey_does_not_keep_the_other_engine_from_the_server(lab, monkeypatch):
+    async def mistaken(*_arguments, **_options) -> tuple[Attempt[TlsEvidence], int]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(local, "survey", mistaken)
+
+    evidence = one(settings_for(lab), target_of(lab.servers["good"])).tls.value
+
+    assert evidence.robot.value is Robot.RSA_NOT_OFFERED
+    assert evidence.certificates.value

@@ -299,7 +299,7 @@ def survey_of(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEvide
     """What the survey sees, and what it tells after its first answer."""
 
     async def surveyed() -> tuple[Attempt[TlsEvidence], Protocol | None]:
-        greeted: asyncio.Future[Surveyed | Failure] = asyncio.get_running_loop().create_future()
+        greeted: asyncio.Future[Surveyed | Failure | None] = asyncio.get_running_loop().create_future()
         evidence, _ = await survey(target, settings, greeted=greeted)
         first = await greeted
         assert isinstance(first, Surveyed)
