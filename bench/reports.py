@@ -39,6 +39,7 @@ from tests.build.many import many
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 RUN = "the run itself"
+LAB = "lab.pickle"
 COLUMNS = ("wall s", "×", "CPU s", "MiB", "×", "MB", "×", "pages", "opens s", "filters s")
 
 
@@ -90,10 +91,6 @@ def main() -> None:
 
 def scan_the_lab(folder: Path) -> None:
     """Keep one scan of the lab in the folder, with everything that it was judged by."""
-    kept = folder / "lab.pickle"
-    if kept.is_file():
-        print("the lab's scan of", kept)
-        return
     shutil.copy(REPOSITORY / "config.toml", folder)
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-m", "scanner.app.cli", "demo", "--config", "config.toml", "--quiet"]
@@ -103,14 +100,15 @@ def scan_the_lab(folder: Path) -> None:
     record = history.record(history.latest() or "")
     policies = {policy.id: policy for policy in policies_of(config, record)}
     environments = {item.name: item for item in config.inventory.environments}
+    shutil.rmtree(folder / config.form.nightseal.history)
     used = {name: policies[record.run.policies.get(name, record.run.policy).id] for name in environments}
-    kept.write_bytes(pickle.dumps((Judged(record, environments, used), report_options(config))))
+    (folder / LAB).write_bytes(pickle.dumps((Judged(record, environments, used), report_options(config))))
 
 
 def measure_here(folder: Path, count: int, formats: tuple[str, ...]) -> None:
     """In a process of its own: make the run, then write each format in a fork, and print what it took as JSON."""
     before = time.perf_counter(), time.process_time()
-    real, options = pickle.loads((folder / "lab.pickle").read_bytes())  # noqa: S301  # our own file of just before
+    real, options = pickle.loads((folder / LAB).read_bytes())  # noqa: S301  # our own file of just before
     judged = many(real, count)
     rendering = Rendering(
         judged.record,

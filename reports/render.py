@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import dataclasses
 import hashlib
 import io
 import logging
@@ -24,6 +23,7 @@ from markupsafe import Markup
 from reports import conformance, language, wording
 from reports.charts import Chart, certificates_chart, protections_chart, trend_chart
 from reports.charts_history import PANELS, coverage_chart, site_charts
+from reports.medium import SCREEN, Medium, as_data, paper_for, screen_for
 from reports.view.model import ChangeKind
 from reports.view.standing import STANDINGS, Standing
 from scanner.errors import OutputError, nearest
@@ -37,51 +37,6 @@ PDF_VARIANT: Final = "pdf/a-3a"
 PANGO_PACKAGES: Final = "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
 _PACKAGE: Final = Path(__file__).parent
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Medium:
-    """How much of a long list is shown before the rest is counted. On paper every line costs."""
-
-    name: str
-    style: str
-    targets: int
-    occurrences: int
-    actions: int
-    certificates: int
-    places: int
-    rules: int
-    remembered: int
-    details: bool
-
-
-SCREEN: Final = Medium(
-    "screen",
-    "screen.css",
-    targets=12,
-    occurrences=200,
-    actions=200,
-    certificates=2000,
-    places=1000,
-    rules=100,
-    remembered=60,
-    details=True,
-)
-PAPER: Final = Medium(
-    "paper",
-    "print.css",
-    targets=4,
-    occurrences=12,
-    actions=40,
-    certificates=60,
-    places=200,
-    rules=12,
-    remembered=8,
-    details=False,
-)
-DENSE_PAPER: Final = dataclasses.replace(PAPER, targets=2, occurrences=4, places=8, rules=4, remembered=5)
-"""For runs over many targets: a report that grows with targets times rules is read by nobody."""
-_MANY_TARGETS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +137,7 @@ def render_html(view: ReportView, *, templates: Path | None = None) -> str:
         UnknownLanguageError: there is no catalogue for the language.
         TemplatesError: a template of that folder fails.
     """
-    return _render(view, SCREEN, templates or view.options.templates)
+    return _render(view, screen_for(view), templates or view.options.templates)
 
 
 def render_pdf(view: ReportView, *, attachments: Sequence[Attachment] = (), templates: Path | None = None) -> bytes:
@@ -194,7 +149,7 @@ def render_pdf(view: ReportView, *, attachments: Sequence[Attachment] = (), temp
         TemplatesError: a template of the owner's folder fails.
     """
     templates = templates or view.options.templates
-    html = _render(view, DENSE_PAPER if len(view.targets) > _MANY_TARGETS else PAPER, templates)
+    html = _render(view, paper_for(view), templates)
     weasyprint = _weasyprint()
     from weasyprint.urls import (  # type: ignore[import-untyped]  # noqa: PLC0415  # untyped; once it is known to load
         URLFetcher,
@@ -348,6 +303,7 @@ def _environment(folders: Sequence[Path]) -> jinja2.Environment:
         "counted": wording.counted,
         "span": wording.span,
         "capital": _capital,
+        "data": as_data,
         "lang": _lang,
     }
     return environment
@@ -362,7 +318,7 @@ def _charts(view: ReportView, medium: Medium) -> dict[str, tuple[Chart, Markup]]
     }
     return {
         # The text in a chart was escaped when its XML was written.
-        name: (chart, Markup(chart.screen if medium is SCREEN else chart.paper))  # noqa: S704  # as the line above says
+        name: (chart, Markup(chart.screen if medium.name == SCREEN.name else chart.paper))  # noqa: S704  # as the line above says
         for name, chart in drawn.items()
         if chart is not None
     }

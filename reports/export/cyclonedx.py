@@ -90,8 +90,8 @@ def _written(bom: Bom) -> str:
     """The bill as JSON.
 
     The library's own output first sees that each reference is there once and leads somewhere, and for each it looks
-    through all of them, which takes minutes where there are many thousands. Here they are made from what they name, each
-    once, so its serialisation is used without that.
+    through all of them, which takes minutes where there are many thousands. Here references are made from what they
+    name, each once, so its serialisation is used without that.
     """
     head = {"$schema": _SCHEMA, "bomFormat": "CycloneDX", "specVersion": SchemaVersion.V1_6.to_version()}
     body = json.loads(bom.as_json(view_=SchemaVersion1Dot6))  # type: ignore[attr-defined]  # its decorator brings it

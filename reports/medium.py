@@ -1,0 +1,94 @@
+"""Where a report is read and over how many targets: what decides how long its lists may become.
+
+On paper every line costs. On screen a page that holds everything is the best one, until it is too large to be opened:
+then it shows a page of its targets at a time and carries the others as data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from reports.view.model import ReportView
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """How much of a long list is shown before the rest is counted.
+
+    `targets` are named where something was found, `named` of the others once they are opened. `page` is how many
+    targets the appendix shows at a time, the others being data; `appendix` whether it names them at all.
+    """
+
+    name: str
+    style: str
+    targets: int
+    occurrences: int
+    actions: int
+    certificates: int
+    places: int
+    rules: int
+    remembered: int
+    details: bool
+    named: int = 0
+    page: int | None = None
+    appendix: bool = True
+
+
+SCREEN: Final = Medium(
+    "screen",
+    "screen.css",
+    targets=12,
+    occurrences=200,
+    actions=200,
+    certificates=2000,
+    places=1000,
+    rules=100,
+    remembered=60,
+    details=True,
+    named=2000,
+)
+PAGED_SCREEN: Final = dataclasses.replace(
+    SCREEN, targets=6, occurrences=40, actions=60, certificates=400, places=300, named=60, page=50
+)
+"""For so many targets that a page with all of them could not be opened."""
+PAPER: Final = Medium(
+    "paper",
+    "print.css",
+    targets=4,
+    occurrences=12,
+    actions=40,
+    certificates=60,
+    places=200,
+    rules=12,
+    remembered=8,
+    details=False,
+)
+DENSE_PAPER: Final = dataclasses.replace(PAPER, targets=2, occurrences=4, places=8, rules=4, remembered=5)
+"""For runs over many targets: a report that grows with targets times rules is read by nobody."""
+SUMMARY_PAPER: Final = dataclasses.replace(DENSE_PAPER, occurrences=2, places=4, appendix=False)
+"""For so many targets that naming each would fill hundreds of pages."""
+
+MANY_TARGETS: Final = 200
+TOO_MANY_TARGETS: Final = 2000
+
+
+def screen_for(view: ReportView) -> Medium:
+    """The screen on which a run over so many targets can be read."""
+    return PAGED_SCREEN if len(view.targets) > TOO_MANY_TARGETS else SCREEN
+
+
+def paper_for(view: ReportView) -> Medium:
+    """The paper on which a run over so many targets can be read."""
+    count = len(view.targets)
+    return SUMMARY_PAPER if count > TOO_MANY_TARGETS else DENSE_PAPER if count > MANY_TARGETS else PAPER
+
+
+def as_data(rows: list[list[str]]) -> str:
+    """Rows as JSON that stands in a page as data: nothing in it ends the element that holds it."""
+    text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+    # Both can only stand inside a string there, and mean the same when they are written so.
+    return text.replace("</", r"<\/").replace("<!--", r"<\u0021--")
