@@ -1,6 +1,7 @@
 """Whole outputs compared with kept ones: what a reader of each format sees, word by word.
 
-Made anew by `NIGHTSEAL_GOLDEN=write pytest tests/golden`, and then read in the diff before it is committed. The runs
+Made anew by `NIGHTSEAL_GOLDEN=write pytest tests/golden`, and then read in the diff, or looked at where they are pictures
+of pages (`-k pictures` makes those alone), before they are committed. The runs
 here stand apart from the rules' own words, so that a better sentence in a rule changes nothing here.
 """
 
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pikepdf
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from reports.export.json_v1 import to_json
 from reports.logo import Logo
@@ -24,7 +25,11 @@ from reports.text import render_text
 from reports.view import ReportOptions, build_view
 from scanner.verdict import RunRecord
 from tests.build.judged import WAIVERS
+from tests.build.pictures import compare_picture, differing, page_as_picture
 from tests.build.records import sample_record
+
+# What is drawn is drawn once, by one worker.
+pytestmark = pytest.mark.xdist_group("golden")
 
 FOLDER = Path(__file__).parent
 
@@ -65,8 +70,45 @@ def text_of(pdf: bytes) -> str:
     return text.replace("\f", "\n--- next page ---\n")
 
 
-def test_pdf() -> None:
-    compare("report.pdf.txt", text_of(pdf_of(ReportOptions(organisation="Example Ltd", classification="Internal"))))
+@pytest.fixture(scope="module")
+def english() -> bytes:
+    return pdf_of(ReportOptions(organisation="Example Ltd", classification="Internal"))
+
+
+def test_pdf(english: bytes) -> None:
+    compare("report.pdf.txt", text_of(english))
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("executive", "Page 1 of "),
+        ("charts", "Page 2 of "),
+        ("findings", "2 Findings by cause"),
+        ("certificates-and-enforcement", "4 Enforcement matrix"),
+        ("appendix", "9 Appendix: every target"),
+    ],
+)
+def test_pictures_of_pages(english: bytes, name: str, line: str, tmp_path: Path) -> None:
+    pages = text_of(english).split("--- next page ---\n")
+    found = [number for number, text in enumerate(pages, start=1) if f"\n{line}" in f"\n{text}"]
+    page = found[-1]  # a chapter's title stands among the contents before
+    compare_picture(page_as_picture(english, page), FOLDER / f"page-{name}.png", tmp_path)
+
+
+def test_pictures_that_differ_are_found_out(english: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NIGHTSEAL_GOLDEN", raising=False)
+    page = page_as_picture(english, 1)
+    smoothed = page.filter(ImageFilter.GaussianBlur(0.5))
+    assert differing(page, smoothed)[0] < 0.001, "edges of letters may look a little otherwise"
+    assert differing(page, page.transform(page.size, Image.Transform.AFFINE, (1, 0, 0, 0, 1, 6)))[0] > 0.02
+    marked = page.copy()
+    marked.paste("#1d6b45", (40, 90, 60, 110))
+    with pytest.raises(AssertionError, match=r"page-executive.png: .* NIGHTSEAL_GOLDEN=write"):
+        compare_picture(marked, FOLDER / "page-executive.png", tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {
+        f"page-executive-{name}.png" for name in ("got", "expected", "difference")
+    }
 
 
 def test_pdf_in_portuguese_with_a_logo() -> None:

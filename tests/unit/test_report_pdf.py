@@ -30,6 +30,9 @@ from tests.build.hostile import TEXTS, hostile_record
 from tests.build.judged import WAIVERS, judged_record
 from tests.build.signers import person
 
+# The reports are drawn once, by one worker.
+pytestmark = pytest.mark.xdist_group("report-pdf")
+
 OPTIONS = ReportOptions(organisation="Example Ltd", classification="Internal")
 
 
