@@ -2,6 +2,7 @@
 
     python bench/survey.py                      # 1 and 10 targets, at no delay, and 1 at 50 ms round trip
     python bench/survey.py --targets 1 10 100 1000 --peers-up-to 10
+    python bench/survey.py --targets 100 --peers-up-to 100 --rounds 3 --tools nightseal sslyze-all
     python bench/survey.py --testssl            # testssl.sh too, which takes a minute or more for each target
 
 The targets are loopback addresses of one nginx with TLS 1.2 and 1.3 and an ECDSA certificate, which redirects plain
@@ -10,7 +11,8 @@ nginx counts them, wall clock, processor time and greatest memory of the whole p
 that what processes share counts once). nginx itself is left out. "nightseal" is all of its probes, as `nightseal scan`
 makes them; "survey" is that probe alone. What is not installed is left out and said. The delay is a relay's, in another
 process: half a round trip for each direction of data, and a whole one before the first data of a connection, which
-stands for the opening of it.
+stands for the opening of it. With `--rounds` the tools take turns, and the median of each is printed: on a machine that
+does other things too, what takes seconds is else measured in another moment than what takes a minute.
 """
 
 from __future__ import annotations
@@ -21,13 +23,14 @@ import contextlib
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,6 +62,8 @@ def main() -> None:
     parser.add_argument("--targets", type=int, nargs="+", default=[1, 10])
     parser.add_argument("--peers-up-to", type=int, default=10, help="peers are left out beyond so many targets")
     parser.add_argument("--testssl", action="store_true", help="testssl.sh as well, on one target without delay")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each table is measured; medians are printed")
+    parser.add_argument("--tools", nargs="+", choices=[*EXPLAINED], help="leave out all others")
     parser.add_argument("--no-delay-only", action="store_true")
     parser.add_argument("--relay", nargs=2, type=int, metavar=("PORT", "TO"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -79,12 +84,13 @@ def bench(arguments: argparse.Namespace) -> None:
             tools = [*OURS, *peers] if count <= arguments.peers_up_to else list(OURS)
             if count == 1 and arguments.testssl:
                 tools += installed("testssl")
-            table(
-                f"{count} targets, no delay", count, [(t, measure(t, count, port, plain, status_port)) for t in tools]
-            )
+            tools = [tool for tool in tools if not arguments.tools or tool in arguments.tools]
+            results = medians(tools, arguments.rounds, count, (port, plain, status_port))
+            table(f"{count} targets, no delay", count, results)
         if not arguments.no_delay_only:
             with delaying_relay(context, port) as late_port, delaying_relay(context, plain) as late_plain:
-                results = [(t, measure(t, 1, late_port, late_plain, status_port)) for t in (*OURS, *peers)]
+                tools = [tool for tool in (*OURS, *peers) if not arguments.tools or tool in arguments.tools]
+                results = medians(tools, arguments.rounds, 1, (late_port, late_plain, status_port))
                 table(f"1 target, {ROUND_TRIP_S * 1000:.0f} ms round trip", 1, results)
 
 
@@ -129,6 +135,20 @@ def accepted(status_port: int) -> int:
     _asked += 1
     with urllib.request.urlopen(f"http://127.0.0.1:{status_port}/status") as answer:
         return int(answer.read().split(b"\n")[2].split()[0]) - _asked
+
+
+def medians(
+    tools: Sequence[str], rounds: int, count: int, ports: tuple[int, int, int]
+) -> list[tuple[str, dict[str, float]]]:
+    """Measure the tools in turn, so often, and keep the median of each figure."""
+    measured: dict[str, list[dict[str, float]]] = {tool: [] for tool in tools}
+    for _ in range(rounds):
+        for tool in tools:
+            measured[tool].append(measure(tool, count, *ports))
+    return [
+        (tool, {figure: statistics.median(result[figure] for result in results) for figure in results[0]})
+        for tool, results in measured.items()
+    ]
 
 
 def measure(tool: str, count: int, port: int, plain: int, status_port: int) -> dict[str, float]:

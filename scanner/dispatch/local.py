@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import CONSTS, ProcessExpired, ProcessPool
 
 from scanner.dispatch.lanes import Kind, Lanes, wanted
 from scanner.dispatch.progress import Progress, Stage
@@ -203,6 +203,9 @@ def _observe(target: Target, settings: ProbeSettings, known: Surveyed | Remainin
 
     return observe(target, settings, known)
 
+
+# How often, in seconds, a pool looks whether it is to end. A scan of one target waited a quarter of its time for that.
+CONSTS.sleep_unit = 0.02
 
 # Workers are forked from a small server that has loaded the engine, never from this threaded process.
 _CONTEXT = multiprocessing.get_context("forkserver")
