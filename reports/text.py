@@ -19,6 +19,7 @@ from rich.text import Text
 from reports.view.certificates import common_name, deployments_of, issuer_name
 from reports.view.environments import environments_of, headline_of, standing_of
 from reports.view.index import Index, is_failure, tally
+from reports.view.readable import readable
 from reports.view.sentences import reason_in_words
 from reports.view.standing import Standing, Tally
 from reports.wording import FAILURES, GOALS, PROTOCOLS, ROLES, SEVERITIES, STATUSES, TARGET_STATUSES, counted
@@ -69,6 +70,7 @@ def render_text(
         width: columns of the terminal.
         verbose: list the requirements that are met or do not apply too.
     """
+    record = readable(record)
     out = io.StringIO()
     console = Console(
         file=out,

@@ -19,6 +19,7 @@ from reports.view.history import HistoryAnswers, history_of, seen_first
 from reports.view.index import Index, tally
 from reports.view.model import ReportView, TrendPoint
 from reports.view.options import ReportOptions
+from reports.view.readable import readable, readable_waivers
 from reports.view.targets import targets_of
 from reports.view.trend import trend_of
 from reports.view.waivers import waivers_of
@@ -68,6 +69,8 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
         trend = trend or [point for point in trend_of(history.trend) if point.environment in record.run.environments]
     with speaking(language_of(options.language)):
         options = replace(options, title=gettext(options.title))
+        record, waivers = readable(record), readable_waivers(waivers)
+        previous = readable(previous) if previous is not None else None
         index = Index.of(record)
         run = record.run
         today = run.started_at.date()

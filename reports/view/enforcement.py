@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from reports.language import Words, gettext, mark
 from reports.view.index import Index, anchor_of, unique
 from reports.view.model import Cause, EnforcementMatrix, MatrixRow, TargetRef
+from reports.view.readable import readable_name
 from reports.view.sentences import reason_in_words, retold
 from reports.wording import FAILURES, PROTOCOLS, ROLES, SHORT_FAILURES
 from scanner.evidence import ClientIdentity, Hop, HttpEvidence, HttpProbe, Purpose
@@ -108,7 +109,7 @@ def _rows(
     for place in _places(target, environment, http):
         verdict = _gravest(target, place)
         yield MatrixRow(
-            application=place.application,
+            application=readable_name(place.application),
             place=target.address + (place.path if place.path != ROOT or target.role.speaks_http else ""),
             targets=(ref,),
             requirement=place.requirement,
