@@ -19,6 +19,7 @@ from scanner.grade import METHOD, explained
 from scanner.verdict import PolicyRef, RunRecord, Status, TargetResult, TargetStatus, Verdict, count
 
 SCHEMA_ID = "nightseal.report/1"
+_INDENT = 2
 TOOL_NAME = "nightseal"
 _SCHEMA_FILE = "nightseal.report-1.json"
 
@@ -175,6 +176,12 @@ class Report(_Out):
 
 def report_of(record: RunRecord) -> Report:
     """Bring a run into the outer form."""
+    now = record.run.finished_at
+    return _without_targets(record).model_copy(update={"targets": [_target(target, now) for target in record.targets]})
+
+
+def _without_targets(record: RunRecord) -> Report:
+    """Everything but the targets themselves."""
     counts = count(record.verdicts)
     run = record.run
     return Report(
@@ -214,13 +221,25 @@ def report_of(record: RunRecord) -> Report:
             indeterminate=counts.indeterminate,
             waived=counts.waived,
         ),
-        targets=[_target(target, run.finished_at) for target in record.targets],
+        targets=[],
     )
 
 
-def to_json(record: RunRecord, *, indent: int | None = 2) -> str:
-    """Write a run as JSON text, ending in a line feed."""
-    return report_of(record).model_dump_json(by_alias=True, indent=indent) + "\n"
+def to_json(record: RunRecord) -> str:
+    """Write a run as JSON text, ending in a line feed.
+
+    It is written target by target: the models of ten thousand targets at once would take gigabytes.
+    """
+    opening, _, closing = _without_targets(record).model_dump_json(by_alias=True, indent=_INDENT).rpartition("[]")
+    if not record.targets:
+        return f"{opening}[]{closing}\n"
+    margin = "\n" + " " * 2 * _INDENT
+    # No string of JSON holds a line feed, so all that there are stand between lines.
+    targets = (
+        _target(target, record.run.finished_at).model_dump_json(by_alias=True, indent=_INDENT).replace("\n", margin)
+        for target in record.targets
+    )
+    return f"{opening}[{margin}{f',{margin}'.join(targets)}\n{' ' * _INDENT}]{closing}\n"
 
 
 def from_json(text: str | bytes) -> Report:

@@ -11,6 +11,7 @@ import pytest
 
 from reports.export.json_v1 import from_json, generate_schema, published_schema, report_of, to_json
 from scanner.evidence import Attempt, TlsEvidence
+from tests.build.hostile import hostile_record
 from tests.build.records import sample_history, sample_record
 
 CONTRACT_TARGET_KEYS = {
@@ -136,3 +137,10 @@ def test_every_fact_about_tls_appears_once_it_is_known() -> None:
     changed = dataclasses.replace(target, evidence=dataclasses.replace(target.evidence, tls=Attempt.ok(tls)))
     document = json.loads(to_json(dataclasses.replace(record, targets=(changed,))))
     assert document["targets"][0]["evidence"]["tls"]["alpn"] == ["h2", "http/1.1"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 9])
+def test_written_target_by_target_it_is_the_report(count: int) -> None:
+    record = hostile_record()
+    record = dataclasses.replace(record, targets=record.targets[:count])
+    assert to_json(record) == report_of(record).model_dump_json(by_alias=True, indent=2) + "\n"
