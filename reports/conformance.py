@@ -6,6 +6,7 @@
 | ISO 14289-1, 5 | the document says that it conforms | `pdfuaid:part`, with the schema that PDF/A wants of it |
 | ISO 14289-1, 7.5 | header cells say what they are the header of | `Scope` |
 | ISO 14289-1, 7.8 | running heads and page numbers are artifacts of pagination | they are no content of no element |
+| ISO 19005-3, 6.1.7 | a stream is as long as it says | its end is told apart from its last byte |
 | ISO 19005-3, 6.8 | associated files are listed | each once, where WeasyPrint lists each twice |
 
 Everything follows from the document alone, so the same report stays the same bytes.
@@ -38,6 +39,9 @@ _DECLARATION: Final = b"""
 </rdf:li></rdf:Bag></pdfaExtension:schemas>
 </rdf:Description>
 """
+_END: Final = b"\nendstream"
+_END_APART: Final = b"\r\nendstream"
+_MARK: Final = "_nightseal_ends_apart"
 _END_OF_METADATA: Final = b"</rdf:RDF>"
 _TEXT_PLACE: Final = b" Tm"
 _POINTS_IN_PIXEL: Final = 0.75
@@ -65,6 +69,20 @@ def _declare(pdf: Pdf) -> None:
     head, end, tail = packet.rpartition(_END_OF_METADATA)
     metadata.stream = [head + _DECLARATION + end + tail]
     metadata.compress = False
+    _end_streams_apart(type(metadata))
+
+
+def _end_streams_apart(stream_type: Any) -> None:
+    """Have a carriage return and a line feed written before the end of every stream.
+
+    pydyf writes a line feed alone. Where the last byte of a stream is a carriage return, as one in 256 is, the two are
+    taken for the mark of the line's end, and the stream for one byte shorter than it says. Streams of objects and of
+    references are made only when the file is written, so the type itself has to know.
+    """
+    if not hasattr(stream_type, _MARK):
+        written = stream_type.data.fget
+        stream_type.data = property(lambda stream: written(stream).removesuffix(_END) + _END_APART)
+        setattr(stream_type, _MARK, True)
 
 
 def _object(pdf: Pdf, reference: bytes) -> Any:

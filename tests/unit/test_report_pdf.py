@@ -160,6 +160,13 @@ def signed(data: bytes) -> bytes:
     return sign_pdf(data, key, reason=reason_for(judged_record(4).record.run.id, "0" * 64))
 
 
+@pytest.mark.parametrize("name", ["data", "hostile", "empty"])
+def test_no_stream_ends_in_what_is_taken_for_the_end_of_a_line(name: str, request: pytest.FixtureRequest) -> None:
+    data = request.getfixturevalue(name)
+    assert len(re.findall(rb"\r\nendstream", data)) > 10
+    assert re.findall(rb"(?<!\r\n)endstream", data) == []
+
+
 def test_declares_what_it_conforms_to(pdf: pikepdf.Pdf) -> None:
     with pdf.open_metadata() as metadata:
         assert metadata["pdfaid:part"] == "3"
