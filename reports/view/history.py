@@ -56,6 +56,8 @@ class HistoryAnswers:
     differing_addresses: pd.DataFrame
     coverage: pd.DataFrame
     trend: pd.DataFrame
+    fixes_from: datetime | None = None
+    """When the first run began that the times to fix were read from, if that was not the first of all."""
 
 
 def history_of(
@@ -69,6 +71,7 @@ def history_of(
         changes=_changes(answers.difference, index, causes, rules) if answers.difference else (),
         open_since=_open_since(index, answers, causes),
         fixes=_fixes(answers.mean_time_to_fix, environments),
+        fixes_from=answers.fixes_from,
         keys=_shared_keys(index),
         names=_differing(answers.differing_addresses, environments, rules),
         compared=_compared(index, rules),

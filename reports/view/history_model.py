@@ -123,6 +123,8 @@ class HistoryView:
     changes: tuple[Attributed, ...]
     open_since: tuple[OpenSince, ...]
     fixes: tuple[TimeToFix, ...]
+    fixes_from: datetime | None
+    """From when on the runs were read for it; None for all."""
     keys: tuple[SharedKey, ...]
     names: tuple[DifferingName, ...]
     compared: tuple[ComparedApplication, ...]

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from scanner.history import History
     from scanner.verdict import RunRecord
 
-_COLUMNS: Final = ("run_id", "started_at", "finished_at", "complete", "environments")
+_COUNTS: Final = ("passed", "failed", "not_applicable", "indeterminate")
+_COLUMNS: Final = ("run_id", "started_at", "finished_at", "complete", "environments", *_COUNTS)
+_MOST_VERDICTS: Final = 10_000_000
+"""How long failures took is read from the newest runs with so many verdicts: seconds, and a gigabyte at most."""
 
 
 def answers_of(history: History, record: RunRecord, previous: RunRecord | None) -> HistoryAnswers:
@@ -42,6 +45,7 @@ def answers_of(history: History, record: RunRecord, previous: RunRecord | None) 
     earlier = complete[complete["run_id"] < record.run.id]
     upto = runs["run_id"].astype(str).tolist()
     recent = _daily(complete, record)
+    read = _newest(runs)
     return HistoryAnswers(
         earlier=len(earlier),
         first=earlier["started_at"].min().to_pydatetime() if len(earlier) else record.run.started_at,
@@ -50,11 +54,19 @@ def answers_of(history: History, record: RunRecord, previous: RunRecord | None) 
         },
         difference=diff(previous, record) if previous is not None else None,
         failing_since=questions.failing_since(history, upto),
-        mean_time_to_fix=questions.mean_time_to_fix(history, upto),
+        mean_time_to_fix=questions.mean_time_to_fix(history, read["run_id"].astype(str)),
+        fixes_from=read["started_at"].min().to_pydatetime() if len(read) < len(runs) else None,
         differing_addresses=questions.differing_addresses(history, upto),
         coverage=questions.coverage(history, recent),
         trend=questions.trend(history, recent),
     )
+
+
+def _newest(runs: pd.DataFrame) -> pd.DataFrame:
+    """The newest runs with so many verdicts as can be read at once, one of them in any case."""
+    newest = runs.sort_values("run_id", ascending=False)
+    before = newest[list(_COUNTS)].sum(axis="columns").cumsum().shift(fill_value=0)
+    return newest[before < _MOST_VERDICTS]
 
 
 def _daily(complete: pd.DataFrame, record: RunRecord) -> list[str]:

@@ -130,17 +130,23 @@ class History:
     def previous(self, run_id: str) -> str | None:
         """The id of the last complete run before `run_id` over the same environments; None where there is none.
 
+        A run that began before and ended after it does not count: it was not there to be compared with.
+
         Raises:
             HistoryError: there is no run `run_id`.
         """
-        rows = self.arrow(RUNS, columns=("run_id", "environments", "complete")).sort_by("run_id").to_pylist()
-        scope = next((set(run["environments"]) for run in rows if run["run_id"] == run_id), None)
-        if scope is None:
+        columns = ("run_id", "environments", "complete", "finished_at")
+        rows = self.arrow(RUNS, columns=columns).sort_by("run_id").to_pylist()
+        this = next((run for run in rows if run["run_id"] == run_id), None)
+        if this is None:
             raise self._unknown([run_id])
         earlier = [
             str(run["run_id"])
             for run in rows
-            if run["run_id"] < run_id and run["complete"] and set(run["environments"]) == scope
+            if run["run_id"] < run_id
+            and run["complete"]
+            and run["finished_at"] <= this["finished_at"]
+            and set(run["environments"]) == set(this["environments"])
         ]
         return earlier[-1] if earlier else None
 
