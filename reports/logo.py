@@ -22,6 +22,7 @@ MOST_BYTES: Final = 512 * 1024
 """A logo stands in every report and on every page of the site; larger ones would be felt."""
 MOST_PIXELS: Final = 16_000_000
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
+_PNG_END: Final = b"\0\0\0\0IEND\xaeB`\x82"
 _SVG: Final = "{http://www.w3.org/2000/svg}"
 _NAMESPACES: Final = {"": "http://www.w3.org/2000/svg", "xlink": "http://www.w3.org/1999/xlink"}
 _ACTIVE: Final = frozenset({"script", "foreignobject", "handler", "iframe", "embed", "object", "audio", "video"})
@@ -81,6 +82,9 @@ def _check_png(path: Path, data: bytes) -> None:
     if width * height > MOST_PIXELS:
         hint = f"at most {MOST_PIXELS // 1_000_000} million pixels; 600 pixels of width are plenty"
         raise LogoError(path, f"has {width} × {height} pixels", hint)
+    # Looked for here, because WeasyPrint tells Pillow to take files that end too soon.
+    if _PNG_END not in data:
+        raise LogoError(path, "is not a whole PNG: its end is missing", "export it again")
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
             picture.load()
