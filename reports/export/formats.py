@@ -27,9 +27,9 @@ def export(record: RunRecord, format_name: str, *, rules: Rules) -> bytes:
 
 
 def _json(record: RunRecord, _: Rules) -> bytes:
-    from reports.export.json_v1 import to_json  # noqa: PLC0415  # each format loads when it is asked for
+    from reports.export.json_v1 import to_json_bytes  # noqa: PLC0415  # each format loads when it is asked for
 
-    return to_json(record).encode()
+    return to_json_bytes(record)
 
 
 def _csv(record: RunRecord, _: Rules) -> bytes:

@@ -226,20 +226,28 @@ def _without_targets(record: RunRecord) -> Report:
 
 
 def to_json(record: RunRecord) -> str:
-    """Write a run as JSON text, ending in a line feed.
+    """Write a run as JSON text, ending in a line feed."""
+    return to_json_bytes(record).decode()
 
-    It is written target by target: the models of ten thousand targets at once would take gigabytes.
+
+def to_json_bytes(record: RunRecord) -> bytes:
+    """The same in UTF-8.
+
+    It is written target by target, each encoded at once: the models of ten thousand targets, and their text as Python
+    keeps it, would take gigabytes.
     """
-    opening, _, closing = _without_targets(record).model_dump_json(by_alias=True, indent=_INDENT).rpartition("[]")
+    opening, empty, closing = _without_targets(record).model_dump_json(by_alias=True, indent=_INDENT).rpartition("[]")
     if not record.targets:
-        return f"{opening}[]{closing}\n"
+        return f"{opening}{empty}{closing}\n".encode()
     margin = "\n" + " " * 2 * _INDENT
     # No string of JSON holds a line feed, so all that there are stand between lines.
     targets = (
         _target(target, record.run.finished_at).model_dump_json(by_alias=True, indent=_INDENT).replace("\n", margin)
         for target in record.targets
     )
-    return f"{opening}[{margin}{f',{margin}'.join(targets)}\n{' ' * _INDENT}]{closing}\n"
+    parts = [f"{margin}{target},".encode() for target in targets]
+    parts[-1] = parts[-1].removesuffix(b",")
+    return b"".join((f"{opening}[".encode(), *parts, f"\n{' ' * _INDENT}]{closing}\n".encode()))
 
 
 def from_json(text: str | bytes) -> Report:
