@@ -13,9 +13,9 @@ from reports.view import ReportOptions, ReportView, Standing, Tally, build_view,
 from reports.view.actions import WAIVER_NOTICE_DAYS
 from reports.view.causes import found_sentence
 from reports.view.certificates import issuer_name
-from reports.view.sentences import reason_in_words
 from reports.view.index import Index, tally
 from reports.view.model import ActionKind, ChangeKind
+from reports.view.sentences import reason_in_words
 from scanner.evidence import Attempt, FailureReason
 from scanner.rules import all_rules
 from scanner.verdict import Goal, RunRecord, Severity, Status, TargetStatus, Trigger, Verdict
