@@ -35,8 +35,15 @@ _REASONS: tuple[tuple[type[BaseException], FailureReason], ...] = (
 
 def failure_of(error: BaseException) -> Failure:
     """The reason for an exception of sslyze, nassl or a socket; an unknown kind is the engine's own error."""
-    detail = getattr(error, "error_message", None) or (error.args[0] if error.args else "")
     for kind, reason in _REASONS:
         if isinstance(error, kind):
-            return Failure.of(reason, detail)
-    return Failure.of(FailureReason.ENGINE_ERROR, f"{type(error).__name__}: {detail}")
+            return Failure.of(reason, _detail_of(error))
+    return Failure.of(FailureReason.ENGINE_ERROR, f"{type(error).__name__}: {_detail_of(error)}")
+
+
+def _detail_of(error: BaseException) -> str:
+    detail = getattr(error, "error_message", None) or (error.args[0] if error.args else "")
+    if isinstance(error, ClientCertificateRequested):
+        # Its argument is the list of the authorities that the server named, often an empty one.
+        return f"issued by one of: {', '.join(map(str, detail))}" if detail else ""
+    return str(detail)
