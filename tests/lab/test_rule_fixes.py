@@ -407,6 +407,7 @@ async def _observe(folder: Path, environment: Environment, connect_to: dict[str,
     return list(await asyncio.gather(*map(one, environment.endpoints)))
 
 
+@pytest.mark.xdist_group("rule-fixes")
 @pytest.mark.parametrize(("mistake", "kind", "rule_id"), _TRIED, ids=[f"{rule}-{kind}" for _, kind, rule in _TRIED])
 def test_the_advice_mends_it(statuses: Statuses, mistake: Mistake, kind: Kind, rule_id: str) -> None:
     before, after = (statuses[mistake.name, kind, fixed][rule_id] for fixed in (False, True))
