@@ -64,10 +64,24 @@ def write_site(config: Config, history: History, folder: Path) -> Path:
         ForeignPageError: a file is there that is not ours.
         OutputError: a page cannot be written.
     """
-    from reports.render import render_site  # noqa: PLC0415  # what draws loads only here
-
     ensure_writable(folder)
-    pages = {folder / name: text.encode() for name, text in render_site(_view(config, history, folder)).items()}
+    for _ in range(_ATTEMPTS):
+        files = report_files(folder)
+        first = _write_pages(config, history, folder, files)
+        if report_files(folder) == files:
+            break
+    return first
+
+
+_ATTEMPTS: Final = 3
+"""Runs that end together each write the pages: the last to write must have seen the reports of all."""
+
+
+def _write_pages(config: Config, history: History, folder: Path, files: Mapping[str, Sequence[ReportFile]]) -> Path:
+    from reports import render  # noqa: PLC0415  # what draws loads only here
+
+    drawn = render.render_site(_view(config, history, files))
+    pages = {folder / name: text.encode() for name, text in drawn.items()}
     for path in pages:
         if path.exists() and not _is_ours(path):
             raise ForeignPageError(f"{path} is not a page of Nightseal, so the site of all runs is not written there")
@@ -86,7 +100,7 @@ def _is_ours(path: Path) -> bool:
         return MARK.encode() in file.read(_HEAD_BYTES)
 
 
-def _view(config: Config, history: History, folder: Path) -> SiteView:
+def _view(config: Config, history: History, files: Mapping[str, Sequence[ReportFile]]) -> SiteView:
     from reports.view import site  # noqa: PLC0415  # pandas loads with it
     from scanner.history import questions  # noqa: PLC0415  # the same
 
@@ -97,7 +111,7 @@ def _view(config: Config, history: History, folder: Path) -> SiteView:
         counts=questions.trend(history, sorted(counted)),
         coverage=questions.coverage(history, sorted(drawn)),
         expiries=questions.next_expiry(history, sorted(drawn)),
-        files=report_files(folder),
+        files=files,
         late=_late_runs(config),
     )
     return site.site_view(facts, options=report_options(config), tool_version=scanner.__version__)

@@ -14,6 +14,11 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from reports import medium
 from reports.render import render_html
 from reports.view import ReportOptions, build_view
+from scanner import config as configuration
+from scanner.app.output import write as write_reports
+from scanner.app.reporting import rendering_of
+from scanner.app.site import write_site
+from scanner.history import History
 from scanner.rules import all_rules
 from scanner.verdict import RunRecord
 from tests.build.hostile import hostile_record
@@ -304,3 +309,71 @@ def test_prints_everything(opened: Opened) -> None:
     assert not page.locator("nav.contents").is_visible()
     assert page.locator("details.target-box .target-body").first.is_visible()
     assert page.pdf().startswith(b"%PDF")
+
+
+CONFIG = (
+    '[[environment]]\nname = "legacy"\nkind = "on-premises"\n[[environment.endpoint]]\nhost = "erp.example.internal"\n'
+)
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four nights, of which the last has its report in the folder."""
+    folder = tmp_path_factory.mktemp("runs")
+    history = History.open(folder / "history", create=True)
+    for night in (0, 1, 2, 4):
+        history.append(judged_record(night).record)
+    (folder / "config.toml").write_text(CONFIG)
+    config = configuration.load(folder / "config.toml")
+    record = judged_record(4).record
+    write_reports(rendering_of(config, history, record), ["html"], f"{folder / 'out'}/", name=record.run.id)
+    return write_site(config, history, folder / "out")
+
+
+def test_runs_open_without_complaint_and_lead_to_the_report(browser: Browser, index: Path) -> None:
+    for opened in _open(browser, index.as_uri()):
+        opened.page.wait_for_load_state("networkidle")
+        assert opened.complaints == []
+        assert opened.requests == [index.as_uri()]
+        opened.page.locator("#runs").get_by_role("link", name="HTML").click()
+        assert opened.page.get_by_role("heading", name="History", exact=False).first.is_visible()
+        assert opened.complaints == []
+
+
+def test_months_fold_by_keyboard(browser: Browser, index: Path) -> None:
+    for opened in _open(browser, index.as_uri(), java_script_enabled=False):
+        page = opened.page
+        page.keyboard.press("Tab")
+        assert page.locator(":focus").inner_text() == "Skip to the runs"
+        table = page.locator("details.month table").first
+        assert table.is_visible()
+        page.locator("details.month summary").first.focus()
+        page.keyboard.press("Enter")
+        assert not table.is_visible()
+
+
+@pytest.mark.parametrize(("scheme", "width", "options"), [("light", 320, AXE), ("dark", 1280, AXE_OF_LOOKS)])
+def test_axe_finds_nothing_in_the_runs(
+    browser: Browser, index: Path, scheme: str, width: int, options: dict[str, object]
+) -> None:
+    for opened in _open(browser, index.as_uri(), color_scheme=scheme, viewport={"width": width, "height": 900}):
+        opened.page.evaluate("document.querySelectorAll('details').forEach(box => { box.open = true })")
+        result = Axe().run(opened.page, options=options)
+        assert len(result.response["passes"]) >= (10 if options is AXE else 2)
+        assert result.violations_count == 0, result.generate_report()
+
+
+def test_axe_finds_nothing_in_the_history(browser: Browser, index: Path) -> None:
+    (report,) = index.parent.glob("2*.html")
+    for opened in _open(browser, report.as_uri(), viewport={"width": 1280, "height": 900}):
+        result = Axe().run(opened.page, context={"include": [["#history"]]}, options=AXE)
+        assert len(result.response["passes"]) > 5
+        assert result.violations_count == 0, result.generate_report()
+
+
+def test_runs_never_scroll_sideways(browser: Browser, index: Path) -> None:
+    for opened in _open(browser, index.as_uri()):
+        opened.page.evaluate("document.querySelectorAll('details').forEach(box => { box.open = true })")
+        for width in (320, 480, 768, 1024, 1280, 2560):
+            opened.page.set_viewport_size({"width": width, "height": 900})
+            assert opened.page.evaluate("document.documentElement.scrollWidth") <= width

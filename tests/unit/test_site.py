@@ -12,7 +12,8 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pytest
 
-from reports.view.site import INDEX, ON_INDEX, runs_to_count
+from reports import render
+from reports.view.site import INDEX, ON_INDEX, SiteView, runs_to_count
 from reports.view.standing import Standing
 from scanner import config as configuration
 from scanner.app.daemon.ledger import Ledger
@@ -352,3 +353,20 @@ def test_an_interrupted_run_is_never_compliant(tmp_path: Path) -> None:
     text = (tmp_path / "out" / INDEX).read_text("utf-8")
     assert f"s-{Standing.UNKNOWN}" in text
     assert f"sign s-{Standing.COMPLIANT}" not in text[text.index('id="runs"') :]
+
+
+def test_a_report_that_came_while_the_page_was_written_is_on_it(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two runs that end together: whichever writes the page last has the reports of both."""
+    other = f"{site.history.runs()['run_id'].iloc[0]}.pdf"
+    draw = render.render_site
+
+    def drawn(view: SiteView) -> dict[str, str]:
+        pages = draw(view)
+        (tmp_path / other).touch()
+        return pages
+
+    monkeypatch.setattr(render, "render_site", drawn)
+    text = write_site(site.config, site.history, tmp_path).read_text("utf-8")
+    assert f'href="{other}"' in text
