@@ -44,6 +44,7 @@ from scanner.inventory import (
     Inventory,
     PathSetting,
     Role,
+    is_address,
 )
 from scanner.validation import problems_of
 from scanner.waiver import Waiver
@@ -274,17 +275,9 @@ def _check_domains(form: EnvironmentForm, key: str, problems: list[Problem]) -> 
         if value.startswith("*."):
             hint = f"write the domain itself: {value[2:]!r}; a wildcard certificate covers the hosts under it"
             problems.append(Problem(f"{key}.{name}", f"is not a host name: {value!r}", hint))
-        elif _is_address(_host(value, f"{key}.{name}", problems)):
+        elif is_address(_host(value, f"{key}.{name}", problems)):
             hint = "a host without a name is an [[environment.endpoint]]"
             problems.append(Problem(f"{key}.{name}", f"should be a host name, not the address {value!r}", hint))
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _domain(value: str | None) -> str | None:

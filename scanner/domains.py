@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from scanner.evaluate import target_status
 from scanner.evidence import FailureReason
+from scanner.rules.hostname import under
 from scanner.verdict import AbsentDomain, TargetStatus
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _fails_for(reasons: frozenset[FailureReason], evidence: TargetEvidence) -> b
 def _other_answers(endpoint: Endpoint, environment: Environment, answered: set[tuple[str, str]]) -> bool:
     others = [domain for key, domain in environment.domains.items() if key is not endpoint.implied_by]
     return any(
-        name == environment.name and host != endpoint.host and (host == other or host.endswith(f".{other}"))
+        name == environment.name and host != endpoint.host and under(host, other)
         for other in others
         for name, host in answered
     )

@@ -76,6 +76,20 @@ class StartTls(StrEnum):
     POSTGRES = "postgres"
 
 
+def address_of(host: str, port: int) -> str:
+    """`host:port`, with an IPv6 literal in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is given as an IP address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 class DomainKey(StrEnum):
     """The keys of an environment that name a host by themselves: those of its platform's two host names."""
 
@@ -147,7 +161,7 @@ class Endpoint:
     @property
     def address(self) -> str:
         """`host:port`, with an IPv6 literal in brackets."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return address_of(self.host, self.port)
 
     @property
     def id(self) -> str:
@@ -157,11 +171,7 @@ class Endpoint:
     @property
     def is_address(self) -> bool:
         """Whether the host is an IP address: no SNI is sent then, and HSTS does not apply (RFC 6797 section 8.1.1)."""
-        try:
-            ipaddress.ip_address(self.host)
-        except ValueError:
-            return False
-        return True
+        return is_address(self.host)
 
 
 @dataclass(frozen=True, slots=True)

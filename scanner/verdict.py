@@ -8,7 +8,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from scanner.evidence import Failure, TargetEvidence
-from scanner.inventory import DomainKey, EnvironmentKind, Role, StartTls
+from scanner.inventory import DomainKey, EnvironmentKind, Role, StartTls, address_of
 
 
 class Status(StrEnum):
@@ -159,7 +159,7 @@ class TargetResult:
     @property
     def address(self) -> str:
         """`host:port`, with an IPv6 literal in brackets."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return address_of(self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class AbsentDomain:
     @property
     def endpoint(self) -> str:
         """`environment/host:port`, the beginning of the ids of the targets that it would have."""
-        return f"{self.environment}/{self.host}:{self.port}"
+        return f"{self.environment}/{address_of(self.host, self.port)}"
 
 
 class Trigger(StrEnum):

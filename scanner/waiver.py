@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
 
+from scanner.inventory import address_of
 from scanner.verdict import AppliedWaiver, Severity, Status, Verdict
 
 _SEPARATOR = re.compile(r"[\s,;()]+")
@@ -49,7 +50,7 @@ class Waiver:
         if not place:
             return True
         # An IPv6 literal holds glob characters when in brackets; both spellings are tried.
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        address = address_of(host, port)
         return place in {address, host} or fnmatchcase(address, place) or fnmatchcase(host, place)
 
     def within(self, environment: str) -> bool:

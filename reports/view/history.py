@@ -26,6 +26,7 @@ from reports.view.history_model import (
 )
 from reports.view.index import Index
 from reports.view.model import Cause, TargetRef
+from scanner.inventory import address_of
 from scanner.verdict import Severity, Status, TargetResult, Verdict
 
 if TYPE_CHECKING:
@@ -238,7 +239,7 @@ def _differing(
     found = [
         DifferingName(
             environment=environment,
-            address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            address=address_of(host, port),
             addresses=max(int(row["addresses"]) for row in rows),
             what=tuple(_differs_in(str(row["what"]), rules) for row in rows),
             since=min(row["since"] for row in rows).to_pydatetime(),

@@ -29,7 +29,7 @@ from scanner.inventory import ClientCertificate, StartTls, Target
 from scanner.probe import ProbeSettings
 from scanner.probe.handover import HandshakeResult, Remaining, Surveyed, Unanswered
 from scanner.probe.handshake_answers import AUTHENTICATION, ROBOT_AGAIN, Answers, evidence_of, has_oracle
-from scanner.probe.handshake_connections import Meter, MeteredConfiguration, is_address
+from scanner.probe.handshake_connections import Meter, MeteredConfiguration
 from scanner.probe.handshake_failures import failure_of
 from scanner.probe.handshake_first import VERSIONS, FirstLook, first_look, remaining_jobs
 from scanner.probe.handshake_jobs import extended_master_secret_job
@@ -245,7 +245,7 @@ def _works(
     # Early data is tested with an HTTP request, which another server does not answer.
     speaks_http = target.endpoint.role.speaks_http and not target.endpoint.starttls
     if look is not None:
-        named = not is_address(target.endpoint.host)
+        named = not target.endpoint.is_address
         jobs = remaining_jobs(server, look, _ARGUMENTS, speaks_http=speaks_http, named=named)
         return [_Work(name, of_command) for name, of_command in jobs.items()]
     commands = [command for command in _ALWAYS if speaks_http or command is not ScanCommand.TLS_1_3_EARLY_DATA]

@@ -33,8 +33,8 @@ from scanner.evidence import (
     TlsEvidence,
     not_run,
 )
+from scanner.inventory import is_address
 from scanner.probe.deployments import deployment_of
-from scanner.probe.handshake_connections import is_address
 from scanner.probe.handshake_failures import failure_of
 from scanner.probe.handshake_jobs import OnlyTls13Error
 from scanner.probe.survey_exchange import known_primes

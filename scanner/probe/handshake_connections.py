@@ -7,7 +7,6 @@ made by one module, so this one puts a subclass in that place. It holds for the 
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import socket
 import threading
 import time
@@ -19,6 +18,8 @@ from sslyze import server_connectivity
 from sslyze.connection_helpers import tls_connection
 from sslyze.connection_helpers.tls_connection import SslConnection
 from sslyze.server_setting import ServerNetworkConfiguration, ServerNetworkLocation
+
+from scanner.inventory import is_address
 
 
 class Meter:
@@ -98,15 +99,6 @@ class MeteredConnection(SslConnection):
         self._meter.admit()
         _opening.meter = self._meter
         super()._do_pre_handshake()
-
-
-def is_address(host: str) -> bool:
-    """Whether a host is given as an IP address."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 _opening = threading.local()

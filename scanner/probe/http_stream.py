@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import ssl
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -28,15 +27,6 @@ def _told_as(timed_out: type[Exception], failed: type[Exception]) -> Iterator[No
         raise timed_out from error
     except OSError as error:
         raise failed from error
-
-
-def is_literal(host: str) -> bool:
-    """Whether a host is given as an IP address."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 class TcpStream(httpcore.AsyncNetworkStream):

@@ -19,11 +19,11 @@ from urllib.parse import unquote, urlsplit
 import httpcore
 
 from scanner.evidence import Failure, FailureReason
-from scanner.inventory import ClientCertificate
+from scanner.inventory import ClientCertificate, is_address
 from scanner.probe import ProbeSettings
 from scanner.probe.http_failure import OneConnectionError, TooMuchError, failure_of, wants_http11
 from scanner.probe.http_headers import Headers, values_of
-from scanner.probe.http_stream import TcpStream, TlsStream, is_literal
+from scanner.probe.http_stream import TcpStream, TlsStream
 from scanner.probe.http_tls import Noticed, anonymous_context, tolerant_context, watched_client
 from scanner.probe.http_url import Url
 
@@ -280,7 +280,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
         loop = asyncio.get_running_loop()
         begun = loop.time()
         stream: httpcore.AsyncNetworkStream
-        if is_literal(host):
+        if is_address(host):
             stream = await TcpStream.open(host, port, timeout)
         else:
             stream = await self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
