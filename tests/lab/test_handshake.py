@@ -248,6 +248,12 @@ def test_early_data_is_no_question_without_tls13(lab):
     assert evidence_of(lab, "legacy-tls").early_data.failure.reason is FailureReason.UNSUPPORTED
 
 
+@pytest.mark.parametrize("name", ["good", "static-rsa", "legacy-tls"])
+def test_sessions_are_resumed_by_their_ids(lab, name):
+    # A server that is not taken leave of forgets the session, and seems to resume none.
+    assert evidence_of(lab, name).session_ids.value is True
+
+
 def test_session_ids_are_no_question_with_tls13_alone(lab):
     assert evidence_of(lab, "tls1.3-only").session_ids.failure.reason is FailureReason.UNSUPPORTED
 
