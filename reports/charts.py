@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from reports.language import chart_time, current, gettext, mark, number, pgettext, short_day
+from reports.view.trend import LOOKED_BACK
 from reports.wording import GOALS
 from scanner.verdict import Goal
 
@@ -158,7 +159,7 @@ def certificates_chart(view: ReportView) -> Chart | None:
 
 def trend_chart(view: ReportView) -> Chart | None:
     """Requirements not met, run by run, a line for each environment; None where there are fewer than two runs."""
-    points = [point for point in view.trend if point.at >= view.run.started_at - timedelta(days=90)]
+    points = [point for point in view.trend if point.at >= view.run.started_at - LOOKED_BACK]
     if len({point.run_id for point in points}) < 2:  # noqa: PLR2004  # one point makes no line
         return None
     import altair as alt  # noqa: PLC0415  # as above
@@ -198,7 +199,7 @@ def trend_chart(view: ReportView) -> Chart | None:
     lines = drawn(alt, rows).mark_line(color=FAILED, strokeWidth=1.8).encode(x=x, y=y, strokeDash=dash)
     dots = drawn(alt, rows).mark_point(color=FAILED, filled=True, size=14, opacity=1).encode(x=x, y=y)
     ends = (
-        drawn(alt, _line_ends(rows))
+        drawn(alt, line_ends(sorted(rows, key=lambda row: str(row["at"])), "failed"))
         .mark_text(align="left", dx=8, color=INK, fontSize=10)
         .encode(x=x, y=y, text="environment:N")
     )
@@ -265,11 +266,28 @@ def _split(cell: Tally) -> str:
 
 def _course(points: Sequence[TrendPoint], name: str) -> str:
     mine = sorted((point for point in points if point.environment == name), key=lambda point: point.at)
+    return course(mine, lambda point: number(point.failed))
+
+
+class Dated(Protocol):
+    """What was seen by one run."""
+
+    @property
+    def at(self) -> datetime:
+        """When the run began."""
+
+
+_Dated = TypeVar("_Dated", bound=Dated)
+
+
+def course(points: Sequence[_Dated], said: Callable[[_Dated], str]) -> str:
+    """What is said of the first and of the last of several points in time."""
+    first, last = points[0], points[-1]
     return gettext("%(before)s on %(start)s, %(now)s on %(end)s") % {
-        "before": number(mine[0].failed),
-        "start": short_day(mine[0].at),
-        "now": number(mine[-1].failed),
-        "end": short_day(mine[-1].at),
+        "before": said(first),
+        "start": short_day(first.at),
+        "now": said(last),
+        "end": short_day(last.at),
     }
 
 
@@ -282,13 +300,13 @@ def _worst_names(points: Sequence[TrendPoint]) -> list[str]:
     return [point.environment for point in latest[:_TREND_LINES]]
 
 
-def _line_ends(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
-    """Where each line ends, with its name; lines that end at one point share a label."""
-    last = {row["environment"]: row for row in sorted(rows, key=lambda row: str(row["at"]))}
+def line_ends(rows: Sequence[Mapping[str, object]], field: str) -> list[dict[str, object]]:
+    """Where the line of each environment ends (rows oldest first), with its name; those at one point share a label."""
+    last = {row["environment"]: row for row in rows}
     joined: dict[tuple[object, object], list[str]] = {}
     for name, row in last.items():
-        joined.setdefault((row["at"], row["failed"]), []).append(str(name))
-    return [{"at": at, "failed": failed, "environment": ", ".join(names)} for (at, failed), names in joined.items()]
+        joined.setdefault((row["at"], row[field]), []).append(str(name))
+    return [{"at": at, field: value, "environment": ", ".join(names)} for (at, value), names in joined.items()]
 
 
 def drawn(alt: Any, rows: Sequence[Mapping[str, object]]) -> Any:
@@ -315,10 +333,15 @@ def framed(spec: dict[str, Any], *, left: int, right: int, bottom: int) -> dict[
 
 
 def _state_colour(alt: Any) -> Any:
+    return legend(alt, "state", [(gettext(label), colour) for _, label, colour in _STATES])
+
+
+def legend(alt: Any, field: str, colours: Sequence[tuple[str, str]]) -> Any:
+    """Colours by what they stand for, with a legend below the chart."""
     return alt.Color(
-        "state:N",
-        sort=[gettext(label) for _, label, _ in _STATES],
-        scale=alt.Scale(domain=[gettext(label) for _, label, _ in _STATES], range=[colour for _, _, colour in _STATES]),
+        f"{field}:N",
+        sort=[label for label, _ in colours],
+        scale=alt.Scale(domain=[label for label, _ in colours], range=[colour for _, colour in colours]),
         legend=alt.Legend(
             orient="bottom", direction="horizontal", title=None, symbolType="square", symbolStrokeWidth=0
         ),

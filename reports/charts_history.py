@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,10 +17,13 @@ from reports.charts import (
     WAIVED,
     Chart,
     chart_of,
+    course,
     framed,
+    legend,
+    line_ends,
     short,
 )
-from reports.language import gettext, mark, number, pgettext, short_day
+from reports.language import gettext, mark, number, pgettext
 from reports.view.standing import STANDINGS, Standing
 from reports.wording import GOALS, counted
 from scanner.verdict import Goal
@@ -83,7 +86,7 @@ def _standings(shown: Sequence[EnvironmentSeen]) -> Chart:
             x2="to:T",
             y=alt.Y("top:Q", axis=None, scale=scale),
             y2="bottom:Q",
-            color=_legend(
+            color=legend(
                 alt,
                 "state",
                 [
@@ -102,7 +105,7 @@ def _standings(shown: Sequence[EnvironmentSeen]) -> Chart:
     ground = _named(alt, "lines").mark_rule(color=HAIRLINE).encode(y=alt.Y("at:Q", axis=None, scale=scale))
     chart = (ground + bars + labels).properties(width=_PLOT, height=30 * len(shown))
     said = "; ".join(
-        f"{item.name}: {_course_of(item.points, lambda point: STANDINGS[point.standing].lower())}" for item in shown
+        f"{item.name}: {course(item.points, lambda point: STANDINGS[point.standing].lower())}" for item in shown
     )
     return chart_of(
         "standings",
@@ -139,9 +142,7 @@ def _failures(shown: Sequence[EnvironmentSeen]) -> Chart:
         for point in item.points
         for order, (goal, label, _) in enumerate(series)
     ]
-    said = "; ".join(
-        f"{item.name}: {_course_of(item.points, lambda point: number(point.total.failed))}" for item in shown
-    )
+    said = "; ".join(f"{item.name}: {course(item.points, lambda point: number(point.total.failed))}" for item in shown)
     colours = [(label, colour) for _, label, colour in series]
     return _panels("failures", gettext("Requirements not met, by protection"), said, rows, colours, shown)
 
@@ -149,26 +150,28 @@ def _failures(shown: Sequence[EnvironmentSeen]) -> Chart:
 def _coverage(shown: Sequence[EnvironmentSeen]) -> Chart:
     """A panel for each environment: how many targets were assessed, in part, not at all."""
     rows = [
-        {
-            "at": _written(point.at),
-            "environment": short(item.name),
-            "series": gettext(label),
-            "order": order,
-            "count": getattr(point, name),
-        }
-        for item in shown
-        for point in item.points
-        for order, (name, label, _) in enumerate(_STATES)
+        {"environment": short(item.name)} | row for item in shown for point in item.points for row in _states_at(point)
     ]
-    said = "; ".join(f"{item.name}: {_course_of(item.points, _assessed)}" for item in shown)
+    said = "; ".join(f"{item.name}: {course(item.points, _assessed)}" for item in shown)
     return _panels(
         "coverage",
         gettext("Targets assessed"),
         said,
         rows,
-        [(gettext(label), colour) for _, label, colour in _STATES],
+        _state_colours(),
         shown,
     )
+
+
+def _states_at(point: Point | CoveragePoint) -> list[dict[str, object]]:
+    return [
+        {"at": _written(point.at), "series": gettext(label), "order": order, "count": getattr(point, name)}
+        for order, (name, label, _) in enumerate(_STATES)
+    ]
+
+
+def _state_colours() -> list[tuple[str, str]]:
+    return [(gettext(label), colour) for _, label, colour in _STATES]
 
 
 def _assessed(point: Point | CoveragePoint) -> str:
@@ -205,23 +208,16 @@ def _expiry(shown: Sequence[EnvironmentSeen]) -> Chart | None:
         _named(alt, "tags").mark_text(align="left", dx=8, color=INK, fontSize=10).encode(x=x, y=y, text="environment:N")
     )
     chart = (limits + lines + tags).properties(width=_PLOT, height=170)
-    said = "; ".join(f"{item.name}: {_course_of(item.points, _left)}" for item in shown)
+    said = "; ".join(f"{item.name}: {course(item.points, _left)}" for item in shown)
     return chart_of(
         "expiry", gettext("Days to the end of the next certificate; the dotted lines are 7 and 30 days"), said,
-        framed(chart.to_dict(), left=50, right=150, bottom=26) | _data(rows=rows, marks=marks, tags=_tags(rows)),
+        framed(chart.to_dict(), left=50, right=150, bottom=26)
+        | _data(rows=rows, marks=marks, tags=line_ends(rows, "days")),
     )  # fmt: skip
 
 
 def _left(point: Point) -> str:
     return gettext("none seen") if point.expires_in is None else counted(point.expires_in, "day")
-
-
-def _tags(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Where each line ends, with its name; lines that end at one point share a label."""
-    joined: dict[tuple[Any, Any], list[str]] = {}
-    for row in {row["environment"]: row for row in rows}.values():
-        joined.setdefault((row["at"], row["days"]), []).append(row["environment"])
-    return [{"at": at, "days": days, "environment": ", ".join(names)} for (at, days), names in joined.items()]
 
 
 def _panels(  # noqa: PLR0913, PLR0917  # what a picture of panels is made of
@@ -261,21 +257,11 @@ def coverage_chart(points: Sequence[CoveragePoint]) -> Chart | None:
         return None
     import altair as alt  # noqa: PLC0415  # as above
 
-    rows = [
-        {"at": _written(point.at), "series": gettext(label), "order": order, "count": getattr(point, name)}
-        for point in points
-        for order, (name, label, _) in enumerate(_STATES)
-    ]
-    colours = [(gettext(label), colour) for _, label, colour in _STATES]
-    chart = _areas(alt, [point.at for point in points], colours, ticks=6).properties(width=_PLOT + 100, height=70)
-    said = gettext("%(before)s on %(start)s, %(now)s on %(end)s") % {
-        "before": _assessed(points[0]),
-        "start": short_day(points[0].at),
-        "now": _assessed(points[-1]),
-        "end": short_day(points[-1].at),
-    }
+    rows = [row for point in points for row in _states_at(point)]
+    areas = _areas(alt, [point.at for point in points], _state_colours(), ticks=6)
+    chart = areas.properties(width=_PLOT + 100, height=70)
     spec = framed(chart.to_dict(), left=40, right=10, bottom=56) | _data(rows=rows)
-    return chart_of("covered", gettext("Targets assessed"), said, spec)
+    return chart_of("covered", gettext("Targets assessed"), course(points, _assessed), spec)
 
 
 def _areas(alt: Any, at: Sequence[datetime], colours: Sequence[tuple[str, str]], *, ticks: int) -> Any:
@@ -291,7 +277,7 @@ def _areas(alt: Any, at: Sequence[datetime], colours: Sequence[tuple[str, str]],
                 title=None,
                 axis=alt.Axis(tickCount=3, tickMinStep=1, gridColor=HAIRLINE, domain=False, minExtent=30, maxExtent=30),
             ),
-            color=_legend(alt, "series", colours),
+            color=legend(alt, "series", colours),
             order=alt.Order("order:Q"),
         )
     )
@@ -305,17 +291,6 @@ def _named(alt: Any, name: str) -> Any:
 def _data(**rows: Sequence[Mapping[str, object]]) -> dict[str, Any]:
     """The rows behind the names."""
     return {"datasets": {name: list(found) for name, found in rows.items()}}
-
-
-def _legend(alt: Any, field: str, colours: Sequence[tuple[str, str]]) -> Any:
-    return alt.Color(
-        f"{field}:N",
-        sort=[label for label, _ in colours],
-        scale=alt.Scale(domain=[label for label, _ in colours], range=[colour for _, colour in colours]),
-        legend=alt.Legend(
-            orient="bottom", direction="horizontal", title=None, symbolType="square", symbolStrokeWidth=0
-        ),
-    )
 
 
 def _moments(shown: Sequence[EnvironmentSeen]) -> list[datetime]:
@@ -333,16 +308,6 @@ def _day_axis(alt: Any, ticks: int = 6) -> Any:
     return alt.Axis(
         format="%-d %b", tickCount=ticks, grid=False, domainColor=HAIRLINE, tickColor=HAIRLINE, labelColor=MUTED
     )
-
-
-def _course_of(points: Sequence[Point], said: Callable[[Point], str]) -> str:
-    first, last = points[0], points[-1]
-    return gettext("%(before)s on %(start)s, %(now)s on %(end)s") % {
-        "before": said(first),
-        "start": short_day(first.at),
-        "now": said(last),
-        "end": short_day(last.at),
-    }
 
 
 def _written(moment: datetime) -> str:

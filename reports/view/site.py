@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reports.view.options import ReportOptions
 from reports.view.standing import Standing, Tally
+from reports.view.trend import LOOKED_BACK
 from scanner.verdict import Goal, Severity, Trigger
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 INDEX: Final = "index.html"
 """The file of the first page."""
-RECENT: Final = timedelta(days=90)
-"""How far the charts look back from the last run."""
 MOST_VERDICTS: Final = 3_000_000
 """Of so many verdicts at most are runs counted that no chart needs: it takes about a second."""
 ON_INDEX: Final = 300
@@ -186,7 +185,7 @@ def site_view(facts: SiteFacts, *, options: ReportOptions, tool_version: str) ->
     rows = [_row(row, goals, facts) for row in facts.runs.to_dict("records")]
     rows.sort(key=lambda row: (row.started_at, row.id), reverse=True)
     points = _points({row.id: row for row in rows}, goals, facts)
-    since = rows[0].started_at - RECENT if rows else None
+    since = rows[0].started_at - LOOKED_BACK if rows else None
     return SiteView(options, tool_version, _months(rows), tuple(_environments(rows, points, since)))
 
 
@@ -197,7 +196,7 @@ def runs_to_count(runs: pd.DataFrame, current: Iterable[str]) -> tuple[set[str],
     newest other runs are counted too, until there are too many; what is left has the counts of the table `runs` alone.
     """
     started = runs["started_at"]
-    recent = runs[(started >= started.max() - RECENT) & runs["complete"]].explode("environments")
+    recent = runs[(started >= started.max() - LOOKED_BACK) & runs["complete"]].explode("environments")
     daily = recent.sort_values(["started_at", "run_id"]).groupby([recent["started_at"].dt.date, "environments"])
     drawn = {*daily["run_id"].last(), *current}
     newest = runs.sort_values(["started_at", "run_id"], ascending=False)
