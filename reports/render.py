@@ -91,7 +91,7 @@ def check_templates(folder: Path) -> None:
         known = "the files in it are called as those that ship: report.html, print.css, partials/summary.html, …"
         hint = next(filter(None, (nearest(name, shipped) for name in found)), known)
         raise TemplatesError(f"{folder} holds no file that would win over one that ships", hint)
-    environment = _environment([folder, templates_folder()])
+    environment = _environment(folder)
     with _blaming(folder):
         for name, path in found.items():
             if path.suffix in _TEMPLATE_SUFFIXES:
@@ -155,7 +155,7 @@ def render_pdf(view: ReportView, *, attachments: Sequence[Attachment] = (), temp
         URLFetcher,
     )
 
-    folders = [folder for folder in (templates, templates_folder()) if folder is not None]
+    folders = _folders(templates)
 
     class _FontsAlone(URLFetcher):  # type: ignore[misc]  # the library is not typed
         """Reads the fonts that the style sheet names and pictures inside the page; there is nothing else to ask for."""
@@ -210,10 +210,9 @@ def _weasyprint() -> Any:
 
 
 def _render(view: ReportView, medium: Medium, templates: Path | None) -> str:
-    folders = [folder for folder in (templates, templates_folder()) if folder is not None]
-    environment = _environment(folders)
+    environment = _environment(templates)
     script = _source(environment, "report.js")
-    style = "\n".join(_source(environment, name) for name in ("common.css", medium.style))
+    style = _source(environment, "common.css", medium.style)
     with _blaming(templates), language.speaking(language.language_of(view.options.language)) as spoken:
         return environment.get_template("report.html").render(
             view=view,
@@ -226,14 +225,6 @@ def _render(view: ReportView, medium: Medium, templates: Path | None) -> str:
             script_hash=_hash(script),
             charts=_charts(view, medium),
             remedy_of={anchor: remedy for remedy in view.remedies for anchor in remedy.causes},
-            words=wording,
-            standings=STANDINGS,
-            Standing=Standing,
-            Status=Status,
-            Goal=Goal,
-            Severity=Severity,
-            TargetStatus=TargetStatus,
-            ChangeKind=ChangeKind,
         )
 
 
@@ -249,8 +240,8 @@ def render_site(view: SiteView, *, templates: Path | None = None) -> dict[str, s
         TemplatesError: a template of that folder fails.
     """
     templates = templates or view.options.templates
-    environment = _environment([folder for folder in (templates, templates_folder()) if folder is not None])
-    style = "\n".join(_source(environment, name) for name in ("common.css", "screen.css", "site.css"))
+    environment = _environment(templates)
+    style = _source(environment, "common.css", "screen.css", "site.css")
     with _blaming(templates), language.speaking(language.language_of(view.options.language)) as spoken:
         charts = {name: (chart, Markup(chart.screen)) for name, chart in site_charts(view).items()}  # noqa: S704  # its text was escaped when its XML was written
         template = environment.get_template("site.html")
@@ -268,26 +259,26 @@ def render_site(view: SiteView, *, templates: Path | None = None) -> dict[str, s
                 style_hash=_hash(style),
                 charts=charts,
                 drawn=PANELS,
-                words=wording,
-                standings=STANDINGS,
-                Standing=Standing,
-                Status=Status,
-                Goal=Goal,
             )
             for page in view.pages
         }
 
 
-def _source(environment: jinja2.Environment, name: str) -> str:
-    """A style sheet or script as it is."""
+def _source(environment: jinja2.Environment, *names: str) -> str:
+    """Style sheets or a script as they are."""
     if environment.loader is None:  # pragma: no cover  # _environment sets one
         raise AssertionError
-    return environment.loader.get_source(environment, name)[0]
+    return "\n".join(environment.loader.get_source(environment, name)[0] for name in names)
 
 
-def _environment(folders: Sequence[Path]) -> jinja2.Environment:
+def _folders(templates: Path | None) -> list[Path]:
+    """Where files are looked for: the owner's folder, where there is one, wins."""
+    return [folder for folder in (templates, templates_folder()) if folder is not None]
+
+
+def _environment(templates: Path | None) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folders),
+        loader=jinja2.FileSystemLoader(_folders(templates)),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -305,6 +296,11 @@ def _environment(folders: Sequence[Path]) -> jinja2.Environment:
         "capital": _capital,
         "data": as_data,
         "lang": _lang,
+    }
+    environment.globals |= {
+        "words": wording,
+        "standings": STANDINGS,
+        **{item.__name__: item for item in (Standing, Status, Goal, Severity, TargetStatus, ChangeKind)},
     }
     return environment
 

@@ -78,9 +78,8 @@ def _value(value: str) -> str:
     """A value inside a sentence: slugs, days, dates, sizes and cut lists are said as the language does."""
     if current().is_source:
         return value
-    slug, space, rest = value.partition(" ")
-    if slug in _SLUGS:
-        return f"{FAILURES[_SLUGS[slug]]}{space}{rest}"
+    if failure := _failure_in_words(value):
+        return failure
     if days := _DAYS.fullmatch(value):
         return counted(int(days[1]), "day")
     if _DATE.fullmatch(value):
@@ -90,12 +89,17 @@ def _value(value: str) -> str:
     return _MORE.sub(lambda found: f" {gettext('and %(number)s more') % {'number': number(int(found[1]))}}", sized)
 
 
+def _failure_in_words(text: str) -> str | None:
+    """A failure's reason in words, with the detail behind it; None where the text does not begin with one."""
+    slug, space, detail = text.partition(" ")
+    return f"{FAILURES[_SLUGS[slug]]}{space}{detail}" if slug in _SLUGS else None
+
+
 def reason_in_words(message: str, rule: Rule | None = None, reason: str = "") -> str:
     """The message of an indeterminate verdict as a clause: `no answer came in time (5 s)`, not `timed-out (5 s)`."""
     text = message.removeprefix(_NOT_OBSERVED).removesuffix(".")
-    slug, space, rest = text.partition(" ")
-    if slug in _SLUGS:
-        return f"{FAILURES[_SLUGS[slug]]}{space}{rest}"
+    if failure := _failure_in_words(text):
+        return failure
     if text == message.removesuffix("."):
         again = retell(rule, reason, message)
         shortened = again.removesuffix(".")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reports.language import UnknownLanguageError, language_of
-from reports.logo import LogoError, read_logo
+from reports.logo import Logo, LogoError, read_logo
 from scanner.app.output import Rendering
 from scanner.errors import ConfigError, PolicyError, Problem
 from scanner.policy import load
@@ -62,25 +62,28 @@ def report_options(config: Config) -> ReportOptions:
     """
     from reports.view import ReportOptions  # noqa: PLC0415  # only where a report is drawn
 
-    check_looks(config)
+    logo = check_looks(config)
     form, default = config.form.report, ReportOptions()
     return ReportOptions(
         title=form.title or default.title,
         organisation=form.organisation or default.organisation,
         classification=form.classification or default.classification,
         language=form.locale,
-        logo=read_logo(Path(config.resolve(form.logo))) if form.logo else None,
+        logo=logo,
         templates=Path(config.resolve(form.templates)) if form.templates else None,
     )
 
 
-def check_looks(config: Config, *, templates: bool = True) -> None:
-    """See that reports can be drawn as [report] says. Without `templates`, what draws reports is not loaded for it.
+def check_looks(config: Config, *, templates: bool = True) -> Logo | None:
+    """See that reports can be drawn as [report] says, and return the logo.
+
+    Without `templates`, what draws reports is not loaded for it.
 
     Raises:
         ConfigError: there is no such language, the logo is none, or a template cannot be used; lists all of it.
     """
     form, problems = config.form.report, list[Problem]()
+    logo: Logo | None = None
     try:
         language_of(form.locale)
     except UnknownLanguageError as error:
@@ -88,7 +91,7 @@ def check_looks(config: Config, *, templates: bool = True) -> None:
     if form.logo:
         path = Path(config.resolve(form.logo))
         try:
-            read_logo(path)
+            logo = read_logo(path)
         except LogoError as error:
             problems.append(Problem("report.logo", f"{path} {error.problem}", error.hint))
     if form.templates and templates:
@@ -100,3 +103,4 @@ def check_looks(config: Config, *, templates: bool = True) -> None:
             problems.append(Problem("report.templates", error.problem, error.hint))
     if problems:
         raise ConfigError(config.source, problems)
+    return logo

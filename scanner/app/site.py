@@ -16,6 +16,7 @@ from scanner.app.reporting import report_options
 from scanner.errors import NightsealError, OutputError
 
 if TYPE_CHECKING:
+    from reports.view import ReportOptions
     from reports.view.site import ReportFile, SiteView
     from scanner.config import Config
     from scanner.history import History
@@ -65,9 +66,10 @@ def write_site(config: Config, history: History, folder: Path) -> Path:
         OutputError: a page cannot be written.
     """
     ensure_writable(folder)
+    options = report_options(config)
     for _ in range(_ATTEMPTS):
         files = report_files(folder)
-        first = _write_pages(config, history, folder, files)
+        first = _write_pages(_view(config, history, files, options), folder)
         if report_files(folder) == files:
             break
     return first
@@ -77,11 +79,10 @@ _ATTEMPTS: Final = 3
 """Runs that end together each write the pages: the last to write must have seen the reports of all."""
 
 
-def _write_pages(config: Config, history: History, folder: Path, files: Mapping[str, Sequence[ReportFile]]) -> Path:
+def _write_pages(view: SiteView, folder: Path) -> Path:
     from reports import render  # noqa: PLC0415  # what draws loads only here
 
-    drawn = render.render_site(_view(config, history, files))
-    pages = {folder / name: text.encode() for name, text in drawn.items()}
+    pages = {folder / name: text.encode() for name, text in render.render_site(view).items()}
     for path in pages:
         if path.exists() and not _is_ours(path):
             raise ForeignPageError(f"{path} is not a page of Nightseal, so the site of all runs is not written there")
@@ -100,7 +101,9 @@ def _is_ours(path: Path) -> bool:
         return MARK.encode() in file.read(_HEAD_BYTES)
 
 
-def _view(config: Config, history: History, files: Mapping[str, Sequence[ReportFile]]) -> SiteView:
+def _view(
+    config: Config, history: History, files: Mapping[str, Sequence[ReportFile]], options: ReportOptions
+) -> SiteView:
     from reports.view import site  # noqa: PLC0415  # pandas loads with it
     from scanner.history import questions  # noqa: PLC0415  # the same
 
@@ -114,7 +117,7 @@ def _view(config: Config, history: History, files: Mapping[str, Sequence[ReportF
         files=files,
         late=_late_runs(config),
     )
-    return site.site_view(facts, options=report_options(config), tool_version=scanner.__version__)
+    return site.site_view(facts, options=options, tool_version=scanner.__version__)
 
 
 def report_files(folder: Path) -> Mapping[str, Sequence[ReportFile]]:

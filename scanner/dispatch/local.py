@@ -291,8 +291,8 @@ def _with(first: Attempt[TlsEvidence], again: Attempt[TlsEvidence]) -> Attempt[T
     """What was observed at first, with what was left to be asked again, or the reason why that was not found out."""
     if first.value is None:
         return first
-    reason: Attempt[bool] = Attempt(failure=again.failure or Failure(FailureReason.NOT_RUN))
-    failed = TlsEvidence(certificates=Attempt(failure=reason.failure), robot=Attempt(failure=reason.failure))
+    reason = again.failure or Failure(FailureReason.NOT_RUN)
+    failed = TlsEvidence(certificates=Attempt(failure=reason), robot=Attempt(failure=reason))
     return Attempt.ok(merge(first.value, again.value or failed))
 
 
