@@ -13,16 +13,15 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from reports import medium
 from reports.render import render_html
-from reports.view import ReportOptions, build_view
+from reports.view import ReportOptions
 from scanner import config as configuration
 from scanner.app.output import write as write_reports
 from scanner.app.reporting import rendering_of
 from scanner.app.site import write_site
 from scanner.history import History
-from scanner.rules import all_rules
 from scanner.verdict import RunRecord
 from tests.build.hostile import hostile_record
-from tests.build.judged import WAIVERS, judged_record
+from tests.build.judged import judged_record, judged_view
 from tests.build.many import many
 
 pytestmark = pytest.mark.xdist_group("chromium")
@@ -48,16 +47,7 @@ AXE_OF_LOOKS = {
 
 
 def write(folder: Path, name: str, record: RunRecord) -> str:
-    judged = judged_record(4)
-    view = build_view(
-        record,
-        rules=all_rules(),
-        environments=judged.environments,
-        policies=judged.policies,
-        waivers=WAIVERS,
-        previous=judged_record(1).record,
-        options=OPTIONS,
-    )
+    view = judged_view(record, options=OPTIONS)
     path = folder / f"{name}.html"
     path.write_text(render_html(view), "utf-8")
     return path.as_uri()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from reports.view import ReportView, build_view
 from scanner import policy
 from scanner.evaluate import evaluate
 from scanner.evidence import Attempt, TargetEvidence
@@ -25,7 +26,7 @@ from scanner.inventory import (
     Target,
 )
 from scanner.policy import Policy
-from scanner.rules import Observed
+from scanner.rules import Observed, all_rules
 from scanner.verdict import RunRecord, TargetResult
 from scanner.waiver import Waiver
 from tests.build.records import sample_record
@@ -61,6 +62,18 @@ def judged_record(night: int = 4) -> Judged:
     )
     run = dataclasses.replace(record.run, policy=default.ref, policies={})
     return Judged(RunRecord(run, targets), environments, policies)
+
+
+def judged_view(record: RunRecord | None = None, **more: object) -> ReportView:
+    """The report's view of the last night, or of another run, with everything that is known besides."""
+    judged = judged_record(4)
+    known = {
+        "environments": judged.environments,
+        "policies": judged.policies,
+        "waivers": WAIVERS,
+        "previous": judged_record(1).record,
+    }
+    return build_view(record or judged.record, rules=all_rules(), **(known | more))  # type: ignore[arg-type]  # passed through
 
 
 def _environments(record: RunRecord) -> dict[str, Environment]:

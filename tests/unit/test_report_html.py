@@ -14,23 +14,15 @@ import pytest
 from reports.render import render_html, templates_folder
 from reports.view import ReportOptions, ReportView, build_view
 from reports.view.model import TrendPoint
-from scanner.rules import all_rules
 from scanner.verdict import RunRecord
 from tests.build.hostile import hostile_record
-from tests.build.judged import WAIVERS, judged_record
+from tests.build.judged import judged_record, judged_view
 from tests.build.pages import Page
 
 
 def view_of(record: RunRecord, **more: object) -> ReportView:
-    judged = judged_record(4)
-    known = {
-        "environments": judged.environments,
-        "policies": judged.policies,
-        "waivers": WAIVERS,
-        "previous": judged_record(1).record,
-        "options": ReportOptions(organisation="Example Ltd", classification="Internal"),
-    }
-    return build_view(record, rules=all_rules(), **(known | more))  # type: ignore[arg-type]  # passed through
+    options = ReportOptions(organisation="Example Ltd", classification="Internal")
+    return judged_view(record, **({"options": options} | more))
 
 
 def trend(view: ReportView) -> tuple[TrendPoint, ...]:

@@ -26,12 +26,12 @@ from reports.language import (
     speaking,
 )
 from reports.render import render_html
-from reports.view import ReportOptions, ReportView, build_view
+from reports.view import ReportOptions, ReportView
 from reports.view.sentences import reason_in_words, retell
 from reports.wording import FAILURES, SEVERITIES, counted
 from scanner.rules import all_rules
 from scanner.verdict import Severity, Status
-from tests.build.judged import WAIVERS, judged_record
+from tests.build.judged import judged_record, judged_view
 
 PORTUGUESE = language_of("pt")
 CATALOGUES = [LOCALES / name / CATALOGUE for name in known_languages() if name != "en"]
@@ -54,16 +54,7 @@ def forms(text: object) -> list[str]:
 
 
 def view_of(tongue: str) -> ReportView:
-    judged = judged_record(4)
-    return build_view(
-        judged.record,
-        rules=all_rules(),
-        environments=judged.environments,
-        policies=judged.policies,
-        waivers=WAIVERS,
-        previous=judged_record(1).record,
-        options=ReportOptions(organisation="Example Ltd", classification="Internal", language=tongue),
-    )
+    return judged_view(options=ReportOptions(organisation="Example Ltd", classification="Internal", language=tongue))
 
 
 @pytest.fixture(scope="module")

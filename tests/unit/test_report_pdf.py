@@ -27,7 +27,7 @@ from reports.view import ReportOptions, ReportView, build_view
 from scanner.errors import OutputError
 from scanner.rules import all_rules
 from tests.build.hostile import TEXTS, hostile_record
-from tests.build.judged import WAIVERS, judged_record
+from tests.build.judged import judged_record, judged_view
 from tests.build.signers import person
 
 # The reports are drawn once, by one worker.
@@ -37,16 +37,7 @@ OPTIONS = ReportOptions(organisation="Example Ltd", classification="Internal")
 
 
 def whole_view() -> ReportView:
-    judged = judged_record(4)
-    return build_view(
-        judged.record,
-        rules=all_rules(),
-        environments=judged.environments,
-        policies=judged.policies,
-        waivers=WAIVERS,
-        previous=judged_record(1).record,
-        options=OPTIONS,
-    )
+    return judged_view(options=OPTIONS)
 
 
 def attachments() -> list[Attachment]:

@@ -19,7 +19,7 @@ from reports.view.sentences import reason_in_words
 from scanner.evidence import Attempt, FailureReason
 from scanner.rules import all_rules
 from scanner.verdict import Goal, RunRecord, Severity, Status, TargetStatus, Trigger, Verdict
-from tests.build.judged import WAIVERS, judged_record
+from tests.build.judged import judged_record, judged_view
 from tests.build.records import sample_record
 
 
@@ -29,15 +29,7 @@ def view_of(record: RunRecord, **more: object) -> ReportView:
 
 @pytest.fixture(scope="module")
 def view() -> ReportView:
-    judged = judged_record(4)
-    return build_view(
-        judged.record,
-        rules=all_rules(),
-        environments=judged.environments,
-        policies=judged.policies,
-        waivers=WAIVERS,
-        previous=judged_record(1).record,
-    )
+    return judged_view()
 
 
 def verdict(status: Status = Status.PASS, severity: Severity = Severity.MEDIUM, **more: object) -> Verdict:
