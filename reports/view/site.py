@@ -196,8 +196,10 @@ def runs_to_count(runs: pd.DataFrame, current: Iterable[str]) -> tuple[set[str],
     newest other runs are counted too, until there are too many; what is left has the counts of the table `runs` alone.
     """
     started = runs["started_at"]
-    recent = runs[(started >= started.max() - LOOKED_BACK) & runs["complete"]].explode("environments")
-    daily = recent.sort_values(["started_at", "run_id"]).groupby([recent["started_at"].dt.date, "environments"])
+    recent = runs[(started >= started.max() - LOOKED_BACK) & runs["complete"]].sort_values(["started_at", "run_id"])
+    # Exploded rows share their run's label, and rows in another order are matched by it: each gets a label of its own.
+    seen = recent.explode("environments", ignore_index=True)
+    daily = seen.groupby([seen["started_at"].dt.date, "environments"])
     drawn = {*daily["run_id"].last(), *current}
     newest = runs.sort_values(["started_at", "run_id"], ascending=False)
     verdicts = newest[["passed", "failed", "not_applicable", "indeterminate"]].sum(axis="columns").cumsum()

@@ -19,13 +19,14 @@ from scanner import config as configuration
 from scanner.app.daemon.ledger import Ledger
 from scanner.app.daemon.retention import tidy
 from scanner.app.daemon.state import open_state
+from scanner.app.history_answers import answers_of
 from scanner.app.site import ForeignPageError, report_files, update_site, write_site
 from scanner.config import Config
-from scanner.history import History
+from scanner.history import History, questions
 from scanner.history.rows import Writing, tables_of
 from scanner.history.schema import RUNS
 from scanner.verdict import RunRecord
-from tests.build.judged import judged_record
+from tests.build.judged import judged_record, judged_view
 from tests.build.pages import Page
 from tests.build.records import FIRST_NIGHT, sample_history
 
@@ -302,6 +303,56 @@ def write_at_once(history: History, records: Sequence[RunRecord]) -> None:
                 rows.setdefault(table, []).append(found)
     for table, parts in sorted(rows.items(), key=lambda item: item[0] is RUNS):
         history.tables.append(table, pa.concat_tables(parts))
+
+
+def overlapping(nights: int = 2) -> list[RunRecord]:
+    """Two runs over three environments each night, of which the one whose id sorts first began a moment later.
+
+    Their ids differ in their random part alone, so half of all runs that begin within a second are in this order.
+    """
+    records = []
+    for night in range(nights):
+        record = judged_record(night).record
+        at = record.run.started_at
+        assert len(record.run.environments) > 1
+        for name, moment in (("0a0a0a", at + timedelta(milliseconds=200)), ("f0f0f0", at)):
+            records.append(moved(record, f"{at:%Y%m%dT%H%M%SZ}-{name}", moment))
+    return records
+
+
+class TestOverlappingRuns:
+    def test_harm_no_page(self, tmp_path: Path) -> None:
+        history = recorded(tmp_path, overlapping())
+        page = write_site(config_in(tmp_path), history, tmp_path / "out").read_text("utf-8")
+        assert all(f"<code>{run_id}</code>" in page for run_id in history.runs()["run_id"])
+
+    def test_last_of_a_day_is_the_one_that_began_last(self, tmp_path: Path) -> None:
+        runs = recorded(tmp_path, overlapping()).runs()
+        _, drawn = runs_to_count(runs, [])
+        assert {run_id[-6:] for run_id in drawn} == {"0a0a0a"}
+        assert len(drawn) == 2
+        assert runs_to_count(runs.iloc[::-1], [])[1] == drawn, "in whatever order they are read"
+        assert runs_to_count(runs.set_axis([0] * len(runs)), [])[1] == drawn, "and whatever their labels are"
+
+    def test_harm_no_report_and_no_question(self, tmp_path: Path) -> None:
+        records = overlapping()
+        history = recorded(tmp_path, records)
+        for record in records:
+            earlier = history.previous(record.run.id)
+            answers = answers_of(history, record, history.record(earlier) if earlier else None)
+            assert set(answers.begun) == set(record.run.environments)
+            assert len(answers.failing_since)
+            judged_view(record, history=answers)
+        current = questions.current_runs(history)
+        assert set(current.values()) == {records[-2].run.id}, "the one that began last is the present"
+        for question in (
+            questions.episodes,
+            questions.mean_time_to_fix,
+            questions.differing_addresses,
+            questions.environments_compared,
+            questions.certificates_by_expiry,
+        ):
+            question(history)
 
 
 class TestOddHistories:
