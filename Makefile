@@ -37,7 +37,7 @@ imports: $(VENV)/.installed-dev  ## Who may import whom
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.installed-dev  ## The generated pages
-	$(BIN)/python -m scanner.rules.pages docs/rules
+	$(BIN)/python -m scanner.rules.registry.pages docs/rules
 
 catalogue: $(VENV)/.installed-dev  ## The messages of the reports, for translators
 	$(BIN)/python -m reports.catalogue

@@ -31,9 +31,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scanner import config as configuration
-from scanner.app.output import FORMATS, SUFFIXES, Rendering, render
-from scanner.app.reporting import policies_of, report_options
 from scanner.history import History
+from scanner.jobs.output import FORMATS, SUFFIXES, Rendering, render
+from scanner.jobs.reporting import policies_of, report_options
 from tests.build.judged import Judged
 from tests.build.many import many
 

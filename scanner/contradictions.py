@@ -12,8 +12,8 @@ from scanner.errors import Problem, nearest
 from scanner.evidence import Protocol
 from scanner.probe.iana import cipher_suites, groups, signature_schemes
 from scanner.rules import bind
-from scanner.rules.groups import bits_of, has_mlkem, is_elliptic, is_finite_field
-from scanner.rules.suites import Suite, classify
+from scanner.rules.tls.groups import bits_of, has_mlkem, is_elliptic, is_finite_field
+from scanner.rules.tls.suites import Suite, classify
 from scanner.verdict import Severity
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from scanner.evaluate import target_status
 from scanner.evidence import FailureReason
-from scanner.rules.hostname import under
+from scanner.rules.certificates.hostname import under
 from scanner.verdict import AbsentDomain, TargetStatus
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from scanner.inventory import Environment, Inventory, Target
 from scanner.policy import Policy
 from scanner.probe import ProbeSettings
 from scanner.probe.dns import resolve
-from scanner.probe.trust import store_digests
+from scanner.probe.x509.trust import store_digests
 from scanner.rules import Observed
 from scanner.verdict import Run, RunRecord, TargetResult, Trigger, Verdict
 from scanner.waiver import Waiver

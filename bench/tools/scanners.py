@@ -77,7 +77,7 @@ def survey_alone(_: str, addresses: Sequence[tuple[str, int]], _plain: int) -> C
     """The survey with at most 50 targets in flight, as `[scan] concurrency` has it."""
     from scanner.inventory import Address, Endpoint, Target
     from scanner.probe import ProbeSettings
-    from scanner.probe.survey import survey
+    from scanner.probe.survey.probe import survey
 
     targets = [Target(Endpoint("bench", HOST, at[1]), Address(*at)) for at in addresses]
 

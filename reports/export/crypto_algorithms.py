@@ -16,7 +16,7 @@ from cyclonedx.model.crypto import AlgorithmProperties, CryptoFunction, CryptoMo
 
 from reports.view.certificates import key_of
 from scanner.evidence import Certificate, KeyType
-from scanner.rules.suites import Suite, classify
+from scanner.rules.tls.suites import Suite, classify
 
 Algorithm = tuple[str, AlgorithmProperties]
 """Its name, and what is known of it."""

@@ -16,8 +16,8 @@ from typing import Any
 import click
 
 import scanner
-from scanner.app.exit_status import ExitStatus
 from scanner.errors import NightsealError
+from scanner.jobs.exit_status import ExitStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +29,23 @@ class CommandEntry:
 
 
 COMMANDS: dict[str, CommandEntry] = {
-    "scan": CommandEntry("scanner.app.scan", "Scan hosts now and print what was found."),
-    "run": CommandEntry("scanner.app.run", "Scan what is configured, keep it in the history, write the reports."),
-    "daemon": CommandEntry("scanner.app.daemon.command", "Run the configured schedules until told to stop."),
-    "notify": CommandEntry("scanner.app.notify", "Try the receivers of notifications."),
-    "report": CommandEntry("scanner.app.report", "Render a run of the history again, without network."),
-    "verify": CommandEntry(
-        "scanner.app.verify", "Verify the signature of a report's PDF, and the data that it carries."
+    "scan": CommandEntry("scanner.app.commands.scan", "Scan hosts now and print what was found."),
+    "run": CommandEntry(
+        "scanner.app.commands.run", "Scan what is configured, keep it in the history, write the reports."
     ),
-    "history": CommandEntry("scanner.app.history", "Look into the history."),
-    "diff": CommandEntry("scanner.app.diff", "Show what changed between two runs."),
-    "policy": CommandEntry("scanner.app.policy", "List, show, check, compare and replay policies."),
-    "explain": CommandEntry("scanner.app.explain", "Explain a rule: what, why, sources, fixes."),
-    "config": CommandEntry("scanner.app.config", "Check, describe or begin a configuration."),
-    "doctor": CommandEntry("scanner.app.doctor", "Check what this machine lacks, and say what mends it."),
-    "demo": CommandEntry("scanner.app.demo", "Start the bundled lab of TLS servers and run everything on it."),
+    "daemon": CommandEntry("scanner.app.commands.daemon", "Run the configured schedules until told to stop."),
+    "notify": CommandEntry("scanner.app.commands.notify", "Try the receivers of notifications."),
+    "report": CommandEntry("scanner.app.commands.report", "Render a run of the history again, without network."),
+    "verify": CommandEntry(
+        "scanner.app.commands.verify", "Verify the signature of a report's PDF, and the data that it carries."
+    ),
+    "history": CommandEntry("scanner.app.commands.history", "Look into the history."),
+    "diff": CommandEntry("scanner.app.commands.diff", "Show what changed between two runs."),
+    "policy": CommandEntry("scanner.app.commands.policy", "List, show, check, compare and replay policies."),
+    "explain": CommandEntry("scanner.app.commands.explain", "Explain a rule: what, why, sources, fixes."),
+    "config": CommandEntry("scanner.app.commands.config", "Check, describe or begin a configuration."),
+    "doctor": CommandEntry("scanner.app.commands.doctor", "Check what this machine lacks, and say what mends it."),
+    "demo": CommandEntry("scanner.app.commands.demo", "Start the bundled lab of TLS servers and run everything on it."),
 }
 
 _EPILOG = """\b

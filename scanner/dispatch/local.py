@@ -37,9 +37,9 @@ from scanner.evidence import (
 from scanner.inventory import Environment, Target
 from scanner.probe import ProbeSettings
 from scanner.probe.dns import probe_dns
-from scanner.probe.handover import HandshakeResult, Remaining, Surveyed, remaining
-from scanner.probe.http import probe_http
-from scanner.probe.survey import survey
+from scanner.probe.http.probe import probe_http
+from scanner.probe.survey.probe import survey
+from scanner.probe.tls.division import HandshakeResult, Remaining, Surveyed, remaining
 
 _WORKERS_PER_PROCESSOR = 6
 """A handshake mostly waits; what it computes is an eighth of its time on a network."""
@@ -199,7 +199,7 @@ async def _http(
 def _observe(target: Target, settings: ProbeSettings, known: Surveyed | Remaining | None) -> HandshakeResult:
     """Runs in a worker process."""
     # This process never loads the engine; the server that workers are forked from has.
-    from scanner.probe.handshake import observe  # noqa: PLC0415  # see above
+    from scanner.probe.handshake.probe import observe  # noqa: PLC0415  # see above
 
     return observe(target, settings, known)
 

@@ -9,9 +9,10 @@ from cryptography.hazmat.backends.openssl import backend
 
 from scanner.errors import TrustStoreError
 from scanner.evidence import Protocol
-from scanner.probe import handshake, iana
-from scanner.probe.survey_exchange import known_primes
-from scanner.probe.trust import MOZILLA, prepare_store
+from scanner.probe import iana
+from scanner.probe.handshake import probe as handshake
+from scanner.probe.survey.exchange import known_primes
+from scanner.probe.x509.trust import MOZILLA, prepare_store
 
 __all__ = ["backend", "handshake"]
 

@@ -1,25 +1,11 @@
 """The rules: pure functions of evidence, parameters and the time, one registry.
 
-Importing the package registers every rule.
+Importing the package registers every rule: each module of the packages beside this file declares its own.
 """
 
-from scanner.rules import (  # noqa: F401  # each module declares its rules as it is imported
-    certificates_chain,
-    certificates_identity,
-    certificates_lifetime,
-    certificates_place,
-    certificates_profile,
-    certificates_status,
-    ciphers,
-    enforcement,
-    enforcement_content,
-    enforcement_hsts,
-    enforcement_paths,
-    integrity,
-    key_exchange,
-    protocols,
-    vulnerabilities,
-)
+import pkgutil
+from importlib import import_module
+
 from scanner.rules.registry import (
     BoundRule,
     Facts,
@@ -47,3 +33,8 @@ __all__ = [
     "bind",
     "get_rule",
 ]
+
+for _area in ("certificates", "https", "tls"):
+    _package = import_module(f"{__name__}.{_area}")
+    for _module in sorted(module.name for module in pkgutil.iter_modules(_package.__path__)):
+        import_module(f"{_package.__name__}.{_module}")

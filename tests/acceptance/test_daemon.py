@@ -20,10 +20,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import select
 
-from scanner.app.daemon.ledger import State
-from scanner.app.daemon.state import OUTBOX, open_state
 from scanner.history import History
 from scanner.lab import Lab
+from scanner.state.database import OUTBOX, open_state
+from scanner.state.ledger import State
 from tests.build.service import Service, kill_tree, service, wait_for
 
 ONCE_A_YEAR = "0 0 1 1 *"

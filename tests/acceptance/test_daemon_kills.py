@@ -19,10 +19,10 @@ import psutil
 import pytest
 from sqlalchemy import select
 
-from scanner.app.daemon.ledger import ENDED, Start, State
-from scanner.app.daemon.state import OUTBOX, open_state
 from scanner.history import History
 from scanner.lab import Lab
+from scanner.state.database import OUTBOX, open_state
+from scanner.state.ledger import ENDED, Start, State
 from tests.build.service import Service, kill_tree, service, wait_for
 
 KILLS = int(os.environ.get("NIGHTSEAL_KILLS", "3"))

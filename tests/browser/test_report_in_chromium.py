@@ -15,10 +15,10 @@ from reports import medium
 from reports.render import render_html
 from reports.view import ReportOptions
 from scanner import config as configuration
-from scanner.app.output import write as write_reports
-from scanner.app.reporting import rendering_of
-from scanner.app.site import write_site
 from scanner.history import History
+from scanner.jobs.output import write as write_reports
+from scanner.jobs.reporting import rendering_of
+from scanner.jobs.site import write_site
 from scanner.verdict import RunRecord
 from tests.build.hostile import hostile_record
 from tests.build.judged import judged_record, judged_view

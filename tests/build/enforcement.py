@@ -12,8 +12,8 @@ from scanner.evaluate import evaluate
 from scanner.evidence import TargetEvidence
 from scanner.inventory import Address, Environment, Target
 from scanner.probe import ProbeSettings
-from scanner.probe.http import probe_http
-from scanner.probe.survey import survey
+from scanner.probe.http.probe import probe_http
+from scanner.probe.survey.probe import survey
 from scanner.rules import Observed
 from scanner.verdict import Severity, Status, Verdict
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import psutil
 
-from scanner.app.daemon.ledger import Ledger, Start
-from scanner.app.daemon.state import open_state
 from scanner.lab import Lab
+from scanner.state.database import open_state
+from scanner.state.ledger import Ledger, Start
 from tests.conftest import REPOSITORY
 
 PATIENCE_S = 90.0
@@ -145,7 +145,7 @@ def kill_tree(pid: int) -> None:
 
 def _is_worker(pid: int) -> bool:
     with contextlib.suppress(psutil.Error):
-        return "scanner.app.daemon.worker" in psutil.Process(pid).cmdline()
+        return "scanner.service.worker" in psutil.Process(pid).cmdline()
     return False
 
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 from scanner.evidence import Attempt, FailureReason
 from scanner.inventory import Target
 from scanner.probe import ProbeSettings
-from scanner.probe.handover import HandshakeResult, Surveyed
+from scanner.probe.tls.division import HandshakeResult, Surveyed
 
 
 def die(_target: Target, _settings: ProbeSettings, _known: Surveyed | None) -> NoReturn:

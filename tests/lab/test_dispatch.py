@@ -28,7 +28,7 @@ from scanner.evidence import (
 from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Role, StartTls, Target
 from scanner.lab import Lab, LabServer
 from scanner.probe import ProbeSettings
-from scanner.probe.handover import HandshakeResult
+from scanner.probe.tls.division import HandshakeResult
 from tests.build import workers
 
 NAMES = ("good", "static-rsa", "silent", "closed-port", "plain-http-on-tls-port", "smtp-starttls", "post-quantum-only")

@@ -35,11 +35,12 @@ from scanner.inventory import (
     Target,
 )
 from scanner.lab import Lab, LabServer
-from scanner.probe import ProbeSettings, handshake_connections
-from scanner.probe.handover import Surveyed, remaining
-from scanner.probe.handshake import HandshakeResult, observe
-from scanner.probe.handshake_connections import Meter
-from scanner.probe.survey import survey
+from scanner.probe import ProbeSettings
+from scanner.probe.handshake import connections as handshake_connections
+from scanner.probe.handshake.connections import Meter
+from scanner.probe.handshake.probe import HandshakeResult, observe
+from scanner.probe.survey.probe import survey
+from scanner.probe.tls.division import Surveyed, remaining
 
 SETTINGS = ProbeSettings(timeout_s=3, deadline_s=30)
 STARTTLS = tuple(StartTls)

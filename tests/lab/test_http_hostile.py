@@ -11,7 +11,7 @@ import pytest
 from scanner.evidence import ChainEnd, FailureReason, HttpProbe
 from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Target
 from scanner.probe import ProbeSettings
-from scanner.probe.http import probe_http
+from scanner.probe.http.probe import probe_http
 from tests.build.http_servers import Handler, read_request, saying, serving
 
 HOST = "shop.example"

@@ -36,7 +36,7 @@ from scanner.inventory import (
     Target,
 )
 from scanner.probe import ProbeSettings
-from scanner.probe.http import probe_http
+from scanner.probe.http.probe import probe_http
 from tests.build.http_servers import Log, read_request, serving
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

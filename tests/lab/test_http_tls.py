@@ -32,7 +32,7 @@ from scanner.inventory import (
 )
 from scanner.lab import Lab
 from scanner.probe import ProbeSettings
-from scanner.probe.http import probe_http
+from scanner.probe.http.probe import probe_http
 from tests.build.http_servers import Handler, read_request, saying, serving
 from tests.build.servers import HOST, Servers, servers
 

@@ -22,7 +22,7 @@ from scanner.evidence import Protocol, TlsEvidence
 from scanner.inventory import Address, Endpoint, Target
 from scanner.lab import Lab
 from scanner.probe import ProbeSettings, iana
-from scanner.probe.survey import survey
+from scanner.probe.survey.probe import survey
 from tests.build.servers import HOST, Servers, servers
 
 pytestmark = pytest.mark.xdist_group("parity")

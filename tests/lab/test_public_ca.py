@@ -17,7 +17,7 @@ from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, T
 from scanner.lab import Lab
 from scanner.probe import ProbeSettings
 from scanner.probe.dns import probe_dns
-from scanner.probe.survey import survey
+from scanner.probe.survey.probe import survey
 from scanner.rules import Facts, get_rule
 from scanner.verdict import Status
 from tests.build.dns_server import DnsServer

@@ -31,9 +31,9 @@ from scanner.lab.cases.encryption import OAKLEY_GROUP_2
 from scanner.lab.certificates import CertificateAuthority, CertificateRecipe
 from scanner.policy import PolicyRule
 from scanner.probe import ProbeSettings
-from scanner.probe.handshake import observe as handshakes
-from scanner.probe.http import probe_http
-from scanner.probe.survey import survey
+from scanner.probe.handshake.probe import observe as handshakes
+from scanner.probe.http.probe import probe_http
+from scanner.probe.survey.probe import survey
 from scanner.rules import Facts, Observed, all_rules
 from scanner.verdict import Status
 from tests.build.fix_servers import Ports, apache, apache_site, free_ports, mended, nginx, nginx_site

@@ -21,7 +21,7 @@ from scanner.evidence import to_json as evidence_to_json
 from scanner.inventory import Address, Endpoint, Role, StartTls, Target
 from scanner.lab import Lab
 from scanner.probe import ProbeSettings
-from scanner.probe.survey import survey
+from scanner.probe.survey.probe import survey
 from tests.build.servers import HOST, Servers, free_port, node, servers
 
 SETTINGS = ProbeSettings(timeout_s=2.0, deadline_s=20.0)
@@ -283,7 +283,7 @@ def test_a_mistake_of_our_own_is_a_failure_and_no_exception(lab, monkeypatch):
     def mistaken(*_arguments):
         raise ZeroDivisionError("of our own making")
 
-    for name in ("scanner.probe.survey.evidence_of", "scanner.probe.survey.older_suites"):
+    for name in ("scanner.probe.survey.probe.evidence_of", "scanner.probe.survey.probe.older_suites"):
         with monkeypatch.context() as patch:
             patch.setattr(name, mistaken)
             attempt = survey_lab(lab, "good")

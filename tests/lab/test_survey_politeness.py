@@ -17,8 +17,8 @@ from scanner.evidence import Attempt, FailureReason, Protocol, TlsEvidence
 from scanner.inventory import Address, Endpoint, Target
 from scanner.lab import Lab
 from scanner.probe import ProbeSettings
-from scanner.probe.starttls import Link
-from scanner.probe.survey import survey
+from scanner.probe.net.starttls import Link
+from scanner.probe.survey.probe import survey
 
 SETTINGS = ProbeSettings(timeout_s=0.5, deadline_s=20.0, connections_per_target=3)
 SUPPORTED_VERSIONS = re.compile(rb"\x00\x2b\x00[\x03\x09][\x02\x08]\x03\x04")
@@ -256,7 +256,7 @@ def test_no_more_connections_at_once_than_asked_for(backend, monkeypatch, most):
             super().close()
             opened.discard(self)
 
-    monkeypatch.setattr("scanner.probe.survey_wire.Link", CountedLink)
+    monkeypatch.setattr("scanner.probe.survey.wire.Link", CountedLink)
     surveyed(backend, lambda _relay, _hello: "pass", replace(SETTINGS, connections_per_target=most))
     assert max(counts) == most
     assert not opened

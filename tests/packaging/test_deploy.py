@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from scanner.app.daemon import monitoring
 from scanner.config_form import DaemonForm
+from scanner.service import monitoring
 from tests.conftest import REPOSITORY
 
 DEPLOY = REPOSITORY / "deploy"

@@ -14,9 +14,9 @@ import click
 import jsonschema
 import pytest
 
-from scanner.app import exit_status
 from scanner.app.cli import COMMANDS, cli, run
-from scanner.app.exit_status import ExitStatus
+from scanner.jobs import exit_status
+from scanner.jobs.exit_status import ExitStatus
 from scanner.verdict import RunRecord, Severity, Status, TargetStatus
 from tests.build.records import sample_record
 

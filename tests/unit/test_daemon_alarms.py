@@ -7,8 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from scanner.app.daemon import expiry
-from scanner.app.daemon.alarms import (
+from scanner.history.rows import deployments_of
+from scanner.notify import expiry
+from scanner.notify.alarms import (
     UNREACHABLE,
     Alarm,
     Finding,
@@ -20,7 +21,6 @@ from scanner.app.daemon.alarms import (
     observe,
     suspects,
 )
-from scanner.history.rows import deployments_of
 from scanner.verdict import RunRecord, Severity, TargetStatus
 from scanner.waiver import Waiver
 from tests.build.records import sample_record

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from scanner.app.daemon.cron import ScheduleTrigger, trigger_of
 from scanner.config_form import ScheduleForm, WindowForm
 from scanner.errors import ConfigError
+from scanner.service.cron import ScheduleTrigger, trigger_of
 
 
 def trigger(cron: str, timezone: str = "UTC", **keys: object) -> ScheduleTrigger:

@@ -13,12 +13,12 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import Engine
 
-from scanner.app.daemon import logs
-from scanner.app.daemon.ledger import Ledger, Start
-from scanner.app.daemon.monitoring import health
-from scanner.app.daemon.retention import rotate_reports
-from scanner.app.daemon.spool import Spool
-from scanner.app.daemon.state import open_state
+from scanner.service import logs
+from scanner.service.monitoring import health
+from scanner.service.retention import rotate_reports
+from scanner.service.spool import Spool
+from scanner.state.database import open_state
+from scanner.state.ledger import Ledger, Start
 from tests.build.records import sample_record
 
 NOW = datetime(2026, 3, 1, 2, tzinfo=UTC)

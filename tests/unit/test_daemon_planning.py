@@ -12,12 +12,12 @@ import pytest
 import time_machine
 from sqlalchemy import Engine
 
-from scanner.app.daemon.cron import ScheduleTrigger, trigger_of
-from scanner.app.daemon.ledger import Ledger, State
-from scanner.app.daemon.planning import Planner
-from scanner.app.daemon.state import open_state
 from scanner.config_form import ScheduleForm
 from scanner.errors import UsageError
+from scanner.service.cron import ScheduleTrigger, trigger_of
+from scanner.service.planning import Planner
+from scanner.state.database import open_state
+from scanner.state.ledger import Ledger, State
 
 NIGHTLY = "30 2 * * *"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scanner.app.cli import run
-from scanner.app.exit_status import ExitStatus
+from scanner.jobs.exit_status import ExitStatus
 from scanner.rules import all_rules
 from tests.conftest import REPOSITORY
 

@@ -18,8 +18,8 @@ from scanner.evidence import Attempt, ClientIdentity, FailureReason, Hop
 from scanner.inventory import EnvironmentKind
 from scanner.policy import Policy, PolicyRule, load
 from scanner.rules import BoundRule, Facts, Finding, Observed, Parameters, Rule, get_rule
-from scanner.rules.registry import UNIVERSAL_REASONS, fails, passes
-from scanner.rules.sources import rfc
+from scanner.rules.registry.rule import UNIVERSAL_REASONS, fails, passes
+from scanner.rules.registry.sources import rfc
 from scanner.verdict import Goal, Severity, Status, TargetStatus, Verdict
 from scanner.waiver import Waiver
 from tests.build.facts import (

@@ -16,7 +16,7 @@ from scanner.evidence import (
     Robot,
     TlsEvidence,
 )
-from scanner.probe.handover import HandshakeResult, Remaining, Unanswered, remaining
+from scanner.probe.tls.division import HandshakeResult, Remaining, Unanswered, remaining
 
 NONE = Attempt.ok(ProtocolOffer())
 SOME = Attempt.ok(ProtocolOffer((AcceptedSuite("TLS_RSA_WITH_AES_128_CBC_SHA"),)))

@@ -7,7 +7,7 @@ from nassl._nassl import OpenSSLError
 from nassl.ssl_client import ClientCertificateRequested
 
 from scanner.evidence import Failure, FailureReason
-from scanner.probe.handshake_failures import failure_of
+from scanner.probe.handshake.failures import failure_of
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.evidence import Cookie
-from scanner.probe.http_headers import charset_of, cookies_of, refresh_of, text_of, upgrades_insecure_requests
+from scanner.probe.http.headers import charset_of, cookies_of, refresh_of, text_of, upgrades_insecure_requests
 
 
 def cookies(*headers: bytes) -> tuple[Cookie, ...]:

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.evidence import InsecureReference, ReferenceKind
-from scanner.probe.http_page import Page, read_page, srcset
-from scanner.probe.http_url import Url
+from scanner.probe.http.page import Page, read_page, srcset
+from scanner.probe.http.url import Url
 
 SECURE = Url.of("https", "shop.example", 443, "/a/page")
 PLAIN = Url.of("http", "shop.example", 80, "/a/page")

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from scanner.inventory import Address, Endpoint, Target
-from scanner.probe.http_chain import Scope
-from scanner.probe.http_url import Url
+from scanner.probe.http.chain import Scope
+from scanner.probe.http.url import Url
 
 ADDRESS = Address("192.0.2.7", 10_443, 10_080)
 TARGET = Target(Endpoint("production", "shop.example", 443, http_port=80), ADDRESS)

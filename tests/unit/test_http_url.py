@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.probe.http_url import Url
+from scanner.probe.http.url import Url
 
 BASE = Url.of("https", "shop.example.com", 443, "/shop/cart?id=1")
 

@@ -13,15 +13,15 @@ from sqlalchemy import Engine, select
 
 from reports.deliver import Delivery, problem_of
 from reports.deliver_message import Entry, Level, Message, News, Section, Standing, compose, compose_digest
-from scanner.app.daemon.aftermath import Aftermath
-from scanner.app.daemon.alarms import findings
-from scanner.app.daemon.bad_news import tell_failures, tell_silent
-from scanner.app.daemon.ledger import Ledger, Start, State
-from scanner.app.daemon.outbox import Outbox, post
-from scanner.app.daemon.state import FACTS, OUTBOX, RECEIVERS, open_state
 from scanner.config import Config, parse
 from scanner.evidence import Failure, FailureReason
 from scanner.inventory import DomainKey
+from scanner.notify.aftermath import Aftermath
+from scanner.notify.alarms import findings
+from scanner.notify.bad_news import tell_failures, tell_silent
+from scanner.notify.outbox import Outbox, post
+from scanner.state.database import FACTS, OUTBOX, RECEIVERS, open_state
+from scanner.state.ledger import Ledger, Start, State
 from scanner.verdict import AbsentDomain, RunRecord, Severity, Status
 from tests.build.records import sample_record
 

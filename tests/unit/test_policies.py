@@ -12,7 +12,7 @@ from scanner.evidence import Attempt, KeyType, Protocol
 from scanner.policy import Policy, builtin_names, load
 from scanner.probe.iana import cipher_suites, groups, signature_schemes
 from scanner.rules import all_rules, bind
-from scanner.rules.suites import classify
+from scanner.rules.tls.suites import classify
 from scanner.verdict import Severity, Status, Verdict
 from tests.build.certificates import intermediate
 from tests.build.facts import (

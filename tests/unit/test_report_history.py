@@ -13,9 +13,9 @@ import pytest
 from reports.render import render_html
 from reports.view import ReportView, build_view
 from reports.view.history_model import HistoryView, Turn
-from scanner.app import history_answers
-from scanner.app.history_answers import answers_of
 from scanner.history import History
+from scanner.jobs import history_answers
+from scanner.jobs.history_answers import answers_of
 from scanner.rules import all_rules
 from scanner.verdict import RunRecord, Severity, Status, TargetResult
 from tests.build.judged import judged_record

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from scanner.app.output import FORMATS, Rendering, render
+from scanner.jobs.output import FORMATS, Rendering, render
 from tests.build.hostile import configured_record, hostile_record
 from tests.build.judged import judged_record
 

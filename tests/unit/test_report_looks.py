@@ -17,9 +17,9 @@ from reports.logo import MOST_BYTES, Logo, LogoError, read_logo
 from reports.render import TemplatesError, check_templates, render_html
 from reports.view import ReportOptions, ReportView, build_view
 from scanner.app.cli import run
-from scanner.app.reporting import check_looks, report_options
 from scanner.config import Config, parse
 from scanner.errors import ConfigError, OutputError
+from scanner.jobs.reporting import check_looks, report_options
 from tests.build.records import sample_record
 
 SVG = (

@@ -9,7 +9,7 @@ import pytest
 from scanner.evaluate import judge
 from scanner.evidence import Attempt, FailureReason
 from scanner.rules import all_rules, get_rule
-from scanner.rules.registry import UNIVERSAL_REASONS, BoundRule
+from scanner.rules.registry.rule import UNIVERSAL_REASONS, BoundRule
 from scanner.verdict import Status, Verdict
 from tests.build.facts import World, facts
 from tests.build.rule_cases import CASES, Case

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.rules.hostname import covers, matches, under
+from scanner.rules.certificates.hostname import covers, matches, under
 from tests.build.facts import certificate
 
 

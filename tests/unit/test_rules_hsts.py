@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.rules.hsts import LONGEST, Hsts, HstsError, parse_hsts
+from scanner.rules.https.hsts_header import LONGEST, Hsts, HstsError, parse_hsts
 
 _TOKEN = st.text(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~", min_size=1, max_size=12

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from scanner.rules import all_rules
-from scanner.rules.pages import pages, write
+from scanner.rules.registry.pages import pages, write
 
 _DOCS = Path(__file__).parents[2] / "docs"
 
@@ -16,7 +16,7 @@ def test_every_rule_has_its_page_and_every_page_is_current() -> None:
     assert set(wanted) == {f"{rule_id}.md" for rule_id in all_rules()} | {"README.md"}
     there = {path.name: path.read_text("utf-8") for path in (_DOCS / "rules").glob("*.md")}
     stale = sorted(name for name in {*wanted, *there} if wanted.get(name) != there.get(name))
-    assert not stale, "run: python -m scanner.rules.pages docs/rules"
+    assert not stale, "run: python -m scanner.rules.registry.pages docs/rules"
 
 
 def test_writing_takes_away_the_pages_of_rules_that_are_no_more(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from sslyze.plugins.openssl_cipher_suites.cipher_suites import CipherSuitesRepos
 from tlslite.constants import CipherSuite
 
 from scanner.probe.iana import cipher_suites, ssl2_cipher_kinds
-from scanner.rules.groups import bits_of, has_mlkem, is_elliptic, is_finite_field
-from scanner.rules.suites import classify
+from scanner.rules.tls.groups import bits_of, has_mlkem, is_elliptic, is_finite_field
+from scanner.rules.tls.suites import classify
 
 _SIGNALS = {"TLS_EMPTY_RENEGOTIATION_INFO_SCSV", "TLS_FALLBACK_SCSV"}
 _OF_SSLYZE = {

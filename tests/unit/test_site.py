@@ -16,15 +16,15 @@ from reports import render
 from reports.view.site import INDEX, ON_INDEX, SiteView, runs_to_count
 from reports.view.standing import Standing
 from scanner import config as configuration
-from scanner.app.daemon.ledger import Ledger
-from scanner.app.daemon.retention import tidy
-from scanner.app.daemon.state import open_state
-from scanner.app.history_answers import answers_of
-from scanner.app.site import ForeignPageError, report_files, update_site, write_site
 from scanner.config import Config
 from scanner.history import History, questions
 from scanner.history.rows import Writing, tables_of
 from scanner.history.schema import RUNS
+from scanner.jobs.history_answers import answers_of
+from scanner.jobs.site import ForeignPageError, report_files, update_site, write_site
+from scanner.service.retention import tidy
+from scanner.state.database import open_state
+from scanner.state.ledger import Ledger
 from scanner.verdict import RunRecord
 from tests.build.judged import judged_record, judged_view
 from tests.build.pages import Page

@@ -13,8 +13,8 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from scanner.evidence import Certificate
-from scanner.probe.certificates import certificate_from_der
-from scanner.probe.staple import staple_of
+from scanner.probe.x509.certificates import certificate_from_der
+from scanner.probe.x509.staple import staple_of
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 LEAF_KEY, RESPONDER_KEY, STRANGER_KEY = (ec.derive_private_key(n, ec.SECP256R1()) for n in (3, 4, 5))

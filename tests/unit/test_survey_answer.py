@@ -27,7 +27,7 @@ from tlslite.messages import (
 )
 
 from scanner.evidence import Failure, FailureReason, Protocol
-from scanner.probe.survey_answer import MESSAGE_LIMIT, TOTAL_LIMIT, Answer, Reading, Refusal
+from scanner.probe.survey.answer import MESSAGE_LIMIT, TOTAL_LIMIT, Answer, Reading, Refusal
 
 ECDHE = CipherSuite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
 DHE = CipherSuite.TLS_DHE_RSA_WITH_AES_128_GCM_SHA256

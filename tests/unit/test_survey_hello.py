@@ -10,9 +10,10 @@ from tlslite.messages import ClientHello, RecordHeader3
 from tlslite.utils.codec import Parser
 
 from scanner.evidence import Protocol
-from scanner.probe import iana, survey_features
-from scanner.probe.survey_hello import KEY_SHARE_GROUPS, SIGNED_CERTIFICATE_TIMESTAMP, WIRE_VERSIONS, Offer, to_wire
-from scanner.probe.survey_offers import Manner
+from scanner.probe import iana
+from scanner.probe.survey import features as survey_features
+from scanner.probe.survey.hello import KEY_SHARE_GROUPS, SIGNED_CERTIFICATE_TIMESTAMP, WIRE_VERSIONS, Offer, to_wire
+from scanner.probe.survey.offers import Manner
 
 
 def read_back(offer: Offer) -> ClientHello:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from scanner.evidence import Failure, FailureReason, Protocol
 from scanner.probe import iana
-from scanner.probe.survey_answer import Answer, Refusal
-from scanner.probe.survey_exchange import known_primes
-from scanner.probe.survey_offers import ApplicationProtocols, Manner, Rotations
-from scanner.probe.survey_shrink import Remainder, Rotation, shrink
+from scanner.probe.survey.answer import Answer, Refusal
+from scanner.probe.survey.exchange import known_primes
+from scanner.probe.survey.offers import ApplicationProtocols, Manner, Rotations
+from scanner.probe.survey.shrink import Remainder, Rotation, shrink
 
 REFUSED = Refusal(40)
 

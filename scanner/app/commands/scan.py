@@ -1,0 +1,117 @@
+"""`nightseal scan TARGET…`: hosts, now."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from scanner import config as configuration
+from scanner.app import options
+from scanner.app.adhoc import environment_of, parse_target
+from scanner.config_form import ConfigForm, ScanForm
+from scanner.errors import UsageError
+from scanner.inventory import Inventory
+from scanner.jobs import exit_status
+from scanner.jobs.output import FORMATS, Rendering, ensure_writable, write
+from scanner.jobs.policies import load_policy
+from scanner.verdict import Severity, Trigger
+
+
+@click.command("scan")
+@click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
+@click.option("--config", "config_path", type=click.Path(path_type=Path), help="Take [scan] and the history from here.")
+@options.policy_option
+@options.ca_file_option
+@options.deadline_option
+@options.connect_to_option
+@options.format_option(*FORMATS)
+@options.output_option
+@options.fail_on_option
+@click.option("--record", is_flag=True, help="Keep the run in the history.")
+@click.option("--verbose", "-v", is_flag=True, help="Show what is met as well.")
+@options.quiet_option
+@options.color_option
+def command(  # noqa: PLR0913, PLR0917  # one for each option
+    targets: tuple[str, ...],
+    config_path: Path | None,
+    policy_name: str | None,
+    ca_file: Path | None,
+    deadline: timedelta | None,
+    connect_to: tuple[str, ...],
+    formats: tuple[str, ...],
+    output: str | None,
+    fail_on: str,
+    *,
+    record: bool,
+    verbose: bool,
+    quiet: bool,
+    no_color: bool,
+) -> int:
+    """Scan hosts now and print what was found.
+
+    A TARGET is host, host:port, https://host/path, [v6]:port, or a protocol that upgrades to TLS: smtp://host:25.
+    Nothing is kept, unless --record asks for it.
+
+    \b
+    Examples:
+      nightseal scan www.example.com
+      nightseal scan www.example.com --format json | jq .summary
+      nightseal scan smtp://mail.example.com imap://mail.example.com
+      nightseal scan internal.example.com --ca-file our-ca.pem --policy mozilla-modern
+      nightseal scan www.example.com --connect-to www.example.com:443=192.0.2.7:443
+    """
+    from scanner.jobs.session import Overrides, job_parts, probe_settings, run_with_progress  # noqa: PLC0415  # after the checks
+    from scanner.pipeline import Job  # noqa: PLC0415  # the same
+
+    endpoints = tuple(parse_target(text) for text in targets)
+    config = configuration.load(config_path) if config_path else None
+    if record and config is None:
+        config = configuration.load(configuration.DEFAULT_PATH)
+    form: ConfigForm = config.form if config else ConfigForm()
+    scan: ScanForm = form.scan
+    policy = load_policy(
+        policy_name or form.nightseal.policy, base=config.folder if config and not policy_name else None
+    )
+    if output not in {None, "-"}:
+        ensure_writable(Path(str(output)) if len(formats) > 1 else Path(str(output)).parent)
+    elif len(formats) > 1:
+        raise UsageError("several formats need a folder: give one by --output")
+    environment = environment_of(endpoints)
+    overrides = Overrides(ca_file, deadline, options.parse_connect_to(connect_to))
+    job = Job(
+        inventory=Inventory((environment,)),
+        policy=policy,
+        policies={environment.name: policy},
+        settings=probe_settings(scan, [environment], config.folder if config else Path(), overrides),
+        trigger=Trigger.AD_HOC,
+        config_digest=config.digest if config else "",
+        **job_parts(scan),
+    )
+    history = None
+    if record and config:
+        from scanner.history import History  # noqa: PLC0415  # only where it is kept
+
+        history = History.open(config.resolve(form.nightseal.history), create=True)
+    result = run_with_progress(job, quiet=quiet)
+    if history:
+        history.append(result)
+    rendering = Rendering(
+        result,
+        policies=[policy],
+        color=colors(no_color=no_color) and output in {None, "-"},
+        width=shutil.get_terminal_size((100, 40)).columns,
+        verbose=verbose,
+    )
+    for path in write(rendering, formats or ("text",), output, name=result.run.id):
+        click.echo(path, err=True)
+    return exit_status.of(result, Severity(fail_on))
+
+
+def colors(*, no_color: bool) -> bool:
+    """Whether to colour what goes to stdout: on a terminal, unless NO_COLOR or the option says otherwise."""
+    return sys.stdout.isatty() and not no_color and not os.environ.get("NO_COLOR")

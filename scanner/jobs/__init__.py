@@ -1,0 +1,1 @@
+"""What the commands and the service share: jobs, output, reporting."""

@@ -1,0 +1,139 @@
+"""A run of what is configured: the job that an order means, and the way from it into the history and onto paper."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scanner.errors import ConfigError, Problem, UsageError, nearest
+from scanner.inventory import Inventory
+from scanner.jobs.output import ensure_writable, write
+from scanner.jobs.policies import policies_of
+from scanner.jobs.reporting import check_looks, rendering_of
+from scanner.jobs.site import update_site
+from scanner.verdict import Trigger
+
+if TYPE_CHECKING:
+    from reports.signature import SigningKey
+    from scanner.config import Config
+    from scanner.config_form import ScheduleForm
+    from scanner.jobs.session import Overrides
+    from scanner.pipeline import Job
+    from scanner.verdict import RunRecord
+    from scanner.waiver import Waiver
+
+DEFAULT_REPORTS = ("html", "pdf")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to run of a configuration. `environments` holds names and globs; empty means all."""
+
+    environments: Sequence[str] = ()
+    schedule: ScheduleForm | None = None
+    policy: str | None = None
+    formats: Sequence[str] = DEFAULT_REPORTS
+    output: str | None = None
+    trigger: Trigger = Trigger.MANUAL
+    key: SigningKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finished run, what was written of it, and the waivers of the environments that it scanned.
+
+    `files` are its reports, `site` is the page of all runs, where that was written.
+    """
+
+    record: RunRecord
+    previous: RunRecord | None
+    files: list[Path] = field(default_factory=list)
+    waivers: Sequence[Waiver] = ()
+    site: Path | None = None
+
+
+def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[Job], RunRecord]) -> Outcome:
+    """Check everything that can be checked before, scan, keep, report.
+
+    Raises:
+        NightsealError: something is wrong that makes the run useless; nothing was scanned then, unless it is the
+            history or a report that could not be written afterwards.
+    """
+    from scanner.history import History  # noqa: PLC0415  # pandas and Delta load only when a run really starts
+
+    job = job_of(config, order, overrides)
+    check_looks(config)
+    output = order.output or config.resolve(config.form.nightseal.output)
+    if output != "-":
+        single = order.output is not None and len(order.formats) == 1 and not Path(output).is_dir()
+        ensure_writable(Path(output).parent if single else Path(output))
+    history = History.open(config.resolve(config.form.nightseal.history), create=True)
+    record = scan(job)
+    history.append(record)
+    rendering = dataclasses.replace(rendering_of(config, history, record), key=order.key)
+    files = write(rendering, order.formats, _target(output, order), name=record.run.id)
+    scanned = tuple(item for item in config.waivers if any(map(item.within, record.run.environments)))
+    return Outcome(record, rendering.previous, files, scanned, update_site(config, history, files))
+
+
+def _target(output: str, order: Order) -> str:
+    """The configured output is a folder, even where one format goes there and it is not there yet."""
+    return output if order.output is not None else f"{output.rstrip('/')}/"
+
+
+def job_of(config: Config, order: Order, overrides: Overrides) -> Job:
+    """The job that an order means.
+
+    Raises:
+        ConfigError: nothing is configured, or the policy is not one.
+        UsageError: no environment has such a name.
+    """
+    from scanner.jobs.session import job_parts, probe_settings  # noqa: PLC0415  # the engines load after the checks
+    from scanner.pipeline import Job  # noqa: PLC0415  # the same
+
+    inventory = select(config, order.environments)
+    default, policies = policies_of(config, order.policy)
+    return Job(
+        inventory=inventory,
+        policy=default,
+        policies={environment.name: policies[environment.name] for environment in inventory.environments},
+        settings=probe_settings(config.scan, inventory.environments, config.folder, overrides),
+        waivers=config.waivers,
+        trigger=order.trigger,
+        schedule=order.schedule.name if order.schedule else None,
+        config_digest=config.digest,
+        **job_parts(config.scan),
+    )
+
+
+def select(config: Config, names: Sequence[str]) -> Inventory:
+    """The environments that the names and globs mean; all of them for none."""
+    known = [environment.name for environment in config.inventory.environments]
+    if not config.inventory.endpoints:
+        hint = "`nightseal config init` writes an example"
+        raise ConfigError(config.source, [Problem("environment", "nothing is configured to be scanned", hint)])
+    for name in names:
+        if not any(fnmatchcase(other, name) for other in known):
+            hint = nearest(name, known) or f"configured: {', '.join(known)}"
+            raise UsageError(f'{config.source} has no environment "{name}" ({hint})')
+    return Inventory(
+        tuple(
+            environment
+            for environment in config.inventory.environments
+            if not names or any(fnmatchcase(environment.name, name) for name in names)
+        )
+    )
+
+
+def schedule_of(config: Config, name: str) -> ScheduleForm:
+    """The schedule of that name, or a usage error with the nearest."""
+    for schedule in config.schedules:
+        if schedule.name == name:
+            return schedule
+    known = [schedule.name for schedule in config.schedules]
+    hint = nearest(name, known) or f"configured: {', '.join(known) or 'none'}"
+    raise UsageError(f'{config.source} has no schedule "{name}" ({hint})')

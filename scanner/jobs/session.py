@@ -1,0 +1,84 @@
+"""What the commands that scan have in common: settings from configuration and options, progress, and the run itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import scanner
+from scanner.config_form import ScanForm
+from scanner.inventory import Environment
+from scanner.jobs.progress import progress_display
+from scanner.probe import ProbeSettings
+from scanner.probe.x509.trust import store_digests
+
+if TYPE_CHECKING:
+    from scanner.pipeline import Job
+    from scanner.verdict import RunRecord
+
+BUILTIN_STORES = ("mozilla", "system")
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the command line says instead of the configuration, or besides it."""
+
+    ca_file: Path | None = None
+    deadline: timedelta | None = None
+    connect_to: Mapping[str, Sequence[str]] | None = None
+
+
+def probe_settings(
+    scan: ScanForm, environments: Sequence[Environment], folder: Path, overrides: Overrides
+) -> ProbeSettings:
+    """Settings for the probes.
+
+    A PEM file is trusted besides Mozilla's roots, as `--ca-file` is besides whatever is configured.
+
+    Raises:
+        TrustStoreError: a trust store cannot be read.
+    """
+    extra = (str(overrides.ca_file.absolute()),) if overrides.ca_file else ()
+    default = _stores(scan.trust_store, folder) + extra
+    by_environment = {
+        environment.name: _stores(environment.trust_store, folder) + extra
+        for environment in environments
+        if environment.trust_store
+    }
+    store_digests({*default, *(store for stores in by_environment.values() for store in stores)})
+    connect_to = {name: tuple(addresses) for name, addresses in scan.connect_to.items()}
+    connect_to |= {name: tuple(addresses) for name, addresses in (overrides.connect_to or {}).items()}
+    contact = f" (+{scan.contact})" if scan.contact else ""
+    return ProbeSettings(
+        timeout_s=scan.timeout.total_seconds(),
+        deadline_s=(overrides.deadline or scan.deadline).total_seconds(),
+        connections_per_target=scan.connections_per_target,
+        rate_per_s=scan.rate,
+        engine=scan.engine,
+        trust_stores=default,
+        environment_trust_stores=by_environment,
+        connect_to=connect_to,
+        user_agent=f"Nightseal/{scanner.__version__}{contact}",
+        contact=scan.contact,
+        proxy=scan.proxy,
+    )
+
+
+def _stores(name: str, folder: Path) -> tuple[str, ...]:
+    return (name,) if name in BUILTIN_STORES else ("mozilla", str((folder / name).absolute()))
+
+
+def run_with_progress(job: Job, *, quiet: bool) -> RunRecord:
+    """Run a job with a live display by target, on a terminal, on stderr."""
+    from scanner import pipeline  # noqa: PLC0415  # the engines load only when a scan really starts
+
+    with progress_display(quiet=quiet) as on_progress:
+        return pipeline.run(job, on_progress)
+
+
+def job_parts(scan: ScanForm) -> dict[str, Any]:
+    """The parts of a job that [scan] decides directly."""
+    return {"concurrency": scan.concurrency, "workers": scan.workers, "addresses": scan.addresses}

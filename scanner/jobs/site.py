@@ -1,0 +1,159 @@
+"""The site of all runs in the output folder: written anew whenever a report is, and when old reports go."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import scanner
+from scanner.errors import NightsealError, OutputError
+from scanner.jobs.output import SUFFIXES, ensure_writable, write_whole
+from scanner.jobs.reporting import report_options
+
+if TYPE_CHECKING:
+    from reports.view import ReportOptions
+    from reports.view.site import ReportFile, SiteView
+    from scanner.config import Config
+    from scanner.history import History
+
+MARK: Final = '<meta name="generator" content="Nightseal'
+"""What tells our own pages from others that are called so."""
+_HEAD_BYTES: Final = 8192
+_MONTH_PAGE: Final = re.compile(r"index-\d{4}-\d{2}\.html")
+_LOG = logging.getLogger(__name__)
+
+
+def update_site(config: Config, history: History, written: Sequence[Path] | None = None) -> Path | None:
+    """Write the site into the output folder; return its first page, if it was written.
+
+    With `written`, the reports that were just written, only if one of them went there. A file of the owner's that is
+    called like one of the pages stays as it is, and so does the rest.
+
+    Raises:
+        HistoryError: the history cannot be read.
+        OutputError: a page cannot be written.
+    """
+    folder = output_folder(config)
+    if written is not None and folder.resolve() not in {path.parent.resolve() for path in written}:
+        return None
+    try:
+        return write_site(config, history, folder)
+    except ForeignPageError as error:
+        _LOG.warning("%s", error)
+        return None
+
+
+class ForeignPageError(OutputError):
+    """A file in the folder is called like a page of the site, and is not one."""
+
+
+def output_folder(config: Config) -> Path:
+    """Where reports go unless the command line says otherwise."""
+    return Path(config.resolve(config.form.nightseal.output))
+
+
+def write_site(config: Config, history: History, folder: Path) -> Path:
+    """Write all pages into a folder, each whole or not at all, the first one last; return that one.
+
+    Raises:
+        HistoryError: the history cannot be read.
+        ForeignPageError: a file is there that is not ours.
+        OutputError: a page cannot be written.
+    """
+    ensure_writable(folder)
+    options = report_options(config)
+    for _ in range(_ATTEMPTS):
+        files = report_files(folder)
+        first = _write_pages(_view(config, history, files, options), folder)
+        if report_files(folder) == files:
+            break
+    return first
+
+
+_ATTEMPTS: Final = 3
+"""Runs that end together each write the pages: the last to write must have seen the reports of all."""
+
+
+def _write_pages(view: SiteView, folder: Path) -> Path:
+    from reports import render  # noqa: PLC0415  # what draws loads only here
+
+    pages = {folder / name: text.encode() for name, text in render.render_site(view).items()}
+    for path in pages:
+        if path.exists() and not _is_ours(path):
+            raise ForeignPageError(f"{path} is not a page of Nightseal, so the site of all runs is not written there")
+    for path, data in reversed(pages.items()):
+        write_whole(path, data)
+    for path in folder.glob("index-*.html"):
+        if path not in pages and _MONTH_PAGE.fullmatch(path.name) and _is_ours(path):
+            path.unlink(missing_ok=True)
+    return next(iter(pages))
+
+
+def _is_ours(path: Path) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return MARK.encode() in file.read(_HEAD_BYTES)
+
+
+def _view(
+    config: Config, history: History, files: Mapping[str, Sequence[ReportFile]], options: ReportOptions
+) -> SiteView:
+    from reports.view import site  # noqa: PLC0415  # pandas loads with it
+    from scanner.history import questions  # noqa: PLC0415  # the same
+
+    runs = history.runs(columns=site.RUN_COLUMNS)
+    counted, drawn = site.runs_to_count(runs, questions.current_of(runs).values())
+    facts = site.SiteFacts(
+        runs=runs,
+        counts=questions.trend(history, sorted(counted)),
+        coverage=questions.coverage(history, sorted(drawn)),
+        expiries=questions.next_expiry(history, sorted(drawn)),
+        files=files,
+        late=_late_runs(config),
+    )
+    return site.site_view(facts, options=options, tool_version=scanner.__version__)
+
+
+def report_files(folder: Path) -> Mapping[str, Sequence[ReportFile]]:
+    """The reports that are in a folder, by run, in the order of the formats."""
+    from reports.view.site import ReportFile  # noqa: PLC0415  # pandas loads with it
+
+    found: dict[str, list[ReportFile]] = defaultdict(list)
+    names = {path.name for path in folder.iterdir() if path.is_file()}
+    for format_name in ("html", "pdf", *(name for name in SUFFIXES if name not in {"html", "pdf"})):
+        for name in names:
+            match = REPORT_NAME.fullmatch(name)
+            if match and match["suffix"] == SUFFIXES[format_name]:
+                found[match["run"]].append(ReportFile(format_name, name))
+    return found
+
+
+REPORT_NAME: Final = re.compile(
+    rf"(?P<run>(?P<moment>\d{{8}}T\d{{6}})Z-[0-9a-f]{{6}})\.(?P<suffix>{'|'.join(map(re.escape, SUFFIXES.values()))})"
+)
+"""How the reports in an output folder are called: by their run and their format."""
+
+
+def _late_runs(config: Config) -> Mapping[str, timedelta]:
+    """Which runs the service began late, and by how much, as far as it remembers."""
+    state = Path(config.resolve(config.form.daemon.state))
+    if not state.is_file():
+        return {}
+    from scanner.state.database import open_state  # noqa: PLC0415  # the same
+    from scanner.state.ledger import Ledger  # noqa: PLC0415  # the database loads only where there is one
+
+    try:
+        engine = open_state(state)
+    except NightsealError as error:
+        _LOG.info("which runs began late is not known: %s", error)
+        return {}
+    try:
+        return Ledger(engine).late_runs()
+    finally:
+        engine.dispose()

@@ -1,0 +1,1 @@
+"""Who is told what: alarms, expiry, and the outbox in which messages wait."""

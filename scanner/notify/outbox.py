@@ -1,0 +1,175 @@
+"""The outbox: messages wait in the state file until their receiver has taken them, across restarts.
+
+A message is delivered at least once. Where the service is killed in the instant between a receiver's answer and its
+entry here, it is sent again: the other choice would be to lose it.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from reports.deliver import Delivery
+from reports.deliver_message import Level, Message
+from scanner.state.database import OUTBOX, RECEIVERS
+
+_LOG = logging.getLogger("nightseal.notify")
+
+FIRST_PAUSE = timedelta(seconds=30)
+LONGEST_PAUSE = timedelta(hours=1)
+GIVE_UP_AFTER = timedelta(days=7)
+"""A message this old is given up: its news are in the reports by then."""
+SILENT_AFTER = timedelta(days=1)
+"""A receiver that has refused everything for so long is reported to the others."""
+
+_AT_ONCE = 4
+
+Send = Callable[[str, Message], Delivery]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message on its way."""
+
+    id: int
+    receiver: str
+    message: Message
+    created_at: datetime
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class SilentReceiver:
+    """A receiver that has taken nothing for a day or longer."""
+
+    name: str
+    since: datetime
+    waiting: int
+    reason: str
+
+
+def post(connection: Connection, receiver: str, message: Message, now: datetime, start_id: int | None = None) -> None:
+    """Put a message into the outbox, within a transaction of the caller's."""
+    values = {
+        "receiver": receiver,
+        "start_id": start_id,
+        "level": message.level.value,
+        "title": message.title,
+        "text": message.text,
+        "html": message.html,
+        "files": list(message.files),
+        "created_at": now,
+        "not_before": now,
+    }
+    connection.execute(insert(OUTBOX).values(values))
+
+
+class Outbox:
+    """Delivers what waits, each receiver's messages in order."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def deliver_due(self, urls: Mapping[str, str], send: Send, now: datetime) -> int:
+        """Try the next message of each receiver that is due; return how many were delivered.
+
+        Args:
+            urls: the receivers' addresses, by name. Messages to others are given up.
+            send: what sends a message to an address.
+            now: the present.
+        """
+        letters = self._due(now)
+        if not letters:
+            return 0
+        # One that is slow to answer keeps nobody else waiting.
+        with ThreadPoolExecutor(min(_AT_ONCE, len(letters)), thread_name_prefix="deliver") as pool:
+            return sum(pool.map(lambda letter: self._deliver(letter, urls.get(letter.receiver), send, now), letters))
+
+    def _deliver(self, letter: Letter, url: str | None, send: Send, now: datetime) -> bool:
+        if url is None:
+            self._give_up(letter, "there is no such receiver any more")
+            return False
+        outcome = send(url, letter.message)
+        if outcome.delivered:
+            self._delivered(letter, now)
+        else:
+            self._failed(letter, outcome.reason, now)
+        return outcome.delivered
+
+    def length(self) -> dict[str, int]:
+        """How many messages wait, by receiver."""
+        with self._engine.begin() as connection:
+            query = select(OUTBOX.c.receiver, func.count()).where(_OPEN).group_by(OUTBOX.c.receiver)
+            return {receiver: number for receiver, number in connection.execute(query).all()}  # noqa: C416  # rows are no pairs to mypy
+
+    def silent(self, now: datetime) -> list[SilentReceiver]:
+        """The receivers that have refused everything for a day and were not reported yet; they are from now on."""
+        failing = (RECEIVERS.c.failing_since <= now - SILENT_AFTER) & RECEIVERS.c.reported.is_(False)
+        found = []
+        with self._engine.begin() as connection:
+            for row in connection.execute(select(RECEIVERS).where(failing)).all():
+                waiting = connection.execute(
+                    select(func.count(), func.max(OUTBOX.c.error)).where(_OPEN & (OUTBOX.c.receiver == row.name))
+                ).one()
+                found.append(SilentReceiver(row.name, row.failing_since, waiting[0], waiting[1] or ""))
+                connection.execute(update(RECEIVERS).where(RECEIVERS.c.name == row.name).values(reported=True))
+        return found
+
+    def forget(self, before: datetime) -> None:
+        """Remove what was delivered or given up before then."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(OUTBOX).where(~_OPEN & (OUTBOX.c.created_at < before)))
+
+    def _due(self, now: datetime) -> list[Letter]:
+        """The first waiting message of each receiver, where it may be tried."""
+        first = select(func.min(OUTBOX.c.id)).where(_OPEN).group_by(OUTBOX.c.receiver)
+        condition = OUTBOX.c.id.in_(first) & (OUTBOX.c.not_before <= now)
+        with self._engine.begin() as connection:
+            return [_letter(row) for row in connection.execute(select(OUTBOX).where(condition)).all()]
+
+    def _delivered(self, letter: Letter, now: datetime) -> None:
+        _LOG.info("receiver %s: delivered: %s", letter.receiver, letter.message.title)
+        healthy = {"name": letter.receiver, "failing_since": None, "reported": False, "last_success": now}
+        with self._engine.begin() as connection:
+            values = {"delivered_at": now, "tries": letter.tries + 1, "error": ""}
+            connection.execute(update(OUTBOX).where(OUTBOX.c.id == letter.id).values(values))
+            statement = upsert(RECEIVERS).values(healthy)
+            connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=healthy))
+
+    def _failed(self, letter: Letter, reason: str, now: datetime) -> None:
+        if now - letter.created_at > GIVE_UP_AFTER:
+            self._give_up(letter, reason)
+            return
+        pause = min(FIRST_PAUSE * 2 ** min(letter.tries, 20), LONGEST_PAUSE)
+        # Receivers that failed together are not tried again together.
+        pause *= random.uniform(0.8, 1.2)  # noqa: S311  # no secret
+        log = _LOG.warning if letter.tries == 0 else _LOG.info
+        log("receiver %s: not delivered, tried again in %.0f s: %s", letter.receiver, pause.total_seconds(), reason)
+        with self._engine.begin() as connection:
+            values = {"tries": letter.tries + 1, "error": reason, "not_before": now + pause}
+            connection.execute(update(OUTBOX).where(OUTBOX.c.id == letter.id).values(values))
+            statement = upsert(RECEIVERS).values(name=letter.receiver, failing_since=now, reported=False)
+            since = func.coalesce(RECEIVERS.c.failing_since, statement.excluded.failing_since)
+            connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"failing_since": since}))
+
+    def _give_up(self, letter: Letter, reason: str) -> None:
+        _LOG.error("receiver %s: given up: %s: %s", letter.receiver, letter.message.title, reason)
+        with self._engine.begin() as connection:
+            values = {"abandoned": True, "error": reason}
+            connection.execute(update(OUTBOX).where(OUTBOX.c.id == letter.id).values(values))
+
+
+_OPEN = OUTBOX.c.delivered_at.is_(None) & OUTBOX.c.abandoned.is_(False)
+
+
+def _letter(row: Row[Any]) -> Letter:
+    message = Message(Level(row.level), row.title, row.text, row.html, tuple(row.files))
+    return Letter(row.id, row.receiver, message, row.created_at, row.tries)

@@ -1,0 +1,1 @@
+"""What only a real handshake shows. The only package that sees sslyze and nassl."""

@@ -1,0 +1,137 @@
+"""What is left to be seen by a handshake once the survey has spoken to the server: one connection told most of it.
+
+sslyze finds out by a handshake of its own what a server speaks, throws that away, and makes another for each question.
+Where the survey knows the version already, that first handshake is kept: it shows the certificate chain and whether a
+client certificate is asked for, and goes on to ask for early data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sslyze.connection_helpers.http_request_generator import HttpRequestGenerator
+from sslyze.connection_helpers.tls_connection import SslConnection
+from sslyze.plugins.plugin_base import ScanCommandExtraArgument, ScanJob
+from sslyze.plugins.scan_commands import ScanCommand, ScanCommandsRepository
+from sslyze.server_connectivity import (
+    ClientAuthRequirementEnum,
+    ServerConnectivityInfo,
+    ServerTlsProbingResult,
+    TlsVersionEnum,
+)
+from sslyze.server_setting import ServerNetworkConfiguration, ServerNetworkLocation
+
+from scanner.evidence import Protocol
+from scanner.probe.handshake.connections import MeteredConnection
+
+VERSIONS: Mapping[Protocol, TlsVersionEnum] = dict(zip(Protocol, TlsVersionEnum, strict=True))
+_KEPT = {Protocol.TLS1_2, Protocol.TLS1_3}
+"""Versions of which the first handshake is kept; what speaks none of them is left to sslyze's own search."""
+_NO_EARLY_DATA = "Max Early Data: 0\n"
+"""What OpenSSL writes of a session whose ticket allows none (RFC 8446 section 4.6.1)."""
+_ANSWER_BYTES = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLook:
+    """A handshake that was made: what it showed of the server, and its connection, still open."""
+
+    probing: ServerTlsProbingResult
+    connection: SslConnection
+    chain: tuple[list[str], Any, None, bool]
+    """PEM certificates, nassl's OCSP response or None, and two values that sslyze's jobs give as well."""
+
+
+def first_look(
+    location: ServerNetworkLocation, network: ServerNetworkConfiguration, newest: Protocol
+) -> FirstLook | None:
+    """Make one handshake at the version that the survey negotiated. None where sslyze should look by itself.
+
+    That is where the handshake fails for any reason, a client certificate that is asked for included.
+    """
+    if newest not in _KEPT or network.tls_client_auth_credentials is not None:
+        return None
+    connection = MeteredConnection(
+        server_location=location,
+        network_configuration=network,
+        tls_version=VERSIONS[newest],
+        should_ignore_client_auth=False,
+    )
+    client = connection.ssl_client
+    try:
+        if newest is not Protocol.TLS1_3:
+            client.set_cipher_list("DEFAULT")
+        client.set_tlsext_status_ocsp()
+        connection.connect(should_retry_connection=False)
+        suite = client.get_current_cipher_name()
+        chain = (client.get_received_chain(), client.get_tlsext_status_ocsp_resp(), None, True)
+    except Exception:  # noqa: BLE001  # whatever it was, sslyze looks again, and tells what it was
+        connection.close()
+        return None
+    probing = ServerTlsProbingResult(
+        VERSIONS[newest],
+        suite,
+        ClientAuthRequirementEnum.DISABLED,
+        # Only the curve command would want to know, which is not run beside the survey.
+        supports_ecdh_key_exchange=True,
+    )
+    return FirstLook(probing, connection, chain)
+
+
+def remaining_jobs(
+    server: ServerConnectivityInfo,
+    look: FirstLook,
+    arguments: Mapping[ScanCommand, ScanCommandExtraArgument],
+    *,
+    speaks_http: bool,
+    named: bool,
+) -> dict[str, list[ScanJob]]:
+    """The jobs that tell what neither the survey nor the first look did, by command. The look's connection is used up.
+
+    `named` is whether a server name was sent, so that there is a difference to a client that sends none.
+    """
+
+    def jobs(command: ScanCommand) -> list[ScanJob]:
+        implementation = ScanCommandsRepository.get_implementation_cls(command)
+        return implementation.scan_jobs_for_scan_command(server, arguments.get(command))
+
+    works: dict[str, list[ScanJob]] = {}
+    if look.probing.highest_tls_version_supported is TlsVersionEnum.TLS_1_3 and speaks_http:
+        (whole,) = jobs(ScanCommand.TLS_1_3_EARLY_DATA)
+        works[ScanCommand.TLS_1_3_EARLY_DATA.value] = [
+            ScanJob(function_to_call=_early_data, function_arguments=[server, look.connection, whole.function_to_call])
+        ]
+    else:
+        look.connection.close()
+    # The last of its jobs asks without a server name; of the others the survey has the chains up to TLS 1.2.
+    seen = ScanJob(function_to_call=lambda: look.chain, function_arguments=[])
+    works[ScanCommand.CERTIFICATE_INFO.value] = [seen, *(jobs(ScanCommand.CERTIFICATE_INFO)[-1:] if named else [])]
+    # Of each of these the survey has seen one half on the wire: secure renegotiation, and session tickets.
+    works[ScanCommand.SESSION_RENEGOTIATION.value] = jobs(ScanCommand.SESSION_RENEGOTIATION)[-1:]
+    works[ScanCommand.SESSION_RESUMPTION.value] = jobs(ScanCommand.SESSION_RESUMPTION)[:1]
+    for command in (ScanCommand.HEARTBLEED, ScanCommand.OPENSSL_CCS_INJECTION):
+        works[command.value] = jobs(command)
+    return works
+
+
+def _early_data(
+    server: ServerConnectivityInfo, connection: SslConnection, whole: Callable[[ServerConnectivityInfo], bool]
+) -> bool:
+    """Ask on the open connection whether a session allows early data; only where it may, have sslyze try (`whole`)."""
+    client = connection.ssl_client
+    try:
+        # A server sends its session ticket along with what it answers.
+        agent = server.network_configuration.http_user_agent
+        client.write(HttpRequestGenerator.get_request(host=server.server_location.hostname, user_agent=agent))
+        client.read(_ANSWER_BYTES)
+        if _NO_EARLY_DATA in client.get_session().as_text():
+            return False
+    except TimeoutError:
+        return False  # as sslyze has it; the reader of answers doubts what took so long
+    except Exception:  # noqa: BLE001, S110  # sslyze asks again, and tells what it is
+        pass
+    finally:
+        connection.close()
+    return whole(server)

@@ -1,0 +1,305 @@
+"""What only a real handshake shows, by sslyze. The only module, with its `handshake_*` siblings, that imports it.
+
+sslyze's scan commands are made of jobs that open at most one connection each. They are run here directly, in threads,
+so that their number at once is bounded, connections are counted, and what was finished before a server fell silent is
+kept (docs/adr/0002). It all blocks: `observe` is meant for a worker process, which can be ended if it is late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sslyze.connection_helpers.opportunistic_tls_helpers import ProtocolWithOpportunisticTlsEnum
+from sslyze.errors import ConnectionToServerFailed
+from sslyze.plugins.plugin_base import ScanCommandExtraArgument, ScanJob, ScanJobResult
+from sslyze.plugins.scan_commands import ScanCommand, ScanCommandsRepository
+from sslyze.plugins.session_renegotiation_plugin import SessionRenegotiationExtraArgument
+from sslyze.plugins.session_resumption.implementation import SessionResumptionSupportExtraArgument
+from sslyze.server_connectivity import ServerConnectivityInfo, ServerTlsProbingResult, check_connectivity_to_server
+from sslyze.server_setting import ClientAuthenticationCredentials, ServerNetworkLocation
+
+from scanner.evidence import Attempt, Failure, FailureReason, Protocol
+from scanner.inventory import ClientCertificate, StartTls, Target
+from scanner.probe import ProbeSettings
+from scanner.probe.handshake.answers import AUTHENTICATION, ROBOT_AGAIN, Answers, evidence_of, has_oracle
+from scanner.probe.handshake.connections import Meter, MeteredConfiguration
+from scanner.probe.handshake.failures import failure_of
+from scanner.probe.handshake.first import VERSIONS, FirstLook, first_look, remaining_jobs
+from scanner.probe.handshake.jobs import extended_master_secret_job
+from scanner.probe.survey.features import greet
+from scanner.probe.survey.wire import Questioner
+from scanner.probe.tls.division import HandshakeResult, Remaining, Surveyed, Unanswered
+
+_ALWAYS = (
+    ScanCommand.CERTIFICATE_INFO,
+    ScanCommand.SESSION_RENEGOTIATION,
+    ScanCommand.SESSION_RESUMPTION,
+    ScanCommand.TLS_1_3_EARLY_DATA,
+    ScanCommand.HEARTBLEED,
+    ScanCommand.OPENSSL_CCS_INJECTION,
+    ScanCommand.ROBOT,
+)
+_WITHOUT_SURVEY = (
+    ScanCommand.TLS_COMPRESSION,
+    ScanCommand.TLS_FALLBACK_SCSV,
+    ScanCommand.ELLIPTIC_CURVES,
+    ScanCommand.TLS_1_3_CIPHER_SUITES,
+    ScanCommand.TLS_1_2_CIPHER_SUITES,
+    ScanCommand.TLS_1_1_CIPHER_SUITES,
+    ScanCommand.TLS_1_0_CIPHER_SUITES,
+    ScanCommand.SSL_3_0_CIPHER_SUITES,
+    ScanCommand.SSL_2_0_CIPHER_SUITES,
+)
+_ARGUMENTS: dict[ScanCommand, ScanCommandExtraArgument] = {
+    # NCSC-NL calls up to 10 renegotiations "limited"; the eleventh shows more. Two resumptions show that it is done.
+    ScanCommand.SESSION_RENEGOTIATION: SessionRenegotiationExtraArgument(client_renegotiation_attempts=11),
+    ScanCommand.SESSION_RESUMPTION: SessionResumptionSupportExtraArgument(number_of_resumptions_to_attempt=1),
+}
+_STARTTLS = {protocol: ProtocolWithOpportunisticTlsEnum[protocol.name] for protocol in StartTls}
+_RESERVE_S = 2.0
+"""Kept back from the deadline, so that a worker can still hand over what it has before it is ended."""
+_SLOW = 0.9
+"""Part of the timeout from which on a job is taken to have met it."""
+
+
+_UNANSWERED = {
+    ScanCommand.CERTIFICATE_INFO: Unanswered.CERTIFICATES,
+    ScanCommand.SESSION_RESUMPTION: Unanswered.SESSION_TICKETS,
+    ScanCommand.ROBOT: Unanswered.ROBOT,
+}
+
+
+@dataclass(slots=True)
+class _Work:
+    """Jobs of one kind: a scan command, or the one of our own under its name."""
+
+    name: str
+    jobs: Sequence[ScanJob]
+    results: list[ScanJobResult | None] = field(default_factory=list)
+    slowest_s: float = 0.0
+
+    def finished(self) -> list[ScanJobResult] | None:
+        """The results, or None where the deadline came before all of them."""
+        results = [result for result in self.results if result is not None]
+        return results if len(results) == len(self.jobs) else None
+
+
+def observe(target: Target, settings: ProbeSettings, known: Surveyed | Remaining | None = None) -> HandshakeResult:
+    """Make every handshake that is wanted with a target. Blocks for at most about `settings.deadline_s` seconds.
+
+    Beside the survey (`Surveyed`) it makes those that show more than the survey's hellos; after both (`Remaining`),
+    those for what is still not known. Raises nothing: what fails is a value. Every connection is ended by then.
+    """
+    meter = Meter(settings.rate_per_s)
+    ends = time.monotonic() + max(settings.deadline_s - _RESERVE_S, settings.deadline_s / 2)
+    try:
+        return _observe(target, settings, known, meter, ends)
+    finally:
+        # Threads may still be waiting for a silent server.
+        meter.end()
+
+
+def _observe(
+    target: Target, settings: ProbeSettings, known: Surveyed | Remaining | None, meter: Meter, ends: float
+) -> HandshakeResult:
+    if target.address is None:
+        return HandshakeResult(Attempt.failed(FailureReason.UNRESOLVABLE), 0)
+    greeted = 0
+    if known is None:
+        # sslyze needs a minute to find out that a server is silent or speaks no TLS, and then can't tell which.
+        refusal, greeted = asyncio.run(_greet(target, settings, until=ends))
+        if refusal is not None:
+            return HandshakeResult(Attempt(failure=refusal), greeted)
+    try:
+        location = ServerNetworkLocation(target.endpoint.host, target.address.port, ip_address=target.address.ip)
+        network = _network(target, settings, meter, _credentials(target))
+    except (ValueError, UnicodeError) as error:
+        return HandshakeResult(Attempt.failed(FailureReason.ENGINE_ERROR, error), greeted)
+    look = None
+    if isinstance(known, Remaining):
+        probing = ServerTlsProbingResult(
+            VERSIONS[known.newest], "", AUTHENTICATION[known.client_authentication], supports_ecdh_key_exchange=True
+        )
+    else:
+        found = _found(location, network, known, ends)
+        if isinstance(found, Failure):
+            return HandshakeResult(Attempt(failure=found), greeted + meter.opened)
+        look, probing = (found, found.probing) if isinstance(found, FirstLook) else (None, found)
+    server = ServerConnectivityInfo(location, network, probing)
+    works = _works(server, target, settings, look, known)
+    answers = replace(
+        _answers(server, works, settings, ends), left=look is not None, again=isinstance(known, Remaining)
+    )
+    evidence = evidence_of(answers, settings.stores_for(target.endpoint.environment))
+    slowest = max(work.slowest_s for work in works)
+    if slowest >= network.network_timeout * _SLOW:
+        # sslyze takes the silence of a server for "not vulnerable" in places: does this one still speak?
+        doubt, again = asyncio.run(_greet(target, settings, until=ends + _RESERVE_S / 2))
+        greeted += again
+        evidence = evidence_of(replace(answers, doubt=doubt), settings.stores_for(target.endpoint.environment))
+    return HandshakeResult(Attempt.ok(evidence), greeted + meter.opened, answers.newest, left=answers.left)
+
+
+def _found(
+    location: ServerNetworkLocation, network: MeteredConfiguration, known: Surveyed | None, ends: float
+) -> FirstLook | ServerTlsProbingResult | Failure:
+    """What the server speaks, found out until `ends`."""
+    newest = known.newest if known is not None else None
+    box: queue.Queue[FirstLook | ServerTlsProbingResult | Failure] = queue.Queue(1)
+    threading.Thread(target=_probe, args=(location, network, newest, box), daemon=True).start()
+    try:
+        return box.get(timeout=max(0.1, ends - time.monotonic()))
+    except queue.Empty:
+        return Failure(FailureReason.DEADLINE)
+
+
+def _answers(server: ServerConnectivityInfo, works: Sequence[_Work], settings: ProbeSettings, ends: float) -> Answers:
+    """Run everything, and a ROBOT oracle a second time: one answer by chance must not call a server broken."""
+    _run(works, settings.connections_per_target, ends)
+    slow = server.network_configuration.network_timeout * _SLOW
+    answers = Answers(
+        server,
+        {work.name: work.finished() for work in works},
+        slow=frozenset(work.name for work in works if work.slowest_s >= slow),
+    )
+    if not has_oracle(answers):
+        return answers
+    again = _Work(ROBOT_AGAIN, next(work.jobs for work in works if work.name == ScanCommand.ROBOT.value))
+    _run([again], settings.connections_per_target, ends)
+    return replace(answers, results={**answers.results, again.name: again.finished()})
+
+
+async def _greet(target: Target, settings: ProbeSettings, *, until: float) -> tuple[Failure | None, int]:
+    """Whether the server speaks TLS: None, or why not; and how many connections it took to find out."""
+    questioner = Questioner(target, settings)
+    endpoint = target.endpoint
+    web = endpoint.role.speaks_http and endpoint.starttls is None
+    try:
+        async with asyncio.timeout(max(0.1, until - time.monotonic())):
+            greeting = await greet(
+                questioner, None if endpoint.is_address else endpoint.host, endpoint.host if web else None
+            )
+    except TimeoutError:
+        return Failure.of(FailureReason.DEADLINE), questioner.opened
+    return greeting if isinstance(greeting, Failure) else None, questioner.opened
+
+
+def _network(
+    target: Target, settings: ProbeSettings, meter: Meter, credentials: ClientAuthenticationCredentials | None = None
+) -> MeteredConfiguration:
+    starttls = target.endpoint.starttls
+    return MeteredConfiguration(
+        tls_server_name_indication=target.endpoint.host,
+        tls_opportunistic_encryption=_STARTTLS[starttls] if starttls else None,
+        tls_client_auth_credentials=credentials,
+        # sslyze refuses a user agent where no HTTP is spoken.
+        http_user_agent=None if starttls else settings.user_agent,
+        network_timeout=max(1, round(settings.timeout_s)),
+        network_max_retries=2,
+        meter=meter,
+    )
+
+
+def _credentials(target: Target) -> ClientAuthenticationCredentials | None:
+    """The first client certificate that an application of the endpoint is configured with, if it can be loaded."""
+    configured: list[ClientCertificate] = [
+        application.client_certificate
+        for application in target.endpoint.applications
+        if application.client_certificate is not None
+    ]
+    try:
+        return ClientAuthenticationCredentials(configured[0].cert, configured[0].key) if configured else None
+    except Exception:  # noqa: BLE001  # nassl raises several kinds; the HTTP probe reports a certificate that is unfit
+        return None
+
+
+def _probe(
+    location: ServerNetworkLocation,
+    network: MeteredConfiguration,
+    newest: Protocol | None,
+    box: queue.Queue[FirstLook | ServerTlsProbingResult | Failure],
+) -> None:
+    try:
+        look = first_look(location, network, newest) if newest is not None else None
+        # Whether a client certificate is asked for shows only to a client that has none.
+        box.put(look or check_connectivity_to_server(location, replace(network, tls_client_auth_credentials=None)))
+    except ConnectionToServerFailed as error:
+        box.put(failure_of(error))
+    except Exception as error:  # noqa: BLE001  # an engine's own fault must not end the run
+        box.put(Failure.of(FailureReason.ENGINE_ERROR, f"{type(error).__name__}: {error}"))
+
+
+def _works(
+    server: ServerConnectivityInfo,
+    target: Target,
+    settings: ProbeSettings,
+    look: FirstLook | None,
+    known: Surveyed | Remaining | None,
+) -> list[_Work]:
+    # Early data is tested with an HTTP request, which another server does not answer.
+    speaks_http = target.endpoint.role.speaks_http and not target.endpoint.starttls
+    if look is not None:
+        named = not target.endpoint.is_address
+        jobs = remaining_jobs(server, look, _ARGUMENTS, speaks_http=speaks_http, named=named)
+        return [_Work(name, of_command) for name, of_command in jobs.items()]
+    commands = [command for command in _ALWAYS if speaks_http or command is not ScanCommand.TLS_1_3_EARLY_DATA]
+    if isinstance(known, Remaining):
+        commands = [command for command in commands if _UNANSWERED.get(command) in known.unanswered]
+    if settings.engine == "sslyze":
+        commands += _WITHOUT_SURVEY
+    works = [
+        _Work(
+            command.value,
+            ScanCommandsRepository.get_implementation_cls(command).scan_jobs_for_scan_command(
+                server, _ARGUMENTS.get(command)
+            ),
+        )
+        for command in commands
+    ]
+    if settings.engine == "sslyze":
+        works.append(_Work(ScanCommand.TLS_EXTENDED_MASTER_SECRET.value, [extended_master_secret_job(server)]))
+    return works
+
+
+def _run(works: Sequence[_Work], at_once: int, ends: float) -> None:
+    """Run all jobs, `at_once` at a time, until `ends`. A thread that is then still waiting is left behind."""
+    waiting: queue.SimpleQueue[tuple[_Work, int]] = queue.SimpleQueue()
+    for work in works:
+        work.results = [None] * len(work.jobs)
+        for index in range(len(work.jobs)):
+            waiting.put((work, index))
+
+    def labour() -> None:
+        while time.monotonic() < ends:
+            try:
+                work, index = waiting.get_nowait()
+            except queue.Empty:
+                return
+            clock = time.monotonic()
+            result = _call(work.jobs[index])
+            work.slowest_s = max(work.slowest_s, time.monotonic() - clock)
+            work.results[index] = result
+
+    threads = [threading.Thread(target=labour, daemon=True) for _ in range(min(at_once, waiting.qsize()))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, ends - time.monotonic()))
+    for work in works:
+        if work.finished() is None:
+            work.slowest_s = float("inf")
+
+
+def _call(job: ScanJob) -> ScanJobResult:
+    value: Any = None
+    try:
+        value = job.function_to_call(*job.function_arguments)
+    except Exception as error:  # noqa: BLE001  # it is handed to sslyze, which tells answers from errors
+        return ScanJobResult(None, error)
+    return ScanJobResult(value, None)

@@ -1,0 +1,1 @@
+"""What a server accepts, found by ClientHello messages alone."""

@@ -1,0 +1,220 @@
+"""Turns what the survey was answered into evidence: names for code points, and one fact from many answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from tlslite.constants import ExtensionType  # type: ignore[import-untyped]  # it ships no types
+
+from scanner.evidence import (
+    AcceptedSuite,
+    Attempt,
+    Deployment,
+    Failure,
+    FailureReason,
+    NameReaction,
+    Protocol,
+    ProtocolOffer,
+    Robot,
+    TlsEvidence,
+    not_run,
+)
+from scanner.probe import iana
+from scanner.probe.survey.answer import Answer, Outcome
+from scanner.probe.survey.certificates import deployments
+from scanner.probe.survey.exchange import Exchange, known_primes
+from scanner.probe.survey.features import Greeting
+from scanner.probe.survey.offers import ApplicationProtocols, Found
+
+T = TypeVar("T")
+
+_CUSTOM_PRIME: Final = "custom"
+_ONLY_TLS13: Final = "no protocol before TLS 1.3 is negotiated"
+
+
+@dataclass(slots=True)
+class Gathered:
+    """All that one survey has been answered; filled in as its questions end."""
+
+    greeting: Greeting
+    alpn: ApplicationProtocols
+    found: dict[Protocol, Found] = field(default_factory=dict)
+    order: dict[Protocol, bool | None] = field(default_factory=dict)
+    exchanges: dict[Protocol, Exchange] = field(default_factory=dict)
+    schemes13: tuple[int, ...] | Failure | None = None
+    fallback: Attempt[bool] = field(default_factory=not_run)
+    without_sni: Attempt[NameReaction] = field(default_factory=not_run)
+    wrong_sni: Attempt[NameReaction] = field(default_factory=not_run)
+    no_name: Outcome | None = None
+    wrong_name: Outcome | None = None
+
+    @property
+    def nameless(self) -> Answer | None:
+        """What was answered to a hello without a name."""
+        return self.no_name if isinstance(self.no_name, Answer) else None
+
+    @property
+    def in_order(self) -> tuple[Found, ...]:
+        """What was found, oldest protocol first."""
+        return tuple(self.found[protocol] for protocol in Protocol if protocol in self.found)
+
+    @property
+    def older(self) -> tuple[Answer, ...]:
+        """Every answer of SSL 3.0 to TLS 1.2."""
+        apart = {Protocol.SSL2, Protocol.TLS1_3}
+        return tuple(answer for found in self.in_order if found.protocol not in apart for answer in found.answers)
+
+
+def evidence_of(gathered: Gathered, stores: Sequence[str]) -> TlsEvidence:
+    """Write down what was gathered; `stores` are the trust stores to which paths are looked for."""
+    return TlsEvidence(
+        protocols={found.protocol: _offer(found, gathered.order.get(found.protocol)) for found in gathered.in_order},
+        groups=_groups(gathered),
+        signature_schemes=_schemes(gathered),
+        certificates=_certificates(gathered, stores),
+        alpn=_alpn(gathered),
+        extended_master_secret=_of_tls(gathered, ExtensionType.extended_master_secret),
+        encrypt_then_mac=_encrypt_then_mac(gathered),
+        secure_renegotiation=_all_have(gathered, gathered.older, ExtensionType.renegotiation_info, _ONLY_TLS13),
+        compression=_of_older(gathered, any(answer.compression for answer in gathered.older)),
+        session_tickets=_of_older(
+            gathered, any(ExtensionType.session_ticket in answer.extensions for answer in gathered.older)
+        ),
+        fallback_scsv=gathered.fallback,
+        robot=_robot(gathered),
+        without_sni=gathered.without_sni,
+        wrong_sni=gathered.wrong_sni,
+        intolerances=Attempt.ok(gathered.greeting.intolerances),
+    )
+
+
+def _certificates(gathered: Gathered, stores: Sequence[str]) -> Attempt[tuple[Deployment, ...]]:
+    if not gathered.older:
+        return Attempt(failure=_no_answer(gathered, "the certificate is encrypted in TLS 1.3"))
+    return deployments(gathered.older, gathered.nameless, stores)
+
+
+def _offer(found: Found, order: bool | None) -> Attempt[ProtocolOffer]:  # noqa: FBT001  # three-valued, not a switch
+    if found.failure is not None:
+        detail = found.failure.detail
+        if found.suites:
+            detail = f"{detail}; accepted by then: {', '.join(_suite_name(found.protocol, s) for s in found.suites)}"
+        return Attempt.failed(found.failure.reason, detail)
+    suites = tuple(
+        AcceptedSuite(
+            _suite_name(found.protocol, suite), _group_name(answer), _ephemeral_bits(answer), _prime_name(answer)
+        )
+        for answer in found.answers
+        for suite in answer.suites
+    )
+    return Attempt.ok(ProtocolOffer(suites, order))
+
+
+def _suite_name(protocol: Protocol, code: int) -> str:
+    suite = (iana.ssl2_cipher_kinds() if protocol is Protocol.SSL2 else iana.cipher_suites()).get(code)
+    return suite.name if suite is not None else f"0x{code:04X}"
+
+
+def _group_name(answer: Answer) -> str | None:
+    if answer.dh_prime is not None:
+        name = known_primes().get(answer.dh_prime, "")
+        return name if name.startswith("ffdhe") else None
+    if answer.group is None:
+        return None
+    group = iana.groups().get(answer.group)
+    return group.name if group is not None else f"0x{answer.group:04x}"
+
+
+def _ephemeral_bits(answer: Answer) -> int | None:
+    if answer.dh_prime is not None:
+        return answer.dh_prime.bit_length()
+    group = iana.groups().get(answer.group) if answer.group is not None else None
+    return group.bits if group is not None else None
+
+
+def _prime_name(answer: Answer) -> str | None:
+    return known_primes().get(answer.dh_prime, _CUSTOM_PRIME) if answer.dh_prime is not None else None
+
+
+def _groups(gathered: Gathered) -> Mapping[Protocol, Attempt[tuple[str, ...]]]:
+    known = iana.groups()
+    attempts = {
+        protocol: _named(exchange.groups, {code: group.name for code, group in known.items()})
+        for protocol, exchange in gathered.exchanges.items()
+    }
+    newest = gathered.found.get(Protocol.TLS1_3)
+    if newest is not None and (newest.answers or newest.failure):
+        failure = newest.failure or newest.groups_failure
+        attempts[Protocol.TLS1_3] = _named(
+            failure or tuple(newest.groups), {code: group.name for code, group in known.items()}
+        )
+    return attempts
+
+
+def _schemes(gathered: Gathered) -> Mapping[Protocol, Attempt[tuple[str, ...]]]:
+    names = {code: scheme.name for code, scheme in iana.signature_schemes().items()}
+    attempts = {}
+    if Protocol.TLS1_2 in gathered.exchanges:
+        attempts[Protocol.TLS1_2] = _named(gathered.exchanges[Protocol.TLS1_2].schemes, names)
+    if gathered.schemes13 is not None:
+        attempts[Protocol.TLS1_3] = _named(gathered.schemes13, names)
+    return attempts
+
+
+def _named(codes: tuple[int, ...] | Failure, names: Mapping[int, str]) -> Attempt[tuple[str, ...]]:
+    if isinstance(codes, Failure):
+        return Attempt(failure=codes)
+    return Attempt.ok(tuple(names.get(code, f"0x{code:04x}") for code in codes))
+
+
+def _alpn(gathered: Gathered) -> Attempt[tuple[str, ...]]:
+    """The application protocols, which are asked for along with the suites of TLS 1.2."""
+    found = gathered.found.get(Protocol.TLS1_2)
+    if not gathered.alpn.offered:
+        return not_run()
+    if found is None or not found.answers:
+        return Attempt.failed(FailureReason.UNSUPPORTED, "without TLS 1.2 it is not shown in plain")
+    return Attempt.ok(tuple(gathered.alpn.accepted))
+
+
+def _of_older(gathered: Gathered, value: T) -> Attempt[T]:
+    """A fact that shows in every answer up to TLS 1.2, or why there was none."""
+    if gathered.older:
+        return Attempt.ok(value)
+    return Attempt(failure=_no_answer(gathered, _ONLY_TLS13))
+
+
+def _no_answer(gathered: Gathered, why: str) -> Failure:
+    failures = (found.failure for found in gathered.in_order if found.protocol is not Protocol.TLS1_3)
+    return next(filter(None, failures), Failure.of(FailureReason.UNSUPPORTED, why))
+
+
+def _of_tls(gathered: Gathered, extension: int) -> Attempt[bool]:
+    tls = [answer for answer in gathered.older if answer.protocol is not Protocol.SSL3]
+    return _all_have(gathered, tls, extension, "no protocol from TLS 1.0 to 1.2 is negotiated")
+
+
+def _encrypt_then_mac(gathered: Gathered) -> Attempt[bool]:
+    suites = iana.cipher_suites()
+    blocks = [
+        answer for answer in gathered.older if answer.protocol is not Protocol.SSL3 and suites[answer.suite].is_cbc
+    ]
+    return _all_have(gathered, blocks, ExtensionType.encrypt_then_mac, "no block cipher suite is accepted")
+
+
+def _robot(gathered: Gathered) -> Attempt[Robot]:
+    """ROBOT is about keys sent under RSA: where no suite does that, it is no question. Else it has to be tested."""
+    suites = iana.cipher_suites()
+    older = [found for found in gathered.in_order if found.protocol not in {Protocol.SSL2, Protocol.TLS1_3}]
+    if any(suites[code].key_exchange.startswith("RSA") for found in older for code in found.suites):
+        return not_run()
+    failure = next((found.failure for found in older if found.failure is not None), None)
+    return Attempt(failure=failure) if failure else Attempt.ok(Robot.RSA_NOT_OFFERED)
+
+
+def _all_have(gathered: Gathered, answers: Sequence[Answer], extension: int, why: str) -> Attempt[bool]:
+    if not answers:
+        return Attempt(failure=_no_answer(gathered, why))
+    return Attempt.ok(all(extension in answer.extensions for answer in answers))

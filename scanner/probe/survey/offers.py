@@ -1,0 +1,263 @@
+"""Finds out what a server accepts by offering ever less of it.
+
+Offer everything, note what the server picks, offer the rest, until it refuses: one connection for each thing accepted,
+and one more. What shows in the same answer (a suite and a group, a group and a signature scheme) is asked for at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from tlslite.constants import AlertDescription  # type: ignore[import-untyped]  # it ships no types
+
+from scanner.evidence import Failure, FailureReason, Protocol
+from scanner.probe import iana
+from scanner.probe.survey.answer import Answer, Outcome, Refusal
+from scanner.probe.survey.hello import KEY_SHARE_GROUPS, Offer
+from scanner.probe.survey.shrink import Remainder, Rotation, shrink
+from scanner.probe.survey.wire import Questioner
+
+_SMALL_SUITES: Final = 20
+_SMALL_LIST: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to speak to this server: under which name, and whether with small hellos, which is slower."""
+
+    server_name: str | None
+    small: bool = False
+
+    def offer(  # noqa: PLR0913  # all that an offer varies in, by keyword
+        self,
+        protocol: Protocol,
+        suites: Sequence[int],
+        *,
+        groups: Sequence[int] | None = None,
+        schemes: Sequence[int] | None = None,
+        alpn: Sequence[str] = (),
+        key_shares: Sequence[int] = (),
+    ) -> Offer:
+        """Build an offer of one protocol. `groups` and `schemes` are all that there are unless given."""
+        if protocol is Protocol.SSL2:
+            return Offer((protocol,), tuple(suites))
+        if groups is None:
+            groups = iana.offered_groups(protocol)[: _SMALL_LIST if self.small else None]
+        if schemes is None:
+            usual = iana.offered_schemes(Protocol.TLS1_3 if protocol is Protocol.TLS1_3 else Protocol.TLS1_2)
+            schemes = usual[: _SMALL_LIST if self.small else None]
+        return Offer(
+            (protocol,),
+            tuple(suites),
+            groups=tuple(groups),
+            schemes=tuple(schemes) if protocol in {Protocol.TLS1_2, Protocol.TLS1_3} else (),
+            server_name=self.server_name,
+            alpn=tuple(alpn),
+            key_shares=tuple(key_shares),
+            small=self.small,
+        )
+
+    def parts(self, suites: Sequence[int]) -> Iterator[tuple[int, ...]]:
+        """The suites in as many hellos as they need."""
+        size = _SMALL_SUITES if self.small else max(1, len(suites))
+        for start in range(0, len(suites), size):
+            yield tuple(suites[start : start + size])
+
+    def remainder(self, codes: Sequence[int], accepted: Sequence[int] = ()) -> Remainder:
+        """A list to be shrunk, cut to what a hello holds beside other lists. `accepted` is known to be so already."""
+        codes = [code for code in codes if code not in accepted]
+        size = _SMALL_LIST if self.small else max(1, len(codes))
+        first, *later = [codes[start : start + size] for start in range(0, len(codes), size)] or [[]]
+        return Remainder(first, list(accepted), later)
+
+
+@dataclass(slots=True)
+class Rotations:
+    """The groups and signature schemes to offer with the next suites, up to TLS 1.2."""
+
+    groups: Rotation
+    schemes: dict[str, Rotation]
+
+    @classmethod
+    def of(cls, protocol: Protocol) -> Rotations:
+        """Everything, in the usual order; schemes by kind of key, because the suite decides on that first."""
+        known = iana.signature_schemes()
+        by_key: dict[str, Rotation] = {}
+        for code in iana.offered_schemes(Protocol.TLS1_2):
+            by_key.setdefault(known[code].key, Rotation([])).unseen.append(code)
+        return cls(Rotation(list(iana.offered_groups(protocol))), by_key)
+
+    @property
+    def offered_schemes(self) -> tuple[int, ...]:
+        """All schemes, in the order to offer them next."""
+        return tuple(code for rotation in self.schemes.values() for code in rotation.offered)
+
+    def note(self, answer: Answer) -> None:
+        """Take note of what showed along with a suite."""
+        self.groups.note(answer.group)
+        scheme = iana.signature_schemes().get(answer.scheme or 0)
+        if scheme is not None:
+            self.schemes[scheme.key].note(scheme.code)
+
+
+@dataclass(slots=True)
+class Found:
+    """What a run found in one protocol: an answer for each suite, in the order in which the server picked them.
+
+    `rotations` hold the groups and signature schemes that showed along the way, up to TLS 1.2. `groups` are of TLS 1.3,
+    where they show along with the suites; `key_shares` those for which a key has to be sent because the server sends no
+    HelloRetryRequest.
+    """
+
+    protocol: Protocol
+    answers: list[Answer] = field(default_factory=list)
+    rotations: Rotations | None = None
+    groups: list[int] = field(default_factory=list)
+    groups_failure: Failure | None = None
+    key_shares: tuple[int, ...] = ()
+    failure: Failure | None = None
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def note(self, answer: Answer) -> None:
+        """Take note of an answer; the first tells those who wait for one (`begun`)."""
+        self.answers.append(answer)
+        self.begun.set()
+
+    @property
+    def suites(self) -> tuple[int, ...]:
+        """The suites accepted."""
+        return tuple(suite for answer in self.answers for suite in answer.suites)
+
+
+@dataclass(slots=True)
+class ApplicationProtocols:
+    """Application protocols (ALPN) to be offered along, those still left to be, and those that were accepted."""
+
+    offered: tuple[str, ...]
+    left: list[str] = field(init=False)
+    accepted: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.left = list(self.offered)
+
+    def note(self, answer: Answer) -> None:
+        """Take note of what the server chose; where it chose none, there is nothing more to be found."""
+        if answer.alpn in self.left:
+            self.left.remove(answer.alpn)
+            self.accepted.append(answer.alpn)
+        else:
+            self.left.clear()
+
+
+async def older_suites(
+    questioner: Questioner, manner: Manner, found: Found, alpn: ApplicationProtocols | None = None
+) -> Found:
+    """The suites accepted in SSL 3.0 to TLS 1.2, added to `found`, which names the protocol, as they are found."""
+    protocol = found.protocol
+    found.rotations = rotations = None if manner.small else Rotations.of(protocol)
+    for part in manner.parts(iana.offered_suites(protocol)):
+        left = list(part)
+        while left:
+            names = tuple(alpn.left) if alpn is not None else ()
+            offer = manner.offer(
+                protocol,
+                left,
+                groups=rotations.groups.offered if rotations else None,
+                schemes=rotations.offered_schemes if rotations else None,
+                alpn=names,
+            )
+            outcome = await questioner.ask(offer)
+            if (
+                isinstance(outcome, Refusal)
+                and outcome.alert == AlertDescription.no_application_protocol
+                and alpn
+                and names
+            ):
+                alpn.left.clear()
+                continue
+            if isinstance(outcome, Refusal) and outcome.alert == AlertDescription.protocol_version:
+                return found
+            if isinstance(outcome, Refusal):
+                break
+            if isinstance(outcome, Answer) and outcome.protocol is not protocol:
+                return found  # it has an older version only
+            problem = outcome if isinstance(outcome, Failure) else _unoffered(outcome, left)
+            if problem is not None:
+                found.failure = problem
+                return found
+            assert isinstance(outcome, Answer)  # noqa: S101  # all else has been dealt with
+            found.note(outcome)
+            left.remove(outcome.suite)
+            if rotations is not None:
+                rotations.note(outcome)
+            if alpn is not None and names:
+                alpn.note(outcome)
+    return found
+
+
+def _unoffered(answer: Answer, offered: Sequence[int]) -> Failure | None:
+    if answer.suite in offered:
+        return None
+    return Failure.of(FailureReason.INCONSISTENT, f"the server chose suite 0x{answer.suite:04X}, which was not offered")
+
+
+async def ssl2_suites(questioner: Questioner, manner: Manner) -> Found:
+    """The cipher kinds of SSL 2.0. There the server lists all that it has, and one question is enough."""
+    found = Found(Protocol.SSL2)
+    outcome = await questioner.ask(manner.offer(Protocol.SSL2, iana.offered_suites(Protocol.SSL2)))
+    if isinstance(outcome, Answer) and outcome.protocol is Protocol.SSL2:
+        found.answers.append(outcome)
+    elif isinstance(outcome, Failure):
+        found.failure = outcome
+    return found
+
+
+async def server_order(questioner: Questioner, manner: Manner, found: Found) -> bool | None:
+    """Whether the server imposes its order of suites; None where that could not be found out, or means nothing."""
+    suites = found.suites
+    offered = [suite for suite in iana.offered_suites(found.protocol) if suite in suites]
+    if len(suites) < 2 or found.failure is not None or found.protocol is Protocol.SSL2:  # noqa: PLR2004  # an order
+        return None
+    if list(suites) != offered and not manner.small:
+        return True  # it did not follow ours
+    groups = found.groups or None
+    offer = manner.offer(found.protocol, suites[::-1], groups=groups, key_shares=found.key_shares)
+    outcome = await questioner.ask(offer, whole=False)
+    return outcome.suite == suites[0] if isinstance(outcome, Answer) else None
+
+
+async def tls13(questioner: Questioner, manner: Manner, begun: Answer | None = None) -> Found:
+    """The suites and the groups accepted in TLS 1.3: a HelloRetryRequest shows one of each.
+
+    `begun` is the answer to a hello that offered all of them, where there was one.
+    """
+    found = Found(Protocol.TLS1_3)
+    suites = manner.remainder(iana.offered_suites(Protocol.TLS1_3))
+    groups = manner.remainder(iana.offered_groups(Protocol.TLS1_3))
+
+    async def ask(some_suites: Sequence[int], some_groups: Sequence[int]) -> Outcome:
+        shares = [group for group in found.key_shares if group in some_groups]
+        offer = manner.offer(Protocol.TLS1_3, some_suites, groups=some_groups, key_shares=shares)
+        outcome = await questioner.ask(offer, whole=False)
+        older = isinstance(outcome, Answer) and outcome.protocol is not Protocol.TLS1_3
+        return Refusal(AlertDescription.protocol_version) if older else outcome
+
+    known = begun is not None and begun.protocol is Protocol.TLS1_3
+    outcome = begun if begun is not None and known else await ask(suites.left, groups.left)
+    if isinstance(outcome, Refusal) and outcome.alert != AlertDescription.protocol_version:
+        # A server that knows no HelloRetryRequest refuses a hello without a key.
+        found.key_shares = KEY_SHARE_GROUPS
+        outcome = await ask(suites.left, groups.left)
+    if isinstance(outcome, Answer):
+        suites.note(outcome.suite)
+        groups.note(outcome.group)
+        found.failure = await shrink(suites, groups, ask, lambda answer: (answer.suite, answer.group))
+        found.failure = found.failure or suites.failure
+    elif isinstance(outcome, Failure):
+        found.failure = outcome
+    found.answers = [Answer(Protocol.TLS1_3, (suite,)) for suite in suites.accepted]
+    found.groups, found.groups_failure = groups.accepted, groups.failure
+    return found

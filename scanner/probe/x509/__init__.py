@@ -1,0 +1,1 @@
+"""Certificates, chains, staples and trust stores, read into evidence."""

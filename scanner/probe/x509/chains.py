@@ -1,0 +1,52 @@
+"""One served chain as evidence: certificates, trust paths, and the OCSP response that came along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from functools import lru_cache
+
+from scanner.evidence import Attempt, Certificate, Deployment, Failure, FailureReason, PathValidation, Protocol
+from scanner.probe.x509.certificates import certificate_from_der
+from scanner.probe.x509.staple import staple_of
+from scanner.probe.x509.trust import TrustStore, load_store, validate_paths
+
+MAX_CHAIN = 12
+"""Certificates of a chain that are kept; more only serve to tire a reader."""
+
+
+def deployment_of(  # noqa: PLR0913  # a deployment has that many parts
+    chain: Sequence[bytes],
+    stores: Sequence[str],
+    *,
+    with_sni: bool,
+    protocol: Protocol | None,
+    staple: bytes | None = None,
+    tls_scts: int | None = None,
+) -> Deployment | Failure:
+    """Read a chain of DER certificates as it was sent. Fails where its leaf cannot be read."""
+    leaf, *others = (read_certificate(der) for der in chain[:MAX_CHAIN])
+    if leaf.value is None:
+        return leaf.failure or Failure(FailureReason.MALFORMED)
+    # What cannot be read beside the leaf leads nowhere: it is as good as not sent.
+    certificates = (leaf.value, *(other.value for other in others if other.value is not None))
+    return Deployment(
+        certificates,
+        with_sni=with_sni,
+        protocol=protocol,
+        staple=staple_of(staple, certificates),
+        tls_scts=tls_scts,
+        paths=_paths(certificates, tuple(load_store(name) for name in stores), datetime.now(UTC).date()),
+    )
+
+
+@lru_cache(maxsize=256)
+def read_certificate(der: bytes) -> Attempt[Certificate]:
+    """Read one certificate, which is seen again and again."""
+    return certificate_from_der(der)
+
+
+@lru_cache(maxsize=64)
+def _paths(chain: tuple[Certificate, ...], stores: tuple[TrustStore, ...], _today: date) -> tuple[PathValidation, ...]:
+    """Remembered, because the same chain is seen again and again; but not beyond the day or a change of the stores."""
+    return validate_paths(chain, [store.name for store in stores])

@@ -1,0 +1,104 @@
+"""Is the chain that the server sends whole and in order?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scanner.rules.certificates import fixes
+from scanner.rules.certificates.leaves import CERTIFICATES_HOW, judge_deployments
+from scanner.rules.registry.listing import listing, plural
+from scanner.rules.registry.rule import Facts, Finding, Parameters, fails, indeterminate, passes, rule
+from scanner.rules.registry.sources import rfc
+from scanner.verdict import Goal, Severity
+
+if TYPE_CHECKING:
+    from scanner.evidence import Certificate, Deployment
+
+
+def _path(chain: tuple[Certificate, ...]) -> list[Certificate]:
+    """The leaf and those of its issuers that were sent, each once, up to where no issuer follows."""
+    path = [chain[0]]
+    rest = list(chain[1:])
+    while not path[-1].self_signed:
+        issuer = next((item for item in rest if item.subject == path[-1].issuer), None)
+        if issuer is None:
+            break
+        rest.remove(issuer)
+        path.append(issuer)
+    return path
+
+
+@rule(
+    "cert.chain-complete",
+    title="Every intermediate certificate is sent",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.MEDIUM,
+    why="A browser may mend a gap by what it saw elsewhere; programs, phones and a fresh browser cannot, and fail.",
+    how=CERTIFICATES_HOW + " From the leaf on, each issuer must have been sent, up to one that a root of the trust "
+    "stores has issued. The root itself may be sent or not.",
+    sources=(rfc(8446, "4.4.2"), rfc(5246, "7.4.2")),
+    reasons={
+        "complete": passes("Every certificate from the server's own to the root was sent."),
+        "missing": fails("The issuer of {observed} was not sent, and is not a root of the trust stores."),
+        "unknown-root": indeterminate(
+            "The chain ends at {observed}, which is not in the trust stores: whether another intermediate is missing "
+            "cannot be told."
+        ),
+    },
+    fix=fixes.CHAIN,
+)
+def _complete(facts: Facts, _: Parameters) -> list[Finding]:
+    def judge(deployment: Deployment) -> list[Finding]:
+        path = _path(deployment.chain)
+        top = path[-1]
+        expected = "every intermediate"
+        missing = any(item.missing for item in deployment.paths)
+        trusted = any(item.trusted and not item.missing for item in deployment.paths)
+        if top.self_signed or trusted:
+            return [Finding("complete", plural(len(deployment.chain), "certificate"), expected)]
+        if missing or len(path) == 1:
+            return [Finding("missing", f"{top.subject} ({top.issuer})", expected)]
+        return [Finding("unknown-root", top.issuer, expected)]
+
+    return judge_deployments(facts, judge)
+
+
+@rule(
+    "cert.chain-order",
+    title="The chain is in order, with nothing foreign in it",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.LOW,
+    why="Older clients take each certificate for the issuer of the one before it, and give up where it is not; what "
+    "does not belong to the chain costs every handshake bytes.",
+    how=CERTIFICATES_HOW + " Each certificate must be issued by the next. The root may stand at the end, and a second "
+    "certificate of the same issuer beside the first (cross-signed).",
+    sources=(rfc(5246, "7.4.2"), rfc(8446, "4.4.2")),
+    reasons={
+        "in-order": passes("Each certificate is followed by its issuer."),
+        "wrong-order": fails("The certificates of the chain are not in order: {observed}."),
+        "foreign": fails("The chain holds certificates that do not belong to it: {observed}."),
+        "duplicate": fails("The chain holds certificates more than once: {observed}."),
+    },
+    fix=fixes.CHAIN,
+)
+def _order(facts: Facts, _: Parameters) -> list[Finding]:
+    def judge(deployment: Deployment) -> list[Finding]:
+        chain = deployment.chain
+        expected = "each certificate followed by its issuer"
+        fingerprints = [item.fingerprint for item in chain]
+        again = [item for index, item in enumerate(chain) if item.fingerprint in fingerprints[:index]]
+        if again:
+            return [Finding("duplicate", listing(item.subject for item in again), expected)]
+        path = _path(chain)
+        belonging = {(item.subject, item.spki) for item in path}
+        needed = {item.issuer for item in path}
+        alternates = [item for item in chain if (item.subject, item.spki) in belonging or item.subject in needed]
+        foreign = [item for item in chain if item not in alternates]
+        if foreign:
+            return [Finding("foreign", listing(item.subject for item in foreign), expected)]
+        in_order = [item for item in chain if item in path]
+        if in_order != path:
+            return [Finding("wrong-order", listing(item.subject for item in chain), expected)]
+        return [Finding("in-order", listing(item.subject for item in chain), expected)]
+
+    return judge_deployments(facts, judge)

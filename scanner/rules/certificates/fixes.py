@@ -1,0 +1,82 @@
+"""How to mend certificates and chains."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from scanner.rules.registry.rule import Fix
+
+_INSTALL: Final = {
+    "nginx": "ssl_certificate     /etc/ssl/fullchain.pem;  # the certificate first, then each intermediate\n"
+    "ssl_certificate_key /etc/ssl/privkey.pem;",
+    "apache": "SSLCertificateFile    /etc/ssl/fullchain.pem\nSSLCertificateKeyFile /etc/ssl/privkey.pem",
+    "iis": "# PowerShell: import with the chain, then bind it to the site\n"
+    "Import-PfxCertificate -FilePath site.pfx -CertStoreLocation Cert:\\LocalMachine\\My",
+    "haproxy": "bind :443 ssl crt /etc/haproxy/site.pem  # certificate, intermediates and key in one file",
+    "tomcat": '<Certificate certificateFile="conf/cert.pem" certificateKeyFile="conf/key.pem"\n'
+    '             certificateChainFile="conf/chain.pem"/>',
+    "node": "https.createServer({ cert: readFileSync('fullchain.pem'), key: readFileSync('privkey.pem') }, handler)",
+    "load balancer": "Import certificate, key and chain, and name all three in the client SSL profile or the listener.",
+    "outsystems": "Upload a PEM or PFX file with the full chain for the environment's domain; the key up to 4096 bits.",
+}
+_RENEW: Final = {
+    "certbot": "certbot certonly --nginx --key-type ecdsa -d www.example.com",
+    **_INSTALL,
+    "windows ca": "certreq -enroll -machine WebServer",
+}
+
+TRUSTED: Final = Fix(
+    "Install a certificate of a CA that the clients trust; or, for a private CA, name its root in [scan] trust_store.",
+    _RENEW,
+)
+NAME: Final = Fix("Have a certificate issued whose subjectAltName holds the name that clients ask for.", _RENEW)
+RENEW: Final = Fix("Renew the certificate, and let a program renew it from now on, well before it expires.", _RENEW)
+LIFETIME: Final = Fix(
+    "Have it issued for a shorter time, and let a program renew it: by hand, 47 days cannot be kept up.",
+    {"certbot": "certbot renew  # twice a day, by a timer", "windows ca": "Shorten the validity of the template."},
+)
+CHAIN: Final = Fix(
+    "Let the server send its own certificate first, then each intermediate in order, and nothing else.", _INSTALL
+)
+KEY: Final = Fix(
+    "Make a new key of a good kind and have a certificate issued for it.",
+    {"openssl": "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out privkey.pem", **_RENEW},
+)
+SIGNATURE: Final = Fix(
+    "Have the certificates issued anew with SHA-256 or better; a private CA must be told to sign with it.",
+    {"openssl ca": "default_md = sha256", "windows ca": "certutil -setreg ca\\csp\\CNGHashAlgorithm SHA256"},
+)
+USAGE: Final = Fix(
+    "Have a server certificate issued: extendedKeyUsage serverAuth, keyUsage digitalSignature, no CA.",
+    {
+        "openssl": "basicConstraints = critical, CA:FALSE\nkeyUsage = critical, digitalSignature\n"
+        "extendedKeyUsage = serverAuth",
+        "windows ca": "Use a copy of the template Web Server.",
+    },
+)
+REVOKED: Final = Fix("Replace key and certificate at once, and find out why it was revoked.", _RENEW)
+STAPLE: Final = Fix(
+    "Let the server fetch the OCSP response for its own certificate and send it along.",
+    {
+        "nginx": "ssl_stapling on;\nssl_stapling_verify on;\nresolver 192.0.2.53;  # your own resolver",
+        "apache": '# outside <VirtualHost>\nSSLStaplingCache "shmcb:ssl_stapling(32768)"\n'
+        "# inside, or for all of them\nSSLUseStapling On",
+        "iis": "Staples by itself where it can reach the responder.",
+        "haproxy": "# section global\nocsp-update.mode on",
+        "tomcat": "# setenv.sh\nCATALINA_OPTS='-Djdk.tls.server.enableStatusRequestExtension=true'",
+        "node": "server.on('OCSPRequest', (certificate, issuer, callback) => callback(null, response))",
+        "load balancer": "Switch OCSP stapling on in the client SSL profile.",
+    },
+)
+TRANSPARENCY: Final = Fix(
+    "Have the certificate issued anew: public CAs put the SCTs in, unless they were asked not to.", _RENEW
+)
+DOMAIN: Final = Fix(
+    "Install the environment's own certificate: of the provider's or your domain on a platform, else an acquired one.",
+    _INSTALL,
+)
+SAME: Final = Fix("Install the current certificate on every address behind the name, and reload each server.", _INSTALL)
+CAA: Final = Fix(
+    "Publish a CAA record that names the CA which issues your certificates.",
+    {"dns": 'example.com.  IN  CAA  0 issue "letsencrypt.org"'},
+)

@@ -1,0 +1,189 @@
+"""Does the certificate prove, today, that the server is who was asked for?"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from scanner.evidence import Extension
+from scanner.rules.certificates import fixes
+from scanner.rules.certificates.hostname import covers
+from scanner.rules.certificates.leaves import judge_deployments
+from scanner.rules.registry.listing import listing, plural
+from scanner.rules.registry.rule import Facts, Finding, Parameters, fails, indeterminate, passes, rule
+from scanner.rules.registry.sources import baseline, rfc
+from scanner.verdict import Goal, Severity
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from scanner.evidence import Deployment
+
+_DAY = timedelta(days=1)
+
+
+@rule(
+    "cert.trusted",
+    title="The certificate leads to a trusted root",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.CRITICAL,
+    why="A certificate that nobody vouches for proves nothing: an attacker makes one for the same name in a second, "
+    "and people who learn to click the warning away will click his away too.",
+    how="A path from what the server sent to a root of the configured trust stores is built and its signatures are "
+    "checked. Name and dates have rules of their own.",
+    sources=(rfc(5280, "6"), rfc(9525, "6")),
+    reasons={
+        "trusted": passes("The chain leads to a root of the trust store {observed}."),
+        "self-signed": fails("The certificate is signed by its own key: nobody else vouches for it."),
+        "unknown-issuer": fails("The chain leads to no trusted root; it ends at the unknown issuer {observed}."),
+        "chain-incomplete": fails("The chain leads to no trusted root: an intermediate was not sent ({observed})."),
+        "no-path": indeterminate("Nobody looked for a path to a root."),
+    },
+    fix=fixes.TRUSTED,
+)
+def _trusted(facts: Facts, _: Parameters) -> list[Finding]:
+    return judge_deployments(facts, _judge_trust)
+
+
+def _judge_trust(deployment: Deployment) -> list[Finding]:
+    stores = [path.store for path in deployment.paths]
+    expected = f"a path to a root of {listing(stores)}"
+    if not stores:
+        return [Finding("no-path")]
+    trusting = [path.store for path in deployment.paths if path.trusted]
+    if trusting:
+        return [Finding("trusted", listing(trusting), expected)]
+    if deployment.leaf.self_signed:
+        return [Finding("self-signed", f"issued by itself: {deployment.leaf.subject}", expected)]
+    last = deployment.chain[-1]
+    if any(path.missing for path in deployment.paths):
+        return [Finding("chain-incomplete", last.issuer, expected)]
+    return [Finding("unknown-issuer", last.issuer, expected)]
+
+
+@rule(
+    "cert.hostname",
+    title="The certificate is for the name asked for",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.CRITICAL,
+    why="A certificate for another name proves that some other server is meant; browsers refuse it.",
+    how="The host name or address is compared with the entries of subjectAltName, as RFC 9525 says: the common name "
+    "does not count, an asterisk stands for exactly one whole left-most label, names are compared as A-labels.",
+    sources=(rfc(9525, "6.3"), baseline("7.1.2.7.12")),
+    reasons={
+        "matches": passes("The certificate is for {expected}."),
+        "other-names": fails("The certificate is not for {expected}, but for {observed}."),
+        "no-names": fails("The certificate has no subjectAltName, so it is for no name at all."),
+        "unreadable": fails("The subjectAltName of the certificate is malformed, so no client can read its names."),
+    },
+    fix=fixes.NAME,
+)
+def _hostname(facts: Facts, _: Parameters) -> list[Finding]:
+    host = facts.target.endpoint.host
+
+    def judge(deployment: Deployment) -> list[Finding]:
+        leaf = deployment.leaf
+        if leaf.unreadable(Extension.SUBJECT_ALT_NAME):
+            return [Finding("unreadable", "a malformed subjectAltName", host)]
+        names = listing((*leaf.dns_names, *leaf.ip_addresses))
+        if covers(leaf, host):
+            return [Finding("matches", names, host)]
+        return [Finding("other-names" if names else "no-names", names or "no names", host)]
+
+    return judge_deployments(facts, judge)
+
+
+@rule(
+    "cert.valid-now",
+    title="The certificate is valid today",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.CRITICAL,
+    why="Browsers refuse a certificate outside its dates, and after its end nobody answers for it any more.",
+    how="notBefore and notAfter of the certificate and of each intermediate that was sent are compared with the time.",
+    sources=(rfc(5280, "4.1.2.5"),),
+    reasons={
+        "valid": passes("The certificates are inside their dates; the server's ends on {observed}."),
+        "expired": fails("The certificate expired on {observed}."),
+        "not-yet-valid": fails("The certificate is not valid before {observed}."),
+        "intermediate-expired": fails("An intermediate certificate expired: {observed}."),
+    },
+    fix=fixes.RENEW,
+)
+def _valid_now(facts: Facts, _: Parameters) -> list[Finding]:
+    now = facts.now
+    expected = f"valid on {_day(now)}"
+
+    def judge(deployment: Deployment) -> list[Finding]:
+        leaf = deployment.leaf
+        if now > leaf.not_after:
+            return [Finding("expired", _day(leaf.not_after), expected)]
+        if now < leaf.not_before:
+            return [Finding("not-yet-valid", _day(leaf.not_before), expected)]
+        # What was sent and is on no path does no harm by its age: an old cross-signed root is often left in.
+        used = {fingerprint for path in deployment.paths if path.trusted for fingerprint in path.path}
+        old = [
+            item
+            for item in deployment.chain[1:]
+            if now > item.not_after and not item.self_signed and (not used or item.fingerprint in used)
+        ]
+        if old:
+            names = listing(f"{item.subject} on {_day(item.not_after)}" for item in old)
+            return [Finding("intermediate-expired", names, expected)]
+        return [Finding("valid", _day(leaf.not_after), expected)]
+
+    return judge_deployments(facts, judge)
+
+
+class ExpiryParameters(Parameters):
+    """Parameters of cert.expiry."""
+
+    days: int = 30
+    """Fewer days left than this fail."""
+    urgent_days: int = 7
+    """Fewer days left than this fail at a severity one step higher."""
+    lifetime_fraction: float = 0.5
+    """Short-lived certificates are warned of later: when less than this fraction of their lifetime is left."""
+
+
+@rule(
+    "cert.expiry",
+    title="The certificate will not expire soon",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.MEDIUM,
+    why="An expired certificate takes the service down for everybody, usually on a weekend.",
+    how="The days up to notAfter are counted. Of a certificate that lives less than 60 days, "
+    "only the second half of it counts.",
+    sources=(rfc(5280, "4.1.2.5"), baseline("6.3.2")),
+    reasons={
+        "enough-time": passes("The certificate has {observed} left."),
+        "expires-soon": fails("The certificate has {observed} left, until {day}."),
+        "expires-very-soon": fails("The certificate has only {observed} left, until {day}."),
+        "expired": fails("The certificate expired on {day}."),
+    },
+    fix=fixes.RENEW,
+    parameters=ExpiryParameters,
+)
+def _expiry(facts: Facts, parameters: ExpiryParameters) -> list[Finding]:
+    def judge(deployment: Deployment) -> list[Finding]:
+        leaf = deployment.leaf
+        left = leaf.not_after - facts.now
+        lifetime = leaf.not_after - leaf.not_before
+        scale = parameters.lifetime_fraction
+        warning = min(timedelta(days=parameters.days), lifetime * scale)
+        urgent = min(timedelta(days=parameters.urgent_days), warning / 2)
+        days = left // _DAY
+        observed, expected = plural(max(days, 0), "day"), f"{plural(-(-warning // _DAY), 'day')} or more"
+        values = {"day": _day(leaf.not_after)}
+        if left < timedelta(0):
+            return [Finding("expired", "expired", expected, severity=Severity.HIGH, values=values)]
+        if left < urgent:
+            return [Finding("expires-very-soon", observed, expected, severity=Severity.HIGH, values=values)]
+        if left < warning:
+            return [Finding("expires-soon", observed, expected, values=values)]
+        return [Finding("enough-time", observed, expected, values=values)]
+
+    return judge_deployments(facts, judge)
+
+
+def _day(time: datetime) -> str:
+    return f"{time:%Y-%m-%d}"

@@ -1,0 +1,156 @@
+"""How long a certificate lives, by the limits in force when it was issued, and at its next renewal."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from scanner.rules.certificates import fixes
+from scanner.rules.certificates.leaves import (
+    CERTIFICATES_HOW,
+    PRIVATE_REASONS,
+    IssuerParameters,
+    judge_deployments,
+    publicly_trusted,
+)
+from scanner.rules.registry.listing import plural
+from scanner.rules.registry.rule import Facts, Finding, Parameters, fails, not_applicable, passes, rule
+from scanner.rules.registry.sources import baseline
+from scanner.verdict import Goal, Severity
+
+if TYPE_CHECKING:
+    from scanner.evidence import Certificate, Deployment
+
+_DAY = timedelta(days=1)
+
+
+class Limit(Parameters):
+    """A longest lifetime, by the day of issue."""
+
+    since: date
+    """First day on which the limit holds, in UTC."""
+    days: int
+    """Days of 86,400 seconds."""
+
+
+BASELINE_LIMITS = (
+    Limit(since=date(1, 1, 1), days=825),
+    Limit(since=date(2020, 9, 1), days=398),
+    Limit(since=date(2026, 3, 15), days=200),
+    Limit(since=date(2027, 3, 15), days=100),
+    Limit(since=date(2029, 3, 15), days=47),
+)
+"""CA/Browser Forum Baseline Requirements section 6.3.2 (ballot SC-081v3)."""
+
+
+class LifetimeParameters(IssuerParameters):
+    """Parameters of cert.lifetime and cert.renewal-ready. Private CAs are judged at a severity one step lower."""
+
+    limits: tuple[Limit, ...] = BASELINE_LIMITS
+    """The longest lifetimes, by the day of issue."""
+
+
+class RenewalParameters(LifetimeParameters):
+    """Parameters of cert.renewal-ready."""
+
+    renew_before_days: int = 30
+    """How many days before its end a certificate is taken to be renewed; of a short-lived one, a third of its life."""
+
+
+def _lifetime(certificate: Certificate) -> timedelta:
+    """As notAfter is the last second of validity, that second counts too (RFC 5280 section 4.1.2.5)."""
+    return certificate.not_after - certificate.not_before + timedelta(seconds=1)
+
+
+def _limit_at(limits: tuple[Limit, ...], time: datetime) -> Limit | None:
+    day = time.astimezone(UTC).date()
+    in_force = [limit for limit in limits if limit.since <= day]
+    return max(in_force, key=lambda limit: limit.since, default=None)
+
+
+def _days(lifetime: timedelta) -> str:
+    return plural(-(-lifetime // _DAY), "day")
+
+
+def _severity(deployment: Deployment) -> Severity | None:
+    """The limits bind public CAs alone; for a private one they are advice."""
+    return None if publicly_trusted(deployment) else Severity.LOW
+
+
+@rule(
+    "cert.lifetime",
+    title="The certificate does not live too long",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.MEDIUM,
+    why="A certificate that was issued wrongly, or whose key leaked, is trusted to its end: revocation hardly works. "
+    "Browsers refuse public certificates that live longer than the limit.",
+    how=CERTIFICATES_HOW + " notAfter less notBefore, and one second, is compared with the limit that was in force at "
+    "notBefore.",
+    sources=(baseline("6.3.2"),),
+    reasons={
+        "within": passes("The certificate lives {observed}; at most {expected} were allowed when it was issued."),
+        "too-long": fails("The certificate lives {observed}; at most {expected} were allowed when it was issued."),
+        "no-limit": not_applicable("The policy knows no limit for certificates issued on that day."),
+        **PRIVATE_REASONS,
+    },
+    fix=fixes.LIFETIME,
+    parameters=LifetimeParameters,
+)
+def _judge_lifetime(facts: Facts, parameters: LifetimeParameters) -> list[Finding]:
+    def judge(deployment: Deployment) -> list[Finding]:
+        limit = _limit_at(parameters.limits, deployment.leaf.not_before)
+        if limit is None:
+            return [Finding("no-limit")]
+        lifetime = _lifetime(deployment.leaf)
+        observed, expected = _days(lifetime), plural(limit.days, "day")
+        if lifetime > limit.days * _DAY:
+            return [Finding("too-long", observed, expected, severity=_severity(deployment))]
+        return [Finding("within", observed, expected)]
+
+    return judge_deployments(facts, judge, parameters)
+
+
+@rule(
+    "cert.renewal-ready",
+    title="The next renewal will keep the limit then in force",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.LOW,
+    why="The limits shrink by fixed dates, to 47 days in 2029. What is renewed by hand once a year today will be "
+    "refused by browsers then, or will expire.",
+    how=CERTIFICATES_HOW + " The lifetime of today's certificate is taken for that of the next, and compared with the "
+    "limit that will be in force when the next is due.",
+    sources=(baseline("6.3.2"),),
+    reasons={
+        "ready": passes("Renewed as it is today ({observed}), the certificate keeps every limit that is known."),
+        "ready-until": passes(
+            "Renewed as it is today ({observed}), it keeps the limit until {day}: then it is {limit}."
+        ),
+        "too-long": fails(
+            "Renewed as it is today ({observed}), on about {renewal}, it will exceed the limit of {limit}, in force "
+            "since {day} by then."
+        ),
+        **PRIVATE_REASONS,
+    },
+    fix=fixes.LIFETIME,
+    parameters=RenewalParameters,
+)
+def _judge_renewal(facts: Facts, parameters: RenewalParameters) -> list[Finding]:
+    def judge(deployment: Deployment) -> list[Finding]:
+        leaf = deployment.leaf
+        lifetime = _lifetime(leaf)
+        renewal = max(facts.now, leaf.not_after - min(timedelta(days=parameters.renew_before_days), lifetime / 3))
+        observed = _days(lifetime)
+        limit = _limit_at(parameters.limits, renewal)
+        if limit is not None and lifetime > limit.days * _DAY:
+            values = {"limit": plural(limit.days, "day"), "day": limit.since, "renewal": f"{renewal:%Y-%m-%d}"}
+            return [Finding("too-long", observed, f"at most {limit.days} days", values=values)]
+        later = sorted(
+            (item for item in parameters.limits if item.since > renewal.date() and lifetime > item.days * _DAY),
+            key=lambda item: item.since,
+        )
+        if later:
+            values = {"limit": plural(later[0].days, "day"), "day": later[0].since}
+            return [Finding("ready-until", observed, f"at most {later[0].days} days", values=values)]
+        return [Finding("ready", observed, "every known limit")]
+
+    return judge_deployments(facts, judge, parameters)

@@ -1,0 +1,278 @@
+"""Is it the right certificate for this place: environment, addresses, DNS?"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from scanner.evidence import Extension
+from scanner.inventory import EnvironmentKind, Role
+from scanner.rules.certificates import fixes
+from scanner.rules.certificates.hostname import matches, under
+from scanner.rules.certificates.leaves import (
+    CERTIFICATES_HOW,
+    deployments_of,
+    judge_deployments,
+    publicly_trusted,
+    short,
+)
+from scanner.rules.registry.listing import listing
+from scanner.rules.registry.rule import (
+    Facts,
+    Finding,
+    Parameters,
+    fails,
+    indeterminate,
+    not_applicable,
+    not_observed,
+    passes,
+    rule,
+)
+from scanner.rules.registry.sources import OUTSYSTEMS_CERTIFICATE, rfc
+from scanner.verdict import Goal, Severity
+
+if TYPE_CHECKING:
+    from scanner.evidence import CaaRecord, Certificate, Deployment, DnsEvidence
+    from scanner.inventory import Environment
+
+_WORD = re.compile(r"[^a-z0-9]+")
+
+
+class DomainParameters(Parameters):
+    """Parameters of cert.domain."""
+
+    default_names: tuple[str, ...] = (
+        "acme co",
+        "default company ltd",
+        "example.com",
+        "fake certificate",
+        "internet widgits",
+        "localhost",
+        "outsystemsenterprise.com",
+        "plesk",
+        "snake oil",
+        "snakeoil",
+        "someorganization",
+        "traefik default cert",
+        "wmsvc",
+    )
+    """Words in subject, issuer or all names that betray a certificate which came with the software, in lower case."""
+
+
+@rule(
+    "cert.domain",
+    title="The certificate is this environment's own",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.HIGH,
+    why="On a platform, the certificate of the provider's domain or of your own is what makes HTTPS work at all; on "
+    "your own premises, a self-signed or default certificate proves nothing, and one that is shared between "
+    "environments lets whoever breaks into test be production.",
+    how=CERTIFICATES_HOW + " On a platform (paas) its names are compared with the domain that the host lies under, "
+    "else with the custom one: the domain itself, a wildcard over it, or this host's name under it. Where the host is "
+    "the domain, a wildcard over it is not enough. On premises it is compared with those served in the "
+    "other environments of the same run, and its names with those of well-known default certificates.",
+    sources=(OUTSYSTEMS_CERTIFICATE, rfc(9525, "6.3")),
+    reasons={
+        "covers-domain": passes("The certificate covers {expected}."),
+        "other-domain": fails("The certificate does not cover {expected}, but is for {observed}."),
+        "own": passes("The certificate was acquired for this environment alone."),
+        "self-signed": fails("The certificate is signed by its own key, so none was acquired."),
+        "default": fails("The certificate came with the software: {observed}."),
+        "shared": fails("The certificate is shared with other environments: {observed}."),
+        "unreadable": indeterminate("The subjectAltName of the certificate is malformed, so its names are not known."),
+        "no-domain": not_applicable("The environment has no domain configured."),
+        "not-the-front-end": not_applicable("The endpoint is no web front end of the environment."),
+    },
+    fix=fixes.DOMAIN,
+    parameters=DomainParameters,
+)
+def _domain(facts: Facts, parameters: DomainParameters) -> list[Finding]:
+    if facts.environment.kind is EnvironmentKind.PAAS:
+        return _judge_platform(facts)
+
+    def judge(deployment: Deployment) -> list[Finding]:
+        leaf = deployment.leaf
+        expected = "an acquired certificate of this environment alone"
+        if leaf.self_signed:
+            return [Finding("self-signed", leaf.subject, expected)]
+        if found := _default_names(leaf, parameters.default_names, facts.target.endpoint.host):
+            return [Finding("default", listing(found), expected)]
+        others = facts.certificate_users.get(leaf.fingerprint, frozenset()) - {facts.environment.name}
+        if others:
+            return [Finding("shared", listing(sorted(others)), expected)]
+        return [Finding("own", leaf.subject, expected)]
+
+    return judge_deployments(facts, judge)
+
+
+def _default_names(leaf: Certificate, words: tuple[str, ...], host: str) -> list[str]:
+    """The words that betray a default certificate: in subject or issuer, or in every name that it is for."""
+    text = f"{leaf.subject}\n{leaf.issuer}".lower()
+    names = [name.lower() for name in leaf.dns_names]
+    return [
+        word
+        for word in words
+        if word not in host and (_stands_in(word, text) or (names and all(_stands_in(word, name) for name in names)))
+    ]
+
+
+def _stands_in(word: str, text: str) -> bool:
+    """Whether it stands there as a word of its own, not as the end of a longer name."""
+    return re.search(rf"(?<![a-z0-9-]){re.escape(word)}(?![a-z0-9-])", text) is not None
+
+
+def _judge_platform(facts: Facts) -> list[Finding]:
+    endpoint, environment = facts.target.endpoint, facts.environment
+    if endpoint.role is Role.SERVER:
+        return [Finding("not-the-front-end")]
+    domain = _own_domain(environment, endpoint.host)
+    if domain is None:
+        return [Finding("no-domain")]
+
+    def judge(deployment: Deployment) -> list[Finding]:
+        if deployment.leaf.unreadable(Extension.SUBJECT_ALT_NAME):
+            return [Finding("unreadable", "a malformed subjectAltName", domain)]
+        names = deployment.leaf.dns_names
+        if any(_covers_domain(name, domain, endpoint.host) for name in names):
+            return [Finding("covers-domain", listing(names), domain)]
+        return [Finding("other-domain", listing(names) or "no name", domain)]
+
+    return judge_deployments(facts, judge)
+
+
+def _own_domain(environment: Environment, host: str) -> str | None:
+    """The domain that a host is judged by: the one that it lies under most narrowly, else the custom one, if any.
+
+    The provider's own name goes on answering beside a custom domain, with the provider's certificate.
+    """
+    own = [domain for domain in environment.domains.values() if under(host, domain)]
+    return max(own, key=len, default=environment.custom_domain or environment.default_domain)
+
+
+def _covers_domain(name: str, domain: str, host: str) -> bool:
+    """Whether an entry covers the domain: as itself, or in the way in which it concerns this host.
+
+    A wildcard over the domain covers the hosts under it, and not the domain where that is the host; and one right below
+    the top of the DNS covers nothing, as no client takes it.
+    """
+    return matches(name, domain) or matches(name, host if under(host, domain) else f"any.{domain}")
+
+
+@rule(
+    "cert.same-on-all-addresses",
+    title="Every address presents the same certificate",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.MEDIUM,
+    why="A node that was forgotten at the last renewal fails for some visitors and not for others, on the day when its "
+    "old certificate ends.",
+    how=CERTIFICATES_HOW + " The certificates of every address of the name are compared.",
+    sources=(rfc(9325, "3.9"),),
+    reasons={
+        "same": passes("Every address presents the same certificate."),
+        "different": fails("Other addresses present another certificate: {observed}."),
+        "one-address": not_applicable("The name has one address."),
+        "not-all-seen": indeterminate("The certificate of other addresses could not be seen: {observed}."),
+    },
+    fix=fixes.SAME,
+)
+def _same(facts: Facts, _: Parameters) -> list[Finding]:
+    ours = deployments_of(facts)
+    if isinstance(ours, Finding):
+        return [ours]
+    if not facts.siblings:
+        return [Finding("one-address")]
+    own = {item.leaf.fingerprint for item in ours}
+    expected = listing(sorted(short(item.leaf) for item in ours))
+    different: list[str] = []
+    unseen: list[str] = []
+    for other in facts.siblings:
+        tls = other.evidence.tls.value
+        theirs = [item for item in (tls.certificates.value or () if tls else ()) if item.with_sni]
+        if not theirs:
+            unseen.append(str(other.target.ip))
+        elif {item.leaf.fingerprint for item in theirs} != own:
+            different.append(f"{other.target.ip}: {listing(sorted({short(item.leaf) for item in theirs}))}")
+    if different:
+        return [Finding("different", listing(different), expected)]
+    if unseen:
+        return [Finding("not-all-seen", listing(unseen), expected)]
+    return [Finding("same", expected, expected)]
+
+
+# Where a CA's CAA domain has no word in common with the names in its certificates: word in the issuer, CAA domains.
+_CAA_DOMAINS = {
+    "amazon": ("amazon.com", "amazontrust.com", "awstrust.com", "amazonaws.com"),
+    "googletrustservices": ("pki.goog",),
+    "sectigo": ("sectigo.com", "comodoca.com", "comodo.com", "usertrust.com", "trust-provider.com"),
+    "zerossl": ("sectigo.com",),
+    "sslcorp": ("ssl.com",),
+    "deutschetelekom": ("telesec.de",),
+    "tsystems": ("telesec.de",),
+    "geotrust": ("digicert.com",),
+    "rapidssl": ("digicert.com",),
+    "thawte": ("digicert.com",),
+    "starfield": ("starfieldtech.com", "godaddy.com"),
+    "microsoft": ("microsoft.com",),
+}
+
+
+def _ca_allowed(issuer: str, domains: set[str]) -> bool | None:
+    """Whether one of the CAA domains is that of the issuer; None where the issuer is not known."""
+    folded = _WORD.sub("", issuer.lower())
+    known = {domain for word, named in _CAA_DOMAINS.items() if word in folded for domain in named}
+    by_word = {domain for domain in domains if _WORD.sub("", domain.split(".")[0]) in folded}
+    if by_word or known & domains:
+        return True
+    return False if known else None
+
+
+@rule(
+    "dns.caa",
+    title="A CAA record allows the issuer",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.INFO,
+    why="Without CAA any of a hundred CAs may issue a certificate for the name; with it, all but those named must not.",
+    how="The CAA records of the name, or of the nearest ancestor that has any, are looked up, and compared with the "
+    "organisation that issued the certificate. Certificates of a private CA are left out.",
+    sources=(rfc(8659, "3"), rfc(8659, "4")),
+    reasons={
+        "allows": passes("The CAA records allow the issuer: {observed}."),
+        "no-record": fails("There is no CAA record, so any CA may issue a certificate for the name."),
+        "other-issuer": fails("The CAA records do not allow the issuer of the certificate: {observed}."),
+        "unknown-issuer": indeterminate(
+            "Whether the CAA records mean the certificate's issuer is not known: {observed}."
+        ),
+        "private-ca": not_applicable("The certificate is of a private CA, which CAA does not bind."),
+        "address": not_applicable("The host is an address, which has no CAA records."),
+    },
+    fix=fixes.CAA,
+)
+def _caa(facts: Facts, _: Parameters) -> list[Finding]:
+    if facts.target.endpoint.is_address:
+        return [Finding("address")]
+    deployments = deployments_of(facts)
+    if isinstance(deployments, Finding):
+        return [deployments]
+    public = [item for item in deployments if publicly_trusted(item) is not False]
+    if not public:
+        return [Finding("private-ca")]
+    dns: DnsEvidence | None = facts.evidence.dns.value
+    records = dns.caa.value if dns else None
+    if records is None:
+        return [not_observed(dns.caa.failure if dns else facts.evidence.dns.failure)]
+    return [_judge_caa(records, public[0].leaf)]
+
+
+def _judge_caa(records: tuple[CaaRecord, ...], leaf: Certificate) -> Finding:
+    issue = [record for record in records if record.tag.lower() == "issue"]
+    wild = [record for record in records if record.tag.lower() == "issuewild"]
+    binding = wild if wild and any(name.startswith("*.") for name in leaf.dns_names) else issue
+    expected = f"a record that names {leaf.issuer}"
+    if not binding:
+        return Finding("no-record", "no CAA record that restricts issuing", expected)
+    domains = {record.value.partition(";")[0].strip().lower() for record in binding} - {""}
+    observed = listing(sorted(domains)) or "none is allowed"
+    allowed = _ca_allowed(leaf.issuer, domains) if domains else False
+    if allowed is None:
+        return Finding("unknown-issuer", observed, expected)
+    return Finding("allows" if allowed else "other-issuer", observed, expected)

@@ -1,0 +1,197 @@
+"""Is the certificate well made: key, signature, purpose?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scanner.evidence import Extension, KeyType
+from scanner.rules.certificates import fixes
+from scanner.rules.certificates.leaves import (
+    CERTIFICATES_HOW,
+    PRIVATE_REASONS,
+    IssuerParameters,
+    below_root,
+    judge_deployments,
+)
+from scanner.rules.registry.listing import listing
+from scanner.rules.registry.rule import Facts, Finding, fails, passes, rule
+from scanner.rules.registry.sources import baseline, rfc
+from scanner.verdict import Goal, Severity
+
+if TYPE_CHECKING:
+    from scanner.evidence import Certificate, Deployment
+
+SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
+_CURVES = ("secp256r1", "secp384r1", "secp521r1", "brainpoolp256r1", "brainpoolp384r1", "brainpoolp512r1")
+_DECISIVE = (Extension.EXTENDED_KEY_USAGE, Extension.KEY_USAGE, Extension.BASIC_CONSTRAINTS)
+"""The extensions that say what the certificate is for: malformed, it is fit for nothing."""
+
+
+class KeyParameters(IssuerParameters):
+    """Parameters of cert.key."""
+
+    types: tuple[KeyType, ...] = (KeyType.RSA, KeyType.ECDSA, KeyType.ED25519, KeyType.ED448)
+    """Key types that the server's own certificate may have."""
+    min_rsa_bits: int = 2048
+    """The smallest modulus of RSA (and DSA) in bits, of the intermediates too."""
+    curves: tuple[str, ...] = _CURVES
+    """Names of the curves that an ECDSA key may be on, in lower case."""
+    phase_out_rsa_below: int | None = None
+    """RSA keys from `min_rsa_bits` up to this size fail at low severity."""
+
+
+def _describe_key(certificate: Certificate) -> str:
+    if certificate.key_type is KeyType.ECDSA:
+        return f"ecdsa on {certificate.curve or 'an unnamed curve'}"
+    return f"{certificate.key_type.value} of {certificate.key_bits} bits"
+
+
+@rule(
+    "cert.key",
+    title="The keys are strong enough",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.HIGH,
+    why="Whoever finds the private key is the server, to everybody.",
+    how=CERTIFICATES_HOW + " Type and size are read from the public key of the server's certificate and of each "
+    "intermediate.",
+    sources=(rfc(9325, "4.5"), baseline("6.1.5")),
+    reasons={
+        "strong": passes("The server's key is {observed}."),
+        "type": fails("The server's key is {observed}, a kind that the policy does not list."),
+        "too-short": fails("A key is too short: {observed}."),
+        "curve": fails("A key is on a curve that the policy does not list: {observed}."),
+        "phase-out": fails("A key is of a size that the policy wants phased out: {observed}."),
+        **PRIVATE_REASONS,
+    },
+    fix=fixes.KEY,
+    parameters=KeyParameters,
+)
+def _key(facts: Facts, parameters: KeyParameters) -> list[Finding]:
+    expected = f"{listing(item.value for item in parameters.types)}; RSA of {parameters.min_rsa_bits} bits or more"
+
+    def judge(deployment: Deployment) -> list[Finding]:
+        leaf = deployment.leaf
+        if leaf.key_type not in parameters.types:
+            return [Finding("type", _describe_key(leaf), expected)]
+        rsa = [item for item in below_root(deployment) if item.key_type in {KeyType.RSA, KeyType.DSA}]
+        elliptic = [item for item in below_root(deployment) if item.key_type is KeyType.ECDSA]
+        if short := [item for item in rsa if item.key_bits < parameters.min_rsa_bits]:
+            return [Finding("too-short", _of(short), expected)]
+        if odd := [item for item in elliptic if (item.curve or "").lower() not in parameters.curves]:
+            return [Finding("curve", _of(odd), listing(parameters.curves))]
+        limit = parameters.phase_out_rsa_below
+        if limit and (old := [item for item in rsa if item.key_bits < limit]):
+            return [Finding("phase-out", _of(old), f"RSA of {limit} bits or more", severity=Severity.LOW)]
+        return [Finding("strong", _describe_key(leaf), expected)]
+
+    def _of(certificates: list[Certificate]) -> str:
+        return listing(f"{_describe_key(item)} ({item.subject})" for item in certificates)
+
+    return judge_deployments(facts, judge, parameters)
+
+
+class SignatureParameters(IssuerParameters):
+    """Parameters of cert.signature."""
+
+    hashes: tuple[str, ...] = ("sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512")
+    """Hash functions that signatures may use. Signatures without one of their own (Ed25519, Ed448) always may."""
+    leaf_algorithms: tuple[str, ...] = ()
+    """Signature algorithms of the server's certificate, such as `sha256WithRSAEncryption`; empty: any."""
+    phase_out: tuple[str, ...] = ()
+    """Signature algorithms that fail at low severity, because the source wants them phased out."""
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+@rule(
+    "cert.signature",
+    title="The certificates are signed with a good hash",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.HIGH,
+    why="Whoever finds a collision of the hash has a certificate for a name that is not his.",
+    how=CERTIFICATES_HOW + " The signature algorithm of the server's certificate and of each intermediate is read; a "
+    "root's signature proves nothing and is left out.",
+    sources=(rfc(9325, "4.5"), baseline("7.1.3.2")),
+    reasons={
+        "good": passes("The certificates are signed with {observed}."),
+        "weak-hash": fails("A certificate is signed with a weak hash: {observed}."),
+        "not-listed": fails("The certificate is signed with {observed}, which the policy does not list."),
+        "phase-out": fails("A certificate is signed with {observed}, which the policy wants phased out."),
+        **PRIVATE_REASONS,
+    },
+    fix=fixes.SIGNATURE,
+    parameters=SignatureParameters,
+)
+def _signature(facts: Facts, parameters: SignatureParameters) -> list[Finding]:
+    hashes = {_folded(name) for name in parameters.hashes}
+    leaf_algorithms = {_folded(name) for name in parameters.leaf_algorithms}
+    phase_out = {_folded(name) for name in parameters.phase_out}
+
+    def judge(deployment: Deployment) -> list[Finding]:
+        signed = below_root(deployment)
+        expected = listing(parameters.hashes)
+        weak = [item for item in signed if item.signature_hash and _folded(item.signature_hash) not in hashes]
+        if weak:
+            names = listing(f"{item.signature_algorithm} ({item.subject})" for item in weak)
+            return [Finding("weak-hash", names, expected)]
+        leaf = deployment.leaf
+        if leaf_algorithms and _folded(leaf.signature_algorithm) not in leaf_algorithms:
+            return [Finding("not-listed", leaf.signature_algorithm, listing(parameters.leaf_algorithms))]
+        observed = listing(item.signature_algorithm for item in signed)
+        if old := [item for item in signed if _folded(item.signature_algorithm) in phase_out]:
+            names = listing(item.signature_algorithm for item in old)
+            return [Finding("phase-out", names, "another algorithm", severity=Severity.LOW)]
+        return [Finding("good", observed, expected)]
+
+    return judge_deployments(facts, judge, parameters)
+
+
+@rule(
+    "cert.usage",
+    title="The certificate is meant for servers",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.HIGH,
+    why="A certificate made for something else is refused by careful clients; one that is a CA's could sign a "
+    "certificate for any name, and its key does not belong on a server.",
+    how=CERTIFICATES_HOW + " extendedKeyUsage must hold serverAuth, basicConstraints must not say CA, and keyUsage, "
+    "where there is one, must hold digitalSignature and not keyCertSign. Every extension must be there once and be "
+    "well-formed; each is read by itself, so that a malformed one hides no other.",
+    sources=(
+        rfc(5280, "4.2"),
+        rfc(5280, "4.2.1.3"),
+        rfc(5280, "4.2.1.12"),
+        baseline("7.1.2.7.10"),
+        baseline("7.1.2.7.11"),
+    ),
+    reasons={
+        "fit": passes("The certificate is meant for servers."),
+        "is-ca": fails("The server's certificate is that of a certificate authority."),
+        "no-server-auth": fails("The extended key usage does not hold serverAuth: {observed}."),
+        "key-usage": fails("The key usage does not fit a server: {observed}."),
+        "unreadable": fails("Extensions of the certificate are malformed, or there twice: {observed}."),
+        **PRIVATE_REASONS,
+    },
+    fix=fixes.USAGE,
+    parameters=IssuerParameters,
+)
+def _usage(facts: Facts, parameters: IssuerParameters) -> list[Finding]:
+    def judge(deployment: Deployment) -> list[Finding]:
+        leaf = deployment.leaf
+        expected = "serverAuth, digitalSignature, not a CA"
+        if leaf.is_ca:
+            return [Finding("is-ca", "basicConstraints: CA", expected)]
+        if leaf.unreadable(*_DECISIVE):
+            return [Finding("unreadable", listing(leaf.unreadable_extensions), expected)]
+        if SERVER_AUTH not in leaf.extended_key_usage:
+            return [Finding("no-server-auth", listing(leaf.extended_key_usage) or "none", expected)]
+        usage = leaf.key_usage
+        if usage is not None and ("digitalSignature" not in usage or "keyCertSign" in usage):
+            return [Finding("key-usage", listing(usage) or "none", expected)]
+        if leaf.unreadable_extensions:
+            observed = listing(leaf.unreadable_extensions)
+            return [Finding("unreadable", observed, "well-formed extensions", severity=Severity.MEDIUM)]
+        return [Finding("fit", listing(("serverAuth", *(usage or ()))), expected)]
+
+    return judge_deployments(facts, judge, parameters)

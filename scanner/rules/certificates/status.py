@@ -1,0 +1,192 @@
+"""Is the certificate still good, and does the server prove it: revocation, staples, transparency."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from scanner.evidence import Extension
+from scanner.rules.certificates import fixes
+from scanner.rules.certificates.leaves import CERTIFICATES_HOW, judge_deployments, publicly_trusted
+from scanner.rules.registry.listing import plural
+from scanner.rules.registry.rule import Facts, Finding, Parameters, fails, indeterminate, not_applicable, passes, rule
+from scanner.rules.registry.sources import CHROME_CT, rfc
+from scanner.verdict import Goal, Severity
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from scanner.evidence import Deployment, Staple
+
+_STAPLE_HOW = CERTIFICATES_HOW + " A stapled OCSP response is asked for in the handshake."
+
+
+def _current(staple: Staple, now: datetime) -> bool:
+    """Whether the response is about now. One without nextUpdate says that newer ones are always to be had."""
+    starts = staple.this_update is None or staple.this_update <= now + timedelta(minutes=5)
+    return starts and (staple.next_update is None or now <= staple.next_update)
+
+
+@rule(
+    "cert.revocation",
+    title="The certificate is not revoked",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.CRITICAL,
+    why="A certificate is revoked because its key is lost or it should never have been issued.",
+    how=_STAPLE_HOW + " Responders and CRLs are not asked: where no staple is sent, nothing says so either way.",
+    sources=(rfc(6960, "2.2"), rfc(5280, "5")),
+    reasons={
+        "good": passes("The stapled OCSP response says that the certificate is not revoked."),
+        "revoked": fails("The stapled OCSP response says that the certificate is revoked."),
+        "unknown": indeterminate("The stapled OCSP response says that the responder does not know the certificate."),
+        "stale": indeterminate("The stapled OCSP response is not of today: it ended on {observed}."),
+        "not-stated": not_applicable("No staple was sent, so nothing that was observed speaks of revocation."),
+    },
+    fix=fixes.REVOKED,
+)
+def _revocation(facts: Facts, _: Parameters) -> list[Finding]:
+    def judge(deployment: Deployment) -> list[Finding]:
+        staple = deployment.staple
+        if staple is None:
+            return [Finding("not-stated", "no staple")]
+        status = staple.certificate_status.lower()
+        if status == "revoked":
+            return [Finding("revoked", status, "good")]
+        if not _current(staple, facts.now):
+            return [Finding("stale", _end(staple), "a current response")]
+        return [Finding("good" if status == "good" else "unknown", status, "good")]
+
+    return judge_deployments(facts, judge)
+
+
+def _end(staple: Staple) -> str:
+    return f"{staple.next_update:%Y-%m-%d}" if staple.next_update else "an unknown day"
+
+
+_STAPLED = {
+    "sent": passes("A current OCSP response is stapled."),
+    "not-sent": fails("No OCSP response is stapled."),
+    "stale": fails("The stapled OCSP response is not of today: it ended on {observed}."),
+}
+
+
+def _judge_staple(facts: Facts, deployment: Deployment) -> list[Finding]:
+    expected = "a current OCSP response"
+    if deployment.staple is None:
+        return [Finding("not-sent", "no staple", expected)]
+    if not _current(deployment.staple, facts.now):
+        return [Finding("stale", _end(deployment.staple), expected)]
+    return [Finding("sent", deployment.staple.certificate_status, expected)]
+
+
+@rule(
+    "cert.must-staple",
+    title="A must-staple certificate is stapled",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.HIGH,
+    why="The certificate tells clients to refuse it without a stapled OCSP response.",
+    how=_STAPLE_HOW + " The certificate's TLS feature extension tells whether it demands one.",
+    sources=(rfc(7633, "4"),),
+    reasons={
+        **_STAPLED,
+        "not-demanded": not_applicable("The certificate does not demand a staple."),
+        "unreadable": indeterminate("The extension that would demand a staple is malformed."),
+    },
+    fix=fixes.STAPLE,
+)
+def _must_staple(facts: Facts, _: Parameters) -> list[Finding]:
+    def judge(deployment: Deployment) -> list[Finding]:
+        if deployment.leaf.unreadable(Extension.TLS_FEATURE):
+            return [Finding("unreadable", "a malformed TLS feature extension")]
+        if not deployment.leaf.must_staple:
+            return [Finding("not-demanded")]
+        return _judge_staple(facts, deployment)
+
+    return judge_deployments(facts, judge)
+
+
+@rule(
+    "cert.stapled",
+    title="An OCSP response is stapled",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.INFO,
+    why="A staple proves that the certificate was good today, without each visitor asking the CA and so telling it "
+    "where he goes.",
+    how=_STAPLE_HOW + " Where the certificate names no OCSP responder there is nothing to staple.",
+    sources=(rfc(6066, "8"), rfc(9325, "7.5")),
+    reasons={
+        **_STAPLED,
+        "no-responder": not_applicable("The certificate names no OCSP responder."),
+        "unreadable": indeterminate("The extension that would name an OCSP responder is malformed."),
+    },
+    fix=fixes.STAPLE,
+)
+def _stapled(facts: Facts, _: Parameters) -> list[Finding]:
+    def judge(deployment: Deployment) -> list[Finding]:
+        if deployment.leaf.unreadable(Extension.AUTHORITY_INFO_ACCESS) and deployment.staple is None:
+            return [Finding("unreadable", "a malformed authorityInfoAccess extension")]
+        if not deployment.leaf.ocsp_urls and deployment.staple is None:
+            return [Finding("no-responder")]
+        return _judge_staple(facts, deployment)
+
+    return judge_deployments(facts, judge)
+
+
+class TransparencyParameters(Parameters):
+    """Parameters of cert.transparency."""
+
+    short_days: int = 180
+    """Certificates that live longer need `many` embedded SCTs, the others `few`."""
+    few: int = 2
+    """SCTs embedded in a short-lived certificate."""
+    many: int = 3
+    """SCTs embedded in a longer-lived certificate."""
+    delivered: int = 2
+    """SCTs that are enough where the handshake brings them."""
+
+
+@rule(
+    "cert.transparency",
+    title="The certificate is in enough public logs",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.MEDIUM,
+    why="Certificates that stand in public logs cannot be issued behind the owner's back; browsers refuse public "
+    "certificates that cannot prove it.",
+    how=CERTIFICATES_HOW
+    + " SCTs in the certificate and in the handshake are counted. Which logs and operators they are "
+    "of is not looked at.",
+    sources=(CHROME_CT, rfc(6962, "3.3")),
+    reasons={
+        "enough": passes("The certificate comes with {observed}."),
+        "too-few": fails("The certificate comes with {observed}; {expected} are needed."),
+        "unreadable": fails("The list of SCTs in the certificate is malformed, and {observed}; {expected} are needed."),
+        "not-looked": indeterminate("The certificate holds {observed}; nobody looked for more in the handshake."),
+        "private-ca": not_applicable("The certificate is of a private CA, whose certificates stand in no public log."),
+        "issuer-unknown": indeterminate("Nobody looked whether the certificate is of a public or a private CA."),
+    },
+    fix=fixes.TRANSPARENCY,
+    parameters=TransparencyParameters,
+)
+def _transparency(facts: Facts, parameters: TransparencyParameters) -> list[Finding]:
+    def judge(deployment: Deployment) -> list[Finding]:
+        public = publicly_trusted(deployment)
+        if not public:
+            return [Finding("issuer-unknown" if public is None else "private-ca")]
+        leaf = deployment.leaf
+        lifetime = leaf.not_after - leaf.not_before + timedelta(seconds=1)
+        needed = parameters.many if lifetime > timedelta(days=parameters.short_days) else parameters.few
+        expected = plural(needed, "embedded SCT")
+        embedded = plural(leaf.embedded_scts, "embedded SCT")
+        if leaf.embedded_scts >= needed:
+            return [Finding("enough", embedded, expected)]
+        if deployment.tls_scts is None:
+            return [Finding("not-looked", embedded, expected)]
+        delivered = f"{plural(deployment.tls_scts, 'SCT')} in the handshake"
+        observed = f"{embedded} and {delivered}"
+        if deployment.tls_scts >= parameters.delivered:
+            return [Finding("enough", observed, expected)]
+        if leaf.unreadable(Extension.SCT_LIST):
+            return [Finding("unreadable", f"it comes with {delivered}", expected)]
+        return [Finding("too-few", observed, expected)]
+
+    return judge_deployments(facts, judge)

@@ -1,0 +1,232 @@
+"""Is HTTPS on, and is plain HTTP closed or led to it?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scanner.evidence import ChainEnd, FailureReason, HttpProbe, Purpose
+from scanner.inventory import HttpsLevel, Role
+from scanner.requirements import root_of
+from scanner.rules.https import fixes
+from scanner.rules.https.answers import (
+    NOT_HTTP,
+    Plain,
+    describe,
+    goes_in_circles,
+    host_of,
+    http_of,
+    is_permanent,
+    passes_plain,
+    plain_answer,
+)
+from scanner.rules.registry.rule import (
+    Facts,
+    Finding,
+    Parameters,
+    fails,
+    indeterminate,
+    not_applicable,
+    not_observed,
+    passes,
+    rule,
+)
+from scanner.rules.registry.sources import M_15_13, OUTSYSTEMS_ENFORCE, PRELOAD, rfc
+from scanner.verdict import Goal, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from scanner.rules.registry.rule import Reason
+
+_PLAIN_HOW = (
+    "A GET request for / is sent in plain to the endpoint's HTTP port, at each address; redirects are followed by hand."
+)
+
+
+@rule(
+    "https.active",
+    title="The endpoint speaks TLS",
+    goal=Goal.ENFORCEMENT,
+    severity=Severity.CRITICAL,
+    why="Without TLS everything that is sent, passwords too, can be read and changed by everybody on the way.",
+    how="A TLS handshake is begun at the endpoint's port, after STARTTLS where that is configured.",
+    sources=(M_15_13, rfc(9325, "3.2"), OUTSYSTEMS_ENFORCE),
+    reasons={
+        "tls": passes("The endpoint speaks TLS: {observed}."),
+        "client-certificate": passes("The endpoint speaks TLS, and refuses clients without a certificate."),
+        "plain": fails("The endpoint does not speak TLS."),
+        "starttls-refused": fails("The endpoint refuses to go over to TLS: {observed}."),
+        "no-version": indeterminate("The endpoint answers to TLS, but no handshake succeeded."),
+    },
+    fix=fixes.ACTIVE,
+)
+def _active(facts: Facts, _: Parameters) -> list[Finding]:
+    tls = facts.evidence.tls
+    expected = "TLS"
+    if tls.value is not None:
+        if tls.value.negotiated:
+            return [Finding("tls", ", ".join(tls.value.negotiated), expected)]
+        return [Finding("no-version", expected=expected)]
+    reason = tls.failure.reason if tls.failure else FailureReason.NOT_RUN
+    detail = tls.failure.detail if tls.failure else ""
+    if reason is FailureReason.NOT_TLS:
+        return [Finding("plain", detail or "no TLS", expected)]
+    if reason is FailureReason.STARTTLS_REFUSED:
+        return [Finding("starttls-refused", detail or "refused", expected)]
+    if reason is FailureReason.CLIENT_CERTIFICATE_REQUIRED:
+        return [Finding("client-certificate", "TLS with a client certificate", expected)]
+    return [not_observed(tls.failure)]
+
+
+_REDIRECT_REASONS: Mapping[str, Reason] = {
+    **NOT_HTTP,
+    "redirects": passes("Plain HTTP redirects to HTTPS on the same host."),
+    "plain-refused": passes("Nothing answers plain HTTP."),
+    "plain-silent": passes("Plain HTTP gets no answer, while TLS does at the same address."),
+    "served": fails("Plain HTTP serves the page: {observed}."),
+    "client-side": fails("Plain HTTP answers with a page that leads on by itself, which is no redirect: {observed}."),
+    "error-answer": fails("Plain HTTP answers with an error instead of a redirect: {observed}."),
+    "through-plain": fails("The redirect goes through another plain address: {observed}."),
+    "other-host": fails("The first redirect leaves the host, so that browsers never learn its HSTS: {observed}."),
+    "elsewhere": fails("Plain HTTP redirects to something that is not HTTPS: {observed}."),
+    "loop": fails("The redirects lead in a circle: {observed}."),
+    "not-required": not_applicable("HTTPS is not required here: {line}."),
+    "no-plain-port": not_applicable("No port of plain HTTP is configured for this endpoint."),
+}
+
+
+def _plain_root(facts: Facts) -> HttpProbe | Finding:
+    http = http_of(facts)
+    if isinstance(http, Finding):
+        return http
+    if facts.target.endpoint.http_port is None:
+        return Finding("no-plain-port")
+    return http.find("http", purpose=Purpose.ROOT) or http.find("http") or not_observed(None)
+
+
+@rule(
+    "https.redirect",
+    title="Plain HTTP leads to HTTPS at once, or nowhere",
+    goal=Goal.ENFORCEMENT,
+    severity=Severity.HIGH,
+    why="People type names without https. Whoever is on the way answers that first plain request himself, unless the "
+    "browser has learnt to never send it.",
+    how=_PLAIN_HOW + " The first hop must be a 3xx answer to https on the same host, and no later one plain. A refusal "
+    "is as good; silence counts as one where TLS answers at the same address.",
+    sources=(M_15_13, PRELOAD, rfc(6797, "7.2")),
+    reasons=_REDIRECT_REASONS,
+    fix=fixes.REDIRECT,
+)
+def _redirect(facts: Facts, _: Parameters) -> list[Finding]:
+    probe = _plain_root(facts)
+    if isinstance(probe, Finding):
+        return [probe]
+    requirement = root_of(facts.environment, facts.target.endpoint)
+    if requirement is not None and requirement.level is HttpsLevel.NONE:
+        return [Finding("not-required", describe(probe.first), values={"line": requirement.decided_by})]
+    return [judge_redirect(facts, probe)]
+
+
+def judge_redirect(facts: Facts, probe: HttpProbe) -> Finding:
+    """Judge a plain request for a page and where it led."""
+    answer = plain_answer(facts, probe)
+    if isinstance(answer, Finding):
+        return answer
+    expected = f"301 to https://{host_of(probe.first.url)}{probe.path}, or no answer"
+    observed = describe(probe.first)
+    simple: dict[Plain, tuple[str, Severity | None]] = {
+        Plain.REFUSED: ("plain-refused", None),
+        Plain.SILENT: ("plain-silent", None),
+        Plain.SERVED: ("served", None),
+        Plain.CLIENT_SIDE: ("client-side", None),
+        Plain.ERROR: ("error-answer", Severity.LOW),
+        Plain.TO_OTHER_HOST: ("other-host", Severity.MEDIUM),
+        Plain.ELSEWHERE: ("elsewhere", None),
+    }
+    if answer in simple:
+        reason, severity = simple[answer]
+        return Finding(reason, observed, expected, severity=severity)
+    if goes_in_circles(probe) and answer is Plain.TO_PLAIN:
+        return Finding("loop", observed, expected)
+    if answer is Plain.TO_PLAIN:
+        return Finding("through-plain", observed, expected)
+    if plain := passes_plain(probe):
+        return Finding("through-plain", plain, expected)
+    if probe.end is ChainEnd.TOO_MANY:
+        return Finding("loop", observed, expected, severity=Severity.MEDIUM)
+    return Finding("redirects", observed, expected)
+
+
+@rule(
+    "https.redirect-permanent",
+    title="The redirect to HTTPS is permanent",
+    goal=Goal.ENFORCEMENT,
+    severity=Severity.LOW,
+    why="Browsers and search engines remember a permanent redirect, and do not ask in plain again.",
+    how=_PLAIN_HOW,
+    sources=(rfc(6797, "7.2"), rfc(9110, "15.4.2"), rfc(9110, "15.4.9")),
+    reasons={
+        **NOT_HTTP,
+        "permanent": passes("The redirect is permanent: {observed}."),
+        "temporary": fails("The redirect is not permanent: {observed}."),
+        "no-redirect": not_applicable("Plain HTTP does not redirect to HTTPS; https.redirect reports that."),
+        "no-plain-port": not_applicable("No port of plain HTTP is configured for this endpoint."),
+    },
+    fix=fixes.REDIRECT,
+)
+def _permanent(facts: Facts, _: Parameters) -> list[Finding]:
+    probe = _plain_root(facts)
+    if isinstance(probe, Finding):
+        return [probe]
+    answer = plain_answer(facts, probe)
+    if isinstance(answer, Finding):
+        return [answer]
+    observed = describe(probe.first)
+    if answer not in {Plain.TO_HTTPS, Plain.TO_OTHER_HOST}:
+        return [Finding("no-redirect", observed)]
+    return [Finding("permanent" if is_permanent(probe.first) else "temporary", observed, "301 or 308")]
+
+
+@rule(
+    "https.console",
+    title="Consoles answer over HTTPS alone",
+    goal=Goal.ENFORCEMENT,
+    severity=Severity.HIGH,
+    why="Whoever reads an administrator's password has everything.",
+    how="At endpoints with the role development or monitoring, TLS is tried at the port and "
+    + _PLAIN_HOW[0].lower()
+    + _PLAIN_HOW[1:],
+    sources=(OUTSYSTEMS_ENFORCE, M_15_13),
+    reasons={
+        "https-alone": passes("The console answers over HTTPS; plain HTTP: {observed}."),
+        "no-plain-port": passes("The console answers over HTTPS, and has no port of plain HTTP configured."),
+        "no-tls": fails("The console does not speak TLS."),
+        "served-in-plain": fails("The console is served over plain HTTP: {observed}."),
+        "through-plain": fails("The console redirects through another plain address: {observed}."),
+        "no-console": not_applicable("The endpoint is no development or monitoring console."),
+    },
+    fix=fixes.REDIRECT,
+)
+def _console(facts: Facts, _: Parameters) -> list[Finding]:
+    if facts.target.endpoint.role not in {Role.DEVELOPMENT, Role.MONITORING}:
+        return [Finding("no-console")]
+    tls = facts.evidence.tls
+    expected = "HTTPS alone"
+    if tls.failure is not None and tls.failure.reason is FailureReason.NOT_TLS:
+        return [Finding("no-tls", "no TLS", expected)]
+    probe = _plain_root(facts)
+    if isinstance(probe, Finding):
+        if probe.reason == "no-plain-port" and tls.value is None:
+            return [not_observed(tls.failure)]
+        return [probe]
+    answer = plain_answer(facts, probe)
+    if isinstance(answer, Finding):
+        return [answer]
+    observed = describe(probe.first)
+    if answer in {Plain.SERVED, Plain.CLIENT_SIDE}:
+        return [Finding("served-in-plain", observed, expected)]
+    if answer in {Plain.TO_PLAIN, Plain.ELSEWHERE} or passes_plain(probe):
+        return [Finding("through-plain", observed, expected)]
+    if tls.value is None:
+        return [not_observed(tls.failure)]
+    return [Finding("https-alone", observed, expected)]

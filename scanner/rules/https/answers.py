@@ -1,0 +1,138 @@
+"""What an answer of plain HTTP, or a chain of redirects, means."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from scanner.evidence import (
+    ChainEnd,
+    ClientIdentity,
+    Failure,
+    FailureReason,
+    Hop,
+    HttpEvidence,
+    HttpProbe,
+    Purpose,
+)
+from scanner.inventory import Role
+from scanner.rules.registry.rule import Facts, Finding, Reason, not_applicable, not_observed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NOT_HTTP: Mapping[str, Reason] = {
+    "not-http": not_applicable("The endpoint does not speak HTTP."),
+}
+"""The reason of every rule about HTTP at an endpoint whose role is server."""
+
+_FIRST_REDIRECT, _FIRST_ERROR = 300, 400
+_REFUSED = frozenset({FailureReason.REFUSED, FailureReason.RESET, FailureReason.TLS_ONLY})
+_SILENT = frozenset({FailureReason.TIMED_OUT, FailureReason.UNREACHABLE})
+_PERMANENT = frozenset({301, 308})
+
+
+class Plain(StrEnum):
+    """What plain HTTP did with a request."""
+
+    REFUSED = "refused"
+    SILENT = "silent"
+    ERROR = "error"
+    SERVED = "served"
+    CLIENT_SIDE = "client-side"
+    TO_HTTPS = "to-https"
+    TO_OTHER_HOST = "to-other-host"
+    TO_PLAIN = "to-plain"
+    ELSEWHERE = "elsewhere"
+
+    @property
+    def nothing_said(self) -> bool:
+        """Whether no HTTP answer came at all."""
+        return self in {Plain.REFUSED, Plain.SILENT}
+
+
+def http_of(facts: Facts) -> HttpEvidence | Finding:
+    """What HTTP answered at the target, or the finding that says why there is nothing to judge."""
+    if facts.target.endpoint.role is Role.SERVER:
+        return Finding("not-http")
+    http = facts.evidence.http
+    return http.value if http.value is not None else not_observed(http.failure)
+
+
+def inside_tls(http: HttpEvidence, path: str = "/", purpose: Purpose | None = None) -> HttpProbe | None:
+    """The probe over HTTPS: without a client certificate, or with the configured one where it takes that."""
+    plain = http.find("https", path, purpose=purpose)
+    if plain is not None and plain.first.failure is None:
+        return plain
+    return http.find("https", path, purpose=purpose, identity=ClientIdentity.CONFIGURED) or plain
+
+
+def plain_answer(facts: Facts, probe: HttpProbe) -> Plain | Finding:
+    """What plain HTTP did at the start of the chain, or the finding that says why that is unknown.
+
+    Silence is taken for a firewall's only where TLS answered at the same address in the same run.
+    """
+    hop = probe.first
+    if hop.failure is not None:
+        if hop.failure.reason in _REFUSED:
+            return Plain.REFUSED
+        if hop.failure.reason in _SILENT and facts.evidence.tls.value is not None:
+            return Plain.SILENT
+        return not_observed(hop.failure)
+    if hop.status is None:
+        return not_observed(Failure(FailureReason.MALFORMED))
+    if hop.location and _FIRST_REDIRECT <= hop.status < _FIRST_ERROR:
+        return _redirect(hop)
+    if hop.status >= _FIRST_ERROR:
+        return Plain.ERROR
+    return Plain.CLIENT_SIDE if hop.meta_refresh or hop.script_redirect else Plain.SERVED
+
+
+def _redirect(hop: Hop) -> Plain:
+    scheme = scheme_of(hop.location or "")
+    if scheme == "http":
+        return Plain.TO_PLAIN
+    if scheme != "https":
+        return Plain.ELSEWHERE
+    return Plain.TO_HTTPS if host_of(hop.location or "") == host_of(hop.url) else Plain.TO_OTHER_HOST
+
+
+def describe(hop: Hop) -> str:
+    """An answer in few words: `301 to https://…`, `200 text/html`, `refused`."""
+    if hop.failure is not None:
+        return hop.failure.reason.value
+    if hop.location:
+        return f"{hop.status} to {hop.location}"
+    if refresh := hop.meta_refresh or hop.script_redirect:
+        return f"{hop.status} with a page that leads to {refresh}"
+    return f"{hop.status} {hop.content_type.partition(';')[0]}".strip()
+
+
+def scheme_of(url: str) -> str:
+    """The scheme of an address, in lower case; empty where it has none that can be read."""
+    return url.partition(":")[0].strip().lower() if ":" in url else ""
+
+
+def host_of(url: str) -> str:
+    """The host of an address, in lower case; empty where it has none that can be read."""
+    try:
+        return (urlsplit(url).hostname or "").removesuffix(".")
+    except ValueError:
+        return ""
+
+
+def is_permanent(hop: Hop) -> bool:
+    """Whether browsers may remember the redirect."""
+    return hop.status in _PERMANENT
+
+
+def passes_plain(probe: HttpProbe) -> str | None:
+    """A later address of the chain, or where it ended, that is plain HTTP; None where there is none."""
+    later = [hop.url for hop in probe.hops[1:]] + [hop.location for hop in probe.hops[1:] if hop.location]
+    return next((url for url in later if scheme_of(url) == "http"), None)
+
+
+def goes_in_circles(probe: HttpProbe) -> bool:
+    """Whether the redirects lead nowhere."""
+    return probe.end in {ChainEnd.LOOP, ChainEnd.TOO_MANY}

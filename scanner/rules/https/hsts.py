@@ -1,0 +1,243 @@
+"""Strict-Transport-Security: sent where browsers heed it, valid, and strong enough."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scanner.evidence import Purpose
+from scanner.rules.https import fixes
+from scanner.rules.https.answers import NOT_HTTP, host_of, http_of, inside_tls, scheme_of
+from scanner.rules.https.hsts_header import Hsts, HstsError, parse_hsts
+from scanner.rules.registry.listing import listing
+from scanner.rules.registry.rule import Facts, Finding, Parameters, fails, not_applicable, not_observed, passes, rule
+from scanner.rules.registry.sources import ASVS_HSTS, M_15_13, PRELOAD, rfc
+from scanner.verdict import Goal, Severity
+
+if TYPE_CHECKING:
+    from scanner.evidence import Hop, HttpEvidence
+
+_HOW = (
+    "The Strict-Transport-Security header of the first HTTPS answer is read as RFC 6797 says: names without case, "
+    "quoted values, no directive twice, the first of several headers."
+)
+_YEAR = 31_536_000
+_MAX_REDIRECTS = 3
+_NO_HSTS = not_applicable("There is no valid HSTS header; https.hsts reports that.")
+_ADDRESS = not_applicable("The host is an address, for which browsers ignore HSTS.")
+
+
+def _pages(http: HttpEvidence, host: str, scheme: str) -> list[Hop]:
+    """Every answer of this host to a page request, in the scheme."""
+    return [
+        hop
+        for probe in http.probes
+        if probe.purpose is not Purpose.INTEGRATION
+        for hop in probe.hops
+        if scheme_of(hop.url) == scheme and host_of(hop.url) == host and hop.failure is None
+    ]
+
+
+def _first(facts: Facts) -> Hop | Finding:
+    """The first answer over HTTPS, which is the one that teaches browsers."""
+    http = http_of(facts)
+    if isinstance(http, Finding):
+        return http
+    if facts.target.endpoint.is_address:
+        return Finding("address")
+    probe = inside_tls(http, purpose=Purpose.ROOT) or inside_tls(http)
+    if probe is None:
+        return not_observed(None)
+    return not_observed(probe.first.failure) if probe.first.failure else probe.first
+
+
+def _policy(facts: Facts) -> tuple[Hsts, str] | Finding:
+    """The valid header of the first HTTPS answer and its text, or the finding in its place."""
+    hop = _first(facts)
+    if isinstance(hop, Finding):
+        return hop
+    if not hop.hsts:
+        return Finding("no-hsts", "no header")
+    try:
+        return parse_hsts(hop.hsts[0]), hop.hsts[0]
+    except HstsError:
+        return Finding("no-hsts", hop.hsts[0])
+
+
+@rule(
+    "https.hsts",
+    title="HSTS is on",
+    goal=Goal.ENFORCEMENT,
+    severity=Severity.MEDIUM,
+    why="It tells browsers never to ask in plain again, and never to let a certificate warning be clicked away.",
+    how=_HOW + " It must be on every page's answer over HTTPS, and on none in plain.",
+    sources=(rfc(6797, "6.1"), rfc(6797, "7.1"), rfc(6797, "7.2"), rfc(6797, "8.1"), M_15_13, ASVS_HSTS),
+    reasons={
+        **NOT_HTTP,
+        "sent": passes("Every page's answer over HTTPS has a valid HSTS header: {observed}."),
+        "missing": fails("The HTTPS answer has no HSTS header."),
+        "only-over-http": fails("The HSTS header is sent over plain HTTP alone, where browsers ignore it: {observed}."),
+        "invalid": fails("Browsers ignore the HSTS header, because {why}: {observed}."),
+        "cleared": fails("The HSTS header tells browsers to forget the host: {observed}."),
+        "not-everywhere": fails("Some pages' answers over HTTPS have no valid HSTS header: {observed}."),
+        "several": fails("The HSTS header is sent more than once; browsers heed the first alone: {observed}."),
+        "over-http-too": fails("The HSTS header is sent over plain HTTP too, which it must not be: {observed}."),
+        "address": _ADDRESS,
+    },
+    fix=fixes.HSTS,
+)
+def _hsts(facts: Facts, _: Parameters) -> list[Finding]:
+    hop = _first(facts)
+    if isinstance(hop, Finding):
+        return [hop]
+    http = facts.evidence.http.value
+    assert http is not None  # noqa: S101  # _first has returned a finding otherwise
+    expected = "Strict-Transport-Security over HTTPS alone"
+    host = facts.target.endpoint.host
+    in_plain = [value for other in _pages(http, host, "http") for value in other.hsts]
+    if not hop.hsts:
+        reason = "only-over-http" if in_plain else "missing"
+        return [Finding(reason, listing(in_plain) or "no header", expected)]
+    value = hop.hsts[0]
+    try:
+        policy = parse_hsts(value)
+    except HstsError as error:
+        return [Finding("invalid", value, expected, values={"why": error})]
+    if policy.max_age == 0:
+        return [Finding("cleared", value, expected)]
+    without = [other.url for other in _pages(http, host, "https") if not _valid(other)]
+    if without:
+        return [Finding("not-everywhere", listing(without), expected, severity=Severity.LOW)]
+    if len(hop.hsts) > 1:
+        return [Finding("several", listing(hop.hsts), expected, severity=Severity.LOW)]
+    if in_plain:
+        return [Finding("over-http-too", listing(in_plain), expected, severity=Severity.LOW)]
+    return [Finding("sent", value, expected)]
+
+
+def _valid(hop: Hop) -> bool:
+    try:
+        return bool(hop.hsts) and parse_hsts(hop.hsts[0]).max_age > 0
+    except HstsError:
+        return False
+
+
+class MaxAgeParameters(Parameters):
+    """Parameters of https.hsts-max-age."""
+
+    seconds: int = _YEAR
+    """The shortest max-age."""
+
+
+@rule(
+    "https.hsts-max-age",
+    title="HSTS lasts long enough",
+    goal=Goal.ENFORCEMENT,
+    severity=Severity.MEDIUM,
+    why="Who comes back after max-age has passed is as unprotected as on the first visit.",
+    how=_HOW,
+    sources=(rfc(6797, "6.1.1"), M_15_13, ASVS_HSTS),
+    reasons={
+        **NOT_HTTP,
+        "long-enough": passes("HSTS lasts {days} days."),
+        "too-short": fails("HSTS lasts {days} days; {wanted} are wanted."),
+        "no-hsts": _NO_HSTS,
+        "address": _ADDRESS,
+    },
+    fix=fixes.HSTS,
+    parameters=MaxAgeParameters,
+)
+def _max_age(facts: Facts, parameters: MaxAgeParameters) -> list[Finding]:
+    found = _policy(facts)
+    if isinstance(found, Finding):
+        return [found]
+    policy, value = found
+    reason = "long-enough" if policy.max_age >= parameters.seconds else "too-short"
+    values = {"days": policy.max_age // 86_400, "wanted": parameters.seconds // 86_400}
+    return [Finding(reason, value, f"max-age={parameters.seconds} or more", values=values)]
+
+
+@rule(
+    "https.hsts-subdomains",
+    title="HSTS covers the subdomains",
+    goal=Goal.ENFORCEMENT,
+    severity=Severity.LOW,
+    why="Otherwise an attacker invents a subdomain, to which browsers send in plain the cookies of the whole domain.",
+    how=_HOW,
+    sources=(rfc(6797, "6.1.2"), rfc(6797, "14.4"), ASVS_HSTS),
+    reasons={
+        **NOT_HTTP,
+        "covered": passes("HSTS covers the subdomains."),
+        "not-covered": fails("HSTS does not cover the subdomains: includeSubDomains is missing."),
+        "no-hsts": _NO_HSTS,
+        "address": _ADDRESS,
+    },
+    fix=fixes.HSTS,
+)
+def _subdomains(facts: Facts, _: Parameters) -> list[Finding]:
+    found = _policy(facts)
+    if isinstance(found, Finding):
+        return [found]
+    policy, value = found
+    return [Finding("covered" if policy.include_subdomains else "not-covered", value, "includeSubDomains")]
+
+
+@rule(
+    "https.hsts-preload",
+    title="The host is fit for the HSTS preload list",
+    goal=Goal.ENFORCEMENT,
+    severity=Severity.INFO,
+    why="Browsers that carry the domain in their list never send it a plain request, not even the first.",
+    how=_HOW
+    + " Header and redirects are judged by the list's conditions; whether the name is a registrable domain, and "
+    "whether it stands on the list, is not looked at.",
+    sources=(PRELOAD,),
+    reasons={
+        **NOT_HTTP,
+        "eligible": passes("Header and redirects meet the conditions of the preload list."),
+        "not-eligible": fails("The conditions of the preload list are not met: {observed}."),
+        "no-hsts": _NO_HSTS,
+        "address": _ADDRESS,
+    },
+    fix=fixes.PRELOAD,
+)
+def _preload(facts: Facts, _: Parameters) -> list[Finding]:
+    found = _policy(facts)
+    if isinstance(found, Finding):
+        return [found]
+    policy, value = found
+    hop = _first(facts)
+    flaws = [
+        text
+        for flawed, text in (
+            (policy.max_age < _YEAR, "max-age is below a year"),
+            (not policy.include_subdomains, "includeSubDomains is missing"),
+            (not policy.preload, "preload is missing"),
+            (not isinstance(hop, Finding) and len(hop.hsts) > 1, "the header is sent more than once"),
+            ('"' in value, "max-age is quoted"),
+        )
+        if flawed
+    ]
+    flaws += _redirect_flaws(facts)
+    if flaws:
+        return [Finding("not-eligible", listing(flaws), "the conditions of hstspreload.org")]
+    return [Finding("eligible", value, "the conditions of hstspreload.org")]
+
+
+def _redirect_flaws(facts: Facts) -> list[str]:
+    http = facts.evidence.http.value
+    probe = http.find("http") if http else None
+    if probe is None or probe.first.failure is not None:
+        return []  # a closed port is only warned of
+    first = probe.first
+    if not first.location or scheme_of(first.location) != "https":
+        return ["plain HTTP does not redirect to HTTPS"]
+    flaws = []
+    if host_of(first.location) != host_of(first.url):
+        flaws.append("the first redirect leaves the host")
+    elif len(probe.hops) > 1 and probe.hops[1].failure is None and not _valid(probe.hops[1]):
+        flaws.append("the first HTTPS answer after the redirect has no HSTS")
+    if any(scheme_of(hop.location) == "http" for hop in probe.hops[1:] if hop.location):
+        flaws.append("a later redirect is plain")
+    if sum(1 for hop in probe.hops if hop.location) > _MAX_REDIRECTS:
+        flaws.append("there are more than three redirects")
+    return flaws

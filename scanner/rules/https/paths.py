@@ -1,0 +1,324 @@
+"""Is each configured path, integration and client certificate treated the way its owners say?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from scanner.evidence import ClientIdentity, FailureReason, HttpEvidence, HttpProbe, Purpose
+from scanner.inventory import HttpsLevel, IntegrationKind
+from scanner.requirements import ROOT, Requirement, requirements_of
+from scanner.rules.https import fixes
+from scanner.rules.https.active import judge_redirect
+from scanner.rules.https.answers import NOT_HTTP, Plain, describe, http_of, inside_tls, passes_plain, plain_answer
+from scanner.rules.registry.listing import listing
+from scanner.rules.registry.rule import (
+    Facts,
+    Finding,
+    Parameters,
+    fails,
+    indeterminate,
+    not_applicable,
+    not_observed,
+    passes,
+    rule,
+)
+from scanner.rules.registry.sources import ASVS_REDIRECT, OUTSYSTEMS_ELEMENTS, OUTSYSTEMS_ENFORCE, rfc
+from scanner.verdict import Goal, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_NOT_FOUND = frozenset({404, 410})
+_REFUSING_STATUS = frozenset({400, 401, 403, 495, 496, 497})
+"""495 to 497 are nginx's, for a bad or missing client certificate."""
+_REFUSING_FAILURES = frozenset(
+    {FailureReason.CLIENT_CERTIFICATE_REQUIRED, FailureReason.HANDSHAKE_FAILED, FailureReason.RESET}
+)
+
+
+def _each(
+    facts: Facts, chosen: Callable[[Requirement], bool], judge: Callable[[Requirement, HttpEvidence], list[Finding]]
+) -> list[Finding]:
+    """Findings for each chosen place, its path the subject; one in all where there is none."""
+    http = http_of(facts)
+    if isinstance(http, Finding) and http.reason == "not-http":
+        return [http]
+    places = [item for item in requirements_of(facts.environment, facts.target.endpoint) if chosen(item)]
+    if not places:
+        return [Finding("none-configured")]
+    return [
+        replace(finding, subject=place.path, values={"path": place.path, "line": place.decided_by, **finding.values})
+        for place in places
+        for finding in ([http] if isinstance(http, Finding) else judge(place, http))
+    ]
+
+
+@rule(
+    "https.path",
+    title="Each path is served as configured",
+    goal=Goal.ENFORCEMENT,
+    severity=Severity.HIGH,
+    why="A redirect on the front page alone leaves every other page open to be read and changed in plain.",
+    how="Each configured path is asked for in plain and over HTTPS, at each address. What is demanded there follows "
+    "from the path's own level, its application's and its environment's settings, of which the outer ones win.",
+    sources=(OUTSYSTEMS_ELEMENTS, OUTSYSTEMS_ENFORCE),
+    reasons={
+        **NOT_HTTP,
+        "as-configured": passes("{path} is served over HTTPS alone; plain HTTP: {observed}. Decided by {line}."),
+        "served-in-plain": fails("{path} is served over plain HTTP: {observed}. HTTPS is demanded by {line}."),
+        "through-plain": fails("{path} is redirected through another plain address: {observed}."),
+        "not-served": fails("{path} is not served over HTTPS: {observed}. HTTPS is demanded by {line}."),
+        "not-found": indeterminate("{path} does not exist: {observed}. Is it written as it should be?"),
+        "not-required": not_applicable("{path} may be served over plain HTTP: {line}."),
+        "none-configured": not_applicable("No path is configured for this endpoint."),
+    },
+    fix=fixes.REDIRECT,
+)
+def _path(facts: Facts, _: Parameters) -> list[Finding]:
+    def judge(place: Requirement, http: HttpEvidence) -> list[Finding]:
+        return [_judge_path(facts, http, place)]
+
+    return _each(facts, lambda item: item.path != ROOT and item.integration is None, judge)
+
+
+def _judge_path(facts: Facts, http: HttpEvidence, place: Requirement) -> Finding:
+    if place.level is HttpsLevel.NONE:
+        return Finding("not-required")
+    plain = http.find("http", place.path, purpose=Purpose.PATH) or http.find("http", place.path)
+    if plain is not None:
+        finding = judge_redirect(facts, plain)
+        if finding.reason in {"served", "client-side"}:
+            return Finding("served-in-plain", finding.observed, "HTTPS alone")
+        if finding.reason in {"through-plain", "loop", "elsewhere"}:
+            return Finding("through-plain", finding.observed, "HTTPS alone")
+        if finding.reason == "not-observed":
+            return finding
+    elif facts.target.endpoint.http_port is not None:
+        return not_observed(None)
+    return _inside(http, place, "no plain port" if plain is None else describe(plain.first))
+
+
+def _inside(http: HttpEvidence, place: Requirement, observed_in_plain: str) -> Finding:
+    """Judge what HTTPS says of a path that plain HTTP does not serve."""
+    inside = inside_tls(http, place.path, Purpose.PATH) or inside_tls(http, place.path)
+    if inside is None:
+        return not_observed(None)
+    hop = inside.first
+    if hop.failure is not None:
+        if place.level is HttpsLevel.TLS_CLIENT_CERTIFICATE and hop.failure.reason in _REFUSING_FAILURES:
+            return Finding("as-configured", observed_in_plain, "HTTPS alone")  # https.client-certificate judges it
+        return not_observed(hop.failure)
+    if hop.status in _NOT_FOUND:
+        return Finding("not-found", describe(hop), "an answer over HTTPS")
+    if hop.status is not None and hop.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Finding("not-served", describe(hop), "an answer over HTTPS")
+    return Finding("as-configured", observed_in_plain, "HTTPS alone")
+
+
+@rule(
+    "https.integration",
+    title="Integrations refuse plain HTTP",
+    goal=Goal.ENFORCEMENT,
+    severity=Severity.HIGH,
+    why="A program that calls in plain sends its secret with the first request: served, it will go on for years; "
+    "redirected, it has been read all the same.",
+    how="Each configured integration is called in plain and over HTTPS (SOAP: POST of an empty envelope; REST: OPTIONS "
+    "and GET, or the methods that are configured). An error or no answer is a refusal, unless HTTPS gives the very "
+    "same error: then nothing was refused.",
+    sources=(OUTSYSTEMS_ENFORCE, ASVS_REDIRECT),
+    reasons={
+        **NOT_HTTP,
+        "refused": passes("{path} refuses plain HTTP: {observed}. Decided by {line}."),
+        "served-in-plain": fails("{path} is served over plain HTTP: {observed}. HTTPS is demanded by {line}."),
+        "redirected": fails("{path} redirects plain HTTP, so that the request has travelled already: {observed}."),
+        "same-error": indeterminate(
+            "{path} answers plain HTTP and HTTPS with the same error ({observed}): that refuses nothing."
+        ),
+        "not-required": not_applicable("{path} may be served over plain HTTP: {line}."),
+        "none-configured": not_applicable("No integration is configured for this endpoint."),
+        "no-plain-port": not_applicable("No port of plain HTTP is configured for this endpoint."),
+    },
+    fix=fixes.REFUSE,
+)
+def _integration(facts: Facts, _: Parameters) -> list[Finding]:
+    def judge(place: Requirement, http: HttpEvidence) -> list[Finding]:
+        if place.level is HttpsLevel.NONE:
+            return [Finding("not-required")]
+        if facts.target.endpoint.http_port is None:
+            return [Finding("no-plain-port")]
+        calls = [
+            item
+            for item in http.probes
+            if (item.scheme, item.path, item.purpose) == ("http", place.path, Purpose.INTEGRATION)
+        ]
+        return [_judge_call(facts, http, place, call) for call in calls] or [not_observed(None)]
+
+    return _each(facts, lambda item: item.integration is not None, judge)
+
+
+def _judge_call(facts: Facts, http: HttpEvidence, place: Requirement, call: HttpProbe) -> Finding:
+    """Judge one call of an integration in plain."""
+    answer = plain_answer(facts, call)
+    if isinstance(answer, Finding):
+        return answer
+    observed = f"{call.first.method}: {describe(call.first)}"
+    expected = "an error or no answer"
+    if answer in {Plain.SERVED, Plain.CLIENT_SIDE} or _is_fault(place, call):
+        return Finding("served-in-plain", observed, expected)
+    if answer in {Plain.TO_HTTPS, Plain.TO_OTHER_HOST, Plain.TO_PLAIN, Plain.ELSEWHERE}:
+        return Finding("redirected", observed, expected, severity=Severity.MEDIUM)
+    if answer is Plain.ERROR and _same_over_https(http, call):
+        return Finding("same-error", observed, expected)
+    return Finding("refused", observed, expected)
+
+
+def _is_fault(place: Requirement, call: HttpProbe) -> bool:
+    """Whether a SOAP service itself answered: its faults come with status 500 (SOAP 1.1 section 6.2)."""
+    fault = call.first.status == HTTPStatus.INTERNAL_SERVER_ERROR and "xml" in call.first.content_type.lower()
+    return place.integration is IntegrationKind.SOAP and fault
+
+
+def _same_over_https(http: HttpEvidence, call: HttpProbe) -> bool:
+    """Whether HTTPS gave the same call the same status with the same kind of content."""
+    first = call.first
+    return any(
+        (probe.scheme, probe.path, probe.purpose, probe.first.method)
+        == ("https", call.path, call.purpose, first.method)
+        and (probe.first.status, probe.first.content_type.lower()) == (first.status, first.content_type.lower())
+        for probe in http.probes
+    )
+
+
+@rule(
+    "https.always",
+    title="Mobile, PWA and reactive back ends never use plain HTTP",
+    goal=Goal.ENFORCEMENT,
+    severity=Severity.CRITICAL,
+    why="These applications always use HTTPS. A back end that serves them in plain all the same serves whoever sits "
+    "between, too.",
+    how="Every answer of plain HTTP at the application's endpoint is looked at: it may be a redirect to HTTPS, an "
+    "error or none at all.",
+    sources=(OUTSYSTEMS_ENFORCE,),
+    reasons={
+        **NOT_HTTP,
+        "never-plain": passes("Plain HTTP serves nothing of {observed}."),
+        "served-in-plain": fails("Plain HTTP serves something: {observed}."),
+        "through-plain": fails("Plain HTTP redirects to another plain address: {observed}."),
+        "no-such-application": not_applicable("No mobile, PWA or reactive application is at this endpoint."),
+        "no-plain-port": not_applicable("No port of plain HTTP is configured for this endpoint."),
+    },
+    fix=fixes.REDIRECT,
+)
+def _always(facts: Facts, _: Parameters) -> list[Finding]:
+    endpoint = facts.target.endpoint
+    http = http_of(facts)
+    if isinstance(http, Finding) and http.reason == "not-http":
+        return [http]
+    names = {item.name for item in endpoint.applications if item.kind.always_https}
+    if not names:
+        return [Finding("no-such-application")]
+    if endpoint.http_port is None:
+        return [Finding("no-plain-port")]
+    if isinstance(http, Finding):
+        return [http]
+    probes = [item for item in http.probes if item.scheme == "http" and item.application in {None, *names}]
+    expected = "a redirect to HTTPS, an error or no answer"
+    answers = [(probe, plain_answer(facts, probe)) for probe in probes]
+    known = [(probe, answer) for probe, answer in answers if isinstance(answer, Plain)]
+    served = [probe for probe, answer in known if answer in {Plain.SERVED, Plain.CLIENT_SIDE}]
+    if served:
+        return [
+            Finding("served-in-plain", listing(f"{item.path}: {describe(item.first)}" for item in served), expected)
+        ]
+    through = [probe for probe, answer in known if answer in {Plain.TO_PLAIN, Plain.ELSEWHERE} or passes_plain(probe)]
+    if through:
+        return [Finding("through-plain", listing(f"{item.path}: {describe(item.first)}" for item in through), expected)]
+    unknown = next((answer for _, answer in answers if isinstance(answer, Finding)), None)
+    if unknown or not answers:
+        return [unknown or not_observed(None)]
+    return [Finding("never-plain", listing(sorted(names)), expected)]
+
+
+@rule(
+    "https.client-certificate",
+    title="Client certificates are asked for where they must be",
+    goal=Goal.ENFORCEMENT,
+    severity=Severity.HIGH,
+    why="Where only known machines may call, a server that asks for a certificate and takes none, or any, lets "
+    "everybody in; where nobody was told to bring one, a server that demands it keeps everybody out.",
+    how="Each place is asked for over HTTPS without a client certificate, with the configured one, and with one that "
+    "nobody has issued for it.",
+    sources=(OUTSYSTEMS_ELEMENTS, rfc(8446, "4.3.2")),
+    reasons={
+        **NOT_HTTP,
+        "enforced": passes("{path} is refused without a client certificate, and served with the configured one."),
+        "open": passes("{path} works without a client certificate."),
+        "works-without": fails("{path} is served without a client certificate: {observed}. One is demanded by {line}."),
+        "accepts-any": fails("{path} is served with a certificate that nobody issued for it: {observed}."),
+        "refuses-configured": fails("{path} is refused with the configured client certificate: {observed}."),
+        "demanded": fails("{path} cannot be reached without a client certificate, which nothing demands: {observed}."),
+        "no-certificate": indeterminate(
+            "{path} is refused without a client certificate, and none is configured to try."
+        ),
+        "not-required": not_applicable("{path} need not be served over HTTPS: {line}."),
+        "none-configured": not_applicable("No application is configured for this endpoint."),
+    },
+    fix=fixes.CLIENT_CERTIFICATE,
+)
+def _client_certificate(facts: Facts, _: Parameters) -> list[Finding]:
+    def judge(place: Requirement, http: HttpEvidence) -> list[Finding]:
+        return [_judge_identity(http, place)]
+
+    return _each(facts, lambda item: item.application is not None, judge)
+
+
+def _judge_identity(http: HttpEvidence, place: Requirement) -> Finding:
+    if place.level is HttpsLevel.NONE:
+        return Finding("not-required")
+    without = _with_identity(http, place, ClientIdentity.NONE)
+    if without is None:
+        return not_observed(None)
+    refused = _refused(without)
+    if isinstance(refused, Finding):
+        return refused
+    observed = describe(without.first)
+    if place.level is HttpsLevel.TLS:
+        failure = without.first.failure
+        if failure is None:
+            return Finding("open", observed, "works without a client certificate")
+        if failure.reason is FailureReason.CLIENT_CERTIFICATE_REQUIRED:
+            return Finding("demanded", observed, "works without a client certificate")
+        return not_observed(failure)
+    if not refused:
+        return Finding("works-without", observed, "refused without a client certificate")
+    return _with_certificates(http, place)
+
+
+def _with_identity(http: HttpEvidence, place: Requirement, identity: ClientIdentity) -> HttpProbe | None:
+    purpose = Purpose.INTEGRATION if place.integration else None
+    return http.find("https", place.path, purpose=purpose, identity=identity)
+
+
+def _refused(probe: HttpProbe) -> bool | Finding:
+    """Whether the server refused the client, or the finding that says why that is unknown."""
+    hop = probe.first
+    if hop.failure is None:
+        return hop.status in _REFUSING_STATUS
+    return True if hop.failure.reason in _REFUSING_FAILURES else not_observed(hop.failure)
+
+
+def _with_certificates(http: HttpEvidence, place: Requirement) -> Finding:
+    """Judge a place that is refused without a certificate by what it does with one."""
+    expected = "served with the configured client certificate alone"
+    wrong = _with_identity(http, place, ClientIdentity.WRONG)
+    if wrong is not None and _refused(wrong) is False:
+        return Finding("accepts-any", describe(wrong.first), expected)
+    configured = _with_identity(http, place, ClientIdentity.CONFIGURED)
+    if configured is None:
+        return Finding("no-certificate", expected=expected)
+    refused = _refused(configured)
+    if isinstance(refused, Finding):
+        return refused
+    return Finding("refuses-configured" if refused else "enforced", describe(configured.first), expected)

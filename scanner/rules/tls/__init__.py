@@ -1,0 +1,1 @@
+"""Rules about protocols, cipher suites, key exchanges and known attacks."""

@@ -1,0 +1,107 @@
+"""What a server accepted, over all protocol versions, and what nobody could find out.
+
+The one principle: a suite that was seen counts, and a suite that was not seen counts as absent only where every
+protocol version was looked at to the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scanner.evidence import AcceptedSuite, Failure, FailureReason, Protocol, TlsEvidence
+from scanner.rules.registry.listing import listing, plural
+from scanner.rules.registry.rule import Facts, Finding, not_observed, tls_of
+from scanner.rules.tls.suites import Suite, classify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+BEFORE_TLS13 = tuple(protocol for protocol in Protocol if protocol is not Protocol.TLS1_3)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A suite that the server accepted in one protocol version."""
+
+    protocol: Protocol
+    suite: Suite
+    seen: AcceptedSuite
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedSuites:
+    """All suites that were seen, and the reason why the list may be longer in truth (None where it is not)."""
+
+    items: tuple[Accepted, ...]
+    gap: Finding | None
+
+    def names(self, chosen: Iterable[Accepted] | None = None) -> str:
+        """The names, each with its protocol versions, as a bounded list."""
+        by_name: dict[str, list[str]] = {}
+        for item in self.items if chosen is None else chosen:
+            by_name.setdefault(item.suite.name, []).append(item.protocol.value)
+        return listing(f"{name} ({', '.join(protocols)})" for name, protocols in by_name.items())
+
+
+def accepted_suites(tls: TlsEvidence, protocols: Iterable[Protocol] = Protocol) -> AcceptedSuites:
+    """The suites that were accepted in `protocols`."""
+    items: list[Accepted] = []
+    gaps: list[Finding] = []
+    for protocol in protocols:
+        attempt = tls.offer(protocol)
+        if attempt.value is None:
+            gaps.append(unseen(protocol, attempt.failure))
+            continue
+        for seen in attempt.value.suites:
+            suite = classify(seen.name)
+            if suite is None:
+                gaps.append(not_observed(Failure.of(FailureReason.UNSUPPORTED, f"unknown cipher suite {seen.name}")))
+            else:
+                items.append(Accepted(protocol, suite, seen))
+    if not tls.negotiated and not gaps:
+        gaps.append(nothing_negotiated())
+    return AcceptedSuites(tuple(items), gaps[0] if gaps else None)
+
+
+def unseen(protocol: Protocol, failure: Failure | None) -> Finding:
+    """The finding for a protocol version that could not be looked at."""
+    failure = failure or Failure(FailureReason.NOT_RUN)
+    detail = f"{protocol.value}: {failure.detail}" if failure.detail else protocol.value
+    return not_observed(Failure(failure.reason, detail))
+
+
+def nothing_negotiated() -> Finding:
+    """The finding for a server that refused every offer: it may well accept one that was not made."""
+    return not_observed(Failure(FailureReason.HANDSHAKE_FAILED, "no protocol version could be negotiated"))
+
+
+def judge_suites(facts: Facts, offends: Callable[[Accepted], bool], failing: str, passing: str) -> list[Finding]:
+    """Fail where a suite offends, pass where every accepted suite was seen and none does."""
+    tls = tls_of(facts)
+    if isinstance(tls, Finding):
+        return [tls]
+    suites = accepted_suites(tls)
+    bad = [item for item in suites.items if offends(item)]
+    if bad:
+        return [Finding(failing, observed=suites.names(bad), expected="no such cipher suite")]
+    if suites.gap:
+        return [suites.gap]
+    distinct = len({item.suite.name for item in suites.items})
+    return [
+        Finding(passing, observed=f"{plural(distinct, 'cipher suite')} accepted", expected="no such cipher suite"),
+    ]
+
+
+def only_tls13(tls: TlsEvidence) -> bool:
+    """Whether TLS 1.3 is negotiated, and every older version is known not to be."""
+    return tls.negotiated == (Protocol.TLS1_3,) and all(tls.offer(item).value is not None for item in BEFORE_TLS13)
+
+
+def older_than_tls13(tls: TlsEvidence) -> bool | None:
+    """Whether a version before TLS 1.3 is negotiated; None where nobody knows."""
+    if any(protocol is not Protocol.TLS1_3 for protocol in tls.negotiated):
+        return True
+    if all(tls.offer(protocol).value is not None for protocol in BEFORE_TLS13):
+        return False
+    return None

@@ -1,0 +1,243 @@
+"""Which cipher suites a server accepts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+
+from scanner.evidence import Protocol
+from scanner.rules.registry.listing import listing
+from scanner.rules.registry.rule import (
+    Facts,
+    Finding,
+    Parameters,
+    fails,
+    not_applicable,
+    not_observed,
+    passes,
+    rule,
+    tls_of,
+)
+from scanner.rules.registry.sources import attack, rfc
+from scanner.rules.tls import fixes
+from scanner.rules.tls.accepted import Accepted, accepted_suites, judge_suites
+from scanner.rules.tls.suites import Suite
+from scanner.verdict import Goal, Severity, Source
+
+SUITES_HOW = (
+    "In each protocol version every known cipher suite is offered, then the ones not yet chosen, until the server "
+    "refuses; each suite is classified by its IANA name."
+)
+
+
+def _forbid(  # noqa: PLR0913, PLR0917  # one declaration each
+    slug: str,
+    title: str,
+    severity: Severity,
+    kind: str,
+    offends: Callable[[Suite], bool],
+    why: str,
+    sources: tuple[Source, ...],
+) -> None:
+    @rule(
+        f"cipher.{slug}",
+        title=title,
+        goal=Goal.ENCRYPTION,
+        severity=severity,
+        why=why,
+        how=SUITES_HOW,
+        sources=sources,
+        reasons={
+            "none-accepted": passes(f"No cipher suite {kind} is accepted."),
+            "accepted": fails(f"Cipher suites {kind} are accepted: {{observed}}."),
+        },
+        fix=fixes.SUITES,
+    )
+    def _check(facts: Facts, _: Parameters) -> list[Finding]:
+        return judge_suites(facts, lambda item: offends(item.suite), "accepted", "none-accepted")
+
+
+_forbid(
+    "no-null",
+    "No cipher suite without encryption",
+    Severity.CRITICAL,
+    "that encrypts nothing",
+    lambda suite: suite.null,
+    "With a NULL cipher everything travels in clear, under the name of TLS.",
+    (rfc(9325, "4.1"),),
+)
+_forbid(
+    "no-anonymous",
+    "No cipher suite without authentication",
+    Severity.CRITICAL,
+    "in which the server does not prove who it is",
+    lambda suite: suite.anonymous,
+    "Without authentication, whoever sits on the line is taken for the server and reads and changes everything.",
+    (rfc(9325, "4.1"), rfc(5246, "A.5")),
+)
+_forbid(
+    "no-export",
+    "No export cipher suite",
+    Severity.CRITICAL,
+    "of export grade",
+    lambda suite: suite.export,
+    "Export suites were made to be broken: 40-bit keys and 512-bit key exchanges fall in minutes, and an attacker can "
+    "steer clients onto them (FREAK, Logjam).",
+    (rfc(9325, "4.1"),),
+)
+_forbid(
+    "no-rc4",
+    "No RC4 cipher suite",
+    Severity.HIGH,
+    "with RC4",
+    lambda suite: suite.rc4,
+    "The key stream of RC4 is biased: cookies that are sent often enough can be read.",
+    (rfc(7465, "2"), rfc(9325, "4.1")),
+)
+_forbid(
+    "no-64bit-block",
+    "No cipher with blocks of 64 bits",
+    Severity.HIGH,
+    "with blocks of 64 bits (3DES, DES, IDEA, RC2)",
+    lambda suite: suite.block_of_64_bits,
+    "After some 32 GB under one key two blocks are likely to collide, which tells what they held (SWEET32).",
+    (attack("SWEET32 (CVE-2016-2183)", "https://sweet32.info/"), rfc(9325, "4.1")),
+)
+
+
+@rule(
+    "cipher.forward-secrecy",
+    title="Forward secrecy everywhere",
+    goal=Goal.ENCRYPTION,
+    severity=Severity.HIGH,
+    why="Without an ephemeral key exchange, whoever gets the server's key reads everything that was ever recorded.",
+    how=SUITES_HOW,
+    sources=(rfc(9325, "4.1"), rfc(10015, "4")),
+    reasons={
+        "all-ephemeral": passes("Every accepted cipher suite has an ephemeral key exchange."),
+        "static": fails("Cipher suites without forward secrecy are accepted: {observed}."),
+    },
+    fix=fixes.SUITES,
+)
+def _forward_secrecy(facts: Facts, _: Parameters) -> list[Finding]:
+    return judge_suites(facts, lambda item: not item.suite.ephemeral, "static", "all-ephemeral")
+
+
+class DatedSuites(Parameters):
+    """Suites that are allowed up to a day."""
+
+    until: date
+    """The last day on which they are allowed."""
+    suites: tuple[str, ...]
+    """IANA names."""
+
+
+class AllowedParameters(Parameters):
+    """Parameters of cipher.allowed."""
+
+    suites: Mapping[Protocol, tuple[str, ...]] = {}
+    """IANA names of the suites that are allowed, by protocol. In a protocol that is not named, none is."""
+    dated: tuple[DatedSuites, ...] = ()
+    """Suites that are allowed besides, in every protocol named above, up to a day."""
+    phase_out: tuple[str, ...] = ()
+    """Suites that fail at low severity, because the source wants them phased out."""
+
+
+@rule(
+    "cipher.allowed",
+    title="Only cipher suites that the policy lists",
+    goal=Goal.ENCRYPTION,
+    severity=Severity.MEDIUM,
+    why="A short list of good suites is easier to trust than a long list of suites that are not yet broken.",
+    how=SUITES_HOW,
+    sources=(rfc(9325, "4.2"),),
+    reasons={
+        "all-listed": passes("Every accepted cipher suite is on the policy's list."),
+        "not-listed": fails("Cipher suites that the policy does not list are accepted: {observed}."),
+        "ended": fails("Cipher suites whose time is over in this policy are accepted: {observed}."),
+        "phase-out": fails("Cipher suites that the policy wants phased out are accepted: {observed}."),
+    },
+    fix=fixes.SUITES,
+    parameters=AllowedParameters,
+)
+def _allowed(facts: Facts, parameters: AllowedParameters) -> list[Finding]:
+    tls = tls_of(facts)
+    if isinstance(tls, Finding):
+        return [tls]
+    accepted = accepted_suites(tls)
+    today = facts.now.date()
+    current = {name for entry in parameters.dated if today <= entry.until for name in entry.suites}
+    ended = {name for entry in parameters.dated if today > entry.until for name in entry.suites}
+    offending: dict[str, list[Accepted]] = {"not-listed": [], "ended": [], "phase-out": []}
+    for item in accepted.items:
+        listed = parameters.suites.get(item.protocol)
+        if listed is not None and item.suite.name in {*listed, *current}:
+            continue
+        if listed is not None and item.suite.name in parameters.phase_out:
+            offending["phase-out"].append(item)
+        elif listed is not None and item.suite.name in ended:
+            offending["ended"].append(item)
+        else:
+            offending["not-listed"].append(item)
+    expected = "only suites on the policy's list"
+    for reason, items in offending.items():
+        if items and (reason != "phase-out" or accepted.gap is None):
+            severity = Severity.LOW if reason == "phase-out" else None
+            return [Finding(reason, observed=accepted.names(items), expected=expected, severity=severity)]
+    if accepted.gap:
+        return [accepted.gap]
+    return [Finding("all-listed", observed=accepted.names(), expected=expected)]
+
+
+class PreferenceParameters(Parameters):
+    """Parameters of cipher.server-preference."""
+
+    imposed: bool = True
+    """True where the server must impose its own order, False where it must leave the choice to the client."""
+    indifferent: tuple[str, ...] = ()
+    """Suites among which the order does not matter: a server that accepts no others is not judged."""
+
+
+@rule(
+    "cipher.server-preference",
+    title="Who chooses the cipher suite",
+    goal=Goal.ENCRYPTION,
+    severity=Severity.INFO,
+    why="Where weaker suites are offered beside better ones, the server's order makes sure that the better are used; "
+    "where all are good, a phone knows best which costs it least.",
+    how="Two accepted suites are offered in both orders; a server that chooses the same one twice imposes its order.",
+    sources=(rfc(9325, "4.2.1"),),
+    reasons={
+        "as-wanted": passes("{observed}, as the policy says."),
+        "otherwise": fails("{observed}, and the policy says otherwise."),
+        "all-good": not_applicable("Every accepted cipher suite is one of those whose order does not matter."),
+        "no-choice": not_applicable("In no protocol version is more than one cipher suite accepted."),
+    },
+    fix=fixes.ORDER,
+    parameters=PreferenceParameters,
+)
+def _server_preference(facts: Facts, parameters: PreferenceParameters) -> list[Finding]:
+    tls = tls_of(facts)
+    if isinstance(tls, Finding):
+        return [tls]
+    orders: dict[str, bool | None] = {}
+    suites = accepted_suites(tls)
+    gap = suites.gap
+    if gap is None and all(item.suite.name in parameters.indifferent for item in suites.items):
+        return [Finding("all-good", suites.names())]
+    for protocol in tls.negotiated:
+        offer = tls.offer(protocol).value
+        if offer is not None and len(offer.suites) > 1:
+            orders[protocol.value] = offer.server_order
+    words = {True: "The server imposes its order", False: "The client chooses"}
+    expected = words[parameters.imposed]
+    against = [protocol for protocol, order in orders.items() if order is (not parameters.imposed)]
+    if against:
+        return [Finding("otherwise", f"{words[not parameters.imposed]} in {listing(against)}", expected)]
+    if None in orders.values():
+        return [not_observed(None)]
+    if gap:
+        return [gap]
+    if not orders:
+        return [Finding("no-choice")]
+    return [Finding("as-wanted", f"{expected} in {listing(orders)}", expected)]

@@ -1,0 +1,197 @@
+"""How to mend protocols, cipher suites and key exchanges, as configuration of common servers.
+
+Lines are complete and in the place where they belong; each is for a version of the server that is maintained today.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from scanner.rules.registry.rule import Fix
+
+_APACHE_PROTOCOLS: Final = "SSLProtocol -all +TLSv1.2 +TLSv1.3"
+_IIS_PROTOCOLS: Final = """\
+# PowerShell as administrator, then restart; the same for "SSL 2.0", "SSL 3.0" and "TLS 1.0"
+$key = 'HKLM:\\SYSTEM\\CurrentControlSet\\Control\\SecurityProviders\\SCHANNEL\\Protocols\\TLS 1.1\\Server'
+New-Item $key -Force | Out-Null
+Set-ItemProperty $key -Name Enabled -Value 0 -Type DWord
+Set-ItemProperty $key -Name DisabledByDefault -Value 1 -Type DWord"""
+_SUITES: Final = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
+    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+)
+_IANA_SUITES: Final = (
+    "TLS_AES_128_GCM_SHA256,TLS_AES_256_GCM_SHA384,TLS_CHACHA20_POLY1305_SHA256,"
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,"
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"
+)
+_GROUPS: Final = "X25519:prime256v1:secp384r1"
+_MANAGED: Final = (
+    "The front ends are the provider's: ask for it by a support ticket. On a self-managed front end, follow iis."
+)
+
+PROTOCOLS: Final = Fix(
+    "Let the server negotiate TLS 1.2 and TLS 1.3, and nothing older.",
+    {
+        "nginx": "ssl_protocols TLSv1.2 TLSv1.3;",
+        "apache": _APACHE_PROTOCOLS,
+        "iis": _IIS_PROTOCOLS,
+        "haproxy": "# section global\nssl-default-bind-options ssl-min-ver TLSv1.2",
+        "tomcat": '<SSLHostConfig protocols="TLSv1.2+TLSv1.3"> … </SSLHostConfig>',
+        "node": "https.createServer({ minVersion: 'TLSv1.2', key, cert }, handler)",
+        "postfix": "smtpd_tls_protocols = >=TLSv1.2\nsmtpd_tls_mandatory_protocols = >=TLSv1.2",
+        "load balancer": "Choose the TLS policy or client SSL profile whose lowest version is TLS 1.2.",
+        "outsystems": _MANAGED,
+    },
+)
+TLS13: Final = Fix(
+    "Let the server negotiate TLS 1.3: it needs OpenSSL 1.1.1, Windows Server 2022, Java 11 or newer.",
+    {
+        "nginx": "ssl_protocols TLSv1.2 TLSv1.3;",
+        "apache": _APACHE_PROTOCOLS,
+        "iis": "Windows Server 2022 and newer negotiate TLS 1.3 unless the registry switches it off.",
+        "haproxy": "# section global\nssl-default-bind-options ssl-min-ver TLSv1.2 ssl-max-ver TLSv1.3",
+        "tomcat": '<SSLHostConfig protocols="TLSv1.2+TLSv1.3"> … </SSLHostConfig>',
+        "node": "https.createServer({ maxVersion: 'TLSv1.3', key, cert }, handler)",
+        "load balancer": "Choose the TLS policy or client SSL profile that has TLS 1.3 beside TLS 1.2.",
+        "outsystems": _MANAGED,
+    },
+)
+ONLY_TLS13: Final = Fix(
+    "Let the server negotiate TLS 1.3 alone. Clients of before about 2018 will no longer reach it.",
+    {
+        "nginx": "ssl_protocols TLSv1.3;",
+        "apache": "SSLProtocol -all +TLSv1.3",
+        "haproxy": "# section global\nssl-default-bind-options ssl-min-ver TLSv1.3",
+        "tomcat": '<SSLHostConfig protocols="TLSv1.3"> … </SSLHostConfig>',
+        "node": "https.createServer({ minVersion: 'TLSv1.3', key, cert }, handler)",
+        "iis": "On Windows Server 2022 and newer, switch TLS 1.2 off in the registry, as proto.no-tls1.1 does TLS 1.1.",
+        "load balancer": "Choose the TLS policy or client SSL profile of TLS 1.3 alone.",
+        "outsystems": _MANAGED,
+    },
+)
+SUITES: Final = Fix(
+    "Offer cipher suites with an ephemeral key exchange and authenticated encryption, and no others.",
+    {
+        "nginx": f"ssl_ciphers {_SUITES};",
+        "apache": f"SSLCipherSuite {_SUITES}",
+        "iis": "# PowerShell as administrator, for each suite to be dropped\n"
+        "Disable-TlsCipherSuite -Name TLS_RSA_WITH_3DES_EDE_CBC_SHA",
+        "haproxy": f"# section global\nssl-default-bind-ciphers {_SUITES}",
+        "tomcat": f'<SSLHostConfig ciphers="{_IANA_SUITES}"> … </SSLHostConfig>',
+        "node": f"https.createServer({{ ciphers: '{_SUITES}', key, cert }}, handler)",
+        "postfix": "smtpd_tls_ciphers = high\nsmtpd_tls_exclude_ciphers = aNULL, eNULL, EXPORT, RC4, 3DES, MD5, kRSA",
+        "load balancer": "Choose the cipher group whose suites all begin with ECDHE and hold GCM or CHACHA20.",
+        "outsystems": _MANAGED,
+    },
+)
+ORDER: Final = Fix(
+    "Let the order of the configuration decide which suite is used, or leave it to the client, as the policy says.",
+    {
+        "nginx": "ssl_prefer_server_ciphers on;  # off, where the client is to choose",
+        "apache": "# off, where the client is to choose\nSSLHonorCipherOrder on",
+        "iis": "# The order is that of Get-TlsCipherSuite; PowerShell as administrator, best suite last\n"
+        "Enable-TlsCipherSuite -Name TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 -Position 0",
+        "haproxy": "# on the bind line: prefer-client-ciphers, where the client is to choose",
+        "tomcat": '<SSLHostConfig honorCipherOrder="true"> … </SSLHostConfig>',
+        "node": "https.createServer({ honorCipherOrder: true, key, cert }, handler)",
+    },
+)
+GROUPS: Final = Fix(
+    "Offer the groups that the policy allows, and no others.",
+    {
+        "nginx": f"ssl_ecdh_curve {_GROUPS};",
+        "apache": f"SSLOpenSSLConfCmd Groups {_GROUPS}",
+        "iis": "# PowerShell as administrator\nGet-TlsEccCurve\nDisable-TlsEccCurve -Name brainpoolP256r1",
+        "haproxy": f"# section global\nssl-default-bind-curves {_GROUPS}",
+        "tomcat": "# setenv.sh\nCATALINA_OPTS='-Djdk.tls.namedGroups=x25519,secp256r1,secp384r1'",
+        "node": f"https.createServer({{ ecdhCurve: '{_GROUPS}', key, cert }}, handler)",
+        "load balancer": "Name the groups in the cipher rule (F5: DH Groups) that the client SSL profile uses.",
+        "outsystems": _MANAGED,
+    },
+)
+DIFFIE_HELLMAN: Final = Fix(
+    "Drop the DHE suites, which nothing needs any more; or give them a group of 2048 bits or more from RFC 7919.",
+    {
+        "nginx": f"ssl_ciphers {_SUITES};  # without DHE; else: ssl_dhparam /etc/nginx/ffdhe3072.pem;",
+        "apache": f"SSLCipherSuite {_SUITES}",
+        "iis": "Disable-TlsCipherSuite -Name TLS_DHE_RSA_WITH_AES_256_GCM_SHA384",
+        "haproxy": "# section global\ntune.ssl.default-dh-param 3072",
+        "tomcat": f'<SSLHostConfig ciphers="{_IANA_SUITES}"> … </SSLHostConfig>\n'
+        "<!-- else, in setenv.sh: CATALINA_OPTS=-Djdk.tls.ephemeralDHKeySize=2048 -->",
+        "node": f"https.createServer({{ ciphers: '{_SUITES}', key, cert }}, handler)",
+        "load balancer": "Choose the cipher group whose suites all begin with ECDHE.",
+        "outsystems": _MANAGED,
+    },
+)
+POST_QUANTUM: Final = Fix(
+    "Offer X25519MLKEM768 first: it needs OpenSSL 3.5 or newer (or a library of 2025), and TLS 1.3.",
+    {
+        "nginx": f"ssl_ecdh_curve X25519MLKEM768:{_GROUPS};",
+        "apache": f"SSLOpenSSLConfCmd Groups X25519MLKEM768:{_GROUPS}",
+        "haproxy": f"# section global\nssl-default-bind-curves X25519MLKEM768:{_GROUPS}",
+        "node": f"https.createServer({{ ecdhCurve: 'X25519MLKEM768:{_GROUPS}', key, cert }}, handler)  // Node.js 24",
+    },
+)
+COMPRESSION: Final = Fix(
+    "Switch TLS compression off. Current libraries no longer have it: an old one is in use.",
+    {
+        "nginx": "# nginx has had no TLS compression since 1.3.2: update nginx and OpenSSL",
+        "apache": "SSLCompression off",
+        "haproxy": "# build against OpenSSL 1.1.0 or newer, which leaves compression out by default",
+        "iis": "SCHANNEL has no TLS compression: something in front of it compresses.",
+        "tomcat": "<!-- JSSE has no TLS compression: an old OpenSSL is in use by the native connector -->",
+        "load balancer": "Switch SSL compression off in the client SSL profile, and update its software.",
+    },
+)
+RENEGOTIATION: Final = Fix(
+    "Update the TLS library to one that knows RFC 5746, and let no client start a renegotiation.",
+    {
+        "nginx": "# nginx has refused renegotiation by the client since 0.8.23: update OpenSSL",
+        "apache": "SSLInsecureRenegotiation off",
+        "iis": "Install the current updates of Windows: SCHANNEL knows RFC 5746 since 2010.",
+        "haproxy": "# HAProxy lets no client renegotiate: update OpenSSL",
+        "tomcat": "# setenv.sh\nCATALINA_OPTS='-Djdk.tls.rejectClientInitiatedRenegotiation=true'",
+        "node": "tls.CLIENT_RENEG_LIMIT = 0",
+        "load balancer": "In the client SSL profile: renegotiation off, or secure alone (F5: Require Strict).",
+        "openssl": "SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);",
+    },
+)
+MASTER_SECRET: Final = Fix(
+    "Update the TLS library: OpenSSL 1.1.0, Windows Server 2016, Java 8u161 and newer negotiate it by themselves.",
+    {"iis": "Do not set DisableServerExtendedMasterSecret in the SCHANNEL registry key."},
+)
+FALLBACK: Final = Fix(
+    "Offer one protocol version, or TLS 1.3, whose handshake protects the version by itself; else update the library.",
+    PROTOCOLS.servers,
+)
+SIGNATURES: Final = Fix(
+    "Let the handshake be signed with SHA-256 or better.",
+    {
+        "nginx": "ssl_conf_command SignatureAlgorithms ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256:ECDSA+SHA384;",
+        "apache": "SSLOpenSSLConfCmd SignatureAlgorithms ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256:ECDSA+SHA384",
+        "haproxy": "# section global\nssl-default-bind-sigalgs ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256",
+        "tomcat": "# setenv.sh, Java 16 or newer\n"
+        "CATALINA_OPTS='-Djdk.tls.server.SignatureSchemes=ecdsa_secp256r1_sha256,rsa_pss_rsae_sha256'",
+        "node": "https.createServer({ sigalgs: 'ecdsa_secp256r1_sha256:rsa_pss_rsae_sha256', key, cert }, handler)",
+    },
+)
+EARLY_DATA: Final = Fix(
+    "Switch early data off, unless every request that may come in it can be repeated without harm.",
+    {
+        "nginx": "ssl_early_data off;",
+        "haproxy": "# remove allow-0rtt from the bind line",
+        "load balancer": "Switch 0-RTT off in the settings of the content delivery network.",
+    },
+)
+UPDATE: Final = Fix(
+    "Update the TLS library, restart every process that uses it, and replace the key and certificate if it leaked.",
+    {
+        "debian": "apt-get update && apt-get install --only-upgrade openssl libssl3 && needrestart",
+        "red hat": "dnf upgrade openssl-libs && needs-restarting",
+    },
+)
+ROBOT: Final = Fix(
+    "Drop the suites with RSA key transport (TLS_RSA_…): no ROBOT is possible without them. Update the library too.",
+    SUITES.servers,
+)

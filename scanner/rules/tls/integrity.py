@@ -1,0 +1,351 @@
+"""Whether what is sent can be changed on the way, or the handshake be meddled with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from scanner.evidence import Attempt, Protocol, TlsEvidence, not_run
+from scanner.rules.registry.listing import listing
+from scanner.rules.registry.rule import (
+    Facts,
+    Finding,
+    Parameters,
+    fails,
+    not_applicable,
+    not_observed,
+    passes,
+    rule,
+    tls_of,
+)
+from scanner.rules.registry.sources import rfc
+from scanner.rules.tls import fixes
+from scanner.rules.tls.accepted import (
+    accepted_suites,
+    judge_suites,
+    older_than_tls13,
+    unseen,
+)
+from scanner.rules.tls.ciphers import SUITES_HOW
+from scanner.verdict import Goal, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from scanner.rules.tls.accepted import Accepted
+
+
+class AeadParameters(Parameters):
+    """Parameters of integrity.aead."""
+
+    every: bool = True
+    """Whether every accepted suite must be AEAD, or only one in each protocol version at least."""
+
+
+@rule(
+    "integrity.aead",
+    title="Authenticated encryption",
+    goal=Goal.INTEGRITY,
+    severity=Severity.MEDIUM,
+    why="Suites that encrypt and protect apart (CBC with HMAC) leak through timing and padding; every attack of the "
+    "Lucky 13 family needs them.",
+    how=SUITES_HOW,
+    sources=(rfc(9325, "4.2"),),
+    reasons={
+        "all-aead": passes("Every accepted cipher suite is AEAD."),
+        "not-aead": fails("Cipher suites without authenticated encryption are accepted: {observed}."),
+        "aead-everywhere": passes("Each negotiated protocol version has an AEAD suite."),
+        "version-without-aead": fails("No AEAD suite is accepted in {observed}."),
+    },
+    fix=fixes.SUITES,
+    parameters=AeadParameters,
+)
+def _aead(facts: Facts, parameters: AeadParameters) -> list[Finding]:
+    if parameters.every:
+        return judge_suites(facts, lambda item: not item.suite.aead, "not-aead", "all-aead")
+    tls = tls_of(facts)
+    if isinstance(tls, Finding):
+        return [tls]
+    suites = accepted_suites(tls)
+    without = [
+        protocol
+        for protocol in tls.negotiated
+        if not any(item.suite.aead for item in suites.items if item.protocol is protocol)
+    ]
+    expected = "an AEAD suite in each protocol version"
+    if without:
+        return [Finding("version-without-aead", listing(without), expected)]
+    if suites.gap:
+        return [suites.gap]
+    return [Finding("aead-everywhere", listing(tls.negotiated), expected)]
+
+
+class WeakMacParameters(Parameters):
+    """Parameters of integrity.no-weak-mac."""
+
+    sha1: bool = False
+    """Whether HMAC with SHA-1 counts as weak too."""
+
+
+@rule(
+    "integrity.no-weak-mac",
+    title="No weak record MAC",
+    goal=Goal.INTEGRITY,
+    severity=Severity.MEDIUM,
+    why="The MAC is what tells a changed record from a true one; MD5 is broken, and SHA-1 is on its way out.",
+    how=SUITES_HOW,
+    sources=(rfc(6151, "2.3"), rfc(9325, "4.2")),
+    reasons={
+        "none-accepted": passes("No cipher suite with a weak MAC is accepted."),
+        "accepted": fails("Cipher suites with a weak MAC are accepted: {observed}."),
+    },
+    fix=fixes.SUITES,
+    parameters=WeakMacParameters,
+)
+def _weak_mac(facts: Facts, parameters: WeakMacParameters) -> list[Finding]:
+    weak = {"MD5", "NULL", "SHA"} if parameters.sha1 else {"MD5", "NULL"}
+
+    def offends(item: Accepted) -> bool:
+        return item.suite.mac in weak
+
+    return judge_suites(facts, offends, "accepted", "none-accepted")
+
+
+class SignatureParameters(Parameters):
+    """Parameters of integrity.signature-algorithms."""
+
+    allowed: Mapping[Protocol, tuple[str, ...]] = {}
+    """IANA names of the signature schemes that are allowed, by protocol; empty: all but those with MD5 and SHA-1."""
+    phase_out: tuple[str, ...] = ()
+    """Schemes that fail at low severity, because the source wants them phased out."""
+
+
+def _weak_scheme(name: str) -> bool:
+    return name.endswith(("md5", "sha1")) or "_md5" in name or "_sha1_" in name
+
+
+@rule(
+    "integrity.signature-algorithms",
+    title="The handshake is signed with a good hash",
+    goal=Goal.INTEGRITY,
+    severity=Severity.HIGH,
+    why="Whoever finds a collision of the hash can forge the signature that ties the key exchange to the server.",
+    how="Signature schemes are offered one by one; the server's ServerKeyExchange (TLS 1.2) or CertificateVerify "
+    "(TLS 1.3) tells which it signs with. Versions before TLS 1.2 always sign with MD5 and SHA-1, as proto.* reports.",
+    sources=(rfc(9155, "4"), rfc(9325, "4.5")),
+    reasons={
+        "good": passes("The handshake is signed with {observed}."),
+        "weak-hash": fails("The server signs the handshake with {observed}."),
+        "not-listed": fails("The server signs the handshake with {observed}, which the policy does not list."),
+        "phase-out": fails("The server signs the handshake with {observed}, which the policy wants phased out."),
+        "not-signed": not_applicable("No handshake of TLS 1.2 or newer is signed."),
+    },
+    fix=fixes.SIGNATURES,
+    parameters=SignatureParameters,
+)
+def _signature_algorithms(facts: Facts, parameters: SignatureParameters) -> list[Finding]:
+    tls = tls_of(facts)
+    if isinstance(tls, Finding):
+        return [tls]
+    versions = [protocol for protocol in (Protocol.TLS1_2, Protocol.TLS1_3) if protocol in tls.negotiated]
+    suites = accepted_suites(tls, (Protocol.TLS1_2, Protocol.TLS1_3))
+    seen = [(name, protocol) for protocol in versions for name in _schemes(tls, protocol).value or ()]
+    if weak := [name for name, _ in seen if _weak_scheme(name)]:
+        return [Finding("weak-hash", listing(weak), "SHA-256 or better")]
+    unlisted = [
+        name
+        for name, protocol in seen
+        if parameters.allowed and name not in {*parameters.allowed.get(protocol, ()), *parameters.phase_out}
+    ]
+    if unlisted:
+        return [Finding("not-listed", listing(unlisted), "only schemes on the policy's list")]
+    for protocol in versions:
+        attempt = _schemes(tls, protocol)
+        matters = protocol is Protocol.TLS1_2 or parameters.allowed
+        if attempt.value is None and matters and _signs(item for item in suites.items if item.protocol is protocol):
+            return [unseen(protocol, attempt.failure)]
+    if suites.gap:
+        return [suites.gap]
+    if phase_out := [name for name, _ in seen if name in parameters.phase_out]:
+        return [Finding("phase-out", listing(phase_out), "other schemes", severity=Severity.LOW)]
+    if not seen and Protocol.TLS1_3 not in versions:
+        return [Finding("not-signed", listing(tls.negotiated))]
+    # RFC 8446 section 4.2.3 leaves TLS 1.3 no scheme with MD5 or SHA-1 to sign a handshake with.
+    return [Finding("good", listing(name for name, _ in seen) or "the schemes of TLS 1.3", "SHA-256 or better")]
+
+
+def _schemes(tls: TlsEvidence, protocol: Protocol) -> Attempt[tuple[str, ...]]:
+    return tls.signature_schemes.get(protocol, not_run())
+
+
+def _signs(items: Iterable[Accepted]) -> bool:
+    """Whether the server signs any handshake: with RSA key transport and anonymous suites it does not."""
+    return any(item.suite.tls13 or (item.suite.ephemeral and not item.suite.anonymous) for item in items)
+
+
+def _judge_older(
+    facts: Facts, attempt_of: Callable[[TlsEvidence], Attempt[bool]], observed: tuple[str, str], expected: str
+) -> list[Finding]:
+    """Judge a protection that only versions before TLS 1.3 need."""
+    tls = tls_of(facts)
+    if isinstance(tls, Finding):
+        return [tls]
+    older = older_than_tls13(tls)
+    if older is False:
+        return [Finding("tls1.3-alone", listing(tls.negotiated))] if tls.negotiated else [not_observed(None)]
+    attempt = attempt_of(tls)
+    if attempt.value is None:
+        return [not_observed(attempt.failure)]
+    return [Finding("there" if attempt.value else "missing", observed[not attempt.value], expected)]
+
+
+_TLS13_ALONE = not_applicable("The server negotiates TLS 1.3 alone, which has the protection built in.")
+
+
+@rule(
+    "integrity.encrypt-then-mac",
+    title="CBC is encrypted first, then protected",
+    goal=Goal.INTEGRITY,
+    severity=Severity.LOW,
+    why="In CBC suites the MAC is made before the encryption, so the padding can be probed (Lucky 13). Where they must "
+    "be offered, this extension turns the order around.",
+    how="A ClientHello of TLS 1.2 or older offers CBC suites and the extension; the ServerHello tells if it is used.",
+    sources=(rfc(7366), rfc(9325, "4.2")),
+    reasons={
+        "there": passes("The server encrypts first and protects then."),
+        "missing": fails("The server accepts CBC suites without encrypt-then-MAC: {suites}."),
+        "no-cbc": not_applicable("No CBC suite is accepted in TLS."),
+    },
+    fix=fixes.SUITES,
+)
+def _encrypt_then_mac(facts: Facts, _: Parameters) -> list[Finding]:
+    tls = tls_of(facts)
+    if isinstance(tls, Finding):
+        return [tls]
+    suites = accepted_suites(tls, (Protocol.TLS1_0, Protocol.TLS1_1, Protocol.TLS1_2))
+    cbc = [item for item in suites.items if item.suite.cbc]
+    if not cbc:
+        return [suites.gap or Finding("no-cbc", listing(tls.negotiated))]
+    attempt = tls.encrypt_then_mac
+    if attempt.value is None:
+        return [not_observed(attempt.failure)]
+    words = ("encrypt-then-MAC", "no encrypt-then-MAC")
+    values = {"suites": suites.names(cbc)}
+    return [Finding("there" if attempt.value else "missing", words[not attempt.value], words[0], values=values)]
+
+
+@rule(
+    "integrity.extended-master-secret",
+    title="Extended master secret",
+    goal=Goal.INTEGRITY,
+    severity=Severity.MEDIUM,
+    why="Without it a server in the middle can make two sessions share one secret, and splice itself into a resumed "
+    "or renegotiated connection (triple handshake).",
+    how="A ClientHello of TLS 1.2 or older offers the extension; the ServerHello tells whether it is used. A handshake "
+    "in TLS 1.3 says nothing about it.",
+    sources=(rfc(7627), rfc(9325, "3.5")),
+    reasons={
+        "there": passes("The server uses the extended master secret."),
+        "missing": fails("The server negotiates TLS 1.2 or older without the extended master secret."),
+        "tls1.3-alone": _TLS13_ALONE,
+        "ssl-alone": not_applicable("The server negotiates SSL alone, which has no extensions."),
+    },
+    fix=fixes.MASTER_SECRET,
+)
+def _extended_master_secret(facts: Facts, _: Parameters) -> list[Finding]:
+    tls = tls_of(facts)
+    if not isinstance(tls, Finding) and tls.negotiated and tls.negotiated[-1] in {Protocol.SSL2, Protocol.SSL3}:
+        gap = accepted_suites(tls).gap
+        return [gap] if gap else [Finding("ssl-alone", listing(tls.negotiated))]
+    words = ("extended master secret", "no extended master secret")
+    return _judge_older(facts, lambda item: item.extended_master_secret, words, words[0])
+
+
+@rule(
+    "integrity.secure-renegotiation",
+    title="Secure renegotiation",
+    goal=Goal.INTEGRITY,
+    severity=Severity.HIGH,
+    why="Without it an attacker can put words of his own in front of what a client sends (CVE-2009-3555).",
+    how="A ClientHello of TLS 1.2 or older offers renegotiation_info; the ServerHello tells whether it is known.",
+    sources=(rfc(5746, "3.6"), rfc(9325, "3.5")),
+    reasons={
+        "there": passes("The server supports secure renegotiation."),
+        "missing": fails("The server does not support secure renegotiation."),
+        "tls1.3-alone": _TLS13_ALONE,
+    },
+    fix=fixes.RENEGOTIATION,
+)
+def _secure_renegotiation(facts: Facts, _: Parameters) -> list[Finding]:
+    words = ("secure renegotiation", "no secure renegotiation")
+    return _judge_older(facts, lambda item: item.secure_renegotiation, words, words[0])
+
+
+@rule(
+    "integrity.fallback-scsv",
+    title="Downgrades are refused",
+    goal=Goal.INTEGRITY,
+    severity=Severity.LOW,
+    why="A client that fell back to an older version because an attacker cut its first attempt is told so.",
+    how="A ClientHello of an older version than the best carries TLS_FALLBACK_SCSV; the server must answer with the "
+    "alert inappropriate_fallback. Not asked where one version alone is negotiated, nor of TLS 1.3 servers: their "
+    "ServerHello marks a downgrade (RFC 8446 section 4.1.3), and RFC 8996 made the SCSV historic.",
+    sources=(rfc(7507, "3"), rfc(8996), rfc(9325, "3.1.3")),
+    reasons={
+        "there": passes("The server refuses a downgrade."),
+        "missing": fails("The server accepts a downgrade that the client marked as one."),
+        "tls1.3": not_applicable("The server negotiates TLS 1.3, which protects against downgrades by itself."),
+        "one-version": not_applicable("The server negotiates {observed} alone: there is nothing to fall back to."),
+    },
+    fix=fixes.FALLBACK,
+)
+def _fallback(facts: Facts, _: Parameters) -> list[Finding]:
+    tls = tls_of(facts)
+    if isinstance(tls, Finding):
+        return [tls]
+    if Protocol.TLS1_3 in tls.negotiated:
+        return [Finding("tls1.3", listing(tls.negotiated))]
+    gap = accepted_suites(tls).gap
+    if gap:
+        return [gap]
+    if len(tls.negotiated) == 1:
+        return [Finding("one-version", listing(tls.negotiated))]
+    attempt = tls.fallback_scsv
+    if attempt.value is None:
+        return [not_observed(attempt.failure)]
+    observed = "downgrade refused" if attempt.value else "downgrade accepted"
+    return [Finding("there" if attempt.value else "missing", observed, "downgrade refused")]
+
+
+@rule(
+    "integrity.no-early-data",
+    title="No early data",
+    goal=Goal.INTEGRITY,
+    severity=Severity.MEDIUM,
+    why="What comes as early data (0-RTT) can be sent again by whoever recorded it: an order twice, a payment twice.",
+    how="A TLS 1.3 session is resumed and data sent before the handshake is done, or the ticket's max_early_data_size "
+    "is read.",
+    sources=(rfc(8446, "8"), rfc(9325, "3.10"), rfc(8470, "3")),
+    reasons={
+        "off": passes("The server accepts no early data."),
+        "on": fails("The server accepts early data."),
+        "no-tls1.3": not_applicable("The server does not negotiate TLS 1.3, which alone has early data."),
+        "starttls": not_applicable("After {protocol} goes over to TLS, nothing defines what early data would mean."),
+    },
+    fix=fixes.EARLY_DATA,
+)
+def _early_data(facts: Facts, _: Parameters) -> list[Finding]:
+    tls = tls_of(facts)
+    if isinstance(tls, Finding):
+        return [tls]
+    if tls.early_data.value:
+        return [Finding("on", "early data accepted", "no early data")]
+    offer = tls.offer(Protocol.TLS1_3)
+    if offer.value is not None and not offer.value.negotiated and tls.negotiated:
+        return [Finding("no-tls1.3", listing(tls.negotiated))]
+    starttls = facts.target.endpoint.starttls
+    if tls.early_data.value is None and starttls is not None:
+        return [Finding("starttls", values={"protocol": starttls})]
+    if tls.early_data.value is None:
+        return [not_observed(tls.early_data.failure)]
+    return [Finding("off", "no early data", "no early data")]

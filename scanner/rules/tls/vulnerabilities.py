@@ -1,0 +1,326 @@
+"""Known attacks, judged by what a server offers or answers; none is carried out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scanner.evidence import Attempt, Failure, FailureReason, Protocol, Robot, TlsEvidence
+from scanner.rules.registry.listing import listing
+from scanner.rules.registry.rule import (
+    Facts,
+    Finding,
+    Parameters,
+    Reason,
+    fails,
+    not_applicable,
+    not_observed,
+    passes,
+    rule,
+    tls_of,
+)
+from scanner.rules.registry.sources import attack, rfc
+from scanner.rules.tls import fixes
+from scanner.rules.tls.accepted import (
+    BEFORE_TLS13,
+    AcceptedSuites,
+    accepted_suites,
+    judge_suites,
+    nothing_negotiated,
+    only_tls13,
+    unseen,
+)
+from scanner.rules.tls.groups import bits_of
+from scanner.rules.tls.protocols import judge_compression
+from scanner.verdict import Goal, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scanner.rules.tls.accepted import Accepted
+
+_TLS13_ALONE = not_applicable("The server negotiates TLS 1.3 alone, to which the attack does not apply.")
+_VULNERABLE: dict[str, Reason] = {
+    "not-vulnerable": passes("The server is not vulnerable."),
+    "vulnerable": fails("The server is vulnerable: {observed}."),
+}
+
+
+def _judge_probe(
+    facts: Facts, attempt_of: Callable[[TlsEvidence], Attempt[bool]], observed: tuple[str, str]
+) -> list[Finding]:
+    """Judge an attack that a probe tested for; `observed` says what was seen of a safe and of a vulnerable server."""
+    tls = tls_of(facts)
+    if isinstance(tls, Finding):
+        return [tls]
+    attempt = attempt_of(tls)
+    if attempt.value is not None:
+        return [Finding("vulnerable" if attempt.value else "not-vulnerable", observed[attempt.value], observed[0])]
+    if only_tls13(tls):
+        return [Finding("tls1.3-alone", listing(tls.negotiated))]
+    return [not_observed(attempt.failure)]
+
+
+@rule(
+    "vuln.heartbleed",
+    title="Not open to Heartbleed",
+    goal=Goal.ENCRYPTION,
+    severity=Severity.CRITICAL,
+    why="Anybody can read 64 kB of the server's memory at a time: keys, passwords, what other people send.",
+    how="A heartbeat request that claims to be longer than it is; a vulnerable server answers it. No more is asked "
+    "back than proves it.",
+    sources=(attack("CVE-2014-0160", "https://heartbleed.com/"), rfc(6520, "4")),
+    reasons={**_VULNERABLE, "tls1.3-alone": _TLS13_ALONE},
+    fix=fixes.UPDATE,
+)
+def _heartbleed(facts: Facts, _: Parameters) -> list[Finding]:
+    words = ("no answer to an overlong heartbeat", "an overlong heartbeat was answered")
+    return _judge_probe(facts, lambda tls: tls.heartbleed, words)
+
+
+@rule(
+    "vuln.ccs-injection",
+    title="Not open to CCS injection",
+    goal=Goal.ENCRYPTION,
+    severity=Severity.CRITICAL,
+    why="Whoever sits between two vulnerable OpenSSLs makes both use a key that he knows.",
+    how="A ChangeCipherSpec is sent before any key is agreed on; a sound server ends the connection.",
+    sources=(attack("CVE-2014-0224", "https://openssl-library.org/news/secadv/20140605.txt"), rfc(5246, "7.1")),
+    reasons={**_VULNERABLE, "tls1.3-alone": _TLS13_ALONE},
+    fix=fixes.UPDATE,
+)
+def _ccs_injection(facts: Facts, _: Parameters) -> list[Finding]:
+    words = ("an early ChangeCipherSpec is refused", "an early ChangeCipherSpec was accepted")
+    return _judge_probe(facts, lambda tls: tls.ccs_injection, words)
+
+
+@rule(
+    "vuln.renegotiation-dos",
+    title="Clients cannot exhaust the server by renegotiation",
+    goal=Goal.INTEGRITY,
+    severity=Severity.MEDIUM,
+    why="A renegotiation costs the server many times what it costs the client, so one client can keep it busy.",
+    how="The client asks for renegotiation several times on one connection.",
+    sources=(attack("CVE-2011-1473", "https://nvd.nist.gov/vuln/detail/CVE-2011-1473"), rfc(9325, "3.5")),
+    reasons={**_VULNERABLE, "tls1.3-alone": _TLS13_ALONE},
+    fix=fixes.RENEGOTIATION,
+)
+def _renegotiation(facts: Facts, _: Parameters) -> list[Finding]:
+    words = ("renegotiation by the client is refused", "the client may renegotiate as often as it likes")
+    return _judge_probe(facts, lambda tls: tls.client_renegotiation, words)
+
+
+@rule(
+    "vuln.robot",
+    title="Not open to ROBOT",
+    goal=Goal.ENCRYPTION,
+    severity=Severity.CRITICAL,
+    why="The server tells by its behaviour whether a padding was right, and so decrypts or signs for an attacker.",
+    how="Five differently broken RSA ciphertexts are sent; a sound server answers all of them alike. Two series must "
+    "agree. Servers without RSA key transport cannot be attacked.",
+    sources=(attack("ROBOT (CVE-2017-13099 and others)", "https://robotattack.org/"), rfc(5246, "7.4.7.1")),
+    reasons={
+        "not-vulnerable": passes("The server answers all broken RSA ciphertexts alike."),
+        "rsa-not-offered": passes("No cipher suite with RSA key transport is accepted."),
+        "strong-oracle": fails("The server's answers tell right paddings from wrong ones: recordings can be read."),
+        "weak-oracle": fails("The server's answers tell some right paddings from wrong ones; an attack takes long."),
+    },
+    fix=fixes.ROBOT,
+)
+def _robot(facts: Facts, _: Parameters) -> list[Finding]:
+    tls = tls_of(facts)
+    if isinstance(tls, Finding):
+        return [tls]
+    expected = "no difference between the answers"
+    if tls.robot.value is None:
+        suites = accepted_suites(tls, BEFORE_TLS13)
+        if suites.gap is None and tls.negotiated and not any(item.suite.rsa_key_transport for item in suites.items):
+            return [Finding("rsa-not-offered", "no RSA key transport", expected)]
+        return [not_observed(tls.robot.failure)]
+    severity = Severity.HIGH if tls.robot.value is Robot.WEAK_ORACLE else None
+    return [Finding(tls.robot.value.value, tls.robot.value.value, expected, severity=severity)]
+
+
+@rule(
+    "vuln.crime",
+    title="Not open to CRIME",
+    goal=Goal.ENCRYPTION,
+    severity=Severity.HIGH,
+    why="TLS compression tells by its length whether a guess at a cookie was right.",
+    how="As comp.none.",
+    sources=(attack("CRIME (CVE-2012-4929)", "https://nvd.nist.gov/vuln/detail/CVE-2012-4929"), rfc(9325, "3.3")),
+    reasons={**_VULNERABLE, "tls1.3-alone": _TLS13_ALONE},
+    fix=fixes.COMPRESSION,
+)
+def _crime(facts: Facts, _: Parameters) -> list[Finding]:
+    return judge_compression(facts, failing="vulnerable", passing="not-vulnerable")
+
+
+def _judge_cbc(facts: Facts, protocols: tuple[Protocol, ...], none: str) -> list[Finding]:
+    """Judge an attack that needs a CBC suite in one of `protocols`."""
+    tls = tls_of(facts)
+    if isinstance(tls, Finding):
+        return [tls]
+    suites = accepted_suites(tls, protocols)
+    bad = [item for item in suites.items if item.suite.cbc]
+    if bad:
+        return [Finding("vulnerable", suites.names(bad), none)]
+    if suites.gap:
+        return [suites.gap]
+    return [Finding("not-vulnerable", none, none)]
+
+
+@rule(
+    "vuln.poodle",
+    title="Not open to POODLE",
+    goal=Goal.ENCRYPTION,
+    severity=Severity.CRITICAL,
+    why="SSL 3.0 does not protect the padding of CBC: who sits on the line reads a cookie in some 256 tries a byte.",
+    how="By evidence: SSL 3.0 is negotiated with a CBC suite.",
+    sources=(attack("POODLE (CVE-2014-3566)", "https://nvd.nist.gov/vuln/detail/CVE-2014-3566"), rfc(7568, "3")),
+    reasons=_VULNERABLE,
+    fix=fixes.PROTOCOLS,
+)
+def _poodle(facts: Facts, _: Parameters) -> list[Finding]:
+    return _judge_cbc(facts, (Protocol.SSL3,), "no CBC suite in SSL 3.0")
+
+
+@rule(
+    "vuln.beast",
+    title="Not open to BEAST",
+    goal=Goal.ENCRYPTION,
+    severity=Severity.LOW,
+    why="In TLS 1.0 and SSL 3.0 the start of a record's chain is known beforehand, so guesses can be tested. Browsers "
+    "of today split their records against it, hence the low severity.",
+    how="By evidence: TLS 1.0 or SSL 3.0 is negotiated with a CBC suite.",
+    sources=(attack("BEAST (CVE-2011-3389)", "https://nvd.nist.gov/vuln/detail/CVE-2011-3389"), rfc(8996, "4")),
+    reasons=_VULNERABLE,
+    fix=fixes.PROTOCOLS,
+)
+def _beast(facts: Facts, _: Parameters) -> list[Finding]:
+    return _judge_cbc(facts, (Protocol.SSL3, Protocol.TLS1_0), "no CBC suite in TLS 1.0 or SSL 3.0")
+
+
+@rule(
+    "vuln.sweet32",
+    title="Not open to SWEET32",
+    goal=Goal.ENCRYPTION,
+    severity=Severity.MEDIUM,
+    why="Blocks of 64 bits collide after some 32 GB, and a collision tells what the blocks held.",
+    how="By evidence: a suite with 3DES, DES, IDEA or RC2 is accepted in any protocol version.",
+    sources=(attack("SWEET32 (CVE-2016-2183)", "https://sweet32.info/"), rfc(9325, "4.1")),
+    reasons=_VULNERABLE,
+    fix=fixes.SUITES,
+)
+def _sweet32(facts: Facts, _: Parameters) -> list[Finding]:
+    return judge_suites(facts, lambda item: item.suite.block_of_64_bits, "vulnerable", "not-vulnerable")
+
+
+@rule(
+    "vuln.freak",
+    title="Not open to FREAK",
+    goal=Goal.ENCRYPTION,
+    severity=Severity.HIGH,
+    why="An attacker steers a client to a 512-bit RSA key, which is factored in hours, and reads and changes all.",
+    how="By evidence: an RSA export suite is accepted.",
+    sources=(attack("FREAK (CVE-2015-0204)", "https://nvd.nist.gov/vuln/detail/CVE-2015-0204"), rfc(9325, "4.1")),
+    reasons=_VULNERABLE,
+    fix=fixes.SUITES,
+)
+def _freak(facts: Facts, _: Parameters) -> list[Finding]:
+    def offends(item: Accepted) -> bool:
+        return item.suite.export and item.suite.rsa_key_transport
+
+    return judge_suites(facts, offends, "vulnerable", "not-vulnerable")
+
+
+class LogjamParameters(Parameters):
+    """Parameters of vuln.logjam."""
+
+    bits: int = 1024
+    """The largest size in bits that counts as breakable."""
+
+
+@rule(
+    "vuln.logjam",
+    title="Not open to Logjam",
+    goal=Goal.ENCRYPTION,
+    severity=Severity.HIGH,
+    why="The work to break a Diffie-Hellman group of 512 bits takes a week, of 1024 bits it is within a state's means; "
+    "it is done once for a prime, and most servers share a few primes.",
+    how="By evidence: a DHE export suite is accepted, or an ephemeral group of 1024 bits or less.",
+    sources=(attack("Logjam (CVE-2015-4000)", "https://weakdh.org/"), rfc(9325, "4.5")),
+    reasons={**_VULNERABLE, "common-prime": fails("The server uses a widely shared, breakable prime: {observed}.")},
+    fix=fixes.DIFFIE_HELLMAN,
+    parameters=LogjamParameters,
+)
+def _logjam(facts: Facts, parameters: LogjamParameters) -> list[Finding]:
+    tls = tls_of(facts)
+    if isinstance(tls, Finding):
+        return [tls]
+    suites = accepted_suites(tls, BEFORE_TLS13)
+    expected = "no DHE export suite, and groups of 2048 bits or more"
+    candidates = [item for item in suites.items if item.suite.finite_field]
+    export = [item for item in candidates if item.suite.export]
+    if export:
+        return [Finding("vulnerable", suites.names(export), expected)]
+    sizes = [(item, _bits(item)) for item in candidates]
+    breakable = [(item, bits) for item, bits in sizes if bits is not None and bits <= parameters.bits]
+    if breakable:
+        primes = {item.seen.dh_prime for item, _ in breakable} - {None, "custom"}
+        observed = _describe(suites, breakable)
+        return [Finding("common-prime" if primes else "vulnerable", observed, expected)]
+    if suites.gap:
+        return [suites.gap]
+    for item, bits in sizes:
+        if bits is None:
+            failure = Failure.of(FailureReason.UNSUPPORTED, f"the size of the group of {item.suite.name}")
+            return [unseen(item.protocol, failure)]
+    return [Finding("not-vulnerable", "no small Diffie-Hellman group", expected)]
+
+
+def _bits(item: Accepted) -> int | None:
+    if item.seen.group and (bits := bits_of(item.seen.group)):
+        return bits
+    return item.seen.ephemeral_bits
+
+
+def _describe(suites: AcceptedSuites, breakable: list[tuple[Accepted, int]]) -> str:
+    size = min(bits for _, bits in breakable)
+    prime = next((item.seen.dh_prime for item, _ in breakable if item.seen.dh_prime not in {None, "custom"}), None)
+    return f"{size} bits{f', prime {prime}' if prime else ''} in {suites.names(item for item, _ in breakable)}"
+
+
+@rule(
+    "vuln.drown",
+    title="Not open to DROWN",
+    goal=Goal.ENCRYPTION,
+    severity=Severity.CRITICAL,
+    why="A server that speaks SSL 2.0 helps to decrypt the TLS connections of every server with the same RSA key.",
+    how="By evidence: SSL 2.0 is negotiated by this server, or by another address of the same name.",
+    sources=(attack("DROWN (CVE-2016-0800)", "https://drownattack.com/"), rfc(6176, "3")),
+    reasons={
+        **_VULNERABLE,
+        "sibling": fails("Another address of the same name speaks SSL 2.0: {observed}."),
+    },
+    fix=fixes.PROTOCOLS,
+)
+def _drown(facts: Facts, _: Parameters) -> list[Finding]:
+    tls = tls_of(facts)
+    if isinstance(tls, Finding):
+        return [tls]
+    expected = "no SSL 2.0"
+    if Protocol.SSL2 in tls.negotiated:
+        return [Finding("vulnerable", "SSL 2.0 is negotiated", expected)]
+    others = [
+        other.target.ip
+        for other in facts.siblings
+        if other.evidence.tls.value and Protocol.SSL2 in other.evidence.tls.value.negotiated
+    ]
+    if others:
+        return [Finding("sibling", listing(others), expected)]
+    offer = tls.offer(Protocol.SSL2)
+    if offer.value is None:
+        return [unseen(Protocol.SSL2, offer.failure)]
+    if not tls.negotiated:
+        return [nothing_negotiated()]
+    return [Finding("not-vulnerable", expected, expected)]

@@ -1,0 +1,286 @@
+"""The service: begins what is due, looks after the runs in progress, and takes up what another has left.
+
+One loop, once a second, does everything that decides; what waits for others (receivers, people who ask, monitoring) has
+threads of its own. Whatever it must not forget is in the state file before it is done.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from scanner.errors import ConfigError
+from scanner.notify.bad_news import tell_failures, tell_silent
+from scanner.notify.outbox import Outbox
+from scanner.pipeline import new_run_id
+from scanner.service import setup
+from scanner.service.children import Children
+from scanner.service.planning import Planner
+from scanner.service.setup import Setup
+from scanner.service.systemd import Supervisor
+from scanner.state.ledger import LATE_AFTER, OPEN, Ledger, Start, State
+
+_LOG = logging.getLogger("nightseal.daemon")
+_TICK_S = 1.0
+_CLOCK_JUMP_S = 5.0
+_RECOVERIES = 3
+_RETRY = timedelta(seconds=30)
+_UNREPEATED = timedelta(days=1)
+"""A run that was interrupted longer ago than this is not begun again: the next has come instead."""
+_ABANDON_BEFORE_END = 1 / 2
+"""The share of `grace` that a run has left to write down what it has, when it was told to end."""
+
+
+class Service:
+    """The service of one configuration, whose lock is held."""
+
+    def __init__(self, config_path: Path, current: Setup, engine: Engine, supervisor: Supervisor) -> None:
+        self.setup = current
+        self.ledger = Ledger(engine)
+        self.last_tick = time.monotonic()
+        self.reload_failed = False
+        self.state_problem = ""
+        self._config_path = config_path
+        self._engine = engine
+        self._outbox = Outbox(engine)
+        self._supervisor = supervisor
+        self._planner = Planner(engine, self.ledger)
+        self._children = Children(current.state, config_path.absolute())
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._reload = threading.Event()
+        self._clock = (datetime.now(UTC), time.monotonic())
+
+    def handle_signals(self) -> None:
+        """SIGTERM and SIGINT end the service, SIGHUP reads its configuration again."""
+
+        def stop(number: int, _: FrameType | None) -> None:
+            _LOG.info("%s: stopping", signal.Signals(number).name)
+            self._stop.set()
+            self._wake.set()
+
+        def reload(_: int, __: FrameType | None) -> None:
+            self._reload.set()
+            self._wake.set()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGHUP, reload)
+        # A process has ended: a run's, perhaps.
+        signal.signal(signal.SIGCHLD, lambda _, __: self._wake.set())
+
+    def wake(self) -> None:
+        """Look at once."""
+        self._wake.set()
+
+    @property
+    def stopping(self) -> threading.Event:
+        """Set when the service ends."""
+        return self._stop
+
+    def next_starts(self) -> dict[str, datetime]:
+        """When each schedule is due next."""
+        return self._planner.next_starts()
+
+    def run(self) -> None:
+        """Serve until told to stop; the runs in progress have ended then."""
+        now = datetime.now(UTC)
+        self._keep_configuration(now)
+        self._take_up(now)
+        self._planner.start(self.setup.triggers, now)
+        for name, due in sorted(self.next_starts().items()):
+            _LOG.info("schedule %s: next start %s", name, due.isoformat())
+        self._supervisor.ready(self._status())
+        while not self._stop.is_set():
+            self._guarded_tick()
+            self._wake.wait(_TICK_S)
+            self._wake.clear()
+        self._supervisor.stopping()
+        self._planner.stop()
+        self._end_children()
+
+    def _guarded_tick(self) -> None:
+        try:
+            self._tick(datetime.now(UTC))
+            self.state_problem = ""
+        except SQLAlchemyError as error:
+            problem = str(getattr(error, "orig", error))
+            if problem != self.state_problem:
+                _LOG.error(
+                    "%s cannot be used: %s; trying on", self.setup.state, problem
+                )  # the reason is all that helps
+            self.state_problem = problem
+        self.last_tick = time.monotonic()
+        self._supervisor.alive()
+
+    def _tick(self, now: datetime) -> None:
+        if self._reload.is_set():
+            self._reload.clear()
+            self._read_again(now)
+        self._watch_clock(now)
+        self._planner.tick()
+        for start in self._children.reap():
+            self._ended(self.ledger.get(start.id), now)
+        for start in self._children.enforce_deadlines():
+            _LOG.warning("%s: past its deadline, told to end", start.label, extra={"run": start.run_id})
+        for start in self.ledger.waiting(now):
+            self._consider(start, now)
+        tell_failures(self._engine, self.setup.config, now)
+        tell_silent(self._engine, self.setup.config, self._outbox, now)
+
+    def _watch_clock(self, now: datetime) -> None:
+        """A clock that was set back must not put off the next start until it has caught up."""
+        wall, monotonic = self._clock
+        self._clock = (now, time.monotonic())
+        jump = (now - wall).total_seconds() - (self._clock[1] - monotonic)
+        if abs(jump) > _CLOCK_JUMP_S:
+            _LOG.warning("the clock jumped by %+.0f s", jump)
+            self._planner.change(self.setup.triggers, now)
+
+    def _consider(self, start: Start, now: datetime) -> None:
+        """Begin a start that may begin, or say why not."""
+        if start.asked is None and not self._may_begin(start, now):
+            return
+        if start.schedule and start.schedule not in self.setup.schedules:
+            self._skip(start, "the configuration has no such schedule any more", now)
+            return
+        if start.schedule and self._children.has(start.schedule):
+            return
+        run_id = new_run_id(now)
+        if not self.ledger.claim(start, run_id, self.setup.config.digest, now):
+            return
+        claimed = self.ledger.get(start.id)
+        self._begin(claimed, now)
+
+    def _may_begin(self, start: Start, now: datetime) -> bool:
+        schedule = self.setup.schedules.get(start.schedule)
+        if schedule is None:
+            return True
+        if start.attempt == 1 and self._children.has(start.schedule):
+            self._skip(start, "the run before it was still in progress", now)
+            return False
+        if start.attempt == 1 and schedule.missed == "skip" and now - start.due > LATE_AFTER:
+            self._skip(start, "it was missed while the service was down", now)
+            return False
+        until = self.setup.triggers[start.schedule].in_window_until(now)
+        if until is not None:
+            _LOG.info("%s: in a maintenance window until %s", start.label, until.isoformat())
+            self.ledger.put_off(start, until)
+            return False
+        return True
+
+    def _begin(self, start: Start, now: datetime, *, recover: bool = False) -> None:
+        about = {"run": start.run_id}
+        try:
+            pid = self._children.begin(start, self._allowed(start), recover=recover)
+        except OSError as error:
+            self.ledger.end(start, State.FAILED, now, reason=f"its process cannot be started: {error.strerror}")
+            _LOG.error(
+                "%s: cannot be started: %s", start.label, error.strerror, extra=about
+            )  # the reason is all that helps
+            return
+        verb = "taken up again" if recover else "begun"
+        late = f", {now - start.due} late" if start.late else ""
+        _LOG.info("%s: %s%s (process %d)", start.label, verb, late, pid, extra=about)
+        self._supervisor.status(self._status())
+
+    def _allowed(self, start: Start, used: timedelta = timedelta(0)) -> timedelta | None:
+        """How long a run may still take."""
+        schedule = self.setup.schedules.get(start.schedule)
+        return schedule.deadline - used if schedule else None
+
+    def _ended(self, start: Start, now: datetime) -> None:
+        """Its process has ended: is the attempt at its end too?"""
+        about = {"run": start.run_id}
+        self._supervisor.status(self._status())
+        if start.state in OPEN:
+            self._was_killed(start, now)
+            return
+        log = _LOG.error if start.state is State.FAILED else _LOG.info
+        reason = f": {start.reason}" if start.reason else ""
+        log("%s: %s%s", start.label, start.state, reason, extra={**about, "status": start.exit_status})
+        if start.state is State.INTERRUPTED:
+            self._repeat(start, now, now + _RETRY * 2 ** (start.attempt - 1) if start.recoveries == 0 else now)
+
+    def _was_killed(self, start: Start, now: datetime) -> None:
+        about = {"run": start.run_id}
+        if start.pid is None:
+            # It had not even begun; should its process live after all, it finds the attempt given up.
+            if self.ledger.end(start, State.INTERRUPTED, now, reason="it was killed before it began"):
+                self._repeat(start, now, now)
+            return
+        if start.recoveries >= _RECOVERIES:
+            self.ledger.end(start, State.FAILED, now, reason=f"its process was killed {start.recoveries + 1} times")
+            return
+        _LOG.warning("%s: its process was killed", start.label, extra=about)
+        self._begin(start, now, recover=True)
+
+    def _repeat(self, start: Start, now: datetime, at: datetime) -> None:
+        schedule = self.setup.schedules.get(start.schedule)
+        if start.asked is not None or schedule is None or schedule.interrupted == "skip":
+            return
+        if start.attempt >= schedule.attempts:
+            _LOG.error("%s: given up after %d attempts", start.label, start.attempt, extra={"run": start.run_id})
+            return
+        if self.ledger.again(start, at):
+            _LOG.warning("%s: interrupted, is repeated in %s", start.label, at - now, extra={"run": start.run_id})
+
+    def _skip(self, start: Start, reason: str, now: datetime) -> None:
+        _LOG.warning("%s: the start of %s is left out: %s", start.label, start.due.isoformat(), reason)
+        self.ledger.end(start, State.SKIPPED, now, reason=reason)
+
+    def _take_up(self, now: datetime) -> None:
+        """What was in progress when the last service ended: adopted, finished, or repeated."""
+        for start in self.ledger.open():
+            used = now - (start.started_at or now)
+            if self._children.adopt(start, self._allowed(start, used)):
+                _LOG.info("%s: still in progress (process %s)", start.label, start.pid, extra={"run": start.run_id})
+            else:
+                self._was_killed(start, now)
+        for start in self.ledger.unrepeated(now - _UNREPEATED):
+            self._repeat(start, now, now)
+
+    def _read_again(self, now: datetime) -> None:
+        self._supervisor.reloading()
+        try:
+            fresh = setup.load(self._config_path)
+        except ConfigError as error:
+            self.reload_failed = True
+            _LOG.error("the configuration is refused, the old one stays: %s", error)  # the message says it all
+        else:
+            if (fresh.state, fresh.socket, fresh.config.form.daemon.http) != (
+                self.setup.state, self.setup.socket, self.setup.config.form.daemon.http,
+            ):  # fmt: skip
+                _LOG.warning("[daemon] state, socket and http change with the next start of the service only")
+            self.reload_failed = False
+            self.setup = fresh
+            self._keep_configuration(now)
+            self._planner.change(fresh.triggers, now)
+            _LOG.info("the configuration is read again: %d schedules", len(fresh.schedules))
+        self._supervisor.ready(self._status())
+
+    def _keep_configuration(self, now: datetime) -> None:
+        self.ledger.keep_configuration(self.setup.config.digest, self.setup.text, now)
+
+    def _end_children(self) -> None:
+        """Let the runs end by themselves for a while, then have them write down what they have, then end them."""
+        grace = self.setup.config.form.daemon.grace.total_seconds()
+        begins = time.monotonic()
+        self._children.tell(signal.SIGTERM)
+        for number, until in ((signal.SIGINT, grace * (1 - _ABANDON_BEFORE_END)), (signal.SIGKILL, grace)):
+            while len(self._children) and time.monotonic() - begins < until:
+                for start in self._children.reap():
+                    _LOG.info("%s: %s", start.label, self.ledger.get(start.id).state, extra={"run": start.run_id})
+                time.sleep(0.05)
+            self._children.tell(number)
+
+    def _status(self) -> str:
+        return f"{len(self._children)} runs in progress, {len(self.setup.schedules)} schedules"

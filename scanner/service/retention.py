@@ -1,0 +1,64 @@
+"""What is tidied up after a run: old evidence, old reports, and what the state file need not remember any more."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from scanner.config import Config
+from scanner.errors import HistoryError, NightsealError
+from scanner.history import History
+from scanner.history.maintenance import maintain
+from scanner.jobs.site import REPORT_NAME, output_folder, update_site
+from scanner.notify.outbox import Outbox
+from scanner.state.ledger import Ledger
+
+_LOG = logging.getLogger("nightseal.retention")
+_REMEMBERED = timedelta(days=90)
+
+
+def tidy(config: Config, engine: Engine, now: datetime) -> None:
+    """Tidy up. What cannot be done now is left for the next run, with a line in the log."""
+    form = config.form.history
+    folder = output_folder(config)
+    gone = rotate_reports(folder, now - form.keep_reports)
+    if gone:
+        _LOG.info("%d old reports removed", gone)
+    try:
+        history = History.open(config.resolve(config.form.nightseal.history), create=False)
+        done = maintain(history, keep=form.keep, now=now)
+        _LOG.info("history tidied: %s", done)
+    except HistoryError as error:
+        _LOG.warning("history not tidied: %s", error)
+    if gone:
+        _renew_site(config)
+    Ledger(engine).forget(now - _REMEMBERED)
+    Outbox(engine).forget(now - _REMEMBERED)
+
+
+def _renew_site(config: Config) -> None:
+    """Write the site of all runs again: it links to reports that are no longer there."""
+    try:
+        update_site(config, History.open(config.resolve(config.form.nightseal.history), create=False))
+    except NightsealError as error:
+        _LOG.warning("the site of all runs was not written: %s", error)
+
+
+def rotate_reports(folder: Path, before: datetime) -> int:
+    """Remove the reports of runs that began before then, and nothing else that is in the folder; return how many."""
+    gone = 0
+    for path in folder.iterdir() if folder.is_dir() else ():
+        match = REPORT_NAME.fullmatch(path.name)
+        if match is None or path.is_symlink() or not path.is_file():
+            continue
+        if datetime.strptime(match["moment"], "%Y%m%dT%H%M%S").replace(tzinfo=UTC) >= before:
+            continue
+        try:
+            path.unlink()
+            gone += 1
+        except OSError as error:
+            _LOG.warning("%s cannot be removed: %s", path, error.strerror)
+    return gone

@@ -1,0 +1,311 @@
+"""One attempt at one start, in a process of its own: what it loads and leaks ends with it, and it may be killed.
+
+The steps are scan, history, reports, second look, messages. Each leaves the state file saying how far it came, so that
+another process can take over from the last one that was finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import os
+import signal
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+import psutil
+from sqlalchemy import Engine
+
+from scanner import config as configuration
+from scanner import pipeline
+from scanner.config import Config
+from scanner.config_form import DEFAULT_FAIL_ON, ScheduleForm, parse_duration
+from scanner.errors import HistoryError, NightsealError
+from scanner.history import History
+from scanner.jobs import exit_status
+from scanner.jobs.exit_status import ExitStatus
+from scanner.jobs.output import ensure_writable, write
+from scanner.jobs.reporting import rendering_of
+from scanner.jobs.run import DEFAULT_REPORTS, Order, Outcome, job_of, schedule_of
+from scanner.jobs.session import Overrides
+from scanner.jobs.site import update_site
+from scanner.jobs.summary import summary
+from scanner.notify import alarms
+from scanner.notify.aftermath import Aftermath
+from scanner.pipeline import Job
+from scanner.service import logs
+from scanner.service.retention import tidy
+from scanner.service.spool import Spool
+from scanner.state.database import open_state
+from scanner.state.ledger import STOPPED, Ledger, Start, State
+from scanner.verdict import RunRecord, Severity, Trigger
+
+_LOG = logging.getLogger("nightseal.run")
+
+
+class Stopping:
+    """What the service says: `service` that it is being stopped (SIGTERM), `time` that the run's time is over (SIGINT).
+
+    A scan in progress ends early then, and what was done by then is kept.
+    """
+
+    def __init__(self) -> None:
+        self.service = False
+        self.time = False
+        self._woken = threading.Event()
+        signal.signal(signal.SIGTERM, self._note)
+        signal.signal(signal.SIGINT, self._note)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGTERM:
+            self.service = True
+        else:
+            self.time = True
+        self._woken.set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for so long, or until the service says something."""
+        if not (self.service or self.time):
+            self._woken.wait(seconds)
+
+    def scan(self, job: Job) -> RunRecord:
+        """Run a job that SIGINT may cut short."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return pipeline.run(job)
+        finally:
+            signal.signal(signal.SIGINT, self._note)
+
+
+class Attempt:
+    """One attempt, and what it needs at every step."""
+
+    def __init__(self, engine: Engine, state: Path, start: Start, config: Config, stopping: Stopping) -> None:
+        self._engine = engine
+        self._ledger = Ledger(engine)
+        self._start = start
+        self._config = config
+        self._stopping = stopping
+        asked = start.asked or {}
+        self._schedule = schedule_of(config, start.schedule) if start.schedule else None
+        self._spool = Spool(state, start, config.digest)
+        self._fail_on = Severity(asked.get("fail_on") or DEFAULT_FAIL_ON)
+        self._overrides = Overrides(deadline=parse_duration(asked["deadline"]) if asked.get("deadline") else None)
+        self._order = _order(start, self._schedule, config)
+        self._troubles: list[str] = []
+
+    def run(self, *, recover: bool) -> int:
+        """Do it; with `recover`, what another process has left of it."""
+        history_place = self._config.resolve(self._config.form.nightseal.history)
+        job = self._job()
+        ensure_writable(Path(self._output()))
+        history = History.open(history_place, create=True)
+        if self._stopping.time and not recover:
+            return self._out_of_time()
+        record = self._recorded(history) if recover else self._scan(job, history)
+        if record is None:
+            self._ledger.end(self._start, State.INTERRUPTED, _now(), reason="its process was killed")
+            return ExitStatus.INTERRUPTED
+        if not record.run.complete and self._stopping.service:
+            self._ledger.end(self._start, State.INCOMPLETE, _now(), reason=STOPPED)
+            _LOG.warning("stopped: %d of %d targets done", len(record.targets), record.run.expected_targets)
+            return ExitStatus.INTERRUPTED
+        return self._report(job, history, record)
+
+    def _out_of_time(self) -> int:
+        """Its time was over before the scan began."""
+        if self._stopping.service:
+            self._ledger.end(self._start, State.INTERRUPTED, _now(), reason=STOPPED)
+        else:
+            self._ledger.end(self._start, State.FAILED, _now(), reason="its deadline was over before the scan began")
+        return ExitStatus.INTERRUPTED
+
+    def _job(self) -> Job:
+        job = job_of(self._config, self._order, self._overrides)
+        job = dataclasses.replace(job, run_id=self._start.run_id)
+        if self._schedule is None or self._schedule.interrupted != "resume":
+            return job
+        return dataclasses.replace(job, known=self._spool.read(_now()), on_evidence=self._spool.add)
+
+    def _output(self) -> str:
+        return f"{self._config.resolve(self._config.form.nightseal.output).rstrip('/')}/"
+
+    def _recorded(self, history: History) -> RunRecord | None:
+        """The run, where the process that was killed had brought it into the history."""
+        known = {str(run_id) for run_id in history.runs(columns=["run_id"])["run_id"]}
+        if self._start.run_id not in known:
+            return None
+        self._ledger.recorded(self._start.id)
+        return history.record(str(self._start.run_id))
+
+    def _scan(self, job: Job, history: History) -> RunRecord:
+        _LOG.info("scanning")
+        if job.known:
+            _LOG.info("%d targets were done by an earlier attempt", len(job.known))
+        record = self._stopping.scan(job)
+        history.append(record)
+        self._ledger.recorded(self._start.id)
+        if record.run.complete:
+            self._spool.remove()
+        return record
+
+    def _report(self, job: Job, history: History, record: RunRecord) -> int:
+        if not record.run.complete and self._schedule is not None:
+            self._troubles.append(f"It was told to end; its deadline is {self._schedule.deadline}.")
+        previous = self._previous(history, record)
+        outcome = Outcome(record, previous, self._reports(history, record))
+        status = exit_status.of(record, self._fail_on)
+        told = summary(outcome)
+        if self._schedule is None:
+            self._ledger.end(
+                self._start, State.DONE if record.run.complete else State.INCOMPLETE, _now(), exit_status=status,
+                summary=told, reason="; ".join(self._troubles),
+            )  # fmt: skip
+        else:
+            found = self._second_look(job, record, previous)
+            if found is None:
+                return ExitStatus.INTERRUPTED
+            aftermath = Aftermath(
+                self._config,
+                self._schedule,
+                self._start,
+                record,
+                previous,
+                found,
+                [path.absolute() for path in outcome.files],
+                self._troubles,
+            )
+            aftermath.settle(self._engine, _now(), status, told)
+        _LOG.info("done: %s", told.splitlines()[0])
+        if not self._stopping.service:
+            tidy(self._config, self._engine, _now())
+        return status
+
+    def _previous(self, history: History, record: RunRecord) -> RunRecord | None:
+        """The run that this one is compared with: the schedule's last, or one of the same environments."""
+        earlier = self._ledger.previous_run(self._start.schedule, record.run.id) if self._schedule else None
+        try:
+            earlier = earlier or history.previous(record.run.id)
+            return history.record(earlier, evidence=False) if earlier else None
+        except HistoryError as error:
+            self._troubles.append(f"The run before it cannot be read: {error}")
+            return None
+
+    def _reports(self, history: History, record: RunRecord) -> list[Path]:
+        try:
+            rendering = rendering_of(self._config, history, record)
+            files = write(rendering, self._order.formats, self._output(), name=record.run.id)
+        except (NightsealError, OSError) as error:
+            _LOG.exception("the report was not written")
+            self._troubles.append(f"The report was not written: {error}")
+            return []
+        try:
+            update_site(self._config, history)
+        except (NightsealError, OSError) as error:
+            _LOG.exception("the page of all runs was not written")
+            self._troubles.append(f"The page of all runs was not written: {error}")
+        return files
+
+    def _second_look(
+        self, job: Job, record: RunRecord, previous: RunRecord | None
+    ) -> dict[alarms.Key, alarms.Finding] | None:
+        """The run's findings, after another look at what got worse; None where the service is being stopped."""
+        found = alarms.findings(record)
+        schedule = self._schedule
+        if schedule is None or not schedule.confirm or previous is None or not record.run.complete:
+            return found
+        with self._engine.begin() as connection:
+            known = alarms.load(connection, schedule.name)
+        suspects = alarms.suspects(found, known, alarms.findings(previous))
+        if not suspects:
+            return found
+        _LOG.info("%d targets got worse: looking again in %s", len(suspects), schedule.confirm_after)
+        self._stopping.wait(schedule.confirm_after.total_seconds())
+        if self._stopping.service:
+            return None
+        second = None if self._stopping.time else self._stopping.scan(_gentler(job, record, suspects))
+        if second is None or not second.run.complete:
+            # Out of time: told as it was seen, unless the service is to make up for it later.
+            return None if self._stopping.service else found
+        result = alarms.confirmed(found, alarms.findings(second))
+        passed = sum(finding.outcome is alarms.Outcome.PASSING_BAD for finding in result.values())
+        _LOG.info("looked again: %d findings had passed by", passed)
+        return result
+
+
+def _gentler(job: Job, record: RunRecord, suspects: set[str]) -> Job:
+    """The same job for some targets alone, the last first, with one connection at a time; the rest is known."""
+    # All addresses of a name are looked at again, because some rules compare them.
+    again = {(target.environment, target.address) for target in record.targets if target.id in suspects}
+    known = {
+        target.id: target.evidence
+        for target in record.targets
+        if target.evidence is not None and (target.environment, target.address) not in again
+    }
+    settings = dataclasses.replace(job.settings, connections_per_target=1)
+    return dataclasses.replace(
+        job, run_id=None, known=known, on_evidence=None, backwards=True, settings=settings, concurrency=4
+    )
+
+
+def _order(start: Start, schedule: ScheduleForm | None, config: Config) -> Order:
+    asked = start.asked or {}
+    policy = asked.get("policy") or (schedule.policy if schedule else None)
+    if policy and (config.folder / policy).is_file():
+        policy = str(config.folder / policy)
+    return Order(
+        environments=asked.get("environments") or (schedule.environments if schedule else ()),
+        schedule=schedule,
+        policy=policy,
+        formats=asked.get("formats") or (schedule.reports if schedule else DEFAULT_REPORTS),
+        trigger=Trigger.MANUAL if start.asked is not None else Trigger.SCHEDULE,
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def main() -> int:
+    """Run the attempt that the service has claimed; its exit status is the run's."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--start", type=int, required=True)
+    parser.add_argument("--recover", action="store_true")
+    arguments = parser.parse_args()
+    stopping = Stopping()
+    engine = open_state(arguments.state)
+    ledger = Ledger(engine)
+    start = ledger.get(arguments.start)
+    pid = os.getpid()
+    born = psutil.Process(pid).create_time()
+    if not (ledger.take_over(start, pid, born) if arguments.recover else ledger.take(start.id, pid, born)):
+        # The service that started this process was killed, and the next one has given the attempt up.
+        return ExitStatus.OK
+    source: Path = arguments.config
+    try:
+        text = ledger.configuration(str(start.config))
+        config = configuration.parse(text, source=str(source), folder=source.parent)
+        about = {"run": str(start.run_id), **({"schedule": start.schedule} if start.schedule else {})}
+        logs.configure(config.form.daemon.log, about=about)
+        return Attempt(engine, arguments.state, start, config, stopping).run(recover=arguments.recover)
+    except NightsealError as error:
+        _LOG.error("%s", error)  # the message says it all
+        ledger.end(start, State.FAILED, _now(), exit_status=error.exit_code, reason=str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        return ExitStatus.INTERRUPTED
+    except Exception as error:  # noqa: BLE001  # whatever it was, the service must know
+        _LOG.exception("Nightseal itself failed")
+        reason = f"Nightseal itself failed: {type(error).__name__}: {error}"
+        ledger.end(start, State.FAILED, _now(), exit_status=ExitStatus.INTERNAL, reason=reason)
+        return ExitStatus.INTERNAL
+
+
+if __name__ == "__main__":
+    sys.exit(main())

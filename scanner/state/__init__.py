@@ -1,0 +1,1 @@
+"""What the service must remember when it is killed: one SQLite file."""
