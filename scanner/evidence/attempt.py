@@ -50,14 +50,22 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Attempt(Generic[T]):
-    """An observation that may have failed: exactly one of the two is set."""
+    """An observation: a value, or the failure that left none.
+
+    `incomplete` stands beside a value of which only a part was seen: the reason why the question was not asked to its
+    end. What is in the value was observed all the same, so it proves that it exists; what is not in it proves nothing.
+    """
 
     value: T | None = None
     failure: Failure | None = None
+    incomplete: Failure | None = None
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.failure is None):
             message = "an Attempt has either a value or a failure"
+            raise ValueError(message)
+        if self.incomplete is not None and self.value is None:
+            message = "an Attempt without a value is a failure, not an incomplete observation"
             raise ValueError(message)
 
     @classmethod
@@ -66,9 +74,19 @@ class Attempt(Generic[T]):
         return cls(value=value)
 
     @classmethod
+    def partial(cls, value: T, incomplete: Failure | None) -> Attempt[T]:
+        """What was seen until `incomplete` cut it off; None where nothing did."""
+        return cls(value=value, incomplete=incomplete)
+
+    @classmethod
     def failed(cls, reason: FailureReason, detail: object = "") -> Attempt[T]:
         """An observation that failed."""
         return cls(failure=Failure.of(reason, detail))
+
+    @property
+    def cut_off(self) -> Failure | None:
+        """Why the question was not asked to its end: the failure, or what left the value incomplete; else None."""
+        return self.failure or self.incomplete
 
 
 def not_run() -> Attempt[T]:
