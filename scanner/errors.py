@@ -7,6 +7,7 @@ NightsealError
 ├── TrustStoreError     a trust store cannot be read or holds no certificate
 ├── HistoryError        the history cannot be read or written
 ├── OutputError         a report cannot be written where it was asked for
+├── NotKeptError        the results of a run are lost, after it was done
 ├── DeliveryError       a notification was not taken by its receiver
 └── LabError            the bundled lab of TLS servers did not start
 
@@ -80,6 +81,10 @@ class OutputError(NightsealError):
     """A report or export cannot be written where it was asked for."""
 
     exit_code = 2
+
+
+class NotKeptError(NightsealError):
+    """A run was done, and its results could not be kept where they were to be: in the history, or in any file."""
 
 
 class DeliveryError(NightsealError):

@@ -58,7 +58,8 @@ Examples:
 
 \b
 Exit status: 0 all is well, 1 a rule failed, 2 wrong use or configuration,
-3 something could not be assessed, 4 Nightseal itself failed, 130 interrupted.
+3 something could not be assessed, 4 Nightseal itself failed
+or could not keep the results, 130 interrupted.
 """
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scanner.errors import OutputError, UsageError
+from scanner.jobs.keeping import spared
 
 if TYPE_CHECKING:
     from reports.signature import SigningKey
@@ -123,37 +124,73 @@ def _view(rendering: Rendering) -> ReportView:
     )
 
 
-def write(rendering: Rendering, formats: Sequence[str], output: str | None, *, name: str) -> list[Path]:
-    """Write each format; return the files that were written (none for stdout).
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of each format: the files that were written (none for stdout), and why others were not."""
+
+    files: tuple[Path, ...] = ()
+    troubles: tuple[str, ...] = ()
+    nothing: bool = False
+    """Not one of the formats was written."""
+
+
+def write(rendering: Rendering, formats: Sequence[str], output: str | None, *, name: str) -> Written:
+    """Write each format. One that cannot be drawn or written keeps no other from it.
 
     `output` is "-" or None for stdout (one format only), a folder (which is made), or, for one format, a file.
 
     Raises:
         UsageError: several formats, or a PDF, were to go to a terminal's stdout.
-        OutputError: something cannot be written.
     """
     if output in {None, STDOUT}:
         if len(formats) > 1:
             raise UsageError("several formats need a folder: give one by --output")
-        _to_stdout(render(rendering, formats[0]), formats[0])
-        return []
-    path = Path(str(output))
-    folder_wanted = len(formats) > 1 or path.is_dir() or str(output).endswith(os.sep)
-    files = [path / f"{name}.{SUFFIXES[item]}" if folder_wanted else path for item in formats]
-    for file in files:
-        ensure_writable(file.parent)
-    view = _view(rendering) if _DRAWN.intersection(formats) else None
-    for item, file in zip(formats, files, strict=True):
-        write_whole(file, render(rendering, item, view))
-    return files
+        refuse_terminal(formats[0])
+    folder_wanted = len(formats) > 1 or Path(str(output)).is_dir() or str(output).endswith(os.sep)
+    files, troubles = list[Path](), list[str]()
+    view: ReportView | None = None
+    for item in formats:
+        with spared(f"The {item} report was not written", troubles):
+            if item in _DRAWN and view is None:
+                view = _view(rendering)
+            data = render(rendering, item, view)
+            if output in {None, STDOUT}:
+                _to_stdout(data)
+                continue
+            file = Path(str(output))
+            file = file / f"{name}.{SUFFIXES[item]}" if folder_wanted else file
+            ensure_writable(file.parent)
+            write_whole(file, data)
+            files.append(file)
+    return Written(tuple(files), tuple(troubles), nothing=0 < len(formats) == len(troubles))
 
 
-def _to_stdout(data: bytes, format_name: str) -> None:
+def refuse_terminal(format_name: str) -> None:
+    """Refuse to write to a terminal what would only upset it.
+
+    Raises:
+        UsageError: stdout is one, and the format is not text.
+    """
     if format_name in _BINARY and sys.stdout.isatty():
         raise UsageError(f"{format_name} is not for a terminal: give a file by --output")
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+
+
+def _to_stdout(data: bytes) -> None:
+    """Write to stdout. Where its reader has gone away, that is the reader's affair, and no failure.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        # What is left in the buffer is written again as Python ends, which would fail with a status of its own.
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise OutputError(f"stdout cannot be written to: {error.strerror}") from error
 
 
 def ensure_writable(folder: Path) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scanner.errors import ConfigError, Problem, UsageError, nearest
 from scanner.inventory import Inventory
-from scanner.jobs.output import ensure_writable, write
+from scanner.jobs.keeping import keep, spared
+from scanner.jobs.output import Rendering, Written, ensure_writable, refuse_terminal, write
 from scanner.jobs.policies import policies_of
 from scanner.jobs.reporting import check_looks, rendering_of
 from scanner.jobs.site import update_site
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from reports.signature import SigningKey
     from scanner.config import Config
     from scanner.config_form import ScheduleForm
+    from scanner.history import History
     from scanner.jobs.session import Overrides
     from scanner.pipeline import Job
     from scanner.verdict import RunRecord
@@ -46,38 +48,54 @@ class Order:
 class Outcome:
     """A finished run, what was written of it, and the waivers of the environments that it scanned.
 
-    `files` are its reports, `site` is the page of all runs, where that was written.
+    `files` are its reports, `site` is the page of all runs, where that was written; `troubles` tell what was not.
     """
 
     record: RunRecord
     previous: RunRecord | None
-    files: list[Path] = field(default_factory=list)
+    files: Sequence[Path] = ()
     waivers: Sequence[Waiver] = ()
     site: Path | None = None
+    troubles: Sequence[str] = ()
 
 
 def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[Job], RunRecord]) -> Outcome:
     """Check everything that can be checked before, scan, keep, report.
 
     Raises:
-        NightsealError: something is wrong that makes the run useless; nothing was scanned then, unless it is the
-            history or a report that could not be written afterwards.
+        NotKeptError: it was scanned, and the history could not be written.
+        NightsealError: something is wrong that makes the run useless; nothing was scanned.
     """
     from scanner.history import History  # noqa: PLC0415  # pandas and Delta load only when a run really starts
 
     job = job_of(config, order, overrides)
     check_looks(config)
     output = order.output or config.resolve(config.form.nightseal.output)
-    if output != "-":
+    if output == "-":
+        if len(order.formats) > 1:
+            raise UsageError("several formats need a folder: give one by --output")
+        refuse_terminal(order.formats[0])
+    else:
         single = order.output is not None and len(order.formats) == 1 and not Path(output).is_dir()
         ensure_writable(Path(output).parent if single else Path(output))
     history = History.open(config.resolve(config.form.nightseal.history), create=True)
     record = scan(job)
-    history.append(record)
-    rendering = dataclasses.replace(rendering_of(config, history, record), key=order.key)
-    files = write(rendering, order.formats, _target(output, order), name=record.run.id)
+    keep(history, record)
+    return _reported(config, history, record, order, _target(output, order))
+
+
+def _reported(config: Config, history: History, record: RunRecord, order: Order, target: str) -> Outcome:
+    """Write the reports of a run that is in the history, and the page of all runs, as far as they can be written."""
+    troubles = list[str]()
+    rendering, written, site = Rendering(record), Written(), None
+    with spared("No report was written", troubles):
+        rendering = dataclasses.replace(rendering_of(config, history, record), key=order.key)
+        written = write(rendering, order.formats, target, name=record.run.id)
+    troubles += written.troubles
+    with spared("The page of all runs was not written", troubles):
+        site = update_site(config, history, written.files)
     scanned = tuple(item for item in config.waivers if any(map(item.within, record.run.environments)))
-    return Outcome(record, rendering.previous, files, scanned, update_site(config, history, files))
+    return Outcome(record, rendering.previous, written.files, scanned, site, troubles)
 
 
 def _target(output: str, order: Order) -> str:

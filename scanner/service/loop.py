@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from scanner.errors import ConfigError
+from scanner.jobs.keeping import reason_of
 from scanner.notify.bad_news import tell_failures, tell_silent
 from scanner.notify.outbox import Outbox
 from scanner.pipeline import new_run_id
@@ -58,6 +59,7 @@ class Service:
         self._stop = threading.Event()
         self._reload = threading.Event()
         self._clock = (datetime.now(UTC), time.monotonic())
+        self._untold = ""
 
     def handle_signals(self) -> None:
         """SIGTERM and SIGINT end the service, SIGHUP reads its configuration again."""
@@ -133,8 +135,20 @@ class Service:
             _LOG.warning("%s: past its deadline, told to end", start.label, extra={"run": start.run_id})
         for start in self.ledger.waiting(now):
             self._consider(start, now)
-        tell_failures(self._engine, self.setup.config, now)
-        tell_silent(self._engine, self.setup.config, self._outbox, now)
+        self._tell(now)
+
+    def _tell(self, now: datetime) -> None:
+        """Post what is told without a run. Nothing that goes wrong with it keeps the next start from beginning."""
+        try:
+            tell_failures(self._engine, self.setup.config, now)
+            tell_silent(self._engine, self.setup.config, self._outbox, now)
+            self._untold = ""
+        except SQLAlchemyError:
+            raise
+        except Exception as error:  # noqa: BLE001  # the schedules do not depend on it
+            if self._untold != reason_of(error):  # once, and not every second
+                _LOG.exception("receivers are not told of what failed; trying on")
+            self._untold = reason_of(error)
 
     def _watch_clock(self, now: datetime) -> None:
         """A clock that was set back must not put off the next start until it has caught up."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from scanner.config import Config
-from scanner.errors import HistoryError, NightsealError
 from scanner.history import History
 from scanner.history.maintenance import maintain
+from scanner.jobs.keeping import spared
 from scanner.jobs.site import REPORT_NAME, output_folder, update_site
 from scanner.notify.outbox import Outbox
 from scanner.state.ledger import Ledger
@@ -23,28 +25,32 @@ _REMEMBERED = timedelta(days=90)
 def tidy(config: Config, engine: Engine, now: datetime) -> None:
     """Tidy up. What cannot be done now is left for the next run, with a line in the log."""
     form = config.form.history
-    folder = output_folder(config)
-    gone = rotate_reports(folder, now - form.keep_reports)
+    gone = 0
+    with _left("old reports not removed"):
+        gone = rotate_reports(output_folder(config), now - form.keep_reports)
     if gone:
         _LOG.info("%d old reports removed", gone)
-    try:
+    with _left("history not tidied"):
         history = History.open(config.resolve(config.form.nightseal.history), create=False)
         done = maintain(history, keep=form.keep, now=now)
         _LOG.info("history tidied: %s", done)
-    except HistoryError as error:
-        _LOG.warning("history not tidied: %s", error)
     if gone:
-        _renew_site(config)
-    Ledger(engine).forget(now - _REMEMBERED)
-    Outbox(engine).forget(now - _REMEMBERED)
+        # It links to reports that are no longer there.
+        with _left("the site of all runs was not written"):
+            update_site(config, History.open(config.resolve(config.form.nightseal.history), create=False))
+    with _left("the state file not tidied"):
+        Ledger(engine).forget(now - _REMEMBERED)
+        Outbox(engine).forget(now - _REMEMBERED)
 
 
-def _renew_site(config: Config) -> None:
-    """Write the site of all runs again: it links to reports that are no longer there."""
-    try:
-        update_site(config, History.open(config.resolve(config.form.nightseal.history), create=False))
-    except NightsealError as error:
-        _LOG.warning("the site of all runs was not written: %s", error)
+@contextmanager
+def _left(what: str) -> Iterator[None]:
+    """Do one part of it; where that fails, log `what`: neither the run nor the other parts depend on it."""
+    troubles = list[str]()
+    with spared(what, troubles):
+        yield
+    for trouble in troubles:
+        _LOG.warning("%s", trouble)
 
 
 def rotate_reports(folder: Path, before: datetime) -> int:

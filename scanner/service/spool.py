@@ -56,4 +56,8 @@ class Spool:
 
     def remove(self) -> None:
         """Forget it: the run is in the history."""
-        self._path.unlink(missing_ok=True)
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            # It is too old to be taken up soon enough.
+            _LOG.warning("%s cannot be removed: %s", self._path, error.strerror)

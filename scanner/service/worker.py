@@ -13,6 +13,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -24,11 +26,12 @@ from scanner import config as configuration
 from scanner import pipeline
 from scanner.config import Config
 from scanner.config_form import DEFAULT_FAIL_ON, ScheduleForm, parse_duration
-from scanner.errors import HistoryError, NightsealError
+from scanner.errors import NightsealError
 from scanner.history import History
 from scanner.jobs import exit_status
 from scanner.jobs.exit_status import ExitStatus
-from scanner.jobs.output import ensure_writable, write
+from scanner.jobs.keeping import keep, spared
+from scanner.jobs.output import Written, ensure_writable, write
 from scanner.jobs.reporting import rendering_of
 from scanner.jobs.run import DEFAULT_REPORTS, Order, Outcome, job_of, schedule_of
 from scanner.jobs.session import Overrides
@@ -45,6 +48,7 @@ from scanner.state.ledger import STOPPED, Ledger, Start, State
 from scanner.verdict import RunRecord, Severity, Trigger
 
 _LOG = logging.getLogger("nightseal.run")
+Findings = dict[alarms.Key, alarms.Finding]
 
 
 class Stopping:
@@ -102,7 +106,8 @@ class Attempt:
         """Do it; with `recover`, what another process has left of it."""
         history_place = self._config.resolve(self._config.form.nightseal.history)
         job = self._job()
-        ensure_writable(Path(self._output()))
+        if not recover:
+            ensure_writable(Path(self._output()))
         history = History.open(history_place, create=True)
         if self._stopping.time and not recover:
             return self._out_of_time()
@@ -147,7 +152,7 @@ class Attempt:
         if job.known:
             _LOG.info("%d targets were done by an earlier attempt", len(job.known))
         record = self._stopping.scan(job)
-        history.append(record)
+        keep(history, record)
         self._ledger.recorded(self._start.id)
         if record.run.complete:
             self._spool.remove()
@@ -160,59 +165,54 @@ class Attempt:
         outcome = Outcome(record, previous, self._reports(history, record))
         status = exit_status.of(record, self._fail_on)
         told = summary(outcome)
-        if self._schedule is None:
-            self._ledger.end(
-                self._start, State.DONE if record.run.complete else State.INCOMPLETE, _now(), exit_status=status,
-                summary=told, reason="; ".join(self._troubles),
-            )  # fmt: skip
-        else:
-            found = self._second_look(job, record, previous)
+        if self._schedule is not None:
+            found: Findings | None = alarms.findings(record)
+            with self._spared("What got worse was not looked at again"):
+                found = self._second_look(job, record, previous)
             if found is None:
                 return ExitStatus.INTERRUPTED
-            aftermath = Aftermath(
-                self._config,
-                self._schedule,
-                self._start,
-                record,
-                previous,
-                found,
-                [path.absolute() for path in outcome.files],
-                self._troubles,
-            )
-            aftermath.settle(self._engine, _now(), status, told)
+            with self._spared("Nobody was told of it"):
+                reports = [path.absolute() for path in outcome.files]
+                about = record, previous, found, reports, self._troubles
+                Aftermath(self._config, self._schedule, self._start, *about).settle(self._engine, _now(), status, told)
+        # What nobody could be told of is done all the same; what changed is told after the next run.
+        self._end(record, status, told)
         _LOG.info("done: %s", told.splitlines()[0])
         if not self._stopping.service:
             tidy(self._config, self._engine, _now())
         return status
 
+    def _end(self, record: RunRecord, status: ExitStatus, told: str) -> None:
+        """Say what has become of the attempt, if that has not been said with what follows from it."""
+        state = State.DONE if record.run.complete else State.INCOMPLETE
+        reason = "; ".join(self._troubles)
+        self._ledger.end(self._start, state, _now(), exit_status=status, summary=told, reason=reason)
+
     def _previous(self, history: History, record: RunRecord) -> RunRecord | None:
         """The run that this one is compared with: the schedule's last, or one of the same environments."""
         earlier = self._ledger.previous_run(self._start.schedule, record.run.id) if self._schedule else None
-        try:
+        with self._spared("The run before it cannot be read"):
             earlier = earlier or history.previous(record.run.id)
             return history.record(earlier, evidence=False) if earlier else None
-        except HistoryError as error:
-            self._troubles.append(f"The run before it cannot be read: {error}")
-            return None
+        return None
 
-    def _reports(self, history: History, record: RunRecord) -> list[Path]:
-        try:
+    def _reports(self, history: History, record: RunRecord) -> Sequence[Path]:
+        written = Written()
+        with self._spared("No report was written"):
             rendering = rendering_of(self._config, history, record)
-            files = write(rendering, self._order.formats, self._output(), name=record.run.id)
-        except (NightsealError, OSError) as error:
-            _LOG.exception("the report was not written")
-            self._troubles.append(f"The report was not written: {error}")
-            return []
-        try:
+            written = write(rendering, self._order.formats, self._output(), name=record.run.id)
+        for trouble in written.troubles:
+            _LOG.error("%s", trouble)
+        self._troubles += written.troubles
+        with self._spared("The page of all runs was not written"):
             update_site(self._config, history)
-        except (NightsealError, OSError) as error:
-            _LOG.exception("the page of all runs was not written")
-            self._troubles.append(f"The page of all runs was not written: {error}")
-        return files
+        return written.files
 
-    def _second_look(
-        self, job: Job, record: RunRecord, previous: RunRecord | None
-    ) -> dict[alarms.Key, alarms.Finding] | None:
+    def _spared(self, what: str) -> AbstractContextManager[None]:
+        """Do what the run's outcome must not depend on; where it fails, that is logged, and told with the run."""
+        return spared(what, self._troubles, log=logging.ERROR)
+
+    def _second_look(self, job: Job, record: RunRecord, previous: RunRecord | None) -> Findings | None:
         """The run's findings, after another look at what got worse; None where the service is being stopped."""
         found = alarms.findings(record)
         schedule = self._schedule

@@ -372,7 +372,7 @@ def test_a_full_disk_is_told_and_the_earlier_history_is_whole(small_disk: Path, 
         filler = small_disk / "filler"
         fill(filler)
         failed = running.command("run", "--via-daemon", "--schedule", "nightly")
-        assert failed.returncode == 2
+        assert failed.returncode == 4
         assert "No space left on device" in failed.stderr
         wait_for(lambda: any("the run failed" in message for message in messages(folder)), "a message")
         history = History.open(small_disk / "history", create=False)

@@ -92,6 +92,8 @@ def _deliver(service: Service, engine: Engine) -> None:
             outbox.deliver_due(service.setup.urls, deliver, datetime.now(UTC))
         except SQLAlchemyError as error:
             _LOG.warning("messages wait: %s", getattr(error, "orig", error))
+        except Exception:  # noqa: BLE001  # one message must not silence all that come after it
+            _LOG.exception("messages wait")
 
 
 def _check(service: Service, order: RunOrder) -> None:

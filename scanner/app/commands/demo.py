@@ -10,6 +10,7 @@ import click
 import scanner.lab
 from scanner import config as configuration
 from scanner.app import options
+from scanner.jobs.keeping import warn
 from scanner.jobs.run import DEFAULT_REPORTS, Order, execute
 from scanner.jobs.summary import summary
 from scanner.lab import Lab
@@ -50,6 +51,7 @@ def command(config_path: Path | None, output: str | None, *, quiet: bool) -> Non
         order = Order(formats=DEFAULT_REPORTS, output=output)
         outcome = execute(config, order, overrides, lambda job: run_with_progress(job, quiet=quiet))
     click.echo(summary(outcome))
+    warn(outcome.troubles)
 
 
 def _bundled() -> configuration.Config:

@@ -13,6 +13,8 @@ from scanner import config as configuration
 from scanner.app import options
 from scanner.app.signing import sign_option, signing_key
 from scanner.errors import UsageError, nearest
+from scanner.jobs.exit_status import ExitStatus
+from scanner.jobs.keeping import spared, warn
 from scanner.jobs.output import FORMATS, STDOUT, ensure_writable, write
 from scanner.jobs.reporting import rendering_of
 from scanner.jobs.site import output_folder, update_site, write_site
@@ -43,7 +45,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     *,
     site_alone: bool,
     quiet: bool,
-) -> None:
+) -> int:
     """Render a run of the history again, without network.
 
     What goes into the configured output folder is added to the page of all runs there, index.html.
@@ -66,7 +68,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     history = History.open(config.resolve(config.form.nightseal.history), create=False)
     if site_alone:
         _tell([("All runs", write_site(config, history, _site_folder(config, output)))], quiet=quiet)
-        return
+        return ExitStatus.OK
     chosen = run_id or history.latest(environment)
     if chosen is None:
         what = f'of environment "{environment}" ' if environment else ""
@@ -76,10 +78,15 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     target = output or f"{config.resolve(config.form.nightseal.output).rstrip('/')}/"
     if target != "-":
         ensure_writable(Path(target) if target.endswith("/") or len(formats) != 1 else Path(target).parent)
-    files = write(rendering, formats, target, name=chosen)
-    _tell([("Report", path) for path in files], quiet=quiet)
-    if page := update_site(config, history, files):
-        _tell([("All runs", page)], quiet=quiet)
+    written = write(rendering, formats, target, name=chosen)
+    _tell([("Report", path) for path in written.files], quiet=quiet)
+    troubles = list(written.troubles)
+    with spared("The page of all runs was not written", troubles):
+        if page := update_site(config, history, written.files):
+            _tell([("All runs", page)], quiet=quiet)
+    warn(troubles)
+    # The reports are what this command is for; the page is not.
+    return ExitStatus.INTERNAL if written.troubles else ExitStatus.OK
 
 
 def _tell(written: Sequence[tuple[str, Path]], *, quiet: bool) -> None:

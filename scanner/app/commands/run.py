@@ -12,6 +12,7 @@ from scanner.app import options
 from scanner.app.signing import sign_option, signing_key
 from scanner.errors import UsageError
 from scanner.jobs import exit_status
+from scanner.jobs.keeping import warn
 from scanner.jobs.output import FORMATS
 from scanner.jobs.run import DEFAULT_REPORTS, Order, execute, schedule_of
 from scanner.jobs.summary import summary
@@ -86,4 +87,5 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     outcome = execute(config, order, overrides, lambda job: run_with_progress(job, quiet=quiet))
     if not quiet:
         click.echo(summary(outcome), err=output == "-")
+    warn(outcome.troubles)
     return exit_status.of(outcome.record, Severity(fail_on))

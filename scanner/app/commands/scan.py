@@ -14,10 +14,11 @@ from scanner import config as configuration
 from scanner.app import options
 from scanner.app.adhoc import environment_of, parse_target
 from scanner.config_form import ConfigForm, ScanForm
-from scanner.errors import UsageError
+from scanner.errors import NotKeptError, UsageError
 from scanner.inventory import Inventory
 from scanner.jobs import exit_status
-from scanner.jobs.output import FORMATS, Rendering, ensure_writable, write
+from scanner.jobs.keeping import keep, warn
+from scanner.jobs.output import FORMATS, Rendering, ensure_writable, refuse_terminal, write
 from scanner.jobs.policies import load_policy
 from scanner.verdict import Severity, Trigger
 
@@ -68,6 +69,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     from scanner.jobs.session import Overrides, job_parts, probe_settings, run_with_progress  # noqa: PLC0415  # after the checks
     from scanner.pipeline import Job  # noqa: PLC0415  # the same
 
+    formats = formats or ("text",)
     endpoints = tuple(parse_target(text) for text in targets)
     config = configuration.load(config_path) if config_path else None
     if record and config is None:
@@ -81,6 +83,8 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
         ensure_writable(Path(str(output)) if len(formats) > 1 else Path(str(output)).parent)
     elif len(formats) > 1:
         raise UsageError("several formats need a folder: give one by --output")
+    else:
+        refuse_terminal(formats[0])
     environment = environment_of(endpoints)
     overrides = Overrides(ca_file, deadline, options.parse_connect_to(connect_to))
     job = Job(
@@ -98,8 +102,13 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
 
         history = History.open(config.resolve(form.nightseal.history), create=True)
     result = run_with_progress(job, quiet=quiet)
-    if history:
-        history.append(result)
+    lost: NotKeptError | None = None
+    try:
+        if history:
+            keep(history, result)
+    except NotKeptError as error:
+        # What was seen is printed all the same.
+        lost = error
     rendering = Rendering(
         result,
         policies=[policy],
@@ -107,8 +116,14 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
         width=shutil.get_terminal_size((100, 40)).columns,
         verbose=verbose,
     )
-    for path in write(rendering, formats or ("text",), output, name=result.run.id):
+    written = write(rendering, formats, output, name=result.run.id)
+    for path in written.files:
         click.echo(path, err=True)
+    warn(written.troubles)
+    if lost is not None:
+        raise lost
+    if written.nothing and not history:
+        raise NotKeptError("the scan was done, but its results could not be written anywhere")
     return exit_status.of(result, Severity(fail_on))
 
 

@@ -1,0 +1,62 @@
+"""What decides the outcome of a run, and what does not.
+
+A run is done when its results are in the history. Whatever is made of them afterwards (a report in some format, the
+page of all runs, a message, tidying) may fail, is told then, and changes nothing of how the run came out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from scanner.errors import HistoryError, NightsealError, NotKeptError
+
+if TYPE_CHECKING:
+    from scanner.history import History
+    from scanner.verdict import RunRecord
+
+_LOG = logging.getLogger("nightseal.run")
+
+
+def keep(history: History, record: RunRecord) -> None:
+    """Bring a run into the history.
+
+    Raises:
+        NotKeptError: it cannot be written, after all was scanned.
+    """
+    try:
+        history.append(record)
+    except HistoryError as error:
+        raise NotKeptError(f"run {record.run.id} was done, but its results could not be kept: {error}") from error
+
+
+@contextmanager
+def spared(what: str, troubles: list[str], *, log: int = logging.DEBUG) -> Iterator[None]:
+    """Do what the outcome of a run must not depend on. Where it fails, `troubles` says so, beginning with `what`.
+
+    Mistakes of our own are caught as well: they cost what they are in, and not the run. The log tells where it was, at
+    the level `log`.
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  # whatever it was, the run is done
+        _LOG.log(log, "%s", what, exc_info=True)
+        troubles.append(f"{what}: {reason_of(error)}")
+
+
+def reason_of(error: Exception) -> str:
+    """An error in a few words; one that nobody raised on purpose with its type."""
+    if isinstance(error, NightsealError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def warn(troubles: Sequence[str]) -> None:
+    """Tell whoever started the command what went wrong beside the run, also where it is told to be quiet."""
+    for trouble in troubles:
+        for line in trouble.splitlines():
+            click.echo(f"nightseal: warning: {line}", err=True)

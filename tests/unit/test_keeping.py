@@ -1,0 +1,308 @@
+"""What a run comes out as when something goes wrong after it: only results that are lost change its status."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from sqlalchemy import Engine, select
+
+import reports.render
+from scanner import config as configuration
+from scanner import pipeline
+from scanner.app.cli import run
+from scanner.errors import HistoryError
+from scanner.history import History, questions
+from scanner.jobs import exit_status, session
+from scanner.jobs.exit_status import ExitStatus
+from scanner.jobs.site import REPORT_NAME
+from scanner.notify import aftermath
+from scanner.service import loop, retention
+from scanner.service.loop import Service
+from scanner.service.setup import load
+from scanner.service.systemd import Supervisor
+from scanner.service.worker import Attempt, Stopping
+from scanner.state.database import OUTBOX, open_state
+from scanner.state.ledger import Ledger, Start, State
+from scanner.verdict import RunRecord, Severity, Trigger
+from tests.build.judged import judged_record
+
+NOW = datetime(2026, 3, 7, 2, tzinfo=UTC)
+CONFIG = """
+[[environment]]
+name = "legacy"
+kind = "on-premises"
+[[environment.endpoint]]
+host = "erp.example.internal"
+[[schedule]]
+name = "nightly"
+cron = "0 2 * * *"
+reports = ["html", "json"]
+notify = ["a"]
+confirm_after = "1s"
+[[notify]]
+name = "a"
+url = "json://127.0.0.1/"
+on = ["new-failure", "run-failed"]
+"""
+RECORD = judged_record(0).record
+
+
+def break_down(*_: object, **__: object) -> NoReturn:
+    raise ValueError("cannot reindex")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration whose every scan gives the same run."""
+    (tmp_path / "config.toml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(session, "run_with_progress", lambda _, **__: RECORD)
+    return tmp_path
+
+
+def written(folder: Path) -> set[str]:
+    """The suffixes of the reports in the output folder."""
+    return {match["suffix"] for path in (folder / "out").iterdir() if (match := REPORT_NAME.fullmatch(path.name))}
+
+
+JUDGED = exit_status.of(RECORD, Severity.MEDIUM)
+assert JUDGED is ExitStatus.FAILED, "so that no status of a mistake is taken for it"
+
+
+class TestRun:
+    def test_page_of_all_runs(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(questions, "trend", break_down)
+        assert run(["run", "-q", "-f", "json", "-o", "out/"]) == JUDGED
+        assert written(folder) == {"json"}
+        told = capsys.readouterr().err
+        assert "nightseal: warning: The page of all runs was not written: ValueError: cannot reindex\n" in told
+
+    def test_one_format_keeps_no_other_from_being_written(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(reports.render, "render_pdf", break_down)
+        assert run(["run", "-f", "pdf", "-f", "json"]) == JUDGED
+        assert written(folder) == {"json"}
+        told = capsys.readouterr()
+        assert "warning: The pdf report was not written: ValueError" in told.err
+        assert ".json" in told.out
+
+    def test_the_run_before_cannot_be_read(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(History, "previous", break_down)
+        assert run(["run", "-q"]) == JUDGED
+        assert "warning: No report was written: ValueError" in capsys.readouterr().err
+        assert len(History.open(folder / "history", create=False).runs()) == 1
+
+    @pytest.mark.usefixtures("folder")
+    def test_results_that_are_not_kept_are_the_tools_own_failure(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(History, "append", _no_room)
+        assert run(["run", "-q"]) == ExitStatus.INTERNAL
+        told = capsys.readouterr().err
+        assert f"run {RECORD.run.id} was done, but its results could not be kept: no room" in told
+
+
+def _no_room(*_: object) -> NoReturn:
+    raise HistoryError("no room")
+
+
+@pytest.mark.usefixtures("folder")
+class TestScan:
+    def test_one_format_of_two(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setattr(reports.render, "render_html", break_down)
+        assert run(["scan", "a.example", "-f", "html", "-f", "json", "-o", "out/"]) == JUDGED
+        assert "warning: The html report was not written" in capsys.readouterr().err
+
+    def test_without_any_there_is_no_result(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(reports.render, "render_html", break_down)
+        assert run(["scan", "a.example", "-f", "html"]) == ExitStatus.INTERNAL
+        assert "could not be written anywhere" in capsys.readouterr().err
+        assert run(["scan", "a.example", "-f", "html", "--record"]) == JUDGED, "the history has it"
+
+    def test_what_the_history_does_not_take_is_printed(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(History, "append", _no_room)
+        assert run(["scan", "a.example", "--record"]) == ExitStatus.INTERNAL
+        assert "erp.example.internal" in capsys.readouterr().out
+
+
+class TestReport:
+    def test_page_of_all_runs(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        History.open(folder / "history", create=True).append(RECORD)
+        monkeypatch.setattr(reports.render, "render_site", break_down)
+        assert run(["report", "-f", "json"]) == ExitStatus.OK
+        assert written(folder) == {"json"}
+        assert "warning: The page of all runs was not written" in capsys.readouterr().err
+
+    def test_a_report_that_was_asked_for_is_missed(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        History.open(folder / "history", create=True).append(RECORD)
+        monkeypatch.setattr(reports.render, "render_pdf", break_down)
+        assert run(["report", "-f", "pdf", "-f", "json", "-o", "out/"]) == ExitStatus.INTERNAL
+        assert written(folder) == {"json"}
+
+
+# --- The service ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def engine(folder: Path) -> Iterator[Engine]:
+    state = open_state(folder / "nightseal.sqlite")
+    yield state
+    state.dispose()
+
+
+@pytest.fixture
+def attempt(folder: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Start]]:
+    """Make the attempt at a start whose scan gives this run, and return what the ledger has of it."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    config = configuration.load(folder / "config.toml")
+    ledger = Ledger(engine)
+
+    def make(record: RunRecord = RECORD, *, status: ExitStatus = JUDGED) -> Start:
+        due = record.run.started_at
+        ledger.add_due("nightly", due)
+        (start,) = ledger.waiting(due)
+        ledger.claim(start, record.run.id, config.digest, due)
+        claimed = ledger.get(start.id)
+        monkeypatch.setattr(pipeline, "run", lambda *_: record)
+        made = Attempt(engine, folder / "nightseal.sqlite", claimed, config, Stopping())
+        assert made.run(recover=False) == status
+        return ledger.get(start.id)
+
+    yield make
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def letters(engine: Engine) -> list[str]:
+    with engine.begin() as connection:
+        return [f"{row.title}\n{row.text}" for row in connection.execute(select(OUTBOX)).all()]
+
+
+class TestService:
+    def test_all_is_well(self, engine: Engine, attempt: Callable[..., Start]) -> None:
+        done = attempt()
+        assert (done.state, done.exit_status, done.reason) == (State.DONE, JUDGED, "")
+        assert len(letters(engine)) == 1
+
+    def test_page_of_all_runs(
+        self, engine: Engine, attempt: Callable[..., Start], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(questions, "trend", break_down)
+        done = attempt()
+        assert (done.state, done.exit_status) == (State.DONE, JUDGED)
+        assert "The page of all runs was not written: ValueError" in done.reason
+        assert "The page of all runs was not written" in letters(engine)[0]
+
+    def test_a_format(self, folder: Path, attempt: Callable[..., Start], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(reports.render, "render_html", break_down)
+        done = attempt()
+        assert (done.state, done.exit_status) == (State.DONE, JUDGED)
+        assert "The html report was not written: ValueError" in done.reason
+        assert written(folder) == {"json"}
+
+    def test_messages(self, engine: Engine, attempt: Callable[..., Start], monkeypatch: pytest.MonkeyPatch) -> None:
+        with monkeypatch.context() as broken:
+            broken.setattr(aftermath, "compose", break_down)
+            done = attempt()
+        assert (done.state, done.exit_status) == (State.DONE, JUDGED)
+        assert "Nobody was told of it: ValueError" in done.reason
+        assert letters(engine) == []
+
+        attempt(moved(RECORD))
+        assert "new failures" in letters(engine)[0], "what was not told is told after the next run"
+
+    def test_second_look(self, engine: Engine, attempt: Callable[..., Start], monkeypatch: pytest.MonkeyPatch) -> None:
+        attempt(judged_record(1).record)
+        monkeypatch.setattr("scanner.service.worker._gentler", break_down)
+        done = attempt(judged_record(2).record)
+        assert (done.state, done.exit_status) == (State.DONE, JUDGED)
+        assert "What got worse was not looked at again: ValueError" in done.reason
+        assert "new failure" in letters(engine)[-1], "it is told as it was seen"
+
+    def test_tidying(
+        self,
+        folder: Path,
+        attempt: Callable[..., Start],
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        for name in ("maintain", "rotate_reports"):
+            monkeypatch.setattr(retention, name, break_down)
+        monkeypatch.setattr(Ledger, "forget", break_down)
+        (folder / "nightseal.sqlite.spool").write_text("no folder")
+        done = attempt()
+        assert (done.state, done.exit_status, done.reason) == (State.DONE, JUDGED, "")
+        for words in ("old reports not removed", "history not tidied", "the state file not tidied"):
+            assert f"{words}: ValueError: cannot reindex" in caplog.text
+        assert "cannot be removed" in caplog.text
+
+    def test_news_of_a_failed_start_keep_no_start_from_beginning(
+        self, folder: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(loop, "tell_failures", break_down)
+        serving = Service(folder / "config.toml", load(folder / "config.toml"), engine, Supervisor())
+        for _ in range(3):
+            serving._guarded_tick()
+        assert caplog.text.count("receivers are not told") == 1, "once, and not every second"
+
+
+def moved(record: RunRecord) -> RunRecord:
+    """The same run a week later."""
+    at = record.run.started_at + timedelta(days=7)
+    run = dataclasses.replace(
+        record.run,
+        id=f"{at:%Y%m%dT%H%M%SZ}-0b0b0b",
+        started_at=at,
+        finished_at=at + timedelta(minutes=1),
+        trigger=Trigger.SCHEDULE,
+    )
+    return dataclasses.replace(record, run=run)
+
+
+# --- Streams ----------------------------------------------------------------------------------------------------------
+
+PRINT = """
+import sys
+from scanner.jobs import session
+from scanner.app.cli import run
+from tests.build.judged import judged_record
+session.run_with_progress = lambda *_, **__: judged_record(0).record
+sys.exit(run(["scan", "a.example", "-f", "json"]))
+"""
+
+
+def test_a_full_disk_behind_stdout_is_status_4() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", PRINT], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == ExitStatus.INTERNAL, done
+    assert "stdout cannot be written to: No space left on device" in done.stderr
+
+
+def test_a_reader_that_goes_away_changes_no_status() -> None:
+    with subprocess.Popen([sys.executable, "-c", PRINT], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        _, err = process.communicate()
+    assert process.returncode == JUDGED, err
+    assert err == b""
