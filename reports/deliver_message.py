@@ -85,8 +85,8 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How one environment stands."""
+class EnvironmentSummary:
+    """The counts of one environment."""
 
     environment: str
     targets: int
@@ -98,14 +98,14 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class Notification:
     """What there is to tell of one run. `links` are addresses of the reports, by their format."""
 
     schedule: str
     run_id: str
     moment: datetime
     sections: tuple[Section, ...] = ()
-    standings: tuple[Standing, ...] = ()
+    environments: tuple[EnvironmentSummary, ...] = ()
     reports: tuple[Path, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
 
@@ -125,32 +125,34 @@ _BY_SEVERITY = frozenset({"new-failure", "fixed", "indeterminate"})
 _ORDER = ("run-failed", "new-failure", "indeterminate", "coverage", "expiring", "waiver-expiring", "fixed")
 
 
-def compose(news: News, *, on: Collection[str], severity: Severity, attach: bool) -> Message | None:
+def compose(notification: Notification, *, on: Collection[str], severity: Severity, attach: bool) -> Message | None:
     """What one receiver is told: None where nothing of what they asked for happened.
 
     Args:
-        news: everything that happened.
+        notification: everything that happened.
         on: the events that they are told of.
         severity: from which severity on they are told of failures.
         attach: whether the reports come along.
     """
-    chosen = [chosen for section in news.sections if section.event in on and (chosen := _above(section, severity))]
+    chosen = [
+        chosen for section in notification.sections if section.event in on and (chosen := _above(section, severity))
+    ]
     if not chosen:
         return None
     levels = list(Level)
     chosen.sort(key=lambda section: (levels.index(section.level), _ORDER.index(section.event)))
     level = chosen[0].level
-    title = f"Nightseal, {news.schedule}: {'; '.join(section.summary for section in chosen)}"
-    return _message(dataclasses.replace(news, sections=tuple(chosen)), level, title, attach=attach)
+    title = f"Nightseal, {notification.schedule}: {'; '.join(section.summary for section in chosen)}"
+    return _message(dataclasses.replace(notification, sections=tuple(chosen)), level, title, attach=attach)
 
 
-def compose_digest(news: News, *, attach: bool) -> Message:
+def compose_digest(notification: Notification, *, attach: bool) -> Message:
     """How things stand, where a receiver has nothing else to be told."""
-    failed = sum(standing.failed for standing in news.standings)
+    failed = sum(summary.failed for summary in notification.environments)
     # What happened may be nothing that this receiver asked for.
-    unchanged = "" if news.sections else "nothing changed, "
-    title = f"Nightseal, {news.schedule}: {unchanged}{counted(failed, 'open failure')}"
-    return _message(dataclasses.replace(news, sections=()), Level.INFO, title, attach=attach)
+    unchanged = "" if notification.sections else "nothing changed, "
+    title = f"Nightseal, {notification.schedule}: {unchanged}{counted(failed, 'open failure')}"
+    return _message(dataclasses.replace(notification, sections=()), Level.INFO, title, attach=attach)
 
 
 def counted(number: int, thing: str) -> str:
@@ -175,14 +177,18 @@ def _summary(section: Section, entries: Sequence[Entry]) -> str:
     return f"{places} {section.summary.partition(' ')[2]}"
 
 
-def _message(news: News, level: Level, title: str, *, attach: bool) -> Message:
-    files = tuple(str(path) for path in news.reports) if attach else ()
-    return Message(level, title, _text(news), _html(news, title, level), files)
+def _message(notification: Notification, level: Level, title: str, *, attach: bool) -> Message:
+    files = tuple(str(path) for path in notification.reports) if attach else ()
+    return Message(level, title, _text(notification), _html(notification, title, level), files)
 
 
-def _text(news: News) -> str:
-    lines = [f"Run {news.run_id}" if news.run_id else "No run", f"{news.moment:%Y-%m-%d %H:%M} UTC", ""]
-    for section in news.sections:
+def _text(notification: Notification) -> str:
+    lines = [
+        f"Run {notification.run_id}" if notification.run_id else "No run",
+        f"{notification.moment:%Y-%m-%d %H:%M} UTC",
+        "",
+    ]
+    for section in notification.sections:
         lines.append(section.heading)
         for entry in section.listed:
             mark = f"{entry.mark}: " if entry.mark else ""
@@ -193,24 +199,24 @@ def _text(news: News) -> str:
         if section.more:
             lines.append(f"- and {section.more} more, in the report")
         lines.append("")
-    if news.standings:
-        lines.append("How things stand")
-        lines += [f"- {_standing(standing)}" for standing in news.standings]
+    if notification.environments:
+        lines.append("Current state")
+        lines += [f"- {_counts(summary)}" for summary in notification.environments]
         lines.append("")
-    lines += [f"Report ({name}): {address}" for name, address in news.links]
+    lines += [f"Report ({name}): {address}" for name, address in notification.links]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _standing(standing: Standing) -> str:
-    parts = [counted(standing.targets, "target")]
-    parts += [f"{standing.unreachable} unreachable"] if standing.unreachable else []
-    parts.append(counted(standing.failed, "failure"))
-    parts += [f"{standing.waived} waived"] if standing.waived else []
-    parts += [f"{standing.indeterminate} not assessed"] if standing.indeterminate else []
-    return f"{standing.environment}: {', '.join(parts)}"
+def _counts(summary: EnvironmentSummary) -> str:
+    parts = [counted(summary.targets, "target")]
+    parts += [f"{summary.unreachable} unreachable"] if summary.unreachable else []
+    parts.append(counted(summary.failed, "failure"))
+    parts += [f"{summary.waived} waived"] if summary.waived else []
+    parts += [f"{summary.indeterminate} not assessed"] if summary.indeterminate else []
+    return f"{summary.environment}: {', '.join(parts)}"
 
 
-def _html(news: News, title: str, level: Level) -> str:
+def _html(notification: Notification, title: str, level: Level) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -219,4 +225,4 @@ def _html(news: News, title: str, level: Level) -> str:
         lstrip_blocks=True,
     )
     template = environment.get_template("notification.html")
-    return template.render(news=news, title=title, level=level, severities=Severity)
+    return template.render(notification=notification, title=title, level=level, severities=Severity)

@@ -128,7 +128,7 @@ FAILURES: Final = Words[FailureReason](
 )
 
 
-TURNS: Final = Words[str](
+DIFF_KINDS: Final = Words[str](
     {
         "new-failure": mark("Newly failing"),
         "fixed": mark("Mended"),
@@ -141,7 +141,7 @@ TURNS: Final = Words[str](
         "gone": mark("Gone"),
     }
 )
-"""How something is other than it was in the run before (`reports.view.history_model.Turn`)."""
+"""How something is other than it was in the run before (`reports.view.history_model.DiffKind`)."""
 
 CAUSES: Final = Words[str](
     {
@@ -152,7 +152,7 @@ CAUSES: Final = Words[str](
         "time": mark("Time"),
     }
 )
-"""What a change comes from (`scanner.history.attribution.Cause`)."""
+"""What a change comes from (`scanner.history.attribution.ChangeCause`)."""
 
 CAUSE_MEANINGS: Final = Words[str](
     {

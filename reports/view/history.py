@@ -18,11 +18,11 @@ from reports.view.history_model import (
     ComparedApplication,
     CoveragePoint,
     DifferingName,
+    DiffKind,
     HistoryView,
     OpenSince,
     SharedKey,
     TimeToFix,
-    Turn,
 )
 from reports.view.index import Index
 from reports.view.model import Cause, TargetRef
@@ -32,7 +32,7 @@ from scanner.verdict import Severity, Status, TargetResult, Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scanner.history.attribution import Cause as ComesFrom
+    from scanner.history.attribution import ChangeCause
     from scanner.history.diff import RunDiff, TargetChange, VerdictChange
     from scanner.rules import Rule
 
@@ -85,31 +85,31 @@ def _changes(
 ) -> tuple[Attributed, ...]:
     """The changes of verdicts by rule and of targets, and what each comes from; the worst first within each kind."""
     of_verdicts = (
-        (Turn.NEW_FAILURE, difference.new_failures),
-        (Turn.FIXED, difference.fixed),
-        (Turn.NO_LONGER_KNOWN, difference.became_indeterminate),
-        (Turn.WAIVED, difference.newly_waived),
-        (Turn.NO_LONGER_JUDGED, difference.no_longer_judged),
+        (DiffKind.NEW_FAILURE, difference.new_failures),
+        (DiffKind.FIXED, difference.fixed),
+        (DiffKind.NO_LONGER_KNOWN, difference.became_indeterminate),
+        (DiffKind.WAIVED, difference.newly_waived),
+        (DiffKind.NO_LONGER_JUDGED, difference.no_longer_judged),
     )
     of_targets = (
-        (Turn.UNREACHABLE, difference.now_unreachable),
-        (Turn.BACK, difference.back),
-        (Turn.APPEARED, difference.appeared),
-        (Turn.GONE, difference.disappeared),
+        (DiffKind.UNREACHABLE, difference.now_unreachable),
+        (DiffKind.BACK, difference.back),
+        (DiffKind.APPEARED, difference.appeared),
+        (DiffKind.GONE, difference.disappeared),
     )
     silent = {change.target.id for change in difference.now_unreachable}
     anchors = {(cause.rule, cause.reason): cause for cause in causes}
     found: list[Attributed] = []
-    for turn, changes in of_verdicts:
+    for kind, changes in of_verdicts:
         # That nothing is known of a target which does not answer is told once, as that.
         kept = [
             item
             for item in changes
-            if _counts(item) and not (turn is Turn.NO_LONGER_KNOWN and item.target.id in silent)
+            if _counts(item) and not (kind is DiffKind.NO_LONGER_KNOWN and item.target.id in silent)
         ]
-        found += _by_rule(turn, kept, index, anchors, rules)
-    for turn, moved in of_targets:
-        found += _by_cause(turn, moved, index)
+        found += _by_rule(kind, kept, index, anchors, rules)
+    for kind, moved in of_targets:
+        found += _by_cause(kind, moved, index)
     return tuple(found)
 
 
@@ -118,34 +118,34 @@ def _counts(change: VerdictChange) -> bool:
 
 
 def _by_rule(
-    turn: Turn,
+    kind: DiffKind,
     changes: Sequence[VerdictChange],
     index: Index,
     anchors: Mapping[tuple[str, str], Cause],
     rules: Mapping[str, Rule],
 ) -> Iterator[Attributed]:
-    grouped: dict[tuple[str, ComesFrom], list[VerdictChange]] = defaultdict(list)
+    grouped: dict[tuple[str, ChangeCause], list[VerdictChange]] = defaultdict(list)
     for change in changes:
         grouped[change.rule, change.cause].append(change)
-    for (rule, comes_from), members in grouped.items():
+    for (rule, change_cause), members in grouped.items():
         verdict: Verdict = max((member.verdict for member in members), key=lambda item: item.severity.rank)
-        cause = anchors.get((rule, verdict.reason)) if turn is Turn.NEW_FAILURE else None
+        cause = anchors.get((rule, verdict.reason)) if kind is DiffKind.NEW_FAILURE else None
         yield Attributed(
-            turn,
+            kind,
             cause.found if cause else _title(rule, rules),
-            comes_from,
+            change_cause,
             tuple(dict.fromkeys(_ref(member.target, index) for member in members)),
             verdict.severity,
             cause.anchor if cause else None,
         )
 
 
-def _by_cause(turn: Turn, changes: Sequence[TargetChange], index: Index) -> Iterator[Attributed]:
-    grouped: dict[ComesFrom, list[TargetRef]] = defaultdict(list)
+def _by_cause(kind: DiffKind, changes: Sequence[TargetChange], index: Index) -> Iterator[Attributed]:
+    grouped: dict[ChangeCause, list[TargetRef]] = defaultdict(list)
     for change in changes:
         grouped[change.cause].append(_ref(change.target, index))
-    for comes_from, refs in grouped.items():
-        yield Attributed(turn, "", comes_from, tuple(refs))
+    for change_cause, refs in grouped.items():
+        yield Attributed(kind, "", change_cause, tuple(refs))
 
 
 def _ref(target: TargetResult, index: Index) -> TargetRef:

@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from scanner.history.attribution import Cause as ComesFrom
+from scanner.history.attribution import ChangeCause
 from scanner.verdict import Severity, Status
 
 if TYPE_CHECKING:
     from reports.view.model import TargetRef
 
 
-class Turn(StrEnum):
+class DiffKind(StrEnum):
     """How something is other than it was in the run before."""
 
     NEW_FAILURE = "new-failure"
@@ -32,9 +32,9 @@ class Turn(StrEnum):
 class Attributed:
     """A change and what it comes from; of one requirement, where it is about one (`text` is empty elsewhere)."""
 
-    turn: Turn
+    kind: DiffKind
     text: str
-    comes_from: ComesFrom
+    cause: ChangeCause
     targets: tuple[TargetRef, ...]
     severity: Severity | None = None
     anchor: str | None = None
@@ -131,11 +131,11 @@ class HistoryView:
     coverage: tuple[CoveragePoint, ...]
 
     @property
-    def through(self) -> tuple[tuple[ComesFrom, int], ...]:
+    def through(self) -> tuple[tuple[ChangeCause, int], ...]:
         """How many changes come from what, most first."""
-        counts: dict[ComesFrom, int] = {}
+        counts: dict[ChangeCause, int] = {}
         for item in self.changes:
-            counts[item.comes_from] = counts.get(item.comes_from, 0) + len(item.targets)
+            counts[item.cause] = counts.get(item.cause, 0) + len(item.targets)
         return tuple(sorted(counts.items(), key=lambda item: -item[1]))
 
     @property

@@ -20,7 +20,7 @@ _NOT_LOOKED_AT: Final = frozenset({FailureReason.NOT_RUN, FailureReason.UNSUPPOR
 _PROBE_KEYS = ("scheme", "path", "purpose", "identity", "application")
 
 
-class Cause(StrEnum):
+class ChangeCause(StrEnum):
     """What a change comes from.
 
     SERVER: something else was observed. POLICY: another policy, or another version of it, judged. CONFIGURATION: other
@@ -50,43 +50,47 @@ class Attribution:
 
     def of_verdict(
         self, rule: str, before: tuple[TargetResult, Verdict | None], after: tuple[TargetResult, Verdict | None]
-    ) -> Cause:
+    ) -> ChangeCause:
         """Why the verdicts of a rule on one target, or the lack of one, differ."""
         target_before, target_after = before[0], after[0]
         changed = self._changed(rule, before, after)
         if changed is not None:
             return changed
         if target_before.policy.digest != target_after.policy.digest:
-            return Cause.POLICY
+            return ChangeCause.POLICY
         if self._new_configuration or self._new_trust:
-            return Cause.CONFIGURATION
+            return ChangeCause.CONFIGURATION
         if self._new_tool:
-            return Cause.TOOL
-        return Cause.SERVER if self._surroundings_changed(target_before, target_after) else Cause.TIME
+            return ChangeCause.TOOL
+        return ChangeCause.SERVER if self._surroundings_changed(target_before, target_after) else ChangeCause.TIME
 
-    def of_waiver(self, before: Verdict, after: Verdict) -> Cause:
+    def of_waiver(self, before: Verdict, after: Verdict) -> ChangeCause:
         """Why a failure is waived in one run and not in the other."""
         lapsed = before.waiver is not None and after.waiver is None
         if lapsed and before.waiver is not None and before.waiver.expires < self._after.run.started_at.date():
-            return Cause.TIME
-        return Cause.CONFIGURATION
+            return ChangeCause.TIME
+        return ChangeCause.CONFIGURATION
 
-    def of_presence(self, target: TargetResult) -> Cause:
+    def of_presence(self, target: TargetResult) -> ChangeCause:
         """Why a target is in one run and not in the other: its name has another address, or it was configured."""
         endpoint = _endpoint(target)
-        return Cause.SERVER if all(endpoint in endpoints for endpoints in self._endpoints) else Cause.CONFIGURATION
+        return (
+            ChangeCause.SERVER
+            if all(endpoint in endpoints for endpoints in self._endpoints)
+            else ChangeCause.CONFIGURATION
+        )
 
     def _changed(
         self, rule: str, before: tuple[TargetResult, Verdict | None], after: tuple[TargetResult, Verdict | None]
-    ) -> Cause | None:
+    ) -> ChangeCause | None:
         """SERVER or TOOL where what the rule is judged from differs, else None."""
         first, second = before[0], after[0]
         if first.evidence is None or second.evidence is None:
             if _failure(first) != _failure(second):
-                return Cause.SERVER
+                return ChangeCause.SERVER
             # Evidence is not kept for ever; what the verdicts quote of it is.
             quoted = [verdict.observed for _, verdict in (before, after) if verdict is not None]
-            return Cause.SERVER if len(set(quoted)) > 1 else None
+            return ChangeCause.SERVER if len(set(quoted)) > 1 else None
         seen = [self._relevant(rule, target) for target in (first, second)]
         if self._new_configuration:
             seen = _of_common_probes(*seen)
@@ -94,8 +98,8 @@ class Attribution:
             return None
         if self._new_tool:
             common = _looked_at_twice(*seen)
-            return Cause.SERVER if common[0] != common[1] else Cause.TOOL
-        return Cause.SERVER
+            return ChangeCause.SERVER if common[0] != common[1] else ChangeCause.TOOL
+        return ChangeCause.SERVER
 
     def _relevant(self, rule: str, target: TargetResult) -> Facts:
         """The part of the evidence that a rule of this area is judged from."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from scanner.evidence import Certificate
-from scanner.history.attribution import Attribution, Cause
+from scanner.history.attribution import Attribution, ChangeCause
 from scanner.history.rows import deployments_of
 from scanner.verdict import Run, RunRecord, Status, TargetResult, TargetStatus, Verdict
 
@@ -27,7 +27,7 @@ class VerdictChange:
     subject: str
     before: Verdict | None
     after: Verdict | None
-    cause: Cause
+    cause: ChangeCause
 
     @property
     def verdict(self) -> Verdict:
@@ -57,7 +57,7 @@ class TargetChange:
     """A target that appeared, disappeared, became unreachable or came back; as the run that has it last saw it."""
 
     target: TargetResult
-    cause: Cause
+    cause: ChangeCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ def _turned(pairs: list[tuple[TargetResult, TargetResult]], status: TargetStatus
     """The targets that have the status in the second of each pair alone. That is always the server's doing."""
     for first, second in pairs:
         if second.status is status and first.status is not status:
-            yield TargetChange(second, Cause.SERVER)
+            yield TargetChange(second, ChangeCause.SERVER)
 
 
 def _certificate_changes(pairs: list[tuple[TargetResult, TargetResult]]) -> Iterator[CertificateChange]:

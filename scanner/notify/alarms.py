@@ -7,17 +7,13 @@ and goes is told as flapping, once, and not every night. What could not be obser
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects.sqlite import insert as upsert
-
-from scanner.state.database import ALARMS
 from scanner.verdict import RunRecord, Severity, Status, TargetStatus
 
 UNREACHABLE = "target.unreachable"
@@ -33,21 +29,21 @@ _STEADY = 4
 """So many equal outcomes end it."""
 
 
-class Outcome(StrEnum):
-    """What was found of one thing."""
+class Condition(StrEnum):
+    """What a run found of one thing. The letters are kept in the state file."""
 
-    BAD = "B"
-    GOOD = "G"
-    PASSING_BAD = "BG"
+    FAILING = "B"
+    OK = "G"
+    TRANSIENT = "BG"
     """Bad at first, and good when it was looked at again."""
 
 
-class Turn(StrEnum):
-    """What is to be told."""
+class Transition(StrEnum):
+    """How an alarm changed, which is told."""
 
-    BEGAN = "began"
-    ENDED = "ended"
-    FLAPS = "flaps"
+    FIRING = "firing"
+    RESOLVED = "resolved"
+    FLAPPING = "flapping"
 
 
 class Key(NamedTuple):
@@ -71,112 +67,88 @@ class Alarm:
     @property
     def idle(self) -> bool:
         """Whether there is nothing to remember."""
-        return not self.failing and not self.flapping and Outcome.BAD not in self.trail
+        return not self.failing and not self.flapping and Condition.FAILING not in self.trail
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What a run says of one thing. `known_before` tells that an earlier run had judged it too."""
+class CheckResult:
+    """What a run says of one thing."""
 
-    outcome: Outcome
+    condition: Condition
     severity: Severity
     waived: bool = False
-    known_before: bool = True
 
 
-def observe(alarm: Alarm, finding: Finding, now: datetime) -> tuple[Alarm, Turn | None]:
-    """Take an outcome to the alarm: the alarm after it, and what is to be told."""
-    trail = (alarm.trail + finding.outcome)[-_TRAIL:]
+def update(alarm: Alarm, result: CheckResult, now: datetime) -> tuple[Alarm, Transition | None]:
+    """Take a result to the alarm: the alarm after it, and how it changed."""
+    trail = (alarm.trail + result.condition)[-_TRAIL:]
     recent = trail[-_WATCHED:]
     changes = sum(before != after for before, after in pairwise(recent))
     steady = len(trail) >= _STEADY and len(set(trail[-_STEADY:])) == 1
-    bad = trail.endswith(Outcome.BAD)
-    noted = dataclasses.replace(alarm, trail=trail, severity=finding.severity if bad else alarm.severity)
+    bad = trail.endswith(Condition.FAILING)
+    noted = dataclasses.replace(alarm, trail=trail, severity=result.severity if bad else alarm.severity)
     if alarm.flapping and not steady:
         return noted, None
     if not alarm.flapping and changes >= _CHANGES:
-        return dataclasses.replace(noted, flapping=True), Turn.FLAPS
+        return dataclasses.replace(noted, flapping=True), Transition.FLAPPING
     if alarm.flapping:
         # It is steady: what came before is not held against it any more.
         noted = dataclasses.replace(noted, flapping=False, trail=trail[-1:])
     if bad and not alarm.failing:
-        return dataclasses.replace(noted, failing=True, since=now), Turn.BEGAN
+        return dataclasses.replace(noted, failing=True, since=now), Transition.FIRING
     if not bad and (alarm.failing or alarm.flapping):
-        return dataclasses.replace(noted, failing=False, since=None), Turn.ENDED
+        return dataclasses.replace(noted, failing=False, since=None), Transition.RESOLVED
     return noted, None
 
 
-def findings(record: RunRecord) -> dict[Key, Finding]:
+def results_of(record: RunRecord) -> dict[Key, CheckResult]:
     """What a run says of everything that there could be an alarm about, as far as it could be observed.
 
     Failures of severity `info` are notes, of which nobody is told.
     """
-    found: dict[Key, Finding] = {}
+    found: dict[Key, CheckResult] = {}
     for target in record.targets:
         unreachable = target.status is TargetStatus.UNREACHABLE
-        outcome = Outcome.BAD if unreachable else Outcome.GOOD
-        found[Key(target.id, UNREACHABLE)] = Finding(outcome, Severity.HIGH)
+        condition = Condition.FAILING if unreachable else Condition.OK
+        found[Key(target.id, UNREACHABLE)] = CheckResult(condition, Severity.HIGH)
         for verdict in target.verdicts:
             if verdict.severity is Severity.INFO:
                 continue
             if not unreachable:
                 blind = verdict.status is Status.INDETERMINATE
-                known = Finding(Outcome.BAD if blind else Outcome.GOOD, verdict.severity)
+                known = CheckResult(Condition.FAILING if blind else Condition.OK, verdict.severity)
                 found[Key(target.id, UNKNOWN + verdict.rule, verdict.subject)] = known
             if verdict.status is not Status.INDETERMINATE:
-                bad = Outcome.BAD if verdict.counts_as_failure else Outcome.GOOD
-                finding = Finding(bad, verdict.severity, waived=verdict.waiver is not None)
-                found[Key(target.id, verdict.rule, verdict.subject)] = finding
+                bad = Condition.FAILING if verdict.counts_as_failure else Condition.OK
+                result = CheckResult(bad, verdict.severity, waived=verdict.waiver is not None)
+                found[Key(target.id, verdict.rule, verdict.subject)] = result
     return found
 
 
-def suspects(found: Mapping[Key, Finding], alarms: Mapping[Key, Alarm], before: Iterable[Key]) -> set[str]:
+def to_confirm(found: Mapping[Key, CheckResult], alarms: Mapping[Key, Alarm], before: Iterable[Key]) -> set[str]:
     """The targets at which something got worse since `before` was judged: they are looked at again first."""
     judged = set(before)
     return {
         key.target
-        for key, finding in found.items()
-        if finding.outcome is Outcome.BAD and key in judged and not alarms.get(key, Alarm()).failing
+        for key, result in found.items()
+        if result.condition is Condition.FAILING and key in judged and not alarms.get(key, Alarm()).failing
     }
 
 
-def confirmed(found: Mapping[Key, Finding], again: Mapping[Key, Finding]) -> dict[Key, Finding]:
+def confirmed(found: Mapping[Key, CheckResult], again: Mapping[Key, CheckResult]) -> dict[Key, CheckResult]:
     """The findings after a second look: what was bad and is not bad any more has passed by."""
-    result = dict(found)
-    for key, finding in found.items():
+    after = dict(found)
+    for key, result in found.items():
         second = again.get(key)
-        if finding.outcome is Outcome.BAD and second is not None and second.outcome is Outcome.GOOD:
-            result[key] = dataclasses.replace(finding, outcome=Outcome.PASSING_BAD)
-    return result
-
-
-def load(connection: Connection, schedule: str) -> dict[Key, Alarm]:
-    """The schedule's alarms."""
-    rows = connection.execute(select(ALARMS).where(ALARMS.c.schedule == schedule)).all()
-    return {
-        Key(row.target, row.rule, row.subject): Alarm(
-            row.failing, row.flapping, row.trail, Severity(row.severity), row.since
-        )
-        for row in rows
-    }
-
-
-def save(connection: Connection, schedule: str, alarms: Mapping[Key, Alarm]) -> None:
-    """Replace the schedule's alarms by these, the idle ones apart."""
-    connection.execute(delete(ALARMS).where(ALARMS.c.schedule == schedule))
-    rows: Sequence[dict[str, Any]] = [
-        {"schedule": schedule, **key._asdict(), **dataclasses.asdict(alarm)}
-        for key, alarm in alarms.items()
-        if not alarm.idle
-    ]
-    if rows:
-        connection.execute(upsert(ALARMS), list(rows))
+        if result.condition is Condition.FAILING and second is not None and second.condition is Condition.OK:
+            after[key] = dataclasses.replace(result, condition=Condition.TRANSIENT)
+    return after
 
 
 def from_record(record: RunRecord) -> dict[Key, Alarm]:
     """Alarms as if everything that failed in an earlier run had been told: where a service takes up a history."""
     return {
-        key: Alarm(failing=True, trail=Outcome.BAD, severity=finding.severity, since=record.run.started_at)
-        for key, finding in findings(record).items()
-        if finding.outcome is Outcome.BAD
+        key: Alarm(failing=True, trail=Condition.FAILING, severity=result.severity, since=record.run.started_at)
+        for key, result in results_of(record).items()
+        if result.condition is Condition.FAILING
     }

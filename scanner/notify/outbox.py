@@ -36,7 +36,7 @@ Send = Callable[[str, Message], Delivery]
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class PendingMessage:
     """A message on its way."""
 
     id: int
@@ -56,7 +56,9 @@ class SilentReceiver:
     reason: str
 
 
-def post(connection: Connection, receiver: str, message: Message, now: datetime, start_id: int | None = None) -> None:
+def enqueue(
+    connection: Connection, receiver: str, message: Message, now: datetime, start_id: int | None = None
+) -> None:
     """Put a message into the outbox, within a transaction of the caller's."""
     values = {
         "receiver": receiver,
@@ -86,22 +88,22 @@ class Outbox:
             send: what sends a message to an address.
             now: the present.
         """
-        letters = self._due(now)
-        if not letters:
+        pending = self._due(now)
+        if not pending:
             return 0
         # One that is slow to answer keeps nobody else waiting.
-        with ThreadPoolExecutor(min(_AT_ONCE, len(letters)), thread_name_prefix="deliver") as pool:
-            return sum(pool.map(lambda letter: self._deliver(letter, urls.get(letter.receiver), send, now), letters))
+        with ThreadPoolExecutor(min(_AT_ONCE, len(pending)), thread_name_prefix="deliver") as pool:
+            return sum(pool.map(lambda item: self._deliver(item, urls.get(item.receiver), send, now), pending))
 
-    def _deliver(self, letter: Letter, url: str | None, send: Send, now: datetime) -> bool:
+    def _deliver(self, item: PendingMessage, url: str | None, send: Send, now: datetime) -> bool:
         if url is None:
-            self._give_up(letter, "there is no such receiver any more")
+            self._give_up(item, "there is no such receiver any more")
             return False
-        outcome = send(url, letter.message)
+        outcome = send(url, item.message)
         if outcome.delivered:
-            self._delivered(letter, now)
+            self._delivered(item, now)
         else:
-            self._failed(letter, outcome.reason, now)
+            self._failed(item, outcome.reason, now)
         return outcome.delivered
 
     def length(self) -> dict[str, int]:
@@ -128,48 +130,48 @@ class Outbox:
         with self._engine.begin() as connection:
             connection.execute(delete(OUTBOX).where(~_OPEN & (OUTBOX.c.created_at < before)))
 
-    def _due(self, now: datetime) -> list[Letter]:
+    def _due(self, now: datetime) -> list[PendingMessage]:
         """The first waiting message of each receiver, where it may be tried."""
         first = select(func.min(OUTBOX.c.id)).where(_OPEN).group_by(OUTBOX.c.receiver)
         condition = OUTBOX.c.id.in_(first) & (OUTBOX.c.not_before <= now)
         with self._engine.begin() as connection:
-            return [_letter(row) for row in connection.execute(select(OUTBOX).where(condition)).all()]
+            return [_pending(row) for row in connection.execute(select(OUTBOX).where(condition)).all()]
 
-    def _delivered(self, letter: Letter, now: datetime) -> None:
-        _LOG.info("receiver %s: delivered: %s", letter.receiver, letter.message.title)
-        healthy = {"name": letter.receiver, "failing_since": None, "reported": False, "last_success": now}
+    def _delivered(self, item: PendingMessage, now: datetime) -> None:
+        _LOG.info("receiver %s: delivered: %s", item.receiver, item.message.title)
+        healthy = {"name": item.receiver, "failing_since": None, "reported": False, "last_success": now}
         with self._engine.begin() as connection:
-            values = {"delivered_at": now, "tries": letter.tries + 1, "error": ""}
-            connection.execute(update(OUTBOX).where(OUTBOX.c.id == letter.id).values(values))
+            values = {"delivered_at": now, "tries": item.tries + 1, "error": ""}
+            connection.execute(update(OUTBOX).where(OUTBOX.c.id == item.id).values(values))
             statement = upsert(RECEIVERS).values(healthy)
             connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=healthy))
 
-    def _failed(self, letter: Letter, reason: str, now: datetime) -> None:
-        if now - letter.created_at > GIVE_UP_AFTER:
-            self._give_up(letter, reason)
+    def _failed(self, item: PendingMessage, reason: str, now: datetime) -> None:
+        if now - item.created_at > GIVE_UP_AFTER:
+            self._give_up(item, reason)
             return
-        pause = min(FIRST_PAUSE * 2 ** min(letter.tries, 20), LONGEST_PAUSE)
+        pause = min(FIRST_PAUSE * 2 ** min(item.tries, 20), LONGEST_PAUSE)
         # Receivers that failed together are not tried again together.
         pause *= random.uniform(0.8, 1.2)  # noqa: S311  # no secret
-        log = _LOG.warning if letter.tries == 0 else _LOG.info
-        log("receiver %s: not delivered, tried again in %.0f s: %s", letter.receiver, pause.total_seconds(), reason)
+        log = _LOG.warning if item.tries == 0 else _LOG.info
+        log("receiver %s: not delivered, tried again in %.0f s: %s", item.receiver, pause.total_seconds(), reason)
         with self._engine.begin() as connection:
-            values = {"tries": letter.tries + 1, "error": reason, "not_before": now + pause}
-            connection.execute(update(OUTBOX).where(OUTBOX.c.id == letter.id).values(values))
-            statement = upsert(RECEIVERS).values(name=letter.receiver, failing_since=now, reported=False)
+            values = {"tries": item.tries + 1, "error": reason, "not_before": now + pause}
+            connection.execute(update(OUTBOX).where(OUTBOX.c.id == item.id).values(values))
+            statement = upsert(RECEIVERS).values(name=item.receiver, failing_since=now, reported=False)
             since = func.coalesce(RECEIVERS.c.failing_since, statement.excluded.failing_since)
             connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"failing_since": since}))
 
-    def _give_up(self, letter: Letter, reason: str) -> None:
-        _LOG.error("receiver %s: given up: %s: %s", letter.receiver, letter.message.title, reason)
+    def _give_up(self, item: PendingMessage, reason: str) -> None:
+        _LOG.error("receiver %s: given up: %s: %s", item.receiver, item.message.title, reason)
         with self._engine.begin() as connection:
             values = {"abandoned": True, "error": reason}
-            connection.execute(update(OUTBOX).where(OUTBOX.c.id == letter.id).values(values))
+            connection.execute(update(OUTBOX).where(OUTBOX.c.id == item.id).values(values))
 
 
 _OPEN = OUTBOX.c.delivered_at.is_(None) & OUTBOX.c.abandoned.is_(False)
 
 
-def _letter(row: Row[Any]) -> Letter:
+def _pending(row: Row[Any]) -> PendingMessage:
     message = Message(Level(row.level), row.title, row.text, row.html, tuple(row.files))
-    return Letter(row.id, row.receiver, message, row.created_at, row.tries)
+    return PendingMessage(row.id, row.receiver, message, row.created_at, row.tries)

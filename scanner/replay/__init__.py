@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from scanner.evaluate import evaluate
 from scanner.grade import grade
-from scanner.history.attribution import Cause
+from scanner.history.attribution import ChangeCause
 from scanner.history.diff import RunDiff, diff
 from scanner.replay.recorded import NOT_RECORDED, evidence_is_gone, recorded
 from scanner.verdict import Counts, Run, RunRecord, count
@@ -152,14 +152,14 @@ def replay(
         as_of=as_of or own_time,
         runs=tuple(judged),
         record=final,
-        by_rules=_caused(diff(then, by_then), Cause.TOOL) if by_then else None,
+        by_rules=_caused(diff(then, by_then), ChangeCause.TOOL) if by_then else None,
         by_policy=diff(by_then or then, at_its_time),
         by_server=diff(judge(first, own_time), at_its_time) if first is not last else None,
-        by_date=_caused(diff(at_its_time, final), Cause.TIME) if as_of else None,
+        by_date=_caused(diff(at_its_time, final), ChangeCause.TIME) if as_of else None,
     )
 
 
-def _caused(change: RunDiff, cause: Cause) -> RunDiff:
+def _caused(change: RunDiff, cause: ChangeCause) -> RunDiff:
     """The comparison with the one cause that it was made to have; the two records cannot tell it from others."""
     lists: dict[str, Any] = {
         name: tuple(dataclasses.replace(found, cause=cause) for found in getattr(change, name)) for name in _CAUSED

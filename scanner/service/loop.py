@@ -19,8 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from scanner.errors import ConfigError
 from scanner.jobs.keeping import reason_of
-from scanner.notify.bad_news import tell_failures, tell_silent
 from scanner.notify.outbox import Outbox
+from scanner.notify.service_problems import notify_failed_runs, notify_silent_receivers
 from scanner.pipeline import new_run_id
 from scanner.service import setup
 from scanner.service.children import Children
@@ -140,8 +140,8 @@ class Service:
     def _tell(self, now: datetime) -> None:
         """Post what is told without a run. Nothing that goes wrong with it keeps the next start from beginning."""
         try:
-            tell_failures(self._engine, self.setup.config, now)
-            tell_silent(self._engine, self.setup.config, self._outbox, now)
+            notify_failed_runs(self._engine, self.setup.config, now)
+            notify_silent_receivers(self._engine, self.setup.config, self._outbox, now)
             self._untold = ""
         except SQLAlchemyError:
             raise

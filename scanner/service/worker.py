@@ -37,8 +37,8 @@ from scanner.jobs.run import DEFAULT_REPORTS, Order, Outcome, job_of, schedule_o
 from scanner.jobs.session import Overrides
 from scanner.jobs.site import update_site
 from scanner.jobs.summary import summary
-from scanner.notify import alarms
-from scanner.notify.aftermath import Aftermath
+from scanner.notify import alarm_store, alarms
+from scanner.notify.finished_run import FinishedRun
 from scanner.pipeline import Job
 from scanner.service import logs
 from scanner.service.retention import tidy
@@ -48,7 +48,7 @@ from scanner.state.ledger import STOPPED, Ledger, Start, State
 from scanner.verdict import RunRecord, Severity, Trigger
 
 _LOG = logging.getLogger("nightseal.run")
-Findings = dict[alarms.Key, alarms.Finding]
+Findings = dict[alarms.Key, alarms.CheckResult]
 
 
 class Stopping:
@@ -166,7 +166,7 @@ class Attempt:
         status = exit_status.of(record, self._fail_on)
         told = summary(outcome)
         if self._schedule is not None:
-            found: Findings | None = alarms.findings(record)
+            found: Findings | None = alarms.results_of(record)
             with self._spared("What got worse was not looked at again"):
                 found = self._second_look(job, record, previous)
             if found is None:
@@ -174,7 +174,9 @@ class Attempt:
             with self._spared("Nobody was told of it"):
                 reports = [path.absolute() for path in outcome.files]
                 about = record, previous, found, reports, self._troubles
-                Aftermath(self._config, self._schedule, self._start, *about).settle(self._engine, _now(), status, told)
+                FinishedRun(self._config, self._schedule, self._start, *about).commit(
+                    self._engine, _now(), status, told
+                )
         # What nobody could be told of is done all the same; what changed is told after the next run.
         self._end(record, status, told)
         _LOG.info("done: %s", told.splitlines()[0])
@@ -214,13 +216,13 @@ class Attempt:
 
     def _second_look(self, job: Job, record: RunRecord, previous: RunRecord | None) -> Findings | None:
         """The run's findings, after another look at what got worse; None where the service is being stopped."""
-        found = alarms.findings(record)
+        found = alarms.results_of(record)
         schedule = self._schedule
         if schedule is None or not schedule.confirm or previous is None or not record.run.complete:
             return found
         with self._engine.begin() as connection:
-            known = alarms.load(connection, schedule.name)
-        suspects = alarms.suspects(found, known, alarms.findings(previous))
+            known = alarm_store.load(connection, schedule.name)
+        suspects = alarms.to_confirm(found, known, alarms.results_of(previous))
         if not suspects:
             return found
         _LOG.info("%d targets got worse: looking again in %s", len(suspects), schedule.confirm_after)
@@ -231,8 +233,8 @@ class Attempt:
         if second is None or not second.run.complete:
             # Out of time: told as it was seen, unless the service is to make up for it later.
             return None if self._stopping.service else found
-        result = alarms.confirmed(found, alarms.findings(second))
-        passed = sum(finding.outcome is alarms.Outcome.PASSING_BAD for finding in result.values())
+        result = alarms.confirmed(found, alarms.results_of(second))
+        passed = sum(item.condition is alarms.Condition.TRANSIENT for item in result.values())
         _LOG.info("looked again: %d findings had passed by", passed)
         return result
 

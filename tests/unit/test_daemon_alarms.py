@@ -12,99 +12,120 @@ from scanner.notify import expiry
 from scanner.notify.alarms import (
     UNREACHABLE,
     Alarm,
-    Finding,
+    CheckResult,
+    Condition,
     Key,
-    Outcome,
-    Turn,
+    Transition,
     confirmed,
-    findings,
-    observe,
-    suspects,
+    results_of,
+    to_confirm,
+    update,
 )
 from scanner.verdict import RunRecord, Severity, TargetStatus
 from scanner.waiver import Waiver
 from tests.build.records import sample_record
 
 NOW = datetime(2026, 3, 1, 2, tzinfo=UTC)
-BAD, GOOD, PASSING = Outcome.BAD, Outcome.GOOD, Outcome.PASSING_BAD
+BAD, GOOD, PASSING = Condition.FAILING, Condition.OK, Condition.TRANSIENT
 
 
-def told(outcomes: list[Outcome]) -> list[Turn | None]:
-    alarm, turns = Alarm(), []
+def told(outcomes: list[Condition]) -> list[Transition | None]:
+    alarm, transitions = Alarm(), []
     for outcome in outcomes:
-        alarm, turn = observe(alarm, Finding(outcome, Severity.HIGH), NOW)
-        turns.append(turn)
-    return turns
+        alarm, transition = update(alarm, CheckResult(outcome, Severity.HIGH), NOW)
+        transitions.append(transition)
+    return transitions
 
 
 @pytest.mark.parametrize(
     ("outcomes", "expected"),
     [
-        ([GOOD, GOOD, BAD, BAD, BAD], [None, None, Turn.BEGAN, None, None]),
-        ([BAD, GOOD, GOOD], [Turn.BEGAN, Turn.ENDED, None]),
+        ([GOOD, GOOD, BAD, BAD, BAD], [None, None, Transition.FIRING, None, None]),
+        ([BAD, GOOD, GOOD], [Transition.FIRING, Transition.RESOLVED, None]),
         ([GOOD, PASSING, GOOD, GOOD], [None, None, None, None]),
         # It comes and goes: told once, and again when it has been the same for four runs.
         (
             [BAD, GOOD, BAD, GOOD, BAD, GOOD, GOOD, GOOD, GOOD, GOOD],
-            [Turn.BEGAN, Turn.ENDED, Turn.BEGAN, Turn.FLAPS, None, None, None, None, Turn.ENDED, None],
+            [
+                Transition.FIRING,
+                Transition.RESOLVED,
+                Transition.FIRING,
+                Transition.FLAPPING,
+                None,
+                None,
+                None,
+                None,
+                Transition.RESOLVED,
+                None,
+            ],
         ),
         (
             [BAD, GOOD, BAD, GOOD, BAD, BAD, BAD, BAD, BAD],
-            [Turn.BEGAN, Turn.ENDED, Turn.BEGAN, Turn.FLAPS, None, None, None, None, None],
+            [
+                Transition.FIRING,
+                Transition.RESOLVED,
+                Transition.FIRING,
+                Transition.FLAPPING,
+                None,
+                None,
+                None,
+                None,
+                None,
+            ],
         ),
         # What is gone at each second look is never told as a failure, but as flapping.
-        ([PASSING, PASSING, PASSING], [None, Turn.FLAPS, None]),
+        ([PASSING, PASSING, PASSING], [None, Transition.FLAPPING, None]),
     ],
 )
-def test_what_is_told(outcomes: list[Outcome], expected: list[Turn | None]) -> None:
+def test_what_is_told(outcomes: list[Condition], expected: list[Transition | None]) -> None:
     assert told(outcomes) == expected
 
 
 def test_an_alarm_is_remembered_no_longer_than_it_must() -> None:
     alarm = Alarm()
     for outcome in (BAD, GOOD):
-        alarm, _ = observe(alarm, Finding(outcome, Severity.LOW), NOW)
+        alarm, _ = update(alarm, CheckResult(outcome, Severity.LOW), NOW)
     assert not alarm.idle
     for _ in range(12):
-        alarm, _ = observe(alarm, Finding(GOOD, Severity.LOW), NOW)
+        alarm, _ = update(alarm, CheckResult(GOOD, Severity.LOW), NOW)
     assert alarm.idle
 
 
 def test_a_run_says_of_an_unreachable_target_only_that() -> None:
     record = sample_record(1)
     unreachable = [target.id for target in record.targets if target.status is TargetStatus.UNREACHABLE]
-    found = findings(record)
+    found = results_of(record)
 
     assert unreachable
     for name in unreachable:
-        assert found[Key(name, UNREACHABLE)].outcome is BAD
+        assert found[Key(name, UNREACHABLE)].condition is BAD
         assert [key for key in found if key.target == name and key.rule.startswith("unknown:")] == []
-    assert all(finding.severity is not Severity.INFO for finding in found.values())
+    assert all(result.severity is not Severity.INFO for result in found.values())
 
 
 def test_only_what_got_worse_is_looked_at_again() -> None:
     found = {
-        Key("a", "proto.tls1.3"): Finding(BAD, Severity.HIGH),
-        Key("b", "proto.tls1.3"): Finding(BAD, Severity.HIGH),
-        Key("c", "proto.tls1.3"): Finding(GOOD, Severity.HIGH),
-        Key("d", "proto.tls1.3"): Finding(BAD, Severity.HIGH),
+        Key("a", "proto.tls1.3"): CheckResult(BAD, Severity.HIGH),
+        Key("b", "proto.tls1.3"): CheckResult(BAD, Severity.HIGH),
+        Key("c", "proto.tls1.3"): CheckResult(GOOD, Severity.HIGH),
+        Key("d", "proto.tls1.3"): CheckResult(BAD, Severity.HIGH),
     }
     known = {Key("b", "proto.tls1.3"): Alarm(failing=True, trail="B")}
 
     # "d" is new: there is nothing that it could have got worse than.
-    assert suspects(found, known, [Key(name, "proto.tls1.3") for name in "abc"]) == {"a"}
+    assert to_confirm(found, known, [Key(name, "proto.tls1.3") for name in "abc"]) == {"a"}
 
 
 def test_what_the_second_look_does_not_see_has_passed_by() -> None:
     key, other, third = Key("a", "proto.tls1.3"), Key("a", "cert.trusted"), Key("b", "cert.trusted")
-    found = {name: Finding(BAD, Severity.HIGH) for name in (key, other, third)}
-    again = {key: Finding(GOOD, Severity.HIGH), other: Finding(BAD, Severity.HIGH)}
+    found = {name: CheckResult(BAD, Severity.HIGH) for name in (key, other, third)}
+    again = {key: CheckResult(GOOD, Severity.HIGH), other: CheckResult(BAD, Severity.HIGH)}
 
     result = confirmed(found, again)
 
-    assert result[key].outcome is PASSING
-    assert result[other].outcome is BAD
-    assert result[third].outcome is BAD, "what could not be looked at again is not taken for good"
+    assert result[key].condition is PASSING
+    assert result[other].condition is BAD
+    assert result[third].condition is BAD, "what could not be looked at again is not taken for good"
 
 
 @pytest.mark.parametrize(

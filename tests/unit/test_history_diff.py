@@ -21,7 +21,7 @@ from scanner.evidence import (
     TargetEvidence,
     TlsEvidence,
 )
-from scanner.history.attribution import Cause
+from scanner.history.attribution import ChangeCause
 from scanner.history.diff import RunDiff, VerdictChange, diff
 from scanner.history.facts import digest, facts_of
 from scanner.verdict import AppliedWaiver, RunRecord, Severity, Status, TargetResult, TargetStatus, Verdict
@@ -107,10 +107,10 @@ def test_an_unchanged_night_changes_nothing() -> None:
 def test_the_story_of_the_sample_nights() -> None:
     second, third = diff(sample_record(1), sample_record(2)), diff(sample_record(2), sample_record(3))
     assert [(change.target.environment, change.rule, change.cause) for change in second.new_failures] == [
-        ("test", "https.redirect", Cause.CONFIGURATION),
-        ("production", "https.hsts", Cause.SERVER),
+        ("test", "https.redirect", ChangeCause.CONFIGURATION),
+        ("production", "https.hsts", ChangeCause.SERVER),
     ]
-    assert [(change.rule, change.cause) for change in second.fixed] == [("proto.no-tls1.0", Cause.SERVER)]
+    assert [(change.rule, change.cause) for change in second.fixed] == [("proto.no-tls1.0", ChangeCause.SERVER)]
     assert [change.target.host for change in second.appeared] == ["api.test.example.com"]
     assert [change.target.host for change in third.now_unreachable] == ["console.example.internal"]
     assert {change.target.host for change in third.became_indeterminate} == {"console.example.internal"}
@@ -146,26 +146,26 @@ WEAK = {Protocol.TLS1_2: Attempt.ok(ProtocolOffer((AcceptedSuite("TLS_RSA_WITH_R
 
 def test_another_observation_of_the_same_area_is_the_servers() -> None:
     after = fails(with_tls(later(), SHOP, protocols=WEAK), "cipher.forward-secrecy")
-    assert only(diff(BASE, after).new_failures).cause is Cause.SERVER
+    assert only(diff(BASE, after).new_failures).cause is ChangeCause.SERVER
 
 
 def test_another_observation_elsewhere_is_not_the_rules_cause() -> None:
     after = fails(with_tls(with_policy(later(), "ff"), SHOP, protocols=WEAK), "cert.key")
-    assert only(diff(BASE, after).new_failures).cause is Cause.POLICY
+    assert only(diff(BASE, after).new_failures).cause is ChangeCause.POLICY
 
 
 def test_the_server_comes_before_the_policy() -> None:
     after = fails(with_tls(with_policy(later(), "ff"), SHOP, protocols=WEAK), "cipher.forward-secrecy")
-    assert only(diff(BASE, after).new_failures).cause is Cause.SERVER
+    assert only(diff(BASE, after).new_failures).cause is ChangeCause.SERVER
 
 
 def test_another_policy_on_the_same_evidence() -> None:
-    assert only(diff(BASE, fails(with_policy(later(), "ff"), "proto.tls1.3")).new_failures).cause is Cause.POLICY
+    assert only(diff(BASE, fails(with_policy(later(), "ff"), "proto.tls1.3")).new_failures).cause is ChangeCause.POLICY
 
 
 def test_another_configuration_on_the_same_evidence() -> None:
     after = fails(later(config_digest="d1"), "https.path")
-    assert only(diff(BASE, after).new_failures).cause is Cause.CONFIGURATION
+    assert only(diff(BASE, after).new_failures).cause is ChangeCause.CONFIGURATION
 
 
 def test_a_path_that_is_newly_asked_for_is_configuration() -> None:
@@ -175,7 +175,7 @@ def test_a_path_that_is_newly_asked_for_is_configuration() -> None:
         return dataclasses.replace(evidence, http=Attempt.ok(HttpEvidence((*probes, more))))
 
     after = fails(with_evidence(later(config_digest="d1"), SHOP, ask_more), "https.path")
-    assert only(diff(BASE, after).new_failures).cause is Cause.CONFIGURATION
+    assert only(diff(BASE, after).new_failures).cause is ChangeCause.CONFIGURATION
 
 
 def test_a_known_path_that_answers_otherwise_is_the_servers_even_then() -> None:
@@ -185,7 +185,7 @@ def test_a_known_path_that_answers_otherwise_is_the_servers_even_then() -> None:
         return dataclasses.replace(evidence, http=Attempt.ok(HttpEvidence((first, served))))
 
     after = fails(with_evidence(later(config_digest="d1"), SHOP, answer_otherwise), "https.redirect")
-    assert only(diff(BASE, after).new_failures).cause is Cause.SERVER
+    assert only(diff(BASE, after).new_failures).cause is ChangeCause.SERVER
 
 
 def test_another_trust_store_is_configuration() -> None:
@@ -205,35 +205,35 @@ def test_another_trust_store_is_configuration() -> None:
         )
 
     after = fails(with_evidence(later(trust_stores={"mozilla": "bb"}), SHOP, distrusted), "cert.trusted")
-    assert only(diff(BASE, after).new_failures).cause is Cause.CONFIGURATION
+    assert only(diff(BASE, after).new_failures).cause is ChangeCause.CONFIGURATION
     same_store = fails(with_evidence(later(), SHOP, distrusted), "cert.trusted")
-    assert only(diff(BASE, same_store).new_failures).cause is Cause.SERVER
+    assert only(diff(BASE, same_store).new_failures).cause is ChangeCause.SERVER
 
 
 def test_what_an_older_tool_did_not_look_at_is_the_tools() -> None:
     after = fails(with_tls(later(tool_version="9.0"), SHOP, early_data=Attempt.ok(value=True)), "integrity.aead")
-    assert only(diff(BASE, after).new_failures).cause is Cause.TOOL
+    assert only(diff(BASE, after).new_failures).cause is ChangeCause.TOOL
     after = fails(with_tls(later(), SHOP, early_data=Attempt.ok(value=True)), "integrity.aead")
-    assert only(diff(BASE, after).new_failures).cause is Cause.SERVER
+    assert only(diff(BASE, after).new_failures).cause is ChangeCause.SERVER
 
 
 def test_what_both_tools_looked_at_is_still_the_servers() -> None:
     after = fails(with_tls(later(engines={"sslyze": "7"}), SHOP, compression=Attempt.ok(value=True)), "comp.none")
     after = fails(after, "proto.tls1.3")
-    assert only(diff(BASE, after).new_failures).cause is Cause.SERVER
+    assert only(diff(BASE, after).new_failures).cause is ChangeCause.SERVER
 
 
 def test_another_tool_on_the_same_evidence() -> None:
-    assert only(diff(BASE, fails(later(tool_version="9.0"), "proto.tls1.3")).new_failures).cause is Cause.TOOL
+    assert only(diff(BASE, fails(later(tool_version="9.0"), "proto.tls1.3")).new_failures).cause is ChangeCause.TOOL
 
 
 def test_time_alone() -> None:
-    assert only(diff(BASE, fails(later(), "cert.expiry")).new_failures).cause is Cause.TIME
+    assert only(diff(BASE, fails(later(), "cert.expiry")).new_failures).cause is ChangeCause.TIME
 
 
 def test_what_another_address_does_is_the_servers() -> None:
     after = fails(with_tls(later(), OTHER_SHOP, protocols=WEAK), "cert.expiry")
-    assert only(diff(BASE, after).new_failures).cause is Cause.SERVER
+    assert only(diff(BASE, after).new_failures).cause is ChangeCause.SERVER
 
 
 def test_without_evidence_the_observation_that_is_quoted_decides() -> None:
@@ -241,20 +241,20 @@ def test_without_evidence_the_observation_that_is_quoted_decides() -> None:
         return with_evidence(record, SHOP, lambda _: None)
 
     quoted = fails(forget(later()), "proto.tls1.3", observed="not offered any more")
-    assert only(diff(forget(BASE), quoted).new_failures).cause is Cause.SERVER
+    assert only(diff(forget(BASE), quoted).new_failures).cause is ChangeCause.SERVER
     silent = fails(forget(with_policy(later(), "ff")), "proto.tls1.3")
-    assert only(diff(forget(BASE), silent).new_failures).cause is Cause.POLICY
+    assert only(diff(forget(BASE), silent).new_failures).cause is ChangeCause.POLICY
 
 
 def test_a_waiver_that_ends_makes_a_failure_new_and_one_that_begins_takes_it_away() -> None:
     unwaived = with_verdict(later(), ERP, "cert.trusted", waiver=None)
     withdrawn = only(diff(BASE, unwaived).new_failures)
-    assert (withdrawn.rule, withdrawn.cause) == ("cert.trusted", Cause.CONFIGURATION)
+    assert (withdrawn.rule, withdrawn.cause) == ("cert.trusted", ChangeCause.CONFIGURATION)
     begun = only(diff(unwaived, later()).newly_waived)
-    assert (begun.rule, begun.cause) == ("cert.trusted", Cause.CONFIGURATION)
+    assert (begun.rule, begun.cause) == ("cert.trusted", ChangeCause.CONFIGURATION)
 
     expiring = with_verdict(BASE, ERP, "cert.trusted", waiver=AppliedWaiver("r", "o", date(2026, 3, 2)))
-    assert only(diff(expiring, unwaived).new_failures).cause is Cause.TIME
+    assert only(diff(expiring, unwaived).new_failures).cause is ChangeCause.TIME
 
 
 def test_a_waived_failure_that_is_mended_is_fixed() -> None:
@@ -270,7 +270,7 @@ def test_a_rule_that_is_judged_no_more_is_not_fixed() -> None:
 
     change = diff(BASE, with_target(with_policy(later(), "ff"), ERP, drop))
     assert not change.fixed
-    assert (only(change.no_longer_judged).rule, only(change.no_longer_judged).cause) == ("cert.key", Cause.POLICY)
+    assert (only(change.no_longer_judged).rule, only(change.no_longer_judged).cause) == ("cert.key", ChangeCause.POLICY)
 
 
 def test_a_failure_that_cannot_be_seen_any_more_is_not_fixed() -> None:
@@ -290,7 +290,7 @@ def test_a_failure_that_weighs_more_is_marked() -> None:
 def test_targets_that_come_and_go() -> None:
     fewer = dataclasses.replace(later(), targets=tuple(t for t in BASE.targets if t.id not in {ERP, OTHER_SHOP}))
     gone = {change.target.id: change.cause for change in diff(BASE, fewer).disappeared}
-    assert gone == {ERP: Cause.CONFIGURATION, OTHER_SHOP: Cause.SERVER}
+    assert gone == {ERP: ChangeCause.CONFIGURATION, OTHER_SHOP: ChangeCause.SERVER}
     came = diff(fewer, later(BASE))
     assert {change.target.id: change.cause for change in came.appeared} == gone
     assert {change.target.id for change in came.new_failures} == {ERP, OTHER_SHOP}
@@ -334,5 +334,5 @@ def test_every_kind_of_change_counts_as_one(field: str) -> None:
 
 def test_a_verdict_change_speaks_of_the_newer_verdict() -> None:
     verdict: Verdict = BASE.targets[0].verdicts[0]
-    change = VerdictChange(BASE.targets[0], verdict.rule, "", verdict, None, Cause.POLICY)
+    change = VerdictChange(BASE.targets[0], verdict.rule, "", verdict, None, ChangeCause.POLICY)
     assert change.verdict is verdict

@@ -23,7 +23,7 @@ from scanner.history import History, questions
 from scanner.jobs import exit_status, session
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.site import REPORT_NAME
-from scanner.notify import aftermath
+from scanner.notify import routing
 from scanner.service import loop, retention
 from scanner.service.loop import Service
 from scanner.service.setup import load
@@ -221,7 +221,7 @@ class TestService:
 
     def test_messages(self, engine: Engine, attempt: Callable[..., Start], monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as broken:
-            broken.setattr(aftermath, "compose", break_down)
+            broken.setattr(routing, "compose", break_down)
             done = attempt()
         assert (done.state, done.exit_status) == (State.DONE, JUDGED)
         assert "Nobody was told of it: ValueError" in done.reason

@@ -12,14 +12,23 @@ import pytest
 from sqlalchemy import Engine, select
 
 from reports.deliver import Delivery, problem_of
-from reports.deliver_message import Entry, Level, Message, News, Section, Standing, compose, compose_digest
+from reports.deliver_message import (
+    Entry,
+    EnvironmentSummary,
+    Level,
+    Message,
+    Notification,
+    Section,
+    compose,
+    compose_digest,
+)
 from scanner.config import Config, parse
 from scanner.evidence import Failure, FailureReason
 from scanner.inventory import DomainKey
-from scanner.notify.aftermath import Aftermath
-from scanner.notify.alarms import findings
-from scanner.notify.bad_news import tell_failures, tell_silent
-from scanner.notify.outbox import Outbox, post
+from scanner.notify.alarms import results_of
+from scanner.notify.finished_run import FinishedRun
+from scanner.notify.outbox import Outbox, enqueue
+from scanner.notify.service_problems import notify_failed_runs, notify_silent_receivers
 from scanner.state.database import FACTS, OUTBOX, RECEIVERS, open_state
 from scanner.state.ledger import Ledger, Start, State
 from scanner.verdict import AbsentDomain, RunRecord, Severity, Status
@@ -66,15 +75,15 @@ def section(event: str = "new-failure", level: Level = Level.FAILURE, *entries: 
     return Section(event, level, "A heading", f"{len(given)} things", given)
 
 
-def news(*sections: Section, **more: object) -> News:
-    return dataclasses.replace(News("nightly", "run-1", NOW, sections), **more)
+def notification(*sections: Section, **more: object) -> Notification:
+    return dataclasses.replace(Notification("nightly", "run-1", NOW, sections), **more)
 
 
 def test_the_worst_comes_first_in_one_message() -> None:
     low = Entry("low", Severity.LOW, ("e/b",))
     high = Entry("high", Severity.CRITICAL, ("e/a",))
     told = compose(
-        news(section("fixed", Level.SUCCESS), section("new-failure", Level.FAILURE, low, high)),
+        notification(section("fixed", Level.SUCCESS), section("new-failure", Level.FAILURE, low, high)),
         on=["new-failure", "fixed"],
         severity=Severity.LOW,
         attach=True,
@@ -89,7 +98,10 @@ def test_the_worst_comes_first_in_one_message() -> None:
 def test_a_late_run_is_no_worse_than_what_it_found() -> None:
     late = section("run-failed", Level.WARNING, Entry("It was late."))
     told = compose(
-        news(late, section("new-failure")), on=["new-failure", "run-failed"], severity=Severity.LOW, attach=False
+        notification(late, section("new-failure")),
+        on=["new-failure", "run-failed"],
+        severity=Severity.LOW,
+        attach=False,
     )
 
     assert told is not None
@@ -98,13 +110,16 @@ def test_a_late_run_is_no_worse_than_what_it_found() -> None:
 
 
 def test_only_what_was_asked_for_is_told() -> None:
-    everything = news(section("fixed", Level.SUCCESS), section("new-failure"))
+    everything = notification(section("fixed", Level.SUCCESS), section("new-failure"))
 
     told = compose(everything, on=["fixed"], severity=Severity.LOW, attach=False)
     assert told is not None
     assert told.level is Level.SUCCESS
     assert compose(everything, on=["expiring"], severity=Severity.LOW, attach=False) is None
-    assert compose(news(section("new-failure")), on=["new-failure"], severity=Severity.CRITICAL, attach=False) is None
+    assert (
+        compose(notification(section("new-failure")), on=["new-failure"], severity=Severity.CRITICAL, attach=False)
+        is None
+    )
 
 
 def test_what_is_below_the_severity_is_not_counted() -> None:
@@ -115,7 +130,7 @@ def test_what_is_below_the_severity_is_not_counted() -> None:
         Entry("high", Severity.HIGH, ("c", "d", "e")),
     )
     told = compose(
-        news(dataclasses.replace(both, summary="5 new failures, worst high")),
+        notification(dataclasses.replace(both, summary="5 new failures, worst high")),
         on=["new-failure"],
         severity=Severity.HIGH,
         attach=False,
@@ -129,7 +144,10 @@ def test_what_is_below_the_severity_is_not_counted() -> None:
 def test_long_lists_are_counted() -> None:
     entries = [Entry(f"rule {number}", Severity.HIGH, tuple(f"e/{host}" for host in range(9))) for number in range(30)]
     told = compose(
-        news(section("new-failure", Level.FAILURE, *entries)), on=["new-failure"], severity=Severity.LOW, attach=False
+        notification(section("new-failure", Level.FAILURE, *entries)),
+        on=["new-failure"],
+        severity=Severity.LOW,
+        attach=False,
     )
 
     assert told is not None
@@ -140,7 +158,7 @@ def test_long_lists_are_counted() -> None:
 
 def test_markup_is_text() -> None:
     told = compose(
-        news(section("new-failure", Level.FAILURE, Entry("<script>alert(1)</script>", Severity.LOW, ("<b>",)))),
+        notification(section("new-failure", Level.FAILURE, Entry("<script>alert(1)</script>", Severity.LOW, ("<b>",)))),
         on=["new-failure"],
         severity=Severity.LOW,
         attach=False,
@@ -153,8 +171,12 @@ def test_markup_is_text() -> None:
 
 
 def test_a_digest_says_how_things_stand() -> None:
-    standing = Standing("production", targets=12, unreachable=1, failed=3, waived=2, indeterminate=4, passed=700)
-    told = compose_digest(news(standings=(standing,), links=(("pdf", "https://reports.example/a.pdf"),)), attach=True)
+    summary = EnvironmentSummary(
+        "production", targets=12, unreachable=1, failed=3, waived=2, indeterminate=4, passed=700
+    )
+    told = compose_digest(
+        notification(environments=(summary,), links=(("pdf", "https://reports.example/a.pdf"),)), attach=True
+    )
 
     assert told.title == "Nightseal, nightly: nothing changed, 3 open failures"
     assert "production: 12 targets, 1 unreachable, 3 failures, 2 waived, 4 not assessed" in told.text
@@ -186,10 +208,10 @@ def settle(
     """Report a run; what was posted by it, as receiver and title."""
     start = begun(engine, number)
     settled = config()
-    aftermath = Aftermath(
-        settled, settled.schedules[0], start, record, previous, findings(record), [Path("out/run.pdf")], []
+    finished = FinishedRun(
+        settled, settled.schedules[0], start, record, previous, results_of(record), [Path("out/run.pdf")], []
     )
-    aftermath.settle(engine, NOW + timedelta(hours=number), 1, "summary")
+    finished.commit(engine, NOW + timedelta(hours=number), 1, "summary")
     with engine.begin() as connection:
         rows = connection.execute(select(OUTBOX).where(OUTBOX.c.start_id == start.id)).all()
     return [(row.receiver, row.title.removeprefix("Nightseal, nightly: ")) for row in rows]
@@ -259,9 +281,9 @@ def test_a_run_is_settled_once(engine: Engine) -> None:
     record = sample_record(1)
     start = begun(engine)
     settled = config()
-    aftermath = Aftermath(settled, settled.schedules[0], start, record, None, findings(record), [], [])
+    finished = FinishedRun(settled, settled.schedules[0], start, record, None, results_of(record), [], [])
     for _ in range(2):
-        assert aftermath.settle(engine, NOW, 1, "summary") is State.DONE
+        assert finished.commit(engine, NOW, 1, "summary") is State.DONE
     with engine.begin() as connection:
         assert len(connection.execute(select(OUTBOX)).all()) == 2
         facts = connection.execute(select(FACTS)).one().facts
@@ -285,7 +307,7 @@ def test_a_run_that_failed_is_told_once(engine: Engine) -> None:
     start = begun(engine)
     Ledger(engine).end(start, State.FAILED, NOW, reason="the history cannot be written")
     for _ in range(2):
-        tell_failures(engine, config(), NOW)
+        notify_failed_runs(engine, config(), NOW)
     with engine.begin() as connection:
         rows = connection.execute(select(OUTBOX)).all()
 
@@ -298,7 +320,7 @@ def test_an_interrupted_run_that_is_repeated_is_not_told_of(engine: Engine) -> N
     ledger = Ledger(engine)
     ledger.end(start, State.INTERRUPTED, NOW)
     ledger.again(start, NOW)
-    tell_failures(engine, config(), NOW)
+    notify_failed_runs(engine, config(), NOW)
     with engine.begin() as connection:
         assert connection.execute(select(OUTBOX)).all() == []
 
@@ -327,7 +349,7 @@ class Sender:
 def put(engine: Engine, *titles: str, receiver: str = "a") -> None:
     with engine.begin() as connection:
         for title in titles:
-            post(connection, receiver, Message(Level.INFO, title, "text", "<p>html</p>"), NOW)
+            enqueue(connection, receiver, Message(Level.INFO, title, "text", "<p>html</p>"), NOW)
 
 
 def test_messages_are_delivered_in_order_each_once(engine: Engine) -> None:
@@ -372,7 +394,7 @@ def test_a_receiver_that_fails_for_days_is_reported_to_the_others_once(engine: E
     for hour in range(0, 60, 2):
         moment = NOW + timedelta(hours=hour)
         outbox.deliver_due({"a": URLS["a"]}, sender, moment)
-        tell_silent(engine, config(), outbox, moment)
+        notify_silent_receivers(engine, config(), outbox, moment)
     with engine.begin() as connection:
         reports = [row for row in connection.execute(select(OUTBOX)).all() if "silent" in row.title]
         assert [row.receiver for row in reports] == ["b", "c"]

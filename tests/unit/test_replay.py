@@ -12,7 +12,7 @@ import pytest
 
 from scanner import policy
 from scanner.evidence import Attempt, Staple
-from scanner.history.attribution import Cause
+from scanner.history.attribution import ChangeCause
 from scanner.inventory import Application, ApplicationKind, EnvironmentKind, Inventory
 from scanner.policy import Policy
 from scanner.replay import NOT_RECORDED, Judge, Replay, replay
@@ -64,7 +64,7 @@ def test_another_policy_is_to_blame_for_what_the_same_evidence_is_judged_otherwi
 
     assert "proto.no-tls1.2" in rules(again.by_policy.new_failures)
     assert "cert.trusted" in rules(again.by_policy.no_longer_judged)
-    assert {change.cause for change in again.by_policy.new_failures} == {Cause.POLICY}
+    assert {change.cause for change in again.by_policy.new_failures} == {ChangeCause.POLICY}
     assert {target.policy.digest for target in again.record.targets} == {MODERN.digest}
 
 
@@ -72,8 +72,8 @@ def test_what_the_servers_changed_is_told_apart() -> None:
     again = judged(night(1), night(4))
 
     assert again.by_server is not None
-    assert {change.cause for change in again.by_server.new_failures} == {Cause.SERVER, Cause.CONFIGURATION}
-    by_server = [change for change in again.by_server.new_failures if change.cause is Cause.SERVER]
+    assert {change.cause for change in again.by_server.new_failures} == {ChangeCause.SERVER, ChangeCause.CONFIGURATION}
+    by_server = [change for change in again.by_server.new_failures if change.cause is ChangeCause.SERVER]
     assert "https.hsts" in rules(by_server)
     assert "proto.no-tls1.2" not in rules(by_server), "both nights fail it by this policy"
     assert "https.hsts" not in rules(again.by_policy.new_failures), "both policies fail it on this evidence"
@@ -85,7 +85,7 @@ def test_a_later_day_shows_what_will_fail_then() -> None:
 
     assert again.by_date is not None
     assert {"cert.valid-now", "cert.expiry"} <= rules(again.by_date.new_failures)
-    assert {change.cause for change in again.by_date.new_failures} == {Cause.TIME}
+    assert {change.cause for change in again.by_date.new_failures} == {ChangeCause.TIME}
     assert not again.by_policy.changed
 
 

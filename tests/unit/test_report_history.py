@@ -12,7 +12,7 @@ import pytest
 
 from reports.render import render_html
 from reports.view import ReportView, build_view
-from reports.view.history_model import HistoryView, Turn
+from reports.view.history_model import DiffKind, HistoryView
 from scanner.history import History
 from scanner.jobs import history_answers
 from scanner.jobs.history_answers import answers_of
@@ -122,25 +122,25 @@ def test_time_to_fix_by_environment_and_severity(last: ReportView) -> None:
 
 def test_changes_by_what_they_come_from(last: ReportView) -> None:
     changes = past(last).changes
-    fixed = [item for item in changes if item.turn is Turn.FIXED]
-    assert [(item.text, item.comes_from, [ref.label for ref in item.targets]) for item in fixed] == [
+    fixed = [item for item in changes if item.kind is DiffKind.FIXED]
+    assert [(item.text, item.cause, [ref.label for ref in item.targets]) for item in fixed] == [
         ("The certificate will not expire soon", "server", ["mail.example.com:25"])
     ]
-    assert [ref.label for item in changes if item.turn is Turn.BACK for ref in item.targets] == [
+    assert [ref.label for item in changes if item.kind is DiffKind.BACK for ref in item.targets] == [
         "console.example.internal:8443"
     ]
     assert dict(past(last).through) == {"server": sum(len(item.targets) for item in changes)}
 
 
 @pytest.mark.parametrize(
-    ("changes", "comes_from"),
+    ("changes", "change_cause"),
     [
         ({"policy": "ff" * 32}, "policy"),
         ({"config_digest": "dd" * 32}, "configuration"),
         ({"tool_version": "9"}, "tool"),
     ],
 )
-def test_a_change_that_is_not_the_servers_says_so(tmp_path: Path, changes: dict[str, str], comes_from: str) -> None:
+def test_a_change_that_is_not_the_servers_says_so(tmp_path: Path, changes: dict[str, str], change_cause: str) -> None:
     before = judged_record(0).record
     at = before.run.started_at + DAY
     run = dataclasses.replace(
@@ -150,8 +150,8 @@ def test_a_change_that_is_not_the_servers_says_so(tmp_path: Path, changes: dict[
     run = dataclasses.replace(run, **plain)
     after = RunRecord(run, tuple(_failing(target, changes.get("policy", "")) for target in before.targets))
     view = view_of(recorded(tmp_path, [before, after]), run.id)
-    new = [item for item in past(view).changes if item.turn is Turn.NEW_FAILURE]
-    assert {item.comes_from for item in new} == {comes_from}
+    new = [item for item in past(view).changes if item.kind is DiffKind.NEW_FAILURE]
+    assert {item.cause for item in new} == {change_cause}
 
 
 def _failing(target: TargetResult, policy: str) -> TargetResult:
@@ -291,7 +291,7 @@ class TestPage:
             records[0].run, id=f"{at:%Y%m%dT%H%M%SZ}-00000b", started_at=at, finished_at=at, expected_targets=4
         )
         view = view_of(recorded(tmp_path, [records[0], RunRecord(run, records[1].targets)]), run.id)
-        gone = [item for item in past(view).changes if item.turn is Turn.GONE]
+        gone = [item for item in past(view).changes if item.kind is DiffKind.GONE]
         assert "erp.example.internal:443" in [ref.label for item in gone for ref in item.targets]
         page = Page(render_html(view))
         ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from reports.deliver import deliver
-from reports.deliver_message import Entry, Level, News, Section, compose
+from reports.deliver_message import Entry, Level, Notification, Section, compose
 from scanner import config as configuration
 from scanner.app import options
 from scanner.errors import DeliveryError, UsageError, nearest
@@ -40,7 +40,7 @@ def test(name: str, config_path: Path) -> None:
         f'This is a test of the receiver "{name}". Messages like this one will tell: {", ".join(receiver.on)}.'
     )
     section = Section("run-failed", Level.INFO, "A test", "a test", (entry,))
-    news = News("test", "", datetime.now(UTC), (section,))
+    news = Notification("test", "", datetime.now(UTC), (section,))
     message = compose(news, on=("run-failed",), severity=Severity.INFO, attach=False)
     if message is None:  # pragma: no cover  # the section is one that was asked for
         raise AssertionError

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
-from reports.deliver_message import Entry, Level, News, Section, compose, counted
+from reports.deliver_message import Entry, Level, Notification, Section, compose, counted
 from scanner.config import Config
 from scanner.config_form import NotifyForm
-from scanner.notify.outbox import Outbox, post
-from scanner.state.database import STARTS, TOLD
+from scanner.notify import told
+from scanner.notify.outbox import Outbox, enqueue
+from scanner.state.database import STARTS
 from scanner.state.ledger import State
 from scanner.verdict import Severity
 
@@ -20,7 +20,7 @@ _LOOK_BACK = timedelta(days=7)
 _NEVER_RAN = (State.FAILED, State.INTERRUPTED)
 
 
-def tell_failures(engine: Engine, config: Config, now: datetime) -> None:
+def notify_failed_runs(engine: Engine, config: Config, now: datetime) -> None:
     """Tell of runs that failed, or were interrupted and are not repeated, each once."""
     later = STARTS.alias()
     same = (later.c.schedule == STARTS.c.schedule) & (later.c.due == STARTS.c.due)
@@ -29,17 +29,17 @@ def tell_failures(engine: Engine, config: Config, now: datetime) -> None:
     lost = STARTS.c.state.in_(_NEVER_RAN) & recent & ~repeated
     with engine.begin() as connection:
         for row in connection.execute(select(STARTS).where(lost).order_by(STARTS.c.id)).all():
-            if not _first_time(connection, row.schedule, f"start {row.id}", now):
+            if not told.is_first(connection, row.schedule, f"start {row.id}", now):
                 continue
             why = row.reason or row.state
             entry = Entry(f"The start of {row.due:%Y-%m-%d %H:%M} UTC gave no report: {why}")
             section = Section("run-failed", Level.FAILURE, "The run failed", "the run failed", (entry,))
-            news = News(row.schedule, row.run_id or "", now, (section,))
+            notification = Notification(row.schedule, row.run_id or "", now, (section,))
             wanted = next((item.notify for item in config.schedules if item.name == row.schedule), [])
-            _post(connection, (item for item in config.receivers if item.name in wanted), news, row.id)
+            _enqueue(connection, (item for item in config.receivers if item.name in wanted), notification, row.id)
 
 
-def tell_silent(engine: Engine, config: Config, outbox: Outbox, now: datetime) -> None:
+def notify_silent_receivers(engine: Engine, config: Config, outbox: Outbox, now: datetime) -> None:
     """Tell the others of a receiver that has refused everything for a day."""
     for silent in outbox.silent(now):
         entry = Entry(
@@ -49,16 +49,13 @@ def tell_silent(engine: Engine, config: Config, outbox: Outbox, now: datetime) -
         section = Section("run-failed", Level.WARNING, "A receiver cannot be reached", "a receiver is silent", (entry,))
         others = [receiver for receiver in config.receivers if receiver.name != silent.name]
         with engine.begin() as connection:
-            _post(connection, others, News("notifications", "", now, (section,)))
+            _enqueue(connection, others, Notification("notifications", "", now, (section,)))
 
 
-def _post(connection: Connection, receivers: Iterable[NotifyForm], news: News, start_id: int | None = None) -> None:
+def _enqueue(
+    connection: Connection, receivers: Iterable[NotifyForm], notification: Notification, start_id: int | None = None
+) -> None:
     for receiver in receivers:
-        message = compose(news, on=receiver.on, severity=Severity.INFO, attach=False)
+        message = compose(notification, on=receiver.on, severity=Severity.INFO, attach=False)
         if message is not None:
-            post(connection, receiver.name, message, news.moment, start_id)
-
-
-def _first_time(connection: Connection, schedule: str, what: str, now: datetime) -> bool:
-    statement = upsert(TOLD).values(schedule=schedule, what=what, at=now).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount == 1
+            enqueue(connection, receiver.name, message, notification.moment, start_id)

@@ -1,0 +1,138 @@
+"""What follows a run that is in the history: alarms, messages and numbers for the metrics, in one transaction.
+
+It is a function of the run and of the state file, so that it can be done again where a process was killed before it
+was done, and is done once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, func, select, update
+
+from reports.deliver_message import Notification, Section
+from scanner.config import Config
+from scanner.config_form import ScheduleForm
+from scanner.notify import alarm_store, alarms, expiry, run_metrics, sections, told
+from scanner.notify.alarms import Alarm, CheckResult, Condition, Key, Transition
+from scanner.notify.routing import enqueue_for_receivers
+from scanner.state.database import STARTS
+from scanner.state.ledger import ENDED, Ledger, Start, State
+from scanner.verdict import RunRecord, TargetStatus
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """What there is of a run.
+
+    `results` are its check results after the second look, `previous` is the run before it, and `problems` are sentences
+    about what went wrong with the run itself.
+    """
+
+    config: Config
+    schedule: ScheduleForm
+    start: Start
+    record: RunRecord
+    previous: RunRecord | None
+    results: Mapping[Key, CheckResult]
+    reports: Sequence[Path]
+    problems: Sequence[str]
+
+    def commit(self, engine: Engine, now: datetime, exit_status: int, summary: str) -> State:
+        """Change the alarms, enqueue the messages, keep the numbers, and end the start, or nothing of it at all."""
+        state = State.DONE if self.record.run.complete else State.INCOMPLETE
+        earlier = Ledger(engine).earlier_attempts(self.start)
+        with engine.begin() as connection:
+            ending = {"state": state, "finished_at": now, "exit_status": exit_status, "summary": summary}
+            ending["reason"] = "; ".join(self.problems)
+            still_open = (STARTS.c.id == self.start.id) & STARTS.c.state.not_in(ENDED)
+            if connection.execute(update(STARTS).where(still_open).values(ending)).rowcount != 1:
+                return state
+            found = [
+                sections.run_problems(self.record, self.start, earlier, self.problems),
+                *sections.transitions(self._update_alarms(connection, now)),
+                sections.coverage(self.previous, self.record),
+                *self._endings(connection, now),
+            ]
+            enqueue_for_receivers(
+                connection, self._notification([section for section in found if section.entries]), self.config,
+                self.schedule, start_id=self.start.id, complete=self.record.run.complete, now=now,
+            )  # fmt: skip
+            run_metrics.save(connection, self.schedule.name, self.record)
+        return state
+
+    def _notification(self, found: Sequence[Section]) -> Notification:
+        base = self.config.form.daemon.report_url
+        links = tuple((path.suffix[1:], f"{base.rstrip('/')}/{path.name}") for path in self.reports) if base else ()
+        run = self.record.run
+        return Notification(
+            self.schedule.name,
+            run.id,
+            run.started_at,
+            tuple(found),
+            sections.environment_summaries(self.record),
+            tuple(self.reports),
+            links,
+        )
+
+    def _update_alarms(
+        self, connection: Connection, now: datetime
+    ) -> Mapping[Transition, Sequence[tuple[Key, CheckResult]]]:
+        """Take the results to the alarms; return what changed."""
+        known = alarm_store.load(connection, self.schedule.name)
+        if not known and self.previous is not None and not self._first_told(connection):
+            known = alarms.from_record(self.previous)
+        changed: dict[Transition, list[tuple[Key, CheckResult]]] = defaultdict(list)
+        after = self._still_meant(known)
+        for key, result in {**self.results, **self._gone(after)}.items():
+            alarm, transition = alarms.update(after.get(key, Alarm()), result, now)
+            after[key] = alarm
+            if transition is not None:
+                changed[transition].append((key, CheckResult(result.condition, alarm.severity, result.waived)))
+        alarm_store.save(connection, self.schedule.name, after)
+        return changed
+
+    def _first_told(self, connection: Connection) -> bool:
+        """Whether this service has reported a run of the schedule before."""
+        reported = (STARTS.c.schedule == self.schedule.name) & (STARTS.c.state == State.DONE)
+        return bool(connection.scalar(select(func.count()).where(reported & (STARTS.c.id != self.start.id))))
+
+    def _still_meant(self, known: Mapping[Key, Alarm]) -> dict[Key, Alarm]:
+        """The alarms that are about something which this configuration still scans and judges."""
+        if not self.record.run.complete:
+            return dict(known)
+        targets = {target.id for target in self.record.targets}
+        absent = {domain.endpoint for domain in self.record.run.absent_domains}
+        rules = {verdict.rule for verdict in self.record.verdicts} | {alarms.UNREACHABLE}
+        return {
+            key: alarm
+            for key, alarm in known.items()
+            # A domain at which nobody answers tonight may be back tomorrow, with what was told of it.
+            if (key.target in targets or key.target.rpartition("@")[0] in absent)
+            and key.rule.removeprefix(alarms.UNKNOWN) in rules
+        }
+
+    def _gone(self, known: Mapping[Key, Alarm]) -> dict[Key, CheckResult]:
+        """Subjects that an assessed target has no more, such as a certificate that was replaced: they are fixed."""
+        assessed = {target.id for target in self.record.targets if target.status is TargetStatus.ASSESSED}
+        return {
+            key: CheckResult(Condition.OK, alarm.severity)
+            for key, alarm in known.items()
+            if key.target in assessed and key not in self.results
+        }
+
+    def _endings(self, connection: Connection, now: datetime) -> list[Section]:
+        """Certificates and waivers that end soon; each step is told once."""
+        known = told.known(connection, self.schedule.name)
+        certificates = expiry.expiring(self.record, now, known)
+        waivers = expiry.waivers_ending(
+            expiry.concerned(self.config.waivers, self.record.run.environments), expiry.today_of(now), known
+        )
+        steps = [(item.key, *item.passed) for item in certificates] + [(item.key, *item.passed) for item in waivers]
+        told.remember(connection, self.schedule.name, chain.from_iterable(steps), now)
+        return sections.endings(certificates, waivers, now)
