@@ -258,7 +258,7 @@ class TestService:
     def test_news_of_a_failed_start_keep_no_start_from_beginning(
         self, folder: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        monkeypatch.setattr(loop, "tell_failures", break_down)
+        monkeypatch.setattr(loop, "notify_failed_runs", break_down)
         serving = Service(folder / "config.toml", load(folder / "config.toml"), engine, Supervisor())
         for _ in range(3):
             serving._guarded_tick()
