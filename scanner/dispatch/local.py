@@ -147,7 +147,7 @@ async def _tls(target: Target, lanes: Lanes, workers: _Workers) -> tuple[Attempt
         try:
             return await lanes.run(
                 Kind.SURVEY,
-                lambda settings, places: survey(target, settings, places=places, greeted=greeted),
+                lambda settings, _: survey(target, settings, greeted=greeted),
                 lambda failure: (Attempt(failure=failure), 0),
             )
         finally:

@@ -32,6 +32,7 @@ from scanner.probe.handshake.connections import Meter, MeteredConfiguration
 from scanner.probe.handshake.failures import failure_of
 from scanner.probe.handshake.first import VERSIONS, FirstLook, first_look, remaining_jobs
 from scanner.probe.handshake.jobs import extended_master_secret_job
+from scanner.probe.net.budget import Budget
 from scanner.probe.survey.features import greet
 from scanner.probe.survey.wire import Questioner
 from scanner.probe.tls.division import HandshakeResult, Remaining, Surveyed, Unanswered
@@ -177,7 +178,8 @@ def _answers(server: ServerConnectivityInfo, works: Sequence[_Work], settings: P
 
 async def _greet(target: Target, settings: ProbeSettings, *, until: float) -> tuple[Failure | None, int]:
     """Whether the server speaks TLS: None, or why not; and how many connections it took to find out."""
-    questioner = Questioner(target, settings)
+    assert target.address is not None  # noqa: S101  # nothing is greeted without one
+    questioner = Questioner(target, settings, Budget.alone(settings, target.address.ip))
     endpoint = target.endpoint
     web = endpoint.role.speaks_http and endpoint.starttls is None
     try:

@@ -14,6 +14,7 @@ from typing import Final
 from scanner.evidence import Attempt, Failure, FailureReason, Protocol, TlsEvidence
 from scanner.inventory import Target
 from scanner.probe import ProbeSettings
+from scanner.probe.net.budget import Budget
 from scanner.probe.survey.certificates import likely_schemes
 from scanner.probe.survey.evidence import Gathered, evidence_of
 from scanner.probe.survey.exchange import older_exchange, tls13_schemes
@@ -46,21 +47,21 @@ async def survey(
     target: Target,
     settings: ProbeSettings,
     *,
-    places: asyncio.Semaphore | None = None,
+    budget: Budget | None = None,
     greeted: asyncio.Future[Surveyed | Failure | None] | None = None,
 ) -> tuple[Attempt[TlsEvidence], int]:
     """Survey a target, and count the TCP connections that it took.
 
-    `places` bounds the connections open at once in place of `settings.connections_per_target`, so that it can be given
-    more on the way; `greeted` is set as soon as the server has been made to answer, or did not.
+    `budget` is the target's, shared with its other probes; without one, the settings' limits are for the survey alone.
+    `greeted` is set as soon as the server has been made to answer, or did not.
 
     Fails as a whole where the first connections show that there is nothing to survey (`refused`, `timed-out`, `reset`,
     `not-tls`, `starttls-refused`, …), or that nothing at all is negotiated (`handshake-failed`). Else each fact fails
-    by itself. Ends before `settings.deadline_s` (seconds), with what it has found by then.
+    by itself. Ends before the budget's deadline, with what it has found by then.
     """
     if target.address is None:
         return Attempt.failed(FailureReason.UNRESOLVABLE), 0
-    questioner = Questioner(target, settings, places)
+    questioner = Questioner(target, settings, budget or Budget.alone(settings, target.address.ip))
     try:
         return await _survey(questioner, target, settings, greeted), questioner.opened
     except Exception as error:  # noqa: BLE001  # one hostile answer, or one mistake here, must not end a run over many

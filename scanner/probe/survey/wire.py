@@ -1,7 +1,7 @@
 """Asks a server one hello at a time, and knows when silence or a closed door means no, and when it means "enough".
 
-Politeness is kept here: how many connections at once, how many a second, and what to do when a server that answered
-before begins to refuse, reset or ignore us. The survey above asks, and gets an `Outcome`.
+What to do when a server that answered before begins to refuse, reset or ignore us is decided here; how many connections
+there may be, and when, by the target's budget. The survey above asks, and gets an `Outcome`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final
 from scanner.evidence import Failure, FailureReason
 from scanner.inventory import Target
 from scanner.probe import ProbeSettings
+from scanner.probe.net.budget import Budget, DeadlineError
 from scanner.probe.net.starttls import Link, PreludeError, upgrade
 from scanner.probe.survey.answer import Answer, Outcome, Reading, Refusal
 from scanner.probe.survey.hello import Offer, to_wire
@@ -20,13 +21,6 @@ from scanner.probe.survey.hello import Offer, to_wire
 _PAUSE_SECONDS: Final = 0.5
 """How long a server is left alone after it stopped answering; doubled before the second attempt."""
 _ATTEMPTS_AFTER_PAUSE: Final = 2
-_FIRST_INTERVAL: Final = 0.05
-"""Seconds between connections once a server had too many of them; doubled each time that it happens again."""
-_LONGEST_INTERVAL: Final = 1.0
-_DEADLINE_SHARE: Final = 0.9
-"""Part of the deadline after which the survey ends by itself, to hand over what it has seen."""
-_LAST_WORD_SECONDS: Final = 2.0
-"""But never more than this long before the deadline."""
 
 _REASONS: Final = {
     errno.ECONNREFUSED: FailureReason.REFUSED,
@@ -41,11 +35,10 @@ class Questioner:
     """Asks one target.
 
     `opened` counts TCP connections, `heard` those that were answered, yes or no. `slowed` is set where the server
-    stopped answering and went on when asked more slowly, `stopped` once it is left alone for good. `places`, where they
-    are given, are the connections that it may have open at once.
+    stopped answering and went on when asked more slowly, `stopped` once it is left alone for good.
     """
 
-    def __init__(self, target: Target, settings: ProbeSettings, places: asyncio.Semaphore | None = None) -> None:
+    def __init__(self, target: Target, settings: ProbeSettings, budget: Budget) -> None:
         self.opened = 0
         self.heard = 0
         self.slowed = False
@@ -54,14 +47,8 @@ class Questioner:
         self._settings = settings
         self._accepted: Offer | None = None
         self._closing_means_no = False
-        self._gate = places or asyncio.Semaphore(max(1, settings.connections_per_target))
+        self._budget = budget
         self._doubting = asyncio.Lock()
-        self._loop = asyncio.get_running_loop()
-        self._ends = self._loop.time() + max(
-            settings.deadline_s * _DEADLINE_SHARE, settings.deadline_s - _LAST_WORD_SECONDS
-        )
-        self._interval = 1 / settings.rate_per_s if settings.rate_per_s else 0.0
-        self._next_start = 0.0
 
     async def first(self, offer: Offer) -> Outcome:
         """Ask without knowing anything of the server: a failure is returned as it is."""
@@ -71,18 +58,18 @@ class Questioner:
 
     async def speaks_http(self, host: str) -> bool:
         """Whether the port answers a plain HTTP request: then it does not wait for TLS."""
-        self.opened += 1
         address = self._target.address
         assert address is not None  # noqa: S101  # the survey does not begin without one
         try:
-            async with asyncio.timeout(min(self._settings.timeout_s, max(0.0, self._ends - self._loop.time()))):
+            async with self._budget.connection(), asyncio.timeout(self._budget.bound(self._settings.timeout_s)):
+                self.opened += 1
                 link = await Link.open(address.ip, address.port)
                 try:
                     await link.send(f"HEAD / HTTP/1.0\r\nHost: {host}\r\n\r\n".encode("ascii"))
                     return (await link.receive()).startswith(b"HTTP/")
                 finally:
                     link.close()
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError, DeadlineError):
             return False
 
     async def ask(self, offer: Offer, *, whole: bool = True) -> Outcome:
@@ -92,11 +79,13 @@ class Questioner:
         that stops answering that too is left alone for a while, is asked one question at a time from then on, and is
         given up (`stopped`) if that does not help.
         """
-        if self.stopped is not None:
-            return self.stopped
+        async with self._doubting:
+            pass  # who is in doubt about this server asks alone
         outcome = await self._exchange(offer, whole=whole)
         self._remember(offer, outcome)
         if not isinstance(outcome, Failure) or self._accepted is None or outcome.reason is FailureReason.DEADLINE:
+            return outcome
+        if outcome is self.stopped:
             return outcome
         async with self._doubting:
             return self.stopped or await self._doubt(offer, outcome, whole=whole)
@@ -109,7 +98,7 @@ class Questioner:
             return self.stopped
         if failure.reason is FailureReason.RESET and self._closing_means_no:
             return Refusal(None)
-        again = await self._exchange(offer, whole=whole)
+        again = await self._exchange(offer, whole=whole, first=True)
         self._remember(offer, again)
         if isinstance(again, Failure) and again.reason is FailureReason.RESET and await self._still_answers():
             self._closing_means_no = True
@@ -119,13 +108,11 @@ class Questioner:
     async def _still_answers(self) -> bool:
         """Whether a hello that was accepted before still is."""
         assert self._accepted is not None  # noqa: S101  # only asked where it is set
-        return isinstance(await self._exchange(self._accepted, whole=False), Answer)
+        return isinstance(await self._exchange(self._accepted, whole=False, first=True), Answer)
 
     async def _answers_after_pause(self) -> bool:
-        self._gate = asyncio.Semaphore(1)
-        self._interval = min(max(_FIRST_INTERVAL, 2 * self._interval), _LONGEST_INTERVAL)
         for attempt in range(_ATTEMPTS_AFTER_PAUSE):
-            await asyncio.sleep(min(_PAUSE_SECONDS * 2**attempt, max(0.0, self._ends - self._loop.time())))
+            self._budget.slow_down(_PAUSE_SECONDS * 2**attempt)
             if await self._still_answers():
                 self.slowed = True
                 return True
@@ -138,25 +125,31 @@ class Questioner:
         if self._accepted is None and isinstance(outcome, Answer) and not offer.ssl2:
             self._accepted = offer
 
-    async def _exchange(self, offer: Offer, *, whole: bool) -> Outcome:
-        async with self._gate:
-            await self._keep_rate()
-            left = self._ends - self._loop.time()
-            if left <= 0:
+    async def _exchange(self, offer: Offer, *, whole: bool, first: bool = False) -> Outcome:
+        """Ask once; `first` before all others that wait."""
+        try:
+            async with self._budget.connection(first=first) as place:
+                if self.stopped is not None:
+                    place.unused()
+                    return self.stopped
+                return await self._bounded(offer, whole=whole)
+        except DeadlineError:
+            return Failure(FailureReason.DEADLINE)
+
+    async def _bounded(self, offer: Offer, *, whole: bool) -> Outcome:
+        bound = self._budget.bound(self._settings.timeout_s)
+        try:
+            async with asyncio.timeout(bound):
+                return await self._converse(offer, whole=whole)
+        except TimeoutError:
+            if bound < self._settings.timeout_s:
                 return Failure(FailureReason.DEADLINE)
-            bound = min(left, self._settings.timeout_s)
-            try:
-                async with asyncio.timeout(bound):
-                    return await self._converse(offer, whole=whole)
-            except TimeoutError:
-                if bound < self._settings.timeout_s:
-                    return Failure(FailureReason.DEADLINE)
-                return Failure.of(FailureReason.TIMED_OUT, f"no answer within {self._settings.timeout_s:g} s")
-            except PreludeError as error:
-                return error.failure
-            except OSError as error:
-                reason = _REASONS.get(error.errno or 0, FailureReason.UNREACHABLE)
-                return Failure.of(reason, error.strerror or type(error).__name__)
+            return Failure.of(FailureReason.TIMED_OUT, f"no answer within {self._settings.timeout_s:g} s")
+        except PreludeError as error:
+            return error.failure
+        except OSError as error:
+            reason = _REASONS.get(error.errno or 0, FailureReason.UNREACHABLE)
+            return Failure.of(reason, error.strerror or type(error).__name__)
 
     async def _converse(self, offer: Offer, *, whole: bool) -> Outcome:
         address = self._target.address
@@ -175,11 +168,3 @@ class Questioner:
                     return outcome
         finally:
             link.close()
-
-    async def _keep_rate(self) -> None:
-        """Wait for this connection's turn, where connections a second are limited."""
-        if self._interval:
-            now = self._loop.time()
-            start = max(now, self._next_start)
-            self._next_start = start + self._interval
-            await asyncio.sleep(start - now)

@@ -1,0 +1,219 @@
+"""What a run may ask of an address, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+
+from scanner.probe.net.budget import Budget, DeadlineError, Limits, RunBudget
+from tests.build import virtual_time
+
+IP, OTHER = "192.0.2.1", "192.0.2.2"
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def begun(budget: Budget, count: int, *, takes_s: float = 0.0) -> list[float]:
+    """When each of so many connections began that are asked for at once; those for which there was no time are missing."""
+    times: list[float] = []
+
+    async def one() -> None:
+        try:
+            async with budget.connection():
+                times.append(now())
+                await asyncio.sleep(takes_s)
+        except DeadlineError:
+            pass
+
+    await asyncio.gather(*(one() for _ in range(count)))
+    return times
+
+
+def apart(times: list[float]) -> float:
+    """The least time between two."""
+    return min(later - earlier for earlier, later in itertools.pairwise(sorted(times)))
+
+
+def test_a_rate_holds_for_an_address_over_all_its_targets():
+    async def scan() -> list[float]:
+        run = RunBudget(Limits(rate_per_s=5.0))
+        times = await asyncio.gather(*(begun(run.target(IP, 60.0), 10) for _ in range(12)))
+        return [time for of_target in times for time in of_target]
+
+    times = virtual_time.run(scan())
+
+    assert len(times) == 120
+    assert apart(times) == pytest.approx(0.2)
+    assert max(times) == pytest.approx(119 * 0.2)
+
+
+def test_another_address_has_a_rate_of_its_own():
+    async def scan() -> list[list[float]]:
+        run = RunBudget(Limits(rate_per_s=5.0))
+        return await asyncio.gather(*(begun(run.target(ip, 60.0), 10) for ip in (IP, OTHER)))
+
+    assert [max(times) for times in virtual_time.run(scan())] == [pytest.approx(1.8)] * 2
+
+
+def test_a_total_rate_holds_over_all_addresses_and_the_addresses_keep_theirs():
+    async def scan() -> list[list[float]]:
+        run = RunBudget(Limits(rate_per_s=2.0, total_rate_per_s=8.0))
+        return await asyncio.gather(*(begun(run.target(f"192.0.2.{n}", 60.0), 5) for n in range(8)))
+
+    of_each = virtual_time.run(scan())
+
+    assert [len(times) for times in of_each] == [5] * 8
+    assert apart([time for times in of_each for time in times]) >= 1 / 8 - 1e-9
+    assert min(apart(times) for times in of_each) >= 1 / 2 - 1e-9
+
+
+def test_a_rate_that_cannot_be_met_gives_what_there_was_time_for():
+    async def scan() -> tuple[list[float], float, float]:
+        budget = RunBudget(Limits(rate_per_s=1.0)).target(IP, 10.0)
+        return await begun(budget, 100), now(), budget.ends
+
+    times, ended, ends = virtual_time.run(scan())
+
+    assert times == [float(second) for second in range(10)]
+    assert ended <= ends == 9.0  # nobody sleeps past the end
+
+
+def test_nobody_waits_for_a_turn_that_would_come_too_late():
+    async def scan() -> float:
+        budget = RunBudget(Limits(rate_per_s=0.01)).target(IP, 60.0)
+        assert len(await begun(budget, 3)) == 1
+        return now()
+
+    assert virtual_time.run(scan()) == 0.0
+
+
+def test_no_more_connections_at_once_than_allowed_whoever_asks():
+    async def scan() -> int:
+        run = RunBudget(Limits(connections=5))
+        most, is_open = 0, 0
+
+        async def one(budget: Budget) -> None:
+            nonlocal most, is_open
+            async with budget.connection():
+                is_open += 1
+                most = max(most, is_open)
+                await asyncio.sleep(1.0)
+                is_open -= 1
+
+        await asyncio.gather(*(one(run.target(IP, 60.0)) for _ in range(30)))
+        assert now() == 6.0
+        return most
+
+    assert virtual_time.run(scan()) == 5
+
+
+def test_who_waits_for_a_place_is_told_when_time_is_up():
+    async def scan() -> float:
+        budget = RunBudget(Limits(connections=1)).target(IP, 10.0)
+        async with budget.connection():
+            with pytest.raises(DeadlineError):
+                await budget.admit()
+            return now() - budget.ends
+
+    assert virtual_time.run(scan()) == 0.0
+
+
+def test_places_are_given_back_by_who_is_cancelled_waiting_and_by_who_holds_one():
+    async def scan() -> int:
+        budget = RunBudget(Limits(connections=1)).target(IP, 60.0)
+        holds = asyncio.create_task(begun(budget, 1, takes_s=30.0))
+        waits = asyncio.create_task(begun(budget, 1))
+        await asyncio.sleep(1.0)
+        # Both at once: the place is handed to one who is being cancelled as well.
+        holds.cancel()
+        waits.cancel()
+        await asyncio.gather(holds, waits, return_exceptions=True)
+        return len(await begun(budget, 3))
+
+    assert virtual_time.run(scan()) == 3
+
+
+def test_a_cancelled_wait_for_a_turn_gives_its_place_back():
+    async def scan() -> list[float]:
+        budget = RunBudget(Limits(connections=1, rate_per_s=0.1)).target(IP, 60.0)
+        await begun(budget, 1)
+        waits = asyncio.create_task(begun(budget, 1))
+        await asyncio.sleep(1.0)
+        waits.cancel()
+        await asyncio.gather(waits, return_exceptions=True)
+        return await begun(budget, 1)
+
+    assert virtual_time.run(scan()) == [10.0]
+
+
+def test_who_goes_first_goes_before_all_who_wait():
+    async def scan() -> list[str]:
+        budget = RunBudget(Limits(connections=1)).target(IP, 60.0)
+        order: list[str] = []
+
+        async def one(name: str, *, first: bool = False) -> None:
+            async with budget.connection(first=first):
+                order.append(name)
+                await asyncio.sleep(1.0)
+
+        await asyncio.gather(one("a"), one("b"), one("c"), one("d", first=True))
+        return order
+
+    assert virtual_time.run(scan()) == ["a", "d", "b", "c"]
+
+
+def test_after_a_sign_of_load_every_target_of_the_address_is_asked_one_connection_at_a_time():
+    async def scan() -> tuple[list[float], list[float]]:
+        run = RunBudget(Limits(connections=5))
+        one, another, elsewhere = run.target(IP, 60.0), run.target(IP, 60.0), run.target(OTHER, 60.0)
+        await begun(one, 1)
+        one.slow_down(0.5)
+        return await asyncio.gather(begun(another, 5, takes_s=0.2), begun(elsewhere, 5))
+
+    slowed, other = virtual_time.run(scan())
+
+    assert min(slowed) == 0.5
+    assert apart(slowed) == pytest.approx(0.2)
+    assert other == [0.0] * 5
+
+
+def test_the_interval_after_signs_of_load_doubles_up_to_a_second_and_never_shrinks():
+    async def scan(rate: float | None, signs: int) -> float:
+        budget = RunBudget(Limits(rate_per_s=rate)).target(IP, 600.0)
+        await begun(budget, 1)
+        for _ in range(signs):
+            budget.slow_down(0.0)
+        return apart(await begun(budget, 3))
+
+    assert virtual_time.run(scan(None, 1)) == pytest.approx(0.05)
+    assert virtual_time.run(scan(None, 3)) == pytest.approx(0.2)
+    assert virtual_time.run(scan(None, 30)) == pytest.approx(1.0)
+    assert virtual_time.run(scan(10.0, 1)) == pytest.approx(0.2)
+    assert virtual_time.run(scan(0.25, 1)) == pytest.approx(4.0)
+
+
+def test_the_probes_stop_asking_before_the_deadline():
+    async def left(deadline_s: float) -> tuple[float, float]:
+        budget = RunBudget(Limits()).target(IP, deadline_s)
+        await asyncio.sleep(1.0)
+        return budget.left, budget.bound(5.0)
+
+    assert virtual_time.run(left(60.0)) == (57.0, 5.0)
+    assert virtual_time.run(left(5.0)) == (3.5, 3.5)
+    assert virtual_time.run(left(0.5)) == (0.0, 0.0)
+
+
+def test_connections_are_counted_but_those_that_were_not_opened():
+    async def scan() -> int:
+        budget = RunBudget(Limits()).target(IP, 60.0)
+        await begun(budget, 3)
+        async with budget.connection() as place:
+            place.unused()
+        assert len(await begun(budget, 5)) == 5
+        return budget.opened
+
+    assert virtual_time.run(scan()) == 8
