@@ -1,9 +1,9 @@
 """When a schedule is due: cron in a time zone, exactly once on the days on which the clocks change.
 
-APScheduler's cron is asked for wall-clock times only, in a zone that has no changes; what they mean on the real clock
-is decided here. A time that the clocks skip in spring is due when they have skipped it; one that comes twice in autumn
-is due the first time. A schedule for every hour, whose hour begins with `*`, follows the elapsed time instead, as cron
-does: it misses no hour and repeats none.
+A cron expression is asked for wall-clock times only; what they mean on the real clock is decided here. A time that the
+clocks skip in spring is due when they have skipped it; one that comes twice in autumn is due the first time. A schedule
+for every hour, whose hour begins with `*`, follows the elapsed time instead, as cron does: it misses no hour and
+repeats none.
 """
 
 from __future__ import annotations
@@ -11,23 +11,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.cron import CronTrigger
 
 from scanner.config_form import ScheduleForm
 from scanner.errors import ConfigError, Problem
+from scanner.service.cron_expression import CronError, CronExpression
 from scanner.service.windows import Window, end_of_windows
 
-_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
-"""Cron counts from Sunday, which is 0 and 7; APScheduler from Monday. Names mean the same to both."""
-_FIELDS = ("second", "minute", "hour", "day", "month", "day_of_week")
 _LOOK_BACK = timedelta(hours=3)
 """How far before a moment a wall-clock time may stand that is due after it: more than any clock is changed by."""
+_LARGEST_CHANGE = timedelta(hours=25)
+"""How far a clock may be put forward: where the date line moved, a whole day was left out."""
 _STEP = timedelta(microseconds=1)
 _LONGEST_SEARCH = 100_000
+_STARTS_LOOKED_AT = 400
+"""A year and more of nightly starts, with both changes of the clocks."""
 
 
 class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler ships no types
@@ -39,9 +41,8 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler ships n
         self.jitter = jitter
         self.windows = tuple(windows)
         self.name = name
-        self._parts = _parts(cron)
+        self._expression = CronExpression(cron)
         self._zone = ZoneInfo(timezone)
-        self._by_elapsed_time = cron.split()[-4].startswith("*")
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -94,14 +95,14 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler ships n
 
     def _from(self, after: datetime) -> Iterator[datetime]:
         """The moments from `after` on at which cron alone is due, in order."""
-        return self._elapsed(after) if self._by_elapsed_time else self._fixed(after)
+        return self._elapsed(after) if self._expression.every_hour else self._fixed(after)
 
     def _fixed(self, after: datetime) -> Iterator[datetime]:
         # Back by a change of clocks: a wall-clock time before this one may be due after it.
         begin = after.astimezone(self._zone).replace(tzinfo=None, fold=0) - _LOOK_BACK
         last = after
         for _ in range(_LONGEST_SEARCH):
-            wall = self._next_wall(begin)
+            wall = self._expression.next_wall(begin)
             if wall is None:
                 return
             due = _instant(wall, self._zone)
@@ -114,7 +115,7 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler ships n
         moment = after + _STEP
         for _ in range(_LONGEST_SEARCH):
             offset = moment.astimezone(self._zone).utcoffset() or timedelta(0)
-            wall = self._next_wall((moment + offset).replace(tzinfo=None))
+            wall = self._expression.next_wall((moment + offset).replace(tzinfo=None))
             if wall is None:
                 return
             due = wall.replace(tzinfo=UTC) - offset
@@ -124,60 +125,36 @@ class ScheduleTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler ships n
             else:
                 moment = _change(moment, due, self._zone)
 
-    def _next_wall(self, wall: datetime) -> datetime | None:
-        moment = wall.replace(tzinfo=UTC)
-        found = [due for part in self._parts if (due := part.get_next_fire_time(None, moment)) is not None]
-        return min(found).replace(tzinfo=None) if found else None
+    def shortest_gap(self, now: datetime) -> timedelta | None:
+        """The shortest time between two of the next starts, were none put off; None where there is one at most."""
+        found = [due for due, _ in zip(self._from(now.astimezone(UTC)), range(_STARTS_LOOKED_AT), strict=False)]
+        return min((after - before for before, after in pairwise(found)), default=None)
 
 
 def trigger_of(schedule: ScheduleForm, source: str) -> ScheduleTrigger:
     """The schedule's starts.
 
     Raises:
-        ConfigError: its cron expression is none, or it never runs.
+        ConfigError: its cron expression is none, it never runs, or its jitter is longer than the time between starts.
     """
     windows = [Window.of(form) for form in schedule.not_during]
     key = f"schedule[{schedule.name}]"
     try:
         jitter = schedule.jitter or timedelta(0)
         trigger = ScheduleTrigger(schedule.cron, schedule.timezone, jitter, windows, schedule.name)
-    except ValueError as error:
-        problem = Problem(f"{key}.cron", f"{error}, not {schedule.cron!r}", 'for 2:00: "0 2 * * *"')
+    except CronError as error:
+        problem = Problem(f"{key}.cron", f'"{schedule.cron}": {error}', 'for 2:00: "0 2 * * *"')
         raise ConfigError(source, [problem]) from error
-    if trigger.get_next_fire_time(None, datetime.now(UTC)) is None:
+    now = datetime.now(UTC)
+    if trigger.get_next_fire_time(None, now) is None:
         problem = Problem(key, "never starts", "look at cron and not_during")
         raise ConfigError(source, [problem])
+    gap = trigger.shortest_gap(now) if jitter else None
+    if gap is not None and jitter > gap:
+        message = f"is {jitter}, and the starts are {gap} apart at times"
+        problem = Problem(f"{key}.jitter", message, "a start that is put off must not come after the next")
+        raise ConfigError(source, [problem])
     return trigger
-
-
-def _parts(cron: str) -> tuple[CronTrigger, ...]:
-    """APScheduler's triggers for an expression: two where both day and weekday are given, either of which will do."""
-    fields = cron.split()
-    if len(fields) == len(_FIELDS) - 1:
-        fields = ["0", *fields]
-    if len(fields) != len(_FIELDS):
-        raise ValueError("should have five fields, minute, hour, day, month and weekday, or six, seconds first")
-    values = dict(zip(_FIELDS, fields, strict=True))
-    values["day_of_week"] = _weekdays(values["day_of_week"])
-    if values["day"].startswith("*") or values["day_of_week"].startswith("*"):
-        return (CronTrigger(timezone=UTC, **values),)
-    return tuple(CronTrigger(timezone=UTC, **{**values, name: "*"}) for name in ("day", "day_of_week"))
-
-
-def _weekdays(field: str) -> str:
-    """A field of weekdays with numbers as cron means them, by names."""
-    return ",".join(name for part in field.lower().split(",") for name in _named(part))
-
-
-def _named(part: str) -> list[str]:
-    days, _, step = part.partition("/")
-    first, dash, last = days.partition("-")
-    if not first.isdecimal() or (dash and not last.isdecimal()):
-        return [part]
-    numbers = range(int(first), int(last if dash else ("6" if step else first)) + 1, int(step or 1))
-    if not numbers or numbers[-1] >= len(_WEEKDAYS):
-        raise ValueError("has weekdays that are not from 0 to 7")
-    return list(dict.fromkeys(_WEEKDAYS[number] for number in numbers))
 
 
 def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
@@ -185,7 +162,7 @@ def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
     moment = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
     if moment.astimezone(zone).replace(tzinfo=None, fold=0) == wall:
         return moment
-    return _change(moment - _LOOK_BACK, moment, zone)
+    return _change(moment - _LARGEST_CHANGE, moment, zone)
 
 
 def _change(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:

@@ -100,13 +100,70 @@ def test_every_hour_means_every_elapsed_hour() -> None:
         ("0 2 * * 6,0", {5, 6}),
         ("0 2 * * mon-fri", {0, 1, 2, 3, 4}),
         ("0 2 * * SUN", {6}),
-        ("0 2 * * 1/2", {0, 2, 4}),
+        ("0 2 * * 1-6/2", {0, 2, 4}),
+        ("0 2 * * mon-fri/2", {0, 2, 4}),
+        ("0 2 * * sun-thu", {6, 0, 1, 2, 3}),
+        ("0 2 * * fri-sun", {4, 5, 6}),
+        ("0 2 * * mon-sun", {0, 1, 2, 3, 4, 5, 6}),
+        ("0 2 * * sun-sat", {0, 1, 2, 3, 4, 5, 6}),
+        ("0 2 * * sun,wed", {6, 2}),
     ],
 )
 def test_weekdays_are_counted_as_cron_counts_them(cron: str, days: set[int]) -> None:
     found = starts(trigger(cron), datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 15, tzinfo=UTC))
 
     assert {start.weekday() for start in found} == days
+
+
+@pytest.mark.parametrize(
+    ("cron", "days"),
+    [
+        ("0 2 * * mon#1", ["11-02", "12-07"]),
+        ("0 2 * * 5L", ["11-27", "12-25"]),
+        ("0 2 L * *", ["11-30", "12-31"]),
+        ("0 2 1 jan-dec/3 *", []),  # January, April, July, October
+        ("0 2 1 2-12/3 *", ["11-01"]),
+        ("0 2 1 jan/3 *", []),
+        ("0 2 1 nov-dec *", ["11-01", "12-01"]),
+    ],
+)
+def test_the_whole_of_a_field_is_read(cron: str, days: list[str]) -> None:
+    found = starts(trigger(cron), datetime(2026, 11, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC))
+
+    assert [f"{start:%m-%d}" for start in found] == days
+
+
+@pytest.mark.parametrize("cron", ["0 0 * * *", "30 2 * * *", "0 12 * * *", "59 23 * * *"])
+def test_a_day_that_a_zone_leaves_out_starts_at_the_change(cron: str) -> None:
+    # Samoa went from the end of the 29th of December 2011 to the beginning of the 31st, at 10:00 UTC on the 30th.
+    zone = ZoneInfo("Pacific/Apia")
+    found = starts(
+        trigger(cron, "Pacific/Apia"), datetime(2011, 12, 29, tzinfo=zone), datetime(2012, 1, 2, tzinfo=zone)
+    )
+    change = datetime(2011, 12, 30, 10, tzinfo=UTC)
+
+    assert change in found
+    assert len(found) == (3 if cron == "0 0 * * *" else 4)  # midnight of the 31st is the same moment
+    assert found == sorted(set(found))
+
+
+@pytest.mark.parametrize(
+    ("cron", "jitter", "taken"),
+    [
+        ("0 * * * *", "2h", False),
+        ("0 * * * *", "1h", True),
+        ("0 2 * * *", "24h", False),  # in spring a night follows the other after 23 hours
+        ("0 2 * * *", "23h", True),
+        ("0 2,3 * * *", "90m", False),
+        ("0 2 29 2 *", "30d", True),
+    ],
+)
+def test_no_start_is_put_off_beyond_the_next(cron: str, jitter: str, *, taken: bool) -> None:
+    if taken:
+        assert trigger(cron, "Europe/Lisbon", jitter=jitter)
+        return
+    with pytest.raises(ConfigError, match=r"jitter: is .*, and the starts are .* apart"):
+        trigger(cron, "Europe/Lisbon", jitter=jitter)
 
 
 def test_day_and_weekday_together_mean_either() -> None:
@@ -173,9 +230,28 @@ def test_whether_now_is_in_a_window() -> None:
     [
         ("0 2 * *", "should have five fields"),
         ("0 25 * * *", "25"),
-        ("0 2 * * 8", "weekdays that are not from 0 to 7"),
-        ("a b c d e", "not 'a b c d e'"),
-        ("0 2 30 2 *", "never starts"),
+        ("0 2 * * 8", 'weekday "8" is not one: it can be 0-7'),
+        ("a b c d e", '"a b c d e": its minute "a" is not one'),
+        ("0 2 30 2 *", 'never starts: no such month has a day "30"'),
+        ("0 2 29 2 mon#5x", 'weekday "mon#5x" is not one'),
+        ("0 2 * * fri*", 'weekday "fri\\*" is not one'),
+        ("0 2 * * mon/7", 'weekday "mon/7" has a step that leaves one value'),
+        ("0 2 * * mon/2", 'weekday "mon/2" does not say where the steps end: write "mon-sat/2"'),
+        ("0 2 * * mon-fri/5", 'weekday "mon-fri/5" has a step that leaves one value'),
+        ("0 2 * * */7", "a step that leaves one value"),
+        ("*/60 * * * *", 'minute "\\*/60" has a step that leaves one value'),
+        ("0 2 lastday * *", 'day of the month "lastday" is not one'),
+        ("0 2 1W * *", 'day of the month "1W" is not one'),
+        ("0 2 L/2 * *", "a step that leaves one value"),
+        ("0 2 * dec-jan *", 'month "dec-jan" is not one.*a range begins with the lower'),
+        ("0 2 * * thu-tue", "a range begins with the lower"),
+        ("0 2 1,,3 * *", 'day of the month "" is not one'),
+        ("0 2 ١ * *", 'day of the month "١" is not one'),
+        ("0 2 " + "9" * 990 + " * *", "is not one"),
+        ("0 " + "2," * 600 + "2 * * *", "should have five fields"),
+        ("@daily", 'short forms are not read: write "0 0 \\* \\* \\*"'),
+        ("0 2 * * ?", 'weekday "\\?" is not one'),
+        ("~ 2 * * *", 'minute "~" is not one'),
     ],
 )
 def test_what_is_no_schedule(cron: str, expected: str) -> None:

@@ -1,0 +1,129 @@
+"""Cron expressions, read as Debian's cron reads them, by cronsim. What is ambiguous or without effect is refused.
+
+Five fields (minute, hour, day of the month, month, weekday), or six with seconds first. Each is `*`, a value, a range,
+a step of either, or a list of these; months and weekdays have English names of three letters. Beyond Debian's cron:
+`mon#1` is the first Monday of a month, `5L` its last Friday, `L` its last day, `LW` its last working day. Day and
+weekday together mean either, unless one of them begins with `*`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from cronsim import CronSim, CronSimError
+
+_ANY_TIME: Final = datetime(2026, 1, 1)  # noqa: DTZ001  # wall-clock time, in no zone
+_STEP: Final = timedelta(microseconds=1)
+_LONGEST: Final = 1000
+_SHORTCUTS: Final = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+_UNTIL_SUNDAY: Final = re.compile(r"\b(mon|tue|wed|thu|fri|sat|[1-6])-sun\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """One place of an expression: what it is called, and how to write one that is right."""
+
+    name: str
+    example: str
+
+
+_FIELDS: Final = (
+    _Field("second", "0-59"),
+    _Field("minute", "0-59"),
+    _Field("hour", "0-23"),
+    _Field("day of the month", "1-31, L for the last, LW for the last working day"),
+    _Field("month", "1-12 or jan-dec"),
+    _Field("weekday", "0-7 (0 and 7 are Sunday) or sun-sat, mon#1 for the first Monday, 5L for the last Friday"),
+)
+
+
+class CronError(ValueError):
+    """An expression that cannot be used; its message says what is wrong with which field, and what can be written."""
+
+
+class CronExpression:
+    """An expression that was read. Knows wall-clock times only.
+
+    Raises:
+        CronError: it is none.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.fields = _fields_of(text)
+        self._text = " ".join(self.fields)
+
+    @property
+    def every_hour(self) -> bool:
+        """Whether its hour begins with `*`, so that it is about elapsed time rather than a time of day."""
+        return self.fields[-4].startswith("*")
+
+    def next_wall(self, wall: datetime) -> datetime | None:
+        """The first time, without a zone, that is not before `wall`; None where none comes within fifty years."""
+        try:
+            return next(CronSim(self._text, wall - _STEP))
+        except StopIteration:
+            return None
+
+
+def _fields_of(text: str) -> tuple[str, ...]:
+    given = text.split()
+    written_out = _SHORTCUTS.get(text.strip().lower())
+    if written_out:
+        raise CronError(f'short forms are not read: write "{written_out}"')
+    if len(given) not in {len(_FIELDS) - 1, len(_FIELDS)} or len(text) > _LONGEST:
+        raise CronError("should have five fields, minute, hour, day, month and weekday, or six, seconds first")
+    # To cron Sunday is 0; at the end of a range it can only be the 7 that cron takes for it too.
+    given[-1] = _UNTIL_SUNDAY.sub(r"\1-7", given[-1])
+    fields = given if len(given) == len(_FIELDS) else ["0", *given]
+    for position, (field, value) in enumerate(zip(_FIELDS, fields, strict=True)):
+        for term in value.split(","):
+            _check(field, position, term)
+    try:
+        CronSim(" ".join(fields), _ANY_TIME)
+    except CronSimError as error:
+        # Each field is right by itself: the day is in none of the months.
+        raise CronError(f'never starts: no such month has a day "{fields[3]}"') from error
+    return tuple(fields)
+
+
+def _check(field: _Field, position: int, term: str) -> None:
+    """Refuse one term of a field that cannot be read, and a step that means nothing."""
+    expression = ["*"] * len(_FIELDS)
+    expression[position] = term or "-"
+    about = f'its {field.name} "{term}"'
+    try:
+        found = CronSim(" ".join(expression), _ANY_TIME)
+    except (CronSimError, ValueError) as error:
+        raise CronError(f"{about} is not one: it can be {field.example}{_likely(field, term)}") from error
+    values, slash, step = term.partition("/")
+    if not slash:
+        return
+    sets = (found.seconds, found.minutes, found.hours, found.days, found.months, {_day(x) for x in found.weekdays})
+    if int(step) > 1 and len(sets[position]) == 1:
+        raise CronError(f"{about} has a step that leaves one value: write that one, or a step of less than {step}")
+    if field.name == "weekday" and values != "*" and "-" not in values:
+        raise CronError(f'{about} does not say where the steps end: write "{values}-sat/{step}"')
+
+
+def _day(weekday: object) -> object:
+    """Sunday is 0 and 7."""
+    return weekday % 7 if isinstance(weekday, int) else weekday
+
+
+def _likely(field: _Field, term: str) -> str:
+    """A likely reason why a term cannot be read."""
+    first, dash, last = term.partition("/")[0].partition("-")
+    if dash and first and last and field.name in {"weekday", "month"}:
+        return ", and a range begins with the lower: a week begins with Sunday, a year with January"
+    return ""
