@@ -17,7 +17,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import idna
 from pydantic import ValidationError
 
 from scanner.config_form import (
@@ -30,6 +29,7 @@ from scanner.config_form import (
     ScheduleForm,
 )
 from scanner.errors import ConfigError, Problem, nearest
+from scanner.hostname import HostError, normalised, normalised_pattern
 from scanner.inventory import (
     Application,
     ApplicationKind,
@@ -47,26 +47,26 @@ from scanner.inventory import (
     is_address,
 )
 from scanner.validation import problems_of
-from scanner.waiver import Waiver
+from scanner.waiver import Waiver, scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 DEFAULT_PATH = Path("config.toml")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_HOST_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
-_MAX_HOST = 253
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """A checked configuration. Paths in it are relative to `folder`, where the file lies.
 
-    `digest` is the SHA-256 of the file's bytes; `warnings` are what is allowed but says less than holds.
+    `text` is the file's, without a byte order mark and with the ends of lines that Unix has, so that an editor changes
+    nothing; `digest` is its SHA-256. `warnings` are what is allowed but says less than holds.
     """
 
     source: str
     folder: Path
+    text: str
     digest: str
     form: ConfigForm
     inventory: Inventory
@@ -104,13 +104,15 @@ def load(path: Path, *, environ: Mapping[str, str] | None = None) -> Config:
         ConfigError: it cannot be read, is not TOML, or does not make sense; lists every problem.
     """
     try:
-        data = path.read_bytes()
-        text = data.decode("utf-8")
+        text = path.read_bytes().decode("utf-8")
     except FileNotFoundError as error:
         hint = "`nightseal config init` writes a commented one; --config names another"
         raise ConfigError(str(path), [Problem("", "there is no such file", hint)]) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), [Problem("", f"cannot be read: {error}")]) from error
+    except OSError as error:
+        raise ConfigError(str(path), [Problem("", f"cannot be read: {error.strerror}")]) from error
+    except UnicodeDecodeError as error:
+        problem = Problem("", "cannot be read: it is not UTF-8", "save it as UTF-8, as TOML demands")
+        raise ConfigError(str(path), [problem]) from error
     return parse(text, source=str(path), folder=path.parent, environ=environ)
 
 
@@ -118,6 +120,7 @@ def parse(
     text: str, *, source: str, folder: Path, environ: Mapping[str, str] | None = None, today: date | None = None
 ) -> Config:
     """Check the text of a configuration, as of a day. Raises what `load` raises."""
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -138,9 +141,12 @@ def parse(
     _check_waivers(form, problems, today or datetime.now(UTC).date())
     if problems:
         raise ConfigError(source, problems)
+    connect_to = {normalised_pattern(name): addresses for name, addresses in form.scan.connect_to.items()}
+    form = form.model_copy(update={"scan": form.scan.model_copy(update={"connect_to": connect_to})})
     return Config(
         source=source,
         folder=folder,
+        text=text,
         digest=hashlib.sha256(text.encode()).hexdigest(),
         form=form,
         inventory=inventory,
@@ -239,26 +245,12 @@ def _application(form: ApplicationForm, folder: Path) -> Application:
 
 
 def _host(value: str, key: str, problems: list[Problem]) -> str:
-    """Normalise a host: an IP literal in its shortest form, a name in lower-case A-labels."""
-    text = value.strip().removeprefix("[").removesuffix("]")
+    """The one spelling of a host; what is none is a problem, and stays as it is."""
     try:
-        return ipaddress.ip_address(text).compressed
-    except ValueError:
-        pass
-    if "/" in text or ":" in text:
-        hint = f"write only the host: {re.sub(r'^[a-z+]+://', '', text).split('/')[0].split(':')[0]!r}"
-        problems.append(Problem(key, f"should be a host name or an IP address, not {value!r}", hint))
-        return text
-    name = text.rstrip(".").lower()
-    if not name.isascii():
-        try:
-            name = idna.encode(name, uts46=True).decode()
-        except idna.IDNAError as error:
-            problems.append(Problem(key, f"is not a host name: {error}"))
-            return text
-    if not 0 < len(name) <= _MAX_HOST or not all(_HOST_LABEL.fullmatch(label) for label in name.split(".")):
-        problems.append(Problem(key, f"is not a host name: {value!r}"))
-    return name
+        return normalised(value)
+    except HostError as error:
+        problems.append(Problem(key, str(error), error.hint))
+        return value
 
 
 def _check_domains(form: EnvironmentForm, key: str, problems: list[Problem]) -> None:
@@ -369,6 +361,10 @@ def _check_waivers(form: ConfigForm, problems: list[Problem], today: date) -> No
             last = today + timedelta(days=most)
             hint = f"{last} is the last day that can be had; [nightseal] waiver_days allows more"
             problems.append(Problem(f"waiver[{index}].expires", f"is {days} days away, and {most} are allowed", hint))
+        try:
+            scope_of(waiver.scope)
+        except HostError as error:
+            problems.append(Problem(f"waiver[{index}].scope", f'"{waiver.scope}" {error}', error.hint))
 
 
 def _check_connect_to(scan: ScanForm, problems: list[Problem]) -> None:
@@ -376,6 +372,8 @@ def _check_connect_to(scan: ScanForm, problems: list[Problem]) -> None:
         host, _, port = source.rpartition(":")
         if not host or not port.isdecimal():
             problems.append(Problem(f'scan.connect_to."{source}"', 'should be "host:port"'))
+        else:
+            _host(host, f'scan.connect_to."{source}"', problems)
         for target in targets:
             address, _, port = target.rpartition(":")
             try:

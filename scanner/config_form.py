@@ -221,7 +221,7 @@ class ScheduleForm(Form):
     name: Name
     """Unique."""
     cron: str
-    """Five fields as Debian's cron reads them: minute, hour, day, month, weekday. A sixth before them counts seconds."""
+    """Five fields as Debian's cron reads them: minute, hour, day, month, weekday. A sixth before them is the second."""
     timezone: str = "UTC"
     """IANA name."""
     environments: list[str] = ["*"]

@@ -16,6 +16,7 @@ from scanner.evidence import Attempt, ClientIdentity, Failure, FailureReason
 from scanner.rules import BoundRule, Facts, Finding, Observed, bind
 from scanner.untrusted import printable
 from scanner.verdict import Severity, Status, TargetStatus, Verdict
+from scanner.waiver import scope_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -90,7 +91,14 @@ def evaluate(
             certificate_users=certificate_users,
         )
         judged = [verdict for rule in bound[environment] for verdict in judge(rule, facts)]
-        verdicts[item.target.id] = tuple(_waive(verdict, item.target, waivers, now) for verdict in judged)
+        endpoint = item.target.endpoint
+        near = [
+            waiver
+            for waiver in waivers
+            if not waiver.expired(now.date())
+            and scope_of(waiver.scope).covers(environment, endpoint.host, endpoint.port)
+        ]
+        verdicts[item.target.id] = tuple(_waive(verdict, item.target, near) for verdict in judged)
     return verdicts
 
 
@@ -154,8 +162,8 @@ def _severity(bound: BoundRule, finding: Finding) -> Severity:
     return ladder[min(bound.severity.rank + steps, len(ladder) - 1)]
 
 
-def _waive(verdict: Verdict, target: Target, waivers: Sequence[Waiver], now: datetime) -> Verdict:
-    waiver = next((item for item in waivers if not item.expired(now.date()) and _applies(item, verdict, target)), None)
+def _waive(verdict: Verdict, target: Target, waivers: Sequence[Waiver]) -> Verdict:
+    waiver = next((item for item in waivers if _applies(item, verdict, target)), None)
     return dataclasses.replace(verdict, waiver=waiver.applied) if waiver else verdict
 
 
@@ -189,12 +197,17 @@ def report_waivers(targets: Sequence[TargetResult], waivers: Sequence[Waiver], t
     used: list[tuple[Waiver, int]] = []
     unused: list[Waiver] = []
     expired: list[tuple[Waiver, int]] = []
+    failing = [
+        (target, [verdict for verdict in target.verdicts if verdict.status is Status.FAIL]) for target in targets
+    ]
     for waiver in waivers:
+        scope = scope_of(waiver.scope)
         failures = sum(
             waiver.accepts(verdict)
             and waiver.covers(verdict.rule, target.environment, target.host, target.port, verdict.subject)
-            for target in targets
-            for verdict in target.verdicts
+            for target, verdicts in failing
+            if verdicts and scope.covers(target.environment, target.host, target.port)
+            for verdict in verdicts
         )
         if waiver.expired(today):
             expired.append((waiver, failures))

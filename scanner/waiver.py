@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fnmatch
+import functools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from fnmatch import fnmatchcase
 
+from scanner.hostname import normalised_pattern
 from scanner.inventory import address_of
 from scanner.verdict import AppliedWaiver, Severity, Status, Verdict
 
@@ -39,23 +42,16 @@ class Waiver:
 
         A scope without a path covers every subject of the target; one with a path, only that of a verdict on a path.
         """
-        if not fnmatchcase(rule_id, self.rule):
-            return False
-        if not self.within(environment):
-            return False
-        rest = self.scope.partition("/")[2]
-        place, slash, path = rest.partition("/")
-        if slash and not fnmatchcase(subject, f"/{path}"):
-            return False
-        if not place:
-            return True
-        # An IPv6 literal holds glob characters when in brackets; both spellings are tried.
-        address = address_of(host, port)
-        return place in {address, host} or fnmatchcase(address, place) or fnmatchcase(host, place)
+        scope = scope_of(self.scope)
+        return (
+            _matcher(self.rule)(rule_id)
+            and scope.covers(environment, host, port)
+            and (scope.path is None or _matcher(scope.path)(subject))
+        )
 
     def within(self, environment: str) -> bool:
         """Whether an environment is within the waiver's scope, in part at least."""
-        return fnmatchcase(environment, self.scope.partition("/")[0])
+        return scope_of(self.scope).within(environment)
 
     def accepts(self, verdict: Verdict) -> bool:
         """Whether a verdict within the scope is a failure that is no worse than was accepted."""
@@ -71,6 +67,51 @@ class Waiver:
     def expired(self, today: date) -> bool:
         """Whether it no longer waives."""
         return today > self.expires
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A scope in its parts: globs, in the spelling of hosts. `place` is `host` or `host:port`, empty for every host."""
+
+    environment: str
+    place: str
+    path: str | None
+
+    def within(self, environment: str) -> bool:
+        """Whether an environment lies within it, in part at least."""
+        return _matcher(self.environment)(environment)
+
+    def covers(self, environment: str, host: str, port: int) -> bool:
+        """Whether an endpoint lies within it, as far as environment, host and port say."""
+        if not self.within(environment):
+            return False
+        if not self.place:
+            return True
+        address = address_of(host, port)
+        # An IPv6 literal holds glob characters when in brackets; as it is written it means itself.
+        if self.place in {address, host}:
+            return True
+        matches = _matcher(self.place)
+        return matches(address) or matches(host)
+
+
+@functools.lru_cache(maxsize=4096)
+def scope_of(text: str) -> Scope:
+    """Take a scope apart, with its host spelled as hosts are in the inventory.
+
+    Raises:
+        HostError: its host is not one.
+    """
+    environment, _, rest = text.partition("/")
+    place, slash, path = rest.partition("/")
+    return Scope(environment, normalised_pattern(place), f"/{path}" if slash else None)
+
+
+@functools.lru_cache(maxsize=4096)
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    """Whether a text matches a glob; upper and lower case are told apart."""
+    compiled = re.compile(fnmatch.translate(pattern))
+    return lambda text: compiled.match(text) is not None
 
 
 def _words(text: str) -> set[str]:

@@ -282,7 +282,7 @@ class Service:
         self._supervisor.ready(self._status())
 
     def _keep_configuration(self, now: datetime) -> None:
-        self.ledger.keep_configuration(self.setup.config.digest, self.setup.text, now)
+        self.ledger.keep_configuration(self.setup.config.digest, self.setup.config.text, now)
 
     def _end_children(self) -> None:
         """Let the runs end by themselves for a while, then have them write down what they have, then end them."""

@@ -19,10 +19,9 @@ from scanner.service.orders import socket_of
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What the service works by. `text` is the file's, which is what runs are begun with."""
+    """What the service works by."""
 
     config: Config
-    text: str
     schedules: Mapping[str, ScheduleForm]
     triggers: Mapping[str, ScheduleTrigger]
     urls: Mapping[str, str]
@@ -58,7 +57,6 @@ def load(path: Path) -> Setup:
     check_looks(config, templates=False)
     return Setup(
         config,
-        path.read_text("utf-8"),
         {schedule.name: schedule for schedule in config.schedules},
         triggers,
         {receiver.name: receiver.url for receiver in config.receivers},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -352,3 +354,72 @@ def test_nothing_is_waived_for_longer_than_400_days() -> None:
     )
 
     assert on(day, "[nightseal]\nwaiver_days = 401\n" + _WAIVER.format("2027-02-06")).waivers
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "e/Legacy.EXAMPLE.com",
+        "e/legacy.example.com.",
+        "e/legacy.example.com.:443",
+        "e/LEGACY.*.com:443",
+        "e/BÜCHER.example",
+        "e/b\u00fccher\uff0eexample.:443",
+        "e/*.BÜCHER.example",
+        "e/[2001:DB8:0::1]:443",
+        "e/2001:db8:0:0::1",
+        "e/[2001:DB8::1]",
+        "e/bücher.example/pay/*",
+    ],
+)
+def test_scopes_are_spelled_as_hosts_are(scope: str) -> None:
+    hosts = ("legacy.example.com", "bücher.example", "a.bücher.example", "2001:db8::1")
+    config = read(
+        environment("".join(f'[[environment.endpoint]]\nhost = "{host}"\n' for host in hosts))
+        + _WAIVER.format(date.today() + timedelta(days=9)).replace("a/b.example/pay/*", scope)  # noqa: DTZ011  # any day
+    )
+    (waiver,) = config.waivers
+    covered = [
+        endpoint.host
+        for endpoint in config.inventory.endpoints
+        if waiver.covers("proto.no-tls1.1", "e", endpoint.host, endpoint.port, "/pay/now")
+    ]
+
+    assert waiver.scope == scope, "it is shown as it was written"
+    assert len(covered) == 1
+
+
+def test_a_scope_whose_host_is_none_is_refused() -> None:
+    text = _WAIVER.format(date.today() + timedelta(days=9)).replace("b.example", "\u200d.example")  # noqa: DTZ011  # the same
+
+    assert 'waiver[1].scope: "a/\u200d.example/pay/*" is not a host name' in refused(text)[0]
+
+
+@pytest.mark.parametrize("changed", [str, lambda text: f"\ufeff{text}", lambda text: text.replace("\n", "\r\n")])
+def test_an_editor_that_marks_or_ends_lines_changes_nothing(changed: Callable[[str], str], tmp_path: Path) -> None:
+    text = environment('[[environment.endpoint]]\nhost = "a.example"')
+    (tmp_path / "config.toml").write_bytes(changed(text).encode())
+
+    config = load(tmp_path / "config.toml")
+
+    assert config.digest == read(text).digest == hashlib.sha256(text.encode()).hexdigest()
+    assert config.text == text
+    # What a run of the service is begun with is the same configuration.
+    assert parse(config.text, source="x", folder=tmp_path).digest == config.digest
+
+
+def test_a_file_in_utf_16_is_told_what_it_should_be(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_bytes(environment().encode("utf-16"))
+
+    with pytest.raises(ConfigError, match=r"it is not UTF-8 \(save it as UTF-8"):
+        load(tmp_path / "config.toml")
+
+
+def test_where_to_connect_is_spelled_as_hosts_are() -> None:
+    config = read("[scan.connect_to]\n'BÜCHER.example.:443' = ['127.0.0.1:1']\n'[2001:DB8:0::1]:443' = ['127.0.0.1:2']")
+
+    assert config.scan.connect_to == {
+        "xn--bcher-kva.example:443": ["127.0.0.1:1"],
+        "[2001:db8::1]:443": ["127.0.0.1:2"],
+    }
+    assert "should be a host name" in refused("[scan.connect_to]\n'https://a.example:443' = ['127.0.0.1:1']")[0]

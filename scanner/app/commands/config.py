@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import click
 
@@ -16,9 +17,11 @@ from scanner.app.options import config_option
 from scanner.config_form import ConfigForm
 from scanner.errors import ConfigError, OutputError, Problem, UsageError, nearest
 from scanner.evaluate import report_waivers
+from scanner.hostname import HostError, normalised
 from scanner.jobs.policies import policies_of
 from scanner.jobs.reporting import check_looks
 from scanner.rules import all_rules
+from scanner.waiver import scope_of
 
 if TYPE_CHECKING:
     from scanner.config import Config
@@ -74,15 +77,31 @@ def _waiver_warnings(config: Config) -> list[Problem]:
         key = f"waiver[{index}]"
         if not any(character in waiver.rule for character in "*?[") and waiver.rule not in rules:
             warnings.append(Problem(f"{key}.rule", f'there is no rule "{waiver.rule}"', nearest(waiver.rule, rules)))
-        elif not any(
-            waiver.covers(rule_id, endpoint.environment, endpoint.host, endpoint.port)
-            for endpoint in config.inventory.endpoints
-            for rule_id in rules
-        ):
-            warnings.append(Problem(f"{key}.scope", f'"{waiver.scope}" covers no configured endpoint'))
+        elif not fnmatch.filter(rules, waiver.rule):
+            warnings.append(Problem(f"{key}.rule", f'no rule is called like "{waiver.rule}"'))
+        elif lacking := _not_covered(config, waiver.scope):
+            warnings.append(Problem(f"{key}.scope", f'"{waiver.scope}" covers no {lacking}'))
         elif waiver.expired(datetime.now(UTC).date()):
             warnings.append(Problem(f"{key}.expires", f"it expired on {waiver.expires} and waives nothing any more"))
     return [*warnings, *_unused_waivers(config, {problem.key.partition(".")[0] for problem in warnings})]
+
+
+def _not_covered(config: Config, text: str) -> str | None:
+    """What a scope covers none of: an endpoint, or a path of one; None where it covers some."""
+    from scanner.requirements import requirements_of  # noqa: PLC0415  # loads only where a waiver names a path
+
+    scope = scope_of(text)
+    within = [
+        (environment, endpoint)
+        for environment in config.inventory.environments
+        if scope.within(environment.name)
+        for endpoint in environment.endpoints
+        if scope.covers(environment.name, endpoint.host, endpoint.port)
+    ]
+    if not within:
+        return "configured endpoint"
+    paths = {item.path for pair in within for item in requirements_of(*pair)} if scope.path is not None else set()
+    return "configured path" if scope.path is not None and not fnmatch.filter(paths, scope.path) else None
 
 
 def _unused_waivers(config: Config, known: set[str]) -> list[Problem]:
@@ -90,10 +109,13 @@ def _unused_waivers(config: Config, known: set[str]) -> list[Problem]:
 
     `known` holds the keys of those that are wrong anyway.
     """
+    place = config.resolve(config.form.nightseal.history)
+    if not config.waivers or not ("://" in place or Path(place).is_dir()):
+        return []
     from scanner.history import History  # noqa: PLC0415  # pandas and Delta load only where there are waivers
 
-    history = History(config.resolve(config.form.nightseal.history))
-    if not (config.waivers and history.location.holds_history()):
+    history = History(place)
+    if not history.location.holds_history():
         return []
     latest = {item.name: history.latest(item.name) for item in config.inventory.environments}
     records = {run_id: history.record(run_id, evidence=False) for run_id in set(latest.values()) if run_id}
@@ -159,16 +181,16 @@ def explain(target: str, config_path: Path) -> None:
       nightseal config explain shop.example.com/Shop/Checkout
     """
     config = configuration.load(config_path)
-    parts = urlsplit(target if "://" in target else f"//{target}")
+    parts, host = _asked(target)
     found = [
         (environment, endpoint)
         for environment in config.inventory.environments
         for endpoint in environment.endpoints
-        if endpoint.host == parts.hostname and parts.port in {None, endpoint.port}
+        if endpoint.host == host and parts.port in {None, endpoint.port}
     ]
     if not found:
         hosts = [endpoint.host for endpoint in config.inventory.endpoints]
-        hint = nearest(parts.hostname or "", hosts) or f"configured: {', '.join(sorted(set(hosts))) or 'none'}"
+        hint = nearest(host, hosts) or f"configured: {', '.join(sorted(set(hosts))) or 'none'}"
         raise UsageError(f'{config.source} has no endpoint "{target}" ({hint})')
     for environment, endpoint in found:
         origin = f", from {endpoint.implied_by}" if endpoint.implied_by else ""
@@ -178,6 +200,18 @@ def explain(target: str, config_path: Path) -> None:
             click.echo(f"  {requirement.path + kind:<30} {requirement.level:<24} {requirement.decided_by}")
             for line in requirement.overridden:
                 click.echo(f"  {'':<30} {'':<24} though {line}")
+
+
+def _asked(target: str) -> tuple[SplitResult, str]:
+    """The parts of what was asked for, and its host as hosts are spelled in the inventory."""
+    try:
+        parts = urlsplit(target if "://" in target else f"//{target}")
+        _ = parts.port  # is read by this alone, and may be none
+        return parts, normalised(parts.hostname or "")
+    except HostError as error:
+        raise UsageError(f'"{target}": {error}') from error
+    except ValueError as error:
+        raise UsageError(f'"{target}" is not a host, with a port and a path or without: {error}') from error
 
 
 def _asked_for(environment: Environment, endpoint: Endpoint, path: str) -> list[Requirement]:

@@ -1,0 +1,90 @@
+"""How a host is written: one spelling for each, in configurations, on the command line and in waivers.
+
+An IP address is written in its shortest form (RFC 5952), a name in lower-case A-labels (RFC 5890) without a final dot.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Final
+
+import idna
+
+MOST_CHARACTERS: Final = 253
+"""Of a name, without the final dot (RFC 1035 section 2.3.4)."""
+_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_GLOB_CHARACTERS: Final = re.compile(r"[*?\[\]]")
+_DOTS: Final = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})
+"""What IDNA 2003 section 3.1 takes for a dot too."""
+
+
+class HostError(ValueError):
+    """A text is not a host; the message says why. `hint` says what to write instead, or is None."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        self.hint = hint
+        super().__init__(message)
+
+
+def normalised(text: str) -> str:
+    """The one spelling of a host name or IP address.
+
+    Raises:
+        HostError: it is neither.
+    """
+    given = text.strip().removeprefix("[").removesuffix("]")
+    address = _address(given)
+    if address is not None:
+        return address
+    if "/" in given or ":" in given:
+        host = re.sub(r"^[a-z+]+://", "", given).split("/", maxsplit=1)[0].split(":", maxsplit=1)[0]
+        raise HostError(f"should be a host name or an IP address, not {text!r}", f"write only the host: {host!r}")
+    name = _a_labels(given)
+    if not 0 < len(name) <= MOST_CHARACTERS or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise HostError(f"is not a host name: {text!r}")
+    return name
+
+
+def normalised_pattern(text: str) -> str:
+    """The one spelling of `host`, `host:port` or a glob over these, as a waiver's scope names them.
+
+    An IPv6 address may be in brackets, which it must be before a port.
+
+    Raises:
+        HostError: a name in it is not a name in any language.
+    """
+    bracketed = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](:.*)?", text)
+    if bracketed and (address := _address(bracketed[1])) is not None:
+        return f"[{address}]{bracketed[2]}" if bracketed[2] else address
+    address = _address(text)
+    if address is not None:
+        return address
+    host, colon, port = text.rpartition(":") if text.count(":") == 1 else (text, "", "")
+    return f"{_a_labels(host)}{colon}{port}"
+
+
+def _address(text: str) -> str | None:
+    try:
+        return ipaddress.ip_address(text).compressed
+    except ValueError:
+        return None
+
+
+def _a_labels(name: str) -> str:
+    """A name in A-labels; of a glob, the labels without its characters."""
+    plain = name.translate(_DOTS).rstrip(".")
+    if plain.isascii():
+        return plain.lower()
+    try:
+        if not _GLOB_CHARACTERS.search(plain):
+            return idna.encode(plain, uts46=True).decode()
+        labels = [
+            label.lower()
+            if _GLOB_CHARACTERS.search(label) or label.isascii()
+            else idna.encode(label, uts46=True).decode()
+            for label in plain.split(".")
+        ]
+    except idna.IDNAError as error:
+        raise HostError(f"is not a host name: {error}") from error
+    return ".".join(labels)
