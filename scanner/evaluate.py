@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from scanner.evidence import Attempt, ClientIdentity, Failure, FailureReason
@@ -19,10 +21,10 @@ from scanner.verdict import Severity, Status, TargetStatus, Verdict
 from scanner.waiver import scope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date, datetime
 
-    from scanner.evidence import HttpEvidence, TargetEvidence, TlsEvidence
+    from scanner.evidence import DnsEvidence, HttpEvidence, TargetEvidence, TlsEvidence
     from scanner.inventory import Environment, Target
     from scanner.policy import Policy
     from scanner.verdict import TargetResult
@@ -219,11 +221,12 @@ def report_waivers(targets: Sequence[TargetResult], waivers: Sequence[Waiver], t
     return WaiverReport(tuple(used), tuple(unused), tuple(expired), soon)
 
 
-def target_status(evidence: TargetEvidence) -> tuple[TargetStatus, Failure | None]:
+def target_status(evidence: TargetEvidence, verdicts: Sequence[Verdict] = ()) -> tuple[TargetStatus, Failure | None]:
     """How far a target was looked at, and what stood in the way.
 
-    ASSESSED: everything that was tried gave an answer. PARTIAL: something was seen, and something else was cut off by
-    silence, a reset, the deadline or an engine's failure; or the port does not speak TLS. UNREACHABLE: nothing at all.
+    ASSESSED: nothing of what its policy asks was cut off. PARTIAL: something was seen, and something that a verdict
+    needs was cut off by silence, a reset, the deadline or an engine's failure; or the port does not speak TLS.
+    UNREACHABLE: nothing at all.
     """
     tls, http = evidence.tls, evidence.http.value
     if tls.value is None:
@@ -235,21 +238,41 @@ def target_status(evidence: TargetEvidence) -> tuple[TargetStatus, Failure | Non
             FailureReason.CLIENT_CERTIFICATE_REQUIRED,
         }
         return (TargetStatus.PARTIAL if seen else TargetStatus.UNREACHABLE), failure
-    cut_off = next(_cut_off(tls.value, evidence.http), None)
-    return (TargetStatus.PARTIAL, cut_off) if cut_off else (TargetStatus.ASSESSED, None)
+    for area, failure, listed in _cut_off(tls.value, evidence.http, evidence.dns):
+        # A failure that rests on a list stands, but more of the same may have been hidden.
+        open_to = {Status.INDETERMINATE, Status.FAIL} if listed else {Status.INDETERMINATE}
+        if any(verdict.status in open_to and _area(verdict.rule) is area for verdict in verdicts):
+            return TargetStatus.PARTIAL, failure
+    return TargetStatus.ASSESSED, None
 
 
-def _cut_off(tls: TlsEvidence, http: Attempt[HttpEvidence]) -> Iterator[Failure]:
-    """What kept the scanner from looking at everything, the gravest first."""
+class _Area(Enum):
+    """What a verdict rests on, by the first part of its rule's id; all that is not named here is about TLS."""
+
+    TLS = ()
+    CERTIFICATES = ("cert",)
+    HTTP = ("https", "headers")
+    DNS = ("dns",)
+
+
+def _area(rule: str) -> _Area:
+    name = rule.partition(".")[0]
+    return next((area for area in _Area if name in area.value), _Area.TLS)
+
+
+def _cut_off(
+    tls: TlsEvidence, http: Attempt[HttpEvidence], dns: Attempt[DnsEvidence]
+) -> Iterator[tuple[_Area, Failure, bool]]:
+    """What kept the scanner from looking at everything, the gravest first, and whether it cut off a list."""
     for item in dataclasses.fields(tls):
         value = getattr(tls, item.name)
         if isinstance(value, bool):  # how something was asked, not what was answered
             continue
+        area = _Area.CERTIFICATES if item.name == "certificates" else _Area.TLS
+        listed = isinstance(value, Mapping) or area is _Area.CERTIFICATES
         for attempt in (value,) if isinstance(value, Attempt) else value.values():
-            if attempt.failure is not None and attempt.failure.reason in _INTERRUPTIONS:
-                yield attempt.failure
-    if http.failure is not None and http.failure.reason in _INTERRUPTIONS:
-        yield http.failure
+            yield from ((area, failure, listed) for failure in _interruptions(attempt.cut_off))
+    yield from ((_Area.HTTP, failure, True) for failure in _interruptions(http.cut_off))
     for probe in http.value.probes if http.value else ():
         failure = probe.first.failure
         # Plain HTTP that is refused or unanswered, and a stranger's certificate that is not taken, are answers.
@@ -257,4 +280,10 @@ def _cut_off(tls: TlsEvidence, http: Attempt[HttpEvidence]) -> Iterator[Failure]
             continue
         hidden = {FailureReason.DEADLINE, FailureReason.INTERRUPTED, FailureReason.ENGINE_ERROR}
         if failure.reason in (hidden if probe.scheme == "http" else _INTERRUPTIONS):
-            yield failure
+            yield _Area.HTTP, failure, False
+    caa = dns.value.caa.failure if dns.value else None
+    yield from ((_Area.DNS, failure, False) for failure in _interruptions(dns.failure, caa))
+
+
+def _interruptions(*failures: Failure | None) -> Iterator[Failure]:
+    return (failure for failure in failures if failure is not None and failure.reason in _INTERRUPTIONS)

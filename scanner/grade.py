@@ -246,10 +246,9 @@ class _Grading:
 
     def _judge_protocols(self) -> None:
         for protocol in Protocol:
-            attempt = self._tls.offer(protocol)
-            if attempt.value is None:
-                reason = attempt.failure.reason.value if attempt.failure else "not-run"
-                self._missing[f"{protocol}: {reason}"] = None
+            cut_off = self._tls.offer(protocol).cut_off
+            if cut_off is not None:
+                self._missing[f"{protocol}: {cut_off.reason.value}"] = None
         negotiated = set(self._tls.negotiated)
         absent = {
             protocol for protocol in Protocol if (offer := self._tls.offer(protocol).value) and not offer.negotiated

@@ -164,7 +164,7 @@ def _result(
     item: Observed, environment: Environment, job: Job, verdicts: tuple[Verdict, ...], now: datetime
 ) -> TargetResult:
     target, endpoint = item.target, item.target.endpoint
-    status, error = target_status(item.evidence)
+    status, error = target_status(item.evidence, verdicts)
     return TargetResult(
         id=target.id,
         environment=environment.name,

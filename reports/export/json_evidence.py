@@ -1,7 +1,7 @@
 """The evidence inside `nightseal.report/1`: what was seen, in the words of the field and with IANA's names.
 
 The evidence that Nightseal keeps for itself (`scanner.evidence.to_json`) holds every attempt with its failure; here is
-what was seen, and beside it one list of what was not, with the reason.
+what was seen, and beside it one list of what was not and one of what was seen in part, with the reasons.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ class Dns(_Out):
 
 
 class Evidence(_Out):
-    """What was observed at a target. Everything that was not stands in `not_observed`, with the reason."""
+    """What was observed at a target. What was not stands in `not_observed`, what was cut off in `incomplete`."""
 
     observed_at: datetime
     protocols: list[str]
@@ -197,6 +197,8 @@ class Evidence(_Out):
     http: Http | None
     dns: Dns | None
     not_observed: list[NotObserved]
+    incomplete: list[NotObserved] = []
+    """Facts of which a part was seen, which stands above, and what cut off the rest."""
 
 
 _OWN_KEYS = frozenset({"protocols", "groups", "signature_schemes", "certificates"})
@@ -239,7 +241,17 @@ def evidence_of(evidence: TargetEvidence) -> Evidence:
         tls=dict(_features(tls)),
         http=_http(http) if http else None,
         dns=_dns(dns) if dns else None,
-        not_observed=list(_not_observed(evidence)),
+        not_observed=[
+            NotObserved(what=what, reason=attempt.failure.reason.value, detail=attempt.failure.detail)
+            for what, attempt in _attempts(evidence)
+            # What nobody tried (HTTP at a mail server) is not listed.
+            if attempt.failure is not None and attempt.failure.reason is not FailureReason.NOT_RUN
+        ],
+        incomplete=[
+            NotObserved(what=what, reason=attempt.incomplete.reason.value, detail=attempt.incomplete.detail)
+            for what, attempt in _attempts(evidence)
+            if attempt.incomplete is not None
+        ],
     )
 
 
@@ -261,27 +273,21 @@ def _features(tls: TlsEvidence) -> Iterator[tuple[str, bool | str | list[str]]]:
             yield item.name, list(value) if isinstance(value, tuple) else value
 
 
-def _not_observed(evidence: TargetEvidence) -> Iterator[NotObserved]:
-    yield from _failed("tls", evidence.tls)
+def _attempts(evidence: TargetEvidence) -> Iterator[tuple[str, Attempt[Any]]]:
+    """Every fact that was looked for, by its dotted path."""
+    yield "tls", evidence.tls
     if evidence.tls.value is not None:
         for item in dataclasses.fields(TlsEvidence):
             found = getattr(evidence.tls.value, item.name)
             if isinstance(found, Mapping):
                 for protocol, attempt in found.items():
-                    yield from _failed(f"tls.{item.name}.{protocol.value}", attempt)
+                    yield f"tls.{item.name}.{protocol.value}", attempt
             elif isinstance(found, Attempt):
-                yield from _failed(f"tls.{item.name}", found)
-    yield from _failed("http", evidence.http)
-    yield from _failed("dns", evidence.dns)
+                yield f"tls.{item.name}", found
+    yield "http", evidence.http
+    yield "dns", evidence.dns
     if evidence.dns.value is not None:
-        yield from _failed("dns.caa", evidence.dns.value.caa)
-
-
-def _failed(what: str, attempt: Attempt[Any]) -> Iterator[NotObserved]:
-    """What nobody tried (HTTP at a mail server) is not listed."""
-    failure = attempt.failure
-    if failure is not None and failure.reason is not FailureReason.NOT_RUN:
-        yield NotObserved(what=what, reason=failure.reason.value, detail=failure.detail)
+        yield "dns.caa", evidence.dns.value.caa
 
 
 def _presented(deployment: Deployment) -> Presented:

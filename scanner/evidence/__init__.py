@@ -1,7 +1,8 @@
 """What a probe observed at a target: facts, no judgement.
 
 All types are frozen and go to JSON and back unchanged (`to_json`, `from_json`), so that evidence stored today can be
-judged by tomorrow's policy. Whatever can fail to be observed is an `Attempt`: a value, or the reason why there is none.
+judged by tomorrow's policy. Whatever can fail to be observed is an `Attempt`: a value, or the reason why there is none;
+a value that was cut off says by what (`Attempt.incomplete`).
 Text that came from a host has passed `scanner.untrusted.printable`.
 """
 
@@ -32,6 +33,7 @@ from scanner.evidence.http import (
     Purpose,
     ReferenceKind,
 )
+from scanner.evidence.merging import merge
 from scanner.evidence.target import (
     CaaRecord,
     DnsEvidence,
@@ -46,7 +48,6 @@ from scanner.evidence.tls import (
     ProtocolOffer,
     Robot,
     TlsEvidence,
-    merge,
 )
 
 __all__ = [

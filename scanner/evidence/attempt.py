@@ -79,6 +79,11 @@ class Attempt(Generic[T]):
         return cls(value=value, incomplete=incomplete)
 
     @classmethod
+    def until(cls, cut_off: Failure | None, value: T, *, empty: bool) -> Attempt[T]:
+        """What was seen until `cut_off`, if anything did; nothing seen by then (`empty`) is a failure and no value."""
+        return cls(failure=cut_off) if empty and cut_off is not None else cls(value=value, incomplete=cut_off)
+
+    @classmethod
     def failed(cls, reason: FailureReason, detail: object = "") -> Attempt[T]:
         """An observation that failed."""
         return cls(failure=Failure.of(reason, detail))

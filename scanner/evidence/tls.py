@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from scanner.evidence.attempt import Attempt, FailureReason, T, not_run
+from scanner.evidence.attempt import Attempt, not_run
 from scanner.evidence.certificates import Deployment, Protocol
 
 
@@ -31,7 +30,8 @@ class ProtocolOffer:
     """What a server accepts in one protocol version: nothing (no suites) means that it does not negotiate it.
 
     The suites are in the server's order where `server_order` is True, else in the order in which they were found.
-    `server_order` is None where it was not found out (or means nothing: fewer than two suites).
+    `server_order` is None where it was not found out (or means nothing: fewer than two suites). An offer without suites
+    is only made where the question was asked to its end.
     """
 
     suites: tuple[AcceptedSuite, ...] = ()
@@ -73,6 +73,7 @@ class NameReaction(StrEnum):
 class TlsEvidence:
     """What is known of a target's TLS, from one engine or merged from several (`merge`).
 
+    A list that was cut off (`Attempt.incomplete`) holds what was seen until then: accepted, whatever came afterwards.
     `groups` and `signature_schemes` are per protocol, IANA names in lower case, in the server's order of preference
     where it has one. Booleans tell what the server does: `extended_master_secret` and `encrypt_then_mac` are of TLS 1.2
     and older alone, `client_renegotiation` that it renegotiates at a client's wish often enough to exhaust it,
@@ -115,52 +116,3 @@ class TlsEvidence:
         return tuple(
             protocol for protocol in Protocol if (value := self.offer(protocol).value) is not None and value.negotiated
         )
-
-
-def merge(first: TlsEvidence, second: TlsEvidence) -> TlsEvidence:
-    """Combine what two engines saw: of each fact the first engine's value, else the second's, else a reason.
-
-    Where neither has a value, the reason of the one that tried is kept. Certificates are put together: engines that
-    speak different protocols are shown different ones.
-    """
-    merged: dict[str, object] = {}
-    for item in dataclasses.fields(TlsEvidence):
-        ours, theirs = getattr(first, item.name), getattr(second, item.name)
-        if isinstance(ours, Attempt):
-            merged[item.name] = _better(ours, theirs)
-        elif isinstance(ours, bool):
-            merged[item.name] = ours if first.groups else theirs
-        else:
-            merged[item.name] = {key: _better(ours.get(key), theirs.get(key)) for key in sorted({*ours, *theirs})}
-    merged["certificates"] = _all_certificates(first.certificates, second.certificates)
-    return dataclasses.replace(first, **merged)  # type: ignore[arg-type]  # names and types are the dataclass's own
-
-
-def _all_certificates(
-    first: Attempt[tuple[Deployment, ...]], second: Attempt[tuple[Deployment, ...]]
-) -> Attempt[tuple[Deployment, ...]]:
-    if first.value is None and first.failure is not None and first.failure.reason is FailureReason.UNSUPPORTED:
-        # The first engine could not have seen them; why the other did not is what there is to say.
-        return _better(second, first)
-    if first.value is None or second.value is None:
-        return _better(first, second)
-    seen = {(deployment.leaf.fingerprint, deployment.with_sni) for deployment in first.value}
-    named = {deployment.leaf.fingerprint for deployment in first.value if deployment.with_sni}
-    others = tuple(
-        deployment
-        for deployment in second.value
-        if (deployment.leaf.fingerprint, deployment.with_sni) not in seen
-        and (deployment.with_sni or deployment.leaf.fingerprint not in named)
-    )
-    return Attempt.ok(first.value + others)
-
-
-def _better(first: Attempt[T] | None, second: Attempt[T] | None) -> Attempt[T]:
-    candidates = [attempt for attempt in (first, second) if attempt is not None]
-    for attempt in candidates:
-        if attempt.value is not None:
-            return attempt
-    for attempt in candidates:
-        if attempt.failure is not None and attempt.failure.reason is not FailureReason.NOT_RUN:
-            return attempt
-    return candidates[0]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from scanner.errors import PolicyError
 from scanner.evaluate import MESSAGE_LIMIT, evaluate, judge, report_waivers, target_status
-from scanner.evidence import Attempt, ClientIdentity, FailureReason, Hop
+from scanner.evidence import AcceptedSuite, Attempt, ClientIdentity, FailureReason, Hop, ProtocolOffer
 from scanner.inventory import EnvironmentKind
 from scanner.policy import Policy, PolicyRule, load
 from scanner.rules import BoundRule, Facts, Finding, Observed, Parameters, Rule, get_rule
@@ -308,8 +308,9 @@ def test_the_report_on_waivers_tells_used_unused_expired_and_soon_expiring() -> 
     assert report.expired == ((waivers[2], 1), (waivers[3], 0))
 
 
-def status(world: World) -> tuple[TargetStatus, FailureReason | None]:
-    found, failure = target_status(observed(world).evidence)
+def status(world: World, *rule_ids: str) -> tuple[TargetStatus, FailureReason | None]:
+    (verdicts,) = run(world, rules=policy(*rule_ids) if rule_ids else None)
+    found, failure = target_status(observed(world).evidence, verdicts)
     return found, failure.reason if failure else None
 
 
@@ -357,6 +358,27 @@ _INSIDE = "https://www.example.com/"
 )
 def test_how_far_a_target_was_looked_at(world: World, expected: tuple[TargetStatus, FailureReason | None]) -> None:
     assert status(world) == expected
+
+
+_RC4 = ProtocolOffer((AcceptedSuite("TLS_RSA_WITH_RC4_128_SHA"),))
+_CUT_OFF = World(tls=tls(protocols=offers(tls1_2=Attempt.partial(_RC4, TIMED_OUT.failure)), heartbleed=TIMED_OUT))
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("cipher.no-anonymous", (TargetStatus.PARTIAL, FailureReason.TIMED_OUT)),
+        # It fails by what was seen, and more of it may have been hidden.
+        ("cipher.no-rc4", (TargetStatus.PARTIAL, FailureReason.TIMED_OUT)),
+        ("proto.tls1.2", (TargetStatus.ASSESSED, None)),
+        ("cert.valid-now", (TargetStatus.ASSESSED, None)),
+        ("https.active", (TargetStatus.ASSESSED, None)),
+    ],
+)
+def test_only_what_the_policy_asks_makes_a_target_partial(
+    rule: str, expected: tuple[TargetStatus, FailureReason | None]
+) -> None:
+    assert status(_CUT_OFF, rule) == expected
 
 
 def test_an_unreachable_target_passes_nothing() -> None:

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from reports.export.json_v1 import from_json, generate_schema, published_schema, report_of, to_json
-from scanner.evidence import Attempt, TlsEvidence
+from scanner.evidence import AcceptedSuite, Attempt, Failure, FailureReason, Protocol, ProtocolOffer, TlsEvidence
 from tests.build.hostile import hostile_record
 from tests.build.records import sample_history, sample_record
 
@@ -144,3 +144,29 @@ def test_written_target_by_target_it_is_the_report(count: int) -> None:
     record = hostile_record()
     record = dataclasses.replace(record, targets=record.targets[:count])
     assert to_json(record) == report_of(record).model_dump_json(by_alias=True, indent=2) + "\n"
+
+
+def test_what_was_seen_in_part_is_there_and_is_said_to_be_a_part() -> None:
+    record = sample_record()
+    target = record.targets[0]
+    assert target.evidence is not None
+    assert target.evidence.tls.value is not None
+    cut_off = Failure(FailureReason.RESET, "the server stopped answering after 20 connections")
+    suites = ProtocolOffer((AcceptedSuite("TLS_RSA_WITH_RC4_128_SHA"),))
+    tls = dataclasses.replace(
+        target.evidence.tls.value,
+        protocols={Protocol.TLS1_2: Attempt.partial(suites, cut_off)},
+        groups={Protocol.TLS1_2: Attempt.partial(("x25519",), cut_off)},
+    )
+    changed = dataclasses.replace(target, evidence=dataclasses.replace(target.evidence, tls=Attempt.ok(tls)))
+    document = json.loads(to_json(dataclasses.replace(record, targets=(changed,))))
+    jsonschema.validate(document, published_schema())
+    evidence = document["targets"][0]["evidence"]
+    assert evidence["protocols"] == ["tls1.2"]
+    assert evidence["ciphers"] == {"tls1.2": ["TLS_RSA_WITH_RC4_128_SHA"]}
+    assert evidence["groups"] == ["x25519"]
+    told = {"reason": "reset", "detail": "the server stopped answering after 20 connections"}
+    assert evidence["incomplete"] == [
+        {"what": "tls.protocols.tls1.2", **told},
+        {"what": "tls.groups.tls1.2", **told},
+    ]

@@ -43,7 +43,7 @@ class Gathered:
     found: dict[Protocol, Found] = field(default_factory=dict)
     order: dict[Protocol, bool | None] = field(default_factory=dict)
     exchanges: dict[Protocol, Exchange] = field(default_factory=dict)
-    schemes13: tuple[int, ...] | Failure | None = None
+    schemes13: Attempt[tuple[int, ...]] | None = None
     fallback: Attempt[bool] = field(default_factory=not_run)
     without_sni: Attempt[NameReaction] = field(default_factory=not_run)
     wrong_sni: Attempt[NameReaction] = field(default_factory=not_run)
@@ -70,7 +70,10 @@ class Gathered:
 def evidence_of(gathered: Gathered, stores: Sequence[str]) -> TlsEvidence:
     """Write down what was gathered; `stores` are the trust stores to which paths are looked for."""
     return TlsEvidence(
-        protocols={found.protocol: _offer(found, gathered.order.get(found.protocol)) for found in gathered.in_order},
+        protocols={
+            found.protocol: _offer(found, gathered.order.get(found.protocol), gathered.greeting.answer)
+            for found in gathered.in_order
+        },
         groups=_groups(gathered),
         signature_schemes=_schemes(gathered),
         certificates=_certificates(gathered, stores),
@@ -93,23 +96,34 @@ def evidence_of(gathered: Gathered, stores: Sequence[str]) -> TlsEvidence:
 def _certificates(gathered: Gathered, stores: Sequence[str]) -> Attempt[tuple[Deployment, ...]]:
     if not gathered.older:
         return Attempt(failure=_no_answer(gathered, "the certificate is encrypted in TLS 1.3"))
-    return deployments(gathered.older, gathered.nameless, stores)
+    shown = deployments(gathered.older, gathered.nameless, stores)
+    return shown if shown.value is None else Attempt.partial(shown.value, _cut_off(gathered))
 
 
-def _offer(found: Found, order: bool | None) -> Attempt[ProtocolOffer]:  # noqa: FBT001  # three-valued, not a switch
-    if found.failure is not None:
-        detail = found.failure.detail
-        if found.suites:
-            detail = f"{detail}; accepted by then: {', '.join(_suite_name(found.protocol, s) for s in found.suites)}"
-        return Attempt.failed(found.failure.reason, detail)
+def _offer(
+    found: Found,
+    order: bool | None,  # noqa: FBT001  # three-valued, not a switch
+    first: Answer | None,
+) -> Attempt[ProtocolOffer]:
+    """The suites accepted, complete where the enumeration came to its end.
+
+    `first` is the answer to the very first hello, which offered everything: what it accepted counts as well.
+    """
+    answers, failure = list(found.answers), found.failure
+    if first is not None and first.protocol is found.protocol and first.suite not in found.suites:
+        answers.insert(0, first)
+        failure = failure or Failure.of(
+            FailureReason.INCONSISTENT,
+            f"{_suite_name(first.protocol, first.suite)}: accepted at first, refused when it was offered again",
+        )
     suites = tuple(
         AcceptedSuite(
             _suite_name(found.protocol, suite), _group_name(answer), _ephemeral_bits(answer), _prime_name(answer)
         )
-        for answer in found.answers
+        for answer in answers
         for suite in answer.suites
     )
-    return Attempt.ok(ProtocolOffer(suites, order))
+    return Attempt.until(failure, ProtocolOffer(suites, order), empty=not suites)
 
 
 def _suite_name(protocol: Protocol, code: int) -> str:
@@ -139,17 +153,13 @@ def _prime_name(answer: Answer) -> str | None:
 
 
 def _groups(gathered: Gathered) -> Mapping[Protocol, Attempt[tuple[str, ...]]]:
-    known = iana.groups()
-    attempts = {
-        protocol: _named(exchange.groups, {code: group.name for code, group in known.items()})
-        for protocol, exchange in gathered.exchanges.items()
-    }
+    names = {code: group.name for code, group in iana.groups().items()}
+    attempts = {protocol: _named(exchange.groups, names) for protocol, exchange in gathered.exchanges.items()}
     newest = gathered.found.get(Protocol.TLS1_3)
     if newest is not None and (newest.answers or newest.failure):
-        failure = newest.failure or newest.groups_failure
-        attempts[Protocol.TLS1_3] = _named(
-            failure or tuple(newest.groups), {code: group.name for code, group in known.items()}
-        )
+        cut_off = newest.failure or newest.groups_failure
+        groups = Attempt.until(cut_off, tuple(newest.groups), empty=not newest.groups)
+        attempts[Protocol.TLS1_3] = _named(groups, names)
     return attempts
 
 
@@ -158,15 +168,18 @@ def _schemes(gathered: Gathered) -> Mapping[Protocol, Attempt[tuple[str, ...]]]:
     attempts = {}
     if Protocol.TLS1_2 in gathered.exchanges:
         attempts[Protocol.TLS1_2] = _named(gathered.exchanges[Protocol.TLS1_2].schemes, names)
+    newest = gathered.found.get(Protocol.TLS1_3)
     if gathered.schemes13 is not None:
         attempts[Protocol.TLS1_3] = _named(gathered.schemes13, names)
+    elif newest is not None and newest.answers and newest.failure is not None:
+        attempts[Protocol.TLS1_3] = Attempt(failure=newest.failure)
     return attempts
 
 
-def _named(codes: tuple[int, ...] | Failure, names: Mapping[int, str]) -> Attempt[tuple[str, ...]]:
-    if isinstance(codes, Failure):
-        return Attempt(failure=codes)
-    return Attempt.ok(tuple(names.get(code, f"0x{code:04x}") for code in codes))
+def _named(codes: Attempt[tuple[int, ...]], names: Mapping[int, str]) -> Attempt[tuple[str, ...]]:
+    if codes.value is None:
+        return Attempt(failure=codes.failure)
+    return Attempt.partial(tuple(names.get(code, f"0x{code:04x}") for code in codes.value), codes.incomplete)
 
 
 def _alpn(gathered: Gathered) -> Attempt[tuple[str, ...]]:
@@ -176,14 +189,21 @@ def _alpn(gathered: Gathered) -> Attempt[tuple[str, ...]]:
         return not_run()
     if found is None or not found.answers:
         return Attempt.failed(FailureReason.UNSUPPORTED, "without TLS 1.2 it is not shown in plain")
-    return Attempt.ok(tuple(gathered.alpn.accepted))
+    # An answer that chose none ends the question; what broke off the suites leaves it open.
+    return Attempt.partial(tuple(gathered.alpn.accepted), found.failure if gathered.alpn.left else None)
 
 
 def _of_older(gathered: Gathered, value: T) -> Attempt[T]:
     """A fact that shows in every answer up to TLS 1.2, or why there was none."""
     if gathered.older:
-        return Attempt.ok(value)
+        return Attempt.partial(value, _cut_off(gathered))
     return Attempt(failure=_no_answer(gathered, _ONLY_TLS13))
+
+
+def _cut_off(gathered: Gathered) -> Failure | None:
+    """What kept an older protocol from being looked at to its end: another answer might have shown something else."""
+    older = (found for found in gathered.in_order if found.protocol not in {Protocol.SSL2, Protocol.TLS1_3})
+    return next((found.failure for found in older if found.failure is not None), None)
 
 
 def _no_answer(gathered: Gathered, why: str) -> Failure:
@@ -210,11 +230,11 @@ def _robot(gathered: Gathered) -> Attempt[Robot]:
     older = [found for found in gathered.in_order if found.protocol not in {Protocol.SSL2, Protocol.TLS1_3}]
     if any(suites[code].key_exchange.startswith("RSA") for found in older for code in found.suites):
         return not_run()
-    failure = next((found.failure for found in older if found.failure is not None), None)
+    failure = _cut_off(gathered)
     return Attempt(failure=failure) if failure else Attempt.ok(Robot.RSA_NOT_OFFERED)
 
 
 def _all_have(gathered: Gathered, answers: Sequence[Answer], extension: int, why: str) -> Attempt[bool]:
     if not answers:
         return Attempt(failure=_no_answer(gathered, why))
-    return Attempt.ok(all(extension in answer.extensions for answer in answers))
+    return Attempt.partial(all(extension in answer.extensions for answer in answers), _cut_off(gathered))

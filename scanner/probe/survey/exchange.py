@@ -9,7 +9,7 @@ from typing import Final
 
 from tlslite.mathtls import FFDHE_PARAMETERS  # type: ignore[import-untyped]  # it ships no types
 
-from scanner.evidence import Failure, FailureReason, Protocol
+from scanner.evidence import Attempt, Failure, FailureReason, Protocol
 from scanner.probe import iana
 from scanner.probe.survey.answer import Answer, Outcome, Refusal
 from scanner.probe.survey.hello import KEY_SHARE_GROUPS
@@ -39,54 +39,108 @@ def known_primes() -> Mapping[int, str]:
 class Exchange:
     """The groups and signature schemes of one protocol, in the order in which the server chose them."""
 
-    groups: tuple[int, ...] | Failure
-    schemes: tuple[int, ...] | Failure
+    groups: Attempt[tuple[int, ...]]
+    schemes: Attempt[tuple[int, ...]]
+
+
+Ask = Callable[[Sequence[int], Sequence[int], Sequence[int]], Awaitable[Outcome]]
+"""Asks a server for some suites with some groups and some signature schemes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Exchanges:
+    """The suites accepted, by what is agreed upon with them."""
+
+    elliptic: tuple[int, ...]
+    finite: tuple[int, ...]
+    anonymous: tuple[int, ...]
+
+    @classmethod
+    def of(cls, suites: Sequence[int]) -> _Exchanges:
+        """Sort accepted suites by their key exchange."""
+        known = iana.cipher_suites()
+
+        def those(*beginnings: str) -> tuple[int, ...]:
+            return tuple(code for code in suites if known[code].key_exchange.startswith(beginnings))
+
+        return cls(those("ECDHE_RSA", "ECDHE_ECDSA"), those("DHE_RSA", "DHE_DSS"), those("ECDH_anon"))
+
+    @property
+    def with_curves(self) -> tuple[int, ...]:
+        """Suites whose answer shows a curve; signed ones where there are, for they show a signature scheme too."""
+        return self.elliptic or self.anonymous
+
+    @property
+    def with_ecdsa(self) -> bool:
+        """Whether a suite is signed by an ECDSA key, whose own curve has to be among those offered."""
+        return any("ECDSA" in iana.cipher_suites()[code].key_exchange for code in self.elliptic)
 
 
 async def older_exchange(questioner: Questioner, manner: Manner, found: Found) -> Exchange:
     """Groups up to TLS 1.2, and signature schemes of TLS 1.2, with the suites found before.
 
-    A group and a scheme show in the same answer. Begins with what the suites showed already.
+    A group and a scheme show in the same answer. Begins with what the suites showed already, and leaves it at that
+    where the server broke off over them.
     """
-    known = iana.cipher_suites()
-    elliptic = [code for code in found.suites if known[code].key_exchange.startswith(("ECDHE_RSA", "ECDHE_ECDSA"))]
-    finite = [code for code in found.suites if known[code].key_exchange.startswith(("DHE_RSA", "DHE_DSS"))]
-    anonymous = [code for code in found.suites if known[code].key_exchange.startswith("ECDH_anon")]
-    signs = found.protocol is Protocol.TLS1_2
+    exchanges = _Exchanges.of(found.suites)
+    curves, schemes = _curves(manner, found, exchanges), _schemes(manner, found, exchanges)
+    finite = _FiniteGroups.seen_in(found)
 
-    async def ask(
-        some_groups: Sequence[int], some_schemes: Sequence[int], suites: Sequence[int] = elliptic or anonymous or finite
-    ) -> Outcome:
-        offer = manner.offer(found.protocol, suites, groups=some_groups, schemes=some_schemes)
-        return await questioner.ask(offer)
+    async def ask(suites: Sequence[int], some_groups: Sequence[int], some_schemes: Sequence[int]) -> Outcome:
+        return await questioner.ask(manner.offer(found.protocol, suites, groups=some_groups, schemes=some_schemes))
 
-    curves = [code for code in iana.offered_groups(found.protocol) if not iana.groups()[code].finite_field]
-    offered = iana.offered_schemes(Protocol.TLS1_2) if signs and (elliptic or finite) else ()
-    if not (elliptic or anonymous):
-        curves = []
-    groups = manner.remainder(curves, _seen(curves, (answer.group for answer in found.answers)))
-    schemes = manner.remainder(offered, _seen(offered, (answer.scheme for answer in found.answers)))
-    if found.rotations is not None and found.rotations.groups.complete:
-        groups.left.clear()
-    if found.rotations is not None and all(
-        rotation.complete for rotation in found.rotations.schemes.values() if rotation.seen
-    ):
-        schemes.left.clear()
-    failure = await shrink(groups, schemes, ask, lambda answer: (answer.group, answer.scheme))
-    if failure is None and any("ECDSA" in known[code].key_exchange for code in elliptic):
-        failure = await _beside_the_certificate(groups, schemes, ask)
-    negotiated: list[int] = []
-    if failure is None and finite:
-        failure = await _finite_groups(
-            negotiated, found, lambda some_groups: ask(some_groups, schemes.accepted, suites=finite)
+    cut_off = found.failure
+    if cut_off is None:
+        cut_off = await _shrink_both(curves, schemes, exchanges, ask)
+    if cut_off is None and exchanges.finite:
+        cut_off = await finite.ask_for_the_rest(
+            lambda some_groups: ask(exchanges.finite, some_groups, schemes.accepted)
         )
+    groups = (*curves.accepted, *finite.accepted)
     return Exchange(
-        failure or groups.failure or (*groups.accepted, *negotiated), failure or schemes.failure or (*schemes.accepted,)
+        Attempt.until(cut_off or curves.failure, groups, empty=not groups),
+        Attempt.until(cut_off or schemes.failure, tuple(schemes.accepted), empty=not schemes.accepted),
     )
+
+
+def _curves(manner: Manner, found: Found, exchanges: _Exchanges) -> Remainder:
+    """The groups that are no finite fields, begun with those seen; none is left where their order proved it."""
+    known = iana.groups()
+    offered = [code for code in iana.offered_groups(found.protocol) if not known[code].finite_field]
+    if not exchanges.with_curves:
+        offered = []
+    curves = manner.remainder(offered, _seen(offered, (answer.group for answer in found.answers)))
+    if found.rotations is not None and found.rotations.groups.complete:
+        curves.left.clear()
+    return curves
+
+
+def _schemes(manner: Manner, found: Found, exchanges: _Exchanges) -> Remainder:
+    """The signature schemes, in the same way; only TLS 1.2 has them."""
+    signed = found.protocol is Protocol.TLS1_2 and (exchanges.elliptic or exchanges.finite)
+    offered = iana.offered_schemes(Protocol.TLS1_2) if signed else ()
+    schemes = manner.remainder(offered, _seen(offered, (answer.scheme for answer in found.answers)))
+    rotations = found.rotations.schemes.values() if found.rotations is not None else ()
+    if rotations and all(rotation.complete for rotation in rotations if rotation.seen):
+        schemes.left.clear()
+    return schemes
 
 
 def _seen(offered: Sequence[int], codes: Iterable[int | None]) -> list[int]:
     return [code for code in dict.fromkeys(codes) if code is not None and code in offered]
+
+
+async def _shrink_both(curves: Remainder, schemes: Remainder, exchanges: _Exchanges, ask: Ask) -> Failure | None:
+    """Find the curves and the schemes that are accepted, or what cuts that off."""
+    suites = exchanges.with_curves or exchanges.finite
+
+    async def ask_for(some_groups: Sequence[int], some_schemes: Sequence[int]) -> Outcome:
+        return await ask(suites, some_groups, some_schemes)
+
+    failure = await shrink(curves, schemes, ask_for, lambda answer: (answer.group, answer.scheme))
+    if failure is None and exchanges.with_ecdsa:
+        failure = await _beside_the_certificate(curves, schemes, ask_for)
+    return failure
 
 
 async def _beside_the_certificate(
@@ -108,37 +162,44 @@ async def _beside_the_certificate(
     return None
 
 
-async def _finite_groups(
-    negotiated: list[int], found: Found, ask: Callable[[Sequence[int]], Awaitable[Outcome]]
-) -> Failure | None:
-    """Which groups of RFC 7919 are chosen because they were asked for, added to `negotiated`."""
-    by_prime = {
-        prime: code
-        for code, group in iana.groups().items()
-        for prime, name in known_primes().items()
-        if name == group.name
-    }
-    left = list(by_prime.values())
-    for answer in found.answers:
-        code = by_prime.get(answer.dh_prime or 0)
-        if code in left:
-            left.remove(code)
-            negotiated.append(code)
-    while left and negotiated:
-        outcome = await ask(left)
-        if isinstance(outcome, Failure):
-            return outcome
-        code = by_prime.get(outcome.dh_prime or 0) if isinstance(outcome, Answer) else None
-        if code not in left:
-            return None
-        left.remove(code)
-        negotiated.append(code)
-    return None
+@cache
+def _ffdhe_primes() -> Mapping[int, int]:
+    """The code points of the groups of RFC 7919, by their primes: a ServerKeyExchange shows the prime alone."""
+    names = {name: prime for prime, name in known_primes().items()}
+    return {names[group.name]: code for code, group in iana.groups().items() if group.name in names}
+
+
+@dataclass(slots=True)
+class _FiniteGroups:
+    """The groups of RFC 7919 that were chosen, and those that may yet be, because they are asked for."""
+
+    accepted: list[int]
+    left: list[int]
+
+    @classmethod
+    def seen_in(cls, found: Found) -> _FiniteGroups:
+        """Begin with those whose primes showed along with the suites."""
+        primes = _ffdhe_primes()
+        accepted = list(dict.fromkeys(primes[a.dh_prime or 0] for a in found.answers if a.dh_prime in primes))
+        return cls(accepted, [code for code in primes.values() if code not in accepted])
+
+    async def ask_for_the_rest(self, ask: Callable[[Sequence[int]], Awaitable[Outcome]]) -> Failure | None:
+        """Ask until the server goes back to another group. One that chose none of them so far has its own."""
+        while self.left and self.accepted:
+            outcome = await ask(self.left)
+            if isinstance(outcome, Failure):
+                return outcome
+            code = _ffdhe_primes().get(outcome.dh_prime or 0) if isinstance(outcome, Answer) else None
+            if code not in self.left:
+                return None
+            self.left.remove(code)
+            self.accepted.append(code)
+        return None
 
 
 async def tls13_schemes(
     questioner: Questioner, manner: Manner, found: Found, expected: frozenset[int]
-) -> tuple[int, ...] | Failure:
+) -> Attempt[tuple[int, ...]]:
     """The signature schemes accepted in TLS 1.3, where the signature itself is encrypted.
 
     A server refuses a hello with none that it could sign with. One that answers before it looks tells nothing: that is
@@ -157,7 +218,8 @@ async def tls13_schemes(
     if likely:
         outcome = await ask([*(code for code in schemes if code not in likely), _UNKNOWN_SCHEME])
         if isinstance(outcome, Refusal):
-            return await _halve(ask, likely, certain=True)
+            accepted: list[int] = []
+            return _listed(accepted, await _halve(ask, likely, accepted, certain=True))
     else:
         outcome = await ask([_UNKNOWN_SCHEME])
     shares = tuple(group for group in KEY_SHARE_GROUPS if group in found.groups)
@@ -168,34 +230,39 @@ async def tls13_schemes(
     elif isinstance(outcome, Answer) and likely:
         outcome = await ask([_UNKNOWN_SCHEME])
     if isinstance(outcome, Answer):
-        return Failure.of(FailureReason.UNSUPPORTED, "the server answers before it chooses how to sign")
+        return Attempt.failed(FailureReason.UNSUPPORTED, "the server answers before it chooses how to sign")
     if isinstance(outcome, Failure):
-        return outcome
-    accepted: tuple[int, ...] = ()
+        return Attempt(failure=outcome)
+    accepted = []
     for key in dict.fromkeys(known[code].key for code in schemes):
-        part = await _halve(ask, [code for code in schemes if known[code].key == key])
-        if isinstance(part, Failure):
-            return part
-        accepted += part
+        failure = await _halve(ask, [code for code in schemes if known[code].key == key], accepted)
+        if failure is not None:
+            return _listed(accepted, failure)
     # In one order, however much was known of the keys when it was asked.
-    return tuple(code for code in schemes if code in accepted)
+    return _listed([code for code in schemes if code in accepted], None)
+
+
+def _listed(accepted: Sequence[int], failure: Failure | None) -> Attempt[tuple[int, ...]]:
+    return Attempt.until(failure, tuple(accepted), empty=not accepted)
 
 
 async def _halve(
-    ask: Callable[[Sequence[int]], Awaitable[Outcome]], schemes: Sequence[int], *, certain: bool = False
-) -> tuple[int, ...] | Failure:
-    """Those of `schemes` that are accepted alone. `certain` is whether one of them is known to be."""
+    ask: Callable[[Sequence[int]], Awaitable[Outcome]],
+    schemes: Sequence[int],
+    accepted: list[int],
+    *,
+    certain: bool = False,
+) -> Failure | None:
+    """Add those of `schemes` that are accepted alone. `certain` is whether one of them is known to be."""
     if not certain:
         outcome = await ask(schemes)
         if isinstance(outcome, Failure):
             return outcome
         if isinstance(outcome, Refusal):
-            return ()
+            return None
     if len(schemes) == 1:
-        return tuple(schemes)
-    middle = len(schemes) // 2
-    first = await _halve(ask, schemes[:middle])
-    if isinstance(first, Failure):
-        return first
-    second = await _halve(ask, schemes[middle:], certain=not first)
-    return second if isinstance(second, Failure) else first + second
+        accepted += schemes
+        return None
+    middle, before = len(schemes) // 2, len(accepted)
+    failure = await _halve(ask, schemes[:middle], accepted)
+    return failure or await _halve(ask, schemes[middle:], accepted, certain=len(accepted) == before)

@@ -83,7 +83,7 @@ async def _survey(
     if isinstance(greeting, Failure):
         return Attempt(failure=greeting)
     gathered = await _gather(questioner, greeting, target)
-    if not any(found.answers or found.failure for found in gathered.found.values()):
+    if greeting.answer is None and not any(found.answers or found.failure for found in gathered.found.values()):
         return Attempt.failed(FailureReason.HANDSHAKE_FAILED, "it speaks TLS, but accepts nothing that it was offered")
     if questioner.slowed:
         gathered.greeting = replace(greeting, intolerances=(*greeting.intolerances, RATE))
@@ -161,7 +161,7 @@ async def _order(questioner: Questioner, manner: Manner, gathered: Gathered, fou
 
 
 async def _exchange(questioner: Questioner, manner: Manner, gathered: Gathered, found: Found) -> None:
-    if found.answers and found.failure is None:
+    if found.answers:
         gathered.exchanges[found.protocol] = await older_exchange(questioner, manner, found)
 
 

@@ -68,7 +68,7 @@ def remaining(surveyed: Attempt[TlsEvidence], result: HandshakeResult) -> Remain
     facts: dict[Unanswered, Failure | None] = dict.fromkeys(Unanswered, surveyed.failure)
     if survey is not None:
         older = [survey.offer(protocol) for protocol in _OLDER]
-        if any(offer.failure is not None and offer.failure.reason in _ENOUGH for offer in older):
+        if any(offer.cut_off is not None and offer.cut_off.reason in _ENOUGH for offer in older):
             return None
         facts = {
             Unanswered.CERTIFICATES: survey.certificates.failure,

@@ -50,10 +50,9 @@ def accepted_suites(tls: TlsEvidence, protocols: Iterable[Protocol] = Protocol) 
     gaps: list[Finding] = []
     for protocol in protocols:
         attempt = tls.offer(protocol)
-        if attempt.value is None:
-            gaps.append(unseen(protocol, attempt.failure))
-            continue
-        for seen in attempt.value.suites:
+        if attempt.cut_off is not None:
+            gaps.append(unseen(protocol, attempt.cut_off))
+        for seen in attempt.value.suites if attempt.value else ():
             suite = classify(seen.name)
             if suite is None:
                 gaps.append(not_observed(Failure.of(FailureReason.UNSUPPORTED, f"unknown cipher suite {seen.name}")))
