@@ -274,7 +274,7 @@ def _cut_off(
             yield from ((area, failure, listed) for failure in _interruptions(attempt.cut_off))
     yield from ((_Area.HTTP, failure, True) for failure in _interruptions(http.cut_off))
     for probe in http.value.probes if http.value else ():
-        failure = probe.first.failure
+        failure = probe.first.failure or probe.first.incomplete
         # Plain HTTP that is refused or unanswered, and a stranger's certificate that is not taken, are answers.
         if failure is None or probe.identity is ClientIdentity.WRONG:
             continue

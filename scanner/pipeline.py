@@ -28,7 +28,7 @@ from scanner.rules import Observed
 from scanner.verdict import Run, RunRecord, TargetResult, Trigger, Verdict
 from scanner.waiver import Waiver
 
-ENGINES = ("sslyze", "nassl", "tlslite-ng", "httpcore", "cryptography", "certifi")
+ENGINES = ("sslyze", "nassl", "tlslite-ng", "h11", "h2", "cryptography", "certifi")
 """The libraries that observe, whose versions a run records."""
 
 

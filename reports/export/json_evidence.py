@@ -139,6 +139,14 @@ class HopOut(_Out):
     cookies: list[CookieOut]
     insecure_references: list[str]
     failure: FailureOut | None
+    incomplete: FailureOut | None = None
+    """Why the answer was not read to its end, where it broke off."""
+    headers_cut: bool = False
+    """It broke off within its headers: one that is not here is unknown."""
+    irregularities: list[str] = []
+    """Malformed parts of the answer that were overlooked, as browsers do."""
+    certificate_requested: bool = False
+    """The server asked for a client certificate."""
 
 
 class Request(_Out):
@@ -375,6 +383,10 @@ def _hop(hop: Hop) -> HopOut:
         ],
         insecure_references=[reference.url for reference in hop.insecure_references],
         failure=failure_of(hop.failure),
+        incomplete=failure_of(hop.incomplete),
+        headers_cut=hop.headers_cut,
+        irregularities=list(hop.irregularities),
+        certificate_requested=hop.certificate_requested,
     )
 
 

@@ -45,7 +45,10 @@ class Hop:
     `hsts` holds the raw Strict-Transport-Security header values, in order. `location` is the absolute address that the
     answer leads to, None where it is no redirect. `meta_refresh` is the address in a refresh element or header,
     `script_redirect` one that a script in the page sets. `body_truncated` tells that not all of the body was read: it
-    is too long, too slow, broken off, or in a coding that was not asked for. `failure` is set where no answer came.
+    is too long, too slow, broken off, or in a coding that was not asked for. `incomplete` says why, where the server or
+    the clock broke the answer off; `headers_cut` that this happened within the headers, so that a header which is not
+    here is unknown. `irregularities` are malformed parts of the answer that were overlooked, as browsers do.
+    `certificate_requested`: the server asked for a client certificate. `failure` is set where no answer came.
     """
 
     url: str
@@ -64,6 +67,10 @@ class Hop:
     insecure_references: tuple[InsecureReference, ...] = ()
     upgrade_insecure_requests: bool = False
     failure: Failure | None = None
+    incomplete: Failure | None = None
+    headers_cut: bool = False
+    irregularities: tuple[str, ...] = ()
+    certificate_requested: bool = False
 
 
 class ChainEnd(StrEnum):

@@ -72,13 +72,20 @@ async def _lookup(
         return (ipaddress.ip_address(host).compressed,)
     except ValueError:
         pass
-    family = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}.get(mode, socket.AF_UNSPEC)
     try:
         async with places, asyncio.timeout(timeout_s):
-            found = await _in_daemon(lambda: socket.getaddrinfo(host, None, family, socket.SOCK_STREAM))
+            return await _found(host, mode)
     except TimeoutError:
         return Failure.of(FailureReason.RESOLVER_FAILED, f"the resolver gave no answer within {timeout_s:g} s")
+
+
+async def _found(host: str, mode: AddressMode) -> tuple[str, ...] | Failure:
+    family = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}.get(mode, socket.AF_UNSPEC)
+    try:
+        found = await _in_daemon(lambda: socket.getaddrinfo(host, None, family, socket.SOCK_STREAM))
     except (OSError, UnicodeError) as error:
+        if isinstance(error, TimeoutError):
+            raise
         detail = error.strerror if isinstance(error, OSError) and error.strerror else error
         if family and isinstance(error, socket.gaierror) and error.errno in _OTHER_FAMILY:
             return Failure.of(FailureReason.NOT_RUN, f"it has no {mode} address")
@@ -87,6 +94,11 @@ async def _lookup(
         return Failure.of(FailureReason.RESOLVER_FAILED if failed else FailureReason.UNRESOLVABLE, detail)
     addresses = tuple(dict.fromkeys(str(item[4][0]) for item in found))[:_MAX_ADDRESSES]
     return addresses[:1] if mode == "first" else addresses
+
+
+async def addresses_of(host: str) -> tuple[str, ...] | Failure:
+    """The addresses of a name, as the system's resolver has them; the caller bounds the time."""
+    return await _found(host, "all")
 
 
 async def _in_daemon(call: Callable[[], T]) -> T:

@@ -82,7 +82,8 @@ def test_a_body_that_drips_is_cut_off_in_time():
 
 def test_headers_that_drip_run_out_of_time():
     hop = ask(sending(OK, (b"X-%d: y\r\n" % number for number in itertools.count()), pause=0.05)).first
-    assert hop.failure.reason is FailureReason.TIMED_OUT
+    assert (hop.status, hop.content_type, hop.headers_cut) == (200, "text/html", True)
+    assert hop.incomplete.reason is FailureReason.TIMED_OUT
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,8 @@ def test_headers_that_drip_run_out_of_time():
     ],
 )
 def test_headers_without_end_are_too_large(parts):
-    assert ask(sending(OK, parts), PATIENT).first.failure.reason is FailureReason.TOO_LARGE
+    hop = ask(sending(OK, parts), PATIENT).first
+    assert (hop.status, hop.headers_cut, hop.incomplete.reason) == (200, True, FailureReason.TOO_LARGE)
 
 
 def test_provisional_answers_without_end_are_too_large():
@@ -122,15 +124,29 @@ def test_a_body_longer_than_announced_is_read_as_announced():
 
 
 @pytest.mark.parametrize(
+    ("lines", "irregularity"),
+    [
+        (b"Content-Length: -1\r\n", "a length of the body that is not a number"),
+        (b"Content-Length: 3\r\nContent-Length: 4\r\n", "several lengths of the body: 3, 4"),
+        (b"no colon here\r\n", "a header line without a colon: no colon here"),
+        (b"X: \x00\r\n", "a header with control characters: X"),
+        (b"X-Frame-Options : DENY\r\n", "a blank before the colon: X-Frame-Options"),
+    ],
+)
+def test_a_malformed_line_is_overlooked_and_told(lines, irregularity):
+    hop = ask(saying(OK + lines + b"Strict-Transport-Security: max-age=1\r\n\r\nabc")).first
+    assert (hop.status, hop.hsts, hop.body_bytes) == (200, ("max-age=1",), 3)
+    assert hop.irregularities == (irregularity,)
+
+
+@pytest.mark.parametrize(
     "answer",
     [
-        OK + b"Content-Length: -1\r\n\r\n",
-        OK + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
-        OK + b"no colon here\r\n\r\n",
-        OK + b"X: \x00\r\n\r\n",
         b"220 mail.example ESMTP\r\n\r\n",
         b"HTTP/1.1 OK\r\n\r\n",
+        b"HTTP/1.1 099 Early\r\n\r\n",
         b"\xff\xfe\x00\r\n\r\n",
+        b"no line at all",
     ],
 )
 def test_what_is_no_http_is_malformed(answer):
@@ -149,8 +165,20 @@ def test_closing_without_an_answer_is_a_reset():
     assert ask(saying(b"")).first.failure.reason is FailureReason.RESET
 
 
-def test_an_answer_broken_off_in_its_headers_is_no_answer():
-    assert ask(saying(OK)).first.failure.reason is FailureReason.RESET
+def test_of_an_answer_broken_off_in_its_headers_the_beginning_is_kept():
+    hop = ask(saying(OK + b"Strict-Transport-Security: max-age=1\r\nServer: half of a l")).first
+    assert (hop.status, hop.content_type, hop.hsts, hop.server) == (200, "text/html", ("max-age=1",), "")
+    assert (hop.headers_cut, hop.incomplete.reason, hop.failure) == (True, FailureReason.RESET, None)
+
+
+def test_half_a_status_line_is_no_answer():
+    assert ask(saying(b"HTTP/1.1 20")).first.failure.reason is FailureReason.RESET
+
+
+def test_of_a_body_that_breaks_off_the_beginning_is_kept_with_the_reason():
+    hop = ask(saying(OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\n<p>so\r\nno chunk\r\n")).first
+    assert (hop.status, hop.body_bytes, hop.headers_cut) == (200, 5, False)
+    assert hop.incomplete.reason is FailureReason.MALFORMED
 
 
 def test_silence_times_out_and_the_deadline_is_kept():

@@ -321,9 +321,16 @@ def test_a_status_over_http2_that_is_no_number(started, status):
     assert probe.first.failure.reason is FailureReason.MALFORMED
 
 
-def test_what_is_no_http2_is_malformed(started):
-    probe, _ = ask_own(saying(b"HTTP/1.1 200 OK\r\n\r\n"), server_context(started, "h2"))
-    assert probe.first.failure.reason in {FailureReason.MALFORMED, FailureReason.RESET}
+def test_what_is_no_http2_is_asked_for_over_http11(started):
+    probe, connections = ask_own(saying(b"HTTP/1.1 204 No Content\r\n\r\n"), server_context(started, "h2"))
+    assert (probe.first.status, probe.first.http_version, connections) == (204, "HTTP/1.1", 2)
+    assert probe.first.irregularities[0].startswith("HTTP/2 broke off: the server")
+
+
+def test_what_is_neither_http2_nor_http11_is_malformed(started):
+    probe, connections = ask_own(saying(b"\0" * 100), server_context(started, "h2"))
+    assert (probe.first.failure.reason, connections) == (FailureReason.MALFORMED, 2)
+    assert probe.first.failure.detail == "the server's HTTP/2 is malformed"
 
 
 def test_a_server_that_wants_http11_gets_it(started):
@@ -341,16 +348,51 @@ def test_a_server_that_wants_http11_gets_it(started):
     assert (probe.first.status, probe.first.http_version, connections) == (204, "HTTP/1.1", 2)
 
 
-def test_a_server_that_always_says_go_away_is_asked_once(started):
-    def react(connection, _event):
-        connection.close_connection(last_stream_id=0)
-
-    probe, connections = ask_own(speaking_h2(react), server_context(started, "h2"))
-    assert probe.first.failure.reason in {FailureReason.RESET, FailureReason.MALFORMED}
-    assert connections == 1
+EMPTY = saying(b"HTTP/1.1 204 No Content\r\n\r\n")
 
 
-def test_the_stranger_leaves_nothing_behind(tmp_path, monkeypatch, lab):
+def over_either(over_http2: Handler, over_http11: Handler = EMPTY) -> Handler:
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        http2 = writer.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
+        await (over_http2 if http2 else over_http11)(reader, writer)
+
+    return handle
+
+
+def goes_away(connection, _event):
+    connection.close_connection(last_stream_id=0, error_code=h2.errors.ErrorCodes.INADEQUATE_SECURITY)
+
+
+def resets(connection, event):
+    connection.reset_stream(event.stream_id, h2.errors.ErrorCodes.INTERNAL_ERROR)
+
+
+async def closes(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    await reader.read(65_536)
+
+
+@pytest.mark.parametrize(
+    ("breaking", "why"),
+    [
+        (speaking_h2(goes_away), "the server ended the connection over HTTP/2: INADEQUATE_SECURITY"),
+        (speaking_h2(resets), "the server reset the stream over HTTP/2: INTERNAL_ERROR"),
+        (closes, "the server closed the connection over HTTP/2"),
+    ],
+)
+def test_where_http2_breaks_off_http11_is_asked(started, breaking, why):
+    probe, connections = ask_own(over_either(breaking), server_context(started, "h2", "http/1.1"))
+    assert (probe.first.status, probe.first.http_version, connections) == (204, "HTTP/1.1", 2)
+    assert probe.first.irregularities == (f"HTTP/2 broke off: {why}",)
+
+
+def test_a_server_that_always_says_go_away_is_asked_twice_and_no_more(started):
+    handler = over_either(speaking_h2(goes_away), closes)
+    probe, connections = ask_own(handler, server_context(started, "h2", "http/1.1"))
+    assert (probe.first.failure.reason, connections) == (FailureReason.RESET, 2)
+    assert "INADEQUATE_SECURITY" in probe.first.failure.detail
+
+
+def test_the_unissued_certificate_leaves_nothing_behind(tmp_path, monkeypatch, lab):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     of_lab(lab, "good", shop(HttpsLevel.TLS_CLIENT_CERTIFICATE))
     assert list(tmp_path.iterdir()) == []

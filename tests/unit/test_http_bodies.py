@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.probe.http.wire import decoded
+from scanner.probe.http.decoding import decoded
 
 TEXT = b"<p>hello</p>" * 10
 RAW_DEFLATE = zlib.compressobj(wbits=-zlib.MAX_WBITS)

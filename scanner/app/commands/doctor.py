@@ -20,7 +20,7 @@ from scanner.errors import NightsealError
 from scanner.jobs.exit_status import ExitStatus
 
 PANGO = "apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
-_LIBRARIES = ("sslyze", "tlslite", "httpcore", "cryptography", "pandas", "deltalake", "jinja2", "apscheduler")
+_LIBRARIES = ("sslyze", "tlslite", "h11", "h2", "cryptography", "pandas", "deltalake", "jinja2", "apscheduler")
 _MINIMUM_PYTHON = (3, 11)
 
 

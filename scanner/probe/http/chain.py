@@ -10,6 +10,7 @@ from typing import Final
 
 from scanner.evidence import ChainEnd, Failure, Hop
 from scanner.inventory import Address, Endpoint, Target
+from scanner.probe.http.client import HttpClient
 from scanner.probe.http.headers import (
     Headers,
     charset_of,
@@ -19,9 +20,9 @@ from scanner.probe.http.headers import (
     upgrades_insecure_requests,
     values_of,
 )
+from scanner.probe.http.messages import NoResponse, Request, Response
 from scanner.probe.http.page import URL_LIMIT, Page, absolute, read_page
 from scanner.probe.http.url import DEFAULT_PORTS, Url
-from scanner.probe.http.wire import Answer, NoAnswer, Request, Wire
 from scanner.untrusted import printable
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -97,13 +98,13 @@ class Follower:
     Where plain HTTP redirects to is most often a page that is asked for anyway.
     """
 
-    def __init__(self, wire: Wire, scope: Scope, max_redirects: int) -> None:
-        self._wire = wire
+    def __init__(self, client: HttpClient, scope: Scope, max_redirects: int) -> None:
+        self._client = client
         self._scope = scope
         self._max_redirects = max_redirects
-        self._asked: dict[Request, asyncio.Task[_Step | NoAnswer]] = {}
+        self._asked: dict[Request, asyncio.Task[_Step | NoResponse]] = {}
 
-    async def step(self, request: Request) -> _Step | NoAnswer:
+    async def step(self, request: Request) -> _Step | NoResponse:
         """Ask, or wait for the answer of who has asked the very same already."""
         if request.method != "GET" or request.identity is not None:
             return await self._ask(request)
@@ -112,9 +113,9 @@ class Follower:
             task = self._asked[request] = asyncio.create_task(self._ask(request))
         return await task
 
-    async def _ask(self, request: Request) -> _Step | NoAnswer:
-        outcome = await self._wire.exchange(request)
-        if not isinstance(outcome, Answer):
+    async def _ask(self, request: Request) -> _Step | NoResponse:
+        outcome = await self._client.send(request)
+        if not isinstance(outcome, Response):
             return outcome
         hop, onward = _read(request, outcome, self._scope)
         return _Step(hop, outcome.status, onward)
@@ -125,7 +126,7 @@ class Follower:
 
 
 async def _follow(
-    start: Request, ask: Callable[[Request], Awaitable[_Step | NoAnswer]], scope: Scope, max_redirects: int
+    start: Request, ask: Callable[[Request], Awaitable[_Step | NoResponse]], scope: Scope, max_redirects: int
 ) -> Chain:
     hops: list[Hop] = []
     request, seen = start, {(start.method, start.url)}
@@ -152,7 +153,7 @@ async def _follow(
 
 
 def failed_hop(request: Request, failure: Failure) -> Hop:
-    """The hop of a request that got no answer."""
+    """The hop of a request that got no response."""
     return Hop(url=printable(str(request.url), URL_LIMIT), method=request.method, failure=failure)
 
 
@@ -170,21 +171,21 @@ def _redirected(request: Request, status: int, url: Url, destination: tuple[str,
     )
 
 
-def _read(request: Request, answer: Answer, scope: Scope) -> tuple[Hop, Url | None]:
+def _read(request: Request, response: Response, scope: Scope) -> tuple[Hop, Url | None]:
     """Turn an answer into evidence; the second value is where it redirects to, if that can be read."""
-    headers, url = answer.headers, request.url
-    location, onward = _location(answer, url)
+    headers, url = response.headers, request.url
+    location, onward = _location(response, url)
     content_type = _first(headers, b"content-type")
     page = Page()
-    if answer.body and _is_page(content_type, answer.body):
-        page = read_page(answer.body, url, scope.hosts, charset_of(content_type))
+    if response.body and _is_page(content_type, response.body):
+        page = read_page(response.body, url, scope.hosts, charset_of(content_type))
     refresh = refresh_of(_first(headers, b"refresh"))
     policies = [text_of(value) for value in values_of(headers, b"content-security-policy")]
     hop = Hop(
         url=printable(str(url), URL_LIMIT),
         method=request.method,
-        status=answer.status,
-        http_version=printable(answer.http_version),
+        status=response.status,
+        http_version=printable(response.http_version),
         location=location,
         hsts=tuple(
             printable(value, _HSTS_LIMIT) for value in values_of(headers, b"strict-transport-security")[:_MOST_HEADERS]
@@ -192,19 +193,23 @@ def _read(request: Request, answer: Answer, scope: Scope) -> tuple[Hop, Url | No
         cookies=cookies_of(headers),
         content_type=printable(content_type),
         server=printable(_first(headers, b"server")),
-        body_bytes=len(answer.body),
-        body_truncated=answer.truncated,
+        body_bytes=len(response.body),
+        body_truncated=response.truncated,
         meta_refresh=absolute(url, refresh) if refresh else page.meta_refresh,
         script_redirect=page.script_redirect,
         insecure_references=page.insecure_references,
         upgrade_insecure_requests=page.upgrade_insecure_requests or upgrades_insecure_requests(policies),
+        incomplete=response.incomplete,
+        headers_cut=response.headers_cut,
+        irregularities=response.irregularities,
+        certificate_requested=response.certificate_requested,
     )
     return hop, onward
 
 
-def _location(answer: Answer, url: Url) -> tuple[str | None, Url | None]:
-    values = values_of(answer.headers, b"location")
-    if answer.status not in _REDIRECTS or not values:
+def _location(response: Response, url: Url) -> tuple[str | None, Url | None]:
+    values = values_of(response.headers, b"location")
+    if response.status not in _REDIRECTS or not values:
         return None, None
     text = text_of(values[0])
     # Browsers refuse an answer that names two places: one of them may have been smuggled in.

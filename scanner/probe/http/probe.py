@@ -36,9 +36,10 @@ from scanner.inventory import (
 )
 from scanner.probe import ProbeSettings
 from scanner.probe.http.chain import Chain, Follower, Scope, failed_hop
-from scanner.probe.http.tls import stranger, unusable
+from scanner.probe.http.client import HttpClient
+from scanner.probe.http.messages import Request
+from scanner.probe.http.tls import unissued_certificate, unusable
 from scanner.probe.http.url import Url
-from scanner.probe.http.wire import Request, Wire
 from scanner.requirements import requirements_of
 
 ROOT: Final = "/"
@@ -74,15 +75,15 @@ async def probe_http(
         return Attempt.failed(FailureReason.NOT_RUN, "no HTTP is spoken at this endpoint"), 0
     if target.address is None:
         return Attempt.failed(FailureReason.UNRESOLVABLE), 0
-    wire = Wire(settings)
+    client = HttpClient(settings)
     with contextlib.ExitStack() as stack:
         questions = tuple(_questions(environment, target.endpoint))
         wrong = None
         if any(question.identity is ClientIdentity.WRONG for question in questions):
-            wrong = stack.enter_context(stranger())
+            wrong = stack.enter_context(unissued_certificate())
         where = Scope.of(target, target.address, scope, settings.connect_to)
-        prober = _Prober(target, where, Follower(wire, where, settings.max_redirects), wrong)
-        return Attempt.ok(HttpEvidence(await prober.ask(questions))), wire.opened
+        prober = _Prober(target, where, Follower(client, where, settings.max_redirects), wrong)
+        return Attempt.ok(HttpEvidence(await prober.ask(questions))), client.opened
 
 
 @dataclass(frozen=True, slots=True)

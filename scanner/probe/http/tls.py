@@ -27,13 +27,13 @@ _RECORD_HEAD: Final = 5
 
 
 @dataclass
-class Noticed:
-    """What was noticed of one handshake: whether the server asked for a client certificate."""
+class HandshakeNotes:
+    """What was noticed of one connection: whether the server asked for a client certificate, at first or later."""
 
-    certificate_asked: bool = False
+    certificate_requested: bool = False
 
 
-class _Watched(ssl.SSLObject):
+class WatchedClient(ssl.SSLObject):
     """The client's side of a TLS connection, which tells when the server asks for a certificate.
 
     Python does not say so, and an alert alone does not say why it was sent. But a client answers a CertificateRequest
@@ -42,15 +42,28 @@ class _Watched(ssl.SSLObject):
     """
 
     outgoing: ssl.MemoryBIO
-    noticed: Noticed
+    notes: HandshakeNotes
 
     def do_handshake(self) -> None:
+        """Take the next step of the handshake."""
         try:
             super().do_handshake()
         finally:
+            self._look(begun=False)
+
+    def receive(self, most: int) -> bytes:
+        """Read at most so many bytes, as `read` does."""
+        try:
+            return self.read(most)
+        finally:
+            self._look(begun=True)
+
+    def _look(self, *, begun: bool) -> None:
+        """Look at what is to be sent, be it in answer to a request for a certificate after the handshake."""
+        if self.outgoing.pending:
             flight = self.outgoing.read()
             self.outgoing.write(flight)
-            self.noticed.certificate_asked |= _holds_certificate(flight)
+            self.notes.certificate_requested |= _holds_certificate(flight) or (begun and _negotiates(flight))
 
 
 def _holds_certificate(flight: bytes) -> bool:
@@ -69,17 +82,30 @@ def _holds_certificate(flight: bytes) -> bool:
     return encrypted > 1
 
 
+def _negotiates(flight: bytes) -> bool:
+    """Whether a client that has made its handshake begins another.
+
+    After the first one, up to TLS 1.2, that is a server's renegotiation: since there are no more export suites it is
+    for nothing but a client certificate. In TLS 1.3 every record looks like application data.
+    """
+    position = 0
+    while position + _RECORD_HEAD < len(flight):
+        if flight[position] == _HANDSHAKE:
+            return True
+        position += _RECORD_HEAD + int.from_bytes(flight[position + 3 : position + _RECORD_HEAD])
+    return False
+
+
 @lru_cache(maxsize=2)
 def anonymous_context(*, http2: bool) -> ssl.SSLContext:
     """The context of a client without a certificate. One serves all connections: to make it takes as long as a request.
 
-    But one for each of HTTP/2 and HTTP/1.1, because httpcore writes the application protocols into it.
+    One for each of HTTP/2 and HTTP/1.1, because the application protocols are part of it.
     """
-    _ = http2
-    return tolerant_context(None)
+    return tolerant_context(None, http2=http2)
 
 
-def tolerant_context(identity: ClientCertificate | None) -> ssl.SSLContext:
+def tolerant_context(identity: ClientCertificate | None, *, http2: bool = False) -> ssl.SSLContext:
     """A client context that speaks TLS 1.0 to 1.3 with any cipher suite and any certificate.
 
     So enforcement can be seen at servers whose TLS is bad, too.
@@ -96,7 +122,8 @@ def tolerant_context(identity: ClientCertificate | None) -> ssl.SSLContext:
     context.post_handshake_auth = True  # servers that want a certificate for some paths alone ask for it late
     if identity is not None:
         context.load_cert_chain(identity.cert, identity.key)
-    context.sslobject_class = _Watched
+    context.set_alpn_protocols(["h2", "http/1.1"] if http2 else ["http/1.1"])
+    context.sslobject_class = WatchedClient
     return context
 
 
@@ -105,20 +132,20 @@ def watched_client(
     incoming: ssl.MemoryBIO,
     outgoing: ssl.MemoryBIO,
     server_hostname: str | None,
-    noticed: Noticed,
-) -> ssl.SSLObject:
+    notes: HandshakeNotes,
+) -> WatchedClient:
     """The client's side of a connection under a context of `tolerant_context`.
 
-    Let `noticed` refer to nothing that leads back to it: the garbage collector does not see through TLS objects.
+    Let `notes` refer to nothing that leads back to it: the garbage collector does not see through TLS objects.
     """
     watched = context.wrap_bio(incoming, outgoing, server_hostname=server_hostname)
-    assert isinstance(watched, _Watched)  # noqa: S101  # its class is set above
-    watched.outgoing, watched.noticed = outgoing, noticed
+    assert isinstance(watched, WatchedClient)  # noqa: S101  # its class is set above
+    watched.outgoing, watched.notes = outgoing, notes
     return watched
 
 
 @contextlib.contextmanager
-def stranger() -> Iterator[ClientCertificate]:
+def unissued_certificate() -> Iterator[ClientCertificate]:
     """A client certificate that nobody has issued: self-signed, with a new key, gone when the context ends."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Nightseal probe, not to be trusted")])

@@ -82,6 +82,8 @@ def plain_answer(facts: Facts, probe: HttpProbe) -> Plain | Finding:
         return not_observed(hop.failure)
     if hop.status is None:
         return not_observed(Failure(FailureReason.MALFORMED))
+    if hop.headers_cut and hop.location is None and _FIRST_REDIRECT <= hop.status < _FIRST_ERROR:
+        return not_observed(hop.incomplete)  # where it leads was not received
     if hop.location and _FIRST_REDIRECT <= hop.status < _FIRST_ERROR:
         return _redirect(hop)
     if hop.status >= _FIRST_ERROR:

@@ -42,7 +42,9 @@ def _https_gap(http: HttpEvidence) -> Finding | None:
     if not starts:
         return not_observed(None)
     answered = {probe.path for probe in starts if probe.first.failure is None}
-    return next((not_observed(probe.first.failure) for probe in starts if probe.path not in answered), None)
+    gap = next((probe.first.failure for probe in starts if probe.path not in answered), None)
+    gap = gap or next((hop.incomplete for hop in _inside_hops(http) if hop.headers_cut), None)
+    return None if gap is None else not_observed(gap)
 
 
 @rule(
@@ -231,7 +233,8 @@ def _key(probe: HttpProbe) -> tuple[str, str, str, Purpose, ClientIdentity, str 
 
 
 def _unknown(probe: HttpProbe) -> bool:
-    return probe.first.failure is not None and probe.first.failure.reason in _TRANSIENT
+    first = probe.first
+    return first.headers_cut or (first.failure is not None and first.failure.reason in _TRANSIENT)
 
 
 def _answer(probe: HttpProbe) -> tuple[object, ...]:

@@ -47,7 +47,10 @@ def _first(facts: Facts) -> Hop | Finding:
     probe = inside_tls(http, purpose=Purpose.ROOT) or inside_tls(http)
     if probe is None:
         return not_observed(None)
-    return not_observed(probe.first.failure) if probe.first.failure else probe.first
+    hop = probe.first
+    if hop.failure is not None:
+        return not_observed(hop.failure)
+    return not_observed(hop.incomplete) if hop.headers_cut and not hop.hsts else hop
 
 
 def _policy(facts: Facts) -> tuple[Hsts, str] | Finding:
@@ -104,9 +107,13 @@ def _hsts(facts: Facts, _: Parameters) -> list[Finding]:
         return [Finding("invalid", value, expected, values={"why": error})]
     if policy.max_age == 0:
         return [Finding("cleared", value, expected)]
-    without = [other.url for other in _pages(http, host, "https") if not _valid(other)]
+    pages = _pages(http, host, "https")
+    unseen = [other for other in pages if other.headers_cut and not other.hsts]
+    without = [other.url for other in pages if not _valid(other) and other not in unseen]
     if without:
         return [Finding("not-everywhere", listing(without), expected, severity=Severity.LOW)]
+    if unseen:
+        return [not_observed(unseen[0].incomplete)]
     if len(hop.hsts) > 1:
         return [Finding("several", listing(hop.hsts), expected, severity=Severity.LOW)]
     if in_plain:

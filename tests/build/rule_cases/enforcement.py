@@ -7,6 +7,7 @@ from scanner.evidence import (
     ChainEnd,
     ClientIdentity,
     Cookie,
+    Failure,
     FailureReason,
     Hop,
     InsecureReference,
@@ -33,6 +34,7 @@ from tests.build.rule_cases.case import Case
 
 _HTTPS, _HTTP = f"https://{HOST}/", f"http://{HOST}/"
 _OTHER = "https://other.example.com/"
+_BROKEN_OFF = {"headers_cut": True, "incomplete": Failure(FailureReason.RESET)}
 _NO_TLS = Attempt.failed(FailureReason.NOT_TLS, "the port speaks HTTP")
 
 
@@ -77,6 +79,19 @@ ENFORCEMENT = (
     _plain("https.redirect", "not-observed", failing(FailureReason.MALFORMED)),
     _plain("https.redirect", "not-observed", hop(_HTTP, None)),
     _plain("https.redirect", "served", hop(_HTTP), severity=Severity.HIGH),
+    # Of an answer that broke off within its headers a status proves, and a header that is missing does not.
+    _plain("https.redirect", "served", hop(_HTTP, **_BROKEN_OFF)),
+    _plain("https.redirect", "not-observed", hop(_HTTP, 301, **_BROKEN_OFF)),
+    _plain("https.redirect", "redirects", to(_HTTPS, **_BROKEN_OFF), hop()),
+    _inside("https.hsts", "not-observed", hop(hsts=(), **_BROKEN_OFF)),
+    _inside("https.hsts", "not-observed", to(_HTTPS + "a", url=_HTTPS), hop(url=_HTTPS + "a", hsts=(), **_BROKEN_OFF)),
+    _inside("https.hsts", "sent", hop(**_BROKEN_OFF)),
+    _inside("https.hsts-max-age", "not-observed", hop(hsts=(), **_BROKEN_OFF)),
+    _inside("https.secure-cookies", "not-observed", hop(cookies=(), **_BROKEN_OFF)),
+    _inside(
+        "https.secure-cookies", "insecure", hop(cookies=(Cookie("a", secure=False, http_only=True),), **_BROKEN_OFF)
+    ),
+    _inside("https.no-downgrade", "not-observed", hop(**_BROKEN_OFF)),
     _plain("https.redirect", "served", hop(_HTTP, 304)),
     _plain("https.redirect", "client-side", hop(_HTTP, meta_refresh=_HTTPS)),
     _plain("https.redirect", "client-side", hop(_HTTP, script_redirect=_HTTPS)),

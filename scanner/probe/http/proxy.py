@@ -1,0 +1,137 @@
+"""Through a proxy: what is said to it before a server is reached (RFC 1928, RFC 9110 section 9.3.6)."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from dataclasses import dataclass
+from typing import Final, Self
+from urllib.parse import unquote, urlsplit
+
+import h11
+import socksio
+from socksio import socks5
+
+from scanner.evidence import Failure, FailureReason
+from scanner.probe.http.connection import Connection, TlsConnection
+from scanner.probe.http.messages import ProtocolError
+from scanner.probe.http.tls import HandshakeNotes
+from scanner.probe.net.starttls import Link, PreludeError
+
+_PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+_SUCCESS: Final = range(200, 300)
+_SOCKS_SHORT: Final = 2
+_SOCKS_HEAD: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy of the configuration. `host` may be a name."""
+
+    scheme: str
+    host: str
+    port: int
+    username: str | None = None
+    password: str = ""
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Read the configuration's URL, which has been checked."""
+        parts = urlsplit(url)
+        username = unquote(parts.username) if parts.username else None
+        port = parts.port or _PORTS.get(parts.scheme, 0)
+        return cls(parts.scheme, parts.hostname or "", port, username, unquote(parts.password or ""))
+
+    @property
+    def speaks_http(self) -> bool:
+        """Whether it is a proxy of HTTP, which forwards plain requests itself."""
+        return self.scheme in {"http", "https"}
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """What a proxy of HTTP is told with each request."""
+        if self.username is None:
+            return ()
+        credentials = base64.b64encode(f"{self.username}:{self.password}".encode()).decode("ascii")
+        return (("Proxy-Authorization", f"Basic {credentials}"),)
+
+    async def reached(self, link: Link) -> Connection:
+        """What is to be spoken over: the connection to the proxy itself, inside TLS where its URL says so.
+
+        Raises:
+            OSError: the connection to it broke.
+        """
+        if self.scheme != "https":
+            return link
+        secured = TlsConnection(link, ssl.create_default_context(), self.host, HandshakeNotes())
+        await secured.handshake()
+        return secured
+
+    async def tunnel(self, connection: Connection, host: str, port: int) -> None:
+        """Have the proxy connect to a host, given by its name, over what `reached` gave.
+
+        Raises:
+            ProtocolError: it does not.
+            OSError: the connection to it broke.
+        """
+        if isinstance(connection, Link) and not self.speaks_http:
+            await self._socks(connection, host, port)
+        else:
+            await self._connect(connection, host, port)
+
+    async def _connect(self, connection: Connection, host: str, port: int) -> None:
+        machine = h11.Connection(h11.CLIENT)
+        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        request = h11.Request(method="CONNECT", target=authority, headers=[("Host", authority), *self.headers])
+        await connection.send((machine.send(request) or b"") + (machine.send(h11.EndOfMessage()) or b""))
+        try:
+            while not isinstance(event := machine.next_event(), h11.Response):
+                if event is h11.NEED_DATA:
+                    machine.receive_data(await connection.receive())
+        except h11.RemoteProtocolError as error:
+            raise _refused() from error
+        if event.status_code not in _SUCCESS:
+            raise _refused(f": {event.status_code}")
+
+    async def _socks(self, link: Link, host: str, port: int) -> None:
+        machine = socks5.SOCKS5Connection()
+        method = (
+            socks5.SOCKS5AuthMethod.NO_AUTH_REQUIRED
+            if self.username is None
+            else socks5.SOCKS5AuthMethod.USERNAME_PASSWORD
+        )
+        try:
+            machine.send(socks5.SOCKS5AuthMethodsRequest([method]))
+            await link.send(machine.data_to_send())
+            if machine.receive_data(await link.exactly(_SOCKS_SHORT)) != socks5.SOCKS5AuthReply(method):
+                raise _refused()
+            if self.username is not None:
+                secret = socks5.SOCKS5UsernamePasswordRequest(self.username.encode(), self.password.encode())
+                machine.send(secret)
+                await link.send(machine.data_to_send())
+                if machine.receive_data(await link.exactly(_SOCKS_SHORT)) != socks5.SOCKS5UsernamePasswordReply(
+                    success=True
+                ):
+                    raise _refused(": it does not take the password")
+            machine.send(socks5.SOCKS5CommandRequest.from_address(socks5.SOCKS5Command.CONNECT, (host, port)))
+            await link.send(machine.data_to_send())
+            reply = machine.receive_data(await _socks_reply(link))
+        except (socksio.ProtocolError, PreludeError, ValueError) as error:
+            raise _refused() from error
+        if not isinstance(reply, socks5.SOCKS5Reply):
+            raise _refused()
+        if reply.reply_code is not socks5.SOCKS5ReplyCode.SUCCEEDED:
+            raise _refused(f": {reply.reply_code.name.lower().replace('_', ' ')}")
+
+
+async def _socks_reply(link: Link) -> bytes:
+    """A reply, whose length depends on the kind of the address in it (RFC 1928 section 6)."""
+    head = await link.exactly(_SOCKS_HEAD)
+    if head[3:] == socks5.SOCKS5AType.DOMAIN_NAME:
+        length = await link.exactly(1)
+        return head + length + await link.exactly(length[0] + 2)
+    return head + await link.exactly((16 if head[3:] == socks5.SOCKS5AType.IPV6_ADDRESS else 4) + 2)
+
+
+def _refused(why: str = "") -> ProtocolError:
+    return ProtocolError(Failure.of(FailureReason.UNREACHABLE, f"the proxy does not connect{why}"))
