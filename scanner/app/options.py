@@ -77,7 +77,7 @@ fail_on_option = click.option(
     help="Lowest severity of a failure that makes the exit status 1.",
 )
 output_option = click.option(
-    "--output", "-o", type=str, metavar="PATH", help='File or folder to write to; "-" is stdout.'
+    "--output", "-o", type=str, metavar="PATH", help='File, folder, pipe or device to write to; "-" is stdout.'
 )
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary.")
 color_option = click.option("--no-color", is_flag=True, help="No colours (NO_COLOR does the same).")

@@ -1,4 +1,4 @@
-"""Writes a run in the formats that were asked for: to stdout, to a file, or into a folder, whole or not at all."""
+"""Writes a run in the formats that were asked for: to stdout, to a file, or into a folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from scanner.errors import OutputError, UsageError
 from scanner.jobs.keeping import spared
+from scanner.jobs.places import descriptor_of, ensure_place, ensure_writable, put
 
 if TYPE_CHECKING:
     from reports.signature import SigningKey
@@ -42,6 +42,7 @@ _DRAWN = frozenset({"html", "pdf"})
 _BINARY = frozenset({"pdf", "xlsx"})
 FORMATS = tuple(SUFFIXES)
 STDOUT = "-"
+_STDOUT_DESCRIPTOR = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,16 +138,15 @@ class Written:
 def write(rendering: Rendering, formats: Sequence[str], output: str | None, *, name: str) -> Written:
     """Write each format. One that cannot be drawn or written keeps no other from it.
 
-    `output` is "-" or None for stdout (one format only), a folder (which is made), or, for one format, a file.
+    `output` is "-" or None for stdout (one format only), a folder (which is made), or, for one format, a file or
+    whatever else can be written into.
 
     Raises:
         UsageError: several formats, or a PDF, were to go to a terminal's stdout.
     """
-    if output in {None, STDOUT}:
-        if len(formats) > 1:
-            raise UsageError("several formats need a folder: give one by --output")
-        refuse_terminal(formats[0])
-    folder_wanted = len(formats) > 1 or Path(str(output)).is_dir() or str(output).endswith(os.sep)
+    stdout = goes_to_stdout(output)
+    if stdout:
+        _refuse_for_stdout(formats)
     files, troubles = list[Path](), list[str]()
     view: ReportView | None = None
     for item in formats:
@@ -154,25 +154,50 @@ def write(rendering: Rendering, formats: Sequence[str], output: str | None, *, n
             if item in _DRAWN and view is None:
                 view = _view(rendering)
             data = render(rendering, item, view)
-            if output in {None, STDOUT}:
+            if stdout:
                 _to_stdout(data)
                 continue
             file = Path(str(output))
-            file = file / f"{name}.{SUFFIXES[item]}" if folder_wanted else file
-            ensure_writable(file.parent)
-            write_whole(file, data)
+            if _is_folder(formats, file, str(output)):
+                file /= f"{name}.{SUFFIXES[item]}"
+            ensure_place(file)
+            put(file, data)
             files.append(file)
     return Written(tuple(files), tuple(troubles), nothing=0 < len(formats) == len(troubles))
 
 
-def refuse_terminal(format_name: str) -> None:
-    """Refuse to write to a terminal what would only upset it.
+def check_output(formats: Sequence[str], output: str | None) -> None:
+    """See, before anything is scanned, that `write` will find a place for each format.
 
     Raises:
-        UsageError: stdout is one, and the format is not text.
+        UsageError: several formats, or a PDF, were to go to a terminal's stdout.
+        OutputError: it cannot be written to.
     """
-    if format_name in _BINARY and sys.stdout.isatty():
-        raise UsageError(f"{format_name} is not for a terminal: give a file by --output")
+    if goes_to_stdout(output):
+        _refuse_for_stdout(formats)
+        return
+    path = Path(str(output))
+    if _is_folder(formats, path, str(output)):
+        ensure_writable(path)
+    else:
+        ensure_place(path)
+
+
+def goes_to_stdout(output: str | None) -> bool:
+    """Whether that is stdout, by whichever of its names."""
+    return output is None or output == STDOUT or descriptor_of(Path(output)) == _STDOUT_DESCRIPTOR
+
+
+def _is_folder(formats: Sequence[str], path: Path, named: str) -> bool:
+    return len(formats) > 1 or path.is_dir() or named.endswith(os.sep)
+
+
+def _refuse_for_stdout(formats: Sequence[str]) -> None:
+    if len(formats) > 1:
+        raise UsageError("several formats need a folder: give one by --output")
+    for item in _BINARY.intersection(formats):
+        if sys.stdout.isatty():
+            raise UsageError(f"{item} is not for a terminal: give a file by --output")
 
 
 def _to_stdout(data: bytes) -> None:
@@ -191,48 +216,3 @@ def _to_stdout(data: bytes) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             raise OutputError(f"stdout cannot be written to: {error.strerror}") from error
-
-
-def ensure_writable(folder: Path) -> None:
-    """Make a folder if it is not there, and see that files can be made in it.
-
-    Raises:
-        OutputError: neither can be had.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except (FileExistsError, NotADirectoryError) as error:
-        raise OutputError(f"{folder} is not a folder: name another by --output or [nightseal] output") from error
-    except OSError as error:
-        hint = "name another folder by --output or [nightseal] output"
-        raise OutputError(f"{folder} cannot be written to: {error.strerror} ({hint})") from error
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(data)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    """The process's mask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from scanner.errors import ConfigError, Problem, UsageError, nearest
 from scanner.inventory import Inventory
 from scanner.jobs.keeping import keep, spared
-from scanner.jobs.output import Rendering, Written, ensure_writable, refuse_terminal, write
+from scanner.jobs.output import Rendering, Written, check_output, write
 from scanner.jobs.policies import policies_of
 from scanner.jobs.reporting import check_looks, rendering_of
 from scanner.jobs.site import update_site
@@ -70,18 +70,13 @@ def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[
 
     job = job_of(config, order, overrides)
     check_looks(config)
-    output = order.output or config.resolve(config.form.nightseal.output)
-    if output == "-":
-        if len(order.formats) > 1:
-            raise UsageError("several formats need a folder: give one by --output")
-        refuse_terminal(order.formats[0])
-    else:
-        single = order.output is not None and len(order.formats) == 1 and not Path(output).is_dir()
-        ensure_writable(Path(output).parent if single else Path(output))
+    # The configured output is a folder, even where one format goes there and it is not there yet.
+    output = order.output or f"{config.resolve(config.form.nightseal.output).rstrip('/')}/"
+    check_output(order.formats, output)
     history = History.open(config.resolve(config.form.nightseal.history), create=True)
     record = scan(job)
     keep(history, record)
-    return _reported(config, history, record, order, _target(output, order))
+    return _reported(config, history, record, order, output)
 
 
 def _reported(config: Config, history: History, record: RunRecord, order: Order, target: str) -> Outcome:
@@ -96,11 +91,6 @@ def _reported(config: Config, history: History, record: RunRecord, order: Order,
         site = update_site(config, history, written.files)
     scanned = tuple(item for item in config.waivers if any(map(item.within, record.run.environments)))
     return Outcome(record, rendering.previous, written.files, scanned, site, troubles)
-
-
-def _target(output: str, order: Order) -> str:
-    """The configured output is a folder, even where one format goes there and it is not there yet."""
-    return output if order.output is not None else f"{output.rstrip('/')}/"
 
 
 def job_of(config: Config, order: Order, overrides: Overrides) -> Job:

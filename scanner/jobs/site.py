@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import scanner
 from scanner.errors import NightsealError, OutputError
-from scanner.jobs.output import SUFFIXES, ensure_writable, write_whole
+from scanner.jobs.output import SUFFIXES
+from scanner.jobs.places import ensure_writable, write_whole
 from scanner.jobs.reporting import report_options
 
 if TYPE_CHECKING:

@@ -31,7 +31,8 @@ from scanner.history import History
 from scanner.jobs import exit_status
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.keeping import keep, spared
-from scanner.jobs.output import Written, ensure_writable, write
+from scanner.jobs.output import Written, write
+from scanner.jobs.places import ensure_writable
 from scanner.jobs.reporting import rendering_of
 from scanner.jobs.run import DEFAULT_REPORTS, Order, Outcome, job_of, schedule_of
 from scanner.jobs.session import Overrides

@@ -14,7 +14,7 @@ from scanner import config as configuration
 from scanner import policy as policies
 from scanner.app import options
 from scanner.errors import PolicyError, UsageError
-from scanner.jobs.output import write_whole
+from scanner.jobs.places import put
 from scanner.jobs.policies import load_policy
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     if output in {None, "-"}:
         click.echo(text)
     else:
-        write_whole(Path(str(output)), f"{text}\n".encode())
+        put(Path(str(output)), f"{text}\n".encode())
 
 
 def replays_of(config: Config, policy: Policy, since: datetime | None, as_of: datetime | None) -> list[Replay]:

@@ -15,7 +15,7 @@ from scanner.app.signing import sign_option, signing_key
 from scanner.errors import UsageError, nearest
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.keeping import spared, warn
-from scanner.jobs.output import FORMATS, STDOUT, ensure_writable, write
+from scanner.jobs.output import FORMATS, check_output, goes_to_stdout, write
 from scanner.jobs.reporting import rendering_of
 from scanner.jobs.site import output_folder, update_site, write_site
 from scanner.verdict import RunRecord
@@ -76,8 +76,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     record = history.record(chosen)
     rendering = dataclasses.replace(rendering_of_environment(config, history, record, environment), key=key)
     target = output or f"{config.resolve(config.form.nightseal.output).rstrip('/')}/"
-    if target != "-":
-        ensure_writable(Path(target) if target.endswith("/") or len(formats) != 1 else Path(target).parent)
+    check_output(formats, target)
     written = write(rendering, formats, target, name=chosen)
     _tell([("Report", path) for path in written.files], quiet=quiet)
     troubles = list(written.troubles)
@@ -100,7 +99,7 @@ def _site_folder(config: Config, output: str | None) -> Path:
     Raises:
         UsageError: that cannot be a folder.
     """
-    if output == STDOUT:
+    if output and goes_to_stdout(output):
         raise UsageError("the page of all runs goes into a folder, beside the reports: name it by --output")
     return Path(output) if output else output_folder(config)
 

@@ -13,7 +13,7 @@ from scanner.app.signing import sign_option, signing_key
 from scanner.errors import UsageError
 from scanner.jobs import exit_status
 from scanner.jobs.keeping import warn
-from scanner.jobs.output import FORMATS
+from scanner.jobs.output import FORMATS, goes_to_stdout
 from scanner.jobs.run import DEFAULT_REPORTS, Order, execute, schedule_of
 from scanner.jobs.summary import summary
 from scanner.verdict import Severity
@@ -86,6 +86,6 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     overrides = Overrides(ca_file, deadline, options.parse_connect_to(connect_to))
     outcome = execute(config, order, overrides, lambda job: run_with_progress(job, quiet=quiet))
     if not quiet:
-        click.echo(summary(outcome), err=output == "-")
+        click.echo(summary(outcome), err=output is not None and goes_to_stdout(output))
     warn(outcome.troubles)
     return exit_status.of(outcome.record, Severity(fail_on))

@@ -14,11 +14,11 @@ from scanner import config as configuration
 from scanner.app import options
 from scanner.app.adhoc import environment_of, parse_target
 from scanner.config_form import ConfigForm, ScanForm
-from scanner.errors import NotKeptError, UsageError
+from scanner.errors import NotKeptError
 from scanner.inventory import Inventory
 from scanner.jobs import exit_status
 from scanner.jobs.keeping import keep, warn
-from scanner.jobs.output import FORMATS, Rendering, ensure_writable, refuse_terminal, write
+from scanner.jobs.output import FORMATS, Rendering, check_output, goes_to_stdout, write
 from scanner.jobs.policies import load_policy
 from scanner.verdict import Severity, Trigger
 
@@ -79,12 +79,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     policy = load_policy(
         policy_name or form.nightseal.policy, base=config.folder if config and not policy_name else None
     )
-    if output not in {None, "-"}:
-        ensure_writable(Path(str(output)) if len(formats) > 1 else Path(str(output)).parent)
-    elif len(formats) > 1:
-        raise UsageError("several formats need a folder: give one by --output")
-    else:
-        refuse_terminal(formats[0])
+    check_output(formats, output)
     environment = environment_of(endpoints)
     overrides = Overrides(ca_file, deadline, options.parse_connect_to(connect_to))
     job = Job(
@@ -112,7 +107,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     rendering = Rendering(
         result,
         policies=[policy],
-        color=colors(no_color=no_color) and output in {None, "-"},
+        color=colors(no_color=no_color) and goes_to_stdout(output),
         width=shutil.get_terminal_size((100, 40)).columns,
         verbose=verbose,
     )

@@ -1,0 +1,192 @@
+"""Where bytes go that somebody names a place for: into files, which are replaced whole, or into what only takes them.
+
+A regular file is there whole or not at all; where a symbolic link leads to it, the link stays. Devices, pipes, and what
+is already open (`/dev/stdout`, `/dev/fd/N`, which is what a shell makes of `>(command)`) are written into: they are
+somebody else's, and a file in their place would be of use to nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import sys
+import tempfile
+from pathlib import Path
+
+from scanner.errors import OutputError
+
+_MOST_LINKS = 40
+"""As many symbolic links are followed as Linux follows."""
+
+
+class BusyPlaceError(OutputError):
+    """A file cannot be replaced because something holds it in its place."""
+
+
+def ensure_writable(folder: Path) -> None:
+    """Make a folder if it is not there, and see that files can be made in it.
+
+    Raises:
+        OutputError: neither can be had.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OutputError(f"{folder} is not a folder: name another by --output or [nightseal] output") from error
+    except OSError as error:
+        hint = "name another folder by --output or [nightseal] output"
+        raise OutputError(f"{folder} cannot be written to: {error.strerror} ({hint})") from error
+
+
+def ensure_place(path: Path) -> None:
+    """See that `put` can write to this place, as far as that can be seen without writing; make its folder.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    try:
+        number = descriptor_of(path)
+        if number is not None:
+            if fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+                raise OutputError(f"{path} is open for reading alone")
+            return
+        if _is_written_into(path):
+            # Opening a pipe would wait for its reader, and a device may do something as it is opened.
+            if not os.access(path, os.W_OK):
+                raise OutputError(f"{path} cannot be written to: {os.strerror(errno.EACCES)}")
+            return
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written to: {error.strerror}") from error
+    ensure_writable(_target_of(path).parent)
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write to the place that somebody names. Where a pipe's reader has gone away, that is the reader's affair.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        number = descriptor_of(path)
+        if number is not None:
+            _flush(number)
+            # Not opened again: that would begin at the start of a file, and is refused where it is a socket.
+            _write_into(os.dup(number), data)
+            return
+        if _is_written_into(path):
+            _write_into(os.open(path, os.O_WRONLY | os.O_NOCTTY), data)
+            return
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}") from error
+    target = _target_of(path)
+    try:
+        write_whole(target, data)
+    except BusyPlaceError:
+        # Another file system may be mounted there, as containers do with single files; it can't be moved away.
+        _overwrite(target, data)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all. It belongs to whom the one before it belonged to.
+
+    Raises:
+        BusyPlaceError: what is there cannot be replaced, but might be written into.
+        OutputError: it cannot be written.
+    """
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(data)
+        _liken(temporary, path)
+        temporary.replace(path)
+    except OSError as error:
+        kind = BusyPlaceError if error.errno == errno.EBUSY else OutputError
+        raise kind(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def descriptor_of(path: Path) -> int | None:
+    """The number of what this process has open and the path stands for, by whatever links; None for all other paths."""
+    current = path
+    for _ in range(_MOST_LINKS):
+        folder = Path(os.path.realpath(current.parent))
+        if current.name.isdecimal() and _holds_descriptors(folder):
+            return int(current.name)
+        try:
+            current = folder / (folder / current.name).readlink()
+        except OSError:
+            return None
+    return None
+
+
+def _holds_descriptors(folder: Path) -> bool:
+    """Whether it is /proc/self/fd, which /dev/fd leads to, or the same of a thread; or /dev/fd, where that is none."""
+    if folder == Path("/dev/fd"):
+        return True
+    return folder.name == "fd" and folder.parts[:3] == ("/", "proc", str(os.getpid()))
+
+
+def _is_written_into(path: Path) -> bool:
+    """Whether a path leads to something that is there and is no regular file with a name of its own."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISREG(found.st_mode):
+        return True
+    try:
+        return not os.path.samestat(found, _target_of(path).stat())
+    except OSError:
+        # What another process has open, and nobody else any more.
+        return True
+
+
+def _target_of(path: Path) -> Path:
+    """The place that a path leads to, by all links; what it leads to need not be there."""
+    return Path(os.path.realpath(path))
+
+
+def _flush(number: int) -> None:
+    """What was printed before comes first."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            if stream.fileno() == number:
+                stream.flush()
+
+
+def _write_into(descriptor: int, data: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError), os.fdopen(descriptor, "wb", buffering=0) as file:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[file.write(rest) or 0 :]
+
+
+def _overwrite(path: Path, data: bytes) -> None:
+    try:
+        _write_into(os.open(path, os.O_WRONLY | os.O_TRUNC), data)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _liken(new: Path, path: Path) -> None:
+    """Give a new file the permissions and, where that is allowed, the owner of the one that it replaces."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        # The mask can only be read by setting it.
+        mask = os.umask(0)
+        os.umask(mask)
+        new.chmod(0o666 & ~mask)
+        return
+    with contextlib.suppress(PermissionError):
+        os.chown(new, found.st_uid, found.st_gid)
+    new.chmod(stat.S_IMODE(found.st_mode))

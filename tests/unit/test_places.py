@@ -1,0 +1,264 @@
+"""What is named by `--output` gets the bytes and stays what it is; only regular files are replaced, whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+import pytest
+
+from scanner.app.cli import run
+from scanner.errors import OutputError
+from scanner.jobs import session
+from scanner.jobs.exit_status import ExitStatus
+from scanner.jobs.places import descriptor_of, ensure_place, put
+from tests.conftest import REPOSITORY
+
+DATA = b"a report\n" * 20_000
+"""More than a pipe holds at once."""
+
+
+def placed(path: Path, data: bytes = DATA) -> None:
+    """What a command does: it looks before it scans, and writes afterwards."""
+    ensure_place(path)
+    put(path, data)
+
+
+class TestFiles:
+    def test_is_replaced_whole(self, tmp_path: Path) -> None:
+        path = tmp_path / "folder" / "report.json"
+        placed(path, b"first")
+        with path.open("rb") as reader:
+            placed(path, b"second")
+            assert reader.read() == b"first", "who reads it has the old one, whole"
+        assert path.read_bytes() == b"second"
+        assert [item.name for item in path.parent.iterdir()] == ["report.json"]
+
+    def test_keeps_its_permissions_and_owner(self, tmp_path: Path) -> None:
+        path = tmp_path / "secret.json"
+        path.touch()
+        path.chmod(0o640)
+        if os.geteuid() == 0:
+            os.chown(path, 12345, 12346)
+        before = path.stat()
+        placed(path)
+        after = path.stat()
+        assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+        assert after.st_ino != before.st_ino
+
+    def test_new_one_heeds_the_mask(self, tmp_path: Path) -> None:
+        before = os.umask(0o027)
+        try:
+            placed(tmp_path / "report.json")
+        finally:
+            os.umask(before)
+        assert stat.S_IMODE((tmp_path / "report.json").stat().st_mode) == 0o640
+
+    def test_that_cannot_be_moved_away_is_written_into(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A single file that is mounted into a container is such a one."""
+        path = tmp_path / "report.json"
+        path.write_bytes(DATA)
+        before = path.stat().st_ino
+
+        def busy(*_: object) -> NoReturn:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+        monkeypatch.setattr(Path, "replace", busy)
+        placed(path, b"short")
+        assert path.read_bytes() == b"short"
+        assert path.stat().st_ino == before
+        assert list(tmp_path.iterdir()) == [path]
+
+
+class TestLinks:
+    def test_stay_and_their_target_is_replaced(self, tmp_path: Path) -> None:
+        (tmp_path / "store").mkdir()
+        target = tmp_path / "store" / "2026.json"
+        target.write_bytes(b"old")
+        before = target.stat().st_ino
+        (tmp_path / "store" / "latest.json").symlink_to("2026.json")
+        link = tmp_path / "link.json"
+        link.symlink_to("store/latest.json")
+        placed(link)
+        assert link.is_symlink()
+        assert (tmp_path / "store" / "latest.json").is_symlink()
+        assert target.read_bytes() == DATA
+        assert target.stat().st_ino != before, "replaced, not written into"
+        assert len(list((tmp_path / "store").iterdir())) == 2
+
+    def test_may_lead_to_what_is_not_there_yet(self, tmp_path: Path) -> None:
+        link = tmp_path / "link.json"
+        link.symlink_to("later/report.json")
+        placed(link)
+        assert link.is_symlink()
+        assert (tmp_path / "later" / "report.json").read_bytes() == DATA
+
+    def test_in_a_circle_are_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "a").symlink_to("b")
+        (tmp_path / "b").symlink_to("a")
+        with pytest.raises(OutputError, match="symbolic links"):
+            ensure_place(tmp_path / "a")
+        with pytest.raises(OutputError, match="symbolic links"):
+            put(tmp_path / "a", DATA)
+        assert (tmp_path / "a").is_symlink()
+
+
+def read_beside(source: Callable[[], BinaryIO]) -> Future[bytes]:
+    """Open and read to the end while something is written."""
+
+    def read() -> bytes:
+        with source() as file:
+            return file.read()
+
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(read)
+    pool.shutdown(wait=False)
+    return future
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Its two ends, to read from and to write to."""
+    reading, writing = os.pipe()
+    with open(reading, "rb") as reader, open(writing, "wb") as writer:  # noqa: PTH123  # they have no paths
+        yield reader, writer
+
+
+Pipe = tuple[BinaryIO, BinaryIO]
+
+
+class TestPipes:
+    def test_named_one_is_written_into(self, tmp_path: Path) -> None:
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+        read = read_beside(lambda: path.open("rb"))
+        placed(path)
+        assert read.result(30) == DATA
+        assert stat.S_ISFIFO(path.stat().st_mode)
+        assert list(tmp_path.iterdir()) == [path]
+
+    @pytest.mark.parametrize("folder", ["/dev/fd", "/proc/self/fd", "/proc/thread-self/fd"])
+    def test_open_one_is_written_into(self, pipe: Pipe, folder: str) -> None:
+        read = read_beside(lambda: pipe[0])
+        placed(Path(folder) / str(pipe[1].fileno()))
+        pipe[1].close()
+        assert read.result(30) == DATA
+
+    def test_a_link_leads_to_it_too(self, pipe: Pipe, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to(f"/dev/fd/{pipe[1].fileno()}")
+        assert descriptor_of(tmp_path / "link") == pipe[1].fileno()
+        placed(tmp_path / "link", b"short")
+        assert os.read(pipe[0].fileno(), 100) == b"short"
+
+    def test_a_reader_that_goes_away_is_no_failure(self, pipe: Pipe) -> None:
+        pipe[0].close()
+        placed(Path(f"/dev/fd/{pipe[1].fileno()}"))
+
+    def test_a_socket(self) -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            placed(Path(f"/dev/fd/{ours.fileno()}"), b"short")
+            assert theirs.recv(100) == b"short"
+
+    def test_a_file_that_is_open_goes_on_where_it_is(self, tmp_path: Path) -> None:
+        with (tmp_path / "log").open("wb") as file:
+            file.write(b"before\n")
+            file.flush()
+            placed(Path(f"/dev/fd/{file.fileno()}"), b"report\n")
+            file.write(b"after\n")
+        assert (tmp_path / "log").read_bytes() == b"before\nreport\nafter\n"
+
+    def test_what_is_not_open_for_writing_is_refused(self, pipe: Pipe) -> None:
+        with pytest.raises(OutputError, match="open for reading alone"):
+            ensure_place(Path(f"/dev/fd/{pipe[0].fileno()}"))
+        with pytest.raises(OutputError, match="Bad file descriptor"):
+            ensure_place(Path("/dev/fd/987"))
+
+
+class TestDevices:
+    def test_terminal(self) -> None:
+        master, slave = os.openpty()
+        path = Path(os.ttyname(slave))
+        placed(path, b"short\n")
+        assert os.read(master, 100) == b"short\r\n"
+        assert path.is_char_device()
+        os.close(master)
+        os.close(slave)
+
+    def test_null(self, tmp_path: Path) -> None:
+        path = tmp_path / "null"
+        try:
+            os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+            path.write_bytes(b"")
+        except PermissionError:
+            pytest.skip("no device can be made here")
+        placed(path)
+        assert path.is_char_device()
+        assert list(tmp_path.iterdir()) == [path]
+
+
+# --- The commands -----------------------------------------------------------------------------------------------------
+
+CONFIG = '[[environment]]\nname = "legacy"\nkind = "on-premises"\n[[environment.endpoint]]\nhost = "a.example"\n'
+COMMAND = """
+import sys
+from scanner.app.cli import run
+from scanner.jobs import session
+from tests.build.judged import judged_record
+session.run_with_progress = lambda *_, **__: judged_record(0).record
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Path]:
+    """A folder with a command `ns` whose every scan gives the same run, and a configuration."""
+    (tmp_path / "config.toml").write_text(CONFIG)
+    (tmp_path / "ns.py").write_text(COMMAND)
+    (tmp_path / "ns").write_text(f'#!/bin/sh\nPYTHONPATH="{REPOSITORY}" exec "{sys.executable}" ns.py "$@"\n')
+    (tmp_path / "ns").chmod(0o755)
+    return tmp_path
+
+
+def sh(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
+    bash = shutil.which("bash")
+    assert bash, "apt-get install bash"
+    return subprocess.run([bash, "-c", script], cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_process_substitution(shell: Path) -> None:
+    done = sh(
+        shell,
+        "./ns scan -q a.example -f json -o >(cat > got.json; touch ended); while [ ! -e ended ]; do sleep 0.1; done",
+    )
+    assert done.stderr.startswith("/dev/fd/"), done
+    assert (shell / "got.json").read_bytes().startswith(b'{\n  "schema"')
+
+
+@pytest.mark.parametrize("command", ["scan a.example", "run"])
+def test_stdout_by_its_name_holds_the_report_alone(shell: Path, command: str) -> None:
+    done = sh(shell, f"echo before > all; ./ns {command} -f csv -o /dev/stdout >> all; echo after >> all")
+    lines = (shell / "all").read_text().splitlines()
+    assert (lines[0], lines[-1]) == ("before", "after"), done
+    assert lines[1].startswith("run,started_at")
+    assert all(line.startswith("20260") for line in lines[2:-1]), "and no summary"
+
+
+def test_a_place_that_cannot_be_written_to_is_found_before_anything_is_scanned(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.toml").write_text(CONFIG)
+    monkeypatch.setattr(session, "run_with_progress", lambda *_, **__: pytest.fail("it scans"))
+    for command in (["scan", "a.example"], ["run"]):
+        assert run([*command, "-f", "json", "-o", "/dev/fd/987"]) == ExitStatus.USAGE
+        assert "/dev/fd/987 cannot be written to: Bad file descriptor" in capsys.readouterr().err
