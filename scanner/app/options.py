@@ -90,9 +90,12 @@ connect_to_option = click.option(
 )
 
 
+_FORMAT_HELP = "Repeatable. By the suffix of --output where missing."
+
+
 def format_option(*formats: str) -> Callable[[F], F]:
     """The repeatable `--format` of a command that knows these formats."""
-    return click.option("--format", "-f", "formats", multiple=True, type=click.Choice(formats), help="Repeatable.")
+    return click.option("--format", "-f", "formats", multiple=True, type=click.Choice(formats), help=_FORMAT_HELP)
 
 
 def parse_connect_to(entries: tuple[str, ...]) -> dict[str, list[str]]:

@@ -166,6 +166,17 @@ def write(rendering: Rendering, formats: Sequence[str], output: str | None, *, n
     return Written(tuple(files), tuple(troubles), nothing=0 < len(formats) == len(troubles))
 
 
+def formats_of(named: Sequence[str], output: str | None, default: Sequence[str]) -> Sequence[str]:
+    """The formats to write: those that are named; else what the suffix of one file says; else the usual ones."""
+    if named or output is None or output.endswith(os.sep) or Path(output).is_dir():
+        return named or default
+    # The longest first: a file of OSCAL ends as one of JSON does.
+    for item, suffix in sorted(SUFFIXES.items(), key=lambda pair: -len(pair[1])):
+        if Path(output).name.lower().endswith(f".{suffix}"):
+            return (item,)
+    return default
+
+
 def check_output(formats: Sequence[str], output: str | None) -> None:
     """See, before anything is scanned, that `write` will find a place for each format.
 

@@ -18,9 +18,12 @@ import pytest
 
 from scanner.app.cli import run
 from scanner.errors import OutputError
+from scanner.history import History
 from scanner.jobs import session
 from scanner.jobs.exit_status import ExitStatus
+from scanner.jobs.output import formats_of
 from scanner.jobs.places import descriptor_of, ensure_place, put
+from tests.build.judged import judged_record
 from tests.conftest import REPOSITORY
 
 DATA = b"a report\n" * 20_000
@@ -251,6 +254,47 @@ def test_stdout_by_its_name_holds_the_report_alone(shell: Path, command: str) ->
     assert (lines[0], lines[-1]) == ("before", "after"), done
     assert lines[1].startswith("run,started_at")
     assert all(line.startswith("20260") for line in lines[2:-1]), "and no summary"
+
+
+@pytest.mark.parametrize(
+    ("named", "output", "formats"),
+    [
+        ((), "report.pdf", ("pdf",)),
+        ((), "folder.html/report.JSON", ("json",)),
+        ((), "a.oscal.json", ("oscal",)),
+        ((), "a.cdx.json", ("cyclonedx",)),
+        ((), "a.junit.xml", ("junit",)),
+        ((), "a.prom", ("openmetrics",)),
+        ((), "a.txt", ("text",)),
+        (("csv",), "report.pdf", ("csv",)),
+        ((), "report.unknown", ("usual",)),
+        ((), "pdf", ("usual",)),
+        ((), "out/", ("usual",)),
+        ((), "-", ("usual",)),
+        ((), "/dev/stdout", ("usual",)),
+        ((), None, ("usual",)),
+    ],
+)
+def test_a_suffix_says_which_format(named: tuple[str, ...], output: str | None, formats: tuple[str, ...]) -> None:
+    assert formats_of(named, output, ("usual",)) == formats
+
+
+def test_a_folder_may_be_called_like_a_file(tmp_path: Path) -> None:
+    (tmp_path / "site.html").mkdir()
+    assert formats_of((), str(tmp_path / "site.html"), ("usual",)) == ("usual",)
+    assert formats_of((), f"{tmp_path}/later.html/", ("usual",)) == ("usual",)
+
+
+@pytest.mark.parametrize("command", [["scan", "a.example"], ["run"], ["report"]])
+def test_each_command_heeds_the_suffix(command: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.toml").write_text(CONFIG)
+    record = judged_record(0).record
+    monkeypatch.setattr(session, "run_with_progress", lambda *_, **__: record)
+    if command == ["report"]:
+        History.open("history", create=True).append(record)
+    assert run([*command, "-o", "r.csv"]) in {ExitStatus.OK, ExitStatus.FAILED}
+    assert (tmp_path / "r.csv").read_text().startswith("run,started_at")
 
 
 def test_a_place_that_cannot_be_written_to_is_found_before_anything_is_scanned(

@@ -15,8 +15,9 @@ from scanner.app.signing import sign_option, signing_key
 from scanner.errors import UsageError, nearest
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.keeping import spared, warn
-from scanner.jobs.output import FORMATS, check_output, goes_to_stdout, write
+from scanner.jobs.output import FORMATS, check_output, formats_of, goes_to_stdout, write
 from scanner.jobs.reporting import rendering_of
+from scanner.jobs.run import DEFAULT_REPORTS
 from scanner.jobs.site import output_folder, update_site, write_site
 from scanner.verdict import RunRecord
 
@@ -55,6 +56,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
       nightseal report
       nightseal report --run 20261124T020000Z-1a2b3c --format pdf --output report.pdf
       nightseal report --environment production --format json --output -
+      nightseal report --output report.pdf
       nightseal report --format pdf --sign reviewer.p12 --output signed.pdf
       nightseal report --site
     """
@@ -62,7 +64,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
 
     if site_alone and (run_id or environment or formats or sign_with):
         raise UsageError("--site goes with --output alone: it is the page of all runs")
-    formats = formats or ("html", "pdf")
+    formats = tuple(formats_of(formats, output, DEFAULT_REPORTS))
     key = signing_key(sign_with, formats)
     config = configuration.load(config_path)
     history = History.open(config.resolve(config.form.nightseal.history), create=False)

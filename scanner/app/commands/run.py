@@ -13,7 +13,7 @@ from scanner.app.signing import sign_option, signing_key
 from scanner.errors import UsageError
 from scanner.jobs import exit_status
 from scanner.jobs.keeping import warn
-from scanner.jobs.output import FORMATS, goes_to_stdout
+from scanner.jobs.output import FORMATS, formats_of, goes_to_stdout
 from scanner.jobs.run import DEFAULT_REPORTS, Order, execute, schedule_of
 from scanner.jobs.summary import summary
 from scanner.verdict import Severity
@@ -74,7 +74,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     from scanner.jobs.session import Overrides, run_with_progress  # noqa: PLC0415  # the engines load after the checks
 
     schedule = schedule_of(config, schedule_name) if schedule_name else None
-    formats_wanted = formats or (schedule.reports if schedule else DEFAULT_REPORTS)
+    formats_wanted = formats_of(formats, output, schedule.reports if schedule else DEFAULT_REPORTS)
     order = Order(
         environments=environments or (schedule.environments if schedule else ()),
         schedule=schedule,

@@ -18,7 +18,7 @@ from scanner.errors import NotKeptError
 from scanner.inventory import Inventory
 from scanner.jobs import exit_status
 from scanner.jobs.keeping import keep, warn
-from scanner.jobs.output import FORMATS, Rendering, check_output, goes_to_stdout, write
+from scanner.jobs.output import FORMATS, Rendering, check_output, formats_of, goes_to_stdout, write
 from scanner.jobs.policies import load_policy
 from scanner.verdict import Severity, Trigger
 
@@ -62,6 +62,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     Examples:
       nightseal scan www.example.com
       nightseal scan www.example.com --format json | jq .summary
+      nightseal scan www.example.com --output report.pdf
       nightseal scan smtp://mail.example.com imap://mail.example.com
       nightseal scan internal.example.com --ca-file our-ca.pem --policy mozilla-modern
       nightseal scan www.example.com --connect-to www.example.com:443=192.0.2.7:443
@@ -69,7 +70,7 @@ def command(  # noqa: PLR0913, PLR0917  # one for each option
     from scanner.jobs.session import Overrides, job_parts, probe_settings, run_with_progress  # noqa: PLC0415  # after the checks
     from scanner.pipeline import Job  # noqa: PLC0415  # the same
 
-    formats = formats or ("text",)
+    formats = tuple(formats_of(formats, output, ("text",)))
     endpoints = tuple(parse_target(text) for text in targets)
     config = configuration.load(config_path) if config_path else None
     if record and config is None:
