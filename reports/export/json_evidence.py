@@ -212,7 +212,7 @@ class Evidence(_Out):
 _OWN_KEYS = frozenset({"protocols", "groups", "signature_schemes", "certificates"})
 
 
-def evidence_of(evidence: TargetEvidence) -> Evidence:
+def evidence_document(evidence: TargetEvidence) -> Evidence:
     """Bring a target's evidence into the outer form."""
     tls = evidence.tls.value or TlsEvidence()
     http, dns = evidence.http.value, evidence.dns.value

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from reports.export.json_evidence import Evidence, FailureOut, evidence_of, failure_of
+from reports.export.json_evidence import Evidence, FailureOut, evidence_document, failure_of
 from scanner.grade import METHOD, explained
 from scanner.verdict import PolicyRef, RunRecord, Status, TargetResult, TargetStatus, Verdict, count
 
@@ -300,7 +300,7 @@ def _target(target: TargetResult, now: datetime) -> Target:
         duration_s=round(target.duration_s, 3),
         connections=target.connections,
         policy=_policy(target.policy),
-        evidence=evidence_of(target.evidence) if target.evidence else None,
+        evidence=evidence_document(target.evidence) if target.evidence else None,
         verdicts=[_verdict(verdict) for verdict in target.verdicts],
     )
 

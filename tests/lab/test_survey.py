@@ -283,7 +283,7 @@ def test_a_mistake_of_our_own_is_a_failure_and_no_exception(lab, monkeypatch):
     def mistaken(*_arguments):
         raise ZeroDivisionError("of our own making")
 
-    for name in ("scanner.probe.survey.probe.evidence_of", "scanner.probe.survey.probe.older_suites"):
+    for name in ("scanner.probe.survey.probe.survey_evidence", "scanner.probe.survey.probe.older_suites"):
         with monkeypatch.context() as patch:
             patch.setattr(name, mistaken)
             attempt = survey_lab(lab, "good")

@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.evidence import ALL_EXTENSIONS, Certificate, Extension, FailureReason, KeyType
-from scanner.probe.x509.certificates import MAX_DER, MAX_NAMES, certificate_from_der
 from scanner.probe.x509.extensions import MAX_EXTENSIONS
+from scanner.probe.x509.parsing import MAX_DER, MAX_NAMES, certificate_from_der
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 KEY = ec.derive_private_key(7, ec.SECP256R1())

@@ -13,7 +13,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from scanner.evidence import Certificate
-from scanner.probe.x509.certificates import certificate_from_der
+from scanner.probe.x509.parsing import certificate_from_der
 from scanner.probe.x509.staple import staple_of
 
 NOW = datetime.now(UTC).replace(microsecond=0)

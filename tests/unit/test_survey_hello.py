@@ -11,9 +11,9 @@ from tlslite.utils.codec import Parser
 
 from scanner.evidence import Protocol
 from scanner.probe import iana
-from scanner.probe.survey import features as survey_features
+from scanner.probe.survey import baseline as survey_baseline
 from scanner.probe.survey.hello import KEY_SHARE_GROUPS, SIGNED_CERTIFICATE_TIMESTAMP, WIRE_VERSIONS, Offer, to_wire
-from scanner.probe.survey.offers import Manner
+from scanner.probe.survey.offers import HelloTemplate
 
 
 def read_back(offer: Offer) -> ClientHello:
@@ -29,7 +29,7 @@ def extension(hello: ClientHello, kind: int):
 
 @pytest.mark.parametrize("protocol", [Protocol.TLS1_0, Protocol.TLS1_1, Protocol.TLS1_2])
 def test_an_older_version_is_offered_as_such(protocol):
-    hello = read_back(Manner("shop.example").offer(protocol, (0xC02F, 0x009C)))
+    hello = read_back(HelloTemplate("shop.example").offer(protocol, (0xC02F, 0x009C)))
     assert hello.client_version == WIRE_VERSIONS[protocol]
     assert hello.cipher_suites == [0xC02F, 0x009C]
     assert hello.compression_methods == [1, 0]
@@ -39,7 +39,7 @@ def test_an_older_version_is_offered_as_such(protocol):
 
 
 def test_tls13_is_offered_without_a_key_and_without_compression():
-    hello = read_back(Manner("shop.example").offer(Protocol.TLS1_3, (0x1301,)))
+    hello = read_back(HelloTemplate("shop.example").offer(Protocol.TLS1_3, (0x1301,)))
     assert hello.client_version == (3, 3)
     assert extension(hello, ExtensionType.supported_versions).versions == [(3, 4)]
     assert extension(hello, ExtensionType.key_share).client_shares == []
@@ -48,25 +48,25 @@ def test_tls13_is_offered_without_a_key_and_without_compression():
 
 
 def test_key_shares_have_the_sizes_that_their_groups_demand():
-    offer = Manner(None).offer(Protocol.TLS1_3, (0x1301,), key_shares=KEY_SHARE_GROUPS)
+    offer = HelloTemplate(None).offer(Protocol.TLS1_3, (0x1301,), key_shares=KEY_SHARE_GROUPS)
     shares = extension(read_back(offer), ExtensionType.key_share).client_shares
     sizes = {iana.groups()[share.group].name: len(share.key_exchange) for share in shares}
     assert sizes == {"x25519": 32, "secp256r1": 65, "x25519mlkem768": 1184 + 32}
 
 
 def test_ssl3_has_no_extensions_but_the_signal_for_renegotiation():
-    hello = read_back(Manner("shop.example").offer(Protocol.SSL3, (0x0005,)))
+    hello = read_back(HelloTemplate("shop.example").offer(Protocol.SSL3, (0x0005,)))
     assert hello.extensions is None
     assert hello.cipher_suites == [0x0005, 0x00FF]
 
 
 def test_a_fallback_is_signalled():
-    offer = replace(Manner(None).offer(Protocol.TLS1_1, (0x002F,)), fallback=True)
+    offer = replace(HelloTemplate(None).offer(Protocol.TLS1_1, (0x002F,)), fallback=True)
     assert read_back(offer).cipher_suites == [0x002F, iana.FALLBACK_SCSV]
 
 
 def test_ssl2_has_its_own_form():
-    wire = to_wire(Manner("shop.example").offer(Protocol.SSL2, iana.offered_suites(Protocol.SSL2)))
+    wire = to_wire(HelloTemplate("shop.example").offer(Protocol.SSL2, iana.offered_suites(Protocol.SSL2)))
     assert wire[0] & 0x80
     assert int.from_bytes(wire[:2], "big") & 0x7FFF == len(wire) - 2
     hello = ClientHello(ssl2=True).parse(Parser(bytearray(wire[3:])))
@@ -75,26 +75,26 @@ def test_ssl2_has_its_own_form():
 
 
 def test_no_name_no_extension():
-    hello = read_back(Manner(None).offer(Protocol.TLS1_2, (0xC02F,)))
+    hello = read_back(HelloTemplate(None).offer(Protocol.TLS1_2, (0xC02F,)))
     assert extension(hello, ExtensionType.server_name) is None
 
 
 @pytest.mark.parametrize("protocol", [Protocol.TLS1_0, Protocol.TLS1_2, Protocol.TLS1_3])
 def test_a_small_hello_stays_below_the_size_at_which_old_load_balancers_hang(protocol):
-    manner = Manner("a-rather-long-name.of-some-department.example.com", small=True)
+    template = HelloTemplate("a-rather-long-name.of-some-department.example.com", small=True)
     alpn = ("h2", "http/1.1") if protocol is Protocol.TLS1_2 else ()
-    for part in manner.parts(iana.offered_suites(protocol)):
-        assert len(to_wire(manner.offer(protocol, part, alpn=alpn))) < 256 + 5
+    for part in template.parts(iana.offered_suites(protocol)):
+        assert len(to_wire(template.offer(protocol, part, alpn=alpn))) < 256 + 5
 
 
 def test_the_small_hello_of_every_version_is_small_too():
-    manner = Manner("a-rather-long-name.of-some-department.example.com", small=True)
-    assert len(to_wire(survey_features._small_and_new(manner))) < 256 + 5
+    template = HelloTemplate("a-rather-long-name.of-some-department.example.com", small=True)
+    assert len(to_wire(survey_baseline._small_and_new(template))) < 256 + 5
 
 
 @pytest.mark.parametrize("protocol", [Protocol.TLS1_0, Protocol.TLS1_2])
 def test_a_small_hello_asks_for_all_that_is_told_of_the_answer(protocol):
-    hello = read_back(Manner("shop.example", small=True).offer(protocol, (0xC02F,)))
+    hello = read_back(HelloTemplate("shop.example", small=True).offer(protocol, (0xC02F,)))
     asked = {extension.extType for extension in hello.extensions}
     assert asked >= {
         ExtensionType.extended_master_secret,
@@ -108,7 +108,7 @@ def test_a_small_hello_asks_for_all_that_is_told_of_the_answer(protocol):
 
 
 def test_two_hellos_differ_in_their_random_alone():
-    offer = Manner("shop.example").offer(Protocol.TLS1_2, (0xC02F,))
+    offer = HelloTemplate("shop.example").offer(Protocol.TLS1_2, (0xC02F,))
     first, second = to_wire(offer), to_wire(offer)
     assert first != second
     assert first[:11] == second[:11]

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from scanner.evidence import Failure, FailureReason, Protocol
 from scanner.probe import iana
-from scanner.probe.survey.answer import Answer, Refusal
-from scanner.probe.survey.exchange import known_primes
-from scanner.probe.survey.offers import ApplicationProtocols, Manner, Rotations
+from scanner.probe.survey.key_exchange import known_primes
+from scanner.probe.survey.offers import ApplicationProtocols, HelloTemplate, Rotations
+from scanner.probe.survey.server_flight import Refusal, ServerFlight
 from scanner.probe.survey.shrink import Remainder, Rotation, shrink
 
 REFUSED = Refusal(40)
@@ -25,19 +25,19 @@ class ThoughtServer:
         self.ones, self.others, self.own_order = ones, others, own_order
         self.asked = 0
 
-    async def ask(self, ones, others) -> Answer | Refusal | Failure:
+    async def ask(self, ones, others) -> ServerFlight | Refusal | Failure:
         self.asked += 1
         one, other = self._pick(self.ones, ones), self._pick(self.others, others)
         if one is None or other is None:
             return REFUSED
-        return Answer(Protocol.TLS1_3, (one,), group=other)
+        return ServerFlight(Protocol.TLS1_3, (one,), group=other)
 
     def _pick(self, own: list[int], offered: list[int]) -> int | None:
         first, second = (own, offered) if self.own_order else (offered, own)
         return next((code for code in first if code in second), None)
 
 
-def pair(answer: Answer) -> tuple[int, int | None]:
+def pair(answer: ServerFlight) -> tuple[int, int | None]:
     return answer.suite, answer.group
 
 
@@ -118,7 +118,7 @@ def test_a_rotation_shows_all_to_the_clients_order_and_claims_nothing_of_another
 def test_rotations_tell_schemes_of_different_keys_apart():
     rotations = Rotations.of(Protocol.TLS1_2)
     for scheme in (0x0804, 0x0403, 0x0804):  # RSA, ECDSA, RSA: the suites changed, not the server's mind
-        rotations.note(Answer(Protocol.TLS1_2, (1,), group=29, scheme=scheme))
+        rotations.note(ServerFlight(Protocol.TLS1_2, (1,), group=29, scheme=scheme))
     assert not rotations.groups.complete
     assert not any(rotation.complete for rotation in rotations.schemes.values())
     assert rotations.schemes["rsa"].seen == [0x0804]
@@ -127,7 +127,7 @@ def test_rotations_tell_schemes_of_different_keys_apart():
 
 def test_a_server_that_does_not_keep_to_the_offer_is_caught_and_asked_no_more():
     async def ask(_some, _more):
-        return Answer(Protocol.TLS1_3, (7,), group=9)
+        return ServerFlight(Protocol.TLS1_3, (7,), group=9)
 
     one, other = Remainder([1, 7]), Remainder([9, 10])
     assert asyncio.run(shrink(one, other, ask, pair)) is None
@@ -138,16 +138,16 @@ def test_a_server_that_does_not_keep_to_the_offer_is_caught_and_asked_no_more():
 
 def test_application_protocols_end_with_the_first_that_is_not_chosen():
     protocols = ApplicationProtocols(("h2", "http/1.1"))
-    protocols.note(Answer(Protocol.TLS1_2, (1,), alpn="h2"))
-    protocols.note(Answer(Protocol.TLS1_2, (1,), alpn=None))
+    protocols.note(ServerFlight(Protocol.TLS1_2, (1,), alpn="h2"))
+    protocols.note(ServerFlight(Protocol.TLS1_2, (1,), alpn=None))
     assert (protocols.accepted, protocols.left) == (["h2"], [])
 
 
 @pytest.mark.parametrize("protocol", [Protocol.SSL3, Protocol.TLS1_0, Protocol.TLS1_2, Protocol.TLS1_3])
 def test_small_parts_are_the_whole(protocol):
     suites = iana.offered_suites(protocol)
-    assert tuple(code for part in Manner(None, small=True).parts(suites) for code in part) == suites
-    assert list(Manner(None).parts(suites)) == [suites]
+    assert tuple(code for part in HelloTemplate(None, small=True).parts(suites) for code in part) == suites
+    assert list(HelloTemplate(None).parts(suites)) == [suites]
 
 
 def test_published_primes_have_their_names():

@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from scanner.errors import TrustStoreError
 from scanner.evidence import Certificate, PathValidation
-from scanner.probe.x509.certificates import certificate_from_der
+from scanner.probe.x509.parsing import certificate_from_der
 from scanner.probe.x509.trust import MOZILLA, load_store, store_digests, validate_paths
 
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -36,7 +36,7 @@ from scanner.evidence import (
 from scanner.inventory import is_address
 from scanner.probe.handshake.failures import failure_of
 from scanner.probe.handshake.jobs import OnlyTls13Error
-from scanner.probe.survey.exchange import known_primes
+from scanner.probe.survey.key_exchange import known_primes
 from scanner.probe.x509.chains import deployment_of
 
 T = TypeVar("T")

@@ -33,7 +33,7 @@ from scanner.probe.handshake.failures import failure_of
 from scanner.probe.handshake.first import VERSIONS, FirstLook, first_look, remaining_jobs
 from scanner.probe.handshake.jobs import extended_master_secret_job
 from scanner.probe.net.budget import Budget
-from scanner.probe.survey.features import greet
+from scanner.probe.survey.baseline import find_baseline
 from scanner.probe.survey.wire import Questioner
 from scanner.probe.tls.division import HandshakeResult, Remaining, Surveyed, Unanswered
 
@@ -184,7 +184,7 @@ async def _greet(target: Target, settings: ProbeSettings, *, until: float) -> tu
     web = endpoint.role.speaks_http and endpoint.starttls is None
     try:
         async with asyncio.timeout(max(0.1, until - time.monotonic())):
-            greeting = await greet(
+            greeting = await find_baseline(
                 questioner, None if endpoint.is_address else endpoint.host, endpoint.host if web else None
             )
     except TimeoutError:

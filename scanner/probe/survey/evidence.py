@@ -22,11 +22,11 @@ from scanner.evidence import (
     not_run,
 )
 from scanner.probe import iana
-from scanner.probe.survey.answer import Answer, Outcome
-from scanner.probe.survey.certificates import deployments
-from scanner.probe.survey.exchange import Exchange, known_primes
-from scanner.probe.survey.features import Greeting
-from scanner.probe.survey.offers import ApplicationProtocols, Found
+from scanner.probe.survey.baseline import Baseline
+from scanner.probe.survey.deployments import deployments
+from scanner.probe.survey.key_exchange import GroupsAndSchemes, known_primes
+from scanner.probe.survey.offers import ApplicationProtocols, Enumeration
+from scanner.probe.survey.server_flight import HelloResult, ServerFlight
 
 T = TypeVar("T")
 
@@ -35,75 +35,75 @@ _ONLY_TLS13: Final = "no protocol before TLS 1.3 is negotiated"
 
 
 @dataclass(slots=True)
-class Gathered:
+class SurveyResults:
     """All that one survey has been answered; filled in as its questions end."""
 
-    greeting: Greeting
+    baseline: Baseline
     alpn: ApplicationProtocols
-    found: dict[Protocol, Found] = field(default_factory=dict)
+    found: dict[Protocol, Enumeration] = field(default_factory=dict)
     order: dict[Protocol, bool | None] = field(default_factory=dict)
-    exchanges: dict[Protocol, Exchange] = field(default_factory=dict)
+    exchanges: dict[Protocol, GroupsAndSchemes] = field(default_factory=dict)
     schemes13: Attempt[tuple[int, ...]] | None = None
     fallback: Attempt[bool] = field(default_factory=not_run)
     without_sni: Attempt[NameReaction] = field(default_factory=not_run)
     wrong_sni: Attempt[NameReaction] = field(default_factory=not_run)
-    no_name: Outcome | None = None
-    wrong_name: Outcome | None = None
+    no_name: HelloResult | None = None
+    wrong_name: HelloResult | None = None
 
     @property
-    def nameless(self) -> Answer | None:
+    def nameless(self) -> ServerFlight | None:
         """What was answered to a hello without a name."""
-        return self.no_name if isinstance(self.no_name, Answer) else None
+        return self.no_name if isinstance(self.no_name, ServerFlight) else None
 
     @property
-    def in_order(self) -> tuple[Found, ...]:
+    def in_order(self) -> tuple[Enumeration, ...]:
         """What was found, oldest protocol first."""
         return tuple(self.found[protocol] for protocol in Protocol if protocol in self.found)
 
     @property
-    def older(self) -> tuple[Answer, ...]:
+    def older(self) -> tuple[ServerFlight, ...]:
         """Every answer of SSL 3.0 to TLS 1.2."""
         apart = {Protocol.SSL2, Protocol.TLS1_3}
         return tuple(answer for found in self.in_order if found.protocol not in apart for answer in found.answers)
 
 
-def evidence_of(gathered: Gathered, stores: Sequence[str]) -> TlsEvidence:
+def survey_evidence(results: SurveyResults, stores: Sequence[str]) -> TlsEvidence:
     """Write down what was gathered; `stores` are the trust stores to which paths are looked for."""
     return TlsEvidence(
         protocols={
-            found.protocol: _offer(found, gathered.order.get(found.protocol), gathered.greeting.answer)
-            for found in gathered.in_order
+            found.protocol: _offer(found, results.order.get(found.protocol), results.baseline.answer)
+            for found in results.in_order
         },
-        groups=_groups(gathered),
-        signature_schemes=_schemes(gathered),
-        certificates=_certificates(gathered, stores),
-        alpn=_alpn(gathered),
-        extended_master_secret=_of_tls(gathered, ExtensionType.extended_master_secret),
-        encrypt_then_mac=_encrypt_then_mac(gathered),
-        secure_renegotiation=_all_have(gathered, gathered.older, ExtensionType.renegotiation_info, _ONLY_TLS13),
-        compression=_of_older(gathered, any(answer.compression for answer in gathered.older)),
+        groups=_groups(results),
+        signature_schemes=_schemes(results),
+        certificates=_certificates(results, stores),
+        alpn=_alpn(results),
+        extended_master_secret=_of_tls(results, ExtensionType.extended_master_secret),
+        encrypt_then_mac=_encrypt_then_mac(results),
+        secure_renegotiation=_all_have(results, results.older, ExtensionType.renegotiation_info, _ONLY_TLS13),
+        compression=_of_older(results, any(answer.compression for answer in results.older)),
         session_tickets=_of_older(
-            gathered, any(ExtensionType.session_ticket in answer.extensions for answer in gathered.older)
+            results, any(ExtensionType.session_ticket in answer.extensions for answer in results.older)
         ),
-        fallback_scsv=gathered.fallback,
-        robot=_robot(gathered),
-        without_sni=gathered.without_sni,
-        wrong_sni=gathered.wrong_sni,
-        intolerances=Attempt.ok(gathered.greeting.intolerances),
+        fallback_scsv=results.fallback,
+        robot=_robot(results),
+        without_sni=results.without_sni,
+        wrong_sni=results.wrong_sni,
+        intolerances=Attempt.ok(results.baseline.intolerances),
     )
 
 
-def _certificates(gathered: Gathered, stores: Sequence[str]) -> Attempt[tuple[Deployment, ...]]:
-    if not gathered.older:
-        return Attempt(failure=_no_answer(gathered, "the certificate is encrypted in TLS 1.3"))
-    shown = deployments(gathered.older, gathered.nameless, stores)
-    return shown if shown.value is None else Attempt.partial(shown.value, _cut_off(gathered))
+def _certificates(results: SurveyResults, stores: Sequence[str]) -> Attempt[tuple[Deployment, ...]]:
+    if not results.older:
+        return Attempt(failure=_no_answer(results, "the certificate is encrypted in TLS 1.3"))
+    shown = deployments(results.older, results.nameless, stores)
+    return shown if shown.value is None else Attempt.partial(shown.value, _cut_off(results))
 
 
 def _offer(
-    found: Found,
+    found: Enumeration,
     order: bool | None,  # noqa: FBT001  # three-valued, not a switch
-    first: Answer | None,
+    first: ServerFlight | None,
 ) -> Attempt[ProtocolOffer]:
     """The suites accepted, complete where the enumeration came to its end.
 
@@ -131,7 +131,7 @@ def _suite_name(protocol: Protocol, code: int) -> str:
     return suite.name if suite is not None else f"0x{code:04X}"
 
 
-def _group_name(answer: Answer) -> str | None:
+def _group_name(answer: ServerFlight) -> str | None:
     if answer.dh_prime is not None:
         name = known_primes().get(answer.dh_prime, "")
         return name if name.startswith("ffdhe") else None
@@ -141,21 +141,21 @@ def _group_name(answer: Answer) -> str | None:
     return group.name if group is not None else f"0x{answer.group:04x}"
 
 
-def _ephemeral_bits(answer: Answer) -> int | None:
+def _ephemeral_bits(answer: ServerFlight) -> int | None:
     if answer.dh_prime is not None:
         return answer.dh_prime.bit_length()
     group = iana.groups().get(answer.group) if answer.group is not None else None
     return group.bits if group is not None else None
 
 
-def _prime_name(answer: Answer) -> str | None:
+def _prime_name(answer: ServerFlight) -> str | None:
     return known_primes().get(answer.dh_prime, _CUSTOM_PRIME) if answer.dh_prime is not None else None
 
 
-def _groups(gathered: Gathered) -> Mapping[Protocol, Attempt[tuple[str, ...]]]:
+def _groups(results: SurveyResults) -> Mapping[Protocol, Attempt[tuple[str, ...]]]:
     names = {code: group.name for code, group in iana.groups().items()}
-    attempts = {protocol: _named(exchange.groups, names) for protocol, exchange in gathered.exchanges.items()}
-    newest = gathered.found.get(Protocol.TLS1_3)
+    attempts = {protocol: _named(exchange.groups, names) for protocol, exchange in results.exchanges.items()}
+    newest = results.found.get(Protocol.TLS1_3)
     if newest is not None and (newest.answers or newest.failure):
         cut_off = newest.failure or newest.groups_failure
         groups = Attempt.until(cut_off, tuple(newest.groups), empty=not newest.groups)
@@ -163,14 +163,14 @@ def _groups(gathered: Gathered) -> Mapping[Protocol, Attempt[tuple[str, ...]]]:
     return attempts
 
 
-def _schemes(gathered: Gathered) -> Mapping[Protocol, Attempt[tuple[str, ...]]]:
+def _schemes(results: SurveyResults) -> Mapping[Protocol, Attempt[tuple[str, ...]]]:
     names = {code: scheme.name for code, scheme in iana.signature_schemes().items()}
     attempts = {}
-    if Protocol.TLS1_2 in gathered.exchanges:
-        attempts[Protocol.TLS1_2] = _named(gathered.exchanges[Protocol.TLS1_2].schemes, names)
-    newest = gathered.found.get(Protocol.TLS1_3)
-    if gathered.schemes13 is not None:
-        attempts[Protocol.TLS1_3] = _named(gathered.schemes13, names)
+    if Protocol.TLS1_2 in results.exchanges:
+        attempts[Protocol.TLS1_2] = _named(results.exchanges[Protocol.TLS1_2].schemes, names)
+    newest = results.found.get(Protocol.TLS1_3)
+    if results.schemes13 is not None:
+        attempts[Protocol.TLS1_3] = _named(results.schemes13, names)
     elif newest is not None and newest.answers and newest.failure is not None:
         attempts[Protocol.TLS1_3] = Attempt(failure=newest.failure)
     return attempts
@@ -182,59 +182,59 @@ def _named(codes: Attempt[tuple[int, ...]], names: Mapping[int, str]) -> Attempt
     return Attempt.partial(tuple(names.get(code, f"0x{code:04x}") for code in codes.value), codes.incomplete)
 
 
-def _alpn(gathered: Gathered) -> Attempt[tuple[str, ...]]:
+def _alpn(results: SurveyResults) -> Attempt[tuple[str, ...]]:
     """The application protocols, which are asked for along with the suites of TLS 1.2."""
-    found = gathered.found.get(Protocol.TLS1_2)
-    if not gathered.alpn.offered:
+    found = results.found.get(Protocol.TLS1_2)
+    if not results.alpn.offered:
         return not_run()
     if found is None or not found.answers:
         return Attempt.failed(FailureReason.UNSUPPORTED, "without TLS 1.2 it is not shown in plain")
     # An answer that chose none ends the question; what broke off the suites leaves it open.
-    return Attempt.partial(tuple(gathered.alpn.accepted), found.failure if gathered.alpn.left else None)
+    return Attempt.partial(tuple(results.alpn.accepted), found.failure if results.alpn.left else None)
 
 
-def _of_older(gathered: Gathered, value: T) -> Attempt[T]:
+def _of_older(results: SurveyResults, value: T) -> Attempt[T]:
     """A fact that shows in every answer up to TLS 1.2, or why there was none."""
-    if gathered.older:
-        return Attempt.partial(value, _cut_off(gathered))
-    return Attempt(failure=_no_answer(gathered, _ONLY_TLS13))
+    if results.older:
+        return Attempt.partial(value, _cut_off(results))
+    return Attempt(failure=_no_answer(results, _ONLY_TLS13))
 
 
-def _cut_off(gathered: Gathered) -> Failure | None:
+def _cut_off(results: SurveyResults) -> Failure | None:
     """What kept an older protocol from being looked at to its end: another answer might have shown something else."""
-    older = (found for found in gathered.in_order if found.protocol not in {Protocol.SSL2, Protocol.TLS1_3})
+    older = (found for found in results.in_order if found.protocol not in {Protocol.SSL2, Protocol.TLS1_3})
     return next((found.failure for found in older if found.failure is not None), None)
 
 
-def _no_answer(gathered: Gathered, why: str) -> Failure:
-    failures = (found.failure for found in gathered.in_order if found.protocol is not Protocol.TLS1_3)
+def _no_answer(results: SurveyResults, why: str) -> Failure:
+    failures = (found.failure for found in results.in_order if found.protocol is not Protocol.TLS1_3)
     return next(filter(None, failures), Failure.of(FailureReason.UNSUPPORTED, why))
 
 
-def _of_tls(gathered: Gathered, extension: int) -> Attempt[bool]:
-    tls = [answer for answer in gathered.older if answer.protocol is not Protocol.SSL3]
-    return _all_have(gathered, tls, extension, "no protocol from TLS 1.0 to 1.2 is negotiated")
+def _of_tls(results: SurveyResults, extension: int) -> Attempt[bool]:
+    tls = [answer for answer in results.older if answer.protocol is not Protocol.SSL3]
+    return _all_have(results, tls, extension, "no protocol from TLS 1.0 to 1.2 is negotiated")
 
 
-def _encrypt_then_mac(gathered: Gathered) -> Attempt[bool]:
+def _encrypt_then_mac(results: SurveyResults) -> Attempt[bool]:
     suites = iana.cipher_suites()
     blocks = [
-        answer for answer in gathered.older if answer.protocol is not Protocol.SSL3 and suites[answer.suite].is_cbc
+        answer for answer in results.older if answer.protocol is not Protocol.SSL3 and suites[answer.suite].is_cbc
     ]
-    return _all_have(gathered, blocks, ExtensionType.encrypt_then_mac, "no block cipher suite is accepted")
+    return _all_have(results, blocks, ExtensionType.encrypt_then_mac, "no block cipher suite is accepted")
 
 
-def _robot(gathered: Gathered) -> Attempt[Robot]:
+def _robot(results: SurveyResults) -> Attempt[Robot]:
     """ROBOT is about keys sent under RSA: where no suite does that, it is no question. Else it has to be tested."""
     suites = iana.cipher_suites()
-    older = [found for found in gathered.in_order if found.protocol not in {Protocol.SSL2, Protocol.TLS1_3}]
+    older = [found for found in results.in_order if found.protocol not in {Protocol.SSL2, Protocol.TLS1_3}]
     if any(suites[code].key_exchange.startswith("RSA") for found in older for code in found.suites):
         return not_run()
-    failure = _cut_off(gathered)
+    failure = _cut_off(results)
     return Attempt(failure=failure) if failure else Attempt.ok(Robot.RSA_NOT_OFFERED)
 
 
-def _all_have(gathered: Gathered, answers: Sequence[Answer], extension: int, why: str) -> Attempt[bool]:
+def _all_have(results: SurveyResults, answers: Sequence[ServerFlight], extension: int, why: str) -> Attempt[bool]:
     if not answers:
-        return Attempt(failure=_no_answer(gathered, why))
-    return Attempt.partial(all(extension in answer.extensions for answer in answers), _cut_off(gathered))
+        return Attempt(failure=_no_answer(results, why))
+    return Attempt.partial(all(extension in answer.extensions for answer in answers), _cut_off(results))

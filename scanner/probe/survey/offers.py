@@ -15,8 +15,8 @@ from tlslite.constants import AlertDescription  # type: ignore[import-untyped]  
 
 from scanner.evidence import Failure, FailureReason, Protocol
 from scanner.probe import iana
-from scanner.probe.survey.answer import Answer, Outcome, Refusal
 from scanner.probe.survey.hello import KEY_SHARE_GROUPS, Offer
+from scanner.probe.survey.server_flight import HelloResult, Refusal, ServerFlight
 from scanner.probe.survey.shrink import Remainder, Rotation, shrink
 from scanner.probe.survey.wire import Questioner
 
@@ -25,7 +25,7 @@ _SMALL_LIST: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class HelloTemplate:
     """How to speak to this server: under which name, and whether with small hellos, which is slower."""
 
     server_name: str | None
@@ -95,7 +95,7 @@ class Rotations:
         """All schemes, in the order to offer them next."""
         return tuple(code for rotation in self.schemes.values() for code in rotation.offered)
 
-    def note(self, answer: Answer) -> None:
+    def note(self, answer: ServerFlight) -> None:
         """Take note of what showed along with a suite."""
         self.groups.note(answer.group)
         scheme = iana.signature_schemes().get(answer.scheme or 0)
@@ -104,7 +104,7 @@ class Rotations:
 
 
 @dataclass(slots=True)
-class Found:
+class Enumeration:
     """What a run found in one protocol: an answer for each suite, in the order in which the server picked them.
 
     `rotations` hold the groups and signature schemes that showed along the way, up to TLS 1.2. `groups` are of TLS 1.3,
@@ -113,7 +113,7 @@ class Found:
     """
 
     protocol: Protocol
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[ServerFlight] = field(default_factory=list)
     rotations: Rotations | None = None
     groups: list[int] = field(default_factory=list)
     groups_failure: Failure | None = None
@@ -121,7 +121,7 @@ class Found:
     failure: Failure | None = None
     begun: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def note(self, answer: Answer) -> None:
+    def note(self, answer: ServerFlight) -> None:
         """Take note of an answer; the first tells those who wait for one (`begun`)."""
         self.answers.append(answer)
         self.begun.set()
@@ -143,7 +143,7 @@ class ApplicationProtocols:
     def __post_init__(self) -> None:
         self.left = list(self.offered)
 
-    def note(self, answer: Answer) -> None:
+    def note(self, answer: ServerFlight) -> None:
         """Take note of what the server chose; where it chose none, there is nothing more to be found."""
         if answer.alpn in self.left:
             self.left.remove(answer.alpn)
@@ -153,16 +153,16 @@ class ApplicationProtocols:
 
 
 async def older_suites(
-    questioner: Questioner, manner: Manner, found: Found, alpn: ApplicationProtocols | None = None
-) -> Found:
+    questioner: Questioner, template: HelloTemplate, found: Enumeration, alpn: ApplicationProtocols | None = None
+) -> Enumeration:
     """The suites accepted in SSL 3.0 to TLS 1.2, added to `found`, which names the protocol, as they are found."""
     protocol = found.protocol
-    found.rotations = rotations = None if manner.small else Rotations.of(protocol)
-    for part in manner.parts(iana.offered_suites(protocol)):
+    found.rotations = rotations = None if template.small else Rotations.of(protocol)
+    for part in template.parts(iana.offered_suites(protocol)):
         left = list(part)
         while left:
             names = tuple(alpn.left) if alpn is not None else ()
-            offer = manner.offer(
+            offer = template.offer(
                 protocol,
                 left,
                 groups=rotations.groups.offered if rotations else None,
@@ -182,13 +182,13 @@ async def older_suites(
                 return found
             if isinstance(outcome, Refusal):
                 break
-            if isinstance(outcome, Answer) and outcome.protocol is not protocol:
+            if isinstance(outcome, ServerFlight) and outcome.protocol is not protocol:
                 return found  # it has an older version only
             problem = outcome if isinstance(outcome, Failure) else _unoffered(outcome, left)
             if problem is not None:
                 found.failure = problem
                 return found
-            assert isinstance(outcome, Answer)  # noqa: S101  # all else has been dealt with
+            assert isinstance(outcome, ServerFlight)  # noqa: S101  # all else has been dealt with
             found.note(outcome)
             left.remove(outcome.suite)
             if rotations is not None:
@@ -198,51 +198,51 @@ async def older_suites(
     return found
 
 
-def _unoffered(answer: Answer, offered: Sequence[int]) -> Failure | None:
+def _unoffered(answer: ServerFlight, offered: Sequence[int]) -> Failure | None:
     if answer.suite in offered:
         return None
     return Failure.of(FailureReason.INCONSISTENT, f"the server chose suite 0x{answer.suite:04X}, which was not offered")
 
 
-async def ssl2_suites(questioner: Questioner, manner: Manner) -> Found:
+async def ssl2_suites(questioner: Questioner, template: HelloTemplate) -> Enumeration:
     """The cipher kinds of SSL 2.0. There the server lists all that it has, and one question is enough."""
-    found = Found(Protocol.SSL2)
-    outcome = await questioner.ask(manner.offer(Protocol.SSL2, iana.offered_suites(Protocol.SSL2)))
-    if isinstance(outcome, Answer) and outcome.protocol is Protocol.SSL2:
+    found = Enumeration(Protocol.SSL2)
+    outcome = await questioner.ask(template.offer(Protocol.SSL2, iana.offered_suites(Protocol.SSL2)))
+    if isinstance(outcome, ServerFlight) and outcome.protocol is Protocol.SSL2:
         found.answers.append(outcome)
     elif isinstance(outcome, Failure):
         found.failure = outcome
     return found
 
 
-async def server_order(questioner: Questioner, manner: Manner, found: Found) -> bool | None:
+async def server_order(questioner: Questioner, template: HelloTemplate, found: Enumeration) -> bool | None:
     """Whether the server imposes its order of suites; None where that could not be found out, or means nothing."""
     suites = found.suites
     offered = [suite for suite in iana.offered_suites(found.protocol) if suite in suites]
     if len(suites) < 2 or found.failure is not None or found.protocol is Protocol.SSL2:  # noqa: PLR2004  # an order
         return None
-    if list(suites) != offered and not manner.small:
+    if list(suites) != offered and not template.small:
         return True  # it did not follow ours
     groups = found.groups or None
-    offer = manner.offer(found.protocol, suites[::-1], groups=groups, key_shares=found.key_shares)
+    offer = template.offer(found.protocol, suites[::-1], groups=groups, key_shares=found.key_shares)
     outcome = await questioner.ask(offer, whole=False)
-    return outcome.suite == suites[0] if isinstance(outcome, Answer) else None
+    return outcome.suite == suites[0] if isinstance(outcome, ServerFlight) else None
 
 
-async def tls13(questioner: Questioner, manner: Manner, begun: Answer | None = None) -> Found:
+async def tls13(questioner: Questioner, template: HelloTemplate, begun: ServerFlight | None = None) -> Enumeration:
     """The suites and the groups accepted in TLS 1.3: a HelloRetryRequest shows one of each.
 
     `begun` is the answer to a hello that offered all of them, where there was one.
     """
-    found = Found(Protocol.TLS1_3)
-    suites = manner.remainder(iana.offered_suites(Protocol.TLS1_3))
-    groups = manner.remainder(iana.offered_groups(Protocol.TLS1_3))
+    found = Enumeration(Protocol.TLS1_3)
+    suites = template.remainder(iana.offered_suites(Protocol.TLS1_3))
+    groups = template.remainder(iana.offered_groups(Protocol.TLS1_3))
 
-    async def ask(some_suites: Sequence[int], some_groups: Sequence[int]) -> Outcome:
+    async def ask(some_suites: Sequence[int], some_groups: Sequence[int]) -> HelloResult:
         shares = [group for group in found.key_shares if group in some_groups]
-        offer = manner.offer(Protocol.TLS1_3, some_suites, groups=some_groups, key_shares=shares)
+        offer = template.offer(Protocol.TLS1_3, some_suites, groups=some_groups, key_shares=shares)
         outcome = await questioner.ask(offer, whole=False)
-        older = isinstance(outcome, Answer) and outcome.protocol is not Protocol.TLS1_3
+        older = isinstance(outcome, ServerFlight) and outcome.protocol is not Protocol.TLS1_3
         return Refusal(AlertDescription.protocol_version) if older else outcome
 
     known = begun is not None and begun.protocol is Protocol.TLS1_3
@@ -251,13 +251,13 @@ async def tls13(questioner: Questioner, manner: Manner, begun: Answer | None = N
         # A server that knows no HelloRetryRequest refuses a hello without a key.
         found.key_shares = KEY_SHARE_GROUPS
         outcome = await ask(suites.left, groups.left)
-    if isinstance(outcome, Answer):
+    if isinstance(outcome, ServerFlight):
         suites.note(outcome.suite)
         groups.note(outcome.group)
         found.failure = await shrink(suites, groups, ask, lambda answer: (answer.suite, answer.group))
         found.failure = found.failure or suites.failure
     elif isinstance(outcome, Failure):
         found.failure = outcome
-    found.answers = [Answer(Protocol.TLS1_3, (suite,)) for suite in suites.accepted]
+    found.answers = [ServerFlight(Protocol.TLS1_3, (suite,)) for suite in suites.accepted]
     found.groups, found.groups_failure = groups.accepted, groups.failure
     return found

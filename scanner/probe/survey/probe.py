@@ -1,36 +1,29 @@
 """The survey: what a server accepts, found by ClientHello alone, without cryptography.
 
-Shrinking offers need one connection for each thing accepted and one more (`survey_offers`), and show what a real
-handshake by one library cannot: every code point that IANA has registered. What only a finished handshake shows is
-left to `scanner.probe.handshake.probe`.
+Shrinking offers (`offers`) need one connection for each thing accepted and one more, and show what a real handshake by
+one library cannot: every code point that IANA has registered. What only a finished handshake shows is left to
+`scanner.probe.handshake.probe`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from scanner.evidence import Attempt, Failure, FailureReason, Protocol, TlsEvidence
 from scanner.inventory import Target
 from scanner.probe import ProbeSettings
 from scanner.probe.net.budget import Budget
-from scanner.probe.survey.certificates import likely_schemes
-from scanner.probe.survey.evidence import Gathered, evidence_of
-from scanner.probe.survey.exchange import older_exchange, tls13_schemes
-from scanner.probe.survey.features import (
-    RATE,
-    WRONG_NAME,
-    Greeting,
-    asked_under,
-    fallback_scsv,
-    greet,
-    name_reaction,
-)
+from scanner.probe.survey.baseline import RATE, Baseline, find_baseline
+from scanner.probe.survey.deployments import likely_schemes
+from scanner.probe.survey.evidence import SurveyResults, survey_evidence
+from scanner.probe.survey.features import WRONG_NAME, ask_under_name, fallback_scsv, name_reaction
+from scanner.probe.survey.key_exchange import groups_and_schemes, tls13_signature_schemes
 from scanner.probe.survey.offers import (
     ApplicationProtocols,
-    Found,
-    Manner,
+    Enumeration,
+    HelloTemplate,
     older_suites,
     server_order,
     ssl2_suites,
@@ -77,113 +70,117 @@ async def _survey(
 ) -> Attempt[TlsEvidence]:
     server_name = None if target.endpoint.is_address else target.endpoint.host
     http = target.endpoint.role.speaks_http and target.endpoint.starttls is None
-    greeting = await greet(questioner, server_name, target.endpoint.host if http else None)
+    baseline = await find_baseline(questioner, server_name, target.endpoint.host if http else None)
     if greeted is not None and not greeted.done():
-        greeted.set_result(greeting if isinstance(greeting, Failure) else _told(greeting))
-    if isinstance(greeting, Failure):
-        return Attempt(failure=greeting)
-    gathered = await _gather(questioner, greeting, target)
-    if greeting.answer is None and not any(found.answers or found.failure for found in gathered.found.values()):
+        greeted.set_result(baseline if isinstance(baseline, Failure) else _surveyed(baseline))
+    if isinstance(baseline, Failure):
+        return Attempt(failure=baseline)
+    alpn = ApplicationProtocols(_HTTP_PROTOCOLS if target.endpoint.role.speaks_http else ())
+    results = SurveyResults(baseline, alpn)
+    await _Questions(questioner, baseline.template, results).run()
+    if baseline.answer is None and not any(found.answers or found.failure for found in results.found.values()):
         return Attempt.failed(FailureReason.HANDSHAKE_FAILED, "it speaks TLS, but accepts nothing that it was offered")
     if questioner.slowed:
-        gathered.greeting = replace(greeting, intolerances=(*greeting.intolerances, RATE))
-    return Attempt.ok(evidence_of(gathered, settings.stores_for(target.endpoint.environment)))
+        results.baseline = replace(baseline, intolerances=(*baseline.intolerances, RATE))
+    return Attempt.ok(survey_evidence(results, settings.stores_for(target.endpoint.environment)))
 
 
-def _told(greeting: Greeting) -> Surveyed:
-    return Surveyed(greeting.answer.protocol if greeting.answer is not None else None)
+def _surveyed(baseline: Baseline) -> Surveyed:
+    return Surveyed(baseline.answer.protocol if baseline.answer is not None else None)
 
 
-async def _gather(questioner: Questioner, greeting: Greeting, target: Target) -> Gathered:
-    """Ask all that does not depend on anything side by side, and what does as soon as that is known.
+@dataclass(frozen=True, slots=True)
+class _Questions:
+    """All questions to one server that answers, and in which order they are asked."""
 
-    A chain of questions takes two round trips for each; that of the suites of TLS 1.2 is the longest.
-    """
-    manner = greeting.manner
-    gathered = Gathered(greeting, ApplicationProtocols(_HTTP_PROTOCOLS if target.endpoint.role.speaks_http else ()))
-    tls12 = Found(Protocol.TLS1_2)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_tls12(questioner, manner, gathered, tls12))
-        group.create_task(_newest(questioner, manner, gathered, tls12))
-        for protocol in _OLDER:
-            group.create_task(_older(questioner, manner, gathered, Found(protocol)))
-        group.create_task(_ssl2(questioner, manner, gathered))
-        if not manner.small:
-            group.create_task(_names(questioner, manner, gathered, tls12))
-    negotiated = [found for found in gathered.in_order if found.answers and found.protocol is not Protocol.SSL2]
-    plain = [found for found in negotiated if found.protocol is not Protocol.TLS1_3]
-    async with asyncio.TaskGroup() as group:
-        if plain and plain[-1].protocol not in {Protocol.SSL3, Protocol.TLS1_2}:
-            group.create_task(_exchange(questioner, manner, gathered, plain[-1]))
-        group.create_task(_fallback(questioner, manner, gathered, negotiated))
+    questioner: Questioner
+    template: HelloTemplate
+    results: SurveyResults
+
+    async def run(self) -> None:
+        """Ask all that does not depend on anything side by side, and what does as soon as that is known.
+
+        A chain of questions takes two round trips for each; that of the suites of TLS 1.2 is the longest.
+        """
+        tls12 = Enumeration(Protocol.TLS1_2)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tls12(tls12))
+            group.create_task(self._tls13(tls12))
+            for protocol in _OLDER:
+                group.create_task(self._older(Enumeration(protocol)))
+            group.create_task(self._ssl2())
+            if not self.template.small:
+                group.create_task(self._other_names(tls12))
+        negotiated = [found for found in self.results.in_order if found.answers and found.protocol is not Protocol.SSL2]
+        plain = [found for found in negotiated if found.protocol is not Protocol.TLS1_3]
         shown = next(iter(reversed(plain or negotiated)), None)
-        if shown is not None and shown.protocol is not Protocol.SSL3 and gathered.wrong_name is None:
-            group.create_task(_names(questioner, manner, gathered, shown))
-    if shown is not None and shown.protocol is not Protocol.SSL3:
-        _judge_names(manner, gathered, shown)
-    return gathered
+        shows_names = shown is not None and shown.protocol is not Protocol.SSL3
+        async with asyncio.TaskGroup() as group:
+            if plain and plain[-1].protocol not in {Protocol.SSL3, Protocol.TLS1_2}:
+                group.create_task(self._groups(plain[-1]))
+            group.create_task(self._fallback(negotiated))
+            if shown is not None and shows_names and self.results.wrong_name is None:
+                group.create_task(self._other_names(shown))
+        if shown is not None and shows_names:
+            self._compare_names(shown)
 
+    async def _tls12(self, tls12: Enumeration) -> None:
+        """The suites of TLS 1.2, and then all that builds on them."""
+        try:
+            await older_suites(self.questioner, self.template, tls12, self.results.alpn)
+        finally:
+            tls12.begun.set()  # or it never will
+        self.results.found[Protocol.TLS1_2] = tls12
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._order(tls12))
+            group.create_task(self._groups(tls12))
 
-async def _tls12(questioner: Questioner, manner: Manner, gathered: Gathered, tls12: Found) -> None:
-    """The suites of TLS 1.2, and then all that builds on them."""
-    try:
-        await older_suites(questioner, manner, tls12, gathered.alpn)
-    finally:
-        tls12.begun.set()  # or it never will
-    gathered.found[Protocol.TLS1_2] = tls12
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_order(questioner, manner, gathered, tls12))
-        group.create_task(_exchange(questioner, manner, gathered, tls12))
+    async def _tls13(self, tls12: Enumeration) -> None:
+        """Suites and groups of TLS 1.3, and then its schemes: the certificates seen in TLS 1.2 tell where to begin."""
+        found = await tls13(self.questioner, self.template, self.results.baseline.answer)
+        self.results.found[Protocol.TLS1_3] = found
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._order(found))
+            await tls12.begun.wait()
+            if found.answers and found.failure is None:
+                self.results.schemes13 = await tls13_signature_schemes(
+                    self.questioner, self.template, found, likely_schemes(tls12)
+                )
 
+    async def _older(self, found: Enumeration) -> None:
+        self.results.found[found.protocol] = await older_suites(self.questioner, self.template, found)
+        await self._order(found)
 
-async def _newest(questioner: Questioner, manner: Manner, gathered: Gathered, tls12: Found) -> None:
-    """The suites and groups of TLS 1.3, and then its schemes: the certificates seen in TLS 1.2 tell where to begin."""
-    found = gathered.found[Protocol.TLS1_3] = await tls13(questioner, manner, gathered.greeting.answer)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_order(questioner, manner, gathered, found))
-        await tls12.begun.wait()
-        if found.answers and found.failure is None:
-            gathered.schemes13 = await tls13_schemes(questioner, manner, found, likely_schemes(tls12))
+    async def _ssl2(self) -> None:
+        self.results.found[Protocol.SSL2] = await ssl2_suites(self.questioner, self.template)
 
+    async def _order(self, found: Enumeration) -> None:
+        if found.answers:
+            self.results.order[found.protocol] = await server_order(self.questioner, self.template, found)
 
-async def _older(questioner: Questioner, manner: Manner, gathered: Gathered, found: Found) -> None:
-    gathered.found[found.protocol] = await older_suites(questioner, manner, found)
-    await _order(questioner, manner, gathered, found)
+    async def _groups(self, found: Enumeration) -> None:
+        if found.answers:
+            self.results.exchanges[found.protocol] = await groups_and_schemes(self.questioner, self.template, found)
 
+    async def _fallback(self, negotiated: list[Enumeration]) -> None:
+        self.results.fallback = await fallback_scsv(self.questioner, self.template, negotiated)
 
-async def _ssl2(questioner: Questioner, manner: Manner, gathered: Gathered) -> None:
-    gathered.found[Protocol.SSL2] = await ssl2_suites(questioner, manner)
+    async def _other_names(self, found: Enumeration) -> None:
+        """Ask without a name and under a wrong one, as soon as anything has been accepted in that protocol."""
+        if not found.answers:
+            await found.begun.wait()
+        if not found.answers:
+            return
+        if self.template.server_name is not None:
+            self.results.no_name = await ask_under_name(self.questioner, self.template, found, None)
+        self.results.wrong_name = await ask_under_name(self.questioner, self.template, found, WRONG_NAME)
 
-
-async def _order(questioner: Questioner, manner: Manner, gathered: Gathered, found: Found) -> None:
-    if found.answers:
-        gathered.order[found.protocol] = await server_order(questioner, manner, found)
-
-
-async def _exchange(questioner: Questioner, manner: Manner, gathered: Gathered, found: Found) -> None:
-    if found.answers:
-        gathered.exchanges[found.protocol] = await older_exchange(questioner, manner, found)
-
-
-async def _fallback(questioner: Questioner, manner: Manner, gathered: Gathered, negotiated: list[Found]) -> None:
-    gathered.fallback = await fallback_scsv(questioner, manner, negotiated)
-
-
-async def _names(questioner: Questioner, manner: Manner, gathered: Gathered, found: Found) -> None:
-    """Ask without a name and under a wrong one, as soon as anything has been accepted in that protocol."""
-    if not found.answers:
-        await found.begun.wait()
-    if not found.answers:
-        return
-    if manner.server_name is not None:
-        gathered.no_name = await asked_under(questioner, manner, found, None)
-    gathered.wrong_name = await asked_under(questioner, manner, found, WRONG_NAME)
-
-
-def _judge_names(manner: Manner, gathered: Gathered, shown: Found) -> None:
-    if manner.server_name is None:
-        gathered.without_sni = Attempt.failed(FailureReason.UNSUPPORTED, "the endpoint is an address: it has no name")
-    elif gathered.no_name is not None:
-        gathered.without_sni = name_reaction(gathered.no_name, shown)
-    if gathered.wrong_name is not None:
-        gathered.wrong_sni = name_reaction(gathered.wrong_name, shown)
+    def _compare_names(self, shown: Enumeration) -> None:
+        results = self.results
+        if self.template.server_name is None:
+            detail = "the endpoint is an address: it has no name"
+            results.without_sni = Attempt.failed(FailureReason.UNSUPPORTED, detail)
+        elif results.no_name is not None:
+            results.without_sni = name_reaction(results.no_name, shown)
+        if results.wrong_name is not None:
+            results.wrong_sni = name_reaction(results.wrong_name, shown)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from scanner.evidence import Failure, FailureReason
-from scanner.probe.survey.answer import Answer, Outcome, Refusal
+from scanner.probe.survey.server_flight import HelloResult, Refusal, ServerFlight
 
 
 @dataclass(slots=True)
@@ -83,8 +83,8 @@ class Remainder:
 async def shrink(
     one: Remainder,
     other: Remainder,
-    ask: Callable[[Sequence[int], Sequence[int]], Awaitable[Outcome]],
-    chosen: Callable[[Answer], tuple[int | None, int | None]],
+    ask: Callable[[Sequence[int], Sequence[int]], Awaitable[HelloResult]],
+    chosen: Callable[[ServerFlight], tuple[int | None, int | None]],
 ) -> Failure | None:
     """Shrink two lists at once, which show in the same answer and do not depend on each other.
 
@@ -95,7 +95,7 @@ async def shrink(
         outcome = await ask(one.offered, other.offered)
         if isinstance(outcome, Refusal) and one.left and other.left and one.accepted:
             outcome = await ask(one.accepted, other.left)
-            if isinstance(outcome, Answer):
+            if isinstance(outcome, ServerFlight):
                 one.end()
                 other.note(chosen(outcome)[1])
             elif isinstance(outcome, Refusal):
@@ -103,7 +103,7 @@ async def shrink(
         elif isinstance(outcome, Refusal):
             one.end()
             other.end()
-        elif isinstance(outcome, Answer):
+        elif isinstance(outcome, ServerFlight):
             first, second = chosen(outcome)
             one.note(first)
             other.note(second)

@@ -1,7 +1,7 @@
 """Asks a server one hello at a time, and knows when silence or a closed door means no, and when it means "enough".
 
 What to do when a server that answered before begins to refuse, reset or ignore us is decided here; how many connections
-there may be, and when, by the target's budget. The survey above asks, and gets an `Outcome`.
+there may be, and when, by the target's budget. The survey above asks, and gets an `HelloResult`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from scanner.inventory import Target
 from scanner.probe import ProbeSettings
 from scanner.probe.net.budget import Budget, DeadlineError
 from scanner.probe.net.starttls import Link, PreludeError, upgrade
-from scanner.probe.survey.answer import Answer, Outcome, Reading, Refusal
 from scanner.probe.survey.hello import Offer, to_wire
+from scanner.probe.survey.server_flight import FlightReader, HelloResult, Refusal, ServerFlight
 
 _PAUSE_SECONDS: Final = 0.5
 """How long a server is left alone after it stopped answering; doubled before the second attempt."""
@@ -50,7 +50,7 @@ class Questioner:
         self._budget = budget
         self._doubting = asyncio.Lock()
 
-    async def first(self, offer: Offer) -> Outcome:
+    async def first(self, offer: Offer) -> HelloResult:
         """Ask without knowing anything of the server: a failure is returned as it is."""
         outcome = await self._exchange(offer, whole=False)
         self._remember(offer, outcome)
@@ -72,7 +72,7 @@ class Questioner:
         except (OSError, TimeoutError, DeadlineError):
             return False
 
-    async def ask(self, offer: Offer, *, whole: bool = True) -> Outcome:
+    async def ask(self, offer: Offer, *, whole: bool = True) -> HelloResult:
         """Ask, and find out what a failure means.
 
         A server that closes the connection, while it goes on answering a hello that it accepted before, means no. One
@@ -90,7 +90,7 @@ class Questioner:
         async with self._doubting:
             return self.stopped or await self._doubt(offer, outcome, whole=whole)
 
-    async def _doubt(self, offer: Offer, failure: Failure, *, whole: bool) -> Outcome:
+    async def _doubt(self, offer: Offer, failure: Failure, *, whole: bool) -> HelloResult:
         if not await self._still_answers() and not await self._answers_after_pause():
             self.stopped = self.stopped or Failure.of(
                 failure.reason, f"the server stopped answering after {self.heard} connections"
@@ -108,7 +108,7 @@ class Questioner:
     async def _still_answers(self) -> bool:
         """Whether a hello that was accepted before still is."""
         assert self._accepted is not None  # noqa: S101  # only asked where it is set
-        return isinstance(await self._exchange(self._accepted, whole=False, first=True), Answer)
+        return isinstance(await self._exchange(self._accepted, whole=False, first=True), ServerFlight)
 
     async def _answers_after_pause(self) -> bool:
         for attempt in range(_ATTEMPTS_AFTER_PAUSE):
@@ -118,14 +118,14 @@ class Questioner:
                 return True
         return False
 
-    def _remember(self, offer: Offer, outcome: Outcome) -> None:
+    def _remember(self, offer: Offer, outcome: HelloResult) -> None:
         if not isinstance(outcome, Failure):
             self.heard += 1
         # An offer of SSL 2.0 is no witness: it is answered by a part of the server that answers nothing else.
-        if self._accepted is None and isinstance(outcome, Answer) and not offer.ssl2:
+        if self._accepted is None and isinstance(outcome, ServerFlight) and not offer.ssl2:
             self._accepted = offer
 
-    async def _exchange(self, offer: Offer, *, whole: bool, first: bool = False) -> Outcome:
+    async def _exchange(self, offer: Offer, *, whole: bool, first: bool = False) -> HelloResult:
         """Ask once; `first` before all others that wait."""
         try:
             async with self._budget.connection(first=first) as place:
@@ -136,7 +136,7 @@ class Questioner:
         except DeadlineError:
             return Failure(FailureReason.DEADLINE)
 
-    async def _bounded(self, offer: Offer, *, whole: bool) -> Outcome:
+    async def _bounded(self, offer: Offer, *, whole: bool) -> HelloResult:
         bound = self._budget.bound(self._settings.timeout_s)
         try:
             async with asyncio.timeout(bound):
@@ -151,7 +151,7 @@ class Questioner:
             reason = _REASONS.get(error.errno or 0, FailureReason.UNREACHABLE)
             return Failure.of(reason, error.strerror or type(error).__name__)
 
-    async def _converse(self, offer: Offer, *, whole: bool) -> Outcome:
+    async def _converse(self, offer: Offer, *, whole: bool) -> HelloResult:
         address = self._target.address
         assert address is not None  # noqa: S101  # the survey does not begin without one
         self.opened += 1
@@ -160,7 +160,7 @@ class Questioner:
             if self._target.endpoint.starttls is not None:
                 await upgrade(link, self._target.endpoint.starttls, self._target.endpoint.host)
             await link.send(to_wire(offer))
-            reading = Reading(ssl2=offer.ssl2, whole=whole)
+            reading = FlightReader(ssl2=offer.ssl2, whole=whole)
             while True:
                 data = await link.receive()
                 outcome = reading.feed(data) if data else reading.end()

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 
 from scanner.evidence import Attempt, Certificate, Deployment, Failure, FailureReason, PathValidation, Protocol
-from scanner.probe.x509.certificates import certificate_from_der
+from scanner.probe.x509.parsing import certificate_from_der
 from scanner.probe.x509.staple import staple_of
 from scanner.probe.x509.trust import TrustStore, load_store, validate_paths
 

@@ -27,7 +27,7 @@ from tlslite.messages import (
 )
 
 from scanner.evidence import Failure, FailureReason, Protocol
-from scanner.probe.survey.answer import MESSAGE_LIMIT, TOTAL_LIMIT, Answer, Reading, Refusal
+from scanner.probe.survey.server_flight import MESSAGE_LIMIT, TOTAL_LIMIT, FlightReader, Refusal, ServerFlight
 
 ECDHE = CipherSuite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
 DHE = CipherSuite.TLS_DHE_RSA_WITH_AES_128_GCM_SHA256
@@ -67,7 +67,7 @@ def elliptic_exchange(group: int, suite: int = ECDHE, version=(3, 3)) -> bytes:
 
 
 def read(data: bytes, **options) -> object:
-    reading = Reading(**options)
+    reading = FlightReader(**options)
     return reading.feed(data) or reading.end()
 
 
@@ -86,7 +86,7 @@ def test_a_whole_flight_of_tls12():
         elliptic_exchange(23),
         ServerHelloDone().create().write(),
     )
-    assert read(flight) == Answer(
+    assert read(flight) == ServerFlight(
         Protocol.TLS1_2,
         (ECDHE,),
         group=23,
@@ -102,7 +102,7 @@ def test_a_whole_flight_of_tls12():
 @pytest.mark.parametrize("size", [1, 2, 5, 7, 100])
 def test_it_does_not_matter_how_a_flight_is_cut(size):
     flight = handshake(server_hello(ECDHE), certificate(b"leaf"), elliptic_exchange(29))
-    reading = Reading()
+    reading = FlightReader()
     outcomes = [reading.feed(flight[start : start + size]) for start in range(0, len(flight), size)]
     assert outcomes[:-1] == [None] * (len(outcomes) - 1)
     assert outcomes[-1] == read(flight)
@@ -119,7 +119,7 @@ def test_several_messages_in_one_record():
 def test_a_suite_of_which_the_library_has_not_heard_is_read_like_its_kin():
     flight = handshake(server_hello(ECDHE_ARIA), certificate(b"leaf"), elliptic_exchange(24))
     answer = read(flight)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, ServerFlight)
     assert (answer.suite, answer.group, answer.scheme) == (ECDHE_ARIA, 24, 0x0401)
 
 
@@ -127,7 +127,7 @@ def test_a_finite_field_exchange_shows_its_prime():
     message = ServerKeyExchange(DHE, (3, 3)).createDH(2**1023 + 9, 2, 5)
     message.hashAlg, message.signAlg, message.signature = 2, 1, bytearray(256)
     answer = read(handshake(server_hello(DHE), message.write()))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, ServerFlight)
     assert (answer.dh_prime, answer.scheme, answer.group) == (2**1023 + 9, 0x0201, None)
 
 
@@ -135,7 +135,7 @@ def test_a_curve_spelled_out_has_no_name():
     body = b"\x01" + bytes(80)  # explicit_prime
     message = b"\x0c" + len(body).to_bytes(3, "big") + body
     answer = read(handshake(server_hello(ECDHE), message))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, ServerFlight)
     assert answer.group is None
 
 
@@ -143,7 +143,7 @@ def test_before_tls12_there_is_no_signature_scheme():
     message = ServerKeyExchange(ECDHE, (3, 1)).createECDH(3, 23, bytearray(65))
     message.signature = bytearray(256)
     answer = read(handshake(server_hello(ECDHE, version=(3, 1)), message.write()))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, ServerFlight)
     assert (answer.protocol, answer.group, answer.scheme) == (Protocol.TLS1_0, 23, None)
 
 
@@ -155,19 +155,19 @@ def test_a_hello_retry_request_shows_suite_and_group():
         random=bytes(TLS_1_3_HRR),
     )
     answer = read(handshake(hello))
-    assert answer == Answer(Protocol.TLS1_3, (0x1302,), retry=True, group=0x11EC, extensions=frozenset({43, 51}))
+    assert answer == ServerFlight(Protocol.TLS1_3, (0x1302,), retry=True, group=0x11EC, extensions=frozenset({43, 51}))
 
 
 def test_a_server_hello_of_tls13_shows_the_group_of_its_key():
     share = ServerKeyShareExtension().create(KeyShareEntry().create(29, bytearray(32)))
     answer = read(handshake(server_hello(0x1301, SrvSupportedVersionsExtension().create((3, 4)), share)))
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, ServerFlight)
     assert (answer.protocol, answer.retry, answer.group) == (Protocol.TLS1_3, False, 29)
 
 
 def test_compression_shows():
     answer = read(handshake(server_hello(ECDHE, compression=1)), whole=False)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, ServerFlight)
     assert answer.compression
 
 
@@ -181,7 +181,7 @@ def test_alerts_refuse():
 def test_a_warning_is_waited_through_and_counts_when_nothing_follows():
     warning = alert(112, AlertLevel.warning)
     answer = read(warning + handshake(server_hello(ECDHE)), whole=False)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, ServerFlight)
     assert read(warning) == Refusal(112)
 
 
@@ -193,7 +193,7 @@ def test_ssl2_lists_what_it_has():
     hello = ServerHello2().create(0, 1, (0, 2), bytearray(b"leaf"), [0x010080, 0x0700C0], bytearray(16))
     body = bytes(hello.write())
     answer = read(bytes(RecordHeader2().create(len(body)).write()) + body, ssl2=True)
-    assert answer == Answer(Protocol.SSL2, (0x010080, 0x0700C0), chain=(b"leaf",))
+    assert answer == ServerFlight(Protocol.SSL2, (0x010080, 0x0700C0), chain=(b"leaf",))
 
 
 def test_ssl2_is_refused_by_its_own_error_or_by_an_alert():
@@ -228,20 +228,20 @@ def test_an_end_means_what_was_before_it():
 
 
 def test_a_record_longer_than_the_protocol_allows_is_refused_by_its_header():
-    outcome = Reading().feed(bytes([22, 3, 3]) + b"\xff\xff")
+    outcome = FlightReader().feed(bytes([22, 3, 3]) + b"\xff\xff")
     assert isinstance(outcome, Failure)
     assert outcome.reason is FailureReason.TOO_LARGE
 
 
 def test_a_message_longer_than_reasonable_is_refused_by_its_header():
     claimed = b"\x02" + (MESSAGE_LIMIT + 1).to_bytes(3, "big") + bytes(100)
-    outcome = Reading().feed(record(22, claimed))
+    outcome = FlightReader().feed(record(22, claimed))
     assert isinstance(outcome, Failure)
     assert outcome.reason is FailureReason.TOO_LARGE
 
 
 def test_an_endless_answer_ends():
-    reading = Reading()
+    reading = FlightReader()
     endless = record(22, b"")  # empty records: no progress, for ever
     outcome = None
     for _ in range(TOTAL_LIMIT // len(endless) + 2):
@@ -253,7 +253,7 @@ def test_an_endless_answer_ends():
 
 
 def test_endless_warnings_end():
-    reading = Reading()
+    reading = FlightReader()
     warnings = alert(90, AlertLevel.warning) * 1000
     outcome = None
     while outcome is None:
@@ -270,7 +270,7 @@ WHOLE = handshake(
 FAILURES = {FailureReason.NOT_TLS, FailureReason.MALFORMED, FailureReason.TOO_LARGE, FailureReason.RESET}
 
 
-def assert_settled(reading: Reading, pieces: list[bytes]) -> None:
+def assert_settled(reading: FlightReader, pieces: list[bytes]) -> None:
     """Whatever was fed, there is an outcome of a known type at the end, and its text is short and printable."""
     outcome = None
     for piece in pieces:
@@ -278,7 +278,7 @@ def assert_settled(reading: Reading, pieces: list[bytes]) -> None:
         if outcome is not None:
             break
     outcome = outcome or reading.end()
-    assert isinstance(outcome, Answer | Refusal | Failure)
+    assert isinstance(outcome, ServerFlight | Refusal | Failure)
     if isinstance(outcome, Failure):
         assert outcome.reason in FAILURES
         assert len(outcome.detail) <= 200
@@ -288,13 +288,13 @@ def assert_settled(reading: Reading, pieces: list[bytes]) -> None:
 @settings(deadline=None)
 @given(st.lists(st.binary(max_size=400), max_size=20), st.booleans(), st.booleans())
 def test_random_bytes_settle(pieces, ssl2, whole):
-    assert_settled(Reading(ssl2=ssl2, whole=whole), pieces)
+    assert_settled(FlightReader(ssl2=ssl2, whole=whole), pieces)
 
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([20, 21, 22, 23]), st.binary(max_size=300)), max_size=12), st.booleans())
 def test_random_records_settle(records, ssl2):
-    assert_settled(Reading(ssl2=ssl2), [record(kind, body) for kind, body in records])
+    assert_settled(FlightReader(ssl2=ssl2), [record(kind, body) for kind, body in records])
 
 
 @settings(deadline=None)
@@ -304,7 +304,7 @@ def test_random_records_settle(records, ssl2):
 )
 def test_random_messages_behind_a_good_hello_settle(messages, begun):
     body = b"".join(bytes([kind]) + len(content).to_bytes(3, "big") + content for kind, content in messages)
-    assert_settled(Reading(), [handshake(server_hello(ECDHE)) if begun else b"", handshake(body)])
+    assert_settled(FlightReader(), [handshake(server_hello(ECDHE)) if begun else b"", handshake(body)])
 
 
 @settings(deadline=None)
@@ -312,29 +312,29 @@ def test_random_messages_behind_a_good_hello_settle(messages, begun):
 def test_a_flight_with_one_byte_changed_settles(position, value, size):
     broken = bytearray(WHOLE)
     broken[position] = value
-    assert_settled(Reading(), [bytes(broken[start : start + size]) for start in range(0, len(broken), size)])
+    assert_settled(FlightReader(), [bytes(broken[start : start + size]) for start in range(0, len(broken), size)])
 
 
 @settings(deadline=None)
 @given(st.integers(0, len(WHOLE)))
 def test_a_flight_cut_short_is_no_answer(length):
-    reading = Reading()
+    reading = FlightReader()
     outcome = reading.feed(WHOLE[:length]) or reading.end()
-    assert isinstance(outcome, Answer) == (length == len(WHOLE))
+    assert isinstance(outcome, ServerFlight) == (length == len(WHOLE))
 
 
 @settings(deadline=None)
 @given(st.binary(min_size=0, max_size=600), st.booleans())
 def test_random_ssl2_records_settle(body, error):
     message = (b"\x00" if error else b"\x04") + body
-    assert_settled(Reading(ssl2=True), [(0x8000 | len(message)).to_bytes(2, "big") + message])
+    assert_settled(FlightReader(ssl2=True), [(0x8000 | len(message)).to_bytes(2, "big") + message])
 
 
 def test_memory_stays_bounded_whatever_arrives():
     tracemalloc.start()
     try:
         for piece in (b"\x16\x03\x03\x40\x00", record(22, b"\x0b\x01\xff\xf0" + bytes(16_000)), bytes(65_536)):
-            reading = Reading()
+            reading = FlightReader()
             for _ in range(64):
                 if reading.feed(piece) is not None:
                     break

@@ -11,9 +11,9 @@ from tlslite.mathtls import FFDHE_PARAMETERS  # type: ignore[import-untyped]  # 
 
 from scanner.evidence import Attempt, Failure, FailureReason, Protocol
 from scanner.probe import iana
-from scanner.probe.survey.answer import Answer, Outcome, Refusal
 from scanner.probe.survey.hello import KEY_SHARE_GROUPS
-from scanner.probe.survey.offers import Found, Manner
+from scanner.probe.survey.offers import Enumeration, HelloTemplate
+from scanner.probe.survey.server_flight import HelloResult, Refusal, ServerFlight
 from scanner.probe.survey.shrink import Remainder, shrink
 from scanner.probe.survey.wire import Questioner
 
@@ -36,14 +36,14 @@ def known_primes() -> Mapping[int, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class GroupsAndSchemes:
     """The groups and signature schemes of one protocol, in the order in which the server chose them."""
 
     groups: Attempt[tuple[int, ...]]
     schemes: Attempt[tuple[int, ...]]
 
 
-Ask = Callable[[Sequence[int], Sequence[int], Sequence[int]], Awaitable[Outcome]]
+Ask = Callable[[Sequence[int], Sequence[int], Sequence[int]], Awaitable[HelloResult]]
 """Asks a server for some suites with some groups and some signature schemes."""
 
 
@@ -76,18 +76,18 @@ class _Exchanges:
         return any("ECDSA" in iana.cipher_suites()[code].key_exchange for code in self.elliptic)
 
 
-async def older_exchange(questioner: Questioner, manner: Manner, found: Found) -> Exchange:
+async def groups_and_schemes(questioner: Questioner, template: HelloTemplate, found: Enumeration) -> GroupsAndSchemes:
     """Groups up to TLS 1.2, and signature schemes of TLS 1.2, with the suites found before.
 
     A group and a scheme show in the same answer. Begins with what the suites showed already, and leaves it at that
     where the server broke off over them.
     """
     exchanges = _Exchanges.of(found.suites)
-    curves, schemes = _curves(manner, found, exchanges), _schemes(manner, found, exchanges)
+    curves, schemes = _curves(template, found, exchanges), _schemes(template, found, exchanges)
     finite = _FiniteGroups.seen_in(found)
 
-    async def ask(suites: Sequence[int], some_groups: Sequence[int], some_schemes: Sequence[int]) -> Outcome:
-        return await questioner.ask(manner.offer(found.protocol, suites, groups=some_groups, schemes=some_schemes))
+    async def ask(suites: Sequence[int], some_groups: Sequence[int], some_schemes: Sequence[int]) -> HelloResult:
+        return await questioner.ask(template.offer(found.protocol, suites, groups=some_groups, schemes=some_schemes))
 
     cut_off = found.failure
     if cut_off is None:
@@ -97,29 +97,29 @@ async def older_exchange(questioner: Questioner, manner: Manner, found: Found) -
             lambda some_groups: ask(exchanges.finite, some_groups, schemes.accepted)
         )
     groups = (*curves.accepted, *finite.accepted)
-    return Exchange(
+    return GroupsAndSchemes(
         Attempt.until(cut_off or curves.failure, groups, empty=not groups),
         Attempt.until(cut_off or schemes.failure, tuple(schemes.accepted), empty=not schemes.accepted),
     )
 
 
-def _curves(manner: Manner, found: Found, exchanges: _Exchanges) -> Remainder:
+def _curves(template: HelloTemplate, found: Enumeration, exchanges: _Exchanges) -> Remainder:
     """The groups that are no finite fields, begun with those seen; none is left where their order proved it."""
     known = iana.groups()
     offered = [code for code in iana.offered_groups(found.protocol) if not known[code].finite_field]
     if not exchanges.with_curves:
         offered = []
-    curves = manner.remainder(offered, _seen(offered, (answer.group for answer in found.answers)))
+    curves = template.remainder(offered, _seen(offered, (answer.group for answer in found.answers)))
     if found.rotations is not None and found.rotations.groups.complete:
         curves.left.clear()
     return curves
 
 
-def _schemes(manner: Manner, found: Found, exchanges: _Exchanges) -> Remainder:
+def _schemes(template: HelloTemplate, found: Enumeration, exchanges: _Exchanges) -> Remainder:
     """The signature schemes, in the same way; only TLS 1.2 has them."""
     signed = found.protocol is Protocol.TLS1_2 and (exchanges.elliptic or exchanges.finite)
     offered = iana.offered_schemes(Protocol.TLS1_2) if signed else ()
-    schemes = manner.remainder(offered, _seen(offered, (answer.scheme for answer in found.answers)))
+    schemes = template.remainder(offered, _seen(offered, (answer.scheme for answer in found.answers)))
     rotations = found.rotations.schemes.values() if found.rotations is not None else ()
     if rotations and all(rotation.complete for rotation in rotations if rotation.seen):
         schemes.left.clear()
@@ -134,7 +134,7 @@ async def _shrink_both(curves: Remainder, schemes: Remainder, exchanges: _Exchan
     """Find the curves and the schemes that are accepted, or what cuts that off."""
     suites = exchanges.with_curves or exchanges.finite
 
-    async def ask_for(some_groups: Sequence[int], some_schemes: Sequence[int]) -> Outcome:
+    async def ask_for(some_groups: Sequence[int], some_schemes: Sequence[int]) -> HelloResult:
         return await ask(suites, some_groups, some_schemes)
 
     failure = await shrink(curves, schemes, ask_for, lambda answer: (answer.group, answer.scheme))
@@ -144,7 +144,7 @@ async def _shrink_both(curves: Remainder, schemes: Remainder, exchanges: _Exchan
 
 
 async def _beside_the_certificate(
-    groups: Remainder, schemes: Remainder, ask: Callable[[Sequence[int], Sequence[int]], Awaitable[Outcome]]
+    groups: Remainder, schemes: Remainder, ask: Callable[[Sequence[int], Sequence[int]], Awaitable[HelloResult]]
 ) -> Failure | None:
     """Ask for the groups refused once more, along with those accepted.
 
@@ -177,19 +177,19 @@ class _FiniteGroups:
     left: list[int]
 
     @classmethod
-    def seen_in(cls, found: Found) -> _FiniteGroups:
+    def seen_in(cls, found: Enumeration) -> _FiniteGroups:
         """Begin with those whose primes showed along with the suites."""
         primes = _ffdhe_primes()
         accepted = list(dict.fromkeys(primes[a.dh_prime or 0] for a in found.answers if a.dh_prime in primes))
         return cls(accepted, [code for code in primes.values() if code not in accepted])
 
-    async def ask_for_the_rest(self, ask: Callable[[Sequence[int]], Awaitable[Outcome]]) -> Failure | None:
+    async def ask_for_the_rest(self, ask: Callable[[Sequence[int]], Awaitable[HelloResult]]) -> Failure | None:
         """Ask until the server goes back to another group. One that chose none of them so far has its own."""
         while self.left and self.accepted:
             outcome = await ask(self.left)
             if isinstance(outcome, Failure):
                 return outcome
-            code = _ffdhe_primes().get(outcome.dh_prime or 0) if isinstance(outcome, Answer) else None
+            code = _ffdhe_primes().get(outcome.dh_prime or 0) if isinstance(outcome, ServerFlight) else None
             if code not in self.left:
                 return None
             self.left.remove(code)
@@ -197,8 +197,8 @@ class _FiniteGroups:
         return None
 
 
-async def tls13_schemes(
-    questioner: Questioner, manner: Manner, found: Found, expected: frozenset[int]
+async def tls13_signature_schemes(
+    questioner: Questioner, template: HelloTemplate, found: Enumeration, expected: frozenset[int]
 ) -> Attempt[tuple[int, ...]]:
     """The signature schemes accepted in TLS 1.3, where the signature itself is encrypted.
 
@@ -207,8 +207,8 @@ async def tls13_schemes(
     all others are refused in one go, and if they are not, it is searched for what is accepted of each kind.
     """
 
-    async def ask(schemes: Sequence[int]) -> Outcome:
-        offer = manner.offer(
+    async def ask(schemes: Sequence[int]) -> HelloResult:
+        offer = template.offer(
             Protocol.TLS1_3, found.suites, groups=found.groups, schemes=schemes, key_shares=found.key_shares
         )
         return await questioner.ask(offer, whole=False)
@@ -223,13 +223,13 @@ async def tls13_schemes(
     else:
         outcome = await ask([_UNKNOWN_SCHEME])
     shares = tuple(group for group in KEY_SHARE_GROUPS if group in found.groups)
-    if isinstance(outcome, Answer) and shares and not found.key_shares:
+    if isinstance(outcome, ServerFlight) and shares and not found.key_shares:
         # With a key the server can go on to its ServerHello, before which it has to know how it will sign.
         found = replace(found, key_shares=shares)
         outcome = await ask([_UNKNOWN_SCHEME])
-    elif isinstance(outcome, Answer) and likely:
+    elif isinstance(outcome, ServerFlight) and likely:
         outcome = await ask([_UNKNOWN_SCHEME])
-    if isinstance(outcome, Answer):
+    if isinstance(outcome, ServerFlight):
         return Attempt.failed(FailureReason.UNSUPPORTED, "the server answers before it chooses how to sign")
     if isinstance(outcome, Failure):
         return Attempt(failure=outcome)
@@ -247,7 +247,7 @@ def _listed(accepted: Sequence[int], failure: Failure | None) -> Attempt[tuple[i
 
 
 async def _halve(
-    ask: Callable[[Sequence[int]], Awaitable[Outcome]],
+    ask: Callable[[Sequence[int]], Awaitable[HelloResult]],
     schemes: Sequence[int],
     accepted: list[int],
     *,

@@ -6,19 +6,19 @@ from collections.abc import Iterable, Sequence
 
 from scanner.evidence import Attempt, Deployment, Failure, FailureReason, Protocol
 from scanner.probe import iana
-from scanner.probe.survey.answer import Answer
-from scanner.probe.survey.offers import Found
+from scanner.probe.survey.offers import Enumeration
+from scanner.probe.survey.server_flight import ServerFlight
 from scanner.probe.x509.chains import deployment_of, read_certificate
 
 
 def deployments(
-    named: Iterable[Answer], nameless: Answer | None, stores: Sequence[str]
+    named: Iterable[ServerFlight], nameless: ServerFlight | None, stores: Sequence[str]
 ) -> Attempt[tuple[Deployment, ...]]:
     """One deployment for each chain that was shown: under the name asked for, and to a client that named none.
 
     Fails where no certificate was shown, as in TLS 1.3, where it is encrypted, or where it cannot be read.
     """
-    found: dict[tuple[tuple[bytes, ...], bool], list[Answer]] = {}
+    found: dict[tuple[tuple[bytes, ...], bool], list[ServerFlight]] = {}
     for answer in named:
         if answer.chain:
             found.setdefault((answer.chain, True), []).append(answer)
@@ -36,7 +36,7 @@ def deployments(
 
 
 def _deployment(
-    chain: tuple[bytes, ...], answers: Sequence[Answer], stores: Sequence[str], *, with_sni: bool
+    chain: tuple[bytes, ...], answers: Sequence[ServerFlight], stores: Sequence[str], *, with_sni: bool
 ) -> Deployment | Failure:
     newest = max(answers, key=lambda answer: list(Protocol).index(answer.protocol))
     return deployment_of(
@@ -49,7 +49,7 @@ def _deployment(
     )
 
 
-def likely_schemes(found: Found) -> frozenset[int]:
+def likely_schemes(found: Enumeration) -> frozenset[int]:
     """The signature schemes of TLS 1.3 that go with the keys that were seen at work in an older protocol.
 
     An ECDSA key has one there, that of its curve (RFC 8446 section 4.2.3). Empty where no key was seen.

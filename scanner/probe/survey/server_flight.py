@@ -1,7 +1,7 @@
 """What a server says to a hello: records read into an answer, without any I/O, and without trusting a byte of it.
 
-`Reading.feed` takes bytes as they come and returns an outcome once there is one. All that is kept is bounded: a record
-by the protocol, a handshake message and the whole of what is read by the limits below.
+`FlightReader.feed` takes bytes as they come and returns a result once there is one. All that is kept is bounded: a
+record by the protocol, a handshake message and the whole of what is read by the limits below.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ _READ_AS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A hello accepted. All that the plain part of the handshake shows, up to TLS 1.2; in TLS 1.3 the ServerHello.
+class ServerFlight:
+    """A hello answered by a ServerHello: the server's first flight, up to TLS 1.2; in TLS 1.3 the ServerHello alone.
 
     `retry` marks a HelloRetryRequest. `group` is the code point of the group chosen, `dh_prime` the prime of a
     finite-field exchange, `scheme` the code point with which the key exchange is signed (TLS 1.2), `chain` and
@@ -115,7 +115,7 @@ class Refusal:
         return str(AlertDescription.toRepr(self.alert) or f"alert {self.alert}")
 
 
-Outcome = Answer | Refusal | Failure
+HelloResult = ServerFlight | Refusal | Failure
 
 
 class _MalformedError(Exception):
@@ -123,7 +123,7 @@ class _MalformedError(Exception):
 
 
 @dataclass(slots=True)
-class Reading:
+class FlightReader:
     """Reads one server's answer to one hello. `whole` is whether to go on after the ServerHello (TLS 1.2 and older)."""
 
     ssl2: bool = False
@@ -131,14 +131,14 @@ class Reading:
     _buffer: bytearray = field(default_factory=bytearray)
     _messages: Defragmenter = field(default_factory=Defragmenter)
     _total: int = 0
-    _answer: Answer | None = None
+    _answer: ServerFlight | None = None
     _warning: Refusal | None = None
 
     def __post_init__(self) -> None:
         self._messages.add_static_size(ContentType.alert, 2)
         self._messages.add_dynamic_size(ContentType.handshake, 1, 3)
 
-    def feed(self, data: bytes) -> Outcome | None:
+    def feed(self, data: bytes) -> HelloResult | None:
         """Take what arrived; return the outcome, or None where more is needed."""
         self._total += len(data)
         self._buffer += data
@@ -152,7 +152,7 @@ class Reading:
             return Failure.of(FailureReason.TOO_LARGE, f"more than {TOTAL_LIMIT} bytes without an end")
         return outcome
 
-    def end(self) -> Outcome:
+    def end(self) -> HelloResult:
         """The connection was closed: what that means after all that was read before."""
         if self._warning is not None and self._answer is None:
             return self._warning
@@ -162,7 +162,7 @@ class Reading:
             return Failure.of(FailureReason.RESET, "closed after a part of an answer")
         return Failure.of(FailureReason.RESET, "closed without an answer")
 
-    def _step(self) -> Outcome | None:  # noqa: PLR0911  # one return for each way in which a record can end it
+    def _step(self) -> HelloResult | None:  # noqa: PLR0911  # one return for each way in which a record can end it
         while self._buffer:
             if self.ssl2 and self._buffer[0] not in {ContentType.alert, ContentType.handshake}:
                 return self._ssl2_record()
@@ -199,7 +199,7 @@ class Reading:
         first_line = bytes(self._buffer[:80]).split(b"\r\n")[0]
         return Failure(FailureReason.NOT_TLS, f'the answer begins with "{printable(first_line, 80)}"')
 
-    def _record(self, kind: int, record: bytearray) -> Outcome | None:
+    def _record(self, kind: int, record: bytearray) -> HelloResult | None:
         if kind not in {ContentType.alert, ContentType.handshake}:
             return Failure.of(FailureReason.MALFORMED, f"a record of type {kind} in the middle of the handshake")
         self._messages.add_data(kind, record)
@@ -213,7 +213,7 @@ class Reading:
             return Failure.of(FailureReason.TOO_LARGE, f"a handshake message of more than {MESSAGE_LIMIT} bytes")
         return None
 
-    def _alert(self, body: bytearray) -> Outcome | None:
+    def _alert(self, body: bytearray) -> HelloResult | None:
         alert = Alert().parse(Parser(body))
         refusal = Refusal(alert.description)
         if alert.level == AlertLevel.warning and alert.description != AlertDescription.close_notify:
@@ -221,7 +221,7 @@ class Reading:
             return None
         return self._warning or refusal if self._answer is None else refusal
 
-    def _handshake(self, message: bytearray) -> Outcome | None:
+    def _handshake(self, message: bytearray) -> HelloResult | None:
         kind, body = message[0], Parser(message[1:])
         if self._answer is None:
             if kind != HandshakeType.server_hello:
@@ -243,7 +243,7 @@ class Reading:
             return _key_exchange(self._answer, body)
         return None
 
-    def _ssl2_record(self) -> Outcome | None:
+    def _ssl2_record(self) -> HelloResult | None:
         if len(self._buffer) < _SSL2_LONG_HEADER:
             return None
         header = RecordHeader2().parse(Parser(self._buffer[:_SSL2_LONG_HEADER]))
@@ -263,10 +263,10 @@ class Reading:
             reason = f"an SSL 2.0 answer for version {hello.server_version}"
             raise _MalformedError(reason)
         chain = (bytes(hello.certificate),) if hello.certificate else ()
-        return Answer(Protocol.SSL2, tuple(hello.ciphers), chain=chain)
+        return ServerFlight(Protocol.SSL2, tuple(hello.ciphers), chain=chain)
 
 
-def _server_hello(message: bytes) -> Answer:
+def _server_hello(message: bytes) -> ServerFlight:
     """Read a ServerHello, but not all over again where it differs from another in nothing that tells anything.
 
     That is its random, which is one of two kinds, and its session id. Servers of a kind answer alike.
@@ -280,7 +280,7 @@ def _server_hello(message: bytes) -> Answer:
 
 
 @lru_cache(maxsize=1024)
-def _read_server_hello(message: bytes, *, retry: bool) -> Answer:
+def _read_server_hello(message: bytes, *, retry: bool) -> ServerFlight:
     hello = ServerHello().parse(Parser(bytearray(message)))
     version = hello.server_version
     selected = hello.getExtension(ExtensionType.supported_versions)
@@ -296,7 +296,7 @@ def _read_server_hello(message: bytes, *, retry: bool) -> Answer:
         group = share.selected_group if retry else share.server_share and share.server_share.group
     alpn = hello.getExtension(ExtensionType.alpn)
     names = alpn.protocol_names if alpn is not None else ()
-    return Answer(
+    return ServerFlight(
         protocol,
         (hello.cipher_suite,),
         retry=retry,
@@ -337,7 +337,7 @@ def _certificates(message: bytes) -> tuple[bytes, ...]:
     return tuple(chain)
 
 
-def _key_exchange(answer: Answer, body: Parser) -> Answer:
+def _key_exchange(answer: ServerFlight, body: Parser) -> ServerFlight:
     suite = iana.cipher_suites().get(answer.suite)
     read_as = _READ_AS.get(suite.key_exchange) if suite is not None else None
     if read_as is None:
