@@ -106,6 +106,7 @@ TRIGGERS: Final = Words[Trigger](
 FAILURES: Final = Words[FailureReason](
     {
         FailureReason.NOT_RUN: mark("it was not looked at"),
+        FailureReason.NOT_ASKED: mark("the configuration does not let it be asked"),
         FailureReason.UNRESOLVABLE: mark("the name does not resolve"),
         FailureReason.RESOLVER_FAILED: mark("the resolver could not tell whether there is such a name"),
         FailureReason.REFUSED: mark("the connection was refused"),

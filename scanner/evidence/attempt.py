@@ -12,9 +12,10 @@ T = TypeVar("T")
 
 
 class FailureReason(StrEnum):
-    """Why something was not observed."""
+    """Why something was not observed. NOT_ASKED: the configuration forbids the question; NOT_RUN: nobody tried."""
 
     NOT_RUN = "not-run"
+    NOT_ASKED = "not-asked"
     UNRESOLVABLE = "unresolvable"
     RESOLVER_FAILED = "resolver-failed"
     REFUSED = "refused"

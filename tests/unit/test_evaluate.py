@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from scanner.errors import PolicyError
 from scanner.evaluate import MESSAGE_LIMIT, evaluate, judge, report_waivers, target_status
-from scanner.evidence import AcceptedSuite, Attempt, ClientIdentity, FailureReason, Hop, ProtocolOffer
+from scanner.evidence import AcceptedSuite, Attempt, ClientIdentity, Failure, FailureReason, Hop, ProtocolOffer
 from scanner.inventory import EnvironmentKind
 from scanner.policy import Policy, PolicyRule, load
 from scanner.rules import BoundRule, Facts, Finding, Observed, Parameters, Rule, get_rule
@@ -318,6 +318,8 @@ def _https(hop_: Hop, **changes: object) -> World:
     return World(http=http(probe(hop_, **changes)))  # type: ignore[arg-type]  # fields of a probe
 
 
+RESET = Failure(FailureReason.RESET, "after 8 connections")
+NOT_ASKED = Failure(FailureReason.NOT_ASKED, "[scan] intrusive = false")
 _INSIDE = "https://www.example.com/"
 
 
@@ -328,6 +330,10 @@ _INSIDE = "https://www.example.com/"
         (World(http=Attempt.failed(FailureReason.NOT_RUN)), (TargetStatus.ASSESSED, None)),
         (World(tls=tls(heartbleed=TIMED_OUT)), (TargetStatus.PARTIAL, FailureReason.TIMED_OUT)),
         (World(tls=tls(protocols=offers(ssl3=TIMED_OUT))), (TargetStatus.PARTIAL, FailureReason.TIMED_OUT)),
+        (World(tls=tls(certificates=Attempt.partial((deployment(),), RESET))), (TargetStatus.PARTIAL, RESET.reason)),
+        (World(http=Attempt.partial(http(), RESET)), (TargetStatus.PARTIAL, RESET.reason)),
+        (World(tls=tls(alpn=Attempt.partial(("h2",), NOT_ASKED))), (TargetStatus.ASSESSED, None)),
+        (World(tls=tls(heartbleed=Attempt(failure=NOT_ASKED))), (TargetStatus.ASSESSED, None)),
         # The engine cannot speak to it, which is an answer; what only it could tell is indeterminate.
         (World(tls=tls(robot=Attempt.failed(FailureReason.HANDSHAKE_FAILED))), (TargetStatus.ASSESSED, None)),
         (World(tls=tls(robot=Attempt.failed(FailureReason.INCONSISTENT))), (TargetStatus.ASSESSED, None)),

@@ -40,6 +40,7 @@ from tests.build.records import sample_record
 _RC4 = "TLS_ECDHE_RSA_WITH_RC4_128_SHA"
 _3DES = "TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA"
 _RSA = "TLS_RSA_WITH_AES_128_GCM_SHA256"
+_SOUND = Attempt.ok(Robot.NOT_VULNERABLE)
 _DHE = "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256"
 
 
@@ -89,8 +90,8 @@ def test_the_score_is_of_three_weighted_parts_each_cut_to_a_whole_number() -> No
         (of_tls(**tls13_only()), "A+", None),
         (of_tls(protocols=offers(tls1_1=offer(CBC))), "B", Effect.CAP_B),
         (of_tls(protocols=offers(tls1_0=offer(CBC))), "B", Effect.CAP_B),
-        (of_tls(protocols=offers(ssl3=offer("TLS_RSA_WITH_RC4_128_SHA"))), "B", Effect.CAP_B),
-        (of_tls(protocols=offers(ssl3=offer("TLS_RSA_WITH_AES_128_CBC_SHA"))), "C", Effect.CAP_C),
+        (of_tls(robot=_SOUND, protocols=offers(ssl3=offer("TLS_RSA_WITH_RC4_128_SHA"))), "B", Effect.CAP_B),
+        (of_tls(robot=_SOUND, protocols=offers(ssl3=offer("TLS_RSA_WITH_AES_128_CBC_SHA"))), "C", Effect.CAP_C),
         (of_tls(protocols=offers(ssl2=offer("SSL_CK_DES_192_EDE3_CBC_WITH_MD5"))), "F", Effect.FAIL),
         (of_tls(protocols=offers(tls1_2=offer(), tls1_3=offer(), tls1_1=offer(CBC))), "C", Effect.CAP_C),
         (
@@ -106,7 +107,7 @@ def test_the_score_is_of_three_weighted_parts_each_cut_to_a_whole_number() -> No
         (with_suites("TLS_RSA_WITH_DES_CBC_SHA"), "F", Effect.FAIL),
         (with_suites("TLS_RSA_WITH_NULL_SHA256"), "F", Effect.FAIL),
         (with_suites("TLS_DH_anon_WITH_AES_128_GCM_SHA256"), "F", Effect.FAIL),
-        (of_tls(**tls12_only(_RSA)), "B", Effect.CAP_B),
+        (of_tls(robot=_SOUND, **tls12_only(_RSA)), "B", Effect.CAP_B),
         (of_tls(**tls12_only(CBC)), "B", Effect.CAP_B),
         (with_suites(suite(_DHE, "ffdhe2048", 2048)), "A+", None),
         (with_suites(suite(_DHE, None, 1024, "custom")), "B", Effect.CAP_B),

@@ -56,7 +56,7 @@ def _complete(facts: Facts, _: Parameters) -> list[Finding]:
         trusted = any(item.trusted and not item.missing for item in deployment.paths)
         if top.self_signed or trusted:
             return [Finding("complete", plural(len(deployment.chain), "certificate"), expected)]
-        if missing or len(path) == 1:
+        if missing or (deployment.paths and len(path) == 1):
             return [Finding("missing", f"{top.subject} ({top.issuer})", expected)]
         return [Finding("unknown-root", top.issuer, expected)]
 

@@ -5,12 +5,21 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from scanner.evidence import Extension
+from scanner.evidence import Extension, Failure, FailureReason
 from scanner.rules.certificates import fixes
 from scanner.rules.certificates.hostname import covers
 from scanner.rules.certificates.leaves import judge_deployments
 from scanner.rules.registry.listing import listing, plural
-from scanner.rules.registry.rule import Facts, Finding, Parameters, fails, indeterminate, passes, rule
+from scanner.rules.registry.rule import (
+    Facts,
+    Finding,
+    Parameters,
+    fails,
+    indeterminate,
+    not_observed,
+    passes,
+    rule,
+)
 from scanner.rules.registry.sources import baseline, rfc
 from scanner.verdict import Goal, Severity
 
@@ -126,6 +135,8 @@ def _valid_now(facts: Facts, _: Parameters) -> list[Finding]:
             for item in deployment.chain[1:]
             if now > item.not_after and not item.self_signed and (not used or item.fingerprint in used)
         ]
+        if old and not deployment.paths:
+            return [not_observed(Failure(FailureReason.NOT_RUN, "whether a path leads over an expired certificate"))]
         if old:
             names = listing(f"{item.subject} on {_day(item.not_after)}" for item in old)
             return [Finding("intermediate-expired", names, expected)]

@@ -58,6 +58,8 @@ def deployments_of(facts: Facts) -> tuple[Deployment, ...] | Finding:
     if not deployments:
         return not_observed(tls.certificates.failure)
     named = tuple(item for item in deployments if item.with_sni)
+    if not named and tls.certificates.incomplete and not facts.target.endpoint.is_address:
+        return not_observed(tls.certificates.incomplete)
     return named or deployments
 
 
@@ -67,17 +69,25 @@ def judge_deployments(
     """Judge every deployment: one finding for each certificate, the worst where it is deployed in several ways.
 
     Where the server has several certificates, the finding's subject is the certificate's short fingerprint. `issuers`
-    may leave out those of private CAs.
+    may leave out those of private CAs. Where there may be certificates that nobody saw, one more finding says so.
     """
     deployments = deployments_of(facts)
     if isinstance(deployments, Finding):
         return [deployments]
     several = len({item.leaf.fingerprint for item in deployments}) > 1
-    return [
+    findings = [
         replace(finding, subject=short(item.leaf) if several else "")
         for item in deployments
         for finding in (_left_out(item, issuers) or judge(item))
     ]
+    return [*findings, *unseen_certificates(facts)]
+
+
+def unseen_certificates(facts: Facts) -> list[Finding]:
+    """The finding for certificates that the server may have beside those that were seen; none where all were."""
+    tls = facts.evidence.tls.value
+    incomplete = tls.certificates.incomplete if tls else None
+    return [not_observed(incomplete)] if incomplete else []
 
 
 def _left_out(deployment: Deployment, issuers: IssuerParameters | None) -> list[Finding]:

@@ -15,6 +15,7 @@ from scanner.rules.certificates.leaves import (
     judge_deployments,
     publicly_trusted,
     short,
+    unseen_certificates,
 )
 from scanner.rules.registry.listing import listing
 from scanner.rules.registry.rule import (
@@ -182,21 +183,26 @@ def _same(facts: Facts, _: Parameters) -> list[Finding]:
     if not facts.siblings:
         return [Finding("one-address")]
     own = {item.leaf.fingerprint for item in ours}
+    gap = unseen_certificates(facts)
     expected = listing(sorted(short(item.leaf) for item in ours))
     different: list[str] = []
     unseen: list[str] = []
     for other in facts.siblings:
         tls = other.evidence.tls.value
-        theirs = [item for item in (tls.certificates.value or () if tls else ()) if item.with_sni]
-        if not theirs:
+        theirs = {
+            item.leaf.fingerprint: item for item in (tls.certificates.value or () if tls else ()) if item.with_sni
+        }
+        whole = tls is not None and tls.certificates.cut_off is None and bool(theirs)
+        # What one address is not known to present, the other may present all the same.
+        if (not gap and theirs.keys() - own) or (whole and own - theirs.keys()):
+            different.append(f"{other.target.ip}: {listing(sorted(short(item.leaf) for item in theirs.values()))}")
+        elif not whole:
             unseen.append(str(other.target.ip))
-        elif {item.leaf.fingerprint for item in theirs} != own:
-            different.append(f"{other.target.ip}: {listing(sorted({short(item.leaf) for item in theirs}))}")
     if different:
         return [Finding("different", listing(different), expected)]
     if unseen:
         return [Finding("not-all-seen", listing(unseen), expected)]
-    return [Finding("same", expected, expected)]
+    return gap or [Finding("same", expected, expected)]
 
 
 # Where a CA's CAA domain has no word in common with the names in its certificates: word in the issuer, CAA domains.
@@ -253,14 +259,20 @@ def _caa(facts: Facts, _: Parameters) -> list[Finding]:
     deployments = deployments_of(facts)
     if isinstance(deployments, Finding):
         return [deployments]
-    public = [item for item in deployments if publicly_trusted(item) is not False]
-    if not public:
-        return [Finding("private-ca")]
+    if all(publicly_trusted(item) is False for item in deployments):
+        return [Finding("private-ca"), *unseen_certificates(facts)]
     dns: DnsEvidence | None = facts.evidence.dns.value
-    records = dns.caa.value if dns else None
-    if records is None:
-        return [not_observed(dns.caa.failure if dns else facts.evidence.dns.failure)]
-    return [_judge_caa(records, public[0].leaf)]
+    caa = dns.caa if dns else facts.evidence.dns
+    if dns is None or dns.caa.value is None or caa.cut_off is not None:
+        return [not_observed(caa.cut_off)]
+    records = dns.caa.value
+
+    def judge(deployment: Deployment) -> list[Finding]:
+        if publicly_trusted(deployment) is False:
+            return [Finding("private-ca")]
+        return [_judge_caa(records, deployment.leaf)]
+
+    return judge_deployments(facts, judge)
 
 
 def _judge_caa(records: tuple[CaaRecord, ...], leaf: Certificate) -> Finding:

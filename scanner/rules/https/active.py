@@ -11,6 +11,7 @@ from scanner.rules.https import fixes
 from scanner.rules.https.answers import (
     NOT_HTTP,
     Plain,
+    broken_off,
     describe,
     goes_in_circles,
     host_of,
@@ -23,6 +24,7 @@ from scanner.rules.registry.rule import (
     Facts,
     Finding,
     Parameters,
+    Proof,
     fails,
     indeterminate,
     not_applicable,
@@ -59,6 +61,7 @@ _PLAIN_HOW = (
         "no-version": indeterminate("The endpoint answers to TLS, but no handshake succeeded."),
     },
     fix=fixes.ACTIVE,
+    proof=Proof.EXISTENTIAL,
 )
 def _active(facts: Facts, _: Parameters) -> list[Finding]:
     tls = facts.evidence.tls
@@ -101,7 +104,7 @@ def _plain_root(facts: Facts) -> HttpProbe | Finding:
         return http
     if facts.target.endpoint.http_port is None:
         return Finding("no-plain-port")
-    return http.find("http", purpose=Purpose.ROOT) or http.find("http") or not_observed(None)
+    return http.find("http", purpose=Purpose.ROOT) or http.find("http") or not_observed(facts.evidence.http.cut_off)
 
 
 @rule(
@@ -116,6 +119,7 @@ def _plain_root(facts: Facts) -> HttpProbe | Finding:
     sources=(M_15_13, PRELOAD, rfc(6797, "7.2")),
     reasons=_REDIRECT_REASONS,
     fix=fixes.REDIRECT,
+    proof=Proof.SINGULAR,
 )
 def _redirect(facts: Facts, _: Parameters) -> list[Finding]:
     probe = _plain_root(facts)
@@ -154,6 +158,8 @@ def judge_redirect(facts: Facts, probe: HttpProbe) -> Finding:
         return Finding("through-plain", plain, expected)
     if probe.end is ChainEnd.TOO_MANY:
         return Finding("loop", observed, expected, severity=Severity.MEDIUM)
+    if gap := broken_off(probe):
+        return gap
     return Finding("redirects", observed, expected)
 
 
@@ -173,6 +179,7 @@ def judge_redirect(facts: Facts, probe: HttpProbe) -> Finding:
         "no-plain-port": not_applicable("No port of plain HTTP is configured for this endpoint."),
     },
     fix=fixes.REDIRECT,
+    proof=Proof.SINGULAR,
 )
 def _permanent(facts: Facts, _: Parameters) -> list[Finding]:
     probe = _plain_root(facts)
@@ -206,6 +213,7 @@ def _permanent(facts: Facts, _: Parameters) -> list[Finding]:
         "no-console": not_applicable("The endpoint is no development or monitoring console."),
     },
     fix=fixes.REDIRECT,
+    proof=Proof.SINGULAR,
 )
 def _console(facts: Facts, _: Parameters) -> list[Finding]:
     if facts.target.endpoint.role not in {Role.DEVELOPMENT, Role.MONITORING}:
@@ -229,4 +237,6 @@ def _console(facts: Facts, _: Parameters) -> list[Finding]:
         return [Finding("through-plain", observed, expected)]
     if tls.value is None:
         return [not_observed(tls.failure)]
+    if gap := broken_off(probe):
+        return [gap]
     return [Finding("https-alone", observed, expected)]

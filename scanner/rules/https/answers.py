@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from scanner.evidence import (
+    Attempt,
     ChainEnd,
     ClientIdentity,
     Failure,
@@ -20,7 +21,7 @@ from scanner.inventory import Role
 from scanner.rules.registry.rule import Facts, Finding, Reason, not_applicable, not_observed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 NOT_HTTP: Mapping[str, Reason] = {
     "not-http": not_applicable("The endpoint does not speak HTTP."),
@@ -31,6 +32,18 @@ _FIRST_REDIRECT, _FIRST_ERROR = 300, 400
 _REFUSED = frozenset({FailureReason.REFUSED, FailureReason.RESET, FailureReason.TLS_ONLY})
 _SILENT = frozenset({FailureReason.TIMED_OUT, FailureReason.UNREACHABLE})
 _PERMANENT = frozenset({301, 308})
+TRANSIENT = frozenset(
+    {
+        FailureReason.NOT_RUN,
+        FailureReason.NOT_ASKED,
+        FailureReason.DEADLINE,
+        FailureReason.INTERRUPTED,
+        FailureReason.ENGINE_ERROR,
+    }
+)
+"""Failures that say nothing of the server: the question was not asked to its end."""
+_NO_FURTHER = frozenset({FailureReason.REFUSED, FailureReason.CLIENT_CERTIFICATE_REQUIRED})
+"""Failures at which a chain of redirects ends for every client, as far as anybody can tell."""
 
 
 class Plain(StrEnum):
@@ -61,11 +74,14 @@ def http_of(facts: Facts) -> HttpEvidence | Finding:
 
 
 def inside_tls(http: HttpEvidence, path: str = "/", purpose: Purpose | None = None) -> HttpProbe | None:
-    """The probe over HTTPS: without a client certificate, or with the configured one where it takes that."""
-    plain = http.find("https", path, purpose=purpose)
-    if plain is not None and plain.first.failure is None:
-        return plain
-    return http.find("https", path, purpose=purpose, identity=ClientIdentity.CONFIGURED) or plain
+    """The probe over HTTPS: without a client certificate, or with the configured one where it takes that.
+
+    None where the request without one was not made, or was not waited for: what it would have shown is not known.
+    """
+    without = http.find("https", path, purpose=purpose)
+    if without is None or without.first.failure is None or without.first.failure.reason in TRANSIENT:
+        return without
+    return http.find("https", path, purpose=purpose, identity=ClientIdentity.CONFIGURED) or without
 
 
 def plain_answer(facts: Facts, probe: HttpProbe) -> Plain | Finding:
@@ -133,6 +149,40 @@ def passes_plain(probe: HttpProbe) -> str | None:
     """A later address of the chain, or where it ended, that is plain HTTP; None where there is none."""
     later = [hop.url for hop in probe.hops[1:]] + [hop.location for hop in probe.hops[1:] if hop.location]
     return next((url for url in later if scheme_of(url) == "http"), None)
+
+
+def broken_off(probe: HttpProbe) -> Finding | None:
+    """Why it is not known where a chain of redirects leads in the end; None where it is."""
+    failure = probe.last.failure
+    for hop in probe.hops:
+        if hop.headers_cut and not hop.location:
+            return not_observed(hop.incomplete)
+    if len(probe.hops) > 1 and failure is not None and failure.reason not in _NO_FURTHER:
+        return not_observed(failure)
+    return None
+
+
+def unseen_answers(
+    attempt: Attempt[HttpEvidence], concerns: Callable[[HttpProbe, Hop], bool] = lambda _probe, _hop: True
+) -> Finding | None:
+    """Why not every answer over HTTPS was seen that `concerns` a rule; None where all of them were.
+
+    A page that one request did not get and another one did (with the configured client certificate, by another
+    method) was seen. Requests with a certificate that nobody issued are meant to be refused.
+    """
+    if attempt.value is None or attempt.incomplete is not None:
+        return not_observed(attempt.cut_off)
+    probes = [probe for probe in attempt.value.probes if probe.identity is not ClientIdentity.WRONG]
+    if not any(probe.scheme == "https" for probe in probes):
+        return not_observed(None)
+    answered = {probe.first.url for probe in probes if probe.first.failure is None}
+    followed = {hop.url for probe in probes for hop in probe.hops if hop.failure is None}
+    for probe in probes:
+        for number, hop in enumerate(probe.hops):
+            seen = not hop.headers_cut if hop.failure is None else hop.url in (followed if number else answered)
+            if not seen and scheme_of(hop.url) == "https" and concerns(probe, hop):
+                return not_observed(hop.failure or hop.incomplete)
+    return None
 
 
 def goes_in_circles(probe: HttpProbe) -> bool:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scanner.evidence import ClientIdentity, FailureReason, HttpProbe, Purpose, ReferenceKind
+from scanner.evidence import ClientIdentity, HttpProbe, Protocol, Purpose, ReferenceKind, TlsEvidence
 from scanner.rules.https import fixes
-from scanner.rules.https.answers import NOT_HTTP, describe, host_of, http_of, scheme_of
+from scanner.rules.https.answers import (
+    NOT_HTTP,
+    TRANSIENT,
+    describe,
+    host_of,
+    http_of,
+    scheme_of,
+    unseen_answers,
+)
 from scanner.rules.registry.listing import listing
 from scanner.rules.registry.rule import (
     Facts,
@@ -16,7 +24,6 @@ from scanner.rules.registry.rule import (
     fails,
     indeterminate,
     not_applicable,
-    not_observed,
     passes,
     rule,
 )
@@ -26,25 +33,10 @@ from scanner.verdict import Goal, Severity
 if TYPE_CHECKING:
     from scanner.evidence import Cookie, Hop, HttpEvidence, InsecureReference
 
-_TRANSIENT = frozenset(
-    {FailureReason.NOT_RUN, FailureReason.DEADLINE, FailureReason.INTERRUPTED, FailureReason.ENGINE_ERROR}
-)
-
 
 def _inside_hops(http: HttpEvidence) -> list[Hop]:
     """Every answer over HTTPS, of every probe."""
     return [hop for probe in http.probes for hop in probe.hops if scheme_of(hop.url) == "https" and hop.failure is None]
-
-
-def _https_gap(http: HttpEvidence) -> Finding | None:
-    """Why not every page was seen over HTTPS."""
-    starts = [probe for probe in http.probes if probe.scheme == "https" and probe.identity is not ClientIdentity.WRONG]
-    if not starts:
-        return not_observed(None)
-    answered = {probe.path for probe in starts if probe.first.failure is None}
-    gap = next((probe.first.failure for probe in starts if probe.path not in answered), None)
-    gap = gap or next((hop.incomplete for hop in _inside_hops(http) if hop.headers_cut), None)
-    return None if gap is None else not_observed(gap)
 
 
 @rule(
@@ -103,7 +95,7 @@ def _no_downgrade(facts: Facts, _: Parameters) -> list[Finding]:
         ]
         if found:
             return [Finding(reason, listing(found), expected, severity=severity)]
-    if gap := _https_gap(http):
+    if gap := unseen_answers(facts.evidence.http):
         return [gap]
     if cut := [hop.url for hop in hops if hop.body_truncated and "html" in hop.content_type.lower()]:
         return [Finding("cut-off", listing(cut), expected)]
@@ -147,7 +139,7 @@ def _secure_cookies(facts: Facts, _: Parameters) -> list[Finding]:
     if broken := [cookie.name for cookie in cookies if _breaks_prefix(cookie)]:
         expected = "Path=/ and no Domain on every cookie called __Host-"
         return [Finding("prefix", listing(broken), expected, severity=Severity.LOW)]
-    if gap := _https_gap(http):
+    if gap := unseen_answers(facts.evidence.http, lambda _, hop: host_of(hop.url) == host):
         return [gap]
     if not cookies:
         return [Finding("no-cookies")]
@@ -211,16 +203,28 @@ def _compare(facts: Facts, http: HttpEvidence, other: Observed) -> tuple[bool, l
     own = _first_of_each(http)
     ours, theirs, answers = facts.evidence.tls.value, other.evidence.tls.value, other.evidence.http.value
     complete = ours is not None and theirs is not None and answers is not None
+    complete = complete and facts.evidence.http.incomplete is None and other.evidence.http.incomplete is None
     differences = []
-    if ours is not None and theirs is not None and ours.negotiated != theirs.negotiated:
-        differences.append(listing(theirs.negotiated) or "no TLS")
-    for probe in _first_of_each(answers).values() if answers else ():
-        mine = own.get(_key(probe))
+    if ours is not None and theirs is not None:
+        versions = [(_negotiates(ours, protocol), _negotiates(theirs, protocol)) for protocol in Protocol]
+        if any(None not in pair and pair[0] != pair[1] for pair in versions):
+            differences.append(listing(theirs.negotiated) or "no TLS")
+        complete = complete and not any(None in pair for pair in versions)
+    elsewhere = _first_of_each(answers) if answers else {}
+    for key, probe in elsewhere.items():
+        mine = own.get(key)
         if mine is None or _unknown(mine) or _unknown(probe):
             complete = False
         elif _answer(mine) != _answer(probe):
             differences.append(f"{probe.scheme} {probe.path}: {_telling(mine, probe)}")
-    return complete, differences
+    return complete and own.keys() == elsewhere.keys(), differences
+
+
+def _negotiates(tls: TlsEvidence, protocol: Protocol) -> bool | None:
+    """Whether a protocol version is negotiated; None where it was not asked for to the end."""
+    if protocol in tls.negotiated:
+        return True
+    return False if tls.offer(protocol).cut_off is None else None
 
 
 def _first_of_each(http: HttpEvidence) -> dict[tuple[object, ...], HttpProbe]:
@@ -234,7 +238,7 @@ def _key(probe: HttpProbe) -> tuple[str, str, str, Purpose, ClientIdentity, str 
 
 def _unknown(probe: HttpProbe) -> bool:
     first = probe.first
-    return first.headers_cut or (first.failure is not None and first.failure.reason in _TRANSIENT)
+    return first.headers_cut or (first.failure is not None and first.failure.reason in TRANSIENT)
 
 
 def _answer(probe: HttpProbe) -> tuple[object, ...]:

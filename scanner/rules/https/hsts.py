@@ -6,15 +6,33 @@ from typing import TYPE_CHECKING
 
 from scanner.evidence import Purpose
 from scanner.rules.https import fixes
-from scanner.rules.https.answers import NOT_HTTP, host_of, http_of, inside_tls, scheme_of
+from scanner.rules.https.answers import (
+    NOT_HTTP,
+    TRANSIENT,
+    host_of,
+    http_of,
+    inside_tls,
+    scheme_of,
+    unseen_answers,
+)
 from scanner.rules.https.hsts_header import Hsts, HstsError, parse_hsts
 from scanner.rules.registry.listing import listing
-from scanner.rules.registry.rule import Facts, Finding, Parameters, fails, not_applicable, not_observed, passes, rule
+from scanner.rules.registry.rule import (
+    Facts,
+    Finding,
+    Parameters,
+    Proof,
+    fails,
+    not_applicable,
+    not_observed,
+    passes,
+    rule,
+)
 from scanner.rules.registry.sources import ASVS_HSTS, M_15_13, PRELOAD, rfc
 from scanner.verdict import Goal, Severity
 
 if TYPE_CHECKING:
-    from scanner.evidence import Hop, HttpEvidence
+    from scanner.evidence import Failure, Hop, HttpEvidence, HttpProbe
 
 _HOW = (
     "The Strict-Transport-Security header of the first HTTPS answer is read as RFC 6797 says: names without case, "
@@ -46,7 +64,7 @@ def _first(facts: Facts) -> Hop | Finding:
         return Finding("address")
     probe = inside_tls(http, purpose=Purpose.ROOT) or inside_tls(http)
     if probe is None:
-        return not_observed(None)
+        return not_observed(facts.evidence.http.cut_off)
     hop = probe.first
     if hop.failure is not None:
         return not_observed(hop.failure)
@@ -118,7 +136,30 @@ def _hsts(facts: Facts, _: Parameters) -> list[Finding]:
         return [Finding("several", listing(hop.hsts), expected, severity=Severity.LOW)]
     if in_plain:
         return [Finding("over-http-too", listing(in_plain), expected, severity=Severity.LOW)]
+    if gap := _unseen_pages(facts, host):
+        return [gap]
     return [Finding("sent", value, expected)]
+
+
+def _unseen_pages(facts: Facts, host: str) -> Finding | None:
+    """Why not every page of the host was seen, in plain or over HTTPS; a server that keeps silent in plain was."""
+
+    def concerns(probe: HttpProbe, hop: Hop) -> bool:
+        return probe.purpose is not Purpose.INTEGRATION and host_of(hop.url) == host and not hop.hsts
+
+    http = facts.evidence.http.value
+    for probe in http.probes if http else ():
+        for hop in probe.hops:
+            if scheme_of(hop.url) == "http" and concerns(probe, hop) and (cause := _cut_off(hop)):
+                return not_observed(cause)
+    return unseen_answers(facts.evidence.http, concerns)
+
+
+def _cut_off(hop: Hop) -> Failure | None:
+    """Why it is not known which headers an answer has, or whether there is one."""
+    if hop.headers_cut:
+        return hop.incomplete
+    return hop.failure if hop.failure is not None and hop.failure.reason in TRANSIENT else None
 
 
 def _valid(hop: Hop) -> bool:
@@ -151,6 +192,7 @@ class MaxAgeParameters(Parameters):
         "address": _ADDRESS,
     },
     fix=fixes.HSTS,
+    proof=Proof.SINGULAR,
     parameters=MaxAgeParameters,
 )
 def _max_age(facts: Facts, parameters: MaxAgeParameters) -> list[Finding]:
@@ -179,6 +221,7 @@ def _max_age(facts: Facts, parameters: MaxAgeParameters) -> list[Finding]:
         "address": _ADDRESS,
     },
     fix=fixes.HSTS,
+    proof=Proof.SINGULAR,
 )
 def _subdomains(facts: Facts, _: Parameters) -> list[Finding]:
     found = _policy(facts)
@@ -206,6 +249,7 @@ def _subdomains(facts: Facts, _: Parameters) -> list[Finding]:
         "address": _ADDRESS,
     },
     fix=fixes.PRELOAD,
+    proof=Proof.SINGULAR,
 )
 def _preload(facts: Facts, _: Parameters) -> list[Finding]:
     found = _policy(facts)
@@ -227,7 +271,21 @@ def _preload(facts: Facts, _: Parameters) -> list[Finding]:
     flaws += _redirect_flaws(facts)
     if flaws:
         return [Finding("not-eligible", listing(flaws), "the conditions of hstspreload.org")]
+    if gap := _unseen_redirects(facts):
+        return [gap]
     return [Finding("eligible", value, "the conditions of hstspreload.org")]
+
+
+def _unseen_redirects(facts: Facts) -> Finding | None:
+    """Why it is not known where plain HTTP leads."""
+    attempt = facts.evidence.http
+    if facts.target.endpoint.http_port is None:
+        return None
+    probe = attempt.value.find("http") if attempt.value else None
+    if probe is None:
+        return not_observed(attempt.cut_off)
+    failures = [_cut_off(probe.first), *(hop.failure or _cut_off(hop) for hop in probe.hops[1:])]
+    return next((not_observed(failure) for failure in failures if failure), None)
 
 
 def _redirect_flaws(facts: Facts) -> list[str]:
@@ -236,12 +294,14 @@ def _redirect_flaws(facts: Facts) -> list[str]:
     if probe is None or probe.first.failure is not None:
         return []  # a closed port is only warned of
     first = probe.first
+    if first.headers_cut and not first.location:
+        return []  # where it leads is not known
     if not first.location or scheme_of(first.location) != "https":
         return ["plain HTTP does not redirect to HTTPS"]
     flaws = []
     if host_of(first.location) != host_of(first.url):
         flaws.append("the first redirect leaves the host")
-    elif len(probe.hops) > 1 and probe.hops[1].failure is None and not _valid(probe.hops[1]):
+    elif len(probe.hops) > 1 and not (probe.hops[1].failure or probe.hops[1].headers_cut or _valid(probe.hops[1])):
         flaws.append("the first HTTPS answer after the redirect has no HSTS")
     if any(scheme_of(hop.location) == "http" for hop in probe.hops[1:] if hop.location):
         flaws.append("a later redirect is plain")

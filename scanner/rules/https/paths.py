@@ -11,12 +11,22 @@ from scanner.inventory import HttpsLevel, IntegrationKind
 from scanner.requirements import ROOT, Requirement, requirements_of
 from scanner.rules.https import fixes
 from scanner.rules.https.active import judge_redirect
-from scanner.rules.https.answers import NOT_HTTP, Plain, describe, http_of, inside_tls, passes_plain, plain_answer
+from scanner.rules.https.answers import (
+    NOT_HTTP,
+    Plain,
+    broken_off,
+    describe,
+    http_of,
+    inside_tls,
+    passes_plain,
+    plain_answer,
+)
 from scanner.rules.registry.listing import listing
 from scanner.rules.registry.rule import (
     Facts,
     Finding,
     Parameters,
+    Proof,
     fails,
     indeterminate,
     not_applicable,
@@ -29,6 +39,8 @@ from scanner.verdict import Goal, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from scanner.evidence import Failure
 
 _NOT_FOUND = frozenset({404, 410})
 _REFUSING_STATUS = frozenset({400, 401, 403, 495, 496, 497})
@@ -75,6 +87,7 @@ def _each(
         "none-configured": not_applicable("No path is configured for this endpoint."),
     },
     fix=fixes.REDIRECT,
+    proof=Proof.SINGULAR,
 )
 def _path(facts: Facts, _: Parameters) -> list[Finding]:
     def judge(place: Requirement, http: HttpEvidence) -> list[Finding]:
@@ -96,15 +109,15 @@ def _judge_path(facts: Facts, http: HttpEvidence, place: Requirement) -> Finding
         if finding.reason == "not-observed":
             return finding
     elif facts.target.endpoint.http_port is not None:
-        return not_observed(None)
-    return _inside(http, place, "no plain port" if plain is None else describe(plain.first))
-
-
-def _inside(http: HttpEvidence, place: Requirement, observed_in_plain: str) -> Finding:
-    """Judge what HTTPS says of a path that plain HTTP does not serve."""
+        return not_observed(facts.evidence.http.cut_off)
     inside = inside_tls(http, place.path, Purpose.PATH) or inside_tls(http, place.path)
     if inside is None:
-        return not_observed(None)
+        return not_observed(facts.evidence.http.cut_off)
+    return _inside(inside, place, "no plain port" if plain is None else describe(plain.first))
+
+
+def _inside(inside: HttpProbe, place: Requirement, observed_in_plain: str) -> Finding:
+    """Judge what HTTPS says of a path that plain HTTP does not serve."""
     hop = inside.first
     if hop.failure is not None:
         if place.level is HttpsLevel.TLS_CLIENT_CERTIFICATE and hop.failure.reason in _REFUSING_FAILURES:
@@ -153,7 +166,9 @@ def _integration(facts: Facts, _: Parameters) -> list[Finding]:
             for item in http.probes
             if (item.scheme, item.path, item.purpose) == ("http", place.path, Purpose.INTEGRATION)
         ]
-        return [_judge_call(facts, http, place, call) for call in calls] or [not_observed(None)]
+        cut_off = facts.evidence.http.cut_off
+        findings = [_judge_call(facts, http, place, call) for call in calls]
+        return [*findings, not_observed(cut_off)] if cut_off or not calls else findings
 
     return _each(facts, lambda item: item.integration is not None, judge)
 
@@ -169,8 +184,17 @@ def _judge_call(facts: Facts, http: HttpEvidence, place: Requirement, call: Http
         return Finding("served-in-plain", observed, expected)
     if answer in {Plain.TO_HTTPS, Plain.TO_OTHER_HOST, Plain.TO_PLAIN, Plain.ELSEWHERE}:
         return Finding("redirected", observed, expected, severity=Severity.MEDIUM)
-    if answer is Plain.ERROR and _same_over_https(http, call):
-        return Finding("same-error", observed, expected)
+    if answer is Plain.ERROR:
+        inside = _over_https(http, call)
+        if cut := [probe.first.incomplete for probe in (call, *inside) if probe.first.headers_cut]:
+            return not_observed(cut[0])
+        if not inside:
+            return not_observed(facts.evidence.http.cut_off)
+        if any(_same_answer(probe, call) for probe in inside):
+            return Finding("same-error", observed, expected)
+        unseen = [probe.first.failure for probe in inside if probe.first.failure]
+        if len(unseen) == len(inside) and unseen[0].reason not in _REFUSING_FAILURES:
+            return not_observed(unseen[0])
     return Finding("refused", observed, expected)
 
 
@@ -180,15 +204,16 @@ def _is_fault(place: Requirement, call: HttpProbe) -> bool:
     return place.integration is IntegrationKind.SOAP and fault
 
 
-def _same_over_https(http: HttpEvidence, call: HttpProbe) -> bool:
-    """Whether HTTPS gave the same call the same status with the same kind of content."""
-    first = call.first
-    return any(
-        (probe.scheme, probe.path, probe.purpose, probe.first.method)
-        == ("https", call.path, call.purpose, first.method)
-        and (probe.first.status, probe.first.content_type.lower()) == (first.status, first.content_type.lower())
-        for probe in http.probes
-    )
+def _over_https(http: HttpEvidence, call: HttpProbe) -> list[HttpProbe]:
+    """The same call over HTTPS."""
+    wanted = ("https", call.path, call.purpose, call.first.method)
+    return [probe for probe in http.probes if (probe.scheme, probe.path, probe.purpose, probe.first.method) == wanted]
+
+
+def _same_answer(probe: HttpProbe, call: HttpProbe) -> bool:
+    """Whether two calls got the same status with the same kind of content."""
+    answers = [(item.first.status, item.first.content_type.lower()) for item in (probe, call)]
+    return answers[0] == answers[1]
 
 
 @rule(
@@ -236,8 +261,10 @@ def _always(facts: Facts, _: Parameters) -> list[Finding]:
     if through:
         return [Finding("through-plain", listing(f"{item.path}: {describe(item.first)}" for item in through), expected)]
     unknown = next((answer for _, answer in answers if isinstance(answer, Finding)), None)
-    if unknown or not answers:
-        return [unknown or not_observed(None)]
+    unknown = unknown or next((gap for probe, _ in answers if (gap := broken_off(probe))), None)
+    cut_off = facts.evidence.http.cut_off
+    if unknown or cut_off or not answers:
+        return [unknown or not_observed(cut_off)]
     return [Finding("never-plain", listing(sorted(names)), expected)]
 
 
@@ -266,20 +293,21 @@ def _always(facts: Facts, _: Parameters) -> list[Finding]:
         "none-configured": not_applicable("No application is configured for this endpoint."),
     },
     fix=fixes.CLIENT_CERTIFICATE,
+    proof=Proof.SINGULAR,
 )
 def _client_certificate(facts: Facts, _: Parameters) -> list[Finding]:
     def judge(place: Requirement, http: HttpEvidence) -> list[Finding]:
-        return [_judge_identity(http, place)]
+        return [_judge_identity(http, place, facts.evidence.http.cut_off)]
 
     return _each(facts, lambda item: item.application is not None, judge)
 
 
-def _judge_identity(http: HttpEvidence, place: Requirement) -> Finding:
+def _judge_identity(http: HttpEvidence, place: Requirement, cut_off: Failure | None) -> Finding:
     if place.level is HttpsLevel.NONE:
         return Finding("not-required")
     without = _with_identity(http, place, ClientIdentity.NONE)
     if without is None:
-        return not_observed(None)
+        return not_observed(cut_off)
     refused = _refused(without)
     if isinstance(refused, Finding):
         return refused
@@ -293,7 +321,7 @@ def _judge_identity(http: HttpEvidence, place: Requirement) -> Finding:
         return not_observed(failure)
     if not refused:
         return Finding("works-without", observed, "refused without a client certificate")
-    return _with_certificates(http, place)
+    return _with_certificates(http, place, cut_off)
 
 
 def _with_identity(http: HttpEvidence, place: Requirement, identity: ClientIdentity) -> HttpProbe | None:
@@ -309,16 +337,19 @@ def _refused(probe: HttpProbe) -> bool | Finding:
     return True if hop.failure.reason in _REFUSING_FAILURES else not_observed(hop.failure)
 
 
-def _with_certificates(http: HttpEvidence, place: Requirement) -> Finding:
+def _with_certificates(http: HttpEvidence, place: Requirement, cut_off: Failure | None) -> Finding:
     """Judge a place that is refused without a certificate by what it does with one."""
     expected = "served with the configured client certificate alone"
     wrong = _with_identity(http, place, ClientIdentity.WRONG)
-    if wrong is not None and _refused(wrong) is False:
+    strangers = _refused(wrong) if wrong is not None else not_observed(cut_off)
+    if wrong is not None and strangers is False:
         return Finding("accepts-any", describe(wrong.first), expected)
     configured = _with_identity(http, place, ClientIdentity.CONFIGURED)
     if configured is None:
-        return Finding("no-certificate", expected=expected)
+        return not_observed(cut_off) if cut_off else Finding("no-certificate", expected=expected)
     refused = _refused(configured)
     if isinstance(refused, Finding):
         return refused
-    return Finding("refuses-configured" if refused else "enforced", describe(configured.first), expected)
+    if refused:
+        return Finding("refuses-configured", describe(configured.first), expected)
+    return strangers if isinstance(strangers, Finding) else Finding("enforced", describe(configured.first), expected)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -107,6 +108,20 @@ class Fix:
     servers: Mapping[str, str] = field(default_factory=dict)
 
 
+class Proof(StrEnum):
+    """What it takes to judge a requirement, where a part of the evidence may be missing.
+
+    A rule that is UNIVERSAL demands something of everything (every suite, every certificate, every page): one that
+    was seen to offend fails it, and it passes only where all was asked for to the end. One that is EXISTENTIAL demands
+    that something is there: one sighting passes it, and it fails only where all was asked for to the end. One that is
+    SINGULAR rests on one answer, which was given or was not.
+    """
+
+    UNIVERSAL = "universal"
+    EXISTENTIAL = "existential"
+    SINGULAR = "singular"
+
+
 Check = Callable[[Facts, Any], Iterable[Finding]]
 
 
@@ -125,6 +140,7 @@ class Rule:
     fix: Fix
     check: Check
     parameters: type[Parameters] = Parameters
+    proof: Proof = Proof.UNIVERSAL
 
     @property
     def area(self) -> str:
@@ -149,6 +165,7 @@ def rule(  # noqa: PLR0913  # a declaration, all of it by keyword
     sources: tuple[Source, ...],
     reasons: Mapping[str, Reason],
     fix: Fix,
+    proof: Proof = Proof.UNIVERSAL,
     parameters: type[Parameters] = Parameters,
 ) -> Callable[[Check], Check]:
     """Declare the decorated function a rule."""
@@ -157,8 +174,9 @@ def rule(  # noqa: PLR0913  # a declaration, all of it by keyword
         if rule_id in _RULES:
             message = f"rule {rule_id} is declared twice"
             raise ValueError(message)
+        every_reason = {**UNIVERSAL_REASONS, **reasons}
         _RULES[rule_id] = Rule(
-            rule_id, title, goal, severity, why, how, sources, {**UNIVERSAL_REASONS, **reasons}, fix, check, parameters
+            rule_id, title, goal, severity, why, how, sources, every_reason, fix, check, parameters, proof
         )
         return check
 
@@ -167,6 +185,7 @@ def rule(  # noqa: PLR0913  # a declaration, all of it by keyword
 
 UNIVERSAL_REASONS: Mapping[str, Reason] = {
     "not-observed": Reason(Status.INDETERMINATE, "It could not be observed: {why}."),
+    "not-asked": Reason(Status.NOT_APPLICABLE, "The configuration does not let it be asked: {why}."),
     "no-tls": Reason(Status.NOT_APPLICABLE, "The endpoint does not speak TLS; https.active reports that."),
     "rule-error": Reason(Status.INDETERMINATE, "The rule itself failed, which is a defect of Nightseal: {error}."),
 }
@@ -228,10 +247,23 @@ def _bind(found: Rule, entry: PolicyRule) -> BoundRule:
 
 
 def not_observed(failure: Failure | None, *, subject: str = "") -> Finding:
-    """The finding for an attempt without a value."""
+    """The finding for a question that was not asked to its end, or that the configuration forbids to ask."""
     failure = failure or Failure(FailureReason.NOT_RUN)
     why = f"{failure.reason.value} ({failure.detail})" if failure.detail else failure.reason.value
-    return Finding("not-observed", subject=subject, values={"why": why})
+    forbidden = failure.reason is FailureReason.NOT_ASKED
+    if forbidden:
+        why = failure.detail or "it is switched off"
+    return Finding("not-asked" if forbidden else "not-observed", subject=subject, values={"why": why})
+
+
+def unproven(attempt: Attempt[bool], *, good: bool) -> Finding | None:
+    """Why an answer decides nothing: there is none, or it is the `good` one and a later one might have been otherwise.
+
+    One bad answer proves what is wrong; that every answer is good is known only where all were waited for.
+    """
+    if attempt.value is None or (attempt.value is good and attempt.incomplete is not None):
+        return not_observed(attempt.cut_off)
+    return None
 
 
 def tls_of(facts: Facts) -> TlsEvidence | Finding:

@@ -1,7 +1,7 @@
 """What a server accepted, over all protocol versions, and what nobody could find out.
 
-The one principle: a suite that was seen counts, and a suite that was not seen counts as absent only where every
-protocol version was looked at to the end.
+The one principle: a suite that was seen counts, whatever happened afterwards, and a suite that was not seen counts as
+absent only where every protocol version was asked for to its end.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def accepted_suites(tls: TlsEvidence, protocols: Iterable[Protocol] = Protocol) 
             else:
                 items.append(Accepted(protocol, suite, seen))
     if not tls.negotiated and not gaps:
-        gaps.append(nothing_negotiated())
+        gaps.append(nothing_negotiated(tls))
     return AcceptedSuites(tuple(items), gaps[0] if gaps else None)
 
 
@@ -70,8 +70,11 @@ def unseen(protocol: Protocol, failure: Failure | None) -> Finding:
     return not_observed(Failure(failure.reason, detail))
 
 
-def nothing_negotiated() -> Finding:
-    """The finding for a server that refused every offer: it may well accept one that was not made."""
+def nothing_negotiated(tls: TlsEvidence) -> Finding:
+    """The finding for a server that accepted nothing: it may well accept an offer that was not made to its end."""
+    for protocol in Protocol:
+        if (cause := tls.offer(protocol).cut_off) is not None:
+            return unseen(protocol, cause)
     return not_observed(Failure(FailureReason.HANDSHAKE_FAILED, "no protocol version could be negotiated"))
 
 
@@ -94,13 +97,13 @@ def judge_suites(facts: Facts, offends: Callable[[Accepted], bool], failing: str
 
 def only_tls13(tls: TlsEvidence) -> bool:
     """Whether TLS 1.3 is negotiated, and every older version is known not to be."""
-    return tls.negotiated == (Protocol.TLS1_3,) and all(tls.offer(item).value is not None for item in BEFORE_TLS13)
+    return tls.negotiated == (Protocol.TLS1_3,) and all(tls.offer(item).cut_off is None for item in BEFORE_TLS13)
 
 
 def older_than_tls13(tls: TlsEvidence) -> bool | None:
     """Whether a version before TLS 1.3 is negotiated; None where nobody knows."""
     if any(protocol is not Protocol.TLS1_3 for protocol in tls.negotiated):
         return True
-    if all(tls.offer(protocol).value is not None for protocol in BEFORE_TLS13):
+    if all(tls.offer(protocol).cut_off is None for protocol in BEFORE_TLS13):
         return False
     return None

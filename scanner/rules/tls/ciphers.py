@@ -181,7 +181,7 @@ def _allowed(facts: Facts, parameters: AllowedParameters) -> list[Finding]:
             offending["not-listed"].append(item)
     expected = "only suites on the policy's list"
     for reason, items in offending.items():
-        if items and (reason != "phase-out" or accepted.gap is None):
+        if items:
             severity = Severity.LOW if reason == "phase-out" else None
             return [Finding(reason, observed=accepted.names(items), expected=expected, severity=severity)]
     if accepted.gap:

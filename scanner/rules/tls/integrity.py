@@ -11,18 +11,21 @@ from scanner.rules.registry.rule import (
     Facts,
     Finding,
     Parameters,
+    Proof,
     fails,
     not_applicable,
-    not_observed,
     passes,
     rule,
     tls_of,
+    unproven,
 )
 from scanner.rules.registry.sources import rfc
 from scanner.rules.tls import fixes
 from scanner.rules.tls.accepted import (
+    BEFORE_TLS13,
     accepted_suites,
     judge_suites,
+    nothing_negotiated,
     older_than_tls13,
     unseen,
 )
@@ -70,7 +73,8 @@ def _aead(facts: Facts, parameters: AeadParameters) -> list[Finding]:
     without = [
         protocol
         for protocol in tls.negotiated
-        if not any(item.suite.aead for item in suites.items if item.protocol is protocol)
+        if tls.offer(protocol).cut_off is None
+        and not any(item.suite.aead for item in suites.items if item.protocol is protocol)
     ]
     expected = "an AEAD suite in each protocol version"
     if without:
@@ -159,15 +163,15 @@ def _signature_algorithms(facts: Facts, parameters: SignatureParameters) -> list
     ]
     if unlisted:
         return [Finding("not-listed", listing(unlisted), "only schemes on the policy's list")]
+    if phase_out := [name for name, _ in seen if name in parameters.phase_out]:
+        return [Finding("phase-out", listing(phase_out), "other schemes", severity=Severity.LOW)]
     for protocol in versions:
         attempt = _schemes(tls, protocol)
         matters = protocol is Protocol.TLS1_2 or parameters.allowed
-        if attempt.value is None and matters and _signs(item for item in suites.items if item.protocol is protocol):
-            return [unseen(protocol, attempt.failure)]
+        if attempt.cut_off and matters and _signs(item for item in suites.items if item.protocol is protocol):
+            return [unseen(protocol, attempt.cut_off)]
     if suites.gap:
         return [suites.gap]
-    if phase_out := [name for name, _ in seen if name in parameters.phase_out]:
-        return [Finding("phase-out", listing(phase_out), "other schemes", severity=Severity.LOW)]
     if not seen and Protocol.TLS1_3 not in versions:
         return [Finding("not-signed", listing(tls.negotiated))]
     # RFC 8446 section 4.2.3 leaves TLS 1.3 no scheme with MD5 or SHA-1 to sign a handshake with.
@@ -192,10 +196,12 @@ def _judge_older(
         return [tls]
     older = older_than_tls13(tls)
     if older is False:
-        return [Finding("tls1.3-alone", listing(tls.negotiated))] if tls.negotiated else [not_observed(None)]
+        return [Finding("tls1.3-alone", listing(tls.negotiated))] if tls.negotiated else [nothing_negotiated(tls)]
+    if older is None:  # what the handshake that was made tells may be of TLS 1.3, where it says nothing
+        return [next(unseen(item, cause) for item in BEFORE_TLS13 if (cause := tls.offer(item).cut_off))]
     attempt = attempt_of(tls)
-    if attempt.value is None:
-        return [not_observed(attempt.failure)]
+    if gap := unproven(attempt, good=True):
+        return [gap]
     return [Finding("there" if attempt.value else "missing", observed[not attempt.value], expected)]
 
 
@@ -217,6 +223,7 @@ _TLS13_ALONE = not_applicable("The server negotiates TLS 1.3 alone, which has th
         "no-cbc": not_applicable("No CBC suite is accepted in TLS."),
     },
     fix=fixes.SUITES,
+    proof=Proof.SINGULAR,
 )
 def _encrypt_then_mac(facts: Facts, _: Parameters) -> list[Finding]:
     tls = tls_of(facts)
@@ -227,8 +234,8 @@ def _encrypt_then_mac(facts: Facts, _: Parameters) -> list[Finding]:
     if not cbc:
         return [suites.gap or Finding("no-cbc", listing(tls.negotiated))]
     attempt = tls.encrypt_then_mac
-    if attempt.value is None:
-        return [not_observed(attempt.failure)]
+    if gap := unproven(attempt, good=True):
+        return [gap]
     words = ("encrypt-then-MAC", "no encrypt-then-MAC")
     values = {"suites": suites.names(cbc)}
     return [Finding("there" if attempt.value else "missing", words[not attempt.value], words[0], values=values)]
@@ -251,6 +258,7 @@ def _encrypt_then_mac(facts: Facts, _: Parameters) -> list[Finding]:
         "ssl-alone": not_applicable("The server negotiates SSL alone, which has no extensions."),
     },
     fix=fixes.MASTER_SECRET,
+    proof=Proof.SINGULAR,
 )
 def _extended_master_secret(facts: Facts, _: Parameters) -> list[Finding]:
     tls = tls_of(facts)
@@ -275,6 +283,7 @@ def _extended_master_secret(facts: Facts, _: Parameters) -> list[Finding]:
         "tls1.3-alone": _TLS13_ALONE,
     },
     fix=fixes.RENEGOTIATION,
+    proof=Proof.SINGULAR,
 )
 def _secure_renegotiation(facts: Facts, _: Parameters) -> list[Finding]:
     words = ("secure renegotiation", "no secure renegotiation")
@@ -298,6 +307,7 @@ def _secure_renegotiation(facts: Facts, _: Parameters) -> list[Finding]:
         "one-version": not_applicable("The server negotiates {observed} alone: there is nothing to fall back to."),
     },
     fix=fixes.FALLBACK,
+    proof=Proof.SINGULAR,
 )
 def _fallback(facts: Facts, _: Parameters) -> list[Finding]:
     tls = tls_of(facts)
@@ -305,14 +315,13 @@ def _fallback(facts: Facts, _: Parameters) -> list[Finding]:
         return [tls]
     if Protocol.TLS1_3 in tls.negotiated:
         return [Finding("tls1.3", listing(tls.negotiated))]
-    gap = accepted_suites(tls).gap
-    if gap:
-        return [gap]
-    if len(tls.negotiated) == 1:
-        return [Finding("one-version", listing(tls.negotiated))]
+    if (cause := tls.offer(Protocol.TLS1_3).cut_off) is not None:
+        return [unseen(Protocol.TLS1_3, cause)]
+    if len(tls.negotiated) <= 1:
+        return [accepted_suites(tls).gap or Finding("one-version", listing(tls.negotiated))]
     attempt = tls.fallback_scsv
-    if attempt.value is None:
-        return [not_observed(attempt.failure)]
+    if gap := unproven(attempt, good=True):
+        return [gap]
     observed = "downgrade refused" if attempt.value else "downgrade accepted"
     return [Finding("there" if attempt.value else "missing", observed, "downgrade refused")]
 
@@ -333,6 +342,7 @@ def _fallback(facts: Facts, _: Parameters) -> list[Finding]:
         "starttls": not_applicable("After {protocol} goes over to TLS, nothing defines what early data would mean."),
     },
     fix=fixes.EARLY_DATA,
+    proof=Proof.SINGULAR,
 )
 def _early_data(facts: Facts, _: Parameters) -> list[Finding]:
     tls = tls_of(facts)
@@ -340,12 +350,11 @@ def _early_data(facts: Facts, _: Parameters) -> list[Finding]:
         return [tls]
     if tls.early_data.value:
         return [Finding("on", "early data accepted", "no early data")]
-    offer = tls.offer(Protocol.TLS1_3)
-    if offer.value is not None and not offer.value.negotiated and tls.negotiated:
+    if tls.negotiated and Protocol.TLS1_3 not in tls.negotiated and tls.offer(Protocol.TLS1_3).cut_off is None:
         return [Finding("no-tls1.3", listing(tls.negotiated))]
     starttls = facts.target.endpoint.starttls
     if tls.early_data.value is None and starttls is not None:
         return [Finding("starttls", values={"protocol": starttls})]
-    if tls.early_data.value is None:
-        return [not_observed(tls.early_data.failure)]
+    if gap := unproven(tls.early_data, good=False):
+        return [gap]
     return [Finding("off", "no early data", "no early data")]

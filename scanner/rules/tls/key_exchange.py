@@ -12,6 +12,7 @@ from scanner.rules.registry.rule import (
     Facts,
     Finding,
     Parameters,
+    Proof,
     fails,
     not_applicable,
     not_observed,
@@ -21,7 +22,7 @@ from scanner.rules.registry.rule import (
 )
 from scanner.rules.registry.sources import attack, rfc
 from scanner.rules.tls import fixes
-from scanner.rules.tls.accepted import Accepted, AcceptedSuites, accepted_suites, unseen
+from scanner.rules.tls.accepted import Accepted, AcceptedSuites, accepted_suites, nothing_negotiated, unseen
 from scanner.rules.tls.groups import bits_of, has_mlkem, is_elliptic, is_finite_field
 from scanner.verdict import Goal, Severity
 
@@ -58,12 +59,12 @@ def _group_gap(tls: TlsEvidence, protocols: tuple[Protocol, ...]) -> Finding | N
     if tls.classical_curves_only:
         detail = "the engine asks for elliptic curves of the newest protocol alone"
         return unseen(protocols[0], Failure(FailureReason.UNSUPPORTED, detail))
-    if any(attempt.value is not None for _, attempt in attempts):
+    if any(attempt.cut_off is None for _, attempt in attempts):
         return None
-    protocol, failure = next(
-        ((protocol, attempt.failure) for protocol, attempt in attempts), (protocols[0], Failure(FailureReason.NOT_RUN))
+    protocol, cause = next(
+        ((protocol, attempt.cut_off) for protocol, attempt in attempts), (protocols[0], Failure(FailureReason.NOT_RUN))
     )
-    return unseen(protocol, failure)
+    return unseen(protocol, cause)
 
 
 def _named(pairs: list[tuple[str, str]]) -> str:
@@ -128,7 +129,7 @@ def _allowed_groups(facts: Facts, parameters: AllowedGroupsParameters) -> list[F
             offending[reason].append((group, protocol))
     expected = listing(parameters.groups) or "only groups on the policy's list"
     for reason, pairs in offending.items():
-        if pairs and (reason != "phase-out" or gap is None):
+        if pairs:
             severity = Severity.LOW if reason == "phase-out" else None
             return [Finding(reason, observed=_named(pairs), expected=expected, severity=severity)]
     if gap:
@@ -209,8 +210,10 @@ def _min_dh_bits(facts: Facts, parameters: MinimumBitsParameters) -> list[Findin
         ),
         None,
     )
-    if gap is None and parameters.bits > _SMALLEST_FFDHE and Protocol.TLS1_3 in tls.negotiated:
-        gap = _group_gap(tls, (Protocol.TLS1_3,))  # TLS 1.3 has no smaller groups, but it may have this one
+    # TLS 1.3 has no smaller groups, but it may have this one.
+    matters = not sizes or max(parameters.bits, parameters.phase_out_below or 0) > _SMALLEST_FFDHE
+    if gap is None and matters and Protocol.TLS1_3 in tls.negotiated:
+        gap = _group_gap(tls, (Protocol.TLS1_3,))
     if not sizes and gap is None:
         return [Finding("no-dhe")]
     return _judge_sizes(sizes, gap, parameters.bits, parameters.phase_out_below)
@@ -264,10 +267,10 @@ def _judge_sizes(
     observed = f"{smallest[0]} bits ({smallest[1]})" if smallest else ""
     if smallest and smallest[0] < minimum:
         return [Finding("too-small", observed, expected)]
-    if gap:
-        return [gap]
     if smallest and phase_out_below and smallest[0] < phase_out_below:
         return [Finding("phase-out", observed, f"{phase_out_below} bits", severity=Severity.LOW)]
+    if gap:
+        return [gap]
     return [Finding("large-enough", observed, expected)]
 
 
@@ -286,6 +289,7 @@ def _judge_sizes(
         "no-tls1.3": fails("The server does not negotiate TLS 1.3, which alone has hybrid groups."),
     },
     fix=fixes.POST_QUANTUM,
+    proof=Proof.EXISTENTIAL,
 )
 def _post_quantum(facts: Facts, _: Parameters) -> list[Finding]:
     tls = tls_of(facts)
@@ -296,11 +300,12 @@ def _post_quantum(facts: Facts, _: Parameters) -> list[Finding]:
     expected = "x25519mlkem768 or another hybrid with ML-KEM"
     if hybrids:
         return [Finding("offered", listing(hybrids), expected)]
-    offer = tls.offer(Protocol.TLS1_3)
-    if offer.value is None:
-        return [unseen(Protocol.TLS1_3, offer.failure)]
-    if not offer.value.negotiated:
-        return [Finding("no-tls1.3", listing(tls.negotiated), expected)] if tls.negotiated else [not_observed(None)]
+    if Protocol.TLS1_3 not in tls.negotiated:
+        if (cause := tls.offer(Protocol.TLS1_3).cut_off) is not None:
+            return [unseen(Protocol.TLS1_3, cause)]
+        if not tls.negotiated:
+            return [nothing_negotiated(tls)]
+        return [Finding("no-tls1.3", listing(tls.negotiated), expected)]
     if gap := _group_gap(tls, (Protocol.TLS1_3,)):
         return [gap]
     return [Finding("not-offered", listing(group for group, _ in _groups_seen(tls, suites)), expected)]

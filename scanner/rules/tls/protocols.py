@@ -11,6 +11,7 @@ from scanner.rules.registry.rule import (
     Facts,
     Finding,
     Parameters,
+    Proof,
     Reason,
     fails,
     not_applicable,
@@ -18,6 +19,7 @@ from scanner.rules.registry.rule import (
     passes,
     rule,
     tls_of,
+    unproven,
 )
 from scanner.rules.registry.sources import rfc
 from scanner.rules.tls import fixes
@@ -49,12 +51,11 @@ def _negotiates(facts: Facts, protocol: Protocol) -> bool | Finding:
     tls = tls_of(facts)
     if isinstance(tls, Finding):
         return tls
-    attempt = tls.offer(protocol)
-    if attempt.value is None:
-        return unseen(protocol, attempt.failure)
-    if not tls.negotiated:
-        return nothing_negotiated()
-    return attempt.value.negotiated
+    if protocol in tls.negotiated:
+        return True
+    if (cause := tls.offer(protocol).cut_off) is not None:
+        return unseen(protocol, cause)
+    return False if tls.negotiated else nothing_negotiated(tls)
 
 
 def _observed(facts: Facts) -> str:
@@ -182,6 +183,7 @@ def _demand(facts: Facts, protocol: Protocol, missing: str, severity: Severity |
         "newer-alone": fails("The server negotiates TLS 1.3 alone: safe, but older clients cannot reach it."),
     },
     fix=fixes.PROTOCOLS,
+    proof=Proof.EXISTENTIAL,
 )
 def _tls12(facts: Facts, _: Parameters) -> list[Finding]:
     tls = facts.evidence.tls.value
@@ -202,6 +204,7 @@ def _tls12(facts: Facts, _: Parameters) -> list[Finding]:
     sources=(rfc(9325, "3.1.1"), rfc(8446)),
     reasons=_DEMANDED,
     fix=fixes.TLS13,
+    proof=Proof.EXISTENTIAL,
 )
 def _tls13(facts: Facts, _: Parameters) -> list[Finding]:
     return _demand(facts, Protocol.TLS1_3, "not-offered")
@@ -223,6 +226,7 @@ def _tls13(facts: Facts, _: Parameters) -> list[Finding]:
         "tls1.3-alone": not_applicable("The server negotiates TLS 1.3 alone, which has no compression."),
     },
     fix=fixes.COMPRESSION,
+    proof=Proof.SINGULAR,
 )
 def _compression(facts: Facts, _: Parameters) -> list[Finding]:
     return judge_compression(facts, failing="on", passing="off")
@@ -234,6 +238,8 @@ def judge_compression(facts: Facts, *, failing: str, passing: str) -> list[Findi
     if isinstance(tls, Finding):
         return [tls]
     if tls.compression.value is not None:
+        if gap := unproven(tls.compression, good=False):
+            return [gap]
         compresses = tls.compression.value
         observed = "compression" if compresses else "no compression"
         return [Finding(failing if compresses else passing, observed=observed, expected="no compression")]

@@ -9,14 +9,18 @@ from scanner.rules.registry.listing import listing
 from scanner.rules.registry.rule import (
     Facts,
     Finding,
+    Observed,
     Parameters,
+    Proof,
     Reason,
     fails,
+    indeterminate,
     not_applicable,
     not_observed,
     passes,
     rule,
     tls_of,
+    unproven,
 )
 from scanner.rules.registry.sources import attack, rfc
 from scanner.rules.tls import fixes
@@ -54,6 +58,8 @@ def _judge_probe(
         return [tls]
     attempt = attempt_of(tls)
     if attempt.value is not None:
+        if gap := unproven(attempt, good=False):
+            return [gap]
         return [Finding("vulnerable" if attempt.value else "not-vulnerable", observed[attempt.value], observed[0])]
     if only_tls13(tls):
         return [Finding("tls1.3-alone", listing(tls.negotiated))]
@@ -71,6 +77,7 @@ def _judge_probe(
     sources=(attack("CVE-2014-0160", "https://heartbleed.com/"), rfc(6520, "4")),
     reasons={**_VULNERABLE, "tls1.3-alone": _TLS13_ALONE},
     fix=fixes.UPDATE,
+    proof=Proof.SINGULAR,
 )
 def _heartbleed(facts: Facts, _: Parameters) -> list[Finding]:
     words = ("no answer to an overlong heartbeat", "an overlong heartbeat was answered")
@@ -87,6 +94,7 @@ def _heartbleed(facts: Facts, _: Parameters) -> list[Finding]:
     sources=(attack("CVE-2014-0224", "https://openssl-library.org/news/secadv/20140605.txt"), rfc(5246, "7.1")),
     reasons={**_VULNERABLE, "tls1.3-alone": _TLS13_ALONE},
     fix=fixes.UPDATE,
+    proof=Proof.SINGULAR,
 )
 def _ccs_injection(facts: Facts, _: Parameters) -> list[Finding]:
     words = ("an early ChangeCipherSpec is refused", "an early ChangeCipherSpec was accepted")
@@ -103,6 +111,7 @@ def _ccs_injection(facts: Facts, _: Parameters) -> list[Finding]:
     sources=(attack("CVE-2011-1473", "https://nvd.nist.gov/vuln/detail/CVE-2011-1473"), rfc(9325, "3.5")),
     reasons={**_VULNERABLE, "tls1.3-alone": _TLS13_ALONE},
     fix=fixes.RENEGOTIATION,
+    proof=Proof.SINGULAR,
 )
 def _renegotiation(facts: Facts, _: Parameters) -> list[Finding]:
     words = ("renegotiation by the client is refused", "the client may renegotiate as often as it likes")
@@ -125,17 +134,27 @@ def _renegotiation(facts: Facts, _: Parameters) -> list[Finding]:
         "weak-oracle": fails("The server's answers tell some right paddings from wrong ones; an attack takes long."),
     },
     fix=fixes.ROBOT,
+    proof=Proof.SINGULAR,
 )
 def _robot(facts: Facts, _: Parameters) -> list[Finding]:
     tls = tls_of(facts)
     if isinstance(tls, Finding):
         return [tls]
     expected = "no difference between the answers"
-    if tls.robot.value is None:
+    if tls.robot.value is None or tls.robot.value is Robot.RSA_NOT_OFFERED:
         suites = accepted_suites(tls, BEFORE_TLS13)
-        if suites.gap is None and tls.negotiated and not any(item.suite.rsa_key_transport for item in suites.items):
+        transport = [item for item in suites.items if item.suite.rsa_key_transport]
+        if suites.gap is None and tls.negotiated and not transport:
             return [Finding("rsa-not-offered", "no RSA key transport", expected)]
-        return [not_observed(tls.robot.failure)]
+        if tls.robot.value is None:
+            return [not_observed(tls.robot.failure)]
+        if not transport:
+            return [suites.gap or nothing_negotiated(tls)]
+        # A handshake that the test needs was refused, and another one accepted: neither may be believed.
+        detail = f"no RSA key transport in the test, beside {suites.names(transport)}"
+        return [not_observed(Failure.of(FailureReason.INCONSISTENT, detail))]
+    if tls.robot.value is Robot.NOT_VULNERABLE and tls.robot.incomplete:
+        return [not_observed(tls.robot.incomplete)]
     severity = Severity.HIGH if tls.robot.value is Robot.WEAK_ORACLE else None
     return [Finding(tls.robot.value.value, tls.robot.value.value, expected, severity=severity)]
 
@@ -150,6 +169,7 @@ def _robot(facts: Facts, _: Parameters) -> list[Finding]:
     sources=(attack("CRIME (CVE-2012-4929)", "https://nvd.nist.gov/vuln/detail/CVE-2012-4929"), rfc(9325, "3.3")),
     reasons={**_VULNERABLE, "tls1.3-alone": _TLS13_ALONE},
     fix=fixes.COMPRESSION,
+    proof=Proof.SINGULAR,
 )
 def _crime(facts: Facts, _: Parameters) -> list[Finding]:
     return judge_compression(facts, failing="vulnerable", passing="not-vulnerable")
@@ -301,6 +321,7 @@ def _describe(suites: AcceptedSuites, breakable: list[tuple[Accepted, int]]) -> 
     reasons={
         **_VULNERABLE,
         "sibling": fails("Another address of the same name speaks SSL 2.0: {observed}."),
+        "not-all-seen": indeterminate("Whether other addresses speak SSL 2.0 could not be seen: {observed}."),
     },
     fix=fixes.PROTOCOLS,
 )
@@ -318,9 +339,19 @@ def _drown(facts: Facts, _: Parameters) -> list[Finding]:
     ]
     if others:
         return [Finding("sibling", listing(others), expected)]
-    offer = tls.offer(Protocol.SSL2)
-    if offer.value is None:
-        return [unseen(Protocol.SSL2, offer.failure)]
+    if (cause := tls.offer(Protocol.SSL2).cut_off) is not None:
+        return [unseen(Protocol.SSL2, cause)]
     if not tls.negotiated:
-        return [nothing_negotiated()]
+        return [nothing_negotiated(tls)]
+    unknown = [other.target.ip for other in facts.siblings if not _without_ssl2(other)]
+    if unknown:
+        return [Finding("not-all-seen", listing(unknown), expected)]
     return [Finding("not-vulnerable", expected, expected)]
+
+
+def _without_ssl2(other: Observed) -> bool:
+    """Whether another address is known not to help: it speaks no TLS, or was asked for SSL 2.0 to the end."""
+    tls = other.evidence.tls
+    if tls.value is None:
+        return tls.failure is not None and tls.failure.reason is FailureReason.NOT_TLS
+    return bool(tls.value.negotiated) and tls.value.offer(Protocol.SSL2).cut_off is None

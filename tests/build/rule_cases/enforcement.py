@@ -107,6 +107,10 @@ ENFORCEMENT = (
         "https.redirect", "loop", to(_HTTPS), to(_HTTPS, url=_HTTPS), end=ChainEnd.TOO_MANY, severity=Severity.MEDIUM
     ),
     _plain("https.redirect", "redirects", to(f"HTTPS://{HOST.upper()}:443/"), hop()),
+    # Where HTTPS leads to was not seen: it may lead back.
+    _plain("https.redirect", "not-observed", to(_HTTPS), failing(FailureReason.TIMED_OUT, _HTTPS)),
+    _plain("https.redirect", "redirects", to(_HTTPS), failing(FailureReason.CLIENT_CERTIFICATE_REQUIRED, _HTTPS)),
+    _plain("https.redirect", "redirects", to(_HTTPS), failing(FailureReason.REFUSED, _HTTPS)),
     Case("https.redirect", "not-required", World(applications=(_NONE,), http=http(probe(hop(_HTTP))))),
     Case(
         "https.redirect",

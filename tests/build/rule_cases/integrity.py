@@ -89,6 +89,11 @@ INTEGRITY = (
     of_tls("integrity.fallback-scsv", "missing", fallback_scsv=NO, **tls12_only(GCM, tls1_1=offer(CBC))),
     of_tls("integrity.fallback-scsv", "not-observed", fallback_scsv=TIMED_OUT, **tls12_only(GCM, tls1_1=offer(CBC))),
     of_tls("integrity.fallback-scsv", "not-observed", **tls12_only(GCM, tls1_1=TIMED_OUT)),
+    # Two versions are enough for a downgrade, whatever else there is.
+    of_tls(
+        "integrity.fallback-scsv", "missing", fallback_scsv=NO, **tls12_only(GCM, tls1_1=offer(CBC), ssl3=TIMED_OUT)
+    ),
+    of_tls("integrity.fallback-scsv", "not-observed", protocols=offers(tls1_1=offer(CBC), tls1_3=TIMED_OUT)),
     of_tls("integrity.no-early-data", "off"),
     of_tls("integrity.no-early-data", "on", early_data=YES),
     of_tls("integrity.no-early-data", "not-observed", early_data=TIMED_OUT),

@@ -130,7 +130,22 @@ PATHS = (
         _call(hop(f"{_HTTP}/rest", 500, method="POST", content_type="text/xml; charset=utf-8")),
         application=_SOAP,
     ),
-    _integration("refused", _call(hop(f"{_HTTP}/rest", 500, method="POST")), application=_SOAP),
+    _integration(
+        "refused",
+        _call(hop(f"{_HTTPS}/rest", method="POST", content_type="text/xml")),
+        _call(hop(f"{_HTTP}/rest", 500, method="POST")),
+        application=_SOAP,
+    ),
+    # Whether HTTPS gives the very same error is not known.
+    _integration("not-observed", _call(hop(f"{_HTTP}/rest", 500, method="POST")), application=_SOAP),
+    _integration(
+        "not-observed", _call(failing(FailureReason.DEADLINE, f"{_HTTPS}/rest")), _call(hop(f"{_HTTP}/rest", 403))
+    ),
+    _integration(
+        "refused",
+        _call(failing(FailureReason.CLIENT_CERTIFICATE_REQUIRED, f"{_HTTPS}/rest")),
+        _call(hop(f"{_HTTP}/rest", 403)),
+    ),
     _integration("not-required", _call(hop(f"{_HTTP}/rest")), application=_api(HttpsLevel.NONE)),
     _integration(
         "served-in-plain",
@@ -175,6 +190,7 @@ PATHS = (
     _mutual("accepts-any", _REFUSED, _FRIEND, _as(ClientIdentity.WRONG)),
     _mutual("refuses-configured", _REFUSED, _as(ClientIdentity.CONFIGURED, 403), _STRANGER),
     _mutual("no-certificate", _REFUSED),
+    _mutual("not-observed", _REFUSED, _FRIEND),
     _mutual(
         "not-observed",
         _REFUSED,
