@@ -132,14 +132,19 @@ FAILURES: Final = Words[FailureReason](
 DIFF_KINDS: Final = Words[str](
     {
         "new-failure": mark("Newly failing"),
+        "worse": mark("Worse"),
+        "worse-but-waived": mark("Worse, though waived"),
+        "better": mark("Better, still failing"),
         "fixed": mark("Mended"),
         "no-longer-known": mark("No longer known"),
+        "assessed-again": mark("Assessed again: failing"),
         "waived": mark("Now waived"),
         "no-longer-judged": mark("No longer judged"),
         "unreachable": mark("No longer reachable"),
         "back": mark("Reachable again"),
         "appeared": mark("New target"),
         "gone": mark("Gone"),
+        "moved": mark("Other addresses"),
     }
 )
 """How something is other than it was in the run before (`reports.view.history_model.DiffKind`)."""

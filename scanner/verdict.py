@@ -161,6 +161,11 @@ class TargetResult:
         """`host:port`, with an IPv6 literal in brackets."""
         return address_of(self.host, self.port)
 
+    @property
+    def endpoint(self) -> str:
+        """`environment/host:port`: the same from run to run, whatever addresses the name has."""
+        return f"{self.environment}/{self.address}"
+
 
 @dataclass(frozen=True, slots=True)
 class AbsentDomain:

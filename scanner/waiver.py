@@ -62,7 +62,7 @@ class Waiver:
             return True
         if limit in set(Severity):
             return verdict.severity <= Severity(limit)
-        return _words(verdict.observed) <= _words(limit)
+        return words(verdict.observed) <= words(limit)
 
     def expired(self, today: date) -> bool:
         """Whether it no longer waives."""
@@ -114,5 +114,6 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
     return lambda text: compiled.match(text) is not None
 
 
-def _words(text: str) -> set[str]:
+def words(text: str) -> set[str]:
+    """What was observed as single words, in lower case."""
     return set(_SEPARATOR.split(text.lower())) - {""}

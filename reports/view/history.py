@@ -26,13 +26,13 @@ from reports.view.history_model import (
 )
 from reports.view.index import Index
 from reports.view.model import Cause, TargetRef
+from scanner.history.attribution import ChangeCause
 from scanner.inventory import address_of
 from scanner.verdict import Severity, Status, TargetResult, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scanner.history.attribution import ChangeCause
     from scanner.history.diff import RunDiff, TargetChange, VerdictChange
     from scanner.rules import Rule
 
@@ -86,6 +86,10 @@ def _changes(
     """The changes of verdicts by rule and of targets, and what each comes from; the worst first within each kind."""
     of_verdicts = (
         (DiffKind.NEW_FAILURE, difference.new_failures),
+        (DiffKind.WORSE, difference.worse),
+        (DiffKind.WORSE_BUT_WAIVED, difference.worse_but_waived),
+        (DiffKind.ASSESSED_AGAIN, difference.newly_assessed),
+        (DiffKind.BETTER, difference.better),
         (DiffKind.FIXED, difference.fixed),
         (DiffKind.NO_LONGER_KNOWN, difference.became_indeterminate),
         (DiffKind.WAIVED, difference.newly_waived),
@@ -97,7 +101,7 @@ def _changes(
         (DiffKind.APPEARED, difference.appeared),
         (DiffKind.GONE, difference.disappeared),
     )
-    silent = {change.target.id for change in difference.now_unreachable}
+    silent = {change.target.endpoint for change in difference.now_unreachable}
     anchors = {(cause.rule, cause.reason): cause for cause in causes}
     found: list[Attributed] = []
     for kind, changes in of_verdicts:
@@ -105,12 +109,18 @@ def _changes(
         kept = [
             item
             for item in changes
-            if _counts(item) and not (kind is DiffKind.NO_LONGER_KNOWN and item.target.id in silent)
+            if _counts(item) and not (kind is DiffKind.NO_LONGER_KNOWN and item.target.endpoint in silent)
         ]
         found += _by_rule(kind, kept, index, anchors, rules)
     for kind, moved in of_targets:
         found += _by_cause(kind, moved, index)
+    refs = tuple(_ref(change.target, index) for change in difference.addresses)
+    if refs:
+        found.append(Attributed(DiffKind.MOVED, "", ChangeCause.SERVER, refs))
     return tuple(found)
+
+
+_FAILING: Final = (DiffKind.NEW_FAILURE, DiffKind.WORSE, DiffKind.ASSESSED_AGAIN, DiffKind.BETTER)
 
 
 def _counts(change: VerdictChange) -> bool:
@@ -129,12 +139,14 @@ def _by_rule(
         grouped[change.rule, change.cause].append(change)
     for (rule, change_cause), members in grouped.items():
         verdict: Verdict = max((member.verdict for member in members), key=lambda item: item.severity.rank)
-        cause = anchors.get((rule, verdict.reason)) if kind is DiffKind.NEW_FAILURE else None
+        cause = anchors.get((rule, verdict.reason)) if kind in _FAILING else None
         yield Attributed(
             kind,
             cause.found if cause else _title(rule, rules),
             change_cause,
-            tuple(dict.fromkeys(_ref(member.target, index) for member in members)),
+            tuple(
+                dict.fromkeys(_ref(place, index) for member in members for place in member.places or (member.target,))
+            ),
             verdict.severity,
             cause.anchor if cause else None,
         )

@@ -18,14 +18,19 @@ class DiffKind(StrEnum):
     """How something is other than it was in the run before."""
 
     NEW_FAILURE = "new-failure"
+    WORSE = "worse"
+    WORSE_BUT_WAIVED = "worse-but-waived"
+    BETTER = "better"
     FIXED = "fixed"
     NO_LONGER_KNOWN = "no-longer-known"
+    ASSESSED_AGAIN = "assessed-again"
     WAIVED = "waived"
     NO_LONGER_JUDGED = "no-longer-judged"
     UNREACHABLE = "unreachable"
     BACK = "back"
     APPEARED = "appeared"
     GONE = "gone"
+    MOVED = "moved"
 
 
 @dataclass(frozen=True, slots=True)

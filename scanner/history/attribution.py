@@ -12,8 +12,9 @@ from enum import StrEnum
 from typing import Any, Final
 
 from scanner.evidence import FailureReason
-from scanner.history.facts import Facts, facts_of
+from scanner.history.facts import Facts, digest, facts_of
 from scanner.history.rows import deployments_of
+from scanner.history.waived import is_another
 from scanner.verdict import RunRecord, TargetResult, Verdict
 
 _NOT_LOOKED_AT: Final = frozenset({FailureReason.NOT_RUN, FailureReason.UNSUPPORTED, FailureReason.ENGINE_ERROR})
@@ -64,19 +65,26 @@ class Attribution:
             return ChangeCause.TOOL
         return ChangeCause.SERVER if self._surroundings_changed(target_before, target_after) else ChangeCause.TIME
 
-    def of_waiver(self, before: Verdict, after: Verdict) -> ChangeCause:
-        """Why a failure is waived in one run and not in the other."""
-        lapsed = before.waiver is not None and after.waiver is None
-        if lapsed and before.waiver is not None and before.waiver.expires < self._after.run.started_at.date():
+    def of_failures(
+        self, rule: str, before: tuple[TargetResult, Verdict], after: tuple[TargetResult, Verdict]
+    ) -> ChangeCause:
+        """Why a failure of both runs weighs more or less, or is waived in one of them and not in the other."""
+        first, second = before[1], after[1]
+        if (first.waiver is None) == (second.waiver is None):
+            return self.of_verdict(rule, before, after)
+        lapsed = first.waiver if second.waiver is None else None
+        if lapsed is not None and lapsed.expires < self._after.run.started_at.date():
             return ChangeCause.TIME
+        if is_another(first, second):
+            # What fails is more than a waiver accepts, or no longer more.
+            return self.of_verdict(rule, before, after)
         return ChangeCause.CONFIGURATION
 
     def of_presence(self, target: TargetResult) -> ChangeCause:
         """Why a target is in one run and not in the other: its name has another address, or it was configured."""
-        endpoint = _endpoint(target)
         return (
             ChangeCause.SERVER
-            if all(endpoint in endpoints for endpoints in self._endpoints)
+            if all(target.endpoint in endpoints for endpoints in self._endpoints)
             else ChangeCause.CONFIGURATION
         )
 
@@ -125,19 +133,15 @@ class Attribution:
 
     def _surroundings_changed(self, before: TargetResult, after: TargetResult) -> bool:
         """Whether the other addresses of the name, or the other users of the certificate, are not what they were."""
+        # By what they answer, whichever addresses they are: a name that moves takes its answers along.
         others = [
-            {target.id: self._facts_of(target) for target in endpoints[_endpoint(before)]}
-            for endpoints in self._endpoints
+            {digest(self._facts_of(target)) for target in endpoints[before.endpoint]} for endpoints in self._endpoints
         ]
         users = [
             {user for deployment in deployments_of(target) for user in known[deployment.leaf.fingerprint]}
             for target, known in zip((before, after), self._users, strict=True)
         ]
         return others[0] != others[1] or users[0] != users[1]
-
-
-def _endpoint(target: TargetResult) -> str:
-    return target.id.rsplit("@", 1)[0]
 
 
 def _failure(target: TargetResult) -> str | None:
@@ -147,7 +151,7 @@ def _failure(target: TargetResult) -> str | None:
 def _by_endpoint(record: RunRecord) -> dict[str, list[TargetResult]]:
     endpoints = defaultdict(list)
     for target in record.targets:
-        endpoints[_endpoint(target)].append(target)
+        endpoints[target.endpoint].append(target)
     return dict(endpoints)
 
 

@@ -1,17 +1,21 @@
 """What changed between two runs, and why.
 
-Only environments that both runs scanned are compared. What one of them did not finish is told apart from what is gone.
+A verdict is known again by environment, host, port, rule and subject: addresses are places where it is so, and a name
+that moves to another address has not changed by that. Only environments that both runs scanned are compared. What one
+of them did not finish is told apart from what is gone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from scanner.evidence import Certificate
 from scanner.history.attribution import Attribution, ChangeCause
 from scanner.history.rows import deployments_of
+from scanner.history.waived import is_worse
 from scanner.verdict import Run, RunRecord, Status, TargetResult, TargetStatus, Verdict
 
 _Judged = tuple[TargetResult, Verdict | None]
@@ -20,7 +24,12 @@ _Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class VerdictChange:
-    """A rule's verdicts on one target in the two runs; None where it was not judged."""
+    """A rule's verdicts on one endpoint in the two runs; None where it was not judged.
+
+    `target` is the address that the verdict speaks of: the worst, where there are several. `places` are all addresses
+    where it is so, in the newer run, or in the older one for what is there no more; `addresses` counts those of the
+    endpoint in that run.
+    """
 
     target: TargetResult
     rule: str
@@ -28,6 +37,8 @@ class VerdictChange:
     before: Verdict | None
     after: Verdict | None
     cause: ChangeCause
+    places: tuple[TargetResult, ...] = ()
+    addresses: int = 1
 
     @property
     def verdict(self) -> Verdict:
@@ -40,7 +51,7 @@ class VerdictChange:
 
 @dataclass(frozen=True, slots=True)
 class StillFailing:
-    """A failure that was there in both runs. `worse` tells that its severity rose."""
+    """A failure that was there in both runs, at whichever addresses. `worse` tells that its severity rose."""
 
     target: TargetResult
     before: Verdict
@@ -58,6 +69,15 @@ class TargetChange:
 
     target: TargetResult
     cause: ChangeCause
+
+
+@dataclass(frozen=True, slots=True)
+class AddressChange:
+    """A name that has other addresses than before. `target` is one of the present ones, for what they share."""
+
+    target: TargetResult
+    came: tuple[str, ...]
+    gone: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +99,9 @@ class RunDiff:
     """What changed from one run to another.
 
     A waived failure counts as failing no more (`newly_waived`), and as a new failure when its waiver ends.
+    `worse` and `better` are failures of both runs whose severity changed, or, for `worse`, which fail now at an address
+    where they did not. `worse_but_waived` is what a waiver accepts although it was not there when it began to accept
+    it, or was less. `newly_assessed` are failures of which nothing was known before: nothing says that they are new.
     `no_longer_judged` holds failures whose rule is not judged any more, which says nothing of the server.
     `not_scanned` holds targets of an earlier run that an interrupted one did not come to.
     """
@@ -89,11 +112,16 @@ class RunDiff:
     new_failures: tuple[VerdictChange, ...] = ()
     fixed: tuple[VerdictChange, ...] = ()
     still_failing: tuple[StillFailing, ...] = ()
+    worse: tuple[VerdictChange, ...] = ()
+    better: tuple[VerdictChange, ...] = ()
+    worse_but_waived: tuple[VerdictChange, ...] = ()
+    newly_assessed: tuple[VerdictChange, ...] = ()
     became_indeterminate: tuple[VerdictChange, ...] = ()
     newly_waived: tuple[VerdictChange, ...] = ()
     no_longer_judged: tuple[VerdictChange, ...] = ()
     appeared: tuple[TargetChange, ...] = ()
     disappeared: tuple[TargetChange, ...] = ()
+    addresses: tuple[AddressChange, ...] = ()
     not_scanned: tuple[TargetResult, ...] = ()
     now_unreachable: tuple[TargetChange, ...] = ()
     back: tuple[TargetChange, ...] = ()
@@ -102,11 +130,22 @@ class RunDiff:
     @property
     def changed(self) -> bool:
         """Whether anything is other than it was."""
-        return any(
-            (
-                self.new_failures, self.fixed, self.became_indeterminate, self.newly_waived, self.no_longer_judged,
-                self.appeared, self.disappeared, self.not_scanned, self.now_unreachable, self.back, self.certificates,
+        return bool(
+            self.verdict_changes
+            or any(
+                (
+                    self.appeared, self.disappeared, self.addresses, self.not_scanned, self.now_unreachable, self.back,
+                    self.certificates,
+                )
             )
+        )  # fmt: skip
+
+    @property
+    def verdict_changes(self) -> tuple[VerdictChange, ...]:
+        """All changes of verdicts."""
+        return (
+            *self.new_failures, *self.fixed, *self.worse, *self.better, *self.worse_but_waived, *self.newly_assessed,
+            *self.became_indeterminate, *self.newly_waived, *self.no_longer_judged,
         )  # fmt: skip
 
     @property
@@ -118,16 +157,18 @@ class RunDiff:
 def diff(before: RunRecord, after: RunRecord) -> RunDiff:
     """Compare two runs, the worst first in each list."""
     environments = _common_environments(before, after)
-    old, new = _targets(before, environments), _targets(after, environments)
+    old, new = _endpoints(before, environments), _endpoints(after, environments)
     attribution = Attribution(before, after)
-    both = [(old[name], target) for name, target in new.items() if name in old]
-    came = [target for name, target in new.items() if name not in old]
-    gone = [target for name, target in old.items() if name not in new]
-    changes = _Changes(attribution)
+    both = [(old[name], targets) for name, targets in new.items() if name in old]
+    came = [target for name, targets in new.items() if name not in old for target in targets]
+    gone = [target for name, targets in old.items() if name not in new for target in targets]
+    missed = _missed(before, after, both)
+    changes = _Changes(attribution, missed=frozenset(target.id for target in missed), since_whole=before.run.complete)
     for first, second in both:
         changes.compare(first, second)
-    for target in came if before.run.complete else ():
-        changes.add_new(target)
+    for name, targets in new.items() if before.run.complete else ():
+        if name not in old:
+            changes.add_new(targets)
     return RunDiff(
         before=before.run,
         after=after.run,
@@ -135,67 +176,186 @@ def diff(before: RunRecord, after: RunRecord) -> RunDiff:
         new_failures=_worst_first(changes.new_failures),
         fixed=_worst_first(changes.fixed),
         still_failing=tuple(sorted(changes.still_failing, key=lambda item: -item.after.severity.rank)),
+        worse=_worst_first(changes.worse),
+        better=_worst_first(changes.better),
+        worse_but_waived=_worst_first(changes.worse_but_waived),
+        newly_assessed=_worst_first(changes.newly_assessed),
         became_indeterminate=_worst_first(changes.became_indeterminate),
         newly_waived=_worst_first(changes.newly_waived),
         no_longer_judged=_worst_first(changes.no_longer_judged),
         appeared=tuple(TargetChange(item, attribution.of_presence(item)) for item in came if before.run.complete),
         disappeared=tuple(TargetChange(item, attribution.of_presence(item)) for item in gone if after.run.complete),
-        not_scanned=() if after.run.complete else tuple(gone),
-        now_unreachable=tuple(_turned(both, TargetStatus.UNREACHABLE)),
-        back=tuple(_turned([(second, first) for first, second in both], TargetStatus.UNREACHABLE)),
+        addresses=tuple(_address_changes(both)) if before.run.complete and after.run.complete else (),
+        not_scanned=() if after.run.complete else (*gone, *missed),
+        now_unreachable=tuple(_now_unreachable(both)),
+        back=tuple(_now_unreachable([(second, first) for first, second in both], later_first=True)),
         certificates=tuple(_certificate_changes(both)),
     )
 
 
 class _Changes:
-    """Collects the changes of verdicts."""
+    """Collects the changes of verdicts, endpoint by endpoint.
 
-    def __init__(self, attribution: Attribution) -> None:
+    `missed` are ids of targets of the earlier run that an interrupted one did not come to; without `since_whole`, the
+    earlier run was interrupted, and an address that it lacks is not new.
+    """
+
+    def __init__(self, attribution: Attribution, *, missed: frozenset[str], since_whole: bool) -> None:
         self._attribution = attribution
+        self._missed = missed
+        self._since_whole = since_whole
         self.new_failures: list[VerdictChange] = []
         self.fixed: list[VerdictChange] = []
         self.still_failing: list[StillFailing] = []
+        self.worse: list[VerdictChange] = []
+        self.better: list[VerdictChange] = []
+        self.worse_but_waived: list[VerdictChange] = []
+        self.newly_assessed: list[VerdictChange] = []
         self.became_indeterminate: list[VerdictChange] = []
         self.newly_waived: list[VerdictChange] = []
         self.no_longer_judged: list[VerdictChange] = []
 
-    def compare(self, before: TargetResult, after: TargetResult) -> None:
+    def compare(self, before: Sequence[TargetResult], after: Sequence[TargetResult]) -> None:
+        """Compare what the rules say of one endpoint in the two runs."""
         old, new = _verdicts(before), _verdicts(after)
         for key in dict.fromkeys((*new, *old)):
-            self._sort(key, (before, old.get(key)), (after, new.get(key)))
+            self._sort(_Pair(key, before, after, old.get(key, {}), new.get(key, {})))
 
-    def add_new(self, target: TargetResult) -> None:
-        cause = self._attribution.of_presence(target)
-        for (rule, subject), verdict in _verdicts(target).items():
-            if verdict.counts_as_failure:
-                self.new_failures.append(VerdictChange(target, rule, subject, None, verdict, cause))
+    def add_new(self, targets: Sequence[TargetResult]) -> None:
+        """Take up an endpoint that the earlier run did not have."""
+        cause = self._attribution.of_presence(targets[0])
+        for key, verdicts in _verdicts(targets).items():
+            pair = _Pair(key, (), targets, {}, verdicts)
+            if pair.second is not None and pair.second.counts_as_failure:
+                self.new_failures.append(pair.change(cause))
 
-    def _sort(self, key: _Key, before: _Judged, after: _Judged) -> None:
-        first, second = before[1], after[1]
+    def _sort(self, pair: _Pair) -> None:
+        first, second = pair.first, pair.second
         failed = first is not None and first.status is Status.FAIL
         counted, counts = (verdict is not None and verdict.counts_as_failure for verdict in (first, second))
-        if counted and counts and first is not None and second is not None:
-            self.still_failing.append(StillFailing(after[0], first, second))
+        if counted and counts:
+            self._sort_lasting(pair)
         elif counts:
-            self.new_failures.append(self._change(key, before, after))
+            unknown = first is not None and first.status is Status.INDETERMINATE
+            if unknown:
+                self.newly_assessed.append(self._change(pair))
+            elif self._since_whole or pair.targets[1].id in {target.id for target in pair.before}:
+                self.new_failures.append(self._change(pair))
         elif failed and second is None:
-            self.no_longer_judged.append(self._change(key, before, after))
+            self.no_longer_judged.append(self._change(pair))
         elif second is not None and second.status is Status.INDETERMINATE:
             if first is not None and first.status is not Status.INDETERMINATE:
-                self.became_indeterminate.append(self._change(key, before, after))
+                self.became_indeterminate.append(self._change(pair))
         elif second is not None and second.waiver is not None:
-            if counted:
-                self.newly_waived.append(self._change(key, before, after))
-        elif failed:
-            self.fixed.append(self._change(key, before, after))
+            self._sort_waived(pair)
+        elif failed and not self._missed & pair.failed_before:
+            self.fixed.append(self._change(pair))
 
-    def _change(self, key: _Key, before: _Judged, after: _Judged) -> VerdictChange:
-        first, second = before[1], after[1]
-        if first is not None and second is not None and first.status is second.status is Status.FAIL:
-            cause = self._attribution.of_waiver(first, second)
+    def _sort_lasting(self, pair: _Pair) -> None:
+        first, second = pair.first, pair.second
+        if first is None or second is None:  # pragma: no cover  # both count as failures
+            raise AssertionError
+        self.still_failing.append(StillFailing(pair.targets[1], first, second))
+        if second.severity > first.severity or pair.spread:
+            self.worse.append(self._change(pair))
+        elif second.severity < first.severity:
+            self.better.append(self._change(pair))
+
+    def _sort_waived(self, pair: _Pair) -> None:
+        first, second = pair.first, pair.second
+        if second is None:  # pragma: no cover  # it is waived
+            raise AssertionError
+        new = first is None or first.status in {Status.PASS, Status.NOT_APPLICABLE}
+        if first is not None and first.counts_as_failure:
+            self.newly_waived.append(self._change(pair))
+        elif new or (first is not None and first.waiver is not None and is_worse(second, first)):
+            self.worse_but_waived.append(self._change(pair))
+
+    def _change(self, pair: _Pair) -> VerdictChange:
+        before, after = pair.targets
+        old, new = pair.old.get(before.id, pair.first), pair.new.get(after.id, pair.second)
+        if old is not None and new is not None and old.status is new.status is Status.FAIL:
+            cause = self._attribution.of_failures(pair.key[0], (before, old), (after, new))
         else:
-            cause = self._attribution.of_verdict(key[0], before, after)
-        return VerdictChange(after[0], *key, first, second, cause)
+            cause = self._attribution.of_verdict(pair.key[0], (before, old), (after, new))
+        return pair.change(cause)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """One rule and subject at one endpoint in two runs: its targets, and their verdicts by target id."""
+
+    key: _Key
+    before: Sequence[TargetResult]
+    after: Sequence[TargetResult]
+    old: Mapping[str, Verdict]
+    new: Mapping[str, Verdict]
+
+    @property
+    def first(self) -> Verdict | None:
+        """What the earlier run says of the endpoint: the worst that it saw at any address."""
+        return max(self.old.values(), key=_gravity, default=None)
+
+    @property
+    def second(self) -> Verdict | None:
+        """The same of the later run; unknown where nothing fails and an address is unknown that was known before."""
+        worst = max(self.new.values(), key=_gravity, default=None)
+        if worst is None or worst.status is Status.FAIL:
+            return worst
+        for name, verdict in self.new.items():
+            known = self.old.get(name)
+            if verdict.status is Status.INDETERMINATE and known is not None and known.status != verdict.status:
+                return verdict
+        return worst
+
+    @property
+    def targets(self) -> tuple[TargetResult, TargetResult]:
+        """The two targets that are compared: the address that the later verdict is of, in both runs where it can be."""
+        second, first = self.second, self.first
+        chosen = next((target for target in self.after if self.new.get(target.id) is second), self.after[0])
+        if second is None or second.status is not Status.FAIL:
+            # Of what fails no more, the address that failed is spoken of, where it is still there.
+            failed = [target for target in self.after if target.id in self.failed_before]
+            chosen = failed[0] if failed and second is not None and second.status is Status.PASS else chosen
+        earlier = {target.id: target for target in self.before}
+        other = next((target for target in self.before if self.old.get(target.id) is first), None)
+        return earlier.get(chosen.id) or other or self.before[0], chosen
+
+    @property
+    def failed_before(self) -> frozenset[str]:
+        """The ids of the targets at which it failed in the earlier run."""
+        return frozenset(name for name, verdict in self.old.items() if verdict.status is Status.FAIL)
+
+    @property
+    def spread(self) -> bool:
+        """Whether it fails now at an address where it was seen not to fail."""
+        return any(
+            verdict.counts_as_failure and name in self.old and _held(self.old[name])
+            for name, verdict in self.new.items()
+        )
+
+    def change(self, cause: ChangeCause) -> VerdictChange:
+        """The change, with the places where it is so."""
+        second, chosen = self.second, self.targets[1] if self.before else self._worst()
+        now, at = (self.new, self.after) if second is not None else (self.old, self.before)
+        status = second.status if second is not None else Status.FAIL
+        places = tuple(item for item in at if item.id in now and now[item.id].status is status)
+        return VerdictChange(chosen, *self.key, self.first, second, cause, places, len(at))
+
+    def _worst(self) -> TargetResult:
+        second = self.second
+        return next(target for target in self.after if self.new.get(target.id) is second)
+
+
+def _gravity(verdict: Verdict) -> tuple[int, int]:
+    """What is said of an endpoint where its addresses differ: a failure before an accepted one, what is known next."""
+    if verdict.status is Status.FAIL:
+        return (3 if verdict.waiver is None else 2), verdict.severity.rank
+    return (0 if verdict.status is Status.INDETERMINATE else 1), 0
+
+
+def _held(verdict: Verdict) -> bool:
+    return verdict.status in {Status.PASS, Status.NOT_APPLICABLE}
 
 
 def _common_environments(before: RunRecord, after: RunRecord) -> tuple[str, ...]:
@@ -205,37 +365,83 @@ def _common_environments(before: RunRecord, after: RunRecord) -> tuple[str, ...]
     return tuple(sorted(scanned[0] & scanned[1]))
 
 
-def _targets(record: RunRecord, environments: tuple[str, ...]) -> dict[str, TargetResult]:
-    return {target.id: target for target in record.targets if target.environment in environments}
+def _endpoints(record: RunRecord, environments: tuple[str, ...]) -> dict[str, list[TargetResult]]:
+    found: dict[str, list[TargetResult]] = defaultdict(list)
+    for target in record.targets:
+        if target.environment in environments:
+            found[target.endpoint].append(target)
+    return dict(found)
 
 
-def _verdicts(target: TargetResult) -> dict[_Key, Verdict]:
-    return {(verdict.rule, verdict.subject): verdict for verdict in target.verdicts}
+def _verdicts(targets: Sequence[TargetResult]) -> dict[_Key, dict[str, Verdict]]:
+    found: dict[_Key, dict[str, Verdict]] = defaultdict(dict)
+    for target in targets:
+        for verdict in target.verdicts:
+            found[verdict.rule, verdict.subject][target.id] = verdict
+    return found
 
 
 def _worst_first(changes: list[VerdictChange]) -> tuple[VerdictChange, ...]:
     return tuple(sorted(changes, key=lambda change: -change.verdict.severity.rank))
 
 
-def _turned(pairs: list[tuple[TargetResult, TargetResult]], status: TargetStatus) -> Iterator[TargetChange]:
-    """The targets that have the status in the second of each pair alone. That is always the server's doing."""
-    for first, second in pairs:
-        if second.status is status and first.status is not status:
-            yield TargetChange(second, ChangeCause.SERVER)
+_Both = list[tuple[list[TargetResult], list[TargetResult]]]
 
 
-def _certificate_changes(pairs: list[tuple[TargetResult, TargetResult]]) -> Iterator[CertificateChange]:
+def _missed(before: RunRecord, after: RunRecord, both: _Both) -> list[TargetResult]:
+    """Addresses of endpoints that both runs have, to which an interrupted one did not come."""
+    if after.run.complete or not before.run.complete:
+        return []
+    return [target for old, new in both for target in old if target.id not in {item.id for item in new}]
+
+
+def _now_unreachable(pairs: _Both, *, later_first: bool = False) -> Iterator[TargetChange]:
+    """The targets that do not answer in the second of each pair, where the endpoint did, or this address of it.
+
+    That is always the server's doing. With `later_first` the second is the earlier run: those targets are back, and
+    are told as the later run saw them.
+    """
     for first, second in pairs:
-        # Where one of the two was not seen, nothing is known of a change.
-        if first.evidence is None or second.evidence is None or not (deployments_of(first) and deployments_of(second)):
-            continue
-        old, new = ({item.fingerprint: item for item in _leaves(target)} for target in (first, second))
-        came = [item for name, item in new.items() if name not in old]
-        gone = [item for name, item in old.items() if name not in new]
-        for index in range(max(len(came), len(gone))):
-            yield CertificateChange(
-                second, gone[index] if index < len(gone) else None, came[index] if index < len(came) else None
-            )
+        known = {target.id: target for target in first}
+        silent = all(target.status is TargetStatus.UNREACHABLE for target in first)
+        for target in second:
+            if target.status is not TargetStatus.UNREACHABLE or silent:
+                continue
+            twin = known.get(target.id)
+            if twin is not None and twin.status is TargetStatus.UNREACHABLE:
+                continue
+            if twin is None and later_first and any(item.status is TargetStatus.UNREACHABLE for item in first):
+                continue  # another address is silent now; this one is merely gone
+            answering = next(item for item in first if item.status is not TargetStatus.UNREACHABLE)
+            yield TargetChange((twin or answering) if later_first else target, ChangeCause.SERVER)
+
+
+def _address_changes(pairs: _Both) -> Iterator[AddressChange]:
+    """Names that have other addresses; one that did not resolve in one of the runs is unreachable, and told as that."""
+    for first, second in pairs:
+        old, new = ({target.ip for target in targets if target.ip} for targets in (first, second))
+        if old and new and old != new:
+            yield AddressChange(second[0], tuple(sorted(new - old)), tuple(sorted(old - new)))
+
+
+def _certificate_changes(pairs: _Both) -> Iterator[CertificateChange]:
+    for first, second in pairs:
+        known = {target.id: target for target in first}
+        served = {item.fingerprint: item for target in first for item in _leaves(target)}
+        for target in second:
+            new = {item.fingerprint: item for item in _leaves(target)}
+            twin = known.get(target.id)
+            old = {item.fingerprint: item for item in _leaves(twin)} if twin is not None else served
+            # Where one of the two was not seen, nothing is known of a change.
+            if not (old and new):
+                continue
+            came = [item for name, item in new.items() if name not in old]
+            # At an address that is new, what other addresses served may still be served there.
+            gone = [item for name, item in old.items() if name not in new] if twin is not None or came else []
+            for index in range(max(len(came), len(gone))):
+                yield CertificateChange(
+                    target, gone[index] if index < len(gone) else None, came[index] if index < len(came) else None
+                )
 
 
 def _leaves(target: TargetResult) -> Iterator[Certificate]:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from scanner.app.commands.diff import describe
 from scanner.evidence import (
     AcceptedSuite,
     Attempt,
@@ -29,6 +30,7 @@ from tests.build.records import sample_record
 
 SHOP = "production/shop.example.com:443@192.0.2.10"
 OTHER_SHOP = "production/shop.example.com:443@192.0.2.11"
+MONITOR = "production/monitor.example.com:443@2001:db8::20"
 ERP = "legacy/erp.example.internal:443@203.0.113.5"
 BASE = sample_record(0)
 
@@ -228,11 +230,11 @@ def test_another_tool_on_the_same_evidence() -> None:
 
 
 def test_time_alone() -> None:
-    assert only(diff(BASE, fails(later(), "cert.expiry")).new_failures).cause is ChangeCause.TIME
+    assert only(diff(BASE, fails(later(), "cert.trusted")).new_failures).cause is ChangeCause.TIME
 
 
 def test_what_another_address_does_is_the_servers() -> None:
-    after = fails(with_tls(later(), OTHER_SHOP, protocols=WEAK), "cert.expiry")
+    after = fails(with_tls(later(), OTHER_SHOP, protocols=WEAK), "cert.trusted")
     assert only(diff(BASE, after).new_failures).cause is ChangeCause.SERVER
 
 
@@ -278,23 +280,140 @@ def test_a_failure_that_cannot_be_seen_any_more_is_not_fixed() -> None:
     assert not change.fixed
     assert only(change.became_indeterminate).rule == "cert.key"
     back = diff(later(with_verdict(BASE, ERP, "cert.key", status=Status.INDETERMINATE)), later())
-    assert only(back.new_failures).rule == "cert.key"
+    assert only(back.newly_assessed).rule == "cert.key"
+    assert not back.new_failures, "nothing says that it is new"
 
 
 def test_a_failure_that_weighs_more_is_marked() -> None:
     change = diff(BASE, with_verdict(later(), ERP, "cert.key", severity=Severity.CRITICAL))
     assert [item.after.rule for item in change.still_failing if item.worse] == ["cert.key"]
+    assert only(change.worse).rule == "cert.key"
+    assert only(diff(change_back := with_verdict(BASE, ERP, "cert.key", severity=Severity.CRITICAL), later()).better)
+    assert not diff(change_back, later(change_back)).changed
     assert change.still_failing[0].after.severity is Severity.CRITICAL, "the worst comes first"
 
 
 def test_targets_that_come_and_go() -> None:
     fewer = dataclasses.replace(later(), targets=tuple(t for t in BASE.targets if t.id not in {ERP, OTHER_SHOP}))
-    gone = {change.target.id: change.cause for change in diff(BASE, fewer).disappeared}
-    assert gone == {ERP: ChangeCause.CONFIGURATION, OTHER_SHOP: ChangeCause.SERVER}
+    away = diff(BASE, fewer)
+    assert {change.target.id: change.cause for change in away.disappeared} == {ERP: ChangeCause.CONFIGURATION}
+    assert [(item.target.host, item.came, item.gone) for item in away.addresses] == [
+        ("shop.example.com", (), ("192.0.2.11",))
+    ]
+    assert {change.rule for change in away.fixed} == {"cert.expiry"}, "the address that failed is not there any more"
     came = diff(fewer, later(BASE))
-    assert {change.target.id: change.cause for change in came.appeared} == gone
+    assert {change.target.id: change.cause for change in came.appeared} == {ERP: ChangeCause.CONFIGURATION}
     assert {change.target.id for change in came.new_failures} == {ERP, OTHER_SHOP}
-    assert not diff(BASE, fewer).fixed
+    shop = next(change for change in came.new_failures if change.target.id == OTHER_SHOP)
+    assert ([place.ip for place in shop.places], shop.addresses) == (["192.0.2.11"], 2), "at one of its addresses"
+
+
+def moved(record: RunRecord, host: str, *addresses: str | None) -> RunRecord:
+    """The same run with a name at other addresses, each of which answers as its first one did."""
+    first = next(target for target in record.targets if target.host == host)
+    copies = tuple(
+        dataclasses.replace(first, id=f"{first.endpoint}@{address or 'unresolved'}", ip=address)
+        for address in addresses
+    )
+    return dataclasses.replace(record, targets=(*(target for target in record.targets if target.host != host), *copies))
+
+
+def unresolved(record: RunRecord) -> RunRecord:
+    """The same run on a night without DNS."""
+    failure = Failure(FailureReason.UNRESOLVABLE)
+    targets = []
+    for endpoint in dict.fromkeys(target.endpoint for target in record.targets):
+        target = next(item for item in record.targets if item.endpoint == endpoint)
+        verdicts = tuple(
+            dataclasses.replace(verdict, status=Status.INDETERMINATE, waiver=None, reason="unresolvable")
+            for verdict in target.verdicts
+        )
+        silent = dataclasses.replace(target, id=f"{endpoint}@unresolved", ip=None, evidence=None, verdicts=verdicts)
+        targets.append(dataclasses.replace(silent, status=TargetStatus.UNREACHABLE, error=failure))
+    return dataclasses.replace(record, targets=tuple(targets))
+
+
+def test_a_name_that_moves_has_changed_its_address_and_nothing_else() -> None:
+    failing = fails(BASE, "proto.tls1.3")
+    change = diff(
+        moved(failing, "shop.example.com", "192.0.2.10"), later(moved(failing, "shop.example.com", "192.0.2.77"))
+    )
+    assert not change.verdict_changes
+    assert not change.certificates
+    assert not change.appeared
+    assert [(item.came, item.gone) for item in change.addresses] == [(("192.0.2.77",), ("192.0.2.10",))]
+
+
+def test_what_changes_at_the_address_that_a_name_moved_to_is_told() -> None:
+    before = moved(BASE, "shop.example.com", "192.0.2.10")
+    after = later(moved(BASE, "shop.example.com", "192.0.2.77"))
+    weak = fails(with_tls(after, "production/shop.example.com:443@192.0.2.77", protocols=WEAK),
+                 "cipher.forward-secrecy", "production/shop.example.com:443@192.0.2.77")  # fmt: skip
+    change = only(diff(before, weak).new_failures)
+    assert (change.rule, change.cause) == ("cipher.forward-secrecy", ChangeCause.SERVER)
+
+
+def test_after_a_night_without_dns_nothing_is_new() -> None:
+    night, morning = unresolved(later()), later(later())
+    fell, rose = diff(BASE, night), diff(night, morning)
+    failing = sum(verdict.counts_as_failure for verdict in BASE.verdicts)
+    assert {item.target.host for item in fell.now_unreachable} == {
+        target.host for target in BASE.targets if target.status is not TargetStatus.UNREACHABLE
+    }
+    assert not fell.fixed
+    assert not rose.new_failures
+    assert len(rose.newly_assessed) == failing
+    assert (rose.appeared, rose.disappeared, rose.addresses) == ((), (), ())
+    assert {item.target.host for item in rose.back} == {item.target.host for item in fell.now_unreachable}
+
+
+def test_a_failure_at_another_address_besides_is_worse_and_told_with_its_places() -> None:
+    one = fails(BASE, "proto.tls1.3")
+    both = fails(fails(later(), "proto.tls1.3"), "proto.tls1.3", OTHER_SHOP)
+    change = only(diff(one, both).worse)
+    assert ({place.ip for place in change.places}, change.addresses) == ({"192.0.2.10", "192.0.2.11"}, 2)
+    assert not diff(one, both).new_failures
+
+
+def test_what_failed_at_an_address_that_is_unknown_now_is_not_fixed() -> None:
+    one = fails(BASE, "proto.tls1.3", OTHER_SHOP)
+    unknown = with_verdict(later(), OTHER_SHOP, "proto.tls1.3", status=Status.INDETERMINATE)
+    change = diff(one, unknown)
+    assert "proto.tls1.3" not in {item.rule for item in change.fixed}
+    assert only(change.became_indeterminate).rule == "proto.tls1.3"
+
+
+def test_what_exceeds_a_waiver_is_the_servers_doing() -> None:
+    waiver = AppliedWaiver("accepted", "qa", date(2027, 1, 1))
+    accepted = fails(BASE, "cipher.forward-secrecy", observed="TLS_RSA_WITH_AES_128_CBC_SHA", waiver=waiver)
+    exceeded = fails(with_tls(later(), SHOP, protocols=WEAK), "cipher.forward-secrecy",
+                     observed="TLS_RSA_WITH_RC4_128_SHA")  # fmt: skip
+    assert only(diff(accepted, exceeded).new_failures).cause is ChangeCause.SERVER
+    withdrawn = fails(later(config_digest="d1" * 32), "cipher.forward-secrecy", observed="TLS_RSA_WITH_AES_128_CBC_SHA")
+    assert only(diff(accepted, withdrawn).new_failures).cause is ChangeCause.CONFIGURATION
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ({"status": Status.PASS, "waiver": None, "observed": ""}, {"observed": "tls1.0"}, True),
+        ({"observed": "tls1.1"}, {"observed": "tls1.0, tls1.1"}, True),
+        ({"observed": "tls1.1"}, {"observed": "tls1.1", "severity": Severity.CRITICAL}, True),
+        ({"observed": "tls1.0, tls1.1"}, {"observed": "tls1.1"}, False),
+        ({"observed": "ends on 2026-03-30, 12 days left"}, {"observed": "ends on 2026-03-30, 11 days left"}, False),
+        ({"status": Status.INDETERMINATE, "waiver": None, "observed": ""}, {"observed": "tls1.0"}, False),
+    ],
+)
+def test_more_than_a_waiver_accepted_is_told_though_it_stays_waived(
+    before: dict[str, object], after: dict[str, object], *, told: bool
+) -> None:
+    waiver = AppliedWaiver("accepted", "qa", date(2027, 1, 1))
+    change = diff(
+        fails(BASE, "proto.no-tls1.0", MONITOR, **{"waiver": waiver, **before}),
+        fails(later(), "proto.no-tls1.0", MONITOR, **{"waiver": waiver, **after}),
+    )
+    assert [item.rule for item in change.worse_but_waived] == (["proto.no-tls1.0"] if told else [])
+    assert not change.new_failures
 
 
 def test_what_an_interrupted_run_did_not_reach_is_not_gone() -> None:
@@ -336,3 +455,20 @@ def test_a_verdict_change_speaks_of_the_newer_verdict() -> None:
     verdict: Verdict = BASE.targets[0].verdicts[0]
     change = VerdictChange(BASE.targets[0], verdict.rule, "", verdict, None, ChangeCause.POLICY)
     assert change.verdict is verdict
+
+
+def test_the_command_says_what_became_worse_and_where() -> None:
+    before = fails(BASE, "proto.tls1.3", severity=Severity.MEDIUM)
+    after = fails(fails(later(), "proto.tls1.3"), "cert.trusted", OTHER_SHOP)
+    lines = "\n".join(describe(diff(before, after)))
+    assert (
+        "Worse (1)\n  medium → high proto.tls1.3  production/shop.example.com:443 (at 1 of 2 addresses: 192.0.2.10)"
+        in lines
+    )
+    assert (
+        "New failures (1)\n  high     cert.trusted  production/shop.example.com:443 (at 1 of 2 addresses: 192.0.2.11)"
+        in lines
+    )
+    assert "  production/shop.example.com:443  +192.0.2.77 -192.0.2.10 -192.0.2.11" in "\n".join(
+        describe(diff(BASE, moved(later(), "shop.example.com", "192.0.2.77")))
+    )

@@ -15,7 +15,7 @@ from scanner.app.signing import LARGEST_PDF, read_bounded
 from scanner.errors import UsageError
 
 if TYPE_CHECKING:
-    from scanner.history.diff import RunDiff
+    from scanner.history.diff import RunDiff, VerdictChange
 
 
 @click.command("diff")
@@ -87,11 +87,15 @@ def describe(change: RunDiff) -> Iterator[str]:
     """A diff in lines, what became worse first."""
     yield f"From {change.before.id} to {change.after.id} ({', '.join(change.environments)})"
     if not change.changed:
-        yield f"Nothing changed; {len(change.still_failing)} failures still stand."
+        yield f"Nothing changed; {_still(len(change.still_failing))}."
         return
     for title, items in (
         ("New failures", change.new_failures),
+        ("Worse", change.worse),
+        ("Worse, though a waiver accepts it", change.worse_but_waived),
+        ("Assessed again: failing", change.newly_assessed),
         ("Became indeterminate", change.became_indeterminate),
+        ("Better", change.better),
         ("Fixed", change.fixed),
         ("Newly waived", change.newly_waived),
         ("No longer judged", change.no_longer_judged),
@@ -99,10 +103,7 @@ def describe(change: RunDiff) -> Iterator[str]:
         if items:
             yield f"\n{title} ({len(items)})"
             for item in items:
-                verdict = item.verdict
-                subject = f" {verdict.subject}" if verdict.subject else ""
-                yield f"  {verdict.severity:<8} {verdict.rule}{subject}  {item.target.id}  [{item.cause}]"
-                yield f"           {verdict.message}"
+                yield from _lines(item)
     for title, targets in (
         ("Now unreachable", change.now_unreachable),
         ("Back", change.back),
@@ -112,7 +113,38 @@ def describe(change: RunDiff) -> Iterator[str]:
         if targets:
             yield f"\n{title} ({len(targets)})"
             yield from (f"  {item.target.id}" for item in targets)
+    if change.addresses:
+        yield f"\nAddresses changed ({len(change.addresses)})"
+        yield from (
+            f"  {item.target.endpoint}  {' '.join((*(f'+{ip}' for ip in item.came), *(f'-{ip}' for ip in item.gone)))}"
+            for item in change.addresses
+        )
     if change.certificates:
         yield f"\nCertificates changed ({len(change.certificates)})"
         yield from (f"  {item.target.id}" for item in change.certificates)
-    yield f"\n{len(change.still_failing)} failures still stand."
+    yield f"\n{_still(len(change.still_failing))[:1].upper()}{_still(len(change.still_failing))[1:]}."
+
+
+def _lines(item: VerdictChange) -> Iterator[str]:
+    before, verdict = item.before, item.verdict
+    severity = str(verdict.severity)
+    if before is not None and item.after is not None and before.status is verdict.status:
+        severity = severity if before.severity is verdict.severity else f"{before.severity} → {severity}"
+    subject = f" {verdict.subject}" if verdict.subject else ""
+    yield f"  {severity:<8} {verdict.rule}{subject}  {_place(item)}  [{item.cause}]"
+    yield f"           {verdict.message}"
+
+
+def _place(item: VerdictChange) -> str:
+    """The endpoint and the addresses where it is so, where that is not all of them."""
+    if item.addresses <= 1:
+        return item.target.id
+    if len(item.places) == item.addresses:
+        return f"{item.target.endpoint} (at all {item.addresses} addresses)"
+    where = ", ".join(place.ip or "unresolved" for place in item.places[:3])
+    more = f" and {len(item.places) - 3} more" if len(item.places) > 3 else ""  # noqa: PLR2004  # three tell enough
+    return f"{item.target.endpoint} (at {len(item.places)} of {item.addresses} addresses: {where}{more})"
+
+
+def _still(number: int) -> str:
+    return "1 failure still stands" if number == 1 else f"{number} failures still stand"
