@@ -123,6 +123,7 @@ FAILURES: Final = Words[FailureReason](
         FailureReason.TOO_LARGE: mark("the answer was too large"),
         FailureReason.UNSUPPORTED: mark("the scanner cannot test it"),
         FailureReason.INCONSISTENT: mark("the answers contradict each other"),
+        FailureReason.UNAVAILABLE: mark("the server turned the scanner away for the moment"),
         FailureReason.INTERRUPTED: mark("the run was interrupted"),
         FailureReason.ENGINE_ERROR: mark("the engine failed"),
     }

@@ -42,6 +42,7 @@ _INTERRUPTIONS = frozenset(
         FailureReason.DEADLINE,
         FailureReason.RESET,
         FailureReason.INTERRUPTED,
+        FailureReason.UNAVAILABLE,
         FailureReason.ENGINE_ERROR,
     }
 )
@@ -278,7 +279,12 @@ def _cut_off(
         # Plain HTTP that is refused or unanswered, and a stranger's certificate that is not taken, are answers.
         if failure is None or probe.identity is ClientIdentity.WRONG:
             continue
-        hidden = {FailureReason.DEADLINE, FailureReason.INTERRUPTED, FailureReason.ENGINE_ERROR}
+        hidden = {
+            FailureReason.DEADLINE,
+            FailureReason.INTERRUPTED,
+            FailureReason.UNAVAILABLE,
+            FailureReason.ENGINE_ERROR,
+        }
         if failure.reason in (hidden if probe.scheme == "http" else _INTERRUPTIONS):
             yield _Area.HTTP, failure, False
     caa = dns.value.caa.failure if dns.value else None

@@ -32,6 +32,7 @@ class FailureReason(StrEnum):
     TOO_LARGE = "too-large"
     UNSUPPORTED = "unsupported"
     INCONSISTENT = "inconsistent"
+    UNAVAILABLE = "unavailable"
     INTERRUPTED = "interrupted"
     ENGINE_ERROR = "engine-error"
 

@@ -20,6 +20,8 @@ class Log:
     connections: int = 0
     open: int = 0
     most_open: int = 0
+    stop: Callable[[], None] = lambda: None
+    """Takes no more connections from now on."""
 
 
 @contextlib.asynccontextmanager
@@ -47,6 +49,7 @@ async def serving(handler: Handler, context: ssl.SSLContext | None = None) -> As
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context, limit=2**20)
     log.port = server.sockets[0].getsockname()[1]
+    log.stop = server.close
     try:
         yield log
     finally:

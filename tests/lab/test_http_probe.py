@@ -292,6 +292,111 @@ def test_one_slow_path_does_not_hold_the_others_and_the_deadline_holds_all():
     assert evidence.find("http", "/quick").first.status == 204
 
 
+def test_paths_that_no_time_was_left_for_say_so_and_the_others_are_kept():
+    paths = [f"/{number}" for number in range(8)]
+    settings = ProbeSettings(timeout_s=2, deadline_s=1, rate_per_s=4)
+
+    async def run() -> tuple[Attempt[HttpEvidence], Log]:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await read_request(reader, log)
+            writer.write(EMPTY)
+
+        async with serving(handle) as log:
+            endpoint = Endpoint("test", HOST, 443, http_port=80, applications=(shop(*paths),))
+            target = Target(endpoint, Address("127.0.0.1", free_of(log.port), log.port))
+            attempt, _ = await probe_http(target, ENVIRONMENT, settings, frozenset())
+            return attempt, log
+
+    attempt, log = asyncio.run(run())
+    asked = [attempt.value.find("http", path).first for path in ("/", *paths)]
+    assert 1 <= len(log.requests) == sum(hop.status == 204 for hop in asked) < len(asked)
+    late = [hop.failure for hop in asked if hop.failure is not None]
+    assert {failure.reason for failure in late} == {FailureReason.DEADLINE}
+    assert attempt.incomplete == late[0]
+
+
+def test_a_port_that_takes_no_more_connections_refuses_no_path():
+    async def run() -> tuple[Attempt[HttpEvidence], int]:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if log.connections >= 3:
+                log.stop()
+            await read_request(reader, log)
+            writer.write(EMPTY)
+
+        async with serving(handle) as log:
+            endpoint = Endpoint("test", HOST, 443, http_port=80, applications=(shop("/a", "/b", "/c", "/d", "/e"),))
+            target = Target(endpoint, Address("127.0.0.1", free_of(log.port), log.port))
+            settings = ProbeSettings(timeout_s=2, connections_per_target=1)
+            attempt, connections = await probe_http(target, ENVIRONMENT, settings, frozenset())
+            return attempt, connections
+
+    attempt, connections = asyncio.run(run())
+    hops = [attempt.value.find("http", path).first for path in ("/", "/a", "/b", "/c", "/d", "/e")]
+    assert [hop.status for hop in hops] == [204, 204, 204, None, None, None]
+    assert {hop.failure.reason for hop in hops[3:]} == {FailureReason.UNAVAILABLE}
+    assert attempt.incomplete == hops[3].failure
+    assert hops[3].failure.detail == "the port took no more connections: refused"
+    # The closed TLS port, three answers, one or two refusals, and one more try after a while.
+    assert connections <= 7
+    refused = attempt.value.find("https").first.failure
+    assert refused.reason is FailureReason.REFUSED  # it never took any: that is an answer
+
+
+def test_a_port_that_takes_connections_again_is_asked_on():
+    times = []
+
+    async def run() -> Attempt[HttpEvidence]:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            times.append(asyncio.get_running_loop().time())
+            if len(times) == 2:
+                log.stop()
+                asyncio.get_running_loop().call_later(0.5, again.set)
+            await read_request(reader)
+            writer.write(EMPTY)
+
+        again = asyncio.Event()
+        async with serving(handle) as log:
+            endpoint = Endpoint("test", HOST, 443, http_port=80, applications=(shop("/a", "/b", "/c"),))
+            target = Target(endpoint, Address("127.0.0.1", free_of(log.port), log.port))
+            settings = ProbeSettings(timeout_s=2, connections_per_target=1)
+            probing = asyncio.create_task(probe_http(target, ENVIRONMENT, settings, frozenset()))
+            await again.wait()
+            server = await asyncio.start_server(handle, "127.0.0.1", log.port)
+            attempt, _ = await probing
+            server.close()
+            return attempt
+
+    attempt = asyncio.run(run())
+    assert [attempt.value.find("http", path).first.status for path in ("/", "/a", "/b", "/c")] == [204] * 4
+    assert attempt.incomplete is None
+    assert times[2] - times[1] >= 0.5
+
+
+@pytest.mark.parametrize(
+    ("answer", "headers_cut"),
+    [
+        (b"HTTP/1.1 200 OK\r\nServer: a\r\nConte", True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf", False),
+    ],
+)
+def test_headers_that_break_off_leave_the_evidence_incomplete_and_a_body_its_answer(answer, headers_cut):
+    async def run() -> Attempt[HttpEvidence]:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await read_request(reader)
+            writer.write(answer)
+
+        async with serving(handle) as log:
+            endpoint = Endpoint("test", HOST, 443, http_port=80)
+            target = Target(endpoint, Address("127.0.0.1", free_of(log.port), log.port))
+            attempt, _ = await probe_http(target, ENVIRONMENT, SETTINGS, frozenset())
+            return attempt
+
+    evidence = asyncio.run(run())
+    first = evidence.value.find("http").first
+    assert (first.status, first.incomplete.reason, first.headers_cut) == (200, FailureReason.RESET, headers_cut)
+    assert evidence.incomplete == (first.incomplete if headers_cut else None)
+
+
 @pytest.mark.parametrize(
     ("endpoint", "address", "reason"),
     [

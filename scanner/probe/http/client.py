@@ -24,6 +24,7 @@ from scanner.probe.http.failure import failure_of
 from scanner.probe.http.messages import NoResponse, ProtocolError, Request, Response
 from scanner.probe.http.proxy import Proxy
 from scanner.probe.http.tls import HandshakeNotes, anonymous_context, tolerant_context
+from scanner.probe.net.budget import Budget, DeadlineError
 from scanner.probe.net.starttls import Link
 
 T = TypeVar("T")
@@ -32,65 +33,95 @@ _EXCHANGE_TIMEOUTS: Final = 3
 _ROUND_TRIPS: Final = 4
 _SHORTEST_WAIT: Final = 0.05
 _LONGEST_WAIT: Final = 1.0
-_LAST_WORD_SECONDS: Final = 2.0
-_DEADLINE_SHARE: Final = 0.9
+_TURNED_AWAY: Final = frozenset(
+    {FailureReason.REFUSED, FailureReason.RESET, FailureReason.TIMED_OUT, FailureReason.UNREACHABLE}
+)
+_PAUSE_SECONDS: Final = 1.0
+"""How long an address is left alone once it takes no more connections."""
 
 
 class HttpClient:
-    """Exchanges with one target: at most so many at once and a second as the settings allow, all before the deadline.
+    """Exchanges with one target, as many and as fast as its budget allows. `opened` counts the TCP connections."""
 
-    `opened` counts the TCP connections.
-    """
-
-    def __init__(self, settings: ProbeSettings) -> None:
+    def __init__(self, settings: ProbeSettings, budget: Budget) -> None:
         self.opened = 0
         self._settings = settings
+        self._budget = budget
         self._proxy = Proxy.parse(settings.proxy) if settings.proxy else None
         contact = settings.contact
         self._user_agent = f"{settings.user_agent} (+{contact})" if contact else settings.user_agent
         self._loop = asyncio.get_running_loop()
-        self._ends = self._loop.time() + max(
-            settings.deadline_s * _DEADLINE_SHARE, settings.deadline_s - _LAST_WORD_SECONDS
-        )
-        self._gate = asyncio.Semaphore(max(1, settings.connections_per_target))
-        self._interval = 1 / settings.rate_per_s if settings.rate_per_s else 0.0
-        self._next_start = 0.0
+        self._took: set[tuple[str, int]] = set()
+        self._stopped: dict[tuple[str, int], Failure] = {}
+        self._doubting = asyncio.Lock()
 
     async def send(self, request: Request) -> Response | NoResponse:
         """Send a request and read its response; every failure is a value.
 
-        Where HTTP/2 breaks off, HTTP/1.1 is tried once. What HTTP/2 gave stands if that gives no more.
+        Where HTTP/2 breaks off, HTTP/1.1 is tried once. What HTTP/2 gave stands if that gives no more. A port that has
+        taken connections, and takes no more of them, is left alone for a while and tried once more: that it refuses
+        then says nothing of the path that was asked for.
         """
-        async with self._gate:
-            exchange = await self._exchange(request)
-            first = exchange.result()
-            if not exchange.worth_http11:
-                return first
-            second = (await self._exchange(dataclasses.replace(request, http2=False))).result()
-            if exchange.demands_http11 or _tells_more(second, first):
-                return _noted(second, f"HTTP/2 broke off: {_failure(first).detail}")
+        exchange = await self._asked(request)
+        first = exchange.result()
+        if not exchange.worth_http11:
             return first
+        second = (await self._asked(dataclasses.replace(request, http2=False))).result()
+        if exchange.demands_http11 or _tells_more(second, first):
+            return _noted(second, f"HTTP/2 broke off: {_failure(first).detail}")
+        return first
 
-    async def _exchange(self, request: Request) -> Exchange:
-        await self._keep_rate()
+    async def _asked(self, request: Request) -> Exchange:
+        """Make an exchange, and find out what it means where no connection came about."""
+        destination = request.destination
+        if failure := self._stopped.get(destination):
+            return self._unasked(request, failure)
+        exchange = await self._exchange(request)
+        if exchange.connected:
+            self._took.add(destination)
+        if exchange.connected or destination not in self._took or _reason(exchange) not in _TURNED_AWAY:
+            return exchange
+        async with self._doubting:
+            if failure := self._stopped.get(destination):
+                return self._unasked(request, failure)
+            self._budget.slow_down(_PAUSE_SECONDS)
+            again = await self._exchange(request, first=True)
+            if _reason(again) in _TURNED_AWAY and not again.connected:
+                why = f"the port took no more connections: {_reason(again)}"
+                failure = self._stopped[destination] = Failure.of(FailureReason.UNAVAILABLE, why)
+                return self._unasked(request, failure)
+            return again
+
+    def _unasked(self, request: Request, failure: Failure) -> Exchange:
+        exchange = self._new(request)
+        exchange.fail(failure)
+        return exchange
+
+    def _new(self, request: Request) -> Exchange:
         forwarded = self._proxy is not None and self._proxy.speaks_http and request.url.scheme == "http"
-        exchange = Exchange(
+        return Exchange(
             request,
             user_agent=self._user_agent,
             max_body_bytes=self._settings.max_body_bytes,
             for_proxy=self._proxy.headers if self._proxy is not None and forwarded else None,
         )
-        whole = self._loop.time() + _EXCHANGE_TIMEOUTS * self._settings.timeout_s
-        if self._loop.time() >= self._ends:
-            exchange.fail(Failure(FailureReason.DEADLINE))
-            return exchange
-        notes = HandshakeNotes()
+
+    async def _exchange(self, request: Request, *, first: bool = False) -> Exchange:
+        exchange, notes = self._new(request), HandshakeNotes()
         try:
-            async with asyncio.timeout_at(min(whole, self._ends)):
-                await self._converse(exchange, request, notes)
+            ip, port = await self._address(request)
+            async with self._budget.connection(ip, first=first) as place:
+                if failure := self._stopped.get(request.destination):  # while this one waited
+                    place.unused()
+                    exchange.fail(failure)
+                    return exchange
+                self.opened += 1
+                async with asyncio.timeout(self._budget.bound(_EXCHANGE_TIMEOUTS * self._settings.timeout_s)):
+                    await self._converse(exchange, request, (ip, port), notes)
+        except DeadlineError:
+            exchange.fail(Failure.of(FailureReason.DEADLINE, "not asked: no time was left"))
         except TimeoutError:
-            late = self._loop.time() >= self._ends
-            reason = FailureReason.DEADLINE if late else FailureReason.TIMED_OUT
+            reason = FailureReason.TIMED_OUT if self._budget.left > 0 else FailureReason.DEADLINE
             exchange.fail(Failure.of(reason, "no answer in time"))
         except ProtocolError as error:
             exchange.fail(error.failure)
@@ -100,9 +131,11 @@ class HttpClient:
             exchange.certificate_was_requested()
         return exchange
 
-    async def _converse(self, exchange: Exchange, request: Request, notes: HandshakeNotes) -> None:
+    async def _converse(
+        self, exchange: Exchange, request: Request, address: tuple[str, int], notes: HandshakeNotes
+    ) -> None:
         begun = self._loop.time()
-        link = await self._connect(request)
+        link = await self._bounded(Link.open(*address))
         try:
             wait = min(max(_ROUND_TRIPS * (self._loop.time() - begun), _SHORTEST_WAIT), _LONGEST_WAIT)
             connection = await self._through_proxy(link, request)
@@ -126,16 +159,16 @@ class HttpClient:
             with contextlib.suppress(ConnectionError):
                 await self._bounded(connection.send(data))
 
-    async def _connect(self, request: Request) -> Link:
+    async def _address(self, request: Request) -> tuple[str, int]:
+        """Where to connect: to the destination, or to the proxy that will."""
         proxy = self._proxy
         host, port = (proxy.host, proxy.port) if proxy is not None else request.destination
-        if not is_address(host):
-            found = await self._bounded(addresses_of(host))
-            if isinstance(found, Failure):
-                raise ProtocolError(found)
-            host = found[0]
-        self.opened += 1
-        return await self._bounded(Link.open(host, port))
+        if is_address(host):
+            return host, port
+        found = await self._bounded(addresses_of(host))
+        if isinstance(found, Failure):
+            raise ProtocolError(found)
+        return found[0], port
 
     async def _through_proxy(self, link: Link, request: Request) -> Connection:
         if self._proxy is None:
@@ -148,13 +181,6 @@ class HttpClient:
     async def _bounded(self, operation: Awaitable[T]) -> T:
         async with asyncio.timeout(self._settings.timeout_s):
             return await operation
-
-    async def _keep_rate(self) -> None:
-        if self._interval:
-            now = self._loop.time()
-            start = max(now, self._next_start)
-            self._next_start = start + self._interval
-            await asyncio.sleep(min(start, self._ends) - now)
 
 
 async def _await_refusal(exchange: Exchange, connection: Connection, seconds: float) -> None:
@@ -177,6 +203,10 @@ def _context(request: Request) -> ssl.SSLContext:
 def _failure(outcome: Response | NoResponse) -> Failure:
     failure = outcome.failure if isinstance(outcome, NoResponse) else outcome.incomplete
     return failure or Failure(FailureReason.RESET)
+
+
+def _reason(exchange: Exchange) -> FailureReason:
+    return _failure(exchange.result()).reason
 
 
 def _tells_more(second: Response | NoResponse, first: Response | NoResponse) -> bool:

@@ -40,6 +40,7 @@ from scanner.probe.http.client import HttpClient
 from scanner.probe.http.messages import Request
 from scanner.probe.http.tls import unissued_certificate, unusable
 from scanner.probe.http.url import Url
+from scanner.probe.net.budget import Budget
 from scanner.requirements import requirements_of
 
 ROOT: Final = "/"
@@ -53,10 +54,15 @@ _SOAP_ENVELOPE: Final = (
 _METHODS: Final = {IntegrationKind.SOAP: ("POST",), IntegrationKind.REST: ("GET", "OPTIONS")}
 _SUCCESS, _ERROR = 200, 400
 HTTP2: Final = "HTTP/2"
+_UNASKED: Final = frozenset({FailureReason.DEADLINE, FailureReason.UNAVAILABLE, FailureReason.ENGINE_ERROR})
 
 
 async def probe_http(
-    target: Target, environment: Environment, settings: ProbeSettings, scope: frozenset[str]
+    target: Target,
+    environment: Environment,
+    settings: ProbeSettings,
+    scope: frozenset[str],
+    budget: Budget | None = None,
 ) -> tuple[Attempt[HttpEvidence], int]:
     """Ask a target for everything that is configured there, and count the TCP connections opened.
 
@@ -65,17 +71,18 @@ async def probe_http(
         environment: whose settings decide, with the applications', where client certificates are tried.
         settings: bounds and manners. Through a `proxy` the address cannot be pinned: the proxy resolves the name.
         scope: host names that are configured; a redirect to another one is recorded and not followed.
+        budget: the target's, shared with its other probes; without one, the settings' limits are for HTTP alone.
 
     Returns:
-        The evidence, in which each request has its own success or failure. Fails as a whole only where there is
-        nothing to ask: `not-run` at endpoints without HTTP, `unresolvable` without an address. Ends before
-        `settings.deadline_s` (seconds).
+        The evidence, in which each request has its own success or failure; incomplete where something was not asked,
+        or an answer broke off in its headers. Fails as a whole only where there is nothing to ask: `not-run` at
+        endpoints without HTTP, `unresolvable` without an address. Ends before the budget's deadline.
     """
     if not target.endpoint.role.speaks_http or target.endpoint.starttls is not None:
         return Attempt.failed(FailureReason.NOT_RUN, "no HTTP is spoken at this endpoint"), 0
     if target.address is None:
         return Attempt.failed(FailureReason.UNRESOLVABLE), 0
-    client = HttpClient(settings)
+    client = HttpClient(settings, budget or Budget.alone(settings, target.address.ip))
     with contextlib.ExitStack() as stack:
         questions = tuple(_questions(environment, target.endpoint))
         wrong = None
@@ -83,7 +90,19 @@ async def probe_http(
             wrong = stack.enter_context(unissued_certificate())
         where = Scope.of(target, target.address, scope, settings.connect_to)
         prober = _Prober(target, where, Follower(client, where, settings.max_redirects), wrong)
-        return Attempt.ok(HttpEvidence(await prober.ask(questions))), client.opened
+        probes = await prober.ask(questions)
+        return Attempt.partial(HttpEvidence(probes), _cut_off(probes)), client.opened
+
+
+def _cut_off(probes: Iterable[HttpProbe]) -> Failure | None:
+    """Why not everything was asked and heard to its end, None where it was; that nobody answers is an answer."""
+    for probe in probes:
+        for hop in probe.hops:
+            if hop.headers_cut:
+                return hop.incomplete
+            if hop.failure is not None and hop.failure.reason in _UNASKED:
+                return hop.failure
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ TRANSIENT = frozenset(
         FailureReason.NOT_ASKED,
         FailureReason.DEADLINE,
         FailureReason.INTERRUPTED,
+        FailureReason.UNAVAILABLE,
         FailureReason.ENGINE_ERROR,
     }
 )
