@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Final
 from scanner.evidence import Protocol
 from scanner.inventory import Endpoint, Environment, EnvironmentKind, Target
 from scanner.rules import Facts, Finding, get_rule
-from scanner.rules.certificates.leaves import below_root, deployments_of
-from scanner.rules.https.answers import http_of, inside_tls
+from scanner.rules.certificates.leaves import below_root
+from scanner.rules.https.answers import inside_tls
 from scanner.rules.https.hsts_header import HstsError, parse_hsts
+from scanner.rules.registry import deployments_of, http_of, tls_of
 from scanner.rules.registry.listing import listing
-from scanner.rules.registry.rule import tls_of
 from scanner.rules.tls.accepted import accepted_suites
 from scanner.rules.tls.groups import bits_of, has_mlkem, is_elliptic
 from scanner.verdict import Status

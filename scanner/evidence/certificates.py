@@ -31,6 +31,9 @@ class KeyType(StrEnum):
     OTHER = "other"
 
 
+FINGERPRINT_SHOWN = 16
+"""Hexadecimal digits of a fingerprint that stand for a certificate where people read it."""
+
 ALL_EXTENSIONS = "all"
 """Stands in `Certificate.unreadable_extensions` where not even the list of extensions can be read."""
 
@@ -90,6 +93,11 @@ class Certificate:
     embedded_scts: int = 0
     unreadable_extensions: tuple[str, ...] = ()
 
+    @property
+    def short_fingerprint(self) -> str:
+        """The beginning of its fingerprint, enough to tell it from any other that a server has."""
+        return self.fingerprint[:FINGERPRINT_SHOWN]
+
     def unreadable(self, *extensions: Extension) -> bool:
         """Whether any of these extensions could not be read, so that nothing can be said of what it holds."""
         return ALL_EXTENSIONS in self.unreadable_extensions or any(
@@ -145,3 +153,10 @@ class Deployment:
     def leaf(self) -> Certificate:
         """The server's own certificate."""
         return self.chain[0]
+
+    @property
+    def publicly_trusted(self) -> bool | None:
+        """Whether its chain leads to a root of the public web; None where no path was looked for."""
+        if not self.paths:
+            return None
+        return any(path.trusted and path.publicly_trusted for path in self.paths)

@@ -18,7 +18,7 @@ from scanner.evidence import AcceptedSuite, Attempt, ClientIdentity, Failure, Fa
 from scanner.inventory import EnvironmentKind
 from scanner.policy import Policy, PolicyRule, load
 from scanner.rules import BoundRule, Facts, Finding, Observed, Parameters, Rule, get_rule
-from scanner.rules.registry.rule import UNIVERSAL_REASONS, fails, passes
+from scanner.rules.registry import UNIVERSAL_REASONS, fails, passes
 from scanner.rules.registry.sources import rfc
 from scanner.verdict import Goal, Severity, Status, TargetStatus, Verdict
 from scanner.waiver import Waiver

@@ -8,13 +8,16 @@ import pytest
 
 from scanner.evaluate import judge
 from scanner.evidence import Attempt, FailureReason
+from scanner.inventory import Role
 from scanner.rules import all_rules, get_rule
-from scanner.rules.registry.rule import UNIVERSAL_REASONS, BoundRule
+from scanner.rules.registry import BoundRule
+from scanner.rules.registry import rule as declare
 from scanner.verdict import Status, Verdict
 from tests.build.facts import World, facts
 from tests.build.rule_cases import CASES, Case
 
-_BY_TLS = [rule_id for rule_id in all_rules() if not rule_id.startswith("https.") and rule_id != "dns.caa"]
+_BY_TLS = [rule_id for rule_id in all_rules() if not rule_id.startswith("https.")]
+_BY_HTTP = [rule.id for rule in all_rules().values() if "not-http" in rule.reasons]
 
 
 def verdicts(rule_id: str, world: World, **parameters: object) -> tuple[Verdict, ...]:
@@ -54,11 +57,21 @@ def test_a_port_without_tls_is_reported_once_by_https_active(rule_id: str) -> No
     assert [(verdict.status, verdict.reason) for verdict in found] == [(Status.NOT_APPLICABLE, "no-tls")]
 
 
+@pytest.mark.parametrize("rule_id", _BY_HTTP)
+def test_an_endpoint_that_speaks_no_http_is_not_judged_by_it(rule_id: str) -> None:
+    found = verdicts(rule_id, World(role=Role.SERVER, http_port=None))
+    assert [(verdict.status, verdict.reason) for verdict in found] == [(Status.NOT_APPLICABLE, "not-http")]
+
+
+def test_a_rule_is_told_when_nobody_hands_over_what_it_judges() -> None:
+    words = dict.fromkeys(("title", "goal", "severity", "why", "how", "sources", "fix"))
+    with pytest.raises(KeyError):
+        declare("cert.made", of=int, reasons={}, **words)
+
+
 def test_every_declared_reason_is_given_in_some_case() -> None:
     given = {(case.rule, case.reason) for case in CASES}
-    declared = {
-        (rule.id, reason) for rule in all_rules().values() for reason in rule.reasons if reason not in UNIVERSAL_REASONS
-    }
+    declared = {(rule.id, reason) for rule in all_rules().values() for reason in rule.own_reasons}
     assert declared - given == set()
 
 

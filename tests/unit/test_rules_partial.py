@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scanner.evaluate import judge
 from scanner.evidence import Attempt, Failure, FailureReason, Protocol
 from scanner.rules import all_rules, get_rule
-from scanner.rules.registry.rule import BoundRule, Proof
+from scanner.rules.registry import BoundRule, Proof
 from scanner.verdict import Status
 from tests.build.facts import CBC, TIMED_OUT, World, facts, offer, offers, tls
 from tests.build.partial import CUT, cut_off, losses

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scanner.evidence import Deployment
 from scanner.rules.certificates import fixes
-from scanner.rules.certificates.leaves import CERTIFICATES_HOW, judge_deployments
+from scanner.rules.certificates.leaves import CERTIFICATES_HOW
+from scanner.rules.registry import Facts, Finding, Parameters, fails, indeterminate, passes, rule
 from scanner.rules.registry.listing import listing, plural
-from scanner.rules.registry.rule import Facts, Finding, Parameters, fails, indeterminate, passes, rule
 from scanner.rules.registry.sources import rfc
 from scanner.verdict import Goal, Severity
 
 if TYPE_CHECKING:
-    from scanner.evidence import Certificate, Deployment
+    from scanner.evidence import Certificate
 
 
 def _path(chain: tuple[Certificate, ...]) -> list[Certificate]:
@@ -33,6 +34,7 @@ def _path(chain: tuple[Certificate, ...]) -> list[Certificate]:
     title="Every intermediate certificate is sent",
     goal=Goal.AUTHENTICITY,
     severity=Severity.MEDIUM,
+    of=Deployment,
     why="A browser may mend a gap by what it saw elsewhere; programs, phones and a fresh browser cannot, and fail.",
     how=CERTIFICATES_HOW + " From the leaf on, each issuer must have been sent, up to one that a root of the trust "
     "stores has issued. The root itself may be sent or not.",
@@ -47,20 +49,17 @@ def _path(chain: tuple[Certificate, ...]) -> list[Certificate]:
     },
     fix=fixes.CHAIN,
 )
-def _complete(facts: Facts, _: Parameters) -> list[Finding]:
-    def judge(deployment: Deployment) -> list[Finding]:
-        path = _path(deployment.chain)
-        top = path[-1]
-        expected = "every intermediate"
-        missing = any(item.missing for item in deployment.paths)
-        trusted = any(item.trusted and not item.missing for item in deployment.paths)
-        if top.self_signed or trusted:
-            return [Finding("complete", plural(len(deployment.chain), "certificate"), expected)]
-        if missing or (deployment.paths and len(path) == 1):
-            return [Finding("missing", f"{top.subject} ({top.issuer})", expected)]
-        return [Finding("unknown-root", top.issuer, expected)]
-
-    return judge_deployments(facts, judge)
+def _complete(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
+    path = _path(deployment.chain)
+    top = path[-1]
+    expected = "every intermediate"
+    missing = any(item.missing for item in deployment.paths)
+    trusted = any(item.trusted and not item.missing for item in deployment.paths)
+    if top.self_signed or trusted:
+        return [Finding("complete", plural(len(deployment.chain), "certificate"), expected)]
+    if missing or (deployment.paths and len(path) == 1):
+        return [Finding("missing", f"{top.subject} ({top.issuer})", expected)]
+    return [Finding("unknown-root", top.issuer, expected)]
 
 
 @rule(
@@ -68,6 +67,7 @@ def _complete(facts: Facts, _: Parameters) -> list[Finding]:
     title="The chain is in order, with nothing foreign in it",
     goal=Goal.AUTHENTICITY,
     severity=Severity.LOW,
+    of=Deployment,
     why="Older clients take each certificate for the issuer of the one before it, and give up where it is not; what "
     "does not belong to the chain costs every handshake bytes.",
     how=CERTIFICATES_HOW + " Each certificate must be issued by the next. The root may stand at the end, and a second "
@@ -81,24 +81,21 @@ def _complete(facts: Facts, _: Parameters) -> list[Finding]:
     },
     fix=fixes.CHAIN,
 )
-def _order(facts: Facts, _: Parameters) -> list[Finding]:
-    def judge(deployment: Deployment) -> list[Finding]:
-        chain = deployment.chain
-        expected = "each certificate followed by its issuer"
-        fingerprints = [item.fingerprint for item in chain]
-        again = [item for index, item in enumerate(chain) if item.fingerprint in fingerprints[:index]]
-        if again:
-            return [Finding("duplicate", listing(item.subject for item in again), expected)]
-        path = _path(chain)
-        belonging = {(item.subject, item.spki) for item in path}
-        needed = {item.issuer for item in path}
-        alternates = [item for item in chain if (item.subject, item.spki) in belonging or item.subject in needed]
-        foreign = [item for item in chain if item not in alternates]
-        if foreign:
-            return [Finding("foreign", listing(item.subject for item in foreign), expected)]
-        in_order = [item for item in chain if item in path]
-        if in_order != path:
-            return [Finding("wrong-order", listing(item.subject for item in chain), expected)]
-        return [Finding("in-order", listing(item.subject for item in chain), expected)]
-
-    return judge_deployments(facts, judge)
+def _order(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
+    chain = deployment.chain
+    expected = "each certificate followed by its issuer"
+    fingerprints = [item.fingerprint for item in chain]
+    again = [item for index, item in enumerate(chain) if item.fingerprint in fingerprints[:index]]
+    if again:
+        return [Finding("duplicate", listing(item.subject for item in again), expected)]
+    path = _path(chain)
+    belonging = {(item.subject, item.spki) for item in path}
+    needed = {item.issuer for item in path}
+    alternates = [item for item in chain if (item.subject, item.spki) in belonging or item.subject in needed]
+    foreign = [item for item in chain if item not in alternates]
+    if foreign:
+        return [Finding("foreign", listing(item.subject for item in foreign), expected)]
+    in_order = [item for item in chain if item in path]
+    if in_order != path:
+        return [Finding("wrong-order", listing(item.subject for item in chain), expected)]
+    return [Finding("in-order", listing(item.subject for item in chain), expected)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from scanner.rules.registry.rule import Fix
+from scanner.rules.registry import Fix
 
 _INSTALL: Final = {
     "nginx": "ssl_certificate     /etc/ssl/fullchain.pem;  # the certificate first, then each intermediate\n"

@@ -5,12 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from scanner.evidence import Extension, Failure, FailureReason
+from scanner.evidence import Deployment, Extension, Failure, FailureReason
 from scanner.rules.certificates import fixes
 from scanner.rules.certificates.hostname import covers
-from scanner.rules.certificates.leaves import judge_deployments
-from scanner.rules.registry.listing import listing, plural
-from scanner.rules.registry.rule import (
+from scanner.rules.registry import (
     Facts,
     Finding,
     Parameters,
@@ -20,13 +18,13 @@ from scanner.rules.registry.rule import (
     passes,
     rule,
 )
+from scanner.rules.registry.listing import listing, plural
 from scanner.rules.registry.sources import baseline, rfc
 from scanner.verdict import Goal, Severity
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from scanner.evidence import Deployment
 
 _DAY = timedelta(days=1)
 
@@ -36,6 +34,7 @@ _DAY = timedelta(days=1)
     title="The certificate leads to a trusted root",
     goal=Goal.AUTHENTICITY,
     severity=Severity.CRITICAL,
+    of=Deployment,
     why="A certificate that nobody vouches for proves nothing: an attacker makes one for the same name in a second, "
     "and people who learn to click the warning away will click his away too.",
     how="A path from what the server sent to a root of the configured trust stores is built and its signatures are "
@@ -50,11 +49,7 @@ _DAY = timedelta(days=1)
     },
     fix=fixes.TRUSTED,
 )
-def _trusted(facts: Facts, _: Parameters) -> list[Finding]:
-    return judge_deployments(facts, _judge_trust)
-
-
-def _judge_trust(deployment: Deployment) -> list[Finding]:
+def _trusted(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
     stores = [path.store for path in deployment.paths]
     expected = f"a path to a root of {listing(stores)}"
     if not stores:
@@ -75,6 +70,7 @@ def _judge_trust(deployment: Deployment) -> list[Finding]:
     title="The certificate is for the name asked for",
     goal=Goal.AUTHENTICITY,
     severity=Severity.CRITICAL,
+    of=Deployment,
     why="A certificate for another name proves that some other server is meant; browsers refuse it.",
     how="The host name or address is compared with the entries of subjectAltName, as RFC 9525 says: the common name "
     "does not count, an asterisk stands for exactly one whole left-most label, names are compared as A-labels.",
@@ -87,19 +83,15 @@ def _judge_trust(deployment: Deployment) -> list[Finding]:
     },
     fix=fixes.NAME,
 )
-def _hostname(facts: Facts, _: Parameters) -> list[Finding]:
+def _hostname(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
     host = facts.target.endpoint.host
-
-    def judge(deployment: Deployment) -> list[Finding]:
-        leaf = deployment.leaf
-        if leaf.unreadable(Extension.SUBJECT_ALT_NAME):
-            return [Finding("unreadable", "a malformed subjectAltName", host)]
-        names = listing((*leaf.dns_names, *leaf.ip_addresses))
-        if covers(leaf, host):
-            return [Finding("matches", names, host)]
-        return [Finding("other-names" if names else "no-names", names or "no names", host)]
-
-    return judge_deployments(facts, judge)
+    leaf = deployment.leaf
+    if leaf.unreadable(Extension.SUBJECT_ALT_NAME):
+        return [Finding("unreadable", "a malformed subjectAltName", host)]
+    names = listing((*leaf.dns_names, *leaf.ip_addresses))
+    if covers(leaf, host):
+        return [Finding("matches", names, host)]
+    return [Finding("other-names" if names else "no-names", names or "no names", host)]
 
 
 @rule(
@@ -107,6 +99,7 @@ def _hostname(facts: Facts, _: Parameters) -> list[Finding]:
     title="The certificate is valid today",
     goal=Goal.AUTHENTICITY,
     severity=Severity.CRITICAL,
+    of=Deployment,
     why="Browsers refuse a certificate outside its dates, and after its end nobody answers for it any more.",
     how="notBefore and notAfter of the certificate and of each intermediate that was sent are compared with the time.",
     sources=(rfc(5280, "4.1.2.5"),),
@@ -118,31 +111,27 @@ def _hostname(facts: Facts, _: Parameters) -> list[Finding]:
     },
     fix=fixes.RENEW,
 )
-def _valid_now(facts: Facts, _: Parameters) -> list[Finding]:
+def _valid_now(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
     now = facts.now
     expected = f"valid on {_day(now)}"
-
-    def judge(deployment: Deployment) -> list[Finding]:
-        leaf = deployment.leaf
-        if now > leaf.not_after:
-            return [Finding("expired", _day(leaf.not_after), expected)]
-        if now < leaf.not_before:
-            return [Finding("not-yet-valid", _day(leaf.not_before), expected)]
-        # What was sent and is on no path does no harm by its age: an old cross-signed root is often left in.
-        used = {fingerprint for path in deployment.paths if path.trusted for fingerprint in path.path}
-        old = [
-            item
-            for item in deployment.chain[1:]
-            if now > item.not_after and not item.self_signed and (not used or item.fingerprint in used)
-        ]
-        if old and not deployment.paths:
-            return [not_observed(Failure(FailureReason.NOT_RUN, "whether a path leads over an expired certificate"))]
-        if old:
-            names = listing(f"{item.subject} on {_day(item.not_after)}" for item in old)
-            return [Finding("intermediate-expired", names, expected)]
-        return [Finding("valid", _day(leaf.not_after), expected)]
-
-    return judge_deployments(facts, judge)
+    leaf = deployment.leaf
+    if now > leaf.not_after:
+        return [Finding("expired", _day(leaf.not_after), expected)]
+    if now < leaf.not_before:
+        return [Finding("not-yet-valid", _day(leaf.not_before), expected)]
+    # What was sent and is on no path does no harm by its age: an old cross-signed root is often left in.
+    used = {fingerprint for path in deployment.paths if path.trusted for fingerprint in path.path}
+    old = [
+        item
+        for item in deployment.chain[1:]
+        if now > item.not_after and not item.self_signed and (not used or item.fingerprint in used)
+    ]
+    if old and not deployment.paths:
+        return [not_observed(Failure(FailureReason.NOT_RUN, "whether a path leads over an expired certificate"))]
+    if old:
+        names = listing(f"{item.subject} on {_day(item.not_after)}" for item in old)
+        return [Finding("intermediate-expired", names, expected)]
+    return [Finding("valid", _day(leaf.not_after), expected)]
 
 
 class ExpiryParameters(Parameters):
@@ -161,6 +150,7 @@ class ExpiryParameters(Parameters):
     title="The certificate will not expire soon",
     goal=Goal.AUTHENTICITY,
     severity=Severity.MEDIUM,
+    of=Deployment,
     why="An expired certificate takes the service down for everybody, usually on a weekend.",
     how="The days up to notAfter are counted. Of a certificate that lives less than 60 days, "
     "only the second half of it counts.",
@@ -174,26 +164,23 @@ class ExpiryParameters(Parameters):
     fix=fixes.RENEW,
     parameters=ExpiryParameters,
 )
-def _expiry(facts: Facts, parameters: ExpiryParameters) -> list[Finding]:
-    def judge(deployment: Deployment) -> list[Finding]:
-        leaf = deployment.leaf
-        left = leaf.not_after - facts.now
-        lifetime = leaf.not_after - leaf.not_before
-        scale = parameters.lifetime_fraction
-        warning = min(timedelta(days=parameters.days), lifetime * scale)
-        urgent = min(timedelta(days=parameters.urgent_days), warning / 2)
-        days = left // _DAY
-        observed, expected = plural(max(days, 0), "day"), f"{plural(-(-warning // _DAY), 'day')} or more"
-        values = {"day": _day(leaf.not_after)}
-        if left < timedelta(0):
-            return [Finding("expired", "expired", expected, severity=Severity.HIGH, values=values)]
-        if left < urgent:
-            return [Finding("expires-very-soon", observed, expected, severity=Severity.HIGH, values=values)]
-        if left < warning:
-            return [Finding("expires-soon", observed, expected, values=values)]
-        return [Finding("enough-time", observed, expected, values=values)]
-
-    return judge_deployments(facts, judge)
+def _expiry(deployment: Deployment, facts: Facts, parameters: ExpiryParameters) -> list[Finding]:
+    leaf = deployment.leaf
+    left = leaf.not_after - facts.now
+    lifetime = leaf.not_after - leaf.not_before
+    scale = parameters.lifetime_fraction
+    warning = min(timedelta(days=parameters.days), lifetime * scale)
+    urgent = min(timedelta(days=parameters.urgent_days), warning / 2)
+    days = left // _DAY
+    observed, expected = plural(max(days, 0), "day"), f"{plural(-(-warning // _DAY), 'day')} or more"
+    values = {"day": _day(leaf.not_after)}
+    if left < timedelta(0):
+        return [Finding("expired", "expired", expected, severity=Severity.HIGH, values=values)]
+    if left < urgent:
+        return [Finding("expires-very-soon", observed, expected, severity=Severity.HIGH, values=values)]
+    if left < warning:
+        return [Finding("expires-soon", observed, expected, values=values)]
+    return [Finding("enough-time", observed, expected, values=values)]
 
 
 def _day(time: datetime) -> str:

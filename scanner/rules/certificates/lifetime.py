@@ -5,21 +5,16 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from scanner.evidence import Deployment
 from scanner.rules.certificates import fixes
-from scanner.rules.certificates.leaves import (
-    CERTIFICATES_HOW,
-    PRIVATE_REASONS,
-    IssuerParameters,
-    judge_deployments,
-    publicly_trusted,
-)
+from scanner.rules.certificates.leaves import CERTIFICATES_HOW
+from scanner.rules.registry import Facts, Finding, IssuerParameters, Parameters, fails, not_applicable, passes, rule
 from scanner.rules.registry.listing import plural
-from scanner.rules.registry.rule import Facts, Finding, Parameters, fails, not_applicable, passes, rule
 from scanner.rules.registry.sources import baseline
 from scanner.verdict import Goal, Severity
 
 if TYPE_CHECKING:
-    from scanner.evidence import Certificate, Deployment
+    from scanner.evidence import Certificate
 
 _DAY = timedelta(days=1)
 
@@ -74,7 +69,7 @@ def _days(lifetime: timedelta) -> str:
 
 def _severity(deployment: Deployment) -> Severity | None:
     """The limits bind public CAs alone; for a private one they are advice."""
-    return None if publicly_trusted(deployment) else Severity.LOW
+    return None if deployment.publicly_trusted else Severity.LOW
 
 
 @rule(
@@ -82,6 +77,7 @@ def _severity(deployment: Deployment) -> Severity | None:
     title="The certificate does not live too long",
     goal=Goal.AUTHENTICITY,
     severity=Severity.MEDIUM,
+    of=Deployment,
     why="A certificate that was issued wrongly, or whose key leaked, is trusted to its end: revocation hardly works. "
     "Browsers refuse public certificates that live longer than the limit.",
     how=CERTIFICATES_HOW + " notAfter less notBefore, and one second, is compared with the limit that was in force at "
@@ -91,23 +87,19 @@ def _severity(deployment: Deployment) -> Severity | None:
         "within": passes("The certificate lives {observed}; at most {expected} were allowed when it was issued."),
         "too-long": fails("The certificate lives {observed}; at most {expected} were allowed when it was issued."),
         "no-limit": not_applicable("The policy knows no limit for certificates issued on that day."),
-        **PRIVATE_REASONS,
     },
     fix=fixes.LIFETIME,
     parameters=LifetimeParameters,
 )
-def _judge_lifetime(facts: Facts, parameters: LifetimeParameters) -> list[Finding]:
-    def judge(deployment: Deployment) -> list[Finding]:
-        limit = _limit_at(parameters.limits, deployment.leaf.not_before)
-        if limit is None:
-            return [Finding("no-limit")]
-        lifetime = _lifetime(deployment.leaf)
-        observed, expected = _days(lifetime), plural(limit.days, "day")
-        if lifetime > limit.days * _DAY:
-            return [Finding("too-long", observed, expected, severity=_severity(deployment))]
-        return [Finding("within", observed, expected)]
-
-    return judge_deployments(facts, judge, parameters)
+def _judge_lifetime(deployment: Deployment, facts: Facts, parameters: LifetimeParameters) -> list[Finding]:
+    limit = _limit_at(parameters.limits, deployment.leaf.not_before)
+    if limit is None:
+        return [Finding("no-limit")]
+    lifetime = _lifetime(deployment.leaf)
+    observed, expected = _days(lifetime), plural(limit.days, "day")
+    if lifetime > limit.days * _DAY:
+        return [Finding("too-long", observed, expected, severity=_severity(deployment))]
+    return [Finding("within", observed, expected)]
 
 
 @rule(
@@ -115,6 +107,7 @@ def _judge_lifetime(facts: Facts, parameters: LifetimeParameters) -> list[Findin
     title="The next renewal will keep the limit then in force",
     goal=Goal.AUTHENTICITY,
     severity=Severity.LOW,
+    of=Deployment,
     why="The limits shrink by fixed dates, to 47 days in 2029. What is renewed by hand once a year today will be "
     "refused by browsers then, or will expire.",
     how=CERTIFICATES_HOW + " The lifetime of today's certificate is taken for that of the next, and compared with the "
@@ -129,28 +122,24 @@ def _judge_lifetime(facts: Facts, parameters: LifetimeParameters) -> list[Findin
             "Renewed as it is today ({observed}), on about {renewal}, it will exceed the limit of {limit}, in force "
             "since {day} by then."
         ),
-        **PRIVATE_REASONS,
     },
     fix=fixes.LIFETIME,
     parameters=RenewalParameters,
 )
-def _judge_renewal(facts: Facts, parameters: RenewalParameters) -> list[Finding]:
-    def judge(deployment: Deployment) -> list[Finding]:
-        leaf = deployment.leaf
-        lifetime = _lifetime(leaf)
-        renewal = max(facts.now, leaf.not_after - min(timedelta(days=parameters.renew_before_days), lifetime / 3))
-        observed = _days(lifetime)
-        limit = _limit_at(parameters.limits, renewal)
-        if limit is not None and lifetime > limit.days * _DAY:
-            values = {"limit": plural(limit.days, "day"), "day": limit.since, "renewal": f"{renewal:%Y-%m-%d}"}
-            return [Finding("too-long", observed, f"at most {limit.days} days", values=values)]
-        later = sorted(
-            (item for item in parameters.limits if item.since > renewal.date() and lifetime > item.days * _DAY),
-            key=lambda item: item.since,
-        )
-        if later:
-            values = {"limit": plural(later[0].days, "day"), "day": later[0].since}
-            return [Finding("ready-until", observed, f"at most {later[0].days} days", values=values)]
-        return [Finding("ready", observed, "every known limit")]
-
-    return judge_deployments(facts, judge, parameters)
+def _judge_renewal(deployment: Deployment, facts: Facts, parameters: RenewalParameters) -> list[Finding]:
+    leaf = deployment.leaf
+    lifetime = _lifetime(leaf)
+    renewal = max(facts.now, leaf.not_after - min(timedelta(days=parameters.renew_before_days), lifetime / 3))
+    observed = _days(lifetime)
+    limit = _limit_at(parameters.limits, renewal)
+    if limit is not None and lifetime > limit.days * _DAY:
+        values = {"limit": plural(limit.days, "day"), "day": limit.since, "renewal": f"{renewal:%Y-%m-%d}"}
+        return [Finding("too-long", observed, f"at most {limit.days} days", values=values)]
+    later = sorted(
+        (item for item in parameters.limits if item.since > renewal.date() and lifetime > item.days * _DAY),
+        key=lambda item: item.since,
+    )
+    if later:
+        values = {"limit": plural(later[0].days, "day"), "day": later[0].since}
+        return [Finding("ready-until", observed, f"at most {later[0].days} days", values=values)]
+    return [Finding("ready", observed, "every known limit")]

@@ -5,35 +5,30 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from scanner.evidence import Extension
+from scanner.evidence import Deployment, Extension, TlsEvidence, not_run
 from scanner.inventory import EnvironmentKind, Role
 from scanner.rules.certificates import fixes
 from scanner.rules.certificates.hostname import matches, under
-from scanner.rules.certificates.leaves import (
-    CERTIFICATES_HOW,
-    deployments_of,
-    judge_deployments,
-    publicly_trusted,
-    short,
-    unseen_certificates,
-)
-from scanner.rules.registry.listing import listing
-from scanner.rules.registry.rule import (
+from scanner.rules.certificates.leaves import CERTIFICATES_HOW
+from scanner.rules.registry import (
     Facts,
     Finding,
     Parameters,
+    deployments_of,
     fails,
     indeterminate,
     not_applicable,
     not_observed,
     passes,
     rule,
+    unseen_certificates,
 )
+from scanner.rules.registry.listing import listing
 from scanner.rules.registry.sources import OUTSYSTEMS_CERTIFICATE, rfc
 from scanner.verdict import Goal, Severity
 
 if TYPE_CHECKING:
-    from scanner.evidence import CaaRecord, Certificate, Deployment, DnsEvidence
+    from scanner.evidence import CaaRecord, Certificate
     from scanner.inventory import Environment
 
 _WORD = re.compile(r"[^a-z0-9]+")
@@ -65,6 +60,7 @@ class DomainParameters(Parameters):
     title="The certificate is this environment's own",
     goal=Goal.AUTHENTICITY,
     severity=Severity.HIGH,
+    of=Deployment,
     why="On a platform, the certificate of the provider's domain or of your own is what makes HTTPS work at all; on "
     "your own premises, a self-signed or default certificate proves nothing, and one that is shared between "
     "environments lets whoever breaks into test be production.",
@@ -87,23 +83,19 @@ class DomainParameters(Parameters):
     fix=fixes.DOMAIN,
     parameters=DomainParameters,
 )
-def _domain(facts: Facts, parameters: DomainParameters) -> list[Finding]:
+def _domain(deployment: Deployment, facts: Facts, parameters: DomainParameters) -> list[Finding]:
     if facts.environment.kind is EnvironmentKind.PAAS:
-        return _judge_platform(facts)
-
-    def judge(deployment: Deployment) -> list[Finding]:
-        leaf = deployment.leaf
-        expected = "an acquired certificate of this environment alone"
-        if leaf.self_signed:
-            return [Finding("self-signed", leaf.subject, expected)]
-        if found := _default_names(leaf, parameters.default_names, facts.target.endpoint.host):
-            return [Finding("default", listing(found), expected)]
-        others = facts.certificate_users.get(leaf.fingerprint, frozenset()) - {facts.environment.name}
-        if others:
-            return [Finding("shared", listing(sorted(others)), expected)]
-        return [Finding("own", leaf.subject, expected)]
-
-    return judge_deployments(facts, judge)
+        return [_judge_platform(deployment, facts)]
+    leaf = deployment.leaf
+    expected = "an acquired certificate of this environment alone"
+    if leaf.self_signed:
+        return [Finding("self-signed", leaf.subject, expected)]
+    if found := _default_names(leaf, parameters.default_names, facts.target.endpoint.host):
+        return [Finding("default", listing(found), expected)]
+    others = facts.certificate_users.get(leaf.fingerprint, frozenset()) - {facts.environment.name}
+    if others:
+        return [Finding("shared", listing(sorted(others)), expected)]
+    return [Finding("own", leaf.subject, expected)]
 
 
 def _default_names(leaf: Certificate, words: tuple[str, ...], host: str) -> list[str]:
@@ -122,23 +114,19 @@ def _stands_in(word: str, text: str) -> bool:
     return re.search(rf"(?<![a-z0-9-]){re.escape(word)}(?![a-z0-9-])", text) is not None
 
 
-def _judge_platform(facts: Facts) -> list[Finding]:
+def _judge_platform(deployment: Deployment, facts: Facts) -> Finding:
     endpoint, environment = facts.target.endpoint, facts.environment
     if endpoint.role is Role.SERVER:
-        return [Finding("not-the-front-end")]
+        return Finding("not-the-front-end")
     domain = _own_domain(environment, endpoint.host)
     if domain is None:
-        return [Finding("no-domain")]
-
-    def judge(deployment: Deployment) -> list[Finding]:
-        if deployment.leaf.unreadable(Extension.SUBJECT_ALT_NAME):
-            return [Finding("unreadable", "a malformed subjectAltName", domain)]
-        names = deployment.leaf.dns_names
-        if any(_covers_domain(name, domain, endpoint.host) for name in names):
-            return [Finding("covers-domain", listing(names), domain)]
-        return [Finding("other-domain", listing(names) or "no name", domain)]
-
-    return judge_deployments(facts, judge)
+        return Finding("no-domain")
+    if deployment.leaf.unreadable(Extension.SUBJECT_ALT_NAME):
+        return Finding("unreadable", "a malformed subjectAltName", domain)
+    names = deployment.leaf.dns_names
+    if any(_covers_domain(name, domain, endpoint.host) for name in names):
+        return Finding("covers-domain", listing(names), domain)
+    return Finding("other-domain", listing(names) or "no name", domain)
 
 
 def _own_domain(environment: Environment, host: str) -> str | None:
@@ -164,6 +152,7 @@ def _covers_domain(name: str, domain: str, host: str) -> bool:
     title="Every address presents the same certificate",
     goal=Goal.AUTHENTICITY,
     severity=Severity.MEDIUM,
+    of=TlsEvidence,
     why="A node that was forgotten at the last renewal fails for some visitors and not for others, on the day when its "
     "old certificate ends.",
     how=CERTIFICATES_HOW + " The certificates of every address of the name are compared.",
@@ -176,7 +165,7 @@ def _covers_domain(name: str, domain: str, host: str) -> bool:
     },
     fix=fixes.SAME,
 )
-def _same(facts: Facts, _: Parameters) -> list[Finding]:
+def _same(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     ours = deployments_of(facts)
     if isinstance(ours, Finding):
         return [ours]
@@ -184,18 +173,17 @@ def _same(facts: Facts, _: Parameters) -> list[Finding]:
         return [Finding("one-address")]
     own = {item.leaf.fingerprint for item in ours}
     gap = unseen_certificates(facts)
-    expected = listing(sorted(short(item.leaf) for item in ours))
+    expected = listing(sorted(item.leaf.short_fingerprint for item in ours))
     different: list[str] = []
     unseen: list[str] = []
     for other in facts.siblings:
-        tls = other.evidence.tls.value
-        theirs = {
-            item.leaf.fingerprint: item for item in (tls.certificates.value or () if tls else ()) if item.with_sni
-        }
-        whole = tls is not None and tls.certificates.cut_off is None and bool(theirs)
-        # What one address is not known to present, the other may present all the same.
+        sent = other.evidence.tls.value.certificates if other.evidence.tls.value else not_run()
+        theirs = {item.leaf.fingerprint: item.leaf for item in sent.value or () if item.with_sni}
+        whole = bool(theirs) and sent.cut_off is None
+        # What one address is not known to present, it may present all the same.
         if (not gap and theirs.keys() - own) or (whole and own - theirs.keys()):
-            different.append(f"{other.target.ip}: {listing(sorted(short(item.leaf) for item in theirs.values()))}")
+            shown = listing(sorted(leaf.short_fingerprint for leaf in theirs.values()))
+            different.append(f"{other.target.ip}: {shown}")
         elif not whole:
             unseen.append(str(other.target.ip))
     if different:
@@ -237,6 +225,7 @@ def _ca_allowed(issuer: str, domains: set[str]) -> bool | None:
     title="A CAA record allows the issuer",
     goal=Goal.AUTHENTICITY,
     severity=Severity.INFO,
+    of=Deployment,
     why="Without CAA any of a hundred CAs may issue a certificate for the name; with it, all but those named must not.",
     how="The CAA records of the name, or of the nearest ancestor that has any, are looked up, and compared with the "
     "organisation that issued the certificate. Certificates of a private CA are left out.",
@@ -253,26 +242,16 @@ def _ca_allowed(issuer: str, domains: set[str]) -> bool | None:
     },
     fix=fixes.CAA,
 )
-def _caa(facts: Facts, _: Parameters) -> list[Finding]:
+def _caa(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
     if facts.target.endpoint.is_address:
         return [Finding("address")]
-    deployments = deployments_of(facts)
-    if isinstance(deployments, Finding):
-        return [deployments]
-    if all(publicly_trusted(item) is False for item in deployments):
-        return [Finding("private-ca"), *unseen_certificates(facts)]
-    dns: DnsEvidence | None = facts.evidence.dns.value
+    if deployment.publicly_trusted is False:
+        return [Finding("private-ca")]
+    dns = facts.evidence.dns.value
     caa = dns.caa if dns else facts.evidence.dns
     if dns is None or dns.caa.value is None or caa.cut_off is not None:
         return [not_observed(caa.cut_off)]
-    records = dns.caa.value
-
-    def judge(deployment: Deployment) -> list[Finding]:
-        if publicly_trusted(deployment) is False:
-            return [Finding("private-ca")]
-        return [_judge_caa(records, deployment.leaf)]
-
-    return judge_deployments(facts, judge)
+    return [_judge_caa(dns.caa.value, deployment.leaf)]
 
 
 def _judge_caa(records: tuple[CaaRecord, ...], leaf: Certificate) -> Finding:

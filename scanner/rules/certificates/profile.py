@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scanner.evidence import Extension, KeyType
+from scanner.evidence import Deployment, Extension, KeyType
 from scanner.rules.certificates import fixes
-from scanner.rules.certificates.leaves import (
-    CERTIFICATES_HOW,
-    PRIVATE_REASONS,
-    IssuerParameters,
-    below_root,
-    judge_deployments,
-)
+from scanner.rules.certificates.leaves import CERTIFICATES_HOW, below_root
+from scanner.rules.registry import Facts, Finding, IssuerParameters, fails, passes, rule
 from scanner.rules.registry.listing import listing
-from scanner.rules.registry.rule import Facts, Finding, fails, passes, rule
 from scanner.rules.registry.sources import baseline, rfc
 from scanner.verdict import Goal, Severity
 
 if TYPE_CHECKING:
-    from scanner.evidence import Certificate, Deployment
+    from scanner.evidence import Certificate
 
 SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
 _CURVES = ("secp256r1", "secp384r1", "secp521r1", "brainpoolp256r1", "brainpoolp384r1", "brainpoolp512r1")
@@ -51,6 +45,7 @@ def _describe_key(certificate: Certificate) -> str:
     title="The keys are strong enough",
     goal=Goal.AUTHENTICITY,
     severity=Severity.HIGH,
+    of=Deployment,
     why="Whoever finds the private key is the server, to everybody.",
     how=CERTIFICATES_HOW + " Type and size are read from the public key of the server's certificate and of each "
     "intermediate.",
@@ -61,33 +56,29 @@ def _describe_key(certificate: Certificate) -> str:
         "too-short": fails("A key is too short: {observed}."),
         "curve": fails("A key is on a curve that the policy does not list: {observed}."),
         "phase-out": fails("A key is of a size that the policy wants phased out: {observed}."),
-        **PRIVATE_REASONS,
     },
     fix=fixes.KEY,
     parameters=KeyParameters,
 )
-def _key(facts: Facts, parameters: KeyParameters) -> list[Finding]:
+def _key(deployment: Deployment, facts: Facts, parameters: KeyParameters) -> list[Finding]:
     expected = f"{listing(item.value for item in parameters.types)}; RSA of {parameters.min_rsa_bits} bits or more"
-
-    def judge(deployment: Deployment) -> list[Finding]:
-        leaf = deployment.leaf
-        if leaf.key_type not in parameters.types:
-            return [Finding("type", _describe_key(leaf), expected)]
-        rsa = [item for item in below_root(deployment) if item.key_type in {KeyType.RSA, KeyType.DSA}]
-        elliptic = [item for item in below_root(deployment) if item.key_type is KeyType.ECDSA]
-        if short := [item for item in rsa if item.key_bits < parameters.min_rsa_bits]:
-            return [Finding("too-short", _of(short), expected)]
-        if odd := [item for item in elliptic if (item.curve or "").lower() not in parameters.curves]:
-            return [Finding("curve", _of(odd), listing(parameters.curves))]
-        limit = parameters.phase_out_rsa_below
-        if limit and (old := [item for item in rsa if item.key_bits < limit]):
-            return [Finding("phase-out", _of(old), f"RSA of {limit} bits or more", severity=Severity.LOW)]
-        return [Finding("strong", _describe_key(leaf), expected)]
 
     def _of(certificates: list[Certificate]) -> str:
         return listing(f"{_describe_key(item)} ({item.subject})" for item in certificates)
 
-    return judge_deployments(facts, judge, parameters)
+    leaf = deployment.leaf
+    if leaf.key_type not in parameters.types:
+        return [Finding("type", _describe_key(leaf), expected)]
+    rsa = [item for item in below_root(deployment) if item.key_type in {KeyType.RSA, KeyType.DSA}]
+    elliptic = [item for item in below_root(deployment) if item.key_type is KeyType.ECDSA]
+    if short := [item for item in rsa if item.key_bits < parameters.min_rsa_bits]:
+        return [Finding("too-short", _of(short), expected)]
+    if odd := [item for item in elliptic if (item.curve or "").lower() not in parameters.curves]:
+        return [Finding("curve", _of(odd), listing(parameters.curves))]
+    limit = parameters.phase_out_rsa_below
+    if limit and (old := [item for item in rsa if item.key_bits < limit]):
+        return [Finding("phase-out", _of(old), f"RSA of {limit} bits or more", severity=Severity.LOW)]
+    return [Finding("strong", _describe_key(leaf), expected)]
 
 
 class SignatureParameters(IssuerParameters):
@@ -110,6 +101,7 @@ def _folded(name: str) -> str:
     title="The certificates are signed with a good hash",
     goal=Goal.AUTHENTICITY,
     severity=Severity.HIGH,
+    of=Deployment,
     why="Whoever finds a collision of the hash has a certificate for a name that is not his.",
     how=CERTIFICATES_HOW + " The signature algorithm of the server's certificate and of each intermediate is read; a "
     "root's signature proves nothing and is left out.",
@@ -119,33 +111,28 @@ def _folded(name: str) -> str:
         "weak-hash": fails("A certificate is signed with a weak hash: {observed}."),
         "not-listed": fails("The certificate is signed with {observed}, which the policy does not list."),
         "phase-out": fails("A certificate is signed with {observed}, which the policy wants phased out."),
-        **PRIVATE_REASONS,
     },
     fix=fixes.SIGNATURE,
     parameters=SignatureParameters,
 )
-def _signature(facts: Facts, parameters: SignatureParameters) -> list[Finding]:
+def _signature(deployment: Deployment, facts: Facts, parameters: SignatureParameters) -> list[Finding]:
     hashes = {_folded(name) for name in parameters.hashes}
     leaf_algorithms = {_folded(name) for name in parameters.leaf_algorithms}
     phase_out = {_folded(name) for name in parameters.phase_out}
-
-    def judge(deployment: Deployment) -> list[Finding]:
-        signed = below_root(deployment)
-        expected = listing(parameters.hashes)
-        weak = [item for item in signed if item.signature_hash and _folded(item.signature_hash) not in hashes]
-        if weak:
-            names = listing(f"{item.signature_algorithm} ({item.subject})" for item in weak)
-            return [Finding("weak-hash", names, expected)]
-        leaf = deployment.leaf
-        if leaf_algorithms and _folded(leaf.signature_algorithm) not in leaf_algorithms:
-            return [Finding("not-listed", leaf.signature_algorithm, listing(parameters.leaf_algorithms))]
-        observed = listing(item.signature_algorithm for item in signed)
-        if old := [item for item in signed if _folded(item.signature_algorithm) in phase_out]:
-            names = listing(item.signature_algorithm for item in old)
-            return [Finding("phase-out", names, "another algorithm", severity=Severity.LOW)]
-        return [Finding("good", observed, expected)]
-
-    return judge_deployments(facts, judge, parameters)
+    signed = below_root(deployment)
+    expected = listing(parameters.hashes)
+    weak = [item for item in signed if item.signature_hash and _folded(item.signature_hash) not in hashes]
+    if weak:
+        names = listing(f"{item.signature_algorithm} ({item.subject})" for item in weak)
+        return [Finding("weak-hash", names, expected)]
+    leaf = deployment.leaf
+    if leaf_algorithms and _folded(leaf.signature_algorithm) not in leaf_algorithms:
+        return [Finding("not-listed", leaf.signature_algorithm, listing(parameters.leaf_algorithms))]
+    observed = listing(item.signature_algorithm for item in signed)
+    if old := [item for item in signed if _folded(item.signature_algorithm) in phase_out]:
+        names = listing(item.signature_algorithm for item in old)
+        return [Finding("phase-out", names, "another algorithm", severity=Severity.LOW)]
+    return [Finding("good", observed, expected)]
 
 
 @rule(
@@ -153,6 +140,7 @@ def _signature(facts: Facts, parameters: SignatureParameters) -> list[Finding]:
     title="The certificate is meant for servers",
     goal=Goal.AUTHENTICITY,
     severity=Severity.HIGH,
+    of=Deployment,
     why="A certificate made for something else is refused by careful clients; one that is a CA's could sign a "
     "certificate for any name, and its key does not belong on a server.",
     how=CERTIFICATES_HOW + " extendedKeyUsage must hold serverAuth, basicConstraints must not say CA, and keyUsage, "
@@ -171,27 +159,23 @@ def _signature(facts: Facts, parameters: SignatureParameters) -> list[Finding]:
         "no-server-auth": fails("The extended key usage does not hold serverAuth: {observed}."),
         "key-usage": fails("The key usage does not fit a server: {observed}."),
         "unreadable": fails("Extensions of the certificate are malformed, or there twice: {observed}."),
-        **PRIVATE_REASONS,
     },
     fix=fixes.USAGE,
     parameters=IssuerParameters,
 )
-def _usage(facts: Facts, parameters: IssuerParameters) -> list[Finding]:
-    def judge(deployment: Deployment) -> list[Finding]:
-        leaf = deployment.leaf
-        expected = "serverAuth, digitalSignature, not a CA"
-        if leaf.is_ca:
-            return [Finding("is-ca", "basicConstraints: CA", expected)]
-        if leaf.unreadable(*_DECISIVE):
-            return [Finding("unreadable", listing(leaf.unreadable_extensions), expected)]
-        if SERVER_AUTH not in leaf.extended_key_usage:
-            return [Finding("no-server-auth", listing(leaf.extended_key_usage) or "none", expected)]
-        usage = leaf.key_usage
-        if usage is not None and ("digitalSignature" not in usage or "keyCertSign" in usage):
-            return [Finding("key-usage", listing(usage) or "none", expected)]
-        if leaf.unreadable_extensions:
-            observed = listing(leaf.unreadable_extensions)
-            return [Finding("unreadable", observed, "well-formed extensions", severity=Severity.MEDIUM)]
-        return [Finding("fit", listing(("serverAuth", *(usage or ()))), expected)]
-
-    return judge_deployments(facts, judge, parameters)
+def _usage(deployment: Deployment, facts: Facts, parameters: IssuerParameters) -> list[Finding]:
+    leaf = deployment.leaf
+    expected = "serverAuth, digitalSignature, not a CA"
+    if leaf.is_ca:
+        return [Finding("is-ca", "basicConstraints: CA", expected)]
+    if leaf.unreadable(*_DECISIVE):
+        return [Finding("unreadable", listing(leaf.unreadable_extensions), expected)]
+    if SERVER_AUTH not in leaf.extended_key_usage:
+        return [Finding("no-server-auth", listing(leaf.extended_key_usage) or "none", expected)]
+    usage = leaf.key_usage
+    if usage is not None and ("digitalSignature" not in usage or "keyCertSign" in usage):
+        return [Finding("key-usage", listing(usage) or "none", expected)]
+    if leaf.unreadable_extensions:
+        observed = listing(leaf.unreadable_extensions)
+        return [Finding("unreadable", observed, "well-formed extensions", severity=Severity.MEDIUM)]
+    return [Finding("fit", listing(("serverAuth", *(usage or ()))), expected)]

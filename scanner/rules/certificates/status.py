@@ -5,18 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from scanner.evidence import Extension
+from scanner.evidence import Deployment, Extension
 from scanner.rules.certificates import fixes
-from scanner.rules.certificates.leaves import CERTIFICATES_HOW, judge_deployments, publicly_trusted
+from scanner.rules.certificates.leaves import CERTIFICATES_HOW
+from scanner.rules.registry import Facts, Finding, Parameters, fails, indeterminate, not_applicable, passes, rule
 from scanner.rules.registry.listing import plural
-from scanner.rules.registry.rule import Facts, Finding, Parameters, fails, indeterminate, not_applicable, passes, rule
 from scanner.rules.registry.sources import CHROME_CT, rfc
 from scanner.verdict import Goal, Severity
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from scanner.evidence import Deployment, Staple
+    from scanner.evidence import Staple
 
 _STAPLE_HOW = CERTIFICATES_HOW + " A stapled OCSP response is asked for in the handshake."
 
@@ -32,6 +32,7 @@ def _current(staple: Staple, now: datetime) -> bool:
     title="The certificate is not revoked",
     goal=Goal.AUTHENTICITY,
     severity=Severity.CRITICAL,
+    of=Deployment,
     why="A certificate is revoked because its key is lost or it should never have been issued.",
     how=_STAPLE_HOW + " Responders and CRLs are not asked: where no staple is sent, nothing says so either way.",
     sources=(rfc(6960, "2.2"), rfc(5280, "5")),
@@ -44,19 +45,16 @@ def _current(staple: Staple, now: datetime) -> bool:
     },
     fix=fixes.REVOKED,
 )
-def _revocation(facts: Facts, _: Parameters) -> list[Finding]:
-    def judge(deployment: Deployment) -> list[Finding]:
-        staple = deployment.staple
-        if staple is None:
-            return [Finding("not-stated", "no staple")]
-        status = staple.certificate_status.lower()
-        if status == "revoked":
-            return [Finding("revoked", status, "good")]
-        if not _current(staple, facts.now):
-            return [Finding("stale", _end(staple), "a current response")]
-        return [Finding("good" if status == "good" else "unknown", status, "good")]
-
-    return judge_deployments(facts, judge)
+def _revocation(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
+    staple = deployment.staple
+    if staple is None:
+        return [Finding("not-stated", "no staple")]
+    status = staple.certificate_status.lower()
+    if status == "revoked":
+        return [Finding("revoked", status, "good")]
+    if not _current(staple, facts.now):
+        return [Finding("stale", _end(staple), "a current response")]
+    return [Finding("good" if status == "good" else "unknown", status, "good")]
 
 
 def _end(staple: Staple) -> str:
@@ -84,6 +82,7 @@ def _judge_staple(facts: Facts, deployment: Deployment) -> list[Finding]:
     title="A must-staple certificate is stapled",
     goal=Goal.AUTHENTICITY,
     severity=Severity.HIGH,
+    of=Deployment,
     why="The certificate tells clients to refuse it without a stapled OCSP response.",
     how=_STAPLE_HOW + " The certificate's TLS feature extension tells whether it demands one.",
     sources=(rfc(7633, "4"),),
@@ -94,15 +93,12 @@ def _judge_staple(facts: Facts, deployment: Deployment) -> list[Finding]:
     },
     fix=fixes.STAPLE,
 )
-def _must_staple(facts: Facts, _: Parameters) -> list[Finding]:
-    def judge(deployment: Deployment) -> list[Finding]:
-        if deployment.leaf.unreadable(Extension.TLS_FEATURE):
-            return [Finding("unreadable", "a malformed TLS feature extension")]
-        if not deployment.leaf.must_staple:
-            return [Finding("not-demanded")]
-        return _judge_staple(facts, deployment)
-
-    return judge_deployments(facts, judge)
+def _must_staple(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
+    if deployment.leaf.unreadable(Extension.TLS_FEATURE):
+        return [Finding("unreadable", "a malformed TLS feature extension")]
+    if not deployment.leaf.must_staple:
+        return [Finding("not-demanded")]
+    return _judge_staple(facts, deployment)
 
 
 @rule(
@@ -110,6 +106,7 @@ def _must_staple(facts: Facts, _: Parameters) -> list[Finding]:
     title="An OCSP response is stapled",
     goal=Goal.AUTHENTICITY,
     severity=Severity.INFO,
+    of=Deployment,
     why="A staple proves that the certificate was good today, without each visitor asking the CA and so telling it "
     "where he goes.",
     how=_STAPLE_HOW + " Where the certificate names no OCSP responder there is nothing to staple.",
@@ -121,15 +118,12 @@ def _must_staple(facts: Facts, _: Parameters) -> list[Finding]:
     },
     fix=fixes.STAPLE,
 )
-def _stapled(facts: Facts, _: Parameters) -> list[Finding]:
-    def judge(deployment: Deployment) -> list[Finding]:
-        if deployment.leaf.unreadable(Extension.AUTHORITY_INFO_ACCESS) and deployment.staple is None:
-            return [Finding("unreadable", "a malformed authorityInfoAccess extension")]
-        if not deployment.leaf.ocsp_urls and deployment.staple is None:
-            return [Finding("no-responder")]
-        return _judge_staple(facts, deployment)
-
-    return judge_deployments(facts, judge)
+def _stapled(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
+    if deployment.leaf.unreadable(Extension.AUTHORITY_INFO_ACCESS) and deployment.staple is None:
+        return [Finding("unreadable", "a malformed authorityInfoAccess extension")]
+    if not deployment.leaf.ocsp_urls and deployment.staple is None:
+        return [Finding("no-responder")]
+    return _judge_staple(facts, deployment)
 
 
 class TransparencyParameters(Parameters):
@@ -150,6 +144,7 @@ class TransparencyParameters(Parameters):
     title="The certificate is in enough public logs",
     goal=Goal.AUTHENTICITY,
     severity=Severity.MEDIUM,
+    of=Deployment,
     why="Certificates that stand in public logs cannot be issued behind the owner's back; browsers refuse public "
     "certificates that cannot prove it.",
     how=CERTIFICATES_HOW
@@ -167,26 +162,23 @@ class TransparencyParameters(Parameters):
     fix=fixes.TRANSPARENCY,
     parameters=TransparencyParameters,
 )
-def _transparency(facts: Facts, parameters: TransparencyParameters) -> list[Finding]:
-    def judge(deployment: Deployment) -> list[Finding]:
-        public = publicly_trusted(deployment)
-        if not public:
-            return [Finding("issuer-unknown" if public is None else "private-ca")]
-        leaf = deployment.leaf
-        lifetime = leaf.not_after - leaf.not_before + timedelta(seconds=1)
-        needed = parameters.many if lifetime > timedelta(days=parameters.short_days) else parameters.few
-        expected = plural(needed, "embedded SCT")
-        embedded = plural(leaf.embedded_scts, "embedded SCT")
-        if leaf.embedded_scts >= needed:
-            return [Finding("enough", embedded, expected)]
-        if deployment.tls_scts is None:
-            return [Finding("not-looked", embedded, expected)]
-        delivered = f"{plural(deployment.tls_scts, 'SCT')} in the handshake"
-        observed = f"{embedded} and {delivered}"
-        if deployment.tls_scts >= parameters.delivered:
-            return [Finding("enough", observed, expected)]
-        if leaf.unreadable(Extension.SCT_LIST):
-            return [Finding("unreadable", f"it comes with {delivered}", expected)]
-        return [Finding("too-few", observed, expected)]
-
-    return judge_deployments(facts, judge)
+def _transparency(deployment: Deployment, facts: Facts, parameters: TransparencyParameters) -> list[Finding]:
+    public = deployment.publicly_trusted
+    if not public:
+        return [Finding("issuer-unknown" if public is None else "private-ca")]
+    leaf = deployment.leaf
+    lifetime = leaf.not_after - leaf.not_before + timedelta(seconds=1)
+    needed = parameters.many if lifetime > timedelta(days=parameters.short_days) else parameters.few
+    expected = plural(needed, "embedded SCT")
+    embedded = plural(leaf.embedded_scts, "embedded SCT")
+    if leaf.embedded_scts >= needed:
+        return [Finding("enough", embedded, expected)]
+    if deployment.tls_scts is None:
+        return [Finding("not-looked", embedded, expected)]
+    delivered = f"{plural(deployment.tls_scts, 'SCT')} in the handshake"
+    observed = f"{embedded} and {delivered}"
+    if deployment.tls_scts >= parameters.delivered:
+        return [Finding("enough", observed, expected)]
+    if leaf.unreadable(Extension.SCT_LIST):
+        return [Finding("unreadable", f"it comes with {delivered}", expected)]
+    return [Finding("too-few", observed, expected)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scanner.evidence import ChainEnd, FailureReason, HttpProbe, Purpose
@@ -9,36 +11,37 @@ from scanner.inventory import HttpsLevel, Role
 from scanner.requirements import root_of
 from scanner.rules.https import fixes
 from scanner.rules.https.answers import (
-    NOT_HTTP,
     Plain,
     broken_off,
     describe,
     goes_in_circles,
     host_of,
-    http_of,
     is_permanent,
     passes_plain,
     plain_answer,
 )
-from scanner.rules.registry.rule import (
+from scanner.rules.registry import (
     Facts,
     Finding,
     Parameters,
     Proof,
     fails,
+    http_of,
     indeterminate,
+    judged,
     not_applicable,
     not_observed,
     passes,
     rule,
 )
+from scanner.rules.registry.judged import NOT_HTTP, Judge
 from scanner.rules.registry.sources import M_15_13, OUTSYSTEMS_ENFORCE, PRELOAD, rfc
 from scanner.verdict import Goal, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scanner.rules.registry.rule import Reason
+    from scanner.rules.registry import Reason
 
 _PLAIN_HOW = (
     "A GET request for / is sent in plain to the endpoint's HTTP port, at each address; redirects are followed by hand."
@@ -63,7 +66,7 @@ _PLAIN_HOW = (
     fix=fixes.ACTIVE,
     proof=Proof.EXISTENTIAL,
 )
-def _active(facts: Facts, _: Parameters) -> list[Finding]:
+def _active(facts: Facts, parameters: Parameters) -> list[Finding]:
     tls = facts.evidence.tls
     expected = "TLS"
     if tls.value is not None:
@@ -82,7 +85,6 @@ def _active(facts: Facts, _: Parameters) -> list[Finding]:
 
 
 _REDIRECT_REASONS: Mapping[str, Reason] = {
-    **NOT_HTTP,
     "redirects": passes("Plain HTTP redirects to HTTPS on the same host."),
     "plain-refused": passes("Nothing answers plain HTTP."),
     "plain-silent": passes("Plain HTTP gets no answer, while TLS does at the same address."),
@@ -94,17 +96,27 @@ _REDIRECT_REASONS: Mapping[str, Reason] = {
     "elsewhere": fails("Plain HTTP redirects to something that is not HTTPS: {observed}."),
     "loop": fails("The redirects lead in a circle: {observed}."),
     "not-required": not_applicable("HTTPS is not required here: {line}."),
-    "no-plain-port": not_applicable("No port of plain HTTP is configured for this endpoint."),
 }
 
 
-def _plain_root(facts: Facts) -> HttpProbe | Finding:
+@dataclass(frozen=True, slots=True)
+class PlainRoot:
+    """What a request for / in plain came to."""
+
+    probe: HttpProbe
+
+
+@judged(
+    PlainRoot, NOT_HTTP | {"no-plain-port": not_applicable("No port of plain HTTP is configured for this endpoint.")}
+)
+def _plain_root(facts: Facts, parameters: Parameters, judge: Judge[PlainRoot]) -> Iterable[Finding]:
     http = http_of(facts)
     if isinstance(http, Finding):
-        return http
+        return [http]
     if facts.target.endpoint.http_port is None:
-        return Finding("no-plain-port")
-    return http.find("http", purpose=Purpose.ROOT) or http.find("http") or not_observed(facts.evidence.http.cut_off)
+        return [Finding("no-plain-port")]
+    probe = http.find("http", purpose=Purpose.ROOT) or http.find("http")
+    return [not_observed(facts.evidence.http.cut_off)] if probe is None else judge(PlainRoot(probe))
 
 
 @rule(
@@ -112,6 +124,7 @@ def _plain_root(facts: Facts) -> HttpProbe | Finding:
     title="Plain HTTP leads to HTTPS at once, or nowhere",
     goal=Goal.ENFORCEMENT,
     severity=Severity.HIGH,
+    of=PlainRoot,
     why="People type names without https. Whoever is on the way answers that first plain request himself, unless the "
     "browser has learnt to never send it.",
     how=_PLAIN_HOW + " The first hop must be a 3xx answer to https on the same host, and no later one plain. A refusal "
@@ -121,10 +134,8 @@ def _plain_root(facts: Facts) -> HttpProbe | Finding:
     fix=fixes.REDIRECT,
     proof=Proof.SINGULAR,
 )
-def _redirect(facts: Facts, _: Parameters) -> list[Finding]:
-    probe = _plain_root(facts)
-    if isinstance(probe, Finding):
-        return [probe]
+def _redirect(plain: PlainRoot, facts: Facts, parameters: Parameters) -> list[Finding]:
+    probe = plain.probe
     requirement = root_of(facts.environment, facts.target.endpoint)
     if requirement is not None and requirement.level is HttpsLevel.NONE:
         return [Finding("not-required", describe(probe.first), values={"line": requirement.decided_by})]
@@ -168,23 +179,20 @@ def judge_redirect(facts: Facts, probe: HttpProbe) -> Finding:
     title="The redirect to HTTPS is permanent",
     goal=Goal.ENFORCEMENT,
     severity=Severity.LOW,
+    of=PlainRoot,
     why="Browsers and search engines remember a permanent redirect, and do not ask in plain again.",
     how=_PLAIN_HOW,
     sources=(rfc(6797, "7.2"), rfc(9110, "15.4.2"), rfc(9110, "15.4.9")),
     reasons={
-        **NOT_HTTP,
         "permanent": passes("The redirect is permanent: {observed}."),
         "temporary": fails("The redirect is not permanent: {observed}."),
         "no-redirect": not_applicable("Plain HTTP does not redirect to HTTPS; https.redirect reports that."),
-        "no-plain-port": not_applicable("No port of plain HTTP is configured for this endpoint."),
     },
     fix=fixes.REDIRECT,
     proof=Proof.SINGULAR,
 )
-def _permanent(facts: Facts, _: Parameters) -> list[Finding]:
-    probe = _plain_root(facts)
-    if isinstance(probe, Finding):
-        return [probe]
+def _permanent(plain: PlainRoot, facts: Facts, parameters: Parameters) -> list[Finding]:
+    probe = plain.probe
     answer = plain_answer(facts, probe)
     if isinstance(answer, Finding):
         return [answer]
@@ -215,18 +223,20 @@ def _permanent(facts: Facts, _: Parameters) -> list[Finding]:
     fix=fixes.REDIRECT,
     proof=Proof.SINGULAR,
 )
-def _console(facts: Facts, _: Parameters) -> list[Finding]:
+def _console(facts: Facts, parameters: Parameters) -> list[Finding]:
     if facts.target.endpoint.role not in {Role.DEVELOPMENT, Role.MONITORING}:
         return [Finding("no-console")]
     tls = facts.evidence.tls
     expected = "HTTPS alone"
     if tls.failure is not None and tls.failure.reason is FailureReason.NOT_TLS:
         return [Finding("no-tls", "no TLS", expected)]
-    probe = _plain_root(facts)
-    if isinstance(probe, Finding):
-        if probe.reason == "no-plain-port" and tls.value is None:
-            return [not_observed(tls.failure)]
-        return [probe]
+    if facts.target.endpoint.http_port is None:
+        return [not_observed(tls.failure) if tls.value is None else Finding("no-plain-port")]
+    return list(_plain_root(facts, parameters, lambda plain: _judge_console(plain.probe, facts)))
+
+
+def _judge_console(probe: HttpProbe, facts: Facts) -> list[Finding]:
+    tls, expected = facts.evidence.tls, "HTTPS alone"
     answer = plain_answer(facts, probe)
     if isinstance(answer, Finding):
         return [answer]

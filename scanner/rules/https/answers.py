@@ -17,16 +17,10 @@ from scanner.evidence import (
     HttpProbe,
     Purpose,
 )
-from scanner.inventory import Role
-from scanner.rules.registry.rule import Facts, Finding, Reason, not_applicable, not_observed
+from scanner.rules.registry import Facts, Finding, not_observed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-NOT_HTTP: Mapping[str, Reason] = {
-    "not-http": not_applicable("The endpoint does not speak HTTP."),
-}
-"""The reason of every rule about HTTP at an endpoint whose role is server."""
+    from collections.abc import Callable
 
 _FIRST_REDIRECT, _FIRST_ERROR = 300, 400
 _REFUSED = frozenset({FailureReason.REFUSED, FailureReason.RESET, FailureReason.TLS_ONLY})
@@ -64,14 +58,6 @@ class Plain(StrEnum):
     def nothing_said(self) -> bool:
         """Whether no HTTP answer came at all."""
         return self in {Plain.REFUSED, Plain.SILENT}
-
-
-def http_of(facts: Facts) -> HttpEvidence | Finding:
-    """What HTTP answered at the target, or the finding that says why there is nothing to judge."""
-    if facts.target.endpoint.role is Role.SERVER:
-        return Finding("not-http")
-    http = facts.evidence.http
-    return http.value if http.value is not None else not_observed(http.failure)
 
 
 def inside_tls(http: HttpEvidence, path: str = "/", purpose: Purpose | None = None) -> HttpProbe | None:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scanner.evidence import ClientIdentity, HttpProbe, Protocol, Purpose, ReferenceKind, TlsEvidence
+from scanner.evidence import ClientIdentity, HttpEvidence, HttpProbe, Protocol, Purpose, ReferenceKind, TlsEvidence
 from scanner.rules.https import fixes
 from scanner.rules.https.answers import (
-    NOT_HTTP,
     TRANSIENT,
     describe,
     host_of,
-    http_of,
     scheme_of,
     unseen_answers,
 )
-from scanner.rules.registry.listing import listing
-from scanner.rules.registry.rule import (
+from scanner.rules.registry import (
     Facts,
     Finding,
     Observed,
@@ -27,11 +24,12 @@ from scanner.rules.registry.rule import (
     passes,
     rule,
 )
+from scanner.rules.registry.listing import listing
 from scanner.rules.registry.sources import ASVS_COOKIE, MIXED_CONTENT, PRELOAD, rfc
 from scanner.verdict import Goal, Severity
 
 if TYPE_CHECKING:
-    from scanner.evidence import Cookie, Hop, HttpEvidence, InsecureReference
+    from scanner.evidence import Cookie, Hop, InsecureReference
 
 
 def _inside_hops(http: HttpEvidence) -> list[Hop]:
@@ -44,13 +42,13 @@ def _inside_hops(http: HttpEvidence) -> list[Hop]:
     title="HTTPS never leads back to plain HTTP",
     goal=Goal.ENFORCEMENT,
     severity=Severity.HIGH,
+    of=HttpEvidence,
     why="A page over HTTPS that fetches a script in plain is as safe as plain HTTP; a form that is sent in plain gives "
     "away what was typed; a redirect to plain undoes everything.",
     how="Redirects of every HTTPS answer are read, and the page's HTML: scripts, frames and style sheets (active), "
     "pictures and media (passive), forms, and links to the same host. upgrade-insecure-requests is taken into account.",
     sources=(PRELOAD, MIXED_CONTENT, rfc(6797, "12.4")),
     reasons={
-        **NOT_HTTP,
         "none": passes("No HTTPS page leads to plain HTTP."),
         "redirects": fails("An HTTPS answer redirects to plain HTTP: {observed}."),
         "posts": fails("An HTTPS page sends a form over plain HTTP: {observed}."),
@@ -61,10 +59,7 @@ def _inside_hops(http: HttpEvidence) -> list[Hop]:
     },
     fix=fixes.CONTENT,
 )
-def _no_downgrade(facts: Facts, _: Parameters) -> list[Finding]:
-    http = http_of(facts)
-    if isinstance(http, Finding):
-        return [http]
+def _no_downgrade(http: HttpEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     hops = _inside_hops(http)
     expected = "https: alone"
     leads = [
@@ -112,6 +107,7 @@ def _is_upgraded(hop: Hop, reference: InsecureReference) -> bool:
     title="Every cookie is Secure",
     goal=Goal.ENFORCEMENT,
     severity=Severity.MEDIUM,
+    of=HttpEvidence,
     why="A cookie without Secure goes out with the first plain request that anybody on the way provokes, and with it "
     "the session.",
     how="Every Set-Cookie header of every answer over HTTPS is read; none is kept or sent back. A name that begins "
@@ -119,7 +115,6 @@ def _is_upgraded(hop: Hop, reference: InsecureReference) -> bool:
     "judged.",
     sources=(rfc(6265, "4.1.2.5"), ASVS_COOKIE),
     reasons={
-        **NOT_HTTP,
         "all-secure": passes("Every cookie set over HTTPS is Secure: {observed}."),
         "insecure": fails("Cookies are set without Secure: {observed}."),
         "prefix": fails("Cookies break what their name's prefix promises, so that browsers drop them: {observed}."),
@@ -127,10 +122,7 @@ def _is_upgraded(hop: Hop, reference: InsecureReference) -> bool:
     },
     fix=fixes.COOKIES,
 )
-def _secure_cookies(facts: Facts, _: Parameters) -> list[Finding]:
-    http = http_of(facts)
-    if isinstance(http, Finding):
-        return [http]
+def _secure_cookies(http: HttpEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     host = facts.target.endpoint.host
     cookies = [cookie for hop in _inside_hops(http) if host_of(hop.url) == host for cookie in hop.cookies]
     insecure = [cookie.name or "(without a name)" for cookie in cookies if not cookie.secure]
@@ -164,12 +156,12 @@ def _told(cookie: Cookie) -> str:
     title="Every address of a name answers alike",
     goal=Goal.ENFORCEMENT,
     severity=Severity.MEDIUM,
+    of=HttpEvidence,
     why="One node that still serves plain HTTP, or lacks HSTS, undoes the others for every visitor who reaches it.",
     how="The first answer to each request, its HSTS header and the protocol versions are compared with those of the "
     "other addresses of the name; queries in redirects are left out, as they often change.",
     sources=(rfc(9325, "3.9"),),
     reasons={
-        **NOT_HTTP,
         "alike": passes("Every address of the name answers alike."),
         "different": fails("Other addresses answer otherwise: {observed}."),
         "one-address": not_applicable("The name has one address."),
@@ -177,10 +169,7 @@ def _told(cookie: Cookie) -> str:
     },
     fix=fixes.NODES,
 )
-def _node_consistency(facts: Facts, _: Parameters) -> list[Finding]:
-    http = http_of(facts)
-    if isinstance(http, Finding):
-        return [http]
+def _node_consistency(http: HttpEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     if not facts.siblings:
         return [Finding("one-address")]
     different: list[str] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from scanner.rules.registry.rule import Fix
+from scanner.rules.registry import Fix
 
 _REDIRECT_NGINX: Final = """\
 server {

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scanner.evidence import Purpose
+from scanner.evidence import Hop, HttpEvidence, Purpose
 from scanner.rules.https import fixes
 from scanner.rules.https.answers import (
-    NOT_HTTP,
     TRANSIENT,
     host_of,
-    http_of,
     inside_tls,
     scheme_of,
     unseen_answers,
 )
 from scanner.rules.https.hsts_header import Hsts, HstsError, parse_hsts
-from scanner.rules.registry.listing import listing
-from scanner.rules.registry.rule import (
+from scanner.rules.registry import (
     Facts,
     Finding,
     Parameters,
     Proof,
     fails,
+    http_of,
+    judged,
     not_applicable,
     not_observed,
     passes,
     rule,
 )
+from scanner.rules.registry.judged import NOT_HTTP, Judge
+from scanner.rules.registry.listing import listing
 from scanner.rules.registry.sources import ASVS_HSTS, M_15_13, PRELOAD, rfc
 from scanner.verdict import Goal, Severity
 
 if TYPE_CHECKING:
-    from scanner.evidence import Failure, Hop, HttpEvidence, HttpProbe
+    from scanner.evidence import Failure, HttpProbe
 
 _HOW = (
     "The Strict-Transport-Security header of the first HTTPS answer is read as RFC 6797 says: names without case, "
@@ -55,33 +58,50 @@ def _pages(http: HttpEvidence, host: str, scheme: str) -> list[Hop]:
     ]
 
 
-def _first(facts: Facts) -> Hop | Finding:
+@dataclass(frozen=True, slots=True)
+class FirstAnswer:
     """The first answer over HTTPS, which is the one that teaches browsers."""
+
+    hop: Hop
+
+
+@judged(FirstAnswer, NOT_HTTP | {"address": _ADDRESS})
+def _first_answer(facts: Facts, parameters: Parameters, judge: Judge[FirstAnswer]) -> Iterable[Finding]:
     http = http_of(facts)
     if isinstance(http, Finding):
-        return http
+        return [http]
     if facts.target.endpoint.is_address:
-        return Finding("address")
+        return [Finding("address")]
     probe = inside_tls(http, purpose=Purpose.ROOT) or inside_tls(http)
     if probe is None:
-        return not_observed(facts.evidence.http.cut_off)
+        return [not_observed(facts.evidence.http.cut_off)]
     hop = probe.first
-    if hop.failure is not None:
-        return not_observed(hop.failure)
-    return not_observed(hop.incomplete) if hop.headers_cut and not hop.hsts else hop
+    if hop.failure is not None or (hop.headers_cut and not hop.hsts):
+        return [not_observed(hop.failure or hop.incomplete)]
+    return judge(FirstAnswer(hop))
 
 
-def _policy(facts: Facts) -> tuple[Hsts, str] | Finding:
-    """The valid header of the first HTTPS answer and its text, or the finding in its place."""
-    hop = _first(facts)
-    if isinstance(hop, Finding):
-        return hop
-    if not hop.hsts:
-        return Finding("no-hsts", "no header")
-    try:
-        return parse_hsts(hop.hsts[0]), hop.hsts[0]
-    except HstsError:
-        return Finding("no-hsts", hop.hsts[0])
+@dataclass(frozen=True, slots=True)
+class Heeded:
+    """The valid header of the first answer over HTTPS, and its text."""
+
+    policy: Hsts
+    text: str
+    hop: Hop
+
+
+@judged(Heeded, NOT_HTTP | {"address": _ADDRESS, "no-hsts": _NO_HSTS})
+def _heeded(facts: Facts, parameters: Parameters, judge: Judge[Heeded]) -> Iterable[Finding]:
+    def of_first(first: FirstAnswer) -> Iterable[Finding]:
+        if not first.hop.hsts:
+            return [Finding("no-hsts", "no header")]
+        text = first.hop.hsts[0]
+        try:
+            return judge(Heeded(parse_hsts(text), text, first.hop))
+        except HstsError:
+            return [Finding("no-hsts", text)]
+
+    return _first_answer(facts, parameters, of_first)
 
 
 @rule(
@@ -89,11 +109,11 @@ def _policy(facts: Facts) -> tuple[Hsts, str] | Finding:
     title="HSTS is on",
     goal=Goal.ENFORCEMENT,
     severity=Severity.MEDIUM,
+    of=FirstAnswer,
     why="It tells browsers never to ask in plain again, and never to let a certificate warning be clicked away.",
     how=_HOW + " It must be on every page's answer over HTTPS, and on none in plain.",
     sources=(rfc(6797, "6.1"), rfc(6797, "7.1"), rfc(6797, "7.2"), rfc(6797, "8.1"), M_15_13, ASVS_HSTS),
     reasons={
-        **NOT_HTTP,
         "sent": passes("Every page's answer over HTTPS has a valid HSTS header: {observed}."),
         "missing": fails("The HTTPS answer has no HSTS header."),
         "only-over-http": fails("The HSTS header is sent over plain HTTP alone, where browsers ignore it: {observed}."),
@@ -102,16 +122,11 @@ def _policy(facts: Facts) -> tuple[Hsts, str] | Finding:
         "not-everywhere": fails("Some pages' answers over HTTPS have no valid HSTS header: {observed}."),
         "several": fails("The HSTS header is sent more than once; browsers heed the first alone: {observed}."),
         "over-http-too": fails("The HSTS header is sent over plain HTTP too, which it must not be: {observed}."),
-        "address": _ADDRESS,
     },
     fix=fixes.HSTS,
 )
-def _hsts(facts: Facts, _: Parameters) -> list[Finding]:
-    hop = _first(facts)
-    if isinstance(hop, Finding):
-        return [hop]
-    http = facts.evidence.http.value
-    assert http is not None  # noqa: S101  # _first has returned a finding otherwise
+def _hsts(first: FirstAnswer, facts: Facts, parameters: Parameters) -> list[Finding]:
+    hop, http = first.hop, facts.evidence.http.value or HttpEvidence()
     expected = "Strict-Transport-Security over HTTPS alone"
     host = facts.target.endpoint.host
     in_plain = [value for other in _pages(http, host, "http") for value in other.hsts]
@@ -181,25 +196,20 @@ class MaxAgeParameters(Parameters):
     title="HSTS lasts long enough",
     goal=Goal.ENFORCEMENT,
     severity=Severity.MEDIUM,
+    of=Heeded,
     why="Who comes back after max-age has passed is as unprotected as on the first visit.",
     how=_HOW,
     sources=(rfc(6797, "6.1.1"), M_15_13, ASVS_HSTS),
     reasons={
-        **NOT_HTTP,
         "long-enough": passes("HSTS lasts {days} days."),
         "too-short": fails("HSTS lasts {days} days; {wanted} are wanted."),
-        "no-hsts": _NO_HSTS,
-        "address": _ADDRESS,
     },
     fix=fixes.HSTS,
     proof=Proof.SINGULAR,
     parameters=MaxAgeParameters,
 )
-def _max_age(facts: Facts, parameters: MaxAgeParameters) -> list[Finding]:
-    found = _policy(facts)
-    if isinstance(found, Finding):
-        return [found]
-    policy, value = found
+def _max_age(heeded: Heeded, facts: Facts, parameters: MaxAgeParameters) -> list[Finding]:
+    policy, value = heeded.policy, heeded.text
     reason = "long-enough" if policy.max_age >= parameters.seconds else "too-short"
     values = {"days": policy.max_age // 86_400, "wanted": parameters.seconds // 86_400}
     return [Finding(reason, value, f"max-age={parameters.seconds} or more", values=values)]
@@ -210,24 +220,19 @@ def _max_age(facts: Facts, parameters: MaxAgeParameters) -> list[Finding]:
     title="HSTS covers the subdomains",
     goal=Goal.ENFORCEMENT,
     severity=Severity.LOW,
+    of=Heeded,
     why="Otherwise an attacker invents a subdomain, to which browsers send in plain the cookies of the whole domain.",
     how=_HOW,
     sources=(rfc(6797, "6.1.2"), rfc(6797, "14.4"), ASVS_HSTS),
     reasons={
-        **NOT_HTTP,
         "covered": passes("HSTS covers the subdomains."),
         "not-covered": fails("HSTS does not cover the subdomains: includeSubDomains is missing."),
-        "no-hsts": _NO_HSTS,
-        "address": _ADDRESS,
     },
     fix=fixes.HSTS,
     proof=Proof.SINGULAR,
 )
-def _subdomains(facts: Facts, _: Parameters) -> list[Finding]:
-    found = _policy(facts)
-    if isinstance(found, Finding):
-        return [found]
-    policy, value = found
+def _subdomains(heeded: Heeded, facts: Facts, parameters: Parameters) -> list[Finding]:
+    policy, value = heeded.policy, heeded.text
     return [Finding("covered" if policy.include_subdomains else "not-covered", value, "includeSubDomains")]
 
 
@@ -236,34 +241,28 @@ def _subdomains(facts: Facts, _: Parameters) -> list[Finding]:
     title="The host is fit for the HSTS preload list",
     goal=Goal.ENFORCEMENT,
     severity=Severity.INFO,
+    of=Heeded,
     why="Browsers that carry the domain in their list never send it a plain request, not even the first.",
     how=_HOW
     + " Header and redirects are judged by the list's conditions; whether the name is a registrable domain, and "
     "whether it stands on the list, is not looked at.",
     sources=(PRELOAD,),
     reasons={
-        **NOT_HTTP,
         "eligible": passes("Header and redirects meet the conditions of the preload list."),
         "not-eligible": fails("The conditions of the preload list are not met: {observed}."),
-        "no-hsts": _NO_HSTS,
-        "address": _ADDRESS,
     },
     fix=fixes.PRELOAD,
     proof=Proof.SINGULAR,
 )
-def _preload(facts: Facts, _: Parameters) -> list[Finding]:
-    found = _policy(facts)
-    if isinstance(found, Finding):
-        return [found]
-    policy, value = found
-    hop = _first(facts)
+def _preload(heeded: Heeded, facts: Facts, parameters: Parameters) -> list[Finding]:
+    policy, value = heeded.policy, heeded.text
     flaws = [
         text
         for flawed, text in (
             (policy.max_age < _YEAR, "max-age is below a year"),
             (not policy.include_subdomains, "includeSubDomains is missing"),
             (not policy.preload, "preload is missing"),
-            (not isinstance(hop, Finding) and len(hop.hsts) > 1, "the header is sent more than once"),
+            (len(heeded.hop.hsts) > 1, "the header is sent more than once"),
             ('"' in value, "max-age is quoted"),
         )
         if flawed

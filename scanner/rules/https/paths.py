@@ -12,28 +12,28 @@ from scanner.requirements import ROOT, Requirement, requirements_of
 from scanner.rules.https import fixes
 from scanner.rules.https.active import judge_redirect
 from scanner.rules.https.answers import (
-    NOT_HTTP,
     Plain,
     broken_off,
     describe,
-    http_of,
     inside_tls,
     passes_plain,
     plain_answer,
 )
-from scanner.rules.registry.listing import listing
-from scanner.rules.registry.rule import (
+from scanner.rules.registry import (
     Facts,
     Finding,
     Parameters,
     Proof,
     fails,
+    http_of,
     indeterminate,
     not_applicable,
     not_observed,
     passes,
     rule,
 )
+from scanner.rules.registry.judged import NOT_HTTP
+from scanner.rules.registry.listing import listing
 from scanner.rules.registry.sources import ASVS_REDIRECT, OUTSYSTEMS_ELEMENTS, OUTSYSTEMS_ENFORCE, rfc
 from scanner.verdict import Goal, Severity
 
@@ -89,7 +89,7 @@ def _each(
     fix=fixes.REDIRECT,
     proof=Proof.SINGULAR,
 )
-def _path(facts: Facts, _: Parameters) -> list[Finding]:
+def _path(facts: Facts, parameters: Parameters) -> list[Finding]:
     def judge(place: Requirement, http: HttpEvidence) -> list[Finding]:
         return [_judge_path(facts, http, place)]
 
@@ -155,7 +155,7 @@ def _inside(inside: HttpProbe, place: Requirement, observed_in_plain: str) -> Fi
     },
     fix=fixes.REFUSE,
 )
-def _integration(facts: Facts, _: Parameters) -> list[Finding]:
+def _integration(facts: Facts, parameters: Parameters) -> list[Finding]:
     def judge(place: Requirement, http: HttpEvidence) -> list[Finding]:
         if place.level is HttpsLevel.NONE:
             return [Finding("not-required")]
@@ -236,7 +236,7 @@ def _same_answer(probe: HttpProbe, call: HttpProbe) -> bool:
     },
     fix=fixes.REDIRECT,
 )
-def _always(facts: Facts, _: Parameters) -> list[Finding]:
+def _always(facts: Facts, parameters: Parameters) -> list[Finding]:
     endpoint = facts.target.endpoint
     http = http_of(facts)
     if isinstance(http, Finding) and http.reason == "not-http":
@@ -295,7 +295,7 @@ def _always(facts: Facts, _: Parameters) -> list[Finding]:
     fix=fixes.CLIENT_CERTIFICATE,
     proof=Proof.SINGULAR,
 )
-def _client_certificate(facts: Facts, _: Parameters) -> list[Finding]:
+def _client_certificate(facts: Facts, parameters: Parameters) -> list[Finding]:
     def judge(place: Requirement, http: HttpEvidence) -> list[Finding]:
         return [_judge_identity(http, place, facts.evidence.http.cut_off)]
 

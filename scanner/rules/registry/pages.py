@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from scanner.rules import Rule, all_rules
-from scanner.rules.registry.rule import UNIVERSAL_REASONS, Proof
+from scanner.rules.registry import UNIVERSAL_REASONS, Proof
 
 if TYPE_CHECKING:
     from scanner.verdict import Source

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scanner.evidence import AcceptedSuite, Failure, FailureReason, Protocol, TlsEvidence
+from scanner.rules.registry import Finding, not_observed
 from scanner.rules.registry.listing import listing, plural
-from scanner.rules.registry.rule import Facts, Finding, not_observed, tls_of
 from scanner.rules.tls.suites import Suite, classify
 
 if TYPE_CHECKING:
@@ -78,11 +78,8 @@ def nothing_negotiated(tls: TlsEvidence) -> Finding:
     return not_observed(Failure(FailureReason.HANDSHAKE_FAILED, "no protocol version could be negotiated"))
 
 
-def judge_suites(facts: Facts, offends: Callable[[Accepted], bool], failing: str, passing: str) -> list[Finding]:
+def judge_suites(tls: TlsEvidence, offends: Callable[[Accepted], bool], failing: str, passing: str) -> list[Finding]:
     """Fail where a suite offends, pass where every accepted suite was seen and none does."""
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return [tls]
     suites = accepted_suites(tls)
     bad = [item for item in suites.items if offends(item)]
     if bad:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date
 
-from scanner.evidence import Protocol
-from scanner.rules.registry.listing import listing
-from scanner.rules.registry.rule import (
+from scanner.evidence import Protocol, TlsEvidence
+from scanner.rules.registry import (
     Facts,
     Finding,
     Parameters,
@@ -16,8 +15,8 @@ from scanner.rules.registry.rule import (
     not_observed,
     passes,
     rule,
-    tls_of,
 )
+from scanner.rules.registry.listing import listing
 from scanner.rules.registry.sources import attack, rfc
 from scanner.rules.tls import fixes
 from scanner.rules.tls.accepted import Accepted, accepted_suites, judge_suites
@@ -44,6 +43,7 @@ def _forbid(  # noqa: PLR0913, PLR0917  # one declaration each
         title=title,
         goal=Goal.ENCRYPTION,
         severity=severity,
+        of=TlsEvidence,
         why=why,
         how=SUITES_HOW,
         sources=sources,
@@ -53,8 +53,8 @@ def _forbid(  # noqa: PLR0913, PLR0917  # one declaration each
         },
         fix=fixes.SUITES,
     )
-    def _check(facts: Facts, _: Parameters) -> list[Finding]:
-        return judge_suites(facts, lambda item: offends(item.suite), "accepted", "none-accepted")
+    def _check(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
+        return judge_suites(tls, lambda item: offends(item.suite), "accepted", "none-accepted")
 
 
 _forbid(
@@ -110,6 +110,7 @@ _forbid(
     title="Forward secrecy everywhere",
     goal=Goal.ENCRYPTION,
     severity=Severity.HIGH,
+    of=TlsEvidence,
     why="Without an ephemeral key exchange, whoever gets the server's key reads everything that was ever recorded.",
     how=SUITES_HOW,
     sources=(rfc(9325, "4.1"), rfc(10015, "4")),
@@ -119,8 +120,8 @@ _forbid(
     },
     fix=fixes.SUITES,
 )
-def _forward_secrecy(facts: Facts, _: Parameters) -> list[Finding]:
-    return judge_suites(facts, lambda item: not item.suite.ephemeral, "static", "all-ephemeral")
+def _forward_secrecy(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
+    return judge_suites(tls, lambda item: not item.suite.ephemeral, "static", "all-ephemeral")
 
 
 class DatedSuites(Parameters):
@@ -148,6 +149,7 @@ class AllowedParameters(Parameters):
     title="Only cipher suites that the policy lists",
     goal=Goal.ENCRYPTION,
     severity=Severity.MEDIUM,
+    of=TlsEvidence,
     why="A short list of good suites is easier to trust than a long list of suites that are not yet broken.",
     how=SUITES_HOW,
     sources=(rfc(9325, "4.2"),),
@@ -160,10 +162,7 @@ class AllowedParameters(Parameters):
     fix=fixes.SUITES,
     parameters=AllowedParameters,
 )
-def _allowed(facts: Facts, parameters: AllowedParameters) -> list[Finding]:
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return [tls]
+def _allowed(tls: TlsEvidence, facts: Facts, parameters: AllowedParameters) -> list[Finding]:
     accepted = accepted_suites(tls)
     today = facts.now.date()
     current = {name for entry in parameters.dated if today <= entry.until for name in entry.suites}
@@ -203,6 +202,7 @@ class PreferenceParameters(Parameters):
     title="Who chooses the cipher suite",
     goal=Goal.ENCRYPTION,
     severity=Severity.INFO,
+    of=TlsEvidence,
     why="Where weaker suites are offered beside better ones, the server's order makes sure that the better are used; "
     "where all are good, a phone knows best which costs it least.",
     how="Two accepted suites are offered in both orders; a server that chooses the same one twice imposes its order.",
@@ -216,10 +216,7 @@ class PreferenceParameters(Parameters):
     fix=fixes.ORDER,
     parameters=PreferenceParameters,
 )
-def _server_preference(facts: Facts, parameters: PreferenceParameters) -> list[Finding]:
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return [tls]
+def _server_preference(tls: TlsEvidence, facts: Facts, parameters: PreferenceParameters) -> list[Finding]:
     orders: dict[str, bool | None] = {}
     suites = accepted_suites(tls)
     gap = suites.gap

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from scanner.rules.registry.rule import Fix
+from scanner.rules.registry import Fix
 
 _APACHE_PROTOCOLS: Final = "SSLProtocol -all +TLSv1.2 +TLSv1.3"
 _IIS_PROTOCOLS: Final = """\

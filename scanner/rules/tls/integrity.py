@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from scanner.evidence import Attempt, Protocol, TlsEvidence, not_run
-from scanner.rules.registry.listing import listing
-from scanner.rules.registry.rule import (
+from scanner.rules.registry import (
     Facts,
     Finding,
     Parameters,
@@ -16,9 +15,9 @@ from scanner.rules.registry.rule import (
     not_applicable,
     passes,
     rule,
-    tls_of,
     unproven,
 )
+from scanner.rules.registry.listing import listing
 from scanner.rules.registry.sources import rfc
 from scanner.rules.tls import fixes
 from scanner.rules.tls.accepted import (
@@ -33,7 +32,7 @@ from scanner.rules.tls.ciphers import SUITES_HOW
 from scanner.verdict import Goal, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from scanner.rules.tls.accepted import Accepted
 
@@ -50,6 +49,7 @@ class AeadParameters(Parameters):
     title="Authenticated encryption",
     goal=Goal.INTEGRITY,
     severity=Severity.MEDIUM,
+    of=TlsEvidence,
     why="Suites that encrypt and protect apart (CBC with HMAC) leak through timing and padding; every attack of the "
     "Lucky 13 family needs them.",
     how=SUITES_HOW,
@@ -63,12 +63,9 @@ class AeadParameters(Parameters):
     fix=fixes.SUITES,
     parameters=AeadParameters,
 )
-def _aead(facts: Facts, parameters: AeadParameters) -> list[Finding]:
+def _aead(tls: TlsEvidence, facts: Facts, parameters: AeadParameters) -> list[Finding]:
     if parameters.every:
-        return judge_suites(facts, lambda item: not item.suite.aead, "not-aead", "all-aead")
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return [tls]
+        return judge_suites(tls, lambda item: not item.suite.aead, "not-aead", "all-aead")
     suites = accepted_suites(tls)
     without = [
         protocol
@@ -96,6 +93,7 @@ class WeakMacParameters(Parameters):
     title="No weak record MAC",
     goal=Goal.INTEGRITY,
     severity=Severity.MEDIUM,
+    of=TlsEvidence,
     why="The MAC is what tells a changed record from a true one; MD5 is broken, and SHA-1 is on its way out.",
     how=SUITES_HOW,
     sources=(rfc(6151, "2.3"), rfc(9325, "4.2")),
@@ -106,13 +104,13 @@ class WeakMacParameters(Parameters):
     fix=fixes.SUITES,
     parameters=WeakMacParameters,
 )
-def _weak_mac(facts: Facts, parameters: WeakMacParameters) -> list[Finding]:
+def _weak_mac(tls: TlsEvidence, facts: Facts, parameters: WeakMacParameters) -> list[Finding]:
     weak = {"MD5", "NULL", "SHA"} if parameters.sha1 else {"MD5", "NULL"}
 
     def offends(item: Accepted) -> bool:
         return item.suite.mac in weak
 
-    return judge_suites(facts, offends, "accepted", "none-accepted")
+    return judge_suites(tls, offends, "accepted", "none-accepted")
 
 
 class SignatureParameters(Parameters):
@@ -133,6 +131,7 @@ def _weak_scheme(name: str) -> bool:
     title="The handshake is signed with a good hash",
     goal=Goal.INTEGRITY,
     severity=Severity.HIGH,
+    of=TlsEvidence,
     why="Whoever finds a collision of the hash can forge the signature that ties the key exchange to the server.",
     how="Signature schemes are offered one by one; the server's ServerKeyExchange (TLS 1.2) or CertificateVerify "
     "(TLS 1.3) tells which it signs with. Versions before TLS 1.2 always sign with MD5 and SHA-1, as proto.* reports.",
@@ -147,10 +146,7 @@ def _weak_scheme(name: str) -> bool:
     fix=fixes.SIGNATURES,
     parameters=SignatureParameters,
 )
-def _signature_algorithms(facts: Facts, parameters: SignatureParameters) -> list[Finding]:
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return [tls]
+def _signature_algorithms(tls: TlsEvidence, facts: Facts, parameters: SignatureParameters) -> list[Finding]:
     versions = [protocol for protocol in (Protocol.TLS1_2, Protocol.TLS1_3) if protocol in tls.negotiated]
     suites = accepted_suites(tls, (Protocol.TLS1_2, Protocol.TLS1_3))
     seen = [(name, protocol) for protocol in versions for name in _schemes(tls, protocol).value or ()]
@@ -187,19 +183,13 @@ def _signs(items: Iterable[Accepted]) -> bool:
     return any(item.suite.tls13 or (item.suite.ephemeral and not item.suite.anonymous) for item in items)
 
 
-def _judge_older(
-    facts: Facts, attempt_of: Callable[[TlsEvidence], Attempt[bool]], observed: tuple[str, str], expected: str
-) -> list[Finding]:
+def _judge_older(tls: TlsEvidence, attempt: Attempt[bool], observed: tuple[str, str], expected: str) -> list[Finding]:
     """Judge a protection that only versions before TLS 1.3 need."""
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return [tls]
     older = older_than_tls13(tls)
     if older is False:
         return [Finding("tls1.3-alone", listing(tls.negotiated))] if tls.negotiated else [nothing_negotiated(tls)]
     if older is None:  # what the handshake that was made tells may be of TLS 1.3, where it says nothing
         return [next(unseen(item, cause) for item in BEFORE_TLS13 if (cause := tls.offer(item).cut_off))]
-    attempt = attempt_of(tls)
     if gap := unproven(attempt, good=True):
         return [gap]
     return [Finding("there" if attempt.value else "missing", observed[not attempt.value], expected)]
@@ -213,6 +203,7 @@ _TLS13_ALONE = not_applicable("The server negotiates TLS 1.3 alone, which has th
     title="CBC is encrypted first, then protected",
     goal=Goal.INTEGRITY,
     severity=Severity.LOW,
+    of=TlsEvidence,
     why="In CBC suites the MAC is made before the encryption, so the padding can be probed (Lucky 13). Where they must "
     "be offered, this extension turns the order around.",
     how="A ClientHello of TLS 1.2 or older offers CBC suites and the extension; the ServerHello tells if it is used.",
@@ -225,10 +216,7 @@ _TLS13_ALONE = not_applicable("The server negotiates TLS 1.3 alone, which has th
     fix=fixes.SUITES,
     proof=Proof.SINGULAR,
 )
-def _encrypt_then_mac(facts: Facts, _: Parameters) -> list[Finding]:
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return [tls]
+def _encrypt_then_mac(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     suites = accepted_suites(tls, (Protocol.TLS1_0, Protocol.TLS1_1, Protocol.TLS1_2))
     cbc = [item for item in suites.items if item.suite.cbc]
     if not cbc:
@@ -246,6 +234,7 @@ def _encrypt_then_mac(facts: Facts, _: Parameters) -> list[Finding]:
     title="Extended master secret",
     goal=Goal.INTEGRITY,
     severity=Severity.MEDIUM,
+    of=TlsEvidence,
     why="Without it a server in the middle can make two sessions share one secret, and splice itself into a resumed "
     "or renegotiated connection (triple handshake).",
     how="A ClientHello of TLS 1.2 or older offers the extension; the ServerHello tells whether it is used. A handshake "
@@ -260,13 +249,12 @@ def _encrypt_then_mac(facts: Facts, _: Parameters) -> list[Finding]:
     fix=fixes.MASTER_SECRET,
     proof=Proof.SINGULAR,
 )
-def _extended_master_secret(facts: Facts, _: Parameters) -> list[Finding]:
-    tls = tls_of(facts)
-    if not isinstance(tls, Finding) and tls.negotiated and tls.negotiated[-1] in {Protocol.SSL2, Protocol.SSL3}:
+def _extended_master_secret(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
+    if tls.negotiated and tls.negotiated[-1] in {Protocol.SSL2, Protocol.SSL3}:
         gap = accepted_suites(tls).gap
         return [gap] if gap else [Finding("ssl-alone", listing(tls.negotiated))]
     words = ("extended master secret", "no extended master secret")
-    return _judge_older(facts, lambda item: item.extended_master_secret, words, words[0])
+    return _judge_older(tls, tls.extended_master_secret, words, words[0])
 
 
 @rule(
@@ -274,6 +262,7 @@ def _extended_master_secret(facts: Facts, _: Parameters) -> list[Finding]:
     title="Secure renegotiation",
     goal=Goal.INTEGRITY,
     severity=Severity.HIGH,
+    of=TlsEvidence,
     why="Without it an attacker can put words of his own in front of what a client sends (CVE-2009-3555).",
     how="A ClientHello of TLS 1.2 or older offers renegotiation_info; the ServerHello tells whether it is known.",
     sources=(rfc(5746, "3.6"), rfc(9325, "3.5")),
@@ -285,9 +274,9 @@ def _extended_master_secret(facts: Facts, _: Parameters) -> list[Finding]:
     fix=fixes.RENEGOTIATION,
     proof=Proof.SINGULAR,
 )
-def _secure_renegotiation(facts: Facts, _: Parameters) -> list[Finding]:
+def _secure_renegotiation(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     words = ("secure renegotiation", "no secure renegotiation")
-    return _judge_older(facts, lambda item: item.secure_renegotiation, words, words[0])
+    return _judge_older(tls, tls.secure_renegotiation, words, words[0])
 
 
 @rule(
@@ -295,6 +284,7 @@ def _secure_renegotiation(facts: Facts, _: Parameters) -> list[Finding]:
     title="Downgrades are refused",
     goal=Goal.INTEGRITY,
     severity=Severity.LOW,
+    of=TlsEvidence,
     why="A client that fell back to an older version because an attacker cut its first attempt is told so.",
     how="A ClientHello of an older version than the best carries TLS_FALLBACK_SCSV; the server must answer with the "
     "alert inappropriate_fallback. Not asked where one version alone is negotiated, nor of TLS 1.3 servers: their "
@@ -309,10 +299,7 @@ def _secure_renegotiation(facts: Facts, _: Parameters) -> list[Finding]:
     fix=fixes.FALLBACK,
     proof=Proof.SINGULAR,
 )
-def _fallback(facts: Facts, _: Parameters) -> list[Finding]:
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return [tls]
+def _fallback(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     if Protocol.TLS1_3 in tls.negotiated:
         return [Finding("tls1.3", listing(tls.negotiated))]
     if (cause := tls.offer(Protocol.TLS1_3).cut_off) is not None:
@@ -331,6 +318,7 @@ def _fallback(facts: Facts, _: Parameters) -> list[Finding]:
     title="No early data",
     goal=Goal.INTEGRITY,
     severity=Severity.MEDIUM,
+    of=TlsEvidence,
     why="What comes as early data (0-RTT) can be sent again by whoever recorded it: an order twice, a payment twice.",
     how="A TLS 1.3 session is resumed and data sent before the handshake is done, or the ticket's max_early_data_size "
     "is read.",
@@ -344,10 +332,7 @@ def _fallback(facts: Facts, _: Parameters) -> list[Finding]:
     fix=fixes.EARLY_DATA,
     proof=Proof.SINGULAR,
 )
-def _early_data(facts: Facts, _: Parameters) -> list[Finding]:
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return [tls]
+def _early_data(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     if tls.early_data.value:
         return [Finding("on", "early data accepted", "no early data")]
     if tls.negotiated and Protocol.TLS1_3 not in tls.negotiated and tls.offer(Protocol.TLS1_3).cut_off is None:

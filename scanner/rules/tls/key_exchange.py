@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING
 
-from scanner.evidence import Failure, FailureReason, Protocol
-from scanner.rules.registry.listing import listing
-from scanner.rules.registry.rule import (
+from scanner.evidence import Failure, FailureReason, Protocol, TlsEvidence
+from scanner.rules.registry import (
     Facts,
     Finding,
     Parameters,
@@ -18,16 +16,13 @@ from scanner.rules.registry.rule import (
     not_observed,
     passes,
     rule,
-    tls_of,
 )
+from scanner.rules.registry.listing import listing
 from scanner.rules.registry.sources import attack, rfc
 from scanner.rules.tls import fixes
 from scanner.rules.tls.accepted import Accepted, AcceptedSuites, accepted_suites, nothing_negotiated, unseen
 from scanner.rules.tls.groups import bits_of, has_mlkem, is_elliptic, is_finite_field
 from scanner.verdict import Goal, Severity
-
-if TYPE_CHECKING:
-    from scanner.evidence import TlsEvidence
 
 _HOW = (
     "Groups are offered one less each time until the server refuses, in TLS 1.2 by its ServerKeyExchange, in TLS 1.3 "
@@ -102,6 +97,7 @@ class AllowedGroupsParameters(Parameters):
     title="Only groups that the policy lists",
     goal=Goal.ENCRYPTION,
     severity=Severity.MEDIUM,
+    of=TlsEvidence,
     why="The group decides how hard the key exchange is to break, and an attacker can steer towards the weakest.",
     how=_HOW,
     sources=(rfc(9325, "4.2.1"),),
@@ -116,10 +112,7 @@ class AllowedGroupsParameters(Parameters):
     fix=fixes.GROUPS,
     parameters=AllowedGroupsParameters,
 )
-def _allowed_groups(facts: Facts, parameters: AllowedGroupsParameters) -> list[Finding]:
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return [tls]
+def _allowed_groups(tls: TlsEvidence, facts: Facts, parameters: AllowedGroupsParameters) -> list[Finding]:
     suites = accepted_suites(tls)
     seen = _groups_seen(tls, suites)
     gap = _groups_gap(tls, suites)
@@ -179,6 +172,7 @@ def _dh_bits(item: Accepted) -> int | None:
     title="Diffie-Hellman groups are large enough",
     goal=Goal.ENCRYPTION,
     severity=Severity.HIGH,
+    of=TlsEvidence,
     why="A finite-field group of 1024 bits or less can be broken, the common ones once for everybody (Logjam).",
     how=_HOW,
     sources=(rfc(9325, "4.5"), attack("Logjam (CVE-2015-4000)", "https://weakdh.org/")),
@@ -190,10 +184,7 @@ def _dh_bits(item: Accepted) -> int | None:
     fix=fixes.DIFFIE_HELLMAN,
     parameters=MinimumBitsParameters,
 )
-def _min_dh_bits(facts: Facts, parameters: MinimumBitsParameters) -> list[Finding]:
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return [tls]
+def _min_dh_bits(tls: TlsEvidence, facts: Facts, parameters: MinimumBitsParameters) -> list[Finding]:
     suites = accepted_suites(tls)
     candidates = [item for item in suites.items if item.suite.finite_field]
     sizes = [(bits, item.suite.name) for item in candidates if (bits := _dh_bits(item)) is not None]
@@ -231,6 +222,7 @@ class MinimumCurveParameters(Parameters):
     title="Elliptic curves are large enough",
     goal=Goal.ENCRYPTION,
     severity=Severity.HIGH,
+    of=TlsEvidence,
     why="A curve gives half its size in bits of strength: below 224 bits that is less than 112.",
     how=_HOW,
     sources=(rfc(9325, "4.5"),),
@@ -238,10 +230,7 @@ class MinimumCurveParameters(Parameters):
     fix=fixes.GROUPS,
     parameters=MinimumCurveParameters,
 )
-def _min_ec_bits(facts: Facts, parameters: MinimumCurveParameters) -> list[Finding]:
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return [tls]
+def _min_ec_bits(tls: TlsEvidence, facts: Facts, parameters: MinimumCurveParameters) -> list[Finding]:
     suites = accepted_suites(tls)
     named = [(bits_of(group), group) for group, _ in _groups_seen(tls, suites) if is_elliptic(group)]
     sizes = [(bits, group) for bits, group in named if bits is not None]
@@ -279,6 +268,7 @@ def _judge_sizes(
     title="A post-quantum hybrid key exchange is on",
     goal=Goal.ENCRYPTION,
     severity=Severity.INFO,
+    of=TlsEvidence,
     why="What is recorded today can be read once quantum computers are large enough, unless ML-KEM took part in the "
     "key exchange.",
     how="X25519MLKEM768, SecP256r1MLKEM768 and SecP384r1MLKEM1024 are offered in a TLS 1.3 ClientHello.",
@@ -291,10 +281,7 @@ def _judge_sizes(
     fix=fixes.POST_QUANTUM,
     proof=Proof.EXISTENTIAL,
 )
-def _post_quantum(facts: Facts, _: Parameters) -> list[Finding]:
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return [tls]
+def _post_quantum(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     suites = accepted_suites(tls)
     hybrids = [group for group, _ in _groups_seen(tls, suites) if has_mlkem(group)]
     expected = "x25519mlkem768 or another hybrid with ML-KEM"

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
 
-from scanner.evidence import Protocol
-from scanner.rules.registry.listing import listing
-from scanner.rules.registry.rule import (
+from scanner.evidence import Protocol, TlsEvidence
+from scanner.rules.registry import (
     Facts,
     Finding,
     Parameters,
@@ -18,16 +16,13 @@ from scanner.rules.registry.rule import (
     not_observed,
     passes,
     rule,
-    tls_of,
     unproven,
 )
+from scanner.rules.registry.listing import listing
 from scanner.rules.registry.sources import rfc
 from scanner.rules.tls import fixes
 from scanner.rules.tls.accepted import nothing_negotiated, only_tls13, unseen
 from scanner.verdict import Goal, Severity, Source
-
-if TYPE_CHECKING:
-    from scanner.evidence import TlsEvidence
 
 _HOW = (
     "A ClientHello that offers this version alone, with every cipher suite known for it, is sent; the server "
@@ -47,19 +42,12 @@ def _versions(tls: TlsEvidence) -> str:
     return listing(tls.negotiated) or "none"
 
 
-def _negotiates(facts: Facts, protocol: Protocol) -> bool | Finding:
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return tls
+def _negotiates(tls: TlsEvidence, protocol: Protocol) -> bool | Finding:
     if protocol in tls.negotiated:
         return True
     if (cause := tls.offer(protocol).cut_off) is not None:
         return unseen(protocol, cause)
     return False if tls.negotiated else nothing_negotiated(tls)
-
-
-def _observed(facts: Facts) -> str:
-    return _versions(facts.evidence.tls.value) if facts.evidence.tls.value else ""
 
 
 def _forbid(protocol: Protocol, severity: Severity, why: str, sources: tuple[Source, ...]) -> None:
@@ -70,6 +58,7 @@ def _forbid(protocol: Protocol, severity: Severity, why: str, sources: tuple[Sou
         title=f"{label} is off",
         goal=Goal.ENCRYPTION,
         severity=severity,
+        of=TlsEvidence,
         why=why,
         how=_HOW,
         sources=sources,
@@ -79,12 +68,12 @@ def _forbid(protocol: Protocol, severity: Severity, why: str, sources: tuple[Sou
         },
         fix=fixes.PROTOCOLS,
     )
-    def _check(facts: Facts, _: Parameters) -> list[Finding]:
-        negotiates = _negotiates(facts, protocol)
+    def _check(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
+        negotiates = _negotiates(tls, protocol)
         if isinstance(negotiates, Finding):
             return [negotiates]
         reason = "offered" if negotiates else "not-offered"
-        return [Finding(reason, observed=_observed(facts), expected=f"{label} not negotiated")]
+        return [Finding(reason, observed=_versions(tls), expected=f"{label} not negotiated")]
 
 
 _forbid(
@@ -131,6 +120,7 @@ class NoTls12Parameters(Parameters):
     title="TLS 1.2 is off",
     goal=Goal.ENCRYPTION,
     severity=Severity.MEDIUM,
+    of=TlsEvidence,
     why="With TLS 1.3 alone no weak suite can be negotiated at all, and no downgrade is possible.",
     how=_HOW,
     sources=(rfc(8446, "1.2"),),
@@ -142,15 +132,15 @@ class NoTls12Parameters(Parameters):
     fix=fixes.ONLY_TLS13,
     parameters=NoTls12Parameters,
 )
-def _no_tls12(facts: Facts, parameters: NoTls12Parameters) -> list[Finding]:
-    negotiates = _negotiates(facts, Protocol.TLS1_2)
+def _no_tls12(tls: TlsEvidence, facts: Facts, parameters: NoTls12Parameters) -> list[Finding]:
+    negotiates = _negotiates(tls, Protocol.TLS1_2)
     if isinstance(negotiates, Finding):
         return [negotiates]
     expected = "TLS 1.2 not negotiated"
     demanded = parameters.demanded and (parameters.since is None or facts.now.date() >= parameters.since)
     if negotiates and not demanded:
-        return [Finding("allowed", observed=_observed(facts))]
-    return [Finding("offered" if negotiates else "not-offered", observed=_observed(facts), expected=expected)]
+        return [Finding("allowed", observed=_versions(tls))]
+    return [Finding("offered" if negotiates else "not-offered", observed=_versions(tls), expected=expected)]
 
 
 _DEMANDED: dict[str, Reason] = {
@@ -159,12 +149,12 @@ _DEMANDED: dict[str, Reason] = {
 }
 
 
-def _demand(facts: Facts, protocol: Protocol, missing: str, severity: Severity | None = None) -> list[Finding]:
-    negotiates = _negotiates(facts, protocol)
+def _demand(tls: TlsEvidence, protocol: Protocol, missing: str, severity: Severity | None = None) -> list[Finding]:
+    negotiates = _negotiates(tls, protocol)
     if isinstance(negotiates, Finding):
         return [negotiates]
     version = _LABELS[protocol]
-    observed, expected = _observed(facts), f"{version} negotiated"
+    observed, expected = _versions(tls), f"{version} negotiated"
     if negotiates:
         return [Finding("offered", observed, expected, values={"version": version})]
     return [Finding(missing, observed, expected, severity=severity, values={"version": version})]
@@ -175,6 +165,7 @@ def _demand(facts: Facts, protocol: Protocol, missing: str, severity: Severity |
     title="TLS 1.2 is on",
     goal=Goal.ENCRYPTION,
     severity=Severity.MEDIUM,
+    of=TlsEvidence,
     why="It is the oldest version that can be configured safely, and the newest that many clients speak.",
     how=_HOW,
     sources=(rfc(9325, "3.1.1"),),
@@ -185,12 +176,11 @@ def _demand(facts: Facts, protocol: Protocol, missing: str, severity: Severity |
     fix=fixes.PROTOCOLS,
     proof=Proof.EXISTENTIAL,
 )
-def _tls12(facts: Facts, _: Parameters) -> list[Finding]:
-    tls = facts.evidence.tls.value
-    if tls and Protocol.TLS1_3 in tls.negotiated:
+def _tls12(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
+    if Protocol.TLS1_3 in tls.negotiated:
         # Nothing that was sent is less safe for it, so it weighs least of all.
-        return _demand(facts, Protocol.TLS1_2, "newer-alone", Severity.INFO)
-    return _demand(facts, Protocol.TLS1_2, "not-offered")
+        return _demand(tls, Protocol.TLS1_2, "newer-alone", Severity.INFO)
+    return _demand(tls, Protocol.TLS1_2, "not-offered")
 
 
 @rule(
@@ -198,6 +188,7 @@ def _tls12(facts: Facts, _: Parameters) -> list[Finding]:
     title="TLS 1.3 is on",
     goal=Goal.ENCRYPTION,
     severity=Severity.LOW,
+    of=TlsEvidence,
     why="TLS 1.3 has no weak suites left, always gives forward secrecy, hides the certificate, takes a round trip "
     "less, and is the only version with a key exchange that withstands quantum computers.",
     how=_HOW,
@@ -206,8 +197,8 @@ def _tls12(facts: Facts, _: Parameters) -> list[Finding]:
     fix=fixes.TLS13,
     proof=Proof.EXISTENTIAL,
 )
-def _tls13(facts: Facts, _: Parameters) -> list[Finding]:
-    return _demand(facts, Protocol.TLS1_3, "not-offered")
+def _tls13(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
+    return _demand(tls, Protocol.TLS1_3, "not-offered")
 
 
 @rule(
@@ -215,6 +206,7 @@ def _tls13(facts: Facts, _: Parameters) -> list[Finding]:
     title="TLS compression is off",
     goal=Goal.ENCRYPTION,
     severity=Severity.HIGH,
+    of=TlsEvidence,
     why="The length of what is compressed tells whether a guess at a secret was right; cookies are read that way, one "
     "character after another (CRIME).",
     how="A ClientHello that offers DEFLATE beside no compression is sent; the ServerHello tells which was chosen. "
@@ -228,15 +220,12 @@ def _tls13(facts: Facts, _: Parameters) -> list[Finding]:
     fix=fixes.COMPRESSION,
     proof=Proof.SINGULAR,
 )
-def _compression(facts: Facts, _: Parameters) -> list[Finding]:
-    return judge_compression(facts, failing="on", passing="off")
+def _compression(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
+    return judge_compression(tls, failing="on", passing="off")
 
 
-def judge_compression(facts: Facts, *, failing: str, passing: str) -> list[Finding]:
+def judge_compression(tls: TlsEvidence, *, failing: str, passing: str) -> list[Finding]:
     """Judge whether TLS compresses; TLS 1.3 cannot."""
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return [tls]
     if tls.compression.value is not None:
         if gap := unproven(tls.compression, good=False):
             return [gap]

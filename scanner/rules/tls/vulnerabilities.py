@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scanner.evidence import Attempt, Failure, FailureReason, Protocol, Robot, TlsEvidence
-from scanner.rules.registry.listing import listing
-from scanner.rules.registry.rule import (
+from scanner.rules.registry import (
     Facts,
     Finding,
     Observed,
@@ -19,9 +18,9 @@ from scanner.rules.registry.rule import (
     not_observed,
     passes,
     rule,
-    tls_of,
     unproven,
 )
+from scanner.rules.registry.listing import listing
 from scanner.rules.registry.sources import attack, rfc
 from scanner.rules.tls import fixes
 from scanner.rules.tls.accepted import (
@@ -38,8 +37,6 @@ from scanner.rules.tls.protocols import judge_compression
 from scanner.verdict import Goal, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from scanner.rules.tls.accepted import Accepted
 
 _TLS13_ALONE = not_applicable("The server negotiates TLS 1.3 alone, to which the attack does not apply.")
@@ -49,14 +46,8 @@ _VULNERABLE: dict[str, Reason] = {
 }
 
 
-def _judge_probe(
-    facts: Facts, attempt_of: Callable[[TlsEvidence], Attempt[bool]], observed: tuple[str, str]
-) -> list[Finding]:
+def _judge_probe(tls: TlsEvidence, attempt: Attempt[bool], observed: tuple[str, str]) -> list[Finding]:
     """Judge an attack that a probe tested for; `observed` says what was seen of a safe and of a vulnerable server."""
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return [tls]
-    attempt = attempt_of(tls)
     if attempt.value is not None:
         if gap := unproven(attempt, good=False):
             return [gap]
@@ -71,6 +62,7 @@ def _judge_probe(
     title="Not open to Heartbleed",
     goal=Goal.ENCRYPTION,
     severity=Severity.CRITICAL,
+    of=TlsEvidence,
     why="Anybody can read 64 kB of the server's memory at a time: keys, passwords, what other people send.",
     how="A heartbeat request that claims to be longer than it is; a vulnerable server answers it. No more is asked "
     "back than proves it.",
@@ -79,9 +71,9 @@ def _judge_probe(
     fix=fixes.UPDATE,
     proof=Proof.SINGULAR,
 )
-def _heartbleed(facts: Facts, _: Parameters) -> list[Finding]:
+def _heartbleed(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     words = ("no answer to an overlong heartbeat", "an overlong heartbeat was answered")
-    return _judge_probe(facts, lambda tls: tls.heartbleed, words)
+    return _judge_probe(tls, tls.heartbleed, words)
 
 
 @rule(
@@ -89,6 +81,7 @@ def _heartbleed(facts: Facts, _: Parameters) -> list[Finding]:
     title="Not open to CCS injection",
     goal=Goal.ENCRYPTION,
     severity=Severity.CRITICAL,
+    of=TlsEvidence,
     why="Whoever sits between two vulnerable OpenSSLs makes both use a key that he knows.",
     how="A ChangeCipherSpec is sent before any key is agreed on; a sound server ends the connection.",
     sources=(attack("CVE-2014-0224", "https://openssl-library.org/news/secadv/20140605.txt"), rfc(5246, "7.1")),
@@ -96,9 +89,9 @@ def _heartbleed(facts: Facts, _: Parameters) -> list[Finding]:
     fix=fixes.UPDATE,
     proof=Proof.SINGULAR,
 )
-def _ccs_injection(facts: Facts, _: Parameters) -> list[Finding]:
+def _ccs_injection(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     words = ("an early ChangeCipherSpec is refused", "an early ChangeCipherSpec was accepted")
-    return _judge_probe(facts, lambda tls: tls.ccs_injection, words)
+    return _judge_probe(tls, tls.ccs_injection, words)
 
 
 @rule(
@@ -106,6 +99,7 @@ def _ccs_injection(facts: Facts, _: Parameters) -> list[Finding]:
     title="Clients cannot exhaust the server by renegotiation",
     goal=Goal.INTEGRITY,
     severity=Severity.MEDIUM,
+    of=TlsEvidence,
     why="A renegotiation costs the server many times what it costs the client, so one client can keep it busy.",
     how="The client asks for renegotiation several times on one connection.",
     sources=(attack("CVE-2011-1473", "https://nvd.nist.gov/vuln/detail/CVE-2011-1473"), rfc(9325, "3.5")),
@@ -113,9 +107,9 @@ def _ccs_injection(facts: Facts, _: Parameters) -> list[Finding]:
     fix=fixes.RENEGOTIATION,
     proof=Proof.SINGULAR,
 )
-def _renegotiation(facts: Facts, _: Parameters) -> list[Finding]:
+def _renegotiation(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     words = ("renegotiation by the client is refused", "the client may renegotiate as often as it likes")
-    return _judge_probe(facts, lambda tls: tls.client_renegotiation, words)
+    return _judge_probe(tls, tls.client_renegotiation, words)
 
 
 @rule(
@@ -123,6 +117,7 @@ def _renegotiation(facts: Facts, _: Parameters) -> list[Finding]:
     title="Not open to ROBOT",
     goal=Goal.ENCRYPTION,
     severity=Severity.CRITICAL,
+    of=TlsEvidence,
     why="The server tells by its behaviour whether a padding was right, and so decrypts or signs for an attacker.",
     how="Five differently broken RSA ciphertexts are sent; a sound server answers all of them alike. Two series must "
     "agree. Servers without RSA key transport cannot be attacked.",
@@ -136,10 +131,7 @@ def _renegotiation(facts: Facts, _: Parameters) -> list[Finding]:
     fix=fixes.ROBOT,
     proof=Proof.SINGULAR,
 )
-def _robot(facts: Facts, _: Parameters) -> list[Finding]:
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return [tls]
+def _robot(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     expected = "no difference between the answers"
     if tls.robot.value is None or tls.robot.value is Robot.RSA_NOT_OFFERED:
         suites = accepted_suites(tls, BEFORE_TLS13)
@@ -164,6 +156,7 @@ def _robot(facts: Facts, _: Parameters) -> list[Finding]:
     title="Not open to CRIME",
     goal=Goal.ENCRYPTION,
     severity=Severity.HIGH,
+    of=TlsEvidence,
     why="TLS compression tells by its length whether a guess at a cookie was right.",
     how="As comp.none.",
     sources=(attack("CRIME (CVE-2012-4929)", "https://nvd.nist.gov/vuln/detail/CVE-2012-4929"), rfc(9325, "3.3")),
@@ -171,15 +164,12 @@ def _robot(facts: Facts, _: Parameters) -> list[Finding]:
     fix=fixes.COMPRESSION,
     proof=Proof.SINGULAR,
 )
-def _crime(facts: Facts, _: Parameters) -> list[Finding]:
-    return judge_compression(facts, failing="vulnerable", passing="not-vulnerable")
+def _crime(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
+    return judge_compression(tls, failing="vulnerable", passing="not-vulnerable")
 
 
-def _judge_cbc(facts: Facts, protocols: tuple[Protocol, ...], none: str) -> list[Finding]:
+def _judge_cbc(tls: TlsEvidence, protocols: tuple[Protocol, ...], none: str) -> list[Finding]:
     """Judge an attack that needs a CBC suite in one of `protocols`."""
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return [tls]
     suites = accepted_suites(tls, protocols)
     bad = [item for item in suites.items if item.suite.cbc]
     if bad:
@@ -194,14 +184,15 @@ def _judge_cbc(facts: Facts, protocols: tuple[Protocol, ...], none: str) -> list
     title="Not open to POODLE",
     goal=Goal.ENCRYPTION,
     severity=Severity.CRITICAL,
+    of=TlsEvidence,
     why="SSL 3.0 does not protect the padding of CBC: who sits on the line reads a cookie in some 256 tries a byte.",
     how="By evidence: SSL 3.0 is negotiated with a CBC suite.",
     sources=(attack("POODLE (CVE-2014-3566)", "https://nvd.nist.gov/vuln/detail/CVE-2014-3566"), rfc(7568, "3")),
     reasons=_VULNERABLE,
     fix=fixes.PROTOCOLS,
 )
-def _poodle(facts: Facts, _: Parameters) -> list[Finding]:
-    return _judge_cbc(facts, (Protocol.SSL3,), "no CBC suite in SSL 3.0")
+def _poodle(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
+    return _judge_cbc(tls, (Protocol.SSL3,), "no CBC suite in SSL 3.0")
 
 
 @rule(
@@ -209,6 +200,7 @@ def _poodle(facts: Facts, _: Parameters) -> list[Finding]:
     title="Not open to BEAST",
     goal=Goal.ENCRYPTION,
     severity=Severity.LOW,
+    of=TlsEvidence,
     why="In TLS 1.0 and SSL 3.0 the start of a record's chain is known beforehand, so guesses can be tested. Browsers "
     "of today split their records against it, hence the low severity.",
     how="By evidence: TLS 1.0 or SSL 3.0 is negotiated with a CBC suite.",
@@ -216,8 +208,8 @@ def _poodle(facts: Facts, _: Parameters) -> list[Finding]:
     reasons=_VULNERABLE,
     fix=fixes.PROTOCOLS,
 )
-def _beast(facts: Facts, _: Parameters) -> list[Finding]:
-    return _judge_cbc(facts, (Protocol.SSL3, Protocol.TLS1_0), "no CBC suite in TLS 1.0 or SSL 3.0")
+def _beast(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
+    return _judge_cbc(tls, (Protocol.SSL3, Protocol.TLS1_0), "no CBC suite in TLS 1.0 or SSL 3.0")
 
 
 @rule(
@@ -225,14 +217,15 @@ def _beast(facts: Facts, _: Parameters) -> list[Finding]:
     title="Not open to SWEET32",
     goal=Goal.ENCRYPTION,
     severity=Severity.MEDIUM,
+    of=TlsEvidence,
     why="Blocks of 64 bits collide after some 32 GB, and a collision tells what the blocks held.",
     how="By evidence: a suite with 3DES, DES, IDEA or RC2 is accepted in any protocol version.",
     sources=(attack("SWEET32 (CVE-2016-2183)", "https://sweet32.info/"), rfc(9325, "4.1")),
     reasons=_VULNERABLE,
     fix=fixes.SUITES,
 )
-def _sweet32(facts: Facts, _: Parameters) -> list[Finding]:
-    return judge_suites(facts, lambda item: item.suite.block_of_64_bits, "vulnerable", "not-vulnerable")
+def _sweet32(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
+    return judge_suites(tls, lambda item: item.suite.block_of_64_bits, "vulnerable", "not-vulnerable")
 
 
 @rule(
@@ -240,17 +233,18 @@ def _sweet32(facts: Facts, _: Parameters) -> list[Finding]:
     title="Not open to FREAK",
     goal=Goal.ENCRYPTION,
     severity=Severity.HIGH,
+    of=TlsEvidence,
     why="An attacker steers a client to a 512-bit RSA key, which is factored in hours, and reads and changes all.",
     how="By evidence: an RSA export suite is accepted.",
     sources=(attack("FREAK (CVE-2015-0204)", "https://nvd.nist.gov/vuln/detail/CVE-2015-0204"), rfc(9325, "4.1")),
     reasons=_VULNERABLE,
     fix=fixes.SUITES,
 )
-def _freak(facts: Facts, _: Parameters) -> list[Finding]:
+def _freak(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     def offends(item: Accepted) -> bool:
         return item.suite.export and item.suite.rsa_key_transport
 
-    return judge_suites(facts, offends, "vulnerable", "not-vulnerable")
+    return judge_suites(tls, offends, "vulnerable", "not-vulnerable")
 
 
 class LogjamParameters(Parameters):
@@ -265,6 +259,7 @@ class LogjamParameters(Parameters):
     title="Not open to Logjam",
     goal=Goal.ENCRYPTION,
     severity=Severity.HIGH,
+    of=TlsEvidence,
     why="The work to break a Diffie-Hellman group of 512 bits takes a week, of 1024 bits it is within a state's means; "
     "it is done once for a prime, and most servers share a few primes.",
     how="By evidence: a DHE export suite is accepted, or an ephemeral group of 1024 bits or less.",
@@ -273,10 +268,7 @@ class LogjamParameters(Parameters):
     fix=fixes.DIFFIE_HELLMAN,
     parameters=LogjamParameters,
 )
-def _logjam(facts: Facts, parameters: LogjamParameters) -> list[Finding]:
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return [tls]
+def _logjam(tls: TlsEvidence, facts: Facts, parameters: LogjamParameters) -> list[Finding]:
     suites = accepted_suites(tls, BEFORE_TLS13)
     expected = "no DHE export suite, and groups of 2048 bits or more"
     candidates = [item for item in suites.items if item.suite.finite_field]
@@ -315,6 +307,7 @@ def _describe(suites: AcceptedSuites, breakable: list[tuple[Accepted, int]]) -> 
     title="Not open to DROWN",
     goal=Goal.ENCRYPTION,
     severity=Severity.CRITICAL,
+    of=TlsEvidence,
     why="A server that speaks SSL 2.0 helps to decrypt the TLS connections of every server with the same RSA key.",
     how="By evidence: SSL 2.0 is negotiated by this server, or by another address of the same name.",
     sources=(attack("DROWN (CVE-2016-0800)", "https://drownattack.com/"), rfc(6176, "3")),
@@ -325,10 +318,7 @@ def _describe(suites: AcceptedSuites, breakable: list[tuple[Accepted, int]]) -> 
     },
     fix=fixes.PROTOCOLS,
 )
-def _drown(facts: Facts, _: Parameters) -> list[Finding]:
-    tls = tls_of(facts)
-    if isinstance(tls, Finding):
-        return [tls]
+def _drown(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     expected = "no SSL 2.0"
     if Protocol.SSL2 in tls.negotiated:
         return [Finding("vulnerable", "SSL 2.0 is negotiated", expected)]

@@ -1,0 +1,55 @@
+"""A policy bound to the registry: which rules it wants judged, how gravely, and with which parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from scanner.errors import PolicyError, Problem, nearest
+from scanner.policy import Policy, PolicyRule
+from scanner.rules.registry.facts import Parameters
+from scanner.rules.registry.rule import Rule, all_rules
+from scanner.validation import problems_of
+from scanner.verdict import Severity, Source
+
+
+@dataclass(frozen=True, slots=True)
+class BoundRule:
+    """A rule as one policy wants it judged."""
+
+    rule: Rule
+    severity: Severity
+    parameters: Parameters
+    sources: tuple[Source, ...]
+
+
+def bind(policy: Policy) -> tuple[BoundRule, ...]:
+    """Check a policy against the registry and give each rule its parameters.
+
+    Raises:
+        PolicyError: it lists a rule or a parameter that does not exist, or a value that the parameter does not take.
+    """
+    rules = all_rules()
+    problems: list[Problem] = []
+    bound: list[BoundRule] = []
+    for entry in policy.rules.values():
+        found = rules.get(entry.id)
+        if found is None:
+            problems.append(Problem(f'rules."{entry.id}"', "there is no such rule", nearest(entry.id, rules)))
+            continue
+        try:
+            bound.append(_bind(found, entry))
+        except ValidationError as error:
+            problems.extend(
+                Problem(f'rules."{entry.id}".parameters.{problem.key}', problem.message, problem.hint)
+                for problem in problems_of(error, found.parameters)
+            )
+    if problems:
+        raise PolicyError(policy.id, problems)
+    return tuple(bound)
+
+
+def _bind(found: Rule, entry: PolicyRule) -> BoundRule:
+    parameters = found.parameters.model_validate(dict(entry.parameters))
+    return BoundRule(found, entry.severity or found.severity, parameters, entry.sources or found.sources)

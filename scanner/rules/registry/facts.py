@@ -1,0 +1,41 @@
+"""What a rule may know: a target, what was seen there, and how its policy wants it judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from scanner.evidence import TargetEvidence
+from scanner.inventory import Environment, Target
+
+
+class Parameters(BaseModel):
+    """Base of every rule's parameters; a rule without any uses it as it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A target and what was seen there."""
+
+    target: Target
+    evidence: TargetEvidence
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that a rule may know. `siblings` are the other addresses of the same endpoint.
+
+    `certificate_users` maps a leaf's fingerprint to the names of the environments in which it was served in this run.
+    """
+
+    target: Target
+    environment: Environment
+    evidence: TargetEvidence
+    now: datetime
+    siblings: tuple[Observed, ...] = ()
+    certificate_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
