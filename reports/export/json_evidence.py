@@ -56,7 +56,7 @@ class KeyExchange(_Out):
     group: str | None
     bits: int | None
     prime: str | None
-    """The published name of a finite-field prime, or `custom`."""
+    """The published name of a finite-field prime, `custom`, or `composite` for a modulus that is not a prime."""
 
 
 class CertificateOut(_Out):
@@ -195,6 +195,8 @@ class Evidence(_Out):
     """By protocol, in the server's order of preference where it has one."""
     server_order: dict[str, bool]
     """By protocol, whether the server imposes its own order; absent where that was not found out."""
+    chacha20_first: list[str] = []
+    """The protocols in which a server that imposes its order gives ChaCha20 to clients that prefer it."""
     groups: list[str]
     """The named groups that are accepted in any protocol, those of the newest first."""
     key_exchanges: list[KeyExchange]
@@ -226,6 +228,7 @@ def evidence_document(evidence: TargetEvidence) -> Evidence:
             for protocol, offer in offers.items()
             if offer and offer.server_order is not None
         },
+        chacha20_first=[protocol.value for protocol, offer in offers.items() if offer and offer.chacha20_first],
         groups=_groups(tls),
         key_exchanges=[
             KeyExchange(

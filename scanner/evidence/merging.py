@@ -83,10 +83,10 @@ def _offers(ours: ProtocolOffer, theirs: ProtocolOffer) -> tuple[ProtocolOffer, 
     others = {suite.name: suite for suite in theirs.suites}
     suites = tuple(_suite(suite, others.get(name)) for name, suite in known.items())
     added = tuple(suite for name, suite in others.items() if name not in known)
-    order = ours.server_order if ours.server_order is not None and not added else None
-    if order is None and not added:
-        order = theirs.server_order
-    return ProtocolOffer((*suites, *added), order), [suite.name for suite in added]
+    if added:
+        return ProtocolOffer((*suites, *added)), [suite.name for suite in added]
+    ordered = ours if ours.server_order is not None else theirs
+    return ProtocolOffer(suites, ordered.server_order, ordered.chacha20_first), []
 
 
 def _suite(ours: AcceptedSuite, theirs: AcceptedSuite | None) -> AcceptedSuite:

@@ -16,7 +16,7 @@ class AcceptedSuite:
 
     `name` is the IANA name; `group` an IANA group name in lower case (`secp256r1`, `ffdhe2048`, `x25519mlkem768`);
     `ephemeral_bits` the size of the (EC)DH key in bits. `dh_prime` names a finite-field prime that is published
-    (`ffdhe2048`, `rfc5114-…`, `oakley-14`), or is "custom".
+    (`ffdhe2048`, `rfc5114-…`, `oakley-14`), or is "custom"; "composite" is a modulus that is no prime at all.
     """
 
     name: str
@@ -30,12 +30,14 @@ class ProtocolOffer:
     """What a server accepts in one protocol version: nothing (no suites) means that it does not negotiate it.
 
     The suites are in the server's order where `server_order` is True, else in the order in which they were found.
-    `server_order` is None where it was not found out (or means nothing: fewer than two suites). An offer without suites
-    is only made where the question was asked to its end.
+    `server_order` is None where it was not found out (or means nothing: fewer than two suites). `chacha20_first` tells
+    whether a server that imposes its order makes the usual exception: a client that prefers ChaCha20 gets it. An offer
+    without suites is only made where the question was asked to its end.
     """
 
     suites: tuple[AcceptedSuite, ...] = ()
     server_order: bool | None = None
+    chacha20_first: bool | None = None
 
     @property
     def negotiated(self) -> bool:

@@ -36,7 +36,7 @@ from scanner.evidence import (
 from scanner.inventory import is_address
 from scanner.probe.handshake.failures import failure_of
 from scanner.probe.handshake.jobs import OnlyTls13Error
-from scanner.probe.survey.key_exchange import known_primes
+from scanner.probe.survey.key_exchange import prime_name
 from scanner.probe.x509.chains import deployment_of
 
 T = TypeVar("T")
@@ -70,7 +70,6 @@ _AT_TLS12 = (1, 2)
 _ONLY_TLS13 = "no protocol before TLS 1.3 is negotiated"
 _TIMED_OUT = "timed out"
 """What sslyze writes beside a cipher suite that it calls rejected and that got no answer."""
-_CUSTOM_PRIME = "custom"
 ROBOT_AGAIN = "robot, again"
 """The name under which the second run's results are kept."""
 _ORACLES = (Robot.WEAK_ORACLE, Robot.STRONG_ORACLE)
@@ -216,7 +215,7 @@ def _ephemeral(key: EphemeralKeyInfo | None) -> tuple[str | None, int | None, st
         return key.curve_name.lower(), key.size, None
     if isinstance(key, DhEphemeralKeyInfo):
         prime = int.from_bytes(key.prime)
-        name = known_primes().get(prime, _CUSTOM_PRIME)
+        name = prime_name(prime)
         return name if name.startswith("ffdhe") else None, prime.bit_length(), name
     return None, None, None
 

@@ -24,13 +24,12 @@ from scanner.evidence import (
 from scanner.probe import iana
 from scanner.probe.survey.baseline import Baseline
 from scanner.probe.survey.deployments import deployments
-from scanner.probe.survey.key_exchange import GroupsAndSchemes, known_primes
+from scanner.probe.survey.key_exchange import GroupsAndSchemes, known_primes, prime_names
 from scanner.probe.survey.offers import ApplicationProtocols, Enumeration
 from scanner.probe.survey.server_flight import HelloResult, ServerFlight
 
 T = TypeVar("T")
 
-_CUSTOM_PRIME: Final = "custom"
 _ONLY_TLS13: Final = "no protocol before TLS 1.3 is negotiated"
 
 
@@ -42,6 +41,7 @@ class SurveyResults:
     alpn: ApplicationProtocols
     found: dict[Protocol, Enumeration] = field(default_factory=dict)
     order: dict[Protocol, bool | None] = field(default_factory=dict)
+    chacha20_first: dict[Protocol, bool | None] = field(default_factory=dict)
     exchanges: dict[Protocol, GroupsAndSchemes] = field(default_factory=dict)
     schemes13: Attempt[tuple[int, ...]] | None = None
     fallback: Attempt[bool] = field(default_factory=not_run)
@@ -69,11 +69,9 @@ class SurveyResults:
 
 def survey_evidence(results: SurveyResults, stores: Sequence[str]) -> TlsEvidence:
     """Write down what was gathered; `stores` are the trust stores to which paths are looked for."""
+    primes = _primes(results)
     return TlsEvidence(
-        protocols={
-            found.protocol: _offer(found, results.order.get(found.protocol), results.baseline.answer)
-            for found in results.in_order
-        },
+        protocols={found.protocol: _offer(results, found, primes) for found in results.in_order},
         groups=_groups(results),
         signature_schemes=_schemes(results),
         certificates=_certificates(results, stores),
@@ -100,30 +98,38 @@ def _certificates(results: SurveyResults, stores: Sequence[str]) -> Attempt[tupl
     return shown if shown.value is None else Attempt.partial(shown.value, _cut_off(results))
 
 
-def _offer(
-    found: Enumeration,
-    order: bool | None,  # noqa: FBT001  # three-valued, not a switch
-    first: ServerFlight | None,
-) -> Attempt[ProtocolOffer]:
+def _offer(results: SurveyResults, found: Enumeration, primes: Mapping[int, str]) -> Attempt[ProtocolOffer]:
     """The suites accepted, complete where the enumeration came to its end.
 
-    `first` is the answer to the very first hello, which offered everything: what it accepted counts as well.
+    The answer to the very first hello, which offered everything, counts as well: what it accepted is accepted.
     """
-    answers, failure = list(found.answers), found.failure
+    answers, failure, first = list(found.answers), found.failure, results.baseline.answer
     if first is not None and first.protocol is found.protocol and first.suite not in found.suites:
         answers.insert(0, first)
         failure = failure or Failure.of(
             FailureReason.INCONSISTENT,
             f"{_suite_name(first.protocol, first.suite)}: accepted at first, refused when it was offered again",
         )
+    weaker = {answer.suite: answer for answer in found.other_keys}
     suites = tuple(
-        AcceptedSuite(
-            _suite_name(found.protocol, suite), _group_name(answer), _ephemeral_bits(answer), _prime_name(answer)
-        )
+        _suite(found.protocol, suite, _smaller(answer, weaker.get(suite, answer)), primes)
         for answer in answers
         for suite in answer.suites
     )
-    return Attempt.until(failure, ProtocolOffer(suites, order), empty=not suites)
+    offer = ProtocolOffer(
+        suites, results.order.get(found.protocol), chacha20_first=results.chacha20_first.get(found.protocol)
+    )
+    return Attempt.until(failure, offer, empty=not suites)
+
+
+def _smaller(one: ServerFlight, other: ServerFlight) -> ServerFlight:
+    """The answer with the smaller finite-field group, where both show one."""
+    return min((one, other), key=lambda answer: (answer.dh_prime is None, answer.dh_prime or 0))
+
+
+def _suite(protocol: Protocol, code: int, answer: ServerFlight, primes: Mapping[int, str]) -> AcceptedSuite:
+    prime = primes.get(answer.dh_prime) if answer.dh_prime is not None else None
+    return AcceptedSuite(_suite_name(protocol, code), _group_name(answer), _ephemeral_bits(answer), prime)
 
 
 def _suite_name(protocol: Protocol, code: int) -> str:
@@ -148,8 +154,9 @@ def _ephemeral_bits(answer: ServerFlight) -> int | None:
     return group.bits if group is not None else None
 
 
-def _prime_name(answer: ServerFlight) -> str | None:
-    return known_primes().get(answer.dh_prime, _CUSTOM_PRIME) if answer.dh_prime is not None else None
+def _primes(results: SurveyResults) -> Mapping[int, str]:
+    flights = (flight for found in results.in_order for flight in (*found.answers, *found.other_keys))
+    return prime_names(flight.dh_prime for flight in flights if flight.dh_prime is not None)
 
 
 def _groups(results: SurveyResults) -> Mapping[Protocol, Attempt[tuple[str, ...]]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from tlslite.mathtls import FFDHE_PARAMETERS  # type: ignore[import-untyped]  # it ships no types
+from tlslite.utils.cryptomath import isPrime  # type: ignore[import-untyped]  # it ships no types
 
 from scanner.evidence import Attempt, Failure, FailureReason, Protocol
 from scanner.probe import iana
@@ -17,6 +18,10 @@ from scanner.probe.survey.server_flight import HelloResult, Refusal, ServerFligh
 from scanner.probe.survey.shrink import Remainder, shrink
 from scanner.probe.survey.wire import Questioner
 
+_TESTED_BITS: Final = 3072
+_TESTED_MODULI: Final = 3
+_ROUNDS: Final = 5
+"""Of Miller and Rabin's test, each by another base: it errs once in 1,000 times at most."""
 _UNKNOWN_SCHEME: Final = 0xFE7F  # of the range for private use: nobody signs with it
 _PUBLISHED: Final = {"RFC2409": "oakley-", "RFC3526": "oakley-", "RFC5114": "rfc5114-", "RFC5054": "rfc5054-"}
 
@@ -32,6 +37,33 @@ def known_primes() -> Mapping[int, str]:
     for title, (_, prime) in FFDHE_PARAMETERS.items():
         document, _, name = title.partition(" ")
         names.setdefault(prime, name if document == "RFC7919" else _PUBLISHED[document] + name.removeprefix("group "))
+    return names
+
+
+@lru_cache(maxsize=256)
+def prime_name(modulus: int) -> str:
+    """What the evidence calls the modulus of a finite-field exchange: a published name, `custom`, or `composite`.
+
+    A number too long to be tested in reasonable time is `custom`.
+    """
+    name = known_primes().get(modulus)
+    if name is not None:
+        return name
+    if modulus.bit_length() > _TESTED_BITS:
+        return "custom"
+    return "custom" if modulus > 1 and isPrime(modulus, iterations=_ROUNDS) else "composite"
+
+
+def prime_names(moduli: Iterable[int]) -> Mapping[int, str]:
+    """The names of one server's moduli; no more than a few are tested: what takes time is not left to the server."""
+    names: dict[int, str] = {}
+    tests = 0
+    for modulus in moduli:
+        if modulus in names:
+            continue
+        published = modulus in known_primes()
+        names[modulus] = prime_name(modulus) if published or tests < _TESTED_MODULI else "custom"
+        tests += not published
     return names
 
 

@@ -13,8 +13,9 @@ from typing import Final
 
 from tlslite.constants import AlertDescription  # type: ignore[import-untyped]  # it ships no types
 
-from scanner.evidence import Failure, FailureReason, Protocol
+from scanner.evidence import Failure, Protocol
 from scanner.probe import iana
+from scanner.probe.survey.families import by_family, not_chacha20_first
 from scanner.probe.survey.hello import KEY_SHARE_GROUPS, Offer
 from scanner.probe.survey.server_flight import HelloResult, Refusal, ServerFlight
 from scanner.probe.survey.shrink import Remainder, Rotation, shrink
@@ -45,10 +46,10 @@ class HelloTemplate:
         if protocol is Protocol.SSL2:
             return Offer((protocol,), tuple(suites))
         if groups is None:
-            groups = iana.offered_groups(protocol)[: _SMALL_LIST if self.small else None]
+            groups = iana.offered_groups(protocol)[: self.list_limit]
         if schemes is None:
             usual = iana.offered_schemes(Protocol.TLS1_3 if protocol is Protocol.TLS1_3 else Protocol.TLS1_2)
-            schemes = usual[: _SMALL_LIST if self.small else None]
+            schemes = usual[: self.list_limit]
         return Offer(
             (protocol,),
             tuple(suites),
@@ -60,11 +61,19 @@ class HelloTemplate:
             small=self.small,
         )
 
+    @property
+    def list_limit(self) -> int | None:
+        """How many groups, or signature schemes, one hello may hold; None for any number."""
+        return _SMALL_LIST if self.small else None
+
     def parts(self, suites: Sequence[int]) -> Iterator[tuple[int, ...]]:
-        """The suites in as many hellos as they need."""
-        size = _SMALL_SUITES if self.small else max(1, len(suites))
-        for start in range(0, len(suites), size):
-            yield tuple(suites[start : start + size])
+        """The suites in as many hellos as they need; none of two families, where they need several."""
+        if not self.small:
+            yield tuple(suites)
+            return
+        for family in by_family(suites).values():
+            for start in range(0, len(family), _SMALL_SUITES):
+                yield tuple(family[start : start + _SMALL_SUITES])
 
     def remainder(self, codes: Sequence[int], accepted: Sequence[int] = ()) -> Remainder:
         """A list to be shrunk, cut to what a hello holds beside other lists. `accepted` is known to be so already."""
@@ -107,13 +116,18 @@ class Rotations:
 class Enumeration:
     """What a run found in one protocol: an answer for each suite, in the order in which the server picked them.
 
-    `rotations` hold the groups and signature schemes that showed along the way, up to TLS 1.2. `groups` are of TLS 1.3,
-    where they show along with the suites; `key_shares` those for which a key has to be sent because the server sends no
-    HelloRetryRequest.
+    `other_keys` are further answers with suites of those, which showed another ephemeral key. `refused` are the suites
+    of lists that were refused as a whole, empty where the version was; `hidden` is set where some of them were accepted
+    nevertheless, once they were offered without the others. `rotations` hold the groups and signature schemes that
+    showed along the way, up to TLS 1.2. `groups` are of TLS 1.3, where they show along with the suites; `key_shares`
+    those for which a key has to be sent because the server sends no HelloRetryRequest.
     """
 
     protocol: Protocol
     answers: list[ServerFlight] = field(default_factory=list)
+    other_keys: list[ServerFlight] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)
+    hidden: bool = False
     rotations: Rotations | None = None
     groups: list[int] = field(default_factory=list)
     groups_failure: Failure | None = None
@@ -152,83 +166,6 @@ class ApplicationProtocols:
             self.left.clear()
 
 
-async def older_suites(
-    questioner: Questioner, template: HelloTemplate, found: Enumeration, alpn: ApplicationProtocols | None = None
-) -> Enumeration:
-    """The suites accepted in SSL 3.0 to TLS 1.2, added to `found`, which names the protocol, as they are found."""
-    protocol = found.protocol
-    found.rotations = rotations = None if template.small else Rotations.of(protocol)
-    for part in template.parts(iana.offered_suites(protocol)):
-        left = list(part)
-        while left:
-            names = tuple(alpn.left) if alpn is not None else ()
-            offer = template.offer(
-                protocol,
-                left,
-                groups=rotations.groups.offered if rotations else None,
-                schemes=rotations.offered_schemes if rotations else None,
-                alpn=names,
-            )
-            outcome = await questioner.ask(offer)
-            if (
-                isinstance(outcome, Refusal)
-                and outcome.alert == AlertDescription.no_application_protocol
-                and alpn
-                and names
-            ):
-                alpn.left.clear()
-                continue
-            if isinstance(outcome, Refusal) and outcome.alert == AlertDescription.protocol_version:
-                return found
-            if isinstance(outcome, Refusal):
-                break
-            if isinstance(outcome, ServerFlight) and outcome.protocol is not protocol:
-                return found  # it has an older version only
-            problem = outcome if isinstance(outcome, Failure) else _unoffered(outcome, left)
-            if problem is not None:
-                found.failure = problem
-                return found
-            assert isinstance(outcome, ServerFlight)  # noqa: S101  # all else has been dealt with
-            found.note(outcome)
-            left.remove(outcome.suite)
-            if rotations is not None:
-                rotations.note(outcome)
-            if alpn is not None and names:
-                alpn.note(outcome)
-    return found
-
-
-def _unoffered(answer: ServerFlight, offered: Sequence[int]) -> Failure | None:
-    if answer.suite in offered:
-        return None
-    return Failure.of(FailureReason.INCONSISTENT, f"the server chose suite 0x{answer.suite:04X}, which was not offered")
-
-
-async def ssl2_suites(questioner: Questioner, template: HelloTemplate) -> Enumeration:
-    """The cipher kinds of SSL 2.0. There the server lists all that it has, and one question is enough."""
-    found = Enumeration(Protocol.SSL2)
-    outcome = await questioner.ask(template.offer(Protocol.SSL2, iana.offered_suites(Protocol.SSL2)))
-    if isinstance(outcome, ServerFlight) and outcome.protocol is Protocol.SSL2:
-        found.answers.append(outcome)
-    elif isinstance(outcome, Failure):
-        found.failure = outcome
-    return found
-
-
-async def server_order(questioner: Questioner, template: HelloTemplate, found: Enumeration) -> bool | None:
-    """Whether the server imposes its order of suites; None where that could not be found out, or means nothing."""
-    suites = found.suites
-    offered = [suite for suite in iana.offered_suites(found.protocol) if suite in suites]
-    if len(suites) < 2 or found.failure is not None or found.protocol is Protocol.SSL2:  # noqa: PLR2004  # an order
-        return None
-    if list(suites) != offered and not template.small:
-        return True  # it did not follow ours
-    groups = found.groups or None
-    offer = template.offer(found.protocol, suites[::-1], groups=groups, key_shares=found.key_shares)
-    outcome = await questioner.ask(offer, whole=False)
-    return outcome.suite == suites[0] if isinstance(outcome, ServerFlight) else None
-
-
 async def tls13(questioner: Questioner, template: HelloTemplate, begun: ServerFlight | None = None) -> Enumeration:
     """The suites and the groups accepted in TLS 1.3: a HelloRetryRequest shows one of each.
 
@@ -240,7 +177,8 @@ async def tls13(questioner: Questioner, template: HelloTemplate, begun: ServerFl
 
     async def ask(some_suites: Sequence[int], some_groups: Sequence[int]) -> HelloResult:
         shares = [group for group in found.key_shares if group in some_groups]
-        offer = template.offer(Protocol.TLS1_3, some_suites, groups=some_groups, key_shares=shares)
+        ordered = not_chacha20_first(some_suites)
+        offer = template.offer(Protocol.TLS1_3, ordered, groups=some_groups, key_shares=shares)
         outcome = await questioner.ask(offer, whole=False)
         older = isinstance(outcome, ServerFlight) and outcome.protocol is not Protocol.TLS1_3
         return Refusal(AlertDescription.protocol_version) if older else outcome

@@ -24,11 +24,9 @@ from scanner.probe.survey.offers import (
     ApplicationProtocols,
     Enumeration,
     HelloTemplate,
-    older_suites,
-    server_order,
-    ssl2_suites,
     tls13,
 )
+from scanner.probe.survey.suites import chacha20_exception, older_suites, refused_families, server_order, ssl2_suites
 from scanner.probe.survey.wire import Questioner
 from scanner.probe.tls.division import Surveyed
 
@@ -111,6 +109,7 @@ class _Questions:
             group.create_task(self._ssl2())
             if not self.template.small:
                 group.create_task(self._other_names(tls12))
+        await self._look_for_hidden_suites()
         negotiated = [found for found in self.results.in_order if found.answers and found.protocol is not Protocol.SSL2]
         plain = [found for found in negotiated if found.protocol is not Protocol.TLS1_3]
         shown = next(iter(reversed(plain or negotiated)), None)
@@ -131,9 +130,24 @@ class _Questions:
         finally:
             tls12.begun.set()  # or it never will
         self.results.found[Protocol.TLS1_2] = tls12
+        if tls12.refused:
+            await refused_families(self.questioner, self.template, tls12)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._order(tls12))
             group.create_task(self._groups(tls12))
+
+    async def _look_for_hidden_suites(self) -> None:
+        """Ask for the families in older versions too, where the lists of TLS 1.2 hid some, or there is none of it."""
+        tls12, tls13 = self.results.found[Protocol.TLS1_2], self.results.found[Protocol.TLS1_3]
+        older = [self.results.found[protocol] for protocol in reversed(_OLDER)]
+        if tls12.answers and not tls12.hidden:
+            return
+        if not tls12.hidden:
+            older = [found for found in older if found.answers] or ([] if tls13.answers else older[:1])
+        async with asyncio.TaskGroup() as group:
+            for found in older:
+                if found.refused and found.failure is None:
+                    group.create_task(refused_families(self.questioner, self.template, found))
 
     async def _tls13(self, tls12: Enumeration) -> None:
         """Suites and groups of TLS 1.3, and then its schemes: the certificates seen in TLS 1.2 tell where to begin."""
@@ -155,8 +169,13 @@ class _Questions:
         self.results.found[Protocol.SSL2] = await ssl2_suites(self.questioner, self.template)
 
     async def _order(self, found: Enumeration) -> None:
-        if found.answers:
-            self.results.order[found.protocol] = await server_order(self.questioner, self.template, found)
+        if not found.answers:
+            return
+        order = await server_order(self.questioner, self.template, found)
+        self.results.order[found.protocol] = order
+        if order:
+            exception = await chacha20_exception(self.questioner, self.template, found)
+            self.results.chacha20_first[found.protocol] = exception
 
     async def _groups(self, found: Enumeration) -> None:
         if found.answers:

@@ -218,6 +218,7 @@ class PreferenceParameters(Parameters):
 )
 def _server_preference(tls: TlsEvidence, facts: Facts, parameters: PreferenceParameters) -> list[Finding]:
     orders: dict[str, bool | None] = {}
+    exceptions: list[str] = []
     suites = accepted_suites(tls)
     gap = suites.gap
     if gap is None and all(item.suite.name in parameters.indifferent for item in suites.items):
@@ -226,15 +227,17 @@ def _server_preference(tls: TlsEvidence, facts: Facts, parameters: PreferencePar
         offer = tls.offer(protocol).value
         if offer is not None and len(offer.suites) > 1:
             orders[protocol.value] = offer.server_order
+            exceptions += [protocol.value] if offer.chacha20_first else []
     words = {True: "The server imposes its order", False: "The client chooses"}
     expected = words[parameters.imposed]
     against = [protocol for protocol, order in orders.items() if order is (not parameters.imposed)]
+    apart = f", except where the client prefers ChaCha20 ({listing(exceptions)})" if exceptions else ""
     if against:
-        return [Finding("otherwise", f"{words[not parameters.imposed]} in {listing(against)}", expected)]
+        return [Finding("otherwise", f"{words[not parameters.imposed]} in {listing(against)}{apart}", expected)]
     if None in orders.values():
         return [not_observed(None)]
     if gap:
         return [gap]
     if not orders:
         return [Finding("no-choice")]
-    return [Finding("as-wanted", f"{expected} in {listing(orders)}", expected)]
+    return [Finding("as-wanted", f"{expected} in {listing(orders)}{apart}", expected)]

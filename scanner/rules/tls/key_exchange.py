@@ -179,6 +179,7 @@ def _dh_bits(item: Accepted) -> int | None:
     reasons={
         **_SIZES,
         "phase-out": fails("An ephemeral key exchange of {observed} is accepted, which the policy wants phased out."),
+        "not-prime": fails("The modulus of a Diffie-Hellman key exchange is not a prime number: {observed}."),
         "no-dhe": not_applicable("No finite-field Diffie-Hellman key exchange is accepted."),
     },
     fix=fixes.DIFFIE_HELLMAN,
@@ -187,6 +188,8 @@ def _dh_bits(item: Accepted) -> int | None:
 def _min_dh_bits(tls: TlsEvidence, facts: Facts, parameters: MinimumBitsParameters) -> list[Finding]:
     suites = accepted_suites(tls)
     candidates = [item for item in suites.items if item.suite.finite_field]
+    if composite := [item.suite.name for item in candidates if item.seen.dh_prime == "composite"]:
+        return [Finding("not-prime", listing(composite), "a prime modulus")]
     sizes = [(bits, item.suite.name) for item in candidates if (bits := _dh_bits(item)) is not None]
     sizes += [
         (bits, group)

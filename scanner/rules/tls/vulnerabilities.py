@@ -278,7 +278,7 @@ def _logjam(tls: TlsEvidence, facts: Facts, parameters: LogjamParameters) -> lis
     sizes = [(item, _bits(item)) for item in candidates]
     breakable = [(item, bits) for item, bits in sizes if bits is not None and bits <= parameters.bits]
     if breakable:
-        primes = {item.seen.dh_prime for item, _ in breakable} - {None, "custom"}
+        primes = {item.seen.dh_prime for item, _ in breakable} - {None, "custom", "composite"}
         observed = _describe(suites, breakable)
         return [Finding("common-prime" if primes else "vulnerable", observed, expected)]
     if suites.gap:
@@ -298,7 +298,9 @@ def _bits(item: Accepted) -> int | None:
 
 def _describe(suites: AcceptedSuites, breakable: list[tuple[Accepted, int]]) -> str:
     size = min(bits for _, bits in breakable)
-    prime = next((item.seen.dh_prime for item, _ in breakable if item.seen.dh_prime not in {None, "custom"}), None)
+    prime = next(
+        (item.seen.dh_prime for item, _ in breakable if item.seen.dh_prime not in {None, "custom", "composite"}), None
+    )
     return f"{size} bits{f', prime {prime}' if prime else ''} in {suites.names(item for item, _ in breakable)}"
 
 

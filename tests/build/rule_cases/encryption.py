@@ -185,6 +185,7 @@ ENCRYPTION = (
         "too-small",
         protocols=offers(tls1_2=offer(suite(_DHE, None, 1024)), ssl3=TIMED_OUT),
     ),
+    of_tls("kex.min-dh-bits", "not-prime", protocols=offers(tls1_2=offer(suite(_DHE, None, 2048, "composite")))),
     of_tls("kex.min-dh-bits", "not-observed", protocols=offers(tls1_2=offer(suite(_DHE)))),
     of_tls("kex.min-dh-bits", "not-observed", protocols=offers(tls1_1=TIMED_OUT)),
     of_tls("kex.min-dh-bits", "not-observed", parameters={"bits": 3000}, groups={}),

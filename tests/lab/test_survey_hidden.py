@@ -1,0 +1,253 @@
+"""What a long list hides: suites behind one that cannot be completed, DHE behind RFC 7919, lists read in part."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from tlslite.constants import AlertDescription
+from tlslite.mathtls import FFDHE_PARAMETERS
+from tlslite.messages import ClientHello, ServerHello
+from tlslite.utils.codec import Parser
+
+from scanner.evidence import Protocol, ProtocolOffer, TlsEvidence
+from scanner.inventory import Address, Endpoint, Role, Target
+from scanner.probe import ProbeSettings, iana
+from scanner.probe.survey.families import Family, by_family, family_of
+from scanner.probe.survey.probe import survey
+from tests.build.servers import HOST, Servers, servers
+
+SETTINGS = ProbeSettings(timeout_s=2.0, deadline_s=20.0)
+TLS12 = Protocol.TLS1_2
+NAMES = {suite.name: code for code, suite in iana.cipher_suites().items()}
+GCM, GCM_256 = NAMES["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"], NAMES["TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"]
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory) -> Iterator[Servers]:
+    with servers(tmp_path_factory.mktemp("hidden")) as context:
+        yield context
+
+
+async def surveyed(port: int) -> tuple[TlsEvidence, int]:
+    target = Target(Endpoint("test", HOST, port, role=Role.SERVER), Address("127.0.0.1", port))
+    attempt, connections = await survey(target, SETTINGS)
+    assert attempt.value is not None, attempt.failure
+    return attempt.value, connections
+
+
+def offer_of(evidence: TlsEvidence, protocol: Protocol = TLS12) -> ProtocolOffer:
+    attempt = evidence.offer(protocol)
+    assert attempt.value is not None
+    assert attempt.incomplete is None
+    return attempt.value
+
+
+def names(offer: ProtocolOffer) -> list[str]:
+    return [suite.name for suite in offer.suites]
+
+
+Chooses = Callable[[list[int]], int | str]
+"""What a server makes of the suites of a hello of TLS 1.2: the one that it chooses, `close`, or `hang`; 0 refuses."""
+
+
+def answered_by(chooses: Chooses, *, alert: int = AlertDescription.handshake_failure) -> tuple[TlsEvidence, int]:
+    """The survey of a server that speaks TLS 1.2 alone, as far as its ServerHello."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.read(5)
+        body = await reader.readexactly(int.from_bytes(head[3:5])) if head[:1] == b"\x16" else b""
+        hello = ClientHello().parse(Parser(bytearray(body[1:]))) if body else None
+        # A hello of TLS 1.3 is answered in TLS 1.2, where it is offered as well.
+        versions = hello.getExtension(43) if hello is not None else None
+        speaks = hello is not None and ((3, 3) in versions.versions if versions else hello.client_version == (3, 3))
+        chosen = chooses(list(hello.cipher_suites)) if hello is not None and speaks else 0
+        if chosen == "hang":
+            await reader.read()
+        elif not speaks:
+            writer.write(b"\x15\x03\x01\x00\x02\x02" + bytes([AlertDescription.protocol_version]))
+        elif chosen == 0:
+            writer.write(b"\x15\x03\x03\x00\x02\x02" + bytes([alert]))
+        elif isinstance(chosen, int):
+            flight = (
+                bytes(ServerHello().create((3, 3), bytearray(32), bytearray(0), chosen).write()) + b"\x0e\x00\x00\x00"
+            )
+            writer.write(b"\x16\x03\x03" + len(flight).to_bytes(2) + flight)
+            await writer.drain()
+            await reader.read()
+        writer.close()
+
+    async def both() -> tuple[TlsEvidence, int]:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            return await surveyed(server.sockets[0].getsockname()[1])
+
+    return asyncio.run(both())
+
+
+def first_of(own: Sequence[int], offered: Sequence[int]) -> int:
+    return next((code for code in own if code in offered), 0)
+
+
+def test_every_suite_has_one_family_and_every_family_has_some():
+    suites = iana.offered_suites(TLS12)
+    families = by_family(suites)
+    assert set(families) == set(Family)
+    assert sorted(code for codes in families.values() for code in codes) == sorted(suites)
+    for name, family in {
+        "TLS_DH_anon_EXPORT_WITH_RC4_40_MD5": Family.EXPORT,
+        "TLS_ECDH_anon_WITH_NULL_SHA": Family.NULL,
+        "TLS_ECDH_anon_WITH_AES_128_CBC_SHA": Family.ANONYMOUS,
+        "TLS_ECDHE_RSA_WITH_RC4_128_SHA": Family.RC4,
+        "TLS_DHE_PSK_WITH_AES_128_CBC_SHA": Family.SHARED_KEY,
+        "TLS_DHE_RSA_WITH_AES_128_CBC_SHA": Family.FINITE_FIELD,
+        "TLS_RSA_WITH_AES_128_CBC_SHA": Family.KEY_TRANSPORT,
+        "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA": Family.ELLIPTIC,
+    }.items():
+        assert family_of(NAMES[name]) is family
+
+
+@pytest.mark.parametrize("alert", [AlertDescription.handshake_failure, AlertDescription.internal_error])
+def test_suites_behind_one_that_cannot_be_completed_are_found_in_the_servers_order(alert):
+    """As Dovecot does without Diffie-Hellman parameters: it chooses DHE wherever it is offered, and fails."""
+    behind = [GCM, NAMES["TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384"], NAMES["TLS_RSA_WITH_AES_256_CBC_SHA"]]
+    broken = [NAMES["TLS_DHE_RSA_WITH_AES_128_GCM_SHA256"], NAMES["TLS_DHE_RSA_WITH_AES_256_GCM_SHA384"]]
+    own = [GCM_256, *broken, *behind]
+
+    def chooses(offered: list[int]) -> int:
+        chosen = first_of(own, offered)
+        return 0 if chosen in broken else chosen
+
+    evidence, _ = answered_by(chooses, alert=alert)
+    offer = offer_of(evidence)
+    assert names(offer) == [iana.cipher_suites()[code].name for code in (GCM_256, *behind)]
+    assert offer.server_order is True
+
+
+@pytest.mark.parametrize("family", list(Family))
+def test_a_family_that_a_long_list_hides_is_found(family):
+    """A server that takes a suite of this family from a list that holds no other."""
+    hidden = by_family(iana.offered_suites(TLS12))[family][0]
+
+    def chooses(offered: list[int]) -> int:
+        alone = {family_of(code) for code in offered if code in NAMES.values() and code < 0xFF00} == {family}
+        return hidden if alone and hidden in offered else first_of([GCM_256], offered)
+
+    evidence, _ = answered_by(chooses)
+    assert set(names(offer_of(evidence))) == {iana.cipher_suites()[code].name for code in (GCM_256, hidden)}
+
+
+def test_a_server_that_reads_the_beginning_of_a_list_alone_is_seen_whole():
+    weak = [
+        NAMES["TLS_RSA_WITH_RC4_128_MD5"],
+        NAMES["TLS_RSA_EXPORT_WITH_DES40_CBC_SHA"],
+        NAMES["TLS_RSA_WITH_NULL_SHA"],
+    ]
+    evidence, _ = answered_by(lambda offered: first_of([GCM_256, *weak], offered[:64]))
+    assert set(names(offer_of(evidence))) == {iana.cipher_suites()[code].name for code in (GCM_256, *weak)}
+
+
+def test_silence_to_one_family_is_no_refusal_of_it():
+    """A box that drops hellos of NULL suites: nothing is known of them, and everything of all others."""
+
+    def chooses(offered: list[int]) -> int | str:
+        kinds = {family_of(code) for code in offered if code in iana.offered_suites(TLS12)}
+        return "hang" if kinds == {Family.NULL} else first_of([GCM_256, GCM], offered)
+
+    evidence, _ = answered_by(chooses)
+    attempt = evidence.offer(TLS12)
+    assert attempt.value is not None
+    assert attempt.incomplete is not None
+    assert attempt.incomplete.reason == "timed-out"
+    assert attempt.incomplete.detail.endswith("(a hello of NULL cipher suites alone)")
+
+
+@pytest.mark.parametrize("groups", ["-GROUP-ALL:+GROUP-SECP256R1:", ""])
+def test_dhe_that_follows_rfc7919_is_seen_with_the_servers_own_group(started, tmp_path, groups):
+    """GnuTLS with parameters of its own: a hello with groups of RFC 7919 gets one of those, or no DHE at all."""
+    parameters = tmp_path / "dh.pem"
+    parameters.write_text(dh_parameters(FFDHE_PARAMETERS["RFC2409 group 2"][1], 2))
+    priority = f"NORMAL:-VERS-ALL:+VERS-TLS1.2:{groups}-KX-ALL:+ECDHE-RSA:+DHE-RSA:%PROFILE_VERY_WEAK"
+    port = started.gnutls(["rsa"], priority, f"--dhparams={parameters}")
+    evidence, _ = asyncio.run(surveyed(port))
+    finite = [suite for suite in offer_of(evidence).suites if "_DHE_" in suite.name]
+    assert finite
+    assert (1024, "oakley-2") in {(suite.ephemeral_bits, suite.dh_prime) for suite in finite}
+
+
+def dh_parameters(prime: int, generator: int) -> str:
+    """PEM of DH parameters (PKCS #3), whatever the numbers are."""
+
+    def der(tag: int, body: bytes) -> bytes:
+        size = len(body).to_bytes((len(body).bit_length() + 7) // 8)
+        return bytes([tag]) + (size if len(body) < 128 else bytes([0x80 | len(size)]) + size) + body
+
+    numbers = b"".join(der(2, number.to_bytes(number.bit_length() // 8 + 1)) for number in (prime, generator))
+    text = base64.encodebytes(der(0x30, numbers)).decode()
+    return f"-----BEGIN DH PARAMETERS-----\n{text}-----END DH PARAMETERS-----\n"
+
+
+def composite_modulus() -> int:
+    """A product of small primes with as many bits as a safe prime would have."""
+    small = (n for n in range(3, 10_000, 2) if all(n % divisor for divisor in range(3, int(n**0.5) + 1, 2)))
+    product = 1
+    while product.bit_length() < 2050:
+        product *= next(small)
+    return product
+
+
+def test_a_modulus_that_is_no_prime_is_told(started, tmp_path):
+    parameters = tmp_path / "dh.pem"
+    parameters.write_text(dh_parameters(composite_modulus(), 2))
+    identity = str(started.identities["rsa"])
+    suites = ["-tls1_2", "-cipher", "DHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0", "-dhparam", str(parameters)]
+    evidence, _ = asyncio.run(surveyed(started.openssl("-cert", identity, "-key", identity, *suites)))
+    (suite,) = offer_of(evidence).suites
+    assert (suite.dh_prime, suite.group) == ("composite", None)
+
+
+CHACHA20 = NAMES["TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"]
+
+
+def with_exception(offered: list[int]) -> int:
+    """A server's order, with the exception that many make for clients that prefer ChaCha20."""
+    own = [GCM, GCM_256, NAMES["TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"], CHACHA20]
+    if offered and offered[0] == CHACHA20:
+        return CHACHA20
+    return first_of(own, offered)
+
+
+def test_the_servers_order_is_told_with_the_exception_for_chacha20():
+    evidence, _ = answered_by(with_exception)
+    offer = offer_of(evidence)
+    assert names(offer) == [
+        "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+        "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+        "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
+        "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+    ]
+    assert (offer.server_order, offer.chacha20_first) == (True, True)
+
+
+def test_a_server_that_goes_by_the_clients_order_makes_no_exception():
+    accepted = [GCM, GCM_256, CHACHA20]
+    evidence, _ = answered_by(lambda offered: first_of(offered, accepted))
+    offer = offer_of(evidence)
+    assert (offer.server_order, offer.chacha20_first) == (False, None)
+
+
+def test_openssl_with_its_option_for_chacha20_is_told_so(started):
+    identity = str(started.identities["rsa"])
+    order = "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305"
+    options = ["-tls1_2", "-cipher", order, "-serverpref", "-prioritize_chacha"]
+    evidence, _ = asyncio.run(surveyed(started.openssl("-cert", identity, "-key", identity, *options)))
+    offer = offer_of(evidence)
+    assert (offer.server_order, offer.chacha20_first) == (True, True)
+    assert names(offer)[-1] == "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"
+
+
+def test_a_usual_nginx_takes_eight_connections_more_than_the_lists(started):
+    port = started.nginx(["ecdsa"], "ssl_protocols TLSv1.2 TLSv1.3;")
+    _, connections = asyncio.run(surveyed(port))
+    assert connections <= 47
