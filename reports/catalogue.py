@@ -19,7 +19,7 @@ from babel.messages.extract import extract_from_file
 from babel.messages.pofile import read_po, write_po
 
 from reports.language import CATALOGUE, LOCALES, SOURCE_LANGUAGE, known_languages
-from reports.render import templates_folder
+from reports.templating import templates_folder
 from scanner.policy import Policy, builtin_names, load
 from scanner.rules import Rule, all_rules
 from scanner.verdict import Status

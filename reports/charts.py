@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+import altair as alt
+import vl_convert
+
 from reports.language import chart_time, current, gettext, mark, number, pgettext, short_day
 from reports.view.trend import LOOKED_BACK
 from reports.wording import GOALS
@@ -87,17 +90,15 @@ def protections_chart(view: ReportView) -> Chart | None:
     shown = [item for item in view.environments if item.total.judged][:_ENVIRONMENTS_SHOWN]
     if not shown:
         return None
-    import altair as alt  # noqa: PLC0415  # half a second, only where charts are drawn
-
     rows = [row for environment in shown for row in _protection_rows(environment)]
     order = [short(environment.name) for environment in shown]
     bars = (
-        drawn(alt, rows)
+        drawn(rows)
         .mark_bar(height=12)
         .encode(
             x=alt.X("count:Q", stack="normalize", axis=None),
-            y=alt.Y("environment:N", sort=order, title=None, axis=_label_axis(alt, 120)),
-            color=_state_colour(alt),
+            y=alt.Y("environment:N", sort=order, title=None, axis=_label_axis(120)),
+            color=_state_colour(),
             order=alt.Order("order:Q"),
         )
         .properties(width=112, height=22 * len(shown))
@@ -124,8 +125,6 @@ def certificates_chart(view: ReportView) -> Chart | None:
     due = [item for item in view.certificates if item.days_left <= horizon][:_CERTIFICATES_SHOWN]
     if not due:
         return None
-    import altair as alt  # noqa: PLC0415  # as above
-
     rows = [_certificate_row(item, number) for number, item in enumerate(due, 1)]
     x = alt.X(
         "days:Q",
@@ -134,13 +133,13 @@ def certificates_chart(view: ReportView) -> Chart | None:
         axis=alt.Axis(values=[0, 7, 30, 60, 90, 120, 150, 180], grid=True, gridColor=HAIRLINE, tickColor=HAIRLINE),
     )
     y = alt.Y("row:O", axis=None)
-    base = drawn(alt, rows).encode(y=y)
+    base = drawn(rows).encode(y=y)
     stems = base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(
-        x=alt.X("start:Q", scale=alt.Scale(domain=[-5, horizon])), x2="days:Q", color=_band_colour(alt)
+        x=alt.X("start:Q", scale=alt.Scale(domain=[-5, horizon])), x2="days:Q", color=_band_colour()
     )
     points = base.mark_point(filled=True, size=46, opacity=1).encode(
         x=x,
-        color=_band_colour(alt),
+        color=_band_colour(),
         shape=alt.Shape(
             "band:N",
             legend=None,
@@ -162,8 +161,6 @@ def trend_chart(view: ReportView) -> Chart | None:
     points = [point for point in view.trend if point.at >= view.run.started_at - LOOKED_BACK]
     if len({point.run_id for point in points}) < 2:  # noqa: PLR2004  # one point makes no line
         return None
-    import altair as alt  # noqa: PLC0415  # as above
-
     names = _worst_names(points)
     span = max(point.at for point in points) - min(point.at for point in points)
     rows = [
@@ -196,10 +193,10 @@ def trend_chart(view: ReportView) -> Chart | None:
             tickMinStep=1, tickCount=5, grid=True, gridColor=HAIRLINE, domain=False, minExtent=30, maxExtent=30
         ),
     )
-    lines = drawn(alt, rows).mark_line(color=FAILED, strokeWidth=1.8).encode(x=x, y=y, strokeDash=dash)
-    dots = drawn(alt, rows).mark_point(color=FAILED, filled=True, size=14, opacity=1).encode(x=x, y=y)
+    lines = drawn(rows).mark_line(color=FAILED, strokeWidth=1.8).encode(x=x, y=y, strokeDash=dash)
+    dots = drawn(rows).mark_point(color=FAILED, filled=True, size=14, opacity=1).encode(x=x, y=y)
     ends = (
-        drawn(alt, line_ends(sorted(rows, key=lambda row: str(row["at"])), "failed"))
+        drawn(line_ends(sorted(rows, key=lambda row: str(row["at"])), "failed"))
         .mark_text(align="left", dx=8, color=INK, fontSize=10)
         .encode(x=x, y=y, text="environment:N")
     )
@@ -309,9 +306,9 @@ def line_ends(rows: Sequence[Mapping[str, object]], field: str) -> list[dict[str
     return [{"at": at, field: value, "environment": ", ".join(names)} for (at, value), names in joined.items()]
 
 
-def drawn(alt: Any, rows: Sequence[Mapping[str, object]]) -> Any:
+def drawn(rows: Sequence[Mapping[str, object]]) -> Any:
     """A chart of these rows, to be given marks."""
-    return alt.Chart(alt.Data(values=list(rows)))
+    return alt.Chart(alt.Data(values=list(rows)))  # type: ignore[no-untyped-call]  # Altair leaves it untyped
 
 
 def short(name: str) -> str:
@@ -319,7 +316,7 @@ def short(name: str) -> str:
     return name if len(name) <= _LABEL_CHARACTERS else f"{name[: _LABEL_CHARACTERS - 1]}…"
 
 
-def _label_axis(alt: Any, extent: int) -> Any:
+def _label_axis(extent: int) -> Any:
     # A fixed extent: the picture must not depend on how wide the fonts of this machine are.
     return alt.Axis(domain=False, ticks=False, labelLimit=0, labelPadding=8, minExtent=extent, maxExtent=extent)
 
@@ -332,11 +329,11 @@ def framed(spec: dict[str, Any], *, left: int, right: int, bottom: int) -> dict[
     }
 
 
-def _state_colour(alt: Any) -> Any:
-    return legend(alt, "state", [(gettext(label), colour) for _, label, colour in _STATES])
+def _state_colour() -> Any:
+    return legend("state", [(gettext(label), colour) for _, label, colour in _STATES])
 
 
-def legend(alt: Any, field: str, colours: Sequence[tuple[str, str]]) -> Any:
+def legend(field: str, colours: Sequence[tuple[str, str]]) -> Any:
     """Colours by what they stand for, with a legend below the chart."""
     return alt.Color(
         f"{field}:N",
@@ -348,7 +345,7 @@ def legend(alt: Any, field: str, colours: Sequence[tuple[str, str]]) -> Any:
     )
 
 
-def _band_colour(alt: Any) -> Any:
+def _band_colour() -> Any:
     return alt.Color(
         "band:N",
         legend=None,
@@ -358,8 +355,6 @@ def _band_colour(alt: Any) -> Any:
 
 def chart_of(key: str, title: str, description: str, spec: dict[str, Any]) -> Chart:
     """Draw a specification of Vega-Lite; `key` makes the ids of the picture its own."""
-    import vl_convert  # noqa: PLC0415  # a JavaScript engine, only where charts are drawn
-
     spec["config"] = {
         "background": None,
         "font": FONT,

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import altair as alt
+
 from reports.charts import (
     FAILED,
     GOAL_COLOURS,
@@ -72,22 +74,19 @@ def site_charts(view: SiteView) -> dict[str, Chart]:
 
 def _standings(shown: Sequence[EnvironmentSeen]) -> Chart:
     """A row for each environment, a bar for each day on which it was scanned."""
-    import altair as alt  # noqa: PLC0415  # half a second, only where charts are drawn
-
     rows = [_bar(row, point) for row, item in enumerate(shown) for point in item.points]
     names = [{"name": short(item.name), "at": row + 0.78} for row, item in enumerate(shown)]
     lines = [{"at": row + _GROUND} for row in range(len(shown))]
     scale = alt.Scale(domain=[0, len(shown)], reverse=True)
     bars = (
-        _named(alt, "bars")
+        _named("bars")
         .mark_rect()
         .encode(
-            x=alt.X("from:T", title=None, scale=_days(alt, _moments(shown)), axis=_day_axis(alt)),
+            x=alt.X("from:T", title=None, scale=_days(_moments(shown)), axis=_day_axis()),
             x2="to:T",
             y=alt.Y("top:Q", axis=None, scale=scale),
             y2="bottom:Q",
             color=legend(
-                alt,
                 "state",
                 [
                     (STANDINGS[standing], colour)
@@ -98,11 +97,11 @@ def _standings(shown: Sequence[EnvironmentSeen]) -> Chart:
         )
     )
     labels = (
-        _named(alt, "names")
+        _named("names")
         .mark_text(align="right", color=INK, fontSize=10)
         .encode(x=alt.value(-10), y=alt.Y("at:Q", axis=None, scale=scale), text="name:N")
     )
-    ground = _named(alt, "lines").mark_rule(color=HAIRLINE).encode(y=alt.Y("at:Q", axis=None, scale=scale))
+    ground = _named("lines").mark_rule(color=HAIRLINE).encode(y=alt.Y("at:Q", axis=None, scale=scale))
     chart = (ground + bars + labels).properties(width=_PLOT, height=30 * len(shown))
     said = "; ".join(
         f"{item.name}: {course(item.points, lambda point: STANDINGS[point.standing].lower())}" for item in shown
@@ -180,8 +179,6 @@ def _assessed(point: Point | CoveragePoint) -> str:
 
 def _expiry(shown: Sequence[EnvironmentSeen]) -> Chart | None:
     """A line for each environment: days from each run to the end of the next certificate."""
-    import altair as alt  # noqa: PLC0415  # as above
-
     rows = [
         {"at": _written(point.at), "environment": short(item.name), "days": max(point.expires_in, _LONG_ENDED)}
         for item in shown
@@ -191,7 +188,7 @@ def _expiry(shown: Sequence[EnvironmentSeen]) -> Chart | None:
     if not rows:
         return None
     names = list(dict.fromkeys(str(row["environment"]) for row in rows))
-    x = alt.X("at:T", title=None, scale=_days(alt, _moments(shown)), axis=_day_axis(alt))
+    x = alt.X("at:T", title=None, scale=_days(_moments(shown)), axis=_day_axis())
     y = alt.Y(
         "days:Q",
         title=pgettext("axis of a chart", "days left"),
@@ -199,13 +196,13 @@ def _expiry(shown: Sequence[EnvironmentSeen]) -> Chart | None:
     )
     marks = [{"days": days} for days in (7, 30)]
     lines = (
-        _named(alt, "rows")
+        _named("rows")
         .mark_line(color=INK, strokeWidth=1.8)
         .encode(x=x, y=y, strokeDash=alt.StrokeDash("environment:N", legend=None, sort=names))
     )
-    limits = _named(alt, "marks").mark_rule(color=FAILED, strokeDash=[2, 3]).encode(y=alt.Y("days:Q"))
+    limits = _named("marks").mark_rule(color=FAILED, strokeDash=[2, 3]).encode(y=alt.Y("days:Q"))
     tags = (
-        _named(alt, "tags").mark_text(align="left", dx=8, color=INK, fontSize=10).encode(x=x, y=y, text="environment:N")
+        _named("tags").mark_text(align="left", dx=8, color=INK, fontSize=10).encode(x=x, y=y, text="environment:N")
     )
     chart = (limits + lines + tags).properties(width=_PLOT, height=170)
     said = "; ".join(f"{item.name}: {course(item.points, _left)}" for item in shown)
@@ -228,10 +225,8 @@ def _panels(  # noqa: PLR0913, PLR0917  # what a picture of panels is made of
     colours: Sequence[tuple[str, str]],
     shown: Sequence[EnvironmentSeen],
 ) -> Chart:
-    import altair as alt  # noqa: PLC0415  # as above
-
     columns = len(shown) if len(shown) <= _ABREAST else _ABREAST if len(shown) % 2 else 2
-    areas = _areas(alt, _moments(shown), colours, ticks=3).properties(
+    areas = _areas(_moments(shown), colours, ticks=3).properties(
         width=(_PLOT + 80, 240, 160)[columns - 1], height=84
     )
     chart = areas.facet(
@@ -255,35 +250,33 @@ def coverage_chart(points: Sequence[CoveragePoint]) -> Chart | None:
     """
     if len(points) <= 2 or all(point.assessed == point.targets for point in points):  # noqa: PLR2004  # a table says it
         return None
-    import altair as alt  # noqa: PLC0415  # as above
-
     rows = [row for point in points for row in _states_at(point)]
-    areas = _areas(alt, [point.at for point in points], _state_colours(), ticks=6)
+    areas = _areas([point.at for point in points], _state_colours(), ticks=6)
     chart = areas.properties(width=_PLOT + 100, height=70)
     spec = framed(chart.to_dict(), left=40, right=10, bottom=56) | _data(rows=rows)
     return chart_of("covered", gettext("Targets assessed"), course(points, _assessed), spec)
 
 
-def _areas(alt: Any, at: Sequence[datetime], colours: Sequence[tuple[str, str]], *, ticks: int) -> Any:
+def _areas(at: Sequence[datetime], colours: Sequence[tuple[str, str]], *, ticks: int) -> Any:
     """Series upon each other, over time."""
     return (
-        _named(alt, "rows")
+        _named("rows")
         .mark_area()
         .encode(
-            x=alt.X("at:T", title=None, scale=_days(alt, at), axis=_day_axis(alt, ticks)),
+            x=alt.X("at:T", title=None, scale=_days(at), axis=_day_axis(ticks)),
             y=alt.Y(
                 "count:Q",
                 stack="zero",
                 title=None,
                 axis=alt.Axis(tickCount=3, tickMinStep=1, gridColor=HAIRLINE, domain=False, minExtent=30, maxExtent=30),
             ),
-            color=legend(alt, "series", colours),
+            color=legend("series", colours),
             order=alt.Order("order:Q"),
         )
     )
 
 
-def _named(alt: Any, name: str) -> Any:
+def _named(name: str) -> Any:
     """A chart of rows that are given by name, past Altair, which would look at each of thousands."""
     return alt.Chart(alt.NamedData(name=name))
 
@@ -297,14 +290,14 @@ def _moments(shown: Sequence[EnvironmentSeen]) -> list[datetime]:
     return [point.at for item in shown for point in item.points]
 
 
-def _days(alt: Any, at: Sequence[datetime]) -> Any:
+def _days(at: Sequence[datetime]) -> Any:
     """One axis of time for all: from the first day that is drawn to the end of the last."""
     first = datetime.combine(min(at).date(), time(), UTC)
     last = datetime.combine(max(at).date(), time(), UTC) + timedelta(days=1)
     return alt.Scale(type="utc", domain=[_written(first), _written(last)])
 
 
-def _day_axis(alt: Any, ticks: int = 6) -> Any:
+def _day_axis(ticks: int = 6) -> Any:
     return alt.Axis(
         format="%-d %b", tickCount=ticks, grid=False, domainColor=HAIRLINE, tickColor=HAIRLINE, labelColor=MUTED
     )

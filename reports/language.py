@@ -19,12 +19,16 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
+
+from babel import Locale
+from babel.dates import format_date, format_skeleton
+from babel.lists import format_list
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal, format_percent
 
 from scanner.errors import UsageError, nearest
-
-if TYPE_CHECKING:
-    from babel import Locale
 
 _Key = TypeVar("_Key")
 
@@ -59,8 +63,6 @@ class Language:
     @property
     def locale(self) -> Locale:
         """What Babel knows of it."""
-        from babel import Locale  # noqa: PLC0415  # loads only where a report is written
-
         return Locale.parse(self.territory)
 
     @property
@@ -96,8 +98,6 @@ def language_of(name: str) -> Language:
 
 @functools.cache
 def _read(path: Path) -> Language:
-    from babel.messages.mofile import write_mo  # noqa: PLC0415  # loads only where a report is written
-    from babel.messages.pofile import read_po  # noqa: PLC0415  # the same
 
     with path.open("rb") as file:
         catalogue = read_po(file, abort_invalid=True)
@@ -178,17 +178,13 @@ def told(message: str) -> str:
 
 def number(value: int) -> str:
     """`1,234`."""
-    if current().is_source and abs(value) < 1000:  # noqa: PLR2004  # nothing to group: the service need not load Babel
+    if current().is_source and abs(value) < 1000:  # noqa: PLR2004  # nothing to group, and most numbers are such
         return str(value)
-    from babel.numbers import format_decimal  # noqa: PLC0415  # loads only where a report is written
-
     return format_decimal(value, locale=current().locale)
 
 
 def percent(value: float) -> str:
     """A share between 0 and 1 as `87%`: never rounded up to all, nor down to nothing."""
-    from babel.numbers import format_percent  # noqa: PLC0415  # the same
-
     shown = value
     if 0 < value < 1:
         shown = min(max(value, 0.01), 0.99)
@@ -197,15 +193,11 @@ def percent(value: float) -> str:
 
 def day(value: date) -> str:
     """`24 November 2026`."""
-    from babel.dates import format_date  # noqa: PLC0415  # the same
-
     return format_date(value, "long", locale=current().locale)
 
 
 def short_day(value: date) -> str:
     """A day as tables show it, all of one width: `2026-11-24`."""
-    from babel.dates import format_date  # noqa: PLC0415  # the same
-
     pattern = pgettext("how a table writes a day, as a CLDR pattern", "yyyy-MM-dd")
     return format_date(value, pattern, locale=current().locale)
 
@@ -218,15 +210,11 @@ def moment(value: datetime) -> str:
 
 def month(value: date) -> str:
     """`November 2026`."""
-    from babel.dates import format_skeleton  # noqa: PLC0415  # the same
-
     return format_skeleton("yMMMM", value, locale=current().locale)
 
 
 def duration(value: timedelta) -> str:
     """`4.2 s`, `3 min 12 s`, `2 h 5 min`: the signs of the units are the same in every language."""
-    from babel.numbers import format_decimal  # noqa: PLC0415  # the same
-
     seconds = max(value.total_seconds(), 0.0)
     if seconds < 60:  # noqa: PLR2004  # a minute
         return f"{format_decimal(seconds, '#,##0.0', locale=current().locale)} s"
@@ -237,8 +225,6 @@ def duration(value: timedelta) -> str:
 
 def listed(names: Sequence[str], limit: int = 3) -> str:
     """`a, b and c`; what is over the limit is counted: `a, b, c and 9 more`."""
-    from babel.lists import format_list  # noqa: PLC0415  # the same
-
     if len(names) > limit + 1:
         shown = ", ".join(names[:limit])
         return gettext("%(names)s and %(number)s more") % {"names": shown, "number": number(len(names) - limit)}

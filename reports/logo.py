@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from defusedxml import DefusedXmlException, ElementTree
+from PIL import Image
+
 from scanner.errors import OutputError
 
 MOST_BYTES: Final = 512 * 1024
@@ -75,8 +78,6 @@ def read_logo(path: Path) -> Logo:
 
 
 def _check_png(path: Path, data: bytes) -> None:
-    from PIL import Image  # noqa: PLC0415  # loads only where there is a logo
-
     # Width and height stand at one place in every PNG; they are read before anything is unpacked.
     width, height = (int.from_bytes(data[start : start + 4]) for start in (16, 20))
     if width * height > MOST_PIXELS:
@@ -93,8 +94,6 @@ def _check_png(path: Path, data: bytes) -> None:
 
 
 def _checked_svg(path: Path, data: bytes) -> bytes:
-    from defusedxml import DefusedXmlException, ElementTree  # noqa: PLC0415  # the same
-
     try:
         root = ElementTree.fromstring(data)
     except DefusedXmlException as error:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.render import render_html, templates_folder
+from reports.render import render_html
+from reports.templating import templates_folder
 from reports.view import ReportOptions, ReportView, build_view
 from reports.view.model import TrendPoint
 from scanner.verdict import RunRecord

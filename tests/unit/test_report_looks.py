@@ -14,7 +14,8 @@ from lxml import html
 from PIL import Image
 
 from reports.logo import MOST_BYTES, Logo, LogoError, read_logo
-from reports.render import TemplatesError, check_templates, render_html
+from reports.render import render_html
+from reports.templating import TemplatesError, check_templates
 from reports.view import ReportOptions, ReportView, build_view
 from scanner.app.cli import run
 from scanner.config import Config, parse

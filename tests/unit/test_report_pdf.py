@@ -19,7 +19,8 @@ import pikepdf
 import pytest
 from page import ValidationProfile, validate_pdf_bytes
 
-from reports import render
+import reports
+from reports import paper
 from reports.export.json_v1 import to_json
 from reports.render import Attachment, render_pdf
 from reports.signature import load_key, reason_for, sign_pdf
@@ -96,7 +97,7 @@ def asked() -> list[str]:
 
 @pytest.fixture(scope="module")
 def hostile(asked: list[str]) -> bytes:
-    weasyprint = render._weasyprint()
+    weasyprint = paper.weasyprint
     record = hostile_record()
     # Each text once, in a third of the verdicts: what they say is the same everywhere, and long.
     targets = tuple(dataclasses.replace(item, verdicts=item.verdicts[::3]) for item in record.targets[: len(TEXTS)])
@@ -139,7 +140,7 @@ def test_a_validator_finds_nothing(name: str, profile: ValidationProfile, reques
 
 
 def test_the_validator_would_find_something() -> None:
-    made = render._weasyprint().HTML(string="<p>A report").write_pdf()
+    made = paper.weasyprint.HTML(string="<p>A report").write_pdf()
     assert {failure.rule_id for failure in validate_pdf_bytes(made, profile="ua1").failures} >= {
         "PDFUA1-TAGGED-DOCUMENT-001",
         "PDFUA1-METADATA-TITLE-001",
@@ -299,7 +300,9 @@ def test_missing_libraries_are_named_with_the_command_that_installs_them(monkeyp
                 message = "cannot load library 'libpango-1.0-0'"
                 raise OSError(message)
 
-    monkeypatch.delitem(sys.modules, "weasyprint", raising=False)
+    for name in ("weasyprint", "reports.paper"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.delattr(reports, "paper", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Refusing(), *sys.meta_path])
     with pytest.raises(OutputError, match=r"apt-get install .*libpango-1.0-0"):
         render_pdf(whole_view())

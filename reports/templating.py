@@ -1,0 +1,162 @@
+"""The templates that reports are drawn from: those that ship, and the owner's, whose files win over them.
+
+Autoescaping is always on: whatever a host says arrives as text.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import jinja2
+from markupsafe import Markup
+
+from reports import language, wording
+from reports.medium import as_data
+from reports.view.model import ChangeKind
+from reports.view.standing import STANDINGS, Standing
+from scanner.errors import OutputError, nearest
+from scanner.verdict import Goal, Severity, Status, TargetStatus
+
+_PACKAGE: Final = Path(__file__).parent
+
+
+def templates_folder() -> Path:
+    """Where the templates are: beside this module in an installed package, at the top of a checkout."""
+    packaged = _PACKAGE / "templates"
+    return packaged if packaged.is_dir() else _PACKAGE.parent / "templates"
+
+
+class TemplatesError(OutputError):
+    """A folder of the owner's templates cannot be used. `problem` says why, with file and line; `hint` how to mend it.
+
+    The text of an error in a template is Jinja's.
+    """
+
+    def __init__(self, problem: str, hint: str) -> None:
+        self.problem, self.hint = problem, hint
+        super().__init__(f"{problem} ({hint})")
+
+
+_MEND_TEMPLATE: Final = (
+    "docs/reports.md tells what templates are given; without [report] templates those that ship are used"
+)
+
+
+_TEMPLATE_SUFFIXES: Final = frozenset({".html", ".css", ".js"})
+
+
+def check_templates(folder: Path) -> None:
+    """See that a folder of the owner's holds templates, and that they can be compiled.
+
+    Raises:
+        TemplatesError: it does not, or one cannot; names file and line.
+    """
+    if not folder.is_dir():
+        raise TemplatesError(f"{folder} is no folder", "name one that holds templates, or none")
+    shipped = {
+        path.relative_to(templates_folder()).as_posix()
+        for path in templates_folder().rglob("*.*")
+        if path.suffix in {*_TEMPLATE_SUFFIXES, ".woff2"}
+    }
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    if not shipped & found.keys():
+        known = "the files in it are called as those that ship: report.html, print.css, partials/summary.html, …"
+        hint = next(filter(None, (nearest(name, shipped) for name in found)), known)
+        raise TemplatesError(f"{folder} holds no file that would win over one that ships", hint)
+    environment = environment_of(folder)
+    with blaming(folder):
+        for name, path in found.items():
+            if path.suffix in _TEMPLATE_SUFFIXES:
+                try:
+                    source = path.read_text("utf-8")
+                except (OSError, UnicodeDecodeError) as error:
+                    raise TemplatesError(f"{path}: cannot be read: {error}", "save it as UTF-8") from error
+                if path.suffix == ".html":
+                    environment.compile(source, name, str(path))
+
+
+@contextlib.contextmanager
+def blaming(folder: Path | None) -> Iterator[None]:
+    """Tell an error in a template of the owner's with its file and line; one in ours is a defect and stays as it is."""
+    try:
+        yield
+    except TemplatesError:
+        raise
+    except jinja2.TemplateSyntaxError as error:
+        if folder is None or error.filename is None or not Path(error.filename).is_relative_to(folder):
+            raise
+        raise TemplatesError(f"{error.filename}, line {error.lineno}: {error.message}", _MEND_TEMPLATE) from error
+    except Exception as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_in(frame.filename, folder)]
+        if not frames:
+            raise
+        where = f"{frames[-1].filename}, line {frames[-1].lineno}"
+        raise TemplatesError(f"{where}: {error or type(error).__name__}", _MEND_TEMPLATE) from error
+
+
+def _is_in(filename: str, folder: Path | None) -> bool:
+    return folder is not None and Path(filename).is_relative_to(folder)
+
+
+def source_of(environment: jinja2.Environment, *names: str) -> str:
+    """Style sheets or a script as they are."""
+    if environment.loader is None:  # pragma: no cover  # environment_of sets one
+        raise AssertionError
+    return "\n".join(environment.loader.get_source(environment, name)[0] for name in names)
+
+
+def folders_of(templates: Path | None) -> list[Path]:
+    """Where files are looked for: the owner's folder, where there is one, wins."""
+    return [folder for folder in (templates, templates_folder()) if folder is not None]
+
+
+def environment_of(templates: Path | None) -> jinja2.Environment:
+    """What templates are rendered in: their filters and words, and where they are looked for."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folders_of(templates)),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.install_gettext_callables(  # type: ignore[attr-defined]  # the extension brings it
+        language.gettext, language.ngettext, newstyle=True, pgettext=language.pgettext
+    )
+    environment.filters |= {
+        **language.FORMATS,
+        "counted": wording.counted,
+        "span": wording.span,
+        "capital": _capital,
+        "data": as_data,
+        "lang": lang_attribute,
+    }
+    environment.globals |= {
+        "words": wording,
+        "standings": STANDINGS,
+        **{item.__name__: item for item in (Standing, Status, Goal, Severity, TargetStatus, ChangeKind)},
+    }
+    return environment
+
+
+def hash_of(text: str) -> str:
+    """What a Content-Security-Policy wants of an inline style or script, line feeds as the browser normalises them."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def lang_attribute(text: str) -> Markup:
+    """The attribute that tells that an element's text is English on a page in another language (WCAG 3.1.2)."""
+    foreign = isinstance(text, language.English) and not language.current().is_source
+    return Markup(' lang="en"') if foreign else Markup()
+
+
+def _capital(text: str) -> str:
+    capital = text[:1].upper() + text[1:]
+    return language.English(capital) if isinstance(text, language.English) else capital
