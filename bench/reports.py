@@ -31,8 +31,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scanner import config as configuration
+from scanner.formats import FORMATS
 from scanner.history import History
-from scanner.jobs.output import FORMATS, SUFFIXES, Rendering, render
+from scanner.jobs.output import Rendering, render
 from scanner.jobs.reporting import policies_of, report_options
 from tests.build.judged import Judged
 from tests.build.many import many
@@ -61,7 +62,7 @@ def main() -> None:
     """Measure, and print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--targets", type=int, nargs="+", default=[10, 100, 1_000, 10_000])
-    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
+    parser.add_argument("--formats", nargs="+", choices=tuple(FORMATS), default=tuple(FORMATS))
     parser.add_argument("--keep", type=Path, help="a folder for the reports; without it they are thrown away")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -146,7 +147,7 @@ def say(found: Measured) -> None:
 
 def report_file(folder: Path, count: int, name: str) -> Path:
     """Where a report is kept."""
-    return folder / f"{count}.{SUFFIXES[name]}"
+    return folder / f"{count}.{FORMATS[name].suffix}"
 
 
 def peak_mib() -> float:

@@ -18,13 +18,13 @@ import altair as alt
 import vl_convert
 
 from reports.language import chart_time, current, gettext, mark, number, pgettext, short_day
+from reports.view.standing import Tally
 from reports.view.trend import LOOKED_BACK
 from reports.wording import GOALS
 from scanner.verdict import Goal
 
 if TYPE_CHECKING:
     from reports.view.model import CertificateView, EnvironmentView, ReportView, TrendPoint
-from reports.view.standing import Tally
 
 _SVG: Final = "http://www.w3.org/2000/svg"
 FONT: Final = "Inter, system-ui, sans-serif"

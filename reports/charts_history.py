@@ -201,9 +201,7 @@ def _expiry(shown: Sequence[EnvironmentSeen]) -> Chart | None:
         .encode(x=x, y=y, strokeDash=alt.StrokeDash("environment:N", legend=None, sort=names))
     )
     limits = _named("marks").mark_rule(color=FAILED, strokeDash=[2, 3]).encode(y=alt.Y("days:Q"))
-    tags = (
-        _named("tags").mark_text(align="left", dx=8, color=INK, fontSize=10).encode(x=x, y=y, text="environment:N")
-    )
+    tags = _named("tags").mark_text(align="left", dx=8, color=INK, fontSize=10).encode(x=x, y=y, text="environment:N")
     chart = (limits + lines + tags).properties(width=_PLOT, height=170)
     said = "; ".join(f"{item.name}: {course(item.points, _left)}" for item in shown)
     return chart_of(
@@ -226,9 +224,7 @@ def _panels(  # noqa: PLR0913, PLR0917  # what a picture of panels is made of
     shown: Sequence[EnvironmentSeen],
 ) -> Chart:
     columns = len(shown) if len(shown) <= _ABREAST else _ABREAST if len(shown) % 2 else 2
-    areas = _areas(_moments(shown), colours, ticks=3).properties(
-        width=(_PLOT + 80, 240, 160)[columns - 1], height=84
-    )
+    areas = _areas(_moments(shown), colours, ticks=3).properties(width=(_PLOT + 80, 240, 160)[columns - 1], height=84)
     chart = areas.facet(
         facet=alt.Facet(
             "environment:N",

@@ -148,5 +148,3 @@ def _charts(view: ReportView, medium: Medium) -> dict[str, tuple[Chart, Markup]]
         for name, chart in drawn.items()
         if chart is not None
     }
-
-

@@ -40,6 +40,10 @@ class SigningKey:
     signer: SimpleSigner
     name: str
 
+    def sign(self, pdf: bytes, *, run_id: str, data_digest: str) -> bytes:
+        """Sign the PDF of a run; `data_digest` is the SHA-256 of the data that it carries, in hexadecimal."""
+        return sign_pdf(pdf, self, reason=reason_for(run_id, data_digest))
+
 
 class _Revision(IncrementalPdfFileWriter):
     """An update that leaves the document's metadata as they are.

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from reports.language import Words, duration, mark, mark_plural, ngettext, number
+from scanner import formats
 from scanner.evidence import FailureReason, Protocol
 from scanner.inventory import EnvironmentKind, Role
 from scanner.verdict import Goal, Severity, Status, TargetStatus, Trigger
@@ -171,21 +172,7 @@ CAUSE_MEANINGS: Final = Words[str](
     }
 )
 
-FORMATS: Final = Words[str](
-    {
-        "html": "HTML",
-        "pdf": "PDF",
-        "text": mark("Text"),
-        "json": "JSON",
-        "sarif": "SARIF",
-        "junit": "JUnit",
-        "csv": "CSV",
-        "xlsx": "XLSX",
-        "openmetrics": "OpenMetrics",
-        "cyclonedx": "CycloneDX",
-        "oscal": "OSCAL",
-    }
-)
+FORMATS: Final = Words[str]({**{name: item.title for name, item in formats.FORMATS.items()}, "text": mark("Text")})
 """What people call the formats of reports."""
 SHORT_FAILURES: Final = Words[FailureReason](
     {

@@ -10,8 +10,19 @@ import re
 from datetime import date, time, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
 
+from scanner.errors import nearest
+from scanner.formats import DEFAULT_REPORTS, FORMATS
 from scanner.inventory import ApplicationKind, EnvironmentKind, HttpsLevel, IntegrationKind, Role, StartTls
 from scanner.verdict import Severity
 
@@ -50,6 +61,18 @@ Event = Literal[
     "new-failure", "fixed", "expiring", "run-failed", "indeterminate", "waiver-expiring", "coverage"
 ]  # fmt: skip
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+def _known_format(name: str) -> str:
+    if name not in FORMATS:
+        hint = nearest(name, FORMATS) or f"known are {', '.join(FORMATS)}"
+        message = f'"{name}" is not a format ({hint})'
+        raise ValueError(message)
+    return name
+
+
+FormatName = Annotated[str, AfterValidator(_known_format), WithJsonSchema({"type": "string", "enum": list(FORMATS)})]
+"""One of the formats in which a run is written."""
 
 
 class Form(BaseModel):
@@ -228,8 +251,8 @@ class ScheduleForm(Form):
     """Names of environments, globs allowed."""
     policy: str | None = None
     """Judges these runs, instead of [nightseal] policy and the environments'."""
-    reports: list[Literal["html", "pdf", "json"]] = ["html", "pdf"]
-    """Formats that are written after the run."""
+    reports: list[FormatName] = list(DEFAULT_REPORTS)
+    """Formats that are written after the run: those of `--format`."""
     notify: list[str] = []
     """Names of [[notify]] sections."""
     jitter: Duration | None = None

@@ -1,4 +1,4 @@
-"""Every exception that Nightseal raises on purpose.
+"""Every exception that Nightseal raises on purpose, and the exit statuses that they end in.
 
 NightsealError
 ├── UsageError          the command line asks for something that cannot be
@@ -19,22 +19,34 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-class NightsealError(Exception):
-    """Base of all. `exit_code` is the status with which the command line ends (contract section 3)."""
+class ExitStatus(IntEnum):
+    """What the process tells whoever started it."""
 
-    exit_code: ClassVar[int] = 4
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_ASSESSED = 3
+    INTERNAL = 4
+    INTERRUPTED = 130
+
+
+class NightsealError(Exception):
+    """Base of all. `exit_code` is the status with which the command line ends."""
+
+    exit_code: ClassVar[ExitStatus] = ExitStatus.INTERNAL
 
 
 class UsageError(NightsealError):
     """The command was called in a way that has no meaning; nothing was scanned."""
 
-    exit_code = 2
+    exit_code = ExitStatus.USAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +65,7 @@ class Problem:
 class ConfigError(NightsealError):
     """A configuration file that cannot be used. Lists every problem at once, so that one edit mends them all."""
 
-    exit_code = 2
+    exit_code = ExitStatus.USAGE
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source
@@ -68,19 +80,19 @@ class PolicyError(ConfigError):
 class TrustStoreError(NightsealError):
     """A trust store that cannot be read, or that holds no usable certificate."""
 
-    exit_code = 2
+    exit_code = ExitStatus.USAGE
 
 
 class HistoryError(NightsealError):
     """The history is not one, is damaged, or cannot be written."""
 
-    exit_code = 2
+    exit_code = ExitStatus.USAGE
 
 
 class OutputError(NightsealError):
     """A report or export cannot be written where it was asked for."""
 
-    exit_code = 2
+    exit_code = ExitStatus.USAGE
 
 
 class NotKeptError(NightsealError):

@@ -16,8 +16,7 @@ from typing import Any
 import click
 
 import scanner
-from scanner.errors import NightsealError
-from scanner.jobs.exit_status import ExitStatus
+from scanner.errors import ExitStatus, NightsealError, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +87,6 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; an unknown one is answered with the nearest."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from scanner.errors import nearest  # noqa: PLC0415  # difflib is not needed otherwise
-
             hint = nearest(args[0], COMMANDS) or "`nightseal --help` lists them"
             ctx.fail(f'there is no command "{args[0]}" ({hint})')
         return super().resolve_command(ctx, args)

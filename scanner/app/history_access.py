@@ -6,20 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import click
 
 from scanner import config as configuration
-from scanner.app.tables import TABLE_FORMATS
 from scanner.errors import UsageError, nearest
-
-if TYPE_CHECKING:
-    from scanner.history import History
-
-format_option = click.option(
-    "--format", "-f", "format_name", type=click.Choice(TABLE_FORMATS), default="text", show_default=True, help="Form."
-)
+from scanner.history import History
 
 
 def open_history(config_path: Path) -> History:
@@ -28,8 +18,6 @@ def open_history(config_path: Path) -> History:
     Raises:
         HistoryError: there is none.
     """
-    from scanner.history import History  # noqa: PLC0415  # pandas and Delta load only here
-
     config = configuration.load(config_path)
     return History.open(config.resolve(config.form.nightseal.history), create=False)
 

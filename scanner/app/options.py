@@ -14,6 +14,8 @@ from scanner.config_form import DEFAULT_FAIL_ON, parse_duration
 from scanner.errors import UsageError
 from scanner.verdict import Severity
 
+TABLE_FORMATS = ("text", "json", "csv")
+"""The forms of a table of the history."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -90,6 +92,9 @@ connect_to_option = click.option(
 )
 
 
+table_format_option = click.option(
+    "--format", "-f", "format_name", type=click.Choice(TABLE_FORMATS), default="text", show_default=True, help="Form."
+)
 _FORMAT_HELP = "Repeatable. By the suffix of --output where missing."
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-TABLE_FORMATS = ("text", "json", "csv")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 

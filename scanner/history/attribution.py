@@ -12,8 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from scanner.evidence import FailureReason
-from scanner.history.facts import Facts, digest, facts_of
-from scanner.history.rows import deployments_of
+from scanner.history.facts import Facts, deployments_of, digest, facts_of
 from scanner.history.waived import is_another
 from scanner.verdict import RunRecord, TargetResult, Verdict
 

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from scanner.evidence import Certificate
 from scanner.history.attribution import Attribution, ChangeCause
-from scanner.history.rows import deployments_of
+from scanner.history.facts import deployments_of
 from scanner.history.waived import is_worse
 from scanner.verdict import Run, RunRecord, Status, TargetResult, TargetStatus, Verdict
 

@@ -9,7 +9,8 @@ import hashlib
 import json
 from typing import Any, Final
 
-from scanner.evidence import TargetEvidence, to_json
+from scanner.evidence import Attempt, Deployment, TargetEvidence, to_json
+from scanner.verdict import TargetResult
 
 CIRCUMSTANCES: Final = frozenset(
     {
@@ -52,3 +53,10 @@ def _without_circumstances(values: dict[str, Any]) -> dict[str, Any]:
     for name in CIRCUMSTANCES & values.keys():
         del values[name]
     return values
+
+
+def deployments_of(target: TargetResult) -> tuple[Deployment, ...]:
+    """The certificate chains that a target presented, as far as anyone saw."""
+    tls = target.evidence.tls.value if target.evidence else None
+    attempt: Attempt[tuple[Deployment, ...]] | None = tls.certificates if tls else None
+    return (attempt.value if attempt else None) or ()

@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from scanner.evidence import (
-    Attempt,
     Certificate,
     Deployment,
     Failure,
@@ -25,7 +24,7 @@ from scanner.evidence import (
     from_json,
     to_json,
 )
-from scanner.history.facts import digest, facts_of
+from scanner.history.facts import deployments_of, digest, facts_of
 from scanner.history.schema import CERTIFICATES, EVIDENCE, RUNS, TARGETS, TEXT, TEXTS, VERDICTS, Table
 from scanner.inventory import DomainKey, EnvironmentKind, Role, StartTls
 from scanner.verdict import (
@@ -237,13 +236,6 @@ def _certificate_rows(targets: Iterable[TargetResult]) -> Iterator[Row]:
                 if certificate.fingerprint not in seen:
                     seen.add(certificate.fingerprint)
                     yield place | _certificate_row(certificate, deployment, index)
-
-
-def deployments_of(target: TargetResult) -> tuple[Deployment, ...]:
-    """The certificate chains that a target presented, as far as anyone saw."""
-    tls = target.evidence.tls.value if target.evidence else None
-    attempt: Attempt[tuple[Deployment, ...]] | None = tls.certificates if tls else None
-    return (attempt.value if attempt else None) or ()
 
 
 def _certificate_row(certificate: Certificate, deployment: Deployment, index: int) -> Row:

@@ -1,25 +1,16 @@
-"""The exit statuses of contract section 3, and which of them a run earns."""
+"""Which of the exit statuses a run earns."""
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from scanner.errors import ExitStatus
 from scanner.verdict import Status, TargetStatus
 
 if TYPE_CHECKING:
     from scanner.verdict import RunRecord, Severity
 
-
-class ExitStatus(IntEnum):
-    """What the process tells whoever started it."""
-
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-    NOT_ASSESSED = 3
-    INTERNAL = 4
-    INTERRUPTED = 130
+__all__ = ["ExitStatus", "of"]
 
 
 def of(record: RunRecord, fail_on: Severity) -> ExitStatus:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sys
 from collections.abc import Sequence
@@ -11,36 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reports.export.formats import export
 from scanner.errors import OutputError, UsageError
+from scanner.formats import FORMATS, Source, load
 from scanner.jobs.keeping import spared
 from scanner.jobs.places import descriptor_of, ensure_place, ensure_writable, put
+from scanner.rules import all_rules
 
 if TYPE_CHECKING:
     from reports.signature import SigningKey
     from reports.view import ReportOptions, ReportView
-    from reports.view.history import HistoryAnswers
     from scanner.history import History
     from scanner.inventory import Environment
     from scanner.policy import Policy
     from scanner.verdict import RunRecord
     from scanner.waiver import Waiver
 
-SUFFIXES = {
-    "text": "txt",
-    "json": "json",
-    "html": "html",
-    "pdf": "pdf",
-    "sarif": "sarif",
-    "junit": "junit.xml",
-    "csv": "csv",
-    "xlsx": "xlsx",
-    "openmetrics": "prom",
-    "cyclonedx": "cdx.json",
-    "oscal": "oscal.json",
-}
-_DRAWN = frozenset({"html", "pdf"})
-_BINARY = frozenset({"pdf", "xlsx"})
-FORMATS = tuple(SUFFIXES)
 STDOUT = "-"
 _STDOUT_DESCRIPTOR = 1
 
@@ -64,65 +49,26 @@ class Rendering:
 
 def render(rendering: Rendering, format_name: str, view: ReportView | None = None) -> bytes:
     """Render in one format. Each renderer is loaded when it is asked for; `view` is for those who draw twice."""
-    from scanner.rules import all_rules  # noqa: PLC0415  # what a format needs loads with it
-
-    if format_name == "text":
-        from reports.text import render_text  # noqa: PLC0415  # the same
-
-        return render_text(
+    wanted = FORMATS[format_name]
+    if wanted.source is Source.TERMINAL:
+        made = wanted.load()(
             rendering.record,
             rules=all_rules(),
             color=rendering.color,
             width=rendering.width,
             verbose=rendering.verbose,
-        ).encode()
-    from reports.export.formats import export  # noqa: PLC0415  # the same
-
-    if format_name not in _DRAWN:
-        return export(rendering.record, format_name, rules=all_rules())
-    from reports import render as drawing  # noqa: PLC0415  # the same
-
-    view = view or _view(rendering)
-    if format_name == "html":
-        return drawing.render_html(view).encode()
-    # The paper carries its evidence.
-    run_id = rendering.record.run.id
-    data = export(rendering.record, "json", rules=all_rules())
-    table = export(rendering.record, "csv", rules=all_rules())
-    pdf = drawing.render_pdf(
-        view,
-        attachments=[
-            drawing.Attachment(f"{run_id}.json", data, "The run, as data"),
-            drawing.Attachment(f"{run_id}.csv", table, "The verdicts, as a table"),
-        ],
-    )
-    if rendering.key is None:
-        return pdf
-    from reports.signature import reason_for, sign_pdf  # noqa: PLC0415  # the same
-
-    return sign_pdf(pdf, rendering.key, reason=reason_for(run_id, hashlib.sha256(data).hexdigest()))
+        )
+    elif wanted.source is Source.VIEW:
+        made = wanted.load()(rendering, view or _view(rendering))
+    else:
+        made = export(rendering.record, format_name, rules=all_rules())
+    return made if isinstance(made, bytes) else made.encode()
 
 
 def _view(rendering: Rendering) -> ReportView:
-    from reports.view import ReportOptions, build_view  # noqa: PLC0415  # pandas loads with it
-    from scanner.rules import all_rules  # noqa: PLC0415  # the same
-
-    answers: HistoryAnswers | None = None
-    if rendering.history is not None:
-        from scanner.jobs.history_answers import answers_of  # noqa: PLC0415  # Delta loads with it
-
-        answers = answers_of(rendering.history, rendering.record, rendering.previous)
-    environments = rendering.environments
-    return build_view(
-        rendering.record,
-        rules=all_rules(),
-        environments={item.name: item for item in environments} if environments is not None else None,
-        policies={policy.id: policy for policy in rendering.policies},
-        waivers=rendering.waivers,
-        previous=rendering.previous,
-        history=answers,
-        options=rendering.options or ReportOptions(),
-    )
+    """What the drawn formats share. What draws them is loaded here, and pandas with it."""
+    view: ReportView = load("scanner.jobs.drawing:view_of")(rendering)
+    return view
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +97,7 @@ def write(rendering: Rendering, formats: Sequence[str], output: str | None, *, n
     view: ReportView | None = None
     for item in formats:
         with spared(f"The {item} report was not written", troubles):
-            if item in _DRAWN and view is None:
+            if FORMATS[item].drawn and view is None:
                 view = _view(rendering)
             data = render(rendering, item, view)
             if stdout:
@@ -159,7 +105,7 @@ def write(rendering: Rendering, formats: Sequence[str], output: str | None, *, n
                 continue
             file = Path(str(output))
             if _is_folder(formats, file, str(output)):
-                file /= f"{name}.{SUFFIXES[item]}"
+                file /= f"{name}.{FORMATS[item].suffix}"
             ensure_place(file)
             put(file, data)
             files.append(file)
@@ -171,9 +117,9 @@ def formats_of(named: Sequence[str], output: str | None, default: Sequence[str])
     if named or output is None or output.endswith(os.sep) or Path(output).is_dir():
         return named or default
     # The longest first: a file of OSCAL ends as one of JSON does.
-    for item, suffix in sorted(SUFFIXES.items(), key=lambda pair: -len(pair[1])):
-        if Path(output).name.lower().endswith(f".{suffix}"):
-            return (item,)
+    for item in sorted(FORMATS.values(), key=lambda item: -len(item.suffix)):
+        if Path(output).name.lower().endswith(f".{item.suffix}"):
+            return (item.name,)
     return default
 
 
@@ -206,9 +152,8 @@ def _is_folder(formats: Sequence[str], path: Path, named: str) -> bool:
 def _refuse_for_stdout(formats: Sequence[str]) -> None:
     if len(formats) > 1:
         raise UsageError("several formats need a folder: give one by --output")
-    for item in _BINARY.intersection(formats):
-        if sys.stdout.isatty():
-            raise UsageError(f"{item} is not for a terminal: give a file by --output")
+    if FORMATS[formats[0]].binary and sys.stdout.isatty():
+        raise UsageError(f"{formats[0]} is not for a terminal: give a file by --output")
 
 
 def _to_stdout(data: bytes) -> None:

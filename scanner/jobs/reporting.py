@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.language import UnknownLanguageError, language_of
-from reports.logo import Logo, LogoError, read_logo
-from scanner.errors import ConfigError, PolicyError, Problem
+from reports.view.options import ReportOptions
+from scanner.errors import PolicyError, UsageError, nearest
+from scanner.jobs.looks import check_looks
 from scanner.jobs.output import Rendering
 from scanner.policy import load
+from scanner.verdict import RunRecord
 
 if TYPE_CHECKING:
-    from reports.view import ReportOptions
     from scanner.config import Config
     from scanner.history import History
     from scanner.policy import Policy
-    from scanner.verdict import RunRecord
 
 
 def rendering_of(config: Config, history: History, record: RunRecord) -> Rendering:
@@ -60,8 +60,6 @@ def report_options(config: Config) -> ReportOptions:
     Raises:
         ConfigError: there is no such language, the logo is none, or a template cannot be used; lists all of it.
     """
-    from reports.view import ReportOptions  # noqa: PLC0415  # only where a report is drawn
-
     logo = check_looks(config)
     form, default = config.form.report, ReportOptions()
     return ReportOptions(
@@ -74,33 +72,34 @@ def report_options(config: Config) -> ReportOptions:
     )
 
 
-def check_looks(config: Config, *, templates: bool = True) -> Logo | None:
-    """See that reports can be drawn as [report] says, and return the logo.
-
-    Without `templates`, what draws reports is not loaded for it.
+def rendering_of_environment(config: Config, history: History, record: RunRecord, environment: str | None) -> Rendering:
+    """What the report of a run is made of; with an environment, of that alone.
 
     Raises:
-        ConfigError: there is no such language, the logo is none, or a template cannot be used; lists all of it.
+        UsageError: the run has no such environment.
     """
-    form, problems = config.form.report, list[Problem]()
-    logo: Logo | None = None
-    try:
-        language_of(form.locale)
-    except UnknownLanguageError as error:
-        problems.append(Problem("report.locale", error.problem, error.hint))
-    if form.logo:
-        path = Path(config.resolve(form.logo))
-        try:
-            logo = read_logo(path)
-        except LogoError as error:
-            problems.append(Problem("report.logo", f"{path} {error.problem}", error.hint))
-    if form.templates and templates:
-        from reports.render import TemplatesError, check_templates  # noqa: PLC0415  # pandas loads with it
+    rendering = rendering_of(config, history, record)
+    if environment is None:
+        return rendering
+    previous = rendering.previous
+    return dataclasses.replace(
+        rendering,
+        record=_only(record, environment),
+        previous=_only(previous, environment) if previous else None,
+    )
 
-        try:
-            check_templates(Path(config.resolve(form.templates)))
-        except TemplatesError as error:
-            problems.append(Problem("report.templates", error.problem, error.hint))
-    if problems:
-        raise ConfigError(config.source, problems)
-    return logo
+
+def _only(record: RunRecord, environment: str) -> RunRecord:
+    """The part of a run that is about one environment."""
+    if environment not in record.run.environments:
+        known = record.run.environments
+        hint = nearest(environment, known) or f"it has: {', '.join(known)}"
+        raise UsageError(f'run {record.run.id} has no environment "{environment}" ({hint})')
+    targets = tuple(target for target in record.targets if target.environment == environment)
+    run = dataclasses.replace(
+        record.run,
+        environments=(environment,),
+        expected_targets=len(targets) if record.run.complete else record.run.expected_targets,
+        policies={name: ref for name, ref in record.run.policies.items() if name == environment},
+    )
+    return RunRecord(run, targets)

@@ -5,30 +5,29 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scanner.errors import ConfigError, Problem, UsageError, nearest
-from scanner.inventory import Inventory
+from scanner.formats import DEFAULT_REPORTS
+from scanner.history import History
 from scanner.jobs.keeping import keep, spared
+from scanner.jobs.looks import check_looks
 from scanner.jobs.output import Rendering, Written, check_output, write
 from scanner.jobs.policies import policies_of
-from scanner.jobs.reporting import check_looks, rendering_of
+from scanner.jobs.reporting import rendering_of
+from scanner.jobs.selection import select
+from scanner.jobs.session import job_parts, probe_settings
 from scanner.jobs.site import update_site
+from scanner.pipeline import Job
 from scanner.verdict import Trigger
 
 if TYPE_CHECKING:
     from reports.signature import SigningKey
     from scanner.config import Config
     from scanner.config_form import ScheduleForm
-    from scanner.history import History
     from scanner.jobs.session import Overrides
-    from scanner.pipeline import Job
     from scanner.verdict import RunRecord
     from scanner.waiver import Waiver
-
-DEFAULT_REPORTS = ("html", "pdf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +65,6 @@ def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[
         NotKeptError: it was scanned, and the history could not be written.
         NightsealError: something is wrong that makes the run useless; nothing was scanned.
     """
-    from scanner.history import History  # noqa: PLC0415  # pandas and Delta load only when a run really starts
-
     job = job_of(config, order, overrides)
     check_looks(config)
     # The configured output is a folder, even where one format goes there and it is not there yet.
@@ -100,9 +97,6 @@ def job_of(config: Config, order: Order, overrides: Overrides) -> Job:
         ConfigError: nothing is configured, or the policy is not one.
         UsageError: no environment has such a name.
     """
-    from scanner.jobs.session import job_parts, probe_settings  # noqa: PLC0415  # the engines load after the checks
-    from scanner.pipeline import Job  # noqa: PLC0415  # the same
-
     inventory = select(config, order.environments)
     default, policies = policies_of(config, order.policy)
     return Job(
@@ -116,32 +110,3 @@ def job_of(config: Config, order: Order, overrides: Overrides) -> Job:
         config_digest=config.digest,
         **job_parts(config.scan),
     )
-
-
-def select(config: Config, names: Sequence[str]) -> Inventory:
-    """The environments that the names and globs mean; all of them for none."""
-    known = [environment.name for environment in config.inventory.environments]
-    if not config.inventory.endpoints:
-        hint = "`nightseal config init` writes an example"
-        raise ConfigError(config.source, [Problem("environment", "nothing is configured to be scanned", hint)])
-    for name in names:
-        if not any(fnmatchcase(other, name) for other in known):
-            hint = nearest(name, known) or f"configured: {', '.join(known)}"
-            raise UsageError(f'{config.source} has no environment "{name}" ({hint})')
-    return Inventory(
-        tuple(
-            environment
-            for environment in config.inventory.environments
-            if not names or any(fnmatchcase(environment.name, name) for name in names)
-        )
-    )
-
-
-def schedule_of(config: Config, name: str) -> ScheduleForm:
-    """The schedule of that name, or a usage error with the nearest."""
-    for schedule in config.schedules:
-        if schedule.name == name:
-            return schedule
-    known = [schedule.name for schedule in config.schedules]
-    hint = nearest(name, known) or f"configured: {', '.join(known) or 'none'}"
-    raise UsageError(f'{config.source} has no schedule "{name}" ({hint})')

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import scanner
+from scanner import pipeline
 from scanner.config_form import ScanForm
 from scanner.inventory import Environment
 from scanner.jobs.progress import progress_display
@@ -73,8 +74,6 @@ def _stores(name: str, folder: Path) -> tuple[str, ...]:
 
 def run_with_progress(job: Job, *, quiet: bool) -> RunRecord:
     """Run a job with a live display by target, on a terminal, on stderr."""
-    from scanner import pipeline  # noqa: PLC0415  # the engines load only when a scan really starts
-
     with progress_display(quiet=quiet) as on_progress:
         return pipeline.run(job, on_progress)
 

@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import scanner
-from scanner.errors import NightsealError, OutputError
-from scanner.jobs.output import SUFFIXES
+from reports import render
+from reports.view import site
+from reports.view.site import ReportFile
+from scanner.errors import OutputError
+from scanner.formats import FORMATS
+from scanner.history import questions
 from scanner.jobs.places import ensure_writable, write_whole
 from scanner.jobs.reporting import report_options
 
 if TYPE_CHECKING:
     from reports.view import ReportOptions
-    from reports.view.site import ReportFile, SiteView
+    from reports.view.site import SiteView
     from scanner.config import Config
     from scanner.history import History
 
@@ -81,8 +85,6 @@ _ATTEMPTS: Final = 3
 
 
 def _write_pages(view: SiteView, folder: Path) -> Path:
-    from reports import render  # noqa: PLC0415  # what draws loads only here
-
     pages = {folder / name: text.encode() for name, text in render.render_site(view).items()}
     for path in pages:
         if path.exists() and not _is_ours(path):
@@ -105,9 +107,6 @@ def _is_ours(path: Path) -> bool:
 def _view(
     config: Config, history: History, files: Mapping[str, Sequence[ReportFile]], options: ReportOptions
 ) -> SiteView:
-    from reports.view import site  # noqa: PLC0415  # pandas loads with it
-    from scanner.history import questions  # noqa: PLC0415  # the same
-
     runs = history.runs(columns=site.RUN_COLUMNS)
     counted, drawn = site.runs_to_count(runs, questions.current_of(runs).values())
     facts = site.SiteFacts(
@@ -123,20 +122,20 @@ def _view(
 
 def report_files(folder: Path) -> Mapping[str, Sequence[ReportFile]]:
     """The reports that are in a folder, by run, in the order of the formats."""
-    from reports.view.site import ReportFile  # noqa: PLC0415  # pandas loads with it
-
     found: dict[str, list[ReportFile]] = defaultdict(list)
     names = {path.name for path in folder.iterdir() if path.is_file()}
-    for format_name in ("html", "pdf", *(name for name in SUFFIXES if name not in {"html", "pdf"})):
+    for item in sorted(FORMATS.values(), key=lambda item: not item.drawn):
         for name in names:
             match = REPORT_NAME.fullmatch(name)
-            if match and match["suffix"] == SUFFIXES[format_name]:
-                found[match["run"]].append(ReportFile(format_name, name))
+            if match and match["suffix"] == item.suffix:
+                found[match["run"]].append(ReportFile(item.name, name))
     return found
 
 
 REPORT_NAME: Final = re.compile(
-    rf"(?P<run>(?P<moment>\d{{8}}T\d{{6}})Z-[0-9a-f]{{6}})\.(?P<suffix>{'|'.join(map(re.escape, SUFFIXES.values()))})"
+    r"(?P<run>(?P<moment>\d{8}T\d{6})Z-[0-9a-f]{6})\.(?P<suffix>"
+    + "|".join(re.escape(item.suffix) for item in FORMATS.values())
+    + ")"
 )
 """How the reports in an output folder are called: by their run and their format."""
 
@@ -146,15 +145,6 @@ def _late_runs(config: Config) -> Mapping[str, timedelta]:
     state = Path(config.resolve(config.form.daemon.state))
     if not state.is_file():
         return {}
-    from scanner.state.database import open_state  # noqa: PLC0415  # the same
-    from scanner.state.ledger import Ledger  # noqa: PLC0415  # the database loads only where there is one
+    from scanner.jobs.late_runs import late_runs  # noqa: PLC0415  # the database loads only where there is a service
 
-    try:
-        engine = open_state(state)
-    except NightsealError as error:
-        _LOG.info("which runs began late is not known: %s", error)
-        return {}
-    try:
-        return Ledger(engine).late_runs()
-    finally:
-        engine.dispose()
+    return late_runs(state)

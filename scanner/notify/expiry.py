@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
 
 from scanner.evidence import Certificate
-from scanner.history.rows import deployments_of
+from scanner.history.facts import deployments_of
 from scanner.verdict import RunRecord
 from scanner.waiver import Waiver
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from scanner.history.rows import deployments_of
+from scanner.history.facts import deployments_of
 from scanner.state.database import FACTS
 from scanner.verdict import RunRecord
 

@@ -21,8 +21,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from scanner.config_form import Duration
+from scanner.config_form import Duration, FormatName
 from scanner.errors import ConfigError, UsageError
+from scanner.formats import FORMATS
 from scanner.state.ledger import ENDED, Ledger
 from scanner.validation import problems_of
 from scanner.verdict import Severity
@@ -44,7 +45,7 @@ class RunOrder(BaseModel):
     schedule: str | None = None
     environments: list[str] = Field(default=[], max_length=1000)
     policy: str | None = None
-    formats: list[str] = Field(default=[], max_length=10)
+    formats: list[FormatName] = Field(default=[], max_length=len(FORMATS))
     deadline: Duration | None = None
     fail_on: Severity | None = None
 

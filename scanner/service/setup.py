@@ -11,8 +11,8 @@ from scanner import config as configuration
 from scanner.config import Config
 from scanner.config_form import ScheduleForm
 from scanner.errors import ConfigError, Problem
+from scanner.jobs.looks import check_looks
 from scanner.jobs.policies import load_policy, policies_of
-from scanner.jobs.reporting import check_looks
 from scanner.service.cron import ScheduleTrigger, trigger_of
 from scanner.service.orders import socket_of
 

@@ -27,6 +27,7 @@ from scanner import pipeline
 from scanner.config import Config
 from scanner.config_form import DEFAULT_FAIL_ON, ScheduleForm, parse_duration
 from scanner.errors import NightsealError
+from scanner.formats import DEFAULT_REPORTS
 from scanner.history import History
 from scanner.jobs import exit_status
 from scanner.jobs.exit_status import ExitStatus
@@ -34,7 +35,8 @@ from scanner.jobs.keeping import keep, spared
 from scanner.jobs.output import Written, write
 from scanner.jobs.places import ensure_writable
 from scanner.jobs.reporting import rendering_of
-from scanner.jobs.run import DEFAULT_REPORTS, Order, Outcome, job_of, schedule_of
+from scanner.jobs.run import Order, Outcome, job_of
+from scanner.jobs.selection import schedule_of
 from scanner.jobs.session import Overrides
 from scanner.jobs.site import update_site
 from scanner.jobs.summary import summary

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from pydantic import ValidationError
 
 from scanner.config import Config, load, parse
-from scanner.config_form import ConfigForm, parse_duration
+from scanner.config_form import ConfigForm, ScheduleForm, parse_duration
 from scanner.errors import ConfigError
+from scanner.formats import FORMATS
 from scanner.inventory import ApplicationKind, DomainKey, EnvironmentKind, HttpsLevel, Role, StartTls
 
 REPOSITORY = Path(__file__).parents[2]
@@ -423,3 +425,15 @@ def test_where_to_connect_is_spelled_as_hosts_are() -> None:
         "[2001:db8::1]:443": ["127.0.0.1:2"],
     }
     assert "should be a host name" in refused("[scan.connect_to]\n'https://a.example:443' = ['127.0.0.1:1']")[0]
+
+
+def test_a_schedule_takes_every_format_and_no_other() -> None:
+    """One table: what `--format` takes, the configuration takes, and its schema names."""
+    schedule = {"name": "s", "cron": "0 2 * * *"}
+
+    assert ScheduleForm(**schedule, reports=list(FORMATS)).reports == list(FORMATS)
+    with pytest.raises(ValidationError, match=r'"htm" is not a format \(did you mean "html"\?\)'):
+        ScheduleForm(**schedule, reports=["htm"])
+    assert ConfigForm.model_json_schema()["$defs"]["ScheduleForm"]["properties"]["reports"]["items"]["enum"] == [
+        *FORMATS
+    ]

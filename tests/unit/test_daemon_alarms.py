@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from scanner.history.rows import deployments_of
+from scanner.history.facts import deployments_of
 from scanner.notify import expiry
 from scanner.notify.alarms import (
     UNREACHABLE,

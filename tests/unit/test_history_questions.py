@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from scanner.history import History, questions
-from scanner.history.rows import deployments_of
+from scanner.history.facts import deployments_of
 from scanner.verdict import RunRecord, Status
 from tests.build.records import FIRST_NIGHT, sample_history, sample_record
 

@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from scanner.jobs.output import FORMATS, Rendering, render
+from scanner.formats import FORMATS
+from scanner.jobs.output import Rendering, render
 from tests.build.hostile import configured_record, hostile_record
 from tests.build.judged import judged_record
 

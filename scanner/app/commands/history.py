@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from scanner.app import options
 from scanner.app.commands.history_questions import QUESTIONS
-from scanner.app.history_access import format_option, open_history
-from scanner.app.tables import show
-from scanner.errors import UsageError, nearest
+from scanner.app.lazy import done_by
 
 
 @click.group("history")
@@ -20,8 +16,9 @@ def command() -> None:
 
 @command.command("runs")
 @options.config_option
-@format_option
-def runs(config_path: Path, format_name: str) -> None:
+@options.table_format_option
+@done_by("scanner.app.actions.history:runs")
+def runs() -> None:
     """List the runs, the latest last.
 
     \b
@@ -29,38 +26,27 @@ def runs(config_path: Path, format_name: str) -> None:
       nightseal history runs
       nightseal history runs --format csv > runs.csv
     """
-    frame = open_history(config_path).runs()
-    wanted = [
-        "run_id", "trigger", "started_at", "complete", "targets", "assessed", "passed", "failed", "waived",
-        "indeterminate", "policy_id",
-    ]  # fmt: skip
-    show(frame[[name for name in wanted if name in frame]], format_name)
 
 
 @command.command("targets")
 @options.config_option
-@format_option
-def targets(config_path: Path, format_name: str) -> None:
+@options.table_format_option
+@done_by("scanner.app.actions.history:targets")
+def targets() -> None:
     """List the targets of the last run.
 
     \b
     Examples:
       nightseal history targets
     """
-    history = open_history(config_path)
-    latest = history.latest()
-    frame = history.targets([latest] if latest else [])
-    wanted = [
-        "target_id", "environment", "applications", "role", "status", "error_reason", "connections", "duration_s",
-    ]  # fmt: skip
-    show(frame[[name for name in wanted if name in frame]], format_name)
 
 
 @command.command("target")
 @click.argument("target", metavar="T")
 @options.config_option
-@format_option
-def target(target: str, config_path: Path, format_name: str) -> None:
+@options.table_format_option
+@done_by("scanner.app.actions.history:target")
+def target() -> None:
     """Show what became of one target, run by run, and what fails there now.
 
     T is a target's id, or a part of it that only one has.
@@ -70,41 +56,19 @@ def target(target: str, config_path: Path, format_name: str) -> None:
       nightseal history target production/shop.example.com:443@192.0.2.7
       nightseal history target shop.example.com
     """
-    history = open_history(config_path)
-    frame = history.targets()
-    ids = sorted(set(frame["target_id"].astype(str)))
-    found = [target] if target in ids else [item for item in ids if target in item]
-    if len(found) != 1:
-        hint = ", ".join(found[:5]) or nearest(target, ids) or "`nightseal history targets` lists them"
-        problem = "means several targets" if found else "is not in the history"
-        raise UsageError(f'"{target}" {problem} ({hint})')
-    rows = frame[frame["target_id"].astype(str) == found[0]]
-    wanted = ["run_id", "run_started_at", "status", "error_reason", "policy_id", "connections", "duration_s"]
-    show(rows[[name for name in wanted if name in rows]], format_name)
-    latest = str(rows["run_id"].iloc[-1])
-    verdicts = history.verdicts([latest])
-    failing = verdicts[(verdicts["target_id"].astype(str) == found[0]) & (verdicts["status"].astype(str) == "fail")]
-    if format_name == "text":
-        click.echo(f"\nFailing in {latest}:")
-        show(failing[["rule", "severity", "reason", "subject", "message"]], format_name)
 
 
 @command.command("certificates")
 @options.config_option
-@format_option
-def certificates(config_path: Path, format_name: str) -> None:
+@options.table_format_option
+@done_by("scanner.app.actions.history:certificates")
+def certificates() -> None:
     """List the certificates in use, the next to expire first.
 
     \b
     Examples:
       nightseal history certificates
     """
-    from scanner.history.questions import certificates_by_expiry  # noqa: PLC0415  # pandas loads only here
-
-    frame = certificates_by_expiry(open_history(config_path))
-    if format_name == "text":
-        frame = frame[["not_after", "days_left", "subject", "issuer", "environments", "hosts", "targets"]]
-    show(frame, format_name)
 
 
 for question in QUESTIONS:

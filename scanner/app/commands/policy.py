@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from scanner import policy as policies
 from scanner.app.commands import policy_diff, policy_replay
-from scanner.errors import PolicyError
-from scanner.jobs.policies import load_policy
-from scanner.rules import bind
+from scanner.app.lazy import done_by
 
 
 @click.group("policy")
@@ -23,6 +16,7 @@ def command() -> None:
 
 
 @command.command("list")
+@done_by("scanner.app.actions.policy:list_policies")
 def list_policies() -> None:
     """List the policies that ship.
 
@@ -30,14 +24,12 @@ def list_policies() -> None:
     Examples:
       nightseal policy list
     """
-    for name in policies.builtin_names():
-        policy = policies.load(name)
-        click.echo(f"{name:<24} {policy.version:<10} {len(policy.rules):>3} rules  {policy.title}")
 
 
 @command.command("show")
 @click.argument("name", metavar="P")
-def show(name: str) -> None:
+@done_by("scanner.app.actions.policy:show")
+def show() -> None:
     """Show a policy: its rules, severities, parameters and sources.
 
     \b
@@ -45,31 +37,12 @@ def show(name: str) -> None:
       nightseal policy show mozilla-intermediate
       nightseal policy show ./our-policy.toml
     """
-    policy = load_policy(name)
-    click.echo(f"{policy.title}, version {policy.version} ({policy.date})")
-    if policy.url:
-        click.echo(policy.url)
-    if policy.description:
-        click.echo(f"\n{policy.description.strip()}")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Rule", "Severity", "Parameters", "Source"):
-        table.add_column(heading, overflow="fold")
-    for bound in bind(policy):
-        values = bound.parameters.model_dump(mode="json")
-        parameters = "\n".join(f"{key} = {_shown(value)}" for key, value in values.items())
-        cells = (bound.rule.id, bound.severity.value, parameters, "\n".join(str(source) for source in bound.sources))
-        table.add_row(*(Text(cell) for cell in cells))
-    click.echo()
-    Console(highlight=False).print(table)
-    for rule_id, reason in policy.dropped.items():
-        click.echo(f"dropped: {rule_id}: {reason}")
-    for item in policy.out_of_scope:
-        click.echo(f"out of scope: {item.clause}: {item.requirement} ({item.reason})")
 
 
 @command.command("check")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-def check(file: Path) -> None:
+@done_by("scanner.app.actions.policy:check")
+def check() -> None:
     """Check a policy file.
 
     Its form, its names, and whether its demands can be met together: what no server can meet is an error. What is in
@@ -79,38 +52,7 @@ def check(file: Path) -> None:
     Examples:
       nightseal policy check our-policy.toml
     """
-    from scanner.contradictions import check as contradictions  # noqa: PLC0415  # the registries of the IANA load here
-
-    policy = load_policy(str(file.absolute()))
-    found = contradictions(policy, datetime.now(UTC).date())
-    for problem in found.warnings:
-        click.echo(f"{file}: warning: {problem}", err=True)
-    if found.errors:
-        raise PolicyError(str(file), found.errors)
-    click.echo(f"{file}: {policy.id} {policy.version}: {len(policy.rules)} rules: all is well.")
 
 
 command.add_command(policy_diff.command)
 command.add_command(policy_replay.command)
-
-
-def _shown(value: object) -> str:
-    """A parameter's value: long lists are counted, and what stands under a key gets a line of its own."""
-    if isinstance(value, dict) and value:
-        return "".join(f"\n  {key}: {_shown(item)}" for key, item in value.items())
-    if isinstance(value, list) and value:
-        entries = [_entry(item) if isinstance(item, dict) else str(item) for item in value]
-        shown = ", ".join(entries[:_SHOWN])
-        return shown if len(entries) <= _SHOWN else f"{shown}, … ({len(entries)} in all)"
-    return "none" if value in (None, {}, []) else str(value)
-
-
-def _entry(item: dict[str, object]) -> str:
-    """An entry of a list that has parts: each of them in a few words."""
-    return " ".join(
-        f"{name} {f'({len(part)})' if isinstance(part, list) and len(part) > _SHOWN else _shown(part)}"
-        for name, part in item.items()
-    )
-
-
-_SHOWN = 3

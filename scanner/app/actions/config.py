@@ -1,0 +1,181 @@
+"""`nightseal config`: check, describe or begin a configuration."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit
+
+import click
+
+import scanner.history
+from scanner import config as configuration
+from scanner.config_form import ConfigForm
+from scanner.errors import ConfigError, OutputError, Problem, UsageError, nearest
+from scanner.evaluate import report_waivers
+from scanner.hostname import HostError, normalised
+from scanner.jobs.looks import check_looks
+from scanner.jobs.policies import policies_of
+from scanner.requirements import ROOT, Requirement, requirement_at, requirements_of
+from scanner.rules import all_rules
+from scanner.service.cron import trigger_of
+from scanner.service.setup import check_receivers
+from scanner.waiver import scope_of
+
+if TYPE_CHECKING:
+    from scanner.config import Config
+    from scanner.inventory import Endpoint, Environment
+
+
+def check(config_path: Path) -> None:
+    """Check the configuration and every policy that it names."""
+    # What the service refuses is wrong: its reading of cron and of addresses is the one that counts.
+    config = configuration.load(config_path)
+    if not config.inventory.endpoints:
+        raise ConfigError(config.source, [Problem("environment", "nothing is configured to be scanned", _BEGIN)])
+    policies_of(config)
+    for schedule in config.schedules:
+        trigger_of(schedule, config.source)
+    check_receivers(config)
+    check_looks(config)
+    for problem in (*config.warnings, *_waiver_warnings(config)):
+        click.echo(f"{config.source}: warning: {problem}", err=True)
+    environments = config.inventory.environments
+    applications = sum(len(endpoint.applications) for endpoint in config.inventory.endpoints)
+    click.echo(
+        f"{config.source}: {len(environments)} environments, {len(config.inventory.endpoints)} endpoints, "
+        f"{applications} applications, {len(config.schedules)} schedules, {len(config.waivers)} waivers: all is well."
+    )
+
+
+_BEGIN = "`nightseal config init` writes an example"
+
+
+def _waiver_warnings(config: Config) -> list[Problem]:
+    """Waivers that can never waive anything: an unknown rule, or a scope that covers no endpoint."""
+    rules = all_rules()
+    warnings = []
+    for index, waiver in enumerate(config.waivers, 1):
+        key = f"waiver[{index}]"
+        if not any(character in waiver.rule for character in "*?[") and waiver.rule not in rules:
+            warnings.append(Problem(f"{key}.rule", f'there is no rule "{waiver.rule}"', nearest(waiver.rule, rules)))
+        elif not fnmatch.filter(rules, waiver.rule):
+            warnings.append(Problem(f"{key}.rule", f'no rule is called like "{waiver.rule}"'))
+        elif lacking := _not_covered(config, waiver.scope):
+            warnings.append(Problem(f"{key}.scope", f'"{waiver.scope}" covers no {lacking}'))
+        elif waiver.expired(datetime.now(UTC).date()):
+            warnings.append(Problem(f"{key}.expires", f"it expired on {waiver.expires} and waives nothing any more"))
+    return [*warnings, *_unused_waivers(config, {problem.key.partition(".")[0] for problem in warnings})]
+
+
+def _not_covered(config: Config, text: str) -> str | None:
+    """What a scope covers none of: an endpoint, or a path of one; None where it covers some."""
+    scope = scope_of(text)
+    within = [
+        (environment, endpoint)
+        for environment in config.inventory.environments
+        if scope.within(environment.name)
+        for endpoint in environment.endpoints
+        if scope.covers(environment.name, endpoint.host, endpoint.port)
+    ]
+    if not within:
+        return "configured endpoint"
+    paths = {item.path for pair in within for item in requirements_of(*pair)} if scope.path is not None else set()
+    return "configured path" if scope.path is not None and not fnmatch.filter(paths, scope.path) else None
+
+
+def _unused_waivers(config: Config, known: set[str]) -> list[Problem]:
+    """Waivers that accepted nothing in the last run of each environment that the history knows, where it knows any.
+
+    `known` holds the keys of those that are wrong anyway.
+    """
+    place = config.resolve(config.form.nightseal.history)
+    if not config.waivers or not ("://" in place or Path(place).is_dir()):
+        return []
+    history = scanner.history.History(place)
+    if not history.location.holds_history():
+        return []
+    latest = {item.name: history.latest(item.name) for item in config.inventory.environments}
+    records = {run_id: history.record(run_id, evidence=False) for run_id in set(latest.values()) if run_id}
+    targets = [
+        target
+        for run_id, record in records.items()
+        for target in record.targets
+        if latest.get(target.environment) == run_id
+    ]
+    scanned = {target.environment for target in targets}
+    unused = report_waivers(targets, config.waivers, datetime.now(UTC).date()).unused
+    return [
+        Problem(f"waiver[{index}]", f"{waiver.rule} at {waiver.scope} accepted nothing in the last run")
+        for index, waiver in enumerate(config.waivers, 1)
+        if waiver in unused and f"waiver[{index}]" not in known and any(map(waiver.within, scanned))
+    ]
+
+
+def schema() -> None:
+    """Print the JSON Schema of config.toml."""
+    document = {"$schema": "https://json-schema.org/draft/2020-12/schema", **ConfigForm.model_json_schema()}
+    click.echo(json.dumps(document, indent=2))
+
+
+def init(path: Path) -> None:
+    """Write a commented configuration to PATH (config.toml), which is never overwritten."""
+    text = (resources.files("scanner.app") / "config_example.toml").read_text("utf-8")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise UsageError(f"{path} exists already and is not overwritten; name another file") from error
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}") from error
+    click.echo(f"Wrote {path}. Fill in your hosts, then: nightseal config check && nightseal run")
+
+
+def explain(target: str, config_path: Path) -> None:
+    """Show what is required of a host or path, and which line of the configuration decided it."""
+    config = configuration.load(config_path)
+    parts, host = _asked(target)
+    found = [
+        (environment, endpoint)
+        for environment in config.inventory.environments
+        for endpoint in environment.endpoints
+        if endpoint.host == host and parts.port in {None, endpoint.port}
+    ]
+    if not found:
+        hosts = [endpoint.host for endpoint in config.inventory.endpoints]
+        hint = nearest(host, hosts) or f"configured: {', '.join(sorted(set(hosts))) or 'none'}"
+        raise UsageError(f'{config.source} has no endpoint "{target}" ({hint})')
+    for environment, endpoint in found:
+        origin = f", from {endpoint.implied_by}" if endpoint.implied_by else ""
+        click.echo(f"{environment.name}/{endpoint.address} ({endpoint.role}{origin})")
+        for requirement in _asked_for(environment, endpoint, parts.path):
+            kind = f" ({requirement.integration})" if requirement.integration else ""
+            click.echo(f"  {requirement.path + kind:<30} {requirement.level:<24} {requirement.decided_by}")
+            for line in requirement.overridden:
+                click.echo(f"  {'':<30} {'':<24} though {line}")
+
+
+def _asked(target: str) -> tuple[SplitResult, str]:
+    """The parts of what was asked for, and its host as hosts are spelled in the inventory."""
+    try:
+        parts = urlsplit(target if "://" in target else f"//{target}")
+        _ = parts.port  # is read by this alone, and may be none
+        return parts, normalised(parts.hostname or "")
+    except HostError as error:
+        raise UsageError(f'"{target}": {error}') from error
+    except ValueError as error:
+        raise UsageError(f'"{target}" is not a host, with a port and a path or without: {error}') from error
+
+
+def _asked_for(environment: Environment, endpoint: Endpoint, path: str) -> list[Requirement]:
+    """The requirements at a path; all of the endpoint's where none is named."""
+    requirements = requirements_of(environment, endpoint)
+    if path in {"", ROOT}:
+        return list(requirements)
+    exact = [requirement for requirement in requirements if requirement.path == path]
+    nearest_place = requirement_at(environment, endpoint, path)
+    return exact or ([nearest_place] if nearest_place else [])

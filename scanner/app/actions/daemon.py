@@ -1,0 +1,118 @@
+"""`nightseal daemon`: the configured schedules, until SIGTERM, and what it remembers of them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from reports.deliver import deliver
+from scanner.app.tables import print_rows
+from scanner.errors import UsageError
+from scanner.jobs.exit_status import ExitStatus
+from scanner.jobs.policies import load_policy
+from scanner.jobs.selection import schedule_of, select
+from scanner.notify.outbox import Outbox
+from scanner.service import logs, setup
+from scanner.service.control import ControlServer, RunOrder
+from scanner.service.lock import ServiceLock
+from scanner.service.loop import Service
+from scanner.service.monitoring import MonitoringServer
+from scanner.service.systemd import Supervisor
+from scanner.state.database import open_state
+from scanner.state.ledger import Ledger
+
+_LOG = logging.getLogger("nightseal.daemon")
+
+
+_DELIVER_EVERY_S = 2.0
+
+
+_LAST_DELIVERY_S = 10.0
+
+
+_SHOWN = 30
+
+
+def daemon(config_path: Path, *, only_status: bool) -> int:
+    """Run the configured schedules until told to stop."""
+    current = setup.load(config_path)
+    if only_status:
+        return _show(current)
+    logs.configure(current.config.form.daemon.log)
+    lock = ServiceLock(current.state)
+    lock.acquire()
+    try:
+        engine = open_state(current.state)
+        _serve(Service(config_path, current, engine, Supervisor()), engine)
+    finally:
+        lock.release()
+    return ExitStatus.OK
+
+
+def _serve(service: Service, engine: Engine) -> None:
+    service.handle_signals()
+    current = service.setup
+    control = ControlServer(
+        current.socket, service.ledger, lambda order: _check(service, order), service.wake, service.stopping
+    )
+    address = current.config.form.daemon.http
+    monitoring = MonitoringServer(address, service, engine) if address else None
+    if monitoring:
+        _LOG.info("monitoring: http://%s/healthz and /metrics", monitoring.address)
+    deliveries = threading.Thread(target=_deliver, args=(service, engine), name="deliveries", daemon=True)
+    deliveries.start()
+    try:
+        service.run()
+    finally:
+        service.stopping.set()
+        control.stop()
+        if monitoring:
+            monitoring.stop()
+        deliveries.join(_LAST_DELIVERY_S)
+        _LOG.info("stopped")
+
+
+def _deliver(service: Service, engine: Engine) -> None:
+    """Deliver what waits, until the service ends."""
+    outbox = Outbox(engine)
+    while not service.stopping.wait(_DELIVER_EVERY_S):
+        try:
+            outbox.deliver_due(service.setup.urls, deliver, datetime.now(UTC))
+        except SQLAlchemyError as error:
+            _LOG.warning("messages wait: %s", getattr(error, "orig", error))
+        except Exception:  # noqa: BLE001  # one message must not silence all that come after it
+            _LOG.exception("messages wait")
+
+
+def _check(service: Service, order: RunOrder) -> None:
+    """Refuse what cannot be carried out, while whoever asks is still there."""
+    config = service.setup.config
+    if order.schedule:
+        schedule_of(config, order.schedule)
+    select(config, order.environments)
+    if order.policy:
+        load_policy(order.policy, base=config.folder)
+
+
+def _show(current: setup.Setup) -> int:
+    if not current.state.exists():
+        raise UsageError(f"{current.state}: there is none; `nightseal daemon` has not run with this configuration yet")
+    ledger = Ledger(open_state(current.state))
+    rows = [
+        (
+            start.schedule or "(one-off)",
+            f"{start.due:%Y-%m-%d %H:%M:%S}",
+            start.attempt,
+            f"{start.state}, late" if start.late else start.state,
+            start.run_id,
+            start.reason,
+        )
+        for start in ledger.recent(_SHOWN)
+    ]
+    print_rows(["schedule", "due", "attempt", "state", "run", "reason"], rows)
+    return ExitStatus.OK

@@ -1,0 +1,42 @@
+"""`nightseal demo`: the whole of it, on servers of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+import scanner.lab
+from scanner import config as configuration
+from scanner.formats import DEFAULT_REPORTS
+from scanner.jobs.keeping import warn
+from scanner.jobs.run import Order, execute
+from scanner.jobs.session import Overrides, run_with_progress
+from scanner.jobs.summary import summary
+from scanner.lab import Lab
+
+
+def demo(config_path: Path | None, output: str | None, *, quiet: bool) -> None:
+    """Start the bundled lab of TLS servers and run everything on it."""
+    click.echo("Starting the lab: real TLS servers on loopback…", err=True)
+    with Lab() as lab:
+        # A configuration of the lab cannot know where the lab keeps its client certificate this time.
+        certificate = {
+            "NIGHTSEAL_LAB_CLIENT_CERTIFICATE": str(lab.client_certificate_file),
+            "NIGHTSEAL_LAB_CLIENT_KEY": str(lab.client_key_file),
+        }
+        config = configuration.load(config_path, environ={**os.environ, **certificate}) if config_path else _bundled()
+        overrides = Overrides(ca_file=lab.ca_file, connect_to=lab.connect_to)
+        order = Order(formats=DEFAULT_REPORTS, output=output)
+        outcome = execute(config, order, overrides, lambda job: run_with_progress(job, quiet=quiet))
+    click.echo(summary(outcome))
+    warn(outcome.troubles)
+
+
+def _bundled() -> configuration.Config:
+    """The configuration that ships: in an installed package a copy of the top-level one, in a checkout itself."""
+    packaged = Path(scanner.lab.__file__).with_name("demo.toml")
+    path = packaged if packaged.is_file() else Path(scanner.__file__).parents[1] / "config.toml"
+    text = path.read_text("utf-8")
+    return configuration.parse(text, source="the bundled configuration", folder=Path())

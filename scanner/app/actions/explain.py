@@ -1,0 +1,56 @@
+"""`nightseal explain RULE`: what a rule demands, why, on whose authority, and how to mend what it finds."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+import click
+
+from scanner.errors import UsageError, nearest
+from scanner.rules import all_rules
+
+if TYPE_CHECKING:
+    from scanner.rules import Rule
+
+
+_WIDTH = 88
+
+
+def explain(rule_id: str | None) -> None:
+    """Explain a rule: what, why, sources, fixes."""
+    rules = all_rules()
+    if rule_id is None:
+        for rule in rules.values():
+            click.echo(f"{rule.id:<34} {rule.severity:<9} {rule.title}")
+        return
+    if rule_id not in rules:
+        hint = nearest(rule_id, rules) or "`nightseal explain` lists them"
+        raise UsageError(f'there is no rule "{rule_id}" ({hint})')
+    click.echo(describe(rules[rule_id]))
+
+
+def describe(rule: Rule) -> str:
+    """Everything about a rule, as text."""
+    blocks = [
+        f"{rule.id}: {rule.title}",
+        f"Protects: {rule.goal}. Severity: {rule.severity}.",
+        _paragraph("Why", rule.why),
+        _paragraph("How it is observed", rule.how),
+        "Sources\n" + "\n".join(f"  {source}" + (f"  {source.url}" if source.url else "") for source in rule.sources),
+    ]
+    parameters = [
+        f"  {name} = {field.get_default(call_default_factory=True)!r}  {field.description or ''}".rstrip()
+        for name, field in rule.parameters.model_fields.items()
+    ]
+    if parameters:
+        blocks.append("Parameters\n" + "\n".join(parameters))
+    reasons = [f"  {slug:<28} {reason.status}" for slug, reason in rule.reasons.items()]
+    blocks.append("Reasons\n" + "\n".join(reasons))
+    blocks.append(_paragraph("Fix", rule.fix.summary))
+    blocks += [f"{server}\n{textwrap.indent(snippet.strip(), '  ')}" for server, snippet in rule.fix.servers.items()]
+    return "\n\n".join(blocks)
+
+
+def _paragraph(title: str, text: str) -> str:
+    return f"{title}\n" + textwrap.fill(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")

@@ -1,0 +1,93 @@
+"""`nightseal history failing`, `fixes`, …: what people ask of many runs together."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scanner.app.history_access import environments_meant, open_history, runs_since
+from scanner.app.tables import show
+from scanner.history.questions import (
+    certificates_by_issuer,
+    differing_addresses,
+    environments_compared,
+    failing_since,
+    mean_time_to_fix,
+    reused_keys,
+)
+from scanner.history.questions import coverage as coverage_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def _within(frame: pd.DataFrame, names: frozenset[str] | None) -> pd.DataFrame:
+    """The rows of some environments."""
+    return frame if names is None else frame[frame["environment"].astype(str).isin(names)]
+
+
+def _touching(frame: pd.DataFrame, names: frozenset[str] | None) -> pd.DataFrame:
+    """The rows whose list of environments has one of these."""
+    if names is None:
+        return frame
+    return frame[[not names.isdisjoint(row) for row in frame["environments"]]]
+
+
+def failing(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
+    """List what fails now, since when, and for how long."""
+    history = open_history(config_path)
+    frame = _within(failing_since(history), environments_meant(history, environments))
+    if since is not None:
+        frame = frame[frame["since"] >= since]
+    if format_name == "text":
+        frame = frame[["since", "duration", "severity", "rule", "subject", "target_id", "waived", "message"]]
+    show(frame, format_name)
+
+
+def fixes(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
+    """Tell how long failures lasted until they were mended, by environment and severity."""
+    history = open_history(config_path)
+    show(_within(mean_time_to_fix(history, since=since), environments_meant(history, environments)), format_name)
+
+
+def keys(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
+    """List the private keys that several hosts hold, those in most environments first."""
+    history = open_history(config_path)
+    frame = _touching(reused_keys(history, runs_since(history, since)), environments_meant(history, environments))
+    show(frame, format_name)
+
+
+def issuers(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
+    """List who issued the certificates in use, those with most certificates first."""
+    history = open_history(config_path)
+    frame = certificates_by_issuer(history, runs_since(history, since))
+    show(_touching(frame, environments_meant(history, environments)), format_name)
+
+
+def addresses(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
+    """List the names whose addresses do not answer alike, in what, and since when."""
+    history = open_history(config_path)
+    frame = _within(differing_addresses(history), environments_meant(history, environments))
+    show(frame if since is None else frame[frame["since"] >= since], format_name)
+
+
+def environments(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
+    """Compare the same application in several environments: where a rule comes out differently."""
+    history = open_history(config_path)
+    frame = environments_compared(history, runs_since(history, since))
+    names = environments_meant(history, environments)
+    if names is not None:
+        frame = frame[[name for name in frame.columns if str(name) in names]]
+        frame = frame[[row.nunique() > 1 for _, row in frame.iterrows()]]  # noqa: PD101  # an outcome, or none at all
+    show(frame.reset_index(), format_name)
+
+
+def coverage(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
+    """Tell how much could be looked at, run by run: assessed in full, in part, unreachable."""
+    history = open_history(config_path)
+    frame = _within(coverage_of(history, runs_since(history, since)), environments_meant(history, environments))
+    if format_name == "text":
+        # Cut, not rounded: 999 targets of 1,000 are not all of them.
+        frame = frame.assign(share=[f"{int(share * 1000) / 10:g} %" for share in frame["share"]])
+    show(frame, format_name)

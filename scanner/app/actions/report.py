@@ -1,0 +1,80 @@
+"""`nightseal report`: a run of the history on paper again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from scanner import config as configuration
+from scanner.app.signing import signing_key
+from scanner.errors import UsageError
+from scanner.formats import DEFAULT_REPORTS
+from scanner.history import History
+from scanner.jobs.exit_status import ExitStatus
+from scanner.jobs.keeping import spared, warn
+from scanner.jobs.output import check_output, formats_of, goes_to_stdout, write
+from scanner.jobs.reporting import rendering_of_environment
+from scanner.jobs.site import output_folder, update_site, write_site
+
+if TYPE_CHECKING:
+    from scanner.config import Config
+
+
+def report(  # noqa: PLR0913, PLR0917  # one for each option
+    config_path: Path,
+    run_id: str | None,
+    environment: str | None,
+    formats: tuple[str, ...],
+    output: str | None,
+    sign_with: Path | None,
+    *,
+    site_alone: bool,
+    quiet: bool,
+) -> int:
+    """Render a run of the history again, without network."""
+    if site_alone and (run_id or environment or formats or sign_with):
+        raise UsageError("--site goes with --output alone: it is the page of all runs")
+    formats = tuple(formats_of(formats, output, DEFAULT_REPORTS))
+    key = signing_key(sign_with, formats)
+    config = configuration.load(config_path)
+    history = History.open(config.resolve(config.form.nightseal.history), create=False)
+    if site_alone:
+        _tell([("All runs", write_site(config, history, _site_folder(config, output)))], quiet=quiet)
+        return ExitStatus.OK
+    chosen = run_id or history.latest(environment)
+    if chosen is None:
+        what = f'of environment "{environment}" ' if environment else ""
+        raise UsageError(f"the history {config.form.nightseal.history} has no run {what}yet: nightseal run makes one")
+    record = history.record(chosen)
+    rendering = dataclasses.replace(rendering_of_environment(config, history, record, environment), key=key)
+    target = output or f"{config.resolve(config.form.nightseal.output).rstrip('/')}/"
+    check_output(formats, target)
+    written = write(rendering, formats, target, name=chosen)
+    _tell([("Report", path) for path in written.files], quiet=quiet)
+    troubles = list(written.troubles)
+    with spared("The page of all runs was not written", troubles):
+        if page := update_site(config, history, written.files):
+            _tell([("All runs", page)], quiet=quiet)
+    warn(troubles)
+    # The reports are what this command is for; the page is not.
+    return ExitStatus.INTERNAL if written.troubles else ExitStatus.OK
+
+
+def _tell(written: Sequence[tuple[str, Path]], *, quiet: bool) -> None:
+    for what, path in written if not quiet else ():
+        click.echo(f"{what}: {path}")
+
+
+def _site_folder(config: Config, output: str | None) -> Path:
+    """Where the page of all runs is to go.
+
+    Raises:
+        UsageError: that cannot be a folder.
+    """
+    if output and goes_to_stdout(output):
+        raise UsageError("the page of all runs goes into a folder, beside the reports: name it by --output")
+    return Path(output) if output else output_folder(config)

@@ -1,0 +1,67 @@
+"""`nightseal run`: what is configured, into the history, and onto paper."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from scanner import config as configuration
+from scanner.app import options
+from scanner.app.signing import signing_key
+from scanner.errors import UsageError
+from scanner.formats import DEFAULT_REPORTS
+from scanner.jobs import exit_status
+from scanner.jobs.keeping import warn
+from scanner.jobs.output import formats_of, goes_to_stdout
+from scanner.jobs.run import Order, execute
+from scanner.jobs.selection import schedule_of
+from scanner.jobs.session import Overrides, run_with_progress
+from scanner.jobs.summary import summary
+from scanner.service.orders import run_via_daemon
+from scanner.verdict import Severity
+
+
+def run(  # noqa: PLR0913, PLR0917  # one for each option
+    config_path: Path,
+    environments: tuple[str, ...],
+    schedule_name: str | None,
+    policy_name: str | None,
+    ca_file: Path | None,
+    deadline: timedelta | None,
+    connect_to: tuple[str, ...],
+    formats: tuple[str, ...],
+    output: str | None,
+    sign_with: Path | None,
+    fail_on: str,
+    *,
+    via_daemon: bool,
+    quiet: bool,
+    no_color: bool,  # noqa: ARG001  # nothing that it prints is coloured; scripts pass it everywhere
+) -> int:
+    """Scan what is configured, keep it in the history, write the reports."""
+    config = configuration.load(config_path)
+    if via_daemon:
+        if ca_file or connect_to or output or sign_with:
+            own = "--ca-file, --connect-to, --output and --sign"
+            raise UsageError(f"--via-daemon goes without {own}: the service has its own, and signs nothing")
+        wanted = {"schedule": schedule_name, "environments": environments, "policy": policy_name, "formats": formats}
+        seconds = deadline.total_seconds() if deadline else None
+        return run_via_daemon(config, {**wanted, "deadline": seconds, "fail_on": fail_on}, quiet=quiet)
+    schedule = schedule_of(config, schedule_name) if schedule_name else None
+    formats_wanted = formats_of(formats, output, schedule.reports if schedule else DEFAULT_REPORTS)
+    order = Order(
+        environments=environments or (schedule.environments if schedule else ()),
+        schedule=schedule,
+        policy=policy_name,
+        formats=formats_wanted,
+        output=output,
+        key=signing_key(sign_with, formats_wanted),
+    )
+    overrides = Overrides(ca_file, deadline, options.parse_connect_to(connect_to))
+    outcome = execute(config, order, overrides, lambda job: run_with_progress(job, quiet=quiet))
+    if not quiet:
+        click.echo(summary(outcome), err=output is not None and goes_to_stdout(output))
+    warn(outcome.troubles)
+    return exit_status.of(outcome.record, Severity(fail_on))

@@ -1,0 +1,99 @@
+"""`nightseal scan TARGET…`: hosts, now."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from scanner import config as configuration
+from scanner.app import options
+from scanner.app.adhoc import environment_of, parse_target
+from scanner.config_form import ConfigForm, ScanForm
+from scanner.errors import NotKeptError
+from scanner.history import History
+from scanner.inventory import Inventory
+from scanner.jobs import exit_status
+from scanner.jobs.keeping import keep, warn
+from scanner.jobs.output import Rendering, check_output, formats_of, goes_to_stdout, write
+from scanner.jobs.policies import load_policy
+from scanner.jobs.session import Overrides, job_parts, probe_settings, run_with_progress
+from scanner.pipeline import Job
+from scanner.verdict import Severity, Trigger
+
+
+def scan(  # noqa: PLR0913, PLR0917  # one for each option
+    targets: tuple[str, ...],
+    config_path: Path | None,
+    policy_name: str | None,
+    ca_file: Path | None,
+    deadline: timedelta | None,
+    connect_to: tuple[str, ...],
+    formats: tuple[str, ...],
+    output: str | None,
+    fail_on: str,
+    *,
+    record: bool,
+    verbose: bool,
+    quiet: bool,
+    no_color: bool,
+) -> int:
+    """Scan hosts now and print what was found."""
+    formats = tuple(formats_of(formats, output, ("text",)))
+    endpoints = tuple(parse_target(text) for text in targets)
+    config = configuration.load(config_path) if config_path else None
+    if record and config is None:
+        config = configuration.load(configuration.DEFAULT_PATH)
+    form: ConfigForm = config.form if config else ConfigForm()
+    scan: ScanForm = form.scan
+    policy = load_policy(
+        policy_name or form.nightseal.policy, base=config.folder if config and not policy_name else None
+    )
+    check_output(formats, output)
+    environment = environment_of(endpoints)
+    overrides = Overrides(ca_file, deadline, options.parse_connect_to(connect_to))
+    job = Job(
+        inventory=Inventory((environment,)),
+        policy=policy,
+        policies={environment.name: policy},
+        settings=probe_settings(scan, [environment], config.folder if config else Path(), overrides),
+        trigger=Trigger.AD_HOC,
+        config_digest=config.digest if config else "",
+        **job_parts(scan),
+    )
+    history = None
+    if record and config:
+        history = History.open(config.resolve(form.nightseal.history), create=True)
+    result = run_with_progress(job, quiet=quiet)
+    lost: NotKeptError | None = None
+    try:
+        if history:
+            keep(history, result)
+    except NotKeptError as error:
+        # What was seen is printed all the same.
+        lost = error
+    rendering = Rendering(
+        result,
+        policies=[policy],
+        color=colors(no_color=no_color) and goes_to_stdout(output),
+        width=shutil.get_terminal_size((100, 40)).columns,
+        verbose=verbose,
+    )
+    written = write(rendering, formats, output, name=result.run.id)
+    for path in written.files:
+        click.echo(path, err=True)
+    warn(written.troubles)
+    if lost is not None:
+        raise lost
+    if written.nothing and not history:
+        raise NotKeptError("the scan was done, but its results could not be written anywhere")
+    return exit_status.of(result, Severity(fail_on))
+
+
+def colors(*, no_color: bool) -> bool:
+    """Whether to colour what goes to stdout: on a terminal, unless NO_COLOR or the option says otherwise."""
+    return sys.stdout.isatty() and not no_color and not os.environ.get("NO_COLOR")

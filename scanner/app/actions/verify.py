@@ -1,0 +1,76 @@
+"""`nightseal verify`: whether a signed report is what was signed, and by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from reports.verification import NotAReportError, load_roots, verify_pdf
+from scanner.app.actions.lines import line
+from scanner.app.signing import LARGEST_PDF, read_bounded
+from scanner.errors import UsageError
+from scanner.jobs.exit_status import ExitStatus
+from scanner.untrusted import printable
+
+if TYPE_CHECKING:
+    from reports.export.json_v1 import Report
+    from reports.verification import SignatureCheck, Verification
+
+_LARGEST_PEM: Final = 16 << 20
+
+
+def verify(file: Path, trust: Path | None, config_path: Path, *, with_history: bool, quiet: bool) -> int:
+    """Verify the signature of a report's PDF, and the data that it carries."""
+    roots = load_roots(read_bounded(trust, _LARGEST_PEM), source=str(trust)) if trust else ()
+    pdf = read_bounded(file, LARGEST_PDF)
+    try:
+        found = verify_pdf(pdf, roots=roots)
+    except NotAReportError as error:
+        raise UsageError(f"{file}: {error}") from error
+    problems = list(found.problems)
+    lines = [line for signature in found.signatures for line in _signature_lines(signature)]
+    if found.report is not None:
+        lines += _data_lines(found, found.report)
+        if with_history:
+            from scanner.app.actions.verify_history import against_history  # noqa: PLC0415  # pandas loads with it
+
+            compared, differing = against_history(pdf, found.report, config_path)
+            lines += compared
+            problems += differing
+    valid = found.valid and not problems
+    if not quiet:
+        for line in lines:
+            click.echo(line)
+    for problem in (*(item for signature in found.signatures for item in signature.problems), *problems):
+        click.echo(f"Problem: {problem}", err=True)
+    if not quiet:
+        known = "Valid." if trust else "Valid, but who signed it was not checked."
+        click.echo(known if valid else "Not valid.")
+    return ExitStatus.OK if valid else ExitStatus.FAILED
+
+
+def _signature_lines(signature: SignatureCheck) -> Iterator[str]:
+    when = f"{signature.signed_at:%Y-%m-%d %H:%M:%S %Z}, by the signer's clock" if signature.signed_at else "no time"
+    yield line("Signed by", f"{signature.signer} ({when})")
+    vouched = {
+        None: "not checked: name who may vouch for the signer by --trust",
+        True: "leads to a trusted root",
+        False: "leads to no trusted root",
+    }[signature.trusted]
+    yield line("Identity", f"{vouched} (serial {signature.serial}, issued by {signature.issuer})")
+    yield line("Covers", "the whole file" if signature.whole_file else "not the whole file")
+
+
+def _data_lines(found: Verification, report: Report) -> Iterator[str]:
+    run, summary = report.run, report.summary
+    yield line("Run", f"{printable(run.id)}, {run.started_at:%Y-%m-%d %H:%M} UTC, Nightseal {report.tool.version}")
+    yield line("Policy", f"{printable(run.policy.id)} {printable(run.policy.version)} {run.policy.digest}".rstrip())
+    yield line("Data", f"SHA-256 {found.digest}")
+    yield line(
+        "Counts",
+        f"{summary.targets} targets: {summary.pass_} passed, {summary.fail} failed ({summary.waived} waived), "
+        f"{summary.not_applicable} not applicable, {summary.indeterminate} indeterminate",
+    )

@@ -1,0 +1,37 @@
+"""A signed report beside the run of the history that it tells of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reports.export.json_v1 import report_of
+from scanner import config as configuration
+from scanner.app.actions.lines import line
+from scanner.app.history_access import open_history
+from scanner.jobs.output import render
+from scanner.jobs.reporting import rendering_of_environment
+from scanner.untrusted import printable
+
+if TYPE_CHECKING:
+    from reports.export.json_v1 import Report
+
+
+def against_history(pdf: bytes, report: Report, config_path: Path) -> tuple[list[str], list[str]]:
+    """Compare with the run as the history has it; lines to print, and what is wrong.
+
+    Pages that are drawn otherwise are no fault by themselves: another version of Nightseal, of a library or of the
+    configuration draws them otherwise too.
+    """
+    history = open_history(config_path)
+    record = history.record(report.run.id)
+    (environment,) = report.run.environments if len(report.run.environments) == 1 else (None,)
+    rendering = rendering_of_environment(configuration.load(config_path), history, record, environment)
+    told = {target.id: target.verdicts for target in report.targets}
+    kept = {target.id: target.verdicts for target in report_of(rendering.record).targets}
+    differing = sorted(name for name in {*told, *kept} if told.get(name) != kept.get(name))
+    if differing:
+        return [], [f"the history has other verdicts for {len(differing)} targets, {printable(differing[0])} first"]
+    same = pdf.startswith(render(rendering, "pdf"))
+    pages = "byte for byte as they are drawn from it now" if same else "drawn otherwise from it now, by this version"
+    return [line("History", "the same verdicts"), line("Pages", pages)], []

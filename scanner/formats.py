@@ -1,0 +1,79 @@
+"""The formats in which a run is written: one table, for commands, schedules, the schema of config.toml and the site.
+
+What writes a format is named as `module:function` and not imported, so that the table costs nothing and each library
+loads when its format is asked for. A new format is a line here, and its page in docs/reports.md.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Final
+
+
+class Source(Enum):
+    """What a format is written from, which decides what its writer is given."""
+
+    RECORD = auto()
+    """The run alone: `writer(record)`."""
+    RULES = auto()
+    """The run, and the rules, which it describes: `writer(record, rules=…)`."""
+    VIEW = auto()
+    """The run beside its history and configuration: `writer(rendering, view)`."""
+    TERMINAL = auto()
+    """The run, the rules, and how wide and colourful the terminal is: `writer(record, rules=…, color=…, …)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format: its name on the command line, the suffix of its files, and what writes it (`module:function`).
+
+    `title` is what people call it. `binary` is not for a terminal.
+    """
+
+    name: str
+    title: str
+    suffix: str
+    writer: str
+    source: Source = Source.RECORD
+    binary: bool = False
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it is drawn for people from the view of a run, which tells its history too."""
+        return self.source is Source.VIEW
+
+    def load(self) -> Callable[..., str | bytes]:
+        """Import what writes it."""
+        return load(self.writer)
+
+
+FORMATS: Final[Mapping[str, Format]] = {
+    item.name: item
+    for item in (
+        Format("text", "Text", "txt", "reports.text:render_text", Source.TERMINAL),
+        Format("json", "JSON", "json", "reports.export.json_v1:to_json_bytes"),
+        Format("html", "HTML", "html", "scanner.jobs.drawing:html", Source.VIEW),
+        Format("pdf", "PDF", "pdf", "scanner.jobs.drawing:pdf", Source.VIEW, binary=True),
+        Format("sarif", "SARIF", "sarif", "reports.export.sarif:to_sarif", Source.RULES),
+        Format("junit", "JUnit", "junit.xml", "reports.export.junit:to_junit"),
+        Format("csv", "CSV", "csv", "reports.export.csv:to_csv"),
+        Format("xlsx", "XLSX", "xlsx", "reports.export.xlsx:to_xlsx", binary=True),
+        Format("openmetrics", "OpenMetrics", "prom", "reports.export.openmetrics:to_openmetrics"),
+        Format("cyclonedx", "CycloneDX", "cdx.json", "reports.export.cyclonedx:to_cyclonedx"),
+        Format("oscal", "OSCAL", "oscal.json", "reports.export.oscal:to_oscal", Source.RULES),
+    )
+}
+"""Every format by its name, in the order in which help lists them."""
+
+DEFAULT_REPORTS: Final = ("html", "pdf")
+"""What is written of a run where nobody says otherwise."""
+
+
+def load(reference: str) -> Callable[..., Any]:
+    """Import what `module:function` names."""
+    module, _, name = reference.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found

@@ -1,0 +1,62 @@
+"""The reports for people, drawn from the view of a run: what the history answers, the page, the paper.
+
+It loads everything that draws, so it is named in the table of formats and loaded when one of them is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from reports import render
+from reports.export.formats import export
+from reports.view import ReportOptions, ReportView, build_view
+from scanner.jobs.history_answers import answers_of
+from scanner.rules import all_rules
+
+if TYPE_CHECKING:
+    from scanner.jobs.output import Rendering
+
+
+def view_of(rendering: Rendering) -> ReportView:
+    """What both drawn formats show of a run.
+
+    Raises:
+        HistoryError: the history cannot be read.
+    """
+    history, environments = rendering.history, rendering.environments
+    return build_view(
+        rendering.record,
+        rules=all_rules(),
+        environments={item.name: item for item in environments} if environments is not None else None,
+        policies={policy.id: policy for policy in rendering.policies},
+        waivers=rendering.waivers,
+        previous=rendering.previous,
+        history=answers_of(history, rendering.record, rendering.previous) if history is not None else None,
+        options=rendering.options or ReportOptions(),
+    )
+
+
+def html(_: Rendering, view: ReportView) -> str:
+    """The page."""
+    return render.render_html(view)
+
+
+def pdf(rendering: Rendering, view: ReportView) -> bytes:
+    """The paper, which carries its evidence, and is signed where there is a key.
+
+    Raises:
+        OutputError: the libraries that it is drawn with are not installed.
+    """
+    run_id = rendering.record.run.id
+    data = export(rendering.record, "json", rules=all_rules())
+    table = export(rendering.record, "csv", rules=all_rules())
+    drawn = render.render_pdf(
+        view,
+        attachments=[
+            render.Attachment(f"{run_id}.json", data, "The run, as data"),
+            render.Attachment(f"{run_id}.csv", table, "The verdicts, as a table"),
+        ],
+    )
+    key = rendering.key
+    return drawn if key is None else key.sign(drawn, run_id=run_id, data_digest=hashlib.sha256(data).hexdigest())

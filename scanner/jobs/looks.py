@@ -1,0 +1,44 @@
+"""What the reports look like, by [report] of the configuration: checked before anything is scanned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reports.language import UnknownLanguageError, language_of
+from reports.logo import Logo, LogoError, read_logo
+from reports.templating import TemplatesError, check_templates
+from scanner.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from scanner.config import Config
+
+
+def check_looks(config: Config, *, templates: bool = True) -> Logo | None:
+    """See that reports can be drawn as [report] says, and return the logo.
+
+    Without `templates` those are not looked at.
+
+    Raises:
+        ConfigError: there is no such language, the logo is none, or a template cannot be used; lists all of it.
+    """
+    form, problems = config.form.report, list[Problem]()
+    logo: Logo | None = None
+    try:
+        language_of(form.locale)
+    except UnknownLanguageError as error:
+        problems.append(Problem("report.locale", error.problem, error.hint))
+    if form.logo:
+        path = Path(config.resolve(form.logo))
+        try:
+            logo = read_logo(path)
+        except LogoError as error:
+            problems.append(Problem("report.logo", f"{path} {error.problem}", error.hint))
+    if form.templates and templates:
+        try:
+            check_templates(Path(config.resolve(form.templates)))
+        except TemplatesError as error:
+            problems.append(Problem("report.templates", error.problem, error.hint))
+    if problems:
+        raise ConfigError(config.source, problems)
+    return logo
