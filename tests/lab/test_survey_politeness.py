@@ -17,7 +17,7 @@ from scanner.evidence import Attempt, FailureReason, Protocol, TlsEvidence
 from scanner.inventory import Address, Endpoint, Target
 from scanner.lab import Lab
 from scanner.probe import ProbeSettings
-from scanner.probe.net.starttls import Link
+from scanner.probe.net.connection import Link
 from scanner.probe.survey.probe import survey
 
 SETTINGS = ProbeSettings(timeout_s=0.5, deadline_s=20.0, connections_per_target=3)

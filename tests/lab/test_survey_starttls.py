@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from scanner.evidence import Failure, FailureReason
 from scanner.inventory import StartTls
-from scanner.probe.net.starttls import Link, PreludeError, upgrade
+from scanner.probe.net.connection import Link, PreludeError
+from scanner.probe.net.starttls import upgrade
 
 REFUSED = FailureReason.STARTTLS_REFUSED
 LDAP_REFUSAL = bytes.fromhex("300c02010178070a013404000400")

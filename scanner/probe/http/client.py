@@ -25,7 +25,7 @@ from scanner.probe.http.messages import NoResponse, ProtocolError, Request, Resp
 from scanner.probe.http.proxy import Proxy
 from scanner.probe.http.tls import HandshakeNotes, anonymous_context, tolerant_context
 from scanner.probe.net.budget import Budget, DeadlineError
-from scanner.probe.net.starttls import Link
+from scanner.probe.net.connection import Link
 
 T = TypeVar("T")
 _EXCHANGE_TIMEOUTS: Final = 3

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from scanner.probe.http.tls import HandshakeNotes, watched_client
-from scanner.probe.net.starttls import CHUNK
+from scanner.probe.net.connection import CHUNK
 
 _END: Final = "UNEXPECTED_EOF_WHILE_READING"
 """What OpenSSL says where a server ends the connection without saying so."""

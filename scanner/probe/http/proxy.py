@@ -16,7 +16,7 @@ from scanner.evidence import Failure, FailureReason
 from scanner.probe.http.connection import Connection, TlsConnection
 from scanner.probe.http.messages import ProtocolError
 from scanner.probe.http.tls import HandshakeNotes
-from scanner.probe.net.starttls import Link, PreludeError
+from scanner.probe.net.connection import Link, PreludeError
 
 _PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _SUCCESS: Final = range(200, 300)

@@ -14,7 +14,8 @@ from scanner.evidence import Failure, FailureReason
 from scanner.inventory import Target
 from scanner.probe import ProbeSettings
 from scanner.probe.net.budget import Budget, DeadlineError
-from scanner.probe.net.starttls import Link, PreludeError, upgrade
+from scanner.probe.net.connection import Link, PreludeError
+from scanner.probe.net.starttls import upgrade
 from scanner.probe.survey.hello import Offer, to_wire
 from scanner.probe.survey.server_flight import FlightReader, HelloResult, Refusal, ServerFlight
 
