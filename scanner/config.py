@@ -44,6 +44,7 @@ from scanner.inventory import (
     Inventory,
     PathSetting,
     Role,
+    StartTls,
     is_address,
 )
 from scanner.validation import problems_of
@@ -198,6 +199,7 @@ def _environment(form: EnvironmentForm, folder: Path, problems: list[Problem], w
             role=known.role if known else Role.APPLICATION,
             http_port=http_port,
             starttls=known.starttls if known else None,
+            xmpp_domain=known.xmpp_domain if known else None,
             applications=(*(known.applications if known else ()), _application(app, folder)),
         )
     for implied in _implied(form, tuple(endpoints.values())):
@@ -220,10 +222,13 @@ def _endpoint(form: EndpointForm, environment: str, key: str, problems: list[Pro
     web = form.role.speaks_http
     if web and form.starttls:
         problems.append(Problem(f"{key}.starttls", "goes with role server only", 'set role = "server"'))
+    if form.xmpp_domain is not None and form.starttls not in {StartTls.XMPP, StartTls.XMPP_SERVER}:
+        problems.append(Problem(f"{key}.xmpp_domain", "goes with XMPP only", 'set starttls = "xmpp" or "xmpp-server"'))
     default_http_port = 80 if web and form.port == 443 else 0  # noqa: PLR2004  # the registered ports of HTTP and HTTPS
     http_port = default_http_port if form.http_port is None else form.http_port
     host = _host(form.host, f"{key}.host", problems)
-    return Endpoint(environment, host, form.port, form.role, http_port or None, form.starttls)
+    domain = _host(form.xmpp_domain, f"{key}.xmpp_domain", problems) if form.xmpp_domain else None
+    return Endpoint(environment, host, form.port, form.role, http_port or None, form.starttls, xmpp_domain=domain)
 
 
 def _application(form: ApplicationForm, folder: Path) -> Application:

@@ -117,6 +117,8 @@ class ScanForm(Form):
     """"mozilla", "system", or the path of a PEM file of CAs, which are then trusted as well."""
     proxy: str | None = None
     """Proxy for the HTTP requests, as a URL (http, https or socks5)."""
+    helo: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]-]{1,255}$")] | None = None
+    """What mail servers are greeted with: a host name, or an address literal, which is the default: "[192.0.2.1]"."""
     contact: str | None = None
     """Told to the scanned servers in the User-Agent header: a mail address or URL of who scans."""
     connect_to: dict[str, list[str]] = {}
@@ -194,6 +196,8 @@ class EndpointForm(Form):
     """Port at which plain HTTP would answer: 80 for port 443 of a web role, else not asked."""
     starttls: StartTls | None = None
     """Protocol whose connection is upgraded to TLS."""
+    xmpp_domain: str | None = None
+    """The domain that an XMPP server is asked for, where it is not the host."""
 
 
 class EnvironmentForm(Form):

@@ -144,9 +144,10 @@ class Application:
 class Endpoint:
     """One host name (or address) and port of an environment, with everything that is served there.
 
-    `http_port` is where plain HTTP would answer, None where it is not asked for. Several applications commonly share
-    one endpoint: it is scanned once, and judged for each of them. `implied_by` is the key of the environment that
-    names the host, where no endpoint or application of the configuration does.
+    `http_port` is where plain HTTP would answer, None where it is not asked for. `xmpp_domain` is what an XMPP server
+    is asked for, if not the host. Several applications commonly share one endpoint: it is scanned once, and
+    judged for each of them. `implied_by` is the key of the environment that names the host, where no endpoint or
+    application of the configuration does.
     """
 
     environment: str
@@ -157,6 +158,7 @@ class Endpoint:
     starttls: StartTls | None = None
     applications: tuple[Application, ...] = ()
     implied_by: DomainKey | None = None
+    xmpp_domain: str | None = None
 
     @property
     def address(self) -> str:

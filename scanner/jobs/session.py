@@ -52,7 +52,6 @@ def probe_settings(
     store_digests({*default, *(store for stores in by_environment.values() for store in stores)})
     connect_to = {name: tuple(addresses) for name, addresses in scan.connect_to.items()}
     connect_to |= {name: tuple(addresses) for name, addresses in (overrides.connect_to or {}).items()}
-    contact = f" (+{scan.contact})" if scan.contact else ""
     return ProbeSettings(
         timeout_s=scan.timeout.total_seconds(),
         deadline_s=(overrides.deadline or scan.deadline).total_seconds(),
@@ -62,9 +61,10 @@ def probe_settings(
         trust_stores=default,
         environment_trust_stores=by_environment,
         connect_to=connect_to,
-        user_agent=f"Nightseal/{scanner.__version__}{contact}",
+        user_agent=f"Nightseal/{scanner.__version__}",
         contact=scan.contact,
         proxy=scan.proxy,
+        helo=scan.helo,
     )
 
 

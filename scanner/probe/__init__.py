@@ -14,6 +14,7 @@ class ProbeSettings:
     Times are in seconds. `deadline_s` bounds all probes of a target together, `timeout_s` one network operation.
     `rate_per_s` limits new connections to one address. `trust_stores` names the stores that the configuration trusts:
     `mozilla`, `system`, or paths of PEM files; `environment_trust_stores` those of environments that say otherwise.
+    `helo` is what mail servers are greeted with, None for an address literal.
     `connect_to` maps "host:port" to "ip:port" entries, as `[scan] connect_to` does.
     """
 
@@ -28,6 +29,7 @@ class ProbeSettings:
     user_agent: str = "Nightseal"
     contact: str | None = None
     proxy: str | None = None
+    helo: str | None = None
     max_body_bytes: int = 262_144
     max_redirects: int = 10
 

@@ -9,18 +9,32 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scanner.evidence import Failure, FailureReason
-from scanner.inventory import StartTls
+from scanner.evidence import Attempt, Failure, FailureReason, TlsEvidence
+from scanner.inventory import Address, Endpoint, Role, StartTls, Target
+from scanner.probe import ProbeSettings
 from scanner.probe.net.connection import Link, PreludeError
-from scanner.probe.net.starttls import upgrade
+from scanner.probe.net.starttls import Names, address_literal, upgrade
+from scanner.probe.survey.probe import survey
 
-REFUSED = FailureReason.STARTTLS_REFUSED
+NAMES = Names("host.example")
+REFUSED, UNAVAILABLE, MALFORMED = FailureReason.STARTTLS_REFUSED, FailureReason.UNAVAILABLE, FailureReason.MALFORMED
+LDAP_BUSY = bytes.fromhex("301002010178 0b0a013304000404627573 79".replace(" ", ""))
+LDAP_DISCONNECTION = bytes.fromhex("300c02010078070a013404000400")
+XMPP_FEATURES = b"<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>"
 LDAP_REFUSAL = bytes.fromhex("300c02010178070a013404000400")
 RDP_OWN_SECURITY = bytes.fromhex("0300000b06d00000123400")
 RDP_FAILURE = bytes.fromhex("030000130ed000001234000300080005000000")
 
 
-def talk(protocol: StartTls, turns: list[bytes], *, hang: bool = False, listens: bool = True) -> Failure | None:
+def talk(  # noqa: PLR0913  # how a server behaves, and what it is to be told
+    protocol: StartTls,
+    turns: list[bytes],
+    *,
+    hang: bool = False,
+    listens: bool = True,
+    names: Names = NAMES,
+    heard: list[bytes] | None = None,
+) -> Failure | None:
     """Play a server that says its turns, one for each thing that it is told (or all at once, if it does not listen)."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -28,7 +42,9 @@ def talk(protocol: StartTls, turns: list[bytes], *, hang: bool = False, listens:
         with contextlib.suppress(OSError):
             for number, turn in enumerate(turns):
                 if listens and (number or not speaks_first):
-                    await reader.read(4096)
+                    said = await reader.read(4096)
+                    if heard is not None:
+                        heard.append(said)
                 writer.write(turn)
                 await writer.drain()
             if hang:
@@ -40,7 +56,7 @@ def talk(protocol: StartTls, turns: list[bytes], *, hang: bool = False, listens:
             link = await Link.open("127.0.0.1", server.sockets[0].getsockname()[1])
             try:
                 async with asyncio.timeout(5):
-                    await upgrade(link, protocol, "host.example")
+                    await upgrade(link, protocol, names)
             except PreludeError as error:
                 return error.failure
             except ConnectionError as error:
@@ -77,36 +93,131 @@ def test_what_servers_say_when_they_agree(protocol, turns):
     assert talk(protocol, turns, hang=True) is None
 
 
+EHLO = b"250 here\r\n"
+
+
 @pytest.mark.parametrize(
     ("protocol", "turns"),
     [
-        (StartTls.SMTP, [b"554 go away\r\n"]),
-        (StartTls.SMTP, [b"220 here\r\n", b"502 no\r\n"]),
-        (StartTls.SMTP, [b"220 here\r\n", b"250 here\r\n", b"454 not now\r\n"]),
+        (StartTls.SMTP, [b"220 here\r\n", EHLO, b"502 no\r\n"]),
+        (StartTls.SMTP, [b"220 here\r\n", EHLO, b"554 5.7.3 no\r\n"]),
+        (StartTls.SMTP, [b"220 here\r\n", b"502 no\r\n", b"500 no\r\n"]),
         (StartTls.FTP, [b"220 here\r\n", b"502 no\r\n"]),
+        (StartTls.FTP, [b"120 soon\r\n220 here\r\n", b"534 no\r\n"]),
         (StartTls.POP3, [b"+OK here\r\n", b"-ERR no\r\n"]),
         (StartTls.IMAP, [b"* OK here\r\n", b"a1 BAD no\r\n"]),
-        (StartTls.IMAP, [b"* BYE busy\r\n"]),
-        (StartTls.XMPP, [b"<stream:stream><stream:features><bind/></stream:features>"]),
-        (StartTls.XMPP_SERVER, [b"<stream:stream><stream:error><host-unknown/></stream:error>"]),
+        (StartTls.IMAP, [b"* OK here\r\n", b"a1 NO no\r\n"]),
+        (StartTls.IMAP, [b"* PREAUTH welcome back\r\n"]),
+        (StartTls.XMPP, [XMPP_FEATURES, b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:stream>"]),
         (
             StartTls.XMPP,
-            [b"<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>", b"<failure/>"],
+            [
+                b"<stream:stream><stream:features><bind/></stream:features>",
+                b"<stream:error><unsupported-stanza-type/></stream:error>",
+            ],
         ),
-        (StartTls.LDAP, [LDAP_REFUSAL]),
-        (StartTls.LDAP, [b"HTTP/1.1 400 Bad Request\r\n\r\n"]),
+        (StartTls.LDAP, [bytes.fromhex("300c02010178070a010204000400")]),
         (StartTls.RDP, [RDP_OWN_SECURITY]),
         (StartTls.RDP, [RDP_FAILURE]),
-        (StartTls.RDP, [b"HTTP/1.1 400 Bad Request\r\n\r\n"]),
         (StartTls.POSTGRES, [b"N"]),
-        (StartTls.POSTGRES, [b"E"]),
     ],
 )
-def test_a_refusal_is_one_and_says_what_was_said(protocol, turns):
+def test_a_no_to_the_request_for_tls_is_a_refusal_and_says_what_was_said(protocol, turns):
     failure = talk(protocol, turns)
     assert failure is not None
     assert failure.reason is REFUSED
     assert failure.detail
+
+
+@pytest.mark.parametrize(
+    ("protocol", "turns", "words"),
+    [
+        (StartTls.SMTP, [b"421 4.7.0 too many connections\r\n"], "421 4.7.0 too many connections"),
+        (StartTls.SMTP, [b"450 4.7.1 greylisted\r\n"], "450 4.7.1 greylisted"),
+        (StartTls.SMTP, [b"554 5.7.1 blocked\r\n"], "554 5.7.1 blocked"),
+        (StartTls.SMTP, [b"554-5.7.1 blocked\r\n554 see there\r\n"], "554-5.7.1 blocked"),
+        (StartTls.SMTP, [b"220 here\r\n", b"450 4.7.1 Host not found\r\n"], "450 4.7.1 Host not found"),
+        (StartTls.SMTP, [b"220 here\r\n", b"550 bad HELO\r\n"], "550 bad HELO"),
+        (StartTls.SMTP, [b"220 here\r\n", EHLO, b"421 shutting down\r\n"], "421 shutting down"),
+        (StartTls.SMTP, [b"220 here\r\n", EHLO, b"454 4.7.0 not now\r\n"], "454 4.7.0 not now"),
+        (StartTls.FTP, [b"421 too many users\r\n"], "421 too many users"),
+        (StartTls.FTP, [b"530 banned\r\n"], "530 banned"),
+        (StartTls.FTP, [b"120 soon\r\n421 not today\r\n"], "421 not today"),
+        (StartTls.FTP, [b"220 here\r\n", b"431 no resource\r\n"], "431 no resource"),
+        (StartTls.POP3, [b"-ERR too many connections\r\n"], "-ERR too many connections"),
+        (StartTls.POP3, [b"+OK here\r\n", b"-ERR [SYS/TEMP] later\r\n"], "-ERR [SYS/TEMP] later"),
+        (StartTls.IMAP, [b"* BYE too many connections\r\n"], "* BYE too many connections"),
+        (StartTls.IMAP, [b"* bye\r\n"], "* bye"),
+        (StartTls.IMAP, [b"* OK here\r\n", b"* BYE shutting down\r\n"], "* BYE shutting down"),
+        (StartTls.IMAP, [b"* OK here\r\n", b"a1 NO [UNAVAILABLE] later\r\n"], "a1 NO [UNAVAILABLE] later"),
+        (StartTls.XMPP, [b"<stream:stream><stream:error><host-unknown/></stream:error>"], "<host-unknown/>"),
+        (
+            StartTls.XMPP_SERVER,
+            [b"<stream:stream><stream:error><resource-constraint/></stream:error>"],
+            "<resource-constraint/>",
+        ),
+        (
+            StartTls.XMPP,
+            [XMPP_FEATURES, b"<stream:error><system-shutdown/></stream:error>"],
+            "<system-shutdown/>",
+        ),
+        (StartTls.LDAP, [LDAP_BUSY], "LDAP result code 51: busy"),
+        (StartTls.LDAP, [LDAP_REFUSAL], "LDAP result code 52"),
+        (StartTls.LDAP, [LDAP_DISCONNECTION], "LDAP result code 52"),
+        (StartTls.RDP, [bytes.fromhex("0300000b06800000123400")], "did not confirm"),
+        (StartTls.POSTGRES, [b"Ecould not fork new process\0"], "could not fork new process"),
+    ],
+)
+def test_not_now_is_not_no(protocol, turns, words):
+    failure = talk(protocol, turns)
+    assert failure is not None
+    assert failure.reason is UNAVAILABLE
+    assert words in failure.detail
+
+
+@pytest.mark.parametrize(
+    ("protocol", "turns"),
+    [
+        (StartTls.SMTP, [b"SSH-2.0-OpenSSH\r\n"]),
+        (StartTls.FTP, [b"hello\r\n"]),
+        (StartTls.POP3, [b"* OK IMAP\r\n"]),
+        (StartTls.IMAP, [b"+OK POP3\r\n"]),
+        (StartTls.LDAP, [b"HTTP/1.1 400 Bad Request\r\n\r\n"]),
+        (StartTls.LDAP, [bytes.fromhex("300502010161ff")]),
+        (StartTls.RDP, [b"HTTP/1.1 400 Bad Request\r\n\r\n"]),
+        (StartTls.POSTGRES, [b"HTTP/1.1 400"]),
+    ],
+)
+def test_another_protocol_neither_agrees_nor_refuses(protocol, turns):
+    failure = talk(protocol, turns)
+    assert failure is not None
+    assert failure.reason is MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (NAMES, b"EHLO [127.0.0.1]\r\n"),
+        (Names("host.example", helo="scanner.example"), b"EHLO scanner.example\r\n"),
+        (Names("host.example", helo="[192.0.2.1]"), b"EHLO [192.0.2.1]\r\n"),
+    ],
+)
+def test_a_mail_server_is_greeted_with_an_address_or_the_configured_name(names, said):
+    heard: list[bytes] = []
+    talk(StartTls.SMTP, [b"220 here\r\n", EHLO, b"220 go on\r\n"], names=names, heard=heard)
+    assert heard[0] == said
+
+
+def test_address_literals():
+    assert address_literal("192.0.2.1") == "[192.0.2.1]"
+    assert address_literal("fe80::1%eth0") == "[IPv6:fe80::1]"
+
+
+@pytest.mark.parametrize(("domain", "to"), [(None, b'to="host.example"'), ("example.org", b'to="example.org"')])
+def test_an_xmpp_server_is_asked_for_its_domain(domain, to):
+    heard: list[bytes] = []
+    talk(StartTls.XMPP, [XMPP_FEATURES], names=Names("host.example", domain=domain), heard=heard)
+    assert to in heard[0]
 
 
 @pytest.mark.parametrize("protocol", list(StartTls))
@@ -160,7 +271,7 @@ def test_a_name_cannot_break_out_of_the_stream_header():
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             link = await Link.open("127.0.0.1", server.sockets[0].getsockname()[1])
             with contextlib.suppress(PreludeError):
-                await upgrade(link, StartTls.XMPP, "a'><evil b='")
+                await upgrade(link, StartTls.XMPP, Names("a'><evil b='"))
             link.close()
 
     asyncio.run(both())
@@ -173,6 +284,49 @@ def test_random_answers_settle(protocol, turns):
     failure = talk(protocol, turns, listens=False)
     assert failure is None or failure.reason in {
         FailureReason.STARTTLS_REFUSED,
+        FailureReason.UNAVAILABLE,
+        FailureReason.MALFORMED,
         FailureReason.TOO_LARGE,
         FailureReason.RESET,
     }
+
+
+def surveyed(greetings: list[bytes], deadline_s: float) -> tuple[Attempt[TlsEvidence], list[float]]:
+    """Survey a mail server that greets each connection by the next of these words, and says no to STARTTLS."""
+
+    async def run() -> tuple[Attempt[TlsEvidence], list[float]]:
+        times: list[float] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            times.append(asyncio.get_running_loop().time())
+            with contextlib.suppress(OSError):
+                for turn in (greetings[min(len(times), len(greetings)) - 1], EHLO, b"502 no\r\n"):
+                    writer.write(turn)
+                    await reader.readline()
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            endpoint = Endpoint("test", "mail.example", port, Role.SERVER, starttls=StartTls.SMTP)
+            target = Target(endpoint, Address("127.0.0.1", port))
+            attempt, connections = await survey(target, ProbeSettings(timeout_s=2, deadline_s=deadline_s))
+            assert connections == len(times)
+            return attempt, times
+
+    return asyncio.run(run())
+
+
+BUSY, READY = b"421 4.7.0 too many connections\r\n", b"220 here\r\n"
+
+
+def test_a_server_that_is_busy_twice_is_unknown_and_was_asked_once_more_later():
+    attempt, times = surveyed([BUSY, b"421 still busy\r\n"], deadline_s=4)
+    assert attempt.failure == Failure(UNAVAILABLE, "the server answered 421 still busy")
+    assert len(times) == 2
+    assert times[1] - times[0] >= 0.8
+
+
+def test_a_server_that_was_busy_is_judged_by_its_second_answer():
+    attempt, times = surveyed([BUSY, READY], deadline_s=4)
+    assert attempt.failure.reason is REFUSED
+    assert len(times) == 2

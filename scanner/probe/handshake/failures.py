@@ -18,7 +18,7 @@ from sslyze.errors import (
 from scanner.evidence import Failure, FailureReason
 
 _REASONS: tuple[tuple[type[BaseException], FailureReason], ...] = (
-    (ServerRejectedOpportunisticTlsNegotiation, FailureReason.STARTTLS_REFUSED),
+    (ServerRejectedOpportunisticTlsNegotiation, FailureReason.UNAVAILABLE),
     (TlsHandshakeTimedOut, FailureReason.TIMED_OUT),
     (ConnectionToServerTimedOut, FailureReason.TIMED_OUT),
     (ServerRejectedConnection, FailureReason.REFUSED),
@@ -31,10 +31,14 @@ _REASONS: tuple[tuple[type[BaseException], FailureReason], ...] = (
     (OpenSSLError, FailureReason.HANDSHAKE_FAILED),
     (OSError, FailureReason.RESET),
 )
+_TLS_REFUSED = ("SMTP STARTTLS rejected", "Server does not support STARTTLS with SMTP", "XMPP STARTTLS not supported")
+"""Where sslyze says that TLS itself was refused; else it does not tell a refusal from a server that has no time now."""
 
 
 def failure_of(error: BaseException) -> Failure:
     """The reason for an exception of sslyze, nassl or a socket; an unknown kind is the engine's own error."""
+    if isinstance(error, ServerRejectedOpportunisticTlsNegotiation) and error.error_message.startswith(_TLS_REFUSED):
+        return Failure.of(FailureReason.STARTTLS_REFUSED, _detail_of(error))
     for kind, reason in _REASONS:
         if isinstance(error, kind):
             return Failure.of(reason, _detail_of(error))

@@ -33,6 +33,8 @@ from scanner.probe.handshake.failures import failure_of
 from scanner.probe.handshake.first import VERSIONS, FirstLook, first_look, remaining_jobs
 from scanner.probe.handshake.jobs import extended_master_secret_job
 from scanner.probe.net.budget import Budget
+from scanner.probe.net.connection import own_address_towards
+from scanner.probe.net.starttls import address_literal
 from scanner.probe.survey.baseline import find_baseline
 from scanner.probe.survey.wire import Questioner
 from scanner.probe.tls.division import HandshakeResult, Remaining, Surveyed, Unanswered
@@ -63,6 +65,7 @@ _ARGUMENTS: dict[ScanCommand, ScanCommandExtraArgument] = {
     ScanCommand.SESSION_RESUMPTION: SessionResumptionSupportExtraArgument(number_of_resumptions_to_attempt=1),
 }
 _STARTTLS = {protocol: ProtocolWithOpportunisticTlsEnum[protocol.name] for protocol in StartTls}
+_XMPP = frozenset({StartTls.XMPP, StartTls.XMPP_SERVER})
 _RESERVE_S = 2.0
 """Kept back from the deadline, so that a worker can still hand over what it has before it is ended."""
 _SLOW = 0.9
@@ -199,6 +202,8 @@ def _network(
     return MeteredConfiguration(
         tls_server_name_indication=target.endpoint.host,
         tls_opportunistic_encryption=_STARTTLS[starttls] if starttls else None,
+        xmpp_to_hostname=(target.endpoint.xmpp_domain or target.endpoint.host) if starttls in _XMPP else None,
+        smtp_ehlo_hostname=_helo(target, settings) if starttls is StartTls.SMTP else None,
         tls_client_auth_credentials=credentials,
         # sslyze refuses a user agent where no HTTP is spoken.
         http_user_agent=None if starttls else settings.user_agent,
@@ -206,6 +211,11 @@ def _network(
         network_max_retries=2,
         meter=meter,
     )
+
+
+def _helo(target: Target, settings: ProbeSettings) -> str:
+    """What a mail server is greeted with."""
+    return settings.helo or address_literal(own_address_towards(target.ip or "127.0.0.1"))
 
 
 def _credentials(target: Target) -> ClientAuthenticationCredentials | None:

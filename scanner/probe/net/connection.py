@@ -138,6 +138,11 @@ class Link:
                 raise PreludeError(FailureReason.TOO_LARGE, f"a reply of more than {BLOCK_LIMIT} bytes")
             await self._fill()
 
+    @property
+    def own_address(self) -> str:
+        """The IP address of this end."""
+        return str(self._socket.getsockname()[0])
+
     def close(self) -> None:
         """Close it; safe to call again."""
         self._socket.close()
@@ -145,8 +150,7 @@ class Link:
     async def _fill(self) -> None:
         data = await self._more()
         if not data:
-            reason = FailureReason.STARTTLS_REFUSED if self._pending else FailureReason.RESET
-            raise PreludeError(reason, "closed before the upgrade to TLS")
+            raise PreludeError(FailureReason.RESET, "closed before the upgrade to TLS")
         self._pending += data
 
 
@@ -162,3 +166,14 @@ def _socket_address(ip: str, port: int) -> tuple[int, int, int, tuple[Any, ...]]
         ip, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
     )
     return family, kind, protocol, address
+
+
+def own_address_towards(ip: str) -> str:
+    """The address that this machine would connect from; nothing is sent to find out."""
+    family, _, _, address = _socket_address(ip, 9)
+    with socket.socket(family, socket.SOCK_DGRAM) as unsent:
+        try:
+            unsent.connect(address)
+        except OSError:  # there is no way there: whoever connects will say so
+            return "127.0.0.1"
+        return str(unsent.getsockname()[0])

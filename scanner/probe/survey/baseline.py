@@ -25,6 +25,7 @@ _FINAL: Final = frozenset(
         FailureReason.UNREACHABLE,
         FailureReason.NOT_TLS,
         FailureReason.STARTTLS_REFUSED,
+        FailureReason.UNAVAILABLE,
         FailureReason.DEADLINE,
     }
 )

@@ -13,15 +13,20 @@ from typing import Final
 from scanner.evidence import Failure, FailureReason
 from scanner.inventory import Target
 from scanner.probe import ProbeSettings
+from scanner.probe.net import plain_http
 from scanner.probe.net.budget import Budget, DeadlineError
 from scanner.probe.net.connection import Link, PreludeError
-from scanner.probe.net.starttls import upgrade
+from scanner.probe.net.starttls import Names, upgrade
 from scanner.probe.survey.hello import Offer, to_wire
 from scanner.probe.survey.server_flight import FlightReader, HelloResult, Refusal, ServerFlight
 
 _PAUSE_SECONDS: Final = 0.5
 """How long a server is left alone after it stopped answering; doubled before the second attempt."""
 _ATTEMPTS_AFTER_PAUSE: Final = 2
+_LATER_SECONDS: Final = 10.0
+"""When a server is asked once more that said that it is not available now,"""
+_LATER_SHARE: Final = 0.25
+"""but after no more than this part of the time that is left."""
 
 _REASONS: Final = {
     errno.ECONNREFUSED: FailureReason.REFUSED,
@@ -52,13 +57,22 @@ class Questioner:
         self._doubting = asyncio.Lock()
 
     async def first(self, offer: Offer) -> HelloResult:
-        """Ask without knowing anything of the server: a failure is returned as it is."""
+        """Ask without knowing anything of the server: a failure is returned as it is.
+
+        A server that says that it is not available now, before TLS was asked for, is asked once more, later.
+        """
         outcome = await self._exchange(offer, whole=False)
+        if isinstance(outcome, Failure) and outcome.reason is FailureReason.UNAVAILABLE:
+            self._budget.slow_down(min(_LATER_SECONDS, _LATER_SHARE * self._budget.left))
+            again = await self._exchange(offer, whole=False)
+            # What the server said is told, not that there was no time for a second answer.
+            if not (isinstance(again, Failure) and again.reason is FailureReason.DEADLINE):
+                outcome = again
         self._remember(offer, outcome)
         return outcome
 
     async def speaks_http(self, host: str) -> bool:
-        """Whether the port answers a plain HTTP request: then it does not wait for TLS."""
+        """Whether the port serves plain HTTP: then it does not wait for TLS."""
         address = self._target.address
         assert address is not None  # noqa: S101  # the survey does not begin without one
         try:
@@ -66,8 +80,8 @@ class Questioner:
                 self.opened += 1
                 link = await Link.open(address.ip, address.port)
                 try:
-                    await link.send(f"HEAD / HTTP/1.0\r\nHost: {host}\r\n\r\n".encode("ascii"))
-                    return (await link.receive()).startswith(b"HTTP/")
+                    await link.send(plain_http.question(host))
+                    return plain_http.speaks_plain_http(await link.receive())
                 finally:
                     link.close()
         except (OSError, TimeoutError, DeadlineError):
@@ -158,8 +172,10 @@ class Questioner:
         self.opened += 1
         link = await Link.open(address.ip, address.port)
         try:
-            if self._target.endpoint.starttls is not None:
-                await upgrade(link, self._target.endpoint.starttls, self._target.endpoint.host)
+            endpoint = self._target.endpoint
+            if endpoint.starttls is not None:
+                names = Names(endpoint.host, endpoint.xmpp_domain, self._settings.helo)
+                await upgrade(link, endpoint.starttls, names)
             await link.send(to_wire(offer))
             reading = FlightReader(ssl2=offer.ssl2, whole=whole)
             while True:
