@@ -52,7 +52,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subpro
     path = tmp_path_factory.mktemp("elsewhere") / "report.pdf"
     script = (
         "import sys, pathlib\n"
-        "from tests.unit.test_report_pdf import whole_view, attachments\n"
+        "from tests.reports.test_report_pdf import whole_view, attachments\n"
         "from reports.render import render_pdf\n"
         "pathlib.Path(sys.argv[1]).write_bytes(render_pdf(whole_view(), attachments=attachments()))\n"
     )
