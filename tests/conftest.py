@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from scanner.lab import Lab
+from tests.build.command_line import Done
+
+__all__ = ["COMMAND_SECONDS", "REPOSITORY", "Done", "Runner", "reach"]
 
 REPOSITORY = Path(__file__).parent.parent
 COMMAND_SECONDS = 150.0
@@ -25,19 +25,6 @@ def lab() -> Iterator[Lab]:
     with Lab() as running:
         assert not running.skipped, f"the lab lacks something: {dict(running.skipped)}"
         yield running
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command left behind."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 Runner = Callable[..., Done]

@@ -7,7 +7,10 @@ import itertools
 import multiprocessing
 import os
 import random
+import resource
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
@@ -21,6 +24,7 @@ from scanner.history.schema import TABLES, Table
 from scanner.history.tables import Tables
 from scanner.verdict import RunRecord
 from tests.build.records import sample_record
+from tests.conftest import REPOSITORY
 
 KILLS = 15
 LONGEST_LIFE_S = 0.25
@@ -171,3 +175,29 @@ def test_of_two_writers_of_the_same_run_one_is_refused(tmp_path: Path, processes
     assert sorted(history.runs()["run_id"]) == [numbered(number).run.id for number in range(6)]
     for number in range(6):
         assert history.record(numbered(number).run.id) == numbered(number)
+
+
+def test_a_write_that_the_system_refuses_leaves_the_earlier_runs(tmp_path: Path) -> None:
+    """A limit on file sizes stands for a full disk: the same error, from the same system calls."""
+    History.open(tmp_path, create=True).append(sample_record(0))
+    script = (
+        "import resource, signal, sys\n"
+        "from scanner.errors import HistoryError\n"
+        "from scanner.history import History\n"
+        "from tests.build.records import sample_record\n"
+        f"signal.signal({int(signal.SIGXFSZ)}, signal.SIG_IGN)\n"
+        f"resource.setrlimit({resource.RLIMIT_FSIZE}, (4096, 4096))\n"
+        "try:\n"
+        "    History(sys.argv[1]).append(sample_record(1))\n"
+        "except HistoryError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, cwd=REPOSITORY, check=True
+    )
+    assert f"{tmp_path}: the history cannot be written" in done.stdout
+    assert "earlier runs are whole" in done.stdout
+    assert "\x1b" not in done.stdout
+    history = History.open(tmp_path, create=False)
+    assert history.runs()["run_id"].tolist() == [sample_record(0).run.id]
+    assert history.record(sample_record(0).run.id) == sample_record(0)

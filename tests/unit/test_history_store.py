@@ -3,11 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import resource
 import shutil
-import signal
-import subprocess
-import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -360,32 +356,6 @@ def test_an_object_store_is_given_its_credentials_and_no_others(monkeypatch: pyt
     assert location.storage_options["AWS_ENDPOINT_URL"] == "http://127.0.0.1:9"
     assert "NIGHTSEAL_NOTIFY_URL" not in location.storage_options
     assert location.uri("runs") == "s3://bucket/history/runs"
-
-
-def test_a_write_that_the_system_refuses_leaves_the_earlier_runs(tmp_path: Path) -> None:
-    """A limit on file sizes stands for a full disk: the same error, from the same system calls."""
-    History.open(tmp_path, create=True).append(sample_record(0))
-    script = (
-        "import resource, signal, sys\n"
-        "from scanner.errors import HistoryError\n"
-        "from scanner.history import History\n"
-        "from tests.build.records import sample_record\n"
-        f"signal.signal({int(signal.SIGXFSZ)}, signal.SIG_IGN)\n"
-        f"resource.setrlimit({resource.RLIMIT_FSIZE}, (4096, 4096))\n"
-        "try:\n"
-        "    History(sys.argv[1]).append(sample_record(1))\n"
-        "except HistoryError as error:\n"
-        "    print(error)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, cwd=ROOT, check=True
-    )
-    assert f"{tmp_path}: the history cannot be written" in done.stdout
-    assert "earlier runs are whole" in done.stdout
-    assert "\x1b" not in done.stdout
-    history = History.open(tmp_path, create=False)
-    assert history.runs()["run_id"].tolist() == [sample_record(0).run.id]
-    assert history.record(sample_record(0).run.id) == sample_record(0)
 
 
 def test_a_table_that_somebody_removed_is_missed(tmp_path: Path) -> None:

@@ -1,0 +1,36 @@
+"""What keeps the unit tests from doing what another layer is for."""
+
+from __future__ import annotations
+
+import multiprocessing.process
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import pytest
+import weasyprint
+
+
+class NotAUnitTestError(Exception):
+    """A unit test did what another layer is for."""
+
+
+def _refuse(what: str, where: str) -> Any:
+    def refused(*_args: object, **_kwargs: object) -> NoReturn:
+        raise NotAUnitTestError(f"a unit test {what}: such a test belongs to {where} (docs/architecture.md)")
+
+    return refused
+
+
+@contextmanager
+def only_what_a_unit_test_may_do() -> Iterator[None]:
+    """Make sockets, processes and PDFs fail with the place for such a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex", "bind"):
+            patch.setattr(socket.socket, name, _refuse("opens a socket", "tests/lab"), raising=False)
+        patch.setattr(subprocess.Popen, "__init__", _refuse("starts a process", "tests/acceptance"))
+        patch.setattr(multiprocessing.process.BaseProcess, "start", _refuse("starts a process", "tests/acceptance"))
+        patch.setattr(weasyprint.HTML, "render", _refuse("draws a PDF", "tests/reports"))
+        yield

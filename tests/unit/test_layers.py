@@ -1,0 +1,31 @@
+"""That unit tests are what they are called."""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+import subprocess
+
+import pytest
+import weasyprint
+
+from tests.build.layers import NotAUnitTestError
+
+
+def test_no_socket_is_opened() -> None:
+    with socket.socket() as client, pytest.raises(NotAUnitTestError, match="tests/lab"):
+        client.connect(("127.0.0.1", 9))
+    with socket.socket() as server, pytest.raises(NotAUnitTestError, match="opens a socket"):
+        server.bind(("127.0.0.1", 0))
+
+
+def test_no_process_is_started() -> None:
+    with pytest.raises(NotAUnitTestError, match="tests/acceptance"):
+        subprocess.run(["true"], check=True)
+    with pytest.raises(NotAUnitTestError, match="starts a process"):
+        multiprocessing.Process(target=print).start()
+
+
+def test_no_pdf_is_drawn() -> None:
+    with pytest.raises(NotAUnitTestError, match="tests/reports"):
+        weasyprint.HTML(string="<p>").write_pdf()
