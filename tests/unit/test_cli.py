@@ -58,19 +58,6 @@ def test_what_does_a_command_takes_its_options(name: str, command: click.Command
     assert (done.__doc__ or "").splitlines()[0] == (command.help or "").splitlines()[0]
 
 
-def test_declarations_load_no_engine() -> None:
-    """The help of every command, and wrong use of it, come before anything heavy is loaded."""
-    script = (
-        "import importlib, sys; from scanner.app.cli import COMMANDS; "
-        "[importlib.import_module(entry.module) for entry in COMMANDS.values()]; "
-        f"print([name for name in {HEAVY!r} if name in sys.modules])"
-    )
-
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-
-    assert done.stdout.strip() == "[]"
-
-
 def test_few_imports_stand_in_functions() -> None:
     """Each is a seam at which something heavy loads; a table (of commands, of formats) needs one for all its lines."""
     sources = [path for folder in ("scanner", "reports") for path in Path(folder).rglob("*.py")]
