@@ -1,12 +1,13 @@
 """What receivers are told of a run: one message each, the worst first, as text and as HTML.
 
-Nothing in it was said by a scanned host: places are named as the configuration names them, and rules in our own words.
-Chat services would read a host's text as markup.
+What a scanned host said may stand in a finding's sentence: `inert` takes from it what mail programs and chat services
+would read as markup, as a mention or as a link.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,11 +41,20 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing to be told: what, how bad, and where."""
+    """One thing to be told: what, how bad, and where; what it comes from and what to do, where there is that to say.
+
+    `rule` is the id of the rule that it is about, `was` how bad it was told to be before. It is for receivers who want
+    to hear of what is as bad as `told_from` (or `severity`) or worse.
+    """
 
     text: str
     severity: Severity | None = None
     places: tuple[str, ...] = ()
+    cause: str = ""
+    advice: str = ""
+    rule: str = ""
+    was: Severity | None = None
+    told_from: Severity | None = None
 
     @property
     def listed(self) -> tuple[str, ...]:
@@ -57,9 +67,17 @@ class Entry:
         return max(0, len(self.places) - PLACES)
 
     @property
+    def remarks(self) -> tuple[tuple[str, str], ...]:
+        """What else there is to say, with what it is called."""
+        return tuple((name, text) for name, text in (("Cause", self.cause), ("To do", self.advice)) if text)
+
+    @property
     def mark(self) -> str:
-        """The severity in a word; empty where there is none."""
-        return wording.SEVERITIES[self.severity] if self.severity else ""
+        """The severity in a word, and the one before where it was another; empty where there is none."""
+        if self.severity is None:
+            return ""
+        was = f" (was {str(wording.SEVERITIES[self.was]).lower()})" if self.was not in {None, self.severity} else ""
+        return f"{wording.SEVERITIES[self.severity]}{was}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +139,14 @@ class Message:
     files: tuple[str, ...] = ()
 
 
-_BY_SEVERITY = frozenset({"new-failure", "fixed", "indeterminate"})
-_ORDER = ("run-failed", "new-failure", "indeterminate", "coverage", "expiring", "waiver-expiring", "fixed")
+_BY_SEVERITY = frozenset({"new-failure", "worse", "better", "fixed", "indeterminate"})
+_ORDER = (
+    "run-failed", "new-failure", "worse", "indeterminate", "coverage", "expiring", "waiver-expiring", "better", "fixed",
+)  # fmt: skip
+_IMPLIED_BY: Final = {"worse": "new-failure", "better": "fixed"}
+"""Whoever wants to hear of failures wants to hear that one became as bad as they ask for."""
+_LONGEST: Final = 400
+"""Characters of a sentence in which a host may have its say."""
 
 
 def compose(notification: Notification, *, on: Collection[str], severity: Severity, attach: bool) -> Message | None:
@@ -135,7 +159,7 @@ def compose(notification: Notification, *, on: Collection[str], severity: Severi
         attach: whether the reports come along.
     """
     chosen = [
-        chosen for section in notification.sections if section.event in on and (chosen := _above(section, severity))
+        chosen for section in notification.sections if _wanted(section, on) and (chosen := _above(section, severity))
     ]
     if not chosen:
         return None
@@ -151,8 +175,32 @@ def compose_digest(notification: Notification, *, attach: bool) -> Message:
     failed = sum(summary.failed for summary in notification.environments)
     # What happened may be nothing that this receiver asked for.
     unchanged = "" if notification.sections else "nothing changed, "
-    title = f"Nightseal, {notification.schedule}: {unchanged}{counted(failed, 'open failure')}"
+    title = f"Nightseal, {notification.schedule}: {unchanged}{failed} not met"
     return _message(dataclasses.replace(notification, sections=()), Level.INFO, title, attach=attach)
+
+
+def inert(text: str) -> str:
+    """A text in which a host may have its say, of which no receiver makes a link, a mention, a style or an image."""
+    shortened = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    for active, harmless in _INERT:
+        shortened = active.sub(harmless, shortened)
+    return shortened
+
+
+_INERT: Final = (
+    (re.compile(r"(?i)\bhttp(s?)://"), r"hxxp\1://"),
+    (re.compile(r"(?i)\b(javascript|data|file|mailto|tel):"), r"\1 :"),
+    (re.compile(r"<"), "‹"),
+    (re.compile(r">"), "›"),
+    (re.compile(r"([@#])(?=\w)"), "\\1\u200b"),
+    (re.compile(r"([\[\]()])(?=[\[\]()])"), "\\1 "),
+    (re.compile(r"\*"), "∗"),
+    (re.compile(r"`"), "ˋ"),
+    (re.compile(r"~"), "∼"),
+    (re.compile(r"\|"), "¦"),
+    (re.compile(r"(?<!\w)_|_(?!\w)"), "‗"),
+)
+"""What chat services and mail programs act upon, and what stands for it."""
 
 
 def counted(number: int, thing: str) -> str:
@@ -160,10 +208,16 @@ def counted(number: int, thing: str) -> str:
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
+def _wanted(section: Section, on: Collection[str]) -> bool:
+    return section.event in on or _IMPLIED_BY.get(section.event) in on
+
+
 def _above(section: Section, severity: Severity) -> Section | None:
     if section.event not in _BY_SEVERITY:
         return section
-    entries = tuple(entry for entry in section.entries if entry.severity is None or entry.severity >= severity)
+    entries = tuple(
+        entry for entry in section.entries if entry.severity is None or (entry.told_from or entry.severity) >= severity
+    )
     if not entries:
         return None
     return dataclasses.replace(section, entries=entries, summary=_summary(section, entries))
@@ -174,7 +228,11 @@ def _summary(section: Section, entries: Sequence[Entry]) -> str:
         return section.summary
     # The number in front counts entries' places; it is counted again where some are left out.
     places = sum(max(1, len(entry.places)) for entry in entries)
-    return f"{places} {section.summary.partition(' ')[2]}"
+    return re.sub(r"\d+( new failures?)?", lambda found: _recounted(places, found[1]), section.summary, count=1)
+
+
+def _recounted(number: int, noun: str | None) -> str:
+    return counted(number, "new failure") if noun else str(number)
 
 
 def _message(notification: Notification, level: Level, title: str, *, attach: bool) -> Message:
@@ -192,10 +250,12 @@ def _text(notification: Notification) -> str:
         lines.append(section.heading)
         for entry in section.listed:
             mark = f"{entry.mark}: " if entry.mark else ""
-            lines.append(f"- {mark}{entry.text}")
+            rule = f" [{entry.rule}]" if entry.rule else ""
+            lines.append(f"- {mark}{entry.text}{rule}")
             lines += [f"    {place}" for place in entry.listed]
             if entry.more:
                 lines.append(f"    and {entry.more} more")
+            lines += [f"    {name}: {text}" for name, text in entry.remarks]
         if section.more:
             lines.append(f"- and {section.more} more, in the report")
         lines.append("")
@@ -210,7 +270,7 @@ def _text(notification: Notification) -> str:
 def _counts(summary: EnvironmentSummary) -> str:
     parts = [counted(summary.targets, "target")]
     parts += [f"{summary.unreachable} unreachable"] if summary.unreachable else []
-    parts.append(counted(summary.failed, "failure"))
+    parts.append(f"{summary.failed} not met")
     parts += [f"{summary.waived} waived"] if summary.waived else []
     parts += [f"{summary.indeterminate} not assessed"] if summary.indeterminate else []
     return f"{summary.environment}: {', '.join(parts)}"

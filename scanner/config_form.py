@@ -58,7 +58,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"
 Port = Annotated[int, Field(ge=1, le=65535)]
 UrlPath = Annotated[str, StringConstraints(pattern=r"^/[^\s#]*$", max_length=2000)]
 Event = Literal[
-    "new-failure", "fixed", "expiring", "run-failed", "indeterminate", "waiver-expiring", "coverage"
+    "new-failure", "worse", "better", "fixed", "expiring", "run-failed", "indeterminate", "waiver-expiring", "coverage"
 ]  # fmt: skip
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
@@ -285,11 +285,12 @@ class NotifyForm(Form):
     url: str
     """Address of the receiver as Apprise writes it; keep secrets in the environment: "${VARIABLE}"."""
     on: list[Event] = ["new-failure", "fixed", "expiring", "run-failed", "waiver-expiring", "coverage"]
-    """What they are told of."""
+    """What they are told of; "new-failure" tells of what is "worse" too, and "fixed" of what is "better"."""
     severity: Severity = Severity.LOW
     """From which severity on they are told of failures."""
-    attach: bool = True
-    """The report comes with the message, where the receiver takes files."""
+    attach: Literal["auto", "always", "never"] | bool = "auto"
+    """Whether the report comes with the message, where the receiver takes files: "auto" attaches it where [daemon]
+    report_url names no place to link to."""
     digest: Literal["never", "run", "day", "week"] = "never"
     """How things stand when nothing changed: after each run, or where there was no message for a day or a week."""
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, Row, delete, insert, select
 
-from scanner.notify.alarms import Alarm, Key
+from scanner.notify.alarms import Accepted, Alarm, Key
 from scanner.state.database import ALARMS
 from scanner.verdict import Severity
 
@@ -17,21 +15,47 @@ from scanner.verdict import Severity
 def load(connection: Connection, schedule: str) -> dict[Key, Alarm]:
     """The schedule's alarms."""
     rows = connection.execute(select(ALARMS).where(ALARMS.c.schedule == schedule)).all()
-    return {
-        Key(row.target, row.rule, row.subject): Alarm(
-            row.failing, row.flapping, row.trail, Severity(row.severity), row.since
-        )
-        for row in rows
-    }
+    return {Key(row.endpoint, row.rule, row.subject): _alarm(row) for row in rows}
 
 
 def save(connection: Connection, schedule: str, alarms: Mapping[Key, Alarm]) -> None:
     """Replace the schedule's alarms by these, the idle ones apart."""
     connection.execute(delete(ALARMS).where(ALARMS.c.schedule == schedule))
-    rows: Sequence[dict[str, Any]] = [
-        {"schedule": schedule, **key._asdict(), **dataclasses.asdict(alarm)}
-        for key, alarm in alarms.items()
-        if not alarm.idle
-    ]
+    rows = [_row(schedule, key, alarm) for key, alarm in alarms.items() if not alarm.idle]
     if rows:
-        connection.execute(upsert(ALARMS), list(rows))
+        connection.execute(insert(ALARMS), rows)
+
+
+def _alarm(row: Row[Any]) -> Alarm:
+    return Alarm(
+        failing=row.failing,
+        flapping=row.flapping,
+        trail=row.trail,
+        severity=Severity(row.severity),
+        since=row.since,
+        levels=row.levels,
+        places=tuple(row.places),
+        held=tuple(row.held),
+        accepted=Accepted(**{**row.accepted, "severity": Severity(row.accepted["severity"])}) if row.accepted else None,
+    )
+
+
+def _row(schedule: str, key: Key, alarm: Alarm) -> dict[str, Any]:
+    accepted = alarm.accepted
+    return {
+        "schedule": schedule,
+        **key._asdict(),
+        "failing": alarm.failing,
+        "flapping": alarm.flapping,
+        "trail": alarm.trail,
+        "severity": alarm.severity.value,
+        "since": alarm.since,
+        "levels": alarm.levels,
+        "places": list(alarm.places),
+        "held": list(alarm.held),
+        "accepted": (
+            {"severity": accepted.severity.value, "reason": accepted.reason, "observed": accepted.observed}
+            if accepted
+            else None
+        ),
+    }

@@ -1,12 +1,14 @@
-"""What receivers were told is wrong, so that each thing is told once: when it begins, and when it is mended.
+"""What receivers were told is wrong, so that each thing is told once: when it begins, gets worse, and is fixed.
 
-An alarm is one rule (and subject) at one target under one schedule. It remembers the last outcomes, so that what comes
-and goes is told as flapping, once, and not every night. What could not be observed changes no alarm.
+An alarm is one rule (and subject) at one endpoint under one schedule; the addresses of the endpoint are places where it
+is so, and may change from night to night. It remembers the last results, so that what comes and goes is told as
+flapping, once, and not every night. What could not be observed changes no alarm.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,19 +16,20 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
-from scanner.verdict import RunRecord, Severity, Status, TargetStatus
+from scanner.history.waived import is_worse
+from scanner.verdict import RunRecord, Severity, Status, TargetResult, TargetStatus, Verdict
 
 UNREACHABLE = "target.unreachable"
-"""Stands for a rule where a target could not be looked at."""
+"""Stands for a rule where an endpoint could not be looked at."""
 UNKNOWN = "unknown:"
 """Stands before a rule's id where the rule could not be judged."""
 
 _TRAIL = 12
 _WATCHED = 8
 _CHANGES = 3
-"""So many changes within the last eight outcomes are flapping."""
+"""So many changes within the last eight results are flapping."""
 _STEADY = 4
-"""So many equal outcomes end it."""
+"""So many equal results end it."""
 
 
 class Condition(StrEnum):
@@ -35,70 +38,153 @@ class Condition(StrEnum):
     FAILING = "B"
     OK = "G"
     TRANSIENT = "BG"
-    """Bad at first, and good when it was looked at again."""
+    """Failing at first, and ok when it was looked at again."""
 
 
 class Transition(StrEnum):
     """How an alarm changed, which is told."""
 
     FIRING = "firing"
+    WORSE = "worse"
+    """Of a higher severity than was told, or at an address where it held."""
+    WORSE_BUT_WAIVED = "worse-but-waived"
+    """More than its waiver accepted before, and still accepted."""
+    BETTER = "better"
+    """Still failing, of a lower severity than was told."""
     RESOLVED = "resolved"
     FLAPPING = "flapping"
 
 
 class Key(NamedTuple):
-    """What an alarm is about."""
+    """What an alarm is about. `endpoint` is `environment/host:port`."""
 
-    target: str
+    endpoint: str
     rule: str
     subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a waiver accepted: the failure as it was then."""
+
+    severity: Severity
+    reason: str
+    observed: str
+
+
+@dataclass(frozen=True, slots=True)
 class Alarm:
-    """`failing` is what receivers believe; `trail` the last outcomes, oldest first."""
+    """What receivers believe: `failing`, how badly (`severity`), and at which addresses (`places`).
+
+    `trail` holds the last results, oldest first, and `levels` the ranks of severity of the last failing ones. `held`
+    are the addresses at which it did not fail in the last run that saw it. `accepted` is what a waiver accepts of it.
+    """
 
     failing: bool = False
     flapping: bool = False
     trail: str = ""
     severity: Severity = Severity.INFO
     since: datetime | None = None
+    levels: str = ""
+    places: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    accepted: Accepted | None = None
 
     @property
     def idle(self) -> bool:
         """Whether there is nothing to remember."""
-        return not self.failing and not self.flapping and Condition.FAILING not in self.trail
+        return not self.failing and not self.flapping and self.accepted is None and Condition.FAILING not in self.trail
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a run says of one thing."""
+    """What a run says of one thing at one endpoint.
+
+    `places` are the addresses at which it is so, of the `addresses` that the endpoint has; at those of `held` it does
+    not fail, and of those of `unknown` nothing is known. `verdict` is the worst of its verdicts, where there is one.
+    """
 
     condition: Condition
     severity: Severity
     waived: bool = False
+    places: tuple[str, ...] = ()
+    addresses: int = 1
+    held: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    verdict: Verdict | None = None
 
 
-def update(alarm: Alarm, result: CheckResult, now: datetime) -> tuple[Alarm, Transition | None]:
-    """Take a result to the alarm: the alarm after it, and how it changed."""
+def update(
+    alarm: Alarm, result: CheckResult, now: datetime, *, failed_before: bool = True
+) -> tuple[Alarm, Transition | None]:
+    """Take a result to the alarm: the alarm after it, and how it changed.
+
+    Args:
+        alarm: what receivers believe.
+        result: what a run says.
+        now: since when it is so, where it begins to be.
+        failed_before: whether the run before saw it fail, or did not look. What a waiver accepts is told as new where
+            nothing was accepted before and it did not fail.
+    """
+    if result.condition is Condition.OK and alarm.failing and not result.waived:
+        # Fixed at another address says nothing of the one that failed and is not seen now.
+        unseen = set(result.unknown) & set(alarm.places)
+        if unseen:
+            return alarm, None
     trail = (alarm.trail + result.condition)[-_TRAIL:]
     recent = trail[-_WATCHED:]
     changes = sum(before != after for before, after in pairwise(recent))
     steady = len(trail) >= _STEADY and len(set(trail[-_STEADY:])) == 1
-    bad = trail.endswith(Condition.FAILING)
-    noted = dataclasses.replace(alarm, trail=trail, severity=result.severity if bad else alarm.severity)
+    failing = trail.endswith(Condition.FAILING)
+    noted, worse = _noted(alarm, result, trail, failed_before=failed_before)
     if alarm.flapping and not steady:
-        return noted, None
+        return noted, worse if worse is Transition.WORSE_BUT_WAIVED else None
     if not alarm.flapping and changes >= _CHANGES:
         return dataclasses.replace(noted, flapping=True), Transition.FLAPPING
     if alarm.flapping:
         # It is steady: what came before is not held against it any more.
         noted = dataclasses.replace(noted, flapping=False, trail=trail[-1:])
-    if bad and not alarm.failing:
+    if failing and not alarm.failing:
         return dataclasses.replace(noted, failing=True, since=now), Transition.FIRING
-    if not bad and (alarm.failing or alarm.flapping):
-        return dataclasses.replace(noted, failing=False, since=None), Transition.RESOLVED
+    if not failing and (alarm.failing or alarm.flapping):
+        return dataclasses.replace(noted, failing=False, since=None, places=()), Transition.RESOLVED
+    return noted, worse
+
+
+def _noted(alarm: Alarm, result: CheckResult, trail: str, *, failed_before: bool) -> tuple[Alarm, Transition | None]:
+    """The alarm with what the result says of severity, places and waiver; and whether that is worse or better."""
+    noted = dataclasses.replace(alarm, trail=trail, held=result.held)
+    if result.waived and result.verdict is not None:
+        return _accepting(noted, result.verdict, failed_before=failed_before or alarm.failing)
+    if result.condition is not Condition.FAILING:
+        return noted, None
+    here = {*result.places, *result.held, *result.unknown}
+    places = (*(place for place in alarm.places if place in here and place not in result.places), *result.places)
+    levels = (alarm.levels + str(result.severity.rank))[-_WATCHED:]
+    changes = sum(before != after for before, after in pairwise(levels))
+    spread = _spread(result, alarm)
+    noted = dataclasses.replace(noted, places=places, levels=levels, accepted=None)
+    if not alarm.failing:
+        return dataclasses.replace(noted, severity=result.severity, levels=str(result.severity.rank)), None
+    if result.severity > alarm.severity or spread:
+        return dataclasses.replace(noted, severity=max(result.severity, alarm.severity)), Transition.WORSE
+    if result.severity < alarm.severity and changes < _CHANGES:
+        return dataclasses.replace(noted, severity=result.severity), Transition.BETTER
     return noted, None
+
+
+def _accepting(alarm: Alarm, verdict: Verdict, *, failed_before: bool) -> tuple[Alarm, Transition | None]:
+    """The alarm with what its waiver accepts now; worse where that is more than before."""
+    accepted = Accepted(verdict.severity, verdict.reason, verdict.observed)
+    if alarm.accepted is None:
+        after = dataclasses.replace(alarm, accepted=accepted)
+        return after, None if failed_before else Transition.WORSE_BUT_WAIVED
+    before = dataclasses.replace(
+        verdict, severity=alarm.accepted.severity, reason=alarm.accepted.reason, observed=alarm.accepted.observed
+    )
+    if is_worse(verdict, before):
+        return dataclasses.replace(alarm, accepted=accepted), Transition.WORSE_BUT_WAIVED
+    return alarm, None
 
 
 def results_of(record: RunRecord) -> dict[Key, CheckResult]:
@@ -106,49 +192,121 @@ def results_of(record: RunRecord) -> dict[Key, CheckResult]:
 
     Failures of severity `info` are notes, of which nobody is told.
     """
-    found: dict[Key, CheckResult] = {}
+    endpoints: dict[str, list[TargetResult]] = defaultdict(list)
     for target in record.targets:
-        unreachable = target.status is TargetStatus.UNREACHABLE
-        condition = Condition.FAILING if unreachable else Condition.OK
-        found[Key(target.id, UNREACHABLE)] = CheckResult(condition, Severity.HIGH)
-        for verdict in target.verdicts:
-            if verdict.severity is Severity.INFO:
-                continue
-            if not unreachable:
-                blind = verdict.status is Status.INDETERMINATE
-                known = CheckResult(Condition.FAILING if blind else Condition.OK, verdict.severity)
-                found[Key(target.id, UNKNOWN + verdict.rule, verdict.subject)] = known
-            if verdict.status is not Status.INDETERMINATE:
-                bad = Condition.FAILING if verdict.counts_as_failure else Condition.OK
-                result = CheckResult(bad, verdict.severity, waived=verdict.waiver is not None)
-                found[Key(target.id, verdict.rule, verdict.subject)] = result
+        endpoints[target.endpoint].append(target)
+    found: dict[Key, CheckResult] = {}
+    for endpoint, targets in endpoints.items():
+        silent = [target for target in targets if target.status is TargetStatus.UNREACHABLE]
+        found[Key(endpoint, UNREACHABLE)] = _result(targets, silent, Severity.HIGH)
+        verdicts: dict[tuple[str, str], dict[str, Verdict]] = defaultdict(dict)
+        for target in targets:
+            for verdict in target.verdicts:
+                if verdict.severity is not Severity.INFO:
+                    verdicts[verdict.rule, verdict.subject][target.id] = verdict
+        reached = [target for target in targets if target not in silent]
+        for (rule, subject), by_target in verdicts.items():
+            if reached:
+                blind = [item for item in reached if _status(by_target, item) is Status.INDETERMINATE]
+                worst = max((verdict.severity for verdict in by_target.values()), default=Severity.LOW)
+                unseen = next((by_target[item.id] for item in blind), None)
+                found[Key(endpoint, UNKNOWN + rule, subject)] = _result(reached, blind, worst, unseen)
+            judged = _judged(targets, by_target)
+            if judged is not None:
+                found[Key(endpoint, rule, subject)] = judged
     return found
 
 
+def _judged(targets: list[TargetResult], verdicts: Mapping[str, Verdict]) -> CheckResult | None:
+    """What a rule says of an endpoint: failing where it fails at any address; None where nothing is known of it."""
+    failing = [target for target in targets if target.id in verdicts and verdicts[target.id].counts_as_failure]
+    waived = [target for target in targets if target.id in verdicts and verdicts[target.id].waiver is not None]
+    known = [target for target in targets if _status(verdicts, target) not in {None, Status.INDETERMINATE}]
+    if not known:
+        return None
+    spoken = failing or waived or known
+    worst = max((verdicts[target.id] for target in spoken), key=lambda verdict: verdict.severity.rank)
+    return CheckResult(
+        Condition.FAILING if failing else Condition.OK,
+        worst.severity,
+        waived=bool(waived) and not failing,
+        places=_ips(failing or waived),
+        addresses=len(targets),
+        held=_ips(target for target in known if target not in failing),
+        unknown=_ips(target for target in targets if target not in known),
+        verdict=worst,
+    )
+
+
+def _result(
+    targets: list[TargetResult], failing: list[TargetResult], severity: Severity, verdict: Verdict | None = None
+) -> CheckResult:
+    return CheckResult(
+        Condition.FAILING if failing else Condition.OK,
+        severity,
+        places=_ips(failing),
+        addresses=len(targets),
+        held=_ips(target for target in targets if target not in failing),
+        verdict=verdict,
+    )
+
+
+def _status(verdicts: Mapping[str, Verdict], target: TargetResult) -> Status | None:
+    return verdicts[target.id].status if target.id in verdicts else None
+
+
+def _ips(targets: Iterable[TargetResult]) -> tuple[str, ...]:
+    return tuple(sorted(target.ip or "" for target in targets))
+
+
 def to_confirm(found: Mapping[Key, CheckResult], alarms: Mapping[Key, Alarm], before: Iterable[Key]) -> set[str]:
-    """The targets at which something got worse since `before` was judged: they are looked at again first."""
+    """The endpoints at which something got worse since `before` was judged: they are looked at again first."""
     judged = set(before)
     return {
-        key.target
+        key.endpoint
         for key, result in found.items()
-        if result.condition is Condition.FAILING and key in judged and not alarms.get(key, Alarm()).failing
+        if result.condition is Condition.FAILING and key in judged and _got_worse(result, alarms.get(key, Alarm()))
     }
 
 
+def _got_worse(result: CheckResult, alarm: Alarm) -> bool:
+    return not alarm.failing or result.severity > alarm.severity or bool(_spread(result, alarm))
+
+
+def _spread(result: CheckResult, alarm: Alarm) -> set[str]:
+    """The addresses at which it fails now and held before, and of which nobody was told."""
+    return set(result.places) & set(alarm.held) - set(alarm.places)
+
+
 def confirmed(found: Mapping[Key, CheckResult], again: Mapping[Key, CheckResult]) -> dict[Key, CheckResult]:
-    """The findings after a second look: what was bad and is not bad any more has passed by."""
+    """The results after a second look: what was failing and is not any more is transient; the milder look counts."""
     after = dict(found)
     for key, result in found.items():
         second = again.get(key)
-        if result.condition is Condition.FAILING and second is not None and second.condition is Condition.OK:
+        if result.condition is not Condition.FAILING or second is None:
+            continue
+        if second.condition is Condition.OK:
             after[key] = dataclasses.replace(result, condition=Condition.TRANSIENT)
+        elif second.condition is Condition.FAILING:
+            lasting = set(result.places) & set(second.places)
+            milder = second.severity < result.severity or bool(lasting and lasting != set(result.places))
+            after[key] = second if milder else result
     return after
 
 
 def from_record(record: RunRecord) -> dict[Key, Alarm]:
     """Alarms as if everything that failed in an earlier run had been told: where a service takes up a history."""
-    return {
-        key: Alarm(failing=True, trail=Condition.FAILING, severity=result.severity, since=record.run.started_at)
-        for key, result in results_of(record).items()
-        if result.condition is Condition.FAILING
-    }
+    found: dict[Key, Alarm] = {}
+    for key, result in results_of(record).items():
+        if result.condition is Condition.FAILING:
+            found[key] = Alarm(
+                failing=True,
+                trail=Condition.FAILING,
+                severity=result.severity,
+                since=record.run.started_at,
+                places=result.places,
+                held=result.held,
+            )
+        elif result.waived and result.verdict is not None:
+            found[key], _ = _accepting(Alarm(), result.verdict, failed_before=True)
+    return found

@@ -6,7 +6,7 @@ was done, and is done once.
 
 from __future__ import annotations
 
-from collections import defaultdict
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,12 +18,19 @@ from sqlalchemy import Connection, Engine, func, select, update
 from reports.deliver_message import Notification, Section
 from scanner.config import Config
 from scanner.config_form import ScheduleForm
+from scanner.history.diff import diff
 from scanner.notify import alarm_store, alarms, expiry, run_metrics, sections, told
-from scanner.notify.alarms import Alarm, CheckResult, Condition, Key, Transition
+from scanner.notify.alarms import Alarm, CheckResult, Condition, Key
 from scanner.notify.routing import enqueue_for_receivers
+from scanner.notify.sections import AlarmChange
 from scanner.state.database import STARTS
 from scanner.state.ledger import ENDED, Ledger, Start, State
 from scanner.verdict import RunRecord, TargetStatus
+
+_LOOKED_AT = "looked at "
+"""Stands before an endpoint among what was told."""
+_WAIVERS_KEPT = "what waivers accept"
+"""Among what was told: alarms remember what waivers accept since then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ class FinishedRun:
                 return state
             found = [
                 sections.run_problems(self.record, self.start, earlier, self.problems),
-                *sections.transitions(self._update_alarms(connection, now)),
+                *sections.changes(self._update_alarms(connection, now)),
                 sections.coverage(self.previous, self.record),
                 *self._endings(connection, now),
             ]
@@ -80,22 +87,47 @@ class FinishedRun:
             links,
         )
 
-    def _update_alarms(
-        self, connection: Connection, now: datetime
-    ) -> Mapping[Transition, Sequence[tuple[Key, CheckResult]]]:
+    def _update_alarms(self, connection: Connection, now: datetime) -> list[AlarmChange]:
         """Take the results to the alarms; return what changed."""
         known = alarm_store.load(connection, self.schedule.name)
         if not known and self.previous is not None and not self._first_told(connection):
             known = alarms.from_record(self.previous)
-        changed: dict[Transition, list[tuple[Key, CheckResult]]] = defaultdict(list)
+        before = alarms.results_of(self.previous) if self.previous is not None else {}
+        looked_at = self._looked_at(connection, known, before)
+        waivers_kept = not told.is_first(connection, self.schedule.name, _WAIVERS_KEPT, now)
+        changed: list[AlarmChange] = []
         after = self._still_meant(known)
         for key, result in {**self.results, **self._gone(after)}.items():
-            alarm, transition = alarms.update(after.get(key, Alarm()), result, now)
-            after[key] = alarm
+            was, alarm = before.get(key), after.get(key, Alarm())
+            first_look = key.endpoint not in looked_at
+            failed = was is not None and (was.waived or was.condition is Condition.FAILING)
+            # A state file of an older version does not say what waivers accepted: what nobody knows to be new is not.
+            unsure = was is None and not waivers_kept
+            after[key], transition = alarms.update(alarm, result, now, failed_before=first_look or failed or unsure)
             if transition is not None:
-                changed[transition].append((key, CheckResult(result.condition, alarm.severity, result.waived)))
+                changed.append(AlarmChange(key, transition, result, alarm, after[key], first_look=first_look))
         alarm_store.save(connection, self.schedule.name, after)
-        return changed
+        told.renew(connection, self.schedule.name, (_LOOKED_AT + name for name in self._endpoints()), now)
+        return self._with_causes(changed)
+
+    def _endpoints(self) -> set[str]:
+        return {target.endpoint for target in self.record.targets}
+
+    def _looked_at(self, connection: Connection, known: Mapping[Key, Alarm], before: Mapping[Key, object]) -> set[str]:
+        """The endpoints that this schedule has looked at before, as far as anything tells."""
+        names = told.known(connection, self.schedule.name)
+        remembered = {name.removeprefix(_LOOKED_AT) for name in names if name.startswith(_LOOKED_AT)}
+        return remembered | {key.endpoint for key in known} | {key.endpoint for key in before}
+
+    def _with_causes(self, changed: list[AlarmChange]) -> list[AlarmChange]:
+        """The changes with what each comes from, as far as the two runs tell."""
+        if not changed or self.previous is None:
+            return changed
+        causes = {
+            Key(item.target.endpoint, item.rule, item.subject): item.cause
+            for item in diff(self.previous, self.record).verdict_changes
+        }
+        return [dataclasses.replace(item, cause=causes.get(item.key)) for item in changed]
 
     def _first_told(self, connection: Connection) -> bool:
         """Whether this service has reported a run of the schedule before."""
@@ -106,24 +138,24 @@ class FinishedRun:
         """The alarms that are about something which this configuration still scans and judges."""
         if not self.record.run.complete:
             return dict(known)
-        targets = {target.id for target in self.record.targets}
+        endpoints = self._endpoints()
         absent = {domain.endpoint for domain in self.record.run.absent_domains}
         rules = {verdict.rule for verdict in self.record.verdicts} | {alarms.UNREACHABLE}
         return {
             key: alarm
             for key, alarm in known.items()
             # A domain at which nobody answers tonight may be back tomorrow, with what was told of it.
-            if (key.target in targets or key.target.rpartition("@")[0] in absent)
-            and key.rule.removeprefix(alarms.UNKNOWN) in rules
+            if (key.endpoint in endpoints or key.endpoint in absent) and key.rule.removeprefix(alarms.UNKNOWN) in rules
         }
 
     def _gone(self, known: Mapping[Key, Alarm]) -> dict[Key, CheckResult]:
-        """Subjects that an assessed target has no more, such as a certificate that was replaced: they are fixed."""
-        assessed = {target.id for target in self.record.targets if target.status is TargetStatus.ASSESSED}
+        """Subjects that an assessed endpoint has no more, such as a certificate that was replaced: they are fixed."""
+        partly = {target.endpoint for target in self.record.targets if target.status is not TargetStatus.ASSESSED}
+        assessed = self._endpoints() - partly
         return {
             key: CheckResult(Condition.OK, alarm.severity)
             for key, alarm in known.items()
-            if key.target in assessed and key not in self.results
+            if key.endpoint in assessed and key not in self.results
         }
 
     def _endings(self, connection: Connection, now: datetime) -> list[Section]:

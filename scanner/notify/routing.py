@@ -32,11 +32,18 @@ def enqueue_for_receivers(  # noqa: PLR0913  # a message, for whom, of which sta
     for receiver in config.receivers:
         if receiver.name not in schedule.notify:
             continue
-        message = compose(notification, on=receiver.on, severity=receiver.severity, attach=receiver.attach) or _digest(
-            connection, notification, receiver, complete=complete, now=now
-        )
+        message = compose(
+            notification, on=receiver.on, severity=receiver.severity, attach=_attaches(receiver, notification)
+        ) or _digest(connection, notification, receiver, complete=complete, now=now)
         if message is not None:
             enqueue(connection, receiver.name, message, now, start_id)
+
+
+def _attaches(receiver: NotifyForm, notification: Notification) -> bool:
+    """Whether the reports come along: by default only where there is no link to them."""
+    if receiver.attach == "auto":
+        return not notification.links
+    return receiver.attach in {"always", True}
 
 
 def _digest(
@@ -49,4 +56,4 @@ def _digest(
     )
     if last is not None and now - last < _DIGEST_AFTER[receiver.digest]:
         return None
-    return compose_digest(notification, attach=receiver.attach)
+    return compose_digest(notification, attach=_attaches(receiver, notification))

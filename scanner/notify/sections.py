@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reports.deliver_message import Entry, EnvironmentSummary, Level, Section, counted
+from reports.deliver_message import Entry, EnvironmentSummary, Level, Section, counted, inert
+from reports.view.causes import found_sentence
+from reports.wording import CAUSE_MEANINGS, CAUSES
+from scanner.history.attribution import ChangeCause
 from scanner.notify import alarms
-from scanner.notify.alarms import CheckResult, Key, Transition
+from scanner.notify.alarms import Alarm, CheckResult, Key, Transition
 from scanner.notify.expiry import Expiring, WaiverEnding
-from scanner.rules import all_rules
+from scanner.rules import Rule, all_rules
 from scanner.state.ledger import Start
 from scanner.verdict import RunRecord, Severity, Status, TargetStatus
 
 _COVERAGE_DROP = 0.1
 """A tenth of the targets fewer, or assessed less, is told."""
+_ADDRESSES = 3
+"""Addresses of a place that are listed."""
 
 
 def run_problems(record: RunRecord, start: Start, earlier: Sequence[Start], problems: Sequence[str]) -> Section:
@@ -104,18 +110,60 @@ def environment_summaries(record: RunRecord) -> tuple[EnvironmentSummary, ...]:
     return tuple(result)
 
 
-def transitions(told: Mapping[Transition, Sequence[tuple[Key, CheckResult]]]) -> list[Section]:
-    """What began to fail and what was fixed."""
-    failing = [item for item in told.get(Transition.FIRING, ()) if not _is_unknown(item[0])]
-    unknown = [item for item in told.get(Transition.FIRING, ()) if _is_unknown(item[0])]
-    fixed = [item for item in told.get(Transition.RESOLVED, ()) if not item[1].waived and not _is_unknown(item[0])]
-    seen = [item for item in told.get(Transition.RESOLVED, ()) if _is_unknown(item[0])]
-    waived = [item for item in told.get(Transition.RESOLVED, ()) if item[1].waived]
-    flapping = list(told.get(Transition.FLAPPING, ()))
-    worst = max((finding.severity for _, finding in failing), default=None)
-    count = f"{counted(len(failing), 'new failure')}, worst {worst}" if worst else ""
+@dataclass(frozen=True, slots=True)
+class AlarmChange:
+    """A change of one alarm. `first_look` tells that its endpoint was never looked at before."""
+
+    key: Key
+    transition: Transition
+    result: CheckResult
+    before: Alarm
+    after: Alarm
+    first_look: bool = False
+    cause: ChangeCause | None = None
+
+    @property
+    def unknown(self) -> bool:
+        """Whether it is about what could not be assessed, and not about what failed."""
+        return self.key.rule == alarms.UNREACHABLE or self.key.rule.startswith(alarms.UNKNOWN)
+
+    @property
+    def matters(self) -> Severity:
+        """The severity from which on receivers are told: of what is better or fixed, the one that they believed in."""
+        return max(self.before.severity, self.after.severity) if self.before.failing else self.result.severity
+
+
+def changes(changed: Sequence[AlarmChange]) -> list[Section]:
+    """What began to fail, got worse or better, and was fixed."""
+    told: dict[tuple[Transition, bool], list[AlarmChange]] = defaultdict(list)
+    for item in changed:
+        told[item.transition, item.unknown].append(item)
+    firing = told[Transition.FIRING, False]
+    new, first = [item for item in firing if not item.first_look], [item for item in firing if item.first_look]
+    unknown, seen = [*told[Transition.FIRING, True], *told[Transition.WORSE, True]], told[Transition.RESOLVED, True]
+    worse, better = told[Transition.WORSE, False], told[Transition.BETTER, False]
+    exceeding = told[Transition.WORSE_BUT_WAIVED, False]
+    resolved = told[Transition.RESOLVED, False]
+    fixed, waived = (
+        [item for item in resolved if not item.result.waived],
+        [item for item in resolved if item.result.waived],
+    )
+    flapping = [*told[Transition.FLAPPING, False], *told[Transition.FLAPPING, True]]
     return [
-        Section("new-failure", Level.FAILURE, "New failures: not met any more", count, _entries(failing)),
+        Section(
+            "new-failure", Level.FAILURE, "New failures",
+            _with_worst(counted(len(new), "new failure"), new), _entries(new),
+        ),
+        Section(
+            "new-failure", Level.FAILURE, "First look: not met",
+            _with_worst(f"first look: {len(first)} not met", first) + ("" if new else ", no new failure"),
+            _entries(first, with_cause=False),
+        ),
+        Section("worse", Level.FAILURE, "Worse", _with_worst(f"{len(worse)} worse", worse), _entries(worse)),
+        Section(
+            "worse", Level.WARNING, "Worse, though a waiver accepts it",
+            f"{len(exceeding)} worse but waived", _entries(exceeding),
+        ),
         Section(
             "new-failure", Level.WARNING, "Comes and goes: told again when it is steady",
             f"{len(flapping)} flapping", _entries(flapping),
@@ -124,30 +172,69 @@ def transitions(told: Mapping[Transition, Sequence[tuple[Key, CheckResult]]]) ->
             "indeterminate", Level.WARNING, "Cannot be assessed any more",
             f"{len(unknown)} not assessed", _entries(unknown),
         ),
+        Section("better", Level.INFO, "Better, and still failing", f"{len(better)} better", _entries(better)),
         Section("fixed", Level.SUCCESS, "Fixed: met again", f"{len(fixed)} fixed", _entries(fixed)),
         Section("fixed", Level.INFO, "Accepted by a waiver", f"{len(waived)} waived", _entries(waived)),
         Section("indeterminate", Level.SUCCESS, "Assessed again", f"{len(seen)} assessed again", _entries(seen)),
     ]  # fmt: skip
 
 
-def _is_unknown(key: Key) -> bool:
-    return key.rule == alarms.UNREACHABLE or key.rule.startswith(alarms.UNKNOWN)
+def _with_worst(text: str, items: Sequence[AlarmChange]) -> str:
+    worst = max((item.after.severity for item in items), default=None)
+    return f"{text}, worst {worst}" if worst else text
 
 
-def _entries(items: Sequence[tuple[Key, CheckResult]]) -> tuple[Entry, ...]:
-    """One entry for each rule and severity, with all the places."""
-    grouped: dict[tuple[str, Severity], list[str]] = defaultdict(list)
-    for key, finding in items:
-        place = f"{key.target} {key.subject}".rstrip()
-        grouped[key.rule, finding.severity].append(place)
-    return tuple(Entry(_title(rule), severity, tuple(sorted(places))) for (rule, severity), places in grouped.items())
+def _entries(items: Sequence[AlarmChange], *, with_cause: bool = True) -> tuple[Entry, ...]:
+    """One entry for each rule, reason, severity and cause, with all the places."""
+    grouped: dict[tuple[object, ...], list[AlarmChange]] = defaultdict(list)
+    for item in items:
+        reason = item.result.verdict.reason if item.result.verdict else ""
+        grouped[item.key.rule, reason, item.result.severity, item.before.severity, item.cause].append(item)
+    return tuple(_entry(members, with_cause=with_cause) for members in grouped.values())
 
 
-def _title(rule: str) -> str:
-    if rule == alarms.UNREACHABLE:
-        return "The target as a whole"
-    known = all_rules().get(rule.removeprefix(alarms.UNKNOWN))
-    return f"{known.title} ({known.id})" if known else rule
+def _entry(members: Sequence[AlarmChange], *, with_cause: bool) -> Entry:
+    first = members[0]
+    rule = all_rules().get(first.key.rule.removeprefix(alarms.UNKNOWN))
+    failing = first.transition is not Transition.RESOLVED or first.result.waived
+    severity = first.after.severity if first.transition is not Transition.WORSE_BUT_WAIVED else first.result.severity
+    if first.transition is Transition.RESOLVED:
+        severity = first.before.severity
+    cause = first.cause if with_cause else None
+    return Entry(
+        _sentence(members, rule),
+        severity,
+        tuple(sorted(map(_place, members))),
+        cause=f"{CAUSES[cause]}: {CAUSE_MEANINGS[cause]}" if cause else "",
+        advice=rule.fix.summary if rule and failing and not first.unknown else "",
+        rule=first.key.rule.removeprefix(alarms.UNKNOWN) if rule else "",
+        was=first.before.severity if first.transition in {Transition.WORSE, Transition.BETTER} else None,
+        told_from=max(item.matters for item in members),
+    )
+
+
+def _sentence(members: Sequence[AlarmChange], rule: Rule | None) -> str:
+    """What was found, in the words of the rule's finding."""
+    first = members[0]
+    if first.key.rule == alarms.UNREACHABLE:
+        return "It answers again." if first.transition is Transition.RESOLVED else "It cannot be reached."
+    if first.unknown and first.transition is Transition.RESOLVED:
+        return "It could be assessed again."
+    verdicts = [item.result.verdict for item in members if item.result.verdict is not None]
+    if not verdicts:
+        return "What failed is not there any more."
+    return inert(found_sentence(rule, verdicts[0].reason, [verdict.message for verdict in verdicts]))
+
+
+def _place(item: AlarmChange) -> str:
+    """The endpoint, what part of it is spoken of, and at which of its addresses, where that is not all of them."""
+    result = item.result
+    place = f"{item.key.endpoint} {inert(item.key.subject)}".rstrip()
+    if result.addresses <= 1 or not result.places or len(result.places) == result.addresses:
+        return place
+    where = ", ".join(address or "unresolved" for address in result.places[:_ADDRESSES])
+    more = f" and {len(result.places) - _ADDRESSES} more" if len(result.places) > _ADDRESSES else ""
+    return f"{place} (at {len(result.places)} of {result.addresses} addresses: {where}{more})"
 
 
 def _assessed(record: RunRecord) -> float:

@@ -25,6 +25,15 @@ def remember(connection: Connection, schedule: str, names: Iterable[str], now: d
     connection.execute(delete(TOLD).where(TOLD.c.at < now - _REMEMBERED))
 
 
+def renew(connection: Connection, schedule: str, names: Iterable[str], now: datetime) -> None:
+    """Note that these are so now, also where that was noted before."""
+    rows = [{"schedule": schedule, "what": name, "at": now} for name in names]
+    if rows:
+        statement = upsert(TOLD)
+        values = {"at": statement.excluded.at}
+        connection.execute(statement.on_conflict_do_update(index_elements=["schedule", "what"], set_=values), rows)
+
+
 def is_first(connection: Connection, schedule: str, name: str, now: datetime) -> bool:
     """Note that it is told now; False where it was told before."""
     statement = upsert(TOLD).values(schedule=schedule, what=name, at=now).on_conflict_do_nothing()

@@ -198,7 +198,7 @@ class Attempt:
         earlier = self._ledger.previous_run(self._start.schedule, record.run.id) if self._schedule else None
         with self._spared("The run before it cannot be read"):
             earlier = earlier or history.previous(record.run.id)
-            return history.record(earlier, evidence=False) if earlier else None
+            return history.record(earlier) if earlier else None
         return None
 
     def _reports(self, history: History, record: RunRecord) -> Sequence[Path]:
@@ -228,7 +228,7 @@ class Attempt:
         suspects = alarms.to_confirm(found, known, alarms.results_of(previous))
         if not suspects:
             return found
-        _LOG.info("%d targets got worse: looking again in %s", len(suspects), schedule.confirm_after)
+        _LOG.info("%d endpoints got worse: looking again in %s", len(suspects), schedule.confirm_after)
         self._stopping.wait(schedule.confirm_after.total_seconds())
         if self._stopping.service:
             return None
@@ -245,7 +245,7 @@ class Attempt:
 def _gentler(job: Job, record: RunRecord, suspects: set[str]) -> Job:
     """The same job for some targets alone, the last first, with one connection at a time; the rest is known."""
     # All addresses of a name are looked at again, because some rules compare them.
-    again = {(target.environment, target.address) for target in record.targets if target.id in suspects}
+    again = {(target.environment, target.address) for target in record.targets if target.endpoint in suspects}
     known = {
         target.id: target.evidence
         for target in record.targets

@@ -31,14 +31,16 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
-    insert,
     select,
 )
+from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import DatabaseError
 
 from scanner.errors import UsageError
+from scanner.state import migrations
 
-VERSION = 1
+VERSION = 2
+"""2: alarms are of endpoints, where they were of targets."""
 _BUSY_S = 30.0
 META = MetaData()
 
@@ -97,7 +99,7 @@ ALARMS = Table(
     "alarms",
     META,
     Column("schedule", String, primary_key=True),
-    Column("target", String, primary_key=True),
+    Column("endpoint", String, primary_key=True),
     Column("rule", String, primary_key=True),
     Column("subject", String, primary_key=True),
     Column("failing", Boolean, nullable=False),
@@ -105,6 +107,10 @@ ALARMS = Table(
     Column("trail", String, nullable=False),
     Column("severity", String, nullable=False),
     Column("since", Moment),
+    Column("levels", String, nullable=False, default=""),
+    Column("places", JSON, nullable=False, default=list),
+    Column("held", JSON, nullable=False, default=list),
+    Column("accepted", JSON),
 )
 
 TOLD = Table(
@@ -178,15 +184,18 @@ def open_state(path: Path) -> Engine:
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     try:
-        META.create_all(engine)
         with engine.begin() as connection:
+            _ABOUT.create(connection, checkfirst=True)
             found = connection.scalar(select(_ABOUT.c.value).where(_ABOUT.c.key == "version"))
-            if found is None:
-                connection.execute(insert(_ABOUT).values(key="version", value=str(VERSION)))
+            if found is not None and int(found) > VERSION:
+                raise UsageError(f"{path} was written by a newer Nightseal (version {found} of its form)")
+            if found == "1":
+                migrations.alarms_by_endpoint(connection, ALARMS)
+            META.create_all(connection)
+            value = {"key": "version", "value": str(VERSION)}
+            connection.execute(upsert(_ABOUT).values(value).on_conflict_do_update(["key"], set_=value))
     except DatabaseError as error:
         raise UsageError(f"{path} cannot be used: {error.orig} ([daemon] state names another place)") from error
-    if found is not None and int(found) > VERSION:
-        raise UsageError(f"{path} was written by a newer Nightseal (version {found} of its form)")
     return engine
 
 

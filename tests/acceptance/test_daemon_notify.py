@@ -102,7 +102,7 @@ def test_mail_and_webhook_get_one_message_each_for_a_run_also_when_they_are_down
         assert len(mail.mails) == 1, "nothing changed in the second run"
         assert len(hook.bodies) == 1
         (letter,) = mail.mails
-        assert "new failure" in letter["Subject"]
+        assert "first look" in letter["Subject"]
         body = letter.get_body(("html",))
         assert body is not None
         assert "expired.lab.example:443" in body.get_content()

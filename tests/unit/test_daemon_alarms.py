@@ -26,7 +26,7 @@ from scanner.waiver import Waiver
 from tests.build.records import sample_record
 
 NOW = datetime(2026, 3, 1, 2, tzinfo=UTC)
-BAD, GOOD, PASSING = Condition.FAILING, Condition.OK, Condition.TRANSIENT
+FAILING, OK, TRANSIENT = Condition.FAILING, Condition.OK, Condition.TRANSIENT
 
 
 def told(outcomes: list[Condition]) -> list[Transition | None]:
@@ -40,12 +40,12 @@ def told(outcomes: list[Condition]) -> list[Transition | None]:
 @pytest.mark.parametrize(
     ("outcomes", "expected"),
     [
-        ([GOOD, GOOD, BAD, BAD, BAD], [None, None, Transition.FIRING, None, None]),
-        ([BAD, GOOD, GOOD], [Transition.FIRING, Transition.RESOLVED, None]),
-        ([GOOD, PASSING, GOOD, GOOD], [None, None, None, None]),
+        ([OK, OK, FAILING, FAILING, FAILING], [None, None, Transition.FIRING, None, None]),
+        ([FAILING, OK, OK], [Transition.FIRING, Transition.RESOLVED, None]),
+        ([OK, TRANSIENT, OK, OK], [None, None, None, None]),
         # It comes and goes: told once, and again when it has been the same for four runs.
         (
-            [BAD, GOOD, BAD, GOOD, BAD, GOOD, GOOD, GOOD, GOOD, GOOD],
+            [FAILING, OK, FAILING, OK, FAILING, OK, OK, OK, OK, OK],
             [
                 Transition.FIRING,
                 Transition.RESOLVED,
@@ -60,7 +60,7 @@ def told(outcomes: list[Condition]) -> list[Transition | None]:
             ],
         ),
         (
-            [BAD, GOOD, BAD, GOOD, BAD, BAD, BAD, BAD, BAD],
+            [FAILING, OK, FAILING, OK, FAILING, FAILING, FAILING, FAILING, FAILING],
             [
                 Transition.FIRING,
                 Transition.RESOLVED,
@@ -74,7 +74,7 @@ def told(outcomes: list[Condition]) -> list[Transition | None]:
             ],
         ),
         # What is gone at each second look is never told as a failure, but as flapping.
-        ([PASSING, PASSING, PASSING], [None, Transition.FLAPPING, None]),
+        ([TRANSIENT, TRANSIENT, TRANSIENT], [None, Transition.FLAPPING, None]),
     ],
 )
 def test_what_is_told(outcomes: list[Condition], expected: list[Transition | None]) -> None:
@@ -83,34 +83,34 @@ def test_what_is_told(outcomes: list[Condition], expected: list[Transition | Non
 
 def test_an_alarm_is_remembered_no_longer_than_it_must() -> None:
     alarm = Alarm()
-    for outcome in (BAD, GOOD):
+    for outcome in (FAILING, OK):
         alarm, _ = update(alarm, CheckResult(outcome, Severity.LOW), NOW)
     assert not alarm.idle
     for _ in range(12):
-        alarm, _ = update(alarm, CheckResult(GOOD, Severity.LOW), NOW)
+        alarm, _ = update(alarm, CheckResult(OK, Severity.LOW), NOW)
     assert alarm.idle
 
 
 def test_a_run_says_of_an_unreachable_target_only_that() -> None:
     record = sample_record(1)
-    unreachable = [target.id for target in record.targets if target.status is TargetStatus.UNREACHABLE]
+    unreachable = [target.endpoint for target in record.targets if target.status is TargetStatus.UNREACHABLE]
     found = results_of(record)
 
     assert unreachable
     for name in unreachable:
-        assert found[Key(name, UNREACHABLE)].condition is BAD
-        assert [key for key in found if key.target == name and key.rule.startswith("unknown:")] == []
+        assert found[Key(name, UNREACHABLE)].condition is FAILING
+        assert [key for key in found if key.endpoint == name and key.rule.startswith("unknown:")] == []
     assert all(result.severity is not Severity.INFO for result in found.values())
 
 
 def test_only_what_got_worse_is_looked_at_again() -> None:
     found = {
-        Key("a", "proto.tls1.3"): CheckResult(BAD, Severity.HIGH),
-        Key("b", "proto.tls1.3"): CheckResult(BAD, Severity.HIGH),
-        Key("c", "proto.tls1.3"): CheckResult(GOOD, Severity.HIGH),
-        Key("d", "proto.tls1.3"): CheckResult(BAD, Severity.HIGH),
+        Key("a", "proto.tls1.3"): CheckResult(FAILING, Severity.HIGH),
+        Key("b", "proto.tls1.3"): CheckResult(FAILING, Severity.HIGH),
+        Key("c", "proto.tls1.3"): CheckResult(OK, Severity.HIGH),
+        Key("d", "proto.tls1.3"): CheckResult(FAILING, Severity.HIGH),
     }
-    known = {Key("b", "proto.tls1.3"): Alarm(failing=True, trail="B")}
+    known = {Key("b", "proto.tls1.3"): Alarm(failing=True, trail="B", severity=Severity.HIGH)}
 
     # "d" is new: there is nothing that it could have got worse than.
     assert to_confirm(found, known, [Key(name, "proto.tls1.3") for name in "abc"]) == {"a"}
@@ -118,14 +118,102 @@ def test_only_what_got_worse_is_looked_at_again() -> None:
 
 def test_what_the_second_look_does_not_see_has_passed_by() -> None:
     key, other, third = Key("a", "proto.tls1.3"), Key("a", "cert.trusted"), Key("b", "cert.trusted")
-    found = {name: CheckResult(BAD, Severity.HIGH) for name in (key, other, third)}
-    again = {key: CheckResult(GOOD, Severity.HIGH), other: CheckResult(BAD, Severity.HIGH)}
+    found = {name: CheckResult(FAILING, Severity.HIGH) for name in (key, other, third)}
+    again = {key: CheckResult(OK, Severity.HIGH), other: CheckResult(FAILING, Severity.HIGH)}
 
     result = confirmed(found, again)
 
-    assert result[key].condition is PASSING
-    assert result[other].condition is BAD
-    assert result[third].condition is BAD, "what could not be looked at again is not taken for good"
+    assert result[key].condition is TRANSIENT
+    assert result[other].condition is FAILING
+    assert result[third].condition is FAILING, "what could not be looked at again is not taken for good"
+
+
+def test_the_second_look_counts_where_it_is_milder() -> None:
+    key = Key("e/a:443", "https.integration")
+    harsh = CheckResult(FAILING, Severity.HIGH, places=("192.0.2.1", "192.0.2.2"), addresses=2)
+    mild = CheckResult(FAILING, Severity.MEDIUM, places=("192.0.2.1",), addresses=2, held=("192.0.2.2",))
+
+    assert confirmed({key: harsh}, {key: mild}) == {key: mild}
+    assert confirmed({key: mild}, {key: harsh}) == {key: mild}
+
+
+# --- Worse and better -----------------------------------------------------------------------------------------------
+
+WORSE, BETTER, FIRING, RESOLVED = Transition.WORSE, Transition.BETTER, Transition.FIRING, Transition.RESOLVED
+
+
+def levels(*ranks: Severity | None) -> list[Transition | None]:
+    """What is told of a failure whose severity changes from run to run; None is a run without it."""
+    alarm, transitions = Alarm(), []
+    for severity in ranks:
+        result = CheckResult(FAILING, severity) if severity else CheckResult(OK, Severity.HIGH)
+        alarm, transition = update(alarm, result, NOW)
+        transitions.append(transition)
+    return transitions
+
+
+LOW, MEDIUM, HIGH = Severity.LOW, Severity.MEDIUM, Severity.HIGH
+
+
+@pytest.mark.parametrize(
+    ("severities", "expected"),
+    [
+        ((MEDIUM, HIGH, HIGH, MEDIUM, None), (FIRING, WORSE, None, BETTER, RESOLVED)),
+        ((HIGH, LOW, MEDIUM), (FIRING, BETTER, WORSE)),
+        # What changes each night is not told each night, and receivers are left with the worst.
+        (
+            (MEDIUM, HIGH, MEDIUM, HIGH, MEDIUM, HIGH, MEDIUM, HIGH),
+            (FIRING, WORSE, BETTER, WORSE, None, None, None, None),
+        ),
+        ((MEDIUM, None, HIGH), (FIRING, RESOLVED, FIRING)),
+    ],
+)
+def test_a_change_of_severity_is_told(
+    severities: tuple[Severity | None, ...], expected: tuple[Transition | None, ...]
+) -> None:
+    assert tuple(levels(*severities)) == expected
+
+
+# --- Places ---------------------------------------------------------------------------------------------------------
+
+
+def at(*failing: str, held: tuple[str, ...] = (), unknown: tuple[str, ...] = ()) -> CheckResult:
+    condition = FAILING if failing else OK
+    number = len(failing) + len(held) + len(unknown)
+    return CheckResult(condition, HIGH, places=failing, held=held, unknown=unknown, addresses=number)
+
+
+@pytest.mark.parametrize(
+    ("results", "expected"),
+    [
+        # The name moves from address to address: told once.
+        ((at("a"), at("b"), at("a"), at("c")), (FIRING, None, None, None)),
+        ((at("a"), at("b", "c"), at("d")), (FIRING, None, None)),
+        # It spreads to an address where it was seen not to be: worse, once.
+        ((at("a", held=("b",)), at("a", "b"), at("a", held=("b",)), at("a", "b")), (FIRING, WORSE, None, None)),
+        # Seen to hold where it never failed says nothing of the address that failed.
+        ((at("a", held=("b",)), at(held=("b",), unknown=("a",)), at("a", held=("b",))), (FIRING, None, None)),
+        ((at("a", held=("b",)), at(held=("a", "b"))), (FIRING, RESOLVED)),
+        ((at("a"), at(held=("b",))), (FIRING, RESOLVED)),
+    ],
+)
+def test_addresses_are_places_of_an_alarm(
+    results: tuple[CheckResult, ...], expected: tuple[Transition | None, ...]
+) -> None:
+    alarm, transitions = Alarm(), []
+    for result in results:
+        alarm, transition = update(alarm, result, NOW)
+        transitions.append(transition)
+    assert tuple(transitions) == expected
+
+
+def test_a_run_says_at_which_addresses_of_a_name_it_is_so() -> None:
+    shop = Key("production/shop.example.com:443", "cert.expiry")
+    result = results_of(sample_record(1))[shop]
+
+    assert (result.condition, result.places, result.held, result.addresses) == (
+        FAILING, ("192.0.2.11",), ("192.0.2.10",), 2,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
+import tarfile
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,20 +23,25 @@ from reports.deliver_message import (
     Section,
     compose,
     compose_digest,
+    inert,
 )
 from scanner.config import Config, parse
 from scanner.evidence import Failure, FailureReason
 from scanner.inventory import DomainKey
+from scanner.notify import alarm_store
 from scanner.notify.alarms import results_of
 from scanner.notify.finished_run import FinishedRun
 from scanner.notify.outbox import Outbox, enqueue
 from scanner.notify.service_problems import notify_failed_runs, notify_silent_receivers
+from scanner.rules import all_rules
 from scanner.state.database import FACTS, OUTBOX, RECEIVERS, open_state
 from scanner.state.ledger import Ledger, Start, State
-from scanner.verdict import AbsentDomain, RunRecord, Severity, Status
+from scanner.verdict import AbsentDomain, AppliedWaiver, RunRecord, Severity, Status, TargetResult, TargetStatus
 from tests.build.records import sample_record
 
 NOW = datetime(2026, 3, 1, 2, tzinfo=UTC)
+KEPT = Path(__file__).parents[1] / "golden" / "nightseal-0.1.tar.gz"
+"""A history and a state file that 0.1 wrote."""
 CONFIG = """
 [daemon]
 report_url = "https://reports.example/n/"
@@ -178,8 +185,8 @@ def test_a_digest_says_how_things_stand() -> None:
         notification(environments=(summary,), links=(("pdf", "https://reports.example/a.pdf"),)), attach=True
     )
 
-    assert told.title == "Nightseal, nightly: nothing changed, 3 open failures"
-    assert "production: 12 targets, 1 unreachable, 3 failures, 2 waived, 4 not assessed" in told.text
+    assert told.title == "Nightseal, nightly: nothing changed, 3 not met"
+    assert "production: 12 targets, 1 unreachable, 3 not met, 2 waived, 4 not assessed" in told.text
     assert "https://reports.example/a.pdf" in told.text
     assert 'href="https://reports.example/a.pdf"' in told.html
 
@@ -206,8 +213,15 @@ def settle(
     engine: Engine, record: RunRecord, previous: RunRecord | None = None, number: int = 0
 ) -> list[tuple[str, str]]:
     """Report a run; what was posted by it, as receiver and title."""
+    return finish(engine, record, previous, number, CONFIG)
+
+
+def finish(
+    engine: Engine, record: RunRecord, previous: RunRecord | None, number: int, text: str
+) -> list[tuple[str, str]]:
+    """The same under another configuration."""
     start = begun(engine, number)
-    settled = config()
+    settled = parse(text, source="config.toml", folder=Path())
     finished = FinishedRun(
         settled, settled.schedules[0], start, record, previous, results_of(record), [Path("out/run.pdf")], []
     )
@@ -243,9 +257,8 @@ def test_a_failure_is_told_once_and_when_it_is_mended(engine: Engine) -> None:
     fixed = settle(engine, mended(record), record, 2)
 
     assert [receiver for receiver, _ in first] == ["a", "b"]
-    assert "new failure" in first[0][1]
-    assert "worst" in first[0][1]
-    assert first[1][1].endswith("open failures"), "b asked for nothing of this, but for a digest each week"
+    assert first[0][1].startswith("first look: 9 not met, worst high"), "nothing of it is new"
+    assert first[1][1].endswith(" not met"), "b asked for nothing of this, but for a digest each week"
     assert "nothing changed" not in first[1][1]
     assert [(receiver, title.partition(",")[0]) for receiver, title in again] == [("a", "nothing changed")]
     assert {receiver for receiver, title in fixed if "fixed" in title} == {"a", "b"}
@@ -323,6 +336,231 @@ def test_an_interrupted_run_that_is_repeated_is_not_told_of(engine: Engine) -> N
     notify_failed_runs(engine, config(), NOW)
     with engine.begin() as connection:
         assert connection.execute(select(OUTBOX)).all() == []
+
+
+# --- What messages say ----------------------------------------------------------------------------------------------
+
+
+def texts(engine: Engine, receiver: str = "a") -> list[str]:
+    with engine.begin() as connection:
+        rows = connection.execute(select(OUTBOX).where(OUTBOX.c.receiver == receiver).order_by(OUTBOX.c.id)).all()
+    return [f"{row.title}\n{row.text}" for row in rows]
+
+
+def changed(record: RunRecord, target_host: str, rule: str, **changes: object) -> RunRecord:
+    """The same run with another verdict of one rule at one host."""
+    targets = tuple(
+        dataclasses.replace(
+            target,
+            verdicts=tuple(
+                dataclasses.replace(verdict, **changes) if verdict.rule == rule else verdict
+                for verdict in target.verdicts
+            ),
+        )
+        if target.host == target_host
+        else target
+        for target in record.targets
+    )
+    return dataclasses.replace(record, targets=targets)
+
+
+def without_host(record: RunRecord, host: str) -> RunRecord:
+    return dataclasses.replace(record, targets=tuple(target for target in record.targets if target.host != host))
+
+
+def failed(message: str = "TLS 1.0 is negotiated.", **changes: object) -> dict[str, object]:
+    known = {"status": Status.FAIL, "severity": Severity.HIGH, "reason": "offered", "message": message, "waiver": None}
+    return known | {"observed": "tls1.0"} | changes
+
+
+MONITOR = "monitor.example.com"
+QUIET = mended(sample_record(0))
+
+
+def test_only_a_host_that_was_never_looked_at_has_a_first_look(engine: Engine) -> None:
+    settle(engine, without_host(sample_record(0), MONITOR))
+    with_monitor = changed(sample_record(0), MONITOR, "proto.no-tls1.0", **failed())
+    settle(engine, with_monitor, without_host(sample_record(0), MONITOR), 1)
+    settle(engine, without_host(sample_record(0), MONITOR), with_monitor, 2)
+    settle(engine, with_monitor, without_host(sample_record(0), MONITOR), 3)
+    told = texts(engine)
+
+    assert "first look: 1 not met, worst high" in told[1]
+    assert "no new failure" in told[1]
+    assert "first look" not in told[3], "it was looked at before, if not the night before"
+
+
+def test_a_line_is_what_was_found_why_and_what_to_do(engine: Engine) -> None:
+    settle(engine, QUIET)
+    settle(engine, changed(QUIET, MONITOR, "proto.no-tls1.0", **failed()), QUIET, 1)
+    told = texts(engine)[-1]
+
+    assert "1 new failure, worst high" in told
+    assert "- High: TLS 1.0 is negotiated. [proto.no-tls1.0]\n    production/monitor.example.com:443\n" in told
+    assert "    Cause: Time: nothing but the date is another\n" in told, "the evidence is the same"
+    assert f"    To do: {all_rules()['proto.no-tls1.0'].fix.summary}\n" in told
+    assert all_rules()["proto.no-tls1.0"].title not in told, "the requirement reads as good news"
+
+
+def test_a_receiver_from_high_on_hears_of_what_becomes_high(engine: Engine) -> None:
+    def told(record: RunRecord, previous: RunRecord | None, number: int) -> list[str]:
+        finished = finish(engine, record, previous, number, CONFIG.replace('severity = "info"', 'severity = "high"'))
+        return [title for receiver, title in finished if receiver == "a"]
+
+    medium = changed(QUIET, MONITOR, "https.hsts", **failed("HSTS is short.", severity=Severity.MEDIUM))
+    high = changed(QUIET, MONITOR, "https.hsts", **failed("HSTS is missing.", severity=Severity.HIGH))
+    told(QUIET, None, 0)
+
+    assert told(medium, QUIET, 1) == ["1 not met"], "a digest, as nothing of it is for this receiver"
+    assert told(high, medium, 2) == ["1 worse, worst high"]
+    assert "- High (was medium): HSTS is missing. [https.hsts]" in texts(engine)[-1]
+    assert told(high, high, 3) == ["nothing changed, 1 not met"]
+    assert told(medium, high, 4) == ["1 better"]
+
+
+def test_four_addresses_in_rotation_are_told_once(engine: Engine) -> None:
+    """Ten nights of a name that is at another address each night, with the same failure behind each."""
+
+    def night(number: int) -> RunRecord:
+        record = changed(QUIET, MONITOR, "proto.no-tls1.0", **failed())
+        address = f"192.0.2.{100 + number % 4}"
+        targets = tuple(
+            dataclasses.replace(target, id=f"{target.endpoint}@{address}", ip=address)
+            if target.host == MONITOR
+            else target
+            for target in record.targets
+        )
+        return dataclasses.replace(record, targets=targets)
+
+    for number in range(10):
+        settle(engine, night(number), night(number - 1) if number else None, number)
+    told = [text for text in texts(engine) if "proto.no-tls1.0" in text]
+
+    assert len(told) == 1
+    assert all("coverage" not in text for text in texts(engine))
+
+
+def test_after_a_night_without_dns_nothing_is_new_and_nothing_was_fixed(engine: Engine) -> None:
+    def silent(target: TargetResult) -> TargetResult:
+        verdicts = tuple(
+            dataclasses.replace(verdict, status=Status.INDETERMINATE, waiver=None) for verdict in target.verdicts
+        )
+        failure = Failure(FailureReason.UNRESOLVABLE)
+        return dataclasses.replace(
+            target, id=f"{target.endpoint}@unresolved", ip=None, status=TargetStatus.UNREACHABLE, error=failure,
+            evidence=None, verdicts=verdicts,
+        )  # fmt: skip
+
+    record = sample_record(1)
+    by_endpoint = {target.endpoint: silent(target) for target in record.targets}
+    night = dataclasses.replace(record, targets=tuple(by_endpoint.values()))
+    settle(engine, record)
+    dark = settle(engine, night, record, 1)
+    morning = settle(engine, record, night, 2)
+    titles = [title for receiver, title in (*dark, *morning) if receiver == "a"]
+
+    assert "not assessed" in titles[0]
+    assert "assessed again" in titles[1]
+    assert all("fail" not in title and "fixed" not in title and "first look" not in title for title in titles)
+
+
+WAIVER = AppliedWaiver("A vendor's update is planned", "qa", date(2027, 1, 1))
+
+
+def test_more_than_a_waiver_accepted_is_told_once_though_it_stays_waived(engine: Engine) -> None:
+    old = changed(QUIET, MONITOR, "proto.no-tls1.1", **failed("TLS 1.1 is negotiated.", waiver=WAIVER))
+    added = changed(old, MONITOR, "proto.no-tls1.0", **failed(waiver=WAIVER))
+    for number, (record, previous) in enumerate([(old, None), (old, old), (added, old), (added, added), (old, added)]):
+        settle(engine, record, previous, number)
+    told = [text for text in texts(engine) if "worse but waived" in text]
+
+    assert len(told) == 1
+    assert "Worse, though a waiver accepts it\n- High: TLS 1.0 is negotiated. [proto.no-tls1.0]" in told[0]
+
+
+def test_what_a_waiver_began_to_accept_is_not_worse(engine: Engine) -> None:
+    open_ = changed(QUIET, MONITOR, "proto.no-tls1.0", **failed())
+    waived = changed(QUIET, MONITOR, "proto.no-tls1.0", **failed(waiver=WAIVER))
+    settle(engine, open_)
+    settle(engine, waived, open_, 1)
+
+    assert "1 waived" in texts(engine)[-1]
+    assert "worse" not in texts(engine)[-1]
+
+
+@pytest.mark.parametrize(
+    ("attach", "url", "files"),
+    [
+        ("", "", 1),
+        ("", "https://reports.example/", 0),
+        ('attach = "always"', "https://reports.example/", 1),
+        ('attach = "never"', "", 0),
+        ("attach = true", "https://reports.example/", 1),
+        ("attach = false", "", 0),
+    ],
+)
+def test_reports_come_along_where_there_is_no_link_to_them(engine: Engine, attach: str, url: str, files: int) -> None:
+    text = CONFIG.replace("https://reports.example/n/", url).replace('digest = "run"', f'digest = "run"\n{attach}')
+    finish(engine, sample_record(1), None, 0, text)
+    with engine.begin() as connection:
+        row = connection.execute(select(OUTBOX).where(OUTBOX.c.receiver == "a")).one()
+
+    assert len(row.files) == files
+    assert ("reports.example" in row.text) == bool(url)
+
+
+@pytest.mark.parametrize(
+    ("said", "made"),
+    [
+        ("redirected to https://evil.example/a", "redirected to hxxps://evil.example/a"),
+        ("<!channel> <script>x</script>", "‹!channel› ‹script›x‹/script›"),
+        ("@everyone #all", "@\u200beveryone #\u200ball"),
+        ("[click](http://evil.example)", "[click] (hxxp://evil.example)"),
+        ("javascript:alert(1)", "javascript :alert(1)"),
+        ("**bold** _it_ TLS_RSA_WITH_AES", "∗∗bold∗∗ ‗it‗ TLS_RSA_WITH_AES"),
+        ("x" * 500, "x" * 400 + "…"),
+    ],
+    ids=["link", "tags", "mentions", "named link", "scheme", "styles", "length"],
+)
+def test_what_a_host_said_is_no_markup_no_mention_and_no_link(said: str, made: str) -> None:
+    assert inert(said) == made
+
+
+def test_a_hosts_words_reach_a_message_only_disarmed(engine: Engine) -> None:
+    settle(engine, QUIET)
+    said = "It redirects to http://evil.example/<!channel>."
+    settle(engine, changed(QUIET, MONITOR, "proto.no-tls1.0", **failed(said, reason="no-such-reason")), QUIET, 1)
+    told = texts(engine)[-1]
+
+    assert "hxxp://evil.example/‹!channel›" in told
+    assert "http://evil" not in told
+
+
+def test_the_state_file_of_version_0_1_is_taken_over(tmp_path: Path) -> None:
+    """It was written by 0.1 over the sample's first three nights, in which nine things failed, then two more."""
+    with tarfile.open(KEPT) as archive:
+        archive.extractall(tmp_path, filter="data")
+    old = sqlite3.connect(tmp_path / "v0.1" / "state.sqlite")
+    known = {
+        (target.rpartition("@")[0], rule, subject)
+        for target, rule, subject in old.execute("SELECT target, rule, subject FROM alarms WHERE failing")
+    }
+    old.close()
+    assert len(known) == 11
+    for _ in range(2):
+        state = open_state(tmp_path / "v0.1" / "state.sqlite")
+        with state.begin() as connection:
+            alarms = alarm_store.load(connection, "nightly")
+            titles = [row.title for row in connection.execute(select(OUTBOX).order_by(OUTBOX.c.id)).all()]
+        assert {tuple(key) for key, alarm in alarms.items() if alarm.failing} == known
+        assert len(titles) == 3
+        state.dispose()
+    state = open_state(tmp_path / "v0.1" / "state.sqlite")
+    told = settle(state, sample_record(2), sample_record(1), 2000)
+    assert [title for receiver, title in told if receiver == "a"] == ["nothing changed, 10 not met"], (
+        "one is a host that cannot be reached"
+    )
+    state.dispose()
 
 
 # --- The outbox -----------------------------------------------------------------------------------------------------
