@@ -1,6 +1,6 @@
 # The two commands of the README set everything up by themselves on a fresh Debian machine.
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint types imports docs catalogue docs-check check lock bench bench-reports clean
+.PHONY: help demo test coverage lint types imports docs catalogue docs-check release-check check lock bench bench-reports clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -36,14 +36,18 @@ types: $(VENV)/.installed-dev  ## Types
 imports: $(VENV)/.installed-dev  ## Who may import whom
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.installed-dev  ## The generated pages
-	$(BIN)/python -m scanner.rules.registry.pages docs/rules
+docs: $(VENV)/.installed-dev  ## The generated pages, and new rules in the default policy
+	$(BIN)/python -m scanner.rules.registry.pages docs/rules scanner/policies/https-by-default.toml
+	$(BIN)/python -m scanner.lab.pages docs/lab.md
 
 catalogue: $(VENV)/.installed-dev  ## The messages of the reports, for translators
 	$(BIN)/python -m reports.catalogue
 
 docs-check: docs  ## That the generated pages are those that are committed
-	git diff --exit-code --stat -- docs/rules
+	git diff --exit-code --stat -- docs/rules docs/lab.md scanner/policies/https-by-default.toml
+
+release-check: $(VENV)/.installed-dev  ## What must be so before a release: every word of the rules translated
+	$(BIN)/python -m pytest -m release tests/unit
 
 check: test lint types imports docs-check  ## All that CI checks
 

@@ -123,6 +123,8 @@ class Case:
     second_site: Site | None = None  # what the second address serves, where it differs
     plain: Site | None = REDIRECT_TO_HTTPS  # None: the plain port refuses connections
     silent_after: int | None = None  # so many handshakes, then it accepts and says nothing
+    role: str = "application"  # as its owners configure it, where it does not speak STARTTLS
+    application: str = ""  # the lines of an [[environment.application]] there, where the owners demand something of it
 
     @property
     def host(self) -> str:

@@ -38,6 +38,7 @@ from scanner.lab.cases import CASES
 from scanner.lab.cases.applications import REST_PATH, SOAP_PATH
 from scanner.lab.cases.failing import HANDSHAKES_BEFORE_SILENCE
 from scanner.lab.external import NODE_PACKAGE
+from scanner.lab.pages import with_servers
 
 NAMES = [case.name for case in CASES]
 NEEDS_PROGRAM = {
@@ -978,5 +979,9 @@ def test_the_lab_can_serve_a_few_cases_alone(tmp_path: Path) -> None:
 
 
 def test_the_documentation_lists_every_case() -> None:
-    rows = re.findall(r"^\| `([^`]+)` \| (.+?) \|$", DOCUMENT.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert rows == [(case.name, case.description) for case in CASES]
+    text = DOCUMENT.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([^`]+)` \| (.+?) \|$", text, flags=re.MULTILINE)
+    assert rows == [(case.name, case.description) for case in CASES], "run: make docs"
+    assert with_servers(text) == text
+    row = "| `good` | Nothing: TLS 1.2 and 1.3, AEAD with forward secrecy, HSTS, a redirect |\n"
+    assert with_servers(text.replace(row, "")) == text

@@ -35,233 +35,80 @@ from scanner.probe.handshake.probe import observe as handshakes
 from scanner.probe.http.probe import probe_http
 from scanner.probe.survey.probe import survey
 from scanner.rules import Facts, Observed, all_rules
+from scanner.rules.registry import Mistake
 from scanner.verdict import Status
 from tests.build.fix_servers import Ports, apache, apache_site, free_ports, mended, nginx, nginx_site
 from tests.build.servers import node
 
 Kind = Literal["nginx", "apache"]
-_SERVED = {
-    "nginx": "server {\nlisten 80;\nserver_name x;\nlocation / { return 200 '<!doctype html><p>fine'; }\n}",
-    "apache": "<VirtualHost *:80>\n    DocumentRoot FOLDER/page\n</VirtualHost>",
-}
-_TEMPORARY = {
-    "nginx": "server {\nlisten 80;\nserver_name x;\nreturn 302 https://$host$request_uri;\n}",
-    "apache": "<VirtualHost *:80>\n    ServerName www.example.com\n    Redirect / https://www.example.com/\n</VirtualHost>",
-}
 _MOVED = all_rules()["https.redirect"].fix.servers
-_DHE = "DHE+AESGCM:ECDHE+AESGCM:@SECLEVEL=0"
-_BAD_SUITES = "ECDHE+AESGCM:AES128-GCM-SHA256:ECDHE-RSA-AES128-SHA:AES128-SHA:NULL-MD5:AECDH-AES128-SHA:@SECLEVEL=0"
+_KINDS: tuple[Kind, ...] = ("nginx", "apache")
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """Directives that are wrong, the rules that must find them wrong, and what the owners demand.
+class Shown:
+    """A mistake on one server, the advice against it there, and the rules that find the one and give the other."""
 
-    All the rules have the same advice. `plain` is what answers plain HTTP; where the advice is about that, it is put in
-    its place. `certificate` names the one that is served.
-    """
-
-    rules: str
-    nginx: str | None = None
-    apache: str | None = None
-    plain: Mapping[str, str] = dataclasses.field(default_factory=lambda: _MOVED)
-    certificate: str = ""
-    application: str = 'kind = "traditional-web"'
-    role: str = "application"
+    kind: Kind
+    mistake: Mistake
+    advice: str
+    rules: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        return self.rules.split()[0]
+        return self.rules[0]
+
+    @property
+    def plain(self) -> str:
+        return (self.mistake.plain or _MOVED)[self.kind]
 
 
-def _certificate(name: str) -> dict[Kind, str]:
-    nginx_text = f"ssl_certificate FOLDER/{name}.pem;\nssl_certificate_key FOLDER/{name}.key;"
-    return {
-        "nginx": f"{nginx_text}\nssl_ciphers ECDHE+AESGCM:@SECLEVEL=0;",
-        "apache": f"SSLCertificateFile FOLDER/{name}.pem\nSSLCertificateKeyFile FOLDER/{name}.key",
-    }
+def _shown() -> Iterator[Shown]:
+    """Each mistake once on each server, for all the rules that give the same advice against it."""
+    for kind in _KINDS:
+        found: list[tuple[Mistake, str, list[str]]] = []
+        for rule in all_rules().values():
+            if rule.mistake is None or getattr(rule.mistake, kind) is None:
+                continue
+            advice = rule.fix.servers[kind]
+            same = next((item for item in found if item[:2] == (rule.mistake, advice)), None)
+            if same is None:
+                found.append((rule.mistake, advice, [rule.id]))
+            else:
+                same[2].append(rule.id)
+        yield from (Shown(kind, mistake, advice, tuple(rules)) for mistake, advice, rules in found)
 
 
-MISTAKES = (
-    Mistake(
-        "proto.no-tls1.0 proto.no-tls1.1 proto.tls1.3 vuln.beast",
-        "ssl_protocols TLSv1 TLSv1.1 TLSv1.2;\nssl_ciphers ALL:@SECLEVEL=0;",
-        "SSLProtocol -all +TLSv1 +TLSv1.1 +TLSv1.2\nSSLCipherSuite ALL:@SECLEVEL=0",
-    ),
-    Mistake("proto.tls1.2", "ssl_protocols TLSv1.3;", "SSLProtocol -all +TLSv1.3"),
-    Mistake("proto.no-tls1.2", "ssl_protocols TLSv1.2 TLSv1.3;", "SSLProtocol -all +TLSv1.2 +TLSv1.3"),
-    Mistake(
-        "cipher.no-null cipher.no-anonymous cipher.forward-secrecy cipher.allowed integrity.aead "
-        "integrity.no-weak-mac integrity.encrypt-then-mac",
-        f"ssl_protocols TLSv1.2;\nssl_ciphers {_BAD_SUITES};\nssl_conf_command Options -EncryptThenMac;",
-        f"SSLProtocol -all +TLSv1.2\nSSLCipherSuite {_BAD_SUITES}\nSSLOpenSSLConfCmd Options -EncryptThenMac",
-    ),
-    Mistake("cipher.server-preference", "ssl_prefer_server_ciphers off;", "SSLHonorCipherOrder off"),
-    Mistake(
-        "kex.allowed-groups kex.min-ec-bits",
-        "ssl_ecdh_curve prime192v1:prime256v1;\nssl_ciphers ECDHE+AESGCM:@SECLEVEL=0;\nssl_protocols TLSv1.2;",
-        "SSLOpenSSLConfCmd Groups prime192v1:prime256v1\nSSLCipherSuite ECDHE+AESGCM:@SECLEVEL=0\nSSLProtocol -all +TLSv1.2",
-    ),
-    Mistake(
-        "kex.min-dh-bits vuln.logjam",
-        f"ssl_ciphers {_DHE};\nssl_dhparam FOLDER/dh.pem;",
-        # httpd reads them from the end of the certificate's file.
-        f"SSLCipherSuite {_DHE}\nSSLCertificateFile FOLDER/with-dh.pem",
-    ),
-    Mistake(
-        "integrity.signature-algorithms",
-        "ssl_conf_command SignatureAlgorithms RSA+SHA1;\nssl_ciphers ECDHE+AESGCM:@SECLEVEL=0;\nssl_protocols TLSv1.2;",
-        "SSLOpenSSLConfCmd SignatureAlgorithms RSA+SHA1\nSSLCipherSuite ECDHE+AESGCM:@SECLEVEL=0\nSSLProtocol -all +TLSv1.2",
-    ),
-    Mistake(
-        "integrity.no-early-data",
-        "ssl_protocols TLSv1.2 TLSv1.3;\nssl_early_data on;\nssl_session_cache shared:fix:1m;",
-    ),
-    Mistake("cert.trusted cert.domain", **_certificate("self-signed")),
-    Mistake("cert.hostname cert.valid-now cert.expiry cert.chain-complete", **_certificate("old")),
-    Mistake("cert.key", **_certificate("short")),
-    Mistake("cert.chain-order", **_certificate("reversed")),
-    Mistake(
-        "cert.stapled cert.must-staple",
-        "ssl_certificate FOLDER/staple.pem;\nssl_certificate_key FOLDER/staple.key;",
-        "SSLCertificateFile FOLDER/staple.pem\nSSLCertificateKeyFile FOLDER/staple.key",
-    ),
-    Mistake(
-        "https.active",
-        "listen 443;",
-        "<VirtualHost *:443>\n    DocumentRoot FOLDER/page\n</VirtualHost>",
-    ),
-    Mistake(
-        "https.redirect https.always https.path https.console",
-        "",
-        "",
-        plain=_SERVED,
-        application='kind = "mobile-backend"\npaths = [ { path = "/app" } ]',
-        role="monitoring",
-    ),
-    Mistake("https.redirect-permanent", "", "", plain=_TEMPORARY),
-    Mistake(
-        "https.integration",
-        "",
-        "",
-        plain=_SERVED,
-        application='kind = "service"\nintegrations = [ { path = "/api", kind = "rest" } ]',
-    ),
-    Mistake("https.hsts", "add_header X-Frame-Options DENY;", 'Header always set X-Frame-Options "DENY"'),
-    Mistake(
-        "https.hsts-max-age https.hsts-subdomains",
-        'add_header Strict-Transport-Security "max-age=86400" always;',
-        'Header always set Strict-Transport-Security "max-age=86400"',
-    ),
-    Mistake(
-        "https.hsts-preload",
-        'add_header Strict-Transport-Security "max-age=31536000; includeSubDomains" always;',
-        'Header always set Strict-Transport-Security "max-age=31536000; includeSubDomains"',
-    ),
-    Mistake(
-        "https.no-downgrade",
-        "location / { return 200 '<!doctype html><script src=\"http://$host/a.js\"></script>'; }",
-        "DocumentRoot FOLDER/mixed",
-    ),
-    Mistake(
-        "https.secure-cookies",
-        "location / { proxy_pass http://127.0.0.1:BACKEND; }",
-        "ProxyPass / http://127.0.0.1:BACKEND/",
-    ),
-    Mistake(
-        "https.client-certificate",
-        "ssl_verify_client off;",
-        "SSLVerifyClient none",
-        application='kind = "traditional-web"\nhttps = "tls-client-certificate"\n'
-        'client_certificate = { cert = "client.pem", key = "client.key" }',
-    ),
-)
-
-_NO_LIBRARY = "the mistake needs a library that has what OpenSSL 3 has no more; the advice is that of "
-_NO_CODE = "the mistake is a defect of an old library, which no directive brings back; the advice is that of "
-LEFT_OUT = {
-    "proto.no-ssl2": f"{_NO_LIBRARY}proto.no-tls1.0",
-    "proto.no-ssl3": f"{_NO_LIBRARY}proto.no-tls1.0",
-    "vuln.poodle": f"{_NO_LIBRARY}proto.no-tls1.0",
-    "vuln.drown": f"{_NO_LIBRARY}proto.no-tls1.0",
-    "cipher.no-export": f"{_NO_LIBRARY}cipher.allowed",
-    "cipher.no-rc4": f"{_NO_LIBRARY}cipher.allowed",
-    "cipher.no-64bit-block": f"{_NO_LIBRARY}cipher.allowed",
-    "vuln.sweet32": f"{_NO_LIBRARY}cipher.allowed",
-    "vuln.freak": f"{_NO_LIBRARY}cipher.allowed",
-    "vuln.robot": f"{_NO_CODE}cipher.allowed",
-    "integrity.fallback-scsv": f"{_NO_CODE}proto.no-tls1.0",
-    "cert.same-on-all-addresses": "it takes two nodes; the advice is that of cert.chain-complete",
-    "cert.revocation": "the advice is a new certificate, installed as that of cert.trusted",
-    "cert.transparency": "the same, and only public CAs are judged",
-    "comp.none": "OpenSSL 3 of Debian has no compression; nginx has no directive for it",
-    "vuln.crime": "the same",
-    "integrity.secure-renegotiation": "OpenSSL 3 has it always; nginx has no directive for it",
-    "vuln.renegotiation-dos": "nginx and Apache httpd have refused renegotiation by the client for ten years",
-    "kex.post-quantum": "its group needs OpenSSL 3.5, which neither is linked to here; it is shown with Node.js",
-}
-"""Rules whose advice for nginx or Apache is not tried on them, and why. No test stands for them in silence."""
-
-_NEVER = "httpd adds !aNULL:!eNULL to whatever is configured, so the mistake cannot be made"
-LEFT_OUT_ON_APACHE = {"cipher.no-null": _NEVER, "cipher.no-anonymous": _NEVER, "integrity.no-weak-mac": _NEVER}
-"""Rules whose advice is tried on nginx alone, and why."""
+SHOWN = tuple(_shown())
+_TRIED = [(item, rule_id) for item in SHOWN for rule_id in item.rules]
 
 
-def _kinds(mistake: Mistake) -> tuple[Kind, ...]:
-    return tuple(kind for kind in ("nginx", "apache") if getattr(mistake, kind) is not None)
-
-
-_TRIED = [
-    (item, kind, rule_id)
-    for item in MISTAKES
-    for kind in _kinds(item)
-    for rule_id in item.rules.split()
-    if not (kind == "apache" and rule_id in LEFT_OUT_ON_APACHE)
-]
-
-
-def test_every_advice_for_nginx_and_apache_is_tried_or_said_why_not() -> None:
-    tried = {(rule_id, kind) for _, kind, rule_id in _TRIED}
-    advised = {
-        (rule.id, kind) for rule in all_rules().values() for kind in ("nginx", "apache") if kind in rule.fix.servers
-    }
-
-    assert tried <= advised
-    left = {(rule_id, kind) for rule_id, kind in advised if rule_id in LEFT_OUT}
-    assert advised - tried == left | {(rule_id, "apache") for rule_id in LEFT_OUT_ON_APACHE}
-    assert {rule_id for rule_id, _ in left} == set(LEFT_OUT)
+def test_every_advice_for_nginx_and_apache_is_shown_or_said_why_not() -> None:
+    for rule in all_rules().values():
+        for kind in _KINDS:
+            shown = rule.mistake is not None and getattr(rule.mistake, kind) is not None
+            left_out = rule.mistake is not None and bool(rule.mistake.untried.get(kind))
+            assert (shown, left_out) in {(True, False), (False, True)} or kind not in rule.fix.servers, (rule.id, kind)
+            assert kind in rule.fix.servers or not shown, (rule.id, kind)
 
 
 def test_what_is_left_out_for_having_the_advice_of_another_rule_has_it() -> None:
     rules = all_rules()
-    for rule_id, reason in LEFT_OUT.items():
-        other = reason.rpartition(" ")[2]
-        if other in rules:
-            for kind in ("nginx", "apache"):
-                assert rules[rule_id].fix.servers[kind] == rules[other].fix.servers[kind], rule_id
+    left_out = [
+        (rule, kind, why) for rule in rules.values() if rule.mistake for kind, why in rule.mistake.untried.items()
+    ]
+    named = [(rule, kind, why.rpartition(" ")[2]) for rule, kind, why in left_out if " advice is that of " in why]
+    assert named
+    for rule, kind, other in named:
+        assert rule.fix.servers[kind] == rules[other].fix.servers[kind], rule.id
 
 
-def test_rules_without_advice_for_nginx_and_apache_have_it_elsewhere() -> None:
-    elsewhere = {"dns.caa", "https.node-consistency"}  # the DNS; every server alike
-    without = {rule.id for rule in all_rules().values() if not {"nginx", "apache"} <= set(rule.fix.servers)}
-    made_by_the_ca = {"cert.lifetime", "cert.renewal-ready", "cert.signature", "cert.usage"}
-    by_update = {"vuln.heartbleed", "vuln.ccs-injection", "integrity.extended-master-secret"}
-    no_such_switch = {"integrity.no-early-data"}  # Apache httpd has no early data
-    assert without == elsewhere | made_by_the_ca | by_update | no_such_switch
-
-
-def advice(mistake: Mistake, kind: Kind) -> str:
-    """The advice of the mistake's rules, which is one."""
-    (text,) = {all_rules()[rule_id].fix.servers[kind] for rule_id in mistake.rules.split()}
-    return text
-
-
-def blocks(mistake: Mistake, kind: Kind, *, fixed: bool) -> tuple[str, str]:
+def blocks(shown: Shown, *, fixed: bool) -> tuple[str, str]:
     """The directives of the secure site and the whole plain one, before or after the advice is followed."""
-    secure, plain = getattr(mistake, kind), mistake.plain[kind]
+    secure, plain = getattr(shown.mistake, shown.kind), shown.plain
     if not fixed:
         return secure, plain
-    text = advice(mistake, kind)
+    text = shown.advice
     if "listen 80;" in text or "*:80>" in text:
         return secure, text
     return (text if text.startswith("<VirtualHost") else mended(secure, text)), plain
@@ -348,7 +195,7 @@ def responder() -> Iterator[tuple[str, list[bytes]]]:
 
 async def _served(folder: Path, kind: Kind) -> Statuses:
     """Start one server with every site of its kind, look at each, and judge."""
-    states = [(item, fixed) for item in MISTAKES if kind in _kinds(item) for fixed in (False, True)]
+    states = [(item, fixed) for item in SHOWN if item.kind == kind for fixed in (False, True)]
     ports = free_ports(2 * len(states) + 1)
     backend = ports.pop()
     sites, connect_to, keys = [], {}, {}
@@ -356,11 +203,11 @@ async def _served(folder: Path, kind: Kind) -> Statuses:
     for number, (item, fixed) in enumerate(states):
         host = f"{item.name.replace('.', '-')}-{'fixed' if fixed else 'wrong'}-{kind}.fix.example"
         here = Ports(ports[2 * number], ports[2 * number + 1], backend)
-        secure, plain = (text.replace("FOLDER", str(folder)) for text in blocks(item, kind, fixed=fixed))
+        secure, plain = (text.replace("FOLDER", str(folder)) for text in blocks(item, fixed=fixed))
         sites.append((nginx_site if kind == "nginx" else apache_site)(folder, host, here, secure, plain))
         connect_to |= {f"{host}:443": (f"127.0.0.1:{here.tls}",), f"{host}:80": (f"127.0.0.1:{here.plain}",)}
-        text += f'[[environment.endpoint]]\nhost = "{host}"\nrole = "{item.role}"\n'
-        text += f'[[environment.application]]\nname = "{host}"\nhost = "{host}"\n{item.application}\n'
+        text += f'[[environment.endpoint]]\nhost = "{host}"\nrole = "{item.mistake.role}"\n'
+        text += f'[[environment.application]]\nname = "{host}"\nhost = "{host}"\n{item.mistake.application}\n'
         keys[host] = (item.name, kind, fixed)
     with (nginx if kind == "nginx" else apache)(folder, sites, backend, ports):
         (environment,) = config.parse(text, source="fixes", folder=folder).inventory.environments
@@ -408,9 +255,9 @@ async def _observe(folder: Path, environment: Environment, connect_to: dict[str,
 
 
 @pytest.mark.xdist_group("rule-fixes")
-@pytest.mark.parametrize(("mistake", "kind", "rule_id"), _TRIED, ids=[f"{rule}-{kind}" for _, kind, rule in _TRIED])
-def test_the_advice_mends_it(statuses: Statuses, mistake: Mistake, kind: Kind, rule_id: str) -> None:
-    before, after = (statuses[mistake.name, kind, fixed][rule_id] for fixed in (False, True))
+@pytest.mark.parametrize(("shown", "rule_id"), _TRIED, ids=[f"{rule}-{item.kind}" for item, rule in _TRIED])
+def test_the_advice_mends_it(statuses: Statuses, shown: Shown, rule_id: str) -> None:
+    before, after = (statuses[shown.name, shown.kind, fixed][rule_id] for fixed in (False, True))
 
     assert before is Status.FAIL
     # What the rule is about may be gone with the mistake: CBC suites, for one.

@@ -21,7 +21,6 @@ from scanner.config import load as load_config
 from scanner.history import History
 from scanner.lab import Lab, LabServer
 from scanner.lab.cases import CASES
-from scanner.lab.cases.applications import REST_PATH
 from scanner.policy import builtin_names, load
 from scanner.replay import Judge
 from scanner.rules import all_rules
@@ -68,20 +67,7 @@ def scanned(scan: Scan) -> dict[str, list[tuple[LabServer, dict[str, Any]]]]:
     return found
 
 
-ROLES = {"console-in-plain": "development", "no-plain-http": "monitoring"}
-"""The servers that are consoles."""
-
-SETTINGS = {
-    "wildcard": 'kind = "reactive-web"\npaths = [{ path = "/Shop/Checkout" }]',
-    "redirect-on-root-only": 'kind = "traditional-web"\npaths = [{ path = "/app" }]',
-    "mobile-in-plain": f'kind = "mobile-backend"\nintegrations = [{{ path = "{REST_PATH}", kind = "rest" }}]',
-    "api-refused": f'kind = "service"\nintegrations = [{{ path = "{REST_PATH}", kind = "rest" }}]',
-    **dict.fromkeys(
-        ("client-certificate-required", "client-certificate-optional"),
-        'kind = "traditional-web"\nhttps = "tls-client-certificate"',
-    ),
-}
-"""The servers of which their owners demand something more than of a bare host."""
+MADE = {case.name: case for case in CASES}
 
 
 def _config(lab: Lab) -> str:
@@ -93,11 +79,12 @@ def _config(lab: Lab) -> str:
     identity = f'client_certificate = {{ cert = "{lab.client_certificate_file}", key = "{lab.client_key_file}" }}'
     for server in lab.servers.values():
         place = [f'host = "{server.host}"', f"port = {server.port}"]
-        if settings := SETTINGS.get(server.name):
+        made = MADE[server.name]
+        if settings := made.application:
             lines += ["[[environment.application]]", f'name = "{server.name}"', *place, settings]
             lines += [identity] if "client" in settings else []
             continue
-        role = "server" if server.starttls else ROLES.get(server.name, "application")
+        role = "server" if server.starttls else made.role
         lines += ["[[environment.endpoint]]", *place, f'role = "{role}"']
         if server.starttls:
             lines.append(f'starttls = "{server.starttls}"')

@@ -49,6 +49,11 @@ def committed(path: Path) -> Catalog:
         return read_po(file, abort_invalid=True)
 
 
+def of_rule(message: Message) -> bool:
+    """Whether rules alone say it: what has no translation yet is told in English."""
+    return bool(message.locations) and all(name.startswith("rule:") for name, _ in message.locations)
+
+
 def forms(text: object) -> list[str]:
     return list(text) if isinstance(text, tuple | list) else [str(text)]
 
@@ -64,17 +69,25 @@ def page() -> html.HtmlElement:
 
 @pytest.mark.parametrize("path", CATALOGUES, ids=lambda path: path.parts[-3])
 class TestCatalogue:
+    def test_holds_what_the_reports_say_in_any_run(self, path: Path, extracted: Catalog) -> None:
+        known = {(item.context, forms(item.id)[0]) for item in committed(path) if catalogue.translated(item)}
+        wanted = {(item.context, forms(item.id)[0]) for item in extracted if item.id and not of_rule(item)}
+        assert sorted(wanted - known, key=str) == [], "run: make catalogue, and translate"
+
+    @pytest.mark.release
     def test_holds_what_the_reports_say_and_nothing_else(self, path: Path, extracted: Catalog) -> None:
         known = {(item.context, forms(item.id)[0]) for item in committed(path) if item.id}
         wanted = {(item.context, forms(item.id)[0]) for item in extracted if item.id}
-        assert sorted(wanted - known, key=str) == [], "run: python -m reports.catalogue"
-        assert sorted(known - wanted, key=str) == [], "run: python -m reports.catalogue"
+        assert sorted(wanted - known, key=str) == [], "run: make catalogue"
+        assert sorted(known - wanted, key=str) == [], "run: make catalogue"
 
+    @pytest.mark.release
     def test_is_written_as_the_command_writes_it(self, path: Path, extracted: Catalog) -> None:
         written = io.BytesIO()
         catalogue.write(written, catalogue.updated(path, extracted))
-        assert written.getvalue() == path.read_bytes(), "run: python -m reports.catalogue"
+        assert written.getvalue() == path.read_bytes(), "run: make catalogue"
 
+    @pytest.mark.release
     def test_every_message_is_translated(self, path: Path) -> None:
         assert [item.id for item in committed(path) if item.id and not catalogue.translated(item)] == []
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import tomllib
+from importlib import resources
 from pathlib import Path
 
 from scanner.rules import all_rules
-from scanner.rules.registry.pages import pages, write
+from scanner.rules.registry.pages import listed, pages, write
 
 _DOCS = Path(__file__).parents[2] / "docs"
 
@@ -16,7 +19,18 @@ def test_every_rule_has_its_page_and_every_page_is_current() -> None:
     assert set(wanted) == {f"{rule_id}.md" for rule_id in all_rules()} | {"README.md"}
     there = {path.name: path.read_text("utf-8") for path in (_DOCS / "rules").glob("*.md")}
     stale = sorted(name for name in {*wanted, *there} if wanted.get(name) != there.get(name))
-    assert not stale, "run: python -m scanner.rules.registry.pages docs/rules"
+    assert not stale, "run: make docs"
+
+
+def test_a_new_rule_is_listed_after_the_others_of_its_area() -> None:
+    text = (resources.files("scanner") / "policies" / "https-by-default.toml").read_text("utf-8")
+    assert listed(text) == text
+    for rule_id in ("vuln.freak", "proto.tls1.3", "https.node-consistency"):
+        less = text.replace(f'[rules."{rule_id}"]\n', "")
+        policy = tomllib.loads(listed(less))
+        assert sorted(policy["rules"]) == sorted(all_rules())
+        areas = [area for area, _ in itertools.groupby(rule.partition(".")[0] for rule in policy["rules"])]
+        assert len(areas) == len(set(areas))
 
 
 def test_writing_takes_away_the_pages_of_rules_that_are_no_more(tmp_path: Path) -> None:

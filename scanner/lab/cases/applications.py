@@ -38,6 +38,7 @@ _MOVED = replace(redirect("https://{host}{path}"), methods=_ANY_METHOD)
 CASES = (
     Case(
         name="redirect-on-root-only",
+        application='kind = "traditional-web"\npaths = [{ path = "/app" }]',
         description="Plain HTTP redirects / to HTTPS, and serves every other page itself",
         plain=Site(routes={"/": redirect("https://{host}/")}),
         expected=expect(f"{_PAGE_IS_RIGHT} https.redirect https.redirect-permanent"),
@@ -51,6 +52,7 @@ CASES = (
     ),
     Case(
         name="api-refused",
+        application=f'kind = "service"\nintegrations = [{{ path = "{REST_PATH}", kind = "rest" }}]',
         description="Nothing: a SOAP and REST service that forbids plain calls, and redirects pages",
         site=_SERVICE_SITE,
         plain=Site(REDIRECT_TO_HTTPS.default, dict.fromkeys(_SERVICE, _FORBIDDEN)),
@@ -72,6 +74,7 @@ CASES = (
     ),
     Case(
         name="mobile-in-plain",
+        application=f'kind = "mobile-backend"\nintegrations = [{{ path = "{REST_PATH}", kind = "rest" }}]',
         description="The back end of a mobile application: pages are redirected, its calls are answered in plain",
         site=_SERVICE_SITE,
         plain=Site(REDIRECT_TO_HTTPS.default, {REST_PATH: _REST_LIST}),
@@ -79,6 +82,7 @@ CASES = (
     ),
     Case(
         name="console-in-plain",
+        role="development",
         description="A console with HTTPS, and over plain HTTP too",
         plain=Site(Answer(body="<!doctype html><title>Console</title><form method=post><input type=password></form>")),
         expected=expect(_PAGE_IS_RIGHT, "https.redirect"),

@@ -62,6 +62,7 @@ CASES = (
     ),
     Case(
         name="wildcard",
+        application='kind = "reactive-web"\npaths = [{ path = "/Shop/Checkout" }]',
         description="Nothing: a wildcard certificate that covers the name",
         host_label="www.wildcard",
         certificate=CertificateRecipe(names=("*.wildcard.lab.example",)),
@@ -221,12 +222,14 @@ CASES = (
     ),
     Case(
         name="client-certificate-required",
+        application='kind = "traditional-web"\nhttps = "tls-client-certificate"',
         description="Nothing: the server demands a client certificate",
         engine=OpenSsl(client_certificate="required", security_level=2),
         expected=expect("https.active proto.tls1.3 cert.hostname cert.valid-now cert.trusted"),
     ),
     Case(
         name="client-certificate-optional",
+        application='kind = "traditional-web"\nhttps = "tls-client-certificate"',
         description="Nothing: the server asks for a client certificate and works without one",
         engine=OpenSsl(client_certificate="optional", security_level=2),
         expected=expect("https.active proto.tls1.3 cert.hostname cert.valid-now cert.trusted https.hsts"),

@@ -21,6 +21,7 @@ CASES = (
     ),
     Case(
         name="no-plain-http",
+        role="monitoring",
         description="Nothing: the port of plain HTTP refuses connections",
         plain=None,
         expected=expect(_PAGE_IS_RIGHT),

@@ -48,6 +48,7 @@ def _path(chain: tuple[Certificate, ...]) -> list[Certificate]:
         ),
     },
     fix=fixes.CHAIN,
+    mistake=fixes.OLD,
 )
 def _complete(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
     path = _path(deployment.chain)
@@ -80,6 +81,7 @@ def _complete(deployment: Deployment, facts: Facts, parameters: Parameters) -> l
         "duplicate": fails("The chain holds certificates more than once: {observed}."),
     },
     fix=fixes.CHAIN,
+    mistake=fixes.REVERSED,
 )
 def _order(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
     chain = deployment.chain

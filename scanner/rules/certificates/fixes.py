@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from scanner.rules.registry import Fix
+from scanner.rules.registry import Fix, Mistake, untried
 
 _INSTALL: Final = {
     "nginx": "ssl_certificate     /etc/ssl/fullchain.pem;  # the certificate first, then each intermediate\n"
@@ -80,3 +80,25 @@ CAA: Final = Fix(
     "Publish a CAA record that names the CA which issues your certificates.",
     {"dns": 'example.com.  IN  CAA  0 issue "letsencrypt.org"'},
 )
+
+
+def _serving(name: str) -> Mistake:
+    """The mistake of serving a certificate that is wrong in one way."""
+    return Mistake(
+        f"ssl_certificate FOLDER/{name}.pem;\nssl_certificate_key FOLDER/{name}.key;\n"
+        "ssl_ciphers ECDHE+AESGCM:@SECLEVEL=0;",
+        f"SSLCertificateFile FOLDER/{name}.pem\nSSLCertificateKeyFile FOLDER/{name}.key",
+    )
+
+
+SELF_SIGNED: Final = _serving("self-signed")
+OLD: Final = _serving("old")
+SHORT_KEY: Final = _serving("short")
+REVERSED: Final = _serving("reversed")
+NOT_STAPLED: Final = Mistake(
+    "ssl_certificate FOLDER/staple.pem;\nssl_certificate_key FOLDER/staple.key;",
+    "SSLCertificateFile FOLDER/staple.pem\nSSLCertificateKeyFile FOLDER/staple.key",
+)
+ONE_NODE: Final = untried("it takes two nodes; the advice is that of cert.chain-complete")
+IS_REVOKED: Final = untried("the advice is a new certificate, installed as that of cert.trusted")
+UNLOGGED: Final = untried("only public CAs are judged; the advice is a new certificate, as that of cert.trusted")

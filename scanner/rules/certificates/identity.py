@@ -48,6 +48,7 @@ _DAY = timedelta(days=1)
         "no-path": indeterminate("Nobody looked for a path to a root."),
     },
     fix=fixes.TRUSTED,
+    mistake=fixes.SELF_SIGNED,
 )
 def _trusted(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
     stores = [path.store for path in deployment.paths]
@@ -82,6 +83,7 @@ def _trusted(deployment: Deployment, facts: Facts, parameters: Parameters) -> li
         "unreadable": fails("The subjectAltName of the certificate is malformed, so no client can read its names."),
     },
     fix=fixes.NAME,
+    mistake=fixes.OLD,
 )
 def _hostname(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
     host = facts.target.endpoint.host
@@ -110,6 +112,7 @@ def _hostname(deployment: Deployment, facts: Facts, parameters: Parameters) -> l
         "intermediate-expired": fails("An intermediate certificate expired: {observed}."),
     },
     fix=fixes.RENEW,
+    mistake=fixes.OLD,
 )
 def _valid_now(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
     now = facts.now
@@ -162,6 +165,7 @@ class ExpiryParameters(Parameters):
         "expired": fails("The certificate expired on {day}."),
     },
     fix=fixes.RENEW,
+    mistake=fixes.OLD,
     parameters=ExpiryParameters,
 )
 def _expiry(deployment: Deployment, facts: Facts, parameters: ExpiryParameters) -> list[Finding]:

@@ -81,6 +81,7 @@ class DomainParameters(Parameters):
         "not-the-front-end": not_applicable("The endpoint is no web front end of the environment."),
     },
     fix=fixes.DOMAIN,
+    mistake=fixes.SELF_SIGNED,
     parameters=DomainParameters,
 )
 def _domain(deployment: Deployment, facts: Facts, parameters: DomainParameters) -> list[Finding]:
@@ -164,6 +165,7 @@ def _covers_domain(name: str, domain: str, host: str) -> bool:
         "not-all-seen": indeterminate("The certificate of other addresses could not be seen: {observed}."),
     },
     fix=fixes.SAME,
+    mistake=fixes.ONE_NODE,
 )
 def _same(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     ours = deployments_of(facts)

@@ -58,6 +58,7 @@ def _describe_key(certificate: Certificate) -> str:
         "phase-out": fails("A key is of a size that the policy wants phased out: {observed}."),
     },
     fix=fixes.KEY,
+    mistake=fixes.SHORT_KEY,
     parameters=KeyParameters,
 )
 def _key(deployment: Deployment, facts: Facts, parameters: KeyParameters) -> list[Finding]:

@@ -44,6 +44,7 @@ def _current(staple: Staple, now: datetime) -> bool:
         "not-stated": not_applicable("No staple was sent, so nothing that was observed speaks of revocation."),
     },
     fix=fixes.REVOKED,
+    mistake=fixes.IS_REVOKED,
 )
 def _revocation(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
     staple = deployment.staple
@@ -92,6 +93,7 @@ def _judge_staple(facts: Facts, deployment: Deployment) -> list[Finding]:
         "unreadable": indeterminate("The extension that would demand a staple is malformed."),
     },
     fix=fixes.STAPLE,
+    mistake=fixes.NOT_STAPLED,
 )
 def _must_staple(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
     if deployment.leaf.unreadable(Extension.TLS_FEATURE):
@@ -117,6 +119,7 @@ def _must_staple(deployment: Deployment, facts: Facts, parameters: Parameters) -
         "unreadable": indeterminate("The extension that would name an OCSP responder is malformed."),
     },
     fix=fixes.STAPLE,
+    mistake=fixes.NOT_STAPLED,
 )
 def _stapled(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
     if deployment.leaf.unreadable(Extension.AUTHORITY_INFO_ACCESS) and deployment.staple is None:
@@ -160,6 +163,7 @@ class TransparencyParameters(Parameters):
         "issuer-unknown": indeterminate("Nobody looked whether the certificate is of a public or a private CA."),
     },
     fix=fixes.TRANSPARENCY,
+    mistake=fixes.UNLOGGED,
     parameters=TransparencyParameters,
 )
 def _transparency(deployment: Deployment, facts: Facts, parameters: TransparencyParameters) -> list[Finding]:

@@ -64,6 +64,7 @@ _PLAIN_HOW = (
         "no-version": indeterminate("The endpoint answers to TLS, but no handshake succeeded."),
     },
     fix=fixes.ACTIVE,
+    mistake=fixes.NO_TLS,
     proof=Proof.EXISTENTIAL,
 )
 def _active(facts: Facts, parameters: Parameters) -> list[Finding]:
@@ -132,6 +133,7 @@ def _plain_root(facts: Facts, parameters: Parameters, judge: Judge[PlainRoot]) -
     sources=(M_15_13, PRELOAD, rfc(6797, "7.2")),
     reasons=_REDIRECT_REASONS,
     fix=fixes.REDIRECT,
+    mistake=fixes.SERVED,
     proof=Proof.SINGULAR,
 )
 def _redirect(plain: PlainRoot, facts: Facts, parameters: Parameters) -> list[Finding]:
@@ -189,6 +191,7 @@ def judge_redirect(facts: Facts, probe: HttpProbe) -> Finding:
         "no-redirect": not_applicable("Plain HTTP does not redirect to HTTPS; https.redirect reports that."),
     },
     fix=fixes.REDIRECT,
+    mistake=fixes.MOVED_FOR_NOW,
     proof=Proof.SINGULAR,
 )
 def _permanent(plain: PlainRoot, facts: Facts, parameters: Parameters) -> list[Finding]:
@@ -221,6 +224,7 @@ def _permanent(plain: PlainRoot, facts: Facts, parameters: Parameters) -> list[F
         "no-console": not_applicable("The endpoint is no development or monitoring console."),
     },
     fix=fixes.REDIRECT,
+    mistake=fixes.SERVED,
     proof=Proof.SINGULAR,
 )
 def _console(facts: Facts, parameters: Parameters) -> list[Finding]:

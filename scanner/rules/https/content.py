@@ -58,6 +58,7 @@ def _inside_hops(http: HttpEvidence) -> list[Hop]:
         "cut-off": indeterminate("A page was too long to be read to its end: {observed}."),
     },
     fix=fixes.CONTENT,
+    mistake=fixes.MIXED,
 )
 def _no_downgrade(http: HttpEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     hops = _inside_hops(http)
@@ -121,6 +122,7 @@ def _is_upgraded(hop: Hop, reference: InsecureReference) -> bool:
         "no-cookies": not_applicable("No cookie is set over HTTPS."),
     },
     fix=fixes.COOKIES,
+    mistake=fixes.INSECURE_COOKIE,
 )
 def _secure_cookies(http: HttpEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     host = facts.target.endpoint.host

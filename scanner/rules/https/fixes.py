@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from scanner.rules.registry import Fix
+from scanner.rules.registry import Fix, Mistake
 
 _REDIRECT_NGINX: Final = """\
 server {
@@ -174,3 +174,49 @@ CLIENT_CERTIFICATE: Final = Fix(
     },
 )
 NODES: Final = Fix("Give every node behind the name the same configuration, and reload each of them.", {})
+
+_SERVED: Final = {
+    "nginx": "server {\nlisten 80;\nserver_name x;\nlocation / { return 200 '<!doctype html><p>fine'; }\n}",
+    "apache": "<VirtualHost *:80>\n    DocumentRoot FOLDER/page\n</VirtualHost>",
+}
+_TEMPORARY: Final = {
+    "nginx": "server {\nlisten 80;\nserver_name x;\nreturn 302 https://$host$request_uri;\n}",
+    "apache": "<VirtualHost *:80>\n    ServerName www.example.com\n    Redirect / https://www.example.com/\n</VirtualHost>",
+}
+NO_TLS: Final = Mistake("listen 443;", "<VirtualHost *:443>\n    DocumentRoot FOLDER/page\n</VirtualHost>")
+SERVED: Final = Mistake(
+    "",
+    "",
+    plain=_SERVED,
+    application='kind = "mobile-backend"\npaths = [ { path = "/app" } ]',
+    role="monitoring",
+)
+MOVED_FOR_NOW: Final = Mistake("", "", plain=_TEMPORARY)
+SERVED_TO_PROGRAMS: Final = Mistake(
+    "",
+    "",
+    plain=_SERVED,
+    application='kind = "service"\nintegrations = [ { path = "/api", kind = "rest" } ]',
+)
+NO_HSTS: Final = Mistake("add_header X-Frame-Options DENY;", 'Header always set X-Frame-Options "DENY"')
+SHORT_HSTS: Final = Mistake(
+    'add_header Strict-Transport-Security "max-age=86400" always;',
+    'Header always set Strict-Transport-Security "max-age=86400"',
+)
+NO_PRELOAD: Final = Mistake(
+    'add_header Strict-Transport-Security "max-age=31536000; includeSubDomains" always;',
+    'Header always set Strict-Transport-Security "max-age=31536000; includeSubDomains"',
+)
+MIXED: Final = Mistake(
+    "location / { return 200 '<!doctype html><script src=\"http://$host/a.js\"></script>'; }",
+    "DocumentRoot FOLDER/mixed",
+)
+INSECURE_COOKIE: Final = Mistake(
+    "location / { proxy_pass http://127.0.0.1:BACKEND; }", "ProxyPass / http://127.0.0.1:BACKEND/"
+)
+ANYBODY: Final = Mistake(
+    "ssl_verify_client off;",
+    "SSLVerifyClient none",
+    application='kind = "traditional-web"\nhttps = "tls-client-certificate"\n'
+    'client_certificate = { cert = "client.pem", key = "client.key" }',
+)

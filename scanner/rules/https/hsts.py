@@ -124,6 +124,7 @@ def _heeded(facts: Facts, parameters: Parameters, judge: Judge[Heeded]) -> Itera
         "over-http-too": fails("The HSTS header is sent over plain HTTP too, which it must not be: {observed}."),
     },
     fix=fixes.HSTS,
+    mistake=fixes.NO_HSTS,
 )
 def _hsts(first: FirstAnswer, facts: Facts, parameters: Parameters) -> list[Finding]:
     hop, http = first.hop, facts.evidence.http.value or HttpEvidence()
@@ -205,6 +206,7 @@ class MaxAgeParameters(Parameters):
         "too-short": fails("HSTS lasts {days} days; {wanted} are wanted."),
     },
     fix=fixes.HSTS,
+    mistake=fixes.SHORT_HSTS,
     proof=Proof.SINGULAR,
     parameters=MaxAgeParameters,
 )
@@ -229,6 +231,7 @@ def _max_age(heeded: Heeded, facts: Facts, parameters: MaxAgeParameters) -> list
         "not-covered": fails("HSTS does not cover the subdomains: includeSubDomains is missing."),
     },
     fix=fixes.HSTS,
+    mistake=fixes.SHORT_HSTS,
     proof=Proof.SINGULAR,
 )
 def _subdomains(heeded: Heeded, facts: Facts, parameters: Parameters) -> list[Finding]:
@@ -252,6 +255,7 @@ def _subdomains(heeded: Heeded, facts: Facts, parameters: Parameters) -> list[Fi
         "not-eligible": fails("The conditions of the preload list are not met: {observed}."),
     },
     fix=fixes.PRELOAD,
+    mistake=fixes.NO_PRELOAD,
     proof=Proof.SINGULAR,
 )
 def _preload(heeded: Heeded, facts: Facts, parameters: Parameters) -> list[Finding]:

@@ -87,6 +87,7 @@ def _each(
         "none-configured": not_applicable("No path is configured for this endpoint."),
     },
     fix=fixes.REDIRECT,
+    mistake=fixes.SERVED,
     proof=Proof.SINGULAR,
 )
 def _path(facts: Facts, parameters: Parameters) -> list[Finding]:
@@ -154,6 +155,7 @@ def _inside(inside: HttpProbe, place: Requirement, observed_in_plain: str) -> Fi
         "no-plain-port": not_applicable("No port of plain HTTP is configured for this endpoint."),
     },
     fix=fixes.REFUSE,
+    mistake=fixes.SERVED_TO_PROGRAMS,
 )
 def _integration(facts: Facts, parameters: Parameters) -> list[Finding]:
     def judge(place: Requirement, http: HttpEvidence) -> list[Finding]:
@@ -235,6 +237,7 @@ def _same_answer(probe: HttpProbe, call: HttpProbe) -> bool:
         "no-plain-port": not_applicable("No port of plain HTTP is configured for this endpoint."),
     },
     fix=fixes.REDIRECT,
+    mistake=fixes.SERVED,
 )
 def _always(facts: Facts, parameters: Parameters) -> list[Finding]:
     endpoint = facts.target.endpoint
@@ -293,6 +296,7 @@ def _always(facts: Facts, parameters: Parameters) -> list[Finding]:
         "none-configured": not_applicable("No application is configured for this endpoint."),
     },
     fix=fixes.CLIENT_CERTIFICATE,
+    mistake=fixes.ANYBODY,
     proof=Proof.SINGULAR,
 )
 def _client_certificate(facts: Facts, parameters: Parameters) -> list[Finding]:

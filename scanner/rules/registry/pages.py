@@ -1,20 +1,21 @@
-"""Writes the pages of `docs/rules/` from the registry: `python -m scanner.rules.registry.pages docs/rules`.
+"""Writes the pages of `docs/rules/` from the registry, and lists new rules in the default policy.
 
-A test compares the pages with what this module would write, so that documentation cannot fall behind the code.
+`python -m scanner.rules.registry.pages docs/rules [POLICY.toml]`, which `make docs` calls. A test compares the pages
+with what this module would write, so that documentation cannot fall behind the code.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from scanner.rules import Rule, all_rules
-from scanner.rules.registry import UNIVERSAL_REASONS, Proof
+from scanner.rules.registry import UNIVERSAL_REASONS, Mistake, Proof
 
 if TYPE_CHECKING:
     from scanner.verdict import Source
@@ -51,7 +52,20 @@ def page(rule: Rule) -> str:
         f"## How to mend it\n\n{rule.fix.summary}\n",
     ]
     parts += [f"### {name}\n\n```\n{text}\n```\n" for name, text in rule.fix.servers.items()]
+    if rule.mistake is not None:
+        parts += [*_shown(rule.mistake, "nginx"), *_shown(rule.mistake, "apache")]
     return "\n".join(parts)
+
+
+def _shown(mistake: Mistake, server: str) -> Iterator[str]:
+    """What the advice was shown to mend on a server, as its owners had written it; or why that was not tried."""
+    if server in mistake.untried:
+        yield f"The advice for {server} is not tried: {mistake.untried[server]}.\n"
+        return
+    wrong = {"nginx": mistake.nginx, "apache": mistake.apache}[server]
+    if wrong is not None:
+        text = wrong or mistake.plain.get(server, "")
+        yield f"The advice for {server} was shown to mend this, on a real one:\n\n```\n{text}\n```\n"
 
 
 def _sources(sources: tuple[Source, ...]) -> str:
@@ -109,5 +123,24 @@ def write(folder: Path) -> None:
             path.unlink()
 
 
+def listed(policy: str) -> str:
+    """The text of a policy with every rule in it: a new one with its own severity, after the others of its area."""
+    lines = policy.splitlines(keepends=True)
+    for rule in all_rules().values():
+        table = f'[rules."{rule.id}"]\n'
+        if table not in lines:
+            tables = [number for number, line in enumerate(lines) if line.startswith(f'[rules."{rule.area}.')]
+            last = tables[-1] if tables else len(lines) - 1
+            after = (number for number in range(last + 1, len(lines)) if not _BODY.match(lines[number]))
+            lines.insert(next(after, len(lines)), table)
+    return "".join(lines)
+
+
+_BODY = re.compile(r'[a-z_."]+ = |  |\]')
+"""A line that belongs to the table above it."""
+
+
 if __name__ == "__main__":
     write(Path(sys.argv[1]))
+    for argument in sys.argv[2:]:
+        Path(argument).write_text(listed(Path(argument).read_text("utf-8")), "utf-8")

@@ -9,6 +9,7 @@ from scanner.evidence import Protocol, TlsEvidence
 from scanner.rules.registry import (
     Facts,
     Finding,
+    Mistake,
     Parameters,
     fails,
     not_applicable,
@@ -37,6 +38,7 @@ def _forbid(  # noqa: PLR0913, PLR0917  # one declaration each
     offends: Callable[[Suite], bool],
     why: str,
     sources: tuple[Source, ...],
+    mistake: Mistake,
 ) -> None:
     @rule(
         f"cipher.{slug}",
@@ -52,6 +54,7 @@ def _forbid(  # noqa: PLR0913, PLR0917  # one declaration each
             "accepted": fails(f"Cipher suites {kind} are accepted: {{observed}}."),
         },
         fix=fixes.SUITES,
+        mistake=mistake,
     )
     def _check(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
         return judge_suites(tls, lambda item: offends(item.suite), "accepted", "none-accepted")
@@ -65,6 +68,7 @@ _forbid(
     lambda suite: suite.null,
     "With a NULL cipher everything travels in clear, under the name of TLS.",
     (rfc(9325, "4.1"),),
+    fixes.WORST_SUITES,
 )
 _forbid(
     "no-anonymous",
@@ -74,6 +78,7 @@ _forbid(
     lambda suite: suite.anonymous,
     "Without authentication, whoever sits on the line is taken for the server and reads and changes everything.",
     (rfc(9325, "4.1"), rfc(5246, "A.5")),
+    fixes.WORST_SUITES,
 )
 _forbid(
     "no-export",
@@ -84,6 +89,7 @@ _forbid(
     "Export suites were made to be broken: 40-bit keys and 512-bit key exchanges fall in minutes, and an attacker can "
     "steer clients onto them (FREAK, Logjam).",
     (rfc(9325, "4.1"),),
+    fixes.OLD_SUITES,
 )
 _forbid(
     "no-rc4",
@@ -93,6 +99,7 @@ _forbid(
     lambda suite: suite.rc4,
     "The key stream of RC4 is biased: cookies that are sent often enough can be read.",
     (rfc(7465, "2"), rfc(9325, "4.1")),
+    fixes.OLD_SUITES,
 )
 _forbid(
     "no-64bit-block",
@@ -102,6 +109,7 @@ _forbid(
     lambda suite: suite.block_of_64_bits,
     "After some 32 GB under one key two blocks are likely to collide, which tells what they held (SWEET32).",
     (attack("SWEET32 (CVE-2016-2183)", "https://sweet32.info/"), rfc(9325, "4.1")),
+    fixes.OLD_SUITES,
 )
 
 
@@ -119,6 +127,7 @@ _forbid(
         "static": fails("Cipher suites without forward secrecy are accepted: {observed}."),
     },
     fix=fixes.SUITES,
+    mistake=fixes.BAD_SUITES,
 )
 def _forward_secrecy(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     return judge_suites(tls, lambda item: not item.suite.ephemeral, "static", "all-ephemeral")
@@ -160,6 +169,7 @@ class AllowedParameters(Parameters):
         "phase-out": fails("Cipher suites that the policy wants phased out are accepted: {observed}."),
     },
     fix=fixes.SUITES,
+    mistake=fixes.BAD_SUITES,
     parameters=AllowedParameters,
 )
 def _allowed(tls: TlsEvidence, facts: Facts, parameters: AllowedParameters) -> list[Finding]:
@@ -214,6 +224,7 @@ class PreferenceParameters(Parameters):
         "no-choice": not_applicable("In no protocol version is more than one cipher suite accepted."),
     },
     fix=fixes.ORDER,
+    mistake=fixes.ANY_ORDER,
     parameters=PreferenceParameters,
 )
 def _server_preference(tls: TlsEvidence, facts: Facts, parameters: PreferenceParameters) -> list[Finding]:

@@ -5,9 +5,10 @@ Lines are complete and in the place where they belong; each is for a version of 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
-from scanner.rules.registry import Fix
+from scanner.rules.registry import Fix, Mistake, untried
 
 _APACHE_PROTOCOLS: Final = "SSLProtocol -all +TLSv1.2 +TLSv1.3"
 _IIS_PROTOCOLS: Final = """\
@@ -195,3 +196,52 @@ ROBOT: Final = Fix(
     "Drop the suites with RSA key transport (TLS_RSA_…): no ROBOT is possible without them. Update the library too.",
     SUITES.servers,
 )
+
+# What the advice was shown to mend. OpenSSL takes what is weak in any way at its lowest security level alone.
+_DHE: Final = "DHE+AESGCM:ECDHE+AESGCM:@SECLEVEL=0"
+_BAD: Final = "ECDHE+AESGCM:AES128-GCM-SHA256:ECDHE-RSA-AES128-SHA:AES128-SHA:NULL-MD5:AECDH-AES128-SHA:@SECLEVEL=0"
+_NEVER: Final = "httpd adds !aNULL:!eNULL to whatever is configured, so the mistake cannot be made"
+_NO_LIBRARY: Final = "the mistake needs a library that has what OpenSSL 3 has no more; the advice is that of "
+_NO_CODE: Final = "the mistake is a defect of an old library, which no directive brings back; the advice is that of "
+_SECURE_BY_ITSELF: Final = "OpenSSL 3 has it always; nginx has no directive for it"
+
+OLD_PROTOCOLS: Final = Mistake(
+    "ssl_protocols TLSv1 TLSv1.1 TLSv1.2;\nssl_ciphers ALL:@SECLEVEL=0;",
+    "SSLProtocol -all +TLSv1 +TLSv1.1 +TLSv1.2\nSSLCipherSuite ALL:@SECLEVEL=0",
+)
+SSL: Final = untried(f"{_NO_LIBRARY}proto.no-tls1.0")
+TOO_NEW: Final = Mistake("ssl_protocols TLSv1.3;", "SSLProtocol -all +TLSv1.3")
+WITH_TLS12: Final = Mistake("ssl_protocols TLSv1.2 TLSv1.3;", "SSLProtocol -all +TLSv1.2 +TLSv1.3")
+BAD_SUITES: Final = Mistake(
+    f"ssl_protocols TLSv1.2;\nssl_ciphers {_BAD};\nssl_conf_command Options -EncryptThenMac;",
+    f"SSLProtocol -all +TLSv1.2\nSSLCipherSuite {_BAD}\nSSLOpenSSLConfCmd Options -EncryptThenMac",
+)
+WORST_SUITES: Final = replace(BAD_SUITES, apache=None, untried={"apache": _NEVER})
+OLD_SUITES: Final = untried(f"{_NO_LIBRARY}cipher.allowed")
+ANY_ORDER: Final = Mistake("ssl_prefer_server_ciphers off;", "SSLHonorCipherOrder off")
+SMALL_CURVE: Final = Mistake(
+    "ssl_ecdh_curve prime192v1:prime256v1;\nssl_ciphers ECDHE+AESGCM:@SECLEVEL=0;\nssl_protocols TLSv1.2;",
+    "SSLOpenSSLConfCmd Groups prime192v1:prime256v1\nSSLCipherSuite ECDHE+AESGCM:@SECLEVEL=0\n"
+    "SSLProtocol -all +TLSv1.2",
+)
+SMALL_PRIME: Final = Mistake(
+    f"ssl_ciphers {_DHE};\nssl_dhparam FOLDER/dh.pem;",
+    # httpd reads them from the end of the certificate's file.
+    f"SSLCipherSuite {_DHE}\nSSLCertificateFile FOLDER/with-dh.pem",
+)
+CLASSICAL_GROUPS: Final = untried(
+    "its group needs OpenSSL 3.5, which neither is linked to here; it is shown with Node.js"
+)
+SHA1_SIGNATURES: Final = Mistake(
+    "ssl_conf_command SignatureAlgorithms RSA+SHA1;\nssl_ciphers ECDHE+AESGCM:@SECLEVEL=0;\nssl_protocols TLSv1.2;",
+    "SSLOpenSSLConfCmd SignatureAlgorithms RSA+SHA1\nSSLCipherSuite ECDHE+AESGCM:@SECLEVEL=0\n"
+    "SSLProtocol -all +TLSv1.2",
+)
+EARLY: Final = Mistake("ssl_protocols TLSv1.2 TLSv1.3;\nssl_early_data on;\nssl_session_cache shared:fix:1m;")
+COMPRESSED: Final = untried("OpenSSL 3 of Debian has no compression; nginx has no directive for it")
+INSECURE_RENEGOTIATION: Final = untried(_SECURE_BY_ITSELF)
+RENEGOTIATION_BY_CLIENT: Final = untried(
+    "nginx and Apache httpd have refused renegotiation by the client for ten years"
+)
+PADDING_ORACLE: Final = untried(f"{_NO_CODE}cipher.allowed")
+DOWNGRADE: Final = untried(f"{_NO_CODE}proto.no-tls1.0")

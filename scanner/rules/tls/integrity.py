@@ -61,6 +61,7 @@ class AeadParameters(Parameters):
         "version-without-aead": fails("No AEAD suite is accepted in {observed}."),
     },
     fix=fixes.SUITES,
+    mistake=fixes.BAD_SUITES,
     parameters=AeadParameters,
 )
 def _aead(tls: TlsEvidence, facts: Facts, parameters: AeadParameters) -> list[Finding]:
@@ -102,6 +103,7 @@ class WeakMacParameters(Parameters):
         "accepted": fails("Cipher suites with a weak MAC are accepted: {observed}."),
     },
     fix=fixes.SUITES,
+    mistake=fixes.WORST_SUITES,
     parameters=WeakMacParameters,
 )
 def _weak_mac(tls: TlsEvidence, facts: Facts, parameters: WeakMacParameters) -> list[Finding]:
@@ -144,6 +146,7 @@ def _weak_scheme(name: str) -> bool:
         "not-signed": not_applicable("No handshake of TLS 1.2 or newer is signed."),
     },
     fix=fixes.SIGNATURES,
+    mistake=fixes.SHA1_SIGNATURES,
     parameters=SignatureParameters,
 )
 def _signature_algorithms(tls: TlsEvidence, facts: Facts, parameters: SignatureParameters) -> list[Finding]:
@@ -214,6 +217,7 @@ _TLS13_ALONE = not_applicable("The server negotiates TLS 1.3 alone, which has th
         "no-cbc": not_applicable("No CBC suite is accepted in TLS."),
     },
     fix=fixes.SUITES,
+    mistake=fixes.BAD_SUITES,
     proof=Proof.SINGULAR,
 )
 def _encrypt_then_mac(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
@@ -272,6 +276,7 @@ def _extended_master_secret(tls: TlsEvidence, facts: Facts, parameters: Paramete
         "tls1.3-alone": _TLS13_ALONE,
     },
     fix=fixes.RENEGOTIATION,
+    mistake=fixes.INSECURE_RENEGOTIATION,
     proof=Proof.SINGULAR,
 )
 def _secure_renegotiation(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
@@ -297,6 +302,7 @@ def _secure_renegotiation(tls: TlsEvidence, facts: Facts, parameters: Parameters
         "one-version": not_applicable("The server negotiates {observed} alone: there is nothing to fall back to."),
     },
     fix=fixes.FALLBACK,
+    mistake=fixes.DOWNGRADE,
     proof=Proof.SINGULAR,
 )
 def _fallback(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
@@ -330,6 +336,7 @@ def _fallback(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Fi
         "starttls": not_applicable("After {protocol} goes over to TLS, nothing defines what early data would mean."),
     },
     fix=fixes.EARLY_DATA,
+    mistake=fixes.EARLY,
     proof=Proof.SINGULAR,
 )
 def _early_data(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:

@@ -110,6 +110,7 @@ class AllowedGroupsParameters(Parameters):
         "no-groups": not_applicable("No accepted cipher suite has an ephemeral key exchange with a named group."),
     },
     fix=fixes.GROUPS,
+    mistake=fixes.SMALL_CURVE,
     parameters=AllowedGroupsParameters,
 )
 def _allowed_groups(tls: TlsEvidence, facts: Facts, parameters: AllowedGroupsParameters) -> list[Finding]:
@@ -183,6 +184,7 @@ def _dh_bits(item: Accepted) -> int | None:
         "no-dhe": not_applicable("No finite-field Diffie-Hellman key exchange is accepted."),
     },
     fix=fixes.DIFFIE_HELLMAN,
+    mistake=fixes.SMALL_PRIME,
     parameters=MinimumBitsParameters,
 )
 def _min_dh_bits(tls: TlsEvidence, facts: Facts, parameters: MinimumBitsParameters) -> list[Finding]:
@@ -231,6 +233,7 @@ class MinimumCurveParameters(Parameters):
     sources=(rfc(9325, "4.5"),),
     reasons={**_SIZES, "no-ecdhe": not_applicable("No elliptic-curve key exchange is accepted.")},
     fix=fixes.GROUPS,
+    mistake=fixes.SMALL_CURVE,
     parameters=MinimumCurveParameters,
 )
 def _min_ec_bits(tls: TlsEvidence, facts: Facts, parameters: MinimumCurveParameters) -> list[Finding]:
@@ -282,6 +285,7 @@ def _judge_sizes(
         "no-tls1.3": fails("The server does not negotiate TLS 1.3, which alone has hybrid groups."),
     },
     fix=fixes.POST_QUANTUM,
+    mistake=fixes.CLASSICAL_GROUPS,
     proof=Proof.EXISTENTIAL,
 )
 def _post_quantum(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:

@@ -67,6 +67,7 @@ def _forbid(protocol: Protocol, severity: Severity, why: str, sources: tuple[Sou
             "offered": fails(f"The server negotiates {label}."),
         },
         fix=fixes.PROTOCOLS,
+        mistake=fixes.SSL if protocol in {Protocol.SSL2, Protocol.SSL3} else fixes.OLD_PROTOCOLS,
     )
     def _check(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
         negotiates = _negotiates(tls, protocol)
@@ -130,6 +131,7 @@ class NoTls12Parameters(Parameters):
         "allowed": not_applicable("The server negotiates TLS 1.2, which the policy allows."),
     },
     fix=fixes.ONLY_TLS13,
+    mistake=fixes.WITH_TLS12,
     parameters=NoTls12Parameters,
 )
 def _no_tls12(tls: TlsEvidence, facts: Facts, parameters: NoTls12Parameters) -> list[Finding]:
@@ -174,6 +176,7 @@ def _demand(tls: TlsEvidence, protocol: Protocol, missing: str, severity: Severi
         "newer-alone": fails("The server negotiates TLS 1.3 alone: safe, but older clients cannot reach it."),
     },
     fix=fixes.PROTOCOLS,
+    mistake=fixes.TOO_NEW,
     proof=Proof.EXISTENTIAL,
 )
 def _tls12(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
@@ -195,6 +198,7 @@ def _tls12(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Findi
     sources=(rfc(9325, "3.1.1"), rfc(8446)),
     reasons=_DEMANDED,
     fix=fixes.TLS13,
+    mistake=fixes.OLD_PROTOCOLS,
     proof=Proof.EXISTENTIAL,
 )
 def _tls13(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
@@ -218,6 +222,7 @@ def _tls13(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Findi
         "tls1.3-alone": not_applicable("The server negotiates TLS 1.3 alone, which has no compression."),
     },
     fix=fixes.COMPRESSION,
+    mistake=fixes.COMPRESSED,
     proof=Proof.SINGULAR,
 )
 def _compression(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:

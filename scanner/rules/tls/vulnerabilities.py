@@ -105,6 +105,7 @@ def _ccs_injection(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> li
     sources=(attack("CVE-2011-1473", "https://nvd.nist.gov/vuln/detail/CVE-2011-1473"), rfc(9325, "3.5")),
     reasons={**_VULNERABLE, "tls1.3-alone": _TLS13_ALONE},
     fix=fixes.RENEGOTIATION,
+    mistake=fixes.RENEGOTIATION_BY_CLIENT,
     proof=Proof.SINGULAR,
 )
 def _renegotiation(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
@@ -129,6 +130,7 @@ def _renegotiation(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> li
         "weak-oracle": fails("The server's answers tell some right paddings from wrong ones; an attack takes long."),
     },
     fix=fixes.ROBOT,
+    mistake=fixes.PADDING_ORACLE,
     proof=Proof.SINGULAR,
 )
 def _robot(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
@@ -162,6 +164,7 @@ def _robot(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Findi
     sources=(attack("CRIME (CVE-2012-4929)", "https://nvd.nist.gov/vuln/detail/CVE-2012-4929"), rfc(9325, "3.3")),
     reasons={**_VULNERABLE, "tls1.3-alone": _TLS13_ALONE},
     fix=fixes.COMPRESSION,
+    mistake=fixes.COMPRESSED,
     proof=Proof.SINGULAR,
 )
 def _crime(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
@@ -190,6 +193,7 @@ def _judge_cbc(tls: TlsEvidence, protocols: tuple[Protocol, ...], none: str) -> 
     sources=(attack("POODLE (CVE-2014-3566)", "https://nvd.nist.gov/vuln/detail/CVE-2014-3566"), rfc(7568, "3")),
     reasons=_VULNERABLE,
     fix=fixes.PROTOCOLS,
+    mistake=fixes.SSL,
 )
 def _poodle(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     return _judge_cbc(tls, (Protocol.SSL3,), "no CBC suite in SSL 3.0")
@@ -207,6 +211,7 @@ def _poodle(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Find
     sources=(attack("BEAST (CVE-2011-3389)", "https://nvd.nist.gov/vuln/detail/CVE-2011-3389"), rfc(8996, "4")),
     reasons=_VULNERABLE,
     fix=fixes.PROTOCOLS,
+    mistake=fixes.OLD_PROTOCOLS,
 )
 def _beast(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     return _judge_cbc(tls, (Protocol.SSL3, Protocol.TLS1_0), "no CBC suite in TLS 1.0 or SSL 3.0")
@@ -223,6 +228,7 @@ def _beast(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Findi
     sources=(attack("SWEET32 (CVE-2016-2183)", "https://sweet32.info/"), rfc(9325, "4.1")),
     reasons=_VULNERABLE,
     fix=fixes.SUITES,
+    mistake=fixes.OLD_SUITES,
 )
 def _sweet32(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     return judge_suites(tls, lambda item: item.suite.block_of_64_bits, "vulnerable", "not-vulnerable")
@@ -239,6 +245,7 @@ def _sweet32(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Fin
     sources=(attack("FREAK (CVE-2015-0204)", "https://nvd.nist.gov/vuln/detail/CVE-2015-0204"), rfc(9325, "4.1")),
     reasons=_VULNERABLE,
     fix=fixes.SUITES,
+    mistake=fixes.OLD_SUITES,
 )
 def _freak(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     def offends(item: Accepted) -> bool:
@@ -266,6 +273,7 @@ class LogjamParameters(Parameters):
     sources=(attack("Logjam (CVE-2015-4000)", "https://weakdh.org/"), rfc(9325, "4.5")),
     reasons={**_VULNERABLE, "common-prime": fails("The server uses a widely shared, breakable prime: {observed}.")},
     fix=fixes.DIFFIE_HELLMAN,
+    mistake=fixes.SMALL_PRIME,
     parameters=LogjamParameters,
 )
 def _logjam(tls: TlsEvidence, facts: Facts, parameters: LogjamParameters) -> list[Finding]:
@@ -319,6 +327,7 @@ def _describe(suites: AcceptedSuites, breakable: list[tuple[Accepted, int]]) -> 
         "not-all-seen": indeterminate("Whether other addresses speak SSL 2.0 could not be seen: {observed}."),
     },
     fix=fixes.PROTOCOLS,
+    mistake=fixes.SSL,
 )
 def _drown(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     expected = "no SSL 2.0"

@@ -42,7 +42,7 @@ def _of_public_cas_alone() -> list[Case]:
     ]
 
 
-CERTIFICATES = (
+CASES = (
     *_of_public_cas_alone(),
     of_tls("cert.trusted", "trusted"),
     of_tls("cert.trusted", "trusted", deployment(paths=(untrusted(), trusted(certificate(), public=False)))),

@@ -80,7 +80,7 @@ def _dated(until: date, *protocols: str) -> dict[str, object]:
 
 _TLS12_GROUPS = {Protocol.TLS1_2: Attempt.ok(("secp256r1",))}
 
-ENCRYPTION = (
+CASES = (
     *_protocols(),
     of_tls("proto.no-tls1.2", "offered"),
     of_tls("proto.no-tls1.2", "allowed", parameters={"demanded": False}),

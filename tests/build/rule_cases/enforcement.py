@@ -61,7 +61,7 @@ _ADDRESS = World(host="192.0.2.1")
 _UNSEEN = World(http=TIMED_OUT)
 _NONE = Application("Intranet", ApplicationKind.TRADITIONAL_WEB, https=HttpsLevel.NONE)
 
-ENFORCEMENT = (
+CASES = (
     Case("https.active", "tls", observed="tls1.2, tls1.3"),
     Case("https.active", "plain", World(tls=_NO_TLS)),
     Case("https.active", "starttls-refused", World(tls=Attempt.failed(FailureReason.STARTTLS_REFUSED, "502"))),

@@ -18,7 +18,7 @@ def _schemes(*names: str) -> dict[Protocol, Attempt[tuple[str, ...]]]:
     return {Protocol.TLS1_2: Attempt.ok(names), Protocol.TLS1_3: Attempt.ok(("ecdsa_secp256r1_sha256",))}
 
 
-INTEGRITY = (
+CASES = (
     of_tls("integrity.aead", "all-aead"),
     of_tls("integrity.aead", "not-aead", protocols=offers(tls1_2=offer(GCM, CBC)), observed=f"{CBC} (tls1.2)"),
     of_tls("integrity.aead", "not-observed", protocols=offers(tls1_1=TIMED_OUT)),

@@ -71,7 +71,7 @@ def _as(identity: ClientIdentity, status: int = 200) -> HttpProbe:
 _STRANGER = probe(failing(FailureReason.HANDSHAKE_FAILED, f"{_HTTPS}/"), identity=ClientIdentity.WRONG)
 _FRIEND = _as(ClientIdentity.CONFIGURED)
 
-PATHS = (
+CASES = (
     Case("https.path", "none-configured"),
     Case("https.path", "not-http", _SERVER),
     _path("as-configured", _PAY, _PAY_REDIRECT),

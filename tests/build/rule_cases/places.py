@@ -31,7 +31,7 @@ def _caa(reason: str, *records: CaaRecord, certificate_: object = _LETS_ENCRYPT,
     return Case("dns.caa", reason, world)
 
 
-PLACES = (
+CASES = (
     Case("cert.domain", "own"),
     Case("cert.domain", "self-signed", World(tls=tls(deployment(_SELF_SIGNED, chain=(_SELF_SIGNED,))))),
     Case("cert.domain", "default", World(tls=tls(deployment(certificate(subject="CN=TRAEFIK DEFAULT CERT"))))),

@@ -36,7 +36,7 @@ def _probed() -> list[Case]:
     ]
 
 
-VULNERABILITIES = (
+CASES = (
     *_probed(),
     of_tls("vuln.robot", "rsa-not-offered"),
     of_tls("vuln.robot", "rsa-not-offered", robot=TIMED_OUT),
