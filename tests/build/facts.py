@@ -128,7 +128,16 @@ def tls(*deployments: Deployment, **changes: Any) -> TlsEvidence:
         ccs_injection=NO,
         robot=Attempt.ok(Robot.RSA_NOT_OFFERED),
     )
-    return dataclasses.replace(good, **changes)
+    made = dataclasses.replace(good, **changes)
+    without = {item for item in (Protocol.TLS1_2, Protocol.TLS1_3) if item not in made.negotiated}
+    return dataclasses.replace(
+        made,
+        **{
+            name: {key: value for key, value in getattr(made, name).items() if key not in without}
+            for name in ("groups", "signature_schemes")
+            if name not in changes  # of what is not negotiated nothing more can be known
+        },
+    )
 
 
 def hop(url: str = f"https://{HOST}/", status: int | None = 200, **changes: Any) -> Hop:

@@ -24,7 +24,8 @@ from scanner.lab.cases import CASES
 from scanner.policy import builtin_names, load
 from scanner.replay import Judge
 from scanner.rules import all_rules
-from scanner.verdict import Status
+from scanner.verdict import RunRecord, Status
+from tests.build.contradictions import contradictions
 from tests.conftest import COMMAND_SECONDS, REPOSITORY, reach
 
 pytestmark = pytest.mark.xdist_group("whole-lab")
@@ -188,19 +189,33 @@ ELSEWHERE = {
 
 
 @pytest.fixture(scope="module")
-def shown(scan: Scan) -> dict[str, set[Status]]:
-    """What each rule said of any server, under each policy that ships: from the evidence of the one run."""
+def judged(scan: Scan) -> Mapping[str, RunRecord]:
+    """The one run as each policy that ships judges it."""
     config = load_config(scan.folder / "config.toml")
     history = History.open(scan.folder / "history", create=False)
     (run_id,) = history.runs(columns=["run_id"])["run_id"]
     record = history.record(run_id)
     assert record.run.config_digest == config.digest
+    return {
+        policy: Judge(load(policy), (), lambda _digest: config.inventory)(record, record.run.finished_at)
+        for policy in builtin_names()
+    }
+
+
+@pytest.fixture(scope="module")
+def shown(judged: Mapping[str, RunRecord]) -> dict[str, set[Status]]:
+    """What each rule said of any server, under any policy that ships."""
     found: dict[str, set[Status]] = defaultdict(set)
-    for policy in builtin_names():
-        judge = Judge(load(policy), (), lambda _digest: config.inventory)
-        for verdict in judge(record, record.run.finished_at).verdicts:
+    for record in judged.values():
+        for verdict in record.verdicts:
             found[verdict.rule].add(verdict.status)
     return found
+
+
+@pytest.mark.parametrize("policy", builtin_names())
+def test_no_two_verdicts_of_a_server_contradict_each_other(judged: Mapping[str, RunRecord], policy: str) -> None:
+    found = {target.id: contradictions(target.verdicts) for target in judged[policy].targets}
+    assert {target: pairs for target, pairs in found.items() if pairs} == {}
 
 
 @pytest.mark.parametrize("rule_id", [rule_id for rule_id in all_rules() if rule_id not in ELSEWHERE])
