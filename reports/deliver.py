@@ -7,6 +7,7 @@ addresses come by stdin alone and are taken out of whatever is said about a fail
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reports.deliver_message import Message
+from scanner import confidential
 from scanner.untrusted import printable
 
 TIMEOUT_S: Final = 90.0
@@ -35,11 +37,7 @@ class Delivery:
 
 def problem_of(url: str) -> str | None:
     """What is wrong with a receiver's address; None where nothing is."""
-    import apprise  # noqa: PLC0415  # takes half a second to load
-
-    return (
-        None if apprise.Apprise.instantiate(url, suppress_exceptions=True) else "is not an address that Apprise knows"
-    )
+    return None if _plugin(url) else "is not an address that Apprise knows"
 
 
 def deliver(url: str, message: Message, *, timeout_s: float = TIMEOUT_S) -> Delivery:
@@ -67,7 +65,7 @@ def send(url: str, message: Message) -> Delivery:
     """Send a message from this process."""
     import apprise  # noqa: PLC0415  # takes half a second to load
 
-    plugin = apprise.Apprise.instantiate(url, suppress_exceptions=True)
+    plugin = _plugin(url)
     if plugin is None:
         return Delivery(delivered=False, reason="is not an address that Apprise knows")
     # Chat services call their few tags HTML too; mail is what has room for a page.
@@ -90,21 +88,27 @@ def send(url: str, message: Message) -> Delivery:
     )
 
 
+def _plugin(url: str) -> Any:
+    """What Apprise makes of an address; None where it makes nothing of it."""
+    import apprise  # noqa: PLC0415  # takes half a second to load
+
+    # Apprise logs addresses that it does not know as they are, with the passwords in them.
+    log = logging.getLogger("apprise")
+    log.propagate = False
+    if not log.handlers:
+        log.addHandler(logging.NullHandler())
+    return apprise.Apprise.instantiate(url, suppress_exceptions=True)
+
+
 def _files(names: Sequence[str]) -> list[str]:
     """The files that are still there and small enough to be sent."""
     return [name for name in names if (path := Path(name)).is_file() and path.stat().st_size <= MOST_BYTES]
 
 
 def _without_secrets(text: str, url: str, plugin: Any) -> str:
-    secrets = {
-        url,
-        getattr(plugin, "password", None),
-        getattr(plugin, "token", None),
-        getattr(plugin, "fullpath", None),
-    }
-    for secret in sorted((str(item) for item in secrets if item), key=len, reverse=True):
-        if len(secret) > 1:
-            text = text.replace(secret, "…")
+    confidential.keep_parts(url)
+    confidential.keep(str(part) for name in ("password", "token", "fullpath") if (part := getattr(plugin, name, None)))
+    text = confidential.without(text)
     return printable(text)[:_REASON_LENGTH]
 
 

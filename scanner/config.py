@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from scanner import confidential
 from scanner.config_form import (
     ApplicationForm,
     ConfigForm,
@@ -134,6 +135,8 @@ def parse(
         form = ConfigForm.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(source, problems_of(error, ConfigForm)) from error
+    for address in (*(item.url for item in form.notify), *filter(None, [form.scan.proxy])):
+        confidential.keep_parts(address)
     warnings: list[Problem] = []
     inventory = Inventory(tuple(_environment(item, folder, problems, warnings) for item in form.environment))
     _check_names(form, problems)
@@ -168,8 +171,11 @@ def _expand(value: Any, environ: Mapping[str, str], key: str, problems: list[Pro
         return value
     for name in _VARIABLE.findall(value):
         if name not in environ:
-            hint = f"set it before the start: export {name}=…"
+            # Not by an assignment: a shell remembers what was typed.
+            hint = f"in a shell: read -rs {name} && export {name}; for the service, in its environment file"
             problems.append(Problem(key, f"the environment variable {name} is not set", hint))
+        else:
+            confidential.keep_variable(name, environ[name])
     return _VARIABLE.sub(lambda match: environ.get(match[1], ""), value)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 import scanner
+from scanner.confidential import HidingFormatter, without
 from scanner.errors import ExitStatus, NightsealError, nearest
 
 
@@ -100,9 +101,9 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the contract's status."""
-    logging.basicConfig(
-        level=os.environ.get("NIGHTSEAL_LOG", "WARNING").upper(), format="%(levelname)s %(name)s: %(message)s"
-    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(HidingFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s")))
+    logging.basicConfig(level=os.environ.get("NIGHTSEAL_LOG", "WARNING").upper(), handlers=[handler])
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -132,7 +133,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _complain(message: str) -> None:
-    for line in message.splitlines() or [""]:
+    for line in without(message).splitlines() or [""]:
         click.echo(f"nightseal: {line}", err=True)
 
 

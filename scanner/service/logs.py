@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
+from scanner.confidential import HidingFormatter
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -52,7 +54,7 @@ def configure(form: LogForm, *, about: Mapping[str, str] | None = None, level: i
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
+    handler.setFormatter(HidingFormatter(formatter))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

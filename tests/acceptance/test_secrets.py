@@ -1,0 +1,155 @@
+"""Twenty secrets are planted in receivers' addresses, a proxy and wrong places; nothing that is written holds any."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import threading
+from pathlib import Path
+from typing import Self
+
+import psutil
+import pytest
+
+from scanner.lab import Lab
+from tests.build.receivers import free_port
+from tests.build.service import service, wait_for
+from tests.conftest import REPOSITORY
+
+PLANTED = "Planted5ecret"
+RECEIVED = (
+    "json://ops:{}@127.0.0.1:{port}/services/{}?+X-Token={}",
+    "mailto://ops:{}@127.0.0.1:{port}?to=ops@example.com&from=a@example.com",
+    "gotify://127.0.0.1:{port}/{}",
+    "ntfy://ops:{}@127.0.0.1:{port}/topic?token={}",
+    "mmost://127.0.0.1:{port}/{}",
+)
+"""Addresses that are right; nobody listens there."""
+MALFORMED = (
+    '"mailtos://ops:{}@mail.example.com:587?to=ops@example.com"',
+    "'json://ops:{}@127.0.0.1:1/'",
+    " mailtos:/ops:{}@mail.example.com",
+    "mailto:ops:{}@mail.example.com",
+    "ops:{}@mail.example.com",
+    "xyz://ops:{}@mail.example.com",
+    "json://ops:{}@:99999/",
+    "slack://{}",
+    "https://hooks.example.com/services/{}",
+    "tgram://123456:{}",
+)
+SCHEDULE = '[[schedule]]\nname = "nightly"\ncron = "0 0 1 1 *"\nreports = ["html", "json"]\nconfirm = false\n'
+
+
+def secret(number: int) -> str:
+    return f"{PLANTED}{number:02d}"
+
+
+def receivers(*names: str) -> str:
+    return "".join(
+        f'[[notify]]\nname = "{name.lower()}"\nurl = "${{{name}}}"\non = ["new-failure"]\n' for name in names
+    )
+
+
+class Watched:
+    """The command lines of all processes of this test, as others on the machine see them."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.2):
+            for process in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    self.seen.add(" ".join(process.cmdline()))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+
+@pytest.mark.timeout(300)
+def test_no_secret_is_in_any_log_message_report_file_or_process_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    planted = map(secret, range(9))
+    given = {
+        f"R{index}": url.format(*[next(planted) for _ in range(url.count("{}"))], port=port)
+        for index, url in enumerate(RECEIVED)
+    }
+    assert not list(planted), "all of them are planted"
+    wrong = {f"R{10 + index}": url.format(secret(10 + index)) for index, url in enumerate(MALFORMED)}
+    proxy = f"http://ops:{secret(9)}@127.0.0.1:{port}"
+    assert len(set(re.findall(rf"{PLANTED}\d\d", " ".join((*given.values(), *wrong.values(), proxy))))) == 9 + 10 + 1
+    for name, value in {**given, **wrong, "PROXY": proxy, "NIGHTSEAL_LOG": "debug"}.items():
+        monkeypatch.setenv(name, value)
+    said = []
+    notify = "notify = [" + ", ".join(f'"{name.lower()}"' for name in given) + "]\n"
+    with Lab(only=("expired",)) as lab, Watched() as watched:
+        more = receivers(*given)
+        with service(tmp_path, lab, "expired", schedule=SCHEDULE + notify, more=more) as running:
+
+            def told(*command: str) -> int:
+                done = running.command(*command)
+                said.extend((done.stdout, done.stderr))
+                return done.returncode
+
+            config = tmp_path / "config.toml"
+            right = config.read_text()
+            assert told("config", "check") == 0
+            running.start()
+            wait_for(lambda: running.said("next start"), "the service")
+            assert told("run", "--via-daemon", "--schedule", "nightly") == 1
+            wait_for(lambda: len(running.said("not delivered")) >= len(given), "a refusal by each")
+            for name in ("R0", "R3"):
+                assert told("notify", "test", name.lower()) == 4
+
+            # Wrong addresses, read by every command that reads them, and by the service.
+            config.write_text(right + receivers(*wrong))
+            assert told("config", "check") == 2
+            for name in ("R10", "R17"):
+                assert told("notify", "test", name.lower()) == 4
+            running.started[-1].send_signal(signal.SIGHUP)
+            wait_for(lambda: running.said("refused"), "that they are refused")
+            # Addresses where another thing should be.
+            names = (*given, *wrong)
+            config.write_text(
+                right + "".join(f'[[notify]]\nurl = "json://127.0.0.1/"\nname = "${{{name}}}"\n' for name in names)
+            )
+            assert told("config", "check") == 2
+            assert sum("should match pattern" in text for text in said) == 1
+            config.write_text(right.replace("[scan]\n", '[scan]\nproxy = "${PROXY}"\n', 1))
+            assert told("run", "--format", "json") in {1, 3}
+            config.write_text(right)
+            for command in (("daemon", "--status"), ("doctor",), ("report", "--format", "text")):
+                told(*command)
+            running.started[-1].send_signal(signal.SIGTERM)
+            assert running.started[-1].wait(90) == 0
+
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} >= {".html", ".json", ".log", ".sqlite"}
+    texts = {str(path): path.read_bytes().decode(errors="replace") for path in files}
+    texts |= {f"output {index}": text for index, text in enumerate(said)}
+    texts["command lines"] = "\n".join(watched.seen)
+    assert "reports.deliver" in texts["command lines"]
+    assert "scanner.service.worker" in texts["command lines"]
+    found = {name: re.findall(rf".*{PLANTED}\d\d.*", text)[:3] for name, text in texts.items() if PLANTED in text}
+    assert found == {}
+
+
+def test_no_command_that_is_documented_shows_secrets_to_others() -> None:
+    """What is expanded on a command line is in `ps` and in the logs of sudo; what is typed is in the shell's history."""
+    for page in (*REPOSITORY.glob("docs/**/*.md"), REPOSITORY / "README.md", *REPOSITORY.glob("deploy/*")):
+        if not page.is_file():
+            continue
+        text = page.read_text("utf-8")
+        assert not re.search(r"\$\(\s*cat [^)]*environment", text), page
+        assert not re.search(r"^\s*export \w*(URL|PASSWORD|TOKEN|SECRET|KEY)\w*=\S", text, re.MULTILINE), page
+        assert not re.search(r"docker (run|exec)[^\n]* -e \w*(URL|PASSWORD|TOKEN)\w*=", text), page
