@@ -51,11 +51,15 @@ class UsageError(NightsealError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in a file: `key` is the dotted path to it, `hint` says how to mend it."""
+    """One thing wrong in a file: `key` is the dotted path to it, `hint` says how to mend it.
+
+    `place` is the file where it is another than the one that was read, with the line where that is known.
+    """
 
     key: str
     message: str
     hint: str | None = None
+    place: str = ""
 
     def __str__(self) -> str:
         text = f"{self.key}: {self.message}" if self.key else self.message
@@ -70,7 +74,7 @@ class ConfigError(NightsealError):
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source
         self.problems = tuple(problems)
-        super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
+        super().__init__("\n".join(f"{problem.place or source}: {problem}" for problem in problems))
 
 
 class PolicyError(ConfigError):

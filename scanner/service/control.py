@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scanner.config_form import Duration, FormatName
 from scanner.errors import ConfigError, UsageError
 from scanner.formats import FORMATS
+from scanner.service.orders import LONGEST_SOCKET
 from scanner.state.ledger import ENDED, Ledger
 from scanner.validation import problems_of
 from scanner.verdict import Severity
@@ -31,8 +32,6 @@ from scanner.verdict import Severity
 _LOG = logging.getLogger("nightseal.daemon")
 _LONGEST_REQUEST = 65_536
 _REQUEST_TIMEOUT_S = 10.0
-_LONGEST_PATH = 107
-"""Bytes of a Unix socket's name; Linux has room for no more."""
 _POLL_S = 0.2
 _CREDENTIALS = struct.Struct("3i")
 
@@ -66,8 +65,8 @@ class ControlServer:
         _Handler.ledger, _Handler.check, _Handler.wake, _Handler.stopping = (
             ledger, staticmethod(check), staticmethod(wake), stopping,
         )  # fmt: skip
-        if len(os.fsencode(path)) > _LONGEST_PATH:
-            hint = f"[daemon] socket names one of at most {_LONGEST_PATH} bytes"
+        if len(os.fsencode(path)) > LONGEST_SOCKET:
+            hint = f"[daemon] socket names one of at most {LONGEST_SOCKET} bytes"
             raise UsageError(f"{path}: the name is too long for a Unix socket ({hint})")
         try:
             # Left by a service that was killed: the lock says that nobody listens there.

@@ -279,6 +279,7 @@ class Service:
             self._keep_configuration(now)
             self._planner.change(fresh.triggers, now)
             _LOG.info("the configuration is read again: %d schedules", len(fresh.schedules))
+            fresh.warn()
         self._supervisor.ready(self._status())
 
     def _keep_configuration(self, now: datetime) -> None:

@@ -6,6 +6,7 @@ Every value is read from the state file when it is asked for, so that a restart 
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -23,7 +24,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import scanner
 from scanner.errors import UsageError
+from scanner.inventory import address_of
 from scanner.notify.outbox import Outbox
+from scanner.service.address import http_address
 from scanner.state.database import FACTS, RECEIVERS, STARTS
 from scanner.state.ledger import State
 
@@ -46,19 +49,27 @@ class MonitoringServer:
         PlatformCollector(registry=registry)
         _Handler.metrics = staticmethod(lambda: generate_latest(registry))
         _Handler.health = staticmethod(lambda: health(service))
-        host, _, port = address.rpartition(":")
         try:
-            self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), _Handler)
-        except (OSError, ValueError, OverflowError) as error:
+            host, port = http_address(address)
+            self._server = _server_of(host)((host, port), _Handler)
+        except (OSError, ValueError) as error:
             raise UsageError(f"{address}: cannot listen there: {error} ([daemon] http)") from error
         self._server.daemon_threads = True
-        self.address = f"{host}:{self._server.server_port}"
+        self.address = address_of(host, self._server.server_port)
         threading.Thread(target=self._server.serve_forever, name="monitoring", daemon=True).start()
 
     def stop(self) -> None:
         """Listen no more."""
         self._server.shutdown()
         self._server.server_close()
+
+
+class _SixServer(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
+def _server_of(host: str) -> type[ThreadingHTTPServer]:
+    return _SixServer if ":" in host else ThreadingHTTPServer
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -14,6 +14,9 @@ from scanner.config import Config
 from scanner.errors import UsageError
 from scanner.jobs.exit_status import ExitStatus
 
+LONGEST_SOCKET = 107
+"""Bytes of a Unix socket's name; Linux has room for no more."""
+
 
 def run_via_daemon(config: Config, order: Mapping[str, Any], *, quiet: bool) -> int:
     """Ask the running service of this configuration for a run, wait, and return the run's exit status.

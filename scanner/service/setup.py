@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports.deliver import problem_of
 from scanner import config as configuration
 from scanner.config import Config
 from scanner.config_form import ScheduleForm
 from scanner.errors import ConfigError, Problem
-from scanner.jobs.looks import check_looks
-from scanner.jobs.policies import load_policy, policies_of
-from scanner.service.cron import ScheduleTrigger, trigger_of
+from scanner.service.cron import ScheduleTrigger
 from scanner.service.orders import socket_of
+from scanner.service.preflight import check
+
+_LOG = logging.getLogger("nightseal.daemon")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,12 @@ class Setup:
     schedules: Mapping[str, ScheduleForm]
     triggers: Mapping[str, ScheduleTrigger]
     urls: Mapping[str, str]
+    warnings: tuple[Problem, ...] = ()
+
+    def warn(self) -> None:
+        """Log what is wrong with it without keeping the service from its work."""
+        for problem in self.warnings:
+            _LOG.warning("%s: %s", problem.place or self.config.source, problem)
 
     @property
     def state(self) -> Path:
@@ -41,38 +48,17 @@ def load(path: Path) -> Setup:
     """Read and check a configuration.
 
     Raises:
-        ConfigError: something in it, or in a policy that it names, cannot be used.
+        ConfigError: something in it, or in what it names, cannot be used.
     """
     config = configuration.load(path)
-    policies_of(config)
     if not config.schedules:
         problem = Problem("schedule", "nothing is scheduled", "`nightseal config init` shows a [[schedule]]")
         raise ConfigError(config.source, [problem])
-    triggers = {}
-    for schedule in config.schedules:
-        triggers[schedule.name] = trigger_of(schedule, config.source)
-        if schedule.policy:
-            load_policy(schedule.policy, base=config.folder)
-    check_receivers(config)
-    check_looks(config, templates=False)
+    checked = check(config)
     return Setup(
         config,
         {schedule.name: schedule for schedule in config.schedules},
-        triggers,
+        checked.triggers,
         {receiver.name: receiver.url for receiver in config.receivers},
+        checked.warnings,
     )
-
-
-def check_receivers(config: Config) -> None:
-    """See that every receiver's address is one.
-
-    Raises:
-        ConfigError: some are none. The addresses are not in the message: they hold secrets.
-    """
-    problems = [
-        Problem(f"notify[{receiver.name}].url", wrong, "see the list of services in Apprise's documentation")
-        for receiver in config.receivers
-        if (wrong := problem_of(receiver.url))
-    ]
-    if problems:
-        raise ConfigError(config.source, problems)

@@ -23,7 +23,7 @@ RECEIVED = (
     "mailto://ops:{}@127.0.0.1:{port}?to=ops@example.com&from=a@example.com",
     "gotify://127.0.0.1:{port}/{}",
     "ntfy://ops:{}@127.0.0.1:{port}/topic?token={}",
-    "mmost://127.0.0.1:{port}/{}",
+    "mmost://127.0.0.1:{port}/{}?image=no&+Authorization={}",
 )
 """Addresses that are right; nobody listens there."""
 MALFORMED = (
@@ -74,7 +74,7 @@ class Watched:
         self._thread.join()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_no_secret_is_in_any_log_message_report_file_or_process_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,7 +172,7 @@ def test_what_the_contract_shows_is_read() -> None:
         ),
         (
             '[[notify]]\nname = "n"\nurl = "${NOT_SET}"',
-            "config.toml: notify[1].url: the environment variable NOT_SET is not set (set it before the start",
+            "config.toml: notify[1].url: the environment variable NOT_SET is not set (in a shell: read -rs NOT_SET && export",
         ),
         ("[scan.connect_to]\n'a.example' = ['127.0.0.1:1']", 'config.toml: scan.connect_to."a.example": should be'),
         (

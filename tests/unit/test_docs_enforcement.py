@@ -10,6 +10,7 @@ import pytest
 from scanner.app.cli import run
 from scanner.jobs.exit_status import ExitStatus
 from scanner.rules import all_rules
+from tests.build.client_certificates import client_certificate
 from tests.conftest import REPOSITORY
 
 DOCUMENT = (REPOSITORY / "docs" / "enforcement.md").read_text("utf-8")
@@ -50,6 +51,7 @@ def test_a_path_below_a_configured_one_is_explained_by_it(capsys: pytest.Capture
 
 @pytest.mark.usefixtures("_example")
 def test_the_lines_that_demand_less_are_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    client_certificate(Path("client.pem"), Path("client.key"))
     assert run(["config", "check"]) == ExitStatus.OK
     assert capsys.readouterr().err.count('"none" has no effect') == 2
 

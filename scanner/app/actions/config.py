@@ -14,16 +14,14 @@ import click
 
 import scanner.history
 from scanner import config as configuration
+from scanner.confidential import without
 from scanner.config_form import ConfigForm
-from scanner.errors import ConfigError, OutputError, Problem, UsageError, nearest
+from scanner.errors import OutputError, Problem, UsageError, nearest
 from scanner.evaluate import report_waivers
 from scanner.hostname import HostError, normalised
-from scanner.jobs.looks import check_looks
-from scanner.jobs.policies import policies_of
 from scanner.requirements import ROOT, Requirement, requirement_at, requirements_of
 from scanner.rules import all_rules
-from scanner.service.cron import trigger_of
-from scanner.service.setup import check_receivers
+from scanner.service import preflight
 from scanner.waiver import scope_of
 
 if TYPE_CHECKING:
@@ -32,27 +30,17 @@ if TYPE_CHECKING:
 
 
 def check(config_path: Path) -> None:
-    """Check the configuration and every policy that it names."""
-    # What the service refuses is wrong: its reading of cron and of addresses is the one that counts.
+    """Check the configuration, and open everything that it names, as a run and the service do before they start."""
     config = configuration.load(config_path)
-    if not config.inventory.endpoints:
-        raise ConfigError(config.source, [Problem("environment", "nothing is configured to be scanned", _BEGIN)])
-    policies_of(config)
-    for schedule in config.schedules:
-        trigger_of(schedule, config.source)
-    check_receivers(config)
-    check_looks(config)
-    for problem in (*config.warnings, *_waiver_warnings(config)):
-        click.echo(f"{config.source}: warning: {problem}", err=True)
+    checked = preflight.check(config)
+    for problem in (*checked.warnings, *_waiver_warnings(config)):
+        click.echo(without(f"{problem.place or config.source}: warning: {problem}"), err=True)
     environments = config.inventory.environments
     applications = sum(len(endpoint.applications) for endpoint in config.inventory.endpoints)
     click.echo(
         f"{config.source}: {len(environments)} environments, {len(config.inventory.endpoints)} endpoints, "
         f"{applications} applications, {len(config.schedules)} schedules, {len(config.waivers)} waivers: all is well."
     )
-
-
-_BEGIN = "`nightseal config init` writes an example"
 
 
 def _waiver_warnings(config: Config) -> list[Problem]:

@@ -44,6 +44,7 @@ def daemon(config_path: Path, *, only_status: bool) -> int:
     if only_status:
         return _show(current)
     logs.configure(current.config.form.daemon.log)
+    current.warn()
     lock = ServiceLock(current.state)
     lock.acquire()
     try:

@@ -16,9 +16,10 @@ from scanner.jobs import exit_status
 from scanner.jobs.keeping import warn
 from scanner.jobs.output import formats_of, goes_to_stdout
 from scanner.jobs.run import Order, execute
-from scanner.jobs.selection import schedule_of
+from scanner.jobs.selection import schedule_of, select
 from scanner.jobs.session import Overrides, run_with_progress
 from scanner.jobs.summary import summary
+from scanner.service import preflight
 from scanner.service.orders import run_via_daemon
 from scanner.verdict import Severity
 
@@ -59,6 +60,10 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option
         output=output,
         key=signing_key(sign_with, formats_wanted),
     )
+    select(config, order.environments)
+    checked = preflight.check(config)
+    if not quiet:
+        warn([f"{problem.place or config.source}: {problem}" for problem in checked.warnings])
     overrides = Overrides(ca_file, deadline, options.parse_connect_to(connect_to))
     outcome = execute(config, order, overrides, lambda job: run_with_progress(job, quiet=quiet))
     if not quiet:

@@ -20,7 +20,7 @@ def command() -> None:
 @config_option
 @done_by("scanner.app.actions.config:check")
 def check() -> None:
-    """Check the configuration and every policy that it names.
+    """Check the configuration, and open everything that it names, as a run and the service do before they start.
 
     \b
     Examples:

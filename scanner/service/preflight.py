@@ -1,0 +1,282 @@
+"""Says of a configuration what the night would say of it: everything that it names is opened before anything starts.
+
+`config check`, `run`, the start of the service and its reload ask here: none of them takes what another refuses. What
+cannot work is an error, and all errors are told at once. What can be mended while the service runs (a folder that may
+not be written to, a client certificate that has expired) is a warning, so that it keeps no other host from being
+scanned.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Final
+
+import psutil
+from cryptography import x509
+
+from reports.deliver import problem_of
+from scanner.config import Config
+from scanner.errors import ConfigError, Problem, TrustStoreError, nearest
+from scanner.inventory import ClientCertificate
+from scanner.jobs.looks import check_looks
+from scanner.jobs.policies import load_policy
+from scanner.probe.x509.trust import MOZILLA, SYSTEM, load_store
+from scanner.service.address import http_address
+from scanner.service.cron import ScheduleTrigger, trigger_of
+from scanner.service.orders import LONGEST_SOCKET, socket_of
+
+_BEGIN: Final = "`nightseal config init` writes an example"
+_CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
+_KEY: Final = b"PRIVATE KEY-----"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found of a configuration that can be used. `triggers` are its schedules' starts, by name."""
+
+    warnings: tuple[Problem, ...]
+    triggers: Mapping[str, ScheduleTrigger]
+
+
+def check(config: Config) -> Checked:
+    """Open all that a configuration names.
+
+    Raises:
+        ConfigError: something cannot be used; lists every problem. No receiver's address is in it: they hold secrets.
+    """
+    found = _Found(config)
+    found.look()
+    if found.problems:
+        raise ConfigError(config.source, found.problems)
+    return Checked((*config.warnings, *found.warnings), found.triggers)
+
+
+class _Found:
+    """The problems of one configuration."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+        self.triggers: dict[str, ScheduleTrigger] = {}
+
+    def look(self) -> None:
+        """Look at everything."""
+        if not self._config.inventory.endpoints:
+            self.problems.append(Problem("environment", "nothing is configured to be scanned", _BEGIN))
+        self._policies()
+        self._schedules()
+        self.problems += _receivers(self._config)
+        try:
+            check_looks(self._config)
+        except ConfigError as error:
+            self.problems += error.problems
+        self._trust_stores()
+        self._client_certificates()
+        self._places()
+        self._monitoring()
+        self.warnings += _connect_to(self._config)
+
+    def _policies(self) -> None:
+        named = {self._config.form.nightseal.policy}
+        named |= {item.policy for item in self._config.form.environment if item.policy}
+        named |= {item.policy for item in self._config.form.schedule if item.policy}
+        for name in sorted(named):
+            try:
+                load_policy(name, base=self._config.folder)
+            except ConfigError as error:
+                self.problems += (
+                    Problem(problem.key, problem.message, problem.hint, problem.place or error.source)
+                    for problem in error.problems
+                )
+
+    def _schedules(self) -> None:
+        environments = [item.name for item in self._config.form.environment]
+        for schedule in self._config.schedules:
+            try:
+                self.triggers[schedule.name] = trigger_of(schedule, self._config.source)
+            except ConfigError as error:
+                self.problems += error.problems
+            # A name without a match is refused where the form is read; a run would find a glob's out at night.
+            self.problems += (
+                Problem(f"schedule[{schedule.name}].environments", f'no environment is called like "{name}"',
+                        nearest(name.strip("*"), environments))
+                for name in schedule.environments
+                if not any(fnmatchcase(other, name) for other in environments)
+            )  # fmt: skip
+        told = {name for schedule in self._config.schedules for name in schedule.notify}
+        if self._config.schedules:
+            self.warnings += (
+                Problem(f"notify[{receiver.name}]", "no schedule tells it anything", "name it in a schedule's notify")
+                for receiver in self._config.receivers
+                if receiver.name not in told
+            )
+
+    def _trust_stores(self) -> None:
+        named = [("scan.trust_store", self._config.scan.trust_store)]
+        named += [
+            (f"environment[{item.name}].trust_store", item.trust_store)
+            for item in self._config.form.environment
+            if item.trust_store
+        ]
+        for key, name in named:
+            path = name if name in {MOZILLA, SYSTEM} else str((self._config.folder / name).absolute())
+            kinds = _kinds_of(Path(path)) if path != name else frozenset()
+            if kinds == {_KEY}:
+                hint = "name the certificates of your CAs, and keep keys out of the scanner's reach"
+                self.problems.append(Problem(key, f"{path} is a private key, not a trust store", hint))
+                continue
+            if _KEY in kinds:
+                self.warnings.append(Problem(key, f"{path} holds a private key beside certificates", "take it out"))
+            try:
+                load_store(path)
+            except TrustStoreError as error:
+                self.problems.append(Problem(key, str(error)))
+
+    def _client_certificates(self) -> None:
+        now = datetime.now(UTC)
+        for environment in self._config.inventory.environments:
+            for endpoint in environment.endpoints:
+                for application in endpoint.applications:
+                    identity = application.client_certificate
+                    if identity is None:
+                        continue
+                    key = f"environment[{environment.name}].application[{application.name}].client_certificate"
+                    unfit = _unfit(key, identity)
+                    if unfit is not None:
+                        self.problems.append(unfit)
+                    else:
+                        self.warnings += _out_of_date(key, identity.cert, now)
+
+    def _places(self) -> None:
+        form = self._config.form
+        for key, name, made in (
+            ("nightseal.history", form.nightseal.history, True),
+            ("nightseal.output", form.nightseal.output, True),
+            *((("daemon.state", str(Path(form.daemon.state).parent), False),) if form.schedule else ()),
+        ):
+            place = self._config.resolve(name)
+            if "://" in place:
+                continue
+            problem, warning = _place(key, Path(place).absolute(), made=made)
+            self.problems += [problem] if problem else []
+            self.warnings += [warning] if warning else []
+        history = Path(self._config.resolve(form.nightseal.history))
+        if "://" not in str(form.nightseal.history) and history.is_dir() and not (history / "runs").is_dir():
+            from scanner.errors import HistoryError  # noqa: PLC0415  # beside it
+            from scanner.history import History  # noqa: PLC0415  # pandas and Delta load only where it looks odd
+
+            try:
+                History(str(history)).location.holds_history()
+            except HistoryError as error:
+                self.problems.append(Problem("nightseal.history", str(error)))
+
+    def _monitoring(self) -> None:
+        text = self._config.form.daemon.http
+        if text:
+            try:
+                host, _ = http_address(text)
+            except ValueError as error:
+                self.problems.append(Problem("daemon.http", f'"{text}" {error}', 'for example "127.0.0.1:9745"'))
+            else:
+                self.warnings += _not_ours(text, host)
+        path = socket_of(self._config)
+        if self._config.schedules and len(os.fsencode(path)) > LONGEST_SOCKET:
+            hint = f"[daemon] socket names one of at most {LONGEST_SOCKET} bytes"
+            self.warnings.append(Problem("daemon.socket", f"{path} is too long for a Unix socket", hint))
+
+
+def _receivers(config: Config) -> Iterator[Problem]:
+    for receiver in config.receivers:
+        if wrong := problem_of(receiver.url):
+            hint = "see the list of services in Apprise's documentation"
+            yield Problem(f"notify[{receiver.name}].url", wrong, hint)
+
+
+def _kinds_of(path: Path) -> frozenset[bytes]:
+    """Which of certificates and private keys a PEM file holds; nothing where it cannot be read."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return frozenset()
+    return frozenset(kind for kind in (_CERTIFICATE, _KEY) if kind in data)
+
+
+def _unfit(key: str, identity: ClientCertificate) -> Problem | None:
+    """Why a client certificate and its key cannot be used together; None where they can."""
+    unread = _unread(f"{key}.cert", identity.cert, _CERTIFICATE, "certificate")
+    unread = unread or _unread(f"{key}.key", identity.key, _KEY, "private key")
+    if unread is not None:
+        return unread
+    try:
+        # With a passphrase that is none: OpenSSL would ask for one on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(identity.cert, identity.key, password=lambda: b"")
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            return Problem(f"{key}.key", f"{identity.key} is not the key of {identity.cert}")
+        reason = (error.reason or str(error)).lower().replace("_", " ")
+        return Problem(key, f"{identity.cert} and {identity.key} cannot be used: {reason}")
+    return None
+
+
+def _unread(key: str, path: Path, kind: bytes, words: str) -> Problem | None:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return Problem(key, f"{path} cannot be read: {error.strerror}")
+    if kind not in data:
+        return Problem(key, f"{path} holds no {words} as PEM")
+    if kind == _KEY and b"ENCRYPTED" in data:
+        hint = "a scan at night has nobody to ask for a passphrase: openssl pkey -in FILE -out FILE.plain"
+        return Problem(key, f"{path} is encrypted", hint)
+    return None
+
+
+def _out_of_date(key: str, path: Path, now: datetime) -> Iterator[Problem]:
+    try:
+        leaf = x509.load_pem_x509_certificates(path.read_bytes())[0]
+    except (OSError, ValueError):
+        return
+    if now > leaf.not_valid_after_utc:
+        yield Problem(f"{key}.cert", f"{path} expired on {leaf.not_valid_after_utc:%Y-%m-%d}", "renew it")
+    elif now < leaf.not_valid_before_utc:
+        yield Problem(f"{key}.cert", f"{path} is not valid before {leaf.not_valid_before_utc:%Y-%m-%d}")
+
+
+def _place(key: str, folder: Path, *, made: bool) -> tuple[Problem | None, Problem | None]:
+    """What is wrong with a folder that is written to: an error or a warning. One that is `made` need not be there."""
+    there = next(item for item in (folder, *folder.parents) if os.path.lexists(item))
+    if not there.is_dir():
+        return Problem(key, f"{there} is not a directory", "name another place"), None
+    if there != folder and not made:
+        return Problem(key, f"there is no directory {folder}", "make it, or name another place"), None
+    if not os.access(there, os.W_OK | os.X_OK):
+        hint = "as the service's user it may be another matter"
+        return None, Problem(key, f"{there} cannot be written to by the user who asks", hint)
+    return None, None
+
+
+def _not_ours(text: str, host: str) -> Iterator[Problem]:
+    """Whether an IP address to listen at is one of another machine."""
+    try:
+        wanted = ipaddress.ip_address(host)
+    except ValueError:
+        return
+    ours = {address.address.partition("%")[0] for items in psutil.net_if_addrs().values() for address in items}
+    if not wanted.is_loopback and not wanted.is_unspecified and wanted.compressed not in ours:
+        yield Problem("daemon.http", f'"{text}" is not an address of this machine')
+
+
+def _connect_to(config: Config) -> Iterator[Problem]:
+    hosts = {endpoint.host for endpoint in config.inventory.endpoints}
+    for name in config.scan.connect_to:
+        host = name.rpartition(":")[0].removeprefix("[").removesuffix("]")
+        if host not in hosts:
+            yield Problem(f'scan.connect_to."{name}"', "is not the address of any endpoint", nearest(host, hosts))

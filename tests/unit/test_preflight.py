@@ -1,0 +1,179 @@
+"""What `config check`, `run`, the service's start and its reload say of a configuration before anything is scanned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scanner.config import load
+from scanner.errors import ConfigError
+from scanner.service import preflight, setup
+from scanner.service.address import http_address
+from tests.build.client_certificates import client_certificate
+
+HEAD = """
+[[environment]]
+name = "production"
+kind = "on-premises"
+  [[environment.endpoint]]
+  host = "a.example"
+"""
+SCHEDULE = '[[schedule]]\nname = "nightly"\ncron = "0 2 * * *"\n'
+WITH_CLIENT = """
+  [[environment.application]]
+  name = "Shop"
+  kind = "traditional-web"
+  host = "shop.example"
+  https = "tls-client-certificate"
+  client_certificate = { cert = "client.pem", key = "client.key" }
+"""
+
+
+def checked(folder: Path, text: str) -> preflight.Checked:
+    (folder / "config.toml").write_text(text, "utf-8")
+    return preflight.check(load(folder / "config.toml"))
+
+
+def refused(folder: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        checked(folder, text)
+    # The service's start and its reload go by the same function.
+    if "[[schedule]]" in text:
+        with pytest.raises(ConfigError) as again:
+            setup.load(folder / "config.toml")
+        assert str(again.value) == str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "environment: nothing is configured to be scanned"),
+        (HEAD + SCHEDULE + 'policy = "mozila-modern"', 'there is no policy "mozila-modern" (did you mean "mozilla-'),
+        (HEAD + SCHEDULE + 'policy = "own.toml"', "own.toml: cannot be read"),
+        (HEAD + SCHEDULE + 'environments = ["prod*", "test*"]', 'no environment is called like "test*"'),
+        (HEAD + SCHEDULE + 'environments = ["producton*"]', '(did you mean "production"?)'),
+        (HEAD + SCHEDULE + "[scan]\ntrust_store = 'ca.pem'", "scan.trust_store: trust store"),
+        (HEAD + '[report]\nlogo = "logo.svg"', "report.logo: "),
+        (HEAD + '[report]\ntemplates = "own"', "report.templates: "),
+        (HEAD + '[report]\nlocale = "xx"', "report.locale: "),
+        (HEAD + '[daemon]\nhttp = "9745"', 'daemon.http: "9745" should be an address and a port'),
+        (HEAD + '[daemon]\nhttp = "127.0.0.1:99999"', "daemon.http: "),
+        (HEAD + '[daemon]\nhttp = "::1:9745"', "should have an IPv6 address in brackets"),
+        (HEAD + SCHEDULE + '[daemon]\nstate = "gone/nightseal.sqlite"', "daemon.state: there is no directory "),
+        (HEAD + '[nightseal]\nhistory = "config.toml"', "config.toml is not a directory"),
+        (HEAD + '[nightseal]\nhistory = "config.toml/x"', "config.toml is not a directory"),
+        (HEAD + '[nightseal]\noutput = "config.toml"', "nightseal.output: "),
+        (HEAD + '[nightseal]\nhistory = "."', "nightseal.history: .* is not a history (it holds config.toml)"),
+        (HEAD + '[[notify]]\nname = "n"\nurl = "nothing:at:all"', "notify[n].url: is not an address that Apprise"),
+        (HEAD + WITH_CLIENT, "client_certificate.cert: .*client.pem cannot be read: No such file"),
+    ],
+)
+def test_what_the_night_would_find_is_refused(text: str, expected: str, tmp_path: Path) -> None:
+    import re
+
+    assert re.search(re.escape(expected).replace(r"\.\*", ".*"), refused(tmp_path, text))
+
+
+def test_all_of_it_is_told_at_once(tmp_path: Path) -> None:
+    said = refused(
+        tmp_path,
+        HEAD.replace('name = "production"', 'name = "production"\npolicy = "no-such"\ntrust_store = "gone.pem"')
+        + SCHEDULE + 'environments = ["x*"]\npolicy = "nor-this"\n[daemon]\nhttp = "x"\n[report]\nlogo = "l.png"\n',
+    )  # fmt: skip
+
+    for part in ('"no-such"', "gone.pem", '"x*"', '"nor-this"', "daemon.http", "report.logo"):
+        assert part in said
+    assert len(said.splitlines()) == 6
+
+
+def test_a_private_key_is_no_trust_store(tmp_path: Path) -> None:
+    cert, key = tmp_path / "ca.pem", tmp_path / "ca.key"
+    client_certificate(cert, key)
+
+    assert "ca.key is a private key, not a trust store" in refused(tmp_path, HEAD + "[scan]\ntrust_store = 'ca.key'")
+    assert checked(tmp_path, HEAD + "[scan]\ntrust_store = 'ca.pem'").warnings == ()
+    (tmp_path / "both.pem").write_bytes(cert.read_bytes() + key.read_bytes())
+    (warning,) = checked(tmp_path, HEAD + "[scan]\ntrust_store = 'both.pem'").warnings
+    assert "holds a private key beside certificates" in str(warning)
+
+
+def _another_key(folder: Path) -> None:
+    client_certificate(folder / "client.pem", folder / "client.key")
+    client_certificate(folder / "other.pem", folder / "client.key")
+
+
+def _exchanged(folder: Path) -> None:
+    client_certificate(folder / "client.key", folder / "client.pem")
+
+
+def _encrypted(folder: Path) -> None:
+    client_certificate(folder / "client.pem", folder / "client.key", passphrase=b"secret")
+
+
+def _torn(folder: Path) -> None:
+    client_certificate(folder / "client.pem", folder / "client.key")
+    (folder / "client.pem").write_bytes((folder / "client.pem").read_bytes()[:200])
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (_another_key, "client_certificate.key: .*client.key is not the key of .*client.pem"),
+        (_exchanged, "client_certificate.cert: .*client.pem holds no certificate as PEM"),
+        (_encrypted, "client_certificate.key: .*client.key is encrypted"),
+        (_torn, "client.pem and .*client.key cannot be used: "),
+    ],
+)
+def test_client_certificates_and_keys_have_to_fit(made: Callable[[Path], None], expected: str, tmp_path: Path) -> None:
+    made(tmp_path)
+    (tmp_path / "config.toml").write_text(HEAD + WITH_CLIENT, "utf-8")
+
+    with pytest.raises(ConfigError, match=expected):
+        preflight.check(load(tmp_path / "config.toml"))
+
+
+@pytest.mark.parametrize(("days", "expected"), [((-30, -1), "expired on "), ((1, 30), "is not valid before ")])
+def test_a_client_certificate_that_is_out_of_date_keeps_no_host_from_being_scanned(
+    days: tuple[int, int], expected: str, tmp_path: Path
+) -> None:
+    client_certificate(tmp_path / "client.pem", tmp_path / "client.key", days=days)
+
+    (warning,) = checked(tmp_path, HEAD + WITH_CLIENT).warnings
+    assert expected in str(warning)
+
+
+def test_what_can_be_mended_while_it_runs_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, _: Path(path) != tmp_path / "h")
+    (tmp_path / "h").mkdir()
+    text = HEAD + SCHEDULE + (
+        '[nightseal]\nhistory = "h/istory"\n[scan.connect_to]\n"b.example:443" = ["127.0.0.1:1"]\n'
+        '[daemon]\nhttp = "192.0.2.1:9745"\n[[notify]]\nname = "n"\nurl = "json://127.0.0.1/"\n'
+    )  # fmt: skip
+
+    said = "\n".join(map(str, checked(tmp_path, text).warnings))
+
+    assert "notify[n]: no schedule tells it anything" in said
+    assert "/h cannot be written to by the user who asks" in said
+    assert 'daemon.http: "192.0.2.1:9745" is not an address of this machine' in said
+    assert 'scan.connect_to."b.example:443": is not the address of any endpoint (did you mean "a.example"?)' in said
+    assert len(said.splitlines()) == 4
+
+
+def test_what_is_well_has_no_warnings(tmp_path: Path) -> None:
+    client_certificate(tmp_path / "client.pem", tmp_path / "client.key")
+    text = HEAD + WITH_CLIENT + SCHEDULE + 'notify = ["n"]\n[[notify]]\nname = "n"\nurl = "json://127.0.0.1/"\n'
+
+    found = checked(tmp_path, text)
+
+    assert found.warnings == ()
+    assert set(found.triggers) == {"nightly"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("127.0.0.1:9745", ("127.0.0.1", 9745)), ("[::1]:0", ("::1", 0)), (":80", ("", 80))]
+)
+def test_addresses_to_answer_at(text: str, expected: tuple[str, int]) -> None:
+    assert http_address(text) == expected
