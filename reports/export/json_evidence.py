@@ -123,6 +123,8 @@ class CookieOut(_Out):
     secure: bool
     http_only: bool
     same_site: str | None
+    deleted: bool = False
+    """It has ended when it is set, which tells browsers to forget the cookie."""
 
 
 class HopOut(_Out):
@@ -381,7 +383,13 @@ def _hop(hop: Hop) -> HopOut:
         script_redirect=hop.script_redirect,
         hsts=list(hop.hsts),
         cookies=[
-            CookieOut(name=cookie.name, secure=cookie.secure, http_only=cookie.http_only, same_site=cookie.same_site)
+            CookieOut(
+                name=cookie.name,
+                secure=cookie.secure,
+                http_only=cookie.http_only,
+                same_site=cookie.same_site,
+                deleted=cookie.deleted,
+            )
             for cookie in hop.cookies
         ],
         insecure_references=[reference.url for reference in hop.insecure_references],

@@ -10,7 +10,10 @@ from scanner.evidence.attempt import Failure
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
-    """A Set-Cookie header, without the cookie's value: that may be a secret."""
+    """A Set-Cookie header, without the cookie's value: that may be a secret.
+
+    `deleted`: it has ended when it is set, which tells browsers to forget the cookie.
+    """
 
     name: str
     secure: bool
@@ -18,6 +21,7 @@ class Cookie:
     same_site: str | None = None
     domain: str | None = None
     path: str | None = None
+    deleted: bool = False
 
 
 class ReferenceKind(StrEnum):

@@ -178,6 +178,7 @@ def test_nginx_refuses_by_an_answer_where_it_demands_a_certificate(started, lab)
     application = shop(HttpsLevel.TLS_CLIENT_CERTIFICATE, certificate)
     evidence = ask(Endpoint("test", HOST, 443, applications=(application,)), on(port))
     assert outcomes(evidence) == {"none": 400, "configured": 200, "wrong": 400}
+    assert evidence.find("https").first.certificate_requested
 
 
 def server_context(started: Servers, *protocols: str) -> ssl.SSLContext:
@@ -247,6 +248,13 @@ def test_a_certificate_demanded_after_the_request(started, lab):
         evidence = ask(Endpoint("test", HOST, 443, applications=(application,)), on(port))
     required = FailureReason.CLIENT_CERTIFICATE_REQUIRED.value
     assert outcomes(evidence) == {"none": required, "configured": 200, "wrong": required}
+    assert evidence.find("https", identity=ClientIdentity.CONFIGURED).first.certificate_requested
+
+
+@pytest.mark.parametrize(("name", "requested"), [("client-certificate-optional", True), ("good", False)])
+def test_it_is_noticed_whether_a_certificate_is_requested(lab, name, requested):
+    first = of_lab(lab, name).find("https").first
+    assert (first.status, first.certificate_requested) == (200, requested)
 
 
 def speaking_h2(react: Callable[[h2.connection.H2Connection, h2.events.RequestReceived], None]) -> Handler:

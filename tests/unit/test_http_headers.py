@@ -34,6 +34,30 @@ def test_of_an_attribute_given_twice_the_last_counts():
     assert cookies(b"a=b; Path=/x; Path=relative")[0].path is None
 
 
+@pytest.mark.parametrize(
+    ("attributes", "deleted"),
+    [
+        (b"Max-Age=0", True),
+        (b"max-age=-1", True),
+        (b"Max-Age=00", True),
+        (b"Max-Age=1", False),
+        (b"Max-Age=0x", False),
+        (b"Expires=Thu, 01 Jan 1970 00:00:00 GMT", True),
+        (b"Expires=Thu, 01-Jan-1970 00:00:10 GMT", True),
+        (b"expires=Sun, 09 Sep 2001 01:46:40 GMT", True),
+        (b"Expires=Sun, 09 Sep 2001 01:46:41 GMT", False),
+        (b"Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=60", False),
+        (b"Expires=Fri, 31 Dec 9999 23:59:59 GMT; Max-Age=0", True),
+        (b"Expires=0", False),
+        (b"Expires=\xff", False),
+        (b"", False),
+    ],
+)
+def test_a_cookie_that_has_ended_is_deleted(attributes, deleted):
+    (cookie,) = cookies_of([(b"Set-Cookie", b"a=b; " + attributes)], now=1_000_000_000.0)
+    assert cookie.deleted is deleted
+
+
 @pytest.mark.parametrize("header", [b"", b";Secure", b"=", b"a=b\x00c", b"a=\x1b[31m", b"a=" + b"x" * 5000])
 def test_leaves_out_what_browsers_drop(header):
     assert cookies(header) == ()

@@ -6,7 +6,9 @@ Headers come as bytes, as often as the server sent them, in its order: merging t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from email.utils import mktime_tz, parsedate_tz
 from typing import Final
 
 from scanner.evidence import Cookie
@@ -20,6 +22,7 @@ _LONGEST_ATTRIBUTE: Final = 1024
 _CONTROLS: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _REFRESH: Final = re.compile(r"\s*[\d.]+\s*(?:[;,\s]\s*(?P<rest>.*))?", re.DOTALL)
 _REFRESH_URL: Final = re.compile(r"url\s*=\s*(?P<url>.*)", re.DOTALL | re.IGNORECASE)
+_MAX_AGE: Final = re.compile(rb"-?[0-9]+")
 _LONGEST_REFRESH: Final = 16_384
 _CHARSET: Final = re.compile(r""";\s*charset\s*=\s*["']?([\w:.-]{1,40})""", re.IGNORECASE)
 
@@ -37,14 +40,16 @@ def text_of(value: bytes) -> str:
         return value.decode("latin-1")
 
 
-def cookies_of(headers: Headers) -> tuple[Cookie, ...]:
+def cookies_of(headers: Headers, now: float | None = None) -> tuple[Cookie, ...]:
     """Read Set-Cookie headers the way browsers do, and leave out those that browsers drop unread.
 
-    Source: RFC 6265bis section 5.6 (draft-ietf-httpbis-rfc6265bis). Values are not kept.
+    Source: RFC 6265bis section 5.6 (draft-ietf-httpbis-rfc6265bis). Values are not kept. `now` is the time by which
+    cookies have ended, in seconds since 1970; the clock's where it is left out.
     """
+    now = time.time() if now is None else now
     cookies = []
     for value in values_of(headers, b"set-cookie"):
-        cookie = _cookie(value)
+        cookie = _cookie(value, now)
         if cookie is not None:
             cookies.append(cookie)
         if len(cookies) == _MOST_COOKIES:
@@ -52,7 +57,7 @@ def cookies_of(headers: Headers) -> tuple[Cookie, ...]:
     return tuple(cookies)
 
 
-def _cookie(header: bytes) -> Cookie | None:
+def _cookie(header: bytes, now: float) -> Cookie | None:
     if _CONTROLS.search(header):
         return None
     pair, _, rest = header.partition(b";")
@@ -73,7 +78,20 @@ def _cookie(header: bytes) -> Cookie | None:
         same_site=None if same_site is None else printable(same_site),
         domain=printable(domain) if domain else None,
         path=printable(path) if path.startswith(b"/") else None,
+        deleted=_deleted(attributes, now),
     )
+
+
+def _deleted(attributes: Mapping[bytes, bytes], now: float) -> bool:
+    """Whether a cookie has ended when it is set: Max-Age wins over Expires (RFC 6265bis section 5.7)."""
+    age = attributes.get(b"max-age", b"")
+    if _MAX_AGE.fullmatch(age):
+        return age.startswith(b"-") or not age.strip(b"0")
+    date = parsedate_tz(attributes.get(b"expires", b"").decode("ascii", "replace"))
+    try:
+        return date is not None and mktime_tz(date) <= now
+    except (ValueError, OverflowError):  # there is no such day
+        return False
 
 
 def _attributes(text: bytes) -> dict[bytes, bytes]:

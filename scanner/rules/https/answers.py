@@ -17,10 +17,13 @@ from scanner.evidence import (
     HttpProbe,
     Purpose,
 )
-from scanner.rules.registry import Facts, Finding, not_observed
+from scanner.rules.registry import Facts, Finding, indeterminate, not_observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+ERROR_PAGE = indeterminate("Only error pages were seen over HTTPS, which tell nothing of the others: {observed}.")
+"""The reason of rules about pages where none was served: servers leave headers and cookies out of their error pages."""
 
 _FIRST_REDIRECT, _FIRST_ERROR = 300, 400
 _REFUSED = frozenset({FailureReason.REFUSED, FailureReason.RESET, FailureReason.TLS_ONLY})
@@ -170,6 +173,11 @@ def unseen_answers(
             if not seen and scheme_of(hop.url) == "https" and concerns(probe, hop):
                 return not_observed(hop.failure or hop.incomplete)
     return None
+
+
+def is_error_page(hop: Hop) -> bool:
+    """Whether the server answered, and not with what was asked for."""
+    return hop.status is not None and hop.status >= _FIRST_ERROR
 
 
 def goes_in_circles(probe: HttpProbe) -> bool:

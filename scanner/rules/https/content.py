@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from scanner.evidence import ClientIdentity, HttpEvidence, HttpProbe, Protocol, Purpose, ReferenceKind, TlsEvidence
 from scanner.rules.https import fixes
 from scanner.rules.https.answers import (
+    ERROR_PAGE,
     TRANSIENT,
     describe,
     host_of,
+    is_error_page,
     scheme_of,
     unseen_answers,
 )
@@ -56,6 +58,7 @@ def _inside_hops(http: HttpEvidence) -> list[Hop]:
         "passive-content": fails("An HTTPS page loads pictures or media over plain HTTP: {observed}."),
         "links": fails("An HTTPS page links to its own host over plain HTTP: {observed}."),
         "cut-off": indeterminate("A page was too long to be read to its end: {observed}."),
+        "error-page": ERROR_PAGE,
     },
     fix=fixes.CONTENT,
     mistake=fixes.MIXED,
@@ -95,6 +98,8 @@ def _no_downgrade(http: HttpEvidence, facts: Facts, parameters: Parameters) -> l
         return [gap]
     if cut := [hop.url for hop in hops if hop.body_truncated and "html" in hop.content_type.lower()]:
         return [Finding("cut-off", listing(cut), expected)]
+    if hops and all(map(is_error_page, hops)):
+        return [Finding("error-page", listing(map(describe, hops)), expected)]
     return [Finding("none", f"{len({hop.url for hop in hops})} pages read", expected)]
 
 
@@ -113,20 +118,23 @@ def _is_upgraded(hop: Hop, reference: InsecureReference) -> bool:
     "the session.",
     how="Every Set-Cookie header of every answer over HTTPS is read; none is kept or sent back. A name that begins "
     "with __Secure- or __Host- promises Secure, and for __Host- the path / and no domain. SameSite is told, not "
-    "judged.",
+    "judged; a cookie that is deleted is left out.",
     sources=(rfc(6265, "4.1.2.5"), ASVS_COOKIE),
     reasons={
         "all-secure": passes("Every cookie set over HTTPS is Secure: {observed}."),
         "insecure": fails("Cookies are set without Secure: {observed}."),
         "prefix": fails("Cookies break what their name's prefix promises, so that browsers drop them: {observed}."),
         "no-cookies": not_applicable("No cookie is set over HTTPS."),
+        "error-page": ERROR_PAGE,
     },
     fix=fixes.COOKIES,
     mistake=fixes.INSECURE_COOKIE,
 )
 def _secure_cookies(http: HttpEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     host = facts.target.endpoint.host
-    cookies = [cookie for hop in _inside_hops(http) if host_of(hop.url) == host for cookie in hop.cookies]
+    hops = [hop for hop in _inside_hops(http) if host_of(hop.url) == host]
+    # A cookie that is deleted is not sent any more, whatever it is set with.
+    cookies = [cookie for hop in hops for cookie in hop.cookies if not cookie.deleted]
     insecure = [cookie.name or "(without a name)" for cookie in cookies if not cookie.secure]
     if insecure:
         return [Finding("insecure", listing(insecure), "Secure on every cookie")]
@@ -135,6 +143,8 @@ def _secure_cookies(http: HttpEvidence, facts: Facts, parameters: Parameters) ->
         return [Finding("prefix", listing(broken), expected, severity=Severity.LOW)]
     if gap := unseen_answers(facts.evidence.http, lambda _, hop: host_of(hop.url) == host):
         return [gap]
+    if hops and all(map(is_error_page, hops)):
+        return [Finding("error-page", listing(map(describe, hops)))]
     if not cookies:
         return [Finding("no-cookies")]
     return [Finding("all-secure", listing(map(_told, cookies)), "Secure on every cookie")]

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from scanner.evidence import Hop, HttpEvidence, Purpose
 from scanner.rules.https import fixes
 from scanner.rules.https.answers import (
+    ERROR_PAGE,
     TRANSIENT,
+    describe,
     host_of,
     inside_tls,
+    is_error_page,
     scheme_of,
     unseen_answers,
 )
@@ -65,7 +68,7 @@ class FirstAnswer:
     hop: Hop
 
 
-@judged(FirstAnswer, NOT_HTTP | {"address": _ADDRESS})
+@judged(FirstAnswer, NOT_HTTP | {"address": _ADDRESS, "error-page": ERROR_PAGE})
 def _first_answer(facts: Facts, parameters: Parameters, judge: Judge[FirstAnswer]) -> Iterable[Finding]:
     http = http_of(facts)
     if isinstance(http, Finding):
@@ -76,6 +79,11 @@ def _first_answer(facts: Facts, parameters: Parameters, judge: Judge[FirstAnswer
     if probe is None:
         return [not_observed(facts.evidence.http.cut_off)]
     hop = probe.first
+    if is_error_page(hop) and not hop.hsts:
+        served = [page for page in _pages(http, facts.target.endpoint.host, "https") if not is_error_page(page)]
+        if not served:
+            return [Finding("error-page", describe(hop))]
+        hop = served[0]
     if hop.failure is not None or (hop.headers_cut and not hop.hsts):
         return [not_observed(hop.failure or hop.incomplete)]
     return judge(FirstAnswer(hop))
@@ -90,7 +98,7 @@ class Heeded:
     hop: Hop
 
 
-@judged(Heeded, NOT_HTTP | {"address": _ADDRESS, "no-hsts": _NO_HSTS})
+@judged(Heeded, NOT_HTTP | {"address": _ADDRESS, "no-hsts": _NO_HSTS, "error-page": ERROR_PAGE})
 def _heeded(facts: Facts, parameters: Parameters, judge: Judge[Heeded]) -> Iterable[Finding]:
     def of_first(first: FirstAnswer) -> Iterable[Finding]:
         if not first.hop.hsts:
@@ -143,7 +151,11 @@ def _hsts(first: FirstAnswer, facts: Facts, parameters: Parameters) -> list[Find
         return [Finding("cleared", value, expected)]
     pages = _pages(http, host, "https")
     unseen = [other for other in pages if other.headers_cut and not other.hsts]
-    without = [other.url for other in pages if not _valid(other) and other not in unseen]
+    without = [
+        other.url
+        for other in pages
+        if not _valid(other) and other not in unseen and not (is_error_page(other) and not other.hsts)
+    ]
     if without:
         return [Finding("not-everywhere", listing(without), expected, severity=Severity.LOW)]
     if unseen:

@@ -40,9 +40,10 @@ from scanner.verdict import Goal, Severity
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from scanner.evidence import Failure
+    from scanner.evidence import Failure, Hop
 
 _NOT_FOUND = frozenset({404, 410})
+_CERTIFICATE_STATUS = frozenset({495, 496})
 _REFUSING_STATUS = frozenset({400, 401, 403, 495, 496, 497})
 """495 to 497 are nginx's, for a bad or missing client certificate."""
 _REFUSING_FAILURES = frozenset(
@@ -289,6 +290,9 @@ def _always(facts: Facts, parameters: Parameters) -> list[Finding]:
         "accepts-any": fails("{path} is served with a certificate that nobody issued for it: {observed}."),
         "refuses-configured": fails("{path} is refused with the configured client certificate: {observed}."),
         "demanded": fails("{path} cannot be reached without a client certificate, which nothing demands: {observed}."),
+        "unclear": indeterminate(
+            "{path} is refused, and it is not known whether for want of a client certificate: {observed}."
+        ),
         "no-certificate": indeterminate(
             "{path} is refused without a client certificate, and none is configured to try."
         ),
@@ -317,15 +321,24 @@ def _judge_identity(http: HttpEvidence, place: Requirement, cut_off: Failure | N
         return refused
     observed = describe(without.first)
     if place.level is HttpsLevel.TLS:
-        failure = without.first.failure
-        if failure is None:
-            return Finding("open", observed, "works without a client certificate")
-        if failure.reason is FailureReason.CLIENT_CERTIFICATE_REQUIRED:
-            return Finding("demanded", observed, "works without a client certificate")
-        return not_observed(failure)
+        return _judge_open(without.first, refused=refused)
     if not refused:
         return Finding("works-without", observed, "refused without a client certificate")
     return _with_certificates(http, place, cut_off)
+
+
+def _judge_open(hop: Hop, *, refused: bool) -> Finding:
+    """Judge an answer to a client without a certificate, where nothing demands one."""
+    expected, observed = "works without a client certificate", describe(hop)
+    if hop.failure is not None:
+        if hop.failure.reason is FailureReason.CLIENT_CERTIFICATE_REQUIRED:
+            return Finding("demanded", observed, expected)
+        return not_observed(hop.failure)
+    if not refused:
+        return Finding("open", observed, expected)
+    if hop.status in _CERTIFICATE_STATUS or (hop.certificate_requested and hop.status == HTTPStatus.BAD_REQUEST):
+        return Finding("demanded", observed, expected)
+    return Finding("unclear", observed, expected)
 
 
 def _with_identity(http: HttpEvidence, place: Requirement, identity: ClientIdentity) -> HttpProbe | None:

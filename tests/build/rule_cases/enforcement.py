@@ -34,6 +34,7 @@ from tests.build.rule_cases.case import Case
 
 _HTTPS, _HTTP = f"https://{HOST}/", f"http://{HOST}/"
 _OTHER = "https://other.example.com/"
+_DELETED = Cookie("a", secure=False, http_only=True, deleted=True)
 _BROKEN_OFF = {"headers_cut": True, "incomplete": Failure(FailureReason.RESET)}
 _NO_TLS = Attempt.failed(FailureReason.NOT_TLS, "the port speaks HTTP")
 
@@ -46,6 +47,11 @@ def _plain(
 
 def _inside(rule: str, reason: str, *hops: Hop, **own: object) -> Case:
     return Case(rule, reason, World(http=http(probe(*hops))), **own)  # type: ignore[arg-type]  # any field of a case
+
+
+def _alone(rule: str, reason: str, answer: Hop) -> Case:
+    """The one answer over HTTPS, where plain HTTP is refused."""
+    return Case(rule, reason, World(http=http(probe(answer), probe(failing(FailureReason.REFUSED)))))
 
 
 def _page(kind: ReferenceKind, url: str = f"http://{HOST}/a", **changes: object) -> Hop:
@@ -88,6 +94,28 @@ CASES = (
     _inside("https.hsts", "sent", hop(**_BROKEN_OFF)),
     _inside("https.hsts-max-age", "not-observed", hop(hsts=(), **_BROKEN_OFF)),
     _inside("https.secure-cookies", "not-observed", hop(cookies=(), **_BROKEN_OFF)),
+    _alone("https.secure-cookies", "no-cookies", hop(cookies=(_DELETED,))),
+    _inside("https.secure-cookies", "all-secure", hop(cookies=(_DELETED, Cookie("b", secure=True, http_only=True)))),
+    # An error page proves what it holds, and nothing else.
+    _alone("https.secure-cookies", "error-page", hop(status=404, cookies=())),
+    _inside("https.secure-cookies", "insecure", hop(status=404, cookies=(Cookie("a", secure=False, http_only=True),))),
+    _alone("https.hsts", "error-page", hop(status=404, hsts=())),
+    _inside("https.hsts", "sent", hop(status=503)),
+    _alone("https.hsts-max-age", "error-page", hop(status=500, hsts=())),
+    _alone("https.hsts-subdomains", "error-page", hop(status=403, hsts=())),
+    _alone("https.hsts-preload", "error-page", hop(status=400, hsts=())),
+    Case(
+        "https.hsts",
+        "missing",
+        World(http=http(probe(hop(status=404, hsts=())), probe(hop(f"{_HTTPS}a", hsts=()), path="/a"))),
+    ),
+    Case(
+        "https.hsts",
+        "sent",
+        World(http=http(probe(hop(status=404, hsts=())), probe(hop(f"{_HTTPS}a"), path="/a"))),
+    ),
+    _alone("https.no-downgrade", "error-page", hop(status=404)),
+    _inside("https.no-downgrade", "active-content", _page(ReferenceKind.ACTIVE, status=404)),
     _inside(
         "https.secure-cookies", "insecure", hop(cookies=(Cookie("a", secure=False, http_only=True),), **_BROKEN_OFF)
     ),

@@ -55,6 +55,7 @@ _REST = _call(hop(f"{_HTTPS}/rest", content_type="application/json"))
 _SOAP = Application("Orders", _WEB, integrations=(Integration("/rest", IntegrationKind.SOAP, HttpsLevel.TLS),))
 _PHONE = Application("Phone", ApplicationKind.MOBILE_BACKEND, https=HttpsLevel.NONE)
 _MUTUAL = Application("Mutual", _WEB, https=HttpsLevel.TLS_CLIENT_CERTIFICATE)
+_OPEN = Application("Open", _WEB)
 _REFUSED = probe(failing(FailureReason.CLIENT_CERTIFICATE_REQUIRED, f"{_HTTPS}/"))
 _FORBIDDEN = probe(hop(f"{_HTTPS}/", 403))
 
@@ -183,6 +184,18 @@ CASES = (
         "not-observed", probe(failing(FailureReason.TIMED_OUT, f"{_HTTPS}/")), application=Application("Open", _WEB)
     ),
     _mutual("not-observed", probe(failing(FailureReason.RESET, f"{_HTTPS}/")), application=Application("Open", _WEB)),
+    *(
+        _mutual(reason, probe(hop(f"{_HTTPS}/", status, certificate_requested=asked)), application=_OPEN)
+        for reason, status, asked in (
+            ("unclear", 403, False),
+            ("unclear", 403, True),
+            ("unclear", 400, False),
+            ("demanded", 400, True),
+            ("demanded", 496, False),
+            ("open", 200, True),
+            ("open", 404, False),
+        )
+    ),
     _mutual("not-required", application=Application("Plain", _WEB, https=HttpsLevel.NONE)),
     _mutual("enforced", _REFUSED, _FRIEND, _STRANGER),
     _mutual("enforced", _FORBIDDEN, _FRIEND, _as(ClientIdentity.WRONG, 403)),
