@@ -195,6 +195,8 @@ class Evidence(_Out):
     """The protocols that the server negotiates, oldest first."""
     ciphers: dict[str, list[str]]
     """By protocol, in the server's order of preference where it has one."""
+    unconfirmed: dict[str, list[str]] = {}
+    """By protocol, those of `ciphers` that the server chose, but of which no handshake was completed."""
     server_order: dict[str, bool]
     """By protocol, whether the server imposes its own order; absent where that was not found out."""
     chacha20_first: list[str] = []
@@ -225,6 +227,11 @@ def evidence_document(evidence: TargetEvidence) -> Evidence:
         observed_at=evidence.started_at,
         protocols=[protocol.value for protocol in tls.negotiated],
         ciphers={protocol.value: [suite.name for suite in offer.suites] for protocol, offer in offers.items() if offer},
+        unconfirmed={
+            protocol.value: [suite.name for suite in offer.suites if suite.unconfirmed]
+            for protocol, offer in offers.items()
+            if offer and any(suite.unconfirmed for suite in offer.suites)
+        },
         server_order={
             protocol.value: offer.server_order
             for protocol, offer in offers.items()

@@ -17,12 +17,14 @@ class AcceptedSuite:
     `name` is the IANA name; `group` an IANA group name in lower case (`secp256r1`, `ffdhe2048`, `x25519mlkem768`);
     `ephemeral_bits` the size of the (EC)DH key in bits. `dh_prime` names a finite-field prime that is published
     (`ffdhe2048`, `rfc5114-…`, `oakley-14`), or is "custom"; "composite" is a modulus that is no prime at all.
+    `unconfirmed` marks a suite that the server chose, but of which no handshake was completed: nobody may be able to.
     """
 
     name: str
     group: str | None = None
     ephemeral_bits: int | None = None
     dh_prime: str | None = None
+    unconfirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from tlslite.constants import ExtensionType  # type: ignore[import-untyped]  # it ships no types
@@ -11,6 +11,7 @@ from tlslite.constants import ExtensionType  # type: ignore[import-untyped]  # i
 from scanner.evidence import (
     AcceptedSuite,
     Attempt,
+    ClientAuthentication,
     Deployment,
     Failure,
     FailureReason,
@@ -24,6 +25,7 @@ from scanner.evidence import (
 from scanner.probe import iana
 from scanner.probe.survey.baseline import Baseline
 from scanner.probe.survey.deployments import deployments
+from scanner.probe.survey.full_handshake import Handshake
 from scanner.probe.survey.key_exchange import GroupsAndSchemes, known_primes, prime_names
 from scanner.probe.survey.offers import ApplicationProtocols, Enumeration
 from scanner.probe.survey.server_flight import HelloResult, ServerFlight
@@ -49,6 +51,7 @@ class SurveyResults:
     wrong_sni: Attempt[NameReaction] = field(default_factory=not_run)
     no_name: HelloResult | None = None
     wrong_name: HelloResult | None = None
+    handshake: Handshake | Failure | None = None
 
     @property
     def nameless(self) -> ServerFlight | None:
@@ -84,6 +87,7 @@ def survey_evidence(results: SurveyResults, stores: Sequence[str]) -> TlsEvidenc
             results, any(ExtensionType.session_ticket in answer.extensions for answer in results.older)
         ),
         fallback_scsv=results.fallback,
+        client_authentication=_client_authentication(results),
         robot=_robot(results),
         without_sni=results.without_sni,
         wrong_sni=results.wrong_sni,
@@ -92,6 +96,11 @@ def survey_evidence(results: SurveyResults, stores: Sequence[str]) -> TlsEvidenc
 
 
 def _certificates(results: SurveyResults, stores: Sequence[str]) -> Attempt[tuple[Deployment, ...]]:
+    if not results.older and isinstance(results.handshake, Handshake):
+        shown = deployments((results.handshake.flight,), None, stores)
+        return shown if shown.value is not None else Attempt(failure=results.handshake.failure or shown.failure)
+    if not results.older and isinstance(results.handshake, Failure):
+        return Attempt(failure=results.handshake)
     if not results.older:
         return Attempt(failure=_no_answer(results, "the certificate is encrypted in TLS 1.3"))
     shown = deployments(results.older, results.nameless, stores)
@@ -112,7 +121,10 @@ def _offer(results: SurveyResults, found: Enumeration, primes: Mapping[int, str]
         )
     weaker = {answer.suite: answer for answer in found.other_keys}
     suites = tuple(
-        _suite(found.protocol, suite, _smaller(answer, weaker.get(suite, answer)), primes)
+        replace(
+            _suite(found.protocol, suite, _smaller(answer, weaker.get(suite, answer)), primes),
+            unconfirmed=suite in found.unconfirmed,
+        )
         for answer in answers
         for suite in answer.suites
     )
@@ -229,6 +241,14 @@ def _encrypt_then_mac(results: SurveyResults) -> Attempt[bool]:
         answer for answer in results.older if answer.protocol is not Protocol.SSL3 and suites[answer.suite].is_cbc
     ]
     return _all_have(results, blocks, ExtensionType.encrypt_then_mac, "no block cipher suite is accepted")
+
+
+def _client_authentication(results: SurveyResults) -> Attempt[ClientAuthentication]:
+    """Told by a handshake that was completed without a request for a certificate, and by no other."""
+    made = results.handshake
+    if not isinstance(made, Handshake) or made.failure is not None or made.asked:
+        return not_run()
+    return Attempt.ok(ClientAuthentication.NOT_ASKED)
 
 
 def _robot(results: SurveyResults) -> Attempt[Robot]:

@@ -118,7 +118,8 @@ class Enumeration:
 
     `other_keys` are further answers with suites of those, which showed another ephemeral key. `refused` are the suites
     of lists that were refused as a whole, empty where the version was; `hidden` is set where some of them were accepted
-    nevertheless, once they were offered without the others. `rotations` hold the groups and signature schemes that
+    nevertheless, once they were offered without the others. `unconfirmed` are those of which no handshake is completed.
+    `rotations` hold the groups and signature schemes that
     showed along the way, up to TLS 1.2. `groups` are of TLS 1.3, where they show along with the suites; `key_shares`
     those for which a key has to be sent because the server sends no HelloRetryRequest.
     """
@@ -128,6 +129,7 @@ class Enumeration:
     other_keys: list[ServerFlight] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
     hidden: bool = False
+    unconfirmed: set[int] = field(default_factory=set)
     rotations: Rotations | None = None
     groups: list[int] = field(default_factory=list)
     groups_failure: Failure | None = None

@@ -16,6 +16,7 @@ from scanner.inventory import Target
 from scanner.probe import ProbeSettings
 from scanner.probe.net.budget import Budget
 from scanner.probe.survey.baseline import RATE, Baseline, find_baseline
+from scanner.probe.survey.confirmation import certificates_of_tls13, confirm
 from scanner.probe.survey.deployments import likely_schemes
 from scanner.probe.survey.evidence import SurveyResults, survey_evidence
 from scanner.probe.survey.features import WRONG_NAME, ask_under_name, fallback_scsv, name_reaction
@@ -118,6 +119,8 @@ class _Questions:
             if plain and plain[-1].protocol not in {Protocol.SSL3, Protocol.TLS1_2}:
                 group.create_task(self._groups(plain[-1]))
             group.create_task(self._fallback(negotiated))
+            group.create_task(confirm(self.questioner, self.template.server_name, plain[::-1]))
+            group.create_task(self._certificates())
             if shown is not None and shows_names and self.results.wrong_name is None:
                 group.create_task(self._other_names(shown))
         if shown is not None and shows_names:
@@ -180,6 +183,12 @@ class _Questions:
     async def _groups(self, found: Enumeration) -> None:
         if found.answers:
             self.results.exchanges[found.protocol] = await groups_and_schemes(self.questioner, self.template, found)
+
+    async def _certificates(self) -> None:
+        """Read certificates that no ServerHello shows, and sslyze cannot see."""
+        newest = self.results.found[Protocol.TLS1_3]
+        if newest.answers and not any(flight.chain for flight in self.results.older):
+            self.results.handshake = await certificates_of_tls13(self.questioner, self.template.server_name, newest)
 
     async def _fallback(self, negotiated: list[Enumeration]) -> None:
         self.results.fallback = await fallback_scsv(self.questioner, self.template, negotiated)

@@ -310,9 +310,12 @@ def _read_server_hello(message: bytes, *, retry: bool) -> ServerFlight:
 
 def _count_scts(hello: ServerHello) -> int:
     extension = hello.getExtension(SIGNED_CERTIFICATE_TIMESTAMP)
-    if extension is None or not extension.extData:
-        return 0
-    timestamps = Parser(Parser(bytearray(extension.extData)).getVarBytes(2))
+    return count_scts(bytearray(extension.extData)) if extension is not None and extension.extData else 0
+
+
+def count_scts(data: bytearray) -> int:
+    """How many signed certificate timestamps the body of the extension holds (RFC 6962 section 3.3)."""
+    timestamps = Parser(Parser(data).getVarBytes(2))
     count = 0
     while timestamps.getRemainingLength():
         timestamps.getVarBytes(2)

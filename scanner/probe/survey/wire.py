@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 from scanner.evidence import Failure, FailureReason
 from scanner.inventory import Target
@@ -19,6 +20,8 @@ from scanner.probe.net.connection import Link, PreludeError
 from scanner.probe.net.starttls import Names, upgrade
 from scanner.probe.survey.hello import Offer, to_wire
 from scanner.probe.survey.server_flight import FlightReader, HelloResult, Refusal, ServerFlight
+
+T = TypeVar("T")
 
 _PAUSE_SECONDS: Final = 0.5
 """How long a server is left alone after it stopped answering; doubled before the second attempt."""
@@ -142,20 +145,37 @@ class Questioner:
 
     async def _exchange(self, offer: Offer, *, whole: bool, first: bool = False) -> HelloResult:
         """Ask once; `first` before all others that wait."""
+
+        async def hello(link: Link) -> HelloResult:
+            await link.send(to_wire(offer))
+            reading = FlightReader(ssl2=offer.ssl2, whole=whole)
+            while True:
+                data = await link.receive()
+                outcome = reading.feed(data) if data else reading.end()
+                if outcome is not None:
+                    return outcome
+
+        return await self.converse(hello, first=first)
+
+    async def converse(self, talk: Callable[[Link], Awaitable[T]], *, first: bool = False) -> T | Failure:
+        """Open one connection, up to where TLS begins, and talk over it for as long as one answer may take.
+
+        `first` lets it go before all others that wait. Nothing is opened to a server that is left alone for good.
+        """
         try:
             async with self._budget.connection(first=first) as place:
                 if self.stopped is not None:
                     place.unused()
                     return self.stopped
-                return await self._bounded(offer, whole=whole)
+                return await self._bounded(talk)
         except DeadlineError:
             return Failure(FailureReason.DEADLINE)
 
-    async def _bounded(self, offer: Offer, *, whole: bool) -> HelloResult:
+    async def _bounded(self, talk: Callable[[Link], Awaitable[T]]) -> T | Failure:
         bound = self._budget.bound(self._settings.timeout_s)
         try:
             async with asyncio.timeout(bound):
-                return await self._converse(offer, whole=whole)
+                return await self._connected(talk)
         except TimeoutError:
             if bound < self._settings.timeout_s:
                 return Failure(FailureReason.DEADLINE)
@@ -166,7 +186,7 @@ class Questioner:
             reason = _REASONS.get(error.errno or 0, FailureReason.UNREACHABLE)
             return Failure.of(reason, error.strerror or type(error).__name__)
 
-    async def _converse(self, offer: Offer, *, whole: bool) -> HelloResult:
+    async def _connected(self, talk: Callable[[Link], Awaitable[T]]) -> T:
         address = self._target.address
         assert address is not None  # noqa: S101  # the survey does not begin without one
         self.opened += 1
@@ -176,12 +196,6 @@ class Questioner:
             if endpoint.starttls is not None:
                 names = Names(endpoint.host, endpoint.xmpp_domain, self._settings.helo)
                 await upgrade(link, endpoint.starttls, names)
-            await link.send(to_wire(offer))
-            reading = FlightReader(ssl2=offer.ssl2, whole=whole)
-            while True:
-                data = await link.receive()
-                outcome = reading.feed(data) if data else reading.end()
-                if outcome is not None:
-                    return outcome
+            return await talk(link)
         finally:
             link.close()

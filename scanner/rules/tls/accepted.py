@@ -56,6 +56,9 @@ def accepted_suites(tls: TlsEvidence, protocols: Iterable[Protocol] = Protocol) 
             suite = classify(seen.name)
             if suite is None:
                 gaps.append(not_observed(Failure.of(FailureReason.UNSUPPORTED, f"unknown cipher suite {seen.name}")))
+            elif seen.unconfirmed:
+                detail = f"{seen.name} is chosen by the server, but no handshake with it was completed"
+                gaps.append(unseen(protocol, Failure(FailureReason.HANDSHAKE_FAILED, detail)))
             else:
                 items.append(Accepted(protocol, suite, seen))
     if not tls.negotiated and not gaps:
