@@ -102,9 +102,11 @@ class ScanForm(Form):
     workers: int = Field(default=0, ge=0, le=256)
     """Processes for what needs a full handshake; 0 chooses by the number of processors."""
     connections_per_target: int = Field(default=5, ge=1, le=50)
-    """Connections at once to one address."""
+    """Connections at once to one address; to mail, LDAP, FTP and XMPP servers 2, unless it is set."""
     rate: float | None = Field(default=None, gt=0)
-    """New connections per second to one address at most; none by default."""
+    """New connections per second to one address at most, over all that share it; no limit by default."""
+    total_rate: float | None = Field(default=None, gt=0)
+    """New connections per second over all addresses at most; no limit by default."""
     deadline: Duration = timedelta(seconds=60)
     """Time per target, all probes together: a hard bound."""
     timeout: Duration = timedelta(seconds=5)

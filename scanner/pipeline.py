@@ -6,15 +6,17 @@ It writes nothing and prints nothing: whoever calls it keeps the record and show
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Literal
 
 import scanner
-from scanner.dispatch import LocalDispatcher, Progress
+from scanner.dispatch import LocalDispatcher, Progress, WorkerProcesses, preload
 from scanner.domains import absent_domains
 from scanner.evaluate import evaluate, target_status
 from scanner.evidence import Attempt, Failure, TargetEvidence
@@ -22,14 +24,19 @@ from scanner.grade import grade
 from scanner.inventory import Environment, Inventory, Target
 from scanner.policy import Policy
 from scanner.probe import ProbeSettings
-from scanner.probe.dns import resolve
+from scanner.probe.dns import DnsProbe, resolve
+from scanner.probe.http.probe import WebProbe
+from scanner.probe.tls.probe import PRELOAD, TlsProbe, tasks_per_worker
 from scanner.probe.x509.trust import store_digests
 from scanner.rules import Observed
 from scanner.verdict import Run, RunRecord, TargetResult, Trigger, Verdict
 from scanner.waiver import Waiver
 
+_WORKERS_PER_PROCESSOR = 6
+"""A handshake mostly waits; what it computes is an eighth of its time on a network."""
 ENGINES = ("sslyze", "nassl", "tlslite-ng", "h11", "h2", "cryptography", "certifi")
 """The libraries that observe, whose versions a run records."""
+preload(PRELOAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +119,50 @@ async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None
             reachable.append(item.target)
         else:
             seen.evidence[item.target.id] = _unresolved(item.failure)
-    dispatcher = LocalDispatcher(
-        job.settings, concurrency=job.concurrency, workers=job.workers, on_progress=on_progress
-    )
     if job.backwards:
         reachable.reverse()
-    async for target, evidence in dispatcher.dispatch(reachable, environments):
-        seen.evidence[target.id] = evidence
-        if job.on_evidence:
-            job.on_evidence(target.id, evidence)
+    probed = probe_targets(
+        reachable,
+        environments,
+        job.settings,
+        concurrency=job.concurrency,
+        workers=job.workers,
+        on_progress=on_progress,
+    )
+    async with contextlib.aclosing(probed):
+        async for target, evidence in probed:
+            seen.evidence[target.id] = evidence
+            if job.on_evidence:
+                job.on_evidence(target.id, evidence)
+
+
+async def probe_targets(  # noqa: PLR0913  # what a job has of it, by keyword
+    targets: Sequence[Target],
+    environments: Mapping[str, Environment],
+    settings: ProbeSettings,
+    *,
+    concurrency: int = 50,
+    workers: int = 0,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> AsyncGenerator[tuple[Target, TargetEvidence]]:
+    """Bring targets and probes together: yield each target with its evidence as it is done.
+
+    Cancelled or closed, it ends every probe and every process that it started before it goes.
+    """
+    if not targets:
+        return
+    count = min(workers or _WORKERS_PER_PROCESSOR * (os.cpu_count() or 1), len(targets))
+    running = WorkerProcesses.running(count, tasks_each=tasks_per_worker(settings))
+    async with running as processes:
+        probes = (
+            TlsProbe(settings, processes),
+            WebProbe(settings, frozenset(target.endpoint.host for target in targets)),
+            DnsProbe(settings),
+        )
+        dispatched = LocalDispatcher(settings, probes, concurrency, on_progress).dispatch(targets, environments)
+        async with contextlib.aclosing(dispatched):
+            async for observed in dispatched:
+                yield observed
 
 
 def _unresolved(failure: Failure) -> TargetEvidence:

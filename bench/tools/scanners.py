@@ -55,17 +55,17 @@ def addresses_for(count: int, port: int) -> list[tuple[str, int]]:
 
 def nightseal(_: str, addresses: Sequence[tuple[str, int]], plain: int) -> Callable[[], None]:
     """Every probe, by the dispatcher that `nightseal scan` and `nightseal run` use, with the defaults of `[scan]`."""
-    from scanner.dispatch import LocalDispatcher, local
+    from scanner.dispatch.workers import start_forkserver
     from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Target
+    from scanner.pipeline import probe_targets
     from scanner.probe import ProbeSettings
 
     environments = {"bench": Environment("bench", EnvironmentKind.ON_PREMISES)}
     targets = [Target(Endpoint("bench", HOST, at[1], http_port=plain), Address(*at, plain)) for at in addresses]
-    local._start_forkserver()
+    start_forkserver()
 
     async def all_of_them() -> None:
-        dispatcher = LocalDispatcher(ProbeSettings())
-        async for target, evidence in dispatcher.dispatch(targets, environments):
+        async for target, evidence in probe_targets(targets, environments, ProbeSettings()):
             tls = evidence.tls.value
             if tls is None or _incomplete(tls) or tls.heartbleed.value is None or evidence.http.value is None:
                 raise RuntimeError(f"{target.id}: {evidence}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, Self
 
-from scanner.evidence.attempt import Attempt, not_run
+from scanner.evidence.attempt import Attempt, Failure, not_run
 from scanner.evidence.certificates import Deployment, Protocol
 
 
@@ -109,6 +111,14 @@ class TlsEvidence:
     wrong_sni: Attempt[NameReaction] = field(default_factory=not_run)
     intolerances: Attempt[tuple[str, ...]] = field(default_factory=not_run)
     classical_curves_only: bool = False
+
+    @classmethod
+    def failed(cls, failure: Failure) -> Self:
+        """What is known where nothing could be observed: of every fact the reason why."""
+        reason: Attempt[Any] = Attempt(failure=failure)
+        # An attempt is one that nobody made unless it is given; mappings by protocol have no entries then.
+        made = {item.name: reason for item in dataclasses.fields(cls) if item.default_factory is not_run}
+        return cls(**made)  # type: ignore[arg-type]  # names and types are the dataclass's own
 
     def offer(self, protocol: Protocol) -> Attempt[ProtocolOffer]:
         """What the server accepts in `protocol`, as far as anyone looked."""

@@ -55,8 +55,12 @@ def probe_settings(
     return ProbeSettings(
         timeout_s=scan.timeout.total_seconds(),
         deadline_s=(overrides.deadline or scan.deadline).total_seconds(),
-        connections_per_target=scan.connections_per_target,
+        # Where it is not set, it depends on what is spoken.
+        connections_per_target=scan.connections_per_target
+        if "connections_per_target" in scan.model_fields_set
+        else None,
         rate_per_s=scan.rate,
+        total_rate_per_s=scan.total_rate,
         engine=scan.engine,
         trust_stores=default,
         environment_trust_stores=by_environment,

@@ -1,10 +1,24 @@
-"""Probes: all the network I/O of a scan, and no judgement. One module for each kind of observation."""
+"""Probes: all the network I/O of a scan, and no judgement. One package for each kind of observation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
+
+from scanner.evidence import Attempt
+from scanner.inventory import Endpoint, Environment, StartTls, Target
+
+if TYPE_CHECKING:
+    from scanner.probe.net.budget import Budget
+
+T = TypeVar("T")
+_CONNECTIONS: Final = 5
+_FEW_CONNECTIONS: Final = 2
+_COUNTING: Final = frozenset(StartTls) - {StartTls.RDP, StartTls.POSTGRES}
+"""Protocols whose servers commonly take few connections from one client, and turn others away meanwhile."""
+_COUNTING_PORTS: Final = frozenset({465, 563, 636, 989, 990, 993, 995, 3269, 5223, 5270})
+"""Where the same are spoken inside TLS from the beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,16 +26,18 @@ class ProbeSettings:
     """What every probe needs to know; it crosses into worker processes, so it holds plain values only.
 
     Times are in seconds. `deadline_s` bounds all probes of a target together, `timeout_s` one network operation.
-    `rate_per_s` limits new connections to one address. `trust_stores` names the stores that the configuration trusts:
-    `mozilla`, `system`, or paths of PEM files; `environment_trust_stores` those of environments that say otherwise.
-    `helo` is what mail servers are greeted with, None for an address literal.
-    `connect_to` maps "host:port" to "ip:port" entries, as `[scan] connect_to` does.
+    `connections_per_target` limits connections at once to one address; None leaves that to what is spoken there
+    (`connections_for`). `rate_per_s` limits new connections a second to one address, `total_rate_per_s` all of them.
+    `trust_stores` names the stores that the configuration trusts: `mozilla`, `system`, or paths of PEM files;
+    `environment_trust_stores` those of environments that say otherwise. `helo` is what mail servers are greeted with,
+    None for an address literal. `connect_to` maps "host:port" to "ip:port" entries, as `[scan] connect_to` does.
     """
 
     timeout_s: float = 5.0
     deadline_s: float = 60.0
-    connections_per_target: int = 5
+    connections_per_target: int | None = None
     rate_per_s: float | None = None
+    total_rate_per_s: float | None = None
     engine: Literal["survey", "sslyze"] = "survey"
     trust_stores: tuple[str, ...] = ("mozilla",)
     environment_trust_stores: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -36,3 +52,49 @@ class ProbeSettings:
     def stores_for(self, environment: str) -> tuple[str, ...]:
         """The trust stores of an environment."""
         return self.environment_trust_stores.get(environment, self.trust_stores)
+
+    @property
+    def connections(self) -> int:
+        """Connections at once to one address, whatever is spoken there."""
+        return self.connections_per_target or _CONNECTIONS
+
+    def connections_for(self, endpoint: Endpoint) -> int:
+        """Connections at once to one endpoint at one address: few where servers of its kind count them."""
+        counting = endpoint.starttls in _COUNTING or endpoint.port in _COUNTING_PORTS
+        return self.connections_per_target or (_FEW_CONNECTIONS if counting else _CONNECTIONS)
+
+
+class Probe(Protocol):
+    """Asks targets for one kind of thing."""
+
+    @property
+    def name(self) -> Literal["tls", "http", "dns"]:
+        """The field of the evidence."""
+        ...
+
+    async def observe(self, target: Target, environment: Environment, budget: Budget) -> Attempt[Any]:
+        """Ask a target, within the budget that its probes share.
+
+        It ends by itself before the budget's deadline, with what it has seen, and is cut off soon afterwards. It raises
+        nothing that a target can bring about.
+        """
+        ...
+
+
+class Workers(Protocol):
+    """Processes for what blocks, and can't be interrupted: they are ended when they are late."""
+
+    async def run(self, work: Callable[..., T], *arguments: object, budget: Budget) -> T:
+        """Have a process do a piece of work, given the arguments and last of all its `RemoteBudget`.
+
+        Waiting for a process costs the target none of its time.
+
+        Raises:
+            DeadlineError: it was late, and its process was ended.
+            WorkerError: its process died.
+        """
+        ...
+
+
+class WorkerError(Exception):
+    """A process ended in the middle of its work."""

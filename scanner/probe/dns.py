@@ -21,8 +21,9 @@ import dns.name
 import dns.resolver
 
 from scanner.evidence import Attempt, CaaRecord, DnsEvidence, Failure, FailureReason
-from scanner.inventory import Address, Endpoint, Target
+from scanner.inventory import Address, Endpoint, Environment, Target
 from scanner.probe import ProbeSettings
+from scanner.probe.net.budget import Budget
 from scanner.untrusted import printable
 
 T = TypeVar("T")
@@ -184,6 +185,18 @@ async def probe_dns(target: Target, settings: ProbeSettings) -> DnsEvidence:
     except (dns.exception.DNSException, OSError) as error:
         return DnsEvidence(addresses, Attempt.failed(FailureReason.UNRESOLVABLE, error))
     return DnsEvidence(addresses, Attempt.ok(()))
+
+
+@dataclass(frozen=True, slots=True)
+class DnsProbe:
+    """What the DNS says of a target's name."""
+
+    settings: ProbeSettings
+    name: Literal["dns"] = "dns"
+
+    async def observe(self, target: Target, _environment: Environment, _budget: Budget) -> Attempt[DnsEvidence]:
+        """Look for the CAA records that hold for the target's name. No connection to the target is made."""
+        return Attempt.ok(await probe_dns(target, self.settings))
 
 
 async def _caa(resolver: dns.asyncresolver.Resolver, name: dns.name.Name) -> tuple[CaaRecord, ...]:

@@ -6,19 +6,17 @@ import asyncio
 import contextlib
 import multiprocessing
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from scanner.dispatch import LocalDispatcher, Progress, Stage, local
-from scanner.dispatch.lanes import Kind, Lanes
+from scanner.dispatch import Progress, Stage, WorkerProcesses
 from scanner.evidence import (
     Attempt,
     FailureReason,
     Protocol,
-    ProtocolOffer,
     Robot,
     TargetEvidence,
     TlsEvidence,
@@ -27,7 +25,9 @@ from scanner.evidence import (
 )
 from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Role, StartTls, Target
 from scanner.lab import Lab, LabServer
+from scanner.pipeline import probe_targets
 from scanner.probe import ProbeSettings
+from scanner.probe.tls import probe as tls_probe
 from scanner.probe.tls.division import HandshakeResult
 from tests.build import workers
 
@@ -69,8 +69,8 @@ async def dispatched(
     on_progress: Callable[[Progress], None] | None = None,
     **options: int,
 ) -> dict[str, TargetEvidence]:
-    dispatcher = LocalDispatcher(settings, on_progress=on_progress, **options)
-    return {target.id: evidence async for target, evidence in dispatcher.dispatch(targets, ENVIRONMENTS)}
+    probed = probe_targets(targets, ENVIRONMENTS, settings, on_progress=on_progress, **options)
+    return {target.id: evidence async for target, evidence in probed}
 
 
 def one(settings: ProbeSettings, target: Target) -> TargetEvidence:
@@ -125,14 +125,14 @@ def test_progress_is_told_and_counted(lab):
 def in_its_place(monkeypatch: pytest.MonkeyPatch, work: Callable) -> asyncio.Event:
     """Let workers do something else than a handshake; the event tells that one has been asked to."""
     started = asyncio.Event()
-    ask = local._handshake
+    ask = WorkerProcesses.run
 
-    async def asked(*arguments) -> HandshakeResult:
+    async def asked(*arguments, **options) -> HandshakeResult:
         started.set()
-        return await ask(*arguments)
+        return await ask(*arguments, **options)
 
-    monkeypatch.setattr(local, "_observe", work)
-    monkeypatch.setattr(local, "_handshake", asked)
+    monkeypatch.setattr(tls_probe, "_handshakes", work)
+    monkeypatch.setattr(WorkerProcesses, "run", asked)
     return started
 
 
@@ -168,7 +168,7 @@ def test_a_worker_that_died_is_replaced_for_the_next_target(lab, monkeypatch):
 
 def test_one_worker_serves_many_targets_but_not_for_ever(lab, monkeypatch):
     in_its_place(monkeypatch, workers.tell_self)
-    monkeypatch.setattr(local, "_TARGETS_PER_WORKER", 2)
+    monkeypatch.setattr(tls_probe, "_TARGETS_PER_WORKER", 2)
     targets = [target_of(lab.servers[name]) for name in ("good", "static-rsa", "post-quantum-only")]
 
     found = asyncio.run(dispatched(settings_for(lab), *targets, workers=1))
@@ -210,7 +210,7 @@ def test_cancelled_it_leaves_no_process_behind(lab, monkeypatch):
 def test_a_consumer_that_stops_early_leaves_no_process_behind(lab):
     async def first() -> TargetEvidence:
         targets = [target_of(lab.servers[name]) for name in ("closed-port", "silent")]
-        async with contextlib.aclosing(LocalDispatcher(settings_for(lab)).dispatch(targets, ENVIRONMENTS)) as found:
+        async with contextlib.aclosing(probe_targets(targets, ENVIRONMENTS, settings_for(lab))) as found:
             async for target, evidence in found:
                 assert target is targets[0]
                 return evidence
@@ -283,94 +283,11 @@ def test_all_probes_together_keep_to_the_connections_allowed_and_count_them(lab,
     assert turnstile.most <= allowed + 1
 
 
-@pytest.mark.parametrize("connections", [1, 2, 3, 4, 5, 12, 50])
-@pytest.mark.parametrize("wanted", [[*Kind], [Kind.SURVEY, Kind.HANDSHAKE], [Kind.HANDSHAKE, Kind.HTTP]])
-def test_connections_and_rate_are_shared_without_rest(connections: int, wanted: list[Kind]):
-    settings = ProbeSettings(connections_per_target=connections, rate_per_s=12.0)
-
-    lanes = Lanes.of(settings, wanted, 0.0)
-    shares = [lanes.shares[kind].connections_per_target for kind in wanted]
-    side_by_side = min(len(wanted), connections)
-
-    assert min(shares) >= 1
-    assert sum(sorted(shares)[-side_by_side:]) == connections
-    assert lanes.shares[wanted[0]].rate_per_s * side_by_side == pytest.approx(12.0)
-
-
-def test_a_probe_that_has_ended_leaves_its_connections_to_the_survey():
-    async def shares() -> tuple[list[int], int]:
-        lanes = Lanes.of(ProbeSettings(connections_per_target=5), [*Kind], asyncio.get_running_loop().time())
-        free: list[int] = []
-
-        async def survey(settings: ProbeSettings, places: asyncio.Semaphore) -> None:
-            free.append(settings.connections_per_target)
-            for _ in range(settings.connections_per_target):
-                await places.acquire()
-            http = await lanes.run(Kind.HTTP, nothing, lambda failure: failure)
-            assert http is None
-            free.append(int(not places.locked()))
-
-        async def nothing(_settings: ProbeSettings, _places: asyncio.Semaphore) -> None:
-            pass
-
-        await lanes.run(Kind.SURVEY, survey, lambda failure: pytest.fail(str(failure)))
-        lanes.take_all()
-        return free, lanes.shares[Kind.HANDSHAKE].connections_per_target
-
-    assert asyncio.run(shares()) == ([3, 1], 5)
-
-
-def test_where_probes_wait_for_each_other_nothing_is_left_to_any():
-    async def share() -> tuple[bool, int]:
-        lanes = Lanes.of(ProbeSettings(connections_per_target=2), [*Kind], asyncio.get_running_loop().time())
-        await lanes.connections[Kind.SURVEY].acquire()
-
-        async def nothing(_settings: ProbeSettings, _places: asyncio.Semaphore) -> None:
-            pass
-
-        await lanes.run(Kind.HTTP, nothing, lambda failure: pytest.fail(str(failure)))
-        lanes.take_all()
-        return lanes.connections[Kind.SURVEY].locked(), lanes.shares[Kind.HANDSHAKE].connections_per_target
-
-    assert asyncio.run(share()) == (True, 1)
-
-
-def failed(reason: FailureReason) -> Attempt[TlsEvidence]:
-    return Attempt.failed(reason)
-
-
-def observed(offers: Mapping[Protocol, Attempt[ProtocolOffer]] | None = None) -> Attempt[TlsEvidence]:
-    return Attempt.ok(TlsEvidence(protocols=offers or {}))
-
-
-@pytest.mark.parametrize(
-    ("survey", "handshake", "expected"),
-    [
-        (FailureReason.TIMED_OUT, FailureReason.NOT_TLS, FailureReason.NOT_TLS),
-        (FailureReason.DEADLINE, FailureReason.REFUSED, FailureReason.REFUSED),
-        (FailureReason.HANDSHAKE_FAILED, FailureReason.ENGINE_ERROR, FailureReason.HANDSHAKE_FAILED),
-        (FailureReason.NOT_RUN, FailureReason.ENGINE_ERROR, FailureReason.ENGINE_ERROR),
-        (FailureReason.NOT_RUN, FailureReason.DEADLINE, FailureReason.DEADLINE),
-    ],
-)
-def test_of_two_reasons_the_one_that_explains_best_is_kept(survey, handshake, expected):
-    assert local._combined(failed(survey), failed(handshake)).failure.reason is expected
-
-
-def test_of_two_engines_the_survey_goes_first():
-    ours = {Protocol.TLS1_2: Attempt.ok(ProtocolOffer())}
-    theirs = {Protocol.TLS1_2: Attempt.failed(FailureReason.TIMED_OUT), Protocol.TLS1_3: Attempt.ok(ProtocolOffer())}
-
-    both = local._combined(observed(ours), observed(theirs)).value
-
-    assert both.protocols == {**theirs, **ours}
-
-
 def test_a_mistake_in_the_survey_does_not_keep_the_other_engine_from_the_server(lab, monkeypatch):
     async def mistaken(*_arguments, **_options) -> tuple[Attempt[TlsEvidence], int]:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(local, "survey", mistaken)
+    monkeypatch.setattr(tls_probe, "survey", mistaken)
 
     evidence = one(settings_for(lab), target_of(lab.servers["good"])).tls.value
 

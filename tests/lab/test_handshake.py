@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from sslyze.plugins.plugin_base import ScanJob
 
 from scanner.evidence import (
     Attempt,
@@ -39,6 +41,8 @@ from scanner.probe import ProbeSettings
 from scanner.probe.handshake import connections as handshake_connections
 from scanner.probe.handshake.connections import Meter
 from scanner.probe.handshake.probe import HandshakeResult, observe
+from scanner.probe.handshake.work import Work, run
+from scanner.probe.net.remote import RemoteBudget
 from scanner.probe.survey.probe import survey
 from scanner.probe.tls.division import Surveyed, remaining
 
@@ -382,36 +386,38 @@ def test_a_server_that_falls_silent_is_left_in_time_and_not_taken_for_sound(engi
     assert len(evidence.protocols) == (6 if engine == "sslyze" else 0)
 
 
-def test_a_meter_counts_and_spaces(monkeypatch):
-    clock, slept = [100.0], []
-    monkeypatch.setattr(handshake_connections.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(handshake_connections.time, "sleep", slept.append)
-    meter = Meter(rate_per_s=4.0)
+def test_a_meter_counts_from_all_threads_and_keeps_the_rate():
+    settings = ProbeSettings(rate_per_s=200.0, connections_per_target=50)
+    with RemoteBudget.alone(settings, "127.0.0.1") as budget:
+        meter, begun = Meter(budget), time.monotonic()
+        threads = [threading.Thread(target=lambda: [meter.admit()() for _ in range(10)]) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        seconds = time.monotonic() - begun
 
-    for _ in range(3):
-        meter.admit()
-    clock[0] += 10
-    meter.admit()
-
-    assert slept == [0.0, 0.25, 0.5, 0.0]
-    assert meter.opened == 4
+    assert meter.opened == 40
+    assert seconds >= 39 / 200
 
 
-def test_a_meter_counts_from_all_threads():
-    meter = Meter(None)
-    threads = [threading.Thread(target=lambda: [meter.admit() for _ in range(500)]) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def test_a_connection_that_comes_too_late_is_denied_and_its_job_has_no_result():
+    settings = ProbeSettings(rate_per_s=0.01, deadline_s=10)
+    with RemoteBudget.alone(settings, "127.0.0.1") as budget:
+        meter = Meter(budget)
+        work = Work("two connections", [ScanJob(function_to_call=meter.admit, function_arguments=[]) for _ in range(2)])
+        run([work], 1, budget.ends, meter)
 
-    assert meter.opened == 2000
+    assert [result is None for result in work.results] == [False, True]
+    assert work.finished() is None
+    assert meter.opened == 1
+    assert meter.denied.is_set()
 
 
 def test_an_ended_meter_wakes_who_waits_and_lets_nobody_in():
-    meter = Meter(None)
     ours, theirs = socket.socketpair()
-    with ours, theirs:
+    with ours, theirs, RemoteBudget.alone(ProbeSettings(), "127.0.0.1") as budget:
+        meter = Meter(budget)
         meter.watch(ours)
         said: list[bytes] = []
         waiting = threading.Thread(target=lambda: said.append(ours.recv(1)))

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scanner.dispatch import LocalDispatcher
 from scanner.evaluate import evaluate, target_status
 from scanner.evidence import FailureReason, Protocol, TargetEvidence
 from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Role, Target
 from scanner.lab import Lab
 from scanner.lab.manifest import LabServer
+from scanner.pipeline import probe_targets
 from scanner.policy import load
 from scanner.probe import ProbeSettings
 from scanner.rules import Observed
@@ -63,9 +63,11 @@ def scanned(backend: LabServer, after: int, manner: str) -> tuple[TargetEvidence
     async def scan() -> tuple[Target, TargetEvidence]:
         async with breaking_off(backend.actual_port, after, manner) as port:
             target = Target(Endpoint("test", backend.host, port, role=Role.SERVER), Address("127.0.0.1", port))
-            dispatcher = LocalDispatcher(ProbeSettings(timeout_s=1.0, deadline_s=12.0), concurrency=1, workers=1)
-            async for _, evidence in dispatcher.dispatch([target], {"test": ENVIRONMENT}):
-                return target, evidence
+            settings = ProbeSettings(timeout_s=1.0, deadline_s=12.0)
+            probed = probe_targets([target], {"test": ENVIRONMENT}, settings, concurrency=1, workers=1)
+            async with contextlib.aclosing(probed):
+                async for _, evidence in probed:
+                    return target, evidence
         raise AssertionError
 
     target, evidence = asyncio.run(scan())

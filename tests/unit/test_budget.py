@@ -7,6 +7,8 @@ import itertools
 
 import pytest
 
+from scanner.inventory import Address, Endpoint, Target
+from scanner.probe import ProbeSettings
 from scanner.probe.net.budget import Budget, DeadlineError, Limits, RunBudget
 from tests.build import virtual_time
 
@@ -15,6 +17,11 @@ IP, OTHER = "192.0.2.1", "192.0.2.2"
 
 def now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def target(run: RunBudget, ip: str, deadline_s: float, port: int = 443) -> Budget:
+    settings = ProbeSettings(deadline_s=deadline_s, connections_per_target=run.limits.connections)
+    return run.of(Target(Endpoint("test", "name.example", 443), Address(ip, port)), settings)
 
 
 async def begun(budget: Budget, count: int, *, takes_s: float = 0.0) -> list[float]:
@@ -41,7 +48,7 @@ def apart(times: list[float]) -> float:
 def test_a_rate_holds_for_an_address_over_all_its_targets():
     async def scan() -> list[float]:
         run = RunBudget(Limits(rate_per_s=5.0))
-        times = await asyncio.gather(*(begun(run.target(IP, 60.0), 10) for _ in range(12)))
+        times = await asyncio.gather(*(begun(target(run, IP, 60.0), 10) for _ in range(12)))
         return [time for of_target in times for time in of_target]
 
     times = virtual_time.run(scan())
@@ -54,7 +61,7 @@ def test_a_rate_holds_for_an_address_over_all_its_targets():
 def test_another_address_has_a_rate_of_its_own():
     async def scan() -> list[list[float]]:
         run = RunBudget(Limits(rate_per_s=5.0))
-        return await asyncio.gather(*(begun(run.target(ip, 60.0), 10) for ip in (IP, OTHER)))
+        return await asyncio.gather(*(begun(target(run, ip, 60.0), 10) for ip in (IP, OTHER)))
 
     assert [max(times) for times in virtual_time.run(scan())] == [pytest.approx(1.8)] * 2
 
@@ -62,7 +69,7 @@ def test_another_address_has_a_rate_of_its_own():
 def test_a_total_rate_holds_over_all_addresses_and_the_addresses_keep_theirs():
     async def scan() -> list[list[float]]:
         run = RunBudget(Limits(rate_per_s=2.0, total_rate_per_s=8.0))
-        return await asyncio.gather(*(begun(run.target(f"192.0.2.{n}", 60.0), 5) for n in range(8)))
+        return await asyncio.gather(*(begun(target(run, f"192.0.2.{n}", 60.0), 5) for n in range(8)))
 
     of_each = virtual_time.run(scan())
 
@@ -73,7 +80,7 @@ def test_a_total_rate_holds_over_all_addresses_and_the_addresses_keep_theirs():
 
 def test_a_rate_that_cannot_be_met_gives_what_there_was_time_for():
     async def scan() -> tuple[list[float], float, float]:
-        budget = RunBudget(Limits(rate_per_s=1.0)).target(IP, 10.0)
+        budget = target(RunBudget(Limits(rate_per_s=1.0)), IP, 10.0)
         return await begun(budget, 100), now(), budget.ends
 
     times, ended, ends = virtual_time.run(scan())
@@ -84,7 +91,7 @@ def test_a_rate_that_cannot_be_met_gives_what_there_was_time_for():
 
 def test_nobody_waits_for_a_turn_that_would_come_too_late():
     async def scan() -> float:
-        budget = RunBudget(Limits(rate_per_s=0.01)).target(IP, 60.0)
+        budget = target(RunBudget(Limits(rate_per_s=0.01)), IP, 60.0)
         assert len(await begun(budget, 3)) == 1
         return now()
 
@@ -104,7 +111,7 @@ def test_no_more_connections_at_once_than_allowed_whoever_asks():
                 await asyncio.sleep(1.0)
                 is_open -= 1
 
-        await asyncio.gather(*(one(run.target(IP, 60.0)) for _ in range(30)))
+        await asyncio.gather(*(one(target(run, IP, 60.0)) for _ in range(30)))
         assert now() == 6.0
         return most
 
@@ -113,7 +120,7 @@ def test_no_more_connections_at_once_than_allowed_whoever_asks():
 
 def test_who_waits_for_a_place_is_told_when_time_is_up():
     async def scan() -> float:
-        budget = RunBudget(Limits(connections=1)).target(IP, 10.0)
+        budget = target(RunBudget(Limits(connections=1)), IP, 10.0)
         async with budget.connection():
             with pytest.raises(DeadlineError):
                 await budget.admit()
@@ -124,7 +131,7 @@ def test_who_waits_for_a_place_is_told_when_time_is_up():
 
 def test_places_are_given_back_by_who_is_cancelled_waiting_and_by_who_holds_one():
     async def scan() -> int:
-        budget = RunBudget(Limits(connections=1)).target(IP, 60.0)
+        budget = target(RunBudget(Limits(connections=1)), IP, 60.0)
         holds = asyncio.create_task(begun(budget, 1, takes_s=30.0))
         waits = asyncio.create_task(begun(budget, 1))
         await asyncio.sleep(1.0)
@@ -139,7 +146,7 @@ def test_places_are_given_back_by_who_is_cancelled_waiting_and_by_who_holds_one(
 
 def test_a_cancelled_wait_for_a_turn_gives_its_place_back():
     async def scan() -> list[float]:
-        budget = RunBudget(Limits(connections=1, rate_per_s=0.1)).target(IP, 60.0)
+        budget = target(RunBudget(Limits(connections=1, rate_per_s=0.1)), IP, 60.0)
         await begun(budget, 1)
         waits = asyncio.create_task(begun(budget, 1))
         await asyncio.sleep(1.0)
@@ -152,7 +159,7 @@ def test_a_cancelled_wait_for_a_turn_gives_its_place_back():
 
 def test_who_goes_first_goes_before_all_who_wait():
     async def scan() -> list[str]:
-        budget = RunBudget(Limits(connections=1)).target(IP, 60.0)
+        budget = target(RunBudget(Limits(connections=1)), IP, 60.0)
         order: list[str] = []
 
         async def one(name: str, *, first: bool = False) -> None:
@@ -166,24 +173,48 @@ def test_who_goes_first_goes_before_all_who_wait():
     assert virtual_time.run(scan()) == ["a", "d", "b", "c"]
 
 
-def test_after_a_sign_of_load_every_target_of_the_address_is_asked_one_connection_at_a_time():
-    async def scan() -> tuple[list[float], list[float]]:
+def test_after_a_sign_of_load_every_target_of_the_service_is_asked_one_connection_at_a_time():
+    async def scan() -> tuple[list[float], list[float], list[float]]:
         run = RunBudget(Limits(connections=5))
-        one, another, elsewhere = run.target(IP, 60.0), run.target(IP, 60.0), run.target(OTHER, 60.0)
+        one, another, elsewhere = target(run, IP, 60.0), target(run, IP, 60.0), target(run, OTHER, 60.0)
+        neighbour = target(run, IP, 60.0, port=8443)
         await begun(one, 1)
         one.slow_down(0.5)
-        return await asyncio.gather(begun(another, 5, takes_s=0.2), begun(elsewhere, 5))
+        slowed = begun(another, 5, takes_s=0.2)
+        return await asyncio.gather(slowed, begun(neighbour, 3), begun(elsewhere, 5))
 
-    slowed, other = virtual_time.run(scan())
+    slowed, neighbouring, other = virtual_time.run(scan())
 
     assert min(slowed) == 0.5
     assert apart(slowed) == pytest.approx(0.2)
+    # What else the address has is another program.
+    assert neighbouring == [0.0] * 3
     assert other == [0.0] * 5
+
+
+def test_a_service_that_was_slowed_down_is_trusted_with_more_as_other_targets_begin():
+    async def scan() -> list[float]:
+        run = RunBudget(Limits(connections=5))
+        first = target(run, IP, 600.0)
+        for _ in range(4):
+            first.slow_down(0.0)
+        spans = []
+        for _ in range(5):
+            began = now()
+            await begun(target(run, IP, 600.0), 5, takes_s=0.01)
+            spans.append(now() - began)
+        return spans
+
+    spans = virtual_time.run(scan())
+    assert spans == sorted(spans, reverse=True)
+    assert spans[0] > 0.7
+    # Five places again, and no interval.
+    assert spans[-1] == pytest.approx(0.01)
 
 
 def test_the_interval_after_signs_of_load_doubles_up_to_a_second_and_never_shrinks():
     async def scan(rate: float | None, signs: int) -> float:
-        budget = RunBudget(Limits(rate_per_s=rate)).target(IP, 600.0)
+        budget = target(RunBudget(Limits(rate_per_s=rate)), IP, 600.0)
         await begun(budget, 1)
         for _ in range(signs):
             budget.slow_down(0.0)
@@ -198,7 +229,7 @@ def test_the_interval_after_signs_of_load_doubles_up_to_a_second_and_never_shrin
 
 def test_the_probes_stop_asking_before_the_deadline():
     async def left(deadline_s: float) -> tuple[float, float]:
-        budget = RunBudget(Limits()).target(IP, deadline_s)
+        budget = target(RunBudget(Limits()), IP, deadline_s)
         await asyncio.sleep(1.0)
         return budget.left, budget.bound(5.0)
 
@@ -209,7 +240,7 @@ def test_the_probes_stop_asking_before_the_deadline():
 
 def test_connections_are_counted_but_those_that_were_not_opened():
     async def scan() -> int:
-        budget = RunBudget(Limits()).target(IP, 60.0)
+        budget = target(RunBudget(Limits()), IP, 60.0)
         await begun(budget, 3)
         async with budget.connection() as place:
             place.unused()

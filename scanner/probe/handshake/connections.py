@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,32 +21,55 @@ from sslyze.connection_helpers.tls_connection import SslConnection
 from sslyze.server_setting import ServerNetworkConfiguration, ServerNetworkLocation
 
 from scanner.inventory import is_address
+from scanner.probe.net.limits import DeadlineError
+from scanner.probe.net.remote import RemoteBudget
 
 
 class Meter:
-    """Counts the connections to one target, spaces them by `rate_per_s` where one is given, and can end them all."""
+    """Counts the connections to one target, lets each begin when the budget admits it, and can end them all.
 
-    def __init__(self, rate_per_s: float | None) -> None:
+    `opened` counts them, `waiting` are the threads that wait for one. `denied` is set once there was no time for one:
+    what its job then tells is not the server's.
+    """
+
+    def __init__(self, budget: RemoteBudget) -> None:
         self.opened = 0
-        self._interval = 1 / rate_per_s if rate_per_s else 0.0
-        self._next = time.monotonic()
+        self.waiting: set[int] = set()
+        self.denied = threading.Event()
+        self._budget = budget
+        self._of_thread = _OfThread()
         self._lock = threading.Lock()
         self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._ended = threading.Event()
 
-    def admit(self) -> None:
-        """Wait for the turn of one connection more.
+    def admit(self) -> Callable[[], None]:
+        """Wait for the turn of one connection more, and return what is to be called when it is closed.
 
         Raises:
-            ConnectionAbortedError: there is none, because all have been ended.
+            ConnectionAbortedError: there is none: no time is left, or all have been ended.
         """
         if self._ended.is_set():
             raise ConnectionAbortedError("the time for this server is over")
+        begun = time.monotonic()
+        self.waiting.add(threading.get_ident())
+        try:
+            self._budget.admit()
+        except DeadlineError:
+            self._of_thread.denied = True
+            self.denied.set()
+            raise ConnectionAbortedError("there is no time for another connection") from None
+        finally:
+            self.waiting.discard(threading.get_ident())
+            self._of_thread.waited_s += time.monotonic() - begun
         with self._lock:
             self.opened += 1
-            turn = max(self._next, time.monotonic())
-            self._next = turn + self._interval
-        time.sleep(max(0.0, turn - time.monotonic()))
+        return self._budget.give_back
+
+    def take_account(self) -> tuple[float, bool]:
+        """How many seconds this thread has waited since it last asked, and whether a connection was denied to it."""
+        account = self._of_thread.waited_s, self._of_thread.denied
+        self._of_thread.waited_s, self._of_thread.denied = 0.0, False
+        return account
 
     def watch(self, connection: socket.socket) -> None:
         """Take note of a connection that was opened, to be ended with the others."""
@@ -57,10 +81,18 @@ class Meter:
     def end(self) -> None:
         """Shut down every connection, which wakes the threads that wait for it, and let none be opened any more."""
         self._ended.set()
+        self._budget.end()
         with self._lock:
             connections = list(self._sockets)
         for connection in connections:
             _shut_down(connection)
+
+
+class _OfThread(threading.local):
+    """What one thread has met with."""
+
+    waited_s = 0.0
+    denied = False
 
 
 def _shut_down(connection: socket.socket) -> None:
@@ -72,7 +104,7 @@ def _shut_down(connection: socket.socket) -> None:
 class MeteredConfiguration(ServerNetworkConfiguration):
     """sslyze's own, with the meter that each connection made under it goes through."""
 
-    meter: Meter = field(default_factory=lambda: Meter(None))
+    meter: Meter = field(kw_only=True)
 
 
 class MeteredConnection(SslConnection):
@@ -86,8 +118,9 @@ class MeteredConnection(SslConnection):
         should_enable_server_name_indication: bool = True,
         **options: Any,
     ) -> None:
-        configured = network_configuration
-        self._meter = configured.meter if isinstance(configured, MeteredConfiguration) else Meter(None)
+        assert isinstance(network_configuration, MeteredConfiguration)  # noqa: S101  # nothing else is made here
+        self._meter = network_configuration.meter
+        self._give_back: Callable[[], object] = _nothing
         # RFC 6066 section 3: an address is no server name.
         options["should_enable_server_name_indication"] = should_enable_server_name_indication and not is_address(
             network_configuration.tls_server_name_indication
@@ -96,9 +129,15 @@ class MeteredConnection(SslConnection):
 
     def _do_pre_handshake(self) -> None:
         """Open the connection; every way to do so leads through here."""
-        self._meter.admit()
+        self._give_back()  # of an attempt that failed
+        # A connection that nobody closes is given back when it is collected.
+        self._give_back = weakref.finalize(self, self._meter.admit())
         _opening.meter = self._meter
-        super()._do_pre_handshake()
+        try:
+            super()._do_pre_handshake()
+        except BaseException:
+            self._give_back()
+            raise
 
     def close(self) -> None:
         """Take leave, and close.
@@ -106,6 +145,12 @@ class MeteredConnection(SslConnection):
         nassl writes the close_notify and never sends it. A server that sees its connection end without one forgets the
         session (RFC 5246 section 7.2.1), and seems to resume none.
         """
+        try:
+            self._take_leave()
+        finally:
+            self._give_back()
+
+    def _take_leave(self) -> None:
         # In place of nassl's own `shutdown`, which can't be called twice.
         client = self.ssl_client
         client._is_handshake_completed = False  # noqa: SLF001  # as it does
@@ -115,6 +160,10 @@ class MeteredConnection(SslConnection):
             client._flush_ssl_engine()  # noqa: SLF001  # what its own leaves out
         if client._sock is not None:  # noqa: SLF001  # the same
             client._sock.close()  # noqa: SLF001  # the same
+
+
+def _nothing() -> None:
+    """What there is to give back at first."""
 
 
 _opening = threading.local()

@@ -12,12 +12,11 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 from sslyze.connection_helpers.opportunistic_tls_helpers import ProtocolWithOpportunisticTlsEnum
 from sslyze.errors import ConnectionToServerFailed
-from sslyze.plugins.plugin_base import ScanCommandExtraArgument, ScanJob, ScanJobResult
+from sslyze.plugins.plugin_base import ScanCommandExtraArgument
 from sslyze.plugins.scan_commands import ScanCommand, ScanCommandsRepository
 from sslyze.plugins.session_renegotiation_plugin import SessionRenegotiationExtraArgument
 from sslyze.plugins.session_resumption.implementation import SessionResumptionSupportExtraArgument
@@ -32,8 +31,9 @@ from scanner.probe.handshake.connections import Meter, MeteredConfiguration
 from scanner.probe.handshake.failures import failure_of
 from scanner.probe.handshake.first import VERSIONS, FirstLook, first_look, remaining_jobs
 from scanner.probe.handshake.jobs import extended_master_secret_job
-from scanner.probe.net.budget import Budget
+from scanner.probe.handshake.work import Work, run
 from scanner.probe.net.connection import own_address_towards
+from scanner.probe.net.remote import RemoteBudget
 from scanner.probe.net.starttls import address_literal
 from scanner.probe.survey.baseline import find_baseline
 from scanner.probe.survey.wire import Questioner
@@ -66,8 +66,9 @@ _ARGUMENTS: dict[ScanCommand, ScanCommandExtraArgument] = {
 }
 _STARTTLS = {protocol: ProtocolWithOpportunisticTlsEnum[protocol.name] for protocol in StartTls}
 _XMPP = frozenset({StartTls.XMPP, StartTls.XMPP_SERVER})
-_RESERVE_S = 2.0
-"""Kept back from the deadline, so that a worker can still hand over what it has before it is ended."""
+_DOUBT_S = 1.0
+"""Kept back from the end for the question whether the server still speaks: a second, or a tenth of what there is."""
+_DOUBT_SHARE = 0.1
 _SLOW = 0.9
 """Part of the timeout from which on a job is taken to have met it."""
 
@@ -79,49 +80,46 @@ _UNANSWERED = {
 }
 
 
-@dataclass(slots=True)
-class _Work:
-    """Jobs of one kind: a scan command, or the one of our own under its name."""
-
-    name: str
-    jobs: Sequence[ScanJob]
-    results: list[ScanJobResult | None] = field(default_factory=list)
-    slowest_s: float = 0.0
-
-    def finished(self) -> list[ScanJobResult] | None:
-        """The results, or None where the deadline came before all of them."""
-        results = [result for result in self.results if result is not None]
-        return results if len(results) == len(self.jobs) else None
-
-
-def observe(target: Target, settings: ProbeSettings, known: Surveyed | Remaining | None = None) -> HandshakeResult:
-    """Make every handshake that is wanted with a target. Blocks for at most about `settings.deadline_s` seconds.
+def observe(
+    target: Target,
+    settings: ProbeSettings,
+    known: Surveyed | Remaining | None = None,
+    budget: RemoteBudget | None = None,
+) -> HandshakeResult:
+    """Make every handshake that is wanted with a target. Blocks until the budget's end at most.
 
     Beside the survey (`Surveyed`) it makes those that show more than the survey's hellos; after both (`Remaining`),
-    those for what is still not known. Raises nothing: what fails is a value. Every connection is ended by then.
+    those for what is still not known. `budget` is the target's, shared with its other probes; without one, the
+    settings' limits are for the handshakes alone. Raises nothing: what fails is a value. Every connection is ended by
+    then.
     """
-    meter = Meter(settings.rate_per_s)
-    ends = time.monotonic() + max(settings.deadline_s - _RESERVE_S, settings.deadline_s / 2)
+    if target.address is None:
+        return HandshakeResult(Attempt.failed(FailureReason.UNRESOLVABLE), 0)
+    if budget is None:
+        with RemoteBudget.alone(settings, target.address.ip) as alone:
+            return observe(target, settings, known, alone)
+    meter = Meter(budget)
     try:
-        return _observe(target, settings, known, meter, ends)
+        return _observe(target, settings, known, meter, budget)
     finally:
         # Threads may still be waiting for a silent server.
         meter.end()
 
 
 def _observe(
-    target: Target, settings: ProbeSettings, known: Surveyed | Remaining | None, meter: Meter, ends: float
+    target: Target, settings: ProbeSettings, known: Surveyed | Remaining | None, meter: Meter, budget: RemoteBudget
 ) -> HandshakeResult:
-    if target.address is None:
-        return HandshakeResult(Attempt.failed(FailureReason.UNRESOLVABLE), 0)
+    address = target.address
+    assert address is not None  # noqa: S101  # nothing is observed without one
+    ends = budget.ends - min(_DOUBT_S, _DOUBT_SHARE * budget.left)
     greeted = 0
     if known is None:
         # sslyze needs a minute to find out that a server is silent or speaks no TLS, and then can't tell which.
-        refusal, greeted = asyncio.run(_greet(target, settings, until=ends))
+        refusal, greeted = asyncio.run(_greet(target, settings, budget))
         if refusal is not None:
             return HandshakeResult(Attempt(failure=refusal), greeted)
     try:
-        location = ServerNetworkLocation(target.endpoint.host, target.address.port, ip_address=target.address.ip)
+        location = ServerNetworkLocation(target.endpoint.host, address.port, ip_address=address.ip)
         network = _network(target, settings, meter, _credentials(target))
     except (ValueError, UnicodeError) as error:
         return HandshakeResult(Attempt.failed(FailureReason.ENGINE_ERROR, error), greeted)
@@ -144,7 +142,7 @@ def _observe(
     slowest = max(work.slowest_s for work in works)
     if slowest >= network.network_timeout * _SLOW:
         # sslyze takes the silence of a server for "not vulnerable" in places: does this one still speak?
-        doubt, again = asyncio.run(_greet(target, settings, until=ends + _RESERVE_S / 2))
+        doubt, again = asyncio.run(_greet(target, settings, budget))
         greeted += again
         evidence = evidence_of(replace(answers, doubt=doubt), settings.stores_for(target.endpoint.environment))
     return HandshakeResult(Attempt.ok(evidence), greeted + meter.opened, answers.newest, left=answers.left)
@@ -158,15 +156,19 @@ def _found(
     box: queue.Queue[FirstLook | ServerTlsProbingResult | Failure] = queue.Queue(1)
     threading.Thread(target=_probe, args=(location, network, newest, box), daemon=True).start()
     try:
-        return box.get(timeout=max(0.1, ends - time.monotonic()))
+        found = box.get(timeout=max(0.1, ends - time.monotonic()))
     except queue.Empty:
         return Failure(FailureReason.DEADLINE)
+    return Failure(FailureReason.DEADLINE) if isinstance(found, Failure) and network.meter.denied.is_set() else found
 
 
-def _answers(server: ServerConnectivityInfo, works: Sequence[_Work], settings: ProbeSettings, ends: float) -> Answers:
+def _answers(server: ServerConnectivityInfo, works: Sequence[Work], settings: ProbeSettings, ends: float) -> Answers:
     """Run everything, and a ROBOT oracle a second time: one answer by chance must not call a server broken."""
-    _run(works, settings.connections_per_target, ends)
-    slow = server.network_configuration.network_timeout * _SLOW
+    network = server.network_configuration
+    assert isinstance(network, MeteredConfiguration)  # noqa: S101  # made above
+    meter = network.meter
+    run(works, settings.connections, ends, meter)
+    slow = network.network_timeout * _SLOW
     answers = Answers(
         server,
         {work.name: work.finished() for work in works},
@@ -174,24 +176,18 @@ def _answers(server: ServerConnectivityInfo, works: Sequence[_Work], settings: P
     )
     if not has_oracle(answers):
         return answers
-    again = _Work(ROBOT_AGAIN, next(work.jobs for work in works if work.name == ScanCommand.ROBOT.value))
-    _run([again], settings.connections_per_target, ends)
+    again = Work(ROBOT_AGAIN, next(work.jobs for work in works if work.name == ScanCommand.ROBOT.value))
+    run([again], settings.connections, ends, meter)
     return replace(answers, results={**answers.results, again.name: again.finished()})
 
 
-async def _greet(target: Target, settings: ProbeSettings, *, until: float) -> tuple[Failure | None, int]:
+async def _greet(target: Target, settings: ProbeSettings, budget: RemoteBudget) -> tuple[Failure | None, int]:
     """Whether the server speaks TLS: None, or why not; and how many connections it took to find out."""
-    assert target.address is not None  # noqa: S101  # nothing is greeted without one
-    questioner = Questioner(target, settings, Budget.alone(settings, target.address.ip))
+    questioner = Questioner(target, settings, budget.in_a_loop(target.ip or ""))
     endpoint = target.endpoint
     web = endpoint.role.speaks_http and endpoint.starttls is None
-    try:
-        async with asyncio.timeout(max(0.1, until - time.monotonic())):
-            greeting = await find_baseline(
-                questioner, None if endpoint.is_address else endpoint.host, endpoint.host if web else None
-            )
-    except TimeoutError:
-        return Failure.of(FailureReason.DEADLINE), questioner.opened
+    name, plain_host = None if endpoint.is_address else endpoint.host, endpoint.host if web else None
+    greeting = await find_baseline(questioner, name, plain_host)
     return greeting if isinstance(greeting, Failure) else None, questioner.opened
 
 
@@ -253,20 +249,20 @@ def _works(
     settings: ProbeSettings,
     look: FirstLook | None,
     known: Surveyed | Remaining | None,
-) -> list[_Work]:
+) -> list[Work]:
     # Early data is tested with an HTTP request, which another server does not answer.
     speaks_http = target.endpoint.role.speaks_http and not target.endpoint.starttls
     if look is not None:
         named = not target.endpoint.is_address
         jobs = remaining_jobs(server, look, _ARGUMENTS, speaks_http=speaks_http, named=named)
-        return [_Work(name, of_command) for name, of_command in jobs.items()]
+        return [Work(name, of_command) for name, of_command in jobs.items()]
     commands = [command for command in _ALWAYS if speaks_http or command is not ScanCommand.TLS_1_3_EARLY_DATA]
     if isinstance(known, Remaining):
         commands = [command for command in commands if _UNANSWERED.get(command) in known.unanswered]
     if settings.engine == "sslyze":
         commands += _WITHOUT_SURVEY
     works = [
-        _Work(
+        Work(
             command.value,
             ScanCommandsRepository.get_implementation_cls(command).scan_jobs_for_scan_command(
                 server, _ARGUMENTS.get(command)
@@ -275,43 +271,5 @@ def _works(
         for command in commands
     ]
     if settings.engine == "sslyze":
-        works.append(_Work(ScanCommand.TLS_EXTENDED_MASTER_SECRET.value, [extended_master_secret_job(server)]))
+        works.append(Work(ScanCommand.TLS_EXTENDED_MASTER_SECRET.value, [extended_master_secret_job(server)]))
     return works
-
-
-def _run(works: Sequence[_Work], at_once: int, ends: float) -> None:
-    """Run all jobs, `at_once` at a time, until `ends`. A thread that is then still waiting is left behind."""
-    waiting: queue.SimpleQueue[tuple[_Work, int]] = queue.SimpleQueue()
-    for work in works:
-        work.results = [None] * len(work.jobs)
-        for index in range(len(work.jobs)):
-            waiting.put((work, index))
-
-    def labour() -> None:
-        while time.monotonic() < ends:
-            try:
-                work, index = waiting.get_nowait()
-            except queue.Empty:
-                return
-            clock = time.monotonic()
-            result = _call(work.jobs[index])
-            work.slowest_s = max(work.slowest_s, time.monotonic() - clock)
-            work.results[index] = result
-
-    threads = [threading.Thread(target=labour, daemon=True) for _ in range(min(at_once, waiting.qsize()))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, ends - time.monotonic()))
-    for work in works:
-        if work.finished() is None:
-            work.slowest_s = float("inf")
-
-
-def _call(job: ScanJob) -> ScanJobResult:
-    value: Any = None
-    try:
-        value = job.function_to_call(*job.function_arguments)
-    except Exception as error:  # noqa: BLE001  # it is handed to sslyze, which tells answers from errors
-        return ScanJobResult(None, error)
-    return ScanJobResult(value, None)

@@ -110,7 +110,8 @@ class HttpClient:
         exchange, notes = self._new(request), HandshakeNotes()
         try:
             ip, port = await self._address(request)
-            async with self._budget.connection(ip, first=first) as place:
+            # What a proxy is asked for is the target's to bear.
+            async with self._budget.connection(ip if self._proxy is None else None, first=first) as place:
                 if failure := self._stopped.get(request.destination):  # while this one waited
                     place.unused()
                     exchange.fail(failure)

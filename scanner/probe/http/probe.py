@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from scanner.evidence import (
     Attempt,
@@ -103,6 +103,19 @@ def _cut_off(probes: Iterable[HttpProbe]) -> Failure | None:
             if hop.failure is not None and hop.failure.reason in _UNASKED:
                 return hop.failure
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class WebProbe:
+    """What a target answers over HTTP and HTTPS; `scope` are the host names that are configured."""
+
+    settings: ProbeSettings
+    scope: frozenset[str]
+    name: Literal["http"] = "http"
+
+    async def observe(self, target: Target, environment: Environment, budget: Budget) -> Attempt[HttpEvidence]:
+        """Ask a target for everything that is configured there."""
+        return (await probe_http(target, environment, self.settings, self.scope, budget))[0]
 
 
 @dataclass(frozen=True, slots=True)

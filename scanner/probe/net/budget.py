@@ -11,154 +11,60 @@ name leads there. A probe asks before each connection:
         return Failure(FailureReason.DEADLINE)
 
 Two times matter. `ends` is when a probe stops asking, to hand over what it has seen; `deadline`, a little later, is
-when the target's time is over. Whoever runs probes cuts them off then. Threads and other processes ask by
-`scanner.probe.net.remote`, which asks here in their name. All times are in seconds, of the event loop's clock.
+when the target's time is over, and what still runs is cut off (`scanner.probe.net.cutoff`). Threads and other processes
+ask by `scanner.probe.net.remote`, which asks here in their name. All times are in seconds, of the event loop's clock.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
+from scanner.inventory import Target
 from scanner.probe import ProbeSettings
+from scanner.probe.net.limits import DeadlineError, Limits, Pace, Places, Service, TargetTurns
+
+__all__ = ["Budget", "DeadlineError", "Limits", "Place", "RunBudget"]
 
 _LAST_WORD_S: Final = 2.0
 """How long before the deadline a probe stops asking."""
 _LAST_WORD_SHARE: Final = 0.1
 """But no more than this part of the deadline."""
-_FIRST_INTERVAL_S: Final = 0.05
-"""Between connections to an address that showed a sign of load; doubled each time that it shows another."""
-_LONGEST_INTERVAL_S: Final = 1.0
-
-
-class DeadlineError(Exception):
-    """There is no time for another connection: the turn of the next one would come after the probe's end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a run allows: connections at once to one address, and new ones a second to one address and altogether."""
-
-    connections: int = 5
-    rate_per_s: float | None = None
-    total_rate_per_s: float | None = None
-
-    @classmethod
-    def of(cls, settings: ProbeSettings) -> Self:
-        """What the settings say."""
-        return cls(settings.connections_per_target, settings.rate_per_s)
-
-
-class _Places:
-    """Connections at once, given to whoever has waited longest. `most` may be lowered on the way."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self._taken = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    @property
-    def free(self) -> bool:
-        """Whether one could be taken at once."""
-        return self._taken < self.most and not self._waiting
-
-    async def take(self, ends: float, *, first: bool = False) -> None:
-        """Take one, `first` before all who wait.
-
-        Raises:
-            DeadlineError: none became free by `ends`.
-        """
-        if self.free:
-            self._taken += 1
-            return
-        _check(ends)
-        loop = asyncio.get_running_loop()
-        turn = loop.create_future()
-        (self._waiting.appendleft if first else self._waiting.append)(turn)
-        late = loop.call_at(ends, _expire, turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self.give_back()
-            raise
-        finally:
-            late.cancel()
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-
-    def give_back(self) -> None:
-        """Give one back, to who waits longest."""
-        self._taken -= 1
-        while self._waiting and self._taken < self.most:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                self._taken += 1
-                turn.set_result(None)
-
-
-def _check(ends: float) -> None:
-    if asyncio.get_running_loop().time() >= ends:
-        raise DeadlineError
-
-
-def _expire(turn: asyncio.Future[None]) -> None:
-    if not turn.done():
-        turn.set_exception(DeadlineError())
-
-
-class _Pace:
-    """Starts, one at a time, each at least `interval_s` after the one before."""
-
-    def __init__(self, rate_per_s: float | None) -> None:
-        self.interval_s = 1 / rate_per_s if rate_per_s else 0.0
-        self._next = 0.0
-        self._turns = asyncio.Lock()
-
-    @property
-    def free(self) -> bool:
-        """Whether a start need not wait, nor makes others wait."""
-        return not self.interval_s and not self._turns.locked()
-
-    @asynccontextmanager
-    async def turn(self, ends: float) -> AsyncIterator[None]:
-        """Wait for a turn; the start is what happens inside.
-
-        Raises:
-            DeadlineError: it would come after `ends`.
-        """
-        try:
-            async with asyncio.timeout_at(ends):
-                await self._turns.acquire()
-        except TimeoutError:
-            raise DeadlineError from None
-        loop = asyncio.get_running_loop()
-        try:
-            while (wait := self._next - loop.time()) > 0:
-                if self._next > ends:
-                    raise DeadlineError
-                await asyncio.sleep(wait)
-            yield
-            self._next = loop.time() + self.interval_s
-        finally:
-            self._turns.release()
-
-    def slow_down(self, pause_s: float) -> None:
-        """Double the interval, and let nothing start for a while."""
-        self.interval_s = max(self.interval_s, min(max(_FIRST_INTERVAL_S, 2 * self.interval_s), _LONGEST_INTERVAL_S))
-        self._next = max(self._next, asyncio.get_running_loop().time() + pause_s)
+_CONNECTIONS_OF_A_TARGET: Final = 100
+"""What a target is reckoned with where a total rate decides how many are asked at once: twice the usual."""
 
 
 class _Address:
     """What is shared by all who ask one IP address."""
 
     def __init__(self, limits: Limits) -> None:
-        self.places = _Places(limits.connections)
-        self.pace = _Pace(limits.rate_per_s)
+        self.places = Places(limits.connections)
+        self.pace = Pace(limits.rate_per_s)
+        self.turns = TargetTurns(self.places, self.pace)
+        self.services: dict[int, Service] = {}
+
+
+class Admission(Protocol):
+    """Who admits connections: the run's budget, or in another process whoever asks it from there."""
+
+    async def admit(self, ip: str, ends: float, service: Service | None, *, first: bool = False) -> None:
+        """Wait until a connection to an address may begin; it is to be given back.
+
+        Raises:
+            DeadlineError: that would be after `ends`.
+        """
+        ...
+
+    def give_back(self, ip: str, service: Service | None) -> None:
+        """A connection to an address is closed."""
+        ...
+
+    def slow_down(self, ip: str, service: Service | None, pause_s: float) -> None:
+        """A service shows that it has too much to do."""
+        ...
 
 
 @dataclass(slots=True)
@@ -167,44 +73,89 @@ class RunBudget:
 
     limits: Limits
     _addresses: dict[str, _Address] = field(default_factory=dict)
-    _total: _Pace = field(init=False)
+    _total: Pace = field(init=False)
 
     def __post_init__(self) -> None:
-        self._total = _Pace(self.limits.total_rate_per_s)
+        self._total = Pace(self.limits.total_rate_per_s)
 
-    def target(self, ip: str, deadline_s: float) -> Budget:
+    def targets_at_once(self, most: int, deadline_s: float) -> int:
+        """How many targets may have begun, `most` or fewer: so many that the total rate serves each in its time."""
+        if self.limits.total_rate_per_s is None:
+            return most
+        served = int(self.limits.total_rate_per_s * deadline_s / _CONNECTIONS_OF_A_TARGET)
+        return max(1, min(most, served))
+
+    @asynccontextmanager
+    async def turn(self, target: Target, settings: ProbeSettings) -> AsyncIterator[None]:
+        """Wait until one more target of an address may begin, and hold that turn until it is done.
+
+        Targets of one address begin in their order, and only as it has room for them (`TargetTurns`): what they have to
+        share would else use up the time of all of them.
+        """
+        service = self._service(target, settings)
+        async with service.turns.held(), self._address(target.ip or "").turns.held():
+            yield
+
+    def of(self, target: Target, settings: ProbeSettings) -> Budget:
         """The budget of one target, whose time begins now."""
-        return Budget(self, ip, deadline_s)
+        service = self._service(target, settings)
+        service.recover()
+        now = asyncio.get_running_loop().time()
+        return Budget(self, target.ip or "", now + settings.deadline_s, settings.deadline_s, service)
 
-    async def admit(self, ip: str, ends: float, *, first: bool = False) -> None:
+    async def admit(self, ip: str, ends: float, service: Service | None = None, *, first: bool = False) -> None:
         """Wait until a connection to an address may begin; it is to be given back (`give_back`).
 
         Raises:
             DeadlineError: that would be after `ends`.
         """
+        address = self._address(ip)
+        shared = (address.places,) if service is None else (service.places, address.places)
+        taken: list[Places] = []
+        try:
+            for places in shared:
+                await places.take(ends, first=first)
+                taken.append(places)
+            await self._wait_for_turn(ends, service.pace if service is not None else None, address.pace, self._total)
+        except BaseException:
+            for places in taken:
+                places.give_back()
+            raise
+
+    async def _wait_for_turn(self, ends: float, *paces: Pace | None) -> None:
+        """Wait for the turn of a start that keeps to all of these."""
+        kept = [pace for pace in paces if pace is not None and not pace.free]
+        if not kept:
+            if asyncio.get_running_loop().time() >= ends:
+                raise DeadlineError
+            return
+        async with AsyncExitStack() as stack:
+            for pace in kept:
+                await stack.enter_async_context(pace.turn(ends))
+
+    def give_back(self, ip: str, service: Service | None = None) -> None:
+        """A connection to an address is closed."""
+        if service is not None:
+            service.places.give_back()
+        self._addresses[ip].places.give_back()
+
+    def slow_down(self, ip: str, service: Service | None, pause_s: float) -> None:
+        """A service shows that it has too much to do: from now on one connection at a time, further apart."""
+        if service is not None:
+            service.slow_down(pause_s, self._address(ip).pace.interval_s)
+
+    def _service(self, target: Target, settings: ProbeSettings) -> Service:
+        services = self._address(target.ip or "").services
+        port = target.address.port if target.address is not None else target.endpoint.port
+        if port not in services:
+            services[port] = Service(settings.connections_for(target.endpoint))
+        return services[port]
+
+    def _address(self, ip: str) -> _Address:
         address = self._addresses.get(ip)
         if address is None:
             address = self._addresses[ip] = _Address(self.limits)
-        await address.places.take(ends, first=first)
-        try:
-            if address.pace.free and self._total.free:
-                _check(ends)
-            else:
-                async with address.pace.turn(ends), self._total.turn(ends):
-                    pass
-        except BaseException:
-            address.places.give_back()
-            raise
-
-    def give_back(self, ip: str) -> None:
-        """A connection to an address is closed."""
-        self._addresses[ip].places.give_back()
-
-    def slow_down(self, ip: str, pause_s: float) -> None:
-        """An address shows that it has too much to do: from now on one connection at a time, further apart."""
-        if address := self._addresses.get(ip):
-            address.places.most = 1
-            address.pace.slow_down(pause_s)
+        return address
 
 
 class Place:
@@ -235,18 +186,26 @@ class Budget:
     `ends` is when they stop asking, `deadline` when their time is over; `opened` counts the connections begun.
     """
 
-    def __init__(self, run: RunBudget, ip: str, deadline_s: float) -> None:
+    def __init__(
+        self, admission: Admission, ip: str, deadline: float, deadline_s: float, service: Service | None = None
+    ) -> None:
+        """`deadline` is a time, `deadline_s` how long the whole is; `service` is what is shared with its port."""
         self._loop = asyncio.get_running_loop()
-        self._run = run
+        self._admission = admission
         self._ip = ip
+        self._service = service
+        self._put_off_s = 0.0
+        self._paused_since: float | None = None
         self.opened = 0
-        self.deadline = self._loop.time() + deadline_s
-        self.ends = self.deadline - min(_LAST_WORD_S, _LAST_WORD_SHARE * deadline_s)
+        self.deadline = deadline
+        self.ends = deadline - min(_LAST_WORD_S, _LAST_WORD_SHARE * deadline_s)
 
     @classmethod
     def alone(cls, settings: ProbeSettings, ip: str) -> Self:
         """The budget of a probe that runs by itself, beside nothing else, with its settings' limits."""
-        return cls(RunBudget(Limits.of(settings)), ip, settings.deadline_s)
+        now = asyncio.get_running_loop().time()
+        service = Service(settings.connections)
+        return cls(RunBudget(Limits.of(settings)), ip, now + settings.deadline_s, settings.deadline_s, service)
 
     @property
     def left(self) -> float:
@@ -272,24 +231,45 @@ class Budget:
         finally:
             place.give_back()
 
-    async def admit(self, ip: str | None = None, *, first: bool = False) -> Place:
+    async def admit(self, ip: str | None = None, *, first: bool = False, later_s: float = 0.0) -> Place:
         """The same for whoever can't hold it by `async with`; the place has to be given back.
+
+        `later_s` is how long after `ends` it may still be, for what was kept waiting by ourselves (`put_off_s`).
 
         Raises:
             DeadlineError: there is no time for one more.
         """
         ip = ip or self._ip
-        await self._run.admit(ip, self.ends, first=first)
+        await self._admission.admit(ip, self.ends + later_s, self._service_of(ip), first=first)
         self.opened += 1
         return Place(self, ip)
 
     def give_back(self, ip: str) -> None:
         """A connection to an address is closed."""
-        self._run.give_back(ip)
+        self._admission.give_back(ip, self._service_of(ip))
+
+    def _service_of(self, ip: str) -> Service | None:
+        return self._service if ip == self._ip else None
 
     def slow_down(self, pause_s: float) -> None:
-        """Tell that the target's address showed a sign of load: every probe asks it more slowly from now on.
+        """Tell that the target showed a sign of load: whoever shares its address and port asks more slowly from now on.
 
         Nothing is asked for `pause_s` seconds, and then one connection at a time.
         """
-        self._run.slow_down(self._ip, pause_s)
+        self._admission.slow_down(self._ip, self._service, pause_s)
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Wait for something of our own, not of the target: what comes next may end so much later (`put_off_s`)."""
+        self._paused_since = begun = self._loop.time()
+        try:
+            yield
+        finally:
+            self._put_off_s += self._loop.time() - begun
+            self._paused_since = None
+
+    @property
+    def put_off_s(self) -> float:
+        """How many seconds were spent waiting for something of our own (`paused`), until now."""
+        waiting = self._loop.time() - self._paused_since if self._paused_since is not None else 0.0
+        return self._put_off_s + waiting

@@ -1,0 +1,115 @@
+"""The processes in which blocking work is done: forked from a small server that has loaded what they need.
+
+A worker makes one piece of work at a time, and is ended when that is late: nothing else stops a thread that waits for a
+silent server inside a library. It is replaced after some pieces, which returns the memory that the library keeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Self, TypeVar
+
+from pebble import CONSTS, ProcessExpired, ProcessPool
+
+from scanner.probe import WorkerError
+from scanner.probe.net.budget import Budget, DeadlineError
+from scanner.probe.net.remote import Access, BudgetServer, RemoteBudget, serving
+
+T = TypeVar("T")
+_GRACE_S: Final = 0.5
+"""How long after its deadline a worker is ended: it ends by itself before."""
+
+# How often, in seconds, a pool looks whether it is to end. A scan of one target waited a quarter of its time for that.
+CONSTS.sleep_unit = 0.02
+
+# Workers are forked from a small server that has loaded the engine, never from this threaded process.
+_CONTEXT = multiprocessing.get_context("forkserver")
+
+
+@dataclass(slots=True)
+class WorkerProcesses:
+    """A number of processes. They start while the first targets are surveyed."""
+
+    _pool: ProcessPool
+    _started: asyncio.Future[Any]
+    _free: asyncio.Semaphore
+    _budgets: BudgetServer
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, count: int, *, tasks_each: int) -> AsyncIterator[Self]:
+        """Start so many, and end them so that none outlives what is done with them.
+
+        Args:
+            count: how many.
+            tasks_each: pieces of work after which a process is replaced.
+        """
+        # It needs a second to load the engine: not of any target's time, nor of this loop's.
+        await asyncio.to_thread(start_forkserver)
+        async with serving() as budgets:
+            # A pool starts with its first task, which counts, and keeps the caller waiting while it does.
+            pool = ProcessPool(max_workers=count, max_tasks=1 + tasks_each, context=_CONTEXT)
+            started = asyncio.ensure_future(asyncio.to_thread(pool.schedule, _nothing))
+            try:
+                yield cls(pool, started, asyncio.Semaphore(count), budgets)
+            finally:
+                await asyncio.wait([started])
+                await asyncio.to_thread(_end, pool)
+
+    async def run(self, work: Callable[..., T], *arguments: object, budget: Budget) -> T:
+        """Have a process do a piece of work, given the arguments and last of all its `RemoteBudget`.
+
+        Waiting for a process costs the target none of its time.
+
+        Raises:
+            DeadlineError: it was late, and its process was ended.
+            WorkerError: its process died.
+        """
+        async with budget.paused():
+            await asyncio.shield(self._started)
+            await self._free.acquire()
+        try:
+            with self._budgets.lend(budget, budget.put_off_s) as access:
+                async with asyncio.timeout_at(budget.deadline + budget.put_off_s + _GRACE_S):
+                    # Cancelled, which the timeout does, it ends the process.
+                    return await asyncio.wrap_future(self._pool.schedule(_work, args=[work, access, arguments]))
+        except TimeoutError:
+            raise DeadlineError from None
+        except ProcessExpired as error:
+            raise WorkerError(str(error)) from error
+        finally:
+            self._free.release()
+
+
+def _work(work: Callable[..., T], access: Access, arguments: Sequence[Any]) -> T:
+    """Runs in a worker process."""
+    with RemoteBudget.of(access) as budget:
+        return work(*arguments, budget)
+
+
+def preload(modules: Sequence[str]) -> None:
+    """Have the server from which workers are forked load these modules, so that none of them has to.
+
+    To be said when the program is loaded: the server is one for all that this process forks, and begins with the first.
+    """
+    _CONTEXT.set_forkserver_preload(["__main__", __name__, *modules])
+
+
+def start_forkserver() -> None:
+    """Start the server from which workers are forked, and wait until it can; starting it twice does nothing."""
+    first = _CONTEXT.Process(target=_nothing)
+    first.start()
+    first.join()
+
+
+def _nothing() -> None:
+    """What the first worker does."""
+
+
+def _end(pool: ProcessPool) -> None:
+    pool.stop()  # type: ignore[no-untyped-call]  # pebble leaves it untyped
+    pool.join()

@@ -1,0 +1,102 @@
+"""The TLS probe: two engines, one answer.
+
+The survey speaks first; what it hears decides how handshakes are made beside it, and what both leave open is asked once
+more. A handshake is made in a worker process, because the library that makes it blocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from scanner.evidence import Attempt, Failure, FailureReason, TlsEvidence
+from scanner.inventory import Environment, Target
+from scanner.probe import ProbeSettings, WorkerError, Workers
+from scanner.probe.net.budget import Budget, DeadlineError
+from scanner.probe.net.cutoff import cut_off
+from scanner.probe.net.remote import RemoteBudget
+from scanner.probe.survey.probe import survey
+from scanner.probe.tls.division import HandshakeResult, Remaining, Surveyed, remaining
+from scanner.probe.tls.merge import combined, with_remaining
+
+PRELOAD: Final = (__name__, "scanner.probe.handshake.preload")
+"""What the server loads from which the workers are forked, so that none of them has to."""
+_TARGETS_PER_WORKER: Final = 100
+"""To start a worker costs as much as two targets. Five handshakes leave nothing behind that a hundred targets show."""
+_ALONE_PER_WORKER: Final = 20
+"""The same where the engine does the survey's work as well: each of its 600 connections leaves three kilobytes."""
+
+
+def tasks_per_worker(settings: ProbeSettings) -> int:
+    """After how many handshakes of targets a worker is to be replaced."""
+    return _TARGETS_PER_WORKER if settings.engine == "survey" else _ALONE_PER_WORKER
+
+
+@dataclass(frozen=True, slots=True)
+class TlsProbe:
+    """What a server accepts and does in TLS."""
+
+    settings: ProbeSettings
+    workers: Workers
+    name: Literal["tls"] = "tls"
+
+    async def observe(self, target: Target, _: Environment, budget: Budget) -> Attempt[TlsEvidence]:
+        """Both engines, side by side once the survey has been answered, and what was left by both of them."""
+        if self.settings.engine == "sslyze":
+            return (await self._handshakes(target, budget, None)).evidence
+        greeted: asyncio.Future[Surveyed | Failure | None] = asyncio.get_running_loop().create_future()
+        async with asyncio.TaskGroup() as engines:
+            surveyed = engines.create_task(self._surveyed(target, budget, greeted))
+            handshaken = engines.create_task(self._after(greeted, target, budget))
+        found, result = surveyed.result(), handshaken.result()
+        left = remaining(found, result)
+        if left is None:
+            return combined(found, result.evidence)
+        again = await self._handshakes(target, budget, left)
+        return combined(found, with_remaining(result.evidence, again.evidence))
+
+    async def _surveyed(
+        self, target: Target, budget: Budget, greeted: asyncio.Future[Surveyed | Failure | None]
+    ) -> Attempt[TlsEvidence]:
+        async def surveyed() -> Attempt[TlsEvidence]:
+            return (await survey(target, self.settings, budget=budget, greeted=greeted))[0]
+
+        try:
+            return await cut_off(surveyed(), lambda: budget.deadline, lambda failure: Attempt(failure=failure))
+        finally:
+            if not greeted.done():
+                # It failed by a mistake of its own, or for want of time: the other engine finds out for itself.
+                greeted.set_result(None)
+
+    async def _after(
+        self, greeted: asyncio.Future[Surveyed | Failure | None], target: Target, budget: Budget
+    ) -> HandshakeResult:
+        first = await greeted
+        if isinstance(first, Failure):
+            return HandshakeResult(Attempt(failure=first), 0)
+        return await self._handshakes(target, budget, first)
+
+    async def _handshakes(self, target: Target, budget: Budget, known: Surveyed | Remaining | None) -> HandshakeResult:
+        try:
+            return await self.workers.run(_handshakes, target, self.settings, known, budget=budget)
+        except DeadlineError:
+            return _failed(FailureReason.DEADLINE)
+        except WorkerError as error:
+            return _failed(FailureReason.ENGINE_ERROR, f"the TLS engine died: {error}")
+        except Exception as error:  # noqa: BLE001  # a mistake of the engine's must not lose what the survey saw
+            return _failed(FailureReason.ENGINE_ERROR, f"{type(error).__name__}: {error}")
+
+
+def _failed(reason: FailureReason, detail: Any = "") -> HandshakeResult:
+    return HandshakeResult(Attempt.failed(reason, detail), 0)
+
+
+def _handshakes(
+    target: Target, settings: ProbeSettings, known: Surveyed | Remaining | None, budget: RemoteBudget
+) -> HandshakeResult:
+    """Runs in a worker process."""
+    # This process never loads the engine; the server that workers are forked from has.
+    from scanner.probe.handshake.probe import observe  # noqa: PLC0415  # see above
+
+    return observe(target, settings, known, budget)
