@@ -125,12 +125,17 @@ class PathValidation:
 
 @dataclass(frozen=True, slots=True)
 class Staple:
-    """A stapled OCSP response: `certificate_status` is `good`, `revoked` or `unknown`."""
+    """A stapled OCSP response: `certificate_status` is `good`, `revoked` or `unknown`.
+
+    `verified` is False where the certificate's issuer is not known, so that nobody can tell who signed; the status is
+    then `unknown`, whatever the response says. None where that was not written down.
+    """
 
     certificate_status: str
     this_update: datetime | None = None
     next_update: datetime | None = None
     produced_at: datetime | None = None
+    verified: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

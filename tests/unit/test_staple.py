@@ -120,7 +120,21 @@ def test_a_response_about_another_certificate_says_nothing():
 def test_without_the_issuer_nobody_can_tell():
     ca = Ca()
 
-    assert staple_of(ca.response(), ca.chain[:1]).certificate_status == "unknown"
+    staple = staple_of(ca.response(), ca.chain[:1])
+    assert (staple.certificate_status, staple.verified) == ("unknown", False)
+
+
+def test_an_issuer_that_is_known_without_being_sent_counts():
+    ca, other = Ca(), Ca()
+    revoked = ca.response(ocsp.OCSPCertStatus.REVOKED)
+
+    found = staple_of(revoked, ca.chain[:1], [other.certificate, ca.certificate])
+    assert (found.certificate_status, found.verified) == ("revoked", True)
+    without_the_right = issued("Responder", RESPONDER_KEY, ca.key)
+    assert (
+        staple_of(ca.response(signer=RESPONDER_KEY, responder=without_the_right), ca.chain[:1], [ca.certificate])
+        is None
+    )
 
 
 def test_what_is_no_response_is_no_staple():

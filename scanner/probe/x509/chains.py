@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 
+from cryptography import x509
+
 from scanner.evidence import Attempt, Certificate, Deployment, Failure, FailureReason, PathValidation, Protocol
 from scanner.probe.x509.parsing import certificate_from_der
 from scanner.probe.x509.staple import staple_of
-from scanner.probe.x509.trust import TrustStore, load_store, validate_paths
+from scanner.probe.x509.trust import TrustStore, fingerprint_of, load_store, validate_paths
 
 MAX_CHAIN = 12
 """Certificates of a chain that are kept; more only serve to tire a reader."""
@@ -30,14 +32,22 @@ def deployment_of(  # noqa: PLR0913  # a deployment has that many parts
         return leaf.failure or Failure(FailureReason.MALFORMED)
     # What cannot be read beside the leaf leads nowhere: it is as good as not sent.
     certificates = (leaf.value, *(other.value for other in others if other.value is not None))
+    trust_stores = tuple(load_store(name) for name in stores)
+    paths = _paths(certificates, trust_stores, datetime.now(UTC).date())
     return Deployment(
         certificates,
         with_sni=with_sni,
         protocol=protocol,
-        staple=staple_of(staple, certificates),
+        staple=staple_of(staple, certificates, _issuing_roots(paths, trust_stores) if staple else ()),
         tls_scts=tls_scts,
-        paths=_paths(certificates, tuple(load_store(name) for name in stores), datetime.now(UTC).date()),
+        paths=paths,
     )
+
+
+def _issuing_roots(paths: Sequence[PathValidation], stores: Sequence[TrustStore]) -> list[x509.Certificate]:
+    """The roots that issued the leaf by themselves, which are rightly not sent."""
+    wanted = {path.path[1] for path in paths if path.trusted and len(path.path) == 2}  # noqa: PLR2004  # leaf and root
+    return [root for store in stores if wanted for root in store.roots if fingerprint_of(root) in wanted]
 
 
 @lru_cache(maxsize=256)

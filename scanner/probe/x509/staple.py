@@ -25,10 +25,13 @@ _STATUSES = {
 }
 
 
-def staple_of(der: bytes | None, chain: Sequence[Certificate]) -> Staple | None:
+def staple_of(
+    der: bytes | None, chain: Sequence[Certificate], issuers: Sequence[x509.Certificate] = ()
+) -> Staple | None:
     """What a response says of the chain's leaf; None where there is none that says anything of it.
 
-    Where the issuer was not sent, nobody can tell who signed, and the status is "unknown".
+    `issuers` are those that were not sent and are known all the same: a root that issues by itself. Where none of all
+    is the leaf's issuer, nobody can tell who signed, and the status is "unknown".
     """
     if der is None or len(der) > _MAX_BYTES:
         return None
@@ -41,13 +44,14 @@ def staple_of(der: bytes | None, chain: Sequence[Certificate]) -> Staple | None:
             response.this_update_utc,
             response.next_update_utc,
             response.produced_at_utc,
+            verified=True,
         )
         leaf, *others = (x509.load_der_x509_certificate(certificate.der) for certificate in chain)
         if response.serial_number != leaf.serial_number:
             return None
-        issuer = next((other for other in others if _issued(leaf, other)), None)
+        issuer = next((other for other in (*others, *issuers) if _issued(leaf, other)), None)
         if issuer is None:
-            return replace(staple, certificate_status="unknown")
+            return replace(staple, certificate_status="unknown", verified=False)
         return staple if _signed(response, leaf, issuer) else None
     except (ValueError, TypeError, KeyError, UnsupportedAlgorithm, x509.DuplicateExtension):
         return None

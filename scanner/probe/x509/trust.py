@@ -91,7 +91,7 @@ def _load(name: str, path: Path, _changed: int, _size: int) -> TrustStore:
             roots = x509.load_pem_x509_certificates(data)
     except ValueError as error:
         raise TrustStoreError(f"trust store {name}: {path} holds a malformed certificate: {error}") from error
-    fingerprints = frozenset(_fingerprint(root) for root in roots)
+    fingerprints = frozenset(fingerprint_of(root) for root in roots)
     digest = hashlib.sha256("".join(sorted(fingerprints)).encode()).hexdigest()
     return TrustStore(name, digest, tuple(roots), fingerprints)
 
@@ -165,7 +165,7 @@ def _path(chain: Sequence[Certificate], store: TrustStore, moment: datetime) -> 
         .extension_policies(ca_policy=_CA_EXTENSIONS, ee_policy=verification.ExtensionPolicy.permit_all())
         .build_client_verifier()
     )
-    return tuple(_fingerprint(certificate) for certificate in verifier.verify(leaf, others).chain)
+    return tuple(fingerprint_of(certificate) for certificate in verifier.verify(leaf, others).chain)
 
 
 @functools.lru_cache(maxsize=32)
@@ -200,5 +200,6 @@ def _moments(chain: Sequence[Certificate]) -> list[datetime]:
     return list(dict.fromkeys(moment.replace(microsecond=0, tzinfo=None) for moment in moments))
 
 
-def _fingerprint(certificate: x509.Certificate) -> str:
+def fingerprint_of(certificate: x509.Certificate) -> str:
+    """The SHA-256 of a certificate, in lower-case hexadecimal."""
     return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()

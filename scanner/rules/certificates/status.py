@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 _STAPLE_HOW = CERTIFICATES_HOW + " A stapled OCSP response is asked for in the handshake."
 
 
+_UNVERIFIED = indeterminate(
+    "The issuer of the certificate is not known, so nobody can tell whose word the stapled OCSP response is."
+)
+
+
 def _current(staple: Staple, now: datetime) -> bool:
     """Whether the response is about now. One without nextUpdate says that newer ones are always to be had."""
     starts = staple.this_update is None or staple.this_update <= now + timedelta(minutes=5)
@@ -40,6 +45,7 @@ def _current(staple: Staple, now: datetime) -> bool:
         "good": passes("The stapled OCSP response says that the certificate is not revoked."),
         "revoked": fails("The stapled OCSP response says that the certificate is revoked."),
         "unknown": indeterminate("The stapled OCSP response says that the responder does not know the certificate."),
+        "unverified": _UNVERIFIED,
         "stale": indeterminate("The stapled OCSP response is not of today: it ended on {observed}."),
         "not-stated": not_applicable("No staple was sent, so nothing that was observed speaks of revocation."),
     },
@@ -55,7 +61,9 @@ def _revocation(deployment: Deployment, facts: Facts, parameters: Parameters) ->
         return [Finding("revoked", status, "good")]
     if not _current(staple, facts.now):
         return [Finding("stale", _end(staple), "a current response")]
-    return [Finding("good" if status == "good" else "unknown", status, "good")]
+    if status == "good":
+        return [Finding("good", status, "good")]
+    return [Finding("unknown" if staple.verified else "unverified", status, "good")]
 
 
 def _end(staple: Staple) -> str:
@@ -65,6 +73,8 @@ def _end(staple: Staple) -> str:
 _STAPLED = {
     "sent": passes("A current OCSP response is stapled."),
     "not-sent": fails("No OCSP response is stapled."),
+    "not-known": fails("The stapled OCSP response says that the responder does not know the certificate."),
+    "unverified": _UNVERIFIED,
     "stale": fails("The stapled OCSP response is not of today: it ended on {observed}."),
 }
 
@@ -75,6 +85,10 @@ def _judge_staple(facts: Facts, deployment: Deployment) -> list[Finding]:
         return [Finding("not-sent", "no staple", expected)]
     if not _current(deployment.staple, facts.now):
         return [Finding("stale", _end(deployment.staple), expected)]
+    if deployment.staple.certificate_status == "unknown":
+        # Browsers take it for none. Whose word it is can only be told where its signature could be checked.
+        reason = "not-known" if deployment.staple.verified else "unverified"
+        return [Finding(reason, deployment.staple.certificate_status, expected)]
     return [Finding("sent", deployment.staple.certificate_status, expected)]
 
 

@@ -17,6 +17,7 @@ _ALONE = {"chain": (certificate(),)}
 _GOOD = Staple("good", NOW - timedelta(hours=1), NOW + timedelta(days=3), NOW)
 _OLD = Staple("good", NOW - timedelta(days=9), NOW - timedelta(days=2), NOW)
 _EARLY = Staple("good", NOW + timedelta(days=1), NOW + timedelta(days=2), NOW)
+_UNKNOWN, _UNVERIFIED = Staple("unknown", NOW, verified=True), Staple("unknown", NOW, verified=False)
 _OCSP = certificate(ocsp_urls=("http://ocsp.example.com",))
 _MUST = certificate(must_staple=True)
 
@@ -215,18 +216,24 @@ CASES = (
     of_tls("cert.revocation", "good", deployment(staple=_GOOD)),
     of_tls("cert.revocation", "revoked", deployment(staple=Staple("revoked", NOW, NOW + timedelta(days=1)))),
     of_tls("cert.revocation", "revoked", deployment(staple=Staple("revoked", NOW, NOW - timedelta(days=1)))),
-    of_tls("cert.revocation", "unknown", deployment(staple=Staple("unknown", NOW))),
+    of_tls("cert.revocation", "unknown", deployment(staple=_UNKNOWN)),
+    of_tls("cert.revocation", "unverified", deployment(staple=_UNVERIFIED)),
     of_tls("cert.revocation", "stale", deployment(staple=_OLD)),
     of_tls("cert.revocation", "not-observed", certificates=TIMED_OUT),
     of_tls("cert.must-staple", "not-demanded"),
     of_tls("cert.must-staple", "sent", deployment(_MUST, staple=_GOOD)),
     of_tls("cert.must-staple", "not-sent", deployment(_MUST)),
+    of_tls("cert.must-staple", "not-known", deployment(_MUST, staple=_UNKNOWN)),
+    of_tls("cert.must-staple", "unverified", deployment(_MUST, staple=_UNVERIFIED)),
+    of_tls("cert.must-staple", "unverified", deployment(_MUST, staple=Staple("unknown", NOW))),
     of_tls("cert.must-staple", "stale", deployment(_MUST, staple=_OLD)),
     of_tls("cert.must-staple", "unreadable", deployment(certificate(unreadable_extensions=("TLSFeature",)))),
     of_tls("cert.must-staple", "not-observed", certificates=TIMED_OUT),
     of_tls("cert.stapled", "no-responder"),
     of_tls("cert.stapled", "sent", deployment(_OCSP, staple=_GOOD)),
     of_tls("cert.stapled", "not-sent", deployment(_OCSP)),
+    of_tls("cert.stapled", "not-known", deployment(_OCSP, staple=_UNKNOWN)),
+    of_tls("cert.stapled", "unverified", deployment(_OCSP, staple=_UNVERIFIED)),
     of_tls("cert.stapled", "stale", deployment(_OCSP, staple=_EARLY)),
     of_tls("cert.stapled", "unreadable", deployment(certificate(unreadable_extensions=("authorityInfoAccess",)))),
     of_tls(
