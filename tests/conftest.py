@@ -9,11 +9,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from scanner.lab import Lab
 from tests.build.command_line import Done
 
 __all__ = ["COMMAND_SECONDS", "REPOSITORY", "Done", "Runner", "reach"]
+
+# How long one example takes says how busy the machine is, nothing of what is tested.
+settings.register_profile("nightseal", deadline=None)
+settings.load_profile("nightseal")
 
 REPOSITORY = Path(__file__).parent.parent
 COMMAND_SECONDS = 150.0
