@@ -75,7 +75,9 @@ def matrices_of(
     for target in index.record.targets:
         environment = (environments or {}).get(target.environment)
         for row in _rows(target, environment, index.ref(target), anchors, rules):
-            key = (row.application, row.place, row.over_http, row.over_https, row.status, row.explanation)
+            # What was not observed may name the address that was not seen: that makes no other row.
+            why = row.rule if row.status is Status.INDETERMINATE else row.explanation
+            key = (row.application, row.place, row.over_http, row.over_https, row.status, why)
             known = rows[target.environment].get(key)
             merged = replace(known, targets=(*known.targets, *row.targets)) if known else row
             rows[target.environment][key] = merged
