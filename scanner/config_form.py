@@ -6,6 +6,7 @@ The JSON Schema that `nightseal config schema` prints is generated from here, do
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from datetime import date, time, timedelta
 from typing import Annotated, Any, Literal
@@ -21,6 +22,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from scanner import hostname
 from scanner.errors import nearest
 from scanner.formats import DEFAULT_REPORTS, FORMATS
 from scanner.inventory import ApplicationKind, EnvironmentKind, HttpsLevel, IntegrationKind, Role, StartTls
@@ -45,6 +47,15 @@ def parse_duration(value: Any) -> Any:
         message = 'should be a duration such as "500ms", "60s", "5m", "12h" or "400d"'
         raise ValueError(message)
     return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+
+
+def _host_or_network(value: str) -> str:
+    """The one spelling of a host, or of a network in prefix notation.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    return str(ipaddress.ip_network(value)) if "/" in value else hostname.normalised(value)
 
 
 Duration = Annotated[
@@ -119,6 +130,8 @@ class ScanForm(Form):
     """"mozilla", "system", or the path of a PEM file of CAs, which are then trusted as well."""
     proxy: str | None = None
     """Proxy for the HTTP requests, as a URL (http, https or socks5)."""
+    fetch_from: list[Annotated[str, AfterValidator(_host_or_network)]] = []
+    """Hosts and networks that a URL out of an answer or a certificate may lead to although they are not public."""
     helo: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]-]{1,255}$")] | None = None
     """What mail servers are greeted with: a host name, or an address literal, which is the default: "[192.0.2.1]"."""
     contact: str | None = None

@@ -156,7 +156,7 @@ async def probe_targets(  # noqa: PLR0913  # what a job has of it, by keyword
     async with running as processes:
         probes = (
             TlsProbe(settings, processes),
-            WebProbe(settings, frozenset(target.endpoint.host for target in targets)),
+            WebProbe.of(settings, targets),
             DnsProbe(settings),
         )
         dispatched = LocalDispatcher(settings, probes, concurrency, on_progress).dispatch(targets, environments)

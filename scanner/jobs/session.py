@@ -69,6 +69,7 @@ def probe_settings(
         contact=scan.contact,
         proxy=scan.proxy,
         helo=scan.helo,
+        fetch_from=tuple(scan.fetch_from),
     )
 
 

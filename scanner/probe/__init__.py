@@ -30,7 +30,8 @@ class ProbeSettings:
     (`connections_for`). `rate_per_s` limits new connections a second to one address, `total_rate_per_s` all of them.
     `trust_stores` names the stores that the configuration trusts: `mozilla`, `system`, or paths of PEM files;
     `environment_trust_stores` those of environments that say otherwise. `helo` is what mail servers are greeted with,
-    None for an address literal. `connect_to` maps "host:port" to "ip:port" entries, as `[scan] connect_to` does.
+    None for an address literal. `fetch_from` names hosts and networks that URLs of scanned hosts may lead to although
+    they are not public. `connect_to` maps "host:port" to "ip:port" entries, as `[scan] connect_to` does.
     """
 
     timeout_s: float = 5.0
@@ -46,6 +47,7 @@ class ProbeSettings:
     contact: str | None = None
     proxy: str | None = None
     helo: str | None = None
+    fetch_from: tuple[str, ...] = ()
     max_body_bytes: int = 262_144
     max_redirects: int = 10
 

@@ -25,8 +25,8 @@ class Log:
 
 
 @contextlib.asynccontextmanager
-async def serving(handler: Handler, context: ssl.SSLContext | None = None) -> AsyncIterator[Log]:
-    """Serve on a free port of 127.0.0.1; what a handler raises for a client that left is forgotten."""
+async def serving(handler: Handler, context: ssl.SSLContext | None = None, ip: str = "127.0.0.1") -> AsyncIterator[Log]:
+    """Serve on a free port of loopback; what a handler raises for a client that left is forgotten."""
     log = Log()
     tasks = set()
 
@@ -47,7 +47,7 @@ async def serving(handler: Handler, context: ssl.SSLContext | None = None) -> As
             writer.close()
             tasks.discard(task)
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context, limit=2**20)
+    server = await asyncio.start_server(handle, ip, 0, ssl=context, limit=2**20)
     log.port = server.sockets[0].getsockname()[1]
     log.stop = server.close
     try:

@@ -163,6 +163,32 @@ def test_the_same_request_for_two_reasons_is_made_once():
     assert connections == 2 + 1
 
 
+@pytest.mark.parametrize(
+    ("fetch_from", "end", "hops"),
+    [
+        ((), ChainEnd.OUT_OF_SCOPE, 1),
+        (("localhost",), ChainEnd.FAILURE, 2),
+        (("127.0.0.0/8", "::1"), ChainEnd.FAILURE, 2),
+    ],
+)
+def test_a_configured_host_that_leads_to_an_address_that_is_not_scanned_is_not_followed(fetch_from, end, hops):
+    async def run() -> HttpEvidence:
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await read_request(reader)
+            writer.write(redirect("https://localhost/in"))
+
+        async with serving(handle, ip="127.0.0.2") as log:
+            target = Target(
+                Endpoint("test", HOST, 443, http_port=80), Address("127.0.0.2", free_of(log.port), log.port)
+            )
+            settings = ProbeSettings(timeout_s=2, fetch_from=fetch_from)
+            attempt, _ = await probe_http(target, ENVIRONMENT, settings, frozenset({HOST, "localhost"}))
+            return attempt.value
+
+    found = asyncio.run(run()).find("http")
+    assert (found.end, len(found.hops), found.first.location) == (end, hops, "https://localhost/in")
+
+
 def test_cookies_are_recorded_and_never_sent_back():
     answer = redirect("/next", headers="Set-Cookie: id=s3cret; Secure\r\n")
     evidence, log, _ = probe({"/": answer})

@@ -437,3 +437,15 @@ def test_a_schedule_takes_every_format_and_no_other() -> None:
     assert ConfigForm.model_json_schema()["$defs"]["ScheduleForm"]["properties"]["reports"]["items"]["enum"] == [
         *FORMATS
     ]
+
+
+def test_what_urls_may_lead_to_is_hosts_and_networks():
+    entries = ["PKI.intra.example.", "10.1.0.0/16", "fd00::/8", "192.0.2.7"]
+    configured = parse(f"[scan]\nfetch_from = {entries}", source="c", folder=Path())
+    assert configured.scan.fetch_from == ["pki.intra.example", "10.1.0.0/16", "fd00::/8", "192.0.2.7"]
+
+
+@pytest.mark.parametrize("entry", ["10.1.2.3/16", "http://pki.example/", "pki.example:80", "10.1.0.0/33", ""])
+def test_what_is_neither_host_nor_network_is_refused(entry):
+    with pytest.raises(ConfigError, match="fetch_from"):
+        parse(f'[scan]\nfetch_from = ["{entry}"]', source="c", folder=Path())

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from scanner.evidence import ChainEnd, Failure, Hop
+from scanner.evidence import ChainEnd, Failure, FailureReason, Hop
 from scanner.inventory import Address, Endpoint, Target
 from scanner.probe.http.client import HttpClient
 from scanner.probe.http.headers import (
@@ -133,8 +133,7 @@ async def _follow(
     while True:
         step = await ask(request)
         if not isinstance(step, _Step):
-            hops.append(failed_hop(request, step.failure))
-            return Chain(tuple(hops), ChainEnd.FAILURE, connected=step.connected or len(hops) > 1)
+            return _stopped(request, step, hops)
         hop, onward = step.hop, step.onward
         hops.append(hop)
         if hop.location is None:
@@ -150,6 +149,15 @@ async def _follow(
         if len(hops) > max_redirects:
             return Chain(tuple(hops), ChainEnd.TOO_MANY)
         seen.add((request.method, request.url))
+
+
+def _stopped(request: Request, outcome: NoResponse, hops: list[Hop]) -> Chain:
+    """The chain that ends with a request which got no answer."""
+    if hops and outcome.failure.reason is FailureReason.NOT_ASKED:
+        return Chain(tuple(hops), ChainEnd.OUT_OF_SCOPE)  # the gate does not let its address through
+    return Chain(
+        (*hops, failed_hop(request, outcome.failure)), ChainEnd.FAILURE, connected=outcome.connected or bool(hops)
+    )
 
 
 def failed_hop(request: Request, failure: Failure) -> Hop:

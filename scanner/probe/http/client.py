@@ -26,6 +26,7 @@ from scanner.probe.http.proxy import Proxy
 from scanner.probe.http.tls import HandshakeNotes, anonymous_context, tolerant_context
 from scanner.probe.net.budget import Budget, DeadlineError
 from scanner.probe.net.connection import Link
+from scanner.probe.net.gate import Gate, GateError, UnresolvedError
 
 T = TypeVar("T")
 _EXCHANGE_TIMEOUTS: Final = 3
@@ -41,12 +42,16 @@ _PAUSE_SECONDS: Final = 1.0
 
 
 class HttpClient:
-    """Exchanges with one target, as many and as fast as its budget allows. `opened` counts the TCP connections."""
+    """Exchanges with one target, as many and as fast as its budget allows. `opened` counts the TCP connections.
 
-    def __init__(self, settings: ProbeSettings, budget: Budget) -> None:
+    `gate` judges the addresses of names, which stand in redirects.
+    """
+
+    def __init__(self, settings: ProbeSettings, budget: Budget, gate: Gate) -> None:
         self.opened = 0
         self._settings = settings
         self._budget = budget
+        self._gate = gate
         self._proxy = Proxy.parse(settings.proxy) if settings.proxy else None
         contact = settings.contact
         self._user_agent = f"{settings.user_agent} (+{contact})" if contact else settings.user_agent
@@ -161,15 +166,22 @@ class HttpClient:
                 await self._bounded(connection.send(data))
 
     async def _address(self, request: Request) -> tuple[str, int]:
-        """Where to connect: to the destination, or to the proxy that will."""
+        """Where to connect: to the destination, or to the proxy that will.
+
+        Raises:
+            ProtocolError: the name gives no address, or one that a redirect may not lead to.
+        """
         proxy = self._proxy
         host, port = (proxy.host, proxy.port) if proxy is not None else request.destination
-        if is_address(host):
+        if is_address(host):  # the configuration's own, or what its names gave at the start of the run
             return host, port
-        found = await self._bounded(addresses_of(host))
-        if isinstance(found, Failure):
-            raise ProtocolError(found)
-        return found[0], port
+        gate = self._gate if proxy is None else Gate.of([host])
+        try:
+            return await self._bounded(gate.address_of(host, addresses_of)), port
+        except UnresolvedError as error:
+            raise ProtocolError(error.failure) from error
+        except GateError as error:
+            raise ProtocolError(Failure.of(FailureReason.NOT_ASKED, error)) from error
 
     async def _through_proxy(self, link: Link, request: Request) -> Connection:
         if self._proxy is None:

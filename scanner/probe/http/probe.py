@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from scanner.evidence import (
     Attempt,
@@ -41,6 +41,7 @@ from scanner.probe.http.messages import Request
 from scanner.probe.http.tls import unissued_certificate, unusable
 from scanner.probe.http.url import Url
 from scanner.probe.net.budget import Budget
+from scanner.probe.net.gate import Gate
 from scanner.requirements import requirements_of
 
 ROOT: Final = "/"
@@ -57,12 +58,14 @@ HTTP2: Final = "HTTP/2"
 _UNASKED: Final = frozenset({FailureReason.DEADLINE, FailureReason.UNAVAILABLE, FailureReason.ENGINE_ERROR})
 
 
-async def probe_http(
+async def probe_http(  # noqa: PLR0913  # what is asked, and what of the run it shares
     target: Target,
     environment: Environment,
     settings: ProbeSettings,
     scope: frozenset[str],
+    *,
     budget: Budget | None = None,
+    gate: Gate | None = None,
 ) -> tuple[Attempt[HttpEvidence], int]:
     """Ask a target for everything that is configured there, and count the TCP connections opened.
 
@@ -72,6 +75,8 @@ async def probe_http(
         settings: bounds and manners. Through a `proxy` the address cannot be pinned: the proxy resolves the name.
         scope: host names that are configured; a redirect to another one is recorded and not followed.
         budget: the target's, shared with its other probes; without one, the settings' limits are for HTTP alone.
+        gate: the run's, which judges the addresses of other configured hosts that a redirect leads to; without one,
+            public addresses, the target's, and those of `settings.fetch_from` are let through.
 
     Returns:
         The evidence, in which each request has its own success or failure; incomplete where something was not asked,
@@ -82,7 +87,8 @@ async def probe_http(
         return Attempt.failed(FailureReason.NOT_RUN, "no HTTP is spoken at this endpoint"), 0
     if target.address is None:
         return Attempt.failed(FailureReason.UNRESOLVABLE), 0
-    client = HttpClient(settings, budget or Budget.alone(settings, target.address.ip))
+    gate = gate or Gate.of((*settings.fetch_from, target.address.ip))
+    client = HttpClient(settings, budget or Budget.alone(settings, target.address.ip), gate)
     with contextlib.ExitStack() as stack:
         questions = tuple(_questions(environment, target.endpoint))
         wrong = None
@@ -111,11 +117,21 @@ class WebProbe:
 
     settings: ProbeSettings
     scope: frozenset[str]
+    gate: Gate
     name: Literal["http"] = "http"
+
+    @classmethod
+    def of(cls, settings: ProbeSettings, targets: Iterable[Target]) -> Self:
+        """The probe of a run: redirects are followed to its targets' hosts, at their addresses or public ones."""
+        targets = tuple(targets)
+        addresses = {target.ip for target in targets if target.ip is not None}
+        hosts = frozenset(target.endpoint.host for target in targets)
+        return cls(settings, hosts, Gate.of((*settings.fetch_from, *addresses)))
 
     async def observe(self, target: Target, environment: Environment, budget: Budget) -> Attempt[HttpEvidence]:
         """Ask a target for everything that is configured there."""
-        return (await probe_http(target, environment, self.settings, self.scope, budget))[0]
+        evidence, _ = await probe_http(target, environment, self.settings, self.scope, budget=budget, gate=self.gate)
+        return evidence
 
 
 @dataclass(frozen=True, slots=True)
