@@ -34,7 +34,17 @@ class ExitStatus(IntEnum):
     USAGE = 2
     NOT_ASSESSED = 3
     INTERNAL = 4
+    HUNG_UP = 129
     INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class Interrupted(KeyboardInterrupt):
+    """The process was told to end by a signal; `status` is the one that says by which."""
+
+    def __init__(self, status: ExitStatus) -> None:
+        self.status = status
+        super().__init__()
 
 
 class NightsealError(Exception):

@@ -16,8 +16,9 @@ from typing import Any
 import click
 
 import scanner
+from scanner.app.process import have_home, outlive_readers
 from scanner.confidential import HidingFormatter, without
-from scanner.errors import ExitStatus, NightsealError, nearest
+from scanner.errors import ExitStatus, Interrupted, NightsealError, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,16 @@ Examples:
 \b
 Exit status: 0 all is well, 1 a rule failed, 2 wrong use or configuration,
 3 something could not be assessed, 4 Nightseal itself failed
-or could not keep the results, 130 interrupted.
+or could not keep the results, 130 interrupted, 143 and 129 ended by SIGTERM
+and SIGHUP: what was finished by then is kept.
 """
+
+
+_ENDED = {
+    ExitStatus.INTERRUPTED: "interrupted",
+    ExitStatus.TERMINATED: "ended by SIGTERM",
+    ExitStatus.HUNG_UP: "ended by SIGHUP",
+}
 
 
 class LazyGroup(click.Group):
@@ -101,6 +110,8 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the contract's status."""
+    outlive_readers()
+    have_home()
     handler = logging.StreamHandler()
     handler.setFormatter(HidingFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s")))
     logging.basicConfig(level=os.environ.get("NIGHTSEAL_LOG", "WARNING").upper(), handlers=[handler])
@@ -117,13 +128,10 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return ExitStatus.USAGE
-    except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted")
-        return ExitStatus.INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output went away; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitStatus.OK
+    except (KeyboardInterrupt, click.Abort) as error:
+        status = error.status if isinstance(error, Interrupted) else ExitStatus.INTERRUPTED
+        _complain(_ENDED[status])
+        return status
     except Exception as error:
         logging.getLogger(__name__).debug("unexpected", exc_info=True)
         hint = "NIGHTSEAL_LOG=debug shows where; please report it"

@@ -9,29 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import click
 
-from scanner.errors import HistoryError, NightsealError, NotKeptError
-
-if TYPE_CHECKING:
-    from scanner.history import History
-    from scanner.verdict import RunRecord
+from scanner.errors import NightsealError
 
 _LOG = logging.getLogger("nightseal.run")
-
-
-def keep(history: History, record: RunRecord) -> None:
-    """Bring a run into the history.
-
-    Raises:
-        NotKeptError: it cannot be written, after all was scanned.
-    """
-    try:
-        history.append(record)
-    except HistoryError as error:
-        raise NotKeptError(f"run {record.run.id} was done, but its results could not be kept: {error}") from error
 
 
 @contextmanager

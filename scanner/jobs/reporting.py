@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from scanner.policy import Policy
 
 
-def rendering_of(config: Config, history: History, record: RunRecord) -> Rendering:
-    """Gather everything that a report of `record`, which is in the history, may show.
+def rendering_of(config: Config, history: History | None, record: RunRecord) -> Rendering:
+    """Gather everything that a report of `record` may show. Without the history that it is in, nothing of its past.
 
     The configuration is used only where it is the one that the run was made with: requirements and waivers of another
     would not be those that were judged.
     """
     run = record.run
-    earlier = history.previous(run.id)
+    earlier = history.previous(run.id) if history else None
     same = config.digest == run.config_digest
     return Rendering(
         record,
-        previous=history.record(earlier) if earlier else None,
+        previous=history.record(earlier) if history and earlier else None,
         policies=policies_of(config, record),
         environments=config.inventory.environments if same else None,
         waivers=config.waivers if same else (),

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scanner.errors import NotKeptError
 from scanner.formats import DEFAULT_REPORTS
 from scanner.history import History
-from scanner.jobs.keeping import keep, spared
+from scanner.jobs.keeping import spared
 from scanner.jobs.looks import check_looks
 from scanner.jobs.output import Rendering, Written, check_output, write
 from scanner.jobs.policies import policies_of
@@ -18,6 +19,7 @@ from scanner.jobs.reporting import rendering_of
 from scanner.jobs.selection import select
 from scanner.jobs.session import job_parts, probe_settings
 from scanner.jobs.site import update_site
+from scanner.jobs.waiting_runs import keep, places_to_wait, take_in
 from scanner.pipeline import Job
 from scanner.verdict import Trigger
 
@@ -48,6 +50,7 @@ class Outcome:
     """A finished run, what was written of it, and the waivers of the environments that it scanned.
 
     `files` are its reports, `site` is the page of all runs, where that was written; `troubles` tell what was not.
+    `lost` is why the run is not in the history, where it is not.
     """
 
     record: RunRecord
@@ -56,13 +59,13 @@ class Outcome:
     waivers: Sequence[Waiver] = ()
     site: Path | None = None
     troubles: Sequence[str] = ()
+    lost: NotKeptError | None = None
 
 
 def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[Job], RunRecord]) -> Outcome:
     """Check everything that can be checked before, scan, keep, report.
 
     Raises:
-        NotKeptError: it was scanned, and the history could not be written.
         NightsealError: something is wrong that makes the run useless; nothing was scanned.
     """
     job = job_of(config, order, overrides)
@@ -71,21 +74,31 @@ def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[
     output = order.output or f"{config.resolve(config.form.nightseal.output).rstrip('/')}/"
     check_output(order.formats, output)
     history = History.open(config.resolve(config.form.nightseal.history), create=True)
+    places = places_to_wait(config)
+    troubles = take_in(history, places)
     record = scan(job)
-    keep(history, record)
-    return _reported(config, history, record, order, output)
+    kept: History | None = history
+    lost: NotKeptError | None = None
+    try:
+        keep(history, record, places)
+    except NotKeptError as error:
+        # Its reports are written all the same, without what only the history knows.
+        kept, lost = None, error
+    outcome = _reported(config, kept, record, order, output)
+    return dataclasses.replace(outcome, troubles=(*troubles, *outcome.troubles), lost=lost)
 
 
-def _reported(config: Config, history: History, record: RunRecord, order: Order, target: str) -> Outcome:
-    """Write the reports of a run that is in the history, and the page of all runs, as far as they can be written."""
+def _reported(config: Config, history: History | None, record: RunRecord, order: Order, target: str) -> Outcome:
+    """Write what can be written: the reports of a run, and where it is in the history the page of all runs."""
     troubles = list[str]()
     rendering, written, site = Rendering(record), Written(), None
     with spared("No report was written", troubles):
         rendering = dataclasses.replace(rendering_of(config, history, record), key=order.key)
         written = write(rendering, order.formats, target, name=record.run.id)
     troubles += written.troubles
-    with spared("The page of all runs was not written", troubles):
-        site = update_site(config, history, written.files)
+    if history is not None:
+        with spared("The page of all runs was not written", troubles):
+            site = update_site(config, history, written.files)
     scanned = tuple(item for item in config.waivers if any(map(item.within, record.run.environments)))
     return Outcome(record, rendering.previous, written.files, scanned, site, troubles)
 

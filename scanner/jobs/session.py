@@ -13,6 +13,7 @@ from scanner import pipeline
 from scanner.config_form import ScanForm
 from scanner.inventory import Environment
 from scanner.jobs.progress import progress_display
+from scanner.jobs.stopping import Stopping
 from scanner.probe import ProbeSettings
 from scanner.probe.x509.trust import store_digests
 
@@ -77,10 +78,10 @@ def _stores(name: str, folder: Path) -> tuple[str, ...]:
     return (name,) if name in BUILTIN_STORES else ("mozilla", str((folder / name).absolute()))
 
 
-def run_with_progress(job: Job, *, quiet: bool) -> RunRecord:
-    """Run a job with a live display by target, on a terminal, on stderr."""
+def run_with_progress(job: Job, stopping: Stopping, *, quiet: bool) -> RunRecord:
+    """Run a job with a live display by target, on a terminal, on stderr. Told to end, it gives what was finished."""
     with progress_display(quiet=quiet) as on_progress:
-        return pipeline.run(job, on_progress)
+        return stopping.run(pipeline.execute(job, on_progress))
 
 
 def job_parts(scan: ScanForm) -> dict[str, Any]:

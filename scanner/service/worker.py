@@ -31,7 +31,7 @@ from scanner.formats import DEFAULT_REPORTS
 from scanner.history import History
 from scanner.jobs import exit_status
 from scanner.jobs.exit_status import ExitStatus
-from scanner.jobs.keeping import keep, spared
+from scanner.jobs.keeping import spared
 from scanner.jobs.output import Written, write
 from scanner.jobs.places import ensure_writable
 from scanner.jobs.reporting import rendering_of
@@ -40,6 +40,7 @@ from scanner.jobs.selection import schedule_of
 from scanner.jobs.session import Overrides
 from scanner.jobs.site import update_site
 from scanner.jobs.summary import summary
+from scanner.jobs.waiting_runs import keep, places_to_wait, take_in
 from scanner.notify import alarm_store, alarms
 from scanner.notify.finished_run import FinishedRun
 from scanner.pipeline import Job
@@ -112,6 +113,8 @@ class Attempt:
         if not recover:
             ensure_writable(Path(self._output()))
         history = History.open(history_place, create=True)
+        for told in take_in(history, places_to_wait(self._config)):
+            _LOG.warning("%s", told)
         if self._stopping.time and not recover:
             return self._out_of_time()
         record = self._recorded(history) if recover else self._scan(job, history)
@@ -155,7 +158,7 @@ class Attempt:
         if job.known:
             _LOG.info("%d targets were done by an earlier attempt", len(job.known))
         record = self._stopping.scan(job)
-        keep(history, record)
+        keep(history, record, places_to_wait(self._config))
         self._ledger.recorded(self._start.id)
         if record.run.complete:
             self._spool.remove()

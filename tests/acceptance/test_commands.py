@@ -187,7 +187,7 @@ def test_unusable_places_are_found_before_anything_is_scanned(lab: Lab, nightsea
     (tmp_path / "out").write_text("a file")
     blocked = nightseal("run", *reach(lab, "silent"))
     assert blocked.status == 2
-    assert "out is not a folder" in blocked.err
+    assert "out is not a directory" in blocked.err
     (tmp_path / "out").unlink()
 
     (tmp_path / "history").mkdir()
@@ -234,19 +234,24 @@ def wait_until_busy(process: subprocess.Popen[bytes]) -> None:
     pytest.fail("it never began")
 
 
-def test_interrupted_it_keeps_what_was_finished(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_told_to_end_it_keeps_and_reports_what_was_finished(
+    lab: Lab, nightseal: Runner, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
     # The silent server is waited for long enough to be interrupted on the busiest machine.
     write_config(tmp_path, endpoint(lab, "closed-port"), endpoint(lab, "silent"), timeout="60s", deadline="120s")
-    process = start(tmp_path, "run", "--quiet", *reach(lab, "closed-port", "silent"))
+    wanted = ("--format", "html", "--format", "json")
+    process = start(tmp_path, "run", "--quiet", *wanted, *reach(lab, "closed-port", "silent"))
     wait_until_busy(process)
     time.sleep(8)  # the closed port is done by then, the silent server is not
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=COMMAND_SECONDS)
 
-    assert process.returncode == 130, err
+    assert process.returncode == status, err
     assert b"Traceback" not in err
     (run,) = nightseal("history", "runs", "--format", "json").json
     assert run["complete"] is False
+    assert {path.suffix for path in (tmp_path / "out").glob(f"{run['run_id']}.*")} == {".html", ".json"}
 
 
 def test_killed_in_the_middle_it_leaves_the_history_whole(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:

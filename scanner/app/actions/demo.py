@@ -10,9 +10,11 @@ import click
 import scanner.lab
 from scanner import config as configuration
 from scanner.formats import DEFAULT_REPORTS
+from scanner.jobs import session
 from scanner.jobs.keeping import warn
 from scanner.jobs.run import Order, execute
-from scanner.jobs.session import Overrides, run_with_progress
+from scanner.jobs.session import Overrides
+from scanner.jobs.stopping import Stopping
 from scanner.jobs.summary import summary
 from scanner.lab import Lab
 
@@ -20,7 +22,7 @@ from scanner.lab import Lab
 def demo(config_path: Path | None, output: str | None, *, quiet: bool) -> None:
     """Start the bundled lab of TLS servers and run everything on it."""
     click.echo("Starting the lab: real TLS servers on loopback…", err=True)
-    with Lab() as lab:
+    with Stopping() as stopping, Lab() as lab:
         # A configuration of the lab cannot know where the lab keeps its client certificate this time.
         certificate = {
             "NIGHTSEAL_LAB_CLIENT_CERTIFICATE": str(lab.client_certificate_file),
@@ -29,9 +31,11 @@ def demo(config_path: Path | None, output: str | None, *, quiet: bool) -> None:
         config = configuration.load(config_path, environ={**os.environ, **certificate}) if config_path else _bundled()
         overrides = Overrides(ca_file=lab.ca_file, connect_to=lab.connect_to)
         order = Order(formats=DEFAULT_REPORTS, output=output)
-        outcome = execute(config, order, overrides, lambda job: run_with_progress(job, quiet=quiet))
+        outcome = execute(config, order, overrides, lambda job: session.run_with_progress(job, stopping, quiet=quiet))
     click.echo(summary(outcome))
     warn(outcome.troubles)
+    if outcome.lost is not None:
+        raise outcome.lost
 
 
 def _bundled() -> configuration.Config:

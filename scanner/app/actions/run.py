@@ -12,12 +12,13 @@ from scanner.app import options
 from scanner.app.signing import signing_key
 from scanner.errors import UsageError
 from scanner.formats import DEFAULT_REPORTS
-from scanner.jobs import exit_status
+from scanner.jobs import exit_status, session
 from scanner.jobs.keeping import warn
 from scanner.jobs.output import formats_of, goes_to_stdout
 from scanner.jobs.run import Order, execute
 from scanner.jobs.selection import schedule_of, select
-from scanner.jobs.session import Overrides, run_with_progress
+from scanner.jobs.session import Overrides
+from scanner.jobs.stopping import Stopping
 from scanner.jobs.summary import summary
 from scanner.service import preflight
 from scanner.service.orders import run_via_daemon
@@ -65,8 +66,11 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option
     if not quiet:
         warn([f"{problem.place or config.source}: {problem}" for problem in checked.warnings])
     overrides = Overrides(ca_file, deadline, options.parse_connect_to(connect_to))
-    outcome = execute(config, order, overrides, lambda job: run_with_progress(job, quiet=quiet))
+    with Stopping() as stopping:
+        outcome = execute(config, order, overrides, lambda job: session.run_with_progress(job, stopping, quiet=quiet))
     if not quiet:
         click.echo(summary(outcome), err=output is not None and goes_to_stdout(output))
     warn(outcome.troubles)
-    return exit_status.of(outcome.record, Severity(fail_on))
+    if outcome.lost is not None:
+        raise outcome.lost
+    return stopping.status(exit_status.of(outcome.record, Severity(fail_on)), complete=outcome.record.run.complete)

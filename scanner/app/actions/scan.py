@@ -10,18 +10,20 @@ from pathlib import Path
 
 import click
 
+import scanner.history
 from scanner import config as configuration
 from scanner.app import options
 from scanner.app.adhoc import environment_of, parse_target
 from scanner.config_form import ConfigForm, ScanForm
 from scanner.errors import NotKeptError
-from scanner.history import History
 from scanner.inventory import Inventory
-from scanner.jobs import exit_status
-from scanner.jobs.keeping import keep, warn
+from scanner.jobs import exit_status, session
+from scanner.jobs.keeping import warn
 from scanner.jobs.output import Rendering, check_output, formats_of, goes_to_stdout, write
 from scanner.jobs.policies import load_policy
-from scanner.jobs.session import Overrides, job_parts, probe_settings, run_with_progress
+from scanner.jobs.session import Overrides, job_parts, probe_settings
+from scanner.jobs.stopping import Stopping
+from scanner.jobs.waiting_runs import keep, places_to_wait
 from scanner.pipeline import Job
 from scanner.verdict import Severity, Trigger
 
@@ -67,15 +69,16 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     )
     history = None
     if record and config:
-        history = History.open(config.resolve(form.nightseal.history), create=True)
-    result = run_with_progress(job, quiet=quiet)
-    lost: NotKeptError | None = None
-    try:
-        if history:
-            keep(history, result)
-    except NotKeptError as error:
-        # What was seen is printed all the same.
-        lost = error
+        history = scanner.history.History.open(config.resolve(form.nightseal.history), create=True)
+    with Stopping() as stopping:
+        result = session.run_with_progress(job, stopping, quiet=quiet)
+        lost: NotKeptError | None = None
+        try:
+            if history and config:
+                keep(history, result, places_to_wait(config))
+        except NotKeptError as error:
+            # What was seen is printed all the same.
+            lost = error
     rendering = Rendering(
         result,
         policies=[policy],
@@ -91,7 +94,7 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
         raise lost
     if written.nothing and not history:
         raise NotKeptError("the scan was done, but its results could not be written anywhere")
-    return exit_status.of(result, Severity(fail_on))
+    return stopping.status(exit_status.of(result, Severity(fail_on)), complete=result.run.complete)
 
 
 def colors(*, no_color: bool) -> bool:

@@ -1,0 +1,54 @@
+"""What the process that a command runs in must have before anything else: streams that may break, and a home."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+_NOWHERE: Final = "/nonexistent"
+"""What Debian calls the home of those who have none: nothing is there, and nothing can be made there."""
+
+
+class _Stream(io.FileIO):
+    """A descriptor that is written to; where its reader goes away, what is still to come goes nowhere."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data) or 0
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            return memoryview(data).nbytes
+
+
+def outlive_readers() -> None:
+    """Let a command whose output nobody reads any more (`| head -1`) go on to its end, and to its own exit status.
+
+    Otherwise click, rich and Python each end it with a status of theirs, which says that a rule failed.
+    """
+    sys.stdout, sys.stderr = _enduring(sys.stdout), _enduring(sys.stderr)
+
+
+def have_home() -> None:
+    """See that there is a home, for libraries that ask for one as they load: a container's user may have none."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = _NOWHERE
+
+
+def _enduring(stream: TextIO) -> TextIO:
+    try:
+        number = stream.fileno()
+    except (AttributeError, OSError, ValueError):
+        return stream
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Stream(number, "wb", closefd=False)),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.isatty() or stream is sys.stderr,
+    )

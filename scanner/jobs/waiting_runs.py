@@ -1,0 +1,117 @@
+"""Bringing a run into the history, and what becomes of it where the history does not take it.
+
+A run that was done is not lost because a disk is full: it waits outside of the history, and the next run takes it in.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import scanner.history
+from scanner.errors import HistoryError, NotKeptError
+from scanner.jobs.keeping import spared
+from scanner.jobs.stopping import held
+
+if TYPE_CHECKING:
+    from scanner.config import Config
+    from scanner.history import History
+    from scanner.verdict import RunRecord
+
+WAITING: Final = ".not-kept"
+"""The folder, inside one that takes files, in which runs wait for the history."""
+_STDERR: Final = 2
+_PANIC: Final = re.compile(r"\s*^thread '[^']*'[^\n]* panicked at ", re.MULTILINE)
+_LOG = logging.getLogger("nightseal.run")
+
+
+def places_to_wait(config: Config) -> tuple[Path, ...]:
+    """Where runs may wait for the history: in the output folder, or beside the service's state."""
+    output = config.resolve(config.form.nightseal.output)
+    state = Path(config.resolve(config.form.daemon.state)).parent
+    return (state,) if "://" in output else (Path(output), state)
+
+
+def keep(history: History, record: RunRecord, places: Sequence[Path] = ()) -> None:
+    """Bring a run into the history. Whoever tells the process to end meanwhile waits until it is there.
+
+    Where it can't be, it waits in the first of these places that takes it, until the next run takes it in (`take_in`).
+
+    Raises:
+        NotKeptError: the history cannot be written, after all was scanned; says where the run is now.
+    """
+    with held():
+        try:
+            _append(history, record)
+        except HistoryError as error:
+            where = _left_waiting(record, places)
+            then = f"it waits in {where}, and the next run takes it in" if where else "nor anywhere else"
+            message = f"run {record.run.id} was done, but its results could not be kept: {error}; {then}"
+            raise NotKeptError(message) from error
+
+
+def take_in(history: History, places: Sequence[Path]) -> list[str]:
+    """Bring into the history what could not be kept there when it was scanned; say so in a line for each run."""
+    told = list[str]()
+    for waiting in sorted(path for place in places for path in (place / WAITING).glob("*") if path.is_dir()):
+        with spared(f"{waiting} could not be taken into the history", told), held():
+            record = scanner.history.History.open(waiting, create=False).record(waiting.name)
+            if waiting.name not in set(history.runs(columns=["run_id"])["run_id"].astype(str)):
+                _append(history, record)
+            shutil.rmtree(waiting)
+            told.append(f"Run {waiting.name}, which could not be kept when it was done, is in the history now")
+    return told
+
+
+def _left_waiting(record: RunRecord, places: Sequence[Path]) -> Path | None:
+    """Put a run into the first place that takes it, as a small history of its own."""
+    for place in places:
+        folder = place / WAITING
+        waiting = folder / record.run.id
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _append(scanner.history.History.open(waiting, create=True), record)
+        except (HistoryError, OSError):
+            _LOG.debug("%s cannot hold the run", waiting, exc_info=True)
+            shutil.rmtree(waiting, ignore_errors=True)
+        else:
+            return waiting
+    return None
+
+
+def _append(history: History, record: RunRecord) -> None:
+    """Append a run; where Delta's engine falls over a full disk, its message is the error alone."""
+    with _without_panics():
+        history.append(record)
+
+
+@contextmanager
+def _without_panics() -> Iterator[None]:
+    """Keep from stderr what Rust writes when a thread of a library panics. The error that it leads to says it better.
+
+    The text goes straight to the descriptor, so that is where it is caught; what was written before it is passed on.
+    """
+    caught = os.memfd_create("stderr")
+    sys.stderr.flush()
+    stderr = os.dup(_STDERR)
+    os.dup2(caught, _STDERR)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(stderr, _STDERR)
+        os.close(stderr)
+        with os.fdopen(caught, "rb") as file:
+            file.seek(0)
+            text = file.read().decode(errors="replace")
+        panic = _PANIC.search(text)
+        os.write(_STDERR, text[: panic.start() if panic else None].encode())
+        if panic:
+            _LOG.debug("%s", text[panic.start() :].strip())

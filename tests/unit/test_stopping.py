@@ -1,0 +1,116 @@
+"""Being told to end: what a scan answers then, which status that is, and what is never cut in two."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from scanner.errors import ExitStatus, Interrupted
+from scanner.jobs.stopping import Stopping, held
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STATUSES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """Python's own, whatever the tests were started with; and nothing of ours stays."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    left = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    assert left == {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+
+
+async def scan(*told: signal.Signals) -> str:
+    """Works until it is told to end, as a scan does, and answers for what was done by then."""
+    await asyncio.sleep(0)
+    try:
+        for number in told:
+            os.kill(os.getpid(), number)
+        await asyncio.sleep(60)
+    except asyncio.CancelledError:
+        return "what was finished"
+    return "all"
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_scan_that_is_told_to_end_answers_for_what_it_has_done(number: signal.Signals) -> None:
+    with Stopping() as stopping:
+        assert stopping.run(scan(number)) == "what was finished"
+
+        assert stopping.status(ExitStatus.FAILED, complete=False) == STATUSES[number]
+
+
+def test_nothing_is_said_of_a_run_that_was_done_before_it_was_told() -> None:
+    with Stopping() as stopping:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+        assert stopping.status(ExitStatus.FAILED, complete=True) is ExitStatus.FAILED
+
+
+def test_told_while_its_reports_are_written_it_finishes_them_unless_it_is_told_again() -> None:
+    with Stopping():
+        os.kill(os.getpid(), signal.SIGHUP)
+        with pytest.raises(Interrupted) as ended:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    assert ended.value.status == 143
+
+
+def test_told_twice_the_scan_is_left() -> None:
+    async def deaf() -> None:
+        await asyncio.sleep(0)
+        while True:
+            os.kill(os.getpid(), signal.SIGTERM)
+            try:
+                await asyncio.sleep(0.05)
+            except asyncio.CancelledError:
+                continue
+
+    with Stopping() as stopping, pytest.raises(Interrupted):
+        stopping.run(deaf())
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_what_it_was_started_to_ignore_stays_ignored(number: signal.Signals) -> None:
+    async def quick() -> str:
+        os.kill(os.getpid(), number)
+        await asyncio.sleep(0.05)
+        return "all"
+
+    before = signal.signal(number, signal.SIG_IGN)
+    with Stopping() as stopping:
+        assert stopping.run(quick()) == "all"
+        assert signal.getsignal(number) is signal.SIG_IGN
+    signal.signal(number, before)
+
+
+def test_nothing_ends_what_is_being_kept() -> None:
+    kept = []
+
+    def keep() -> None:
+        with held():
+            os.kill(os.getpid(), signal.SIGINT)
+            kept.append("the run")
+
+    with pytest.raises(KeyboardInterrupt):
+        keep()
+
+    assert kept == ["the run"], "and it was told afterwards"
+    with Stopping() as stopping:
+        with held():
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert stopping.status(ExitStatus.OK, complete=False) == 143
