@@ -12,7 +12,7 @@ export UV_NO_PROGRESS := 1
 # WeasyPrint draws with Pango; the reports bring their own fonts, and DejaVu has the letters that those lack.
 RUNTIME_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core
 # The tests read PDFs, drive a browser, and compare with servers of other makes.
-TEST_PACKAGES := $(RUNTIME_PACKAGES) poppler-utils openssl nginx-light apache2-bin gnutls-bin chromium
+TEST_PACKAGES := $(RUNTIME_PACKAGES) poppler-utils openssl nginx-light apache2-bin gnutls-bin chromium prometheus systemd
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16

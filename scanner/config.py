@@ -76,6 +76,11 @@ class Config:
     warnings: tuple[Problem, ...] = ()
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it was read from."""
+        return (Path(self.source),)
+
+    @property
     def scan(self) -> ScanForm:
         """How targets are scanned."""
         return self.form.scan

@@ -61,7 +61,8 @@ FORMATS: Final[Mapping[str, Format]] = {
         Format("junit", "JUnit", "junit.xml", "reports.export.junit:to_junit"),
         Format("csv", "CSV", "csv", "reports.export.csv:to_csv"),
         Format("xlsx", "XLSX", "xlsx", "reports.export.xlsx:to_xlsx", binary=True),
-        Format("openmetrics", "OpenMetrics", "prom", "reports.export.openmetrics:to_openmetrics"),
+        Format("openmetrics", "OpenMetrics", "om", "reports.export.openmetrics:to_openmetrics"),
+        Format("prometheus", "Prometheus", "prom", "reports.export.openmetrics:to_prometheus"),
         Format("cyclonedx", "CycloneDX", "cdx.json", "reports.export.cyclonedx:to_cyclonedx"),
         Format("oscal", "OSCAL", "oscal.json", "reports.export.oscal:to_oscal", Source.RULES),
     )

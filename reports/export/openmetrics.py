@@ -1,7 +1,9 @@
-"""OpenMetrics, for monitoring: the counts of the last run, and when each certificate ends.
+"""A run for monitoring, as OpenMetrics or as Prometheus text: its counts, and when each certificate ends.
 
-A file for a textfile collector, or the body of an HTTP answer. No metric has a label per rule and target: that many
-time series would help nobody; the other formats have them.
+The same metrics in two notations. A textfile collector and Prometheus itself read the text of Prometheus (`.prom`);
+OpenMetrics is what its standard's readers take. The names that the service's /metrics has too are made in
+`reports.export.numbers`. No metric has a label per rule and target: that many time series would help nobody; the other
+formats have them.
 """
 
 from __future__ import annotations
@@ -10,24 +12,34 @@ from collections import Counter
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, StateSetMetricFamily
+from prometheus_client import generate_latest as generate_prometheus
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from reports.view.certificates import certificates_of
+from reports.export.numbers import families_of, numbers_of
 from reports.view.environments import environments_of
 from reports.view.index import Index, is_failure
 from reports.view.standing import Standing
-from scanner.verdict import RunRecord, Severity, TargetStatus
+from scanner.verdict import RunRecord, Severity
 
 
 def to_openmetrics(record: RunRecord) -> str:
     """Write a run as OpenMetrics text, ending in `# EOF`."""
+    text: bytes = generate_latest(_registry(record))  # type: ignore[no-untyped-call]  # the library is typed in part
+    return text.decode()
+
+
+def to_prometheus(record: RunRecord) -> str:
+    """Write a run as Prometheus text, version 0.0.4."""
+    return generate_prometheus(_registry(record)).decode()
+
+
+def _registry(record: RunRecord) -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Run(record))
-    text: bytes = generate_latest(registry)  # type: ignore[no-untyped-call]  # the library is typed in part
-    return text.decode()
+    return registry
 
 
 class _Run(Collector):
@@ -36,11 +48,16 @@ class _Run(Collector):
 
     def collect(self) -> Iterator[Metric]:
         run = self._record.run
-        yield InfoMetricFamily(
-            "nightseal_run",
-            "The last run.",
-            {"id": run.id, "version": run.tool_version, "policy": run.policy.id, "policy_version": run.policy.version},
-        )
+        # Gauges, not info and stateset: readers of Prometheus text refuse a whole file for a type that they don't know.
+        labels = {
+            "id": run.id,
+            "version": run.tool_version,
+            "policy": run.policy.id,
+            "policy_version": run.policy.version,
+        }
+        info = GaugeMetricFamily("nightseal_run_info", "The last run.", labels=tuple(labels))
+        info.add_metric(tuple(labels.values()), 1)
+        yield info
         yield GaugeMetricFamily(
             "nightseal_run_finished_timestamp_seconds", "When the last run ended.", run.finished_at.timestamp()
         )
@@ -49,28 +66,22 @@ class _Run(Collector):
             "1 where the last run looked at every target, 0 where it was interrupted.",
             run.complete,
         )
-        index = Index.of(self._record)
-        yield _targets(self._record)
-        yield from _environments(index)
+        if run.complete:
+            success = GaugeMetricFamily(
+                "nightseal_last_success_timestamp_seconds", "When the last complete run ended", labels=["schedule"]
+            )
+            success.add_metric([run.schedule or ""], run.finished_at.timestamp())
+            yield success
+        yield from families_of({run.schedule or "": numbers_of(self._record)})
+        yield from _environments(Index.of(self._record))
         yield _failures(self._record)
-        yield _certificates(index)
-
-
-def _targets(record: RunRecord) -> Metric:
-    metric = GaugeMetricFamily("nightseal_targets", "Targets by how far they were looked at.", labels=_TARGET_LABELS)
-    counts = Counter((target.environment, target.status) for target in record.targets)
-    for environment in dict.fromkeys(target.environment for target in record.targets):
-        for status in TargetStatus:
-            metric.add_metric([environment, status.value], counts[environment, status])
-    return metric
-
-
-_TARGET_LABELS = ("environment", "status")
 
 
 def _environments(index: Index) -> Iterator[Metric]:
-    standing = StateSetMetricFamily(
-        "nightseal_standing", "How an environment stands towards a goal.", labels=("environment", "goal")
+    standing = GaugeMetricFamily(
+        "nightseal_standing",
+        "1 for how an environment stands towards a goal, 0 for how it could.",
+        labels=("environment", "goal", "nightseal_standing"),
     )
     checks = GaugeMetricFamily(
         "nightseal_checks",
@@ -80,7 +91,8 @@ def _environments(index: Index) -> Iterator[Metric]:
     for environment in environments_of(index):
         for goal, cell in environment.goals.items():
             names = [environment.name, goal.value]
-            standing.add_metric(names, {item.value: cell.standing is item for item in Standing})
+            for item in Standing:
+                standing.add_metric([*names, item.value], cell.standing is item)
             for outcome in ("passed", "failed", "notes", "waived", "indeterminate", "not_applicable"):
                 checks.add_metric([*names, outcome], getattr(cell, outcome))
     yield standing
@@ -103,16 +115,4 @@ def _failures(record: RunRecord) -> Metric:
         for severity in Severity:
             if severity is not Severity.INFO:
                 metric.add_metric([environment, severity.value], counts[environment, severity])
-    return metric
-
-
-def _certificates(index: Index) -> Metric:
-    metric = GaugeMetricFamily(
-        "nightseal_certificate_not_after_timestamp_seconds",
-        "When a certificate ends that a target serves.",
-        labels=("target", "fingerprint"),
-    )
-    for certificate in certificates_of(index):
-        for target in certificate.targets:
-            metric.add_metric([target.id, certificate.fingerprint], certificate.not_after.timestamp())
     return metric

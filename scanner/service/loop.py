@@ -27,6 +27,7 @@ from scanner.service.children import Children
 from scanner.service.planning import Planner
 from scanner.service.setup import Setup
 from scanner.service.systemd import Supervisor
+from scanner.service.watch import Watch
 from scanner.state.ledger import LATE_AFTER, OPEN, Ledger, Start, State
 
 _LOG = logging.getLogger("nightseal.daemon")
@@ -47,7 +48,9 @@ class Service:
         self.setup = current
         self.ledger = Ledger(engine)
         self.last_tick = time.monotonic()
-        self.reload_failed = False
+        self.last_delivery = time.monotonic()
+        self.watch = Watch(config_path)
+        self.watch.follow(current)
         self.state_problem = ""
         self._config_path = config_path
         self._engine = engine
@@ -120,8 +123,17 @@ class Service:
                     "%s cannot be used: %s; trying on", self.setup.state, problem
                 )  # the reason is all that helps
             self.state_problem = problem
+        self._look_around()
         self.last_tick = time.monotonic()
         self._supervisor.alive()
+
+    def _look_around(self) -> None:
+        """See what would keep it from its work tonight, and tell the log of what is new."""
+        before = (*self.watch.problems.values(), self.watch.config_problem)
+        self.watch.look(self.setup.config.files)
+        for problem in (*self.watch.problems.values(), self.watch.config_problem):
+            if problem and problem not in before:
+                _LOG.error("%s", problem)  # the reason is all that helps
 
     def _tick(self, now: datetime) -> None:
         if self._reload.is_set():
@@ -267,15 +279,15 @@ class Service:
         try:
             fresh = setup.load(self._config_path)
         except ConfigError as error:
-            self.reload_failed = True
+            self.watch.refused(str(error))
             _LOG.error("the configuration is refused, the old one stays: %s", error)  # the message says it all
         else:
             if (fresh.state, fresh.socket, fresh.config.form.daemon.http) != (
                 self.setup.state, self.setup.socket, self.setup.config.form.daemon.http,
             ):  # fmt: skip
                 _LOG.warning("[daemon] state, socket and http change with the next start of the service only")
-            self.reload_failed = False
             self.setup = fresh
+            self.watch.follow(fresh)
             self._keep_configuration(now)
             self._planner.change(fresh.triggers, now)
             _LOG.info("the configuration is read again: %d schedules", len(fresh.schedules))

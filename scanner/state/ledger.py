@@ -75,6 +75,12 @@ class Start:
     summary: str
 
     @property
+    def went_wrong(self) -> bool:
+        """Whether it ended without having looked at every target; one that was stopped with the service is repeated."""
+        cut = self.state is State.INCOMPLETE and self.reason != STOPPED
+        return cut or self.state in {State.FAILED, State.INTERRUPTED}
+
+    @property
     def label(self) -> str:
         """How log lines name it."""
         return f"schedule {self.schedule}" if self.schedule else "one-off run"
@@ -151,6 +157,15 @@ class Ledger:
         with self._engine.begin() as connection:
             rows = connection.execute(select(STARTS).order_by(STARTS.c.id.desc()).limit(limit)).all()
         return [_start(row) for row in rows]
+
+    def last_ended(self) -> dict[str, Start]:
+        """What became of each schedule's last start, left out ones and those that are being repeated apart."""
+        later = STARTS.alias()
+        same = (later.c.schedule == STARTS.c.schedule) & (later.c.due == STARTS.c.due)
+        repeated = select(later.c.id).where(same & (later.c.attempt > STARTS.c.attempt)).exists()
+        ended = STARTS.c.state.in_(ENDED) & (STARTS.c.state != State.SKIPPED) & (STARTS.c.schedule != "")
+        newest = select(func.max(STARTS.c.id)).where(ended).group_by(STARTS.c.schedule)
+        return {start.schedule: start for start in self._select(STARTS.c.id.in_(newest) & ~repeated, STARTS.c.id)}
 
     def last_due(self, schedule: str) -> datetime | None:
         """When the schedule's last start was due that was entered."""

@@ -166,7 +166,7 @@ def test_wrong_use_says_what_is_wrong(quick: Runner, nights: Path, arguments: li
 
 def test_every_machine_format_at_once(quick: Runner, two_hosts: RunRecord, tmp_path: Path) -> None:
     suffixes = {
-        "json": "json", "csv": "csv", "xlsx": "xlsx", "sarif": "sarif", "junit": "junit.xml", "openmetrics": "prom",
+        "json": "json", "csv": "csv", "xlsx": "xlsx", "sarif": "sarif", "junit": "junit.xml", "openmetrics": "om", "prometheus": "prom",
         "cyclonedx": "cdx.json", "oscal": "oscal.json", "text": "txt",
     }  # fmt: skip
     wanted = [option for name in suffixes for option in ("--format", name)]

@@ -8,18 +8,23 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from reports.export import numbers
+from reports.export.formats import export
 from scanner.config_form import DaemonForm
-from scanner.service import monitoring
+from scanner.rules import all_rules
+from scanner.service import metrics
+from tests.build.judged import judged_record
 from tests.conftest import REPOSITORY
 
 DEPLOY = REPOSITORY / "deploy"
-METRICS_OF_PROMETHEUS = {"up"}
+PACKAGES = {"promtool": "prometheus", "systemd-analyze": "systemd"}
 
 
 def tool(name: str, *arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     if shutil.which(name) is None:
-        pytest.skip(f"{name} is not installed")
+        pytest.fail(f"{name} is missing: apt-get install --no-install-recommends {PACKAGES[name]}")
     return subprocess.run([name, *map(str, arguments)], capture_output=True, text=True, check=False, cwd=cwd)
 
 
@@ -47,10 +52,49 @@ def test_prometheus_takes_the_rules() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_every_alert_fires_when_it_should_and_is_silent_when_it_should_be() -> None:
+    done = tool("promtool", "test", "rules", "nightseal.tests.yaml", cwd=DEPLOY / "prometheus")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    rules, tests = (
+        (DEPLOY / "prometheus" / f"nightseal.{name}.yaml").read_text("utf-8") for name in ("rules", "tests")
+    )
+    tested = set(re.findall(r"alertname: (\w+)\n\s+exp_alerts:\n", tests))
+    assert tested == set(re.findall(r"alert: (\w+)", rules)), "an alert that never fires in a test may never fire"
+
+
+@pytest.mark.parametrize("name", ["prometheus", "openmetrics"])
+def test_prometheus_takes_the_file_of_a_run(name: str) -> None:
+    text = export(judged_record(4).record, name, rules=all_rules()).decode()
+    if shutil.which("promtool") is None:
+        pytest.fail(f"promtool is missing: apt-get install --no-install-recommends {PACKAGES['promtool']}")
+    # Its reader is that of a textfile collector: a type that it does not know ends it.
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+
+    assert "error while linting" not in done.stderr
+    # Of what it advises, only names in plural and the like are left.
+    assert done.returncode in {0, 3}, done.stderr
+
+
+def test_alerts_on_results_hold_for_a_file_of_a_run_too() -> None:
+    rules = (DEPLOY / "prometheus" / "nightseal.rules.yaml").read_text("utf-8")
+    text = export(judged_record(4).record, "prometheus", rules=all_rules()).decode()
+    exported = {family.name for family in text_string_to_metric_families(text)}
+
+    for alert in (
+        "NightsealTargetsUnreachable",
+        "NightsealCriticalFailures",
+        "NightsealCertificateEnds",
+        "NightsealNoRun",
+    ):
+        expression = re.search(rf"alert: {alert}\n(.*?)labels:", rules, re.DOTALL)[1]  # type: ignore[index]  # it is there
+        assert set(re.findall(r"\bnightseal_\w+", expression)) <= exported, alert
+
+
 def test_every_alert_is_explained_and_asks_for_metrics_that_there_are() -> None:
     rules = (DEPLOY / "prometheus" / "nightseal.rules.yaml").read_text("utf-8")
     operations = (REPOSITORY / "docs" / "operations.md").read_text("utf-8")
-    source = Path(monitoring.__file__).read_text("utf-8")
+    source = "".join(Path(module.__file__).read_text("utf-8") for module in (metrics, numbers))
     wanted = set(re.findall(r"\bnightseal_\w+", rules))
 
     assert wanted

@@ -1,20 +1,17 @@
-"""Small parts of the service: the spool, old reports, its health, its log lines."""
+"""Small parts of the service: the spool, old reports, its log lines."""
 
 from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Engine
 
 from scanner.service import logs
-from scanner.service.monitoring import health
 from scanner.service.retention import rotate_reports
 from scanner.service.spool import Spool
 from scanner.state.database import open_state
@@ -68,27 +65,6 @@ def test_only_old_reports_of_ours_are_removed(tmp_path: Path) -> None:
         *others, "20240101T020000Z-abcdef.html", "20240102T020000Z-abcdef.html",
     }  # fmt: skip
     assert rotate_reports(tmp_path / "missing", NOW) == 0
-
-
-@pytest.mark.parametrize(
-    ("silence_s", "state_problem", "due_in", "problem"),
-    [
-        (0, "", timedelta(hours=1), None),
-        (300, "", timedelta(hours=1), "has not come round for 300 s"),
-        (0, "disk is full", timedelta(hours=1), "disk is full"),
-        (0, "", timedelta(hours=-1), "schedule nightly was due"),
-    ],
-)
-def test_what_is_healthy(silence_s: float, state_problem: str, due_in: timedelta, problem: str | None) -> None:
-    service = SimpleNamespace(
-        last_tick=time.monotonic() - silence_s,
-        state_problem=state_problem,
-        next_starts=lambda: {"nightly": datetime.now(UTC) + due_in},
-    )
-    well, body = health(service)  # type: ignore[arg-type]  # what it asks of a service
-
-    assert well is (problem is None)
-    assert (problem or "") in " ".join(body["problems"])
 
 
 def fail(secret: str) -> None:

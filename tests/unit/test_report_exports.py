@@ -15,13 +15,14 @@ import jsonschema
 import openpyxl
 import pytest
 from junitparser import Error, Failure, JUnitXml, Skipped
-from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
+from prometheus_client.parser import text_string_to_metric_families as prometheus_families
 from sarif_pydantic import Sarif
 
 from reports.export.csv import COLUMNS, to_csv
 from reports.export.formats import EXPORTS, export
 from reports.export.junit import to_junit
-from reports.export.openmetrics import to_openmetrics
+from reports.export.openmetrics import to_openmetrics, to_prometheus
 from reports.export.sarif import FINGERPRINT, to_sarif
 from reports.export.xlsx import to_xlsx
 from scanner.rules import all_rules
@@ -191,32 +192,36 @@ class TestJunit:
         }  # fmt: skip
 
 
-class TestOpenMetrics:
-    def test_is_read_by_the_parser(self, record: RunRecord) -> None:
-        families = {family.name: family for family in text_string_to_metric_families(to_openmetrics(record))}
-        assert families["nightseal_run"].samples[0].labels["id"] == record.run.id
+@pytest.mark.parametrize(
+    ("write", "read"), [(to_openmetrics, openmetrics_families), (to_prometheus, prometheus_families)]
+)
+class TestMonitoring:
+    def test_is_read_by_the_parser(self, record: RunRecord, write, read) -> None:
+        families = {family.name: family for family in read(write(record))}
+        assert families["nightseal_run_info"].samples[0].labels["id"] == record.run.id
         checks = families["nightseal_checks"].samples
         assert sum(sample.value for sample in checks) == len(record.verdicts)
         failures = sum(item.counts_as_failure and item.severity is not Severity.INFO for item in record.verdicts)
         assert sum(sample.value for sample in families["nightseal_failures"].samples) == failures
+        assert sum(sample.value for sample in families["nightseal_verdicts"].samples) == len(record.verdicts)
 
-    def test_one_standing_holds_for_each_goal(self, record: RunRecord) -> None:
-        families = {family.name: family for family in text_string_to_metric_families(to_openmetrics(record))}
+    def test_one_standing_holds_for_each_goal(self, record: RunRecord, write, read) -> None:
+        families = {family.name: family for family in read(write(record))}
         holding: dict[tuple[str, str], int] = {}
         for sample in families["nightseal_standing"].samples:
             key = (sample.labels["environment"], sample.labels["goal"])
             holding[key] = holding.get(key, 0) + int(sample.value)
         assert set(holding.values()) == {1}
 
-    def test_certificates_end_when_they_end(self) -> None:
-        text = to_openmetrics(RECORDS["sample"])
-        families = {family.name: family for family in text_string_to_metric_families(text)}
-        samples = families["nightseal_certificate_not_after_timestamp_seconds"].samples
-        ends = {sample.labels["target"]: sample.value for sample in samples}
-        assert (
-            ends["production/mail.example.com:25@192.0.2.25"]
-            == datetime(2026, 6, 2, 23, 59, 59, tzinfo=UTC).timestamp()
-        )
+    def test_certificates_end_when_they_end(self, write, read) -> None:
+        families = {family.name: family for family in read(write(RECORDS["sample"]))}
+        samples = families["nightseal_certificate_expiry_timestamp_seconds"].samples
+        ends = {(sample.labels["environment"], sample.labels["address"]): sample.value for sample in samples}
+        assert ends["production", "mail.example.com:25"] == datetime(2026, 6, 2, 23, 59, 59, tzinfo=UTC).timestamp()
+
+    def test_no_type_is_one_that_another_reader_does_not_know(self, record: RunRecord, write, read) -> None:
+        """A textfile collector refuses the whole file for a type such as info."""
+        assert {family.type for family in read(write(record))} == {"gauge"}
 
 
 @pytest.mark.parametrize("name", sorted(set(EXPORTS) - {"xlsx"}))
@@ -234,7 +239,7 @@ def test_every_format_is_reached_by_its_name(record: RunRecord) -> None:
 
 
 @pytest.mark.parametrize(
-    "write", [to_csv, to_junit, to_openmetrics, to_xlsx, lambda record: to_sarif(record, rules=RULES)]
+    "write", [to_csv, to_junit, to_openmetrics, to_prometheus, to_xlsx, lambda record: to_sarif(record, rules=RULES)]
 )
 def test_run_without_targets(write) -> None:
     assert write(dataclasses.replace(RECORDS["sample"], targets=()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -84,6 +85,7 @@ def _deliver(service: Service, engine: Engine) -> None:
     while not service.stopping.wait(_DELIVER_EVERY_S):
         try:
             outbox.deliver_due(service.setup.urls, deliver, datetime.now(UTC))
+            service.last_delivery = time.monotonic()
         except SQLAlchemyError as error:
             _LOG.warning("messages wait: %s", getattr(error, "orig", error))
         except Exception:  # noqa: BLE001  # one message must not silence all that come after it

@@ -1,0 +1,104 @@
+"""What may keep the service from its work while nobody asks it for any: full disks, and a configuration that is wrong.
+
+Looked at once a minute, so that it is known hours before the night: whether the places that it writes to can be written
+to, and whether the configuration on the disk, if it was changed, would be taken.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scanner.config import Config
+from scanner.errors import NightsealError
+from scanner.service import setup
+
+_EVERY_S = 60.0
+_SAMPLE = b"\0" * 65_536
+"""As much is written to see whether a disk is full; the last blocks of one can be had by root alone."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """What was seen last. `places` are the folders by what they are for; `config_problem` is empty where none is."""
+
+    config_path: Path
+    places: Mapping[str, Path] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+    free_bytes: dict[str, int] = field(default_factory=dict)
+    config_problem: str = ""
+    _looked_s: float = float("-inf")
+    _seen: tuple[tuple[str, int, int], ...] = ()
+
+    def follow(self, current: setup.Setup) -> None:
+        """Watch what this configuration names from now on; it is the one on the disk."""
+        self.places = places_of(current.config, current.state)
+        self._seen = _signature(current.config.files)
+        self.config_problem = ""
+        self._looked_s = float("-inf")
+
+    def refused(self, problem: str) -> None:
+        """The configuration on the disk was refused when it was read."""
+        self.config_problem = problem
+
+    def look(self, files: tuple[Path, ...]) -> None:
+        """Look, where it is time to."""
+        now = time.monotonic()
+        if now - self._looked_s < _EVERY_S:
+            return
+        self._looked_s = now
+        for name, folder in self.places.items():
+            self._look_at(name, folder)
+        self._look_at_configuration(files)
+
+    def _look_at(self, name: str, folder: Path) -> None:
+        there = next(item for item in (folder, *folder.parents) if os.path.lexists(item))
+        try:
+            space = os.statvfs(there)
+            self.free_bytes[name] = space.f_bavail * space.f_frsize
+            # It has no name, so that it is in nobody's way, and is gone with its descriptor.
+            with tempfile.TemporaryFile(dir=there) as file:
+                file.write(_SAMPLE)
+                file.flush()
+        except OSError as error:
+            self.problems[name] = f"{there} cannot be written to: {error.strerror}"
+        else:
+            self.problems.pop(name, None)
+
+    def _look_at_configuration(self, files: tuple[Path, ...]) -> None:
+        found = _signature(files)
+        # What it names may be mended while its own files stay as they are.
+        if found == self._seen and not self.config_problem:
+            return
+        self._seen = found
+        try:
+            setup.load(self.config_path)
+        except NightsealError as error:
+            self.config_problem = str(error)
+        else:
+            self.config_problem = ""
+
+
+def places_of(config: Config, state: Path) -> dict[str, Path]:
+    """The folders that the service writes to, by what for; object stores are not among them."""
+    named = {"history": config.form.nightseal.history, "output": config.form.nightseal.output}
+    places = {name: config.resolve(value) for name, value in named.items()}
+    folders = {name: Path(place).absolute() for name, place in places.items() if "://" not in place}
+    return {"state": state.parent, **folders}
+
+
+def _signature(files: tuple[Path, ...]) -> tuple[tuple[str, int, int], ...]:
+    """What changes when a file is written."""
+    found = []
+    for file in files:
+        try:
+            stat = file.stat()
+        except OSError:
+            found.append((str(file), 0, 0))
+        else:
+            found.append((str(file), stat.st_mtime_ns, stat.st_size))
+    return tuple(found)
