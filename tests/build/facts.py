@@ -129,7 +129,8 @@ def tls(*deployments: Deployment, **changes: Any) -> TlsEvidence:
         robot=Attempt.ok(Robot.RSA_NOT_OFFERED),
     )
     made = dataclasses.replace(good, **changes)
-    without = {item for item in (Protocol.TLS1_2, Protocol.TLS1_3) if item not in made.negotiated}
+    without = set() if Protocol.TLS1_3 in made.negotiated else {Protocol.TLS1_3}
+    without |= set() if set(made.negotiated) - {Protocol.TLS1_3} else {Protocol.TLS1_2}
     return dataclasses.replace(
         made,
         **{

@@ -35,6 +35,7 @@ from tests.build.facts import (
     tls13_only,
     untrusted,
 )
+from tests.build.partial import losses
 from tests.build.records import sample_record
 
 _RC4 = "TLS_ECDHE_RSA_WITH_RC4_128_SHA"
@@ -46,6 +47,10 @@ _DHE = "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256"
 
 def graded(world: World, role: Role = Role.APPLICATION) -> Grade:
     return grade(observed(world).evidence, HOST, 443, role, NOW)
+
+
+def _groups(*protocols: Protocol, names: tuple[str, ...]) -> dict[Protocol, Attempt[tuple[str, ...]]]:
+    return dict.fromkeys(protocols, Attempt.ok(names))
 
 
 def of_tls(*deployments: Any, **changes: Any) -> World:
@@ -77,56 +82,56 @@ def test_the_score_is_of_three_weighted_parts_each_cut_to_a_whole_number() -> No
     assert found.score == 28 + 27 + 36
 
 
-@pytest.mark.parametrize(
-    ("world", "letter", "effect"),
-    [
-        (World(http=http(probe(hop(hsts=())))), "A", Effect.NO_PLUS),
-        (World(http=http(probe(hop(hsts=("max-age=15551999",))))), "A", Effect.NO_PLUS),
-        (World(http=http(probe(hop(hsts=("max-age=x",))))), "A", Effect.NO_PLUS),
-        (World(http=http(probe(hop(hsts=("max-age=15552000",))))), "A+", None),
-        (of_tls(**tls12_only()), "A-", Effect.WARNING),
-        (of_tls(secure_renegotiation=NO, client_renegotiation=NO), "A-", Effect.WARNING),
-        (of_tls(secure_renegotiation=NO, client_renegotiation=YES), "F", Effect.FAIL),
-        (of_tls(**tls13_only()), "A+", None),
-        (of_tls(protocols=offers(tls1_1=offer(CBC))), "B", Effect.CAP_B),
-        (of_tls(protocols=offers(tls1_0=offer(CBC))), "B", Effect.CAP_B),
-        (of_tls(robot=_SOUND, protocols=offers(ssl3=offer("TLS_RSA_WITH_RC4_128_SHA"))), "B", Effect.CAP_B),
-        (of_tls(robot=_SOUND, protocols=offers(ssl3=offer("TLS_RSA_WITH_AES_128_CBC_SHA"))), "C", Effect.CAP_C),
-        (of_tls(protocols=offers(ssl2=offer("SSL_CK_DES_192_EDE3_CBC_WITH_MD5"))), "F", Effect.FAIL),
-        (of_tls(protocols=offers(tls1_2=offer(), tls1_3=offer(), tls1_1=offer(CBC))), "C", Effect.CAP_C),
-        (
-            of_tls(protocols=offers(tls1_2=offer(), tls1_3=offer(), ssl3=offer("TLS_RSA_WITH_AES_128_CBC_SHA"))),
-            "F",
-            Effect.FAIL,
-        ),
-        (with_suites(_RC4), "C", Effect.CAP_C),
-        (of_tls(protocols=offers(tls1_0=offer(CBC, _RC4))), "B", Effect.CAP_B),
-        (of_tls(**tls12_only(_RC4)), "F", Effect.FAIL),
-        (with_suites(_3DES), "C", Effect.CAP_C),
-        (with_suites("TLS_RSA_EXPORT_WITH_RC4_40_MD5"), "F", Effect.FAIL),
-        (with_suites("TLS_RSA_WITH_DES_CBC_SHA"), "F", Effect.FAIL),
-        (with_suites("TLS_RSA_WITH_NULL_SHA256"), "F", Effect.FAIL),
-        (with_suites("TLS_DH_anon_WITH_AES_128_GCM_SHA256"), "F", Effect.FAIL),
-        (of_tls(robot=_SOUND, **tls12_only(_RSA)), "B", Effect.CAP_B),
-        (of_tls(**tls12_only(CBC)), "B", Effect.CAP_B),
-        (with_suites(suite(_DHE, "ffdhe2048", 2048)), "A+", None),
-        (with_suites(suite(_DHE, None, 1024, "custom")), "B", Effect.CAP_B),
-        (with_suites(suite(_DHE, None, 768, "custom")), "F", Effect.FAIL),
-        (of_tls(groups={Protocol.TLS1_3: Attempt.ok(("x25519mlkem768",))}), "A+", None),
-        (of_tls(compression=YES), "C", Effect.CAP_C),
-        (of_tls(heartbleed=YES), "F", Effect.FAIL),
-        (of_tls(ccs_injection=YES), "F", Effect.FAIL),
-        (of_tls(robot=Attempt.ok(Robot.STRONG_ORACLE)), "F", Effect.FAIL),
-        (of_tls(deployment(certificate(key_type=KeyType.RSA, key_bits=1024, curve=None))), "B", Effect.CAP_B),
-        (of_tls(deployment(certificate(key_type=KeyType.RSA, key_bits=1023, curve=None))), "F", Effect.FAIL),
-        (of_tls(deployment(certificate(signature_hash="md5"))), "F", Effect.FAIL),
-        (of_tls(deployment(certificate(signature_hash="sha1"))), "T", Effect.NOT_TRUSTED),
-        (of_tls(deployment(paths=(untrusted(),))), "T", Effect.NOT_TRUSTED),
-        (of_tls(deployment(certificate(not_after=NOW.replace(year=2020)))), "T", Effect.NOT_TRUSTED),
-        (of_tls(deployment(staple=Staple("revoked", NOW))), "T", Effect.NOT_TRUSTED),
-        (of_tls(deployment(certificate(dns_names=("other.example",)))), "M", Effect.WRONG_NAME),
-    ],
-)
+_METHOD: list[tuple[World, str, Effect | None]] = [
+    (World(http=http(probe(hop(hsts=())))), "A", Effect.NO_PLUS),
+    (World(http=http(probe(hop(hsts=("max-age=15551999",))))), "A", Effect.NO_PLUS),
+    (World(http=http(probe(hop(hsts=("max-age=x",))))), "A", Effect.NO_PLUS),
+    (World(http=http(probe(hop(hsts=("max-age=15552000",))))), "A+", None),
+    (of_tls(**tls12_only()), "A-", Effect.WARNING),
+    (of_tls(secure_renegotiation=NO, client_renegotiation=NO), "A-", Effect.WARNING),
+    (of_tls(secure_renegotiation=NO, client_renegotiation=YES), "F", Effect.FAIL),
+    (of_tls(**tls13_only()), "A+", None),
+    (of_tls(protocols=offers(tls1_1=offer(CBC))), "B", Effect.CAP_B),
+    (of_tls(protocols=offers(tls1_0=offer(CBC))), "B", Effect.CAP_B),
+    (of_tls(robot=_SOUND, protocols=offers(ssl3=offer("TLS_RSA_WITH_RC4_128_SHA"))), "B", Effect.CAP_B),
+    (of_tls(robot=_SOUND, protocols=offers(ssl3=offer("TLS_RSA_WITH_AES_128_CBC_SHA"))), "C", Effect.CAP_C),
+    (of_tls(protocols=offers(ssl2=offer("SSL_CK_DES_192_EDE3_CBC_WITH_MD5"))), "F", Effect.FAIL),
+    (of_tls(protocols=offers(tls1_2=offer(), tls1_3=offer(), tls1_1=offer(CBC))), "C", Effect.CAP_C),
+    (
+        of_tls(protocols=offers(tls1_2=offer(), tls1_3=offer(), ssl3=offer("TLS_RSA_WITH_AES_128_CBC_SHA"))),
+        "F",
+        Effect.FAIL,
+    ),
+    (with_suites(_RC4), "C", Effect.CAP_C),
+    (of_tls(protocols=offers(tls1_0=offer(CBC, _RC4))), "B", Effect.CAP_B),
+    (of_tls(**tls12_only(_RC4)), "F", Effect.FAIL),
+    (with_suites(_3DES), "C", Effect.CAP_C),
+    (with_suites("TLS_RSA_EXPORT_WITH_RC4_40_MD5"), "F", Effect.FAIL),
+    (with_suites("TLS_RSA_WITH_DES_CBC_SHA"), "F", Effect.FAIL),
+    (with_suites("TLS_RSA_WITH_NULL_SHA256"), "F", Effect.FAIL),
+    (with_suites("TLS_DH_anon_WITH_AES_128_GCM_SHA256"), "F", Effect.FAIL),
+    (of_tls(robot=_SOUND, **tls12_only(_RSA)), "B", Effect.CAP_B),
+    (of_tls(**tls12_only(CBC)), "B", Effect.CAP_B),
+    (with_suites(suite(_DHE, "ffdhe2048", 2048)), "A+", None),
+    (with_suites(suite(_DHE, None, 1024, "custom")), "B", Effect.CAP_B),
+    (with_suites(suite(_DHE, None, 768, "custom")), "F", Effect.FAIL),
+    (of_tls(groups=_groups(Protocol.TLS1_2, Protocol.TLS1_3, names=("x25519mlkem768",))), "A+", None),
+    (of_tls(compression=YES), "C", Effect.CAP_C),
+    (of_tls(heartbleed=YES), "F", Effect.FAIL),
+    (of_tls(ccs_injection=YES), "F", Effect.FAIL),
+    (of_tls(robot=Attempt.ok(Robot.STRONG_ORACLE)), "F", Effect.FAIL),
+    (of_tls(deployment(certificate(key_type=KeyType.RSA, key_bits=1024, curve=None))), "B", Effect.CAP_B),
+    (of_tls(deployment(certificate(key_type=KeyType.RSA, key_bits=1023, curve=None))), "F", Effect.FAIL),
+    (of_tls(deployment(certificate(signature_hash="md5"))), "F", Effect.FAIL),
+    (of_tls(deployment(certificate(signature_hash="sha1"))), "T", Effect.NOT_TRUSTED),
+    (of_tls(deployment(paths=(untrusted(),))), "T", Effect.NOT_TRUSTED),
+    (of_tls(deployment(certificate(not_after=NOW.replace(year=2020)))), "T", Effect.NOT_TRUSTED),
+    (of_tls(deployment(staple=Staple("revoked", NOW))), "T", Effect.NOT_TRUSTED),
+    (of_tls(deployment(certificate(dns_names=("other.example",)))), "M", Effect.WRONG_NAME),
+]
+
+
+@pytest.mark.parametrize(("world", "letter", "effect"), _METHOD)
 def test_each_cap_and_failure_of_the_method(world: World, letter: str, effect: Effect | None) -> None:
     found = graded(world)
 
@@ -144,6 +149,11 @@ def test_each_cap_and_failure_of_the_method(world: World, letter: str, effect: E
         (of_tls(heartbleed=TIMED_OUT), "Heartbleed: timed-out (5 s)"),
         (of_tls(protocols=offers(ssl3=TIMED_OUT)), "ssl3: timed-out"),
         (of_tls(certificates=TIMED_OUT), "trust: timed-out (5 s)"),
+        (
+            of_tls(heartbleed=Attempt.failed(FailureReason.NOT_ASKED, "intrusive = false")),
+            "Heartbleed: intrusive = false",
+        ),
+        (of_tls(groups=_groups(Protocol.TLS1_2, names=("x25519",))), "key exchanges: not-run (tls1.3)"),
         (World(http=Attempt.failed(FailureReason.TIMED_OUT, "5 s")), "HSTS: timed-out (5 s)"),
         (with_suites("TLS_OF_TOMORROW"), "cipher suites: unsupported (unknown cipher suite TLS_OF_TOMORROW)"),
         (with_suites("TLS_ECDHE_RSA_WITH_UNHEARD_OF_SHA"), "the key size of TLS_ECDHE_RSA_WITH_UNHEARD_OF_SHA"),
@@ -156,6 +166,17 @@ def test_what_was_not_observed_leaves_no_grade_and_is_named(world: World, missin
     assert found.letter is None
     assert any(item.startswith(missing) for item in found.missing), found.missing
     assert missing in in_words(found)
+
+
+_LETTERS = ["A+", "A", "A-", "B", "C", "D", "E", "F", "M", "T"]
+
+
+@pytest.mark.parametrize("case", _METHOD, ids=lambda case: case[1])
+def test_knowing_less_never_makes_a_grade_better(case: tuple[World, str, Effect | None]) -> None:
+    world, letter, _ = case
+    for name, less in losses(world):
+        found = graded(less(world)).letter
+        assert found is None or _LETTERS.index(found) >= _LETTERS.index(letter), name
 
 
 def test_what_is_bad_enough_is_graded_whatever_else_is_unknown() -> None:
@@ -173,7 +194,7 @@ def test_a_defect_leaves_it_undetermined(monkeypatch: pytest.MonkeyPatch) -> Non
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("scanner.grade.accepted_suites", broken)
+    monkeypatch.setattr("scanner.grade.seen.accepted_suites", broken)
 
     assert graded(World()).missing == ("the grading itself failed, which is a defect of Nightseal",)
 

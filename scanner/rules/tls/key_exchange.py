@@ -38,7 +38,7 @@ def _groups_seen(tls: TlsEvidence, suites: AcceptedSuites) -> list[tuple[str, st
     return list(dict.fromkeys(seen))
 
 
-def _groups_gap(tls: TlsEvidence, suites: AcceptedSuites) -> Finding | None:
+def groups_gap(tls: TlsEvidence, suites: AcceptedSuites) -> Finding | None:
     """Why there may be groups that were not seen. Versions before TLS 1.3 share one list in every implementation."""
     if suites.gap:
         return suites.gap
@@ -116,7 +116,7 @@ class AllowedGroupsParameters(Parameters):
 def _allowed_groups(tls: TlsEvidence, facts: Facts, parameters: AllowedGroupsParameters) -> list[Finding]:
     suites = accepted_suites(tls)
     seen = _groups_seen(tls, suites)
-    gap = _groups_gap(tls, suites)
+    gap = groups_gap(tls, suites)
     offending: dict[str, list[tuple[str, str]]] = {"not-listed": [], "ended": [], "phase-out": []}
     for group, protocol in seen:
         if reason := _objection(parameters, group, Protocol(protocol), facts.now.date()):
@@ -246,7 +246,7 @@ def _min_ec_bits(tls: TlsEvidence, facts: Facts, parameters: MinimumCurveParamet
         if item.suite.elliptic and item.seen.group is None and item.seen.ephemeral_bits is not None
     ]
     unknown = next((group for bits, group in named if bits is None), None)
-    gap = _groups_gap(tls, suites)
+    gap = groups_gap(tls, suites)
     if gap is None and unknown:
         gap = not_observed(Failure.of(FailureReason.UNSUPPORTED, f"the size of the group {unknown}"))
     if not sizes and gap is None:
