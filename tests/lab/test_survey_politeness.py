@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-import socket
-import struct
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -19,6 +16,7 @@ from scanner.lab import Lab
 from scanner.probe import ProbeSettings
 from scanner.probe.net.connection import Link
 from scanner.probe.survey.probe import survey
+from tests.build.relay import Relay
 
 SETTINGS = ProbeSettings(timeout_s=0.5, deadline_s=20.0, connections_per_target=3)
 SUPPORTED_VERSIONS = re.compile(rb"\x00\x2b\x00[\x03\x09][\x02\x08]\x03\x04")
@@ -32,71 +30,6 @@ def backend():
 
 def target(host: str, port: int) -> Target:
     return Target(Endpoint("test", host, port), Address("127.0.0.1", port))
-
-
-class Relay:
-    """Passes on what it does not dislike. `dislikes` sees each hello and says what to do: pass, close, reset, hang."""
-
-    def __init__(self, port: int, dislikes: Callable[[Relay, bytes], str], *, closes_for_alert: bool = False) -> None:
-        self.port, self.dislikes, self.closes_for_alert = port, dislikes, closes_for_alert
-        self.seen = 0
-        self.open = 0
-        self.begun: list[float] = []
-        self._changed = asyncio.Condition()
-
-    @contextlib.asynccontextmanager
-    async def listening(self) -> AsyncIterator[int]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        try:
-            yield server.sockets[0].getsockname()[1]
-        finally:
-            server.close()
-
-    async def until(self, true: Callable[[], bool]) -> None:
-        async with self._changed:
-            await self._changed.wait_for(true)
-
-    async def _count(self, step: int) -> None:
-        async with self._changed:
-            self.open += step
-            self._changed.notify_all()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.seen += 1
-        await self._count(1)
-        self.begun.append(time.monotonic())
-        try:
-            hello = await reader.read(65_536)
-            verdict = self.dislikes(self, hello)
-            if verdict == "hang":
-                await reader.read()
-            elif verdict == "reset":
-                linger = struct.pack("ii", 1, 0)
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            elif verdict == "pass":
-                passing = asyncio.create_task(self._pass_on(hello, writer))
-                gone = asyncio.create_task(reader.read())
-                _, pending = await asyncio.wait((passing, gone), return_when=asyncio.FIRST_COMPLETED)
-                for task in pending:
-                    task.cancel()
-                await asyncio.gather(passing, gone, return_exceptions=True)
-        except OSError:
-            pass  # the survey hangs up as soon as it has heard enough
-        finally:
-            writer.close()
-            await self._count(-1)
-
-    async def _pass_on(self, hello: bytes, writer: asyncio.StreamWriter) -> None:
-        reader, onward = await asyncio.open_connection("127.0.0.1", self.port)
-        try:
-            onward.write(hello)
-            while data := await reader.read(65_536):
-                if self.closes_for_alert and data[0] == 21:
-                    return
-                writer.write(data)
-                await writer.drain()
-        finally:
-            onward.close()
 
 
 def surveyed(

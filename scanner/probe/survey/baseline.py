@@ -2,30 +2,58 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import asyncio
+from dataclasses import dataclass, field, replace
 from typing import Final
+
+from tlslite.constants import ExtensionType  # type: ignore[import-untyped]  # it ships no types
 
 from scanner.evidence import Failure, FailureReason, Protocol
 from scanner.probe import iana
-from scanner.probe.survey.hello import Offer
+from scanner.probe.survey.families import Family, by_family
+from scanner.probe.survey.hello import SIGNED_CERTIFICATE_TIMESTAMP, Offer, to_wire
 from scanner.probe.survey.offers import HelloTemplate
-from scanner.probe.survey.server_flight import HelloResult, Refusal, ServerFlight
+from scanner.probe.survey.server_flight import HelloResult, ServerFlight
 from scanner.probe.survey.wire import Questioner
 
 SIZE: Final = "size"
+SIZE_511: Final = "size-511"
 VERSION: Final = "version"
+SUITE_COUNT: Final = "suite-count"
+WEAK_SUITES: Final = "weak-suites"
+STATUS_REQUEST: Final = "status-request"
+ALPN: Final = "alpn"
+EXTENSIONS: Final = "extensions"
 RATE: Final = "rate"
+"""What an unusual but correct ClientHello broke by: more than 255 or 511 bytes; TLS 1.3; many suites, or some without
+encryption, authentication or strength; extensions, of which a server ignores those that it does not know; or by coming
+soon after another."""
 
 _MODERN: Final = (Protocol.TLS1_3, Protocol.TLS1_2, Protocol.TLS1_1, Protocol.TLS1_0)
 _SMALL_SUITES: Final = 12
 _FEW_SUITES: Final = 6
+_MORE_SUITES: Final = 30
+_MOST_QUESTIONS: Final = 8
+_OPTIONAL: Final = frozenset(
+    {
+        ExtensionType.extended_master_secret,
+        ExtensionType.encrypt_then_mac,
+        ExtensionType.session_ticket,
+        SIGNED_CERTIFICATE_TIMESTAMP,
+    }
+)
+"""Extensions that a server may never have heard of."""
+_BARE: Final = frozenset({*_OPTIONAL, ExtensionType.status_request})
+_FEWEST_SUITES: Final = 15
+_SUITES_IN_511: Final = 60
+_OF_A_LONG_LIST: Final = 100
+_WEAK: Final = (Family.NULL, Family.ANONYMOUS, Family.EXPORT)
 _FINAL: Final = frozenset(
     {
         FailureReason.REFUSED,
         FailureReason.UNREACHABLE,
         FailureReason.NOT_TLS,
         FailureReason.STARTTLS_REFUSED,
-        FailureReason.UNAVAILABLE,
         FailureReason.DEADLINE,
     }
 )
@@ -49,64 +77,170 @@ async def find_baseline(
 ) -> Baseline | Failure:
     """Find a hello that the server answers, beginning with the one that offers everything.
 
-    A server that breaks off over it, and answers a small one, is spoken to in small ones from then on. One that says
-    nothing may be waiting for the end of a line: where `plain_host` is given, it is asked for that host in plain HTTP.
+    Where a server breaks off over it, and answers a smaller one, it is found out what it does not stand, and it is
+    spoken to without that from then on. One that says nothing may be waiting for the end of a line: where `plain_host`
+    is given, it is asked for that host in plain HTTP. The last hello is one of SSL 2.0.
     """
-    large, small = HelloTemplate(server_name), HelloTemplate(server_name, small=True)
+    large = HelloTemplate(server_name)
     first = await questioner.first(_modern(large))
     if isinstance(first, ServerFlight):
         return Baseline(large, answer=first)
-    if isinstance(first, Failure) and first.reason in _FINAL:
+    if isinstance(first, Failure) and first.reason in {*_FINAL, FailureReason.UNAVAILABLE}:
         return first
     silent = isinstance(first, Failure) and first.reason is FailureReason.TIMED_OUT
     if silent and plain_host is not None and await questioner.speaks_http(plain_host):
         return Failure(FailureReason.NOT_TLS, "it answers plain HTTP")
-    older: list[Protocol] = [Protocol.TLS1_2] if silent else [Protocol.TLS1_2, Protocol.TLS1_0]
-    for protocol in older:
-        outcome = await questioner.first(_small(small, protocol))
-        if isinstance(outcome, ServerFlight):
-            return await _intolerances(questioner, large, small, first, protocol)
-    if isinstance(first, Refusal):
-        return Baseline(large)  # it speaks TLS, and may yet accept something
-    return first
+    answered = await _answered(questioner, server_name, silent=silent)
+    if answered is None:
+        return first if isinstance(first, Failure) else Baseline(large)  # it speaks TLS, and may yet accept something
+    template, protocol = answered
+    if protocol is Protocol.SSL2:
+        return Baseline(large)
+    return await _Search(questioner, large, template, protocol).narrow(first)
 
 
-async def _intolerances(
-    questioner: Questioner, large: HelloTemplate, small: HelloTemplate, first: HelloResult, protocol: Protocol
-) -> Baseline:
-    """A small, old hello is answered where a large, new one was not: was it the size, or the version?"""
-    if isinstance(first, Failure) and first.reason is FailureReason.TIMED_OUT:
-        # One answer may be late because the server, the network or this machine is busy.
-        first = await questioner.first(_modern(large))
-        if isinstance(first, ServerFlight):
-            return Baseline(large, answer=first)
-    found = []
-    old_and_large = await questioner.ask(large.offer(protocol, iana.offered_suites(protocol)), whole=False)
-    if not isinstance(old_and_large, ServerFlight):
-        found.append(SIZE)
-    new_and_small = await questioner.ask(_small_and_new(small))
-    if not isinstance(new_and_small, ServerFlight):
-        found.append(VERSION)
-    if not found and isinstance(first, Failure):
-        found.append(SIZE)  # each alone is stood, both together are not
-    return Baseline(small if SIZE in found else large, tuple(found))
+async def _answered(
+    questioner: Questioner, server_name: str | None, *, silent: bool
+) -> tuple[HelloTemplate, Protocol] | None:
+    """The first of some smaller hellos that is answered: by which template it was built, and of which version."""
+    small = HelloTemplate(server_name, small=True)
+    bare = replace(small, without=_BARE)
+    smaller = [(small, Protocol.TLS1_2), (small, Protocol.TLS1_0), (bare, Protocol.TLS1_2), (small, Protocol.SSL2)]
+    if silent:
+        # Each takes a whole timeout where nobody is there: all of them are waited for at once.
+        del smaller[1]
+        asked = (questioner.first(_small(template, protocol)) for template, protocol in smaller)
+        outcomes = await asyncio.gather(*asked)
+        found = [hello for hello, outcome in zip(smaller, outcomes, strict=True) if isinstance(outcome, ServerFlight)]
+        return found[0] if found else None
+    for template, protocol in smaller:
+        if isinstance(await questioner.first(_small(template, protocol)), ServerFlight):
+            return template, protocol
+    return None
+
+
+@dataclass(slots=True)
+class _Search:
+    """Looks for what keeps a server from answering `large`, where it answered a hello by `template`, of `protocol`.
+
+    One thing more is asked for at a time, by a few connections at most; what has not been tried by then is left out of
+    all further hellos, and not told.
+    """
+
+    questioner: Questioner
+    large: HelloTemplate
+    template: HelloTemplate
+    protocol: Protocol
+    found: list[str] = field(default_factory=list)
+    asked: int = 0
+
+    async def narrow(self, first: HelloResult) -> Baseline:
+        """The template for all that such a server stands, and what it does not."""
+        if isinstance(first, Failure) and first.reason is FailureReason.TIMED_OUT:
+            # One answer may be late because the server, the network or this machine is busy.
+            again = await self.questioner.first(_modern(self.large))
+            if isinstance(again, ServerFlight):
+                return Baseline(self.large, answer=again)
+        everything = self.large.offer(self.protocol, iana.offered_suites(self.protocol))
+        if not await self._stands(everything):
+            await self._extensions()
+            await self._suites()
+            await self._sizes()
+            if not self.found:
+                self.found.append(SUITE_COUNT)  # as many as there are, of which no smaller number broke it
+                self.template = replace(self.template, small=False, limit=_OF_A_LONG_LIST)
+            small = self.template
+        else:
+            small, self.template = self.template, self.large
+        if self.asked < _MOST_QUESTIONS and not await self._stands(_small_and_new(small)):
+            self.found.append(VERSION)
+        if not self.found and isinstance(first, Failure):
+            self.found.append(SIZE)  # each alone is stood, both together are not
+            self.template = small
+        return Baseline(self.template, tuple(self.found))
+
+    async def _stands(self, offer: Offer) -> bool:
+        self.asked += 1
+        return isinstance(await self.questioner.ask(offer, whole=False), ServerFlight)
+
+    async def _extensions(self) -> None:
+        """Whether extensions are stood that the hello answered was without."""
+        for name, extensions in {
+            STATUS_REQUEST: frozenset({ExtensionType.status_request}),
+            EXTENSIONS: _OPTIONAL,
+        }.items():
+            if self.template.without >= extensions:
+                more = replace(self.template, without=self.template.without - extensions)
+                if await self._stands(_small(more, self.protocol)):
+                    self.template = more
+                else:
+                    self.found.append(name)
+
+    async def _suites(self) -> None:
+        """Whether many suites are stood, and weak ones; all in a hello that is short."""
+        many = replace(_small(self.template, self.protocol), suites=tuple(_strong(self.protocol)[:_MORE_SUITES]))
+        if not await self._tried(SUITE_COUNT, many):
+            self.template = replace(self.template, limit=_FEWEST_SUITES)
+        few = _small(self.template, self.protocol)
+        weak = replace(few, suites=(*few.suites[:_SMALL_SUITES], *_weak(self.protocol)))
+        if not await self._tried(WEAK_SUITES, weak):
+            self.template = replace(self.template, apart=True)
+
+    async def _sizes(self) -> None:
+        """Whether long hellos are stood, unless what makes them long is not."""
+        if SUITE_COUNT in self.found:
+            return
+        if await self._tried(SIZE, self._longer(300)):
+            self.template = replace(self.template, small=False)
+            if not await self._tried(SIZE_511, self._longer(600)):
+                self.template = replace(self.template, limit=_SUITES_IN_511)
+
+    async def _tried(self, name: str, offer: Offer) -> bool:
+        """Whether the server was asked that, and stands it; what it does not is told."""
+        if self.asked >= _MOST_QUESTIONS:
+            return False
+        stood = await self._stands(offer)
+        self.found += [] if stood else [name]
+        return stood
+
+    def _longer(self, size: int) -> Offer:
+        """A hello of more than `size` bytes: by padding, or by suites to a server that stands no unknown extension."""
+        offer = _small(self.template, self.protocol)
+        missing = size - len(to_wire(offer))
+        if EXTENSIONS not in self.found:
+            return replace(offer, padding=missing)
+        strong = _strong(self.protocol)
+        return replace(offer, suites=tuple(strong[: len(offer.suites) + missing // 2]))
+
+
+def _strong(protocol: Protocol) -> list[int]:
+    families = by_family(iana.offered_suites(protocol))
+    return [code for family, codes in families.items() if family not in _WEAK for code in codes]
+
+
+def _weak(protocol: Protocol) -> list[int]:
+    """A suite without encryption, one without authentication, one without strength."""
+    families = by_family(iana.offered_suites(protocol))
+    return [families[family][0] for family in _WEAK]
 
 
 def _modern(template: HelloTemplate) -> Offer:
     suites = (*iana.offered_suites(Protocol.TLS1_3), *iana.offered_suites(Protocol.TLS1_2))
     groups = tuple(dict.fromkeys((*iana.offered_groups(Protocol.TLS1_3), *iana.offered_groups(Protocol.TLS1_2))))
-    offer = template.offer(Protocol.TLS1_3, suites, groups=groups if not template.small else None)
+    offer = template.offer(Protocol.TLS1_3, suites, groups=groups if template.whole_lists else None)
     schemes = tuple(dict.fromkeys((*offer.schemes, *iana.offered_schemes(Protocol.TLS1_2))))
-    return replace(offer, protocols=_MODERN, schemes=schemes if not template.small else offer.schemes)
+    return replace(offer, protocols=_MODERN, schemes=schemes if template.whole_lists else offer.schemes)
 
 
 def _small(template: HelloTemplate, protocol: Protocol) -> Offer:
-    return template.offer(protocol, _few(protocol, _SMALL_SUITES))
+    if protocol is Protocol.SSL2:
+        return template.offer(protocol, iana.offered_suites(protocol))
+    return replace(template, small=True).offer(protocol, _few(protocol, _SMALL_SUITES))
 
 
-def _small_and_new(small: HelloTemplate) -> Offer:
+def _small_and_new(template: HelloTemplate) -> Offer:
     suites = (*_few(Protocol.TLS1_3, _FEW_SUITES), *_few(Protocol.TLS1_2, _FEW_SUITES))
-    return replace(_modern(small), suites=suites)
+    return replace(_modern(replace(template, small=True)), suites=suites)
 
 
 def _few(protocol: Protocol, most: int) -> list[int]:

@@ -24,7 +24,7 @@ async def ask_under_name(
     """What the server answers to `name` (None: to no name) in a protocol of which something has been accepted."""
     other = replace(template, server_name=name)
     # Another name may be served by another kind of certificate, which needs other suites.
-    suites = found.suites if template.small else iana.offered_suites(found.protocol)
+    suites = iana.offered_suites(found.protocol) if template.whole_lists else found.suites
     return await questioner.ask(other.offer(found.protocol, suites, key_shares=found.key_shares))
 
 

@@ -18,6 +18,7 @@ from tlslite.extensions import (  # type: ignore[import-untyped]  # it ships no 
     ClientKeyShareExtension,
     ECPointFormatsExtension,
     KeyShareEntry,
+    PaddingExtension,
     RenegotiationInfoExtension,
     SignatureAlgorithmsExtension,
     SNIExtension,
@@ -75,7 +76,8 @@ class Offer:
     `protocols` are the versions that may be chosen, highest first; a single older version is offered as such, without
     the supported_versions extension. `server_name` is None where none is to be sent. With `key_shares` a server may
     go on to its ServerHello in TLS 1.3; without, it has to answer with a HelloRetryRequest, which costs it less.
-    `small` leaves out of a hello of TLS 1.3 what a server answers in secret anyway, so that it stays short.
+    `small` leaves out of a hello of TLS 1.3 what a server answers in secret anyway, so that it stays short, `without`
+    the extensions of those numbers. `padding` bytes are added by an extension that means nothing (RFC 7685).
     """
 
     protocols: tuple[Protocol, ...]
@@ -87,6 +89,8 @@ class Offer:
     key_shares: tuple[int, ...] = ()
     fallback: bool = False
     small: bool = False
+    without: frozenset[int] = frozenset()
+    padding: int = 0
 
     @property
     def highest(self) -> Protocol:
@@ -149,7 +153,11 @@ def _extensions(offer: Offer) -> list[_Encoded] | None:
     if offer.highest is Protocol.SSL3:
         return None
     extensions = [_encoded_name(offer.server_name)] if offer.server_name is not None else []
-    extensions.append(_encoded(offer.protocols, offer.groups, offer.schemes, offer.alpn, small=offer.small))
+    extensions.append(
+        _encoded(offer.protocols, offer.groups, offer.schemes, offer.alpn, small=offer.small, without=offer.without)
+    )
+    if offer.padding:
+        extensions.append(_Encoded(bytes(PaddingExtension().create(offer.padding).write())))
     if offer.highest is Protocol.TLS1_3:
         shares = ClientKeyShareExtension().create([_key_share(group) for group in offer.key_shares])
         extensions.append(_Encoded(bytes(shares.write())))
@@ -175,13 +183,14 @@ def _encoded_name(server_name: str) -> _Encoded:
 
 
 @lru_cache(maxsize=512)
-def _encoded(
+def _encoded(  # noqa: PLR0913  # the key of the cache: all that these extensions vary in
     protocols: tuple[Protocol, ...],
     groups: tuple[int, ...],
     schemes: tuple[int, ...],
     alpn: tuple[str, ...],
     *,
     small: bool,
+    without: frozenset[int],
 ) -> _Encoded:
     """All but the server's name, which differs from target to target where all else is the same."""
     extensions: list[TLSExtension] = []
@@ -207,7 +216,7 @@ def _encoded(
             SupportedVersionsExtension().create([WIRE_VERSIONS[protocol] for protocol in protocols]),
             TLSExtension(extType=_PSK_KEY_EXCHANGE_MODES).create(bytearray(_PSK_DHE_KE)),
         ]
-    return _Encoded(b"".join(bytes(extension.write()) for extension in extensions))
+    return _Encoded(b"".join(bytes(item.write()) for item in extensions if item.extType not in without))
 
 
 def _empty(extension_type: int) -> TLSExtension:

@@ -27,10 +27,27 @@ _SMALL_LIST: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class HelloTemplate:
-    """How to speak to this server: under which name, and whether with small hellos, which is slower."""
+    """How to speak to this server: under which name, and in which hellos, where it does not stand all.
+
+    `small` hellos stay below 256 bytes as far as the name lets them. `limit` is how many suites one may hold, None for
+    any number; `apart` keeps families of suites in hellos of their own; `without` are extensions to leave out.
+    """
 
     server_name: str | None
     small: bool = False
+    limit: int | None = None
+    apart: bool = False
+    without: frozenset[int] = frozenset()
+
+    @property
+    def whole_lists(self) -> bool:
+        """Whether one hello may offer everything that there is."""
+        return not self.small and self.limit is None and not self.apart
+
+    @property
+    def suites_limit(self) -> int | None:
+        """How many suites one hello may hold; None for any number."""
+        return min(self.limit or _SMALL_SUITES, _SMALL_SUITES) if self.small else self.limit
 
     def offer(  # noqa: PLR0913  # all that an offer varies in, by keyword
         self,
@@ -52,13 +69,14 @@ class HelloTemplate:
             schemes = usual[: self.list_limit]
         return Offer(
             (protocol,),
-            tuple(suites),
+            tuple(suites)[: self.limit],
             groups=tuple(groups),
             schemes=tuple(schemes) if protocol in {Protocol.TLS1_2, Protocol.TLS1_3} else (),
             server_name=self.server_name,
             alpn=tuple(alpn),
             key_shares=tuple(key_shares),
             small=self.small,
+            without=self.without,
         )
 
     @property
@@ -68,12 +86,13 @@ class HelloTemplate:
 
     def parts(self, suites: Sequence[int]) -> Iterator[tuple[int, ...]]:
         """The suites in as many hellos as they need; none of two families, where they need several."""
-        if not self.small:
+        if self.whole_lists:
             yield tuple(suites)
             return
         for family in by_family(suites).values():
-            for start in range(0, len(family), _SMALL_SUITES):
-                yield tuple(family[start : start + _SMALL_SUITES])
+            size = self.suites_limit or len(family)
+            for start in range(0, len(family), size):
+                yield tuple(family[start : start + size])
 
     def remainder(self, codes: Sequence[int], accepted: Sequence[int] = ()) -> Remainder:
         """A list to be shrunk, cut to what a hello holds beside other lists. `accepted` is known to be so already."""
@@ -150,11 +169,15 @@ class Enumeration:
 
 @dataclass(slots=True)
 class ApplicationProtocols:
-    """Application protocols (ALPN) to be offered along, those still left to be, and those that were accepted."""
+    """Application protocols (ALPN) to be offered along, those still left to be, and those that were accepted.
+
+    `broke` is set where a server broke off over a hello that offered any, and answered it without them.
+    """
 
     offered: tuple[str, ...]
     left: list[str] = field(init=False)
     accepted: list[str] = field(default_factory=list)
+    broke: bool = False
 
     def __post_init__(self) -> None:
         self.left = list(self.offered)

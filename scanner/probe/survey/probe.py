@@ -15,7 +15,7 @@ from scanner.evidence import Attempt, Failure, FailureReason, Protocol, TlsEvide
 from scanner.inventory import Target
 from scanner.probe import ProbeSettings
 from scanner.probe.net.budget import Budget
-from scanner.probe.survey.baseline import RATE, Baseline, find_baseline
+from scanner.probe.survey.baseline import ALPN, RATE, Baseline, find_baseline
 from scanner.probe.survey.confirmation import certificates_of_tls13, confirm
 from scanner.probe.survey.deployments import likely_schemes
 from scanner.probe.survey.evidence import SurveyResults, survey_evidence
@@ -79,8 +79,8 @@ async def _survey(
     await _Questions(questioner, baseline.template, results).run()
     if baseline.answer is None and not any(found.answers or found.failure for found in results.found.values()):
         return Attempt.failed(FailureReason.HANDSHAKE_FAILED, "it speaks TLS, but accepts nothing that it was offered")
-    if questioner.slowed:
-        results.baseline = replace(baseline, intolerances=(*baseline.intolerances, RATE))
+    broken = (ALPN,) * results.alpn.broke + (RATE,) * questioner.slowed
+    results.baseline = replace(baseline, intolerances=(*baseline.intolerances, *broken))
     return Attempt.ok(survey_evidence(results, settings.stores_for(target.endpoint.environment)))
 
 
@@ -108,7 +108,7 @@ class _Questions:
             for protocol in _OLDER:
                 group.create_task(self._older(Enumeration(protocol)))
             group.create_task(self._ssl2())
-            if not self.template.small:
+            if self.template.whole_lists:
                 group.create_task(self._other_names(tls12))
         await self._look_for_hidden_suites()
         negotiated = [found for found in self.results.in_order if found.answers and found.protocol is not Protocol.SSL2]

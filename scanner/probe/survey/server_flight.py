@@ -52,6 +52,7 @@ _PROTOCOLS: Final = {version: protocol for protocol, version in WIRE_VERSIONS.it
 _TLS_MAJOR: Final = 3
 _NAMED_CURVE: Final = 3
 _OCSP: Final = 1
+_SSL2_ERROR: Final = b"\x80\x03\x00"  # a message of three bytes, which is an error
 _MESSAGE_HEAD: Final = 4
 _VERSION: Final = 2
 _RANDOM: Final = 32
@@ -166,9 +167,9 @@ class FlightReader:
         while self._buffer:
             if self.ssl2 and self._buffer[0] not in {ContentType.alert, ContentType.handshake}:
                 return self._ssl2_record()
-            failure = self._not_a_record()
-            if failure is not None:
-                return failure
+            foreign = self._not_a_record()
+            if foreign is not None:
+                return foreign
             if len(self._buffer) < _HEADER:
                 return None
             # By hand, because the library's class takes longer for these five bytes than for the message behind them.
@@ -185,8 +186,11 @@ class FlightReader:
                 return outcome
         return None
 
-    def _not_a_record(self) -> Failure | None:
+    def _not_a_record(self) -> Refusal | Failure | None:
         kind = self._buffer[0]
+        if self._total == len(self._buffer) and self._buffer.startswith(_SSL2_ERROR):
+            # A server of SSL 2.0 alone says so in its own language.
+            return Refusal(AlertDescription.protocol_version)
         if kind not in {ContentType.alert, ContentType.handshake, ContentType.change_cipher_spec}:
             return self._not_tls()
         if len(self._buffer) > 1 and self._buffer[1] != _TLS_MAJOR:
@@ -223,6 +227,8 @@ class FlightReader:
 
     def _handshake(self, message: bytearray) -> HelloResult | None:
         kind, body = message[0], Parser(message[1:])
+        if kind == HandshakeType.hello_request:
+            return None  # to be ignored in the middle of a handshake (RFC 5246 section 7.4.1.1)
         if self._answer is None:
             if kind != HandshakeType.server_hello:
                 reason = f"handshake message {kind} in place of the ServerHello"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeGuard
 
 from tlslite.constants import AlertDescription  # type: ignore[import-untyped]  # it ships no types
 
@@ -29,7 +30,7 @@ async def older_suites(
 ) -> Enumeration:
     """The suites accepted in SSL 3.0 to TLS 1.2, added to `found`, which names the protocol, as they are found."""
     protocol = found.protocol
-    found.rotations = rotations = None if template.small else Rotations.of(protocol)
+    found.rotations = rotations = Rotations.of(protocol) if template.whole_lists else None
     for part in template.parts(iana.offered_suites(protocol)):
         left = list(part)
         while left:
@@ -42,12 +43,15 @@ async def older_suites(
                 alpn=names,
             )
             outcome = await questioner.ask(offer)
-            if _refuses_application_protocols(outcome) and alpn and names:
+            if alpn is not None and names and _may_be_for_alpn(outcome, alpn):
                 alpn.left.clear()
+                alpn.broke = isinstance(outcome, Failure) or outcome.alert != AlertDescription.no_application_protocol
                 continue
             if _not_negotiated(outcome, protocol):
                 found.refused.clear()
                 return found
+            if alpn is not None and alpn.broke and not isinstance(outcome, ServerFlight):
+                alpn.broke = bool(found.answers)  # it is broken off without any, too
             if isinstance(outcome, Refusal):
                 found.refused += left
                 break
@@ -59,8 +63,15 @@ async def older_suites(
     return found
 
 
-def _refuses_application_protocols(outcome: HelloResult) -> bool:
-    return isinstance(outcome, Refusal) and outcome.alert == AlertDescription.no_application_protocol
+def _may_be_for_alpn(outcome: HelloResult, alpn: ApplicationProtocols) -> TypeGuard[Refusal | Failure]:
+    """Whether the offer of application protocols may be what was refused: nothing with one was accepted so far."""
+    if isinstance(outcome, Refusal) and outcome.alert == AlertDescription.no_application_protocol:
+        return True
+    if alpn.accepted or isinstance(outcome, ServerFlight):
+        return False
+    if isinstance(outcome, Failure):
+        return outcome.reason in {FailureReason.TIMED_OUT, FailureReason.RESET}
+    return outcome.alert is None  # the connection was closed for it
 
 
 def _not_negotiated(outcome: HelloResult, protocol: Protocol) -> bool:
@@ -95,7 +106,7 @@ async def refused_families(questioner: Questioner, template: HelloTemplate, foun
     if not before and not await _any_common(questioner, template, found):
         return
     families = by_family(code for code in found.refused if code not in found.suites)
-    if template.small:
+    if not template.whole_lists:
         # Each was in hellos of its own already; only groups stood beside DHE that may have kept it from being chosen.
         families = {family: codes for family, codes in families.items() if family is Family.FINITE_FIELD}
     async with asyncio.TaskGroup() as group:
@@ -190,7 +201,7 @@ async def server_order(questioner: Questioner, template: HelloTemplate, found: E
     if len(suites) < _AN_ORDER:
         return None
     offered = [suite for suite in iana.offered_suites(found.protocol) if suite in suites]
-    if suites != offered and not template.small:
+    if suites != offered and template.whole_lists:
         return True  # it did not follow ours
     outcome = await _ask_in_order(questioner, template, found, suites[::-1])
     return outcome.suite == suites[0] if isinstance(outcome, ServerFlight) else None
@@ -211,4 +222,4 @@ async def _ask_in_order(
 ) -> HelloResult:
     groups = found.groups or (_without_ffdhe(found.protocol, template) if found.hidden else None)
     offer = template.offer(found.protocol, suites, groups=groups, key_shares=found.key_shares)
-    return await questioner.ask(replace(offer, suites=tuple(suites)), whole=False)
+    return await questioner.ask(replace(offer, suites=tuple(suites)[: template.limit]), whole=False)
