@@ -31,7 +31,7 @@ WAIVER_NOTICE_DAYS = 60
 _FAR = date.max
 
 FirstSeen = Mapping[tuple[str, str], date]
-"""The day on which a rule was first seen to fail at a target, by (target id, rule id), of failures that still last."""
+"""The day on which a rule was first seen to fail at an endpoint, by (endpoint, rule id), of what still fails."""
 
 
 def actions_of(  # noqa: PLR0913  # everything that can call for an action
@@ -71,7 +71,7 @@ def _mend(
         targets = tuple(dict.fromkeys(target for item in occurrences for target in item.targets))
         severity: Severity = max(item.severity for item in occurrences)
         days = options.due_days.get(severity)
-        since = min((first_seen.get((target.id, cause.rule), today) for target in targets), default=today)
+        since = min((first_seen.get((target.endpoint, cause.rule), today) for target in targets), default=today)
         due = since + timedelta(days=days) if days is not None else None
         because = SEVERITIES[severity]
         if days is not None:

@@ -171,7 +171,7 @@ def _open_since(index: Index, answers: HistoryAnswers, causes: tuple[Cause, ...]
     known = seen_first(answers.failing_since)
     found = []
     for cause in causes:
-        seen = [(known.get((target.id, cause.rule), started), target) for target in cause.targets]
+        seen = [(known.get((target.endpoint, cause.rule), started), target) for target in cause.targets]
         if not seen:
             continue
         since, where = min(seen, key=lambda pair: pair[0])
@@ -192,11 +192,11 @@ def _open_since(index: Index, answers: HistoryAnswers, causes: tuple[Cause, ...]
 
 
 def seen_first(failing_since: pd.DataFrame) -> dict[tuple[str, str], datetime]:
-    """When each rule was first seen to fail at each target, of failures that still last, by (target id, rule)."""
+    """When each rule was first seen to fail at each endpoint, of failures that still last, by (endpoint, rule)."""
     found: dict[tuple[str, str], datetime] = {}
-    names = (failing_since[name].astype(str) for name in ("target_id", "rule"))
-    for target, rule, since in zip(*names, failing_since["since"].dt.to_pydatetime(), strict=True):
-        key = target, rule
+    names = (failing_since[name].astype(str) for name in ("endpoint", "rule"))
+    for endpoint, rule, since in zip(*names, failing_since["since"].dt.to_pydatetime(), strict=True):
+        key = endpoint, rule
         found[key] = min(since, found.get(key, since))
     return found
 

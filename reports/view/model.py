@@ -26,6 +26,11 @@ class TargetRef:
     label: str
     environment: str
 
+    @property
+    def endpoint(self) -> str:
+        """`environment/host:port`, whichever of its addresses this is."""
+        return self.id.rpartition("@")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentView:

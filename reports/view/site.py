@@ -28,7 +28,7 @@ ON_INDEX: Final = 300
 RUN_COLUMNS: Final = (
     "run_id", "trigger", "started_at", "finished_at", "complete", "expected_targets", "environments", "schedule",
     "policy_id", "policy_version", "targets", "assessed", "partial", "unreachable", "passed", "failed",
-    "not_applicable", "indeterminate", "waived",
+    "not_applicable", "indeterminate", "waived", "sequence",
 )  # fmt: skip
 """The columns of the history's table `runs` that the page is made of."""
 
@@ -184,8 +184,10 @@ def site_view(facts: SiteFacts, *, options: ReportOptions, tool_version: str) ->
     goals = _tallies(facts.counts)
     rows = [_row(row, goals, facts) for row in facts.runs.to_dict("records")]
     rows.sort(key=lambda row: (row.started_at, row.id), reverse=True)
-    points = _points({row.id: row for row in rows}, goals, facts)
-    since = rows[0].started_at - LOOKED_BACK if rows else None
+    written = {str(run_id): place for place, run_id in enumerate(facts.runs.sort_values(_WRITTEN)["run_id"])}
+    points = _points({row.id: row for row in rows}, goals, facts, written)
+    last = max(rows, key=lambda row: written[row.id], default=None)
+    since = last.started_at - LOOKED_BACK if last else None
     return SiteView(options, tool_version, _months(rows), tuple(_environments(rows, points, since)))
 
 
@@ -195,17 +197,20 @@ def runs_to_count(runs: pd.DataFrame, current: Iterable[str]) -> tuple[set[str],
     Drawn are each environment's present run and the last complete one of each of the last 90 days. The verdicts of the
     newest other runs are counted too, until there are too many; what is left has the counts of the table `runs` alone.
     """
-    started = runs["started_at"]
-    recent = runs[(started >= started.max() - LOOKED_BACK) & runs["complete"]].sort_values(["started_at", "run_id"])
+    # From the run that was written last: one under a wrong clock must not hide the others for years.
+    newest = runs.sort_values(_WRITTEN, ascending=False)
+    lookback = newest["started_at"].head(1).max() - LOOKED_BACK
+    recent = runs[(runs["started_at"] >= lookback) & runs["complete"]].sort_values(_WRITTEN)
     # Exploded rows share their run's label, and rows in another order are matched by it: each gets a label of its own.
     seen = recent.explode("environments", ignore_index=True)
     daily = seen.groupby([seen["started_at"].dt.date, "environments"])
     drawn = {*daily["run_id"].last(), *current}
-    newest = runs.sort_values(["started_at", "run_id"], ascending=False)
     verdicts = newest[["passed", "failed", "not_applicable", "indeterminate"]].sum(axis="columns").cumsum()
     return {*drawn, *newest.loc[verdicts <= MOST_VERDICTS, "run_id"]}, drawn
 
 
+_WRITTEN: Final = ["sequence", "started_at", "run_id"]
+"""The columns that tell in which order runs were written."""
 _Goals = Mapping[Goal, Tally]
 
 
@@ -284,9 +289,12 @@ def _standing(judged: Mapping[str, Tally], environments: Sequence[str], *, compl
 
 
 def _points(
-    rows: Mapping[str, RunRow], goals: Mapping[str, Mapping[str, _Goals]], facts: SiteFacts
+    rows: Mapping[str, RunRow],
+    goals: Mapping[str, Mapping[str, _Goals]],
+    facts: SiteFacts,
+    written: Mapping[str, int],
 ) -> dict[str, list[Point]]:
-    """What each run saw of each environment, oldest first."""
+    """What each run saw of each environment, in the order in which they were written."""
     ends = {
         (str(row["run_id"]), str(row["environment"])): row["not_after"].to_pydatetime()
         for row in facts.expiries.to_dict("records")
@@ -313,7 +321,7 @@ def _points(
             )
         )
     for points in found.values():
-        points.sort(key=lambda point: (point.at, point.run_id))
+        points.sort(key=lambda point: written[point.run_id])
     return found
 
 

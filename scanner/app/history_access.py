@@ -66,12 +66,13 @@ def baseline(history: History, run_id: str, since: datetime) -> str:
     """
     if history.previous(run_id) is None:
         raise UsageError(f"there is no earlier complete run of the same scope as {run_id}")
-    runs = history.runs(columns=["run_id", "started_at", "environments", "complete"])
-    scopes = dict(zip(runs["run_id"].astype(str), map(set, runs["environments"]), strict=True))
+    runs = history.runs(columns=["run_id", "started_at", "environments", "complete"]).to_dict("records")
+    place = next(place for place, run in enumerate(runs) if str(run["run_id"]) == run_id)
+    scope = set(runs[place]["environments"])
     earlier = [
-        (started_at, str(name))
-        for name, started_at, complete in zip(runs["run_id"], runs["started_at"], runs["complete"], strict=True)
-        if complete and str(name) < run_id and scopes[str(name)] == scopes[run_id]
+        (run["started_at"], str(run["run_id"]))
+        for run in runs[:place]
+        if run["complete"] and set(run["environments"]) == scope
     ]
     before = [name for started_at, name in earlier if started_at < since]
     return before[-1] if before else earlier[0][1]

@@ -1,13 +1,16 @@
-"""Periods for which a rule failed on a target without a break: the life of its verdicts, read and cut into episodes.
+"""Periods for which a rule failed at an endpoint without a break: the life of its verdicts, cut into episodes.
 
-Verdicts that are `indeterminate` say nothing: a failure lasts until something else than it is seen. Only the verdicts
-of those rules and targets are read that are asked about, in integers rather than in text, so that years of nights of
-many targets are a matter of seconds.
+An endpoint is an environment, host and port. Its addresses are places: a failure lasts while it is seen at any of them,
+and a name that moves takes it along. Verdicts that are `indeterminate` say nothing: a failure lasts until something
+else than it is seen, at the address that failed or, where that is gone, at the others. Only the verdicts of those rules
+and endpoints are read that are asked about, in integers rather than in text, so that years of nights of many targets
+are a matter of seconds. Runs follow each other as they were written, whatever their clocks said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC
 from typing import Any, Final
 
@@ -19,77 +22,158 @@ import pyarrow.compute as pc
 from scanner.history.frames import frame
 from scanner.history.schema import VERDICTS
 from scanner.history.store import History
+from scanner.verdict import Severity
 
-KEY: Final = ("target_id", "rule", "subject")
-"""What tells one verdict of a run from the others."""
-_TEXTS: Final = (*KEY, "environment", "goal", "severity", "message", "run_id")
+KEY: Final = ("endpoint", "rule", "subject")
+"""What tells one life of verdicts from the others."""
+_TEXTS: Final = ("target_id", "rule", "subject", "environment", "goal", "severity", "message", "run_id")
+ENDPOINT: Final = "substr(target_id, 1, length(target_id) - strpos(reverse(target_id), '@'))"
+"""`environment/host:port` of a target's id, in SQL."""
 _LIFE: Final = """
-, wanted AS (SELECT DISTINCT target_id, rule, subject FROM verdicts WHERE {wanted})
-SELECT {columns}, run_started_at, waived, v.status = 'fail' AS failing
-FROM wanted RIGHT SEMI JOIN verdicts AS v
-ON v.target_id = wanted.target_id AND v.rule = wanted.rule AND v.subject = wanted.subject
-WHERE v.status <> 'indeterminate'
+, placed AS (SELECT *, {endpoint} AS endpoint FROM verdicts),
+wanted AS (SELECT DISTINCT endpoint, rule, subject FROM placed WHERE {wanted})
+SELECT {columns}, arrow_cast(v.endpoint, 'Dictionary(Int32, Utf8)') AS endpoint, run_started_at, waived,
+v.status = 'fail' AS failing, v.status = 'indeterminate' AS unknown
+FROM wanted RIGHT SEMI JOIN placed AS v
+ON v.endpoint = wanted.endpoint AND v.rule = wanted.rule AND v.subject = wanted.subject
 """
 EVER_FAILED: Final = "status = 'fail'"
+_RANKS: Final = {severity.value: severity.rank for severity in Severity}
 
 
 def episodes_of(history: History, run_ids: Iterable[str] | None, wanted: str = EVER_FAILED) -> pd.DataFrame:
-    """The episodes of all rules and targets with a verdict that meets a condition (SQL), in no order.
+    """The episodes of all rules and endpoints with a verdict that meets a condition (SQL), in no order.
 
-    Columns: `target_id`, `environment`, `rule`, `subject`, `episode` (counted from 1), `since` (first seen failing),
-    `until` (first seen not failing; null while it fails), `last_seen` (last seen failing), `runs` (how often seen),
-    `goal`, `severity`, `waived`, `message` (as last seen).
+    Columns: `endpoint`, `target_id` (the address of it that is spoken of), `environment`, `rule`, `subject`, `episode`
+    (counted from 1), `since` (first seen failing), `until` (first seen not failing; null while it fails), `last_seen`
+    (last seen failing), `runs` (how often seen), `goal`, `severity`, `waived`, `message` (as last seen), `places` (at
+    how many addresses, then), `began_as` and `worst` (its severity when it began, and the highest), `began_in` (the
+    place of the run that saw it first in the order of runs).
     """
     columns = ", ".join(f"arrow_cast(v.{name}, 'Dictionary(Int32, Utf8)') AS {name}" for name in _TEXTS)
-    return _cut(history.query(_LIFE.format(wanted=wanted, columns=columns), VERDICTS, run_ids=run_ids))
+    sql = _LIFE.format(wanted=wanted, columns=columns, endpoint=ENDPOINT)
+    places = {run_id: place for place, run_id in enumerate(history.order(run_ids))}
+    return _cut(history.query(sql, VERDICTS, run_ids=run_ids), places)
 
 
-def _cut(rows: pa.Table) -> pd.DataFrame:
+@dataclass(frozen=True, slots=True)
+class _Lives:
+    """One row for each endpoint, rule, subject and run of which anything is known, in that order.
+
+    `row` is the row of the verdicts that is spoken of, `places` counts the addresses that fail.
+    """
+
+    keys: Any
+    run: Any
+    row: Any
+    failing: Any
+    places: Any
+    rank: Any
+
+
+def _lives(rows: pa.Table, order: Mapping[str, int]) -> _Lives:
+    """What each run says of each endpoint: failing where any address fails, not where an address is merely unknown."""
+    codes = [_codes(rows.column(name)) for name in KEY]
+    address = _codes(rows.column("target_id"))
+    run = _mapped(rows.column("run_id"), order)
+    failing, unknown = (rows.column(name).to_numpy() for name in ("failing", "unknown"))
+    rank = _mapped(rows.column("severity"), _RANKS)
+    lasting = _lasting(codes, address, run, failing, unknown)
+    weight = np.where(failing, 100 + rank - 50 * rows.column("waived").to_numpy(), 0)
+    # Within a run the gravest comes last, and is what is spoken of.
+    by = np.lexsort((weight, run, *reversed(codes)))
+    keys, run = np.column_stack([column[by] for column in codes]), run[by]
+    last = np.ones(len(by), dtype=bool)
+    last[:-1] = (keys[1:] != keys[:-1]).any(axis=1) | (run[1:] != run[:-1])
+    ends = np.flatnonzero(last)
+    starts = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else ends
+
+    def summed(values: Any) -> Any:
+        return np.add.reduceat(values[by].astype(np.int64), starts) if len(starts) else np.zeros(0, dtype=np.int64)
+
+    fails, carried, known = summed(failing), summed(lasting), summed(~unknown)
+    told = (fails > 0) | ((carried == 0) & (known > 0))
+    ends = ends[told]
+    return _Lives(keys[ends], run[ends], by[ends], fails[told] > 0, fails[told], rank[by[ends]])
+
+
+def _lasting(codes: Sequence[Any], address: Any, run: Any, failing: Any, unknown: Any) -> Any:
+    """Which rows say nothing of an address that failed when it was last seen."""
+    by = np.lexsort((run, address, *reversed(codes)))
+    group = np.column_stack([*(column[by] for column in codes), address[by]])
+    first = np.ones(len(by), dtype=bool)
+    first[1:] = (group[1:] != group[:-1]).any(axis=1)
+    blind = unknown[by]
+    known = np.maximum.accumulate(np.where(first | ~blind, np.arange(len(by)), 0)) if len(by) else by
+    carried = np.zeros(len(by), dtype=bool)
+    carried[by] = blind & failing[by][known]
+    return carried
+
+
+def _cut(rows: pa.Table, order: Mapping[str, int]) -> pd.DataFrame:
     """Cut lives into episodes. One begins where a failure follows anything else, and lasts until the next begins.
 
     So the failures of an episode are its first rows, and what follows them, if anything, is what ended it.
     """
-    at = rows.column("run_started_at").to_numpy()
-    codes = [_codes(rows.column(name)) for name in KEY]
-    order = np.lexsort((_codes(rows.column("run_id")), at, *reversed(codes)))
-    at = at[order]
-    keys = np.column_stack([column[order] for column in codes])
-    failing = rows.column("failing").to_numpy()[order]
-    another = np.ones(len(order), dtype=bool)
+    lives = _lives(rows, order)
+    at = rows.column("run_started_at").to_numpy()[lives.row]
+    keys, failing, size = lives.keys, lives.failing, len(lives.row)
+    another = np.ones(size, dtype=bool)
     another[1:] = (keys[1:] != keys[:-1]).any(axis=1)
-    failed_before = np.zeros(len(order), dtype=bool)
+    failed_before = np.zeros(size, dtype=bool)
     failed_before[1:] = failing[:-1] & ~another[1:]
     begins = failing & ~failed_before
     first = np.flatnonzero(begins)
     # An episode ends before the next one of its key, or before the next key.
     borders = np.flatnonzero(begins | another)
     following = np.searchsorted(borders, first, side="right")
-    after = np.append(borders, len(order))[following]
+    after = np.append(borders, size)[following]
     failures = np.add.reduceat(failing, first) if len(first) else np.zeros(0, dtype=np.int64)
     last = first + failures - 1
     ended = last + 1 < after
     count = np.cumsum(begins)
-    before_key = np.maximum.accumulate(np.where(another, count - begins, 0))
-    seen = frame(rows.take(order[last]), VERDICTS)
+    before_key = np.maximum.accumulate(np.where(another, count - begins, 0)) if size else count
+    seen = frame(rows.take(lives.row[last]), VERDICTS)
     until = np.full(len(first), np.datetime64("NaT"), dtype=at.dtype)
     until[ended] = at[last[ended] + 1]
+    grades = np.where(failing, lives.rank, -1)
+    worst = np.maximum.reduceat(grades, first) if len(first) else np.zeros(0, dtype=np.int64)
     return pd.DataFrame(
         {
-            **{name: seen[name] for name in ("target_id", "environment", "rule", "subject")},
+            **{name: seen[name] for name in ("endpoint", "target_id", "environment", "rule", "subject")},
             "episode": (count - before_key)[first],
             "since": _moments(at[first]),
             "until": _moments(until),
             "last_seen": seen["run_started_at"],
             "runs": failures,
             **{name: seen[name] for name in ("goal", "severity", "waived", "message")},
+            "places": lives.places[last],
+            "began_as": _severities(lives.rank[first]),
+            "worst": _severities(worst),
+            "began_in": lives.run[first],
         }
     )
 
 
+def _severities(ranks: Any) -> Any:
+    return pd.Categorical.from_codes(ranks, pd.Index([severity.value for severity in Severity]), ordered=True)
+
+
+def _mapped(values: pa.ChunkedArray, meaning: Mapping[str, int]) -> Any:
+    """Texts as the numbers that they mean; 0 where they mean none."""
+    chunk = _dictionary(values)
+    numbers = np.array([meaning.get(str(text), 0) for text in chunk.dictionary.to_pylist()] or [0], dtype=np.int64)
+    return numbers[chunk.indices.to_numpy()]
+
+
+def _dictionary(values: pa.ChunkedArray) -> Any:
+    found = values.unify_dictionaries().combine_chunks()
+    return found.chunk(0) if isinstance(found, pa.ChunkedArray) else found
+
+
 def _codes(values: pa.ChunkedArray) -> Any:
     """Texts as integers that sort as they do."""
-    found = values.unify_dictionaries().combine_chunks()
-    chunk = found.chunk(0) if isinstance(found, pa.ChunkedArray) else found
+    chunk = _dictionary(values)
     ranks = pc.rank(chunk.dictionary).to_numpy()
     return ranks[chunk.indices.to_numpy()]
 

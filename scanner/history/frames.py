@@ -26,6 +26,9 @@ def _series(values: pa.ChunkedArray, column: Column | None) -> Any:
         return pd.Series(values.to_pylist(), dtype=object)
     if column is not None and column.categorical and not pa.types.is_dictionary(values.type):
         values = values.dictionary_encode()
+    if pa.types.is_dictionary(values.type) and any(chunk.dictionary.null_count for chunk in values.chunks):
+        # The engine makes such dictionaries of columns that an older version did not write.
+        values = values.cast(values.type.value_type).dictionary_encode()
     series = values.unify_dictionaries().to_pandas(types_mapper=_EXTENSION_TYPES.get, date_as_object=False)
     return _ordered(series, column) if column is not None and column.categorical else series
 

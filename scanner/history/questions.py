@@ -13,53 +13,63 @@ from typing import Any
 
 import pandas as pd
 
-from scanner.history.episodes import KEY, episodes_of
+from scanner.history.episodes import ENDPOINT, KEY, episodes_of
 from scanner.history.frames import frame
 from scanner.history.schema import CERTIFICATES, TARGETS, VERDICTS
-from scanner.history.store import History, literal
+from scanner.history.store import WRITTEN, History, literal
 
 RunIds = Iterable[str] | None
 
 
 def current_runs(history: History, run_ids: RunIds = None) -> dict[str, str]:
     """The id of the latest complete run of each environment; of the latest of all where none was complete."""
-    return current_of(history.runs(run_ids, columns=["run_id", "started_at", "complete", "environments"]))
+    return current_of(history.runs(run_ids, columns=[*WRITTEN, "complete", "environments"]))
 
 
 def current_of(runs: pd.DataFrame) -> dict[str, str]:
-    """The same of runs that were read before, with the columns `run_id`, `started_at`, `complete`, `environments`."""
-    scanned = runs.explode("environments").dropna(subset="environments")
-    latest = scanned.sort_values(["complete", "started_at", "run_id"]).groupby("environments")["run_id"].last()
+    """The same of runs that were read before, with the columns of `WRITTEN`, `complete` and `environments`.
+
+    Latest is what was written last: a run under a wrong clock would be the latest for years otherwise.
+    """
+    scanned = runs.explode("environments", ignore_index=True).dropna(subset="environments")
+    latest = scanned.sort_values(["complete", *WRITTEN]).groupby("environments")["run_id"].last()
     return {str(environment): str(run_id) for environment, run_id in latest.items()}
 
 
 def episodes(history: History, run_ids: RunIds = None) -> pd.DataFrame:
-    """Every period for which a rule failed on a target without a break.
+    """Every period for which a rule failed at an endpoint (environment, host and port) without a break.
 
-    Columns: `target_id`, `environment`, `rule`, `subject`, `episode` (counted from 1), `since` (first seen failing),
-    `until` (first seen not failing; null while it fails), `last_seen` (last seen failing), `runs` (how often seen),
-    `goal`, `severity`, `waived`, `message` (as last seen), `duration` (to `until`, or to `last_seen` while it fails).
+    Columns: `endpoint`, `target_id` (the address of it that is spoken of), `environment`, `rule`, `subject`, `episode`
+    (counted from 1), `since` (first seen failing), `until` (first seen not failing; null while it fails), `last_seen`
+    (last seen failing), `runs` (how often seen), `goal`, `severity`, `waived`, `message` (as last seen), `places` (at
+    how many addresses, then), `began_as`, `worst` (its severity when it began, and the highest), `duration` (to
+    `until`, or to `last_seen` while it fails).
     """
-    found = episodes_of(history, run_ids)
+    found = episodes_of(history, run_ids).drop(columns="began_in")
     found["duration"] = found["until"].fillna(found["last_seen"]) - found["since"]
-    return found.sort_values(["since", "target_id", "rule", "subject"], ignore_index=True)
+    return found.sort_values(["since", "endpoint", "rule", "subject"], ignore_index=True)
 
 
 def failing_since(history: History, run_ids: RunIds = None) -> pd.DataFrame:
-    """What fails now: the open episodes of targets that are still scanned and of rules still judged, longest first.
+    """What fails now: the open episodes of endpoints that are still scanned and of rules still judged, longest first.
 
     Columns as of `episodes`, without `episode` and `until`; `duration` is from `since` to the present run.
     """
     present = _is_present(history, run_ids)
-    sql = f"SELECT DISTINCT target_id, rule, subject, run_started_at AS present FROM verdicts WHERE {present}"  # noqa: S608  # the schema's names, and quoted literals
+    sql = (
+        f"SELECT DISTINCT {ENDPOINT} AS endpoint, rule, subject, run_id, run_started_at AS present "  # noqa: S608  # the schema's names, and quoted literals
+        f"FROM verdicts WHERE {present}"
+    )
     judged = frame(history.query(sql, VERDICTS, run_ids=run_ids), VERDICTS)
+    places = {run_id: place for place, run_id in enumerate(history.order(run_ids))}
+    judged["seen_in"] = judged.pop("run_id").astype(str).map(places).astype("int64")
     found = episodes_of(history, run_ids, f"{present} AND status IN ('fail', 'indeterminate')")
     found = found[found["until"].isna()].merge(judged, on=list(KEY))
     # What an interrupted run saw later is not the present yet.
-    found = found[found["since"] <= found["present"]]
+    found = found[found["began_in"] <= found["seen_in"]]
     found["duration"] = found.pop("present") - found["since"]
-    found = found.drop(columns=["episode", "until"])
-    return found.sort_values(["duration", "target_id", "rule"], ascending=[False, True, True], ignore_index=True)
+    found = found.drop(columns=["episode", "until", "began_in", "seen_in"])
+    return found.sort_values(["duration", "endpoint", "rule"], ascending=[False, True, True], ignore_index=True)
 
 
 def mean_time_to_fix(history: History, run_ids: RunIds = None, *, since: datetime | None = None) -> pd.DataFrame:

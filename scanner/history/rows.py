@@ -48,10 +48,11 @@ Row = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Writing:
-    """One attempt to write a run: its own id, and when it began."""
+    """One attempt to write a run: its own id, when it began, and its place among the runs that were written."""
 
     write_id: str
     written_at: datetime
+    sequence: int = 0
 
 
 def tables_of(record: RunRecord, writing: Writing) -> Iterator[tuple[Table, pa.Table]]:

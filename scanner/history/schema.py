@@ -16,7 +16,7 @@ from scanner.evidence import KeyType
 from scanner.inventory import DomainKey, EnvironmentKind, Role, StartTls
 from scanner.verdict import Goal, Severity, Status, TargetStatus, Trigger
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Raised by one whenever a column is added."""
 
 VERSION_KEY: Final = "nightseal.schemaVersion"
@@ -155,6 +155,13 @@ RUNS = Table(
             TEXT,
             "JSON list: host names of platforms at which nobody answers while the other one does",
             since=2,
+        ),
+        Column(
+            "sequence",
+            COUNT,
+            "place in the order in which runs were written, from 1; 0 where an older version wrote",
+            since=3,
+            default=0,
         ),
     ),
 )

@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -47,6 +47,8 @@ from scanner.history.schema import (
 from scanner.history.tables import Tables
 from scanner.verdict import RunRecord
 
+WRITTEN: Final = ("sequence", "started_at", "run_id")
+"""The order in which runs were written. Those of older versions have no place, and come first, by their times."""
 _DATAFUSION = {
     TEXT: "Utf8",
     TEXTS: "List(Utf8)",
@@ -97,7 +99,7 @@ class History:
         run_id = record.run.id
         self._refuse_known(run_id)
         now = datetime.now(UTC)
-        writing = Writing(f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(8)}", now)
+        writing = Writing(f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(8)}", now, self._next_place())
         with self.location.explained("write"):
             for table, rows in tables_of(record, writing):
                 if table is RUNS:
@@ -120,9 +122,26 @@ class History:
             kept = dict(zip(*(rows.column(name).to_pylist() for name in rows.column_names), strict=True))
         return record_of(run, targets, verdicts, kept)
 
+    def order(self, run_ids: Iterable[str] | None = None) -> list[str]:
+        """The ids of the runs in the order in which they were written, which no wrong clock changes."""
+        rows = (
+            self.arrow(RUNS, run_ids, columns=("run_id", "sequence", "started_at"))
+            .sort_by([(name, "ascending") for name in WRITTEN])
+            .column("run_id")
+        )
+        return [str(run_id) for run_id in rows.to_pylist()]
+
     def latest(self, environment: str | None = None) -> str | None:
-        """The id of the last run, or of the last one that scanned `environment`; None where there is none."""
-        for run in reversed(self.arrow(RUNS, columns=("run_id", "environments")).sort_by("run_id").to_pylist()):
+        """The id of the run that was written last, or of the last that scanned `environment`; None where there is none.
+
+        That is not the one with the latest time: a run under a wrong clock would stay the last one for years.
+        """
+        rows = (
+            self.arrow(RUNS, columns=("run_id", "sequence", "started_at", "environments"))
+            .sort_by([(name, "ascending") for name in WRITTEN])
+            .to_pylist()
+        )
+        for run in reversed(rows):
             if environment is None or environment in run["environments"]:
                 return str(run["run_id"])
         return None
@@ -130,31 +149,34 @@ class History:
     def previous(self, run_id: str) -> str | None:
         """The id of the last complete run before `run_id` over the same environments; None where there is none.
 
-        A run that began before and ended after it does not count: it was not there to be compared with.
+        A run that ended after it does not count: it was not there to be compared with.
 
         Raises:
             HistoryError: there is no run `run_id`.
         """
-        columns = ("run_id", "environments", "complete", "finished_at")
-        rows = self.arrow(RUNS, columns=columns).sort_by("run_id").to_pylist()
-        this = next((run for run in rows if run["run_id"] == run_id), None)
-        if this is None:
+        columns = ("run_id", "sequence", "started_at", "environments", "complete", "finished_at")
+        rows = self.arrow(RUNS, columns=columns).sort_by([(name, "ascending") for name in WRITTEN]).to_pylist()
+        place = next((place for place, run in enumerate(rows) if run["run_id"] == run_id), None)
+        if place is None:
             raise self._unknown([run_id])
+        this = rows[place]
         earlier = [
             str(run["run_id"])
-            for run in rows
-            if run["run_id"] < run_id
-            and run["complete"]
+            for run in rows[:place]
+            if run["complete"]
             and run["finished_at"] <= this["finished_at"]
             and set(run["environments"]) == set(this["environments"])
         ]
         return earlier[-1] if earlier else None
 
     def runs(self, run_ids: Iterable[str] | None = None, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """One row per run, oldest first; of all runs, or of those named. `docs/history.md` describes the columns."""
+        """One row per run, in the order in which they were written; of all runs, or of those named.
+
+        `docs/history.md` describes the columns.
+        """
         names = tuple(columns or RUNS.shown)
-        rows = self.frame(RUNS, run_ids, columns=dict.fromkeys((*names, "run_id")))
-        return rows.sort_values("run_id", ignore_index=True)[list(names)]
+        rows = self.frame(RUNS, run_ids, columns=dict.fromkeys((*names, *WRITTEN)))
+        return rows.sort_values(list(WRITTEN), ignore_index=True)[list(names)]
 
     def targets(self, run_ids: Iterable[str] | None = None, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """One row per target and run."""
@@ -230,6 +252,11 @@ class History:
             answer = QueryBuilder().register("runs", runs).execute("SELECT run_id, write_id FROM runs")
             rows = pa.RecordBatchReader.from_stream(answer).read_all()
         return dict(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+
+    def _next_place(self) -> int:
+        """The place of the run that is written next. Two that are written at once share one, and are told by id."""
+        places = self.arrow(RUNS, columns=("sequence",)).column("sequence").to_pylist()
+        return max(places, default=0) + 1
 
     def _unknown(self, run_ids: Sequence[str]) -> HistoryError:
         return HistoryError(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scanner.verdict import RunRecord
 
 _COUNTS: Final = ("passed", "failed", "not_applicable", "indeterminate")
-_COLUMNS: Final = ("run_id", "started_at", "finished_at", "complete", "environments", *_COUNTS)
+_COLUMNS: Final = ("run_id", "sequence", "started_at", "finished_at", "complete", "environments", *_COUNTS)
 _MOST_VERDICTS: Final = 10_000_000
 """How long failures took is read from the newest runs with so many verdicts: seconds, and a gigabyte at most."""
 
@@ -36,14 +36,16 @@ def answers_of(history: History, record: RunRecord, previous: RunRecord | None) 
         HistoryError: the history cannot be read.
     """
     known = history.runs(columns=_COLUMNS)
-    runs = known[(known["run_id"] <= record.run.id) & (known["finished_at"] <= record.run.finished_at)]
-    scanned = runs.explode("environments")
+    # In the order in which they were written, which is that of `known`; what was still going on then does not count.
+    upto = known[: int((known["run_id"] == record.run.id).argmax()) + 1]
+    runs = upto[upto["finished_at"] <= record.run.finished_at]
+    scanned = runs.explode("environments", ignore_index=True)
     scope = set(record.run.environments)
     covering = [scope <= set(environments) for environments in runs["environments"]]
     complete = runs[covering]
     complete = complete[complete["complete"]]
-    earlier = complete[complete["run_id"] < record.run.id]
-    upto = runs["run_id"].astype(str).tolist()
+    earlier = complete[complete["run_id"] != record.run.id]
+    names = runs["run_id"].astype(str).tolist()
     recent = _daily(complete, record)
     read = _newest(runs)
     return HistoryAnswers(
@@ -53,10 +55,10 @@ def answers_of(history: History, record: RunRecord, previous: RunRecord | None) 
             str(name): at.to_pydatetime() for name, at in scanned.groupby("environments")["started_at"].min().items()
         },
         difference=diff(previous, record) if previous is not None else None,
-        failing_since=questions.failing_since(history, upto),
+        failing_since=questions.failing_since(history, names),
         mean_time_to_fix=questions.mean_time_to_fix(history, read["run_id"].astype(str)),
         fixes_from=read["started_at"].min().to_pydatetime() if len(read) < len(runs) else None,
-        differing_addresses=questions.differing_addresses(history, upto),
+        differing_addresses=questions.differing_addresses(history, names),
         coverage=questions.coverage(history, recent),
         trend=questions.trend(history, recent),
     )
@@ -64,7 +66,7 @@ def answers_of(history: History, record: RunRecord, previous: RunRecord | None) 
 
 def _newest(runs: pd.DataFrame) -> pd.DataFrame:
     """The newest runs with so many verdicts as can be read at once, one of them in any case."""
-    newest = runs.sort_values("run_id", ascending=False)
+    newest = runs[::-1]
     before = newest[list(_COUNTS)].sum(axis="columns").cumsum().shift(fill_value=0)
     return newest[before < _MOST_VERDICTS]
 

@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 import dataclasses
+import tarfile
 from datetime import timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from scanner.history import History, questions
 from scanner.history.facts import deployments_of
-from scanner.verdict import RunRecord, Status
+from scanner.verdict import RunRecord, Severity, Status, TargetStatus
 from tests.build.records import FIRST_NIGHT, sample_history, sample_record
 
 RUN_IDS = [record.run.id for record in sample_history()]
 ERP = "legacy/erp.example.internal:443@203.0.113.5"
 DAY = timedelta(days=1)
+KEPT = Path(__file__).parents[1] / "golden" / "nightseal-0.1.tar.gz"
 
 
 @pytest.fixture(scope="module")
@@ -220,3 +223,117 @@ def test_next_expiry_is_the_earliest_of_the_servers_own(nights: History) -> None
                 for deployment in deployments_of(target)
             ]
             assert row(found, run_id=record.run.id, environment=environment)["not_after"] == min(ends)
+
+
+SHOP = "production/shop.example.com:443"
+
+
+def nights_of(tmp_path_factory: pytest.TempPathFactory, *nights: dict[str | None, Status]) -> History:
+    """Nights of one name, each with the verdict of one rule at each of its addresses; None did not resolve."""
+    records = []
+    for night, answers in enumerate(nights):
+        record = sample_record(night)
+        first = next(target for target in record.targets if target.endpoint == SHOP)
+        targets = tuple(
+            dataclasses.replace(
+                first,
+                id=f"{SHOP}@{ip or 'unresolved'}",
+                ip=ip,
+                verdicts=(dataclasses.replace(first.verdicts[0], status=status, waiver=None),),
+            )
+            for ip, status in answers.items()
+        )
+        records.append(RunRecord(dataclasses.replace(record.run, environments=("production",)), targets))
+    return recorded(tmp_path_factory, tuple(records))
+
+
+FAIL, PASS, UNKNOWN = Status.FAIL, Status.PASS, Status.INDETERMINATE
+
+
+@pytest.mark.parametrize(
+    ("nights", "since", "places"),
+    [
+        # Four addresses in rotation.
+        ([{f"192.0.2.{night % 4}": FAIL} for night in range(10)], 0, 1),
+        # A night without DNS.
+        ([{"a": FAIL}, {None: UNKNOWN}, {"a": FAIL}], 0, 1),
+        # It is mended at the address that failed, and another begins to fail: no break.
+        ([{"a": FAIL, "b": PASS}, {"a": FAIL, "b": FAIL}, {"a": PASS, "b": FAIL}], 0, 1),
+        # Where it failed nothing is known, while the other address holds.
+        ([{"a": FAIL, "b": PASS}, {"a": UNKNOWN, "b": PASS}, {"a": FAIL, "b": PASS}], 0, 1),
+        # The address that failed is gone, and the other one holds: mended, until it fails again.
+        ([{"a": FAIL}, {"b": PASS}, {"b": FAIL, "c": FAIL}], 2, 2),
+        # What failed long ago at an address, of which nothing is known now, begins nothing.
+        ([{"a": FAIL}, {"b": PASS}, {"a": UNKNOWN, "b": PASS}, {"b": FAIL}], 3, 1),
+    ],
+    ids=["rotation", "no DNS", "handed on", "unknown", "gone", "forgotten"],
+)
+def test_a_failure_lasts_whatever_addresses_its_name_has(
+    tmp_path_factory: pytest.TempPathFactory, nights: list[dict[str | None, Status]], since: int, places: int
+) -> None:
+    found = row(questions.failing_since(nights_of(tmp_path_factory, *nights)))
+    assert (found["endpoint"], found["since"], found["places"]) == (SHOP, FIRST_NIGHT + since * DAY, places)
+
+
+def test_a_failure_is_told_with_the_severity_that_it_began_with_and_its_worst(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    levels = ("medium", "critical", "high")
+    history = recorded(
+        tmp_path_factory,
+        tuple(
+            RunRecord(
+                record.run,
+                tuple(
+                    dataclasses.replace(
+                        target, verdicts=(dataclasses.replace(target.verdicts[0], severity=Severity(level)),)
+                    )
+                    for target in record.targets
+                ),
+            )
+            for record, level in ((one_rule(night, Status.FAIL), level) for night, level in enumerate(levels))
+        ),
+    )
+    found = row(questions.failing_since(history))
+    assert (found["began_as"], found["worst"], found["severity"]) == ("medium", "critical", "high")
+
+
+def test_the_run_that_was_written_last_is_the_present_whatever_its_clock_said(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    future = one_rule(1, Status.FAIL, id="20280302T020000Z-000001", started_at=FIRST_NIGHT + 730 * DAY)
+    history = recorded(tmp_path_factory, (one_rule(0, Status.FAIL), future, one_rule(2, Status.PASS)))
+    last = one_rule(2, Status.PASS).run.id
+    assert history.latest() == last
+    assert history.latest("legacy") == last
+    assert history.runs()["run_id"].tolist()[-1] == last
+    assert questions.current_runs(history) == {"legacy": last}
+    assert questions.failing_since(history).empty
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A history that 0.1 wrote: the sample's first three nights."""
+    folder = tmp_path_factory.mktemp("kept")
+    with tarfile.open(KEPT) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "v0.1" / "history"
+
+
+def test_a_history_of_version_0_1_is_read_and_goes_on(kept: Path) -> None:
+    history = History.open(kept, create=False)
+    for night in range(3):
+        old, now = history.record(RUN_IDS[night]), sample_record(night)
+        assert [(target.id, target.verdicts) for target in old.targets] == [
+            (target.id, target.verdicts) for target in now.targets
+        ]
+        assert all(target.evidence is not None for target in old.targets if target.status is TargetStatus.ASSESSED)
+    before = questions.failing_since(history)
+    assert history.latest() == RUN_IDS[2]
+    history.append(sample_record(3))
+    history.append(sample_record(4))
+    assert history.order() == RUN_IDS
+    assert history.previous(RUN_IDS[3]) == RUN_IDS[2]
+    since = questions.failing_since(history).set_index(["endpoint", "rule"])["since"]
+    for line in before.itertuples():
+        assert since.get((line.endpoint, line.rule), line.since) == line.since

@@ -235,7 +235,7 @@ class TestActions:
     def test_due_counts_from_when_it_was_first_seen(self) -> None:
         record = judged_record(4).record
         target = next(item for item in record.targets if item.host.startswith("api."))
-        view = view_of(record, first_seen={(target.id, "https.redirect"): date(2026, 2, 1)})
+        view = view_of(record, first_seen={(target.endpoint, "https.redirect"): date(2026, 2, 1)})
         cause = next(item for item in view.causes if item.rule == "https.redirect")
         action = next(item for item in view.actions if item.anchor == cause.anchor)
         assert action.due == date(2026, 3, 3)

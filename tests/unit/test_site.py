@@ -326,10 +326,10 @@ class TestOverlappingRuns:
         page = write_site(config_in(tmp_path), history, tmp_path / "out").read_text("utf-8")
         assert all(f"<code>{run_id}</code>" in page for run_id in history.runs()["run_id"])
 
-    def test_last_of_a_day_is_the_one_that_began_last(self, tmp_path: Path) -> None:
+    def test_last_of_a_day_is_the_one_that_was_written_last(self, tmp_path: Path) -> None:
         runs = recorded(tmp_path, overlapping()).runs()
         _, drawn = runs_to_count(runs, [])
-        assert {run_id[-6:] for run_id in drawn} == {"0a0a0a"}
+        assert {run_id[-6:] for run_id in drawn} == {"f0f0f0"}
         assert len(drawn) == 2
         assert runs_to_count(runs.iloc[::-1], [])[1] == drawn, "in whatever order they are read"
         assert runs_to_count(runs.set_axis([0] * len(runs)), [])[1] == drawn, "and whatever their labels are"
@@ -344,7 +344,7 @@ class TestOverlappingRuns:
             assert len(answers.failing_since)
             judged_view(record, history=answers)
         current = questions.current_runs(history)
-        assert set(current.values()) == {records[-2].run.id}, "the one that began last is the present"
+        assert set(current.values()) == {records[-1].run.id}, "the one that was written last is the present"
         for question in (
             questions.episodes,
             questions.mean_time_to_fix,

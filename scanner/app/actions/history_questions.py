@@ -41,7 +41,9 @@ def failing(config_path: Path, environments: tuple[str, ...], since: datetime | 
     if since is not None:
         frame = frame[frame["since"] >= since]
     if format_name == "text":
-        frame = frame[["since", "duration", "severity", "rule", "subject", "target_id", "waived", "message"]]
+        frame = frame[
+            ["since", "duration", "severity", "began_as", "rule", "subject", "endpoint", "places", "waived", "message"]
+        ]
     show(frame, format_name)
 
 
