@@ -276,7 +276,7 @@ def _cut_off(
     yield from ((_Area.HTTP, failure, True) for failure in _interruptions(http.cut_off))
     for probe in http.value.probes if http.value else ():
         failure = probe.first.failure or probe.first.incomplete
-        # Plain HTTP that is refused or unanswered, and a stranger's certificate that is not taken, are answers.
+        # Plain HTTP that is refused or unanswered, and an unissued certificate that is not taken, are answers.
         if failure is None or probe.identity is ClientIdentity.WRONG:
             continue
         hidden = {

@@ -182,8 +182,11 @@ async def probe_dns(target: Target, settings: ProbeSettings) -> DnsEvidence:
                 found: Attempt[tuple[CaaRecord, ...]] = Attempt.ok(records)
                 return DnsEvidence(addresses, found, name.to_text(omit_final_dot=True))
             name = name.parent()
-    except (dns.exception.DNSException, OSError) as error:
-        return DnsEvidence(addresses, Attempt.failed(FailureReason.UNRESOLVABLE, error))
+    except dns.exception.Timeout:
+        detail = f"the resolver gave no answer within {settings.timeout_s:g} s"
+        return DnsEvidence(addresses, Attempt.failed(FailureReason.RESOLVER_FAILED, detail))
+    except (dns.exception.DNSException, OSError):
+        return DnsEvidence(addresses, Attempt.failed(FailureReason.RESOLVER_FAILED, "no name server gave an answer"))
     return DnsEvidence(addresses, Attempt.ok(()))
 
 

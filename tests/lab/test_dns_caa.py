@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scanner.evidence import CaaRecord, DnsEvidence, FailureReason
+from scanner.evidence import CaaRecord, DnsEvidence, Failure, FailureReason
 from scanner.inventory import Address, Endpoint, Target
 from scanner.probe import ProbeSettings
 from scanner.probe.dns import probe_dns
@@ -79,11 +79,17 @@ def test_what_is_in_a_record_is_made_harmless_and_bounded():
 
 
 @pytest.mark.usefixtures("server")
-@pytest.mark.parametrize("host", ["www.broken.net", "www.mute.net"])
-def test_a_server_that_fails_leaves_it_unknown(host):
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("www.broken.net", "no name server gave an answer"),
+        ("www.mute.net", "the resolver gave no answer within 0.3 s"),
+    ],
+)
+def test_a_server_that_fails_leaves_it_unknown(host, words):
     evidence = looked_up(host, ProbeSettings(timeout_s=0.3))
 
-    assert evidence.caa.failure.reason is FailureReason.UNRESOLVABLE
+    assert evidence.caa.failure == Failure(FailureReason.RESOLVER_FAILED, words)
     assert evidence.caa_domain is None
 
 

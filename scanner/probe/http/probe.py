@@ -213,7 +213,7 @@ class _Prober:
         closed = {item.scheme: chains[key] for key, item in first.items() if _is_closed(item, chains[key])}
         chains |= await self._gather({key: item for key, item in distinct.items() if key not in first}, closed)
         probes = [_probe(question, chains[question.key]) for question in questions]
-        return tuple(sorted(probes, key=_tells))
+        return tuple(sorted(probes, key=_rank))
 
     async def _gather(
         self, questions: Mapping[tuple[object, ...], _Question], closed: Mapping[str, Chain] | None = None
@@ -285,17 +285,17 @@ def _probe(question: _Question, chain: Chain) -> HttpProbe:
     )
 
 
-def _tells(probe: HttpProbe) -> int:
+def _rank(probe: HttpProbe) -> int:
     """The order of probes in the evidence: as asked, but of the methods tried at an integration the telling one first.
 
     That GET is forbidden in plain says little where OPTIONS is answered: `HttpEvidence.find` is to see the latter.
     """
     if probe.purpose is not Purpose.INTEGRATION:
         return 0
-    return 1 + _weight(probe.first)
+    return 1 + _rank_of_answer(probe.first)
 
 
-def _weight(hop: Hop) -> int:
+def _rank_of_answer(hop: Hop) -> int:
     if hop.status is None:
         return 3
     if _SUCCESS <= hop.status < _ERROR:
