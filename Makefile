@@ -26,9 +26,10 @@ test: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Every test
 coverage: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Every test, with branch coverage
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
-lint: $(VENV)/.installed-dev  ## Style
+lint: $(VENV)/.installed-dev  ## Style, and that what is imported is declared
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/deptry .
 
 types: $(VENV)/.installed-dev  ## Types
 	$(BIN)/mypy

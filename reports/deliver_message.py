@@ -18,6 +18,7 @@ from typing import Final
 import jinja2
 
 from reports import wording
+from scanner.counting import counted
 from scanner.verdict import Severity
 
 ENTRIES: Final = 20
@@ -201,11 +202,6 @@ _INERT: Final = (
     (re.compile(r"(?<!\w)_|_(?!\w)"), "‗"),
 )
 """What chat services and mail programs act upon, and what stands for it."""
-
-
-def counted(number: int, thing: str) -> str:
-    """A number with its noun."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _wanted(section: Section, on: Collection[str]) -> bool:

@@ -146,7 +146,7 @@ def _facts(target: TargetResult, now: datetime) -> RenderableType:
             leaf = deployment.leaf
             days = (leaf.not_after - now).days
             name = common_name(leaf.subject) or next(iter(leaf.dns_names), leaf.subject)
-            when = f"ended {-days} days ago" if days < 0 else f"{counted(days, 'day')} left"
+            when = f"ended {counted(-days, 'day')} ago" if days < 0 else f"{counted(days, 'day')} left"
             by = "itself" if leaf.self_signed else issuer_name(leaf.issuer)
             seen.append(f"{name}, from {by}, until {leaf.not_after:%Y-%m-%d} ({when})")
         lines.append(Text(" · ".join(seen)))

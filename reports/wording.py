@@ -11,6 +11,7 @@ from typing import Final
 
 from reports.language import Words, duration, mark, mark_plural, ngettext, number
 from scanner import formats
+from scanner.counting import noun_of
 from scanner.evidence import FailureReason, Protocol
 from scanner.inventory import EnvironmentKind, Role
 from scanner.verdict import Goal, Severity, Status, TargetStatus, Trigger
@@ -231,9 +232,9 @@ _COUNTED: Final = {
 """What is counted, by its singular."""
 
 
-def counted(count: int, one: str, many: str = "") -> str:
-    """`1 target`, `2 targets`; what is not in the catalogue gets the plural given, or the singular with an s."""
-    forms = _COUNTED.get(one, (f"%(num)s {one}", f"%(num)s {many or one + 's'}"))
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """`scanner.counting.counted` in the language of the report, as far as its catalogue has the noun."""
+    forms = _COUNTED.get(one, (f"%(num)s {one}", f"%(num)s {noun_of(2, one, many)}"))
     return ngettext(*forms, count) % {"num": number(count)}
 
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from reports.wording import FAILURES
+from scanner.counting import counted
 from scanner.verdict import RunRecord, Status, TargetResult, TargetStatus, Verdict
 
 if TYPE_CHECKING:
@@ -304,7 +305,7 @@ def _evidence(target: TargetResult, verdict: Verdict) -> _Json:
 def _coverage(targets: Sequence[TargetResult]) -> str:
     counts = {status: sum(target.status is status for target in targets) for status in TargetStatus}
     told = ", ".join(f"{number} {status.value}" for status, number in counts.items())
-    return f"{len(targets)} targets: {told}."
+    return f"{counted(len(targets), 'target')}: {told}."
 
 
 def _sentence(found: Sequence[_Found]) -> str:

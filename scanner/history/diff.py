@@ -88,11 +88,6 @@ class CertificateChange:
     before: Certificate | None
     after: Certificate | None
 
-    @property
-    def same_key(self) -> bool:
-        """Whether the key stayed when the certificate changed."""
-        return self.before is not None and self.after is not None and self.before.spki == self.after.spki
-
 
 @dataclass(frozen=True, slots=True)
 class RunDiff:

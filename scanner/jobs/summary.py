@@ -2,43 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
 
+from reports.view.coverage import unreachables_of
+from reports.view.index import Index, is_failure, tally
+from reports.view.readable import readable
+from scanner.counting import counted
 from scanner.evaluate import WaiverReport, report_waivers
-from scanner.verdict import Status, count
 
 if TYPE_CHECKING:
+    from reports.view.standing import Tally
     from scanner.jobs.run import Outcome
-    from scanner.verdict import AbsentDomain
+    from scanner.verdict import AbsentDomain, RunRecord, Severity, TargetResult
     from scanner.waiver import Waiver
+
+_WORST: Final = 5
+"""Findings that are named."""
+_PLACES: Final = 3
+"""Targets that are named of each of them."""
+_NOT_REACHED: Final = 20
+"""Targets without an answer that are named for each reason."""
 
 
 def summary(outcome: Outcome) -> str:
-    """A few lines for people: what was scanned, what failed where, and where the reports are."""
-    record = outcome.record
-    counts = count(record.verdicts)
+    """What was scanned, what is not met where, the worst of it, who could not be reached, and where the reports are."""
+    record = readable(outcome.record)
     statuses = [target.status.value for target in record.targets]
     seconds = (record.run.finished_at - record.run.started_at).total_seconds()
     by_status = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
     lines = [
-        f"Run {record.run.id}: {len(record.targets)} targets in {seconds:.1f} s ({by_status or 'none'})",
-        (
-            f"{counts.passed} passed, {counts.failed} failed ({counts.waived} waived), "
-            f"{counts.not_applicable} not applicable, {counts.indeterminate} indeterminate"
-        ),
+        f"Run {record.run.id}: {counted(len(statuses), 'target')} in {seconds:.1f} s ({by_status or 'none'})",
     ]
+    if not record.run.complete:
+        lines.append(
+            f"It was ended when {len(statuses)} of {counted(record.run.expected_targets, 'target')} were done."
+        )
+    lines.append(_counts(tally(record.verdicts)))
     for name in record.run.environments:
-        verdicts = [verdict for target in record.targets if target.environment == name for verdict in target.verdicts]
-        failed = [verdict.severity for verdict in verdicts if verdict.counts_as_failure]
-        unknown = sum(verdict.status is Status.INDETERMINATE for verdict in verdicts)
-        worst = f", worst {max(failed).value}" if failed else ""
-        lines.append(f"  {name}: {len(failed)} failures{worst}, {unknown} indeterminate")
+        of_it = tally(verdict for target in record.targets if target.environment == name for verdict in target.verdicts)
+        worst = f", worst {of_it.worst}" if of_it.worst else ""
+        lines.append(f"  {name}: {of_it.failed} not met{worst}, {of_it.indeterminate} not assessed")
+    lines += _worst_findings(record)
+    lines += _unreachable(record)
     lines += [f"No answer at {named_absent(domain)}" for domain in record.run.absent_domains]
     lines += waiver_lines(report_waivers(record.targets, outcome.waivers, record.run.finished_at.date()))
     lines += [f"Report: {path}" for path in outcome.files]
     lines += [f"All runs: {outcome.site}"] if outcome.site else []
     return "\n".join(lines)
+
+
+def _counts(counts: Tally) -> str:
+    """The counts of a run, by the words that stand for them everywhere."""
+    return (
+        f"{counts.failed} not met, {counted(counts.notes, 'note')}, {counts.waived} waived, "
+        f"{counts.indeterminate} not assessed, {counts.passed} met, {counts.not_applicable} do not apply"
+    )
+
+
+def _worst_findings(record: RunRecord) -> Iterator[str]:
+    """The worst of what is not met: of one severity, what concerns most targets first."""
+    places: dict[tuple[Severity, str, str], list[str]] = defaultdict(list)
+    for target in record.targets:
+        for verdict in filter(is_failure, target.verdicts):
+            subject = f" {verdict.subject}" if verdict.subject and verdict.subject not in verdict.message else ""
+            places[verdict.severity, f"{verdict.rule}{subject}", verdict.message].append(_place(target))
+    ranked = sorted(places.items(), key=lambda item: (-item[0][0].rank, -len(item[1]), item[0][1:]))
+    if ranked:
+        yield "Worst:"
+    for (severity, rule, message), found in ranked[:_WORST]:
+        yield f"  {severity:<8} {rule}: {message}"
+        yield f"           at {_some(list(dict.fromkeys(found)), _PLACES)}"
+    if len(ranked) > _WORST:
+        yield f"  and {counted(len(ranked) - _WORST, 'other finding')}"
+
+
+def _unreachable(record: RunRecord) -> Iterator[str]:
+    """The targets that gave no answer at all, by the reason why."""
+    found = unreachables_of(Index.of(record))
+    if found:
+        yield "Not reached:"
+    for item in found:
+        detail = f" ({item.detail})" if item.detail else ""
+        yield f"  {_some([target.label for target in item.targets], _NOT_REACHED)}: {item.reason}{detail}"
+
+
+def _place(target: TargetResult) -> str:
+    return f"{target.address} ({target.environment})"
+
+
+def _some(names: Sequence[str], most: int) -> str:
+    """So many of the names, and how many others there are."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {counted(rest, 'other')}" if rest > 0 else "")
 
 
 def named_absent(domain: AbsentDomain) -> str:
@@ -51,17 +108,13 @@ def named_absent(domain: AbsentDomain) -> str:
 def waiver_lines(report: WaiverReport) -> Iterator[str]:
     """What whoever accepts failures must know: what ends soon, what has ended, what accepts nothing."""
     for waiver, failures in report.expired:
-        still = f"; {_counted(failures)} no longer accepted" if failures else ""
+        still = f"; {counted(failures, 'failure')} no longer accepted" if failures else ""
         yield f"Waiver expired on {waiver.expires}: {_named(waiver)}{still}"
     for waiver, failures in report.soon:
-        yield f"Waiver ends on {waiver.expires}: {_named(waiver)}: {_counted(failures)} accepted"
+        yield f"Waiver ends on {waiver.expires}: {_named(waiver)}: {counted(failures, 'failure')} accepted"
     for waiver in report.unused:
         yield f"Waiver without use: {_named(waiver)}"
 
 
 def _named(waiver: Waiver) -> str:
     return f"{waiver.rule} at {waiver.scope} ({waiver.owner})"
-
-
-def _counted(failures: int) -> str:
-    return f"{failures} failure{'' if failures == 1 else 's'}"

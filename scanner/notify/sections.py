@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reports.deliver_message import Entry, EnvironmentSummary, Level, Section, counted, inert
+from reports.deliver_message import Entry, EnvironmentSummary, Level, Section, inert
 from reports.view.causes import found_sentence
 from reports.wording import CAUSE_MEANINGS, CAUSES
+from scanner.counting import counted
 from scanner.history.attribution import ChangeCause
 from scanner.notify import alarms
 from scanner.notify.alarms import Alarm, CheckResult, Key, Transition

@@ -17,6 +17,7 @@ from types import FrameType
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from scanner.counting import counted
 from scanner.errors import ConfigError
 from scanner.jobs.keeping import reason_of
 from scanner.notify.outbox import Outbox
@@ -244,7 +245,9 @@ class Service:
                 self._repeat(start, now, now)
             return
         if start.recoveries >= _RECOVERIES:
-            self.ledger.end(start, State.FAILED, now, reason=f"its process was killed {start.recoveries + 1} times")
+            self.ledger.end(
+                start, State.FAILED, now, reason=f"its process was killed {counted(start.recoveries + 1, 'time')}"
+            )
             return
         _LOG.warning("%s: its process was killed", start.label, extra=about)
         self._begin(start, now, recover=True)
@@ -310,4 +313,4 @@ class Service:
             self._children.tell(number)
 
     def _status(self) -> str:
-        return f"{len(self._children)} runs in progress, {len(self.setup.schedules)} schedules"
+        return f"{counted(len(self._children), 'run')} in progress, {counted(len(self.setup.schedules), 'schedule')}"

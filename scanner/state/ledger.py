@@ -167,14 +167,6 @@ class Ledger:
         newest = select(func.max(STARTS.c.id)).where(ended).group_by(STARTS.c.schedule)
         return {start.schedule: start for start in self._select(STARTS.c.id.in_(newest) & ~repeated, STARTS.c.id)}
 
-    def last_due(self, schedule: str) -> datetime | None:
-        """When the schedule's last start was due that was entered."""
-        condition = (STARTS.c.schedule == schedule) & STARTS.c.asked.is_(None)
-        with self._engine.begin() as connection:
-            query = select(STARTS.c.due).where(condition).order_by(STARTS.c.due.desc()).limit(1)
-            due: datetime | None = connection.scalar(query)
-        return due
-
     def previous_run(self, schedule: str, run_id: str) -> str | None:
         """The run of the schedule before this one that was reported in full."""
         condition = (STARTS.c.schedule == schedule) & (STARTS.c.state == State.DONE) & (STARTS.c.run_id < run_id)

@@ -130,7 +130,7 @@ def _ran(output: Path, command: list[str]) -> Ran:
 
 def test_a_domain_that_is_switched_off_is_no_gap(ran):
     assert ran["both"].status == 0
-    assert "1 targets" in ran["both"].out
+    assert "1 target in" in ran["both"].out
     assert "No answer at closed-port.lab.example:443 (cloud, default_domain): refused" in ran["both"].out
 
 

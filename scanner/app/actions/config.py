@@ -16,6 +16,7 @@ import scanner.history
 from scanner import config as configuration
 from scanner.confidential import without
 from scanner.config_form import ConfigForm
+from scanner.counting import counted
 from scanner.errors import OutputError, Problem, UsageError, nearest
 from scanner.evaluate import report_waivers
 from scanner.hostname import HostError, normalised
@@ -38,8 +39,9 @@ def check(config_path: Path) -> None:
     environments = config.inventory.environments
     applications = sum(len(endpoint.applications) for endpoint in config.inventory.endpoints)
     click.echo(
-        f"{config.source}: {len(environments)} environments, {len(config.inventory.endpoints)} endpoints, "
-        f"{applications} applications, {len(config.schedules)} schedules, {len(config.waivers)} waivers: all is well."
+        f"{config.source}: {counted(len(environments), 'environment')}, "
+        f"{counted(len(config.inventory.endpoints), 'endpoint')}, {counted(applications, 'application')}, "
+        f"{counted(len(config.schedules), 'schedule')}, {counted(len(config.waivers), 'waiver')}: all is well."
     )
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from scanner import policy as policies
 from scanner.contradictions import check as contradictions
+from scanner.counting import counted
 from scanner.errors import PolicyError
 from scanner.jobs.policies import load_policy
 from scanner.rules import bind
@@ -21,7 +22,7 @@ def list_policies() -> None:
     """List the policies that ship."""
     for name in policies.builtin_names():
         policy = policies.load(name)
-        click.echo(f"{name:<24} {policy.version:<10} {len(policy.rules):>3} rules  {policy.title}")
+        click.echo(f"{name:<24} {policy.version:<10} {counted(len(policy.rules), 'rule'):>9}  {policy.title}")
 
 
 def show(name: str) -> None:
@@ -56,7 +57,7 @@ def check(file: Path) -> None:
         click.echo(f"{file}: warning: {problem}", err=True)
     if found.errors:
         raise PolicyError(str(file), found.errors)
-    click.echo(f"{file}: {policy.id} {policy.version}: {len(policy.rules)} rules: all is well.")
+    click.echo(f"{file}: {policy.id} {policy.version}: {counted(len(policy.rules), 'rule')}: all is well.")
 
 
 def _shown(value: object) -> str:

@@ -12,6 +12,7 @@ import click
 
 from scanner import config as configuration
 from scanner import policy as policies
+from scanner.counting import counted
 from scanner.errors import PolicyError, UsageError
 from scanner.history import History
 from scanner.jobs.places import put
@@ -143,10 +144,10 @@ def _described(item: Replay) -> Iterator[str]:
             f"; indeterminate {then.indeterminate}, {now.indeterminate}"
         )
         if judged.without_evidence:
-            yield f"    {_counted(judged.without_evidence, 'target')} left out: their evidence is no longer kept"
+            yield f"    {counted(judged.without_evidence, 'target')} left out: their evidence is no longer kept"
     if item.not_recorded:
         yield (
-            f"  {_counted(item.not_recorded, 'verdict')} could not be given: "
+            f"  {counted(item.not_recorded, 'verdict')} could not be given: "
             "the configuration is not the one of that run, and the history does not keep what it demanded"
         )
     yield from _section(f"Because Nightseal's rules are others than at {last.run.id}", item.by_rules, quiet=True)
@@ -198,10 +199,6 @@ def _places(targets: Sequence[str]) -> str:
     distinct = list(dict.fromkeys(targets))
     rest = len(distinct) - _SHOWN
     return ", ".join(distinct[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def as_json(replays: Sequence[Replay]) -> dict[str, Any]:

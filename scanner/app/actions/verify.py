@@ -11,6 +11,7 @@ import click
 from reports.verification import NotAReportError, load_roots, verify_pdf
 from scanner.app.actions.lines import line
 from scanner.app.signing import LARGEST_PDF, read_bounded
+from scanner.counting import counted
 from scanner.errors import UsageError
 from scanner.jobs.exit_status import ExitStatus
 from scanner.untrusted import printable
@@ -71,6 +72,6 @@ def _data_lines(found: Verification, report: Report) -> Iterator[str]:
     yield line("Data", f"SHA-256 {found.digest}")
     yield line(
         "Counts",
-        f"{summary.targets} targets: {summary.pass_} passed, {summary.fail} failed ({summary.waived} waived), "
-        f"{summary.not_applicable} not applicable, {summary.indeterminate} indeterminate",
+        f"{counted(summary.targets, 'target')}: {summary.pass_} passed, {summary.fail} failed "
+        f"({summary.waived} waived), {summary.not_applicable} not applicable, {summary.indeterminate} indeterminate",
     )

@@ -9,6 +9,7 @@ from reports.export.json_v1 import report_of
 from scanner import config as configuration
 from scanner.app.actions.lines import line
 from scanner.app.history_access import open_history
+from scanner.counting import counted
 from scanner.jobs.output import render
 from scanner.jobs.reporting import rendering_of_environment
 from scanner.untrusted import printable
@@ -31,7 +32,9 @@ def against_history(pdf: bytes, report: Report, config_path: Path) -> tuple[list
     kept = {target.id: target.verdicts for target in report_of(rendering.record).targets}
     differing = sorted(name for name in {*told, *kept} if told.get(name) != kept.get(name))
     if differing:
-        return [], [f"the history has other verdicts for {len(differing)} targets, {printable(differing[0])} first"]
+        return [], [
+            f"the history has other verdicts for {counted(len(differing), 'target')}, {printable(differing[0])} first"
+        ]
     same = pdf.startswith(render(rendering, "pdf"))
     pages = "byte for byte as they are drawn from it now" if same else "drawn otherwise from it now, by this version"
     return [line("History", "the same verdicts"), line("Pages", pages)], []

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scanner.counting import counted
 from scanner.evidence import Deployment
 from scanner.rules.certificates import fixes
 from scanner.rules.certificates.leaves import CERTIFICATES_HOW
 from scanner.rules.registry import Facts, Finding, Parameters, fails, indeterminate, passes, rule
-from scanner.rules.registry.listing import listing, plural
+from scanner.rules.registry.listing import listing
 from scanner.rules.registry.sources import rfc
 from scanner.verdict import Goal, Severity
 
@@ -57,7 +58,7 @@ def _complete(deployment: Deployment, facts: Facts, parameters: Parameters) -> l
     missing = any(item.missing for item in deployment.paths)
     trusted = any(item.trusted and not item.missing for item in deployment.paths)
     if top.self_signed or trusted:
-        return [Finding("complete", plural(len(deployment.chain), "certificate"), expected)]
+        return [Finding("complete", counted(len(deployment.chain), "certificate"), expected)]
     if missing or (deployment.paths and len(path) == 1):
         return [Finding("missing", f"{top.subject} ({top.issuer})", expected)]
     return [Finding("unknown-root", top.issuer, expected)]

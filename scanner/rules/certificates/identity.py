@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from scanner.counting import counted
 from scanner.evidence import Deployment, Extension, Failure, FailureReason
 from scanner.rules.certificates import fixes
 from scanner.rules.certificates.hostname import covers
@@ -18,7 +19,7 @@ from scanner.rules.registry import (
     passes,
     rule,
 )
-from scanner.rules.registry.listing import listing, plural
+from scanner.rules.registry.listing import listing
 from scanner.rules.registry.sources import baseline, rfc
 from scanner.verdict import Goal, Severity
 
@@ -176,7 +177,7 @@ def _expiry(deployment: Deployment, facts: Facts, parameters: ExpiryParameters) 
     warning = min(timedelta(days=parameters.days), lifetime * scale)
     urgent = min(timedelta(days=parameters.urgent_days), warning / 2)
     days = left // _DAY
-    observed, expected = plural(max(days, 0), "day"), f"{plural(-(-warning // _DAY), 'day')} or more"
+    observed, expected = counted(max(days, 0), "day"), f"{counted(-(-warning // _DAY), 'day')} or more"
     values = {"day": _day(leaf.not_after)}
     if left < timedelta(0):
         return [Finding("expired", "expired", expected, severity=Severity.HIGH, values=values)]

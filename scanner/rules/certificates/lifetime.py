@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from scanner.counting import counted
 from scanner.evidence import Deployment
 from scanner.rules.certificates import fixes
 from scanner.rules.certificates.leaves import CERTIFICATES_HOW
 from scanner.rules.registry import Facts, Finding, IssuerParameters, Parameters, fails, not_applicable, passes, rule
-from scanner.rules.registry.listing import plural
 from scanner.rules.registry.sources import baseline
 from scanner.verdict import Goal, Severity
 
@@ -64,7 +64,7 @@ def _limit_at(limits: tuple[Limit, ...], time: datetime) -> Limit | None:
 
 
 def _days(lifetime: timedelta) -> str:
-    return plural(-(-lifetime // _DAY), "day")
+    return counted(-(-lifetime // _DAY), "day")
 
 
 def _severity(deployment: Deployment) -> Severity | None:
@@ -96,7 +96,7 @@ def _judge_lifetime(deployment: Deployment, facts: Facts, parameters: LifetimePa
     if limit is None:
         return [Finding("no-limit")]
     lifetime = _lifetime(deployment.leaf)
-    observed, expected = _days(lifetime), plural(limit.days, "day")
+    observed, expected = _days(lifetime), counted(limit.days, "day")
     if lifetime > limit.days * _DAY:
         return [Finding("too-long", observed, expected, severity=_severity(deployment))]
     return [Finding("within", observed, expected)]
@@ -133,13 +133,13 @@ def _judge_renewal(deployment: Deployment, facts: Facts, parameters: RenewalPara
     observed = _days(lifetime)
     limit = _limit_at(parameters.limits, renewal)
     if limit is not None and lifetime > limit.days * _DAY:
-        values = {"limit": plural(limit.days, "day"), "day": limit.since, "renewal": f"{renewal:%Y-%m-%d}"}
+        values = {"limit": counted(limit.days, "day"), "day": limit.since, "renewal": f"{renewal:%Y-%m-%d}"}
         return [Finding("too-long", observed, f"at most {limit.days} days", values=values)]
     later = sorted(
         (item for item in parameters.limits if item.since > renewal.date() and lifetime > item.days * _DAY),
         key=lambda item: item.since,
     )
     if later:
-        values = {"limit": plural(later[0].days, "day"), "day": later[0].since}
+        values = {"limit": counted(later[0].days, "day"), "day": later[0].since}
         return [Finding("ready-until", observed, f"at most {later[0].days} days", values=values)]
     return [Finding("ready", observed, "every known limit")]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from scanner.counting import counted
 from scanner.evidence import Deployment, Extension
 from scanner.rules.certificates import fixes
 from scanner.rules.certificates.leaves import CERTIFICATES_HOW
 from scanner.rules.registry import Facts, Finding, Parameters, fails, indeterminate, not_applicable, passes, rule
-from scanner.rules.registry.listing import plural
 from scanner.rules.registry.sources import CHROME_CT, rfc
 from scanner.verdict import Goal, Severity
 
@@ -187,13 +187,13 @@ def _transparency(deployment: Deployment, facts: Facts, parameters: Transparency
     leaf = deployment.leaf
     lifetime = leaf.not_after - leaf.not_before + timedelta(seconds=1)
     needed = parameters.many if lifetime > timedelta(days=parameters.short_days) else parameters.few
-    expected = plural(needed, "embedded SCT")
-    embedded = plural(leaf.embedded_scts, "embedded SCT")
+    expected = counted(needed, "embedded SCT")
+    embedded = counted(leaf.embedded_scts, "embedded SCT")
     if leaf.embedded_scts >= needed:
         return [Finding("enough", embedded, expected)]
     if deployment.tls_scts is None:
         return [Finding("not-looked", embedded, expected)]
-    delivered = f"{plural(deployment.tls_scts, 'SCT')} in the handshake"
+    delivered = f"{counted(deployment.tls_scts, 'SCT')} in the handshake"
     observed = f"{embedded} and {delivered}"
     if deployment.tls_scts >= parameters.delivered:
         return [Finding("enough", observed, expected)]

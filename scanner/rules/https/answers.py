@@ -57,11 +57,6 @@ class Plain(StrEnum):
     TO_PLAIN = "to-plain"
     ELSEWHERE = "elsewhere"
 
-    @property
-    def nothing_said(self) -> bool:
-        """Whether no HTTP answer came at all."""
-        return self in {Plain.REFUSED, Plain.SILENT}
-
 
 def inside_tls(http: HttpEvidence, path: str = "/", purpose: Purpose | None = None) -> HttpProbe | None:
     """The probe over HTTPS: without a client certificate, or with the configured one where it takes that.

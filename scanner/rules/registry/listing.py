@@ -17,8 +17,3 @@ def listing(items: Iterable[object], limit: int = LISTED) -> str:
     if len(texts) > limit:
         return ", ".join(texts[:limit]) + f" and {len(texts) - limit} more"
     return ", ".join(texts)
-
-
-def plural(number: int, noun: str) -> str:
-    """`1 suite`, `2 suites`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

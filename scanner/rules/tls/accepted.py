@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from scanner.counting import counted
 from scanner.evidence import AcceptedSuite, Failure, FailureReason, Protocol, TlsEvidence
 from scanner.rules.registry import Finding, not_observed
-from scanner.rules.registry.listing import listing, plural
+from scanner.rules.registry.listing import listing
 from scanner.rules.tls.suites import Suite, classify
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def judge_suites(tls: TlsEvidence, offends: Callable[[Accepted], bool], failing:
         return [suites.gap]
     distinct = len({item.suite.name for item in suites.items})
     return [
-        Finding(passing, observed=f"{plural(distinct, 'cipher suite')} accepted", expected="no such cipher suite"),
+        Finding(passing, observed=f"{counted(distinct, 'cipher suite')} accepted", expected="no such cipher suite"),
     ]
 
 

@@ -1,0 +1,94 @@
+"""What a run says at its end: counts by the words used everywhere, the worst of it, and whom nobody reached."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from reports.wording import counted as said
+from scanner.app.cli import run
+from scanner.counting import counted
+from scanner.evidence import Failure, FailureReason
+from scanner.jobs.run import Outcome
+from scanner.jobs.summary import summary
+from scanner.verdict import RunRecord, Severity, Status, TargetStatus
+from tests.build.judged import judged_record
+
+RECORD = judged_record(4).record
+
+
+def lines_of(record: RunRecord) -> list[str]:
+    return summary(Outcome(record, None)).splitlines()
+
+
+def test_the_five_worst_findings_stand_at_the_end_with_their_places() -> None:
+    lines = lines_of(RECORD)
+    begin = lines.index("Worst:") + 1
+    findings, places = lines[begin : begin + 10 : 2], lines[begin + 1 : begin + 10 : 2]
+
+    severities = [Severity(line.split()[0]) for line in findings]
+    assert severities == sorted(severities, key=lambda severity: -severity.rank)
+    failing = {
+        (verdict.severity, verdict.rule, verdict.message)
+        for target in RECORD.targets
+        for verdict in target.verdicts
+        if verdict.counts_as_failure and verdict.severity is not Severity.INFO
+    }
+    worst = max(severity for severity, _, _ in failing)
+    assert severities[0] is worst
+    assert all(place.startswith("           at ") and ":443 (" in place for place in places)
+    assert lines[begin + 10] == f"  and {len(failing) - 5} other findings"
+
+
+def test_who_was_not_reached_is_named_with_the_reason() -> None:
+    silent = Failure(FailureReason.TIMED_OUT, "no answer within 5 s")
+    targets = tuple(
+        dataclasses.replace(target, status=TargetStatus.UNREACHABLE, error=silent, verdicts=())
+        for target in RECORD.targets
+    )
+    lines = lines_of(dataclasses.replace(RECORD, targets=targets))
+
+    (told,) = lines[lines.index("Not reached:") + 1 :][:1]
+    assert "no answer within 5 s" in told
+    assert all(target.address in told for target in RECORD.targets)
+    assert "Worst:" not in lines
+
+
+def test_counts_are_told_by_the_words_that_stand_for_them_everywhere() -> None:
+    target = dataclasses.replace(RECORD.targets[0], status=TargetStatus.ASSESSED)
+    verdict = next(item for item in target.verdicts if item.status is Status.PASS)
+    note = dataclasses.replace(verdict, status=Status.FAIL, severity=Severity.INFO)
+    failure = dataclasses.replace(verdict, status=Status.FAIL, severity=Severity.LOW)
+    one = dataclasses.replace(target, verdicts=(verdict, note, failure))
+    record = dataclasses.replace(RECORD, targets=(one,))
+
+    lines = lines_of(record)
+
+    assert lines[0].startswith(f"Run {RECORD.run.id}: 1 target in ")
+    assert "1 not met, 1 note, 0 waived, 0 not assessed, 1 met, 0 do not apply" in lines
+
+
+def test_a_run_that_was_ended_says_how_far_it_came() -> None:
+    cut = dataclasses.replace(RECORD.run, complete=False, expected_targets=12)
+
+    assert f"It was ended when {len(RECORD.targets)} of 12 targets were done." in lines_of(
+        dataclasses.replace(RECORD, run=cut)
+    )
+
+
+@pytest.mark.parametrize(("number", "expected"), [(0, "0 targets"), (1, "1 target"), (2, "2 targets")])
+def test_one_is_not_many(number: int, expected: str) -> None:
+    assert counted(number, "target") == expected
+    assert said(number, "target") == expected, "reports say it alike"
+    assert counted(number, "entry", "entries").endswith("entry" if number == 1 else "entries")
+
+
+def test_config_check_counts_one_environment(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.toml").write_text(
+        '[[environment]]\nname = "e"\nkind = "on-premises"\n[[environment.endpoint]]\nhost = "a.example"\n'
+    )
+
+    assert run(["config", "check"]) == 0
+    assert "1 environment, 1 endpoint, 0 applications, 0 schedules, 0 waivers: all is well." in capsys.readouterr().out
