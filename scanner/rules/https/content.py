@@ -118,7 +118,7 @@ def _is_upgraded(hop: Hop, reference: InsecureReference) -> bool:
     "the session.",
     how="Every Set-Cookie header of every answer over HTTPS is read; none is kept or sent back. A name that begins "
     "with __Secure- or __Host- promises Secure, and for __Host- the path / and no domain. SameSite is told, not "
-    "judged; a cookie that is deleted is left out.",
+    "judged; a cookie that is deleted need not be Secure.",
     sources=(rfc(6265, "4.1.2.5"), ASVS_COOKIE),
     reasons={
         "all-secure": passes("Every cookie set over HTTPS is Secure: {observed}."),
@@ -133,9 +133,9 @@ def _is_upgraded(hop: Hop, reference: InsecureReference) -> bool:
 def _secure_cookies(http: HttpEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     host = facts.target.endpoint.host
     hops = [hop for hop in _inside_hops(http) if host_of(hop.url) == host]
+    cookies = [cookie for hop in hops for cookie in hop.cookies]
     # A cookie that is deleted is not sent any more, whatever it is set with.
-    cookies = [cookie for hop in hops for cookie in hop.cookies if not cookie.deleted]
-    insecure = [cookie.name or "(without a name)" for cookie in cookies if not cookie.secure]
+    insecure = [cookie.name or "(without a name)" for cookie in cookies if not cookie.secure and not cookie.deleted]
     if insecure:
         return [Finding("insecure", listing(insecure), "Secure on every cookie")]
     if broken := [cookie.name for cookie in cookies if _breaks_prefix(cookie)]:
@@ -160,6 +160,8 @@ def _breaks_prefix(cookie: Cookie) -> bool:
 
 def _told(cookie: Cookie) -> str:
     same_site = f"SameSite={cookie.same_site}" if cookie.same_site is not None else "no SameSite"
+    if cookie.deleted:
+        same_site = "is deleted"
     return f"{cookie.name or '(without a name)'} ({same_site})"
 
 

@@ -94,7 +94,7 @@ CASES = (
     _inside("https.hsts", "sent", hop(**_BROKEN_OFF)),
     _inside("https.hsts-max-age", "not-observed", hop(hsts=(), **_BROKEN_OFF)),
     _inside("https.secure-cookies", "not-observed", hop(cookies=(), **_BROKEN_OFF)),
-    _alone("https.secure-cookies", "no-cookies", hop(cookies=(_DELETED,))),
+    _alone("https.secure-cookies", "all-secure", hop(cookies=(_DELETED,))),
     _inside("https.secure-cookies", "all-secure", hop(cookies=(_DELETED, Cookie("b", secure=True, http_only=True)))),
     # An error page proves what it holds, and nothing else.
     _alone("https.secure-cookies", "error-page", hop(status=404, cookies=())),
