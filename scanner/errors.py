@@ -103,6 +103,10 @@ class HistoryError(NightsealError):
     exit_code = ExitStatus.USAGE
 
 
+class ClockError(HistoryError):
+    """The time is implausible, so that nothing is removed by it."""
+
+
 class OutputError(NightsealError):
     """A report or export cannot be written where it was asked for."""
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import CommitFailedError
 
+from scanner.errors import ClockError
 from scanner.history.schema import EVIDENCE, RUNS, TABLES, Table
 from scanner.history.store import History
 from scanner.history.tables import WRITER
@@ -40,7 +41,7 @@ class Maintenance:
 
 
 def maintain(history: History, *, keep: timedelta | None = None, now: datetime | None = None) -> Maintenance:
-    """Tidy up.
+    """Tidy up, by a time that is taken for right: `refuse_wrong_clock` asks whether it may be.
 
     Args:
         history: what to tidy.
@@ -57,6 +58,42 @@ def maintain(history: History, *, keep: timedelta | None = None, now: datetime |
     compacted = sum(_compact(history, table) for table in TABLES.values())
     removed = sum(_remove_files(history, table) for table in TABLES.values())
     return Maintenance(evidence_rows, broken_rows, compacted, removed)
+
+
+def refuse_wrong_clock(history: History, now: datetime) -> None:
+    """Refuse to remove anything by a time that is implausibly far from the runs before.
+
+    It is where there is a leap between the runs of the last days and the one before them, far longer than runs are
+    apart otherwise: a clock that is years ahead for a night would make everything old. Where runs have gone on for a
+    week after it, the time is taken for right.
+
+    Raises:
+        ClockError: it is implausible.
+    """
+    times = sorted(moment.to_pydatetime() for moment in history.runs(columns=["started_at"])["started_at"])
+    past = [moment for moment in times if moment <= now + _SLACK]
+    if not past or len(times) == 1:
+        return
+    later = [*past[1:], max(now, past[-1])]
+    gaps = [after - before for before, after in zip(past, later, strict=True)]
+    usual = sorted(gaps)[(len(gaps) - 1) // 2]
+    leap = max(_LEAP, 4 * usual)
+    leaps = [index for index, gap in enumerate(gaps) if gap > leap]
+    if leaps and later[leaps[-1]] > now - _PROVEN:
+        before, after = past[leaps[-1]], later[leaps[-1]]
+        message = (
+            f"{history.location}: nothing is tidied: the time is {now:%Y-%m-%d %H:%M} UTC, but no run is between "
+            f"{before:%Y-%m-%d} and {after:%Y-%m-%d}. If the clock is right, it is tidied again from "
+            f"{after + _PROVEN:%Y-%m-%d} on; if it is wrong, set it, and take the run out by `nightseal history forget`"
+        )
+        raise ClockError(message)
+
+
+_SLACK: Final = timedelta(days=1)
+_LEAP: Final = timedelta(days=60)
+"""Without a run for longer than this, or four times as long as runs are apart, the clock is doubted."""
+_PROVEN: Final = timedelta(days=7)
+"""For so long runs must have gone on after a leap before it is believed."""
 
 
 def _forget_evidence(history: History, before: datetime) -> int:

@@ -274,6 +274,21 @@ EVIDENCE = Table(
 TABLES: Final = {table.name: table for table in (TARGETS, CERTIFICATES, VERDICTS, EVIDENCE, RUNS)}
 """All tables by name, in the order in which a run is written: `runs` last, because its row makes the rest count."""
 
+FORGOTTEN = Table(
+    "forgotten",
+    "One row per run that was taken out of the history by `nightseal history forget`. It is there once one was.",
+    (
+        _text("run_id", "id of the run", repeated=False),
+        Column("started_at", TIME, "when it said that it started"),
+        Column("environments", TEXTS, "names of the environments that it scanned"),
+        Column("targets", COUNT, "targets in its record"),
+        Column("forgotten_at", TIME, "when it was taken out"),
+        _text("who", "user and host by whom", repeated=False),
+        _text("why", "the reason that was given", repeated=False),
+    ),
+)
+"""The audit of what is no longer there. It is not among `TABLES`, since no run is written into it."""
+
 
 def describe(table: Table) -> str:
     """The table's columns as rows of a Markdown table: name, type in Delta Lake, type in pandas, meaning."""

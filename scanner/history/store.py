@@ -238,6 +238,15 @@ class History:
             answer = builder.execute(f"WITH {', '.join(views)} {sql}")
             return _without_views(pa.RecordBatchReader.from_stream(answer).read_all())
 
+    def write_id(self, run_id: str) -> str:
+        """The id of the attempt that wrote a run.
+
+        Raises:
+            HistoryError: there is no such run.
+        """
+        (found,) = self._write_ids(self.tables.delta(RUNS), [run_id])
+        return found
+
     def _write_ids(self, runs: DeltaTable, run_ids: Iterable[str]) -> list[str]:
         known = self._committed(runs)
         wanted = list(run_ids)

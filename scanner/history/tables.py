@@ -41,6 +41,16 @@ class Tables:
             for table in TABLES.values():
                 self._create(table)
 
+    def ensure(self, table: Table) -> None:
+        """Begin one table, if it is not there."""
+        with self.location.explained("create"):
+            self._create(table)
+
+    def exists(self, table: Table) -> bool:
+        """Whether a table is there."""
+        with self.location.explained("read"):
+            return DeltaTable.is_deltatable(self.location.uri(table.name), self._options)
+
     def delta(self, table: Table) -> DeltaTable:
         """The Delta table as it now stands.
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from scanner.config import Config
+from scanner.errors import ClockError
 from scanner.history import History
-from scanner.history.maintenance import maintain
+from scanner.history.maintenance import maintain, refuse_wrong_clock
 from scanner.jobs.keeping import spared
 from scanner.jobs.site import REPORT_NAME, output_folder, update_site
 from scanner.notify.outbox import Outbox
@@ -25,6 +26,14 @@ _REMEMBERED = timedelta(days=90)
 def tidy(config: Config, engine: Engine, now: datetime) -> None:
     """Tidy up. What cannot be done now is left for the next run, with a line in the log."""
     form = config.form.history
+    with _left("nothing is tidied"):
+        history = History.open(config.resolve(config.form.nightseal.history), create=False)
+        try:
+            refuse_wrong_clock(history, now)
+        except ClockError as error:
+            # Reports, evidence and the state file alike: by a wrong clock all of them would be old.
+            _LOG.warning("%s", error)
+            return
     gone = 0
     with _left("old reports not removed"):
         gone = rotate_reports(output_folder(config), now - form.keep_reports)

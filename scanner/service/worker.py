@@ -200,7 +200,8 @@ class Attempt:
         """The run that this one is compared with: the schedule's last, or one of the same environments."""
         earlier = self._ledger.previous_run(self._start.schedule, record.run.id) if self._schedule else None
         with self._spared("The run before it cannot be read"):
-            earlier = earlier or history.previous(record.run.id)
+            if earlier not in history.order():  # it may have been forgotten since
+                earlier = history.previous(record.run.id)
             return history.record(earlier) if earlier else None
         return None
 

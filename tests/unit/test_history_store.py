@@ -20,6 +20,7 @@ from scanner.history import History
 from scanner.history.rows import Writing, record_of, tables_of
 from scanner.history.schema import (
     EVIDENCE,
+    FORGOTTEN,
     RUNS,
     SCHEMA_VERSION,
     TABLES,
@@ -243,7 +244,7 @@ def test_the_counts_of_a_run_are_those_of_its_verdicts(filled: History) -> None:
 def test_the_documentation_is_that_of_the_schema() -> None:
     page = (ROOT / "docs" / "history.md").read_text("utf-8")
     assert f"Version {SCHEMA_VERSION} of the schema" in page
-    for table in TABLES.values():
+    for table in (*TABLES.values(), FORGOTTEN):
         section = page.split(f"### `{table.name}`\n", 1)[1].split("\n### ", 1)[0]
         assert table.about in section
         assert describe(table) in section

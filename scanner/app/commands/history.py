@@ -71,5 +71,51 @@ def certificates() -> None:
     """
 
 
+@command.command("size")
+@options.config_option
+@options.table_format_option
+@done_by("scanner.app.actions.history_keeping:size")
+def size() -> None:
+    """Tell how large the history is, table by table, in bytes.
+
+    What is on disk holds files besides that nothing needs any more; they go a day after.
+
+    \b
+    Examples:
+      nightseal history size
+    """
+
+
+@command.command("forget")
+@click.argument("run_id", metavar="RUN")
+@click.option("--why", metavar="TEXT", help="The reason, which is kept.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@options.config_option
+@done_by("scanner.app.actions.history_keeping:forget")
+def forget() -> None:
+    """Take a run out of the history for good, such as one under a wrong clock.
+
+    Its verdicts, certificates and evidence go. That it was there, and who took it out, when and why, is kept.
+
+    \b
+    Examples:
+      nightseal history forget 20281124T020000Z-4d5e6f
+      nightseal history forget 20281124T020000Z-4d5e6f --why "the clock was two years ahead" --yes
+    """
+
+
+@command.command("forgotten")
+@options.config_option
+@options.table_format_option
+@done_by("scanner.app.actions.history_keeping:forgotten")
+def forgotten() -> None:
+    """List the runs that were taken out of the history, by whom, when and why.
+
+    \b
+    Examples:
+      nightseal history forgotten
+    """
+
+
 for question in QUESTIONS:
     command.add_command(question)
