@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
-from tlslite.constants import AlertDescription
+from tlslite.constants import TLS_1_3_HRR, AlertDescription, ExtensionType
+from tlslite.extensions import HRRKeyShareExtension, SrvSupportedVersionsExtension
 from tlslite.mathtls import FFDHE_PARAMETERS
 from tlslite.messages import ClientHello, ServerHello
 from tlslite.utils.codec import Parser
@@ -251,3 +253,94 @@ def test_a_usual_nginx_takes_eight_connections_more_than_the_lists(started):
     port = started.nginx(["ecdsa"], "ssl_protocols TLSv1.2 TLSv1.3;")
     _, connections = asyncio.run(surveyed(port))
     assert connections <= 47
+
+
+def tls13_server(chooses: Callable[[ClientHello], tuple[int, int] | int]) -> TlsEvidence:
+    """The survey of a server of TLS 1.3 alone, which answers by a HelloRetryRequest, or by an alert."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.read(5)
+        body = await reader.readexactly(int.from_bytes(head[3:5])) if head[:1] == b"\x16" else b""
+        hello = ClientHello().parse(Parser(bytearray(body[1:]))) if body else None
+        chosen: tuple[int, int] | int = AlertDescription.protocol_version
+        if hello is not None and hello.getExtension(43) is not None:
+            chosen = chooses(hello)
+        if isinstance(chosen, int):
+            writer.write(b"\x15\x03\x03\x00\x02\x02" + bytes([chosen]))
+        else:
+            suite, group = chosen
+            extensions = [
+                SrvSupportedVersionsExtension().create((3, 4)),
+                HRRKeyShareExtension().create(group),
+            ]
+            answer = ServerHello().create((3, 3), TLS_1_3_HRR, hello.session_id, suite, extensions=extensions)
+            flight = bytes(answer.write())
+            writer.write(b"\x16\x03\x03" + len(flight).to_bytes(2) + flight)
+        with contextlib.suppress(OSError):
+            await writer.drain()
+        writer.close()
+
+    async def both() -> TlsEvidence:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            return (await surveyed(server.sockets[0].getsockname()[1]))[0]
+
+    return asyncio.run(both())
+
+
+X25519, FFDHE2048, MLKEM = 29, 256, 0x11EC
+
+
+def groups_of(hello: ClientHello) -> list[int]:
+    return list(hello.getExtension(ExtensionType.supported_groups).groups)
+
+
+def test_groups_of_tls13_that_a_long_list_hides_are_found():
+    """A server that chokes on finite fields and hybrids beside anything else, once its favourite is gone."""
+
+    def chooses(hello: ClientHello) -> tuple[int, int] | int:
+        groups = groups_of(hello)
+        if 0x1301 not in hello.cipher_suites:
+            return int(AlertDescription.handshake_failure)
+        if X25519 in groups:
+            return 0x1301, X25519
+        alone = next((code for code in (FFDHE2048, MLKEM) if code in groups), None)
+        names = {iana.groups()[code].name[:5] for code in groups}
+        if alone is not None and (names <= {"ffdhe"} or all("mlkem" in iana.groups()[code].name for code in groups)):
+            return 0x1301, alone
+        return int(AlertDescription.handshake_failure)
+
+    evidence = tls13_server(chooses)
+    assert evidence.groups[Protocol.TLS1_3].value == ("x25519", "ffdhe2048", "x25519mlkem768")
+
+
+def test_tls13_is_seen_where_only_a_usual_hello_is_answered():
+    """A server, or a box, that refuses whatever holds a suite or a group that it has never heard of."""
+
+    def chooses(hello: ClientHello) -> tuple[int, int] | int:
+        strange = set(groups_of(hello)) - {29, 23, 24} or set(hello.cipher_suites) - {*range(0x1301, 0x1306)}
+        accepted = 0x1301 in hello.cipher_suites and X25519 in groups_of(hello) and not strange
+        return (0x1301, X25519) if accepted else int(AlertDescription.handshake_failure)
+
+    evidence = tls13_server(chooses)
+    assert evidence.negotiated == (Protocol.TLS1_3,)
+
+
+def test_the_usual_suites_of_tls13_are_asked_for_alone():
+    def chooses(hello: ClientHello) -> tuple[int, int] | int:
+        if X25519 not in groups_of(hello):
+            return int(AlertDescription.handshake_failure)
+        if 0x1302 in hello.cipher_suites:
+            return 0x1302, X25519
+        usual = set(hello.cipher_suites) <= {*range(0x1301, 0x1306)}
+        return (0x1301, X25519) if usual and 0x1301 in hello.cipher_suites else int(AlertDescription.handshake_failure)
+
+    offer = offer_of(tls13_server(chooses), Protocol.TLS1_3)
+    assert set(names(offer)) == {"TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256"}
+
+
+@pytest.mark.parametrize("suites", ["TLS_AES_128_CCM_SHA256", "TLS_AES_128_CCM_8_SHA256"])
+def test_tls13_with_ccm_suites_alone_is_tls13(started, suites):
+    identity = str(started.identities["ecdsa"])
+    port = started.openssl("-cert", identity, "-key", identity, "-ciphersuites", suites)
+    evidence, _ = asyncio.run(surveyed(port))
+    assert names(offer_of(evidence, Protocol.TLS1_3)) == [suites]

@@ -140,7 +140,7 @@ def evidence_of(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
     newest = answers.newest
     if answers.again:
         return _again(answers, stores)
-    only_newest: Attempt[bool] = Attempt.failed(FailureReason.UNSUPPORTED, "TLS 1.3 is not negotiated")
+    only_newest: Attempt[bool] = Attempt.failed(FailureReason.UNSUPPORTED, "no handshake of TLS 1.3 came about")
     return TlsEvidence(
         protocols=protocols,
         groups=_groups(answers, newest),
@@ -205,7 +205,8 @@ def _offer(result: CipherSuitesScanResult) -> Attempt[ProtocolOffer]:
     silent = sum(_TIMED_OUT in rejected.error_message for rejected in result.rejected_cipher_suites)
     if suites and silent:
         # A server may meet a version that it does not speak with silence, but hardly one suite and not another.
-        return Attempt.failed(FailureReason.TIMED_OUT, f"there was no answer to {silent} of the cipher suites")
+        cut_off = Failure.of(FailureReason.TIMED_OUT, f"there was no answer to {silent} of the cipher suites")
+        return Attempt.partial(ProtocolOffer(tuple(suites)), cut_off)
     return Attempt.ok(ProtocolOffer(tuple(suites)))
 
 
@@ -228,8 +229,11 @@ def _groups(answers: Answers, newest: Protocol) -> dict[Protocol, Attempt[tuple[
     def read(result: Any) -> Attempt[tuple[str, ...]]:
         if answers.doubt or ScanCommand.ELLIPTIC_CURVES.value in answers.slow:
             # sslyze takes silence for a refusal, and does not tell which of the two it was.
-            return Attempt.failed(FailureReason.TIMED_OUT, "there was no answer to some of the curves")
-        return Attempt.ok(tuple(curve.name.lower() for curve in result.supported_curves or ()))
+            cut_off = Failure(FailureReason.TIMED_OUT, "there was no answer to some of the curves")
+        else:
+            cut_off = None
+        curves = tuple(curve.name.lower() for curve in result.supported_curves or ())
+        return Attempt.until(cut_off, curves, empty=not curves)
 
     return {newest: answers.of(ScanCommand.ELLIPTIC_CURVES, read)}
 

@@ -11,15 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from tlslite.constants import AlertDescription  # type: ignore[import-untyped]  # it ships no types
-
 from scanner.evidence import Failure, Protocol
 from scanner.probe import iana
-from scanner.probe.survey.families import by_family, not_chacha20_first
-from scanner.probe.survey.hello import KEY_SHARE_GROUPS, Offer
-from scanner.probe.survey.server_flight import HelloResult, Refusal, ServerFlight
-from scanner.probe.survey.shrink import Remainder, Rotation, shrink
-from scanner.probe.survey.wire import Questioner
+from scanner.probe.survey.families import by_family
+from scanner.probe.survey.hello import Offer
+from scanner.probe.survey.server_flight import ServerFlight
+from scanner.probe.survey.shrink import Remainder, Rotation
 
 _SMALL_SUITES: Final = 20
 _SMALL_LIST: Final = 10
@@ -138,9 +135,9 @@ class Enumeration:
     `other_keys` are further answers with suites of those, which showed another ephemeral key. `refused` are the suites
     of lists that were refused as a whole, empty where the version was; `hidden` is set where some of them were accepted
     nevertheless, once they were offered without the others. `unconfirmed` are those of which no handshake is completed.
-    `rotations` hold the groups and signature schemes that
-    showed along the way, up to TLS 1.2. `groups` are of TLS 1.3, where they show along with the suites; `key_shares`
-    those for which a key has to be sent because the server sends no HelloRetryRequest.
+    `rotations` hold the groups and signature schemes that showed along the way, up to TLS 1.2. `groups` are of TLS 1.3,
+    where they show along with the suites, as are `refused_groups`; `not_negotiated` is set where an alert says so.
+    `key_shares` are groups for which a key has to be sent because the server sends no HelloRetryRequest.
     """
 
     protocol: Protocol
@@ -151,6 +148,8 @@ class Enumeration:
     unconfirmed: set[int] = field(default_factory=set)
     rotations: Rotations | None = None
     groups: list[int] = field(default_factory=list)
+    refused_groups: list[int] = field(default_factory=list)
+    not_negotiated: bool = False
     groups_failure: Failure | None = None
     key_shares: tuple[int, ...] = ()
     failure: Failure | None = None
@@ -189,38 +188,3 @@ class ApplicationProtocols:
             self.accepted.append(answer.alpn)
         else:
             self.left.clear()
-
-
-async def tls13(questioner: Questioner, template: HelloTemplate, begun: ServerFlight | None = None) -> Enumeration:
-    """The suites and the groups accepted in TLS 1.3: a HelloRetryRequest shows one of each.
-
-    `begun` is the answer to a hello that offered all of them, where there was one.
-    """
-    found = Enumeration(Protocol.TLS1_3)
-    suites = template.remainder(iana.offered_suites(Protocol.TLS1_3))
-    groups = template.remainder(iana.offered_groups(Protocol.TLS1_3))
-
-    async def ask(some_suites: Sequence[int], some_groups: Sequence[int]) -> HelloResult:
-        shares = [group for group in found.key_shares if group in some_groups]
-        ordered = not_chacha20_first(some_suites)
-        offer = template.offer(Protocol.TLS1_3, ordered, groups=some_groups, key_shares=shares)
-        outcome = await questioner.ask(offer, whole=False)
-        older = isinstance(outcome, ServerFlight) and outcome.protocol is not Protocol.TLS1_3
-        return Refusal(AlertDescription.protocol_version) if older else outcome
-
-    known = begun is not None and begun.protocol is Protocol.TLS1_3
-    outcome = begun if begun is not None and known else await ask(suites.left, groups.left)
-    if isinstance(outcome, Refusal) and outcome.alert != AlertDescription.protocol_version:
-        # A server that knows no HelloRetryRequest refuses a hello without a key.
-        found.key_shares = KEY_SHARE_GROUPS
-        outcome = await ask(suites.left, groups.left)
-    if isinstance(outcome, ServerFlight):
-        suites.note(outcome.suite)
-        groups.note(outcome.group)
-        found.failure = await shrink(suites, groups, ask, lambda answer: (answer.suite, answer.group))
-        found.failure = found.failure or suites.failure
-    elif isinstance(outcome, Failure):
-        found.failure = outcome
-    found.answers = [ServerFlight(Protocol.TLS1_3, (suite,)) for suite in suites.accepted]
-    found.groups, found.groups_failure = groups.accepted, groups.failure
-    return found

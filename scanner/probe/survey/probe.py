@@ -25,9 +25,9 @@ from scanner.probe.survey.offers import (
     ApplicationProtocols,
     Enumeration,
     HelloTemplate,
-    tls13,
 )
 from scanner.probe.survey.suites import chacha20_exception, older_suites, refused_families, server_order, ssl2_suites
+from scanner.probe.survey.tls13 import hidden_in_tls13, tls13
 from scanner.probe.survey.wire import Questioner
 from scanner.probe.tls.division import Surveyed
 
@@ -140,13 +140,17 @@ class _Questions:
             group.create_task(self._groups(tls12))
 
     async def _look_for_hidden_suites(self) -> None:
-        """Ask for the families in older versions too, where the lists of TLS 1.2 hid some, or there is none of it."""
-        tls12, tls13 = self.results.found[Protocol.TLS1_2], self.results.found[Protocol.TLS1_3]
+        """Ask for the families in other versions too, where the lists of TLS 1.2 hid some, or there is none of it."""
+        tls12, newest = self.results.found[Protocol.TLS1_2], self.results.found[Protocol.TLS1_3]
         older = [self.results.found[protocol] for protocol in reversed(_OLDER)]
+        if newest.failure is None and (tls12.hidden or not tls12.answers) and not newest.not_negotiated:
+            await hidden_in_tls13(self.questioner, self.template, newest)
+            if newest.hidden:
+                await self._order(newest)
         if tls12.answers and not tls12.hidden:
             return
         if not tls12.hidden:
-            older = [found for found in older if found.answers] or ([] if tls13.answers else older[:1])
+            older = [found for found in older if found.answers] or ([] if newest.answers else older[:1])
         async with asyncio.TaskGroup() as group:
             for found in older:
                 if found.refused and found.failure is None:
