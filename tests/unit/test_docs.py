@@ -85,3 +85,10 @@ def test_every_format_is_in_the_document_about_reports() -> None:
     text = (REPOSITORY / "docs" / "reports.md").read_text("utf-8")
 
     assert [name for name in FORMATS if f"| `{name}` |" not in text] == []
+
+
+def test_every_test_that_the_threat_model_names_is_there() -> None:
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", (REPOSITORY / "docs" / "security.md").read_text("utf-8")))
+
+    assert len(named) > 15
+    assert sorted(name for name in named if not (REPOSITORY / name).is_file()) == []
