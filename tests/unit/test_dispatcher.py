@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import tomllib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
+from scanner.config_form import ScanForm
 from scanner.dispatch import LocalDispatcher, Progress, Stage
 from scanner.evidence import Attempt, Failure, FailureReason, TargetEvidence
 from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, StartTls, Target
+from scanner.jobs.session import Overrides, probe_settings
 from scanner.probe import ProbeSettings
-from scanner.probe.net.budget import Budget, DeadlineError
+from scanner.probe.net.budget import Budget, DeadlineError, Limits
 from tests.build import virtual_time
 
 ENVIRONMENTS = {"test": Environment("test", EnvironmentKind.ON_PREMISES)}
@@ -364,3 +368,14 @@ def test_cancelled_it_ends_every_probe():
 
     assert virtual_time.run(cancelled()) == 1.0
     assert len(ended) == 3
+
+
+@pytest.mark.parametrize(("written", "at_once"), [("", None), ("connections_per_target = 5", 5)])
+def test_connections_are_few_for_some_unless_they_are_configured(tmp_path: Path, written: str, at_once: int | None):
+    form = ScanForm.model_validate(tomllib.loads(f"{written}\nrate = 4.0\ntotal_rate = 40.0\n"))
+
+    settings = probe_settings(form, [], tmp_path, Overrides())
+
+    assert settings.connections_per_target == at_once
+    assert (settings.rate_per_s, settings.total_rate_per_s) == (4.0, 40.0)
+    assert Limits.of(settings) == Limits(5, 4.0, 40.0)

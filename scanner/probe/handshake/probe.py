@@ -112,17 +112,17 @@ def _observe(
     address = target.address
     assert address is not None  # noqa: S101  # nothing is observed without one
     ends = budget.ends - min(_DOUBT_S, _DOUBT_SHARE * budget.left)
-    greeted = 0
+    asked = 0
     if known is None:
         # sslyze needs a minute to find out that a server is silent or speaks no TLS, and then can't tell which.
-        refusal, greeted = asyncio.run(_greet(target, settings, budget))
+        refusal, asked = asyncio.run(_speaks_tls(target, settings, budget))
         if refusal is not None:
-            return HandshakeResult(Attempt(failure=refusal), greeted)
+            return HandshakeResult(Attempt(failure=refusal), asked)
     try:
         location = ServerNetworkLocation(target.endpoint.host, address.port, ip_address=address.ip)
         network = _network(target, settings, meter, _credentials(target))
     except (ValueError, UnicodeError) as error:
-        return HandshakeResult(Attempt.failed(FailureReason.ENGINE_ERROR, error), greeted)
+        return HandshakeResult(Attempt.failed(FailureReason.ENGINE_ERROR, error), asked)
     look = None
     if isinstance(known, Remaining):
         probing = ServerTlsProbingResult(
@@ -131,7 +131,7 @@ def _observe(
     else:
         found = _found(location, network, known, ends)
         if isinstance(found, Failure):
-            return HandshakeResult(Attempt(failure=found), greeted + meter.opened)
+            return HandshakeResult(Attempt(failure=found), asked + meter.opened)
         look, probing = (found, found.probing) if isinstance(found, FirstLook) else (None, found)
     server = ServerConnectivityInfo(location, network, probing)
     works = _works(server, target, settings, look, known)
@@ -142,10 +142,10 @@ def _observe(
     slowest = max(work.slowest_s for work in works)
     if slowest >= network.network_timeout * _SLOW:
         # sslyze takes the silence of a server for "not vulnerable" in places: does this one still speak?
-        doubt, again = asyncio.run(_greet(target, settings, budget))
-        greeted += again
+        doubt, again = asyncio.run(_speaks_tls(target, settings, budget))
+        asked += again
         evidence = evidence_of(replace(answers, doubt=doubt), settings.stores_for(target.endpoint.environment))
-    return HandshakeResult(Attempt.ok(evidence), greeted + meter.opened, answers.newest, left=answers.left)
+    return HandshakeResult(Attempt.ok(evidence), asked + meter.opened, answers.newest, left=answers.left)
 
 
 def _found(
@@ -181,14 +181,14 @@ def _answers(server: ServerConnectivityInfo, works: Sequence[Work], settings: Pr
     return replace(answers, results={**answers.results, again.name: again.finished()})
 
 
-async def _greet(target: Target, settings: ProbeSettings, budget: RemoteBudget) -> tuple[Failure | None, int]:
+async def _speaks_tls(target: Target, settings: ProbeSettings, budget: RemoteBudget) -> tuple[Failure | None, int]:
     """Whether the server speaks TLS: None, or why not; and how many connections it took to find out."""
     questioner = Questioner(target, settings, budget.in_a_loop(target.ip or ""))
     endpoint = target.endpoint
     web = endpoint.role.speaks_http and endpoint.starttls is None
     name, plain_host = None if endpoint.is_address else endpoint.host, endpoint.host if web else None
-    greeting = await find_baseline(questioner, name, plain_host)
-    return greeting if isinstance(greeting, Failure) else None, questioner.opened
+    baseline = await find_baseline(questioner, name, plain_host)
+    return baseline if isinstance(baseline, Failure) else None, questioner.opened
 
 
 def _network(
