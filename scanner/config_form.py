@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from datetime import date, time, timedelta
 from typing import Annotated, Any, Literal
 
@@ -65,7 +66,29 @@ Duration = Annotated[
     PlainSerializer(lambda value: f"{value.total_seconds():g}s"),
     WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"}),
 ]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f/@*?\[\]]+$")]
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_SCOPE_CHARACTERS = frozenset("/@*?[]")
+
+
+def _name(value: str) -> str:
+    """Refuse a name that is not what it looks like, or that a scope could not hold."""
+    for character in value:
+        if unicodedata.category(character) in _UNSEEN:
+            called = unicodedata.name(character, "a control character")
+            raise ValueError(f"holds U+{ord(character):04X} ({called}), which cannot be seen: take it out")
+        if character in _SCOPE_CHARACTERS:
+            raise ValueError(f'holds "{character}", which has a meaning of its own in scopes')
+    if value != value.strip():
+        raise ValueError("begins or ends with a space")
+    return value
+
+
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=100),
+    AfterValidator(_name),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 100, "pattern": r"^[^\x00-\x1f\x7f/@*?\[\]]+$"}),
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 UrlPath = Annotated[str, StringConstraints(pattern=r"^/[^\s#]*$", max_length=2000)]
 Event = Literal[
@@ -99,6 +122,8 @@ class NightsealForm(Form):
     """Folder or object-store URL of the history tables."""
     output: str = "out"
     """Folder in which the reports are written."""
+    output_mode: Annotated[str, StringConstraints(pattern=r"^0?[0-7]{3}$")] | None = None
+    """Mode of the reports' files, such as "0644" for a web server of another user; by default the umask decides."""
     policy: str = "https-by-default"
     """Id of a policy that ships, or the path of a policy file."""
     waiver_days: int = Field(default=400, ge=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from collections import defaultdict
@@ -51,6 +52,20 @@ def update_site(config: Config, history: History, written: Sequence[Path] | None
     except ForeignPageError as error:
         _LOG.warning("%s", error)
         return None
+    finally:
+        _give_mode(config.form.nightseal.output_mode, folder)
+
+
+def _give_mode(mode: str | None, folder: Path) -> None:
+    """Let others read the reports and pages in a folder, as far as the configuration says; nothing else in it."""
+    if mode is None or not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        ours = REPORT_NAME.fullmatch(path.name) or path.name == "index.html" or _MONTH_PAGE.fullmatch(path.name)
+        if ours and path.is_file() and not path.is_symlink():
+            # One of another user's is theirs to open.
+            with contextlib.suppress(PermissionError):
+                path.chmod(int(mode, 8))
 
 
 class ForeignPageError(OutputError):

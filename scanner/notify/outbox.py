@@ -138,7 +138,8 @@ class Outbox:
             return [_pending(row) for row in connection.execute(select(OUTBOX).where(condition)).all()]
 
     def _delivered(self, item: PendingMessage, now: datetime) -> None:
-        _LOG.info("receiver %s: delivered: %s", item.receiver, item.message.title)
+        named = {"receiver": item.receiver, "title": item.message.title, "tries": item.tries + 1}
+        _LOG.info("receiver %(receiver)s: delivered: %(title)s", named)
         healthy = {"name": item.receiver, "failing_since": None, "reported": False, "last_success": now}
         with self._engine.begin() as connection:
             values = {"delivered_at": now, "tries": item.tries + 1, "error": ""}
@@ -154,7 +155,8 @@ class Outbox:
         # Receivers that failed together are not tried again together.
         pause *= random.uniform(0.8, 1.2)  # noqa: S311  # no secret
         log = _LOG.warning if item.tries == 0 else _LOG.info
-        log("receiver %s: not delivered, tried again in %.0f s: %s", item.receiver, pause.total_seconds(), reason)
+        named = {"receiver": item.receiver, "again_in_s": round(pause.total_seconds()), "reason": reason}
+        log("receiver %(receiver)s: not delivered, tried again in %(again_in_s)d s: %(reason)s", named)
         with self._engine.begin() as connection:
             values = {"tries": item.tries + 1, "error": reason, "not_before": now + pause}
             connection.execute(update(OUTBOX).where(OUTBOX.c.id == item.id).values(values))
@@ -163,7 +165,8 @@ class Outbox:
             connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"failing_since": since}))
 
     def _give_up(self, item: PendingMessage, reason: str) -> None:
-        _LOG.error("receiver %s: given up: %s: %s", item.receiver, item.message.title, reason)
+        named = {"receiver": item.receiver, "title": item.message.title, "reason": reason, "tries": item.tries}
+        _LOG.error("receiver %(receiver)s: given up: %(title)s: %(reason)s", named)
         with self._engine.begin() as connection:
             values = {"abandoned": True, "error": reason}
             connection.execute(update(OUTBOX).where(OUTBOX.c.id == item.id).values(values))

@@ -128,7 +128,7 @@ class _Handler(socketserver.StreamRequestHandler):
             return {"error": str(error)}
         number = self.ledger.add_asked(order.model_dump(mode="json"), datetime.now(UTC))
         self.wake()
-        _LOG.info("one-off run %d was asked for", number)
+        _LOG.info("one-off run %(start)d was asked for", {"start": number})
         return self._outcome(number)
 
     def _outcome(self, number: int) -> dict[str, Any]:

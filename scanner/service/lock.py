@@ -19,6 +19,7 @@ class ServiceLock:
     """Held from `acquire` until `release`, or until the process is gone."""
 
     def __init__(self, state: Path) -> None:
+        self._state = state
         self.path = state.with_name(f"{state.name}.lock")
         self._holder = state.with_name(f"{state.name}.pid")
         self._lock = FileLock(self.path, mode=0o600)
@@ -36,8 +37,30 @@ class ServiceLock:
         except OSError as error:
             hint = "[daemon] state names another place"
             raise UsageError(f"{self.path} cannot be written: {error.strerror} ({hint})") from error
+        self._refuse_second_name()
         record = {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
         self._holder.write_text(json.dumps(record), "utf-8")
+
+    def _refuse_second_name(self) -> None:
+        """A hard link is the same file beside another lock: two services would not see each other."""
+        try:
+            names = self._state.stat().st_nlink
+        except OSError:
+            return  # it is not there yet
+        if names > 1:
+            self._lock.release()
+            raise UsageError(f"{self._state} has {names} names (hard links), and two services could use it: remove one")
+
+    def free(self) -> str:
+        """What to say where nobody holds it; empty where a service does."""
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            return ""
+        except OSError as error:
+            return f"{self.path} cannot be opened: {error.strerror}"
+        self._lock.release()
+        return f"no service uses {self._state}"
 
     def release(self) -> None:
         """Give the lock back."""

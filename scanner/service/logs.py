@@ -1,12 +1,15 @@
 """Log lines for people or for machines, each with the run that it is about.
 
-Whatever is logged by the standard library's loggers, ours or a library's, takes the same form.
+Whatever is logged by the standard library's loggers, ours or a library's, takes the same form. A line is a sentence for
+people; what a program would look for in it (which schedule, which receiver, how late) are its named arguments, which
+are fields of their own in JSON: `log.info("%(schedule)s: next start %(due)s", {"schedule": …, "due": …})`.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 import structlog
@@ -14,14 +17,22 @@ import structlog
 from scanner.confidential import HidingFormatter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 LogForm = Literal["human", "json"]
 # Local variables hold receivers' addresses with their secrets.
 _TRACEBACKS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 _PLAIN_TRACEBACKS = structlog.dev.plain_traceback
+
+
+_NAMED = "named_arguments"
+
+
+def _keep_named_arguments(record: logging.LogRecord) -> bool:
+    """Remember a line's named arguments: formatting it uses them up."""
+    if isinstance(record.args, Mapping):
+        setattr(record, _NAMED, dict(record.args))
+    return True
 
 
 def configure(form: LogForm, *, about: Mapping[str, str] | None = None, level: int = logging.INFO) -> None:
@@ -33,9 +44,13 @@ def configure(form: LogForm, *, about: Mapping[str, str] | None = None, level: i
         level: the lowest level of our own lines; the libraries' warnings are always shown.
     """
     fixed = dict(about or {})
+    human = form == "human"
 
     def add_fixed(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-        return {**fixed, **event}
+        named = {name: value for name, value in event.pop(_NAMED, {}).items() if value is not None}
+        # People read the sentence, which says it all but which run it is about.
+        shown = {name: value for name, value in named.items() if not human or name == "run"}
+        return {**fixed, **shown, **event}
 
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
@@ -55,6 +70,7 @@ def configure(form: LogForm, *, about: Mapping[str, str] | None = None, level: i
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(HidingFormatter(formatter))
+    handler.addFilter(_keep_named_arguments)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

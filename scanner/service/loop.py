@@ -27,6 +27,7 @@ from scanner.service import setup
 from scanner.service.children import Children
 from scanner.service.planning import Planner
 from scanner.service.setup import Setup
+from scanner.service.spelling import spelled
 from scanner.service.systemd import Supervisor
 from scanner.service.watch import Watch
 from scanner.state.ledger import LATE_AFTER, OPEN, Ledger, Start, State
@@ -103,7 +104,9 @@ class Service:
         self._take_up(now)
         self._planner.start(self.setup.triggers, now)
         for name, due in sorted(self.next_starts().items()):
-            _LOG.info("schedule %s: next start %s", name, due.isoformat())
+            _LOG.info(
+                "schedule %(schedule)s: next start %(next_start)s", {"schedule": name, "next_start": due.isoformat()}
+            )
         self._supervisor.ready(self._status())
         while not self._stop.is_set():
             self._guarded_tick()
@@ -145,7 +148,7 @@ class Service:
         for start in self._children.reap():
             self._ended(self.ledger.get(start.id), now)
         for start in self._children.enforce_deadlines():
-            _LOG.warning("%s: past its deadline, told to end", start.label, extra={"run": start.run_id})
+            _LOG.warning("%(about)s: past its deadline, told to end", start.said())
         for start in self.ledger.waiting(now):
             self._consider(start, now)
         self._tell(now)
@@ -169,7 +172,7 @@ class Service:
         self._clock = (now, time.monotonic())
         jump = (now - wall).total_seconds() - (self._clock[1] - monotonic)
         if abs(jump) > _CLOCK_JUMP_S:
-            _LOG.warning("the clock jumped by %+.0f s", jump)
+            _LOG.warning("the clock jumped by %(jump_s)+.0f s", {"jump_s": round(jump, 3)})
             self._planner.change(self.setup.triggers, now)
 
     def _consider(self, start: Start, now: datetime) -> None:
@@ -199,24 +202,24 @@ class Service:
             return False
         until = self.setup.triggers[start.schedule].in_window_until(now)
         if until is not None:
-            _LOG.info("%s: in a maintenance window until %s", start.label, until.isoformat())
+            _LOG.info("%(about)s: in a maintenance window until %(until)s", start.said(until=until.isoformat()))
             self.ledger.put_off(start, until)
             return False
         return True
 
     def _begin(self, start: Start, now: datetime, *, recover: bool = False) -> None:
-        about = {"run": start.run_id}
         try:
             pid = self._children.begin(start, self._allowed(start), recover=recover)
         except OSError as error:
             self.ledger.end(start, State.FAILED, now, reason=f"its process cannot be started: {error.strerror}")
-            _LOG.error(
-                "%s: cannot be started: %s", start.label, error.strerror, extra=about
-            )  # the reason is all that helps
+            # The reason is all that helps.
+            _LOG.error("%(about)s: cannot be started: %(reason)s", start.said(reason=error.strerror))
             return
         verb = "taken up again" if recover else "begun"
-        late = f", {now - start.due} late" if start.late else ""
-        _LOG.info("%s: %s%s (process %d)", start.label, verb, late, pid, extra=about)
+        late_s = int((now - start.due).total_seconds()) if start.late else 0
+        late = f", {spelled(now - start.due)} late" if start.late else ""
+        words = f"%(about)s: {verb}{late} (process %(process)d)"
+        _LOG.info(words, start.said(process=pid, late_s=late_s))
         self._supervisor.status(self._status())
 
     def _allowed(self, start: Start, used: timedelta = timedelta(0)) -> timedelta | None:
@@ -226,19 +229,17 @@ class Service:
 
     def _ended(self, start: Start, now: datetime) -> None:
         """Its process has ended: is the attempt at its end too?"""
-        about = {"run": start.run_id}
         self._supervisor.status(self._status())
         if start.state in OPEN:
             self._was_killed(start, now)
             return
         log = _LOG.error if start.state is State.FAILED else _LOG.info
-        reason = f": {start.reason}" if start.reason else ""
-        log("%s: %s%s", start.label, start.state, reason, extra={**about, "status": start.exit_status})
+        words = "%(about)s: %(state)s: %(reason)s" if start.reason else "%(about)s: %(state)s"
+        log(words, start.said(reason=start.reason, status=start.exit_status))
         if start.state is State.INTERRUPTED:
             self._repeat(start, now, now + _RETRY * 2 ** (start.attempt - 1) if start.recoveries == 0 else now)
 
     def _was_killed(self, start: Start, now: datetime) -> None:
-        about = {"run": start.run_id}
         if start.pid is None:
             # It had not even begun; should its process live after all, it finds the attempt given up.
             if self.ledger.end(start, State.INTERRUPTED, now, reason="it was killed before it began"):
@@ -249,7 +250,7 @@ class Service:
                 start, State.FAILED, now, reason=f"its process was killed {counted(start.recoveries + 1, 'time')}"
             )
             return
-        _LOG.warning("%s: its process was killed", start.label, extra=about)
+        _LOG.warning("%(about)s: its process was killed", start.said())
         self._begin(start, now, recover=True)
 
     def _repeat(self, start: Start, now: datetime, at: datetime) -> None:
@@ -257,13 +258,14 @@ class Service:
         if start.asked is not None or schedule is None or schedule.interrupted == "skip":
             return
         if start.attempt >= schedule.attempts:
-            _LOG.error("%s: given up after %d attempts", start.label, start.attempt, extra={"run": start.run_id})
+            _LOG.error("%(about)s: given up after %(attempt)d attempts", start.said())
             return
         if self.ledger.again(start, at):
-            _LOG.warning("%s: interrupted, is repeated in %s", start.label, at - now, extra={"run": start.run_id})
+            words = f"%(about)s: interrupted, is repeated in {spelled(at - now)}"
+            _LOG.warning(words, start.said(repeated_at=at.isoformat(timespec="seconds")))
 
     def _skip(self, start: Start, reason: str, now: datetime) -> None:
-        _LOG.warning("%s: the start of %s is left out: %s", start.label, start.due.isoformat(), reason)
+        _LOG.warning("%(about)s: the start of %(due)s is left out: %(reason)s", start.said(reason=reason))
         self.ledger.end(start, State.SKIPPED, now, reason=reason)
 
     def _take_up(self, now: datetime) -> None:
@@ -271,7 +273,7 @@ class Service:
         for start in self.ledger.open():
             used = now - (start.started_at or now)
             if self._children.adopt(start, self._allowed(start, used)):
-                _LOG.info("%s: still in progress (process %s)", start.label, start.pid, extra={"run": start.run_id})
+                _LOG.info("%(about)s: still in progress (process %(process)s)", start.said(process=start.pid))
             else:
                 self._was_killed(start, now)
         for start in self.ledger.unrepeated(now - _UNREPEATED):
@@ -293,7 +295,10 @@ class Service:
             self.watch.follow(fresh)
             self._keep_configuration(now)
             self._planner.change(fresh.triggers, now)
-            _LOG.info("the configuration is read again: %d schedules", len(fresh.schedules))
+            _LOG.info(
+                "the configuration is read again: %(schedules)d schedules",
+                {"schedules": len(fresh.schedules), "digest": fresh.config.digest},
+            )
             fresh.warn()
         self._supervisor.ready(self._status())
 
@@ -308,7 +313,7 @@ class Service:
         for number, until in ((signal.SIGINT, grace * (1 - _ABANDON_BEFORE_END)), (signal.SIGKILL, grace)):
             while len(self._children) and time.monotonic() - begins < until:
                 for start in self._children.reap():
-                    _LOG.info("%s: %s", start.label, self.ledger.get(start.id).state, extra={"run": start.run_id})
+                    _LOG.info("%(about)s: %(state)s", self.ledger.get(start.id).said())
                 time.sleep(0.05)
             self._children.tell(number)
 

@@ -38,8 +38,13 @@ def socket_of(config: Config) -> Path:
     form = config.form.daemon
     if form.socket is not None:
         return Path(config.resolve(form.socket)).absolute()
-    state = Path(config.resolve(form.state)).absolute()
+    state = state_of(config)
     return state.with_name(f"{state.name}.sock")
+
+
+def state_of(config: Config) -> Path:
+    """The state file of a configuration, whatever links lead to it: what lies beside it is the same by every way."""
+    return Path(config.resolve(config.form.daemon.state)).resolve()
 
 
 def ask(path: Path, order: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,11 +39,15 @@ def tidy(config: Config, engine: Engine, now: datetime) -> None:
     with _left("old reports not removed"):
         gone = rotate_reports(output_folder(config), now - form.keep_reports)
     if gone:
-        _LOG.info("%d old reports removed", gone)
+        _LOG.info("%(reports)d old reports removed", {"reports": gone})
     with _left("history not tidied"):
         history = History.open(config.resolve(config.form.nightseal.history), create=False)
         done = maintain(history, keep=form.keep, now=now)
-        _LOG.info("history tidied: %s", done)
+        _LOG.info(
+            "history tidied: %(evidence_rows)d rows of evidence and %(broken_rows)d of broken runs removed, "
+            "%(compacted_files)d files put together, %(removed_files)d removed",
+            dataclasses.asdict(done),
+        )
     if gone:
         # It links to reports that are no longer there.
         with _left("the site of all runs was not written"):

@@ -12,7 +12,7 @@ from scanner.config import Config
 from scanner.config_form import ScheduleForm
 from scanner.errors import ConfigError, Problem
 from scanner.service.cron import ScheduleTrigger
-from scanner.service.orders import socket_of
+from scanner.service.orders import socket_of, state_of
 from scanner.service.preflight import check
 
 _LOG = logging.getLogger("nightseal.daemon")
@@ -36,7 +36,7 @@ class Setup:
     @property
     def state(self) -> Path:
         """The state file."""
-        return Path(self.config.resolve(self.config.form.daemon.state)).absolute()
+        return state_of(self.config)
 
     @property
     def socket(self) -> Path:

@@ -46,6 +46,7 @@ from scanner.notify.finished_run import FinishedRun
 from scanner.pipeline import Job
 from scanner.service import logs
 from scanner.service.retention import tidy
+from scanner.service.spelling import spelled
 from scanner.service.spool import Spool
 from scanner.state.database import open_state
 from scanner.state.ledger import STOPPED, Ledger, Start, State
@@ -123,7 +124,8 @@ class Attempt:
             return ExitStatus.INTERRUPTED
         if not record.run.complete and self._stopping.service:
             self._ledger.end(self._start, State.INCOMPLETE, _now(), reason=STOPPED)
-            _LOG.warning("stopped: %d of %d targets done", len(record.targets), record.run.expected_targets)
+            done = {"targets": len(record.targets), "expected": record.run.expected_targets}
+            _LOG.warning("stopped: %(targets)d of %(expected)d targets done", done)
             return ExitStatus.INTERRUPTED
         return self._report(job, history, record)
 
@@ -156,7 +158,7 @@ class Attempt:
     def _scan(self, job: Job, history: History) -> RunRecord:
         _LOG.info("scanning")
         if job.known:
-            _LOG.info("%d targets were done by an earlier attempt", len(job.known))
+            _LOG.info("%(known)d targets were done by an earlier attempt", {"known": len(job.known)})
         record = self._stopping.scan(job)
         keep(history, record, places_to_wait(self._config))
         self._ledger.recorded(self._start.id)
@@ -232,7 +234,8 @@ class Attempt:
         suspects = alarms.to_confirm(found, known, alarms.results_of(previous))
         if not suspects:
             return found
-        _LOG.info("%d endpoints got worse: looking again in %s", len(suspects), schedule.confirm_after)
+        words = f"%(endpoints)d endpoints got worse: looking again in {spelled(schedule.confirm_after)}"
+        _LOG.info(words, {"endpoints": len(suspects), "again_in_s": schedule.confirm_after.total_seconds()})
         self._stopping.wait(schedule.confirm_after.total_seconds())
         if self._stopping.service:
             return None
@@ -242,7 +245,7 @@ class Attempt:
             return None if self._stopping.service else found
         result = alarms.confirmed(found, alarms.results_of(second))
         passed = sum(item.condition is alarms.Condition.TRANSIENT for item in result.values())
-        _LOG.info("looked again: %d findings had passed by", passed)
+        _LOG.info("looked again: %(passed)d findings had passed by", {"passed": passed})
         return result
 
 

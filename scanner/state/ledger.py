@@ -80,6 +80,18 @@ class Start:
         cut = self.state is State.INCOMPLETE and self.reason != STOPPED
         return cut or self.state in {State.FAILED, State.INTERRUPTED}
 
+    def said(self, **more: Any) -> dict[str, Any]:
+        """The named arguments of a log line about it, `about` among them, which names it in the sentence."""
+        return {
+            "about": self.label,
+            "schedule": self.schedule or None,
+            "run": self.run_id,
+            "due": self.due.isoformat(timespec="seconds"),
+            "attempt": self.attempt,
+            "state": self.state.value,
+            **more,
+        }
+
     @property
     def label(self) -> str:
         """How log lines name it."""

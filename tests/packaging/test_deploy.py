@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 import shutil
 import subprocess
+import threading
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from prometheus_client.parser import text_string_to_metric_families
 
 from reports.export import numbers
 from reports.export.formats import export
 from scanner.config_form import DaemonForm
+from scanner.errors import ExitStatus
 from scanner.rules import all_rules
 from scanner.service import metrics
+from scanner.service.address import http_address
 from tests.build.judged import judged_record
+from tests.build.receivers import free_port
+from tests.build.service import wait_for
 from tests.conftest import REPOSITORY
 
 DEPLOY = REPOSITORY / "deploy"
-PACKAGES = {"promtool": "prometheus", "systemd-analyze": "systemd"}
+PACKAGES = {"promtool": "prometheus", "prometheus": "prometheus", "systemd-analyze": "systemd"}
 
 
 def tool(name: str, *arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -115,10 +129,130 @@ def test_what_stops_the_service_waits_longer_than_its_grace() -> None:
     assert int(re.search(r"stop_grace_period: (\d+)s", compose)[1]) > grace  # type: ignore[index]  # the same
 
 
-def test_the_container_asks_the_service_where_it_answers() -> None:
-    docker = (DEPLOY / "Dockerfile").read_text("utf-8")
+def test_what_is_refused_is_not_tried_for_ever() -> None:
+    unit = (DEPLOY / "nightseal.service").read_text("utf-8")
 
-    assert f"http://{DaemonForm().http}/healthz" in docker
+    assert f"RestartPreventExitStatus={ExitStatus.USAGE:d}" in unit
+    before = re.search(r"^ExecStartPre=(.*) config check --config (.*)$", unit, re.MULTILINE)
+    begun = re.search(r"^ExecStart=(.*) daemon --config (.*)$", unit, re.MULTILINE)
+    assert before is not None
+    assert begun is not None
+    assert before.groups() == begun.groups(), "what is checked is what is begun"
+    assert "StartLimitBurst=" in unit.partition("[Service]")[0], "a failing ExecStartPre is tried again as well"
+
+
+def test_the_container_asks_the_service_of_its_configuration() -> None:
+    docker = (DEPLOY / "Dockerfile").read_text("utf-8")
+    asked = json.loads(re.search(r"HEALTHCHECK .*\\\n\s+CMD (\[.*\])", docker)[1])  # type: ignore[index]  # it is there
+    begun = json.loads(re.search(r"^CMD (\[.*\])", docker, re.MULTILINE)[1])  # type: ignore[index]  # the same
+
+    assert asked == ["nightseal", "daemon", "--alive", *begun[1:]]
     for name in re.findall(r"^COPY (?!--from)(.+) \S+$", docker, re.MULTILINE):
         for source in name.split():
             assert (REPOSITORY / source).exists(), source
+
+
+def test_compose_finds_the_configuration_and_lets_metrics_be_scraped() -> None:
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))["services"]["nightseal"]
+    docker = (DEPLOY / "Dockerfile").read_text("utf-8")
+    bound = compose["volumes"][0]
+
+    assert bound["target"] in docker, "what the command reads"
+    assert bound["source"].startswith("${NIGHTSEAL_CONFIG:?"), "a path that is not given is an error"
+    assert bound["bind"]["create_host_path"] is False
+    port = http_address(DaemonForm().http)[1]
+    assert compose["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert "NIGHTSEAL_NOTIFY_URL" not in compose["environment"], "secrets come from a file"
+
+
+class TestDashboard:
+    """The dashboard loads in Grafana, and a Prometheus that has scraped the service answers each of its queries."""
+
+    DASHBOARD = json.loads((DEPLOY / "grafana" / "nightseal.json").read_text("utf-8"))
+
+    def queries(self) -> list[str]:
+        return [target["expr"] for panel in self.DASHBOARD["panels"] for target in panel["targets"]]
+
+    def test_grafanas_own_model_takes_it(self) -> None:
+        read = Dashboard.from_json(self.DASHBOARD)
+
+        assert read.title == "Nightseal"
+        assert len(read.panels or ()) == len(self.DASHBOARD["panels"]) >= 10
+        places = [tuple(panel["gridPos"].values()) for panel in self.DASHBOARD["panels"]]
+        assert len(set(places)) == len(places)
+        assert len({panel["id"] for panel in self.DASHBOARD["panels"]}) == len(places)
+        for panel in self.DASHBOARD["panels"]:
+            assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+
+    def test_each_query_is_answered_by_a_recorded_scrape(self, tmp_path: Path) -> None:
+        for name in ("prometheus", "promtool"):
+            if shutil.which(name) is None:
+                pytest.fail(f"{name} is missing: apt-get install --no-install-recommends {PACKAGES[name]}")
+        scrape = (REPOSITORY / "tests" / "packaging" / "scrape.txt").read_text("utf-8")
+        with scraped(scrape, tmp_path) as ask:
+            for query in self.queries():
+                plain = query.replace("$schedule", ".*").replace("$environment", ".*")
+                assert ask(plain), plain
+            for variable in self.DASHBOARD["templating"]["list"]:
+                if variable["type"] == "query":
+                    metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["definition"]).groups()  # type: ignore[union-attr]  # it has that form
+                    assert ask(f'{metric}{{{label}!=""}}'), variable["name"]
+
+    def test_the_recorded_scrape_has_what_the_service_exports_today(self) -> None:
+        scrape = (REPOSITORY / "tests" / "packaging" / "scrape.txt").read_text("utf-8")
+        recorded = {family.name for family in text_string_to_metric_families(scrape)}
+        exported = {
+            name
+            for module in (metrics, numbers)
+            for name in re.findall(r'"(nightseal_\w+)"', Path(module.__file__).read_text("utf-8"))
+        }
+
+        assert {name for name in recorded if name.startswith("nightseal_")} == exported
+
+
+@contextlib.contextmanager
+def scraped(text: str, folder: Path) -> Iterator[Callable[[str], list[Any]]]:
+    """A Prometheus on loopback that scrapes this text every second; what is yielded asks it."""
+
+    class Exporter(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    exporter = ThreadingHTTPServer(("127.0.0.1", 0), Exporter)
+    threading.Thread(target=exporter.serve_forever, daemon=True).start()
+    port = free_port()
+    (folder / "prometheus.yml").write_text(
+        "global: {scrape_interval: 1s}\nscrape_configs:\n  - job_name: nightseal\n    static_configs: "
+        f"[{{targets: ['127.0.0.1:{exporter.server_port}']}}]\n"
+    )
+    server = subprocess.Popen(
+        ["prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
+         f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"],
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+    def ask(query: str) -> list[Any]:
+        address = f"http://127.0.0.1:{port}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            return list(json.load(answer)["data"]["result"])
+
+    def seen_twice() -> bool:
+        # increase() needs two samples.
+        with contextlib.suppress(OSError):
+            return bool(ask("count_over_time(nightseal_info[1m]) >= 3"))
+        assert server.poll() is None, server.stderr.read() if server.stderr else ""
+        return False
+
+    try:
+        wait_for(seen_twice, "three scrapes")
+        yield ask
+    finally:
+        server.terminate()
+        server.wait(30)
+        exporter.shutdown()

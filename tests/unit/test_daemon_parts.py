@@ -11,8 +11,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from scanner.config import parse
+from scanner.errors import UsageError
+from scanner.jobs.site import _give_mode
 from scanner.service import logs
+from scanner.service.lock import ServiceLock
+from scanner.service.orders import socket_of, state_of
 from scanner.service.retention import rotate_reports
+from scanner.service.spelling import spelled
 from scanner.service.spool import Spool
 from scanner.state.database import open_state
 from scanner.state.ledger import Ledger, Start
@@ -102,3 +108,79 @@ def test_each_line_names_its_run_and_no_traceback_tells_a_secret(
     else:
         assert err.count("run=run-1") == 2
         assert "run=run-2" in err
+
+
+@pytest.mark.parametrize("form", ["human", "json"])
+def test_what_a_line_is_about_is_a_field_of_its_own_in_json_and_a_sentence_for_people(
+    form: logs.LogForm, start: Start, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        logs.configure(form)
+        named = start.said(reason="the run before it was still in progress", late_s=90)
+        logging.getLogger("nightseal.daemon").warning("%(about)s: the start of %(due)s is left out: %(reason)s", named)
+    finally:
+        root.handlers[:], level = before
+        root.setLevel(level)
+    err = capsys.readouterr().err
+
+    sentence = "schedule nightly: the start of 2026-03-01T02:00:00+00:00 is left out: the run before it was still in"
+    assert sentence in err
+    if form == "json":
+        line = json.loads(err)
+        assert line["schedule"] == "nightly"
+        assert line["due"] == "2026-03-01T02:00:00+00:00"
+        assert (line["state"], line["attempt"], line["late_s"]) == ("waiting", 1, 90)
+        assert line["reason"] == "the run before it was still in progress"
+        assert "run" not in line, "it has none yet"
+    else:
+        assert "late_s" not in err
+        assert err.count("nightly") == 1
+
+
+def test_spans_are_spelled_for_people() -> None:
+    assert [spelled(timedelta(seconds=seconds)) for seconds in (0.25, 1, 61, 3600, 93784, 180)] == [
+        "0.2 s", "1 s", "1 min 1 s", "1 h", "1 d 2 h", "3 min",
+    ]  # fmt: skip
+
+
+def test_a_second_service_by_a_link_finds_the_lock_of_the_first(tmp_path: Path) -> None:
+    text = '[[environment]]\nname = "e"\nkind = "paas"\n[[environment.endpoint]]\nhost = "a.example"\n'
+    (tmp_path / "data").mkdir()
+    open_state(tmp_path / "data" / "state.sqlite").dispose()
+    (tmp_path / "folder").symlink_to(tmp_path / "data")
+    (tmp_path / "file.sqlite").symlink_to(tmp_path / "data" / "state.sqlite")
+    ways = ["data/state.sqlite", "folder/state.sqlite", "file.sqlite", "folder/../data/state.sqlite"]
+    found = [parse(f'[daemon]\nstate = "{way}"\n{text}', source="config.toml", folder=tmp_path) for way in ways]
+
+    assert {state_of(config) for config in found} == {tmp_path / "data" / "state.sqlite"}
+    assert len({socket_of(config) for config in found}) == 1
+    first = ServiceLock(state_of(found[0]))
+    first.acquire()
+    for config in found[1:]:
+        with pytest.raises(UsageError, match="one service for one state"):
+            ServiceLock(state_of(config)).acquire()
+        assert ServiceLock(state_of(config)).free() == ""
+    first.release()
+    assert "no service uses" in ServiceLock(state_of(found[0])).free()
+
+
+def test_a_state_file_with_a_second_name_is_refused(tmp_path: Path) -> None:
+    open_state(tmp_path / "state.sqlite").dispose()
+    (tmp_path / "other.sqlite").hardlink_to(tmp_path / "state.sqlite")
+
+    with pytest.raises(UsageError, match="has 2 names"):
+        ServiceLock(tmp_path / "other.sqlite").acquire()
+
+
+def test_reports_get_the_mode_that_is_configured_and_nothing_else_does(tmp_path: Path) -> None:
+    names = ["20260301T020000Z-abcdef.html", "index.html", "index-2026-03.html", "thesis.pdf"]
+    for name in names:
+        (tmp_path / name).touch(mode=0o600)
+    (tmp_path / "20260302T020000Z-abcdef.html").symlink_to(tmp_path / "thesis.pdf")
+
+    _give_mode("0644", tmp_path)
+
+    assert [f"{(tmp_path / name).stat().st_mode & 0o777:o}" for name in names] == ["644", "644", "644", "600"]
+    _give_mode(None, tmp_path)

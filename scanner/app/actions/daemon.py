@@ -8,10 +8,12 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from reports.deliver import deliver
+from scanner import config as configuration
 from scanner.app.tables import print_rows
 from scanner.errors import UsageError
 from scanner.jobs.exit_status import ExitStatus
@@ -19,10 +21,12 @@ from scanner.jobs.policies import load_policy
 from scanner.jobs.selection import schedule_of, select
 from scanner.notify.outbox import Outbox
 from scanner.service import logs, setup
+from scanner.service.address import not_alive
 from scanner.service.control import ControlServer, RunOrder
 from scanner.service.lock import ServiceLock
 from scanner.service.loop import Service
 from scanner.service.monitoring import MonitoringServer
+from scanner.service.orders import state_of
 from scanner.service.systemd import Supervisor
 from scanner.state.database import open_state
 from scanner.state.ledger import Ledger
@@ -39,8 +43,10 @@ _LAST_DELIVERY_S = 10.0
 _SHOWN = 30
 
 
-def daemon(config_path: Path, *, only_status: bool) -> int:
+def daemon(config_path: Path, *, only_status: bool, only_alive: bool) -> int:
     """Run the configured schedules until told to stop."""
+    if only_alive:
+        return _ask(config_path)
     current = setup.load(config_path)
     if only_status:
         return _show(current)
@@ -65,7 +71,7 @@ def _serve(service: Service, engine: Engine) -> None:
     address = current.config.form.daemon.http
     monitoring = MonitoringServer(address, service, engine) if address else None
     if monitoring:
-        _LOG.info("monitoring: http://%s/healthz and /metrics", monitoring.address)
+        _LOG.info("monitoring: http://%(address)s/healthz and /metrics", {"address": monitoring.address})
     deliveries = threading.Thread(target=_deliver, args=(service, engine), name="deliveries", daemon=True)
     deliveries.start()
     try:
@@ -100,6 +106,18 @@ def _check(service: Service, order: RunOrder) -> None:
     select(config, order.environments)
     if order.policy:
         load_policy(order.policy, base=config.folder)
+
+
+def _ask(config_path: Path) -> int:
+    """Whether the service is alive: by its monitoring, or where it has none, by its lock."""
+    config = configuration.load(config_path)
+    address = config.form.daemon.http
+    problem = not_alive(address) if address else ServiceLock(state_of(config)).free()
+    if problem:
+        click.echo(f"nightseal: {problem}", err=True)
+        return ExitStatus.INTERNAL
+    click.echo("The service is alive.")
+    return ExitStatus.OK
 
 
 def _show(current: setup.Setup) -> int:

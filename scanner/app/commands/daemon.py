@@ -11,6 +11,7 @@ from scanner.app.lazy import done_by
 @click.command("daemon")
 @options.config_option
 @click.option("--status", "only_status", is_flag=True, help="Show the last starts and what became of them, and end.")
+@click.option("--alive", "only_alive", is_flag=True, help="Ask whether the service of this configuration is alive.")
 @done_by("scanner.app.actions.daemon:daemon")
 def command() -> None:
     """Run the configured schedules until told to stop.
@@ -21,4 +22,5 @@ def command() -> None:
     Examples:
       nightseal daemon --config /etc/nightseal/config.toml
       nightseal daemon --status
+      nightseal daemon --alive        status 0 where it is, 4 where it is not
     """
