@@ -30,7 +30,8 @@ class Source(Enum):
 class Format:
     """A format: its name on the command line, the suffix of its files, and what writes it (`module:function`).
 
-    `title` is what people call it. `binary` is not for a terminal.
+    `title` is what people call it. `syntax` is what its files are made of, where that is another format's: a file of
+    SARIF is one of JSON too. `binary` is not for a terminal.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Format:
     writer: str
     source: Source = Source.RECORD
     binary: bool = False
+    syntax: str = ""
 
     @property
     def drawn(self) -> bool:
@@ -57,20 +59,39 @@ FORMATS: Final[Mapping[str, Format]] = {
         Format("json", "JSON", "json", "reports.export.json_v1:to_json_bytes"),
         Format("html", "HTML", "html", "scanner.jobs.drawing:html", Source.VIEW),
         Format("pdf", "PDF", "pdf", "scanner.jobs.drawing:pdf", Source.VIEW, binary=True),
-        Format("sarif", "SARIF", "sarif", "reports.export.sarif:to_sarif", Source.RULES),
+        Format("sarif", "SARIF", "sarif", "reports.export.sarif:to_sarif", Source.RULES, syntax="json"),
         Format("junit", "JUnit", "junit.xml", "reports.export.junit:to_junit"),
-        Format("csv", "CSV", "csv", "reports.export.csv:to_csv"),
+        Format("csv", "CSV", "csv", "reports.export.csv:to_csv", syntax="text"),
         Format("xlsx", "XLSX", "xlsx", "reports.export.xlsx:to_xlsx", binary=True),
-        Format("openmetrics", "OpenMetrics", "om", "reports.export.openmetrics:to_openmetrics"),
-        Format("prometheus", "Prometheus", "prom", "reports.export.openmetrics:to_prometheus"),
-        Format("cyclonedx", "CycloneDX", "cdx.json", "reports.export.cyclonedx:to_cyclonedx"),
-        Format("oscal", "OSCAL", "oscal.json", "reports.export.oscal:to_oscal", Source.RULES),
+        Format("openmetrics", "OpenMetrics", "om", "reports.export.openmetrics:to_openmetrics", syntax="text"),
+        Format("prometheus", "Prometheus", "prom", "reports.export.openmetrics:to_prometheus", syntax="text"),
+        Format("cyclonedx", "CycloneDX", "cdx.json", "reports.export.cyclonedx:to_cyclonedx", syntax="json"),
+        Format("oscal", "OSCAL", "oscal.json", "reports.export.oscal:to_oscal", Source.RULES, syntax="json"),
     )
 }
 """Every format by its name, in the order in which help lists them."""
 
+VIEWS: Final = ("facts", "protocols", "certificate", "http")
+"""What `scan --show` prints of what was seen: `facts` is all of it."""
 DEFAULT_REPORTS: Final = ("html", "pdf")
 """What is written of a run where nobody says otherwise."""
+
+
+def by_suffix(file_name: str) -> Format | None:
+    """The format that the name of a file says; None where its suffix is none of the table's."""
+    # The longest first: a file of OSCAL ends as one of JSON does.
+    for item in sorted(FORMATS.values(), key=lambda item: -len(item.suffix)):
+        if file_name.lower().endswith(f".{item.suffix}"):
+            return item
+    return None
+
+
+def contradicts(name: str, file_name: str) -> Format | None:
+    """The format that a file's suffix says where it is another than the one of that name, and cannot be meant."""
+    said, meant = by_suffix(file_name), FORMATS[name]
+    if said is None or said is meant or said.name == meant.syntax:
+        return None
+    return said
 
 
 def load(reference: str) -> Callable[..., Any]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
+import click
 import idna
 
+from scanner.counting import counted
 from scanner.errors import UsageError, nearest
 from scanner.inventory import (
     Application,
@@ -24,6 +28,8 @@ from scanner.inventory import (
 ENVIRONMENT = "ad-hoc"
 _HTTPS_PORT = 443
 _HTTP_PORT = 80
+_LARGEST_LIST = 4 << 20
+_PORTS = re.compile(r"(?P<before>.*):(?P<ports>\d+(?:,\d+)+)(?P<after>(?:/.*)?)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,62 @@ SCHEMES: dict[str, Scheme] = {
 _WELL_KNOWN = {scheme.port: scheme for scheme in SCHEMES.values() if not scheme.web}
 
 
+def targets_in(source: str) -> Sequence[str]:
+    """The targets that a file names, one a line; what follows a # is left out. "-" is stdin.
+
+    Raises:
+        UsageError: it cannot be read, or is too large to be a list of hosts.
+    """
+    try:
+        with click.open_file(source, "rb") as file:
+            data = file.read(_LARGEST_LIST + 1)
+    except OSError as error:
+        raise UsageError(f"--file {source}: cannot be read: {error.strerror}") from error
+    if len(data) > _LARGEST_LIST:
+        raise UsageError(f"--file {source}: is larger than {_LARGEST_LIST >> 20} MiB, so it is not a list of hosts")
+    try:
+        lines = data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--file {source}: is not UTF-8: {error.reason} at byte {error.start}") from error
+    return [target for line in lines if (target := line.partition("#")[0].strip())]
+
+
+def endpoints_of(targets: Sequence[str]) -> tuple[Endpoint, ...]:
+    """The endpoints that TARGETs name: several ports of a host may stand in one, as `host:443,8443`.
+
+    Raises:
+        UsageError: there is none, or one of them cannot be read.
+    """
+    if not targets:
+        raise UsageError("nothing to scan: name a TARGET such as www.example.com, or a file of them by --file")
+    return tuple(parse_target(one) for text in targets for one in _each_port(text))
+
+
+def _each_port(text: str) -> Sequence[str]:
+    """A target for each of the ports that one names."""
+    found = _PORTS.fullmatch(text)
+    if found is None:
+        return (text,)
+    return [f"{found['before']}:{port}{found['after']}" for port in found["ports"].split(",")]
+
+
+def _refuse_network(text: str) -> None:
+    """A network is no host with a path, though it is written alike.
+
+    Raises:
+        UsageError: it is one.
+    """
+    address, slash, length = text.replace("[", "").replace("]", "").partition("/")
+    if not slash or not length.isdecimal():
+        return
+    try:
+        network = ipaddress.ip_network(f"{address}/{length}", strict=False)
+    except ValueError:
+        return
+    hint = "write the hosts that are meant, one a line, in a file for --file"
+    raise UsageError(f'"{text}" is a network of {counted(network.num_addresses, "address", "addresses")} ({hint})')
+
+
 def parse_target(text: str) -> Endpoint:
     """Read one TARGET as an endpoint of the ad-hoc environment.
 
@@ -67,6 +129,8 @@ def parse_target(text: str) -> Endpoint:
         UsageError: it is none of the forms, or names a port that cannot be.
     """
     explicit = "://" in text
+    if not explicit:
+        _refuse_network(text)
     parts = urlsplit(text if explicit else f"//{text}")
     if explicit and parts.scheme not in SCHEMES:
         known = ", ".join(SCHEMES)

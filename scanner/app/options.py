@@ -11,7 +11,8 @@ import click
 
 from scanner.config import DEFAULT_PATH
 from scanner.config_form import DEFAULT_FAIL_ON, parse_duration
-from scanner.errors import UsageError
+from scanner.errors import UsageError, nearest
+from scanner.formats import FORMATS
 from scanner.verdict import Severity
 
 TABLE_FORMATS = ("text", "json", "csv")
@@ -81,7 +82,9 @@ fail_on_option = click.option(
 output_option = click.option(
     "--output", "-o", type=str, metavar="PATH", help='File, folder, pipe or device to write to; "-" is stdout.'
 )
-quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress, no summary.")
+quiet_option = click.option(
+    "--quiet", "-q", is_flag=True, help="Nothing but errors, and what was asked for by --format or --output."
+)
 color_option = click.option("--no-color", is_flag=True, help="No colours (NO_COLOR does the same).")
 connect_to_option = click.option(
     "--connect-to",
@@ -95,12 +98,50 @@ connect_to_option = click.option(
 table_format_option = click.option(
     "--format", "-f", "format_name", type=click.Choice(TABLE_FORMATS), default="text", show_default=True, help="Form."
 )
-_FORMAT_HELP = "Repeatable. By the suffix of --output where missing."
+_FORMAT_HELP = "By commas, or repeated. By the suffix of --output where missing."
 
 
-def format_option(*formats: str) -> Callable[[F], F]:
-    """The repeatable `--format` of a command that knows these formats."""
-    return click.option("--format", "-f", "formats", multiple=True, type=click.Choice(formats), help=_FORMAT_HELP)
+class Formats(click.ParamType[tuple[str, ...]]):
+    """Formats of reports, by commas: "html,json"."""
+
+    name = "format"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002  # click's signature
+        """Every format, as a choice shows them."""
+        return f"[{'|'.join(FORMATS)}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Read them; a name that is none is answered with the nearest."""
+        if isinstance(value, tuple):
+            return value
+        names = tuple(name.strip() for name in str(value).split(","))
+        for name in names:
+            if name not in FORMATS:
+                hint = nearest(name, FORMATS) or f"known are {', '.join(FORMATS)}"
+                self.fail(f'"{name}" is not a format ({hint})', param, ctx)
+        return names
+
+
+def _flat(_: click.Context, __: click.Parameter, values: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for names in values for name in names))
+
+
+format_option = click.option(
+    "--format", "-f", "formats", multiple=True, type=Formats(), callback=_flat, help=_FORMAT_HELP
+)
+rule_option = click.option(
+    "--rule", "rules", multiple=True, metavar="GLOB", help="Judge by these rules alone. Repeatable."
+)
+skip_option = click.option(
+    "--skip", "skipped", multiple=True, metavar="GLOB", help="Leave these rules out; reports say so. Repeatable."
+)
+fail_on_rule_option = click.option(
+    "--fail-on-rule",
+    "fail_on_rules",
+    multiple=True,
+    metavar="GLOB",
+    help="Failures of these rules alone, of whatever severity, make the exit status 1. Repeatable.",
+)
 
 
 def parse_connect_to(entries: tuple[str, ...]) -> dict[str, list[str]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scanner.errors import ExitStatus
+from scanner.jobs.rule_choice import matches
 from scanner.verdict import Status, TargetStatus
 
 if TYPE_CHECKING:
@@ -13,16 +15,21 @@ if TYPE_CHECKING:
 __all__ = ["ExitStatus", "of"]
 
 
-def of(record: RunRecord, fail_on: Severity) -> ExitStatus:
+def of(record: RunRecord, fail_on: Severity, rules: Sequence[str] = ()) -> ExitStatus:
     """Judge a run: an unwaived failure at or above `fail_on` comes first, then what could not be assessed.
 
-    An indeterminate verdict counts like the failure that it might be: from `fail_on` upwards.
+    With `rules`, globs, only the verdicts of these count, of whatever severity. An indeterminate verdict counts like
+    the failure that it might be.
     """
     if not record.run.complete:
         return ExitStatus.INTERRUPTED
-    verdicts = record.verdicts
-    if any(verdict.counts_as_failure and verdict.severity >= fail_on for verdict in verdicts):
+    counting = [
+        verdict
+        for verdict in record.verdicts
+        if (matches(verdict.rule, rules) if rules else verdict.severity >= fail_on)
+    ]
+    if any(verdict.counts_as_failure for verdict in counting):
         return ExitStatus.FAILED
     unseen = any(target.status is not TargetStatus.ASSESSED for target in record.targets)
-    undecided = any(verdict.status is Status.INDETERMINATE and verdict.severity >= fail_on for verdict in verdicts)
+    undecided = any(verdict.status is Status.INDETERMINATE for verdict in counting)
     return ExitStatus.NOT_ASSESSED if unseen or undecided or not record.targets else ExitStatus.OK

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reports.export.formats import export
+from reports.facts import render_facts, render_overview
 from scanner.errors import OutputError, UsageError
-from scanner.formats import FORMATS, Source, load
+from scanner.formats import FORMATS, Source, by_suffix, contradicts, load
 from scanner.jobs.keeping import spared
 from scanner.jobs.places import descriptor_of, ensure_place, ensure_writable, put
 from scanner.rules import all_rules
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from scanner.waiver import Waiver
 
 STDOUT = "-"
+OVERVIEW = "overview"
 _STDOUT_DESCRIPTOR = 1
 
 
@@ -45,12 +47,19 @@ class Rendering:
     color: bool = False
     width: int = 100
     verbose: bool = False
+    show: str | None = None
+    """The view of the facts that is printed instead of the verdicts: one of `scanner.formats.VIEWS`, or "overview"."""
 
 
 def render(rendering: Rendering, format_name: str, view: ReportView | None = None) -> bytes:
     """Render in one format. Each renderer is loaded when it is asked for; `view` is for those who draw twice."""
     wanted = FORMATS[format_name]
-    if wanted.source is Source.TERMINAL:
+    made: str | bytes
+    if wanted.source is Source.TERMINAL and rendering.show == OVERVIEW:
+        made = render_overview(rendering.record)
+    elif wanted.source is Source.TERMINAL and rendering.show is not None:
+        made = render_facts(rendering.record, rendering.show, width=rendering.width)
+    elif wanted.source is Source.TERMINAL:
         made = wanted.load()(
             rendering.record,
             rules=all_rules(),
@@ -113,14 +122,20 @@ def write(rendering: Rendering, formats: Sequence[str], output: str | None, *, n
 
 
 def formats_of(named: Sequence[str], output: str | None, default: Sequence[str]) -> Sequence[str]:
-    """The formats to write: those that are named; else what the suffix of one file says; else the usual ones."""
-    if named or output is None or output.endswith(os.sep) or Path(output).is_dir():
+    """The formats to write: those that are named; else what the suffix of one file says; else the usual ones.
+
+    Raises:
+        UsageError: the one that is named is not what the suffix of the file says.
+    """
+    if output is None or output.endswith(os.sep) or len(named) > 1 or Path(output).is_dir():
         return named or default
-    # The longest first: a file of OSCAL ends as one of JSON does.
-    for item in sorted(FORMATS.values(), key=lambda item: -len(item.suffix)):
-        if Path(output).name.lower().endswith(f".{item.suffix}"):
-            return (item.name,)
-    return default
+    name = Path(output).name
+    if not named:
+        said = by_suffix(name)
+        return (said.name,) if said else default
+    if other := contradicts(named[0], name):
+        raise UsageError(f"{output} is named as a file of {other.title}, and --format {named[0]} was asked for")
+    return named
 
 
 def check_output(formats: Sequence[str], output: str | None) -> None:

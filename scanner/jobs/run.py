@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from scanner.jobs.looks import check_looks
 from scanner.jobs.output import Rendering, Written, check_output, write
 from scanner.jobs.policies import policies_of
 from scanner.jobs.reporting import rendering_of
+from scanner.jobs.rule_choice import RuleChoice
 from scanner.jobs.selection import select
 from scanner.jobs.session import job_parts, probe_settings
 from scanner.jobs.site import update_site
@@ -43,6 +44,7 @@ class Order:
     output: str | None = None
     trigger: Trigger = Trigger.MANUAL
     key: SigningKey | None = None
+    choice: RuleChoice = field(default_factory=RuleChoice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[
     history = History.open(config.resolve(config.form.nightseal.history), create=True)
     places = places_to_wait(config)
     troubles = take_in(history, places)
-    record = scan(job)
+    record = order.choice.applied(scan(job))
     kept: History | None = history
     lost: NotKeptError | None = None
     try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from scanner.app.adhoc import parse_target
+from scanner.app.adhoc import endpoints_of, parse_target, targets_in
 from scanner.errors import UsageError
 from scanner.inventory import Role, StartTls
 
@@ -61,3 +63,45 @@ def test_a_path_is_looked_at_too() -> None:
 def test_what_is_no_target(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         parse_target(text)
+
+
+def test_several_ports_of_a_host() -> None:
+    found = endpoints_of(["shop.example.com:443,8443", "[2001:db8::1]:25,465", "https://a.example:443,444/x"])
+
+    assert [(item.host, item.port) for item in found] == [
+        ("shop.example.com", 443),
+        ("shop.example.com", 8443),
+        ("2001:db8::1", 25),
+        ("2001:db8::1", 465),
+        ("a.example", 443),
+        ("a.example", 444),
+    ]
+    with pytest.raises(UsageError, match="the port must be"):
+        endpoints_of(["a.example:443,99999"])
+
+
+@pytest.mark.parametrize("text", ["127.0.0.0/30", "10.0.0.0/8", "[2001:db8::]/64", "2001:db8::/64", "192.0.2.1/32"])
+def test_a_network_is_no_host_with_a_path(text: str) -> None:
+    with pytest.raises(UsageError, match=r"is a network of \d+ address.*--file"):
+        endpoints_of([text])
+
+
+def test_a_path_below_an_address_is_none() -> None:
+    assert endpoints_of(["192.0.2.1/shop", "https://192.0.2.1/30"])[1].applications[0].paths[0].path == "/30"
+
+
+def test_targets_from_a_file(tmp_path: Path) -> None:
+    listed = tmp_path / "hosts.txt"
+    listed.write_bytes(b"\xef\xbb\xbf# ours\r\na.example\r\n\r\n  b.example:8443,9443  # the old one\r\n")
+
+    assert targets_in(str(listed)) == ["a.example", "b.example:8443,9443"]
+    listed.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="is not UTF-8"):
+        targets_in(str(listed))
+    listed.write_bytes(b"a" * (5 << 20))
+    with pytest.raises(UsageError, match="larger than 4 MiB"):
+        targets_in(str(listed))
+    with pytest.raises(UsageError, match="No such file"):
+        targets_in(str(tmp_path / "none"))
+    with pytest.raises(UsageError, match="nothing to scan"):
+        endpoints_of([])

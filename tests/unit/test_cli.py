@@ -14,9 +14,11 @@ import jsonschema
 import pytest
 
 from scanner.app.cli import COMMANDS, cli, run
+from scanner.errors import UsageError
 from scanner.formats import load
 from scanner.jobs import exit_status
 from scanner.jobs.exit_status import ExitStatus
+from scanner.jobs.output import formats_of
 from scanner.verdict import RunRecord, Severity, Status, TargetStatus
 from tests.build.records import sample_record
 
@@ -225,3 +227,35 @@ def test_config_explain_names_the_line_that_decided(
     assert "  /  " in capsys.readouterr().out
     assert run(["config", "explain", "b.example"]) == ExitStatus.USAGE
     assert 'did you mean "a.example"?' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "other"),
+    [
+        ("json", "r.pdf", "PDF"),
+        ("text", "r.html", "HTML"),
+        ("pdf", "r.oscal.json", "OSCAL"),
+        ("sarif", "r.json", None),
+        ("oscal", "r.JSON", None),
+        ("csv", "r.txt", None),
+        ("junit", "r.xml", None),
+        ("html", "r.htm", None),
+        ("json", "r.cdx.json", "CycloneDX"),
+        ("cyclonedx", "r.cdx.json", None),
+    ],
+)
+def test_a_format_that_contradicts_the_suffix_is_refused(name: str, file: str, other: str | None) -> None:
+    if other is None:
+        assert formats_of([name], file, ("text",)) == [name]
+        return
+    with pytest.raises(UsageError, match=f"{file} is named as a file of {other}, and --format {name}"):
+        formats_of([name], file, ("text",))
+
+
+def test_formats_come_by_commas_and_repeated(capsys: pytest.CaptureFixture[str]) -> None:
+    scan = importlib.import_module(COMMANDS["scan"].module).command
+    context = scan.make_context("scan", ["a.example", "-f", "html,json", "-f", "json", "-f", "csv"])
+
+    assert context.params["formats"] == ("html", "json", "csv")
+    assert run(["scan", "a.example", "-f", "html,jsn"]) == ExitStatus.USAGE
+    assert '"jsn" is not a format (did you mean "json"?)' in capsys.readouterr().err

@@ -14,11 +14,14 @@ from scanner.app.signing import signing_key
 from scanner.errors import UsageError
 from scanner.formats import DEFAULT_REPORTS
 from scanner.history import History
+from scanner.jobs import exit_status
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.keeping import spared, warn
 from scanner.jobs.output import check_output, formats_of, goes_to_stdout, write
 from scanner.jobs.reporting import rendering_of_environment
+from scanner.jobs.rule_choice import RuleChoice, check_globs
 from scanner.jobs.site import output_folder, update_site, write_site
+from scanner.verdict import Severity
 
 if TYPE_CHECKING:
     from scanner.config import Config
@@ -31,14 +34,19 @@ def report(  # noqa: PLR0913, PLR0917  # one for each option
     formats: tuple[str, ...],
     output: str | None,
     sign_with: Path | None,
+    rules: tuple[str, ...],
+    skipped: tuple[str, ...],
+    fail_on_rules: tuple[str, ...],
     *,
     site_alone: bool,
     quiet: bool,
 ) -> int:
     """Render a run of the history again, without network."""
-    if site_alone and (run_id or environment or formats or sign_with):
+    if site_alone and (run_id or environment or formats or sign_with or rules or skipped or fail_on_rules):
         raise UsageError("--site goes with --output alone: it is the page of all runs")
     formats = tuple(formats_of(formats, output, DEFAULT_REPORTS))
+    choice = RuleChoice(rules, skipped)
+    check_globs("--fail-on-rule", fail_on_rules)
     key = signing_key(sign_with, formats)
     config = configuration.load(config_path)
     history = History.open(config.resolve(config.form.nightseal.history), create=False)
@@ -49,7 +57,7 @@ def report(  # noqa: PLR0913, PLR0917  # one for each option
     if chosen is None:
         what = f'of environment "{environment}" ' if environment else ""
         raise UsageError(f"the history {config.form.nightseal.history} has no run {what}yet: nightseal run makes one")
-    record = history.record(chosen)
+    record = choice.applied(history.record(chosen))
     rendering = dataclasses.replace(rendering_of_environment(config, history, record, environment), key=key)
     target = output or f"{config.resolve(config.form.nightseal.output).rstrip('/')}/"
     check_output(formats, target)
@@ -61,7 +69,10 @@ def report(  # noqa: PLR0913, PLR0917  # one for each option
             _tell([("All runs", page)], quiet=quiet)
     warn(troubles)
     # The reports are what this command is for; the page is not.
-    return ExitStatus.INTERNAL if written.troubles else ExitStatus.OK
+    if written.troubles:
+        return ExitStatus.INTERNAL
+    # What the run came to was said when it was done: a report judges nothing, unless it is asked to.
+    return exit_status.of(record, Severity.INFO, fail_on_rules) if fail_on_rules else ExitStatus.OK
 
 
 def _tell(written: Sequence[tuple[str, Path]], *, quiet: bool) -> None:

@@ -15,6 +15,7 @@ from scanner.formats import DEFAULT_REPORTS
 from scanner.jobs import exit_status, session
 from scanner.jobs.keeping import warn
 from scanner.jobs.output import formats_of, goes_to_stdout
+from scanner.jobs.rule_choice import RuleChoice, check_globs
 from scanner.jobs.run import Order, execute
 from scanner.jobs.selection import schedule_of, select
 from scanner.jobs.session import Overrides
@@ -37,6 +38,9 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option
     output: str | None,
     sign_with: Path | None,
     fail_on: str,
+    rules: tuple[str, ...],
+    skipped: tuple[str, ...],
+    fail_on_rules: tuple[str, ...],
     *,
     via_daemon: bool,
     quiet: bool,
@@ -45,12 +49,13 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option
     """Scan what is configured, keep it in the history, write the reports."""
     config = configuration.load(config_path)
     if via_daemon:
-        if ca_file or connect_to or output or sign_with:
-            own = "--ca-file, --connect-to, --output and --sign"
+        if ca_file or connect_to or output or sign_with or rules or skipped or fail_on_rules:
+            own = "--ca-file, --connect-to, --output, --sign, --rule, --skip and --fail-on-rule"
             raise UsageError(f"--via-daemon goes without {own}: the service has its own, and signs nothing")
         wanted = {"schedule": schedule_name, "environments": environments, "policy": policy_name, "formats": formats}
         seconds = deadline.total_seconds() if deadline else None
         return run_via_daemon(config, {**wanted, "deadline": seconds, "fail_on": fail_on}, quiet=quiet)
+    check_globs("--fail-on-rule", fail_on_rules)
     schedule = schedule_of(config, schedule_name) if schedule_name else None
     formats_wanted = formats_of(formats, output, schedule.reports if schedule else DEFAULT_REPORTS)
     order = Order(
@@ -60,6 +65,7 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option
         formats=formats_wanted,
         output=output,
         key=signing_key(sign_with, formats_wanted),
+        choice=RuleChoice(rules, skipped),
     )
     select(config, order.environments)
     checked = preflight.check(config)
@@ -73,4 +79,6 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option
     warn(outcome.troubles)
     if outcome.lost is not None:
         raise outcome.lost
-    return stopping.status(exit_status.of(outcome.record, Severity(fail_on)), complete=outcome.record.run.complete)
+    return stopping.status(
+        exit_status.of(outcome.record, Severity(fail_on), fail_on_rules), complete=outcome.record.run.complete
+    )

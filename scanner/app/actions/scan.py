@@ -13,14 +13,15 @@ import click
 import scanner.history
 from scanner import config as configuration
 from scanner.app import options
-from scanner.app.adhoc import environment_of, parse_target
+from scanner.app.adhoc import endpoints_of, environment_of, targets_in
 from scanner.config_form import ConfigForm, ScanForm
-from scanner.errors import NotKeptError
+from scanner.errors import NotKeptError, UsageError
 from scanner.inventory import Inventory
 from scanner.jobs import exit_status, session
 from scanner.jobs.keeping import warn
-from scanner.jobs.output import Rendering, check_output, formats_of, goes_to_stdout, write
+from scanner.jobs.output import OVERVIEW, Rendering, Written, check_output, formats_of, goes_to_stdout, write
 from scanner.jobs.policies import load_policy
+from scanner.jobs.rule_choice import RuleChoice, check_globs
 from scanner.jobs.session import Overrides, job_parts, probe_settings
 from scanner.jobs.stopping import Stopping
 from scanner.jobs.waiting_runs import keep, places_to_wait
@@ -38,15 +39,26 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     formats: tuple[str, ...],
     output: str | None,
     fail_on: str,
+    rules: tuple[str, ...],
+    skipped: tuple[str, ...],
+    fail_on_rules: tuple[str, ...],
+    show: str | None,
+    target_file: str | None,
     *,
+    summary: bool,
     record: bool,
     verbose: bool,
     quiet: bool,
     no_color: bool,
 ) -> int:
     """Scan hosts now and print what was found."""
+    silent = quiet and not formats and output is None
     formats = tuple(formats_of(formats, output, ("text",)))
-    endpoints = tuple(parse_target(text) for text in targets)
+    if show and summary:
+        raise UsageError("--show and --summary print different things: leave one out")
+    choice = RuleChoice(rules, skipped)
+    check_globs("--fail-on-rule", fail_on_rules)
+    endpoints = endpoints_of((*targets, *(targets_in(target_file) if target_file else ())))
     config = configuration.load(config_path) if config_path else None
     if record and config is None:
         config = configuration.load(configuration.DEFAULT_PATH)
@@ -72,6 +84,7 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
         history = scanner.history.History.open(config.resolve(form.nightseal.history), create=True)
     with Stopping() as stopping:
         result = session.run_with_progress(job, stopping, quiet=quiet)
+        result = choice.applied(result)
         lost: NotKeptError | None = None
         try:
             if history and config:
@@ -85,16 +98,17 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
         color=colors(no_color=no_color) and goes_to_stdout(output),
         width=shutil.get_terminal_size((100, 40)).columns,
         verbose=verbose,
+        show=OVERVIEW if summary else show,
     )
-    written = write(rendering, formats, output, name=result.run.id)
-    for path in written.files:
+    written = Written() if silent else write(rendering, formats, output, name=result.run.id)
+    for path in written.files if not quiet else ():
         click.echo(path, err=True)
     warn(written.troubles)
     if lost is not None:
         raise lost
     if written.nothing and not history:
         raise NotKeptError("the scan was done, but its results could not be written anywhere")
-    return stopping.status(exit_status.of(result, Severity(fail_on)), complete=result.run.complete)
+    return stopping.status(exit_status.of(result, Severity(fail_on), fail_on_rules), complete=result.run.complete)
 
 
 def colors(*, no_color: bool) -> bool:

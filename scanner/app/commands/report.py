@@ -7,15 +7,17 @@ import click
 from scanner.app import options
 from scanner.app.lazy import done_by
 from scanner.app.signing import sign_option
-from scanner.formats import FORMATS
 
 
 @click.command("report")
 @options.config_option
 @click.option("--run", "run_id", metavar="ID", help="The run; the last one by default.")
 @click.option("--environment", "-e", metavar="E", help="Only this environment.")
-@options.format_option(*FORMATS)
+@options.format_option
 @options.output_option
+@options.rule_option
+@options.skip_option
+@options.fail_on_rule_option
 @sign_option
 @click.option("--site", "site_alone", is_flag=True, help="Write the page of all runs alone, into the folder.")
 @options.quiet_option
@@ -32,5 +34,6 @@ def command() -> None:
       nightseal report --environment production --format json --output -
       nightseal report --output report.pdf
       nightseal report --format pdf --sign reviewer.p12 --output signed.pdf
+      nightseal report --rule "https.*" --output enforcement.pdf
       nightseal report --site
     """

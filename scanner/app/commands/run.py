@@ -7,7 +7,6 @@ import click
 from scanner.app import options
 from scanner.app.lazy import done_by
 from scanner.app.signing import sign_option
-from scanner.formats import FORMATS
 
 
 @click.command("run")
@@ -18,10 +17,13 @@ from scanner.formats import FORMATS
 @options.ca_file_option
 @options.deadline_option
 @options.connect_to_option
-@options.format_option(*FORMATS)
+@options.format_option
 @options.output_option
 @sign_option
 @options.fail_on_option
+@options.rule_option
+@options.skip_option
+@options.fail_on_rule_option
 @click.option("--via-daemon", is_flag=True, help="Have the running `nightseal daemon` do it, and wait for the outcome.")
 @options.quiet_option
 @options.color_option
@@ -34,6 +36,7 @@ def command() -> None:
       nightseal run
       nightseal run --environment production --format pdf --output report.pdf
       nightseal run --schedule nightly --fail-on high
+      nightseal run --rule "cert.*" --fail-on-rule cert.expiry
       nightseal run --schedule nightly --via-daemon
       nightseal run --format pdf --sign reviewer.p12
     """

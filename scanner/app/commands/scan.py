@@ -8,19 +8,25 @@ import click
 
 from scanner.app import options
 from scanner.app.lazy import done_by
-from scanner.formats import FORMATS
+from scanner.formats import VIEWS
 
 
 @click.command("scan")
-@click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
+@click.argument("targets", metavar="[TARGET]...", nargs=-1)
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="Take [scan] and the history from here.")
 @options.policy_option
 @options.ca_file_option
 @options.deadline_option
 @options.connect_to_option
-@options.format_option(*FORMATS)
+@options.format_option
 @options.output_option
 @options.fail_on_option
+@options.rule_option
+@options.skip_option
+@options.fail_on_rule_option
+@click.option("--show", type=click.Choice(VIEWS), help="Print what was seen instead of what is judged of it.")
+@click.option("--summary", is_flag=True, help="One line for each target.")
+@click.option("--file", "target_file", metavar="FILE", help='Take targets from here as well, one a line; "-" is stdin.')
 @click.option("--record", is_flag=True, help="Keep the run in the history.")
 @click.option("--verbose", "-v", is_flag=True, help="Show what is met as well.")
 @options.quiet_option
@@ -29,7 +35,8 @@ from scanner.formats import FORMATS
 def command() -> None:
     """Scan hosts now and print what was found.
 
-    A TARGET is host, host:port, https://host/path, [v6]:port, or a protocol that upgrades to TLS: smtp://host:25.
+    A TARGET is host, host:port, host:443,8443, https://host/path, [v6]:port, or a protocol that upgrades to TLS:
+    smtp://host:25.
     Nothing is kept, unless --record asks for it.
 
     \b
@@ -37,6 +44,9 @@ def command() -> None:
       nightseal scan www.example.com
       nightseal scan www.example.com --format json | jq .summary
       nightseal scan www.example.com --output report.pdf
+      nightseal scan www.example.com:443,8443 --summary
+      nightseal scan www.example.com --show certificate
+      nightseal scan --file hosts.txt --rule "cert.*" --fail-on-rule cert.expiry
       nightseal scan smtp://mail.example.com imap://mail.example.com
       nightseal scan internal.example.com --ca-file our-ca.pem --policy mozilla-modern
       nightseal scan www.example.com --connect-to www.example.com:443=192.0.2.7:443

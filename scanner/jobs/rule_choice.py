@@ -1,0 +1,91 @@
+"""Looking at part: which rules a command is to judge by, and what is said of the others.
+
+A rule that was left out is not silent: its verdict is `not-applicable` with the reason `not-asked`, and says which
+option left it out. So no report takes what nobody looked at for met.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from scanner.errors import UsageError, nearest
+from scanner.rules import all_rules
+from scanner.verdict import RunRecord, Status, TargetResult, Verdict
+
+NOT_ASKED = "not-asked"
+"""The reason of contract section 1 for what the configuration or the command line forbids to ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleChoice:
+    """The rules to judge by, as globs: only those of `only`, where it names any, and none of `skip`."""
+
+    only: Sequence[str] = ()
+    skip: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a glob that stands for no rule: what it was to leave out would be judged, and the reverse.
+
+        Raises:
+            UsageError: there is one; names the nearest rule.
+        """
+        for option, globs in (("--rule", self.only), ("--skip", self.skip)):
+            check_globs(option, globs)
+
+    def left_out_by(self, rule: str) -> str | None:
+        """The options that leave a rule out, as they were given; None where it is judged."""
+        for glob in self.skip:
+            if fnmatchcase(rule, glob):
+                return f"--skip {glob}"
+        if self.only and not matches(rule, self.only):
+            return " ".join(f"--rule {glob}" for glob in self.only)
+        return None
+
+    def applied(self, record: RunRecord) -> RunRecord:
+        """A run in which the rules that are left out are said not to have been asked."""
+        if not (self.only or self.skip):
+            return record
+        targets = tuple(
+            dataclasses.replace(target, verdicts=tuple(self._verdicts(target))) for target in record.targets
+        )
+        return dataclasses.replace(record, targets=targets)
+
+    def _verdicts(self, target: TargetResult) -> Iterable[Verdict]:
+        said = set[str]()
+        for verdict in target.verdicts:
+            option = self.left_out_by(verdict.rule)
+            if option is None:
+                yield verdict
+            elif verdict.rule not in said:
+                said.add(verdict.rule)
+                yield dataclasses.replace(
+                    verdict,
+                    status=Status.NOT_APPLICABLE,
+                    reason=NOT_ASKED,
+                    message=f"It was not asked: {option}.",
+                    observed="",
+                    expected="",
+                    subject="",
+                    waiver=None,
+                )
+
+
+def matches(rule: str, globs: Iterable[str]) -> bool:
+    """Whether one of the globs stands for the rule."""
+    return any(fnmatchcase(rule, glob) for glob in globs)
+
+
+def check_globs(option: str, globs: Iterable[str]) -> None:
+    """See that each glob stands for a rule.
+
+    Raises:
+        UsageError: one stands for none.
+    """
+    known = all_rules()
+    for glob in globs:
+        if not any(fnmatchcase(rule, glob) for rule in known):
+            hint = nearest(glob, known) or "docs/rules lists them"
+            raise UsageError(f'{option} "{glob}": there is no such rule ({hint})')

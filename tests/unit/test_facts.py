@@ -1,0 +1,98 @@
+"""The facts that a target showed, for people: everything that the evidence holds, and unknown is never a no."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from reports.facts import render_facts, render_overview
+from scanner.evidence import Attempt, Failure, FailureReason, Protocol
+from scanner.formats import VIEWS
+from scanner.verdict import RunRecord
+from tests.build.hostile import hostile_record
+from tests.build.judged import judged_record
+
+RECORD = judged_record(4).record
+
+
+def first_of(record: RunRecord) -> RunRecord:
+    return dataclasses.replace(record, targets=record.targets[:1])
+
+
+def test_everything_that_was_seen_is_shown() -> None:
+    text = " ".join(render_facts(first_of(RECORD), "facts", width=100).split())
+    evidence = RECORD.targets[0].evidence
+    assert evidence is not None
+    tls, http = evidence.tls.value, evidence.http.value
+    assert tls is not None
+    assert http is not None
+
+    for protocol in tls.negotiated:
+        offer = tls.offer(protocol).value
+        assert offer is not None
+        assert all(suite.name in text and (suite.group or "") in text for suite in offer.suites)
+    for groups in tls.groups.values():
+        assert ", ".join(groups.value or ()) in text
+    for deployment in tls.certificates.value or ():
+        for certificate in deployment.chain:
+            for shown in (certificate.subject, certificate.issuer, certificate.serial, certificate.fingerprint):
+                assert shown in text
+            assert f"{certificate.not_after:%Y-%m-%d}" in text
+            assert ", ".join(certificate.dns_names) in text
+    for probe in http.probes:
+        for hop in probe.hops:
+            assert f"{hop.method} {hop.url}" in text
+            assert all(value in text for value in hop.hsts)
+            assert all(f"cookie {cookie.name}" in text for cookie in hop.cookies)
+
+
+def test_each_view_shows_its_part_alone() -> None:
+    shown = {view: render_facts(first_of(RECORD), view) for view in VIEWS}
+
+    marks = {"protocols": "  Protocols\n", "certificate": "  Certificate chain 1\n", "http": "  HTTP\n"}
+    for view, mark in marks.items():
+        assert [name for name in marks if mark in shown[name]] == [view]
+        assert mark in shown["facts"]
+
+
+def test_unknown_is_no_no() -> None:
+    target = RECORD.targets[0]
+    assert target.evidence is not None
+    assert target.evidence.tls.value is not None
+    cut = Failure(FailureReason.RESET, "after 3 connections")
+    tls = dataclasses.replace(
+        target.evidence.tls.value,
+        heartbleed=Attempt(failure=cut),
+        protocols={**target.evidence.tls.value.protocols, Protocol.SSL3: Attempt(failure=cut)},
+    )
+    evidence = dataclasses.replace(target.evidence, tls=Attempt.ok(tls))
+    text = render_facts(dataclasses.replace(RECORD, targets=(dataclasses.replace(target, evidence=evidence),)), "facts")
+
+    lines = {line[4:26].strip(): line[27:] for line in text.splitlines() if line.startswith("    ")}
+    assert lines["Heartbleed"].startswith("unknown: ")
+    assert lines["SSL 3.0"].startswith("unknown: ")
+    assert "after 3 connections" in lines["SSL 3.0"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_it_keeps_to_the_width(width: int) -> None:
+    text = render_facts(RECORD, "facts", width=width)
+
+    longest_word = max(len(word) for word in text.split())
+    assert max(map(len, text.splitlines())) <= max(width, longest_word + 12)
+
+
+def test_a_hostile_host_gives_no_orders() -> None:
+    text = render_facts(hostile_record(), "facts") + render_overview(hostile_record())
+
+    assert not [char for char in text if char != "\n" and not char.isprintable()]
+
+
+def test_the_overview_has_a_line_for_each_target() -> None:
+    lines = render_overview(RECORD).splitlines()
+
+    assert len(lines) == len(RECORD.targets)
+    for line, target in zip(lines, RECORD.targets, strict=True):
+        assert line.startswith(target.address)
+        assert f" {target.status}, " in line
