@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ipaddress
 import socket
+import ssl
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from scanner.evidence import (
     Attempt,
     ChainEnd,
+    Failure,
     FailureReason,
     HttpEvidence,
     Purpose,
@@ -444,6 +452,91 @@ def test_the_evidence_goes_to_json_and_back():
     evidence, _, connections = probe({"/": redirect("/next")}, shop("/a"))
     whole = TargetEvidence(NOW, 1.0, connections, http=Attempt.ok(evidence))
     assert from_json(to_json(whole)) == whole
+
+
+def own_identity(folder: Path) -> Path:
+    """A certificate for 127.0.0.1 with its key, which nobody else has signed."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "proxy")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "proxy.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return file
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_proxy_inside_tls_gets_its_password_only_where_it_is_trusted(tmp_path, monkeypatch, trusted):
+    identity = own_identity(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(identity)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(identity))
+    asked = []
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await read_request(reader)
+        asked.append(request.split(b"\r\n")[0])
+        assert b"Proxy-Authorization: Basic " + base64.b64encode(b"me:pw") in request
+        connects = request.startswith(b"CONNECT")
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n" if connects else EMPTY)
+
+    async def run() -> HttpEvidence:
+        async with serving(proxy, context) as log:
+            settings = ProbeSettings(timeout_s=2, proxy=f"https://me:pw@127.0.0.1:{log.port}")
+            target = Target(Endpoint("test", HOST, 443, http_port=80), Address("192.0.2.1", 443, 80))
+            return (await probe_http(target, ENVIRONMENT, settings, frozenset({HOST})))[0].value
+
+    evidence = asyncio.run(run())
+    plain, inside = evidence.find("http").first, evidence.find("https").first
+    if trusted:
+        assert sorted(asked) == [b"CONNECT shop.example:443 HTTP/1.1", b"GET http://shop.example/ HTTP/1.1"]
+        assert plain.status == 204
+        assert inside.failure == Failure(FailureReason.UNREACHABLE, "the proxy does not connect: 407")
+    else:
+        assert asked == []
+        assert plain.failure == inside.failure == Failure(FailureReason.ENGINE_ERROR, "the proxy cannot be reached")
+
+
+async def hears_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+    writer.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
+@pytest.mark.parametrize("state", ["closed", "closing", "silent", "unknown"])
+def test_a_proxy_that_fails_tells_nothing_of_the_server(scheme, state):
+    async def run() -> Attempt[HttpEvidence]:
+        async with serving(hears_nothing if state == "silent" else close_at_once) as proxy:
+            port = free_of(proxy.port) if state == "closed" else proxy.port
+            name = "no-such-proxy.invalid" if state == "unknown" else "127.0.0.1"
+            settings = ProbeSettings(timeout_s=0.3, deadline_s=10, proxy=f"{scheme}://{name}:{port}")
+            target = Target(Endpoint("test", HOST, 443, http_port=80), Address("192.0.2.1", 443, 80))
+            return (await probe_http(target, ENVIRONMENT, settings, frozenset({HOST})))[0]
+
+    attempt = asyncio.run(run())
+    through_tunnel = attempt.value.find("https").first.failure
+    assert (through_tunnel.reason, through_tunnel.detail) == (
+        FailureReason.ENGINE_ERROR,
+        "the proxy cannot be reached",
+    )
+    assert attempt.incomplete is not None
+
+
+async def close_at_once(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
 
 
 async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -208,3 +208,28 @@ def test_a_cancelled_survey_leaves_nothing_open(backend):
             await relay.until(lambda: relay.open == 0)
 
     asyncio.run(asyncio.wait_for(run(), 10))
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n", FailureReason.NOT_TLS),
+        # What nginx says at a port of TLS, here behind a box that swallows the hello; and where it is told to redirect.
+        (b"HTTP/1.1 400 Bad Request\r\nServer: nginx\r\n\r\nThe plain HTTP request was sent to HTTPS port", None),
+        (b"HTTP/1.1 301 Moved Permanently\r\nLocation: https://good.example/\r\n\r\n", None),
+    ],
+)
+def test_an_answer_to_plain_http_is_proof_only_where_it_does_not_speak_for_tls(answer, reason):
+    async def run() -> Attempt[TlsEvidence]:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if (await reader.read(65_536)).startswith(b"HEAD"):
+                writer.write(answer)
+            else:
+                await reader.read()  # swallowed
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            attempt, _ = await survey(target("good.example", server.sockets[0].getsockname()[1]), SETTINGS)
+            return attempt
+
+    assert asyncio.run(run()).failure.reason is (reason or FailureReason.TIMED_OUT)

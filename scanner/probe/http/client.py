@@ -141,7 +141,7 @@ class HttpClient:
         self, exchange: Exchange, request: Request, address: tuple[str, int], notes: HandshakeNotes
     ) -> None:
         begun = self._loop.time()
-        link = await self._bounded(Link.open(*address))
+        link = await self._open(address)
         try:
             wait = min(max(_ROUND_TRIPS * (self._loop.time() - begun), _SHORTEST_WAIT), _LONGEST_WAIT)
             connection = await self._through_proxy(link, request)
@@ -179,16 +179,32 @@ class HttpClient:
         try:
             return await self._bounded(gate.address_of(host, addresses_of)), port
         except UnresolvedError as error:
-            raise ProtocolError(error.failure) from error
+            raise ProtocolError(error.failure) if proxy is None else _no_proxy() from error
         except GateError as error:
             raise ProtocolError(Failure.of(FailureReason.NOT_ASKED, error)) from error
 
+    async def _open(self, address: tuple[str, int]) -> Link:
+        if self._proxy is None:
+            return await self._bounded(Link.open(*address))
+        try:
+            return await self._bounded(Link.open(*address))
+        except OSError as error:
+            raise _no_proxy() from error
+
     async def _through_proxy(self, link: Link, request: Request) -> Connection:
+        """What to speak to the server over.
+
+        Raises:
+            ProtocolError: the proxy fails, which tells nothing of the server, or does not connect to it.
+        """
         if self._proxy is None:
             return link
-        connection = await self._bounded(self._proxy.reached(link))
-        if request.url.scheme == "https" or not self._proxy.speaks_http:
-            await self._bounded(self._proxy.tunnel(connection, request.url.host, request.url.port))
+        try:
+            connection = await self._bounded(self._proxy.reached(link))
+            if request.url.scheme == "https" or not self._proxy.speaks_http:
+                await self._bounded(self._proxy.tunnel(connection, request.url.host, request.url.port))
+        except OSError as error:
+            raise _no_proxy() from error
         return connection
 
     async def _bounded(self, operation: Awaitable[T]) -> T:
@@ -205,6 +221,10 @@ async def _await_refusal(exchange: Exchange, connection: Connection, seconds: fl
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             exchange.receive(await connection.receive())
+
+
+def _no_proxy() -> ProtocolError:
+    return ProtocolError(Failure(FailureReason.ENGINE_ERROR, "the proxy cannot be reached"))
 
 
 def _context(request: Request) -> ssl.SSLContext:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import ssl
 from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
@@ -15,7 +14,7 @@ from socksio import socks5
 from scanner.evidence import Failure, FailureReason
 from scanner.probe.http.connection import Connection, TlsConnection
 from scanner.probe.http.messages import ProtocolError
-from scanner.probe.http.tls import HandshakeNotes
+from scanner.probe.http.tls import HandshakeNotes, verifying_context
 from scanner.probe.net.connection import Link, PreludeError
 
 _PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
@@ -63,7 +62,7 @@ class Proxy:
         """
         if self.scheme != "https":
             return link
-        secured = TlsConnection(link, ssl.create_default_context(), self.host, HandshakeNotes())
+        secured = TlsConnection(link, verifying_context(), self.host, HandshakeNotes())
         await secured.handshake()
         return secured
 

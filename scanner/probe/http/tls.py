@@ -127,6 +127,13 @@ def tolerant_context(identity: ClientCertificate | None, *, http2: bool = False)
     return context
 
 
+def verifying_context() -> ssl.SSLContext:
+    """A client context that accepts what the system trusts alone: for a proxy, which is given a password."""
+    context = ssl.create_default_context()
+    context.sslobject_class = WatchedClient
+    return context
+
+
 def watched_client(
     context: ssl.SSLContext,
     incoming: ssl.MemoryBIO,
@@ -134,7 +141,7 @@ def watched_client(
     server_hostname: str | None,
     notes: HandshakeNotes,
 ) -> WatchedClient:
-    """The client's side of a connection under a context of `tolerant_context`.
+    """The client's side of a connection under one of the contexts of this module.
 
     Let `notes` refer to nothing that leads back to it: the garbage collector does not see through TLS objects.
     """
