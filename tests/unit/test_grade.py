@@ -119,7 +119,7 @@ _METHOD: list[tuple[World, str, Effect | None]] = [
     (of_tls(compression=YES), "C", Effect.CAP_C),
     (of_tls(heartbleed=YES), "F", Effect.FAIL),
     (of_tls(ccs_injection=YES), "F", Effect.FAIL),
-    (of_tls(robot=Attempt.ok(Robot.STRONG_ORACLE)), "F", Effect.FAIL),
+    (of_tls(robot=Attempt.ok(Robot.STRONG_ORACLE), **tls12_only(GCM, _RSA)), "F", Effect.FAIL),
     (of_tls(deployment(certificate(key_type=KeyType.RSA, key_bits=1024, curve=None))), "B", Effect.CAP_B),
     (of_tls(deployment(certificate(key_type=KeyType.RSA, key_bits=1023, curve=None))), "F", Effect.FAIL),
     (of_tls(deployment(certificate(signature_hash="md5"))), "F", Effect.FAIL),
