@@ -21,9 +21,10 @@ class Protocol(StrEnum):
 
 
 class KeyType(StrEnum):
-    """Public key algorithms in certificates."""
+    """Public key algorithms in certificates. RSA_PSS is RSA for PSS signatures alone (id-RSASSA-PSS, RFC 8017)."""
 
     RSA = "rsa"
+    RSA_PSS = "rsa-pss"
     ECDSA = "ecdsa"
     ED25519 = "ed25519"
     ED448 = "ed448"
@@ -110,6 +111,7 @@ class PathValidation:
     """Whether a path from a served chain leads to a root of one trust store, name and dates apart.
 
     `store` is `mozilla`, `system` or the path of a PEM file; `store_digest` the SHA-256 over its certificates.
+    `refused` tells that the signatures do lead to a root, and `detail` why clients take no such path all the same.
     `path` holds SHA-256 fingerprints, leaf first, root last; empty where there is none.
     `missing` holds fingerprints of intermediates that the path needed and the server did not send.
     """
@@ -121,6 +123,7 @@ class PathValidation:
     missing: tuple[str, ...] = ()
     publicly_trusted: bool = False
     detail: str = ""
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,18 @@ from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, ExtensionOID, NameOID
 
-KeyKind = Literal["ecdsa", "rsa", "rsa-1024"]
-IssuerKind = Literal["intermediate", "rsa-intermediate", "untrusted", "root", "self"]
-PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+from scanner.lab.weak_keys import weak_key
+
+KeyKind = Literal[
+    "ecdsa", "p-521", "brainpool", "ed25519",
+    "rsa", "rsa-1024", "rsa-close-primes", "rsa-roca", "rsa-small-factor", "rsa-exponent-3",
+]  # fmt: skip
+IssuerKind = Literal["intermediate", "rsa-intermediate", "ending-intermediate", "untrusted", "root", "self"]
+PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 # DER of the two algorithm identifiers. They differ in one byte, which is what makes `_resign_with_sha1` possible.
 _SHA256_WITH_RSA = bytes.fromhex("06092a864886f70d01010b")
@@ -144,7 +149,8 @@ class CertificateAuthority:
             builder = builder.add_extension(_scts(recipe.scts), critical=False)
         for oid in recipe.malformed:
             builder = builder.add_extension(x509.UnrecognizedExtension(oid, b"garbage"), critical=False)
-        leaf = builder.sign(issuer.key if issuer else key, hashes.SHA256())
+        signer = issuer.key if issuer else key
+        leaf = builder.sign(signer, None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256())
         if recipe.signature == "sha1":
             if issuer is None or not isinstance(issuer.key, rsa.RSAPrivateKey):
                 msg = f"{host}: only the RSA intermediate signs with SHA-1"
@@ -186,7 +192,7 @@ class CertificateAuthority:
                 return (leaf, self.untrusted_root.chain[0], *above)
         return (leaf, *above)
 
-    def _key(self, kind: KeyKind) -> PrivateKey:
+    def _key(self, kind: KeyKind) -> PrivateKey:  # noqa: PLR0911  # one for each kind
         match kind:
             case "ecdsa":
                 return ec.generate_private_key(ec.SECP256R1())
@@ -194,6 +200,14 @@ class CertificateAuthority:
                 return self.rsa_key
             case "rsa-1024":
                 return rsa.generate_private_key(65537, 1024)  # noqa: S505  # this is the flaw
+            case "p-521":
+                return ec.generate_private_key(ec.SECP521R1())
+            case "brainpool":
+                return ec.generate_private_key(ec.BrainpoolP256R1())
+            case "ed25519":
+                return ed25519.Ed25519PrivateKey.generate()
+            case _:
+                return weak_key(kind)
 
     def _issuer(self, kind: IssuerKind) -> Identity | None:
         match kind:
@@ -201,6 +215,8 @@ class CertificateAuthority:
                 return self.intermediate
             case "rsa-intermediate":
                 return self.rsa_intermediate
+            case "ending-intermediate":
+                return self._authority("Nightseal Lab Ending Intermediate", self.root, to_day=10)
             case "untrusted":
                 return self.untrusted_root
             case "root":
@@ -224,7 +240,9 @@ class CertificateAuthority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
         )
 
-    def _authority(self, name: str, issuer: Identity | None, key: PrivateKey | None = None) -> Identity:
+    def _authority(
+        self, name: str, issuer: Identity | None, key: PrivateKey | None = None, *, to_day: float | None = None
+    ) -> Identity:
         own_key = key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name(
             [
@@ -233,7 +251,7 @@ class CertificateAuthority:
             ]
         )
         certificate = (
-            self._builder(subject, issuer, own_key, -30, 3650 if issuer is None else 1825)
+            self._builder(subject, issuer, own_key, -30, to_day or (3650 if issuer is None else 1825))
             .add_extension(x509.BasicConstraints(ca=True, path_length=None if issuer is None else 0), critical=True)
             .add_extension(_key_usage(ca=True), critical=True)
             .sign(issuer.key if issuer else own_key, hashes.SHA256())

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import certifi
 import pytest
+from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -19,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from scanner.errors import TrustStoreError
 from scanner.evidence import Certificate, PathValidation
+from scanner.lab.certificates import _resign_with_sha1
 from scanner.probe.x509.parsing import certificate_from_der
 from scanner.probe.x509.trust import MOZILLA, load_store, store_digests, validate_paths
 
@@ -255,3 +257,47 @@ def test_a_store_that_cannot_be_used_is_named(tmp_path, content, word):
         load_store(str(path))
 
     assert str(path) in str(raised.value)
+
+
+def odd_leaf(**changes: object) -> Certificate:
+    """A leaf that the root signed, with fields that the library rightly refuses to write."""
+    der = issued("a.example", "Root", LEAF_KEY, ROOT_KEY).public_bytes(Encoding.DER)
+    certificate = asn1.Certificate.load(der)
+    tbs = certificate["tbs_certificate"]
+    for field, value in changes.items():
+        tbs[field] = value
+    if changes.get("version") == "v1":
+        tbs["extensions"] = None
+    signed = tbs.dump(force=True)
+    certificate["signature_value"] = ROOT_KEY.sign(signed, ec.ECDSA(hashes.SHA256()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        attempt = certificate_from_der(certificate.dump(force=True))
+    assert attempt.value is not None
+    return attempt.value
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"), [({"serial_number": -5}, "negative"), ({"version": "v1"}, "older than X.509 version 3")]
+)
+def test_what_clients_refuse_of_a_trusted_issuer_is_told_instead_of_the_issuer(tmp_path, changes, detail):
+    roots = {"root": ROOT, "stranger": issued("X", "X", OTHER_KEY, OTHER_KEY, ca=True)}
+    for name, root in roots.items():
+        (tmp_path / name).write_bytes(root.public_bytes(Encoding.PEM))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found, other = validate_paths([odd_leaf(**changes)], [str(tmp_path / name) for name in roots])
+
+    assert (found.trusted, found.refused) == (False, True)
+    assert detail in found.detail
+    assert not other.refused
+
+
+def test_a_root_that_signed_itself_with_sha1_is_known_to_have_done_so():
+    key = rsa.generate_private_key(65537, 2048)
+    with_sha256 = issued("Old Root", "Old Root", key, key, ca=True)
+    old = evidence(_resign_with_sha1(with_sha256, key))
+    forged = evidence(_resign_with_sha1(with_sha256, rsa.generate_private_key(65537, 2048)))
+
+    assert (old.signature_hash, old.self_signed) == ("sha1", True)
+    assert not forged.self_signed

@@ -10,10 +10,11 @@ from typing import TypeVar
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID, PublicKeyAlgorithmOID
 
 from scanner.evidence import Attempt, Certificate, FailureReason, KeyType
 from scanner.probe.x509.extensions import BROKEN, read_extensions
+from scanner.probe.x509.signatures import issued_by
 from scanner.untrusted import printable
 
 T = TypeVar("T")
@@ -85,7 +86,8 @@ def _key(certificate: x509.Certificate) -> tuple[KeyType, int, str | None, str]:
         return KeyType.OTHER, 0, None, ""
     match key:
         case rsa.RSAPublicKey():
-            return KeyType.RSA, key.key_size, None, spki
+            for_pss_alone = certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
+            return KeyType.RSA_PSS if for_pss_alone else KeyType.RSA, key.key_size, None, spki
         case ec.EllipticCurvePublicKey():
             return KeyType.ECDSA, key.curve.key_size, key.curve.name.lower(), spki
         case ed25519.Ed25519PublicKey():
@@ -152,10 +154,9 @@ def _signature_hash(certificate: x509.Certificate) -> str | None:
 def _self_signed(certificate: x509.Certificate) -> bool:
     """Whether its own key signed it. MD5 and SHA-1 count as well: the question is who signed, not how well."""
     try:
-        certificate.verify_directly_issued_by(certificate)
+        return issued_by(certificate, certificate)
     except Exception:  # noqa: BLE001  # whatever the parser or the verification raises, it was not shown to be
         return False
-    return True
 
 
 def _usages(usage: x509.KeyUsage) -> tuple[str, ...]:

@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from scanner.evidence import Certificate, Staple
+from scanner.probe.x509.signatures import made_by
 
 _MAX_BYTES = 65_536
 _STATUSES = {
@@ -85,16 +85,6 @@ def _delegated(responder: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 
 def _verifies(response: ocsp.OCSPResponse, signer: x509.Certificate) -> bool:
-    key, signed, digest = signer.public_key(), response.tbs_response_bytes, response.signature_hash_algorithm
-    try:
-        if isinstance(key, rsa.RSAPublicKey) and digest is not None:
-            key.verify(response.signature, signed, padding.PKCS1v15(), digest)
-        elif isinstance(key, ec.EllipticCurvePublicKey) and digest is not None:
-            key.verify(response.signature, signed, ec.ECDSA(digest))
-        elif isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey):
-            key.verify(response.signature, signed)
-        else:
-            return False
-    except InvalidSignature:
-        return False
-    return True
+    return made_by(
+        signer.public_key(), response.signature, response.tbs_response_bytes, response.signature_hash_algorithm
+    )

@@ -24,6 +24,7 @@ from cryptography.x509 import verification
 
 from scanner.errors import TrustStoreError
 from scanner.evidence import Certificate, PathValidation
+from scanner.probe.x509.signatures import issued_by
 from scanner.untrusted import printable
 
 MOZILLA = "mozilla"
@@ -43,6 +44,7 @@ _DETAILS = (
     ("not valid at validation time", "no certificate on the way to a root was valid together with the server's"),
     ("must be an X509v3", "a certificate on the way to a root is older than X.509 version 3"),
     ("basicConstraints", "what signed a certificate on the way to a root is not marked as a CA"),
+    ("serial number cannot be negative", "the serial number of a certificate is negative (RFC 5280 section 4.1.2.2)"),
     ("critical extensions", "a certificate on the way to a root has a critical extension that is not known"),
 )
 """What the library says, and what that means: its own words are of its inner workings."""
@@ -131,6 +133,7 @@ def validate_paths(chain: Sequence[Certificate], stores: Sequence[str]) -> tuple
                 path=result.path,
                 publicly_trusted=public.trusted,
                 detail=result.detail,
+                refused=result.refused,
             )
         )
     return tuple(results)
@@ -151,7 +154,25 @@ def _validate(chain: Sequence[Certificate], name: str) -> PathValidation:
             failure = failure or str(error) or type(error).__name__
         else:
             return PathValidation(name, store.digest, trusted=True, path=path)
-    return PathValidation(name, store.digest, trusted=False, detail=_detail(failure))
+    refused = _leads_to_root(chain, store)
+    return PathValidation(name, store.digest, trusted=False, detail=_detail(failure), refused=refused)
+
+
+def _leads_to_root(chain: Sequence[Certificate], store: TrustStore) -> bool:
+    """Whether names and signatures lead from the leaf to a root, whatever else clients demand of a path."""
+    try:
+        leaf, *others = (x509.load_der_x509_certificate(certificate.der) for certificate in chain[: _MAX_CHAIN + 1])
+    except ValueError:
+        return False
+    for _ in range(_MAX_CHAIN):
+        if any(issued_by(leaf, root) for root in store.roots):
+            return True
+        above = next((other for other in others if issued_by(leaf, other)), None)
+        if above is None:
+            return False
+        others.remove(above)
+        leaf = above
+    return False
 
 
 def _path(chain: Sequence[Certificate], store: TrustStore, moment: datetime) -> tuple[str, ...]:

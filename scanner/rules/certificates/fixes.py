@@ -38,6 +38,10 @@ LIFETIME: Final = Fix(
 CHAIN: Final = Fix(
     "Let the server send its own certificate first, then each intermediate in order, and nothing else.", _INSTALL
 )
+CHAIN_EXPIRY: Final = Fix(
+    "Install the intermediates that the CA publishes today: the same key often has a certificate that holds longer.",
+    _INSTALL,
+)
 KEY: Final = Fix(
     "Make a new key of a good kind and have a certificate issued for it.",
     {"openssl": "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out privkey.pem", **_RENEW},

@@ -45,6 +45,7 @@ _DAY = timedelta(days=1)
         "trusted": passes("The chain leads to a root of the trust store {observed}."),
         "self-signed": fails("The certificate is signed by its own key: nobody else vouches for it."),
         "unknown-issuer": fails("The chain leads to no trusted root; it ends at the unknown issuer {observed}."),
+        "refused": fails("The chain leads to a root of the trust stores, but clients refuse it: {observed}."),
         "chain-incomplete": fails("The chain leads to no trusted root: an intermediate was not sent ({observed})."),
         "no-path": indeterminate("Nobody looked for a path to a root."),
     },
@@ -64,6 +65,8 @@ def _trusted(deployment: Deployment, facts: Facts, parameters: Parameters) -> li
     last = deployment.chain[-1]
     if any(path.missing for path in deployment.paths):
         return [Finding("chain-incomplete", last.issuer, expected)]
+    if refusing := [path.detail for path in deployment.paths if path.refused]:
+        return [Finding("refused", listing(refusing), expected, severity=Severity.HIGH)]
     return [Finding("unknown-issuer", last.issuer, expected)]
 
 

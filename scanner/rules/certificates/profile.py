@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scanner.evidence import Deployment, Extension, KeyType
+from scanner.inventory import Role
 from scanner.rules.certificates import fixes
 from scanner.rules.certificates.leaves import CERTIFICATES_HOW, below_root
 from scanner.rules.registry import Facts, Finding, IssuerParameters, fails, passes, rule
@@ -30,8 +31,25 @@ class KeyParameters(IssuerParameters):
     """The smallest modulus of RSA (and DSA) in bits, of the intermediates too."""
     curves: tuple[str, ...] = _CURVES
     """Names of the curves that an ECDSA key may be on, in lower case."""
+    browsers: bool = True
+    """Whether the keys of applications and consoles must be such as browsers take, whatever else is listed here."""
     phase_out_rsa_below: int | None = None
     """RSA keys from `min_rsa_bits` up to this size fail at low severity."""
+
+
+_TAKEN_BY_ALL = frozenset({"secp256r1", "secp384r1"})
+_TAKEN = _TAKEN_BY_ALL | {"secp521r1"}
+"""Curves that browsers take: Baseline Requirements section 6.1.5, Mozilla's Root Store Policy section 5.1.
+
+Chrome offers no signature scheme for the last. EdDSA, other curves and keys for RSASSA-PSS alone are for no browser.
+"""
+
+
+def _is_among(certificate: Certificate, curves: frozenset[str]) -> bool:
+    """Whether a key is RSA, or on one of the curves."""
+    if certificate.key_type is KeyType.ECDSA:
+        return (certificate.curve or "").lower() in curves
+    return certificate.key_type is KeyType.RSA
 
 
 def _describe_key(certificate: Certificate) -> str:
@@ -48,13 +66,15 @@ def _describe_key(certificate: Certificate) -> str:
     of=Deployment,
     why="Whoever finds the private key is the server, to everybody.",
     how=CERTIFICATES_HOW + " Type and size are read from the public key of the server's certificate and of each "
-    "intermediate.",
+    "intermediate. At applications and consoles it must be one that browsers take; what speaks to programs may differ.",
     sources=(rfc(9325, "4.5"), baseline("6.1.5")),
     reasons={
         "strong": passes("The server's key is {observed}."),
         "type": fails("The server's key is {observed}, a kind that the policy does not list."),
         "too-short": fails("A key is too short: {observed}."),
         "curve": fails("A key is on a curve that the policy does not list: {observed}."),
+        "browsers": fails("Browsers take no key of this kind: {observed}."),
+        "some-browsers": fails("Not every browser takes a key of this kind: {observed}."),
         "phase-out": fails("A key is of a size that the policy wants phased out: {observed}."),
     },
     fix=fixes.KEY,
@@ -68,14 +88,18 @@ def _key(deployment: Deployment, facts: Facts, parameters: KeyParameters) -> lis
         return listing(f"{_describe_key(item)} ({item.subject})" for item in certificates)
 
     leaf = deployment.leaf
-    if leaf.key_type not in parameters.types:
+    if (KeyType.RSA if leaf.key_type is KeyType.RSA_PSS else leaf.key_type) not in parameters.types:
         return [Finding("type", _describe_key(leaf), expected)]
-    rsa = [item for item in below_root(deployment) if item.key_type in {KeyType.RSA, KeyType.DSA}]
+    rsa = [item for item in below_root(deployment) if item.key_type in {KeyType.RSA, KeyType.RSA_PSS, KeyType.DSA}]
     elliptic = [item for item in below_root(deployment) if item.key_type is KeyType.ECDSA]
     if short := [item for item in rsa if item.key_bits < parameters.min_rsa_bits]:
         return [Finding("too-short", _of(short), expected)]
     if odd := [item for item in elliptic if (item.curve or "").lower() not in parameters.curves]:
         return [Finding("curve", _of(odd), listing(parameters.curves))]
+    if parameters.browsers and facts.target.endpoint.role is not Role.SERVER:
+        for reason, taken, severity in (("browsers", _TAKEN, None), ("some-browsers", _TAKEN_BY_ALL, Severity.LOW)):
+            if odd := [item for item in below_root(deployment) if not _is_among(item, taken)]:
+                return [Finding(reason, _of(odd), "RSA, or ECDSA on secp256r1 or secp384r1", severity=severity)]
     limit = parameters.phase_out_rsa_below
     if limit and (old := [item for item in rsa if item.key_bits < limit]):
         return [Finding("phase-out", _of(old), f"RSA of {limit} bits or more", severity=Severity.LOW)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 
 from scanner.evidence import KeyType, Staple
+from scanner.inventory import Role
 from scanner.verdict import Severity
 from tests.build.certificates import intermediate, leaf, root
 from tests.build.facts import NOW, TIMED_OUT, World, certificate, deployment, tls, trusted, untrusted
@@ -17,6 +19,7 @@ _ALONE = {"chain": (certificate(),)}
 _GOOD = Staple("good", NOW - timedelta(hours=1), NOW + timedelta(days=3), NOW)
 _OLD = Staple("good", NOW - timedelta(days=9), NOW - timedelta(days=2), NOW)
 _EARLY = Staple("good", NOW + timedelta(days=1), NOW + timedelta(days=2), NOW)
+_REFUSED = dataclasses.replace(untrusted(), refused=True, detail="a negative serial")
 _UNKNOWN, _UNVERIFIED = Staple("unknown", NOW, verified=True), Staple("unknown", NOW, verified=False)
 _OCSP = certificate(ocsp_urls=("http://ocsp.example.com",))
 _MUST = certificate(must_staple=True)
@@ -51,6 +54,9 @@ CASES = (
     of_tls("cert.trusted", "unknown-issuer", deployment(paths=(untrusted(),))),
     of_tls("cert.trusted", "chain-incomplete", deployment(paths=(untrusted((intermediate().fingerprint,)),), **_ALONE)),
     of_tls("cert.trusted", "no-path", deployment(paths=())),
+    of_tls(
+        "cert.trusted", "refused", deployment(paths=(_REFUSED,)), severity=Severity.HIGH, observed="a negative serial"
+    ),
     of_tls("cert.trusted", "not-observed", certificates=TIMED_OUT),
     of_tls("cert.hostname", "matches"),
     of_tls("cert.hostname", "other-names", deployment(_OTHER), observed="other.example.com"),
@@ -123,8 +129,28 @@ CASES = (
     of_tls("cert.chain-order", "not-observed", certificates=TIMED_OUT),
     of_tls("cert.key", "strong", observed="ecdsa on secp256r1"),
     of_tls("cert.key", "strong", deployment(certificate(key_type=KeyType.RSA, key_bits=2048, curve=None))),
-    of_tls("cert.key", "strong", deployment(certificate(key_type=KeyType.ED25519, key_bits=256, curve=None))),
-    of_tls("cert.key", "strong", deployment(certificate(curve="brainpoolP256r1"))),
+    of_tls("cert.key", "strong", deployment(certificate(curve="secp384r1", key_bits=384))),
+    # What browsers take is narrower than what is strong; what speaks to programs may differ, and a policy too.
+    *(
+        case
+        for key in (
+            {"key_type": KeyType.ED25519, "key_bits": 256, "curve": None},
+            {"key_type": KeyType.ED448, "key_bits": 456, "curve": None},
+            {"key_type": KeyType.RSA_PSS, "key_bits": 2048, "curve": None},
+            {"curve": "brainpoolP256r1"},
+        )
+        for case in (
+            of_tls("cert.key", "browsers", deployment(certificate(**key)), severity=Severity.HIGH),
+            of_tls("cert.key", "strong", deployment(certificate(**key)), parameters={"browsers": False}),
+            Case("cert.key", "browsers", World(role=Role.MONITORING, tls=tls(deployment(certificate(**key))))),
+            Case(
+                "cert.key", "strong", World(role=Role.SERVER, http_port=None, tls=tls(deployment(certificate(**key))))
+            ),
+        )
+    ),
+    of_tls("cert.key", "some-browsers", deployment(certificate(curve="secp521r1")), severity=Severity.LOW),
+    of_tls("cert.key", "browsers", deployment(certificate(), certificate(intermediate(), curve="brainpoolP384r1"))),
+    of_tls("cert.key", "too-short", deployment(certificate(key_type=KeyType.RSA_PSS, key_bits=1024, curve=None))),
     of_tls(
         "cert.key",
         "type",

@@ -1,0 +1,90 @@
+"""Does the chain hold as long as the server's own certificate?"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from scanner.evidence import Deployment
+from scanner.rules.certificates import fixes
+from scanner.rules.certificates.leaves import CERTIFICATES_HOW
+from scanner.rules.registry import (
+    Facts,
+    Finding,
+    Parameters,
+    fails,
+    indeterminate,
+    not_applicable,
+    passes,
+    rule,
+    untried,
+)
+from scanner.rules.registry.listing import plural
+from scanner.rules.registry.sources import rfc
+from scanner.verdict import Goal, Severity
+
+if TYPE_CHECKING:
+    from scanner.evidence import Certificate
+
+_DAY = timedelta(days=1)
+
+
+class ChainExpiryParameters(Parameters):
+    """Parameters of cert.chain-expiry."""
+
+    days: int = 30
+    """An intermediate that has fewer days left than this, and ends before the leaf, fails at the full severity."""
+    urgent_days: int = 7
+    """Fewer days left than this fail at a severity one step higher."""
+
+
+@rule(
+    "cert.chain-expiry",
+    title="No intermediate certificate ends before the server's own",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.MEDIUM,
+    of=Deployment,
+    why="The service ends with the first certificate of its chain that ends, and nobody looks at the others' dates.",
+    how=CERTIFICATES_HOW + " Of each path to a root of the trust stores the certificate that ends first is looked for, "
+    "the root apart; of several paths the one that holds longest counts.",
+    sources=(rfc(5280, "6.1.3"), rfc(5280, "4.1.2.5")),
+    reasons={
+        "leaf-ends-first": passes("Every intermediate holds at least as long as the server's certificate: {observed}."),
+        "ends-before": fails("{name} ends {days} before the server's certificate, on {observed}; {left} are left."),
+        "ended": fails("{name} ended on {observed}, {days} before the server's certificate does."),
+        "untrusted": not_applicable("No path leads to a trusted root; cert.trusted reports that."),
+        "no-path": indeterminate("Nobody looked for a path to a root."),
+    },
+    fix=fixes.CHAIN_EXPIRY,
+    mistake=untried("the advice is a newer intermediate, installed as that of cert.chain-order"),
+    parameters=ChainExpiryParameters,
+)
+def _chain_expiry(deployment: Deployment, facts: Facts, parameters: ChainExpiryParameters) -> list[Finding]:
+    if not deployment.paths:
+        return [Finding("no-path")]
+    first = [_first_to_end(deployment, path.path) for path in deployment.paths if path.trusted]
+    if not first:
+        return [Finding("untrusted")]
+    leaf, ends = deployment.leaf, max(first, key=lambda item: item.not_after)
+    day = f"{ends.not_after:%Y-%m-%d}"
+    expected = f"{leaf.not_after:%Y-%m-%d} or later"
+    if ends.not_after >= leaf.not_after:
+        return [Finding("leaf-ends-first", day, expected)]
+    left = ends.not_after - facts.now
+    values = {
+        "name": ends.subject,
+        "days": plural((leaf.not_after - ends.not_after) // _DAY, "day"),
+        "left": plural(max(left // _DAY, 0), "day"),
+    }
+    if left < timedelta(0):
+        return [Finding("ended", day, expected, severity=Severity.HIGH, values=values)]
+    severity = Severity.LOW
+    if left < timedelta(days=parameters.days):
+        severity = Severity.HIGH if left < timedelta(days=parameters.urgent_days) else Severity.MEDIUM
+    return [Finding("ends-before", day, expected, severity=severity, values=values)]
+
+
+def _first_to_end(deployment: Deployment, path: tuple[str, ...]) -> Certificate:
+    """The certificate of a path that ends first. Its root does not count: clients have it, and take it by itself."""
+    on_path = [item for item in deployment.chain if item.fingerprint in path[:-1]]
+    return min(on_path or [deployment.leaf], key=lambda item: item.not_after)

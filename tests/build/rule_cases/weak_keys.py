@@ -1,0 +1,68 @@
+"""Keys that are weak although they are long enough, and chains that end before the leaf."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from scanner.evidence import KeyType
+from scanner.verdict import Severity
+from tests.build.certificates import intermediate
+from tests.build.facts import NOW, TIMED_OUT, certificate, deployment, trusted, untrusted
+from tests.build.rule_cases.case import Case, of_tls
+from tests.build.weak_keys import WEAK, rsa_certificate
+
+_SOUND = rsa_certificate(WEAK["sound"])
+
+
+def _weak() -> list[Case]:
+    return [
+        of_tls("cert.weak-key", reason, deployment(certificate(der=rsa_certificate(numbers), key_type=KeyType.RSA)))
+        for reason, numbers in WEAK.items()
+    ]
+
+
+def _chain(days: float, leaf_days: float = 89) -> object:
+    """A leaf with so many days left, under an intermediate with so many."""
+    leaf = certificate(not_after=NOW + timedelta(days=leaf_days))
+    above = certificate(intermediate(), not_after=NOW + timedelta(days=days))
+    return deployment(leaf, above, paths=(trusted(leaf, above),))
+
+
+def _two_paths() -> object:
+    """The same intermediate twice: by an old root, and by one for which it holds longer."""
+    leaf = certificate(not_after=NOW + timedelta(days=80))
+    old = certificate(intermediate(), fingerprint="aa" * 32, not_after=NOW + timedelta(days=5))
+    new = certificate(intermediate(), fingerprint="bb" * 32, not_after=NOW + timedelta(days=500))
+    return deployment(leaf, old, new, paths=(trusted(leaf, old), trusted(leaf, new, store="system")))
+
+
+CASES = (
+    *_weak(),
+    of_tls("cert.weak-key", "no-rsa"),
+    of_tls("cert.weak-key", "unreadable", deployment(certificate(key_type=KeyType.OTHER))),
+    of_tls("cert.weak-key", "not-observed", certificates=TIMED_OUT),
+    of_tls(
+        "cert.weak-key",
+        "close-primes",
+        deployment(
+            certificate(), certificate(intermediate(), key_type=KeyType.RSA, der=rsa_certificate(WEAK["close-primes"]))
+        ),
+        severity=Severity.CRITICAL,
+    ),
+    of_tls(
+        "cert.weak-key",
+        "small-exponent",
+        deployment(certificate(key_type=KeyType.RSA, der=rsa_certificate((WEAK["sound"][0], 3)))),
+        severity=Severity.LOW,
+    ),
+    of_tls("cert.chain-expiry", "leaf-ends-first"),
+    of_tls("cert.chain-expiry", "leaf-ends-first", _chain(89)),
+    of_tls("cert.chain-expiry", "leaf-ends-first", _two_paths()),
+    of_tls("cert.chain-expiry", "ends-before", _chain(31), severity=Severity.LOW),
+    of_tls("cert.chain-expiry", "ends-before", _chain(29.9), severity=Severity.MEDIUM),
+    of_tls("cert.chain-expiry", "ends-before", _chain(6.9), severity=Severity.HIGH),
+    of_tls("cert.chain-expiry", "ended", _chain(-1), severity=Severity.HIGH),
+    of_tls("cert.chain-expiry", "untrusted", deployment(paths=(untrusted(),))),
+    of_tls("cert.chain-expiry", "no-path", deployment(paths=())),
+    of_tls("cert.chain-expiry", "not-observed", certificates=TIMED_OUT),
+)
