@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from scanner.counting import counted
 from scanner.evidence import Deployment
 from scanner.rules.certificates import fixes
 from scanner.rules.certificates.leaves import CERTIFICATES_HOW
@@ -19,7 +20,6 @@ from scanner.rules.registry import (
     rule,
     untried,
 )
-from scanner.rules.registry.listing import plural
 from scanner.rules.registry.sources import rfc
 from scanner.verdict import Goal, Severity
 
@@ -73,8 +73,8 @@ def _chain_expiry(deployment: Deployment, facts: Facts, parameters: ChainExpiryP
     left = ends.not_after - facts.now
     values = {
         "name": ends.subject,
-        "days": plural((leaf.not_after - ends.not_after) // _DAY, "day"),
-        "left": plural(max(left // _DAY, 0), "day"),
+        "days": counted((leaf.not_after - ends.not_after) // _DAY, "day"),
+        "left": counted(max(left // _DAY, 0), "day"),
     }
     if left < timedelta(0):
         return [Finding("ended", day, expected, severity=Severity.HIGH, values=values)]
