@@ -63,6 +63,8 @@ class RunRow:
     standing: Standing | None
     """None where its verdicts were not counted one by one: `total` counts notes as failures then."""
     files: tuple[ReportFile, ...]
+    retired: bool = False
+    """Whether the configuration has none of its environments any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,8 @@ class SiteFacts:
     expiries: pd.DataFrame
     files: Mapping[str, Sequence[ReportFile]]
     late: Mapping[str, timedelta]
+    configured: frozenset[str] | None = None
+    """The environments that the configuration has; the others are retired. None where it has none at all."""
 
 
 def site_view(facts: SiteFacts, *, options: ReportOptions, tool_version: str) -> SiteView:
@@ -188,7 +192,7 @@ def site_view(facts: SiteFacts, *, options: ReportOptions, tool_version: str) ->
     points = _points({row.id: row for row in rows}, goals, facts, written)
     last = max(rows, key=lambda row: written[row.id], default=None)
     since = last.started_at - LOOKED_BACK if last else None
-    return SiteView(options, tool_version, _months(rows), tuple(_environments(rows, points, since)))
+    return SiteView(options, tool_version, _months(rows), tuple(_environments(rows, points, since, facts.configured)))
 
 
 def runs_to_count(runs: pd.DataFrame, current: Iterable[str]) -> tuple[set[str], set[str]]:
@@ -265,6 +269,7 @@ def _row(run: Mapping[Hashable, Any], goals: Mapping[str, Mapping[str, _Goals]],
         total=_sum(judged.values()) if run_id in goals else _roughly(run),
         standing=_standing(judged, environments, complete=complete) if run_id in goals or not targets else None,
         files=tuple(facts.files.get(run_id, ())),
+        retired=facts.configured is not None and facts.configured.isdisjoint(environments),
     )
 
 
@@ -326,12 +331,17 @@ def _points(
 
 
 def _environments(
-    rows: Sequence[RunRow], points: Mapping[str, Sequence[Point]], since: datetime | None
+    rows: Sequence[RunRow],
+    points: Mapping[str, Sequence[Point]],
+    since: datetime | None,
+    configured: frozenset[str] | None,
 ) -> Iterator[EnvironmentSeen]:
-    """The environments that were ever judged, the worst first."""
+    """The environments that were ever judged and that the configuration still has, the worst first."""
     by_id = {row.id: row for row in rows}
     found = []
     for name, seen in points.items():
+        if configured is not None and name not in configured:
+            continue
         now = next((point for point in reversed(seen) if point.complete), seen[-1])
         daily = {point.at.date(): point for point in seen if point.complete and since is not None and point.at >= since}
         found.append(EnvironmentSeen(name, now, by_id[now.run_id], tuple(daily.values())))

@@ -10,6 +10,7 @@ from pathlib import Path
 from scanner import config as configuration
 from scanner.errors import UsageError, nearest
 from scanner.history import History
+from scanner.history.scope import Scope
 
 
 def open_history(config_path: Path) -> History:
@@ -20,6 +21,17 @@ def open_history(config_path: Path) -> History:
     """
     config = configuration.load(config_path)
     return History.open(config.resolve(config.form.nightseal.history), create=False)
+
+
+def history_and_scope(config_path: Path) -> tuple[History, Scope | None]:
+    """The history that the configuration names, and what the configuration has: the rest of the history is retired.
+
+    Raises:
+        HistoryError: there is none.
+    """
+    config = configuration.load(config_path)
+    history = History.open(config.resolve(config.form.nightseal.history), create=False)
+    return history, Scope.of(config.inventory)
 
 
 def environments_meant(history: History, patterns: Sequence[str]) -> frozenset[str] | None:

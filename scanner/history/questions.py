@@ -1,8 +1,9 @@
 """What people ask a history, answered as DataFrames: since when, how long until mended, where it differs, how it goes.
 
 Durations are timedeltas, times UTC. Each question takes the ids of the runs to look at, of which None means all. The
-present state of an environment is its latest complete run among them. Verdicts that are `indeterminate` say nothing: a
-failure lasts until something else than it is seen.
+present state of an environment is its latest complete run among them. What the configuration no longer has is retired:
+with a `scope`, the questions about the present leave it out. Verdicts that are `indeterminate` say nothing: a failure
+lasts until something else than it is seen.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import pandas as pd
 from scanner.history.episodes import ENDPOINT, KEY, episodes_of
 from scanner.history.frames import frame
 from scanner.history.schema import CERTIFICATES, TARGETS, VERDICTS
+from scanner.history.scope import Scope, within
 from scanner.history.store import WRITTEN, History, literal
 
 RunIds = Iterable[str] | None
@@ -50,7 +52,7 @@ def episodes(history: History, run_ids: RunIds = None) -> pd.DataFrame:
     return found.sort_values(["since", "endpoint", "rule", "subject"], ignore_index=True)
 
 
-def failing_since(history: History, run_ids: RunIds = None) -> pd.DataFrame:
+def failing_since(history: History, run_ids: RunIds = None, *, scope: Scope | None = None) -> pd.DataFrame:
     """What fails now: the open episodes of endpoints that are still scanned and of rules still judged, longest first.
 
     Columns as of `episodes`, without `episode` and `until`; `duration` is from `since` to the present run.
@@ -67,6 +69,7 @@ def failing_since(history: History, run_ids: RunIds = None) -> pd.DataFrame:
     found = found[found["until"].isna()].merge(judged, on=list(KEY))
     # What an interrupted run saw later is not the present yet.
     found = found[found["began_in"] <= found["seen_in"]]
+    found = within(found, scope).copy()
     found["duration"] = found.pop("present") - found["since"]
     found = found.drop(columns=["episode", "until", "began_in", "seen_in"])
     return found.sort_values(["duration", "endpoint", "rule"], ascending=[False, True, True], ignore_index=True)
@@ -92,13 +95,13 @@ def mean_time_to_fix(history: History, run_ids: RunIds = None, *, since: datetim
     return table.reset_index()
 
 
-def certificates_by_expiry(history: History, run_ids: RunIds = None) -> pd.DataFrame:
+def certificates_by_expiry(history: History, run_ids: RunIds = None, *, scope: Scope | None = None) -> pd.DataFrame:
     """The certificates in use now, the next to expire first.
 
     Columns: `fingerprint`, `subject`, `issuer`, `not_before`, `not_after`, `position`, `spki`, `days_left` (whole days,
     from the run that saw it), `targets` (how many present it), `hosts` and `environments` (lists).
     """
-    found = _current_certificates(history, run_ids)
+    found = _current_certificates(history, run_ids, scope)
     found["days_left"] = (found["not_after"] - found["run_started_at"]).dt.days
     by = ["fingerprint", "subject", "issuer", "not_before", "not_after", "position", "spki"]
     table = found.groupby(by, observed=True, dropna=False).agg(
@@ -110,12 +113,12 @@ def certificates_by_expiry(history: History, run_ids: RunIds = None) -> pd.DataF
     return table.reset_index().sort_values(["not_after", "fingerprint"], ignore_index=True)
 
 
-def certificates_by_issuer(history: History, run_ids: RunIds = None) -> pd.DataFrame:
+def certificates_by_issuer(history: History, run_ids: RunIds = None, *, scope: Scope | None = None) -> pd.DataFrame:
     """Who issued the server certificates in use now.
 
     Columns: `issuer`, `certificates`, `targets`, `next_expiry`, `environments` (list); most certificates first.
     """
-    found = _current_certificates(history, run_ids)
+    found = _current_certificates(history, run_ids, scope)
     table = (
         found[found["position"] == "leaf"]
         .groupby("issuer", observed=True)
@@ -129,13 +132,13 @@ def certificates_by_issuer(history: History, run_ids: RunIds = None) -> pd.DataF
     return table.reset_index().sort_values(["certificates", "issuer"], ascending=[False, True], ignore_index=True)
 
 
-def reused_keys(history: History, run_ids: RunIds = None) -> pd.DataFrame:
+def reused_keys(history: History, run_ids: RunIds = None, *, scope: Scope | None = None) -> pd.DataFrame:
     """Server keys that several hosts hold now, in one certificate or in several.
 
     Columns: `spki`, `certificates` (how many different ones), `targets`, `hosts` and `environments` (lists); those in
     most environments first.
     """
-    found = _current_certificates(history, run_ids)
+    found = _current_certificates(history, run_ids, scope)
     table = (
         found[found["position"] == "leaf"]
         .groupby("spki", observed=True)
@@ -187,7 +190,7 @@ SELECT * FROM differing WHERE addresses > 1
 """
 
 
-def differing_addresses(history: History, run_ids: RunIds = None) -> pd.DataFrame:
+def differing_addresses(history: History, run_ids: RunIds = None, *, scope: Scope | None = None) -> pd.DataFrame:
     """Names whose addresses do not answer alike now, and since when.
 
     Columns: `environment`, `host`, `port`, `what` (`certificate`, or the rule and subject that passes at one address
@@ -195,7 +198,9 @@ def differing_addresses(history: History, run_ids: RunIds = None) -> pd.DataFram
     """
     current = current_runs(history, run_ids)
     # Few names have several addresses, and only those that have them now can differ now.
-    targets = history.targets(set(current.values()), columns=["environment", "host", "port", "ip"])
+    targets = within(
+        history.targets(set(current.values()), columns=["target_id", "environment", "host", "port", "ip"]), scope
+    )
     addresses = targets.groupby(["environment", "host", "port"], observed=True)["ip"].nunique()
     hosts = sorted({str(host) for _, host, _ in addresses[addresses > 1].index})
     sql = _DIFFERING.format(hosts=", ".join(map(literal, hosts)) or "NULL")
@@ -215,7 +220,7 @@ def differing_addresses(history: History, run_ids: RunIds = None) -> pd.DataFram
 
 
 _BY_APPLICATION = """
-SELECT application, v.environment, v.rule, v.subject, v.status
+SELECT application, v.target_id, v.environment, v.rule, v.subject, v.status
 FROM (SELECT run_id, target_id, environment, unnest(applications) AS application FROM targets) AS t
 JOIN verdicts AS v ON v.run_id = t.run_id AND v.target_id = t.target_id
 WHERE {present}
@@ -223,14 +228,15 @@ WHERE {present}
 _WORST_LAST = ("not-applicable", "pass", "indeterminate", "fail")
 
 
-def environments_compared(history: History, run_ids: RunIds = None) -> pd.DataFrame:
+def environments_compared(history: History, run_ids: RunIds = None, *, scope: Scope | None = None) -> pd.DataFrame:
     """The same application in different environments: where a rule ends differently now.
 
     Index: `application`, `rule`, `subject`. One column per environment, holding the worst status among the
     application's targets there, null where it is not judged there. Rows that are alike everywhere are left out.
     """
     condition = _is_present(history, run_ids, "v.")
-    rows = frame(history.query(_BY_APPLICATION.format(present=condition), TARGETS, VERDICTS, run_ids=run_ids))
+    sql = _BY_APPLICATION.format(present=condition)
+    rows = within(frame(history.query(sql, TARGETS, VERDICTS, run_ids=run_ids)), scope).copy()
     rows["status"] = pd.Categorical(rows["status"].astype(str), _WORST_LAST, ordered=True)
     keys = ["application", "rule", "subject", "environment"]
     worst = rows.sort_values("status").drop_duplicates(keys, keep="last")
@@ -284,9 +290,9 @@ def trend(history: History, run_ids: RunIds = None) -> pd.DataFrame:
     )
 
 
-def _current_certificates(history: History, run_ids: RunIds) -> pd.DataFrame:
+def _current_certificates(history: History, run_ids: RunIds, scope: Scope | None) -> pd.DataFrame:
     sql = f"SELECT {', '.join(_CERTIFICATE)} FROM certificates WHERE {_is_present(history, run_ids)}"  # noqa: S608  # the schema's names, and quoted literals
-    return frame(history.query(sql, CERTIFICATES, run_ids=run_ids), CERTIFICATES)
+    return within(frame(history.query(sql, CERTIFICATES, run_ids=run_ids), CERTIFICATES), scope).copy()
 
 
 _CERTIFICATE = (

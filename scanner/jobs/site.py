@@ -18,6 +18,7 @@ from reports.view.site import ReportFile
 from scanner.errors import OutputError
 from scanner.formats import FORMATS
 from scanner.history import questions
+from scanner.history.scope import Scope
 from scanner.jobs.places import ensure_writable, write_whole
 from scanner.jobs.reporting import report_options
 
@@ -123,6 +124,7 @@ def _view(
     config: Config, history: History, files: Mapping[str, Sequence[ReportFile]], options: ReportOptions
 ) -> SiteView:
     runs = history.runs(columns=site.RUN_COLUMNS)
+    scope = Scope.of(config.inventory)
     counted, drawn = site.runs_to_count(runs, questions.current_of(runs).values())
     facts = site.SiteFacts(
         runs=runs,
@@ -131,6 +133,7 @@ def _view(
         expiries=questions.next_expiry(history, sorted(drawn)),
         files=files,
         late=_late_runs(config),
+        configured=scope.environments if scope is not None else None,
     )
     return site.site_view(facts, options=options, tool_version=scanner.__version__)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from scanner.history.forgetting import forget, forgotten
 from scanner.history.maintenance import refuse_wrong_clock
 from scanner.history.schema import EVIDENCE, TABLES
 from scanner.history.size import size
+from scanner.jobs.site import write_site
 from scanner.service.retention import tidy
 from scanner.state.database import open_state
 from scanner.verdict import RunRecord
@@ -185,3 +187,43 @@ def test_size_tells_each_table(configured: Path, capsys: pytest.CaptureFixture[s
     assert run(["history", "size", "--config", str(configured)]) == 0
     told = capsys.readouterr().out
     assert all(name in told for name in TABLES)
+
+
+def test_what_is_retired_is_marked_and_fails_no_more(configured: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def told(*arguments: str) -> str:
+        assert run([*arguments, "--config", str(configured), "--format", "json"]) == 0
+        return capsys.readouterr().out
+
+    everything = json.loads(told("history", "failing"))
+    configured.write_text(
+        '[nightseal]\nhistory = "history"\n[[environment]]\nname = "legacy"\nkind = "on-premises"\n'
+        '[[environment.endpoint]]\nhost = "erp.example.internal"\n'
+    )
+    now = json.loads(told("history", "failing"))
+    marked = json.loads(told("history", "failing", "--retired"))
+
+    assert {line["endpoint"] for line in now} == {"legacy/erp.example.internal:443"}
+    assert len(marked) == len(everything) > len(now)
+    assert {line["endpoint"] for line in marked if not line["retired"]} == {"legacy/erp.example.internal:443"}
+    assert {line["target_id"] for line in json.loads(told("history", "targets")) if not line["retired"]} == {
+        "legacy/erp.example.internal:443@203.0.113.5"
+    }
+    assert "erp.example.internal" in told("history", "certificates")
+    assert "shop.example.com" not in told("history", "certificates")
+
+
+def test_the_page_of_all_runs_shows_no_retired_environment_as_present(configured: Path) -> None:
+    text = '[nightseal]\nhistory = "history"\n[[environment]]\nname = "{}"\nkind = "on-premises"\n'
+    text += '[[environment.endpoint]]\nhost = "erp.example.internal"\n'
+    pages = {}
+    for name in ("legacy", "another"):
+        config = parse(text.format(name), source="config.toml", folder=configured.parent)
+        page = write_site(config, History.open(configured.parent / "history", create=False), configured.parent / name)
+        pages[name] = page.read_text("utf-8")
+    present = pages["legacy"][pages["legacy"].index('id="now-title"') :].partition("</section>")[0]
+
+    assert "legacy" in present
+    assert "production" not in present
+    assert 'id="now-title"' not in pages["another"], "nothing of it is there any more"
+    assert pages["another"].count(">Retired<") == 2, "its runs are kept, and marked"
+    assert ">Retired<" not in pages["legacy"]

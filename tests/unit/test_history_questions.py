@@ -10,6 +10,8 @@ import pytest
 
 from scanner.history import History, questions
 from scanner.history.facts import deployments_of
+from scanner.history.scope import Scope
+from scanner.inventory import Endpoint, Environment, EnvironmentKind, Inventory
 from scanner.verdict import RunRecord, Severity, Status, TargetStatus
 from tests.build.records import FIRST_NIGHT, sample_history, sample_record
 
@@ -337,3 +339,57 @@ def test_a_history_of_version_0_1_is_read_and_goes_on(kept: Path) -> None:
     since = questions.failing_since(history).set_index(["endpoint", "rule"])["since"]
     for line in before.itertuples():
         assert since.get((line.endpoint, line.rule), line.since) == line.since
+
+
+# --- What the configuration no longer has ----------------------------------------------------------------------------
+
+
+def scope_of(*endpoints: tuple[str, str, int]) -> Scope | None:
+    """What a configuration of these endpoints has."""
+    names = dict.fromkeys(environment for environment, _, _ in endpoints)
+    return Scope.of(
+        Inventory(
+            tuple(
+                Environment(
+                    name,
+                    EnvironmentKind.PAAS,
+                    tuple(Endpoint(name, host, port) for other, host, port in endpoints if other == name),
+                )
+                for name in names
+            )
+        )
+    )
+
+
+MONITOR = ("production", "monitor.example.com", 443)
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["failing_since", "certificates_by_expiry", "certificates_by_issuer", "reused_keys", "environments_compared"],
+)
+def test_what_the_configuration_no_longer_has_is_left_out_of_what_is_now(question: str, nights: History) -> None:
+    everything = getattr(questions, question)(nights, scope=None)
+    only_monitor = getattr(questions, question)(nights, scope=scope_of(MONITOR))
+    all_there = scope_of(*{(target.environment, target.host, target.port) for target in sample_record(4).targets})
+
+    assert len(only_monitor) < len(everything)
+    assert len(getattr(questions, question)(nights, scope=all_there)) == len(everything)
+    if question == "failing_since":
+        assert set(only_monitor["endpoint"]) == {"production/monitor.example.com:443"}
+    if question == "certificates_by_expiry":
+        assert {host for hosts in only_monitor["hosts"] for host in hosts} == {"monitor.example.com"}
+
+
+def test_addresses_of_a_retired_name_do_not_differ_now(nights: History) -> None:
+    assert len(questions.differing_addresses(nights, RUN_IDS[:3])) == 2
+    assert questions.differing_addresses(nights, RUN_IDS[:3], scope=scope_of(MONITOR)).empty
+
+
+def test_nothing_is_retired_where_nothing_is_configured_and_ad_hoc_never_is(nights: History) -> None:
+    assert Scope.of(Inventory()) is None
+    scope = scope_of(MONITOR)
+    assert scope is not None
+    assert scope.has("ad-hoc/any.example.com:443")
+    assert not scope.has("production/shop.example.com:443")
+    assert questions.failing_since(nights, scope=None)["endpoint"].unique().size > 1

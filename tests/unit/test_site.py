@@ -203,14 +203,17 @@ class TestFolder:
             write_site(site.config, site.history, tmp_path)
 
     def test_after_old_reports_went_no_link_leads_to_them(self, tmp_path: Path) -> None:
-        history = recorded(tmp_path, [judged_record(0).record, judged_record(4).record])
         config = config_in(tmp_path)
-        old, new = history.runs()["run_id"]
+        now = FIRST_NIGHT + config.form.history.keep_reports + timedelta(days=1)
+        # By runs of a whole week the time is believed.
+        nights = [now - timedelta(days=back) for back in range(8, -1, -1)]
+        since = [moved(judged_record(4).record, f"{at:%Y%m%dT%H%M%SZ}-00000a", at) for at in nights]
+        history = recorded(tmp_path, [judged_record(0).record, *since])
+        old, *_, new = history.runs()["run_id"]
         (tmp_path / "out").mkdir()
         for name in (f"{old}.html", f"{old}.sarif", f"{new}.html", "thesis.pdf"):
             (tmp_path / "out" / name).write_text("a report")
         write_site(config, history, tmp_path / "out")
-        now = FIRST_NIGHT + config.form.history.keep_reports + timedelta(days=1)
 
         tidy(config, open_state(tmp_path / "nightseal.sqlite"), now)
 

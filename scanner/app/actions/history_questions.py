@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scanner.app.history_access import environments_meant, open_history, runs_since
+from scanner.app.history_access import environments_meant, history_and_scope, open_history, runs_since
 from scanner.app.tables import show
 from scanner.history.questions import (
     certificates_by_issuer,
@@ -34,16 +34,20 @@ def _touching(frame: pd.DataFrame, names: frozenset[str] | None) -> pd.DataFrame
     return frame[[not names.isdisjoint(row) for row in frame["environments"]]]
 
 
-def failing(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
+def failing(
+    config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str, *, retired: bool
+) -> None:
     """List what fails now, since when, and for how long."""
-    history = open_history(config_path)
-    frame = _within(failing_since(history), environments_meant(history, environments))
+    history, scope = history_and_scope(config_path)
+    found = failing_since(history, scope=None if retired else scope)
+    if retired:
+        found["retired"] = ~scope.of_frame(found) if scope is not None else False
+    frame = _within(found, environments_meant(history, environments))
     if since is not None:
         frame = frame[frame["since"] >= since]
     if format_name == "text":
-        frame = frame[
-            ["since", "duration", "severity", "began_as", "rule", "subject", "endpoint", "places", "waived", "message"]
-        ]
+        wanted = ["since", "duration", "severity", "began_as", "rule", "subject", "endpoint", "places", "waived"]
+        frame = frame[[*wanted, *(["retired"] if retired else []), "message"]]
     show(frame, format_name)
 
 
@@ -55,29 +59,31 @@ def fixes(config_path: Path, environments: tuple[str, ...], since: datetime | No
 
 def keys(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
     """List the private keys that several hosts hold, those in most environments first."""
-    history = open_history(config_path)
-    frame = _touching(reused_keys(history, runs_since(history, since)), environments_meant(history, environments))
+    history, scope = history_and_scope(config_path)
+    frame = _touching(
+        reused_keys(history, runs_since(history, since), scope=scope), environments_meant(history, environments)
+    )
     show(frame, format_name)
 
 
 def issuers(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
     """List who issued the certificates in use, those with most certificates first."""
-    history = open_history(config_path)
-    frame = certificates_by_issuer(history, runs_since(history, since))
+    history, scope = history_and_scope(config_path)
+    frame = certificates_by_issuer(history, runs_since(history, since), scope=scope)
     show(_touching(frame, environments_meant(history, environments)), format_name)
 
 
 def addresses(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
     """List the names whose addresses do not answer alike, in what, and since when."""
-    history = open_history(config_path)
-    frame = _within(differing_addresses(history), environments_meant(history, environments))
+    history, scope = history_and_scope(config_path)
+    frame = _within(differing_addresses(history, scope=scope), environments_meant(history, environments))
     show(frame if since is None else frame[frame["since"] >= since], format_name)
 
 
 def environments(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
     """Compare the same application in several environments: where a rule comes out differently."""
-    history = open_history(config_path)
-    frame = environments_compared(history, runs_since(history, since))
+    history, scope = history_and_scope(config_path)
+    frame = environments_compared(history, runs_since(history, since), scope=scope)
     names = environments_meant(history, environments)
     if names is not None:
         frame = frame[[name for name in frame.columns if str(name) in names]]

@@ -26,18 +26,20 @@ _environment_option = click.option(
 @options.config_option
 @_environment_option
 @_since_option("Only what began to fail then or later.")
+@click.option("--retired", is_flag=True, help="Also what the configuration no longer has, marked as that.")
 @options.table_format_option
 @done_by("scanner.app.actions.history_questions:failing")
 def failing() -> None:
     """List what fails now, since when, and for how long.
 
-    The present state of an environment is its last complete run. A failure whose first run is the first of the history
-    lasts at least as long as is shown.
+    The present state of an environment is its last complete run; what the configuration no longer has is left out. A
+    failure whose first run is the first of the history lasts at least as long as is shown.
 
     \b
     Examples:
       nightseal history failing
       nightseal history failing --environment production --since 30d
+      nightseal history failing --retired
       nightseal history failing --format csv > failing.csv
     """
 
