@@ -6,6 +6,7 @@ without any key. And sslyze's OpenSSL, by which certificates of TLS 1.3 are read
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,6 +17,8 @@ from scanner.probe.survey.full_handshake import Handshake, handshake, speakable,
 from scanner.probe.survey.offers import Enumeration
 from scanner.probe.survey.wire import Questioner
 
+_PATIENCE_SECONDS: Final = 2.0
+"""How long a server may take to complete a handshake; one that is silent for longer is left at its word."""
 _OF_SSLYZE: Final = frozenset({29, 23, 24, 25})  # x25519, secp256r1, secp384r1, secp521r1
 _SUITES_OF_SSLYZE: Final = frozenset({0x1301, 0x1302, 0x1303})
 
@@ -51,7 +54,8 @@ async def _never_completed(questioner: Questioner, server_name: str | None, olde
         protocol = found.protocol
 
         async def talk(link: Link, protocol: Protocol = protocol, ciphers: Sequence[str] = ciphers) -> Handshake:
-            return await handshake(link, protocol, server_name, ciphers)
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                return await handshake(link, protocol, server_name, ciphers)
 
         outcome = await questioner.converse(talk)
         if isinstance(outcome, Failure):
