@@ -6,107 +6,26 @@ The JSON Schema that `nightseal config schema` prints is generated from here, do
 
 from __future__ import annotations
 
-import ipaddress
-import re
-import unicodedata
 from datetime import date, time, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    StringConstraints,
-    WithJsonSchema,
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from scanner.config_values import (
+    Duration,
+    Event,
+    FormatName,
+    HostOrNetwork,
+    Labels,
+    Name,
+    Port,
+    ShortText,
+    UrlPath,
+    Weekday,
 )
-
-from scanner import hostname
-from scanner.errors import nearest
-from scanner.formats import DEFAULT_REPORTS, FORMATS
+from scanner.formats import DEFAULT_REPORTS
 from scanner.inventory import ApplicationKind, EnvironmentKind, HttpsLevel, IntegrationKind, Role, StartTls
 from scanner.verdict import Severity
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
-
-
-def parse_duration(value: Any) -> Any:
-    """Read "90s", "1.5m", "2h", "400d" (or a bare number of seconds) as a timedelta.
-
-    Raises:
-        ValueError: it is none of these.
-    """
-    if isinstance(value, timedelta):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return timedelta(seconds=value)
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None:
-        message = 'should be a duration such as "500ms", "60s", "5m", "12h" or "400d"'
-        raise ValueError(message)
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
-
-
-def _host_or_network(value: str) -> str:
-    """The one spelling of a host, or of a network in prefix notation.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    return str(ipaddress.ip_network(value)) if "/" in value else hostname.normalised(value)
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(parse_duration),
-    Field(gt=timedelta(0)),
-    PlainSerializer(lambda value: f"{value.total_seconds():g}s"),
-    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"}),
-]
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-_SCOPE_CHARACTERS = frozenset("/@*?[]")
-
-
-def _name(value: str) -> str:
-    """Refuse a name that is not what it looks like, or that a scope could not hold."""
-    for character in value:
-        if unicodedata.category(character) in _UNSEEN:
-            called = unicodedata.name(character, "a control character")
-            raise ValueError(f"holds U+{ord(character):04X} ({called}), which cannot be seen: take it out")
-        if character in _SCOPE_CHARACTERS:
-            raise ValueError(f'holds "{character}", which has a meaning of its own in scopes')
-    if value != value.strip():
-        raise ValueError("begins or ends with a space")
-    return value
-
-
-Name = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=100),
-    AfterValidator(_name),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 100, "pattern": r"^[^\x00-\x1f\x7f/@*?\[\]]+$"}),
-]
-Port = Annotated[int, Field(ge=1, le=65535)]
-UrlPath = Annotated[str, StringConstraints(pattern=r"^/[^\s#]*$", max_length=2000)]
-Event = Literal[
-    "new-failure", "worse", "better", "fixed", "expiring", "run-failed", "indeterminate", "waiver-expiring", "coverage"
-]  # fmt: skip
-Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-
-
-def _known_format(name: str) -> str:
-    if name not in FORMATS:
-        hint = nearest(name, FORMATS) or f"known are {', '.join(FORMATS)}"
-        message = f'"{name}" is not a format ({hint})'
-        raise ValueError(message)
-    return name
-
-
-FormatName = Annotated[str, AfterValidator(_known_format), WithJsonSchema({"type": "string", "enum": list(FORMATS)})]
-"""One of the formats in which a run is written."""
 
 
 class Form(BaseModel):
@@ -155,7 +74,7 @@ class ScanForm(Form):
     """"mozilla", "system", or the path of a PEM file of CAs, which are then trusted as well."""
     proxy: str | None = None
     """Proxy for the HTTP requests, as a URL (http, https or socks5)."""
-    fetch_from: list[Annotated[str, AfterValidator(_host_or_network)]] = []
+    fetch_from: list[HostOrNetwork] = []
     """Hosts and networks that a URL out of an answer or a certificate may lead to although they are not public."""
     helo: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]-]{1,255}$")] | None = None
     """What mail servers are greeted with: a host name, or an address literal, which is the default: "[192.0.2.1]"."""
@@ -196,7 +115,18 @@ class IntegrationForm(Form):
     """HTTP methods that may be sent besides the harmless ones; none by default."""
 
 
-class ApplicationForm(Form):
+class OwnedForm(Form):
+    """Who answers for it."""
+
+    owner: Name | None = None
+    """Who answers for it: the name of an [[owner]], where there are any. Inherited: [defaults], environment."""
+    contact: ShortText | None = None
+    """How they are reached. Inherited like the owner."""
+    labels: Labels = {}
+    """Words of your own, such as { tier = "1" }. Inherited, and joined with those of the environment and [defaults]."""
+
+
+class ApplicationForm(OwnedForm):
     """Something that people or programs use."""
 
     name: Name
@@ -223,7 +153,7 @@ class ApplicationForm(Form):
     """Exposed SOAP and REST services."""
 
 
-class EndpointForm(Form):
+class EndpointForm(OwnedForm):
     """A host and port that no application stands for."""
 
     host: str
@@ -238,9 +168,47 @@ class EndpointForm(Form):
     """Protocol whose connection is upgraded to TLS."""
     xmpp_domain: str | None = None
     """The domain that an XMPP server is asked for, where it is not the host."""
+    paths: list[UrlPath] = []
+    """Where a development endpoint or console is, such as "/ServiceCenter"; at the root by default."""
 
 
-class EnvironmentForm(Form):
+class DefaultsForm(OwnedForm):
+    """What endpoints and applications are unless they say otherwise."""
+
+    port: Port | None = None
+    """Port of HTTPS."""
+    http_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port at which plain HTTP would answer; 0 where it is not to be asked."""
+    role: Role | None = None
+    """Of endpoints."""
+    starttls: StartTls | None = None
+    """Of endpoints."""
+    kind: ApplicationKind | None = None
+    """Of applications."""
+    https: HttpsLevel | None = None
+    """Of applications: how HTTPS is required of them."""
+    client_certificate: ClientCertificateForm | None = None
+    """Of applications."""
+    force_https_screens: bool | None = None
+    """Of applications."""
+    force_https_integrations: bool | None = None
+    """Of applications."""
+
+
+class OwnerForm(Form):
+    """Somebody who answers for environments, applications or endpoints."""
+
+    name: Name
+    """Unique; what `owner` says elsewhere."""
+    contact: ShortText | None = None
+    """How they are reached."""
+    notify: list[str] = []
+    """Names of [[notify]] sections."""
+    severity: Severity = Severity.LOW
+    """From which severity on they are told of failures."""
+
+
+class EnvironmentForm(OwnedForm):
     """One installation stage."""
 
     name: Name
@@ -261,6 +229,8 @@ class EnvironmentForm(Form):
     """Page requests are redirected to HTTPS; overrides the applications'."""
     force_https_integrations: bool = False
     """SOAP and REST are served over HTTPS only; overrides the applications'."""
+    defaults: DefaultsForm = DefaultsForm()
+    """What its endpoints and applications are unless they say otherwise."""
     endpoint: list[EndpointForm] = []
     """Endpoints that no application stands for."""
     application: list[ApplicationForm] = []
@@ -398,11 +368,17 @@ class DaemonForm(Form):
 class ConfigForm(Form):
     """config.toml."""
 
+    include: list[str] = []
+    """Files whose sections are added: relative to the file that names them, globs allowed."""
+
     nightseal: NightsealForm = NightsealForm()
     scan: ScanForm = ScanForm()
     report: ReportForm = ReportForm()
     history: HistoryForm = HistoryForm()
     daemon: DaemonForm = DaemonForm()
+    defaults: DefaultsForm = DefaultsForm()
+    """What endpoints and applications of every environment are unless they or it say otherwise."""
+    owner: list[OwnerForm] = []
     environment: list[EnvironmentForm] = []
     schedule: list[ScheduleForm] = []
     notify: list[NotifyForm] = []

@@ -42,6 +42,11 @@ class Role(StrEnum):
     SERVER = "server"
 
     @property
+    def is_console(self) -> bool:
+        """Whether administrators or developers sign in there, so that it is over HTTPS whatever is set."""
+        return self in {Role.DEVELOPMENT, Role.MONITORING}
+
+    @property
     def speaks_http(self) -> bool:
         """Whether HTTP is spoken inside TLS, so that redirects, HSTS and cookies can be asked for."""
         return self is not Role.SERVER
@@ -124,6 +129,31 @@ class Integration:
 
 
 @dataclass(frozen=True, slots=True)
+class Ownership:
+    """Who answers for something: an owner's name, how to reach them, and labels, sorted by name."""
+
+    owner: str | None = None
+    contact: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def merged(self, other: Ownership) -> Ownership:
+        """Of both, where two things share a host; what only one of them says, and the first's where both do."""
+        return Ownership(
+            self.owner or other.owner,
+            self.contact or other.contact,
+            tuple(sorted({**dict(other.labels), **dict(self.labels)}.items())),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """Where a console is: its role, and the paths of it at the endpoint's host; the root where none was configured."""
+
+    role: Role
+    paths: tuple[str, ...] = ("/",)
+
+
+@dataclass(frozen=True, slots=True)
 class Application:
     """Something that people or programs use inside an environment.
 
@@ -138,6 +168,7 @@ class Application:
     client_certificate: ClientCertificate | None = None
     force_https_screens: bool = False
     force_https_integrations: bool = False
+    ownership: Ownership = Ownership()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +189,16 @@ class Endpoint:
     starttls: StartTls | None = None
     applications: tuple[Application, ...] = ()
     implied_by: DomainKey | None = None
+    consoles: tuple[Console, ...] = ()
+    ownership: Ownership = Ownership()
     xmpp_domain: str | None = None
+
+    @property
+    def console_places(self) -> tuple[tuple[Role, str], ...]:
+        """Where consoles are at this endpoint: each with its role and path."""
+        if self.consoles:
+            return tuple((console.role, path) for console in self.consoles for path in console.paths)
+        return ((self.role, "/"),) if self.role.is_console else ()
 
     @property
     def address(self) -> str:
@@ -190,6 +230,7 @@ class Environment:
     force_https_screens: bool = False
     force_https_integrations: bool = False
     trust_store: str | None = None
+    ownership: Ownership = Ownership()
 
     @property
     def domains(self) -> dict[DomainKey, str]:

@@ -70,13 +70,14 @@ def requirements_of(environment: Environment, endpoint: Endpoint) -> tuple[Requi
     """
     if not endpoint.role.speaks_http:
         return ()
-    if not endpoint.applications:
-        return (_endpoint_root(environment, endpoint),)
-    return tuple(
+    of_applications = tuple(
         requirement
         for application in endpoint.applications
         for requirement in _application(environment, endpoint, application)
     )
+    consoles = tuple(_console(environment, endpoint, role, path) for role, path in endpoint.console_places)
+    found = (*of_applications, *(item for item in consoles if item.path != ROOT or of_applications))
+    return found if of_applications else (_endpoint_root(environment, endpoint), *found)
 
 
 def root_of(environment: Environment, endpoint: Endpoint) -> Requirement | None:
@@ -104,10 +105,16 @@ def _endpoint_root(environment: Environment, endpoint: Endpoint) -> Requirement:
     return _decide(ROOT, [*_environment_pages(environment), _role_line(endpoint)], None, None, hsts=environment.hsts)
 
 
+def _console(environment: Environment, endpoint: Endpoint, role: Role, path: str) -> Requirement:
+    at = "" if path == ROOT else f" at {path}"
+    line = _Line(HttpsLevel.TLS, f'[[environment.endpoint]] {endpoint.address}: role = "{role}"{at}')
+    return _decide(path, [*_environment_pages(environment), line], None, None, hsts=environment.hsts)
+
+
 def _application(environment: Environment, endpoint: Endpoint, application: Application) -> Iterator[Requirement]:
     name = application.name
     always = []
-    if endpoint.role in {Role.DEVELOPMENT, Role.MONITORING}:
+    if endpoint.role.is_console:
         always.append(_role_line(endpoint))
     if application.kind.always_https:
         always.append(_Line(HttpsLevel.TLS, f'[[environment.application]] {name}: kind = "{application.kind}"'))

@@ -9,29 +9,36 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from scanner.errors import Problem, nearest
+from scanner.untrusted import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pydantic import ValidationError
 
+_LONGEST_LABEL = 100
 
-def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """List what is wrong, each with the dotted path of its key; unknown keys with the nearest known one."""
+
+def problems_of(error: ValidationError, model: type[BaseModel], raw: Any = None) -> list[Problem]:
+    """List what is wrong, each with the dotted path of its key; unknown keys with the nearest known one.
+
+    Where `raw` is what was checked, elements of lists are told by their names or addresses.
+    """
     problems = []
     for item in error.errors(include_url=False):
         location = item["loc"]
+        path = _told(location, raw)
         if item["type"] == "extra_forbidden":
             known = _keys_at(model, location[:-1])
             hint = nearest(str(location[-1]), known) or f"known here: {', '.join(sorted(known))}"
-            problems.append(Problem(dotted(location), "unknown key", hint))
+            problems.append(Problem(path, "unknown key", hint))
         elif item["type"] == "missing":
-            problems.append(Problem(dotted(location), "is required"))
+            problems.append(Problem(path, "is required"))
         else:
             message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
             value = item["input"]
             given = f", not {value!r}" if isinstance(value, str | int | float | bool) and "not " not in message else ""
-            problems.append(Problem(dotted(location), f"{message}{given}"))
+            problems.append(Problem(path, f"{message}{given}"))
     return problems
 
 
@@ -42,6 +49,34 @@ def dotted(location: Sequence[str | int]) -> str:
         if isinstance(part, int):
             text += f"[{part + 1}]"
         else:
+            text += f".{part}" if text else part
+    return text
+
+
+def label_of(item: Any) -> str | None:
+    """What an element of a list is called in problems: its name, path or address; None where it has none."""
+    if not isinstance(item, dict):
+        return None
+    for key in ("name", "path"):
+        if isinstance(item.get(key), str):
+            return _short(item[key])
+    host = item.get("host")
+    return f"{_short(host)}:{item.get('port', 443)}" if isinstance(host, str) else None
+
+
+def _short(text: str) -> str:
+    """What stands in brackets is one line, and holds none itself but those of an IPv6 address."""
+    return printable(text)[:_LONGEST_LABEL]
+
+
+def _told(location: Sequence[str | int], raw: Any) -> str:
+    text, value = "", raw
+    for part in location:
+        if isinstance(part, int):
+            value = value[part] if isinstance(value, list) and part < len(value) else None
+            text += f"[{label_of(value) or part + 1}]"
+        else:
+            value = value.get(part) if isinstance(value, dict) else None
             text += f".{part}" if text else part
     return text
 

@@ -11,7 +11,17 @@ import dataclasses
 from typing import TYPE_CHECKING, Final
 
 from scanner.evidence import Attempt, TargetEvidence
-from scanner.inventory import Address, Application, ApplicationKind, Endpoint, Environment, EnvironmentKind, Target
+from scanner.inventory import (
+    Address,
+    Application,
+    ApplicationKind,
+    Console,
+    Endpoint,
+    Environment,
+    EnvironmentKind,
+    Role,
+    Target,
+)
 from scanner.rules import Observed
 from scanner.verdict import Status, TargetStatus, Trigger, Verdict
 
@@ -108,6 +118,14 @@ def _complete(target: TargetResult, run: Run) -> bool:
     return run.trigger is Trigger.AD_HOC and not target.applications
 
 
+def _consoles(target: TargetResult) -> tuple[Console, ...]:
+    """Consoles as far as they were judged: the paths of those verdicts, which their role does not change."""
+    judged = [item for item in target.verdicts if item.rule == "https.console" and item.reason != "no-console"]
+    role = target.role if target.role.is_console else Role.MONITORING
+    paths = tuple(dict.fromkeys(item.subject or "/" for item in judged))
+    return (Console(role, paths),) if paths and (target.applications or paths != ("/",)) else ()
+
+
 def _rebuilt(target: TargetResult) -> tuple[Environment, Endpoint]:
     """Environment and endpoint as far as they are recorded; what is not stands at its default, and is not judged by."""
     endpoint = Endpoint(
@@ -118,6 +136,7 @@ def _rebuilt(target: TargetResult) -> tuple[Environment, Endpoint]:
         http_port=target.http_port,
         starttls=target.starttls,
         applications=tuple(Application(name, ApplicationKind.TRADITIONAL_WEB) for name in target.applications),
+        consoles=_consoles(target),
         implied_by=target.implied_by,
     )
     kind = target.environment_kind or EnvironmentKind.PAAS

@@ -128,3 +128,42 @@ def test_a_redirected_call_weighs_less_than_a_served_one(verdicts):
         return next(item.severity for item in verdicts[target] if name(item) == f"https.integration {SOAP}")
 
     assert severity("api-redirected").rank < severity("api-in-plain").rank
+
+
+CONSOLES = """
+[[environment]]
+name = "consoles"
+kind = "on-premises"
+  [[environment.endpoint]]
+  host = "redirect-on-root-only.lab.example"
+  role = "monitoring"
+  paths = ["/app"]
+  [[environment.endpoint]]
+  host = "redirect-on-root-only.lab.example"
+  role = "development"
+  [[environment.application]]
+  name = "Shop"
+  kind = "traditional-web"
+  host = "redirect-on-root-only.lab.example"
+  [[environment.endpoint]]
+  host = "good.lab.example"
+  role = "monitoring"
+  paths = ["/ServiceCenter"]
+"""
+
+
+def test_consoles_on_paths_of_an_applications_host_are_judged_there() -> None:
+    read = config.parse(CONSOLES, source="config.toml", folder=Path())
+    with Lab(only=("redirect-on-root-only", "good")) as lab:
+        verdicts = judge(read.inventory.environments, observe(read.inventory.environments, lab.connect_to))
+    shared, good = (
+        {name(item): item.reason for item in verdicts[f"consoles/{host}.lab.example:443@127.0.0.1"]}
+        for host in ("redirect-on-root-only", "good")
+    )
+
+    assert shared["https.console /app"] == "served-in-plain", "where the console is"
+    assert shared["https.console /"] == "https-alone", "the other one is at the root, which redirects"
+    assert shared["https.path /app"] == "served-in-plain"
+    assert shared["https.redirect"] == "redirects"
+    assert good["https.console /ServiceCenter"] == "https-alone"
+    assert "https.console" not in good

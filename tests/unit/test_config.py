@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -13,7 +14,8 @@ import pytest
 from pydantic import ValidationError
 
 from scanner.config import Config, load, parse
-from scanner.config_form import ConfigForm, ScheduleForm, parse_duration
+from scanner.config_form import ConfigForm, ScheduleForm
+from scanner.config_values import parse_duration
 from scanner.errors import ConfigError
 from scanner.formats import FORMATS
 from scanner.inventory import ApplicationKind, DomainKey, EnvironmentKind, HttpsLevel, Role, StartTls
@@ -76,9 +78,10 @@ def read(text: str, **environ: str) -> Config:
 
 
 def refused(text: str, **environ: str) -> list[str]:
+    """What is said, without the lines, which have tests of their own."""
     with pytest.raises(ConfigError) as caught:
         read(text, **environ)
-    return str(caught.value).splitlines()
+    return [re.sub(r"^config\.toml:\d+: ", "config.toml: ", line) for line in str(caught.value).splitlines()]
 
 
 def environment(body: str = "", kind: str = "on-premises", head: str = "") -> str:
@@ -122,15 +125,15 @@ def test_what_the_contract_shows_is_read() -> None:
         ("[scan]\nconcurency = 3\n", 'config.toml: scan.concurency: unknown key (did you mean "concurrency"?)'),
         (
             environment('[[environment.endpoint]]\nhst = "a"\nhost = "a.example"'),
-            'config.toml: environment[1].endpoint[1].hst: unknown key (did you mean "host"?)',
+            'config.toml: environment[e].endpoint[a.example:443].hst: unknown key (did you mean "host"?)',
         ),
         ("[scan]\nfoo = 1\n", "config.toml: scan.foo: unknown key (known here: addresses, concurrency,"),
         ("[scan]\ndeadline = '60x'\n", "config.toml: scan.deadline: should be a duration such as"),
         ("[scan]\nconcurrency = 0\n", "config.toml: scan.concurrency: should be greater than or equal to 1, not 0"),
-        (environment(kind="paass"), "config.toml: environment[1].kind: should be 'paas' or 'on-premises', not 'paass'"),
+        (environment(kind="paass"), "config.toml: environment[e].kind: should be 'paas' or 'on-premises', not 'paass'"),
         (
             environment('[[environment.endpoint]]\nhost = "a.example"\nport = 65536'),
-            "config.toml: environment[1].endpoint[1].port: should be less than or equal to 65535, not 65536",
+            "config.toml: environment[e].endpoint[a.example:65536].port: should be less than or equal to 65535, not 65536",
         ),
         (
             environment('[[environment.endpoint]]\nhost = "https://a.example/x"'),
@@ -138,7 +141,7 @@ def test_what_the_contract_shows_is_read() -> None:
         ),
         (
             environment('[[environment.endpoint]]\nhost = "a.example"\n[[environment.endpoint]]\nhost = "A.EXAMPLE."'),
-            "config.toml: environment[e].endpoint: a.example:443 is listed twice",
+            "config.toml: environment[e].endpoint[A.EXAMPLE.:443]: a.example:443 is listed twice with the role application",
         ),
         (
             environment('[[environment.endpoint]]\nhost = "a.example"\nstarttls = "smtp"'),
@@ -172,7 +175,7 @@ def test_what_the_contract_shows_is_read() -> None:
         ),
         (
             '[[notify]]\nname = "n"\nurl = "${NOT_SET}"',
-            "config.toml: notify[1].url: the environment variable NOT_SET is not set (in a shell: read -rs NOT_SET && export",
+            "config.toml: notify[n].url: the environment variable NOT_SET is not set (in a shell: read -rs NOT_SET && export",
         ),
         ("[scan.connect_to]\n'a.example' = ['127.0.0.1:1']", 'config.toml: scan.connect_to."a.example": should be'),
         (
@@ -351,7 +354,7 @@ def test_nothing_is_waived_for_longer_than_400_days() -> None:
     with pytest.raises(ConfigError) as caught:
         on(day, _WAIVER.format("2027-02-06"))
     assert str(caught.value) == (
-        "config.toml: waiver[1].expires: is 401 days away, and 400 are allowed "
+        "config.toml:6: waiver[1].expires: is 401 days away, and 400 are allowed "
         "(2027-02-05 is the last day that can be had; [nightseal] waiver_days allows more)"
     )
 

@@ -51,7 +51,7 @@ def test_the_shipped_configuration_shows_every_section() -> None:
     missing = [
         name
         for name in ConfigForm.model_fields
-        if not re.search(rf"^\s*#?\s*\[+{name}(\]|\.)", text, flags=re.MULTILINE)
+        if not re.search(rf"^\s*#?\s*(\[+{name}(\]|\.)|{name} = )", text, flags=re.MULTILINE)
     ]
 
     assert not missing

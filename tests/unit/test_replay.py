@@ -13,10 +13,10 @@ import pytest
 from scanner import policy
 from scanner.evidence import Attempt, Staple
 from scanner.history.attribution import ChangeCause
-from scanner.inventory import Application, ApplicationKind, EnvironmentKind, Inventory
+from scanner.inventory import Application, ApplicationKind, EnvironmentKind, Inventory, Role
 from scanner.policy import Policy
 from scanner.replay import NOT_RECORDED, Judge, Replay, replay
-from scanner.replay.recorded import BY_APPLICATION, BY_ENVIRONMENT
+from scanner.replay.recorded import BY_APPLICATION, BY_ENVIRONMENT, recorded
 from scanner.rules import Facts, all_rules
 from scanner.verdict import RunRecord, Status, TargetStatus, Trigger
 from tests.build.facts import facts
@@ -221,3 +221,20 @@ def test_an_endpoint_without_applications_is_demanded_of_alike_whatever_the_envi
                 for settings in (strict, dict.fromkeys(strict, False))
             ]
             assert found[0] == found[1], rule_id
+
+
+def test_consoles_on_paths_are_those_that_were_judged() -> None:
+    record = judged_record(4).record
+    first = record.targets[0]
+    judged = [
+        dataclasses.replace(first.verdicts[0], rule="https.console", reason="served-in-plain", subject=path)
+        for path in ("/ServiceCenter", "/lifetime")
+    ]
+    target = dataclasses.replace(first, verdicts=(*first.verdicts, *judged))
+
+    found = recorded(dataclasses.replace(record, targets=(target,)), None)
+
+    assert found.observed[0].target.endpoint.console_places == (
+        (Role.MONITORING, "/ServiceCenter"),
+        (Role.MONITORING, "/lifetime"),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -20,6 +21,7 @@ from scanner.counting import counted
 from scanner.errors import OutputError, Problem, UsageError, nearest
 from scanner.evaluate import report_waivers
 from scanner.hostname import HostError, normalised
+from scanner.inventory import Ownership, Role
 from scanner.requirements import ROOT, Requirement, requirement_at, requirements_of
 from scanner.rules import all_rules
 from scanner.service import preflight
@@ -70,7 +72,7 @@ def _not_covered(config: Config, text: str) -> str | None:
         for environment in config.inventory.environments
         if scope.within(environment.name)
         for endpoint in environment.endpoints
-        if scope.covers(environment.name, endpoint.host, endpoint.port)
+        if scope.has_place(endpoint.host, endpoint.address)
     ]
     if not within:
         return "configured endpoint"
@@ -141,12 +143,36 @@ def explain(target: str, config_path: Path) -> None:
         raise UsageError(f'{config.source} has no endpoint "{target}" ({hint})')
     for environment, endpoint in found:
         origin = f", from {endpoint.implied_by}" if endpoint.implied_by else ""
-        click.echo(f"{environment.name}/{endpoint.address} ({endpoint.role}{origin})")
+        for line in _told(endpoint, origin):
+            click.echo(line)
         for requirement in _asked_for(environment, endpoint, parts.path):
             kind = f" ({requirement.integration})" if requirement.integration else ""
             click.echo(f"  {requirement.path + kind:<30} {requirement.level:<24} {requirement.decided_by}")
             for line in requirement.overridden:
                 click.echo(f"  {'':<30} {'':<24} though {line}")
+
+
+def _told(endpoint: Endpoint, origin: str) -> Iterator[str]:
+    """What is at an endpoint, and who answers for it: its applications by name, its consoles by where they are."""
+    yield f"{endpoint.id} ({endpoint.role}{origin})"
+    for application in endpoint.applications if len(endpoint.applications) > 1 or endpoint.consoles else ():
+        yield f"  {application.name} ({application.kind}){_owned(application.ownership)}"
+    if (
+        endpoint.applications
+        or endpoint.role is Role.APPLICATION
+        or any(path != ROOT for _, path in endpoint.console_places)
+    ):
+        for role, path in endpoint.console_places:
+            yield f"  {role} at {path}"
+    if owned := _owned(endpoint.ownership):
+        yield f"  {owned.strip()}"
+
+
+def _owned(ownership: Ownership) -> str:
+    parts = [f"owner {ownership.owner}"] if ownership.owner else []
+    parts += [f"contact {ownership.contact}"] if ownership.contact else []
+    parts += [f"{name} = {value}" for name, value in ownership.labels]
+    return f" {', '.join(parts)}" if parts else ""
 
 
 def _asked(target: str) -> tuple[SplitResult, str]:

@@ -161,6 +161,8 @@ def _questions(environment: Environment, endpoint: Endpoint) -> Iterator[_Questi
     schemes = ("http", "https") if endpoint.http_port is not None else ("https",)
     for scheme in schemes:
         yield _Question(scheme, ROOT, Purpose.ROOT)
+    consoles = [path for _, path in endpoint.console_places if path != ROOT]
+    yield from (_Question(scheme, path, Purpose.PATH) for path in consoles for scheme in schemes)
     for application in endpoint.applications:
         asked = [
             _Question("https", path.path, Purpose.PATH, application=application.name) for path in application.paths

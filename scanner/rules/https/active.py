@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from scanner.evidence import ChainEnd, FailureReason, HttpProbe, Purpose
-from scanner.inventory import HttpsLevel, Role
-from scanner.requirements import root_of
+from scanner.inventory import HttpsLevel
+from scanner.requirements import ROOT, root_of
 from scanner.rules.https import fixes
 from scanner.rules.https.answers import (
     Plain,
@@ -228,7 +228,8 @@ def _permanent(plain: PlainRoot, facts: Facts, parameters: Parameters) -> list[F
     proof=Proof.SINGULAR,
 )
 def _console(facts: Facts, parameters: Parameters) -> list[Finding]:
-    if facts.target.endpoint.role not in {Role.DEVELOPMENT, Role.MONITORING}:
+    places = dict.fromkeys(path for _, path in facts.target.endpoint.console_places)
+    if not places:
         return [Finding("no-console")]
     tls = facts.evidence.tls
     expected = "HTTPS alone"
@@ -236,7 +237,20 @@ def _console(facts: Facts, parameters: Parameters) -> list[Finding]:
         return [Finding("no-tls", "no TLS", expected)]
     if facts.target.endpoint.http_port is None:
         return [not_observed(tls.failure) if tls.value is None else Finding("no-plain-port")]
-    return list(_plain_root(facts, parameters, lambda plain: _judge_console(plain.probe, facts)))
+    if list(places) == [ROOT]:
+        return list(_plain_root(facts, parameters, lambda plain: _judge_console(plain.probe, facts)))
+    http = http_of(facts)
+    if isinstance(http, Finding):
+        return [http]
+    return [
+        replace(finding, subject=path)
+        for path in places
+        for finding in _judge_console_at(http.find("http", path), facts)
+    ]
+
+
+def _judge_console_at(probe: HttpProbe | None, facts: Facts) -> list[Finding]:
+    return [not_observed(facts.evidence.http.cut_off)] if probe is None else _judge_console(probe, facts)
 
 
 def _judge_console(probe: HttpProbe, facts: Facts) -> list[Finding]:

@@ -1,0 +1,70 @@
+"""What endpoints and applications inherit: `[defaults]` for all, `[environment.defaults]` and the environment for one.
+
+It is filled in before the form is checked, so that whatever holds for a value holds for an inherited one. Nothing that
+is set is overridden; labels are joined, the inner ones winning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from scanner.config_form import ApplicationForm, DefaultsForm, EndpointForm
+from scanner.errors import Problem
+from scanner.validation import problems_of
+
+_OWNED: Final = ("owner", "contact", "labels")
+
+
+def inherited(raw: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
+    """The configuration with what its endpoints and applications inherit; wrong defaults are told where they are."""
+    general = _checked(raw.get("defaults"), "defaults", problems)
+    environments = raw.get("environment")
+    if not isinstance(environments, list):
+        return raw
+    return {
+        **raw,
+        "environment": [_environment(item, general, index, problems) for index, item in enumerate(environments)],
+    }
+
+
+def _environment(item: Any, general: Mapping[str, Any], index: int, problems: list[Problem]) -> Any:
+    if not isinstance(item, dict):
+        return item
+    name = item.get("name") if isinstance(item.get("name"), str) else index + 1
+    own = _checked(item.get("defaults"), f"environment[{name}].defaults", problems)
+    # From the inside: what it says for its endpoints, what it says of itself, what is said for all.
+    result = _joined(item, {key: value for key, value in general.items() if key in _OWNED})
+    defaults = _joined(_joined(own, {key: result[key] for key in _OWNED if key in result}), general)
+    for key, form in (("endpoint", EndpointForm), ("application", ApplicationForm)):
+        elements = item.get(key)
+        if isinstance(elements, list):
+            fitting = {name: value for name, value in defaults.items() if name in form.model_fields}
+            result[key] = [_joined(element, fitting) if isinstance(element, dict) else element for element in elements]
+    return result
+
+
+def _joined(inner: Mapping[str, Any], outer: Mapping[str, Any]) -> dict[str, Any]:
+    """What is set inside, and from outside what is not."""
+    result = {**outer, **inner}
+    labels = [value["labels"] for value in (outer, inner) if isinstance(value.get("labels"), dict)]
+    if len(labels) > 1:
+        result["labels"] = {**labels[0], **labels[1]}
+    return result
+
+
+def _checked(value: Any, key: str, problems: list[Problem]) -> Mapping[str, Any]:
+    """Defaults that can be used; otherwise none, and what is wrong with them."""
+    if value is None:
+        return {}
+    try:
+        DefaultsForm.model_validate(value)
+    except ValidationError as error:
+        problems.extend(
+            Problem(f"{key}.{problem.key}" if problem.key else key, problem.message, problem.hint)
+            for problem in problems_of(error, DefaultsForm)
+        )
+        return {}
+    return dict(value)

@@ -1,0 +1,257 @@
+"""From the form of an environment to what is scanned there: endpoints, consoles and applications, each host once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from scanner.config_form import ApplicationForm, EndpointForm, EnvironmentForm
+from scanner.errors import Problem
+from scanner.hostname import HostError, normalised
+from scanner.inventory import (
+    Application,
+    ApplicationKind,
+    ClientCertificate,
+    Console,
+    DomainKey,
+    Endpoint,
+    Environment,
+    EnvironmentKind,
+    HttpsLevel,
+    Integration,
+    IntegrationKind,
+    Ownership,
+    PathSetting,
+    Role,
+    StartTls,
+    is_address,
+)
+
+ROOT_PATH: Final = "/"
+
+
+def environment_of(
+    form: EnvironmentForm, folder: Path, problems: list[Problem], warnings: list[Problem]
+) -> Environment:
+    """The environment that a form means; what is wrong with it is added to `problems` and `warnings`."""
+    key = f"environment[{form.name}]"
+    _check_domains(form, key, problems)
+    endpoints = _Endpoints(form.name, key, problems)
+    for item in form.endpoint:
+        endpoints.add(item)
+    for app in form.application:
+        _check_levels(app, form, f"{key}.application[{app.name}]", problems, warnings)
+        endpoints.add_application(app, folder)
+    for implied in _implied(form, endpoints.all):
+        endpoints.add_implied(implied)
+    return Environment(
+        name=form.name,
+        kind=form.kind,
+        endpoints=endpoints.all,
+        default_domain=_domain(form.default_domain),
+        custom_domain=_domain(form.custom_domain),
+        policy=form.policy,
+        hsts=form.hsts,
+        force_https_screens=form.force_https_screens,
+        force_https_integrations=form.force_https_integrations,
+        trust_store=form.trust_store,
+        ownership=ownership_of(form),
+    )
+
+
+def _endpoint(form: EndpointForm, environment: str, key: str, problems: list[Problem]) -> Endpoint:
+    web = form.role.speaks_http
+    if web and form.starttls:
+        problems.append(Problem(f"{key}.starttls", "goes with role server only", 'set role = "server"'))
+    if form.paths and not form.role.is_console:
+        hint = 'set role = "monitoring" or "development"; the paths of an application are its own'
+        problems.append(Problem(f"{key}.paths", "are where a console is", hint))
+    if form.xmpp_domain is not None and form.starttls not in {StartTls.XMPP, StartTls.XMPP_SERVER}:
+        problems.append(Problem(f"{key}.xmpp_domain", "goes with XMPP only", 'set starttls = "xmpp" or "xmpp-server"'))
+    default_http_port = 80 if web and form.port == 443 else 0  # noqa: PLR2004  # the registered ports of HTTP and HTTPS
+    http_port = default_http_port if form.http_port is None else form.http_port
+    host = host_of(form.host, f"{key}.host", problems)
+    domain = host_of(form.xmpp_domain, f"{key}.xmpp_domain", problems) if form.xmpp_domain else None
+    return Endpoint(
+        environment,
+        host,
+        form.port,
+        form.role,
+        http_port or None,
+        form.starttls,
+        consoles=(Console(form.role, tuple(form.paths) or (ROOT_PATH,)),) if form.role.is_console else (),
+        xmpp_domain=domain,
+        ownership=ownership_of(form),
+    )
+
+
+def _application(form: ApplicationForm, folder: Path) -> Application:
+    certificate = form.client_certificate
+    return Application(
+        name=form.name,
+        kind=form.kind,
+        https=form.https,
+        paths=tuple(PathSetting(item.path, item.https) for item in form.paths),
+        integrations=tuple(
+            Integration(item.path, item.kind, item.https, tuple(item.methods)) for item in form.integrations
+        ),
+        client_certificate=ClientCertificate(folder / certificate.cert, folder / certificate.key)
+        if certificate
+        else None,
+        force_https_screens=form.force_https_screens,
+        force_https_integrations=form.force_https_integrations,
+        ownership=ownership_of(form),
+    )
+
+
+def ownership_of(form: EnvironmentForm | EndpointForm | ApplicationForm) -> Ownership:
+    """Whose it is, as its form says; what it inherits stands there already."""
+    return Ownership(form.owner, form.contact, tuple(sorted(form.labels.items())))
+
+
+class _Endpoints:
+    """The endpoints of an environment. What is at one host and port is scanned once, and judged for each role there."""
+
+    def __init__(self, environment: str, key: str, problems: list[Problem]) -> None:
+        self._environment = environment
+        self._key = key
+        self._problems = problems
+        self._found: dict[tuple[str, int], Endpoint] = {}
+        self._roles: dict[tuple[str, int], set[Role]] = {}
+        self._plain: dict[tuple[str, int], tuple[int | None, str]] = {}
+
+    @property
+    def all(self) -> tuple[Endpoint, ...]:
+        """All of them, in the configuration's order."""
+        return tuple(self._found.values())
+
+    def add(self, form: EndpointForm) -> None:
+        """Add what an [[environment.endpoint]] says."""
+        key = f"{self._key}.endpoint[{form.host}:{form.port}]"
+        new = _endpoint(form, self._environment, key, self._problems)
+        place = (new.host, new.port)
+        known = self._found.get(place)
+        roles = self._roles.setdefault(place, set())
+        if form.role in roles:
+            hint = "say all its paths in one" if form.role.is_console else "leave one out"
+            message = f"{new.address} is listed twice with the role {form.role}"
+            self._problems.append(Problem(key, message, hint))
+        elif known is not None and Role.SERVER in {*roles, form.role}:
+            hint = "a port speaks HTTP or another protocol"
+            self._problems.append(Problem(key, f"{new.address} is a server and something else", hint))
+        roles.add(form.role)
+        if known is None:
+            self._found[place] = new
+        else:
+            self._found[place] = replace(
+                known,
+                role=Role.APPLICATION if Role.APPLICATION in {known.role, new.role} else known.role,
+                consoles=known.consoles + new.consoles,
+                ownership=known.ownership.merged(new.ownership),
+            )
+        if form.http_port is not None:
+            self._plain_port(place, form.http_port or None, f"{key}.http_port", new.address)
+
+    def add_application(self, form: ApplicationForm, folder: Path) -> None:
+        """Add an [[environment.application]], beside what else is at its host and port."""
+        key = f"{self._key}.application[{form.name}]"
+        host = host_of(form.host, f"{key}.host", self._problems)
+        place = (host, form.port)
+        known = self._found.get(place, Endpoint(self._environment, host, form.port, http_port=form.http_port or None))
+        if Role.SERVER in self._roles.get(place, ()):
+            hint = "a port speaks HTTP or another protocol"
+            self._problems.append(Problem(key, f"{known.address} is a server as well", hint))
+        self._found[place] = replace(
+            known,
+            role=Role.APPLICATION,
+            applications=(*known.applications, _application(form, folder)),
+            ownership=known.ownership.merged(ownership_of(form)),
+        )
+        self._plain_port(place, form.http_port or None, f"{key}.http_port", known.address)
+
+    def add_implied(self, endpoint: Endpoint) -> None:
+        """Add one that the environment's domain names, where nothing else is there."""
+        self._found.setdefault((endpoint.host, endpoint.port), endpoint)
+
+    def _plain_port(self, place: tuple[str, int], port: int | None, key: str, address: str) -> None:
+        """All that is at one host and port is asked for at one port of plain HTTP."""
+        said, by = self._plain.setdefault(place, (port, key))
+        if said != port:
+            message = f"is {port or 0}, and {by.removeprefix(f'{self._key}.')} at {address} says {said or 0}"
+            self._problems.append(Problem(key, message))
+        self._found[place] = replace(self._found[place], http_port=said)
+
+
+def host_of(value: str, key: str, problems: list[Problem]) -> str:
+    """The one spelling of a host; what is none is a problem, and stays as it is."""
+    try:
+        return normalised(value)
+    except HostError as error:
+        problems.append(Problem(key, str(error), error.hint))
+        return value
+
+
+def _check_domains(form: EnvironmentForm, key: str, problems: list[Problem]) -> None:
+    if form.kind is EnvironmentKind.ON_PREMISES:
+        problems.extend(
+            Problem(f"{key}.{name}", 'is for kind "paas" only', "an on-premises host brings its own")
+            for name, value in (("default_domain", form.default_domain), ("custom_domain", form.custom_domain))
+            if value is not None
+        )
+        return
+    for name, value in (("default_domain", form.default_domain), ("custom_domain", form.custom_domain)):
+        if value is None:
+            continue
+        if value.startswith("*."):
+            hint = f"write the domain itself: {value[2:]!r}; a wildcard certificate covers the hosts under it"
+            problems.append(Problem(f"{key}.{name}", f"is not a host name: {value!r}", hint))
+        elif is_address(host_of(value, f"{key}.{name}", problems)):
+            hint = "a host without a name is an [[environment.endpoint]]"
+            problems.append(Problem(f"{key}.{name}", f"should be a host name, not the address {value!r}", hint))
+
+
+def _domain(value: str | None) -> str | None:
+    """A domain as hosts are written; what is wrong with it is said elsewhere."""
+    return host_of(value, "", []) if value is not None else None
+
+
+def _implied(form: EnvironmentForm, endpoints: tuple[Endpoint, ...]) -> Iterator[Endpoint]:
+    """The platform's host names as endpoints, where no configured web host is the domain or lies under it.
+
+    A domain with hosts under it is what they have in common, and need not be a host itself.
+    """
+    if form.kind is not EnvironmentKind.PAAS:
+        return
+    hosts = [endpoint.host for endpoint in endpoints if endpoint.role.speaks_http]
+    for key, value in ((DomainKey.CUSTOM, form.custom_domain), (DomainKey.DEFAULT, form.default_domain)):
+        domain = _domain(value)
+        if domain and not any(host == domain or host.endswith(f".{domain}") for host in hosts):
+            item = EndpointForm(host=domain)
+            yield replace(_endpoint(item, form.name, "", []), implied_by=key)
+
+
+def _check_levels(
+    app: ApplicationForm, environment: EnvironmentForm, key: str, problems: list[Problem], warnings: list[Problem]
+) -> None:
+    """The levels that cannot be, and those that say less than holds anyway."""
+    levels: list[tuple[str, HttpsLevel, IntegrationKind | None]] = [("https", app.https, None)]
+    levels += [(f"paths[{p.path}].https", p.https, None) for p in app.paths]
+    levels += [(f"integrations[{i.path}].https", i.https, i.kind) for i in app.integrations]
+    for name, level, integration in levels:
+        if level is HttpsLevel.TLS_CLIENT_CERTIFICATE and environment.kind is EnvironmentKind.PAAS:
+            why = "client certificates are not available on a provider's platform"
+            problems.append(Problem(f"{key}.{name}", f'"{level}" cannot be had on "paas"', why))
+        if level is HttpsLevel.TLS_CLIENT_CERTIFICATE and integration is IntegrationKind.REST:
+            why = "a REST integration can't ask for a client certificate"
+            problems.append(Problem(f"{key}.{name}", f'"{level}" cannot be had for kind "rest"', why))
+        if level is HttpsLevel.NONE and ApplicationKind(app.kind).always_https:
+            why = f"a {app.kind} back end is always over HTTPS"
+            warnings.append(Problem(f"{key}.{name}", '"none" has no effect', why))
+        elif level is HttpsLevel.NONE and integration is None and (environment.hsts or environment.force_https_screens):
+            why = "the environment's hsts or force_https_screens wins"
+            warnings.append(Problem(f"{key}.{name}", '"none" has no effect', why))
+        elif level is HttpsLevel.NONE and integration is not None and environment.force_https_integrations:
+            why = "the environment's force_https_integrations wins"
+            warnings.append(Problem(f"{key}.{name}", '"none" has no effect', why))

@@ -1,0 +1,107 @@
+"""What a value of config.toml may be: durations, names, ports, paths, labels, formats."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import unicodedata
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints, WithJsonSchema
+
+from scanner import hostname
+from scanner.errors import nearest
+from scanner.formats import FORMATS
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+
+
+def parse_duration(value: Any) -> Any:
+    """Read "90s", "1.5m", "2h", "400d" (or a bare number of seconds) as a timedelta.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return timedelta(seconds=value)
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        message = 'should be a duration such as "500ms", "60s", "5m", "12h" or "400d"'
+        raise ValueError(message)
+    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+
+
+def host_or_network(value: str) -> str:
+    """The one spelling of a host, or of a network in prefix notation.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    return str(ipaddress.ip_network(value)) if "/" in value else hostname.normalised(value)
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    Field(gt=timedelta(0)),
+    PlainSerializer(lambda value: f"{value.total_seconds():g}s"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"}),
+]
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_SCOPE_CHARACTERS = frozenset("/@*?[]")
+
+
+def _name(value: str) -> str:
+    """Refuse a name that is not what it looks like, or that a scope could not hold."""
+    for character in value:
+        if unicodedata.category(character) in _UNSEEN:
+            called = unicodedata.name(character, "a control character")
+            raise ValueError(f"holds U+{ord(character):04X} ({called}), which cannot be seen: take it out")
+        if character in _SCOPE_CHARACTERS:
+            raise ValueError(f'holds "{character}", which has a meaning of its own in scopes')
+    if value != value.strip():
+        raise ValueError("begins or ends with a space")
+    return value
+
+
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=100),
+    AfterValidator(_name),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 100, "pattern": r"^[^\x00-\x1f\x7f/@*?\[\]]+$"}),
+]
+Labels = Annotated[
+    dict[
+        Annotated[str, StringConstraints(pattern=r"^[a-zA-Z][a-zA-Z0-9_.-]{0,62}$")],
+        Annotated[str, StringConstraints(max_length=100), AfterValidator(_name)],
+    ],
+    Field(max_length=20),
+]
+Port = Annotated[int, Field(ge=1, le=65535)]
+UrlPath = Annotated[str, StringConstraints(pattern=r"^/[^\s#]*$", max_length=2000)]
+Event = Literal[
+    "new-failure", "worse", "better", "fixed", "expiring", "run-failed", "indeterminate", "waiver-expiring", "coverage"
+]  # fmt: skip
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+def _known_format(name: str) -> str:
+    if name not in FORMATS:
+        hint = nearest(name, FORMATS) or f"known are {', '.join(FORMATS)}"
+        message = f'"{name}" is not a format ({hint})'
+        raise ValueError(message)
+    return name
+
+
+FormatName = Annotated[str, AfterValidator(_known_format), WithJsonSchema({"type": "string", "enum": list(FORMATS)})]
+"""One of the formats in which a run is written."""
+
+
+HostOrNetwork = Annotated[str, AfterValidator(host_or_network)]
+"""A host, or a network in prefix notation."""
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+"""A line for people."""

@@ -1,0 +1,185 @@
+"""What endpoints and applications inherit, and several roles at one host and port."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scanner.app.cli import run
+from scanner.config import Config, parse
+from scanner.errors import ConfigError
+from scanner.inventory import Console, Endpoint, HttpsLevel, Ownership, Role
+from scanner.requirements import requirements_of
+
+HEAD = '[[environment]]\nname = "production"\nkind = "on-premises"\n'
+SHOP = '[[environment.application]]\nname = "Shop"\nkind = "traditional-web"\nhost = "shop.example"\n'
+
+
+def read(text: str) -> Config:
+    return parse(text, source="config.toml", folder=Path())
+
+
+def refused(text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read(text)
+    return str(caught.value)
+
+
+def endpoint(host: str, **keys: str) -> str:
+    lines = "".join(f"{key} = {value}\n" for key, value in keys.items())
+    return f'[[environment.endpoint]]\nhost = "{host}"\n{lines}'
+
+
+def only(config: Config) -> Endpoint:
+    (found,) = config.inventory.endpoints
+    return found
+
+
+def test_the_inner_setting_wins_and_labels_are_joined() -> None:
+    config = read(
+        '[defaults]\nowner = "platform"\ncontact = "platform@example.com"\nhttp_port = 8080\nlabels = { tier = "3", site = "a" }\n'
+        '[[environment]]\nname = "production"\nkind = "on-premises"\nowner = "operations"\nlabels = { tier = "1" }\n'
+        '[environment.defaults]\nport = 8443\nhttps = "none"\n'
+        + endpoint("a.example")
+        + endpoint("b.example", owner='"payments"', port="443", http_port="0", labels='{ tier = "0", pci = "yes" }')
+        + SHOP
+        + '[[environment]]\nname = "test"\nkind = "on-premises"\n'
+        + endpoint("c.example")
+    )
+    a, b, shop, c = config.inventory.endpoints
+
+    assert (a.port, a.http_port) == (8443, 8080)
+    assert a.ownership == Ownership("operations", "platform@example.com", (("site", "a"), ("tier", "1")))
+    assert (b.port, b.http_port) == (443, None)
+    assert b.ownership.owner == "payments"
+    assert dict(b.ownership.labels) == {"tier": "0", "site": "a", "pci": "yes"}
+    assert (shop.port, shop.applications[0].https) == (8443, HttpsLevel.NONE)
+    assert shop.applications[0].ownership.owner == "operations"
+    assert (c.port, c.http_port) == (443, 8080)
+    assert c.ownership == Ownership("platform", "platform@example.com", (("site", "a"), ("tier", "3")))
+    assert config.inventory.environments[0].ownership.owner == "operations"
+    assert config.inventory.environments[1].ownership.owner == "platform"
+
+
+def test_wrong_defaults_are_told_once_and_where_they_are() -> None:
+    text = "[defaults]\nprot = 1\n" + HEAD + "[environment.defaults]\nport = 99999\n" + endpoint("a.example") * 3
+
+    said = refused(text).splitlines()
+
+    assert said[0].startswith('config.toml:2: defaults.prot: unknown key (did you mean "port"?)')
+    assert said[1].startswith("config.toml:7: environment[production].defaults.port: should be less than or equal")
+    assert len(said) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('[[owner]]\nname = "ops"\n' + HEAD + endpoint("a.example", owner='"opps"'), 'config.toml:8: environment[production].endpoint[a.example:443].owner: there is no [[owner]] "opps" (did you mean "ops"?)'),
+        ('[[owner]]\nname = "ops"\nnotify = ["x"]\n' + HEAD, 'config.toml:3: owner[ops].notify: there is no [[notify]] "x"'),
+        (HEAD + 'labels = { "ti er" = "1" }\n', "environment[production].labels.ti er"),
+        (HEAD + 'owner = "a\\u202Eb"\n', "holds U+202E (RIGHT-TO-LEFT OVERRIDE)"),
+    ],
+)  # fmt: skip
+def test_owners_and_labels_that_are_none(text: str, expected: str) -> None:
+    assert expected in refused(text)
+
+
+def test_consoles_and_applications_at_one_host_and_port_are_each_what_they_are() -> None:
+    config = read(
+        HEAD
+        + endpoint("shop.example", role='"monitoring"', paths='["/ServiceCenter", "/lifetime"]', owner='"operations"')
+        + endpoint("shop.example", role='"development"', paths='["/ServiceStudio"]')
+        + SHOP
+        + 'https = "none"\nowner = "payments"\npaths = [{ path = "/Shop", https = "none" }]\n'
+        + SHOP.replace("Shop", "Portal")
+    )
+    found = only(config)
+
+    assert found.role is Role.APPLICATION
+    assert found.consoles == (
+        Console(Role.MONITORING, ("/ServiceCenter", "/lifetime")),
+        Console(Role.DEVELOPMENT, ("/ServiceStudio",)),
+    )
+    assert [item.name for item in found.applications] == ["Shop", "Portal"]
+    assert found.ownership.owner == "operations"
+    levels = {
+        (item.application, item.path): (item.level, item.decided_by)
+        for item in requirements_of(config.inventory.environments[0], found)
+    }
+    assert levels["Shop", "/Shop"][0] is HttpsLevel.NONE, "a console beside it demands nothing of it"
+    assert levels[None, "/lifetime"] == (
+        HttpsLevel.TLS,
+        '[[environment.endpoint]] shop.example:443: role = "monitoring" at /lifetime',
+    )
+    assert levels[None, "/ServiceStudio"][0] is HttpsLevel.TLS
+
+
+def test_a_console_at_the_root_beside_an_application() -> None:
+    config = read(HEAD + endpoint("shop.example", role='"monitoring"') + SHOP + 'https = "none"\n')
+    found = only(config)
+    roots = [item for item in requirements_of(config.inventory.environments[0], found) if item.path == "/"]
+
+    assert [(item.application, item.level) for item in roots] == [("Shop", HttpsLevel.NONE), (None, HttpsLevel.TLS)]
+    assert found.console_places == ((Role.MONITORING, "/"),)
+
+
+def test_a_console_alone_is_as_it_was() -> None:
+    config = read(HEAD + endpoint("a.example", role='"monitoring"'))
+    found = only(config)
+
+    assert (found.role, found.http_port) == (Role.MONITORING, 80)
+    (requirement,) = requirements_of(config.inventory.environments[0], found)
+    assert requirement.decided_by == '[[environment.endpoint]] a.example:443: role = "monitoring"'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (endpoint("a.example") * 2, "a.example:443 is listed twice with the role application (leave one out)"),
+        (
+            endpoint("a.example", role='"monitoring"', paths='["/x"]')
+            + endpoint("A.example.", role='"monitoring"', paths='["/y"]'),
+            "a.example:443 is listed twice with the role monitoring (say all its paths in one)",
+        ),
+        (
+            endpoint("a.example") + endpoint("a.example", role='"server"'),
+            "a.example:443 is a server and something else",
+        ),
+        (endpoint("shop.example", role='"server"') + SHOP, "application[Shop]: shop.example:443 is a server as well"),
+        (
+            endpoint("shop.example", role='"monitoring"', http_port="8080") + SHOP,
+            "application[Shop].http_port: is 80, and endpoint[shop.example:443].http_port at shop.example:443 says 8080",
+        ),
+        (endpoint("a.example", paths='["/x"]'), "endpoint[a.example:443].paths: are where a console is"),
+        (endpoint("a.example", role='"monitoring"', paths='["x"]'), "endpoint[a.example:443].paths"),
+    ],
+)
+def test_what_cannot_be_at_one_host_and_port_is_refused(text: str, expected: str) -> None:
+    assert expected in refused(HEAD + text)
+
+
+def test_explain_names_every_application_and_console_of_a_host(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (
+        HEAD
+        + endpoint("shop.example", role='"monitoring"', paths='["/ServiceCenter"]', owner='"operations"')
+        + SHOP
+        + SHOP.replace("Shop", "Portal")
+        + 'owner = "payments"\nlabels = { tier = "1" }\n'
+    )
+    (tmp_path / "config.toml").write_text(text, "utf-8")
+
+    assert run(["config", "explain", "shop.example", "--config", str(tmp_path / "config.toml")]) == 0
+
+    said = capsys.readouterr().out.splitlines()
+    assert said[:6] == [
+        "production/shop.example:443 (application)",
+        "  Shop (traditional-web)",
+        "  Portal (traditional-web) owner payments, tier = 1",
+        "  monitoring at /ServiceCenter",
+        "  owner operations, tier = 1",
+        f'  {"/":<30} {"tls":<24} [[environment.application]] Shop: https = "tls"',
+    ]
+    assert any(line.startswith("  /ServiceCenter ") for line in said)
