@@ -75,7 +75,7 @@ def _config(lab: Lab) -> str:
     """Every server of one environment, as its owners see it, with times that keep the slow ones short."""
     # Few at once: the servers share this machine's processors with the scanner.
     lines = [
-        '[scan]\nconcurrency = 6\ndeadline = "25s"\ntimeout = "5s"\n[[environment]]\nname = "lab"\nkind = "on-premises"'
+        '[scan]\nconcurrency = 6\ndeadline = "30s"\ntimeout = "5s"\n[[environment]]\nname = "lab"\nkind = "on-premises"'
     ]
     identity = f'client_certificate = {{ cert = "{lab.client_certificate_file}", key = "{lab.client_key_file}" }}'
     for server in lab.servers.values():
