@@ -21,7 +21,7 @@ NOT_LOOKED_AT: Final = (
     "CVE-2016-2107",
     "CVE-2019-1559",
     "DROWN through another host with the same key",
-    "weak keys of Debian (2008)",
+    "published and shared keys, those of Debian (2008) among them",
     "revocation beyond the staple",
 )
 """What the method counts and this scanner does not observe: a server that has it is graded too well."""
@@ -47,7 +47,7 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ByRule:
-    """Holds where a rule fails. `name` is how the rule's question is called where it could not be answered."""
+    """Holds where a rule fails, and not only a little. `name` is how the rule's question is called where it could not be answered."""
 
     effect: Effect
     words: str
@@ -115,6 +115,7 @@ CONDITIONS: Final[tuple[ByRule | Where, ...]] = (
         lambda seen: seen.signature_hashes & {"md5", "md2"},
     ),
     Where(Effect.NOT_TRUSTED, "a certificate is signed with SHA-1", lambda seen: seen.signature_hashes & {"sha1"}),
+    ByRule(Effect.FAIL, "a key is weak", "cert.weak-key", "weak keys"),
     # Protocols
     Where(Effect.FAIL, "SSL 2.0 is supported", lambda seen: _holds(Protocol.SSL2 in seen.tls.negotiated)),
     Where(

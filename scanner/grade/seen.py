@@ -16,7 +16,7 @@ from scanner.rules.registry import deployments_of, http_of
 from scanner.rules.tls.accepted import Accepted, AcceptedSuites, accepted_suites
 from scanner.rules.tls.groups import bits_of, has_mlkem, is_elliptic
 from scanner.rules.tls.key_exchange import groups_gap
-from scanner.verdict import Status
+from scanner.verdict import Severity, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,10 +104,11 @@ class Seen:
         return tuple(bits for item in self.items if (bits := cipher_bits(item.suite.cipher)) is not None)
 
     def status(self, rule_id: str) -> tuple[Status, str]:
-        """The worst that a rule says with its own parameters, and where it cannot tell, why."""
+        """The worst that a rule says with its own parameters, and where it cannot tell, why. A low failure is none."""
         rule = get_rule(rule_id)
         findings = list(rule.check(self.facts, rule.parameters()))
-        if any(rule.reasons[finding.reason].status is Status.FAIL for finding in findings):
+        failing = [finding for finding in findings if rule.reasons[finding.reason].status is Status.FAIL]
+        if any((finding.severity or rule.severity) > Severity.LOW for finding in failing):
             return Status.FAIL, ""
         for finding in findings:
             if rule.reasons[finding.reason].status is Status.INDETERMINATE or finding.reason == "not-asked":

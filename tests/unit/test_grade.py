@@ -37,6 +37,7 @@ from tests.build.facts import (
 )
 from tests.build.partial import losses
 from tests.build.records import sample_record
+from tests.build.weak_keys import WEAK, rsa_certificate
 
 _RC4 = "TLS_ECDHE_RSA_WITH_RC4_128_SHA"
 _3DES = "TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA"
@@ -123,6 +124,18 @@ _METHOD: list[tuple[World, str, Effect | None]] = [
     (of_tls(deployment(certificate(key_type=KeyType.RSA, key_bits=1024, curve=None))), "B", Effect.CAP_B),
     (of_tls(deployment(certificate(key_type=KeyType.RSA, key_bits=1023, curve=None))), "F", Effect.FAIL),
     (of_tls(deployment(certificate(signature_hash="md5"))), "F", Effect.FAIL),
+    (of_tls(deployment(certificate(der=rsa_certificate(WEAK["roca"]), key_type=KeyType.RSA))), "F", Effect.FAIL),
+    (
+        of_tls(
+            deployment(
+                certificate(
+                    der=rsa_certificate(WEAK["small-exponent"]), key_type=KeyType.RSA, key_bits=2048, curve=None
+                )
+            )
+        ),
+        "A+",
+        None,
+    ),
     (of_tls(deployment(certificate(signature_hash="sha1"))), "T", Effect.NOT_TRUSTED),
     (of_tls(deployment(paths=(untrusted(),))), "T", Effect.NOT_TRUSTED),
     (of_tls(deployment(certificate(not_after=NOW.replace(year=2020)))), "T", Effect.NOT_TRUSTED),

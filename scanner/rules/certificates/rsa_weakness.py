@@ -55,7 +55,7 @@ def _of_modulus(modulus: int) -> tuple[Weakness, str] | None:
         smallest = next(prime for prime in _small_primes() if common % prime == 0)
         return Weakness.SMALL_FACTOR, f"its modulus is divisible by {smallest}"
     if (rounds := _fermat(modulus)) is not None:
-        return Weakness.CLOSE_PRIMES, f"its two primes are so close that it is factored in {rounds} steps"
+        return Weakness.CLOSE_PRIMES, f"its two primes are so close that Fermat's method finds them in round {rounds}"
     if all(modulus % prime in powers for prime, powers in _roca_subgroups()):
         return Weakness.ROCA, "its modulus has the fingerprint of CVE-2017-15361"
     if pow(2, modulus - 1, modulus) == 1:  # no product of two primes that were made for a key passes Fermat's test
