@@ -84,6 +84,7 @@ class TlsEvidence:
     where it has one. Booleans tell what the server does: `extended_master_secret` and `encrypt_then_mac` are of TLS 1.2
     and older alone, `client_renegotiation` that it renegotiates at a client's wish often enough to exhaust it,
     `compression` that it compresses, `early_data` that it accepts 0-RTT, `fallback_scsv` that it refuses a downgrade.
+    `max_early_data_size` is the largest in bytes that a session ticket of TLS 1.3 allows, 0 where none allows any.
     `intolerances` names what an unusual but correct ClientHello broke (`size`, `version`, …).
     `classical_curves_only` tells that the engine asked for no other groups than elliptic curves, and for those in the
     newest protocol alone: what `groups` does not list may still be accepted.
@@ -100,6 +101,7 @@ class TlsEvidence:
     client_renegotiation: Attempt[bool] = field(default_factory=not_run)
     compression: Attempt[bool] = field(default_factory=not_run)
     early_data: Attempt[bool] = field(default_factory=not_run)
+    max_early_data_size: Attempt[int] = field(default_factory=not_run)
     fallback_scsv: Attempt[bool] = field(default_factory=not_run)
     session_ids: Attempt[bool] = field(default_factory=not_run)
     session_tickets: Attempt[bool] = field(default_factory=not_run)

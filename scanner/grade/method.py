@@ -47,7 +47,10 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ByRule:
-    """Holds where a rule fails, and not only a little. `name` is how the rule's question is called where it could not be answered."""
+    """Holds where a rule fails, and not only a little.
+
+    `name` is how the rule's question is called where it could not be answered.
+    """
 
     effect: Effect
     words: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from scanner.evidence import Attempt, Protocol, TlsEvidence, not_run
+from scanner.evidence import Attempt, Failure, FailureReason, Protocol, TlsEvidence, not_run
 from scanner.rules.registry import (
     Facts,
     Finding,
@@ -13,6 +13,7 @@ from scanner.rules.registry import (
     Proof,
     fails,
     not_applicable,
+    not_observed,
     passes,
     rule,
     unproven,
@@ -124,6 +125,10 @@ class SignatureParameters(Parameters):
     """Schemes that fail at low severity, because the source wants them phased out."""
 
 
+_FIRST_SHARE = "x25519"
+"""The group for which the resuming client sends a key share."""
+
+
 def _weak_scheme(name: str) -> bool:
     return name.endswith(("md5", "sha1")) or "_md5" in name or "_sha1_" in name
 
@@ -141,6 +146,7 @@ def _weak_scheme(name: str) -> bool:
     reasons={
         "good": passes("The handshake is signed with {observed}."),
         "weak-hash": fails("The server signs the handshake with {observed}."),
+        "weak-hash-too": fails("The server signs with {observed} for clients that offer nothing better."),
         "not-listed": fails("The server signs the handshake with {observed}, which the policy does not list."),
         "phase-out": fails("The server signs the handshake with {observed}, which the policy wants phased out."),
         "not-signed": not_applicable("No handshake of TLS 1.2 or newer is signed."),
@@ -154,7 +160,11 @@ def _signature_algorithms(tls: TlsEvidence, facts: Facts, parameters: SignatureP
     suites = accepted_suites(tls, (Protocol.TLS1_2, Protocol.TLS1_3))
     seen = [(name, protocol) for protocol in versions for name in _schemes(tls, protocol).value or ()]
     if weak := [name for name, _ in seen if _weak_scheme(name)]:
-        return [Finding("weak-hash", listing(weak), "SHA-256 or better")]
+        # Schemes are offered one by one: with a better one beside it, this is what an old client alone is served.
+        better = any(protocol is Protocol.TLS1_2 and not _weak_scheme(name) for name, protocol in seen)
+        old_clients_alone = better and not any("md5" in name for name in weak)
+        reason, severity = ("weak-hash-too", Severity.LOW) if old_clients_alone else ("weak-hash", None)
+        return [Finding(reason, listing(weak), "SHA-256 or better", severity=severity)]
     unlisted = [
         name
         for name, protocol in seen
@@ -340,13 +350,24 @@ def _fallback(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Fi
     proof=Proof.SINGULAR,
 )
 def _early_data(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
+    allowed = tls.max_early_data_size
     if tls.early_data.value:
         return [Finding("on", "early data accepted", "no early data")]
+    if allowed.value:
+        return [Finding("on", f"a session ticket allows {allowed.value} bytes of early data", "no early data")]
     if tls.negotiated and Protocol.TLS1_3 not in tls.negotiated and tls.offer(Protocol.TLS1_3).cut_off is None:
         return [Finding("no-tls1.3", listing(tls.negotiated))]
     starttls = facts.target.endpoint.starttls
+    if allowed.value == 0 and allowed.incomplete is None:
+        return [Finding("off", "no session ticket allows early data", "no early data")]
+    if allowed.cut_off is not None and allowed.cut_off.reason is not FailureReason.NOT_RUN:
+        return [not_observed(allowed.cut_off)]  # a ticket would have told, whatever was answered without it
     if tls.early_data.value is None and starttls is not None:
         return [Finding("starttls", values={"protocol": starttls})]
     if gap := unproven(tls.early_data, good=False):
         return [gap]
+    groups = tls.groups.get(Protocol.TLS1_3, not_run())
+    if _FIRST_SHARE not in (groups.value or ()):
+        # It was asked for with a key share for this group: a HelloRetryRequest refuses early data, whatever is allowed.
+        return [not_observed(Failure(FailureReason.UNSUPPORTED, f"early data is asked for with {_FIRST_SHARE} alone"))]
     return [Finding("off", "no early data", "no early data")]

@@ -33,6 +33,18 @@ CASES = (
     of_tls("integrity.signature-algorithms", "weak-hash", signature_schemes=_schemes("rsa_pkcs1_sha1")),
     of_tls("integrity.signature-algorithms", "weak-hash", signature_schemes=_schemes("ecdsa_sha1")),
     of_tls("integrity.signature-algorithms", "weak-hash", signature_schemes=_schemes("rsa_pkcs1_md5_sha1")),
+    of_tls(
+        "integrity.signature-algorithms",
+        "weak-hash-too",
+        signature_schemes=_schemes("rsa_pkcs1_sha256", "rsa_pkcs1_sha1"),
+        severity=Severity.LOW,
+    ),
+    of_tls(
+        "integrity.signature-algorithms",
+        "weak-hash",
+        signature_schemes=_schemes("rsa_pkcs1_sha256", "rsa_pkcs1_md5"),
+        severity=Severity.HIGH,
+    ),
     of_tls("integrity.signature-algorithms", "not-observed", signature_schemes={Protocol.TLS1_2: TIMED_OUT}),
     of_tls("integrity.signature-algorithms", "not-observed", protocols=offers(tls1_2=TIMED_OUT), signature_schemes={}),
     of_tls("integrity.signature-algorithms", "good", parameters={"allowed": _SCHEMES}),
@@ -97,6 +109,17 @@ CASES = (
     of_tls("integrity.no-early-data", "off"),
     of_tls("integrity.no-early-data", "on", early_data=YES),
     of_tls("integrity.no-early-data", "not-observed", early_data=TIMED_OUT),
+    of_tls("integrity.no-early-data", "on", max_early_data_size=Attempt.ok(16_384)),
+    of_tls("integrity.no-early-data", "on", early_data=TIMED_OUT, max_early_data_size=Attempt.ok(1)),
+    of_tls("integrity.no-early-data", "off", early_data=not_run(), max_early_data_size=Attempt.ok(0)),
+    # A HelloRetryRequest refuses early data, whatever the server allows.
+    of_tls("integrity.no-early-data", "not-observed", groups={Protocol.TLS1_3: Attempt.ok(("secp384r1",))}),
+    of_tls(
+        "integrity.no-early-data",
+        "off",
+        groups={Protocol.TLS1_3: Attempt.ok(("secp384r1",))},
+        max_early_data_size=Attempt.ok(0),
+    ),
     Case(
         "integrity.no-early-data",
         "starttls",

@@ -97,6 +97,15 @@ CASES = (
         CaaRecord("issuewild", ";"),
         certificate_=certificate(_LETS_ENCRYPT, dns_names=("*.example.com",)),
     ),
+    # Where no name is a wildcard, what is said of wildcards alone binds nobody; where one is, it binds instead.
+    _caa("allows", CaaRecord("issue", "letsencrypt.org"), CaaRecord("issuewild", ";")),
+    _caa("no-record", CaaRecord("issuewild", "digicert.com")),
+    _caa(
+        "allows",
+        CaaRecord("issue", ";"),
+        CaaRecord("issuewild", "letsencrypt.org"),
+        certificate_=certificate(_LETS_ENCRYPT, dns_names=("*.example.com",)),
+    ),
     _caa("unknown-issuer", CaaRecord("issue", "ca.example"), certificate_=certificate(issuer="O=Nobody Knows")),
     _caa("address", host="192.0.2.1"),
     Case(
