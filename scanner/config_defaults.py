@@ -24,13 +24,19 @@ def inherited(raw: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
     environments = raw.get("environment")
     if not isinstance(environments, list):
         return raw
-    return {
-        **raw,
-        "environment": [_environment(item, general, index, problems) for index, item in enumerate(environments)],
+    owners = raw.get("owner")
+    contacts = {
+        item["name"]: item["contact"]
+        for item in (owners if isinstance(owners, list) else ())
+        if isinstance(item, dict) and isinstance(item.get("name"), str) and "contact" in item
     }
+    filled = [_environment(item, general, index, problems, contacts) for index, item in enumerate(environments)]
+    return {**raw, "environment": filled}
 
 
-def _environment(item: Any, general: Mapping[str, Any], index: int, problems: list[Problem]) -> Any:
+def _environment(
+    item: Any, general: Mapping[str, Any], index: int, problems: list[Problem], contacts: Mapping[str, Any]
+) -> Any:
     if not isinstance(item, dict):
         return item
     name = item.get("name") if isinstance(item.get("name"), str) else index + 1
@@ -42,8 +48,20 @@ def _environment(item: Any, general: Mapping[str, Any], index: int, problems: li
         elements = item.get(key)
         if isinstance(elements, list):
             fitting = {name: value for name, value in defaults.items() if name in form.model_fields}
-            result[key] = [_joined(element, fitting) if isinstance(element, dict) else element for element in elements]
-    return result
+            result[key] = [_filled(element, fitting, contacts) for element in elements]
+    return _reached(result, contacts)
+
+
+def _filled(element: Any, defaults: Mapping[str, Any], contacts: Mapping[str, Any]) -> Any:
+    return _reached(_joined(element, defaults), contacts) if isinstance(element, dict) else element
+
+
+def _reached(item: dict[str, Any], contacts: Mapping[str, Any]) -> dict[str, Any]:
+    """With its owner's contact, where it has none."""
+    owner = item.get("owner")
+    if "contact" not in item and isinstance(owner, str) and owner in contacts:
+        return {**item, "contact": contacts[owner]}
+    return item
 
 
 def _joined(inner: Mapping[str, Any], outer: Mapping[str, Any]) -> dict[str, Any]:

@@ -201,11 +201,9 @@ class OwnerForm(Form):
     name: Name
     """Unique; what `owner` says elsewhere."""
     contact: ShortText | None = None
-    """How they are reached."""
+    """How they are reached, where nothing nearer says so."""
     notify: list[str] = []
-    """Names of [[notify]] sections."""
-    severity: Severity = Severity.LOW
-    """From which severity on they are told of failures."""
+    """Names of [[notify]] sections. Has no effect yet: receivers are told what their schedules say."""
 
 
 class EnvironmentForm(OwnedForm):

@@ -183,3 +183,24 @@ def test_explain_names_every_application_and_console_of_a_host(
         f'  {"/":<30} {"tls":<24} [[environment.application]] Shop: https = "tls"',
     ]
     assert any(line.startswith("  /ServiceCenter ") for line in said)
+
+
+def test_an_owners_contact_is_that_of_what_names_the_owner() -> None:
+    config = read(
+        '[[owner]]\nname = "ops"\ncontact = "ops@example.com"\n'
+        + HEAD
+        + 'owner = "ops"\n'
+        + endpoint("a.example")
+        + endpoint("b.example", contact='"b@example.com"')
+    )
+
+    assert [item.ownership.contact for item in config.inventory.endpoints] == ["ops@example.com", "b@example.com"]
+    assert config.warnings == ()
+
+
+def test_what_has_no_effect_yet_is_warned_of() -> None:
+    text = '[[owner]]\nname = "ops"\nnotify = ["n"]\n[[notify]]\nname = "n"\nurl = "json://127.0.0.1/"\n' + HEAD
+
+    (warning,) = read(text).warnings
+    assert str(warning).startswith("owner[ops].notify: has no effect (")
+    assert warning.place == "config.toml:3"
