@@ -13,10 +13,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Mapping
 from typing import Final
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
+from reports.view.index import Index
 from reports.wording import FAILURES
 from scanner.evidence import FailureReason
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, TargetStatus, Verdict
@@ -28,13 +31,15 @@ _NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U001
 def to_junit(record: RunRecord) -> str:
     """Write a run as JUnit XML."""
     document = JUnitXml("nightseal")
+    places = _places(record)
     for target in record.targets:
         suite = TestSuite(_xml(target.id))
         suite.hostname = target.host
         suite.timestamp = f"{record.run.started_at:%Y-%m-%dT%H:%M:%S}"
         suite.add_property("environment", _xml(target.environment))
         suite.add_property("policy", f"{target.policy.id} {target.policy.version}")
-        cases = _unreachable(target) if target.status is TargetStatus.UNREACHABLE else _cases(target)
+        unreachable = target.status is TargetStatus.UNREACHABLE
+        cases = (_unreachable if unreachable else _cases)(target, places[target.id])
         suite.add_testcases(cases)
         document.append(suite)  # type: ignore[no-untyped-call]  # the library is typed in part
     document.update_statistics()  # type: ignore[no-untyped-call]  # the same
@@ -45,21 +50,33 @@ def to_junit(record: RunRecord) -> str:
     return text.decode()
 
 
-def _unreachable(target: TargetResult) -> list[TestCase]:
+def _places(record: RunRecord) -> Mapping[str, str]:
+    """What each target is called in the names of its classes, by its id.
+
+    Receivers tell test cases apart, and follow them from run to run, by class and name alone. So a target is called by
+    environment, host and port, and by its address only where the name has several: one that moves stays the same.
+    """
+    index = Index.of(record)
+    named = {target.id: f"{target.environment}/{index.ref(target).label}" for target in record.targets}
+    times = Counter(named.values())
+    return {target: place if times[place] == 1 else target for target, place in named.items()}
+
+
+def _unreachable(target: TargetResult, place: str) -> list[TestCase]:
     """One error rather than one for each rule: nothing was asked."""
     reason = FAILURES[target.error.reason if target.error else FailureReason.NOT_RUN]
-    case = TestCase("reachable", classname=_xml(target.environment))
+    case = TestCase("reachable", classname=_xml(place))
     case.result = [Error(f"{reason[:1].upper()}{reason[1:]}", type_="unreachable")]
     return [case]
 
 
-def _cases(target: TargetResult) -> list[TestCase]:
-    return [_case(target, verdict) for verdict in target.verdicts]
+def _cases(target: TargetResult, place: str) -> list[TestCase]:
+    return [_case(verdict, place) for verdict in target.verdicts]
 
 
-def _case(target: TargetResult, verdict: Verdict) -> TestCase:
+def _case(verdict: Verdict, place: str) -> TestCase:
     name = _xml(f"{verdict.rule} {verdict.subject}".strip())
-    case = TestCase(name, classname=_xml(f"{target.environment}.{verdict.goal}"))
+    case = TestCase(name, classname=_xml(f"{place}.{verdict.goal}"))
     if verdict.status is Status.INDETERMINATE:
         case.result = [Error(verdict.message, type_=verdict.reason)]
     elif verdict.status is Status.NOT_APPLICABLE:

@@ -180,6 +180,24 @@ class TestJunit:
         waived = [result for result in results if isinstance(result, Skipped) and "waived until" in result.message]
         assert len(waived) == 1
 
+    def test_no_two_cases_have_one_name(self, record: RunRecord) -> None:
+        """Receivers tell cases apart by class and name alone: the same pair twice hides one of them."""
+        cases = [
+            (case.classname, case.name) for suite in JUnitXml.fromstring(to_junit(record).encode()) for case in suite
+        ]
+        assert len(cases) == len(set(cases))
+
+    def test_a_host_that_moves_keeps_the_names_of_its_cases(self) -> None:
+        def names(record: RunRecord) -> set[tuple[str, str]]:
+            (suite,) = JUnitXml.fromstring(to_junit(record).encode())
+            return {(case.classname, case.name) for case in suite}
+
+        target = RECORDS["sample"].targets[0]
+        moved = dataclasses.replace(target, id=target.id.replace(str(target.ip), "192.0.2.99"), ip="192.0.2.99")
+        before, after = (dataclasses.replace(RECORDS["sample"], targets=(item,)) for item in (target, moved))
+        assert names(before) == names(after)
+        assert {name.partition(".example.com:443")[0] for name, _ in names(after)} == {"production/shop"}
+
     def test_unreachable_target_is_one_error(self) -> None:
         suites = JUnitXml.fromstring(to_junit(RECORDS["sample"]).encode())
         (suite,) = [item for item in suites if "gone." in item.name]
