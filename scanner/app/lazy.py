@@ -1,7 +1,7 @@
 """Commands that are declared in one place and done in another, so that help and wrong use load no engine.
 
 A module of `scanner.app.commands` declares a command: its options and what its help says. What it does stands in
-`scanner.app.actions`, whose modules import what they need at their top, and which are imported when they are called.
+`scanner.app.handlers`, whose modules import what they need at their top, and which are imported when they are called.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from reports.export.formats import export
 from reports.facts import render_facts, render_overview
 from scanner.errors import OutputError, UsageError
 from scanner.formats import FORMATS, Source, by_suffix, contradicts, load
+from scanner.jobs.destinations import descriptor_of, ensure_destination, ensure_writable, put
 from scanner.jobs.keeping import spared
-from scanner.jobs.places import descriptor_of, ensure_place, ensure_writable, put
 from scanner.rules import all_rules
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def write(rendering: Rendering, formats: Sequence[str], output: str | None, *, n
             file = Path(str(output))
             if _is_folder(formats, file, str(output)):
                 file /= f"{name}.{FORMATS[item].suffix}"
-            ensure_place(file)
+            ensure_destination(file)
             put(file, data)
             files.append(file)
     return Written(tuple(files), tuple(troubles), nothing=0 < len(formats) == len(troubles))
@@ -152,7 +152,7 @@ def check_output(formats: Sequence[str], output: str | None) -> None:
     if _is_folder(formats, path, str(output)):
         ensure_writable(path)
     else:
-        ensure_place(path)
+        ensure_destination(path)
 
 
 def goes_to_stdout(output: str | None) -> bool:

@@ -20,7 +20,7 @@ from scanner.jobs.rule_choice import RuleChoice
 from scanner.jobs.selection import select
 from scanner.jobs.session import job_parts, probe_settings
 from scanner.jobs.site import update_site
-from scanner.jobs.waiting_runs import keep, places_to_wait, take_in
+from scanner.jobs.waiting_runs import keep, take_in, waiting_folders
 from scanner.pipeline import Job
 from scanner.verdict import Trigger
 
@@ -76,13 +76,13 @@ def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[
     output = order.output or f"{config.resolve(config.form.nightseal.output).rstrip('/')}/"
     check_output(order.formats, output)
     history = History.open(config.resolve(config.form.nightseal.history), create=True)
-    places = places_to_wait(config)
-    troubles = take_in(history, places)
+    folders = waiting_folders(config)
+    troubles = take_in(history, folders)
     record = order.choice.applied(scan(job))
     kept: History | None = history
     lost: NotKeptError | None = None
     try:
-        keep(history, record, places)
+        keep(history, record, folders)
     except NotKeptError as error:
         # Its reports are written all the same, without what only the history knows.
         kept, lost = None, error

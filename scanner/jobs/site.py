@@ -19,7 +19,7 @@ from scanner.errors import OutputError
 from scanner.formats import FORMATS
 from scanner.history import questions
 from scanner.history.scope import Scope
-from scanner.jobs.places import ensure_writable, write_whole
+from scanner.jobs.destinations import ensure_writable, write_whole
 from scanner.jobs.reporting import report_options
 
 if TYPE_CHECKING:

@@ -32,17 +32,17 @@ _PANIC: Final = re.compile(r"\s*^thread '[^']*'[^\n]* panicked at ", re.MULTILIN
 _LOG = logging.getLogger("nightseal.run")
 
 
-def places_to_wait(config: Config) -> tuple[Path, ...]:
+def waiting_folders(config: Config) -> tuple[Path, ...]:
     """Where runs may wait for the history: in the output folder, or beside the service's state."""
     output = config.resolve(config.form.nightseal.output)
     state = Path(config.resolve(config.form.daemon.state)).parent
     return (state,) if "://" in output else (Path(output), state)
 
 
-def keep(history: History, record: RunRecord, places: Sequence[Path] = ()) -> None:
+def keep(history: History, record: RunRecord, folders: Sequence[Path] = ()) -> None:
     """Bring a run into the history. Whoever tells the process to end meanwhile waits until it is there.
 
-    Where it can't be, it waits in the first of these places that takes it, until the next run takes it in (`take_in`).
+    Where it can't be, it waits in the first of these folders that takes it, until the next run takes it in (`take_in`).
 
     Raises:
         NotKeptError: the history cannot be written, after all was scanned; says where the run is now.
@@ -51,16 +51,16 @@ def keep(history: History, record: RunRecord, places: Sequence[Path] = ()) -> No
         try:
             _append(history, record)
         except HistoryError as error:
-            where = _left_waiting(record, places)
+            where = _left_waiting(record, folders)
             then = f"it waits in {where}, and the next run takes it in" if where else "nor anywhere else"
             message = f"run {record.run.id} was done, but its results could not be kept: {error}; {then}"
             raise NotKeptError(message) from error
 
 
-def take_in(history: History, places: Sequence[Path]) -> list[str]:
+def take_in(history: History, folders: Sequence[Path]) -> list[str]:
     """Bring into the history what could not be kept there when it was scanned; say so in a line for each run."""
     told = list[str]()
-    for waiting in sorted(path for place in places for path in (place / WAITING).glob("*") if path.is_dir()):
+    for waiting in sorted(path for folder in folders for path in (folder / WAITING).glob("*") if path.is_dir()):
         with spared(f"{waiting} could not be taken into the history", told), held():
             record = scanner.history.History.open(waiting, create=False).record(waiting.name)
             if waiting.name not in set(history.runs(columns=["run_id"])["run_id"].astype(str)):
@@ -70,13 +70,12 @@ def take_in(history: History, places: Sequence[Path]) -> list[str]:
     return told
 
 
-def _left_waiting(record: RunRecord, places: Sequence[Path]) -> Path | None:
-    """Put a run into the first place that takes it, as a small history of its own."""
-    for place in places:
-        folder = place / WAITING
-        waiting = folder / record.run.id
+def _left_waiting(record: RunRecord, folders: Sequence[Path]) -> Path | None:
+    """Put a run into the first folder that takes it, as a small history of its own."""
+    for folder in folders:
+        waiting = folder / WAITING / record.run.id
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            waiting.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _append(scanner.history.History.open(waiting, create=True), record)
         except (HistoryError, OSError):
             _LOG.debug("%s cannot hold the run", waiting, exc_info=True)

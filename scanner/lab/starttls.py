@@ -18,7 +18,7 @@ _LIMIT: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Reply:
     r"""One thing that a client may say. In the answer, `\1` stands for the pattern's first group."""
 
     says: re.Pattern[bytes]
@@ -28,11 +28,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A protocol's greeting, and its turns before and after the upgrade to TLS."""
+    """A protocol's greeting, and its replies before and after the upgrade to TLS."""
 
     greeting: bytes
-    plain: tuple[Turn, ...]
-    secured: tuple[Turn, ...] = ()
+    plain: tuple[Reply, ...]
+    secured: tuple[Reply, ...] = ()
 
 
 def play(connection: Connection, script: Script, *, secured: bool) -> bool:
@@ -40,20 +40,20 @@ def play(connection: Connection, script: Script, *, secured: bool) -> bool:
     if script.greeting and not secured:
         connection.send(script.greeting)
     while True:
-        for turn in script.secured if secured else script.plain:
-            match = connection.take(turn.says)
+        for reply in script.secured if secured else script.plain:
+            match = connection.take(reply.says)
             if match is not None:
-                connection.send(match.expand(turn.answer))
-                if turn.then != "go-on":
-                    return turn.then == "upgrade"
+                connection.send(match.expand(reply.answer))
+                if reply.then != "go-on":
+                    return reply.then == "upgrade"
                 break
         else:
             if not connection.fill(_LIMIT):
                 return False
 
 
-def _line(command: str, answer: str, then: Then = "go-on") -> Turn:
-    return Turn(re.compile(rf"(?i){command}[ \t]*\r?\n".encode()), answer.encode(), then)
+def _line(command: str, answer: str, then: Then = "go-on") -> Reply:
+    return Reply(re.compile(rf"(?i){command}[ \t]*\r?\n".encode()), answer.encode(), then)
 
 
 _ARGUMENT: Final = r"[^\r\n]*"
@@ -71,9 +71,9 @@ _SMTP_HELLO: Final = (_line(f"HELO{_ARGUMENT}", "250 mail.lab.example\r\n"), _li
 _LDAP_OID: Final = rb"1\.3\.6\.1\.4\.1\.1466\.20037"
 
 
-def _last_words(answer: bytes) -> tuple[Turn, ...]:
+def _last_words(answer: bytes) -> tuple[Reply, ...]:
     """Answer whatever comes after the upgrade as what it is to this server: an error, and the end."""
-    return (Turn(re.compile(rb"(?s).+"), answer, "close"),)
+    return (Reply(re.compile(rb"(?s).+"), answer, "close"),)
 
 
 # RFC 4511 section 4.4.1, the notice of disconnection
@@ -91,19 +91,19 @@ def _xmpp(namespace: str) -> Script:
     )
     features = "<stream:features>{}</stream:features>"
     wanted = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>"
-    skip = Turn(re.compile(_XMPP_STREAM), b"")
+    skip = Reply(re.compile(_XMPP_STREAM), b"")
     stream = re.compile(rb"<stream:stream[^>]*>")
-    nonsense = Turn(re.compile(rb"[^<\s]"), b"</stream:stream>", "close")
-    end = Turn(re.compile(rb"</stream:stream>"), b"</stream:stream>", "close")
+    nonsense = Reply(re.compile(rb"[^<\s]"), b"</stream:stream>", "close")
+    end = Reply(re.compile(rb"</stream:stream>"), b"</stream:stream>", "close")
     return Script(
         b"",
         (
             skip,
-            Turn(stream, (opened + features.format(wanted)).encode()),
-            Turn(re.compile(rb"<starttls[^>]*>"), b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "upgrade"),
+            Reply(stream, (opened + features.format(wanted)).encode()),
+            Reply(re.compile(rb"<starttls[^>]*>"), b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "upgrade"),
             end,
         ),
-        (skip, Turn(stream, (opened + features.format("")).encode()), end, nonsense),
+        (skip, Reply(stream, (opened + features.format("")).encode()), end, nonsense),
     )
 
 
@@ -172,7 +172,7 @@ SCRIPTS: Final[dict[str, Script]] = {
     "ldap": Script(
         b"",
         (
-            Turn(
+            Reply(
                 re.compile(rb"(?s)0.\x02\x01(.)w.\x80\x16" + _LDAP_OID),
                 b"0\x0c\x02\x01\\1x\x07\x0a\x01\x00\x04\x00\x04\x00",
                 "upgrade",
@@ -185,14 +185,14 @@ SCRIPTS: Final[dict[str, Script]] = {
     # PostgreSQL's message flow, SSLRequest
     "postgres": Script(
         b"",
-        (Turn(re.compile(rb"\x00\x00\x00\x08\x04\xd2\x16/"), b"S", "upgrade"),),
+        (Reply(re.compile(rb"\x00\x00\x00\x08\x04\xd2\x16/"), b"S", "upgrade"),),
         _last_words(b"E" + (len(_POSTGRES_ERROR) + 4).to_bytes(4, "big") + _POSTGRES_ERROR),
     ),
     # [MS-RDPBCGR] 2.2.1.1 and 2.2.1.2: X.224 connection request and confirm, with PROTOCOL_SSL chosen
     "rdp": Script(
         b"",
         (
-            Turn(
+            Reply(
                 re.compile(rb"(?s)\x03\x00\x00[\x0b-\xff].\xe0.*"),
                 b"\x03\x00\x00\x13\x0e\xd0\x00\x00\x00\x00\x00\x02\x00\x08\x00\x01\x00\x00\x00",
                 "upgrade",

@@ -31,17 +31,17 @@ from scanner.errors import NightsealError
 from scanner.formats import DEFAULT_REPORTS
 from scanner.history import History
 from scanner.jobs import exit_status
+from scanner.jobs.destinations import ensure_writable
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.keeping import spared
 from scanner.jobs.output import Written, write
-from scanner.jobs.places import ensure_writable
 from scanner.jobs.reporting import rendering_of
 from scanner.jobs.run import Order, Outcome, job_of
 from scanner.jobs.selection import schedule_of
 from scanner.jobs.session import Overrides
 from scanner.jobs.site import update_site
 from scanner.jobs.summary import summary
-from scanner.jobs.waiting_runs import keep, places_to_wait, take_in
+from scanner.jobs.waiting_runs import keep, take_in, waiting_folders
 from scanner.notify import alarm_store, alarms
 from scanner.notify.finished_run import FinishedRun
 from scanner.pipeline import Job
@@ -115,7 +115,7 @@ class Attempt:
         if not recover:
             ensure_writable(Path(self._output()))
         history = History.open(history_place, create=True)
-        for told in take_in(history, places_to_wait(self._config)):
+        for told in take_in(history, waiting_folders(self._config)):
             _LOG.warning("%s", told)
         if self._stopping.time and not recover:
             return self._out_of_time()
@@ -161,7 +161,7 @@ class Attempt:
         if job.known:
             _LOG.info("%(known)d targets were done by an earlier attempt", {"known": len(job.known)})
         record = self._stopping.scan(job)
-        keep(history, record, places_to_wait(self._config))
+        keep(history, record, waiting_folders(self._config))
         self._ledger.recorded(self._start.id)
         if record.run.complete:
             self._spool.remove()

@@ -20,9 +20,9 @@ from scanner.app.cli import run
 from scanner.errors import OutputError
 from scanner.history import History
 from scanner.jobs import session
+from scanner.jobs.destinations import descriptor_of, ensure_destination, put
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.output import formats_of
-from scanner.jobs.places import descriptor_of, ensure_place, put
 from tests.build.judged import judged_record
 from tests.conftest import REPOSITORY
 
@@ -32,7 +32,7 @@ DATA = b"a report\n" * 20_000
 
 def placed(path: Path, data: bytes = DATA) -> None:
     """What a command does: it looks before it scans, and writes afterwards."""
-    ensure_place(path)
+    ensure_destination(path)
     put(path, data)
 
 
@@ -109,7 +109,7 @@ class TestLinks:
         (tmp_path / "a").symlink_to("b")
         (tmp_path / "b").symlink_to("a")
         with pytest.raises(OutputError, match="symbolic links"):
-            ensure_place(tmp_path / "a")
+            ensure_destination(tmp_path / "a")
         with pytest.raises(OutputError, match="symbolic links"):
             put(tmp_path / "a", DATA)
         assert (tmp_path / "a").is_symlink()
@@ -182,9 +182,9 @@ class TestPipes:
 
     def test_what_is_not_open_for_writing_is_refused(self, pipe: Pipe) -> None:
         with pytest.raises(OutputError, match="open for reading alone"):
-            ensure_place(Path(f"/dev/fd/{pipe[0].fileno()}"))
+            ensure_destination(Path(f"/dev/fd/{pipe[0].fileno()}"))
         with pytest.raises(OutputError, match="Bad file descriptor"):
-            ensure_place(Path("/dev/fd/987"))
+            ensure_destination(Path("/dev/fd/987"))
 
 
 class TestDevices:

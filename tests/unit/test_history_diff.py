@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from scanner.app.actions.diff import describe
+from scanner.app.handlers.diff import describe
 from scanner.evidence import (
     AcceptedSuite,
     Attempt,

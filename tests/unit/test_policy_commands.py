@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.app.actions.policy_diff import Change, compare
+from scanner.app.handlers.policy_diff import Change, compare
 from scanner.config import parse
 from scanner.history import History
 from scanner.policy import load

@@ -18,7 +18,7 @@ def command() -> None:
 
 @command.command("check")
 @config_option
-@done_by("scanner.app.actions.config:check")
+@done_by("scanner.app.handlers.config:check")
 def check() -> None:
     """Check the configuration, and open everything that it names, as a run and the service do before they start.
 
@@ -30,7 +30,7 @@ def check() -> None:
 
 
 @command.command("schema")
-@done_by("scanner.app.actions.config:schema")
+@done_by("scanner.app.handlers.config:schema")
 def schema() -> None:
     """Print the JSON Schema of config.toml.
 
@@ -42,7 +42,7 @@ def schema() -> None:
 
 @command.command("init")
 @click.argument("path", type=click.Path(path_type=Path), default=configuration.DEFAULT_PATH)
-@done_by("scanner.app.actions.config:init")
+@done_by("scanner.app.handlers.config:init")
 def init() -> None:
     """Write a commented configuration to PATH (config.toml), which is never overwritten.
 
@@ -56,7 +56,7 @@ def init() -> None:
 @command.command("explain")
 @click.argument("target", metavar="HOST[/PATH]")
 @config_option
-@done_by("scanner.app.actions.config:explain")
+@done_by("scanner.app.handlers.config:explain")
 def explain() -> None:
     """Show what is required of a host or path, and which line of the configuration decided it.
 

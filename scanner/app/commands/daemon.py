@@ -12,7 +12,7 @@ from scanner.app.lazy import done_by
 @options.config_option
 @click.option("--status", "only_status", is_flag=True, help="Show the last starts and what became of them, and end.")
 @click.option("--alive", "only_alive", is_flag=True, help="Ask whether the service of this configuration is alive.")
-@done_by("scanner.app.actions.daemon:daemon")
+@done_by("scanner.app.handlers.daemon:daemon")
 def command() -> None:
     """Run the configured schedules until told to stop.
 

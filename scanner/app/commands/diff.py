@@ -20,7 +20,7 @@ from scanner.app.lazy import done_by
     metavar="FILE.pdf",
     help="What changed since this signed report; its signature must hold.",
 )
-@done_by("scanner.app.actions.diff:diff")
+@done_by("scanner.app.handlers.diff:diff")
 def command() -> None:
     """Show what changed between two runs.
 

@@ -10,7 +10,7 @@ from scanner.app.lazy import done_by
 
 @click.command("doctor")
 @options.config_option
-@done_by("scanner.app.actions.doctor:doctor")
+@done_by("scanner.app.handlers.doctor:doctor")
 def command() -> None:
     """Check what this machine lacks, and say what mends it.
 

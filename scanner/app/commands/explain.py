@@ -9,7 +9,7 @@ from scanner.app.lazy import done_by
 
 @click.command("explain")
 @click.argument("rule_id", metavar="[RULE]", required=False)
-@done_by("scanner.app.actions.explain:explain")
+@done_by("scanner.app.handlers.explain:explain")
 def command() -> None:
     """Explain a rule: what, why, sources, fixes.
 

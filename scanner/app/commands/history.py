@@ -17,7 +17,7 @@ def command() -> None:
 @command.command("runs")
 @options.config_option
 @options.table_format_option
-@done_by("scanner.app.actions.history:runs")
+@done_by("scanner.app.handlers.history:runs")
 def runs() -> None:
     """List the runs, the latest last.
 
@@ -31,7 +31,7 @@ def runs() -> None:
 @command.command("targets")
 @options.config_option
 @options.table_format_option
-@done_by("scanner.app.actions.history:targets")
+@done_by("scanner.app.handlers.history:targets")
 def targets() -> None:
     """List the targets of the last run.
 
@@ -45,7 +45,7 @@ def targets() -> None:
 @click.argument("target", metavar="T")
 @options.config_option
 @options.table_format_option
-@done_by("scanner.app.actions.history:target")
+@done_by("scanner.app.handlers.history:target")
 def target() -> None:
     """Show what became of one target, run by run, and what fails there now.
 
@@ -61,7 +61,7 @@ def target() -> None:
 @command.command("certificates")
 @options.config_option
 @options.table_format_option
-@done_by("scanner.app.actions.history:certificates")
+@done_by("scanner.app.handlers.history:certificates")
 def certificates() -> None:
     """List the certificates in use, the next to expire first.
 
@@ -74,7 +74,7 @@ def certificates() -> None:
 @command.command("size")
 @options.config_option
 @options.table_format_option
-@done_by("scanner.app.actions.history_keeping:size")
+@done_by("scanner.app.handlers.history_keeping:size")
 def size() -> None:
     """Tell how large the history is, table by table, in bytes.
 
@@ -91,7 +91,7 @@ def size() -> None:
 @click.option("--why", metavar="TEXT", help="The reason, which is kept.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @options.config_option
-@done_by("scanner.app.actions.history_keeping:forget")
+@done_by("scanner.app.handlers.history_keeping:forget")
 def forget() -> None:
     """Take a run out of the history for good, such as one under a wrong clock.
 
@@ -107,7 +107,7 @@ def forget() -> None:
 @command.command("forgotten")
 @options.config_option
 @options.table_format_option
-@done_by("scanner.app.actions.history_keeping:forgotten")
+@done_by("scanner.app.handlers.history_keeping:forgotten")
 def forgotten() -> None:
     """List the runs that were taken out of the history, by whom, when and why.
 

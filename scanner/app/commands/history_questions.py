@@ -28,7 +28,7 @@ _environment_option = click.option(
 @_since_option("Only what began to fail then or later.")
 @click.option("--retired", is_flag=True, help="Also what the configuration no longer has, marked as that.")
 @options.table_format_option
-@done_by("scanner.app.actions.history_questions:failing")
+@done_by("scanner.app.handlers.history_questions:failing")
 def failing() -> None:
     """List what fails now, since when, and for how long.
 
@@ -49,7 +49,7 @@ def failing() -> None:
 @_environment_option
 @_since_option("Only what was mended then or later.")
 @options.table_format_option
-@done_by("scanner.app.actions.history_questions:fixes")
+@done_by("scanner.app.handlers.history_questions:fixes")
 def fixes() -> None:
     """Tell how long failures lasted until they were mended, by environment and severity.
 
@@ -67,7 +67,7 @@ def fixes() -> None:
 @_environment_option
 @_since_option("Only of environments that were scanned then or later.")
 @options.table_format_option
-@done_by("scanner.app.actions.history_questions:keys")
+@done_by("scanner.app.handlers.history_questions:keys")
 def keys() -> None:
     """List the private keys that several hosts hold, those in most environments first.
 
@@ -86,7 +86,7 @@ def keys() -> None:
 @_environment_option
 @_since_option("Only of environments that were scanned then or later.")
 @options.table_format_option
-@done_by("scanner.app.actions.history_questions:issuers")
+@done_by("scanner.app.handlers.history_questions:issuers")
 def issuers() -> None:
     """List who issued the certificates in use, those with most certificates first.
 
@@ -101,7 +101,7 @@ def issuers() -> None:
 @_environment_option
 @_since_option("Only what began to differ then or later.")
 @options.table_format_option
-@done_by("scanner.app.actions.history_questions:addresses")
+@done_by("scanner.app.handlers.history_questions:addresses")
 def addresses() -> None:
     """List the names whose addresses do not answer alike, in what, and since when.
 
@@ -117,7 +117,7 @@ def addresses() -> None:
 @_environment_option
 @_since_option("Only environments that were scanned then or later.")
 @options.table_format_option
-@done_by("scanner.app.actions.history_questions:environments")
+@done_by("scanner.app.handlers.history_questions:environments")
 def environments() -> None:
     """Compare the same application in several environments: where a rule comes out differently.
 
@@ -135,7 +135,7 @@ def environments() -> None:
 @_environment_option
 @_since_option("Only runs that started then or later.")
 @options.table_format_option
-@done_by("scanner.app.actions.history_questions:coverage")
+@done_by("scanner.app.handlers.history_questions:coverage")
 def coverage() -> None:
     """Tell how much could be looked at, run by run: assessed in full, in part, unreachable.
 

@@ -16,7 +16,7 @@ def command() -> None:
 @command.command("test")
 @click.argument("name")
 @options.config_option
-@done_by("scanner.app.actions.notify:test")
+@done_by("scanner.app.handlers.notify:test")
 def test() -> None:
     """Send a message to the receiver NAME of the configuration, and say whether it was taken.
 

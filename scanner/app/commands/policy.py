@@ -16,7 +16,7 @@ def command() -> None:
 
 
 @command.command("list")
-@done_by("scanner.app.actions.policy:list_policies")
+@done_by("scanner.app.handlers.policy:list_policies")
 def list_policies() -> None:
     """List the policies that ship.
 
@@ -28,7 +28,7 @@ def list_policies() -> None:
 
 @command.command("show")
 @click.argument("name", metavar="P")
-@done_by("scanner.app.actions.policy:show")
+@done_by("scanner.app.handlers.policy:show")
 def show() -> None:
     """Show a policy: its rules, severities, parameters and sources.
 
@@ -41,7 +41,7 @@ def show() -> None:
 
 @command.command("check")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@done_by("scanner.app.actions.policy:check")
+@done_by("scanner.app.handlers.policy:check")
 def check() -> None:
     """Check a policy file.
 

@@ -11,7 +11,7 @@ from scanner.app.lazy import done_by
 @click.argument("first", metavar="P")
 @click.argument("second", metavar="Q")
 @click.option("--format", "-f", "format_name", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@done_by("scanner.app.actions.policy_diff:policy_diff")
+@done_by("scanner.app.handlers.policy_diff:policy_diff")
 def command() -> None:
     """Show what policy Q demands otherwise than P.
 

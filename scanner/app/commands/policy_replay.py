@@ -20,7 +20,7 @@ from scanner.app.lazy import done_by
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="D", help="Judge the last run as of this day.")
 @click.option("--format", "-f", "format_name", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @options.output_option
-@done_by("scanner.app.actions.policy_replay:policy_replay")
+@done_by("scanner.app.handlers.policy_replay:policy_replay")
 def command() -> None:
     """Judge the history's evidence by another policy, without network.
 

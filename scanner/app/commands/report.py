@@ -21,7 +21,7 @@ from scanner.app.signing import sign_option
 @sign_option
 @click.option("--site", "site_alone", is_flag=True, help="Write the page of all runs alone, into the folder.")
 @options.quiet_option
-@done_by("scanner.app.actions.report:report")
+@done_by("scanner.app.handlers.report:report")
 def command() -> None:
     """Render a run of the history again, without network.
 

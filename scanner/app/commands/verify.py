@@ -21,7 +21,7 @@ from scanner.app.lazy import done_by
 @click.option("--history", "with_history", is_flag=True, help="Compare with the run in the history of --config too.")
 @options.config_option
 @options.quiet_option
-@done_by("scanner.app.actions.verify:verify")
+@done_by("scanner.app.handlers.verify:verify")
 def command() -> None:
     """Verify the signature of a report's PDF, and the data that it carries.
 

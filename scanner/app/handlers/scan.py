@@ -24,7 +24,7 @@ from scanner.jobs.policies import load_policy
 from scanner.jobs.rule_choice import RuleChoice, check_globs
 from scanner.jobs.session import Overrides, job_parts, probe_settings
 from scanner.jobs.stopping import Stopping
-from scanner.jobs.waiting_runs import keep, places_to_wait
+from scanner.jobs.waiting_runs import keep, waiting_folders
 from scanner.pipeline import Job
 from scanner.verdict import Severity, Trigger
 
@@ -88,7 +88,7 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
         lost: NotKeptError | None = None
         try:
             if history and config:
-                keep(history, result, places_to_wait(config))
+                keep(history, result, waiting_folders(config))
         except NotKeptError as error:
             # What was seen is printed all the same.
             lost = error

@@ -15,7 +15,7 @@ from scanner import policy as policies
 from scanner.counting import counted
 from scanner.errors import PolicyError, UsageError
 from scanner.history import History
-from scanner.jobs.places import put
+from scanner.jobs.destinations import put
 from scanner.jobs.policies import load_policy
 from scanner.replay import Judge, replay
 

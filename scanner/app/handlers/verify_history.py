@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reports.export.json_v1 import report_of
 from scanner import config as configuration
-from scanner.app.actions.lines import line
+from scanner.app.handlers.lines import line
 from scanner.app.history_access import open_history
 from scanner.counting import counted
 from scanner.jobs.output import render

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from reports.verification import NotAReportError, load_roots, verify_pdf
-from scanner.app.actions.lines import line
+from scanner.app.handlers.lines import line
 from scanner.app.signing import LARGEST_PDF, read_bounded
 from scanner.counting import counted
 from scanner.errors import UsageError
@@ -36,7 +36,7 @@ def verify(file: Path, trust: Path | None, config_path: Path, *, with_history: b
     if found.report is not None:
         lines += _data_lines(found, found.report)
         if with_history:
-            from scanner.app.actions.verify_history import against_history  # noqa: PLC0415  # pandas loads with it
+            from scanner.app.handlers.verify_history import against_history  # noqa: PLC0415  # pandas loads with it
 
             compared, differing = against_history(pdf, found.report, config_path)
             lines += compared

@@ -22,7 +22,7 @@ _MOST_LINKS = 40
 """As many symbolic links are followed as Linux follows."""
 
 
-class BusyPlaceError(OutputError):
+class BusyDestinationError(OutputError):
     """A file cannot be replaced because something holds it in its place."""
 
 
@@ -43,7 +43,7 @@ def ensure_writable(folder: Path) -> None:
         raise OutputError(f"{folder} cannot be written to: {error.strerror} ({hint})") from error
 
 
-def ensure_place(path: Path) -> None:
+def ensure_destination(path: Path) -> None:
     """See that `put` can write to this place, as far as that can be seen without writing; make its folder.
 
     Raises:
@@ -86,7 +86,7 @@ def put(path: Path, data: bytes) -> None:
     target = _target_of(path)
     try:
         write_whole(target, data)
-    except BusyPlaceError:
+    except BusyDestinationError:
         # Another file system may be mounted there, as containers do with single files; it can't be moved away.
         _overwrite(target, data)
 
@@ -95,7 +95,7 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole or not at all. It belongs to whom the one before it belonged to.
 
     Raises:
-        BusyPlaceError: what is there cannot be replaced, but might be written into.
+        BusyDestinationError: what is there cannot be replaced, but might be written into.
         OutputError: it cannot be written.
     """
     temporary = None
@@ -106,7 +106,7 @@ def write_whole(path: Path, data: bytes) -> None:
         _liken(temporary, path)
         temporary.replace(path)
     except OSError as error:
-        kind = BusyPlaceError if error.errno == errno.EBUSY else OutputError
+        kind = BusyDestinationError if error.errno == errno.EBUSY else OutputError
         raise kind(f"{path} cannot be written: {error.strerror}") from error
     finally:
         if temporary is not None:
