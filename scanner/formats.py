@@ -30,7 +30,7 @@ class Source(Enum):
 class Format:
     """A format: its name on the command line, the suffix of its files, and what writes it (`module:function`).
 
-    `title` is what people call it. `syntax` is what its files are made of, where that is another format's: a file of
+    `title` is what people call it. `syntaxes` are what its files are made of, where these are other formats': a file of
     SARIF is one of JSON too. `binary` is not for a terminal.
     """
 
@@ -40,7 +40,7 @@ class Format:
     writer: str
     source: Source = Source.RECORD
     binary: bool = False
-    syntax: str = ""
+    syntaxes: tuple[str, ...] = ()
 
     @property
     def drawn(self) -> bool:
@@ -59,14 +59,20 @@ FORMATS: Final[Mapping[str, Format]] = {
         Format("json", "JSON", "json", "reports.export.json_v1:to_json_bytes"),
         Format("html", "HTML", "html", "scanner.jobs.drawing:html", Source.VIEW),
         Format("pdf", "PDF", "pdf", "scanner.jobs.drawing:pdf", Source.VIEW, binary=True),
-        Format("sarif", "SARIF", "sarif", "reports.export.sarif:to_sarif", Source.RULES, syntax="json"),
+        Format("sarif", "SARIF", "sarif", "reports.export.sarif:to_sarif", Source.RULES, syntaxes=("json",)),
         Format("junit", "JUnit", "junit.xml", "reports.export.junit:to_junit"),
-        Format("csv", "CSV", "csv", "reports.export.csv:to_csv", syntax="text"),
+        Format("csv", "CSV", "csv", "reports.export.csv:to_csv", syntaxes=("text",)),
         Format("xlsx", "XLSX", "xlsx", "reports.export.xlsx:to_xlsx", binary=True),
-        Format("openmetrics", "OpenMetrics", "om", "reports.export.openmetrics:to_openmetrics", syntax="text"),
-        Format("prometheus", "Prometheus", "prom", "reports.export.openmetrics:to_prometheus", syntax="text"),
-        Format("cyclonedx", "CycloneDX", "cdx.json", "reports.export.cyclonedx:to_cyclonedx", syntax="json"),
-        Format("oscal", "OSCAL", "oscal.json", "reports.export.oscal:to_oscal", Source.RULES, syntax="json"),
+        Format(
+            "openmetrics",
+            "OpenMetrics",
+            "om",
+            "reports.export.openmetrics:to_openmetrics",
+            syntaxes=("text", "prometheus"),
+        ),
+        Format("prometheus", "Prometheus", "prom", "reports.export.openmetrics:to_prometheus", syntaxes=("text",)),
+        Format("cyclonedx", "CycloneDX", "cdx.json", "reports.export.cyclonedx:to_cyclonedx", syntaxes=("json",)),
+        Format("oscal", "OSCAL", "oscal.json", "reports.export.oscal:to_oscal", Source.RULES, syntaxes=("json",)),
     )
 }
 """Every format by its name, in the order in which help lists them."""
@@ -89,7 +95,7 @@ def by_suffix(file_name: str) -> Format | None:
 def contradicts(name: str, file_name: str) -> Format | None:
     """The format that a file's suffix says where it is another than the one of that name, and cannot be meant."""
     said, meant = by_suffix(file_name), FORMATS[name]
-    if said is None or said is meant or said.name == meant.syntax:
+    if said is None or said is meant or said.name in meant.syntaxes:
         return None
     return said
 

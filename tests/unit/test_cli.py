@@ -242,6 +242,8 @@ def test_config_explain_names_the_line_that_decided(
         ("html", "r.htm", None),
         ("json", "r.cdx.json", "CycloneDX"),
         ("cyclonedx", "r.cdx.json", None),
+        ("openmetrics", "r.prom", None),
+        ("prometheus", "r.om", "OpenMetrics"),
     ],
 )
 def test_a_format_that_contradicts_the_suffix_is_refused(name: str, file: str, other: str | None) -> None:
