@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from scanner import policy as policies
-from scanner.contradictions import check as contradictions
 from scanner.counting import counted
 from scanner.errors import PolicyError
 from scanner.jobs.policies import load_policy
+from scanner.policy_check import check_policy
 from scanner.rules import bind
 
 
@@ -52,7 +52,7 @@ def show(name: str) -> None:
 def check(file: Path) -> None:
     """Check a policy file."""
     policy = load_policy(str(file.absolute()))
-    found = contradictions(policy, datetime.now(UTC).date())
+    found = check_policy(policy, datetime.now(UTC).date())
     for problem in found.warnings:
         click.echo(f"{file}: warning: {problem}", err=True)
     if found.errors:

@@ -106,7 +106,7 @@ def _key(deployment: Deployment, facts: Facts, parameters: KeyParameters) -> lis
     return [Finding("strong", _describe_key(leaf), expected)]
 
 
-class SignatureParameters(IssuerParameters):
+class CertificateSignatureParameters(IssuerParameters):
     """Parameters of cert.signature."""
 
     hashes: tuple[str, ...] = ("sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512")
@@ -138,9 +138,9 @@ def _folded(name: str) -> str:
         "phase-out": fails("A certificate is signed with {observed}, which the policy wants phased out."),
     },
     fix=fixes.SIGNATURE,
-    parameters=SignatureParameters,
+    parameters=CertificateSignatureParameters,
 )
-def _signature(deployment: Deployment, facts: Facts, parameters: SignatureParameters) -> list[Finding]:
+def _signature(deployment: Deployment, facts: Facts, parameters: CertificateSignatureParameters) -> list[Finding]:
     hashes = {_folded(name) for name in parameters.hashes}
     leaf_algorithms = {_folded(name) for name in parameters.leaf_algorithms}
     phase_out = {_folded(name) for name in parameters.phase_out}

@@ -34,7 +34,7 @@ from scanner.rules.registry import (
     passes,
     rule,
 )
-from scanner.rules.registry.judged import NOT_HTTP, Judge
+from scanner.rules.registry.judged import NOT_HTTP, EvidenceJudge
 from scanner.rules.registry.sources import M_15_13, OUTSYSTEMS_ENFORCE, PRELOAD, rfc
 from scanner.verdict import Goal, Severity
 
@@ -110,7 +110,7 @@ class PlainRoot:
 @judged(
     PlainRoot, NOT_HTTP | {"no-plain-port": not_applicable("No port of plain HTTP is configured for this endpoint.")}
 )
-def _plain_root(facts: Facts, parameters: Parameters, judge: Judge[PlainRoot]) -> Iterable[Finding]:
+def _plain_root(facts: Facts, parameters: Parameters, judge: EvidenceJudge[PlainRoot]) -> Iterable[Finding]:
     http = http_of(facts)
     if isinstance(http, Finding):
         return [http]

@@ -32,7 +32,7 @@ from scanner.rules.registry import (
     passes,
     rule,
 )
-from scanner.rules.registry.judged import NOT_HTTP, Judge
+from scanner.rules.registry.judged import NOT_HTTP, EvidenceJudge
 from scanner.rules.registry.listing import listing
 from scanner.rules.registry.sources import ASVS_HSTS, M_15_13, PRELOAD, rfc
 from scanner.verdict import Goal, Severity
@@ -69,7 +69,7 @@ class FirstAnswer:
 
 
 @judged(FirstAnswer, NOT_HTTP | {"address": _ADDRESS, "error-page": ERROR_PAGE})
-def _first_answer(facts: Facts, parameters: Parameters, judge: Judge[FirstAnswer]) -> Iterable[Finding]:
+def _first_answer(facts: Facts, parameters: Parameters, judge: EvidenceJudge[FirstAnswer]) -> Iterable[Finding]:
     http = http_of(facts)
     if isinstance(http, Finding):
         return [http]
@@ -99,7 +99,7 @@ class Heeded:
 
 
 @judged(Heeded, NOT_HTTP | {"address": _ADDRESS, "no-hsts": _NO_HSTS, "error-page": ERROR_PAGE})
-def _heeded(facts: Facts, parameters: Parameters, judge: Judge[Heeded]) -> Iterable[Finding]:
+def _heeded(facts: Facts, parameters: Parameters, judge: EvidenceJudge[Heeded]) -> Iterable[Finding]:
     def of_first(first: FirstAnswer) -> Iterable[Finding]:
         if not first.hop.hsts:
             return [Finding("no-hsts", "no header")]

@@ -15,9 +15,9 @@ from scanner.rules.registry.facts import Facts, Parameters
 from scanner.rules.registry.finding import Finding, Reason, indeterminate, not_applicable, not_observed
 
 E = TypeVar("E")
-Judge = Callable[[E], Iterable[Finding]]
+EvidenceJudge = Callable[[E], Iterable[Finding]]
 """A rule's own function, with the facts and the parameters filled in."""
-HandOver = Callable[[Facts, Parameters, Judge[E]], Iterable[Finding]]
+HandOver = Callable[[Facts, Parameters, EvidenceJudge[E]], Iterable[Finding]]
 """Lets evidence be judged, once or for each of its parts, or says why there is none."""
 
 
@@ -88,19 +88,19 @@ def http_of(facts: Facts) -> HttpEvidence | Finding:
 
 
 @judged(TlsEvidence, NO_TLS)
-def _tls(facts: Facts, _parameters: Parameters, judge: Judge[TlsEvidence]) -> Iterable[Finding]:
+def _tls(facts: Facts, _parameters: Parameters, judge: EvidenceJudge[TlsEvidence]) -> Iterable[Finding]:
     tls = tls_of(facts)
     return [tls] if isinstance(tls, Finding) else judge(tls)
 
 
 @judged(HttpEvidence, NOT_HTTP)
-def _http(facts: Facts, _parameters: Parameters, judge: Judge[HttpEvidence]) -> Iterable[Finding]:
+def _http(facts: Facts, _parameters: Parameters, judge: EvidenceJudge[HttpEvidence]) -> Iterable[Finding]:
     http = http_of(facts)
     return [http] if isinstance(http, Finding) else judge(http)
 
 
 @judged(Deployment, NO_TLS)
-def _each_deployment(facts: Facts, parameters: Parameters, judge: Judge[Deployment]) -> Iterable[Finding]:
+def _each_deployment(facts: Facts, parameters: Parameters, judge: EvidenceJudge[Deployment]) -> Iterable[Finding]:
     """One finding for each certificate, the worst where it is deployed in several ways.
 
     Where the server has several certificates, the finding's subject is the certificate's short fingerprint. Where there

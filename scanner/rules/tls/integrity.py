@@ -116,7 +116,7 @@ def _weak_mac(tls: TlsEvidence, facts: Facts, parameters: WeakMacParameters) -> 
     return judge_suites(tls, offends, "accepted", "none-accepted")
 
 
-class SignatureParameters(Parameters):
+class HandshakeSignatureParameters(Parameters):
     """Parameters of integrity.signature-algorithms."""
 
     allowed: Mapping[Protocol, tuple[str, ...]] = {}
@@ -153,9 +153,9 @@ def _weak_scheme(name: str) -> bool:
     },
     fix=fixes.SIGNATURES,
     mistake=fixes.SHA1_SIGNATURES,
-    parameters=SignatureParameters,
+    parameters=HandshakeSignatureParameters,
 )
-def _signature_algorithms(tls: TlsEvidence, facts: Facts, parameters: SignatureParameters) -> list[Finding]:
+def _signature_algorithms(tls: TlsEvidence, facts: Facts, parameters: HandshakeSignatureParameters) -> list[Finding]:
     versions = [protocol for protocol in (Protocol.TLS1_2, Protocol.TLS1_3) if protocol in tls.negotiated]
     suites = accepted_suites(tls, (Protocol.TLS1_2, Protocol.TLS1_3))
     seen = [(name, protocol) for protocol in versions for name in _schemes(tls, protocol).value or ()]

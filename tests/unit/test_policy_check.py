@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scanner.contradictions import check
 from scanner.policy import builtin_names, load
+from scanner.policy_check import check_policy
 
 TODAY = date(2026, 11, 24)
 _HEAD = '[policy]\nid = "own"\ntitle = "Own"\nversion = "1"\ndate = 2026-01-01\n'
@@ -33,13 +33,13 @@ def suites(**by_protocol: str) -> str:
 def found(tmp_path: Path, *parts: str, today: date = TODAY) -> tuple[list[str], list[str]]:
     path = tmp_path / "own.toml"
     path.write_text(_HEAD + "".join(parts), encoding="utf-8")
-    checked = check(load(str(path)), today)
+    checked = check_policy(load(str(path)), today)
     return [str(problem) for problem in checked.errors], [str(problem) for problem in checked.warnings]
 
 
 @pytest.mark.parametrize("name", builtin_names())
 def test_no_policy_that_ships_contradicts_itself(name: str) -> None:
-    assert check(load(name), TODAY).errors == ()
+    assert check_policy(load(name), TODAY).errors == ()
 
 
 @pytest.mark.parametrize(

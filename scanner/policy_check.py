@@ -35,25 +35,25 @@ _REFUSED_BY: Final[Mapping[str, Callable[[Suite], bool]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class PolicyCheck:
     """What was found: `errors` make the policy impossible to meet, `warnings` are in vain or without authority."""
 
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
 
 
-def check(policy: Policy, today: date) -> Checked:
+def check_policy(policy: Policy, today: date) -> PolicyCheck:
     """Look for names, contradictions and missing sources, as the policy stands on a day.
 
     Raises:
         PolicyError: it names a rule or a parameter that does not exist, or a value that a parameter does not take.
     """
     bound = {item.rule.id: item for item in bind(policy)}
-    found = _Found(bound, today)
+    demands = _Demands(bound, today)
     # What contradicts what cannot be told of names that mean nothing.
-    return Checked(
-        errors=tuple(_unknown_names(bound)) or tuple(found.errors()),
-        warnings=(*found.warnings(), *_without_source(policy)),
+    return PolicyCheck(
+        errors=tuple(_unknown_names(bound)) or tuple(demands.errors()),
+        warnings=(*demands.warnings(), *_without_source(policy)),
     )
 
 
@@ -101,7 +101,7 @@ def _without_source(policy: Policy) -> Iterator[Problem]:
         yield Problem("rules", f"{len(without)} of {len(policy.rules)} have no source: {_some(without)}", hint)
 
 
-class _Found:
+class _Demands:
     """The demands of a policy on protocols, suites and groups, and where they exclude each other."""
 
     def __init__(self, bound: Mapping[str, BoundRule], today: date) -> None:
