@@ -60,6 +60,39 @@ def test_scan_as_json_matches_the_schema(lab: Lab, nightseal: Runner) -> None:
     assert "cert.valid-now" in failed
 
 
+def test_looking_at_part(lab: Lab, nightseal: Runner) -> None:
+    scan = ["scan", "expired.lab.example", *reach(lab, "expired")]
+
+    skipped = nightseal(*scan, "--skip", "cert.*", "--format", "json")
+    verdicts = {verdict["rule"]: verdict for verdict in skipped.json["targets"][0]["verdicts"]}
+    assert (verdicts["cert.valid-now"]["status"], verdicts["cert.valid-now"]["reason"]) == (
+        "not-applicable",
+        "not-asked",
+    )
+    assert skipped.status == 0, "what was left out decides nothing"
+    assert nightseal(*scan, "--rule", "proto.*").status == 0
+    assert nightseal(*scan, "--fail-on-rule", "cert.valid-now").status == 1
+    assert nightseal(*scan, "--fail-on-rule", "proto.*").status == 0
+
+
+def test_looking_at_the_facts_and_at_a_list(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
+    listed = tmp_path / "hosts.txt"
+    listed.write_text("good.lab.example  # the good one\nexpired.lab.example\n")
+    reached = reach(lab, "good", "expired")
+
+    lines = nightseal("scan", "--file", str(listed), "--summary", *reached)
+    assert lines.status == 1
+    assert [line.split()[0] for line in lines.out.splitlines()] == ["good.lab.example:443", "expired.lab.example:443"]
+    facts = nightseal("scan", "good.lab.example", "--show", "certificate", *reached).out
+    assert "Certificate chain 1" in facts
+    assert "Protocols" not in facts
+    quiet = nightseal("scan", "expired.lab.example", "--quiet", *reached)
+    assert (quiet.status, quiet.out, quiet.err) == (1, "", "")
+    both = nightseal("scan", "good.lab.example", "--show", "http", "--format", "json")
+    assert both.status == 2
+    assert "leave one out" in both.err
+
+
 def test_fail_on_decides_the_status(lab: Lab, nightseal: Runner) -> None:
     options = ["scan", "temporary-redirect.lab.example", *reach(lab, "temporary-redirect")]
 

@@ -56,6 +56,8 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     formats = tuple(formats_of(formats, output, ("text",)))
     if show and summary:
         raise UsageError("--show and --summary print different things: leave one out")
+    if (show or summary) and (named := ", ".join(name for name in formats if name != "text")):
+        raise UsageError(f"--show and --summary are of text, and {named} has everything in it: leave one out")
     choice = RuleChoice(rules, skipped)
     check_globs("--fail-on-rule", fail_on_rules)
     endpoints = endpoints_of((*targets, *(targets_in(target_file) if target_file else ())))
