@@ -17,12 +17,13 @@ from reports.view.enforcement import matrices_of
 from reports.view.environments import environments_of, headline_of, standing_of
 from reports.view.history import HistoryAnswers, history_of, seen_first
 from reports.view.index import Index, tally
-from reports.view.model import ReportView, TrendPoint
+from reports.view.model import Cause, Changes, ReportView, TrendPoint
 from reports.view.options import ReportOptions
 from reports.view.readable import readable, readable_waivers
 from reports.view.targets import targets_of
 from reports.view.trend import trend_of
 from reports.view.waivers import waivers_of
+from scanner.history.diff import diff
 from scanner.verdict import RunRecord, TargetStatus
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
             notes=notes,
             waived_causes=waived_causes,
             remedies=remedies_of((*causes, *notes)),
-            changes=changes_of(index, previous, causes, rules) if previous is not None else None,
+            changes=_changes(index, previous, history, causes, rules) if previous is not None else None,
             actions=actions_of(
                 causes,
                 certificates,
@@ -117,6 +118,18 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
             trend=tuple(trend),
             history=history_of(index, history, causes, rules) if history is not None else None,
         )
+
+
+def _changes(
+    index: Index,
+    previous: RunRecord,
+    history: HistoryAnswers | None,
+    causes: tuple[Cause, ...],
+    rules: Mapping[str, Rule],
+) -> Changes:
+    """The summary of the one comparison that the chapter on the history details."""
+    known = history.difference if history is not None else None
+    return changes_of(index, previous, known or diff(previous, index.record), causes, rules)
 
 
 def _urls(policies: Mapping[str, Policy]) -> dict[str, str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from reports.language import gettext, listed, told
-from reports.view.certificates import deployments_of
 from reports.view.index import Index, is_failure, tally
 from reports.view.model import (
     Cause,
@@ -18,57 +17,98 @@ from reports.view.model import (
     TargetRef,
 )
 from reports.view.sentences import retold
+from scanner.history.attribution import ChangeCause
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, Verdict
 
 if TYPE_CHECKING:
+    from scanner.history.diff import RunDiff, VerdictChange
     from scanner.rules import Rule
 
-_Key = tuple[str, str]
 _ORDER = list(ChangeKind)
+_FAILING: Final = (ChangeKind.NEW_FAILURE, ChangeKind.WORSE, ChangeKind.ASSESSED_AGAIN)
 
 
-def changes_of(index: Index, previous: RunRecord, causes: tuple[Cause, ...], rules: Mapping[str, Rule]) -> Changes:
-    """Compare a run with the one before: only targets that both looked at can have changed."""
-    before = {target.id: target for target in previous.targets}
-    now = {target.id: target for target in index.record.targets}
-    scanned_before = set(previous.run.environments) | {target.environment for target in previous.targets}
-    scanned_now = set(index.record.run.environments) | {target.environment for target in index.record.targets}
+def changes_of(
+    index: Index, previous: RunRecord, difference: RunDiff, causes: tuple[Cause, ...], rules: Mapping[str, Rule]
+) -> Changes:
+    """Tell what differs from the run before, out of the one comparison that everything else tells of too.
+
+    What fails at an endpoint that the run before did not have is no change: the endpoint is.
+    """
     anchors = {(cause.rule, cause.reason): cause for cause in causes}
-    grouped: dict[tuple[ChangeKind, str, str], list[tuple[TargetRef, Verdict]]] = defaultdict(list)
-    renewed: dict[TargetRef, None] = {}
-    for target_id, target in now.items():
-        if target_id in before:
-            ref = index.ref(target)
-            for kind, verdict in _verdict_changes(before[target_id], target):
-                grouped[kind, verdict.rule, verdict.reason].append((ref, verdict))
-            if _renewed(before[target_id], target):
-                renewed[ref] = None
-    changes = _together([_change(kind, placed, anchors, rules) for (kind, _, _), placed in grouped.items()])
-    came = tuple(
-        index.ref(target) for key, target in now.items() if key not in before and target.environment in scanned_before
-    )
+    known = {target.endpoint for target in previous.targets}
     went = Index.of(previous)
-    gone = tuple(
-        replace(went.ref(target), anchor="")  # it has no place in this report to point to
-        for key, target in before.items()
-        if key not in now and target.environment in scanned_now and index.record.run.complete
-    )
+
+    def refs(targets: Iterable[TargetResult]) -> tuple[TargetRef, ...]:
+        # What is not in this run has no place in its report to point to.
+        return tuple(dict.fromkeys(index.refs.get(item.id) or replace(went.ref(item), anchor="") for item in targets))
+
+    grouped: dict[tuple[ChangeKind, str, str], list[tuple[TargetRef, Verdict]]] = defaultdict(list)
+    for kind, items in _verdict_changes(difference):
+        for item in items:
+            verdict = item.before if kind is ChangeKind.FIXED and item.before is not None else item.verdict
+            if verdict.severity is Severity.INFO or item.target.endpoint not in known:
+                continue
+            placed = ((ref, verdict) for ref in refs(item.places or (item.target,)))
+            grouped[kind, verdict.rule, verdict.reason].extend(placed)
+    changes = _together([_change(kind, placed, anchors, rules) for (kind, _, _), placed in grouped.items()])
     for kind, text, targets in (
-        (ChangeKind.NEW_TARGET, gettext("Scanned for the first time"), came),
-        (ChangeKind.GONE_TARGET, gettext("No longer there to be scanned"), gone),
-        (ChangeKind.NEW_CERTIFICATE, gettext("A new certificate is served"), tuple(renewed)),
+        (ChangeKind.NEW_TARGET, gettext("Scanned for the first time"), difference.appeared),
+        (ChangeKind.GONE_TARGET, gettext("No longer there to be scanned"), difference.disappeared),
+        (
+            ChangeKind.NEW_CERTIFICATE,
+            gettext("A new certificate is served"),
+            tuple(item for item in difference.certificates if item.after is not None),
+        ),
     ):
-        if targets:
-            changes.append(Change(kind, text, targets))
-    both = before.keys() & now.keys()
+        found = refs(item.target for item in targets)
+        if found:
+            changes.append(Change(kind, text, found))
+    before = {target.id: target.policy.digest for target in previous.targets}
     return Changes(
         since=previous.run.started_at,
         run_id=previous.run.id,
         changes=tuple(sorted(changes, key=_rank)),
-        other_policy=any(before[key].policy.digest != now[key].policy.digest for key in both),
+        other_policy=any(
+            before.get(target.id, target.policy.digest) != target.policy.digest for target in index.record.targets
+        ),
         failed_before=tally(previous.verdicts).failed,
         failed_now=tally(index.record.verdicts).failed,
+        through=_through(difference),
     )
+
+
+def _verdict_changes(difference: RunDiff) -> Iterator[tuple[ChangeKind, Sequence[VerdictChange]]]:
+    yield ChangeKind.NEW_FAILURE, difference.new_failures
+    yield ChangeKind.WORSE, difference.worse
+    yield ChangeKind.ASSESSED_AGAIN, difference.newly_assessed
+    yield ChangeKind.FIXED, difference.fixed
+    yield ChangeKind.WAIVED, difference.newly_waived
+    yield ChangeKind.NO_LONGER_JUDGED, difference.no_longer_judged
+    yield (
+        ChangeKind.NO_LONGER_KNOWN,
+        [
+            item
+            for item in difference.became_indeterminate
+            if item.before is not None and item.before.status is not Status.NOT_APPLICABLE
+        ],
+    )
+
+
+def _through(difference: RunDiff) -> tuple[tuple[ChangeCause, int, int], ...]:
+    """How many failures there are more and fewer by what they come from, notes apart; the most first."""
+    more, fewer = Counter[ChangeCause](), Counter[ChangeCause]()
+    for item in (*difference.new_failures, *difference.newly_assessed):
+        more[item.cause] += _weight(item.after)
+    gone = (*difference.fixed, *difference.newly_waived, *difference.no_longer_judged, *difference.became_indeterminate)
+    for item in gone:
+        fewer[item.cause] += _weight(item.before)
+    causes = sorted(more.keys() | fewer.keys(), key=lambda cause: (-more[cause] - fewer[cause], cause))
+    return tuple((cause, more[cause], fewer[cause]) for cause in causes if more[cause] or fewer[cause])
+
+
+def _weight(verdict: Verdict | None) -> int:
+    return int(verdict is not None and is_failure(verdict))
 
 
 def _together(changes: list[Change]) -> list[Change]:
@@ -90,26 +130,6 @@ def _rank(change: Change) -> tuple[int, int, int]:
     return _ORDER.index(change.kind), -severity, -len(change.targets)
 
 
-def _verdict_changes(before: TargetResult, now: TargetResult) -> Iterator[tuple[ChangeKind, Verdict]]:
-    old: dict[_Key, Verdict] = {(verdict.rule, verdict.subject): verdict for verdict in before.verdicts}
-    for verdict in now.verdicts:
-        known = old.get((verdict.rule, verdict.subject))
-        if known is None:
-            continue
-        if is_failure(verdict) and known.status in {Status.PASS, Status.NOT_APPLICABLE}:
-            yield ChangeKind.NEW_FAILURE, verdict
-        elif is_failure(known) and verdict.status in {Status.PASS, Status.NOT_APPLICABLE}:
-            yield ChangeKind.FIXED, known
-        elif verdict.status is Status.INDETERMINATE and known.status in {Status.PASS, Status.FAIL}:
-            yield ChangeKind.NO_LONGER_KNOWN, verdict
-
-
-def _renewed(before: TargetResult, now: TargetResult) -> bool:
-    old = {item.leaf.fingerprint for item in deployments_of(before)}
-    new = {item.leaf.fingerprint for item in deployments_of(now)}
-    return bool(old and new - old)
-
-
 def _change(
     kind: ChangeKind,
     placed: list[tuple[TargetRef, Verdict]],
@@ -121,7 +141,7 @@ def _change(
     rule = rules.get(first.rule)
     title = told(rule.title) if rule else first.rule
     text = {
-        ChangeKind.NEW_FAILURE: cause.found if cause else retold(first, rules),
+        **dict.fromkeys(_FAILING, cause.found if cause else retold(first, rules)),
         ChangeKind.FIXED: gettext("Now met: %(title)s") % {"title": title},
     }.get(kind, title)
     severity: Severity = max(verdict.severity for _, verdict in placed)
@@ -131,5 +151,5 @@ def _change(
         targets=tuple(dict.fromkeys(ref for ref, _ in placed)),
         severity=severity,
         rule=first.rule,
-        anchor=cause.anchor if cause and kind is ChangeKind.NEW_FAILURE else None,
+        anchor=cause.anchor if cause and kind in _FAILING else None,
     )

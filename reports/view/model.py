@@ -15,6 +15,7 @@ from scanner.verdict import AppliedWaiver, Goal, PolicyRef, Run, Severity, Statu
 
 if TYPE_CHECKING:
     from reports.view.history_model import HistoryView
+    from scanner.history.attribution import ChangeCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,11 @@ class ChangeKind(StrEnum):
     """How a run differs from the one before."""
 
     NEW_FAILURE = "new-failure"
+    WORSE = "worse"
+    ASSESSED_AGAIN = "assessed-again"
     FIXED = "fixed"
+    WAIVED = "waived"
+    NO_LONGER_JUDGED = "no-longer-judged"
     NO_LONGER_KNOWN = "no-longer-known"
     NEW_TARGET = "new-target"
     GONE_TARGET = "gone-target"
@@ -153,7 +158,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What changed since the previous run. `other_policy` tells that it was judged by another policy or version."""
+    """What changed since the previous run. `other_policy` tells that it was judged by another policy or version.
+
+    `through` tells how many endpoints fail a requirement more and fewer, by what that comes from.
+    """
 
     since: datetime
     run_id: str
@@ -161,6 +169,7 @@ class Changes:
     other_policy: bool
     failed_before: int
     failed_now: int
+    through: tuple[tuple[ChangeCause, int, int], ...] = ()
 
     def of(self, *kinds: str) -> tuple[Change, ...]:
         """The changes of these kinds."""
@@ -267,6 +276,8 @@ class WaiverView:
     days_left: int
     failures: int
     targets: tuple[TargetRef, ...] = ()
+    judged: bool = True
+    """Whether any rule that it is of was judged within its scope; otherwise nothing could fail that it covers."""
 
     @property
     def expired(self) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from reports.language import told
@@ -40,7 +41,8 @@ def waivers_of(
     for waiver in configured:
         if waiver.applied not in used:
             use = _covered(index, waiver) if waiver.expired(today) else _Use()
-            views.append(_view(waiver.rule, waiver.applied, waiver.scope, use, today, rules))
+            view = _view(waiver.rule, waiver.applied, waiver.scope, use, today, rules)
+            views.append(replace(view, judged=_judged(index, waiver)))
     return tuple(sorted(views, key=lambda view: (view.expires, view.rule, view.scope)))
 
 
@@ -62,6 +64,12 @@ def _view(  # noqa: PLR0913, PLR0917  # a waiver has that many parts
 
 def _scope(use: _Use) -> str:
     return ", ".join(dict.fromkeys(ref.environment for ref in use.targets))
+
+
+def _judged(index: Index, waiver: Waiver) -> bool:
+    """Whether the policies of the environments within its scope judge a rule that it is of, as far as any was used."""
+    targets = [target for target in index.record.targets if waiver.within(target.environment)]
+    return not targets or any(fnmatchcase(v.rule, waiver.rule) for target in targets for v in target.verdicts)
 
 
 def _covered(index: Index, waiver: Waiver) -> _Use:

@@ -53,6 +53,11 @@ class Attribution:
     ) -> ChangeCause:
         """Why the verdicts of a rule on one target, or the lack of one, differ."""
         target_before, target_after = before[0], after[0]
+        if target_before.policy.digest != target_after.policy.digest and _judges(rule, before[0]) != _judges(
+            rule, after[0]
+        ):
+            # Whatever else changed: one of the policies does not judge it at all.
+            return ChangeCause.POLICY
         changed = self._changed(rule, before, after)
         if changed is not None:
             return changed
@@ -141,6 +146,10 @@ class Attribution:
             for target, known in zip((before, after), self._users, strict=True)
         ]
         return others[0] != others[1] or users[0] != users[1]
+
+
+def _judges(rule: str, target: TargetResult) -> bool:
+    return any(verdict.rule == rule for verdict in target.verdicts)
 
 
 def _failure(target: TargetResult) -> str | None:

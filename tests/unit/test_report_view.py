@@ -13,12 +13,15 @@ from reports.view import ReportOptions, ReportView, Standing, Tally, build_view,
 from reports.view.actions import WAIVER_NOTICE_DAYS
 from reports.view.causes import found_sentence
 from reports.view.certificates import issuer_name
-from reports.view.index import Index, tally
+from reports.view.index import Index, is_failure, tally
 from reports.view.model import ActionKind, ChangeKind
 from reports.view.sentences import reason_in_words
 from scanner.evidence import Attempt, FailureReason
+from scanner.history.attribution import ChangeCause
+from scanner.history.diff import diff
 from scanner.rules import all_rules
 from scanner.verdict import Goal, RunRecord, Severity, Status, TargetStatus, Trigger, Verdict
+from scanner.waiver import Waiver
 from tests.build.judged import judged_record, judged_view
 from tests.build.records import sample_record
 
@@ -220,6 +223,79 @@ class TestChanges:
         changes = view_of(record, previous=RunRecord(record.run, (other, *record.targets[1:]))).changes
         assert changes is not None
         assert changes.other_policy
+
+    def test_policy_and_servers_are_told_apart_and_add_up(self) -> None:
+        """Another policy judges two rules fewer, which failed, while a server begins to fail another."""
+        before = judged_record(1).record
+        now = judged_record(2).record
+        dropped = {"cert.key", "integrity.aead"}
+        targets = tuple(
+            dataclasses.replace(
+                target,
+                policy=dataclasses.replace(target.policy, digest="00" * 32),
+                verdicts=tuple(verdict for verdict in target.verdicts if verdict.rule not in dropped),
+            )
+            for target in now.targets
+        )
+        after = RunRecord(now.run, targets)
+        changes = view_of(after, previous=before).changes
+        assert changes is not None
+        difference = diff(before, after)
+        lost = [item for item in difference.no_longer_judged if is_failure(item.verdict)]
+        assert {item.rule for item in lost} <= dropped
+        through = {cause: (more, fewer) for cause, more, fewer in changes.through}
+        assert through[ChangeCause.POLICY][1] >= len(lost) > 0
+        assert sum(more - fewer for more, fewer in through.values()) == changes.failed_now - changes.failed_before
+        listed = {ref.id for change in changes.of(ChangeKind.NO_LONGER_JUDGED) for ref in change.targets}
+        assert listed == {place.id for item in lost for place in item.places}
+
+    def test_a_name_that_moved_is_no_new_target(self) -> None:
+        before = judged_record(4).record
+        now = RunRecord(
+            before.run,
+            tuple(
+                dataclasses.replace(target, id=f"{target.endpoint}@192.0.2.99", ip="192.0.2.99")
+                if target.host == "monitor.example.com"
+                else target
+                for target in before.targets
+            ),
+        )
+        changes = view_of(now, previous=before).changes
+        assert changes is not None
+        assert (changes.changes, changes.through) == ((), ())
+
+    def test_what_became_worse_is_listed_with_its_finding(self) -> None:
+        now = judged_record(4).record
+        milder = RunRecord(
+            now.run,
+            tuple(
+                dataclasses.replace(
+                    target,
+                    verdicts=tuple(
+                        dataclasses.replace(verdict, severity=Severity.LOW) if verdict.counts_as_failure else verdict
+                        for verdict in target.verdicts
+                    ),
+                )
+                for target in now.targets
+            ),
+        )
+        changes = view_of(now, previous=milder).changes
+        assert changes is not None
+        (hsts,) = [change for change in changes.of(ChangeKind.WORSE) if change.rule == "https.redirect"]
+        assert hsts.anchor is not None
+
+
+def test_an_unused_waiver_of_a_rule_that_is_not_judged_says_so() -> None:
+    record = judged_record(4).record
+    ends = date(2026, 12, 31)
+    unused = Waiver("cert.key", "production/monitor.example.com:443", "It is strong", "qa", ends)
+    unknown = Waiver("mail.dane", "production/*", "No policy here wants it", "qa", ends)
+    views = {item.rule: item for item in view_of(record, waivers=(unused, unknown)).waivers if item.owner == "qa"}
+    assert (views["cert.key"].failures, views["cert.key"].judged) == (0, True)
+    assert (views["mail.dane"].failures, views["mail.dane"].judged) == (0, False)
+    gone = Waiver("cert.key", "production/gone.example.com:443", "Its host is gone", "qa", ends)
+    (view,) = [item for item in view_of(record, waivers=(gone,)).waivers if item.owner == "qa"]
+    assert view.judged, "the rule is judged, if not there"
 
 
 class TestActions:
