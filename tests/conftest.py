@@ -21,7 +21,7 @@ settings.register_profile("nightseal", deadline=None)
 settings.load_profile("nightseal")
 
 REPOSITORY = Path(__file__).parent.parent
-COMMAND_SECONDS = 150.0
+COMMAND_SECONDS = 300.0
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,8 @@ from scanner.probe import ProbeSettings, iana
 from scanner.probe.survey.probe import survey
 from tests.build.servers import HOST, Servers, servers
 
-pytestmark = pytest.mark.xdist_group("parity")
+# sslyze takes its time for all of these servers together, on a machine that does other things besides.
+pytestmark = [pytest.mark.xdist_group("parity"), pytest.mark.timeout(600)]
 
 LAB_SERVERS = (
     "good",
