@@ -25,11 +25,11 @@ def verdicts(target: dict) -> dict[str, dict]:
 @pytest.mark.parametrize(
     ("name", "told", "unseen"),
     [
-        # With TLS 1.3 alone the older attacks do not apply, but the certificate is encrypted.
+        # With TLS 1.3 alone the older attacks do not apply; the certificate is read by a handshake of our own.
         (
             "post-quantum-only",
-            {"kex.post-quantum": "pass"},
-            ("integrity.no-early-data", "cert.trusted", "cert.valid-now"),
+            {"kex.post-quantum": "pass", "cert.trusted": "pass", "cert.valid-now": "pass"},
+            ("integrity.no-early-data",),
         ),
         (
             "weak-curve",
@@ -112,7 +112,8 @@ def test_a_server_that_has_enough_of_us_is_left_alone_and_told_in_part(lab: Lab,
     # Not all over again: a few to find out whether it was by chance, and those that were under way.
     assert 24 < target["connections"] < 24 + 50
     assert target["evidence"]["certificates"]
-    assert found["proto.tls1.2"]["status"] == "indeterminate"
-    assert f"{reason} (tls1.2: the server stopped answering after" in found["proto.tls1.2"]["message"]
+    # It was seen to negotiate TLS 1.2, whatever happened afterwards.
+    assert found["proto.tls1.2"]["status"] == "pass"
+    assert found["cipher.allowed"]["status"] in {"fail", "indeterminate"}
     # It has TLS 1.0, and whatever was or was not heard of that, it is not told to be clean.
     assert found["proto.no-tls1.0"]["status"] != "pass"

@@ -18,9 +18,25 @@ from tests.build.judged import judged_record
 from tests.build.signers import person
 from tests.conftest import Done, Runner
 
-CONFIG = (
-    '[[environment]]\nname = "legacy"\nkind = "on-premises"\n[[environment.endpoint]]\nhost = "erp.example.internal"\n'
-)
+# Every host of the sample: what the configuration no longer has is left out of what is so now.
+CONFIG = """
+[[environment]]
+name = "legacy"
+kind = "on-premises"
+endpoint = [{ host = "erp.example.internal" }, { host = "console.example.internal", port = 8443, role = "monitoring" }]
+[[environment]]
+name = "production"
+kind = "on-premises"
+endpoint = [
+  { host = "shop.example.com" },
+  { host = "monitor.example.com", role = "monitoring" },
+  { host = "mail.example.com", port = 25, role = "server", starttls = "smtp" },
+]
+[[environment]]
+name = "test"
+kind = "on-premises"
+endpoint = [{ host = "shop.test.example.com" }, { host = "api.test.example.com" }, { host = "gone.test.example.com" }]
+"""
 QUESTIONS = ("failing", "fixes", "keys", "issuers", "addresses", "environments", "coverage")
 
 
@@ -227,4 +243,4 @@ def test_signed_report_is_verified_and_a_changed_one_is_not(
     History.open(tmp_path / "history", create=True).append(RunRecord(two_hosts.run, (other, *others)))
     differs = quick("verify", "signed.pdf", "--history")
     assert differs.status == 1
-    assert f"the history has other verdicts for 1 targets, {first.id} first" in differs.err
+    assert f"the history has other verdicts for 1 target, {first.id} first" in differs.err

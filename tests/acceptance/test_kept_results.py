@@ -20,7 +20,7 @@ from scanner import pipeline
 from scanner.app.cli import run
 from scanner.errors import HistoryError
 from scanner.history import History, questions
-from scanner.jobs import exit_status
+from scanner.jobs import exit_status, session
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.site import REPORT_NAME
 from scanner.notify import routing
@@ -64,6 +64,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A configuration whose every scan gives the same run."""
     (tmp_path / "config.toml").write_text(CONFIG)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(session, "run_with_progress", lambda *_, **__: RECORD)
     monkeypatch.setattr(pipeline, "run", lambda *_: RECORD)
     return tmp_path
 
