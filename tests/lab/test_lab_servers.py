@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import importlib.util
 import json
+import math
 import os
 import re
 import signal
@@ -350,6 +351,65 @@ def chain_is_out_of_order(lab: Lab, server: LabServer) -> None:
 @check("short-key")
 def key_is_short(lab: Lab, server: LabServer) -> None:
     assert handshake(lab, server).leaf.public_key().key_size == 1024
+
+
+def rsa_numbers(lab: Lab, server: LabServer) -> tuple[int, int]:
+    numbers = handshake(lab, server).leaf.public_key().public_numbers()
+    return numbers.n, numbers.e
+
+
+@check("weak-rsa-close-primes")
+def primes_are_close(lab: Lab, server: LabServer) -> None:
+    modulus, _ = rsa_numbers(lab, server)
+    root = math.isqrt(modulus) + 1
+    assert any(math.isqrt(left) ** 2 == left for left in ((root + step) ** 2 - modulus for step in range(10_000)))
+
+
+@check("weak-rsa-roca")
+def modulus_is_a_power_of_65537(lab: Lab, server: LabServer) -> None:
+    modulus, _ = rsa_numbers(lab, server)
+    for prime in (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97):
+        assert modulus % prime in {pow(65537, power, prime) for power in range(prime)}
+
+
+@check("weak-rsa-small-factor")
+def modulus_has_a_small_factor(lab: Lab, server: LabServer) -> None:
+    assert rsa_numbers(lab, server)[0] % 65521 == 0
+
+
+@check("weak-rsa-exponent-3")
+def exponent_is_three(lab: Lab, server: LabServer) -> None:
+    assert rsa_numbers(lab, server)[1] == 3
+
+
+@check("ed25519-key")
+def key_is_for_ed25519(lab: Lab, server: LabServer) -> None:
+    assert type(handshake(lab, server).leaf.public_key()).__name__.startswith("Ed25519")
+
+
+@check("p-521-key")
+def key_is_on_p521(lab: Lab, server: LabServer) -> None:
+    assert handshake(lab, server).leaf.public_key().curve.name == "secp521r1"
+
+
+@check("brainpool-key")
+def key_is_on_a_brainpool_curve(_lab: Lab, server: LabServer) -> None:
+    command = ["openssl", "s_client", "-connect", f"{server.address}:{server.actual_port}", "-servername", server.host]
+    done = subprocess.run(
+        [*command, "-tls1_2", "-curves", "P-256:brainpoolP256r1:brainpoolP384r1"],
+        input=b"",
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    pem = done.stdout[done.stdout.index(b"-----BEGIN") :]
+    assert x509.load_pem_x509_certificate(pem).public_key().curve.name.startswith("brainpool")
+
+
+@check("intermediate-ends")
+def intermediate_ends_before_the_leaf(lab: Lab, server: LabServer) -> None:
+    leaf, issuer = handshake(lab, server).chain[:2]
+    assert days_left(issuer) < 11 < days_left(leaf)
 
 
 @check("sha1-signature")

@@ -108,7 +108,22 @@ class MeteredConfiguration(ServerNetworkConfiguration):
 
 
 class MeteredConnection(SslConnection):
-    """sslyze's own, admitted by its configuration's meter."""
+    """sslyze's own, admitted by its configuration's meter.
+
+    Whoever else uses sslyze in this process, without a meter, is given sslyze's own connection.
+    """
+
+    def __new__(  # type: ignore[misc]  # what is not metered is no subclass
+        cls,
+        server_location: ServerNetworkLocation,
+        network_configuration: ServerNetworkConfiguration,
+        *arguments: Any,
+        **options: Any,
+    ) -> SslConnection:
+        """Make a connection: an assertion here would end a thread of sslyze's, and its caller would wait for ever."""
+        if isinstance(network_configuration, MeteredConfiguration):
+            return super().__new__(cls)
+        return SslConnection(server_location, network_configuration, *arguments, **options)
 
     def __init__(
         self,
@@ -172,7 +187,9 @@ _open_socket = tls_connection._open_socket  # noqa: SLF001  # the only place whe
 
 def _open_watched(server_location: ServerNetworkLocation, network_timeout: int) -> socket.socket:
     connection = _open_socket(server_location, network_timeout)
-    _opening.meter.watch(connection)
+    meter: Meter | None = getattr(_opening, "meter", None)
+    if meter is not None:
+        meter.watch(connection)
     return connection
 
 
