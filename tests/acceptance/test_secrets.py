@@ -124,6 +124,7 @@ def test_no_secret_is_in_any_log_message_report_file_or_process_list(
                 right + "".join(f'[[notify]]\nurl = "json://127.0.0.1/"\nname = "${{{name}}}"\n' for name in names)
             )
             assert told("config", "check") == 2
+            assert sum("which has a meaning of its own in scopes" in text for text in said) == 1
             config.write_text(right.replace("[scan]\n", '[scan]\nproxy = "${PROXY}"\n', 1))
             assert told("run", "--format", "json") in {1, 3}
             config.write_text(right)
