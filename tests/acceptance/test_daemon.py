@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import signal
 import socket
 import sqlite3
@@ -199,7 +200,7 @@ def test_runs_are_asked_for_by_a_socket_of_ones_own(tmp_path: Path, small_lab: L
 
         done = running.command("run", "--via-daemon", "--schedule", "nightly")
         assert done.returncode == 0, done
-        assert "1 targets" in done.stdout
+        assert ": 1 target in " in done.stdout
         run = History.open(tmp_path / "history", create=False).runs().iloc[0]
         assert (run["trigger"], run["schedule"]) == ("manual", "nightly")
 
@@ -376,6 +377,8 @@ def test_a_full_disk_is_told_and_the_earlier_history_is_whole(small_disk: Path, 
         failed = running.command("run", "--via-daemon", "--schedule", "nightly")
         assert failed.returncode == 4
         assert "No space left on device" in failed.stderr
+        waiting = re.search(r"run (\S+) was done, but its results could not be kept", failed.stderr)
+        assert waiting, failed.stderr
         wait_for(lambda: any("the run failed" in message for message in messages(folder)), "a message")
         history = History.open(small_disk / "history", create=False)
         (run_id,) = history.runs()["run_id"].astype(str)
@@ -383,7 +386,10 @@ def test_a_full_disk_is_told_and_the_earlier_history_is_whole(small_disk: Path, 
 
         filler.unlink()
         assert running.command("run", "--via-daemon", "--schedule", "nightly").returncode == 0
-        assert len(history.runs()) == 2
+        # The run that had no room waited for the next one, which brought it in first.
+        earlier, brought_in, _ = history.runs()["run_id"].astype(str)
+        assert (earlier, brought_in) == (run_id, waiting[1])
+        assert history.record(waiting[1]).targets[0].evidence is not None
         stop(running)
 
 
