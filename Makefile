@@ -8,6 +8,8 @@ BIN    := $(VENV)/bin
 # A good part of the tests' time is spent waiting, so there are more workers than processors.
 WORKERS ?= $(shell expr $$(nproc) \* 3 / 2)
 export UV_NO_PROGRESS := 1
+# Some machines keep Python from writing bytecode. Each process that a test starts would then compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # WeasyPrint draws with Pango; the reports bring their own fonts, and DejaVu has the letters that those lack.
 RUNTIME_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core
@@ -76,11 +78,13 @@ $(VENV)/bin/python:
 $(VENV)/.installed: $(VENV)/bin/python requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(BIN)/python -m compileall -q scanner reports
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/bin/python requirements-dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(BIN)/python -m compileall -q scanner reports
 	touch $@ $(VENV)/.installed
 
 # Packages are installed only where one is missing, so that a machine that has them needs neither root nor network.
