@@ -114,10 +114,10 @@ def read_files(text: str, source: str, folder: Path) -> ConfigFiles:
     if text.startswith(f'{{"{_BUNDLE}"'):
         bundled = json.loads(text)[_BUNDLE]
         return _together([_parsed(path, item) for path, item in bundled], ())
-    files: list[ConfigFile] = []
+    files: dict[Path, ConfigFile] = {}
     warnings: list[Problem] = []
     _collect(_parsed(source, text), folder, (), files, warnings)
-    return _together(files, tuple(warnings))
+    return _together(list(files.values()), tuple(warnings))
 
 
 def read_text(path: Path) -> str:
@@ -134,7 +134,9 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise ConfigError(str(path), [Problem("", f"cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
-        problem = Problem("", "cannot be read: it is not UTF-8", "save it as UTF-8, as TOML demands")
+        line = bytes(error.object)[: error.start].count(b"\n") + 1
+        hint = "save it as UTF-8, as TOML demands"
+        problem = Problem("", "cannot be read: it is not UTF-8", hint, f"{path}:{line}")
         raise ConfigError(str(path), [problem]) from error
     return clean(text)
 
@@ -155,25 +157,31 @@ def _parsed(path: str, text: str) -> ConfigFile:
 
 
 def _collect(
-    file: ConfigFile, folder: Path, chain: tuple[Path, ...], files: list[ConfigFile], warnings: list[Problem]
+    file: ConfigFile, folder: Path, chain: tuple[Path, ...], files: dict[Path, ConfigFile], warnings: list[Problem]
 ) -> None:
-    files.append(file)
+    """Add a file and those that it includes to `files`, which are named by where they really lie."""
+    here = Path(file.path).resolve()
+    files[here] = file
     if len(files) > _MOST_FILES:
         raise ConfigError(file.path, [Problem("include", f"more than {_MOST_FILES} files are included")])
-    chain = (*chain, Path(file.path).resolve())
-    for pattern in _patterns(file):
+    chain = (*chain, here)
+    for position, pattern in enumerate(_patterns(file)):
+        place = f"{file.path}:{file.line_of(('include', position))}"
         found = sorted(folder.glob(pattern)) if not Path(pattern).is_absolute() else _absolute(pattern)
         found = [path for path in found if path.is_file()]
         if not found:
-            problem = Problem("include", f'"{pattern}" is not the name of a file in {folder}')
+            problem = Problem("include", f'"{pattern}" is not the name of a file in {folder}', place=place)
             if not _GLOB.search(pattern):
                 raise ConfigError(file.path, [problem])
-            warnings.append(Problem("include", f'"{pattern}" matches no file in {folder}'))
+            warnings.append(Problem("include", f'"{pattern}" matches no file in {folder}', place=place))
         for path in found:
             if path.resolve() in chain:
                 circle = " → ".join(str(item.name) for item in (*chain, path))
-                raise ConfigError(file.path, [Problem("include", f"files include each other in a circle: {circle}")])
-            _collect(_parsed(str(path), read_text(path)), path.parent, chain, files, warnings)
+                problem = Problem("include", f"files include each other in a circle: {circle}", place=place)
+                raise ConfigError(file.path, [problem])
+            # Patterns may overlap; what one file says is said once.
+            if path.resolve() not in files:
+                _collect(_parsed(str(path), read_text(path)), path.parent, chain, files, warnings)
 
 
 def _absolute(pattern: str) -> list[Path]:
@@ -185,7 +193,8 @@ def _patterns(file: ConfigFile) -> list[str]:
     patterns = file.raw.get("include", [])
     if isinstance(patterns, list) and all(isinstance(item, str) and item for item in patterns):
         return patterns
-    raise ConfigError(file.path, [Problem("include", "should be a list of file names, globs allowed")])
+    place = f"{file.path}:{file.line_of(('include',))}"
+    raise ConfigError(file.path, [Problem("include", "should be a list of file names, globs allowed", place=place)])
 
 
 def _together(files: Sequence[ConfigFile], warnings: tuple[Problem, ...]) -> ConfigFiles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from scanner.errors import Problem, nearest
+from scanner.platform_words import WORDS
 from scanner.untrusted import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 _LONGEST_LABEL = 100
 
@@ -38,8 +41,18 @@ def problems_of(error: ValidationError, model: type[BaseModel], raw: Any = None)
             message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
             value = item["input"]
             given = f", not {value!r}" if isinstance(value, str | int | float | bool) and "not " not in message else ""
-            problems.append(Problem(path, f"{message}{given}"))
+            problems.append(Problem(path, f"{message}{given}", _guess(item)))
     return problems
+
+
+def _guess(error: ErrorDetails) -> str | None:
+    """The nearest of the values that there are, by the words of the platform's documentation or by the letters."""
+    if error["type"] not in {"enum", "literal_error"}:
+        return None
+    known = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
+    word = " ".join(re.split(r"[\s_-]+", str(error["input"]).strip().casefold()))
+    meant = next((value for value in WORDS.get(word, ()) if value in known), None)
+    return f'did you mean "{meant}"?' if meant else nearest(str(error["input"]), known)
 
 
 def dotted(location: Sequence[str | int]) -> str:

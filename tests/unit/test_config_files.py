@@ -126,10 +126,13 @@ def test_included_files_include_others_relative_to_themselves(folder: Path) -> N
         ({"a.toml": "x = 1\ny = [1,\n"}, ["conf.d/a.toml:3: not valid TOML: "]),
         (
             {"a.toml": 'include = ["../config.toml"]'},
-            ["conf.d/a.toml: include: files include each other in a circle: config.toml → a.toml → config.toml"],
+            ["conf.d/a.toml:1: include: files include each other in a circle: config.toml → a.toml → config.toml"],
         ),
-        ({"a.toml": 'include = ["gone.toml"]'}, ['conf.d/a.toml: include: "gone.toml" is not the name of a file in ']),
-        ({"a.toml": 'include = "x"'}, ["conf.d/a.toml: include: should be a list of file names, globs allowed"]),
+        (
+            {"a.toml": 'include = [\n  "gone.toml",\n]'},
+            ['conf.d/a.toml:2: include: "gone.toml" is not the name of a file in '],
+        ),
+        ({"a.toml": 'include = "x"'}, ["conf.d/a.toml:1: include: should be a list of file names, globs allowed"]),
         (
             {"a.toml": '[[environment]]\nname = "e"\nkind = "paas"\n[[environment]]\nname = "e"\nkind = "paas"\n'},
             ['environment: the name "e" is given 2 times'],
@@ -157,6 +160,23 @@ def test_each_problem_has_its_file_and_line(folder: Path, files: dict[str, str],
     for line, start in zip(said, expected, strict=True):
         assert start in line
         assert line.startswith(start) or not start.startswith("conf.d")
+
+
+def test_a_file_that_several_patterns_match_is_read_once(folder: Path) -> None:
+    write(folder, "config.toml", MAIN.replace('"conf.d/*.toml"', '"conf.d/*.toml", "conf.d/a.toml"'))
+    write(folder, "conf.d/a.toml", '[[environment]]\nname = "t"\nkind = "paas"\n')
+    (folder / "conf.d" / "b.toml").symlink_to("a.toml")
+
+    config = load(folder / "config.toml")
+
+    assert list(hosts(config)) == ["production", "t"]
+    assert [path.name for path in config.files] == ["config.toml", "a.toml"]
+
+
+def test_what_is_not_utf8_is_told_with_its_line(folder: Path) -> None:
+    (folder / "conf.d" / "a.toml").write_bytes(b'# one\n[[environment]]\nname = "caf\xe9"\n')
+
+    assert refused(folder) == ["conf.d/a.toml:3: cannot be read: it is not UTF-8 (save it as UTF-8, as TOML demands)"]
 
 
 def test_a_pattern_without_a_match_is_warned_of(folder: Path) -> None:
