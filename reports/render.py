@@ -1,7 +1,7 @@
 """Draws a view as one self-contained HTML file, and as a PDF for the archive: tagged, with attachments, reproducible.
 
 Both come from the same templates. Autoescaping is always on: whatever a host says arrives as text. What differs between
-screen and paper is how long lists may become (`Medium`) and the style sheet.
+screen and paper is how long lists may become (`Layout`) and the style sheet.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from markupsafe import Markup
 from reports import language
 from reports.charts import Chart, certificates_chart, protections_chart, trend_chart
 from reports.charts_history import PANELS, coverage_chart, site_charts
-from reports.medium import SCREEN, Medium, paper_for, screen_for
+from reports.layout import SCREEN, Layout, paper_for, screen_for
 from reports.templating import blaming, environment_of, folders_of, hash_of, lang_attribute, source_of
 from scanner.errors import OutputError
 
@@ -80,21 +80,22 @@ def render_pdf(view: ReportView, *, attachments: Sequence[Attachment] = (), temp
     )
 
 
-def _render(view: ReportView, medium: Medium, templates: Path | None) -> str:
+def _render(view: ReportView, layout: Layout, templates: Path | None) -> str:
     environment = environment_of(templates)
     script = source_of(environment, "report.js")
-    style = source_of(environment, "common.css", medium.style)
+    style = source_of(environment, "common.css", layout.style)
     with blaming(templates), language.speaking(language.language_of(view.options.language)) as spoken:
         return environment.get_template("report.html").render(
             view=view,
-            medium=medium,
+            layout=layout,
+            medium=layout,  # its name in 0.1: owners' templates may still ask for it
             language=spoken,
             english=lang_attribute(language.English()),
             style=Markup(style),  # noqa: S704  # our own file, with nothing of the run in it
             style_hash=hash_of(style),
             script=Markup(script),  # noqa: S704  # the same
             script_hash=hash_of(script),
-            charts=_charts(view, medium),
+            charts=_charts(view, layout),
             remedy_of={anchor: remedy for remedy in view.remedies for anchor in remedy.causes},
         )
 
@@ -124,7 +125,8 @@ def render_site(view: SiteView, *, templates: Path | None = None) -> dict[str, s
                 index=view.pages[0],
                 first_page=page == view.pages[0],
                 months=[month for month in view.months if month.page == page],
-                medium=SCREEN,
+                layout=SCREEN,
+                medium=SCREEN,  # its name in 0.1
                 language=spoken,
                 style=Markup(style),  # noqa: S704  # our own files, with nothing of the runs in them
                 style_hash=hash_of(style),
@@ -135,7 +137,7 @@ def render_site(view: SiteView, *, templates: Path | None = None) -> dict[str, s
         }
 
 
-def _charts(view: ReportView, medium: Medium) -> dict[str, tuple[Chart, Markup]]:
+def _charts(view: ReportView, layout: Layout) -> dict[str, tuple[Chart, Markup]]:
     drawn = {
         "protections": protections_chart(view),
         "certificates": certificates_chart(view),
@@ -144,7 +146,7 @@ def _charts(view: ReportView, medium: Medium) -> dict[str, tuple[Chart, Markup]]
     }
     return {
         # The text in a chart was escaped when its XML was written.
-        name: (chart, Markup(chart.screen if medium.name == SCREEN.name else chart.paper))  # noqa: S704  # as the line above says
+        name: (chart, Markup(chart.screen if layout.name == SCREEN.name else chart.paper))  # noqa: S704  # as the line above says
         for name, chart in drawn.items()
         if chart is not None
     }

@@ -17,7 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from reports import language, wording
-from reports.medium import as_data
+from reports.layout import as_data
 from reports.view.model import ChangeKind
 from reports.view.standing import STANDINGS, Standing
 from scanner.errors import OutputError, nearest

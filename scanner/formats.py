@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import Any, Final
 
 
-class Source(Enum):
+class WriterInput(Enum):
     """What a format is written from, which decides what its writer is given."""
 
     RECORD = auto()
@@ -38,14 +38,14 @@ class Format:
     title: str
     suffix: str
     writer: str
-    source: Source = Source.RECORD
+    source: WriterInput = WriterInput.RECORD
     binary: bool = False
     syntaxes: tuple[str, ...] = ()
 
     @property
     def drawn(self) -> bool:
         """Whether it is drawn for people from the view of a run, which tells its history too."""
-        return self.source is Source.VIEW
+        return self.source is WriterInput.VIEW
 
     def load(self) -> Callable[..., str | bytes]:
         """Import what writes it."""
@@ -55,11 +55,11 @@ class Format:
 FORMATS: Final[Mapping[str, Format]] = {
     item.name: item
     for item in (
-        Format("text", "Text", "txt", "reports.text:render_text", Source.TERMINAL),
+        Format("text", "Text", "txt", "reports.text:render_text", WriterInput.TERMINAL),
         Format("json", "JSON", "json", "reports.export.json_v1:to_json_bytes"),
-        Format("html", "HTML", "html", "scanner.jobs.drawing:html", Source.VIEW),
-        Format("pdf", "PDF", "pdf", "scanner.jobs.drawing:pdf", Source.VIEW, binary=True),
-        Format("sarif", "SARIF", "sarif", "reports.export.sarif:to_sarif", Source.RULES, syntaxes=("json",)),
+        Format("html", "HTML", "html", "scanner.jobs.drawing:html", WriterInput.VIEW),
+        Format("pdf", "PDF", "pdf", "scanner.jobs.drawing:pdf", WriterInput.VIEW, binary=True),
+        Format("sarif", "SARIF", "sarif", "reports.export.sarif:to_sarif", WriterInput.RULES, syntaxes=("json",)),
         Format("junit", "JUnit", "junit.xml", "reports.export.junit:to_junit"),
         Format("csv", "CSV", "csv", "reports.export.csv:to_csv", syntaxes=("text",)),
         Format("xlsx", "XLSX", "xlsx", "reports.export.xlsx:to_xlsx", binary=True),
@@ -72,7 +72,7 @@ FORMATS: Final[Mapping[str, Format]] = {
         ),
         Format("prometheus", "Prometheus", "prom", "reports.export.openmetrics:to_prometheus", syntaxes=("text",)),
         Format("cyclonedx", "CycloneDX", "cdx.json", "reports.export.cyclonedx:to_cyclonedx", syntaxes=("json",)),
-        Format("oscal", "OSCAL", "oscal.json", "reports.export.oscal:to_oscal", Source.RULES, syntaxes=("json",)),
+        Format("oscal", "OSCAL", "oscal.json", "reports.export.oscal:to_oscal", WriterInput.RULES, syntaxes=("json",)),
     )
 }
 """Every format by its name, in the order in which help lists them."""

@@ -22,7 +22,7 @@ _STRENGTH = {HttpsLevel.NONE: 0, HttpsLevel.TLS: 1, HttpsLevel.TLS_CLIENT_CERTIF
 ROOT = "/"
 
 
-class Plain(StrEnum):
+class PlainAllowed(StrEnum):
     """What plain HTTP may answer."""
 
     ANYTHING = "anything"
@@ -48,11 +48,11 @@ class Requirement:
     overridden: tuple[str, ...] = ()
 
     @property
-    def plain(self) -> Plain:
+    def plain(self) -> PlainAllowed:
         """What plain HTTP may answer: a page may redirect; a request to an integration has said too much by then."""
         if self.level is HttpsLevel.NONE:
-            return Plain.ANYTHING
-        return Plain.REFUSAL if self.integration else Plain.REDIRECT_OR_REFUSAL
+            return PlainAllowed.ANYTHING
+        return PlainAllowed.REFUSAL if self.integration else PlainAllowed.REDIRECT_OR_REFUSAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from scanner.formats import FORMATS, Source
+from scanner.formats import FORMATS, WriterInput
 
 if TYPE_CHECKING:
     from scanner.rules import Rule
     from scanner.verdict import RunRecord
 
-EXPORTS: Final = tuple(name for name, item in FORMATS.items() if item.source in {Source.RECORD, Source.RULES})
+EXPORTS: Final = tuple(name for name, item in FORMATS.items() if item.source in {WriterInput.RECORD, WriterInput.RULES})
 """The names of the machine formats."""
 
 
@@ -28,5 +28,5 @@ def export(record: RunRecord, format_name: str, *, rules: Mapping[str, Rule]) ->
     """
     wanted = FORMATS[format_name]
     write = wanted.load()
-    made = write(record, rules=rules) if wanted.source is Source.RULES else write(record)
+    made = write(record, rules=rules) if wanted.source is WriterInput.RULES else write(record)
     return made if isinstance(made, bytes) else made.encode()

@@ -15,8 +15,8 @@ from reports.language import gettext
 from reports.view.model import (
     Action,
     ActionKind,
-    Cause,
     CertificateView,
+    FailureCause,
     Occurrence,
     TargetRef,
     UnreachableView,
@@ -35,7 +35,7 @@ FirstSeen = Mapping[tuple[str, str], date]
 
 
 def actions_of(  # noqa: PLR0913  # everything that can call for an action
-    causes: tuple[Cause, ...],
+    causes: tuple[FailureCause, ...],
     certificates: tuple[CertificateView, ...],
     waivers: tuple[WaiverView, ...],
     unreachables: tuple[UnreachableView, ...],
@@ -50,7 +50,9 @@ def actions_of(  # noqa: PLR0913  # everything that can call for an action
         if certificate.with_sni:
             ends.update(dict.fromkeys(certificate.targets, certificate.not_after.date()))
     actions = [
-        action for cause in causes for action in _mend(cause, ends, options=options, today=today, first_seen=first_seen)
+        action
+        for cause in causes
+        for action in _actions_for(cause, ends, options=options, today=today, first_seen=first_seen)
     ]
     actions = _merged(actions)
     actions += [_decide(waiver) for waiver in waivers if waiver.failures and waiver.days_left <= WAIVER_NOTICE_DAYS]
@@ -60,8 +62,8 @@ def actions_of(  # noqa: PLR0913  # everything that can call for an action
     )
 
 
-def _mend(
-    cause: Cause, ends: Mapping[TargetRef, date], *, options: ReportOptions, today: date, first_seen: FirstSeen
+def _actions_for(
+    cause: FailureCause, ends: Mapping[TargetRef, date], *, options: ReportOptions, today: date, first_seen: FirstSeen
 ) -> list[Action]:
     by_environment: dict[str, list[Occurrence]] = defaultdict(list)
     for occurrence in cause.occurrences:

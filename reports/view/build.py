@@ -17,7 +17,7 @@ from reports.view.enforcement import matrices_of
 from reports.view.environments import environments_of, headline_of, standing_of
 from reports.view.history import HistoryAnswers, history_of, seen_first
 from reports.view.index import Index, tally
-from reports.view.model import Cause, Changes, ReportView, TrendPoint
+from reports.view.model import Changes, FailureCause, ReportView, TrendPoint
 from reports.view.options import ReportOptions
 from reports.view.readable import readable, readable_waivers
 from reports.view.targets import targets_of
@@ -124,7 +124,7 @@ def _changes(
     index: Index,
     previous: RunRecord,
     history: HistoryAnswers | None,
-    causes: tuple[Cause, ...],
+    causes: tuple[FailureCause, ...],
     rules: Mapping[str, Rule],
 ) -> Changes:
     """The summary of the one comparison that the chapter on the history details."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from reports.language import English, Words, gettext, mark, told
 from reports.view.index import Index, anchor_of, unique
 from reports.view.model import (
-    Cause,
+    FailureCause,
     FixView,
     Occurrence,
     Remedy,
@@ -41,7 +41,7 @@ _Placed = tuple[TargetResult, Verdict]
 
 def causes_of(
     index: Index, rules: Mapping[str, Rule], urls: Mapping[str, str]
-) -> tuple[tuple[Cause, ...], tuple[Cause, ...], tuple[Cause, ...]]:
+) -> tuple[tuple[FailureCause, ...], tuple[FailureCause, ...], tuple[FailureCause, ...]]:
     """Group the failures of a run: those that count, those that only inform, and those that are waived everywhere.
 
     `urls` tells where a source can be read, by its text.
@@ -79,7 +79,7 @@ def _shared_sentences(rules: Mapping[str, Rule]) -> frozenset[tuple[str, str]]:
     return frozenset(pair for pairs in users.values() if len(pairs) > 1 for pair in pairs)
 
 
-def _sorted(causes: list[Cause]) -> tuple[Cause, ...]:
+def _sorted(causes: list[FailureCause]) -> tuple[FailureCause, ...]:
     return tuple(
         sorted(causes, key=lambda cause: (-cause.severity.rank, -len(cause.targets), cause.rule, cause.reason))
     )
@@ -87,12 +87,12 @@ def _sorted(causes: list[Cause]) -> tuple[Cause, ...]:
 
 def _cause(
     index: Index, rules: Mapping[str, Rule], urls: Mapping[str, str], placed: list[_Placed], taken: set[str]
-) -> Cause:
+) -> FailureCause:
     first = placed[0][1]
     rule = rules.get(first.rule)
     open_ones = [(target, verdict) for target, verdict in placed if verdict.waiver is None]
     counted = open_ones or placed
-    return Cause(
+    return FailureCause(
         anchor=unique(anchor_of("f", f"{first.rule}-{first.reason}"), taken),
         rule=first.rule,
         reason=first.reason,
@@ -120,9 +120,9 @@ def _sources(verdicts: list[Verdict], rule: Rule | None, urls: Mapping[str, str]
     return tuple(SourceView(text, known.get(text, "")) for text in texts)
 
 
-def remedies_of(causes: Iterable[Cause]) -> tuple[Remedy, ...]:
+def remedies_of(causes: Iterable[FailureCause]) -> tuple[Remedy, ...]:
     """Every way to mend that the causes call for, once, in their order."""
-    grouped: dict[FixView, list[Cause]] = defaultdict(list)
+    grouped: dict[FixView, list[FailureCause]] = defaultdict(list)
     for cause in causes:
         if cause.fix is not None:
             grouped[cause.fix].append(cause)

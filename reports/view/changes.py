@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 from reports.language import gettext, listed, told
 from reports.view.index import Index, is_failure, tally
 from reports.view.model import (
-    Cause,
     Change,
     ChangeKind,
     Changes,
+    FailureCause,
     TargetRef,
 )
 from reports.view.sentences import retold
@@ -29,7 +29,7 @@ _FAILING: Final = (ChangeKind.NEW_FAILURE, ChangeKind.WORSE, ChangeKind.ASSESSED
 
 
 def changes_of(
-    index: Index, previous: RunRecord, difference: RunDiff, causes: tuple[Cause, ...], rules: Mapping[str, Rule]
+    index: Index, previous: RunRecord, difference: RunDiff, causes: tuple[FailureCause, ...], rules: Mapping[str, Rule]
 ) -> Changes:
     """Tell what differs from the run before, out of the one comparison that everything else tells of too.
 
@@ -133,7 +133,7 @@ def _rank(change: Change) -> tuple[int, int, int]:
 def _change(
     kind: ChangeKind,
     placed: list[tuple[TargetRef, Verdict]],
-    anchors: Mapping[tuple[str, str], Cause],
+    anchors: Mapping[tuple[str, str], FailureCause],
     rules: Mapping[str, Rule],
 ) -> Change:
     first = placed[0][1]

@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 from reports.language import Words, gettext, mark
 from reports.view.index import Index, anchor_of, unique
-from reports.view.model import Cause, EnforcementMatrix, MatrixRow, TargetRef
+from reports.view.model import EnforcementMatrix, FailureCause, MatrixRow, TargetRef
 from reports.view.readable import readable_name
 from reports.view.sentences import reason_in_words, retold
 from reports.wording import FAILURES, PROTOCOLS, ROLES, SHORT_FAILURES
 from scanner.evidence import ClientIdentity, Hop, HttpEvidence, HttpProbe, Purpose
 from scanner.inventory import Endpoint, Environment, HttpsLevel
-from scanner.requirements import ROOT, Plain, Requirement, requirements_of
+from scanner.requirements import ROOT, PlainAllowed, Requirement, requirements_of
 from scanner.verdict import Goal, Status, TargetResult, Verdict
 
 if TYPE_CHECKING:
@@ -42,11 +42,11 @@ _LEVELS = Words[HttpsLevel](
         HttpsLevel.TLS_CLIENT_CERTIFICATE: mark("HTTPS with a client certificate"),
     }
 )
-_PLAIN = Words[Plain](
+_PLAIN = Words[PlainAllowed](
     {
-        Plain.ANYTHING: "",
-        Plain.REDIRECT_OR_REFUSAL: mark("HTTP may only redirect"),
-        Plain.REFUSAL: mark("HTTP refused"),
+        PlainAllowed.ANYTHING: "",
+        PlainAllowed.REDIRECT_OR_REFUSAL: mark("HTTP may only redirect"),
+        PlainAllowed.REFUSAL: mark("HTTP refused"),
     }
 )
 _URL_SHOWN = 80
@@ -66,7 +66,7 @@ class _Place:
 def matrices_of(
     index: Index,
     environments: Mapping[str, Environment] | None,
-    causes: tuple[Cause, ...],
+    causes: tuple[FailureCause, ...],
     rules: Mapping[str, Rule],
 ) -> tuple[EnforcementMatrix, ...]:
     """One matrix for each environment that has targets. Without the configuration, the requirements stay unsaid."""

@@ -25,7 +25,7 @@ from reports.view.history_model import (
     TimeToFix,
 )
 from reports.view.index import Index
-from reports.view.model import Cause, TargetRef
+from reports.view.model import FailureCause, TargetRef
 from scanner.history.attribution import ChangeCause
 from scanner.inventory import address_of
 from scanner.verdict import Severity, Status, TargetResult, Verdict
@@ -62,7 +62,7 @@ class HistoryAnswers:
 
 
 def history_of(
-    index: Index, answers: HistoryAnswers, causes: tuple[Cause, ...], rules: Mapping[str, Rule]
+    index: Index, answers: HistoryAnswers, causes: tuple[FailureCause, ...], rules: Mapping[str, Rule]
 ) -> HistoryView:
     """Put the past of a run into the terms of its report."""
     environments = tuple(dict.fromkeys(target.environment for target in index.record.targets))
@@ -81,7 +81,7 @@ def history_of(
 
 
 def _changes(
-    difference: RunDiff, index: Index, causes: tuple[Cause, ...], rules: Mapping[str, Rule]
+    difference: RunDiff, index: Index, causes: tuple[FailureCause, ...], rules: Mapping[str, Rule]
 ) -> tuple[Attributed, ...]:
     """The changes of verdicts by rule and of targets, and what each comes from; the worst first within each kind."""
     of_verdicts = (
@@ -131,7 +131,7 @@ def _by_rule(
     kind: DiffKind,
     changes: Sequence[VerdictChange],
     index: Index,
-    anchors: Mapping[tuple[str, str], Cause],
+    anchors: Mapping[tuple[str, str], FailureCause],
     rules: Mapping[str, Rule],
 ) -> Iterator[Attributed]:
     grouped: dict[tuple[str, ChangeCause], list[VerdictChange]] = defaultdict(list)
@@ -165,7 +165,7 @@ def _ref(target: TargetResult, index: Index) -> TargetRef:
     return index.refs.get(target.id) or TargetRef(target.id, "", target.address, target.environment)
 
 
-def _open_since(index: Index, answers: HistoryAnswers, causes: tuple[Cause, ...]) -> tuple[OpenSince, ...]:
+def _open_since(index: Index, answers: HistoryAnswers, causes: tuple[FailureCause, ...]) -> tuple[OpenSince, ...]:
     """How long each cause has lasted, the longest first."""
     started = index.record.run.started_at
     known = seen_first(answers.failing_since)

@@ -87,7 +87,7 @@ class SourceView:
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class FailureCause:
     """One requirement that is not met for one reason, with every place where that is so.
 
     `title` is the requirement, `found` what is wrong in one sentence that holds for every occurrence.
@@ -381,9 +381,9 @@ class ReportView:
     partial: int
     unreachable: int
     environments: tuple[EnvironmentView, ...]
-    causes: tuple[Cause, ...]
-    notes: tuple[Cause, ...]
-    waived_causes: tuple[Cause, ...]
+    causes: tuple[FailureCause, ...]
+    notes: tuple[FailureCause, ...]
+    waived_causes: tuple[FailureCause, ...]
     remedies: tuple[Remedy, ...]
     changes: Changes | None
     actions: tuple[Action, ...]

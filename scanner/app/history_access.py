@@ -10,7 +10,7 @@ from pathlib import Path
 from scanner import config as configuration
 from scanner.errors import UsageError, nearest
 from scanner.history import History
-from scanner.history.scope import Scope
+from scanner.history.scope import ConfiguredScope
 
 
 def open_history(config_path: Path) -> History:
@@ -23,7 +23,7 @@ def open_history(config_path: Path) -> History:
     return History.open(config.resolve(config.form.nightseal.history), create=False)
 
 
-def history_and_scope(config_path: Path) -> tuple[History, Scope | None]:
+def history_and_scope(config_path: Path) -> tuple[History, ConfiguredScope | None]:
     """The history that the configuration names, and what the configuration has: the rest of the history is retired.
 
     Raises:
@@ -31,7 +31,7 @@ def history_and_scope(config_path: Path) -> tuple[History, Scope | None]:
     """
     config = configuration.load(config_path)
     history = History.open(config.resolve(config.form.nightseal.history), create=False)
-    return history, Scope.of(config.inventory)
+    return history, ConfiguredScope.of(config.inventory)
 
 
 def environments_meant(history: History, patterns: Sequence[str]) -> frozenset[str] | None:

@@ -17,7 +17,7 @@ import pandas as pd
 from scanner.history.episodes import ENDPOINT, KEY, episodes_of
 from scanner.history.frames import frame
 from scanner.history.schema import CERTIFICATES, TARGETS, VERDICTS
-from scanner.history.scope import Scope, within
+from scanner.history.scope import ConfiguredScope, within
 from scanner.history.store import WRITTEN, History, literal
 
 RunIds = Iterable[str] | None
@@ -52,7 +52,7 @@ def episodes(history: History, run_ids: RunIds = None) -> pd.DataFrame:
     return found.sort_values(["since", "endpoint", "rule", "subject"], ignore_index=True)
 
 
-def failing_since(history: History, run_ids: RunIds = None, *, scope: Scope | None = None) -> pd.DataFrame:
+def failing_since(history: History, run_ids: RunIds = None, *, scope: ConfiguredScope | None = None) -> pd.DataFrame:
     """What fails now: the open episodes of endpoints that are still scanned and of rules still judged, longest first.
 
     Columns as of `episodes`, without `episode` and `until`; `duration` is from `since` to the present run.
@@ -95,7 +95,9 @@ def mean_time_to_fix(history: History, run_ids: RunIds = None, *, since: datetim
     return table.reset_index()
 
 
-def certificates_by_expiry(history: History, run_ids: RunIds = None, *, scope: Scope | None = None) -> pd.DataFrame:
+def certificates_by_expiry(
+    history: History, run_ids: RunIds = None, *, scope: ConfiguredScope | None = None
+) -> pd.DataFrame:
     """The certificates in use now, the next to expire first.
 
     Columns: `fingerprint`, `subject`, `issuer`, `not_before`, `not_after`, `position`, `spki`, `days_left` (whole days,
@@ -113,7 +115,9 @@ def certificates_by_expiry(history: History, run_ids: RunIds = None, *, scope: S
     return table.reset_index().sort_values(["not_after", "fingerprint"], ignore_index=True)
 
 
-def certificates_by_issuer(history: History, run_ids: RunIds = None, *, scope: Scope | None = None) -> pd.DataFrame:
+def certificates_by_issuer(
+    history: History, run_ids: RunIds = None, *, scope: ConfiguredScope | None = None
+) -> pd.DataFrame:
     """Who issued the server certificates in use now.
 
     Columns: `issuer`, `certificates`, `targets`, `next_expiry`, `environments` (list); most certificates first.
@@ -132,7 +136,7 @@ def certificates_by_issuer(history: History, run_ids: RunIds = None, *, scope: S
     return table.reset_index().sort_values(["certificates", "issuer"], ascending=[False, True], ignore_index=True)
 
 
-def reused_keys(history: History, run_ids: RunIds = None, *, scope: Scope | None = None) -> pd.DataFrame:
+def reused_keys(history: History, run_ids: RunIds = None, *, scope: ConfiguredScope | None = None) -> pd.DataFrame:
     """Server keys that several hosts hold now, in one certificate or in several.
 
     Columns: `spki`, `certificates` (how many different ones), `targets`, `hosts` and `environments` (lists); those in
@@ -190,7 +194,9 @@ SELECT * FROM differing WHERE addresses > 1
 """
 
 
-def differing_addresses(history: History, run_ids: RunIds = None, *, scope: Scope | None = None) -> pd.DataFrame:
+def differing_addresses(
+    history: History, run_ids: RunIds = None, *, scope: ConfiguredScope | None = None
+) -> pd.DataFrame:
     """Names whose addresses do not answer alike now, and since when.
 
     Columns: `environment`, `host`, `port`, `what` (`certificate`, or the rule and subject that passes at one address
@@ -228,7 +234,9 @@ WHERE {present}
 _WORST_LAST = ("not-applicable", "pass", "indeterminate", "fail")
 
 
-def environments_compared(history: History, run_ids: RunIds = None, *, scope: Scope | None = None) -> pd.DataFrame:
+def environments_compared(
+    history: History, run_ids: RunIds = None, *, scope: ConfiguredScope | None = None
+) -> pd.DataFrame:
     """The same application in different environments: where a rule ends differently now.
 
     Index: `application`, `rule`, `subject`. One column per environment, holding the worst status among the
@@ -290,7 +298,7 @@ def trend(history: History, run_ids: RunIds = None) -> pd.DataFrame:
     )
 
 
-def _current_certificates(history: History, run_ids: RunIds, scope: Scope | None) -> pd.DataFrame:
+def _current_certificates(history: History, run_ids: RunIds, scope: ConfiguredScope | None) -> pd.DataFrame:
     sql = f"SELECT {', '.join(_CERTIFICATE)} FROM certificates WHERE {_is_present(history, run_ids)}"  # noqa: S608  # the schema's names, and quoted literals
     return within(frame(history.query(sql, CERTIFICATES, run_ids=run_ids), CERTIFICATES), scope).copy()
 

@@ -15,7 +15,7 @@ AD_HOC: Final = "ad-hoc"
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class ConfiguredScope:
     """The names of environments, and the ids of endpoints (`environment/host:port`), that a configuration has."""
 
     environments: frozenset[str]
@@ -39,6 +39,6 @@ class Scope:
         return frame["target_id"].astype(str).map(known).astype(bool)
 
 
-def within(frame: pd.DataFrame, scope: Scope | None) -> pd.DataFrame:
+def within(frame: pd.DataFrame, scope: ConfiguredScope | None) -> pd.DataFrame:
     """The rows that are of endpoints which the configuration has; all of them without one."""
     return frame if scope is None else frame[scope.of_frame(frame)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from reports.export.formats import export
 from reports.facts import render_facts, render_overview
 from scanner.errors import OutputError, UsageError
-from scanner.formats import FORMATS, Source, by_suffix, contradicts, load
+from scanner.formats import FORMATS, WriterInput, by_suffix, contradicts, load
 from scanner.jobs.destinations import descriptor_of, ensure_destination, ensure_writable, put
 from scanner.jobs.keeping import spared
 from scanner.rules import all_rules
@@ -55,11 +55,11 @@ def render(rendering: Rendering, format_name: str, view: ReportView | None = Non
     """Render in one format. Each renderer is loaded when it is asked for; `view` is for those who draw twice."""
     wanted = FORMATS[format_name]
     made: str | bytes
-    if wanted.source is Source.TERMINAL and rendering.show == OVERVIEW:
+    if wanted.source is WriterInput.TERMINAL and rendering.show == OVERVIEW:
         made = render_overview(rendering.record)
-    elif wanted.source is Source.TERMINAL and rendering.show is not None:
+    elif wanted.source is WriterInput.TERMINAL and rendering.show is not None:
         made = render_facts(rendering.record, rendering.show, width=rendering.width)
-    elif wanted.source is Source.TERMINAL:
+    elif wanted.source is WriterInput.TERMINAL:
         made = wanted.load()(
             rendering.record,
             rules=all_rules(),
@@ -67,7 +67,7 @@ def render(rendering: Rendering, format_name: str, view: ReportView | None = Non
             width=rendering.width,
             verbose=rendering.verbose,
         )
-    elif wanted.source is Source.VIEW:
+    elif wanted.source is WriterInput.VIEW:
         made = wanted.load()(rendering, view or _view(rendering))
     else:
         made = export(rendering.record, format_name, rules=all_rules())

@@ -18,7 +18,7 @@ from reports.view.site import ReportFile
 from scanner.errors import OutputError
 from scanner.formats import FORMATS
 from scanner.history import questions
-from scanner.history.scope import Scope
+from scanner.history.scope import ConfiguredScope
 from scanner.jobs.destinations import ensure_writable, write_whole
 from scanner.jobs.reporting import report_options
 
@@ -124,7 +124,7 @@ def _view(
     config: Config, history: History, files: Mapping[str, Sequence[ReportFile]], options: ReportOptions
 ) -> SiteView:
     runs = history.runs(columns=site.RUN_COLUMNS)
-    scope = Scope.of(config.inventory)
+    scope = ConfiguredScope.of(config.inventory)
     counted, drawn = site.runs_to_count(runs, questions.current_of(runs).values())
     facts = site.SiteFacts(
         runs=runs,

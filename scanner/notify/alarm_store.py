@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select
 
-from scanner.notify.alarms import Accepted, Alarm, Key
+from scanner.notify.alarms import AcceptedFailure, Alarm, Key
 from scanner.state.database import ALARMS
 from scanner.verdict import Severity
 
@@ -36,7 +36,9 @@ def _alarm(row: Row[Any]) -> Alarm:
         levels=row.levels,
         places=tuple(row.places),
         held=tuple(row.held),
-        accepted=Accepted(**{**row.accepted, "severity": Severity(row.accepted["severity"])}) if row.accepted else None,
+        accepted=AcceptedFailure(**{**row.accepted, "severity": Severity(row.accepted["severity"])})
+        if row.accepted
+        else None,
     )
 
 

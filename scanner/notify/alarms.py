@@ -64,7 +64,7 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedFailure:
     """What a waiver accepted: the failure as it was then."""
 
     severity: Severity
@@ -88,7 +88,7 @@ class Alarm:
     levels: str = ""
     places: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
-    accepted: Accepted | None = None
+    accepted: AcceptedFailure | None = None
 
     @property
     def idle(self) -> bool:
@@ -175,7 +175,7 @@ def _noted(alarm: Alarm, result: CheckResult, trail: str, *, failed_before: bool
 
 def _accepting(alarm: Alarm, verdict: Verdict, *, failed_before: bool) -> tuple[Alarm, Transition | None]:
     """The alarm with what its waiver accepts now; worse where that is more than before."""
-    accepted = Accepted(verdict.severity, verdict.reason, verdict.observed)
+    accepted = AcceptedFailure(verdict.severity, verdict.reason, verdict.observed)
     if alarm.accepted is None:
         after = dataclasses.replace(alarm, accepted=accepted)
         return after, None if failed_before else Transition.WORSE_BUT_WAIVED

@@ -46,9 +46,9 @@ from scanner.notify import alarm_store, alarms
 from scanner.notify.finished_run import FinishedRun
 from scanner.pipeline import Job
 from scanner.service import logs
+from scanner.service.finished_targets import FinishedTargets
 from scanner.service.retention import tidy
 from scanner.service.spelling import spelled
-from scanner.service.spool import Spool
 from scanner.state.database import open_state
 from scanner.state.ledger import STOPPED, Ledger, Start, State
 from scanner.verdict import RunRecord, Severity, Trigger
@@ -57,7 +57,7 @@ _LOG = logging.getLogger("nightseal.run")
 Findings = dict[alarms.Key, alarms.CheckResult]
 
 
-class Stopping:
+class StopRequests:
     """What the service says: `service` that it is being stopped (SIGTERM), `time` that the run's time is over (SIGINT).
 
     A scan in progress ends early then, and what was done by then is kept.
@@ -91,10 +91,10 @@ class Stopping:
             signal.signal(signal.SIGINT, self._note)
 
 
-class Attempt:
+class RunAttempt:
     """One attempt, and what it needs at every step."""
 
-    def __init__(self, engine: Engine, state: Path, start: Start, config: Config, stopping: Stopping) -> None:
+    def __init__(self, engine: Engine, state: Path, start: Start, config: Config, stopping: StopRequests) -> None:
         self._engine = engine
         self._ledger = Ledger(engine)
         self._start = start
@@ -102,7 +102,7 @@ class Attempt:
         self._stopping = stopping
         asked = start.asked or {}
         self._schedule = schedule_of(config, start.schedule) if start.schedule else None
-        self._spool = Spool(state, start, config.digest)
+        self._finished = FinishedTargets(state, start, config.digest)
         self._fail_on = Severity(asked.get("fail_on") or DEFAULT_FAIL_ON)
         self._overrides = Overrides(deadline=parse_duration(asked["deadline"]) if asked.get("deadline") else None)
         self._order = _order(start, self._schedule, config)
@@ -143,7 +143,7 @@ class Attempt:
         job = dataclasses.replace(job, run_id=self._start.run_id)
         if self._schedule is None or self._schedule.interrupted != "resume":
             return job
-        return dataclasses.replace(job, known=self._spool.read(_now()), on_evidence=self._spool.add)
+        return dataclasses.replace(job, known=self._finished.read(_now()), on_evidence=self._finished.add)
 
     def _output(self) -> str:
         return f"{self._config.resolve(self._config.form.nightseal.output).rstrip('/')}/"
@@ -164,7 +164,7 @@ class Attempt:
         keep(history, record, waiting_folders(self._config))
         self._ledger.recorded(self._start.id)
         if record.run.complete:
-            self._spool.remove()
+            self._finished.remove()
         return record
 
     def _report(self, job: Job, history: History, record: RunRecord) -> int:
@@ -291,7 +291,7 @@ def main() -> int:
     parser.add_argument("--start", type=int, required=True)
     parser.add_argument("--recover", action="store_true")
     arguments = parser.parse_args()
-    stopping = Stopping()
+    stopping = StopRequests()
     engine = open_state(arguments.state)
     ledger = Ledger(engine)
     start = ledger.get(arguments.start)
@@ -306,7 +306,7 @@ def main() -> int:
         config = configuration.parse(text, source=str(source), folder=source.parent)
         about = {"run": str(start.run_id), **({"schedule": start.schedule} if start.schedule else {})}
         logs.configure(config.form.daemon.log, about=about)
-        return Attempt(engine, arguments.state, start, config, stopping).run(recover=arguments.recover)
+        return RunAttempt(engine, arguments.state, start, config, stopping).run(recover=arguments.recover)
     except NightsealError as error:
         _LOG.error("%s", error)  # the message says it all
         ledger.end(start, State.FAILED, _now(), exit_status=error.exit_code, reason=str(error))

@@ -28,7 +28,7 @@ from scanner.service import loop, retention
 from scanner.service.loop import Service
 from scanner.service.setup import load
 from scanner.service.systemd import Supervisor
-from scanner.service.worker import Attempt, Stopping
+from scanner.service.worker import RunAttempt, StopRequests
 from scanner.state.database import OUTBOX, open_state
 from scanner.state.ledger import Ledger, Start, State
 from scanner.verdict import RunRecord, Severity, Trigger
@@ -184,7 +184,7 @@ def attempt(folder: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> It
         ledger.claim(start, record.run.id, config.digest, due)
         claimed = ledger.get(start.id)
         monkeypatch.setattr(pipeline, "run", lambda *_: record)
-        made = Attempt(engine, folder / "nightseal.sqlite", claimed, config, Stopping())
+        made = RunAttempt(engine, folder / "nightseal.sqlite", claimed, config, StopRequests())
         assert made.run(recover=False) == status
         return ledger.get(start.id)
 

@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from reports import medium
+from reports import layout
 from reports.render import render_html
 from reports.view import ReportOptions
 from scanner import config as configuration
@@ -176,8 +176,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> str:
         target for target in record.targets if target.host in {"erp.example.internal", "gone.test.example.com"}
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(medium, "TOO_MANY_TARGETS", 1)
-        patch.setattr(medium, "PAGED_SCREEN", dataclasses.replace(medium.PAGED_SCREEN, page=1))
+        patch.setattr(layout, "TOO_MANY_TARGETS", 1)
+        patch.setattr(layout, "PAGED_SCREEN", dataclasses.replace(layout.PAGED_SCREEN, page=1))
         return write(tmp_path_factory.mktemp("small"), "small", RunRecord(record.run, kept))
 
 
@@ -207,8 +207,8 @@ PAGE = 5
 def paged(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A report over so many targets that they come a page at a time; here, few are many already."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(medium, "TOO_MANY_TARGETS", COUNT - 1)
-        patch.setattr(medium, "PAGED_SCREEN", dataclasses.replace(medium.PAGED_SCREEN, page=PAGE))
+        patch.setattr(layout, "TOO_MANY_TARGETS", COUNT - 1)
+        patch.setattr(layout, "PAGED_SCREEN", dataclasses.replace(layout.PAGED_SCREEN, page=PAGE))
         return write(tmp_path_factory.mktemp("paged"), "paged", many(judged_record(4), COUNT).record)
 
 

@@ -310,9 +310,9 @@ def survey_of(target: Target, settings: ProbeSettings) -> tuple[Attempt[TlsEvide
     """What the survey sees, and what it tells after its first answer."""
 
     async def surveyed() -> tuple[Attempt[TlsEvidence], Protocol | None]:
-        greeted: asyncio.Future[Surveyed | Failure | None] = asyncio.get_running_loop().create_future()
-        evidence, _ = await survey(target, settings, greeted=greeted)
-        first = await greeted
+        first_answer: asyncio.Future[Surveyed | Failure | None] = asyncio.get_running_loop().create_future()
+        evidence, _ = await survey(target, settings, first_answer=first_answer)
+        first = await first_answer
         assert isinstance(first, Surveyed)
         return evidence, first.newest
 

@@ -14,7 +14,7 @@ from scanner.evidence import Attempt, FailureReason, Protocol, TlsEvidence
 from scanner.inventory import Address, Endpoint, Target
 from scanner.lab import Lab
 from scanner.probe import ProbeSettings
-from scanner.probe.net.connection import Link
+from scanner.probe.net.connection import TcpStream
 from scanner.probe.survey.probe import survey
 from tests.build.relay import Relay
 
@@ -176,10 +176,10 @@ def test_a_rate_is_kept(backend):
 
 @pytest.mark.parametrize("most", [1, 4])
 def test_no_more_connections_at_once_than_asked_for(backend, monkeypatch, most):
-    opened: set[Link] = set()
+    opened: set[TcpStream] = set()
     counts = []
 
-    class CountedLink(Link):
+    class CountedStream(TcpStream):
         def __init__(self, *arguments):
             super().__init__(*arguments)
             opened.add(self)
@@ -189,7 +189,7 @@ def test_no_more_connections_at_once_than_asked_for(backend, monkeypatch, most):
             super().close()
             opened.discard(self)
 
-    monkeypatch.setattr("scanner.probe.survey.wire.Link", CountedLink)
+    monkeypatch.setattr("scanner.probe.survey.client.TcpStream", CountedStream)
     surveyed(backend, lambda _relay, _hello: "pass", replace(SETTINGS, connections_per_target=most))
     assert max(counts) == most
     assert not opened

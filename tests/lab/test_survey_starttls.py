@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scanner.evidence import Attempt, Failure, FailureReason, TlsEvidence
 from scanner.inventory import Address, Endpoint, Role, StartTls, Target
 from scanner.probe import ProbeSettings
-from scanner.probe.net.connection import Link, PreludeError
+from scanner.probe.net.connection import PreludeError, TcpStream
 from scanner.probe.net.starttls import Names, address_literal, upgrade
 from scanner.probe.survey.probe import survey
 
@@ -53,16 +53,16 @@ def talk(  # noqa: PLR0913  # how a server behaves, and what it is to be told
 
     async def both() -> Failure | None:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-            link = await Link.open("127.0.0.1", server.sockets[0].getsockname()[1])
+            stream = await TcpStream.open("127.0.0.1", server.sockets[0].getsockname()[1])
             try:
                 async with asyncio.timeout(5):
-                    await upgrade(link, protocol, names)
+                    await upgrade(stream, protocol, names)
             except PreludeError as error:
                 return error.failure
             except ConnectionError as error:
                 return Failure.of(FailureReason.RESET, error)
             finally:
-                link.close()
+                stream.close()
             return None
 
     return asyncio.run(both())
@@ -269,10 +269,10 @@ def test_a_name_cannot_break_out_of_the_stream_header():
 
     async def both() -> None:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-            link = await Link.open("127.0.0.1", server.sockets[0].getsockname()[1])
+            stream = await TcpStream.open("127.0.0.1", server.sockets[0].getsockname()[1])
             with contextlib.suppress(PreludeError):
-                await upgrade(link, StartTls.XMPP, Names("a'><evil b='"))
-            link.close()
+                await upgrade(stream, StartTls.XMPP, Names("a'><evil b='"))
+            stream.close()
 
     asyncio.run(both())
     assert b"<evil" not in said[0]

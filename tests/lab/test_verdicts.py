@@ -25,7 +25,7 @@ from scanner.policy import builtin_names, load
 from scanner.replay import Judge
 from scanner.rules import all_rules
 from scanner.verdict import RunRecord, Status
-from tests.build.contradictions import contradictions
+from tests.build.exclusions import excluding_pairs
 from tests.conftest import REPOSITORY, reach
 
 LAB_SECONDS = 400.0
@@ -216,7 +216,7 @@ def shown(judged: Mapping[str, RunRecord]) -> dict[str, set[Status]]:
 
 @pytest.mark.parametrize("policy", builtin_names())
 def test_no_two_verdicts_of_a_server_contradict_each_other(judged: Mapping[str, RunRecord], policy: str) -> None:
-    found = {target.id: contradictions(target.verdicts) for target in judged[policy].targets}
+    found = {target.id: excluding_pairs(target.verdicts) for target in judged[policy].targets}
     assert {target: pairs for target, pairs in found.items() if pairs} == {}
 
 

@@ -10,7 +10,7 @@ from scanner.evaluate import judge
 from scanner.rules import all_rules, get_rule
 from scanner.rules.registry import BoundRule
 from scanner.verdict import Goal, Severity, Status, Verdict
-from tests.build.contradictions import EXCLUSIONS, contradictions, said
+from tests.build.exclusions import EXCLUSIONS, excluding_pairs, said
 from tests.build.facts import World, facts
 from tests.build.partial import losses
 from tests.build.rule_cases import CASES
@@ -37,7 +37,7 @@ def test_the_table_names_rules_and_reasons_that_there_are() -> None:
 
 @pytest.mark.parametrize("number", range(len(WORLDS)), ids=lambda number: str(CASES[number]))
 def test_no_world_of_the_cases_is_judged_in_contradictions(number: int) -> None:
-    assert contradictions(verdicts(WORLDS[number])) == []
+    assert excluding_pairs(verdicts(WORLDS[number])) == []
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -48,7 +48,7 @@ def test_nothing_contradicts_where_facts_got_lost(chosen: int, choices: list[int
         possible = list(losses(world))
         if possible:
             world = possible[choice % len(possible)][1](world)
-    assert contradictions(verdicts(world)) == []
+    assert excluding_pairs(verdicts(world)) == []
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_nothing_contradicts_where_facts_got_lost(chosen: int, choices: list[int
     ],
 )
 def test_what_excludes_what(first: Verdict, second: Verdict, found: int) -> None:
-    assert len(contradictions([first, second])) == found
+    assert len(excluding_pairs([first, second])) == found
 
 
 def test_tls_without_a_version_is_a_contradiction() -> None:
@@ -78,6 +78,6 @@ def test_tls_without_a_version_is_a_contradiction() -> None:
         verdict(f"proto.{name}", "not-offered") for name in ("no-ssl2", "no-ssl3", "no-tls1.0", "no-tls1.1", "tls1.2")
     ]
     spoken = verdict("https.active", "tls")
-    assert not contradictions([*absent, spoken])
-    assert contradictions([*absent, verdict("proto.tls1.3", "not-offered"), spoken])
+    assert not excluding_pairs([*absent, spoken])
+    assert excluding_pairs([*absent, verdict("proto.tls1.3", "not-offered"), spoken])
     assert {item.status for item in absent} == {Status.PASS, Status.FAIL}

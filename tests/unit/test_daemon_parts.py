@@ -1,4 +1,4 @@
-"""Small parts of the service: the spool, old reports, its log lines."""
+"""Small parts of the service: finished targets, old reports, its log lines."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from scanner.config import parse
 from scanner.errors import UsageError
 from scanner.jobs.site import _give_mode
 from scanner.service import logs
+from scanner.service.finished_targets import FinishedTargets
 from scanner.service.lock import ServiceLock
 from scanner.service.orders import socket_of, state_of
 from scanner.service.retention import rotate_reports
 from scanner.service.spelling import spelled
-from scanner.service.spool import Spool
 from scanner.state.database import open_state
 from scanner.state.ledger import Ledger, Start
 from tests.build.records import sample_record
@@ -43,19 +43,21 @@ def start(engine: Engine) -> Start:
 
 def test_a_spool_gives_back_what_was_seen_but_no_half_line(tmp_path: Path, start: Start) -> None:
     seen = {target.id: target.evidence for target in sample_record(0).targets if target.evidence is not None}
-    spool = Spool(tmp_path / "state.sqlite", start, "digest")
+    finished = FinishedTargets(tmp_path / "state.sqlite", start, "digest")
     for target, evidence in seen.items():
-        spool.add(target, evidence)
+        finished.add(target, evidence)
     begun = min(evidence.started_at for evidence in seen.values())
     (file,) = (tmp_path / "state.sqlite.spool").iterdir()
     with file.open("a") as cut:
         cut.write(file.read_text()[:200])
 
-    assert spool.read(begun + timedelta(hours=1)) == seen
-    assert spool.read(begun + timedelta(days=2)) == {}, "what is old is not taken for tonight's"
-    assert Spool(tmp_path / "state.sqlite", start, "other").read(begun) == {}, "nor what another configuration saw"
-    spool.remove()
-    assert spool.read(begun) == {}
+    assert finished.read(begun + timedelta(hours=1)) == seen
+    assert finished.read(begun + timedelta(days=2)) == {}, "what is old is not taken for tonight's"
+    assert FinishedTargets(tmp_path / "state.sqlite", start, "other").read(begun) == {}, (
+        "nor what another configuration saw"
+    )
+    finished.remove()
+    assert finished.read(begun) == {}
 
 
 def test_only_old_reports_of_ours_are_removed(tmp_path: Path) -> None:

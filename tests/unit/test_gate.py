@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.evidence import Failure, FailureReason
-from scanner.probe.net.gate import Gate, GateError, Place, UnresolvedError
+from scanner.probe.net.gate import Gate, GateError, UnresolvedError, UrlParts
 
 GATE = Gate.of()
 PUBLIC = "192.88.98.7"
 
 
-def let_through(url: str, gate: Gate = GATE, answers: tuple[str, ...] = ()) -> tuple[Place, str]:
+def let_through(url: str, gate: Gate = GATE, answers: tuple[str, ...] = ()) -> tuple[UrlParts, str]:
     """Where a URL leads, and the address to connect to, where names have these addresses."""
 
     async def resolve(_host: str) -> tuple[str, ...] | Failure:
@@ -28,15 +28,15 @@ def let_through(url: str, gate: Gate = GATE, answers: tuple[str, ...] = ()) -> t
 @pytest.mark.parametrize(
     ("url", "place", "ip"),
     [
-        ("http://crl.example/a.crl", Place("http", "crl.example", 80, "/a.crl"), PUBLIC),
-        ("HTTP://CRL.Example./a.crl?b=c", Place("http", "crl.example", 80, "/a.crl?b=c"), PUBLIC),
-        ("http://crl.example", Place("http", "crl.example", 80, "/"), PUBLIC),
-        ("http://crl.example:80/#part", Place("http", "crl.example", 80, "/"), PUBLIC),
-        ("https://crl.example/", Place("https", "crl.example", 443, "/"), PUBLIC),
-        ("http://crl.bücher.example/", Place("http", "crl.xn--bcher-kva.example", 80, "/"), PUBLIC),
-        ("http://8.8.8.8/", Place("http", "8.8.8.8", 80, "/"), "8.8.8.8"),
-        ("http://[2606:4700:0::1111]/", Place("http", "2606:4700::1111", 80, "/"), "2606:4700::1111"),
-        ("http://[::ffff:8.8.8.8]/", Place("http", "::ffff:808:808", 80, "/"), "::ffff:808:808"),
+        ("http://crl.example/a.crl", UrlParts("http", "crl.example", 80, "/a.crl"), PUBLIC),
+        ("HTTP://CRL.Example./a.crl?b=c", UrlParts("http", "crl.example", 80, "/a.crl?b=c"), PUBLIC),
+        ("http://crl.example", UrlParts("http", "crl.example", 80, "/"), PUBLIC),
+        ("http://crl.example:80/#part", UrlParts("http", "crl.example", 80, "/"), PUBLIC),
+        ("https://crl.example/", UrlParts("https", "crl.example", 443, "/"), PUBLIC),
+        ("http://crl.bücher.example/", UrlParts("http", "crl.xn--bcher-kva.example", 80, "/"), PUBLIC),
+        ("http://8.8.8.8/", UrlParts("http", "8.8.8.8", 80, "/"), "8.8.8.8"),
+        ("http://[2606:4700:0::1111]/", UrlParts("http", "2606:4700::1111", 80, "/"), "2606:4700::1111"),
+        ("http://[::ffff:8.8.8.8]/", UrlParts("http", "::ffff:808:808", 80, "/"), "::ffff:808:808"),
     ],
 )
 def test_what_is_let_through(url, place, ip):

@@ -25,7 +25,7 @@ from sslyze.server_connectivity import (
 from sslyze.server_setting import ServerNetworkConfiguration, ServerNetworkLocation
 
 from scanner.evidence import Attempt, Failure, FailureReason, Protocol, ProtocolOffer, Robot, TlsEvidence
-from scanner.probe.handshake.answers import ROBOT_AGAIN, Answers, evidence_of, has_oracle
+from scanner.probe.handshake.answers import ROBOT_AGAIN, Answers, has_oracle, tls_evidence
 from scanner.probe.survey.key_exchange import known_primes
 
 LOCATION = ServerNetworkLocation("a.example", 443, ip_address="192.0.2.1")
@@ -50,7 +50,7 @@ def answers(
 
 
 def read(results: dict[str, list[ScanJobResult] | None], **changes) -> TlsEvidence:
-    return evidence_of(answers(results, **changes), [])
+    return tls_evidence(answers(results, **changes), [])
 
 
 def done(*values: object) -> list[ScanJobResult]:
@@ -196,8 +196,8 @@ def test_a_no_is_not_believed_of_a_server_that_no_longer_speaks():
     results = {ScanCommand.HEARTBLEED.value: done(False), ScanCommand.OPENSSL_CCS_INJECTION.value: done(True)}  # noqa: FBT003  # the same
     before = answers(results)
 
-    after = evidence_of(replace(before, doubt=DOUBT), [])
+    after = tls_evidence(replace(before, doubt=DOUBT), [])
 
-    assert evidence_of(before, []).heartbleed == Attempt.ok(value=False)
+    assert tls_evidence(before, []).heartbleed == Attempt.ok(value=False)
     assert after.heartbleed.failure == DOUBT
     assert after.ccs_injection == Attempt.ok(value=True)

@@ -10,7 +10,7 @@ import pytest
 
 from scanner.history import History, questions
 from scanner.history.facts import deployments_of
-from scanner.history.scope import Scope
+from scanner.history.scope import ConfiguredScope
 from scanner.inventory import Endpoint, Environment, EnvironmentKind, Inventory
 from scanner.verdict import RunRecord, Severity, Status, TargetStatus
 from tests.build.records import FIRST_NIGHT, sample_history, sample_record
@@ -344,10 +344,10 @@ def test_a_history_of_version_0_1_is_read_and_goes_on(kept: Path) -> None:
 # --- What the configuration no longer has ----------------------------------------------------------------------------
 
 
-def scope_of(*endpoints: tuple[str, str, int]) -> Scope | None:
+def scope_of(*endpoints: tuple[str, str, int]) -> ConfiguredScope | None:
     """What a configuration of these endpoints has."""
     names = dict.fromkeys(environment for environment, _, _ in endpoints)
-    return Scope.of(
+    return ConfiguredScope.of(
         Inventory(
             tuple(
                 Environment(
@@ -387,7 +387,7 @@ def test_addresses_of_a_retired_name_do_not_differ_now(nights: History) -> None:
 
 
 def test_nothing_is_retired_where_nothing_is_configured_and_ad_hoc_never_is(nights: History) -> None:
-    assert Scope.of(Inventory()) is None
+    assert ConfiguredScope.of(Inventory()) is None
     scope = scope_of(MONITOR)
     assert scope is not None
     assert scope.has("ad-hoc/any.example.com:443")

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.evidence import Failure, FailureReason
-from scanner.probe.http.exchange import Exchange, State
+from scanner.probe.http.exchange import Exchange, ExchangeState
 from scanner.probe.http.messages import NoResponse, Request, Response
 from scanner.probe.http.url import Url
 
@@ -54,7 +54,7 @@ def test_the_states_of_an_exchange():
     seen.append(exchange.state)
     exchange.receive(b"k")
     seen.append(exchange.state)
-    assert seen == list(State)
+    assert seen == list(ExchangeState)
     response = exchange.result()
     assert isinstance(response, Response)
     assert (response.status, response.body, response.truncated, response.incomplete) == (200, b"ok", False, None)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from scanner.inventory import Address, Endpoint, Target
-from scanner.probe.http.chain import Scope
+from scanner.probe.http.chain import RedirectScope
 from scanner.probe.http.url import Url
 
 ADDRESS = Address("192.0.2.7", 10_443, 10_080)
@@ -13,7 +13,7 @@ CONNECT_TO = {
     "other.example:443": ("192.0.2.20:3",),
     "six.example:443": ("[2001:db8::1]:4",),
 }
-SCOPE = Scope.of(TARGET, ADDRESS, {"Other.Example", "six.example", "dns.example"}, CONNECT_TO)
+SCOPE = RedirectScope.of(TARGET, ADDRESS, {"Other.Example", "six.example", "dns.example"}, CONNECT_TO)
 
 
 @pytest.mark.parametrize(
@@ -52,5 +52,5 @@ def test_nobody_configured_these(url):
 
 def test_an_endpoint_without_a_plain_port_keeps_its_address_on_the_usual_one():
     target = Target(Endpoint("production", "shop.example", 443), Address("192.0.2.7", 443))
-    scope = Scope.of(target, Address("192.0.2.7", 443), (), {})
+    scope = RedirectScope.of(target, Address("192.0.2.7", 443), (), {})
     assert scope.destination(Url.parse("http://shop.example/")) == ("192.0.2.7", 80)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.app.handlers.policy_diff import Change, compare
+from scanner.app.handlers.policy_diff import PropertyChange, compare
 from scanner.config import parse
 from scanner.history import History
 from scanner.policy import load
@@ -41,7 +41,7 @@ def test_a_comparison_names_what_is_added_dropped_and_changed(tmp_path: Path) ->
     assert found.dropped == {"cert.stapled": "low"}
     assert found.reasons == {"cert.stapled": "no OCSP any more"}
     assert set(found.changed) == {"https.hsts-max-age"}
-    assert Change("parameters.seconds", 63072000, 60) in found.changed["https.hsts-max-age"]
+    assert PropertyChange("parameters.seconds", 63072000, 60) in found.changed["https.hsts-max-age"]
     assert compare(load("ncsc-nl"), load("ncsc-nl")).same
 
 

@@ -163,6 +163,10 @@ class TestTemplates:
         assert "main { color: teal }" in text
         assert "O que é mais grave" in text
 
+    def test_what_templates_written_for_an_earlier_version_ask_for_is_still_there(self, tmp_path: Path) -> None:
+        self.write(tmp_path, "partials/waivers.html", "<p>{{ medium.name }} is {{ layout.name }}</p>")
+        assert "<p>screen is screen</p>" in render_html(view_of(templates=tmp_path))
+
     @pytest.mark.parametrize(
         ("name", "said"),
         [

@@ -19,7 +19,7 @@ from scanner.inventory import (
     PathSetting,
     Role,
 )
-from scanner.requirements import Plain, Requirement, contains, requirement_at, requirements_of, root_of
+from scanner.requirements import PlainAllowed, Requirement, contains, requirement_at, requirements_of, root_of
 
 NONE, TLS, MUTUAL = HttpsLevel.NONE, HttpsLevel.TLS, HttpsLevel.TLS_CLIENT_CERTIFICATE
 WEB = ApplicationKind.TRADITIONAL_WEB
@@ -109,7 +109,7 @@ def test_a_platforms_host_name_is_over_https_by_the_key_that_names_it() -> None:
     implied = Endpoint("production", "apps.example.com", 443, http_port=80, implied_by=DomainKey.CUSTOM)
     (root,) = requirements_of(environment(), implied)
 
-    assert (root.level, root.plain) == (TLS, Plain.REDIRECT_OR_REFUSAL)
+    assert (root.level, root.plain) == (TLS, PlainAllowed.REDIRECT_OR_REFUSAL)
     assert root.decided_by == '[[environment]] production: custom_domain = "apps.example.com"'
     assert requirements_of(environment(hsts=True), implied)[0].hsts
 
@@ -145,9 +145,9 @@ def test_any_path_takes_the_narrowest_configured_place() -> None:
 
 
 def test_an_integration_may_only_refuse_and_a_page_may_redirect() -> None:
-    assert at("/Shop/Orders.asmx").plain is Plain.REFUSAL
-    assert at("/Shop/Checkout").plain is Plain.REDIRECT_OR_REFUSAL
-    assert at("/Shop/Public").plain is Plain.ANYTHING
+    assert at("/Shop/Orders.asmx").plain is PlainAllowed.REFUSAL
+    assert at("/Shop/Checkout").plain is PlainAllowed.REDIRECT_OR_REFUSAL
+    assert at("/Shop/Public").plain is PlainAllowed.ANYTHING
 
 
 def test_hsts_is_demanded_of_pages_alone() -> None:

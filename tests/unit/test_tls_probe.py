@@ -57,9 +57,11 @@ def surveying(
 ):
     """A survey that is answered after some seconds, and takes some more."""
 
-    async def survey(_target, _settings, *, greeted: asyncio.Future, **_options) -> tuple[Attempt[TlsEvidence], int]:
+    async def survey(
+        _target, _settings, *, first_answer: asyncio.Future, **_options
+    ) -> tuple[Attempt[TlsEvidence], int]:
         await asyncio.sleep(answered_s)
-        greeted.set_result(first)
+        first_answer.set_result(first)
         await asyncio.sleep(takes_s)
         return result, 1
 

@@ -30,11 +30,11 @@ _MINIMUM_PYTHON = (3, 11)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at. `mend` is the command that puts it right; `needed` False makes its lack a remark."""
+    """One thing looked at. `fix` is the command that puts it right; `needed` False makes its lack a remark."""
 
     name: str
     problem: str | None = None
-    mend: str = ""
+    fix: str = ""
     needed: bool = True
 
 
@@ -44,8 +44,8 @@ def doctor(config_path: Path) -> int:
     for check in checks(config_path):
         sign = "ok  " if check.problem is None else "LACK" if check.needed else "note"
         click.echo(f"{sign}  {check.name}" + (f": {check.problem}" if check.problem else ""))
-        if check.problem and check.mend:
-            click.echo(f"      {check.mend}")
+        if check.problem and check.fix:
+            click.echo(f"      {check.fix}")
         lacking = lacking or (check.problem is not None and check.needed)
     return ExitStatus.INTERNAL if lacking else ExitStatus.OK
 
@@ -70,11 +70,11 @@ def checks(config_path: Path) -> Iterator[Check]:
         yield Check(f"configuration {config_path}", "there is none", "nightseal config init", needed=False)
 
 
-def _tried(name: str, look: Callable[[], object], mend: str, *, needed: bool = True) -> Check:
+def _tried(name: str, look: Callable[[], object], fix: str, *, needed: bool = True) -> Check:
     try:
         look()
     except (ImportError, OSError, NightsealError, metadata.PackageNotFoundError) as error:
-        return Check(name, str(error).splitlines()[0] if str(error) else type(error).__name__, mend, needed)
+        return Check(name, str(error).splitlines()[0] if str(error) else type(error).__name__, fix, needed)
     return Check(name)
 
 

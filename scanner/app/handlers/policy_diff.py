@@ -24,7 +24,7 @@ _SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PropertyChange:
     """One property of a rule (`severity`, `sources`, a parameter as `parameters.NAME`) in two policies."""
 
     name: str
@@ -41,7 +41,7 @@ class Comparison:
 
     added: dict[str, str]
     dropped: dict[str, str]
-    changed: dict[str, tuple[Change, ...]]
+    changed: dict[str, tuple[PropertyChange, ...]]
     reasons: dict[str, str]
 
     @property
@@ -66,16 +66,16 @@ def compare(before: Policy, after: Policy) -> Comparison:
     )
 
 
-def _changes(before: BoundRule, after: BoundRule) -> Iterator[Change]:
+def _changes(before: BoundRule, after: BoundRule) -> Iterator[PropertyChange]:
     if before.severity is not after.severity:
-        yield Change("severity", before.severity.value, after.severity.value)
+        yield PropertyChange("severity", before.severity.value, after.severity.value)
     old, new = (item.parameters.model_dump(mode="json") for item in (before, after))
     for name in new:
         if old.get(name) != new[name]:
-            yield Change(f"parameters.{name}", old.get(name), new[name])
+            yield PropertyChange(f"parameters.{name}", old.get(name), new[name])
     sources = [[str(source) for source in item.sources] for item in (before, after)]
     if sources[0] != sources[1]:
-        yield Change("sources", *sources)
+        yield PropertyChange("sources", *sources)
 
 
 def policy_diff(first: str, second: str, format_name: str) -> None:
@@ -115,19 +115,19 @@ def describe(before: Policy, after: Policy, comparison: Comparison) -> Iterator[
 
 
 def _apart(
-    changed: dict[str, tuple[Change, ...]],
-) -> tuple[dict[str, tuple[Change, ...]], dict[str, tuple[Change, ...]]]:
+    changed: dict[str, tuple[PropertyChange, ...]],
+) -> tuple[dict[str, tuple[PropertyChange, ...]], dict[str, tuple[PropertyChange, ...]]]:
     """The changes of what is demanded, and those of the source alone."""
     by_source = {rule_id: found for rule_id, found in changed.items() if {item.name for item in found} == {"sources"}}
     return {rule_id: found for rule_id, found in changed.items() if rule_id not in by_source}, by_source
 
 
-def _described(change: Change) -> Iterator[str]:
+def _described(change: PropertyChange) -> Iterator[str]:
     """Lists by what came and what went; anything else as it was and is."""
     if isinstance(change.before, dict) and isinstance(change.after, dict):
         for key in dict.fromkeys((*change.before, *change.after)):
             if change.before.get(key) != change.after.get(key):
-                inner = Change(f"{change.name}.{key}", change.before.get(key, []), change.after.get(key, []))
+                inner = PropertyChange(f"{change.name}.{key}", change.before.get(key, []), change.after.get(key, []))
                 yield from _described(inner)
     elif isinstance(change.before, list) and isinstance(change.after, list):
         came = [item for item in change.after if item not in change.before]

@@ -128,7 +128,7 @@ class Answers:
         return attempt
 
 
-def evidence_of(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
+def tls_evidence(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
     """Everything that the results tell."""
     protocols = {
         protocol: answers.of(command, _offer)

@@ -26,7 +26,7 @@ from sslyze.server_setting import ClientAuthenticationCredentials, ServerNetwork
 from scanner.evidence import Attempt, Failure, FailureReason, Protocol
 from scanner.inventory import ClientCertificate, StartTls, Target
 from scanner.probe import ProbeSettings
-from scanner.probe.handshake.answers import AUTHENTICATION, ROBOT_AGAIN, Answers, evidence_of, has_oracle
+from scanner.probe.handshake.answers import AUTHENTICATION, ROBOT_AGAIN, Answers, has_oracle, tls_evidence
 from scanner.probe.handshake.connections import Meter, MeteredConfiguration
 from scanner.probe.handshake.failures import failure_of
 from scanner.probe.handshake.first import VERSIONS, FirstLook, first_look, remaining_jobs
@@ -36,7 +36,7 @@ from scanner.probe.net.connection import own_address_towards
 from scanner.probe.net.remote import RemoteBudget
 from scanner.probe.net.starttls import address_literal
 from scanner.probe.survey.baseline import find_baseline
-from scanner.probe.survey.wire import Questioner
+from scanner.probe.survey.client import HelloClient
 from scanner.probe.tls.division import HandshakeResult, Remaining, Surveyed, Unanswered
 
 _ALWAYS = (
@@ -138,13 +138,13 @@ def _observe(
     answers = replace(
         _answers(server, works, settings, ends), left=look is not None, again=isinstance(known, Remaining)
     )
-    evidence = evidence_of(answers, settings.stores_for(target.endpoint.environment))
+    evidence = tls_evidence(answers, settings.stores_for(target.endpoint.environment))
     slowest = max(work.slowest_s for work in works)
     if slowest >= network.network_timeout * _SLOW:
         # sslyze takes the silence of a server for "not vulnerable" in places: does this one still speak?
         doubt, again = asyncio.run(_speaks_tls(target, settings, budget))
         asked += again
-        evidence = evidence_of(replace(answers, doubt=doubt), settings.stores_for(target.endpoint.environment))
+        evidence = tls_evidence(replace(answers, doubt=doubt), settings.stores_for(target.endpoint.environment))
     return HandshakeResult(Attempt.ok(evidence), asked + meter.opened, answers.newest, left=answers.left)
 
 
@@ -183,12 +183,12 @@ def _answers(server: ServerConnectivityInfo, works: Sequence[Work], settings: Pr
 
 async def _speaks_tls(target: Target, settings: ProbeSettings, budget: RemoteBudget) -> tuple[Failure | None, int]:
     """Whether the server speaks TLS: None, or why not; and how many connections it took to find out."""
-    questioner = Questioner(target, settings, budget.in_a_loop(target.ip or ""))
+    client = HelloClient(target, settings, budget.in_a_loop(target.ip or ""))
     endpoint = target.endpoint
     web = endpoint.role.speaks_http and endpoint.starttls is None
     name, plain_host = None if endpoint.is_address else endpoint.host, endpoint.host if web else None
-    baseline = await find_baseline(questioner, name, plain_host)
-    return baseline if isinstance(baseline, Failure) else None, questioner.opened
+    baseline = await find_baseline(client, name, plain_host)
+    return baseline if isinstance(baseline, Failure) else None, client.opened
 
 
 def _network(

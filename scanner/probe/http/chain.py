@@ -33,7 +33,7 @@ _PAGE_TYPES: Final = ("text/html", "application/xhtml+xml")
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class RedirectScope:
     """Where requests may go: to the target itself, and to other hosts that are configured.
 
     `hosts` are names in lower case; `connect_to` is the configuration's map.
@@ -47,7 +47,7 @@ class Scope:
     @classmethod
     def of(
         cls, target: Target, address: Address, hosts: Collection[str], connect_to: Mapping[str, tuple[str, ...]]
-    ) -> Scope:
+    ) -> RedirectScope:
         """The scope of a target's probes."""
         names = frozenset(name.lower().removesuffix(".") for name in (*hosts, target.endpoint.host))
         return cls(target.endpoint, address, names, connect_to)
@@ -98,7 +98,7 @@ class Follower:
     Where plain HTTP redirects to is most often a page that is asked for anyway.
     """
 
-    def __init__(self, client: HttpClient, scope: Scope, max_redirects: int) -> None:
+    def __init__(self, client: HttpClient, scope: RedirectScope, max_redirects: int) -> None:
         self._client = client
         self._scope = scope
         self._max_redirects = max_redirects
@@ -126,7 +126,7 @@ class Follower:
 
 
 async def _follow(
-    start: Request, ask: Callable[[Request], Awaitable[_Step | NoResponse]], scope: Scope, max_redirects: int
+    start: Request, ask: Callable[[Request], Awaitable[_Step | NoResponse]], scope: RedirectScope, max_redirects: int
 ) -> Chain:
     hops: list[Hop] = []
     request, seen = start, {(start.method, start.url)}
@@ -179,7 +179,7 @@ def _redirected(request: Request, status: int, url: Url, destination: tuple[str,
     )
 
 
-def _read(request: Request, response: Response, scope: Scope) -> tuple[Hop, Url | None]:
+def _read(request: Request, response: Response, scope: RedirectScope) -> tuple[Hop, Url | None]:
     """Turn an answer into evidence; the second value is where it redirects to, if that can be read."""
     headers, url = response.headers, request.url
     location, onward = _location(response, url)

@@ -25,7 +25,7 @@ from scanner.probe.http.messages import NoResponse, ProtocolError, Request, Resp
 from scanner.probe.http.proxy import Proxy
 from scanner.probe.http.tls import HandshakeNotes, anonymous_context, tolerant_context
 from scanner.probe.net.budget import Budget, DeadlineError
-from scanner.probe.net.connection import Link
+from scanner.probe.net.connection import TcpStream
 from scanner.probe.net.gate import Gate, GateError, UnresolvedError
 
 T = TypeVar("T")
@@ -141,10 +141,10 @@ class HttpClient:
         self, exchange: Exchange, request: Request, address: tuple[str, int], notes: HandshakeNotes
     ) -> None:
         begun = self._loop.time()
-        link = await self._open(address)
+        stream = await self._open(address)
         try:
             wait = min(max(_ROUND_TRIPS * (self._loop.time() - begun), _SHORTEST_WAIT), _LONGEST_WAIT)
-            connection = await self._through_proxy(link, request)
+            connection = await self._through_proxy(stream, request)
             exchange.connection_made()
             protocol = None
             if request.url.scheme == "https":
@@ -157,7 +157,7 @@ class HttpClient:
                 await self._send(exchange, connection)
                 exchange.receive(await self._bounded(connection.receive()))
         finally:
-            link.close()
+            stream.close()
 
     async def _send(self, exchange: Exchange, connection: Connection) -> None:
         """Send what is due. A server that does not take it may have answered all the same: what it said is read."""
@@ -183,24 +183,24 @@ class HttpClient:
         except GateError as error:
             raise ProtocolError(Failure.of(FailureReason.NOT_ASKED, error)) from error
 
-    async def _open(self, address: tuple[str, int]) -> Link:
+    async def _open(self, address: tuple[str, int]) -> TcpStream:
         if self._proxy is None:
-            return await self._bounded(Link.open(*address))
+            return await self._bounded(TcpStream.open(*address))
         try:
-            return await self._bounded(Link.open(*address))
+            return await self._bounded(TcpStream.open(*address))
         except OSError as error:
             raise _no_proxy() from error
 
-    async def _through_proxy(self, link: Link, request: Request) -> Connection:
+    async def _through_proxy(self, stream: TcpStream, request: Request) -> Connection:
         """What to speak to the server over.
 
         Raises:
             ProtocolError: the proxy fails, which tells nothing of the server, or does not connect to it.
         """
         if self._proxy is None:
-            return link
+            return stream
         try:
-            connection = await self._bounded(self._proxy.reached(link))
+            connection = await self._bounded(self._proxy.reached(stream))
             if request.url.scheme == "https" or not self._proxy.speaks_http:
                 await self._bounded(self._proxy.tunnel(connection, request.url.host, request.url.port))
         except OSError as error:

@@ -29,7 +29,7 @@ HTTP2_PROTOCOL: Final = "h2"
 """HTTP/2's name in ALPN (RFC 9113 section 3.1)."""
 
 
-class State(StrEnum):
+class ExchangeState(StrEnum):
     """How far an exchange is."""
 
     CONNECTING = "connecting"
@@ -56,7 +56,7 @@ class Exchange:
         max_body_bytes: int,
         for_proxy: tuple[tuple[str, str], ...] | None = None,
     ) -> None:
-        self.state = State.CONNECTING
+        self.state = ExchangeState.CONNECTING
         self.connected = False
         self.certificate_requested = False
         self._request = request
@@ -75,7 +75,7 @@ class Exchange:
     @property
     def finished(self) -> bool:
         """Whether nothing more is to be sent or read."""
-        return self.state is State.FINISHED
+        return self.state is ExchangeState.FINISHED
 
     def connection_made(self) -> None:
         """The TCP connection is there."""
@@ -89,7 +89,7 @@ class Exchange:
         """The request may be sent, by the protocol that TLS agreed on (ALPN), HTTP/1.1 where there is none."""
         over_http2 = application_protocol == HTTP2_PROTOCOL and self._request.http2
         self._protocol = self._over_http2() if over_http2 else self._over_http1()
-        self.state = State.ASKING
+        self.state = ExchangeState.ASKING
 
     def data_to_send(self) -> bytes:
         """What is to be sent now; empty where there is nothing."""
@@ -99,7 +99,7 @@ class Exchange:
         """What the server sent next; empty where it ended the connection."""
         if self.finished or self._protocol is None:
             return
-        self.state = State.READING
+        self.state = ExchangeState.READING
         self._allowance -= len(data)
         if self._speaks_tls(data):
             self.fail(Failure.of(FailureReason.TLS_ONLY, "the port answers plain HTTP with TLS"))
@@ -124,7 +124,7 @@ class Exchange:
         if self._head is None and self._protocol is not None:
             self._head = self._protocol.cut()
         self._failure = failure
-        self.state = State.FINISHED
+        self.state = ExchangeState.FINISHED
 
     @property
     def worth_http11(self) -> bool:
@@ -162,10 +162,10 @@ class Exchange:
         elif isinstance(event, Body):
             self._body += event.data
             if len(self._body) > self._max_body_bytes:
-                self.state = State.FINISHED
+                self.state = ExchangeState.FINISHED
         else:
             self._whole = True
-            self.state = State.FINISHED
+            self.state = ExchangeState.FINISHED
 
     def _speaks_tls(self, data: bytes) -> bool:
         """Whether a port of plain HTTP answers in TLS, by the first two bytes that it sent."""

@@ -35,7 +35,7 @@ from scanner.inventory import (
     Target,
 )
 from scanner.probe import ProbeSettings
-from scanner.probe.http.chain import Chain, Follower, Scope, failed_hop
+from scanner.probe.http.chain import Chain, Follower, RedirectScope, failed_hop
 from scanner.probe.http.client import HttpClient
 from scanner.probe.http.messages import Request
 from scanner.probe.http.tls import unissued_certificate, unusable
@@ -94,7 +94,7 @@ async def probe_http(  # noqa: PLR0913  # what is asked, and what of the run it 
         wrong = None
         if any(question.identity is ClientIdentity.WRONG for question in questions):
             wrong = stack.enter_context(unissued_certificate())
-        where = Scope.of(target, target.address, scope, settings.connect_to)
+        where = RedirectScope.of(target, target.address, scope, settings.connect_to)
         prober = _Prober(target, where, Follower(client, where, settings.max_redirects), wrong)
         probes = await prober.ask(questions)
         return Attempt.partial(HttpEvidence(probes), _cut_off(probes)), client.opened
@@ -200,7 +200,7 @@ def _with_certificates(question: _Question, application: Application) -> Iterato
 @dataclass(frozen=True, slots=True)
 class _Prober:
     target: Target
-    scope: Scope
+    scope: RedirectScope
     follower: Follower
     wrong: ClientCertificate | None
 

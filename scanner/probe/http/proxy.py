@@ -15,7 +15,7 @@ from scanner.evidence import Failure, FailureReason
 from scanner.probe.http.connection import Connection, TlsConnection
 from scanner.probe.http.messages import ProtocolError
 from scanner.probe.http.tls import HandshakeNotes, verifying_context
-from scanner.probe.net.connection import Link, PreludeError
+from scanner.probe.net.connection import PreludeError, TcpStream
 
 _PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _SUCCESS: Final = range(200, 300)
@@ -54,15 +54,15 @@ class Proxy:
         credentials = base64.b64encode(f"{self.username}:{self.password}".encode()).decode("ascii")
         return (("Proxy-Authorization", f"Basic {credentials}"),)
 
-    async def reached(self, link: Link) -> Connection:
+    async def reached(self, stream: TcpStream) -> Connection:
         """What is to be spoken over: the connection to the proxy itself, inside TLS where its URL says so.
 
         Raises:
             OSError: the connection to it broke.
         """
         if self.scheme != "https":
-            return link
-        secured = TlsConnection(link, verifying_context(), self.host, HandshakeNotes())
+            return stream
+        secured = TlsConnection(stream, verifying_context(), self.host, HandshakeNotes())
         await secured.handshake()
         return secured
 
@@ -73,7 +73,7 @@ class Proxy:
             ProtocolError: it does not.
             OSError: the connection to it broke.
         """
-        if isinstance(connection, Link) and not self.speaks_http:
+        if isinstance(connection, TcpStream) and not self.speaks_http:
             await self._socks(connection, host, port)
         else:
             await self._connect(connection, host, port)
@@ -92,7 +92,7 @@ class Proxy:
         if event.status_code not in _SUCCESS:
             raise _refused(f": {event.status_code}")
 
-    async def _socks(self, link: Link, host: str, port: int) -> None:
+    async def _socks(self, stream: TcpStream, host: str, port: int) -> None:
         machine = socks5.SOCKS5Connection()
         method = (
             socks5.SOCKS5AuthMethod.NO_AUTH_REQUIRED
@@ -101,20 +101,20 @@ class Proxy:
         )
         try:
             machine.send(socks5.SOCKS5AuthMethodsRequest([method]))
-            await link.send(machine.data_to_send())
-            if machine.receive_data(await link.exactly(_SOCKS_SHORT)) != socks5.SOCKS5AuthReply(method):
+            await stream.send(machine.data_to_send())
+            if machine.receive_data(await stream.exactly(_SOCKS_SHORT)) != socks5.SOCKS5AuthReply(method):
                 raise _refused()
             if self.username is not None:
                 secret = socks5.SOCKS5UsernamePasswordRequest(self.username.encode(), self.password.encode())
                 machine.send(secret)
-                await link.send(machine.data_to_send())
-                if machine.receive_data(await link.exactly(_SOCKS_SHORT)) != socks5.SOCKS5UsernamePasswordReply(
+                await stream.send(machine.data_to_send())
+                if machine.receive_data(await stream.exactly(_SOCKS_SHORT)) != socks5.SOCKS5UsernamePasswordReply(
                     success=True
                 ):
                     raise _refused(": it does not take the password")
             machine.send(socks5.SOCKS5CommandRequest.from_address(socks5.SOCKS5Command.CONNECT, (host, port)))
-            await link.send(machine.data_to_send())
-            reply = machine.receive_data(await _socks_reply(link))
+            await stream.send(machine.data_to_send())
+            reply = machine.receive_data(await _socks_reply(stream))
         except (socksio.ProtocolError, PreludeError, ValueError) as error:
             raise _refused() from error
         if not isinstance(reply, socks5.SOCKS5Reply):
@@ -123,13 +123,13 @@ class Proxy:
             raise _refused(f": {reply.reply_code.name.lower().replace('_', ' ')}")
 
 
-async def _socks_reply(link: Link) -> bytes:
+async def _socks_reply(stream: TcpStream) -> bytes:
     """A reply, whose length depends on the kind of the address in it (RFC 1928 section 6)."""
-    head = await link.exactly(_SOCKS_HEAD)
+    head = await stream.exactly(_SOCKS_HEAD)
     if head[3:] == socks5.SOCKS5AType.DOMAIN_NAME:
-        length = await link.exactly(1)
-        return head + length + await link.exactly(length[0] + 2)
-    return head + await link.exactly((16 if head[3:] == socks5.SOCKS5AType.IPV6_ADDRESS else 4) + 2)
+        length = await stream.exactly(1)
+        return head + length + await stream.exactly(length[0] + 2)
+    return head + await stream.exactly((16 if head[3:] == socks5.SOCKS5AType.IPV6_ADDRESS else 4) + 2)
 
 
 def _refused(why: str = "") -> ProtocolError:

@@ -25,7 +25,7 @@ from typing import Final, Protocol, Self
 
 from scanner.inventory import Target
 from scanner.probe import ProbeSettings
-from scanner.probe.net.limits import DeadlineError, Limits, Pace, Places, Service, TargetTurns
+from scanner.probe.net.limits import DeadlineError, Limits, Pace, Places, SharedPort, TargetTurns
 
 __all__ = ["Budget", "DeadlineError", "Limits", "Place", "RunBudget"]
 
@@ -44,13 +44,13 @@ class _Address:
         self.places = Places(limits.connections)
         self.pace = Pace(limits.rate_per_s)
         self.turns = TargetTurns(self.places, self.pace)
-        self.services: dict[int, Service] = {}
+        self.services: dict[int, SharedPort] = {}
 
 
 class Admission(Protocol):
     """Who admits connections: the run's budget, or in another process whoever asks it from there."""
 
-    async def admit(self, ip: str, ends: float, service: Service | None, *, first: bool = False) -> None:
+    async def admit(self, ip: str, ends: float, service: SharedPort | None, *, first: bool = False) -> None:
         """Wait until a connection to an address may begin; it is to be given back.
 
         Raises:
@@ -58,11 +58,11 @@ class Admission(Protocol):
         """
         ...
 
-    def give_back(self, ip: str, service: Service | None) -> None:
+    def give_back(self, ip: str, service: SharedPort | None) -> None:
         """A connection to an address is closed."""
         ...
 
-    def slow_down(self, ip: str, service: Service | None, pause_s: float) -> None:
+    def slow_down(self, ip: str, service: SharedPort | None, pause_s: float) -> None:
         """A service shows that it has too much to do."""
         ...
 
@@ -103,7 +103,7 @@ class RunBudget:
         now = asyncio.get_running_loop().time()
         return Budget(self, target.ip or "", now + settings.deadline_s, settings.deadline_s, service)
 
-    async def admit(self, ip: str, ends: float, service: Service | None = None, *, first: bool = False) -> None:
+    async def admit(self, ip: str, ends: float, service: SharedPort | None = None, *, first: bool = False) -> None:
         """Wait until a connection to an address may begin; it is to be given back (`give_back`).
 
         Raises:
@@ -133,22 +133,22 @@ class RunBudget:
             for pace in kept:
                 await stack.enter_async_context(pace.turn(ends))
 
-    def give_back(self, ip: str, service: Service | None = None) -> None:
+    def give_back(self, ip: str, service: SharedPort | None = None) -> None:
         """A connection to an address is closed."""
         if service is not None:
             service.places.give_back()
         self._addresses[ip].places.give_back()
 
-    def slow_down(self, ip: str, service: Service | None, pause_s: float) -> None:
+    def slow_down(self, ip: str, service: SharedPort | None, pause_s: float) -> None:
         """A service shows that it has too much to do: from now on one connection at a time, further apart."""
         if service is not None:
             service.slow_down(pause_s, self._address(ip).pace.interval_s)
 
-    def _service(self, target: Target, settings: ProbeSettings) -> Service:
+    def _service(self, target: Target, settings: ProbeSettings) -> SharedPort:
         services = self._address(target.ip or "").services
         port = target.address.port if target.address is not None else target.endpoint.port
         if port not in services:
-            services[port] = Service(settings.connections_for(target.endpoint))
+            services[port] = SharedPort(settings.connections_for(target.endpoint))
         return services[port]
 
     def _address(self, ip: str) -> _Address:
@@ -187,7 +187,7 @@ class Budget:
     """
 
     def __init__(
-        self, admission: Admission, ip: str, deadline: float, deadline_s: float, service: Service | None = None
+        self, admission: Admission, ip: str, deadline: float, deadline_s: float, service: SharedPort | None = None
     ) -> None:
         """`deadline` is a time, `deadline_s` how long the whole is; `service` is what is shared with its port."""
         self._loop = asyncio.get_running_loop()
@@ -204,7 +204,7 @@ class Budget:
     def alone(cls, settings: ProbeSettings, ip: str) -> Self:
         """The budget of a probe that runs by itself, beside nothing else, with its settings' limits."""
         now = asyncio.get_running_loop().time()
-        service = Service(settings.connections)
+        service = SharedPort(settings.connections)
         return cls(RunBudget(Limits.of(settings)), ip, now + settings.deadline_s, settings.deadline_s, service)
 
     @property
@@ -248,7 +248,7 @@ class Budget:
         """A connection to an address is closed."""
         self._admission.give_back(ip, self._service_of(ip))
 
-    def _service_of(self, ip: str) -> Service | None:
+    def _service_of(self, ip: str) -> SharedPort | None:
         return self._service if ip == self._ip else None
 
     def slow_down(self, pause_s: float) -> None:

@@ -32,7 +32,7 @@ class PreludeError(Exception):
         super().__init__(str(self.failure))
 
 
-class Link:
+class TcpStream:
     """A TCP connection. The caller bounds its time with `asyncio.timeout`; what it holds is bounded here.
 
     It waits for its socket itself: the event loop's own calls look at the address again, and ask for an answer that
@@ -56,10 +56,10 @@ class Link:
         try:
             opened.setblocking(False)  # noqa: FBT003  # the standard library's signature
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            link = cls(opened)
+            stream = cls(opened)
             code = opened.connect_ex(address)
             if code in _UNDER_WAY:
-                await link._writable()
+                await stream._writable()
                 code = opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         except BaseException:
             opened.close()
@@ -67,7 +67,7 @@ class Link:
         if code:
             opened.close()
             raise OSError(code, os.strerror(code))
-        return link
+        return stream
 
     async def send(self, data: bytes) -> None:
         """Send all of `data`."""

@@ -63,7 +63,7 @@ class UnresolvedError(GateError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class UrlParts:
     """What a URL names: scheme, host (in lower case, an IPv6 literal without brackets), port, path with query."""
 
     scheme: str
@@ -108,7 +108,7 @@ class Gate:
                 raise ValueError(message)
         return cls(frozenset(names), frozenset(addresses), tuple(networks))
 
-    def read(self, url: str, schemes: Iterable[str] = ("http",)) -> Place:
+    def read(self, url: str, schemes: Iterable[str] = ("http",)) -> UrlParts:
         """Read a URL, and judge its form. Only exceptions may have another port than their scheme's.
 
         Raises:
@@ -131,7 +131,7 @@ class Gate:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if not target.isascii():
             raise GateError("its path is not encoded")
-        place = Place(parts.scheme, host, _PORTS[parts.scheme] if port is None else port, target)
+        place = UrlParts(parts.scheme, host, _PORTS[parts.scheme] if port is None else port, target)
         if place.port != _PORTS[parts.scheme] and not self._excepts(host):
             raise GateError(f"port {place.port} is not let through")
         return place

@@ -228,7 +228,7 @@ class TargetTurns:
             self._look_later()
 
 
-class Service:
+class SharedPort:
     """What is shared by all who ask one port of an address: it may take fewer connections than the address.
 
     A sign of load there slows all of them down, and nobody else: what else the address has is another program, and a

@@ -25,7 +25,7 @@ from typing import Final, Self
 
 from scanner.probe import ProbeSettings
 from scanner.probe.net.budget import Budget, Place
-from scanner.probe.net.limits import DeadlineError, Service
+from scanner.probe.net.limits import DeadlineError, SharedPort
 
 _TOKEN_BYTES: Final = 16
 _SECONDS: Final = struct.Struct("!d")
@@ -299,7 +299,7 @@ class _Remote:
     def __init__(self, budget: RemoteBudget) -> None:
         self._budget = budget
 
-    async def admit(self, _ip: str, _ends: float, _service: Service | None, *, first: bool = False) -> None:
+    async def admit(self, _ip: str, _ends: float, _service: SharedPort | None, *, first: bool = False) -> None:
         waiting = asyncio.ensure_future(asyncio.to_thread(self._budget.admit, first=first))
         try:
             await asyncio.shield(waiting)
@@ -311,10 +311,10 @@ class _Remote:
         if not waiting.cancelled() and waiting.exception() is None:
             self._budget.give_back()
 
-    def give_back(self, _ip: str, _service: Service | None) -> None:
+    def give_back(self, _ip: str, _service: SharedPort | None) -> None:
         self._budget.give_back()
 
-    def slow_down(self, _ip: str, _service: Service | None, pause_s: float) -> None:
+    def slow_down(self, _ip: str, _service: SharedPort | None, pause_s: float) -> None:
         self._budget.slow_down(pause_s)
 
 

@@ -16,7 +16,7 @@ from xml.sax.saxutils import quoteattr
 
 from scanner.evidence import FailureReason
 from scanner.inventory import StartTls
-from scanner.probe.net.connection import LINE_LIMIT, LINES_LIMIT, Link, PreludeError
+from scanner.probe.net.connection import LINE_LIMIT, LINES_LIMIT, PreludeError, TcpStream
 
 _REPLY_CODE: Final = re.compile(rb"[1-5][0-9][0-9](?:[ -]|$)")
 _UNKNOWN_COMMAND: Final = frozenset({b"500", b"502"})
@@ -38,25 +38,27 @@ class Names:
     helo: str | None = None
 
 
-async def upgrade(link: Link, protocol: StartTls, names: Names) -> None:
+async def upgrade(stream: TcpStream, protocol: StartTls, names: Names) -> None:
     """Bring a fresh connection to the point at which a ClientHello is expected.
 
     Raises:
         PreludeError: the server refuses, is not available now, speaks something else, or says more than is reasonable.
         OSError: the connection broke.
     """
-    await _PRELUDES[protocol](link, names)
+    await _PRELUDES[protocol](stream, names)
 
 
-async def _smtp(link: Link, names: Names) -> None:
-    await _greeted(link, b"220")
-    await link.send(b"EHLO " + (names.helo or address_literal(link.own_address)).encode("ascii", "replace") + b"\r\n")
-    hello = await _reply(link)
+async def _smtp(stream: TcpStream, names: Names) -> None:
+    await _greeted(stream, b"220")
+    await stream.send(
+        b"EHLO " + (names.helo or address_literal(stream.own_address)).encode("ascii", "replace") + b"\r\n"
+    )
+    hello = await _reply(stream)
     # A server may not know EHLO, and STARTTLS all the same.
     if hello[:3] != b"250" and hello[:3] not in _UNKNOWN_COMMAND:
         raise _unavailable(hello)
-    await link.send(b"STARTTLS\r\n")
-    _judge(await _reply(link), b"220")
+    await stream.send(b"STARTTLS\r\n")
+    _judge(await _reply(stream), b"220")
 
 
 def address_literal(ip: str) -> str:
@@ -64,17 +66,17 @@ def address_literal(ip: str) -> str:
     return f"[IPv6:{ip.partition('%')[0]}]" if ":" in ip else f"[{ip}]"
 
 
-async def _ftp(link: Link, _: Names) -> None:
-    await _greeted(link, b"220")
-    await link.send(b"AUTH TLS\r\n")
-    _judge(await _reply(link), b"234")
+async def _ftp(stream: TcpStream, _: Names) -> None:
+    await _greeted(stream, b"220")
+    await stream.send(b"AUTH TLS\r\n")
+    _judge(await _reply(stream), b"234")
 
 
-async def _greeted(link: Link, code: bytes) -> None:
+async def _greeted(stream: TcpStream, code: bytes) -> None:
     """Read the greeting, which says whether the server is at service at all."""
-    greeting = await _reply(link)
+    greeting = await _reply(stream)
     while greeting[:3] == b"120":  # it will be, says FTP (RFC 959 section 4.2), and greets again
-        greeting = await _reply(link)
+        greeting = await _reply(stream)
     if greeting[:3] != code:
         raise _unavailable(greeting) if _REPLY_CODE.match(greeting) else _malformed(greeting)
 
@@ -88,40 +90,40 @@ def _judge(answer: bytes, code: bytes) -> None:
     raise _unavailable(answer) if answer[:1] == b"4" else _refused(answer)
 
 
-async def _reply(link: Link) -> bytes:
+async def _reply(stream: TcpStream) -> bytes:
     """The first line of a reply of one or several (RFC 5321 section 4.2.1, RFC 959 section 4.2)."""
-    line = first = await link.line()
+    line = first = await stream.line()
     if not _REPLY_CODE.match(first):
         return first
     for _ in range(LINES_LIMIT):
         if line[:3] == first[:3] and line[3:4] != b"-":
             return first
-        line = await link.line()
+        line = await stream.line()
     raise PreludeError(FailureReason.TOO_LARGE, f"a reply of more than {LINES_LIMIT} lines")
 
 
-async def _pop3(link: Link, _: Names) -> None:
-    greeting = await link.line()
+async def _pop3(stream: TcpStream, _: Names) -> None:
+    greeting = await stream.line()
     if not greeting.startswith(b"+OK"):
         raise _unavailable(greeting) if greeting.startswith(b"-ERR") else _malformed(greeting)
-    await link.send(b"STLS\r\n")
-    answer = await link.line()
+    await stream.send(b"STLS\r\n")
+    answer = await stream.line()
     if answer.startswith(b"-ERR"):
         raise _unavailable(answer) if _POP3_TRANSIENT.match(answer) else _refused(answer)
     if not answer.startswith(b"+OK"):
         raise _malformed(answer)
 
 
-async def _imap(link: Link, _: Names) -> None:
-    greeting = await link.line()
+async def _imap(stream: TcpStream, _: Names) -> None:
+    greeting = await stream.line()
     upper = greeting.upper()
     if upper.startswith(b"* PREAUTH"):  # no STARTTLS any more (RFC 9051 section 7.1.4)
         raise _refused(greeting)
     if not upper.startswith(b"* OK"):
         raise _unavailable(greeting) if upper.startswith(b"* BYE") else _malformed(greeting)
-    await link.send(b"a1 STARTTLS\r\n")
+    await stream.send(b"a1 STARTTLS\r\n")
     for _line in range(LINES_LIMIT):
-        answer = await link.line()
+        answer = await stream.line()
         upper = answer.upper()
         if upper.startswith(b"* BYE"):
             raise _unavailable(answer)
@@ -134,33 +136,35 @@ async def _imap(link: Link, _: Names) -> None:
     raise PreludeError(FailureReason.TOO_LARGE, f"a reply of more than {LINES_LIMIT} lines")
 
 
-async def _xmpp(link: Link, names: Names) -> None:
-    await _xmpp_stream(link, names.domain or names.host, "jabber:client")
+async def _xmpp(stream: TcpStream, names: Names) -> None:
+    await _xmpp_stream(stream, names.domain or names.host, "jabber:client")
 
 
-async def _xmpp_server(link: Link, names: Names) -> None:
-    await _xmpp_stream(link, names.domain or names.host, "jabber:server")
+async def _xmpp_server(stream: TcpStream, names: Names) -> None:
+    await _xmpp_stream(stream, names.domain or names.host, "jabber:server")
 
 
-async def _xmpp_stream(link: Link, domain: str, namespace: str) -> None:
+async def _xmpp_stream(stream: TcpStream, domain: str, namespace: str) -> None:
     opening = (
         f"<?xml version='1.0'?><stream:stream xmlns='{namespace}' xmlns:stream='http://etherx.jabber.org/streams' "
         f"to={quoteattr(domain)} version='1.0'>"
     )
-    await link.send(opening.encode())
-    features = await link.through(b"</stream:features>", b"<stream:features/>", b"</stream:error>", b"</stream:stream>")
+    await stream.send(opening.encode())
+    features = await stream.through(
+        b"</stream:features>", b"<stream:features/>", b"</stream:error>", b"</stream:stream>"
+    )
     if not features.endswith((b"</stream:features>", b"<stream:features/>")):
         # Said before TLS was asked for: no such domain, too many connections, … (RFC 6120 section 4.9.3).
         raise _unavailable(features[-LINE_LIMIT:]) if b"<stream:" in features else _malformed(features)
-    await link.send(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
-    answer = await link.through(b">")
+    await stream.send(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    answer = await stream.through(b">")
     if b"<stream:error" in answer:
-        answer += await link.through(b"</stream:error>", b"</stream:stream>")
+        answer += await stream.through(b"</stream:error>", b"</stream:stream>")
         raise _unavailable(answer) if _XMPP_TRANSIENT.search(answer) else _refused(answer)
     if b"<proceed" not in answer:
         raise _refused(answer)
     if not answer.endswith(b"/>"):
-        await link.through(b"</proceed>")
+        await stream.through(b"</proceed>")
 
 
 # RFC 4511 section 4.14.1: LDAPMessage 1 with an ExtendedRequest for 1.3.6.1.4.1.1466.20037.
@@ -176,14 +180,14 @@ _BER_SEQUENCE: Final = 0x30
 _BER_ENUMERATED: Final = 0x0A
 
 
-async def _ldap(link: Link, _names: Names) -> None:
-    await link.send(_LDAP_REQUEST)
-    tag, length = await link.exactly(2)
+async def _ldap(stream: TcpStream, _names: Names) -> None:
+    await stream.send(_LDAP_REQUEST)
+    tag, length = await stream.exactly(2)
     if tag != _BER_SEQUENCE:
         raise PreludeError(FailureReason.MALFORMED, "the answer is not an LDAP message")
     if length >= _BER_LONG:
-        length = int.from_bytes(await link.exactly(length - _BER_LONG), "big")
-    message = await link.exactly(length)
+        length = int.from_bytes(await stream.exactly(length - _BER_LONG), "big")
+    message = await stream.exactly(length)
     try:
         _, number, rest = _ber(message)
         kind, response, _ = _ber(rest)
@@ -226,12 +230,12 @@ _RDP_RESPONSE: Final = 2
 _X224_CONFIRM: Final = 0xD0
 
 
-async def _rdp(link: Link, _: Names) -> None:
-    await link.send(_RDP_REQUEST)
-    header = await link.exactly(_TPKT_BYTES)
+async def _rdp(stream: TcpStream, _: Names) -> None:
+    await stream.send(_RDP_REQUEST)
+    header = await stream.exactly(_TPKT_BYTES)
     if header[0] != _TPKT_VERSION:
         raise PreludeError(FailureReason.MALFORMED, "the answer is not RDP")
-    body = await link.exactly(max(0, int.from_bytes(header[2:4], "big") - _TPKT_BYTES))
+    body = await stream.exactly(max(0, int.from_bytes(header[2:4], "big") - _TPKT_BYTES))
     if body[1:2] != bytes([_X224_CONFIRM]):
         raise PreludeError(FailureReason.UNAVAILABLE, "the server did not confirm the RDP connection")
     if body[_RDP_NEGOTIATION : _RDP_NEGOTIATION + 1] != bytes([_RDP_RESPONSE]) or not any(body[_RDP_NEGOTIATION + 4 :]):
@@ -241,14 +245,14 @@ async def _rdp(link: Link, _: Names) -> None:
 _POSTGRES_REQUEST: Final = bytes.fromhex("0000000804d2162f")  # SSLRequest of PostgreSQL's frontend protocol
 
 
-async def _postgres(link: Link, _: Names) -> None:
-    await link.send(_POSTGRES_REQUEST)
-    answer = await link.exactly(1)
+async def _postgres(stream: TcpStream, _: Names) -> None:
+    await stream.send(_POSTGRES_REQUEST)
+    answer = await stream.exactly(1)
     if answer == b"S":
         return
     if answer == b"N":
         raise PreludeError(FailureReason.STARTTLS_REFUSED, "the server answered N")
-    words = answer + await link.receive()
+    words = answer + await stream.receive()
     # An error came before the request was looked at: no process could be started, for one.
     raise _unavailable(words) if answer == b"E" else _malformed(words)
 
@@ -269,7 +273,7 @@ def _told(answer: bytes) -> str:
     return f"the server answered {answer.decode('utf-8', 'replace').strip()}"
 
 
-_PRELUDES: Final[Mapping[StartTls, Callable[[Link, Names], Awaitable[None]]]] = MappingProxyType(
+_PRELUDES: Final[Mapping[StartTls, Callable[[TcpStream, Names], Awaitable[None]]]] = MappingProxyType(
     {
         StartTls.SMTP: _smtp,
         StartTls.FTP: _ftp,

@@ -10,11 +10,11 @@ from tlslite.constants import ExtensionType  # type: ignore[import-untyped]  # i
 
 from scanner.evidence import Failure, FailureReason, Protocol
 from scanner.probe import iana
+from scanner.probe.survey.client import HelloClient
 from scanner.probe.survey.families import Family, by_family
 from scanner.probe.survey.hello import SIGNED_CERTIFICATE_TIMESTAMP, Offer, to_wire
 from scanner.probe.survey.offers import HelloTemplate
 from scanner.probe.survey.server_flight import HelloResult, ServerFlight
-from scanner.probe.survey.wire import Questioner
 
 SIZE: Final = "size"
 SIZE_511: Final = "size-511"
@@ -73,7 +73,7 @@ class Baseline:
 
 
 async def find_baseline(
-    questioner: Questioner, server_name: str | None, plain_host: str | None = None
+    client: HelloClient, server_name: str | None, plain_host: str | None = None
 ) -> Baseline | Failure:
     """Find a hello that the server answers, beginning with the one that offers everything.
 
@@ -82,25 +82,25 @@ async def find_baseline(
     is given, it is asked for that host in plain HTTP. The last hello is one of SSL 2.0.
     """
     large = HelloTemplate(server_name)
-    first = await questioner.first(_modern(large))
+    first = await client.first(_modern(large))
     if isinstance(first, ServerFlight):
         return Baseline(large, answer=first)
     if isinstance(first, Failure) and first.reason in {*_FINAL, FailureReason.UNAVAILABLE}:
         return first
     silent = isinstance(first, Failure) and first.reason is FailureReason.TIMED_OUT
-    if silent and plain_host is not None and await questioner.speaks_http(plain_host):
+    if silent and plain_host is not None and await client.speaks_http(plain_host):
         return Failure(FailureReason.NOT_TLS, "it answers plain HTTP")
-    answered = await _answered(questioner, server_name, silent=silent)
+    answered = await _answered(client, server_name, silent=silent)
     if answered is None:
         return first if isinstance(first, Failure) else Baseline(large)  # it speaks TLS, and may yet accept something
     template, protocol = answered
     if protocol is Protocol.SSL2:
         return Baseline(large)
-    return await _Search(questioner, large, template, protocol).narrow(first)
+    return await _Search(client, large, template, protocol).narrow(first)
 
 
 async def _answered(
-    questioner: Questioner, server_name: str | None, *, silent: bool
+    client: HelloClient, server_name: str | None, *, silent: bool
 ) -> tuple[HelloTemplate, Protocol] | None:
     """The first of some smaller hellos that is answered: by which template it was built, and of which version."""
     small = HelloTemplate(server_name, small=True)
@@ -109,12 +109,12 @@ async def _answered(
     if silent:
         # Each takes a whole timeout where nobody is there: all of them are waited for at once.
         del smaller[1]
-        asked = (questioner.first(_small(template, protocol)) for template, protocol in smaller)
+        asked = (client.first(_small(template, protocol)) for template, protocol in smaller)
         outcomes = await asyncio.gather(*asked)
         found = [hello for hello, outcome in zip(smaller, outcomes, strict=True) if isinstance(outcome, ServerFlight)]
         return found[0] if found else None
     for template, protocol in smaller:
-        if isinstance(await questioner.first(_small(template, protocol)), ServerFlight):
+        if isinstance(await client.first(_small(template, protocol)), ServerFlight):
             return template, protocol
     return None
 
@@ -127,7 +127,7 @@ class _Search:
     all further hellos, and not told.
     """
 
-    questioner: Questioner
+    client: HelloClient
     large: HelloTemplate
     template: HelloTemplate
     protocol: Protocol
@@ -138,7 +138,7 @@ class _Search:
         """The template for all that such a server stands, and what it does not."""
         if isinstance(first, Failure) and first.reason is FailureReason.TIMED_OUT:
             # One answer may be late because the server, the network or this machine is busy.
-            again = await self.questioner.first(_modern(self.large))
+            again = await self.client.first(_modern(self.large))
             if isinstance(again, ServerFlight):
                 return Baseline(self.large, answer=again)
         everything = self.large.offer(self.protocol, iana.offered_suites(self.protocol))
@@ -161,7 +161,7 @@ class _Search:
 
     async def _stands(self, offer: Offer) -> bool:
         self.asked += 1
-        return isinstance(await self.questioner.ask(offer, whole=False), ServerFlight)
+        return isinstance(await self.client.ask(offer, whole=False), ServerFlight)
 
     async def _extensions(self) -> None:
         """Whether extensions are stood that the hello answered was without."""

@@ -12,10 +12,10 @@ from typing import Final
 
 from scanner.evidence import Failure, FailureReason, Protocol
 from scanner.probe import iana
-from scanner.probe.net.connection import Link
+from scanner.probe.net.connection import TcpStream
+from scanner.probe.survey.client import HelloClient
 from scanner.probe.survey.full_handshake import Handshake, handshake, speakable, speakable_groups
 from scanner.probe.survey.offers import Enumeration
-from scanner.probe.survey.wire import Questioner
 
 _PATIENCE_SECONDS: Final = 2.0
 """How long a server may take to complete a handshake; one that is silent for longer is left at its word."""
@@ -23,7 +23,7 @@ _OF_SSLYZE: Final = frozenset({29, 23, 24, 25})  # x25519, secp256r1, secp384r1,
 _SUITES_OF_SSLYZE: Final = frozenset({0x1301, 0x1302, 0x1303})
 
 
-async def confirm(questioner: Questioner, server_name: str | None, older: Sequence[Enumeration]) -> None:
+async def confirm(client: HelloClient, server_name: str | None, older: Sequence[Enumeration]) -> None:
     """Mark the suites of `older` (newest first) that were chosen and of which no handshake comes about as unconfirmed.
 
     One handshake by RSA key transport stands for all suites with it: they need the same of the server's key. Nobody has
@@ -32,7 +32,7 @@ async def confirm(questioner: Questioner, server_name: str | None, older: Sequen
     for found in older:
         found.unconfirmed |= {code for code in found.suites if "PSK" in _exchange(code)}
     transport = [code for found in older for code in found.suites if _exchange(code) == "RSA"]
-    if transport and await _never_completed(questioner, server_name, older):
+    if transport and await _never_completed(client, server_name, older):
         for found in older:
             found.unconfirmed |= {code for code in found.suites if code in transport}
 
@@ -42,7 +42,7 @@ def _exchange(code: int) -> str:
     return suite.key_exchange if suite is not None else ""
 
 
-async def _never_completed(questioner: Questioner, server_name: str | None, older: Sequence[Enumeration]) -> bool:
+async def _never_completed(client: HelloClient, server_name: str | None, older: Sequence[Enumeration]) -> bool:
     """Whether the server breaks off a handshake by RSA key transport, in the newest version that can be tried.
 
     One that asks for a client certificate, or falls silent, is left at its word.
@@ -53,19 +53,19 @@ async def _never_completed(questioner: Questioner, server_name: str | None, olde
             continue
         protocol = found.protocol
 
-        async def talk(link: Link, protocol: Protocol = protocol, ciphers: Sequence[str] = ciphers) -> Handshake:
+        async def talk(stream: TcpStream, protocol: Protocol = protocol, ciphers: Sequence[str] = ciphers) -> Handshake:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                return await handshake(link, protocol, server_name, ciphers)
+                return await handshake(stream, protocol, server_name, ciphers)
 
-        outcome = await questioner.converse(talk)
+        outcome = await client.converse(talk)
         if isinstance(outcome, Failure):
-            return outcome.reason is FailureReason.RESET and outcome is not questioner.stopped
+            return outcome.reason is FailureReason.RESET and outcome is not client.stopped
         return outcome.refused and not outcome.asked
     return False
 
 
 async def certificates_of_tls13(
-    questioner: Questioner, server_name: str | None, found: Enumeration
+    client: HelloClient, server_name: str | None, found: Enumeration
 ) -> Handshake | Failure | None:
     """A handshake of TLS 1.3 for the certificates, where sslyze cannot make one, and this library can; else None."""
     if _OF_SSLYZE.intersection(found.groups) and _SUITES_OF_SSLYZE.intersection(found.suites):
@@ -74,7 +74,7 @@ async def certificates_of_tls13(
     if not ciphers or not groups:
         return None
 
-    async def talk(link: Link) -> Handshake:
-        return await handshake(link, Protocol.TLS1_3, server_name, ciphers, groups[0])
+    async def talk(stream: TcpStream) -> Handshake:
+        return await handshake(stream, Protocol.TLS1_3, server_name, ciphers, groups[0])
 
-    return await questioner.converse(talk)
+    return await client.converse(talk)

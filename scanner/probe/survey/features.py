@@ -10,22 +10,22 @@ from tlslite.constants import AlertDescription  # type: ignore[import-untyped]  
 
 from scanner.evidence import Attempt, Failure, FailureReason, NameReaction
 from scanner.probe import iana
+from scanner.probe.survey.client import HelloClient
 from scanner.probe.survey.offers import Enumeration, HelloTemplate
 from scanner.probe.survey.server_flight import HelloResult, Refusal
-from scanner.probe.survey.wire import Questioner
 
 WRONG_NAME: Final = "wrong-name.invalid"
 """A name that no server has (RFC 6761 section 6.4)."""
 
 
 async def ask_under_name(
-    questioner: Questioner, template: HelloTemplate, found: Enumeration, name: str | None
+    client: HelloClient, template: HelloTemplate, found: Enumeration, name: str | None
 ) -> HelloResult:
     """What the server answers to `name` (None: to no name) in a protocol of which something has been accepted."""
     other = replace(template, server_name=name)
     # Another name may be served by another kind of certificate, which needs other suites.
     suites = iana.offered_suites(found.protocol) if template.whole_lists else found.suites
-    return await questioner.ask(other.offer(found.protocol, suites, key_shares=found.key_shares))
+    return await client.ask(other.offer(found.protocol, suites, key_shares=found.key_shares))
 
 
 def name_reaction(outcome: HelloResult, found: Enumeration) -> Attempt[NameReaction]:
@@ -46,14 +46,14 @@ def name_reaction(outcome: HelloResult, found: Enumeration) -> Attempt[NameReact
 
 
 async def fallback_scsv(
-    questioner: Questioner, template: HelloTemplate, negotiated: Sequence[Enumeration]
+    client: HelloClient, template: HelloTemplate, negotiated: Sequence[Enumeration]
 ) -> Attempt[bool]:
     """Whether a downgrade is refused (RFC 7507): asked for the second best protocol, as one would after a failure."""
     if len(negotiated) < 2:  # noqa: PLR2004  # a best and a second best
         return Attempt.failed(FailureReason.UNSUPPORTED, "there is no second protocol to fall back to")
     second = negotiated[-2]
     offer = replace(template.offer(second.protocol, second.suites), fallback=True)
-    outcome = await questioner.ask(offer, whole=False)
+    outcome = await client.ask(offer, whole=False)
     if isinstance(outcome, Failure):
         return Attempt(failure=outcome)
     # The same hello without the signal was accepted, so it is the signal that is refused, by whatever alert.

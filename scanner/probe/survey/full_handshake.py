@@ -26,7 +26,7 @@ from tlslite.utils.codec import Parser  # type: ignore[import-untyped]  # it shi
 
 from scanner.evidence import Failure, FailureReason, Protocol
 from scanner.probe import iana
-from scanner.probe.net.connection import Link
+from scanner.probe.net.connection import TcpStream
 from scanner.probe.survey.hello import SIGNED_CERTIFICATE_TIMESTAMP, WIRE_VERSIONS
 from scanner.probe.survey.server_flight import CHAIN_LIMIT, TOTAL_LIMIT, ServerFlight, count_scts
 
@@ -80,9 +80,9 @@ def speakable_groups(groups: Sequence[int]) -> tuple[int, ...]:
 
 
 async def handshake(
-    link: Link, protocol: Protocol, server_name: str | None, ciphers: Sequence[str], group: int | None = None
+    stream: TcpStream, protocol: Protocol, server_name: str | None, ciphers: Sequence[str], group: int | None = None
 ) -> Handshake:
-    """Make a handshake over `link`: by RSA key transport up to TLS 1.2, in TLS 1.3 with that group.
+    """Make a handshake over `stream`: by RSA key transport up to TLS 1.2, in TLS 1.3 with that group.
 
     Raises:
         OSError: the connection broke.
@@ -104,15 +104,15 @@ async def handshake(
             failure = Failure.of(FailureReason.HANDSHAKE_FAILED, str(error) or type(error).__name__)
             refused = isinstance(error, TLSRemoteAlert | TLSAbruptCloseError)
             break
-        await link.send(buffers.taken())
+        await stream.send(buffers.taken())
         if step == _WAITS_FOR_BYTES:
-            data = await link.receive()
+            data = await stream.receive()
             received += len(data)
             if received > TOTAL_LIMIT:
                 failure = Failure.of(FailureReason.TOO_LARGE, f"more than {TOTAL_LIMIT} bytes without an end")
                 break
             buffers.give(data)
-    await link.send(buffers.taken())
+    await stream.send(buffers.taken())
     return Handshake(connection.flight(protocol), failure, refused=refused, asked=connection.asked)
 
 

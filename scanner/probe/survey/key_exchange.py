@@ -12,11 +12,11 @@ from tlslite.utils.cryptomath import isPrime  # type: ignore[import-untyped]  # 
 
 from scanner.evidence import Attempt, Failure, FailureReason, Protocol
 from scanner.probe import iana
+from scanner.probe.survey.client import HelloClient
 from scanner.probe.survey.hello import KEY_SHARE_GROUPS
 from scanner.probe.survey.offers import Enumeration, HelloTemplate
 from scanner.probe.survey.server_flight import HelloResult, Refusal, ServerFlight
 from scanner.probe.survey.shrink import Remainder, shrink
-from scanner.probe.survey.wire import Questioner
 
 _TESTED_BITS: Final = 3072
 _TESTED_MODULI: Final = 3
@@ -108,7 +108,7 @@ class _Exchanges:
         return any("ECDSA" in iana.cipher_suites()[code].key_exchange for code in self.elliptic)
 
 
-async def groups_and_schemes(questioner: Questioner, template: HelloTemplate, found: Enumeration) -> GroupsAndSchemes:
+async def groups_and_schemes(client: HelloClient, template: HelloTemplate, found: Enumeration) -> GroupsAndSchemes:
     """Groups up to TLS 1.2, and signature schemes of TLS 1.2, with the suites found before.
 
     A group and a scheme show in the same answer. Begins with what the suites showed already, and leaves it at that
@@ -119,7 +119,7 @@ async def groups_and_schemes(questioner: Questioner, template: HelloTemplate, fo
     finite = _FiniteGroups.seen_in(found)
 
     async def ask(suites: Sequence[int], some_groups: Sequence[int], some_schemes: Sequence[int]) -> HelloResult:
-        return await questioner.ask(template.offer(found.protocol, suites, groups=some_groups, schemes=some_schemes))
+        return await client.ask(template.offer(found.protocol, suites, groups=some_groups, schemes=some_schemes))
 
     cut_off = found.failure
     if cut_off is None:
@@ -230,7 +230,7 @@ class _FiniteGroups:
 
 
 async def tls13_signature_schemes(
-    questioner: Questioner, template: HelloTemplate, found: Enumeration, expected: frozenset[int]
+    client: HelloClient, template: HelloTemplate, found: Enumeration, expected: frozenset[int]
 ) -> Attempt[tuple[int, ...]]:
     """The signature schemes accepted in TLS 1.3, where the signature itself is encrypted.
 
@@ -243,7 +243,7 @@ async def tls13_signature_schemes(
         offer = template.offer(
             Protocol.TLS1_3, found.suites, groups=found.groups, schemes=schemes, key_shares=found.key_shares
         )
-        return await questioner.ask(offer, whole=False)
+        return await client.ask(offer, whole=False)
 
     known, schemes = iana.signature_schemes(), iana.offered_schemes(Protocol.TLS1_3)
     likely = [code for code in schemes if code in expected]

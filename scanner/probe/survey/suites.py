@@ -11,10 +11,10 @@ from tlslite.constants import AlertDescription  # type: ignore[import-untyped]  
 
 from scanner.evidence import Failure, FailureReason, Protocol
 from scanner.probe import iana
+from scanner.probe.survey.client import HelloClient
 from scanner.probe.survey.families import Family, by_family, family_of, is_chacha20, not_chacha20_first
 from scanner.probe.survey.offers import ApplicationProtocols, Enumeration, HelloTemplate, Rotations
 from scanner.probe.survey.server_flight import HelloResult, Refusal, ServerFlight
-from scanner.probe.survey.wire import Questioner
 
 _AN_ORDER = 2  # suites are needed for one to come before the other
 _USUAL = (
@@ -26,7 +26,7 @@ _USUAL = (
 
 
 async def older_suites(
-    questioner: Questioner, template: HelloTemplate, found: Enumeration, alpn: ApplicationProtocols | None = None
+    client: HelloClient, template: HelloTemplate, found: Enumeration, alpn: ApplicationProtocols | None = None
 ) -> Enumeration:
     """The suites accepted in SSL 3.0 to TLS 1.2, added to `found`, which names the protocol, as they are found."""
     protocol = found.protocol
@@ -42,7 +42,7 @@ async def older_suites(
                 schemes=rotations.offered_schemes if rotations else None,
                 alpn=names,
             )
-            outcome = await questioner.ask(offer)
+            outcome = await client.ask(offer)
             if alpn is not None and names and _may_be_for_alpn(outcome, alpn):
                 alpn.left.clear()
                 alpn.broke = isinstance(outcome, Failure) or outcome.alert != AlertDescription.no_application_protocol
@@ -97,13 +97,13 @@ def _note(found: Enumeration, outcome: HelloResult, left: list[int]) -> bool:
     return False
 
 
-async def refused_families(questioner: Questioner, template: HelloTemplate, found: Enumeration) -> None:
+async def refused_families(client: HelloClient, template: HelloTemplate, found: Enumeration) -> None:
     """Ask for each family of what was refused alone: one more question for each, where the refusal was of all of it.
 
     Suites that the long lists hid are added to `found`, which is then put into the order in which the server chooses.
     """
     before = len(found.answers)
-    if not before and not await _any_common(questioner, template, found):
+    if not before and not await _any_common(client, template, found):
         return
     families = by_family(code for code in found.refused if code not in found.suites)
     if not template.whole_lists:
@@ -112,23 +112,23 @@ async def refused_families(questioner: Questioner, template: HelloTemplate, foun
     async with asyncio.TaskGroup() as group:
         for family, suites in families.items():
             for part in template.parts(suites):
-                group.create_task(_family(questioner, template, found, family, list(part)))
+                group.create_task(_family(client, template, found, family, list(part)))
     found.hidden = len(found.answers) > before
     if found.hidden and found.failure is None:
-        await _put_in_order(questioner, template, found)
+        await _put_in_order(client, template, found)
 
 
-async def _any_common(questioner: Questioner, template: HelloTemplate, found: Enumeration) -> bool:
+async def _any_common(client: HelloClient, template: HelloTemplate, found: Enumeration) -> bool:
     """Whether a version of which nothing was accepted takes one of its usual suites, without DHE before them."""
     common = [code for code in _USUAL if code in found.refused]
-    outcome = await questioner.ask(template.offer(found.protocol, common))
+    outcome = await client.ask(template.offer(found.protocol, common))
     if _not_negotiated(outcome, found.protocol) or isinstance(outcome, Refusal):
         return False
     return _note(found, outcome, common)
 
 
 async def _family(
-    questioner: Questioner, template: HelloTemplate, found: Enumeration, family: Family, left: list[int]
+    client: HelloClient, template: HelloTemplate, found: Enumeration, family: Family, left: list[int]
 ) -> None:
     groups, known = None, []
     if family is Family.FINITE_FIELD:
@@ -137,7 +137,7 @@ async def _family(
         known = [code for code in found.suites if family_of(code) is Family.FINITE_FIELD]
     while (left or known) and found.failure is None:
         offer = template.offer(found.protocol, not_chacha20_first([*known, *left]), groups=groups)
-        outcome = await questioner.ask(offer)
+        outcome = await client.ask(offer)
         if isinstance(outcome, Failure):
             detail = f"{outcome.detail} (a hello of {family} cipher suites alone)"
             outcome = Failure.of(outcome.reason, detail)
@@ -155,7 +155,7 @@ def _without_ffdhe(protocol: Protocol, template: HelloTemplate) -> tuple[int, ..
     return tuple(groups[: template.list_limit])
 
 
-async def _put_in_order(questioner: Questioner, template: HelloTemplate, found: Enumeration) -> None:
+async def _put_in_order(client: HelloClient, template: HelloTemplate, found: Enumeration) -> None:
     """Offer what is accepted, and nothing else, once more, and bring the answers into the order of the choices.
 
     Where the server does not go along to the end, what is left keeps the order in which it was found.
@@ -165,7 +165,7 @@ async def _put_in_order(questioner: Questioner, template: HelloTemplate, found: 
     offered = [code for code in iana.offered_suites(found.protocol) if code in by_suite]
     order: list[int] = []
     while len(offered) > 1:
-        outcome = await questioner.ask(
+        outcome = await client.ask(
             template.offer(found.protocol, not_chacha20_first(offered), groups=groups), whole=False
         )
         if not isinstance(outcome, ServerFlight) or outcome.suite not in offered:
@@ -176,10 +176,10 @@ async def _put_in_order(questioner: Questioner, template: HelloTemplate, found: 
     found.answers[:] = [by_suite[code] for code in order]
 
 
-async def ssl2_suites(questioner: Questioner, template: HelloTemplate) -> Enumeration:
+async def ssl2_suites(client: HelloClient, template: HelloTemplate) -> Enumeration:
     """The cipher kinds of SSL 2.0. There the server lists all that it has, and one question is enough."""
     found = Enumeration(Protocol.SSL2)
-    outcome = await questioner.ask(template.offer(Protocol.SSL2, iana.offered_suites(Protocol.SSL2)))
+    outcome = await client.ask(template.offer(Protocol.SSL2, iana.offered_suites(Protocol.SSL2)))
     if isinstance(outcome, ServerFlight) and outcome.protocol is Protocol.SSL2:
         found.answers.append(outcome)
     elif isinstance(outcome, Failure):
@@ -187,7 +187,7 @@ async def ssl2_suites(questioner: Questioner, template: HelloTemplate) -> Enumer
     return found
 
 
-async def server_order(questioner: Questioner, template: HelloTemplate, found: Enumeration) -> bool | None:
+async def server_order(client: HelloClient, template: HelloTemplate, found: Enumeration) -> bool | None:
     """Whether the server imposes its order of suites; None where that could not be found out, or means nothing.
 
     ChaCha20 is left out where there is enough beside it: servers that impose their order make an exception for clients
@@ -203,23 +203,23 @@ async def server_order(questioner: Questioner, template: HelloTemplate, found: E
     offered = [suite for suite in iana.offered_suites(found.protocol) if suite in suites]
     if suites != offered and template.whole_lists:
         return True  # it did not follow ours
-    outcome = await _ask_in_order(questioner, template, found, suites[::-1])
+    outcome = await _ask_in_order(client, template, found, suites[::-1])
     return outcome.suite == suites[0] if isinstance(outcome, ServerFlight) else None
 
 
-async def chacha20_exception(questioner: Questioner, template: HelloTemplate, found: Enumeration) -> bool | None:
+async def chacha20_exception(client: HelloClient, template: HelloTemplate, found: Enumeration) -> bool | None:
     """Whether a server that imposes its order gives ChaCha20 to a client that puts it first; None where unknown."""
     preferred = [suite for suite in found.suites if is_chacha20(suite)]
     if not preferred or found.suites[0] in preferred:
         return None
     others = [suite for suite in found.suites if suite not in preferred]
-    outcome = await _ask_in_order(questioner, template, found, [*preferred, *others])
+    outcome = await _ask_in_order(client, template, found, [*preferred, *others])
     return outcome.suite in preferred if isinstance(outcome, ServerFlight) else None
 
 
 async def _ask_in_order(
-    questioner: Questioner, template: HelloTemplate, found: Enumeration, suites: Sequence[int]
+    client: HelloClient, template: HelloTemplate, found: Enumeration, suites: Sequence[int]
 ) -> HelloResult:
     groups = found.groups or (_without_ffdhe(found.protocol, template) if found.hidden else None)
     offer = template.offer(found.protocol, suites, groups=groups, key_shares=found.key_shares)
-    return await questioner.ask(replace(offer, suites=tuple(suites)[: template.limit]), whole=False)
+    return await client.ask(replace(offer, suites=tuple(suites)[: template.limit]), whole=False)

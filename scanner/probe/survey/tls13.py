@@ -9,12 +9,12 @@ from tlslite.constants import AlertDescription  # type: ignore[import-untyped]  
 
 from scanner.evidence import Failure, Protocol
 from scanner.probe import iana
+from scanner.probe.survey.client import HelloClient
 from scanner.probe.survey.families import not_chacha20_first
 from scanner.probe.survey.hello import KEY_SHARE_GROUPS
 from scanner.probe.survey.offers import Enumeration, HelloTemplate
 from scanner.probe.survey.server_flight import HelloResult, Refusal, ServerFlight
 from scanner.probe.survey.shrink import shrink
-from scanner.probe.survey.wire import Questioner
 
 Ask = Callable[[Sequence[int], Sequence[int]], Awaitable[HelloResult]]
 """Asks for suites with groups."""
@@ -23,7 +23,7 @@ _USUAL_SUITES: Final[tuple[int, ...]] = (0x1301, 0x1302, 0x1303, 0x1304, 0x1305)
 _USUAL_GROUPS: Final[tuple[int, ...]] = (29, 23, 24)  # x25519, secp256r1, secp384r1
 
 
-async def tls13(questioner: Questioner, template: HelloTemplate, begun: ServerFlight | None = None) -> Enumeration:
+async def tls13(client: HelloClient, template: HelloTemplate, begun: ServerFlight | None = None) -> Enumeration:
     """The suites and the groups accepted in TLS 1.3: a HelloRetryRequest shows one of each.
 
     `begun` is the answer to a hello that offered all of them, where there was one.
@@ -32,7 +32,7 @@ async def tls13(questioner: Questioner, template: HelloTemplate, begun: ServerFl
     suites = template.remainder(iana.offered_suites(Protocol.TLS1_3))
     groups = template.remainder(iana.offered_groups(Protocol.TLS1_3))
 
-    ask = _asking(questioner, template, found)
+    ask = _asking(client, template, found)
     known = begun is not None and begun.protocol is Protocol.TLS1_3
     outcome = begun if begun is not None and known else await ask(suites.left, groups.left)
     if isinstance(outcome, Refusal) and outcome.alert != AlertDescription.protocol_version:
@@ -54,12 +54,12 @@ async def tls13(questioner: Questioner, template: HelloTemplate, begun: ServerFl
     return found
 
 
-async def hidden_in_tls13(questioner: Questioner, template: HelloTemplate, found: Enumeration) -> None:
+async def hidden_in_tls13(client: HelloClient, template: HelloTemplate, found: Enumeration) -> None:
     """Ask for what was refused in long lists once more, in short ones: the usual suites, and each family of groups.
 
     What they hid is added to `found`. Of a version of which nothing was accepted, the most usual hello is tried.
     """
-    ask = _asking(questioner, template, found)
+    ask = _asking(client, template, found)
     if not found.answers:
         await _usual(ask, found)
     if found.answers:
@@ -117,14 +117,14 @@ def _families(groups: Sequence[int]) -> list[list[int]]:
     return [codes for codes in kinds.values() if codes]
 
 
-def _asking(questioner: Questioner, template: HelloTemplate, found: Enumeration) -> Ask:
+def _asking(client: HelloClient, template: HelloTemplate, found: Enumeration) -> Ask:
     """Asks for suites with groups, in TLS 1.3 alone; an answer of an older version is a refusal."""
 
     async def ask(some_suites: Sequence[int], some_groups: Sequence[int]) -> HelloResult:
         shares = [group for group in found.key_shares if group in some_groups]
         ordered = not_chacha20_first(some_suites)
         offer = template.offer(Protocol.TLS1_3, ordered, groups=some_groups, key_shares=shares)
-        outcome = await questioner.ask(offer, whole=False)
+        outcome = await client.ask(offer, whole=False)
         older = isinstance(outcome, ServerFlight) and outcome.protocol is not Protocol.TLS1_3
         return Refusal(AlertDescription.protocol_version) if older else outcome
 

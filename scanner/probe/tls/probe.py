@@ -45,10 +45,10 @@ class TlsProbe:
         """Both engines, side by side once the survey has been answered, and what was left by both of them."""
         if self.settings.engine == "sslyze":
             return (await self._handshakes(target, budget, None)).evidence
-        greeted: asyncio.Future[Surveyed | Failure | None] = asyncio.get_running_loop().create_future()
+        first_answer: asyncio.Future[Surveyed | Failure | None] = asyncio.get_running_loop().create_future()
         async with asyncio.TaskGroup() as engines:
-            surveyed = engines.create_task(self._surveyed(target, budget, greeted))
-            handshaken = engines.create_task(self._after(greeted, target, budget))
+            surveyed = engines.create_task(self._surveyed(target, budget, first_answer))
+            handshaken = engines.create_task(self._after(first_answer, target, budget))
         found, result = surveyed.result(), handshaken.result()
         left = remaining(found, result)
         if left is None:
@@ -57,22 +57,22 @@ class TlsProbe:
         return combined(found, with_remaining(result.evidence, again.evidence))
 
     async def _surveyed(
-        self, target: Target, budget: Budget, greeted: asyncio.Future[Surveyed | Failure | None]
+        self, target: Target, budget: Budget, first_answer: asyncio.Future[Surveyed | Failure | None]
     ) -> Attempt[TlsEvidence]:
         async def surveyed() -> Attempt[TlsEvidence]:
-            return (await survey(target, self.settings, budget=budget, greeted=greeted))[0]
+            return (await survey(target, self.settings, budget=budget, first_answer=first_answer))[0]
 
         try:
             return await cut_off(surveyed(), lambda: budget.deadline, lambda failure: Attempt(failure=failure))
         finally:
-            if not greeted.done():
+            if not first_answer.done():
                 # It failed by a mistake of its own, or for want of time: the other engine finds out for itself.
-                greeted.set_result(None)
+                first_answer.set_result(None)
 
     async def _after(
-        self, greeted: asyncio.Future[Surveyed | Failure | None], target: Target, budget: Budget
+        self, first_answer: asyncio.Future[Surveyed | Failure | None], target: Target, budget: Budget
     ) -> HandshakeResult:
-        first = await greeted
+        first = await first_answer
         if isinstance(first, Failure):
             return HandshakeResult(Attempt(failure=first), 0)
         return await self._handshakes(target, budget, first)

@@ -18,7 +18,7 @@ FRESH = timedelta(hours=12)
 """Evidence older than this is not taken up: it would be reported as tonight's."""
 
 
-class Spool:
+class FinishedTargets:
     """One line for each target, appended as soon as the target is done. Half a line at its end is left out."""
 
     def __init__(self, state: Path, start: Start, config_digest: str) -> None:

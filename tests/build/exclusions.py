@@ -113,7 +113,7 @@ EXCLUSIONS: tuple[tuple[str, str], ...] = (
 """Of each pair the verdicts on the left exclude every one on the right, where they speak of the same subject."""
 
 
-def contradictions(verdicts: Iterable[Verdict]) -> list[str]:
+def excluding_pairs(verdicts: Iterable[Verdict]) -> list[str]:
     """The pairs of verdicts of one target that cannot both be true, in words."""
     by_rule: Mapping[str, list[Verdict]] = defaultdict(list)
     for verdict in verdicts:

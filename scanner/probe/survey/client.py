@@ -16,7 +16,7 @@ from scanner.inventory import Target
 from scanner.probe import ProbeSettings
 from scanner.probe.net import plain_http
 from scanner.probe.net.budget import Budget, DeadlineError
-from scanner.probe.net.connection import Link, PreludeError
+from scanner.probe.net.connection import PreludeError, TcpStream
 from scanner.probe.net.starttls import Names, upgrade
 from scanner.probe.survey.hello import Offer, to_wire
 from scanner.probe.survey.server_flight import FlightReader, HelloResult, Refusal, ServerFlight
@@ -40,7 +40,7 @@ _REASONS: Final = {
 }
 
 
-class Questioner:
+class HelloClient:
     """Asks one target.
 
     `opened` counts TCP connections, `heard` those that were answered, yes or no. `slowed` is set where the server
@@ -81,12 +81,12 @@ class Questioner:
         try:
             async with self._budget.connection(), asyncio.timeout(self._budget.bound(self._settings.timeout_s)):
                 self.opened += 1
-                link = await Link.open(address.ip, address.port)
+                stream = await TcpStream.open(address.ip, address.port)
                 try:
-                    await link.send(plain_http.question(host))
-                    return plain_http.speaks_plain_http(await link.receive())
+                    await stream.send(plain_http.question(host))
+                    return plain_http.speaks_plain_http(await stream.receive())
                 finally:
-                    link.close()
+                    stream.close()
         except (OSError, TimeoutError, DeadlineError):
             return False
 
@@ -146,18 +146,18 @@ class Questioner:
     async def _exchange(self, offer: Offer, *, whole: bool, first: bool = False) -> HelloResult:
         """Ask once; `first` before all others that wait."""
 
-        async def hello(link: Link) -> HelloResult:
-            await link.send(to_wire(offer))
+        async def hello(stream: TcpStream) -> HelloResult:
+            await stream.send(to_wire(offer))
             reading = FlightReader(ssl2=offer.ssl2, whole=whole)
             while True:
-                data = await link.receive()
+                data = await stream.receive()
                 outcome = reading.feed(data) if data else reading.end()
                 if outcome is not None:
                     return outcome
 
         return await self.converse(hello, first=first)
 
-    async def converse(self, talk: Callable[[Link], Awaitable[T]], *, first: bool = False) -> T | Failure:
+    async def converse(self, talk: Callable[[TcpStream], Awaitable[T]], *, first: bool = False) -> T | Failure:
         """Open one connection, up to where TLS begins, and talk over it for as long as one answer may take.
 
         `first` lets it go before all others that wait. Nothing is opened to a server that is left alone for good.
@@ -171,7 +171,7 @@ class Questioner:
         except DeadlineError:
             return Failure(FailureReason.DEADLINE)
 
-    async def _bounded(self, talk: Callable[[Link], Awaitable[T]]) -> T | Failure:
+    async def _bounded(self, talk: Callable[[TcpStream], Awaitable[T]]) -> T | Failure:
         bound = self._budget.bound(self._settings.timeout_s)
         try:
             async with asyncio.timeout(bound):
@@ -186,16 +186,16 @@ class Questioner:
             reason = _REASONS.get(error.errno or 0, FailureReason.UNREACHABLE)
             return Failure.of(reason, error.strerror or type(error).__name__)
 
-    async def _connected(self, talk: Callable[[Link], Awaitable[T]]) -> T:
+    async def _connected(self, talk: Callable[[TcpStream], Awaitable[T]]) -> T:
         address = self._target.address
         assert address is not None  # noqa: S101  # the survey does not begin without one
         self.opened += 1
-        link = await Link.open(address.ip, address.port)
+        stream = await TcpStream.open(address.ip, address.port)
         try:
             endpoint = self._target.endpoint
             if endpoint.starttls is not None:
                 names = Names(endpoint.host, endpoint.xmpp_domain, self._settings.helo)
-                await upgrade(link, endpoint.starttls, names)
-            return await talk(link)
+                await upgrade(stream, endpoint.starttls, names)
+            return await talk(stream)
         finally:
-            link.close()
+            stream.close()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Medium:
+class Layout:
     """How much of a long list is shown before the rest is counted.
 
     `targets` are named where something was found, `named` of the others once they are opened. `page` is how many
@@ -38,7 +38,7 @@ class Medium:
     appendix: bool = True
 
 
-SCREEN: Final = Medium(
+SCREEN: Final = Layout(
     "screen",
     "screen.css",
     targets=12,
@@ -55,7 +55,7 @@ PAGED_SCREEN: Final = dataclasses.replace(
     SCREEN, targets=6, occurrences=40, actions=60, certificates=400, places=300, named=60, page=50
 )
 """For so many targets that a page with all of them could not be opened."""
-PAPER: Final = Medium(
+PAPER: Final = Layout(
     "paper",
     "print.css",
     targets=4,
@@ -76,12 +76,12 @@ MANY_TARGETS: Final = 200
 TOO_MANY_TARGETS: Final = 2000
 
 
-def screen_for(view: ReportView) -> Medium:
+def screen_for(view: ReportView) -> Layout:
     """The screen on which a run over so many targets can be read."""
     return PAGED_SCREEN if len(view.targets) > TOO_MANY_TARGETS else SCREEN
 
 
-def paper_for(view: ReportView) -> Medium:
+def paper_for(view: ReportView) -> Layout:
     """The paper on which a run over so many targets can be read."""
     count = len(view.targets)
     return SUMMARY_PAPER if count > TOO_MANY_TARGETS else DENSE_PAPER if count > MANY_TARGETS else PAPER
