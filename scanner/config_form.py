@@ -72,6 +72,8 @@ class ScanForm(Form):
     """What finds cipher suites and groups: the survey, or sslyze with one connection for each suite."""
     trust_store: str = "mozilla"
     """"mozilla", "system", or the path of a PEM file of CAs, which are then trusted as well."""
+    intrusive: bool = True
+    """false leaves out probes that look like attacks (ROBOT, Heartbleed, CCS injection, renegotiation, resumption)."""
     proxy: str | None = None
     """Proxy for the HTTP requests, as a URL (http, https or socks5)."""
     fetch_from: list[HostOrNetwork] = []

@@ -80,6 +80,9 @@ fail_on_option = click.option(
     show_default=True,
     help="Lowest severity of a failure that makes the exit status 1.",
 )
+no_intrusive_option = click.option(
+    "--no-intrusive", is_flag=True, help="Leave out probes that look like attacks; their rules say so."
+)
 output_option = click.option(
     "--output", "-o", type=str, metavar="PATH", help='File, folder, pipe or device to write to; "-" is stdout.'
 )

@@ -31,6 +31,7 @@ class Overrides:
     ca_file: Path | None = None
     deadline: timedelta | None = None
     connect_to: Mapping[str, Sequence[str]] | None = None
+    intrusive: bool = True
 
 
 def probe_settings(
@@ -70,6 +71,7 @@ def probe_settings(
         contact=scan.contact,
         proxy=scan.proxy,
         helo=scan.helo,
+        intrusive=scan.intrusive and overrides.intrusive,
         fetch_from=tuple(scan.fetch_from),
     )
 

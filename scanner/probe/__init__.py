@@ -31,7 +31,8 @@ class ProbeSettings:
     `trust_stores` names the stores that the configuration trusts: `mozilla`, `system`, or paths of PEM files;
     `environment_trust_stores` those of environments that say otherwise. `helo` is what mail servers are greeted with,
     None for an address literal. `fetch_from` names hosts and networks that URLs of scanned hosts may lead to although
-    they are not public. `connect_to` maps "host:port" to "ip:port" entries, as `[scan] connect_to` does.
+    they are not public. `connect_to` maps "host:port" to "ip:port" entries, as `[scan] connect_to` does. `intrusive` is
+    whether probes may look like attacks.
     """
 
     timeout_s: float = 5.0
@@ -48,6 +49,7 @@ class ProbeSettings:
     proxy: str | None = None
     helo: str | None = None
     fetch_from: tuple[str, ...] = ()
+    intrusive: bool = True
     max_body_bytes: int = 262_144
     max_redirects: int = 10
 

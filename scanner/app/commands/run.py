@@ -17,6 +17,7 @@ from scanner.app.signing import sign_option
 @options.ca_file_option
 @options.deadline_option
 @options.connect_to_option
+@options.no_intrusive_option
 @options.format_option
 @options.output_option
 @sign_option

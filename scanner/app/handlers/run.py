@@ -42,6 +42,7 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option
     skipped: tuple[str, ...],
     fail_on_rules: tuple[str, ...],
     *,
+    no_intrusive: bool,
     via_daemon: bool,
     quiet: bool,
     no_color: bool,  # noqa: ARG001  # nothing that it prints is coloured; scripts pass it everywhere
@@ -49,8 +50,8 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option
     """Scan what is configured, keep it in the history, write the reports."""
     config = configuration.load(config_path)
     if via_daemon:
-        if ca_file or connect_to or output or sign_with or rules or skipped or fail_on_rules:
-            own = "--ca-file, --connect-to, --output, --sign, --rule, --skip and --fail-on-rule"
+        if ca_file or connect_to or no_intrusive or output or sign_with or rules or skipped or fail_on_rules:
+            own = "--ca-file, --connect-to, --no-intrusive, --output, --sign, --rule, --skip and --fail-on-rule"
             raise UsageError(f"--via-daemon goes without {own}: the service has its own, and signs nothing")
         wanted = {"schedule": schedule_name, "environments": environments, "policy": policy_name, "formats": formats}
         seconds = deadline.total_seconds() if deadline else None
@@ -71,7 +72,7 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option
     checked = preflight.check(config)
     if not quiet:
         warn([f"{problem.place or config.source}: {problem}" for problem in checked.warnings])
-    overrides = Overrides(ca_file, deadline, options.parse_connect_to(connect_to))
+    overrides = Overrides(ca_file, deadline, options.parse_connect_to(connect_to), intrusive=not no_intrusive)
     with Stopping() as stopping:
         outcome = execute(config, order, overrides, lambda job: session.run_with_progress(job, stopping, quiet=quiet))
     if not quiet:

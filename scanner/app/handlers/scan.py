@@ -45,6 +45,7 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     show: str | None,
     target_file: str | None,
     *,
+    no_intrusive: bool,
     summary: bool,
     record: bool,
     verbose: bool,
@@ -71,7 +72,7 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     )
     check_output(formats, output)
     environment = environment_of(endpoints)
-    overrides = Overrides(ca_file, deadline, options.parse_connect_to(connect_to))
+    overrides = Overrides(ca_file, deadline, options.parse_connect_to(connect_to), intrusive=not no_intrusive)
     job = Job(
         inventory=Inventory((environment,)),
         policy=policy,

@@ -34,6 +34,7 @@ from scanner.evidence import (
     not_run,
 )
 from scanner.inventory import is_address
+from scanner.probe.handshake.early_data import EarlyData
 from scanner.probe.handshake.failures import failure_of
 from scanner.probe.handshake.jobs import OnlyTls13Error
 from scanner.probe.survey.key_exchange import prime_name
@@ -137,6 +138,7 @@ def tls_evidence(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
     }
     renegotiation = ScanCommand.SESSION_RENEGOTIATION
     resumption = ScanCommand.SESSION_RESUMPTION
+    early_data = ScanCommand.TLS_1_3_EARLY_DATA
     newest = answers.newest
     if answers.again:
         return _again(answers, stores)
@@ -155,9 +157,10 @@ def tls_evidence(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
             ScanCommand.TLS_EXTENDED_MASTER_SECRET, lambda result: Attempt.ok(result.supports_ems_extension)
         ),
         compression=answers.of(ScanCommand.TLS_COMPRESSION, lambda result: Attempt.ok(result.supports_compression)),
-        early_data=answers.of(ScanCommand.TLS_1_3_EARLY_DATA, lambda result: Attempt.ok(result.supports_early_data))
+        early_data=answers.of(early_data, _accepted_early, alone=_only_job)
         if newest is Protocol.TLS1_3
         else only_newest,
+        max_early_data_size=answers.of(early_data, lambda found: Attempt.ok(found.allowed), alone=_only_job),
         fallback_scsv=_fallback_scsv(answers, protocols),
         session_ids=answers.of(resumption, lambda result: _resumed(result.session_id_resumption_result)),
         session_tickets=not_run() if answers.left else _tickets(answers),
@@ -190,6 +193,15 @@ def _renegotiates(results: list[ScanJobResult]) -> bool:
     """The last job's answer: whether the server renegotiated as often as it was asked to. The first is of no matter."""
     _, (as_often_as_asked, _) = results[-1].get_result()
     return bool(as_often_as_asked)
+
+
+def _only_job(results: list[ScanJobResult]) -> Any:
+    """What the one job of its kind returned."""
+    return results[0].get_result()
+
+
+def _accepted_early(found: EarlyData) -> Attempt[bool]:
+    return not_run() if found.accepted is None else Attempt.ok(found.accepted)
 
 
 def has_oracle(answers: Answers) -> bool:

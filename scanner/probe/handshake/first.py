@@ -7,11 +7,10 @@ client certificate is asked for, and goes on to ask for early data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sslyze.connection_helpers.http_request_generator import HttpRequestGenerator
 from sslyze.connection_helpers.tls_connection import SslConnection
 from sslyze.plugins.plugin_base import ScanCommandExtraArgument, ScanJob
 from sslyze.plugins.scan_commands import ScanCommand, ScanCommandsRepository
@@ -29,9 +28,17 @@ from scanner.probe.handshake.connections import MeteredConnection
 VERSIONS: Mapping[Protocol, TlsVersionEnum] = dict(zip(Protocol, TlsVersionEnum, strict=True))
 _KEPT = {Protocol.TLS1_2, Protocol.TLS1_3}
 """Versions of which the first handshake is kept; what speaks none of them is left to sslyze's own search."""
-_NO_EARLY_DATA = "Max Early Data: 0\n"
-"""What OpenSSL writes of a session whose ticket allows none (RFC 8446 section 4.6.1)."""
-_ANSWER_BYTES = 2048
+LOOKS_LIKE_AN_ATTACK = frozenset(
+    command.value
+    for command in (
+        ScanCommand.SESSION_RENEGOTIATION,
+        ScanCommand.SESSION_RESUMPTION,
+        ScanCommand.HEARTBLEED,
+        ScanCommand.OPENSSL_CCS_INJECTION,
+        ScanCommand.ROBOT,
+    )
+)
+"""Names of the commands that are left out where nothing intrusive may be done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +92,9 @@ def remaining_jobs(
     look: FirstLook,
     arguments: Mapping[ScanCommand, ScanCommandExtraArgument],
     *,
-    speaks_http: bool,
     named: bool,
 ) -> dict[str, list[ScanJob]]:
-    """The jobs that tell what neither the survey nor the first look did, by command. The look's connection is used up.
+    """The jobs that tell what neither the survey nor the first look did, by command. The look's connection is not used.
 
     `named` is whether a server name was sent, so that there is a difference to a client that sends none.
     """
@@ -98,13 +104,6 @@ def remaining_jobs(
         return implementation.scan_jobs_for_scan_command(server, arguments.get(command))
 
     works: dict[str, list[ScanJob]] = {}
-    if look.probing.highest_tls_version_supported is TlsVersionEnum.TLS_1_3 and speaks_http:
-        (whole,) = jobs(ScanCommand.TLS_1_3_EARLY_DATA)
-        works[ScanCommand.TLS_1_3_EARLY_DATA.value] = [
-            ScanJob(function_to_call=_early_data, function_arguments=[server, look.connection, whole.function_to_call])
-        ]
-    else:
-        look.connection.close()
     # The last of its jobs asks without a server name; of the others the survey has the chains up to TLS 1.2.
     seen = ScanJob(function_to_call=lambda: look.chain, function_arguments=[])
     works[ScanCommand.CERTIFICATE_INFO.value] = [seen, *(jobs(ScanCommand.CERTIFICATE_INFO)[-1:] if named else [])]
@@ -114,24 +113,3 @@ def remaining_jobs(
     for command in (ScanCommand.HEARTBLEED, ScanCommand.OPENSSL_CCS_INJECTION):
         works[command.value] = jobs(command)
     return works
-
-
-def _early_data(
-    server: ServerConnectivityInfo, connection: SslConnection, whole: Callable[[ServerConnectivityInfo], bool]
-) -> bool:
-    """Ask on the open connection whether a session allows early data; only where it may, have sslyze try (`whole`)."""
-    client = connection.ssl_client
-    try:
-        # A server sends its session ticket along with what it answers.
-        agent = server.network_configuration.http_user_agent
-        client.write(HttpRequestGenerator.get_request(host=server.server_location.hostname, user_agent=agent))
-        client.read(_ANSWER_BYTES)
-        if _NO_EARLY_DATA in client.get_session().as_text():
-            return False
-    except TimeoutError:
-        return False  # as sslyze has it; the reader of answers doubts what took so long
-    except Exception:  # noqa: BLE001, S110  # sslyze asks again, and tells what it is
-        pass
-    finally:
-        connection.close()
-    return whole(server)

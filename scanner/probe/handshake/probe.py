@@ -13,14 +13,20 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from sslyze.connection_helpers.opportunistic_tls_helpers import ProtocolWithOpportunisticTlsEnum
 from sslyze.errors import ConnectionToServerFailed
-from sslyze.plugins.plugin_base import ScanCommandExtraArgument
+from sslyze.plugins.plugin_base import ScanCommandExtraArgument, ScanJob
 from sslyze.plugins.scan_commands import ScanCommand, ScanCommandsRepository
 from sslyze.plugins.session_renegotiation_plugin import SessionRenegotiationExtraArgument
 from sslyze.plugins.session_resumption.implementation import SessionResumptionSupportExtraArgument
-from sslyze.server_connectivity import ServerConnectivityInfo, ServerTlsProbingResult, check_connectivity_to_server
+from sslyze.server_connectivity import (
+    ServerConnectivityInfo,
+    ServerTlsProbingResult,
+    TlsVersionEnum,
+    check_connectivity_to_server,
+)
 from sslyze.server_setting import ClientAuthenticationCredentials, ServerNetworkLocation
 
 from scanner.evidence import Attempt, Failure, FailureReason, Protocol
@@ -28,8 +34,9 @@ from scanner.inventory import ClientCertificate, StartTls, Target
 from scanner.probe import ProbeSettings
 from scanner.probe.handshake.answers import AUTHENTICATION, ROBOT_AGAIN, Answers, has_oracle, tls_evidence
 from scanner.probe.handshake.connections import Meter, MeteredConfiguration
+from scanner.probe.handshake.early_data import early_data
 from scanner.probe.handshake.failures import failure_of
-from scanner.probe.handshake.first import VERSIONS, FirstLook, first_look, remaining_jobs
+from scanner.probe.handshake.first import LOOKS_LIKE_AN_ATTACK, VERSIONS, FirstLook, first_look, remaining_jobs
 from scanner.probe.handshake.jobs import extended_master_secret_job
 from scanner.probe.handshake.work import Work, run
 from scanner.probe.net.connection import own_address_towards
@@ -43,7 +50,6 @@ _ALWAYS = (
     ScanCommand.CERTIFICATE_INFO,
     ScanCommand.SESSION_RENEGOTIATION,
     ScanCommand.SESSION_RESUMPTION,
-    ScanCommand.TLS_1_3_EARLY_DATA,
     ScanCommand.HEARTBLEED,
     ScanCommand.OPENSSL_CCS_INJECTION,
     ScanCommand.ROBOT,
@@ -250,18 +256,21 @@ def _works(
     look: FirstLook | None,
     known: Surveyed | Remaining | None,
 ) -> list[Work]:
-    # Early data is tested with an HTTP request, which another server does not answer.
-    speaks_http = target.endpoint.role.speaks_http and not target.endpoint.starttls
+    early_data = _early_data_job(server, target, settings, look)
+    early = [Work(ScanCommand.TLS_1_3_EARLY_DATA.value, [early_data])] if early_data is not None else []
     if look is not None:
-        named = not target.endpoint.is_address
-        jobs = remaining_jobs(server, look, _ARGUMENTS, speaks_http=speaks_http, named=named)
-        return [Work(name, of_command) for name, of_command in jobs.items()]
-    commands = [command for command in _ALWAYS if speaks_http or command is not ScanCommand.TLS_1_3_EARLY_DATA]
+        if early_data is None:
+            look.connection.close()
+        jobs = remaining_jobs(server, look, _ARGUMENTS, named=not target.endpoint.is_address)
+        left_out = () if settings.intrusive else LOOKS_LIKE_AN_ATTACK
+        return early + [Work(name, of_command) for name, of_command in jobs.items() if name not in left_out]
+    commands = [command for command in _ALWAYS if settings.intrusive or command.value not in LOOKS_LIKE_AN_ATTACK]
     if isinstance(known, Remaining):
         commands = [command for command in commands if _UNANSWERED.get(command) in known.unanswered]
+        early = []
     if settings.engine == "sslyze":
         commands += _WITHOUT_SURVEY
-    works = [
+    works = early + [
         Work(
             command.value,
             ScanCommandsRepository.get_implementation_cls(command).scan_jobs_for_scan_command(
@@ -273,3 +282,24 @@ def _works(
     if settings.engine == "sslyze":
         works.append(Work(ScanCommand.TLS_EXTENDED_MASTER_SECRET.value, [extended_master_secret_job(server)]))
     return works
+
+
+def _early_data_job(
+    server: ServerConnectivityInfo, target: Target, settings: ProbeSettings, look: FirstLook | None
+) -> ScanJob | None:
+    """The question for 0-RTT, on the look's connection where there is one; None where it is no question.
+
+    That is before TLS 1.3, and after STARTTLS, where nothing defines what early data would mean.
+    """
+    if (
+        server.tls_probing_result.highest_tls_version_supported is not TlsVersionEnum.TLS_1_3
+        or target.endpoint.starttls
+    ):
+        return None
+    implementation = ScanCommandsRepository.get_implementation_cls(ScanCommand.TLS_1_3_EARLY_DATA)
+    (whole,) = implementation.scan_jobs_for_scan_command(server)
+    # It is tried with an HTTP request, which another server does not answer.
+    speaks_http = target.endpoint.role.speaks_http
+    attempt = whole.function_to_call if settings.intrusive else None
+    connection = look.connection if look is not None else None
+    return ScanJob(partial(early_data, speaks_http=speaks_http), [server, connection, attempt])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from scanner.evidence import Attempt, ClientAuthentication, Failure, FailureReason, Protocol, TlsEvidence
 
@@ -54,10 +55,17 @@ class HandshakeResult:
     left: bool = False
 
 
-def remaining(surveyed: Attempt[TlsEvidence], result: HandshakeResult) -> Remaining | None:
+INTRUSIVE: Final = ("client_renegotiation", "early_data", "session_ids", "heartbleed", "ccs_injection", "robot")
+"""Facts that only probes tell which look like attacks."""
+ALSO_INTRUSIVE: Final = ("secure_renegotiation", "session_tickets")
+"""Facts that such a probe tells where the survey does not."""
+
+
+def remaining(surveyed: Attempt[TlsEvidence], result: HandshakeResult, *, intrusive: bool = True) -> Remaining | None:
     """What to ask for once more, now that both engines are at their end; None where there is nothing.
 
-    Nothing is asked of a server that stopped answering the survey: it is left alone.
+    Nothing is asked of a server that stopped answering the survey: it is left alone. `intrusive` is whether probes may
+    look like attacks.
     """
     handshake, survey = result.evidence.value, surveyed.value
     if not result.left or result.newest is None or handshake is None:
@@ -78,5 +86,6 @@ def remaining(surveyed: Attempt[TlsEvidence], result: HandshakeResult) -> Remain
         if not any(offer.value is None or offer.value.negotiated for offer in older):
             # They are questions of the older protocols, of which there are none.
             facts = {}
-    unanswered = frozenset(fact for fact, failure in facts.items() if failure is not None)
+    allowed = frozenset(Unanswered) if intrusive else frozenset({Unanswered.CERTIFICATES})
+    unanswered = frozenset(fact for fact, failure in facts.items() if failure is not None) & allowed
     return Remaining(result.newest, authentication, unanswered) if unanswered else None

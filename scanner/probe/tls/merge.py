@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from scanner.evidence import Attempt, Failure, FailureReason, TlsEvidence, merge
+import dataclasses
+from typing import Any, Final
+
+from scanner.evidence import Attempt, Failure, FailureReason, TlsEvidence, merge, not_run
+from scanner.probe.tls.division import ALSO_INTRUSIVE, INTRUSIVE
 
 _BEST_REASONS = (
     FailureReason.NOT_TLS,
@@ -16,6 +20,7 @@ _BEST_REASONS = (
     FailureReason.TIMED_OUT,
 )
 """Which of two engines' reasons explains best, best first."""
+_SWITCHED_OFF: Final = "probes that look like attacks are switched off (intrusive)"
 
 
 def combined(surveyed: Attempt[TlsEvidence], handshake: Attempt[TlsEvidence]) -> Attempt[TlsEvidence]:
@@ -34,6 +39,23 @@ def with_remaining(first: Attempt[TlsEvidence], again: Attempt[TlsEvidence]) -> 
     if first.value is None:
         return first
     return Attempt.ok(merge(first.value, again.value or _failed(again)))
+
+
+def without_intrusive(found: Attempt[TlsEvidence]) -> Attempt[TlsEvidence]:
+    """The same where nothing intrusive was done: what only that would have told was not asked.
+
+    What was seen without it stays: that there is no RSA key transport, without which ROBOT is no question.
+    """
+    if found.value is None:
+        return found
+    not_asked: Attempt[Any] = Attempt(failure=Failure(FailureReason.NOT_ASKED, _SWITCHED_OFF))
+    facts = {name: getattr(found.value, name) for name in (*INTRUSIVE, *ALSO_INTRUSIVE)}
+    left_out = {
+        name: not_asked
+        for name, attempt in facts.items()
+        if (attempt.value is None and name in INTRUSIVE) or attempt == not_run()
+    }
+    return Attempt.ok(dataclasses.replace(found.value, **left_out))  # type: ignore[arg-type]  # names are its fields'
 
 
 def _failed(attempt: Attempt[TlsEvidence]) -> TlsEvidence:

@@ -18,7 +18,7 @@ from scanner.probe.net.cutoff import cut_off
 from scanner.probe.net.remote import RemoteBudget
 from scanner.probe.survey.probe import survey
 from scanner.probe.tls.division import HandshakeResult, Remaining, Surveyed, remaining
-from scanner.probe.tls.merge import combined, with_remaining
+from scanner.probe.tls.merge import combined, with_remaining, without_intrusive
 
 PRELOAD: Final = (__name__, "scanner.probe.handshake.preload")
 """What the server loads from which the workers are forked, so that none of them has to."""
@@ -43,6 +43,10 @@ class TlsProbe:
 
     async def observe(self, target: Target, _: Environment, budget: Budget) -> Attempt[TlsEvidence]:
         """Both engines, side by side once the survey has been answered, and what was left by both of them."""
+        found = await self._observe(target, budget)
+        return found if self.settings.intrusive else without_intrusive(found)
+
+    async def _observe(self, target: Target, budget: Budget) -> Attempt[TlsEvidence]:
         if self.settings.engine == "sslyze":
             return (await self._handshakes(target, budget, None)).evidence
         first_answer: asyncio.Future[Surveyed | Failure | None] = asyncio.get_running_loop().create_future()
@@ -50,7 +54,7 @@ class TlsProbe:
             surveyed = engines.create_task(self._surveyed(target, budget, first_answer))
             handshaken = engines.create_task(self._after(first_answer, target, budget))
         found, result = surveyed.result(), handshaken.result()
-        left = remaining(found, result)
+        left = remaining(found, result, intrusive=self.settings.intrusive)
         if left is None:
             return combined(found, result.evidence)
         again = await self._handshakes(target, budget, left)

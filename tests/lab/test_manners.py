@@ -1,0 +1,129 @@
+"""What may be asked, and how fast: probes that look like attacks can be left out, and a sign of load slows all down."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from dataclasses import replace
+
+import pytest
+
+from scanner.evidence import FailureReason, Robot, TargetEvidence
+from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Role, Target
+from scanner.lab import Lab, LabServer
+from scanner.pipeline import probe_targets
+from scanner.probe import ProbeSettings
+from tests.build.servers import HOST, servers
+from tests.build.wiretap import Wiretap
+from tests.conftest import reach
+
+ENVIRONMENTS = {"lab": Environment("lab", EnvironmentKind.ON_PREMISES)}
+SETTINGS = ProbeSettings(timeout_s=2, deadline_s=30)
+ATTACKS = {
+    "vuln.heartbleed": "heartbleed",
+    "vuln.ccs-injection": "ccs",
+    "vuln.renegotiation-dos": "renegotiation",
+    "vuln.robot": "robot",
+}
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with Lab(only=("static-rsa", "good", "robot")) as running:
+        assert not running.skipped
+        yield running
+
+
+def scanned(wiretap: Wiretap, server: LabServer, settings: ProbeSettings) -> TargetEvidence:
+    async def scan() -> TargetEvidence:
+        async with wiretap.standing() as port:
+            target = Target(Endpoint("lab", server.host, port, role=Role.APPLICATION), Address("127.0.0.1", port, 1))
+            (evidence,) = [seen async for _, seen in probe_targets([target], ENVIRONMENTS, settings)]
+            return evidence
+
+    return asyncio.run(scan())
+
+
+@pytest.mark.parametrize("engine", ["survey", "sslyze"])
+def test_what_looks_like_an_attack_is_left_out_on_the_wire(lab, engine):
+    server = lab.servers["static-rsa"]
+    usual, quiet = (Wiretap(server.actual_port) for _ in range(2))
+
+    bold = scanned(usual, server, replace(SETTINGS, engine=engine)).tls.value
+    meek = scanned(quiet, server, replace(SETTINGS, engine=engine, intrusive=False)).tls.value
+
+    assert usual.attacks == {"heartbleed", "ccs", "renegotiation", "robot", "resumption"}
+    assert quiet.attacks == set()
+    assert len(quiet.said) < len(usual.said)
+    assert bold.robot.value is Robot.NOT_VULNERABLE
+    left_out = (meek.robot, meek.heartbleed, meek.ccs_injection, meek.client_renegotiation, meek.session_ids)
+    assert {attempt.failure.reason for attempt in left_out} == {FailureReason.NOT_ASKED}
+    # What ordinary handshakes show is seen all the same.
+    assert meek.certificates.value
+    assert meek.negotiated == bold.negotiated
+    if engine == "survey":
+        assert meek.secure_renegotiation == bold.secure_renegotiation
+    else:
+        assert meek.secure_renegotiation.failure.reason is FailureReason.NOT_ASKED
+
+
+@pytest.mark.parametrize("how", ["option", "configuration"])
+def test_the_rules_of_what_was_left_out_say_that_it_was_not_asked(lab, nightseal, tmp_path, how):
+    (tmp_path / "config.toml").write_text("[scan]\nintrusive = false\n")
+    said = ["--no-intrusive"] if how == "option" else ["--config", "config.toml"]
+    host = lab.servers["robot"].host
+
+    done = nightseal("scan", f"{host}:{lab.servers['robot'].port}", *said, *reach(lab, "robot"), "--format", "json")
+
+    (target,) = json.loads(done.out)["targets"]
+    verdicts = {item["rule"]: item for item in target["verdicts"] if item["rule"] in ATTACKS}
+    assert {item["status"] for item in verdicts.values()} == {"not-applicable"}
+    assert {item["reason"] for item in verdicts.values()} == {"not-asked"}
+    assert all("look like attacks are switched off" in item["message"] for item in verdicts.values())
+    assert len(verdicts) == len(ATTACKS)
+
+
+@pytest.mark.parametrize("role", [Role.APPLICATION, Role.SERVER])
+@pytest.mark.parametrize("curve", ["secp384r1", "prime256v1", "X25519"])
+@pytest.mark.parametrize("allowed", [True, False])
+def test_the_ticket_tells_of_early_data_whatever_group_and_role(tmp_path, role, curve, allowed):
+    async def scan(port: int) -> TargetEvidence:
+        target = Target(Endpoint("lab", HOST, port, role=role), Address("127.0.0.1", port, 1))
+        (evidence,) = [seen async for _, seen in probe_targets([target], ENVIRONMENTS, SETTINGS)]
+        return evidence
+
+    with servers(tmp_path) as started:
+        on = "ssl_early_data on; " if allowed else ""
+        port = started.nginx(["ecdsa"], f"{on}ssl_ecdh_curve {curve}; ssl_protocols TLSv1.2 TLSv1.3;")
+        found = asyncio.run(scan(port)).tls.value
+
+    assert found.max_early_data_size.value == (16384 if allowed else 0)
+    if role is Role.SERVER:
+        assert found.early_data.failure.reason is FailureReason.NOT_RUN
+    else:
+        # A HelloRetryRequest refuses it to this client, and to no other.
+        assert found.early_data.value is (allowed and curve == "X25519")
+
+
+class Overtaxed(Wiretap):
+    """Turns connections away once, after thirty; and takes note of when the first was."""
+
+    def refuses(self) -> bool:
+        return 15 <= len(self.begun) <= 18
+
+
+def test_after_a_sign_of_load_every_engine_asks_one_thing_at_a_time(lab):
+    server = lab.servers["good"]
+    wiretap = Overtaxed(server.actual_port)
+
+    found = scanned(wiretap, server, SETTINGS)
+
+    assert found.tls.value.certificates.value
+    # Heartbleed, CCS injection, renegotiation and the web page are asked for by other engines than the survey.
+    assert found.tls.value.heartbleed.value is False
+    assert found.http.value.find("https").first.status == 200
+    after = wiretap.begun[20:]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(after)]
+    assert len(gaps) > 10
+    assert min(gaps) >= 0.04
