@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from reports import language, wording
 from reports.layout import as_data
+from reports.view.clause_model import CLAUSE_OUTCOMES, ClauseOutcome
 from reports.view.model import ChangeKind
 from reports.view.standing import STANDINGS, Standing
 from scanner.errors import OutputError, nearest
@@ -141,7 +142,8 @@ def environment_of(templates: Path | None) -> jinja2.Environment:
     environment.globals |= {
         "words": wording,
         "standings": STANDINGS,
-        **{item.__name__: item for item in (Standing, Status, Goal, Severity, TargetStatus, ChangeKind)},
+        "words_of_clauses": CLAUSE_OUTCOMES,
+        **{item.__name__: item for item in (Standing, Status, Goal, Severity, TargetStatus, ChangeKind, ClauseOutcome)},
     }
     return environment
 

@@ -12,7 +12,7 @@ from reports.view.causes import causes_of, remedies_of
 from reports.view.certificates import certificates_of
 from reports.view.changes import changes_of
 from reports.view.clauses import policies_of
-from reports.view.coverage import gaps_of, unreachables_of
+from reports.view.coverage import gaps_of, unasked_of, unreachables_of
 from reports.view.enforcement import matrices_of
 from reports.view.environments import environments_of, headline_of, standing_of
 from reports.view.history import HistoryAnswers, history_of, seen_first
@@ -112,6 +112,7 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
             matrices=matrices_of(index, environments, (*causes, *notes, *waived_causes), rules),
             waivers=waiver_views,
             gaps=gaps_of(index, rules),
+            unasked=unasked_of(index, rules),
             unreachables=unreachables,
             policies=policies_of(index, policies, rules),
             targets=targets_of(index, certificates, rules),

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from reports.language import told
+from reports.view.clause_model import Clause, ClauseOutcome, PolicyView, RuleOutcome, UnseenClause
 from reports.view.index import Index, tally
-from reports.view.model import Clause, PolicyView, TargetRef
-from scanner.verdict import PolicyRef, Source, TargetResult, Verdict
+from reports.view.model import TargetRef
+from scanner.verdict import PolicyRef, Source, Status, TargetResult, Verdict
 
 if TYPE_CHECKING:
-    from scanner.policy import Policy
+    from scanner.policy import OutOfScope, Policy
     from scanner.rules import Rule
 
-_DIGITS = re.compile(r"(\d+)")
+_Placed = tuple[TargetResult, Verdict]
+
+_DIGITS: Final = re.compile(r"(\d+)")
+_UNVERIFIED: Final = re.compile(r"\s*\((?:number )?unverified\)")
+NOT_LOOKED_AT: Final = frozenset({"not-asked", "not-stated"})
+"""Reasons of a verdict that does not apply although the rule asks something: `not-stated` is of older runs' staples."""
 
 
 def policies_of(
@@ -43,37 +50,106 @@ def _policy(
         clauses=_clauses(index, targets, policy, rules),
         description=policy.description if policy else "",
         url=policy.url if policy else "",
-        out_of_scope=tuple((item.clause, item.requirement, item.reason) for item in policy.out_of_scope)
-        if policy
-        else (),
+        out_of_scope=tuple(_unseen(item) for item in policy.out_of_scope) if policy else (),
         dropped=tuple(policy.dropped.items()) if policy else (),
     )
+
+
+def _unseen(item: OutOfScope) -> UnseenClause:
+    clause, verified = _name_of(item.clause)
+    return UnseenClause(clause, item.requirement, item.reason, verified)
 
 
 def _clauses(
     index: Index, targets: list[TargetResult], policy: Policy | None, rules: Mapping[str, Rule]
 ) -> tuple[Clause, ...]:
     sources = _sources(policy, rules)
-    verdicts: dict[str, list[tuple[TargetResult, Verdict]]] = defaultdict(list)
+    placed: dict[tuple[str, str], dict[str, list[_Placed]]] = defaultdict(lambda: defaultdict(list))
+    named: dict[tuple[str, str], list[Source]] = defaultdict(list)
+    # What the policy lists and nothing was judged by is not left out: it is a clause that nobody looked at.
+    for listed in policy.rules.values() if policy else ():
+        rule = rules.get(listed.id)
+        for source in listed.sources or (rule.sources if rule else ()):
+            for part in _parts(source):
+                named[_key(part)].append(part)
+                placed[_key(part)].setdefault(listed.id, [])
     for target in targets:
         for verdict in target.verdicts:
-            for source in verdict.sources:
-                verdicts[source].append((target, verdict))
-    clauses = []
-    for text, placed in verdicts.items():
-        clause_source = sources.get(text, Source(text))
-        ids = dict.fromkeys(verdict.rule for _, verdict in placed)
-        clauses.append(
-            Clause(
-                document=" ".join(part for part in (clause_source.document, clause_source.version) if part),
-                clause=clause_source.clause,
-                url=clause_source.url,
-                rules=tuple((rule_id, told(rules[rule_id].title) if rule_id in rules else rule_id) for rule_id in ids),
-                tally=tally(verdict for _, verdict in placed),
-                worst_target=_worst(index, placed),
-            )
-        )
-    return tuple(sorted(clauses, key=lambda item: (_natural(item.document), _natural(item.clause))))
+            for text in verdict.sources:
+                for part in _parts(sources.get(text, Source(text))):
+                    named[_key(part)].append(part)
+                    placed[_key(part)][verdict.rule].append((target, verdict))
+    found = [_clause(index, named[key], by_rule, rules) for key, by_rule in placed.items()]
+    return tuple(sorted(found, key=lambda item: (_natural(item.document), _natural(item.clause))))
+
+
+def _clause(
+    index: Index, named: list[Source], by_rule: Mapping[str, list[_Placed]], rules: Mapping[str, Rule]
+) -> Clause:
+    outcomes = tuple(_rule_outcome(rule_id, placed, rules) for rule_id, placed in by_rule.items())
+    everything = [item for placed in by_rule.values() for item in placed]
+    document, clause = _key(named[0])
+    return Clause(
+        document=document,
+        clause=clause,
+        url=named[0].url,
+        rules=outcomes,
+        outcome=_together([item.outcome for item in outcomes]),
+        tally=tally(verdict for _, verdict in everything),
+        worst_target=_worst(index, everything),
+        verified=all(_name_of(source.clause)[1] for source in named),
+    )
+
+
+def _rule_outcome(rule_id: str, placed: list[_Placed], rules: Mapping[str, Rule]) -> RuleOutcome:
+    verdicts = [verdict for _, verdict in placed]
+    counts = tally(verdicts)
+    unseen = sum(not was_looked_at(verdict) for verdict in verdicts)
+    if counts.failed:
+        outcome = ClauseOutcome.NOT_MET
+    elif unseen or not verdicts:
+        outcome = ClauseOutcome.PARTLY_LOOKED_AT if unseen < len(verdicts) else ClauseOutcome.NOT_LOOKED_AT
+    elif counts.waived:
+        outcome = ClauseOutcome.WAIVED
+    elif counts.notes:
+        outcome = ClauseOutcome.ADVISED
+    else:
+        outcome = ClauseOutcome.MET if counts.passed else ClauseOutcome.NOT_APPLICABLE
+    return RuleOutcome(rule_id, told(rules[rule_id].title) if rule_id in rules else rule_id, outcome, counts, unseen)
+
+
+def _together(outcomes: list[ClauseOutcome]) -> ClauseOutcome:
+    """A clause's outcome: its gravest rule's; looked at in part as soon as any of its rules was, and others not."""
+    applying = set(outcomes) - {ClauseOutcome.NOT_APPLICABLE}
+    if ClauseOutcome.NOT_LOOKED_AT in applying and applying != {ClauseOutcome.NOT_LOOKED_AT}:
+        applying.add(ClauseOutcome.PARTLY_LOOKED_AT)
+    return next((outcome for outcome in ClauseOutcome if outcome in applying), ClauseOutcome.NOT_APPLICABLE)
+
+
+def was_looked_at(verdict: Verdict) -> bool:
+    """Whether a verdict rests on something that was observed.
+
+    What is not known does not, nor what does not apply only because nothing was asked, or nothing said so.
+    """
+    if verdict.status is Status.INDETERMINATE:
+        return False
+    return verdict.status is not Status.NOT_APPLICABLE or verdict.reason not in NOT_LOOKED_AT
+
+
+def _parts(source: Source) -> list[Source]:
+    """The clauses that one source names: `4.2.1, strength; Appendix G` are two, and each has its own outcome."""
+    return [dataclasses.replace(source, clause=part) for part in source.clause.split("; ")]
+
+
+def _key(source: Source) -> tuple[str, str]:
+    document = " ".join(part for part in (source.document, source.version) if part)
+    return document, _name_of(source.clause)[0]
+
+
+def _name_of(clause: str) -> tuple[str, bool]:
+    """A clause's name without the note that its number was not verified, and whether that note was missing."""
+    name = _UNVERIFIED.sub("", clause)
+    return name.strip(), name == clause
 
 
 def _sources(policy: Policy | None, rules: Mapping[str, Rule]) -> dict[str, Source]:
@@ -84,7 +160,7 @@ def _sources(policy: Policy | None, rules: Mapping[str, Rule]) -> dict[str, Sour
     return known
 
 
-def _worst(index: Index, placed: list[tuple[TargetResult, Verdict]]) -> TargetRef | None:
+def _worst(index: Index, placed: list[_Placed]) -> TargetRef | None:
     failing = [(target, verdict) for target, verdict in placed if verdict.counts_as_failure]
     if not failing:
         return None

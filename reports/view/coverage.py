@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from reports.view.clauses import was_looked_at
 from reports.view.index import Index
 from reports.view.model import Gap, TargetRef, UnreachableView
 from reports.view.sentences import reason_in_words
 from reports.wording import FAILURES
 from scanner.evidence import FailureReason
-from scanner.verdict import Status, TargetStatus
+from scanner.verdict import Status, TargetStatus, Verdict
 
 if TYPE_CHECKING:
     from scanner.rules import Rule
@@ -30,21 +31,31 @@ def unreachables_of(index: Index) -> tuple[UnreachableView, ...]:
 
 def gaps_of(index: Index, rules: Mapping[str, Rule]) -> tuple[Gap, ...]:
     """The checks without an answer at targets that gave some; those that concern most first."""
+    return _by_reason(index, rules, lambda verdict: verdict.status is Status.INDETERMINATE)
+
+
+def unasked_of(index: Index, rules: Mapping[str, Rule]) -> tuple[Gap, ...]:
+    """The checks that nobody was allowed to ask, or that nothing observed speaks of; those that concern most first."""
+    return _by_reason(
+        index, rules, lambda verdict: verdict.status is Status.NOT_APPLICABLE and not was_looked_at(verdict)
+    )
+
+
+def _by_reason(index: Index, rules: Mapping[str, Rule], concerns: Callable[[Verdict], bool]) -> tuple[Gap, ...]:
     grouped: dict[str, dict[str, dict[TargetRef, int]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(int)))
     for target in index.record.targets:
         if target.status is TargetStatus.UNREACHABLE:
             continue
-        for verdict in target.verdicts:
-            if verdict.status is Status.INDETERMINATE:
-                reason = reason_in_words(verdict.message, rules.get(verdict.rule), verdict.reason)
-                grouped[reason][verdict.rule][index.ref(target)] += 1
+        for verdict in filter(concerns, target.verdicts):
+            reason = reason_in_words(verdict.message, rules.get(verdict.rule), verdict.reason)
+            grouped[reason][verdict.rule][index.ref(target)] += 1
     gaps = [
         Gap(
             reason=reason,
-            rules=tuple(sorted(rules)),
-            targets=tuple(dict.fromkeys(ref for refs in rules.values() for ref in refs)),
-            checks=sum(number for refs in rules.values() for number in refs.values()),
+            rules=tuple(sorted(by_rule)),
+            targets=tuple(dict.fromkeys(ref for refs in by_rule.values() for ref in refs)),
+            checks=sum(number for refs in by_rule.values() for number in refs.values()),
         )
-        for reason, rules in grouped.items()
+        for reason, by_rule in grouped.items()
     ]
     return tuple(sorted(gaps, key=lambda gap: (-gap.checks, gap.reason)))

@@ -14,6 +14,7 @@ from scanner.inventory import EnvironmentKind, Role
 from scanner.verdict import AppliedWaiver, Goal, PolicyRef, Run, Severity, Status, TargetStatus
 
 if TYPE_CHECKING:
+    from reports.view.clause_model import PolicyView
     from reports.view.history_model import HistoryView
     from scanner.history.attribution import ChangeCause
 
@@ -305,31 +306,6 @@ class UnreachableView:
 
 
 @dataclass(frozen=True, slots=True)
-class Clause:
-    """A clause of a policy's source, the rules that cover it and how they came out."""
-
-    document: str
-    clause: str
-    url: str
-    rules: tuple[tuple[str, str], ...]
-    tally: Tally
-    worst_target: TargetRef | None
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyView:
-    """A policy as it was used: its clauses, and what it demands that cannot be seen from outside."""
-
-    ref: PolicyRef
-    environments: tuple[str, ...]
-    clauses: tuple[Clause, ...]
-    description: str = ""
-    url: str = ""
-    out_of_scope: tuple[tuple[str, str, str], ...] = ()
-    dropped: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class TargetView:
     """One target in the appendix, with everything that went wrong or stayed unknown there."""
 
@@ -391,6 +367,7 @@ class ReportView:
     matrices: tuple[EnforcementMatrix, ...]
     waivers: tuple[WaiverView, ...]
     gaps: tuple[Gap, ...]
+    unasked: tuple[Gap, ...]
     unreachables: tuple[UnreachableView, ...]
     policies: tuple[PolicyView, ...]
     targets: tuple[TargetView, ...]

@@ -49,10 +49,10 @@ class Judged:
 
 
 @functools.cache
-def judged_record(night: int = 4) -> Judged:
-    """The run of a night, its verdicts given by the real rules."""
+def judged_record(night: int = 4, judged_by: str = "https-by-default") -> Judged:
+    """The run of a night, its verdicts given by the real rules under a policy that ships."""
     record = sample_record(night)
-    default = policy.load("https-by-default")
+    default = policy.load(judged_by)
     environments = _environments(record)
     policies = dict.fromkeys(environments, default)
     observed = [Observed(_target(target, environments), _evidence(target, record)) for target in record.targets]
