@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Final
 
 from scanner.evidence import Failure, TargetEvidence
 from scanner.inventory import DomainKey, EnvironmentKind, Role, StartTls, address_of
@@ -18,6 +19,10 @@ class Status(StrEnum):
     FAIL = "fail"
     NOT_APPLICABLE = "not-applicable"
     INDETERMINATE = "indeterminate"
+
+
+NOT_ASKED: Final = "not-asked"
+"""The reason of contract section 1 for what the configuration or the command line forbids to ask."""
 
 
 class Severity(StrEnum):
@@ -104,6 +109,16 @@ class Verdict:
     def counts_as_failure(self) -> bool:
         """Whether it is a failure that no waiver accepts."""
         return self.status is Status.FAIL and self.waiver is None
+
+    @property
+    def not_asked(self) -> bool:
+        """Whether the question was left out, by the configuration or the command line."""
+        return self.status is Status.NOT_APPLICABLE and self.reason == NOT_ASKED
+
+    @property
+    def unknown(self) -> bool:
+        """Whether it says nothing of the server: nobody asked, or nobody could tell."""
+        return self.status is Status.INDETERMINATE or self.not_asked
 
 
 class TargetStatus(StrEnum):

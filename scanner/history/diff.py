@@ -97,7 +97,8 @@ class RunDiff:
     `worse` and `better` are failures of both runs whose severity changed, or, for `worse`, which fail now at an address
     where they did not. `worse_but_waived` is what a waiver accepts although it was not there when it began to accept
     it, or was less. `newly_assessed` are failures of which nothing was known before: nothing says that they are new.
-    `no_longer_judged` holds failures whose rule is not judged any more, which says nothing of the server.
+    `no_longer_judged` holds failures whose rule is not judged any more, or was not asked for, which says nothing of the
+    server.
     `not_scanned` holds targets of an earlier run that an interrupted one did not come to.
     """
 
@@ -214,7 +215,9 @@ class _Changes:
         """Compare what the rules say of one endpoint in the two runs."""
         old, new = _verdicts(before), _verdicts(after)
         for key in dict.fromkeys((*new, *old)):
-            self._sort(_Pair(key, before, after, old.get(key, {}), new.get(key, {})))
+            was, now = old.get(key, {}), new.get(key, {})
+            pair = _with_unknown(key, was, old, now), _with_unknown(key, now, new, was)
+            self._sort(_Pair(key, before, after, *pair))
 
     def add_new(self, targets: Sequence[TargetResult]) -> None:
         """Take up an endpoint that the earlier run did not have."""
@@ -231,15 +234,14 @@ class _Changes:
         if counted and counts:
             self._sort_lasting(pair)
         elif counts:
-            unknown = first is not None and first.status is Status.INDETERMINATE
-            if unknown:
+            if first is not None and first.unknown:
                 self.newly_assessed.append(self._change(pair))
             elif self._since_whole or pair.targets[1].id in {target.id for target in pair.before}:
                 self.new_failures.append(self._change(pair))
-        elif failed and second is None:
+        elif failed and (second is None or second.not_asked):
             self.no_longer_judged.append(self._change(pair))
         elif second is not None and second.status is Status.INDETERMINATE:
-            if first is not None and first.status is not Status.INDETERMINATE:
+            if first is not None and not first.unknown:
                 self.became_indeterminate.append(self._change(pair))
         elif second is not None and second.waiver is not None:
             self._sort_waived(pair)
@@ -260,7 +262,7 @@ class _Changes:
         first, second = pair.first, pair.second
         if second is None:  # pragma: no cover  # it is waived
             raise AssertionError
-        new = first is None or first.status in {Status.PASS, Status.NOT_APPLICABLE}
+        new = first is None or _held(first)
         if first is not None and first.counts_as_failure:
             self.newly_waived.append(self._change(pair))
         elif new or (first is not None and first.waiver is not None and is_worse(second, first)):
@@ -269,6 +271,8 @@ class _Changes:
     def _change(self, pair: _Pair) -> VerdictChange:
         before, after = pair.targets
         old, new = pair.old.get(before.id, pair.first), pair.new.get(after.id, pair.second)
+        if any(verdict is not None and verdict.not_asked for verdict in (old, new)):
+            return pair.change(ChangeCause.CONFIGURATION)
         if old is not None and new is not None and old.status is new.status is Status.FAIL:
             cause = self._attribution.of_failures(pair.key[0], (before, old), (after, new))
         else:
@@ -299,7 +303,7 @@ class _Pair:
             return worst
         for name, verdict in self.new.items():
             known = self.old.get(name)
-            if verdict.status is Status.INDETERMINATE and known is not None and known.status != verdict.status:
+            if verdict.unknown and known is not None and not known.unknown:
                 return verdict
         return worst
 
@@ -346,11 +350,11 @@ def _gravity(verdict: Verdict) -> tuple[int, int]:
     """What is said of an endpoint where its addresses differ: a failure before an accepted one, what is known next."""
     if verdict.status is Status.FAIL:
         return (3 if verdict.waiver is None else 2), verdict.severity.rank
-    return (0 if verdict.status is Status.INDETERMINATE else 1), 0
+    return (0 if verdict.unknown else 1), 0
 
 
 def _held(verdict: Verdict) -> bool:
-    return verdict.status in {Status.PASS, Status.NOT_APPLICABLE}
+    return verdict.status in {Status.PASS, Status.NOT_APPLICABLE} and not verdict.unknown
 
 
 def _common_environments(before: RunRecord, after: RunRecord) -> tuple[str, ...]:
@@ -378,6 +382,25 @@ def _verdicts(targets: Sequence[TargetResult]) -> dict[_Key, dict[str, Verdict]]
 
 def _worst_first(changes: list[VerdictChange]) -> tuple[VerdictChange, ...]:
     return tuple(sorted(changes, key=lambda change: -change.verdict.severity.rank))
+
+
+def _with_unknown(
+    key: _Key, verdicts: Mapping[str, Verdict], run: Mapping[_Key, Mapping[str, Verdict]], other: Mapping[str, Verdict]
+) -> Mapping[str, Verdict]:
+    """The verdicts on one subject, with those on the whole rule that leave it unknown.
+
+    Args:
+        key: rule and subject.
+        verdicts: what the run says of it, by target.
+        run: everything that the run says of the endpoint.
+        other: what the run that it is compared with says of the subject.
+    """
+    rule, subject = key
+    blind = {name: verdict for name, verdict in run.get((rule, ""), {}).items() if verdict.unknown} if subject else {}
+    if not blind:
+        return verdicts
+    judged = {name for (judged_rule, _), found in run.items() if judged_rule == rule for name in found}
+    return {name: item for name, item in blind.items() if name in other or not judged - blind.keys()} | dict(verdicts)
 
 
 _Both = list[tuple[list[TargetResult], list[TargetResult]]]

@@ -1,10 +1,10 @@
 """Periods for which a rule failed at an endpoint without a break: the life of its verdicts, cut into episodes.
 
 An endpoint is an environment, host and port. Its addresses are places: a failure lasts while it is seen at any of them,
-and a name that moves takes it along. Verdicts that are `indeterminate` say nothing: a failure lasts until something
-else than it is seen, at the address that failed or, where that is gone, at the others. Only the verdicts of those rules
-and endpoints are read that are asked about, in integers rather than in text, so that years of nights of many targets
-are a matter of seconds. Runs follow each other as they were written, whatever their clocks said.
+and a name that moves takes it along. Verdicts that are `indeterminate`, or were not asked for, say nothing: a failure
+lasts until something else than it is seen, at the address that failed or, where that is gone, at the others. Only the
+verdicts of those rules and endpoints are read that are asked about, in integers rather than in text, so that years of
+nights of many targets are a matter of seconds. Runs follow each other as they were written, whatever their clocks said.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from scanner.history.frames import frame
 from scanner.history.schema import VERDICTS
 from scanner.history.store import History
-from scanner.verdict import Severity
+from scanner.verdict import NOT_ASKED, Severity
 
 KEY: Final = ("endpoint", "rule", "subject")
 """What tells one life of verdicts from the others."""
@@ -31,27 +31,29 @@ ENDPOINT: Final = "substr(target_id, 1, length(target_id) - strpos(reverse(targe
 """`environment/host:port` of a target's id, in SQL."""
 _LIFE: Final = """
 , placed AS (SELECT *, {endpoint} AS endpoint FROM verdicts),
-wanted AS (SELECT DISTINCT endpoint, rule, subject FROM placed WHERE {wanted})
+wanted AS ({wanted})
 SELECT {columns}, arrow_cast(v.endpoint, 'Dictionary(Int32, Utf8)') AS endpoint, run_started_at, waived,
-v.status = 'fail' AS failing, v.status = 'indeterminate' AS unknown
+v.status = 'fail' AS failing, {unknown} AS unknown
 FROM wanted RIGHT SEMI JOIN placed AS v
 ON v.endpoint = wanted.endpoint AND v.rule = wanted.rule AND v.subject = wanted.subject
 """
-EVER_FAILED: Final = "status = 'fail'"
+EVER_FAILED: Final = "SELECT DISTINCT endpoint, rule, subject FROM placed WHERE status = 'fail'"
+UNKNOWN: Final = f"(status = 'indeterminate' OR (status = 'not-applicable' AND reason = '{NOT_ASKED}'))"
+"""Whether a verdict says nothing of the server, in SQL."""
 _RANKS: Final = {severity.value: severity.rank for severity in Severity}
 
 
 def episodes_of(history: History, run_ids: Iterable[str] | None, wanted: str = EVER_FAILED) -> pd.DataFrame:
-    """The episodes of all rules and endpoints with a verdict that meets a condition (SQL), in no order.
+    """The episodes of what is wanted, in no order: `endpoint`, `rule` and `subject`, by an SQL query of `placed`.
 
     Columns: `endpoint`, `target_id` (the address of it that is spoken of), `environment`, `rule`, `subject`, `episode`
     (counted from 1), `since` (first seen failing), `until` (first seen not failing; null while it fails), `last_seen`
     (last seen failing), `runs` (how often seen), `goal`, `severity`, `waived`, `message` (as last seen), `places` (at
     how many addresses, then), `began_as` and `worst` (its severity when it began, and the highest), `began_in` (the
-    place of the run that saw it first in the order of runs).
+    place of the run that saw it first in the order of runs), `seen_last_in` (of the run that saw it failing last).
     """
     columns = ", ".join(f"arrow_cast(v.{name}, 'Dictionary(Int32, Utf8)') AS {name}" for name in _TEXTS)
-    sql = _LIFE.format(wanted=wanted, columns=columns, endpoint=ENDPOINT)
+    sql = _LIFE.format(wanted=wanted, columns=columns, endpoint=ENDPOINT, unknown=UNKNOWN)
     places = {run_id: place for place, run_id in enumerate(history.order(run_ids))}
     return _cut(history.query(sql, VERDICTS, run_ids=run_ids), places)
 
@@ -151,6 +153,7 @@ def _cut(rows: pa.Table, order: Mapping[str, int]) -> pd.DataFrame:
             "began_as": _severities(lives.rank[first]),
             "worst": _severities(worst),
             "began_in": lives.run[first],
+            "seen_last_in": lives.run[last],
         }
     )
 

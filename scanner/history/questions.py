@@ -2,19 +2,19 @@
 
 Durations are timedeltas, times UTC. Each question takes the ids of the runs to look at, of which None means all. The
 present state of an environment is its latest complete run among them. What the configuration no longer has is retired:
-with a `scope`, the questions about the present leave it out. Verdicts that are `indeterminate` say nothing: a failure
-lasts until something else than it is seen.
+with a `scope`, the questions about the present leave it out. Verdicts that are `indeterminate`, or were not asked for,
+say nothing: a failure lasts until something else than it is seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
 
-from scanner.history.episodes import ENDPOINT, KEY, episodes_of
+from scanner.history.episodes import ENDPOINT, KEY, UNKNOWN, episodes_of
 from scanner.history.frames import frame
 from scanner.history.schema import CERTIFICATES, TARGETS, VERDICTS
 from scanner.history.scope import ConfiguredScope, within
@@ -47,7 +47,7 @@ def episodes(history: History, run_ids: RunIds = None) -> pd.DataFrame:
     how many addresses, then), `began_as`, `worst` (its severity when it began, and the highest), `duration` (to
     `until`, or to `last_seen` while it fails).
     """
-    found = episodes_of(history, run_ids).drop(columns="began_in")
+    found = episodes_of(history, run_ids).drop(columns=["began_in", "seen_last_in"])
     found["duration"] = found["until"].fillna(found["last_seen"]) - found["since"]
     return found.sort_values(["since", "endpoint", "rule", "subject"], ignore_index=True)
 
@@ -65,14 +65,52 @@ def failing_since(history: History, run_ids: RunIds = None, *, scope: Configured
     judged = frame(history.query(sql, VERDICTS, run_ids=run_ids), VERDICTS)
     places = {run_id: place for place, run_id in enumerate(history.order(run_ids))}
     judged["seen_in"] = judged.pop("run_id").astype(str).map(places).astype("int64")
-    found = episodes_of(history, run_ids, f"{present} AND status IN ('fail', 'indeterminate')")
-    found = found[found["until"].isna()].merge(judged, on=list(KEY))
+    wanted = f"SELECT DISTINCT endpoint, rule, subject FROM placed WHERE {present} AND (status = 'fail' OR {UNKNOWN})"  # noqa: S608  # the schema's names, and quoted literals
+    blind = _without_subjects(history, run_ids, present, judged, places)
+    found = episodes_of(
+        history, run_ids, wanted if blind.empty else f"{wanted} UNION {_HIDDEN.format(present=present)}"
+    )
+    found = found[found["until"].isna()]
+    hidden = found.merge(blind, on=["endpoint", "rule"])
+    hidden = hidden[hidden["subject"].ne("") & hidden["seen_last_in"].ge(hidden.pop("judged_in"))]
+    found = pd.concat([found.merge(judged, on=list(KEY)), hidden], ignore_index=True).drop_duplicates(list(KEY))
     # What an interrupted run saw later is not the present yet.
     found = found[found["began_in"] <= found["seen_in"]]
     found = within(found, scope).copy()
     found["duration"] = found.pop("present") - found["since"]
-    found = found.drop(columns=["episode", "until", "began_in", "seen_in"])
+    found = found.drop(columns=["episode", "until", "began_in", "seen_last_in", "seen_in"])
     return found.sort_values(["duration", "endpoint", "rule"], ascending=[False, True, True], ignore_index=True)
+
+
+_BLIND = f"""
+SELECT DISTINCT endpoint, rule FROM placed WHERE subject = '' AND {UNKNOWN} AND {{present}}
+INTERSECT SELECT DISTINCT endpoint, rule FROM placed WHERE subject <> '' AND status = 'fail'
+"""  # noqa: S608  # the schema's names alone
+"""Rules of which nothing is known at an endpoint now, and which failed there for subjects that are not named now."""
+_HIDDEN = f"""
+SELECT DISTINCT p.endpoint AS endpoint, p.rule AS rule, p.subject AS subject FROM placed AS p
+JOIN ({_BLIND}) AS b ON p.endpoint = b.endpoint AND p.rule = b.rule WHERE p.status = 'fail' AND p.subject <> ''
+"""  # noqa: S608  # the schema's names alone
+_JUDGED_BEFORE = f"""
+, placed AS (SELECT *, {ENDPOINT} AS endpoint FROM verdicts)
+SELECT DISTINCT p.endpoint AS endpoint, p.rule AS rule, p.run_id AS run_id FROM placed AS p
+JOIN ({_BLIND}) AS b ON p.endpoint = b.endpoint AND p.rule = b.rule WHERE NOT {{present}} AND NOT {UNKNOWN}
+"""  # noqa: S608  # the schema's names alone
+
+
+def _without_subjects(
+    history: History, run_ids: RunIds, present: str, judged: pd.DataFrame, places: Mapping[str, int]
+) -> pd.DataFrame:
+    """The rules that the present run says nothing of at an endpoint, and so names no subject of.
+
+    Columns: `endpoint`, `rule`, `present` and `seen_in` of the present run, `judged_in` (the place of the last run
+    before that knew anything of it).
+    """
+    known = frame(history.query(_JUDGED_BEFORE.format(present=present), VERDICTS, run_ids=run_ids), VERDICTS)
+    known["judged_in"] = known.pop("run_id").astype(str).map(places).astype("int64")
+    last = known.groupby(["endpoint", "rule"], observed=True)["judged_in"].max().reset_index()
+    now = judged.drop(columns="subject").drop_duplicates(["endpoint", "rule"])
+    return last.merge(now, on=["endpoint", "rule"])
 
 
 def mean_time_to_fix(history: History, run_ids: RunIds = None, *, since: datetime | None = None) -> pd.DataFrame:
@@ -229,7 +267,7 @@ _BY_APPLICATION = """
 SELECT application, v.target_id, v.environment, v.rule, v.subject, v.status
 FROM (SELECT run_id, target_id, environment, unnest(applications) AS application FROM targets) AS t
 JOIN verdicts AS v ON v.run_id = t.run_id AND v.target_id = t.target_id
-WHERE {present}
+WHERE {present} AND NOT (v.status = 'not-applicable' AND v.reason = 'not-asked')
 """
 _WORST_LAST = ("not-applicable", "pass", "indeterminate", "fail")
 

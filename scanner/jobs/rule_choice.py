@@ -13,10 +13,7 @@ from fnmatch import fnmatchcase
 
 from scanner.errors import UsageError, nearest
 from scanner.rules import all_rules
-from scanner.verdict import RunRecord, Status, TargetResult, Verdict
-
-NOT_ASKED = "not-asked"
-"""The reason of contract section 1 for what the configuration or the command line forbids to ask."""
+from scanner.verdict import NOT_ASKED, RunRecord, Status, TargetResult, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,16 @@ class Key(NamedTuple):
     rule: str
     subject: str = ""
 
+    @property
+    def environment(self) -> str:
+        """The name of the endpoint's environment."""
+        return self.endpoint.partition("/")[0]
+
+    @property
+    def about(self) -> str:
+        """The id of the rule that it is about, whether that fails or cannot be judged."""
+        return self.rule.removeprefix(UNKNOWN)
+
 
 @dataclass(frozen=True, slots=True)
 class AcceptedFailure:
@@ -207,13 +217,39 @@ def results_of(record: RunRecord) -> dict[Key, CheckResult]:
         reached = [target for target in targets if target not in silent]
         for (rule, subject), by_target in verdicts.items():
             if reached:
-                blind = [item for item in reached if _status(by_target, item) is Status.INDETERMINATE]
+                asked = [item for item in reached if item.id not in by_target or not by_target[item.id].not_asked]
+                blind = [item for item in asked if _status(by_target, item) is Status.INDETERMINATE]
                 worst = max((verdict.severity for verdict in by_target.values()), default=Severity.LOW)
                 unseen = next((by_target[item.id] for item in blind), None)
-                found[Key(endpoint, UNKNOWN + rule, subject)] = _result(reached, blind, worst, unseen)
+                if asked:
+                    found[Key(endpoint, UNKNOWN + rule, subject)] = _result(reached, blind, worst, unseen)
             judged = _judged(targets, by_target)
             if judged is not None:
                 found[Key(endpoint, rule, subject)] = judged
+    return found
+
+
+def absent(record: RunRecord, results: Mapping[Key, CheckResult], known: Mapping[Key, Alarm]) -> dict[Key, CheckResult]:
+    """What a run says of alarms that its results leave out, where all addresses of their endpoint were assessed.
+
+    A subject that is not there any more, such as a certificate that was replaced, fails no more. A failure that has
+    become a note is milder, and not fixed. What nobody asked or could tell is left out.
+    """
+    endpoints: dict[str, list[TargetResult]] = defaultdict(list)
+    for target in record.targets:
+        endpoints[target.endpoint].append(target)
+    found: dict[Key, CheckResult] = {}
+    for key, alarm in known.items():
+        targets = endpoints.get(key.endpoint, [])
+        if key in results or not targets or any(item.status is not TargetStatus.ASSESSED for item in targets):
+            continue
+        judged = [(target, verdict) for target in targets for verdict in target.verdicts if verdict.rule == key.about]
+        here = {target.id: verdict for target, verdict in judged if verdict.subject == key.subject}
+        whole = [verdict for _, verdict in judged if not verdict.subject]
+        if any(verdict.unknown for verdict in (*here.values(), *whole)):
+            continue
+        result = _judged(targets, here) if here and key.rule == key.about else None
+        found[key] = result or CheckResult(Condition.OK, alarm.severity)
     return found
 
 
@@ -221,7 +257,7 @@ def _judged(targets: list[TargetResult], verdicts: Mapping[str, Verdict]) -> Che
     """What a rule says of an endpoint: failing where it fails at any address; None where nothing is known of it."""
     failing = [target for target in targets if target.id in verdicts and verdicts[target.id].counts_as_failure]
     waived = [target for target in targets if target.id in verdicts and verdicts[target.id].waiver is not None]
-    known = [target for target in targets if _status(verdicts, target) not in {None, Status.INDETERMINATE}]
+    known = [target for target in targets if target.id in verdicts and not verdicts[target.id].unknown]
     if not known:
         return None
     spoken = failing or waived or known

@@ -25,7 +25,7 @@ from scanner.notify.routing import enqueue_for_receivers
 from scanner.notify.sections import AlarmChange
 from scanner.state.database import STARTS
 from scanner.state.ledger import ENDED, Ledger, Start, State
-from scanner.verdict import RunRecord, TargetStatus
+from scanner.verdict import RunRecord
 
 _LOOKED_AT = "looked at "
 """Stands before an endpoint among what was told."""
@@ -60,17 +60,18 @@ class FinishedRun:
             still_open = (STARTS.c.id == self.start.id) & STARTS.c.state.not_in(ENDED)
             if connection.execute(update(STARTS).where(still_open).values(ending)).rowcount != 1:
                 return state
-            found = [
-                sections.run_problems(self.record, self.start, earlier, self.problems),
-                *sections.changes(self._update_alarms(connection, now)),
-                sections.coverage(self.previous, self.record),
-                *self._endings(connection, now),
-            ]
+            found = [sections.run_problems(self.record, self.start, earlier, self.problems)]
+            if not self._asked("policy"):
+                # Judged by another policy than the schedule's, it says nothing of what was told by that.
+                narrowed = bool(self._asked("environments"))
+                found += [*sections.changes(self._update_alarms(connection, now)), *self._endings(connection, now)]
+                # A run of fewer environments, which a person asked for, covers less on purpose.
+                found += [] if narrowed else [sections.coverage(self.previous, self.record)]
+                run_metrics.save(connection, self.schedule.name, self.record, narrowed=narrowed)
             enqueue_for_receivers(
                 connection, self._notification([section for section in found if section.entries]), self.config,
                 self.schedule, start_id=self.start.id, complete=self.record.run.complete, now=now,
             )  # fmt: skip
-            run_metrics.save(connection, self.schedule.name, self.record)
         return state
 
     def _notification(self, found: Sequence[Section]) -> Notification:
@@ -97,7 +98,7 @@ class FinishedRun:
         waivers_kept = not told.is_first(connection, self.schedule.name, _WAIVERS_KEPT, now)
         changed: list[AlarmChange] = []
         after = self._still_meant(known)
-        for key, result in {**self.results, **self._gone(after)}.items():
+        for key, result in {**self.results, **alarms.absent(self.record, self.results, after)}.items():
             was, alarm = before.get(key), after.get(key, Alarm())
             first_look = key.endpoint not in looked_at
             failed = was is not None and (was.waived or was.condition is Condition.FAILING)
@@ -109,6 +110,10 @@ class FinishedRun:
         alarm_store.save(connection, self.schedule.name, after)
         told.renew(connection, self.schedule.name, (_LOOKED_AT + name for name in self._endpoints()), now)
         return self._with_causes(changed)
+
+    def _asked(self, name: str) -> object:
+        """What a person asked for instead of what the schedule has; None where the schedule began by itself."""
+        return (self.start.asked or {}).get(name)
 
     def _endpoints(self) -> set[str]:
         return {target.endpoint for target in self.record.targets}
@@ -135,27 +140,24 @@ class FinishedRun:
         return bool(connection.scalar(select(func.count()).where(reported & (STARTS.c.id != self.start.id))))
 
     def _still_meant(self, known: Mapping[Key, Alarm]) -> dict[Key, Alarm]:
-        """The alarms that are about something which this configuration still scans and judges."""
+        """The alarms that are about something which this configuration still scans and judges.
+
+        A run of some of the schedule's environments says nothing of the others.
+        """
         if not self.record.run.complete:
             return dict(known)
+        visited, narrowed = set(self.record.run.environments), bool(self._asked("environments"))
         endpoints = self._endpoints()
         absent = {domain.endpoint for domain in self.record.run.absent_domains}
-        rules = {verdict.rule for verdict in self.record.verdicts} | {alarms.UNREACHABLE}
+        # Each environment has a policy of its own.
+        rules = {(target.environment, verdict.rule) for target in self.record.targets for verdict in target.verdicts}
         return {
             key: alarm
             for key, alarm in known.items()
             # A domain at which nobody answers tonight may be back tomorrow, with what was told of it.
-            if (key.endpoint in endpoints or key.endpoint in absent) and key.rule.removeprefix(alarms.UNKNOWN) in rules
-        }
-
-    def _gone(self, known: Mapping[Key, Alarm]) -> dict[Key, CheckResult]:
-        """Subjects that an assessed endpoint has no more, such as a certificate that was replaced: they are fixed."""
-        partly = {target.endpoint for target in self.record.targets if target.status is not TargetStatus.ASSESSED}
-        assessed = self._endpoints() - partly
-        return {
-            key: CheckResult(Condition.OK, alarm.severity)
-            for key, alarm in known.items()
-            if key.endpoint in assessed and key not in self.results
+            if key.endpoint in absent
+            or (narrowed and key.environment not in visited)
+            or (key.endpoint in endpoints and (key.rule == alarms.UNREACHABLE or (key.environment, key.about) in rules))
         }
 
     def _endings(self, connection: Connection, now: datetime) -> list[Section]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+from typing import Any
+
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from reports.export.numbers import numbers_of
@@ -10,8 +12,28 @@ from scanner.state.database import FACTS
 from scanner.verdict import RunRecord
 
 
-def save(connection: Connection, schedule: str, record: RunRecord) -> None:
-    """Keep the numbers of a run in place of those of the schedule's run before it."""
+def save(connection: Connection, schedule: str, record: RunRecord, *, narrowed: bool = False) -> None:
+    """Keep the numbers of a run in place of those of the schedule's run before it.
+
+    One that was `narrowed` to some of the schedule's environments leaves those of the others as they were.
+    """
     facts = numbers_of(record)
+    before = connection.scalar(select(FACTS.c.facts).where(FACTS.c.schedule == schedule)) if narrowed else None
+    if before:
+        facts = _with_others(facts, before, set(record.run.environments))
     statement = upsert(FACTS).values(schedule=schedule, facts=facts)
     connection.execute(statement.on_conflict_do_update(index_elements=["schedule"], set_={"facts": facts}))
+
+
+def _with_others(facts: dict[str, Any], before: dict[str, Any], visited: set[str]) -> dict[str, Any]:
+    """The numbers with those of the environments that were not visited."""
+    targets, verdicts = (
+        {name: counts for name, counts in before[kind].items() if name not in visited}
+        for kind in ("targets", "verdicts")
+    )
+    certificates = [item for item in before["certificates"] if item[0] not in visited]
+    return facts | {
+        "targets": targets | facts["targets"],
+        "verdicts": verdicts | facts["verdicts"],
+        "certificates": [*certificates, *facts["certificates"]],
+    }

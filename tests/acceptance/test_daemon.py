@@ -353,7 +353,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     place.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", place], capture_output=True, check=False)
     if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode()}")
+        said = mounted.stderr.decode().strip()
+        pytest.fail(f"a small disk is needed, which root alone can mount ({said}): `sudo env PATH=$PATH make test`")
     yield place
     subprocess.run(["umount", "--lazy", place], check=True)
 

@@ -284,6 +284,46 @@ def test_a_failure_that_cannot_be_seen_any_more_is_not_fixed() -> None:
     assert not back.new_failures, "nothing says that it is new"
 
 
+@pytest.mark.parametrize("subject", ["", "deadbeef"])
+@pytest.mark.parametrize("whole", [True, False], ids=["the rule", "each subject"])
+def test_what_was_not_asked_is_neither_fixed_nor_new(subject: str, *, whole: bool) -> None:
+    failing = with_verdict(BASE, ERP, "cert.key", subject=subject)
+    left_out = {"status": Status.NOT_APPLICABLE, "reason": "not-asked", "subject": "" if whole else subject}
+    skipped = with_verdict(later(failing), ERP, "cert.key", **left_out)
+    away, back = diff(failing, skipped), diff(skipped, later(failing))
+
+    assert not away.fixed
+    change = only(away.no_longer_judged)
+    assert (change.rule, change.subject, change.cause) == ("cert.key", subject, ChangeCause.CONFIGURATION)
+    assert not away.became_indeterminate
+    assert not back.new_failures, "nothing says that it is new"
+    assert only(back.newly_assessed).subject == subject
+    assert not diff(skipped, later(skipped)).changed
+
+
+def test_what_was_not_asked_began_nothing_that_a_waiver_accepts() -> None:
+    skipped = with_verdict(BASE, ERP, "cert.trusted", status=Status.NOT_APPLICABLE, reason="not-asked", waiver=None)
+    assert not diff(skipped, later()).worse_but_waived
+
+
+def test_an_address_that_was_not_asked_did_not_hold() -> None:
+    one = fails(BASE, "https.hsts")
+    skipped = with_verdict(one, OTHER_SHOP, "https.hsts", status=Status.NOT_APPLICABLE, reason="not-asked")
+    both = fails(later(one), "https.hsts", OTHER_SHOP)
+    assert only(diff(with_verdict(one, OTHER_SHOP, "https.hsts", status=Status.PASS), both).worse)
+    assert not diff(skipped, both).worse
+
+
+def test_a_rule_of_which_nothing_is_seen_leaves_its_subjects_unknown() -> None:
+    failing = with_verdict(BASE, ERP, "cert.key", subject="deadbeef")
+    unseen = with_verdict(later(failing), ERP, "cert.key", status=Status.INDETERMINATE, subject="")
+    replaced = with_verdict(later(failing), ERP, "cert.key", status=Status.PASS, subject="cafe")
+
+    assert only(diff(failing, unseen).became_indeterminate).subject == "deadbeef"
+    assert not diff(failing, unseen).no_longer_judged
+    assert only(diff(failing, replaced).no_longer_judged).subject == "deadbeef"
+
+
 def test_a_failure_that_weighs_more_is_marked() -> None:
     change = diff(BASE, with_verdict(later(), ERP, "cert.key", severity=Severity.CRITICAL))
     assert [item.after.rule for item in change.still_failing if item.worse] == ["cert.key"]

@@ -12,6 +12,7 @@ from scanner.history import History, questions
 from scanner.history.facts import deployments_of
 from scanner.history.scope import ConfiguredScope
 from scanner.inventory import Endpoint, Environment, EnvironmentKind, Inventory
+from scanner.jobs.rule_choice import RuleChoice
 from scanner.verdict import RunRecord, Severity, Status, TargetStatus
 from tests.build.records import FIRST_NIGHT, sample_history, sample_record
 
@@ -75,6 +76,44 @@ def test_a_failure_lasts_through_nights_in_which_it_could_not_be_seen(tmp_path_f
     assert (episode["since"], episode["last_seen"], episode["runs"]) == (FIRST_NIGHT + DAY, FIRST_NIGHT + 4 * DAY, 2)
     assert pd.isna(episode["until"])
     assert row(questions.failing_since(history))["duration"] == 4 * DAY
+
+
+@pytest.mark.parametrize("subject", ["", "deadbeef"])
+@pytest.mark.parametrize("reason", ["not-asked", "not-observed"])
+def test_a_failure_lasts_through_nights_in_which_nobody_asked(tmp_path_factory, subject: str, reason: str) -> None:
+    def night(number: int, status: Status, name: str, why: str = "weak") -> RunRecord:
+        record = one_rule(number, status)
+        (target,) = record.targets
+        verdict = dataclasses.replace(target.verdicts[0], subject=name, reason=why)
+        return dataclasses.replace(record, targets=(dataclasses.replace(target, verdicts=(verdict,)),))
+
+    unknown = Status.NOT_APPLICABLE if reason == "not-asked" else Status.INDETERMINATE
+    records = [
+        night(0, Status.FAIL, "replaced long ago"),
+        night(1, Status.FAIL, subject),
+        night(2, unknown, "", reason),
+        night(3, unknown, "", reason),
+        night(4, Status.FAIL, subject),
+    ]
+    for upto, lasted in ((3, 1), (4, 2), (5, 3)):
+        history = recorded(tmp_path_factory, tuple(records[:upto]))
+        now = row(questions.failing_since(history))
+        assert (now["subject"], now["since"], now["duration"]) == (subject, FIRST_NIGHT + DAY, lasted * DAY)
+    ended = questions.mean_time_to_fix(history)
+    assert ended["fixed"].sum() == 0, "nobody saw that anything was mended"
+
+
+def test_where_nobody_asked_environments_do_not_differ(tmp_path_factory) -> None:
+    record = sample_record(0)
+    known = questions.environments_compared(recorded(tmp_path_factory, (record,)))
+    left_out = RuleChoice(skip=["*"]).applied(record)
+    part = [target if target.environment != "test" else other
+            for target, other in zip(record.targets, left_out.targets, strict=True)]  # fmt: skip
+    without = questions.environments_compared(
+        recorded(tmp_path_factory, (dataclasses.replace(record, targets=tuple(part)),))
+    )
+    assert len(known)
+    assert "test" not in without.columns or without["test"].isna().all()
 
 
 def test_a_failure_that_comes_back_is_another_one(tmp_path_factory) -> None:

@@ -28,6 +28,7 @@ from reports.deliver_message import (
 from scanner.config import Config, parse
 from scanner.evidence import Failure, FailureReason
 from scanner.inventory import DomainKey
+from scanner.jobs.rule_choice import RuleChoice
 from scanner.notify import alarm_store
 from scanner.notify.alarms import results_of
 from scanner.notify.finished_run import FinishedRun
@@ -200,10 +201,13 @@ def test_addresses_are_checked() -> None:
 # --- What follows a run ---------------------------------------------------------------------------------------------
 
 
-def begun(engine: Engine, number: int = 0) -> Start:
+def begun(engine: Engine, number: int = 0, asked: dict[str, object] | None = None) -> Start:
     ledger = Ledger(engine)
     due = NOW + timedelta(hours=number)
-    ledger.add_due("nightly", due)
+    if asked is None:
+        ledger.add_due("nightly", due)
+    else:
+        ledger.add_asked({"schedule": "nightly", **asked}, due)
     (start,) = ledger.waiting(due)
     ledger.claim(start, f"run-{number}", "digest", due)
     return ledger.get(start.id)
@@ -216,11 +220,16 @@ def settle(
     return finish(engine, record, previous, number, CONFIG)
 
 
-def finish(
-    engine: Engine, record: RunRecord, previous: RunRecord | None, number: int, text: str
+def finish(  # noqa: PLR0913, PLR0917  # a start has so many sides
+    engine: Engine,
+    record: RunRecord,
+    previous: RunRecord | None,
+    number: int,
+    text: str,
+    asked: dict[str, object] | None = None,
 ) -> list[tuple[str, str]]:
-    """The same under another configuration."""
-    start = begun(engine, number)
+    """The same under another configuration, or asked for by a person."""
+    start = begun(engine, number, asked)
     settled = parse(text, source="config.toml", folder=Path())
     finished = FinishedRun(
         settled, settled.schedules[0], start, record, previous, results_of(record), [Path("out/run.pdf")], []
@@ -462,6 +471,129 @@ def test_after_a_night_without_dns_nothing_is_new_and_nothing_was_fixed(engine: 
     assert "not assessed" in titles[0]
     assert "assessed again" in titles[1]
     assert all("fail" not in title and "fixed" not in title and "first look" not in title for title in titles)
+
+
+# --- What a run says nothing of is neither fixed nor, the night after, new -------------------------------------------
+
+NOT_ASKED = {"status": Status.NOT_APPLICABLE, "reason": "not-asked", "waiver": None, "observed": ""}
+FAILING = changed(QUIET, MONITOR, "proto.no-tls1.0", **failed(subject="a"))
+
+
+def of_environments(record: RunRecord, *names: str) -> RunRecord:
+    return RunRecord(
+        dataclasses.replace(record.run, environments=names),
+        tuple(target for target in record.targets if target.environment in names),
+    )
+
+
+def without_rule(record: RunRecord, host: str, rule: str) -> RunRecord:
+    targets = tuple(
+        dataclasses.replace(target, verdicts=tuple(verdict for verdict in target.verdicts if verdict.rule != rule))
+        if target.host == host
+        else target
+        for target in record.targets
+    )
+    return dataclasses.replace(record, targets=targets)
+
+
+@pytest.mark.parametrize(
+    ("night", "asked"),
+    [
+        pytest.param(RuleChoice(skip=["proto.no-tls1.0"]).applied(FAILING), None, id="skipped"),
+        pytest.param(
+            changed(FAILING, MONITOR, "proto.no-tls1.0", **NOT_ASKED),
+            None,
+            id="forbidden, with the subject that it had",
+        ),
+        pytest.param(
+            changed(FAILING, MONITOR, "proto.no-tls1.0", **NOT_ASKED | {"subject": ""}), None, id="forbidden as a whole"
+        ),
+        pytest.param(
+            changed(FAILING, MONITOR, "proto.no-tls1.0", status=Status.INDETERMINATE, subject=""), None, id="not seen"
+        ),
+        pytest.param(of_environments(FAILING, "test"), {"environments": ["test"]}, id="another environment alone"),
+        pytest.param(
+            changed(FAILING, MONITOR, "proto.no-tls1.0", status=Status.PASS),
+            {"policy": "mozilla-old"},
+            id="by another policy",
+        ),
+        pytest.param(
+            RunRecord(dataclasses.replace(FAILING.run, complete=False), without_host(FAILING, MONITOR).targets),
+            None,
+            id="interrupted",
+        ),
+    ],
+)
+def test_what_a_run_says_nothing_of_is_neither_fixed_nor_new_afterwards(
+    engine: Engine, night: RunRecord, asked: dict[str, object] | None
+) -> None:
+    settle(engine, QUIET)
+    first = settle(engine, FAILING, QUIET, 1)
+    during = finish(engine, night, FAILING, 2, CONFIG, asked)
+    after = settle(engine, FAILING, night, 3)
+    end = settle(engine, QUIET, FAILING, 4)
+
+    assert any("1 new failure" in title for _, title in first)
+    told = [title for receiver, title in (*during, *after) if receiver == "a"]
+    assert not [title for title in told if "fixed" in title or "new failure" in title or "first look" in title], told
+    assert not [title for title in told if "coverage" in title], "nothing was there less than before"
+    assert any("1 fixed" in title for _, title in end)
+
+
+def test_what_could_not_be_assessed_is_not_assessed_again_where_nobody_asks(engine: Engine) -> None:
+    unseen = changed(QUIET, MONITOR, "proto.no-tls1.0", status=Status.INDETERMINATE)
+    settle(engine, QUIET)
+    settle(engine, unseen, QUIET, 1)
+    skipped = settle(engine, RuleChoice(skip=["proto.no-tls1.0"]).applied(unseen), unseen, 2)
+    seen = settle(engine, QUIET, unseen, 3)
+
+    assert not any("assessed again" in title for _, title in skipped)
+    assert any("assessed again" in title for _, title in seen)
+
+
+def test_a_failure_that_has_become_a_note_is_better_and_not_fixed(engine: Engine) -> None:
+    note = changed(FAILING, MONITOR, "proto.no-tls1.0", severity=Severity.INFO)
+    settle(engine, QUIET)
+    settle(engine, FAILING, QUIET, 1)
+    better, again = settle(engine, note, FAILING, 2), settle(engine, note, note, 3)
+    end = settle(engine, changed(note, MONITOR, "proto.no-tls1.0", status=Status.PASS), note, 4)
+
+    assert [title for receiver, title in better if receiver == "a"] == ["1 better"]
+    assert not any("better" in title or "fixed" in title for _, title in again)
+    assert any("1 fixed" in title for _, title in end)
+
+
+def test_a_rule_that_the_policy_of_one_environment_has_no_more_is_not_fixed_there(engine: Engine) -> None:
+    dropped = without_rule(FAILING, MONITOR, "proto.no-tls1.0")
+    assert any(verdict.rule == "proto.no-tls1.0" for verdict in dropped.verdicts), "others still judge by it"
+    lone = RunRecord(
+        dropped.run, tuple(t for t in dropped.targets if t.environment != "production" or t.host == MONITOR)
+    )
+    settle(engine, QUIET)
+    settle(engine, FAILING, QUIET, 1)
+
+    assert not any("fixed" in title for _, title in settle(engine, lone, FAILING, 2))
+
+
+def test_the_numbers_of_a_narrower_run_leave_those_of_the_others_as_they_were(engine: Engine) -> None:
+    def shown() -> dict[str, dict[str, dict[str, int]]]:
+        with engine.begin() as connection:
+            return dict(connection.execute(select(FACTS.c.facts)).scalar_one())
+
+    settle(engine, FAILING)
+    before = shown()
+    other = of_environments(mended(FAILING), "test")
+    finish(engine, other, FAILING, 1, CONFIG, {"environments": ["test"]})
+    narrowed = shown()
+    finish(engine, QUIET, FAILING, 2, CONFIG, {"policy": "mozilla-old"})
+
+    assert before["verdicts"]["production"]["fail high"] >= 1
+    for kind in ("verdicts", "targets"):
+        assert narrowed[kind]["production"] == before[kind]["production"]
+        assert narrowed[kind].keys() == before[kind].keys()
+    assert len(narrowed["certificates"]) == len(before["certificates"])
+    assert narrowed["run_id"] == other.run.id
+    assert shown() == narrowed, "numbers by another policy are not the schedule's"
 
 
 WAIVER = AppliedWaiver("A vendor's update is planned", "qa", date(2027, 1, 1))
