@@ -5,6 +5,7 @@ Every problem is reported at once, with the file, the dotted path of the key and
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import ipaddress
 import os
@@ -21,16 +22,18 @@ from pydantic import ValidationError
 from scanner import confidential
 from scanner.config_defaults import inherited
 from scanner.config_estate import environment_of, host_of
-from scanner.config_files import ConfigFiles, clean, read_files, read_text
+from scanner.config_files import ConfigFile, ConfigFiles, clean, read_files, read_text
 from scanner.config_form import ConfigForm, NotifyForm, ScanForm, ScheduleForm
+from scanner.config_inventories import Inventories, with_inventories, with_rows
 from scanner.errors import ConfigError, Problem, nearest
 from scanner.hostname import HostError, normalised_pattern
-from scanner.inventory import Inventory
+from scanner.inventories import Contents, Row
+from scanner.inventory import Inventory, Untaken, address_of
 from scanner.validation import label_of, problems_of
 from scanner.waiver import Waiver, scope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 DEFAULT_PATH = Path("config.toml")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -41,8 +44,8 @@ class Config:
     """A checked configuration. Paths in it are relative to `folder`, where the file lies.
 
     `text` is the file's, without a byte order mark and with the ends of lines that Unix has, so that an editor changes
-    nothing; where it includes others, a bundle of all. `digest` is its SHA-256. `read_from` are the files; `warnings`
-    are what is allowed but says less than holds.
+    nothing; where it includes others, a bundle of all. `digest` is its SHA-256, with that of each inventory.
+    `read_from` are the files; `warnings` are what is allowed but says less than holds.
     """
 
     source: str
@@ -57,8 +60,8 @@ class Config:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The paths of the files that it was read from."""
-        return tuple(Path(item.path) for item in self.read_from.files)
+        """The paths of the files that it was read from, inventories included."""
+        return tuple(map(Path, self.read_from.paths))
 
     def placed(self, problems: Iterable[Problem]) -> list[Problem]:
         """Problems with the file and line of their keys."""
@@ -105,7 +108,35 @@ def parse(
     problems: list[Problem] = []
     raw = _expand(files.raw, os.environ if environ is None else environ, "", problems)
     _refuse(files, problems)
-    raw = inherited(raw, problems)
+    added = with_inventories(raw, folder, problems)
+    return _checked(_grown(files, added), folder, added, problems, today)
+
+
+def parse_rows(
+    raw: dict[str, Any], contents: Sequence[Contents], environment_of: Callable[[Row], str], *, source: str
+) -> Config:
+    """Check rows of inventories as a configuration of their own, whose environments `raw` names.
+
+    Raises:
+        ConfigError: they do not make sense; lists every problem with the file and line of its row.
+    """
+    problems: list[Problem] = []
+    added = with_rows(raw, contents, environment_of, problems)
+    files = ConfigFiles((ConfigFile(source, "", {}),), raw, {})
+    return _checked(_grown(files, added), Path(), added, problems, None)
+
+
+def _grown(files: ConfigFiles, added: Inventories) -> ConfigFiles:
+    """The files with the rows that inventories add."""
+    origins = {**files.origins, **added.origins}
+    return dataclasses.replace(files, raw=added.raw, origins=origins, inventories=tuple(added.files.values()))
+
+
+def _checked(
+    files: ConfigFiles, folder: Path, added: Inventories, problems: list[Problem], today: date | None
+) -> Config:
+    _refuse(files, problems)
+    raw = inherited(files.raw, problems)
     _refuse(files, problems)
     try:
         form = ConfigForm.model_validate(raw)
@@ -115,7 +146,13 @@ def parse(
     for address in (*(item.url for item in form.notify), *filter(None, [form.scan.proxy])):
         confidential.keep_parts(address)
     warnings = list(files.warnings)
-    environments = tuple(environment_of(item, folder, problems, warnings) for item in form.environment)
+    environments = tuple(
+        dataclasses.replace(
+            environment_of(item, folder, problems, warnings), sources=tuple(added.sources.get(item.name, ()))
+        )
+        for item in form.environment
+    )
+    warnings += (_not_taken(item) for item in added.untaken)
     _check_names(form, problems)
     _check_references(form, problems)
     _check_owners(form, problems, warnings)
@@ -125,16 +162,21 @@ def parse(
     connect_to = {normalised_pattern(name): addresses for name, addresses in form.scan.connect_to.items()}
     form = form.model_copy(update={"scan": form.scan.model_copy(update={"connect_to": connect_to})})
     return Config(
-        source=source,
+        source=files.files[0].path,
         folder=folder,
         text=files.text,
-        digest=hashlib.sha256(files.text.encode()).hexdigest(),
+        digest=hashlib.sha256("".join((files.text, *added.digests)).encode()).hexdigest(),
         form=form,
-        inventory=Inventory(environments),
+        inventory=Inventory(environments, added.untaken),
         waivers=tuple(Waiver(w.rule, w.scope, w.reason, w.owner, w.expires, w.until_worse) for w in form.waiver),
         read_from=files,
         warnings=tuple(map(files.named, warnings)),
     )
+
+
+def _not_taken(item: Untaken) -> Problem:
+    said = f'is in the environment "{item.environment}"' if item.environment else "is in no environment"
+    return Problem("", f"{address_of(item.host, item.port)} {said}, which does not read this file", place=item.place)
 
 
 def _refuse(files: ConfigFiles, problems: list[Problem]) -> None:

@@ -50,17 +50,34 @@ class ConfigFile:
 
 
 @dataclass(frozen=True)
+class InventoryFile:
+    """A file of hosts: its path as problems name it, and the line of each row."""
+
+    path: str
+    lines: Mapping[Location, int] = field(repr=False)
+
+
+Origins = Mapping[Location, tuple[ConfigFile | InventoryFile, Location]]
+
+
+@dataclass(frozen=True)
 class ConfigFiles:
     """All files of a configuration, the named one first, and what they say together.
 
     `origins` says for each part of `raw` that came from elsewhere than its own place in the first file, which file has
-    it and where.
+    it and where. `inventories` are the files of hosts, which are no part of the text.
     """
 
     files: tuple[ConfigFile, ...]
     raw: dict[str, Any]
-    origins: Mapping[Location, tuple[ConfigFile, Location]]
+    origins: Origins
     warnings: tuple[Problem, ...] = ()
+    inventories: tuple[InventoryFile, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of all files, as problems name them."""
+        return (*(item.path for item in self.files), *(item.path for item in self.inventories))
 
     @property
     def text(self) -> str:
@@ -79,7 +96,7 @@ class ConfigFiles:
         )
         return Problem(problem.key, problem.message, problem.hint, f"{file.path}:{line}" if line else file.path)
 
-    def _origin(self, location: Location) -> tuple[ConfigFile, Location]:
+    def _origin(self, location: Location) -> tuple[ConfigFile | InventoryFile, Location]:
         for end in range(len(location), 0, -1):
             if location[:end] in self.origins:
                 file, there = self.origins[location[:end]]
@@ -212,7 +229,7 @@ class _Merge:
 
     def __init__(self, first: ConfigFile) -> None:
         self.raw: dict[str, Any] = {key: _copy(value) for key, value in first.raw.items()}
-        self.origins: dict[Location, tuple[ConfigFile, Location]] = {}
+        self.origins: dict[Location, tuple[ConfigFile | InventoryFile, Location]] = {}
         self.problems: list[Problem] = []
 
     def add(self, file: ConfigFile) -> None:

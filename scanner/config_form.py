@@ -20,6 +20,7 @@ from scanner.config_values import (
     Name,
     Port,
     ShortText,
+    SourceName,
     UrlPath,
     Weekday,
 )
@@ -208,6 +209,25 @@ class OwnerForm(Form):
     """Names of [[notify]] sections. Has no effect yet: receivers are told what their schedules say."""
 
 
+class InventoryForm(Form):
+    """A file of hosts, read each time."""
+
+    source: Annotated[str, StringConstraints(min_length=1)] = Field(alias="from")
+    """The file; the columns of a table are named by its first row."""
+    format: SourceName | None = None
+    """Its form, where its name does not tell: that of `nightseal import --from`."""
+    columns: dict[str, str] = {}
+    """Which column of a table holds what, where it has names of its own: { host = "FQDN", owner = "Team" }."""
+    sheet: str | None = None
+    """Of a workbook; the first by default."""
+    origin: str | None = None
+    """The domain of a zone file that does not say it."""
+    expand: bool = False
+    """Whether networks and ranges of addresses are taken as their addresses; wants expected_count."""
+    expected_count: int | None = Field(default=None, ge=0)
+    """How many hosts of it are this environment's; `inventory.expected-count` tells where that is not so."""
+
+
 class EnvironmentForm(OwnedForm):
     """One installation stage."""
 
@@ -231,6 +251,8 @@ class EnvironmentForm(OwnedForm):
     """SOAP and REST are served over HTTPS only; overrides the applications'."""
     defaults: DefaultsForm = DefaultsForm()
     """What its endpoints and applications are unless they say otherwise."""
+    inventory: list[InventoryForm] = []
+    """Files of hosts: spreadsheets, zones and what else `nightseal import` reads."""
     endpoint: list[EndpointForm] = []
     """Endpoints that no application stands for."""
     application: list[ApplicationForm] = []

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, St
 from scanner import hostname
 from scanner.errors import nearest
 from scanner.formats import FORMATS
+from scanner.inventories import SOURCES
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
@@ -97,6 +98,16 @@ def _known_format(name: str) -> str:
     return name
 
 
+def _known_source(name: str) -> str:
+    if name not in SOURCES:
+        hint = nearest(name, SOURCES) or f"known are {', '.join(SOURCES)}"
+        message = f'"{name}" is not a form of inventories ({hint})'
+        raise ValueError(message)
+    return name
+
+
+SourceName = Annotated[str, AfterValidator(_known_source), WithJsonSchema({"type": "string", "enum": list(SOURCES)})]
+"""One of the forms in which hosts are read."""
 FormatName = Annotated[str, AfterValidator(_known_format), WithJsonSchema({"type": "string", "enum": list(FORMATS)})]
 """One of the formats in which a run is written."""
 

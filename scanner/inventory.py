@@ -217,8 +217,30 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class InventorySource:
+    """A file that an environment's hosts were read from: its name, how many there are, and how many were expected."""
+
+    name: str
+    hosts: int
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Untaken:
+    """A host of an inventory file that no environment takes: it is in another one, or in none.
+
+    `environment` is the one that the file names, `place` the file with the line.
+    """
+
+    host: str
+    port: int
+    environment: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
-    """One installation stage of an infrastructure."""
+    """One installation stage of an infrastructure. `sources` are the files that hosts of it were read from."""
 
     name: str
     kind: EnvironmentKind
@@ -231,6 +253,7 @@ class Environment:
     force_https_integrations: bool = False
     trust_store: str | None = None
     ownership: Ownership = Ownership()
+    sources: tuple[InventorySource, ...] = ()
 
     @property
     def domains(self) -> dict[DomainKey, str]:
@@ -268,9 +291,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """All environments of a configuration, in its order."""
+    """All environments of a configuration, in its order, and the hosts of inventory files that none of them takes."""
 
     environments: tuple[Environment, ...] = field(default=())
+    untaken: tuple[Untaken, ...] = ()
 
     def environment(self, name: str) -> Environment:
         """Return the environment of that name.

@@ -70,7 +70,7 @@ def label_of(item: Any) -> str | None:
     """What an element of a list is called in problems: its name, path or address; None where it has none."""
     if not isinstance(item, dict):
         return None
-    for key in ("name", "path"):
+    for key in ("name", "path", "from"):
         if isinstance(item.get(key), str):
             return _short(item[key])
     host = item.get("host")

@@ -55,12 +55,13 @@ def test_the_example_shows_every_key_of_the_schema() -> None:
     assert not missing, f"`nightseal config init` does not show {missing}"
 
 
-def test_the_example_is_a_configuration_with_and_without_what_is_commented_out() -> None:
+def test_the_example_is_a_configuration_with_and_without_what_is_commented_out(tmp_path: Path) -> None:
+    (tmp_path / "hosts.csv").write_text("FQDN,Team\n", "utf-8")
     for text in (EXAMPLE, WHOLE):
         config = parse(
             text,
             source="config.toml",
-            folder=Path(),
+            folder=tmp_path,
             environ={"NIGHTSEAL_NOTIFY_URL": "json://127.0.0.1/"},
             today=date(2026, 11, 1),
         )

@@ -1,0 +1,250 @@
+"""`[[environment.inventory]]`: hosts that stand in other files, read each time the configuration is.
+
+A row becomes an endpoint or an application beside those of config.toml before the form is checked, so that whatever
+holds for these holds for it, and each problem has the row's file and line. What config.toml says of a host and port
+itself is not said again by a row that only names the host; that row gives its owner and labels where there are none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from scanner import inventories
+from scanner.config_files import ConfigFile, InventoryFile, Location
+from scanner.config_form import InventoryForm
+from scanner.errors import ConfigError, Problem
+from scanner.inventories import Contents, Options, Row
+from scanner.inventories.source import located
+from scanner.inventory import InventorySource, Role, Untaken
+from scanner.validation import problems_of
+
+_OF_ENDPOINTS: Final = {"host", "port", "role", "starttls", "http_port", "xmpp_domain", "paths"}
+_OF_APPLICATIONS: Final = {
+    "host", "port", "http_port", "paths", "kind", "https", "force_https_screens", "force_https_integrations",
+}  # fmt: skip
+_OF_BOTH: Final = {"owner", "contact", "labels"}
+_EXPAND: Final = "expand = true and expected_count = {count} take them"
+
+
+@dataclass(slots=True)
+class Inventories:
+    """What inventories add to a configuration.
+
+    `raw` is the configuration with their rows, `origins` says which file and row each came from. `sources` are the
+    inventories of each environment, `untaken` the hosts that no environment takes. `digests` are those of the files.
+    """
+
+    raw: dict[str, Any]
+    origins: dict[Location, tuple[ConfigFile | InventoryFile, Location]] = field(default_factory=dict)
+    files: dict[str, InventoryFile] = field(default_factory=dict)
+    sources: dict[str, list[InventorySource]] = field(default_factory=dict)
+    untaken: tuple[Untaken, ...] = ()
+    digests: list[str] = field(default_factory=list)
+
+
+def with_inventories(raw: dict[str, Any], folder: Path, problems: list[Problem]) -> Inventories:
+    """Read the inventories that a configuration names; what is wrong with them is added to `problems`."""
+    environments = raw.get("environment")
+    result = Inventories(raw)
+    if not isinstance(environments, list) or not any(
+        isinstance(item, dict) and item.get("inventory") for item in environments
+    ):
+        return result
+    reading = _Reading(result, folder, problems)
+    result.raw = {**raw, "environment": [reading.environment(item, index) for index, item in enumerate(environments)]}
+    result.untaken = reading.untaken()
+    return result
+
+
+def with_rows(
+    raw: dict[str, Any], contents: Sequence[Contents], environment_of: Callable[[Row], str], problems: list[Problem]
+) -> Inventories:
+    """A configuration whose environments get rows that were read already, by the names that these say."""
+    result = Inventories(raw)
+    reading = _Reading(result, Path(), problems)
+    environments = [dict(item) for item in raw["environment"]]
+    for index, item in enumerate(environments):
+        adding = _Adding(item, index, result, problems)
+        for found in contents:
+            rows = [row for row in found.rows if environment_of(row) == item["name"]]
+            adding.add_all(found, rows, reading.file(found))
+    result.raw = {**raw, "environment": environments}
+    return result
+
+
+class _Reading:
+    """Reads the inventories of all environments; a file that several name is read once."""
+
+    def __init__(self, result: Inventories, folder: Path, problems: list[Problem]) -> None:
+        self._result = result
+        self._folder = folder
+        self._problems = problems
+        self._read: dict[tuple[object, ...], Contents | None] = {}
+        self._taken: set[tuple[str, int]] = set()
+
+    def environment(self, item: Any, index: int) -> Any:
+        """An environment with the rows of its inventories."""
+        if not isinstance(item, dict) or not isinstance(item.get("inventory"), list):
+            return item
+        name = str(item.get("name", index + 1))
+        grown = dict(item)
+        adding = _Adding(grown, index, self._result, self._problems)
+        for position, raw in enumerate(item["inventory"], 1):
+            said = raw.get("from") if isinstance(raw, dict) else None
+            key = f"environment[{name}].inventory[{said if isinstance(said, str) else position}]"
+            form = self._form(raw, key)
+            contents = self._contents(form, key) if form else None
+            if form is None or contents is None:
+                continue
+            rows = [
+                row for row in contents.rows if str(row.values.get("environment", name)).casefold() == name.casefold()
+            ]
+            self._taken |= {(contents.name, id(row)) for row in rows}
+            adding.add_all(contents, rows, self.file(contents))
+            source = InventorySource(form.source, len(rows), form.expected_count)
+            self._result.sources.setdefault(name, []).append(source)
+        return grown
+
+    def file(self, contents: Contents) -> InventoryFile:
+        """The file that rows come from, once."""
+        lines: dict[Location, int] = {(number,): row.line for number, row in enumerate(contents.rows) if row.line}
+        return self._result.files.setdefault(contents.name, InventoryFile(contents.name, lines))
+
+    def untaken(self) -> tuple[Untaken, ...]:
+        """The rows that are in no environment of the configuration that reads their file."""
+        found: dict[tuple[str, int], Untaken] = {}
+        for contents in filter(None, self._read.values()):
+            for row in contents.rows:
+                if (contents.name, id(row)) not in self._taken:
+                    host, port = row.place
+                    environment = str(row.values.get("environment", ""))
+                    item = Untaken(host, port, environment, located(contents.name, row.line))
+                    found[contents.name, id(row)] = item
+        return tuple(found.values())
+
+    def _form(self, raw: Any, key: str) -> InventoryForm | None:
+        try:
+            return InventoryForm.model_validate(raw)
+        except ValidationError as error:
+            self._problems.extend(
+                Problem(f"{key}.{problem.key}" if problem.key else key, problem.message, problem.hint)
+                for problem in problems_of(error, InventoryForm, raw)
+            )
+            return None
+
+    def _contents(self, form: InventoryForm, key: str) -> Contents | None:
+        path = self._folder / form.source
+        if form.expand and form.expected_count is None:
+            hint = "say how many hosts you expect: expected_count"
+            self._problems.append(Problem(f"{key}.expand", "takes whole networks", hint))
+            return None
+        if not path.is_file():
+            self._problems.append(Problem(f"{key}.from", f'"{form.source}" is not a file in {self._folder}'))
+            return None
+        options = Options(columns=form.columns, origin=form.origin, sheet=form.sheet)
+        known = (str(path), form.format, repr(options), form.expand, form.expected_count if form.expand else None)
+        if known not in self._read:
+            self._read[known] = None
+            try:
+                data = inventories.read_bytes(path)
+                contents = inventories.read(str(path), data, options, form.format)
+                agreed = form.expected_count if form.expand else None
+                self._read[known] = inventories.expanded(contents, agreed=agreed, how=_EXPAND)
+                self._result.digests.append(hashlib.sha256(data).hexdigest())
+            except ConfigError as error:
+                self._problems.extend(error.problems)
+        return self._read[known]
+
+
+class _Adding:
+    """Adds rows to one environment."""
+
+    def __init__(self, environment: dict[str, Any], index: int, result: Inventories, problems: list[Problem]) -> None:
+        self._environment = environment
+        self._index = index
+        self._result = result
+        self._problems = problems
+        self._lists: dict[str, list[Any]] = {}
+        self._known: dict[tuple[str, int], tuple[str, int]] = {}
+        """Where config.toml itself speaks of a host and port."""
+        self._seen: dict[tuple[object, ...], str] = {}
+        self._names: dict[str, str] = {}
+        for key in ("endpoint", "application"):
+            items = environment.get(key, [])
+            if isinstance(items, list):
+                self._lists[key] = environment[key] = [dict(item) if isinstance(item, dict) else item for item in items]
+                for position, item in enumerate(self._lists[key]):
+                    if isinstance(item, dict):
+                        self._known.setdefault(Row(item).place, (key, position))
+
+    def add_all(self, contents: Contents, rows: list[Row], file: InventoryFile) -> None:
+        """Add rows of a source."""
+        numbers = {id(row): number for number, row in enumerate(contents.rows)}
+        for row in rows:
+            self._add(row, file, numbers[id(row)])
+
+    def _add(self, row: Row, file: InventoryFile, number: int) -> None:
+        values, place = row.values, located(file.path, row.line)
+        is_application = "application" in values or "kind" in values
+        known = self._known.get(row.place)
+        if known is not None and not is_application and "role" not in values:
+            self._own(self._lists[known[0]][known[1]], values)
+            return
+        identity = (*row.place, values.get("application", "") if is_application else values.get("role", "application"))
+        if identity in self._seen:
+            message = f"{row.host} stands at {self._seen[identity]} already"
+            self._problems.append(Problem("", message, "leave one out", place))
+            return
+        self._seen[identity] = place
+        element = self._application(row, place) if is_application else self._endpoint(row, place)
+        key = "application" if is_application else "endpoint"
+        if element is None or key not in self._lists:
+            return
+        self._lists[key].append(element)
+        self._result.origins["environment", self._index, key, len(self._lists[key]) - 1] = (file, (number,))
+
+    @staticmethod
+    def _own(item: dict[str, Any], values: Mapping[str, Any]) -> None:
+        """Take owner and labels of a row for what config.toml says of the same host and port."""
+        for key in ("owner", "contact"):
+            if key in values:
+                item.setdefault(key, values[key])
+        if "labels" in values:
+            item["labels"] = {**values["labels"], **item.get("labels", {})}
+
+    def _endpoint(self, row: Row, place: str) -> dict[str, Any] | None:
+        return self._fitting(row, place, _OF_ENDPOINTS, "an endpoint without an application")
+
+    def _application(self, row: Row, place: str) -> dict[str, Any] | None:
+        role = row.values.get("role", Role.APPLICATION.value)
+        if role != Role.APPLICATION:
+            hint = "leave the role or the application empty; several rows may name one host"
+            self._problems.append(Problem("role", f'is "{role}" beside an application', hint, place))
+            return None
+        host, port = row.place
+        name = str(row.values.get("application") or (host if port == inventories.HTTPS_PORT else f"{host}:{port}"))
+        if name in self._names:
+            hint = "give each a name of its own, or leave the column empty and use a label"
+            message = f'the application "{name}" stands at {self._names[name]} already'
+            self._problems.append(Problem("application", message, hint, place))
+            return None
+        self._names[name] = place
+        element = self._fitting(row, place, _OF_APPLICATIONS | {"role"}, "an application")
+        if element is not None:
+            element.pop("role", None)
+            element["name"] = name
+            if isinstance(element.get("paths"), list):
+                element["paths"] = [{"path": path} for path in element["paths"]]
+        return element
+
+    def _fitting(self, row: Row, place: str, keys: set[str], what: str) -> dict[str, Any] | None:
+        element = {key: value for key, value in row.values.items() if key not in {"environment", "application"}}
+        wrong = sorted(element.keys() - keys - _OF_BOTH)
+        self._problems.extend(Problem(key, f"is nothing that {what} has", place=place) for key in wrong)
+        return None if wrong else element

@@ -1,0 +1,220 @@
+"""What a source of hosts gives: rows, and what was left out of it; and how it is read without trusting it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from scanner.errors import ConfigError, Problem
+from scanner.hostname import HostError, normalised
+from scanner.inventory import Role, StartTls
+from scanner.untrusted import printable
+
+MOST_BYTES: Final = 64 << 20
+"""Of a file; a hundred thousand hosts with owners and labels take a tenth of it."""
+MOST_ROWS: Final = 100_000
+_EXAMPLES: Final = 3
+HTTPS_PORT: Final = 443
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One host of a source.
+
+    `values` has the keys of an endpoint or application as config.toml spells them, and besides them `application`, the
+    name of one, and `environment`. `line` counts from 1; it is 0 where the form of the source has no lines.
+    """
+
+    values: Mapping[str, Any]
+    line: int = 0
+
+    @property
+    def host(self) -> str:
+        """As the source writes it."""
+        return str(self.values.get("host", ""))
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Host and port in one spelling, as far as they are a host and a port."""
+        port = str(self.values.get("port", HTTPS_PORT))
+        try:
+            return normalised(self.host), int(port) if port.isdecimal() else 0
+        except HostError:
+            return self.host, 0
+
+
+@dataclass(slots=True)
+class Contents:
+    """What a source gave. `left_out` counts what it names and is no endpoint, by the reason, with a few examples."""
+
+    name: str
+    rows: list[Row] = field(default_factory=list)
+    left_out: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+
+    def add(self, values: Mapping[str, Any], line: int = 0) -> None:
+        """Add a row.
+
+        Raises:
+            ConfigError: there are too many.
+        """
+        if len(self.rows) >= MOST_ROWS:
+            hint = "split it, or leave out what is not to be scanned"
+            raise refused(self.name, f"has more than {MOST_ROWS} hosts", line, hint)
+        self.rows.append(Row(values, line))
+
+    def leave_out(self, reason: str, what: object) -> None:
+        """Count something that is no endpoint."""
+        count, examples = self.left_out.get(reason, (0, ()))
+        if len(examples) < _EXAMPLES:
+            examples = (*examples, printable(str(what), 80))
+        self.left_out[reason] = (count + 1, examples)
+
+    def once(self) -> Contents:
+        """The same without repetitions, for sources that name a host as often as they saw it."""
+        seen: dict[tuple[object, ...], Row] = {}
+        for row in self.rows:
+            seen.setdefault((*row.place, row.values.get("role"), row.values.get("application")), row)
+        return Contents(self.name, list(seen.values()), self.left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a source is read.
+
+    `columns` says which column of a table holds which key, where the table has names of its own; all other columns
+    count for nothing then. `origin` is the domain that relative names of a zone are under. `sheet` is that of a
+    workbook, the first by default. `all_ports` takes ports too that are not known to speak TLS.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    origin: str | None = None
+    sheet: str | None = None
+    all_ports: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What is usually behind a port."""
+
+    role: Role
+    starttls: StartTls | None = None
+
+
+_TLS: Final = Service(Role.SERVER)
+WEB: Final = Service(Role.APPLICATION)
+KNOWN_PORTS: Final[Mapping[int, Service]] = {
+    **dict.fromkeys((443, 4443, 5443, 6443, 7443, 8443, 9443, 10443), WEB),
+    **dict.fromkeys((465, 563, 636, 853, 989, 990, 992, 993, 994, 995, 3269, 5061, 5671, 6697, 8883), _TLS),
+    25: Service(Role.SERVER, StartTls.SMTP),
+    587: Service(Role.SERVER, StartTls.SMTP),
+    110: Service(Role.SERVER, StartTls.POP3),
+    143: Service(Role.SERVER, StartTls.IMAP),
+    21: Service(Role.SERVER, StartTls.FTP),
+    389: Service(Role.SERVER, StartTls.LDAP),
+    3268: Service(Role.SERVER, StartTls.LDAP),
+    3389: Service(Role.SERVER, StartTls.RDP),
+    5222: Service(Role.SERVER, StartTls.XMPP),
+    5269: Service(Role.SERVER, StartTls.XMPP_SERVER),
+    5432: Service(Role.SERVER, StartTls.POSTGRES),
+}
+"""Ports at which TLS is spoken or can be asked for, by IANA's registry and by use."""
+
+
+def endpoint(host: str, port: int | None = None, service: Service | None = None) -> dict[str, Any]:
+    """The keys of an endpoint: what its port is known for is said where nobody says it."""
+    values: dict[str, Any] = {"host": host}
+    if port is not None and port != HTTPS_PORT:
+        values["port"] = port
+    known = service or KNOWN_PORTS.get(port or HTTPS_PORT)
+    if known is not None and known.role is not Role.APPLICATION:
+        values["role"] = known.role.value
+    if known is not None and known.starttls is not None:
+        values["starttls"] = known.starttls.value
+    return values
+
+
+def add_name(contents: Contents, name: str, *, line: int = 0, **more: Any) -> None:
+    """Add the host of a name that somebody wrote down somewhere, or say why it is none."""
+    name = name.strip().rstrip(".")
+    if "*" in name:
+        contents.leave_out("wildcards, which are no hosts", name)
+        return
+    if any(label.startswith("_") for label in name.split(".")):
+        contents.leave_out("names of records that are no hosts", name)
+        return
+    try:
+        host = normalised(name)
+    except HostError:
+        contents.leave_out("what is no name of a host", name)
+        return
+    contents.add({**endpoint(host), **more}, line)
+
+
+def add_open_port(contents: Contents, host: str, port: int, options: Options, *, tls: bool = False) -> None:
+    """Add a port that a scanner found open, if TLS may be spoken there."""
+    if not (tls or options.all_ports or port in KNOWN_PORTS):
+        contents.leave_out("open ports that are not known for TLS (all of them: --all-ports)", f"{host}:{port}")
+        return
+    try:
+        host = normalised(host)
+    except HostError:
+        contents.leave_out("what is no name of a host", host)
+        return
+    service = KNOWN_PORTS.get(port)
+    contents.add(endpoint(host, port, Service(service.role) if tls and service else service))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a source.
+
+    Raises:
+        ConfigError: it cannot be read, or is too large.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise refused(str(path), f"cannot be read: {error.strerror}") from error
+    if len(data) > MOST_BYTES:
+        raise refused(str(path), f"is larger than {MOST_BYTES >> 20} MiB, so it is not a list of hosts")
+    return data
+
+
+def text_of(name: str, data: bytes) -> str:
+    """The text of a source, which is UTF-8 with or without a byte order mark.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise refused(name, "is UTF-16", 1, "save it as UTF-8; Excel calls that “CSV UTF-8”")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise refused(name, "is not UTF-8", line, "save it as UTF-8; Excel calls that “CSV UTF-8”") from error
+    if "\0" in text:
+        line = text[: text.index("\0")].count("\n") + 1
+        raise refused(name, "holds a zero byte, so it is not text", line)
+    return text
+
+
+def located(name: str, line: int) -> str:
+    """A file and a line in it, where there is one."""
+    return f"{name}:{line}" if line else name
+
+
+def refused(name: str, message: str, line: int = 0, hint: str | None = None) -> ConfigError:
+    """The error that a source cannot be used."""
+    return ConfigError(name, [Problem("", message, hint, located(name, line))])
+
+
+def raise_all(name: str, problems: Iterable[Problem]) -> None:
+    """Raise all that is wrong with a source, if anything is; of many problems the first hundred."""
+    found = list(problems)
+    if found:
+        most = 100
+        more = [Problem("", f"and {len(found) - most} more", place=name)] if len(found) > most else []
+        raise ConfigError(name, [*found[:most], *more])
