@@ -65,6 +65,7 @@ lock: $(VENV)/bin/python  ## Pin the dependencies anew
 bench: $(VENV)/.installed-dev  ## Side by side with peers, and what the history takes
 	$(BIN)/python bench/survey.py
 	$(BIN)/python bench/history.py
+	$(BIN)/python bench/quickness.py
 
 bench-reports: $(VENV)/.installed-dev $(VENV)/.test-packages  ## What reports over 10 to 10,000 targets take
 	$(BIN)/python bench/reports.py $(BENCH_ARGS)

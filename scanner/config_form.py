@@ -24,15 +24,16 @@ from scanner.config_values import (
     UrlPath,
     Weekday,
 )
+from scanner.described import Described
 from scanner.formats import DEFAULT_REPORTS
 from scanner.inventory import ApplicationKind, EnvironmentKind, HttpsLevel, IntegrationKind, Role, StartTls
 from scanner.verdict import Severity
 
 
-class Form(BaseModel):
+class Form(Described, BaseModel):
     """Base of every section: closed to unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, defer_build=True)
 
 
 class NightsealForm(Form):

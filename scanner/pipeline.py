@@ -16,7 +16,7 @@ from importlib import metadata
 from typing import Literal
 
 import scanner
-from scanner.dispatch import LocalDispatcher, Progress, WorkerProcesses, preload
+from scanner.dispatch import LocalDispatcher, Progress, WorkerProcesses
 from scanner.domains import absent_domains
 from scanner.evaluate import evaluate, target_status
 from scanner.evidence import Attempt, Failure, TargetEvidence
@@ -26,7 +26,7 @@ from scanner.policy import Policy
 from scanner.probe import ProbeSettings
 from scanner.probe.dns import DnsProbe, resolve
 from scanner.probe.http.probe import WebProbe
-from scanner.probe.tls.probe import PRELOAD, TlsProbe, tasks_per_worker
+from scanner.probe.tls.probe import TlsProbe, tasks_per_worker
 from scanner.probe.x509.trust import store_digests
 from scanner.rules import Observed
 from scanner.verdict import Run, RunRecord, TargetResult, Trigger, Verdict
@@ -36,7 +36,6 @@ _WORKERS_PER_PROCESSOR = 6
 """A handshake mostly waits; what it computes is an eighth of its time on a network."""
 ENGINES = ("sslyze", "nassl", "tlslite-ng", "h11", "h2", "cryptography", "certifi")
 """The libraries that observe, whose versions a run records."""
-preload(PRELOAD)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reports.language import mark
-from reports.logo import Logo
 from scanner.verdict import Severity
+
+if TYPE_CHECKING:
+    from reports.logo import Logo
 
 DUE_DAYS: Mapping[Severity, int] = {
     Severity.CRITICAL: 7,

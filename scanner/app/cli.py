@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 import scanner
-from scanner.app.process import have_home, outlive_readers
+from scanner.app.process import have_home, outlive_readers, without_plugins
 from scanner.confidential import HidingFormatter, without
 from scanner.errors import ExitStatus, Interrupted, NightsealError, nearest
 
@@ -112,6 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the contract's status."""
     outlive_readers()
     have_home()
+    without_plugins()
     handler = logging.StreamHandler()
     handler.setFormatter(HidingFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s")))
     logging.basicConfig(level=os.environ.get("NIGHTSEAL_LOG", "WARNING").upper(), handlers=[handler])

@@ -6,25 +6,47 @@ A module of `scanner.app.commands` declares a command: its options and what its 
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from scanner import forkserver
 from scanner.formats import load
 
 
-def done_by(reference: str) -> Callable[[Callable[[], None]], Callable[..., Any]]:
+def done_by(reference: str, *, scans: bool = False) -> Callable[[Callable[[], None]], Callable[..., Any]]:
     """Have a declared command done by `module:function`, which is given the values of its options by name.
 
     A test holds the two together: each parameter of the function is an option of the command, and the reverse.
+
+    Args:
+        reference: what does it.
+        scans: whether it needs worker processes: what they load is then loaded beside what the function needs.
     """
 
     def decorate(declared: Callable[[], None]) -> Callable[..., Any]:
         @functools.wraps(declared)
         def call(**values: Any) -> Any:
-            return load(reference)(**values)
+            if scans:
+                forkserver.begin()
+            with everything_kept():
+                function = load(reference)
+            return function(**values)
 
         call.done_by = reference  # type: ignore[attr-defined]  # for the test
         return call
 
     return decorate
+
+
+@contextlib.contextmanager
+def everything_kept() -> Iterator[None]:
+    """What modules bring is never garbage: the collector does not look at it while they are loaded, nor later."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

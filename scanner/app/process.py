@@ -41,6 +41,11 @@ def have_home() -> None:
         os.environ["HOME"] = _NOWHERE
 
 
+def without_plugins() -> None:
+    """Have pydantic look for no plugins: it would read what every installed package says of itself, at each start."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+
 def _enduring(stream: TextIO) -> TextIO:
     try:
         number = stream.fileno()

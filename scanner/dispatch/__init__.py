@@ -2,6 +2,6 @@
 
 from scanner.dispatch.local import LocalDispatcher
 from scanner.dispatch.progress import Progress, Stage
-from scanner.dispatch.workers import WorkerProcesses, preload
+from scanner.dispatch.workers import WorkerProcesses
 
-__all__ = ["LocalDispatcher", "Progress", "Stage", "WorkerProcesses", "preload"]
+__all__ = ["LocalDispatcher", "Progress", "Stage", "WorkerProcesses"]

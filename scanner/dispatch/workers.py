@@ -7,7 +7,6 @@ silent server inside a library. It is replaced after some pieces, which returns 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, Final, Self, TypeVar
 
 from pebble import CONSTS, ProcessExpired, ProcessPool
 
+from scanner import forkserver
 from scanner.probe import WorkerError
 from scanner.probe.net.budget import Budget, DeadlineError
 from scanner.probe.net.remote import Access, BudgetServer, RemoteBudget, serving
@@ -25,9 +25,6 @@ _GRACE_S: Final = 0.5
 
 # How often, in seconds, a pool looks whether it is to end. A scan of one target waited a quarter of its time for that.
 CONSTS.sleep_unit = 0.02
-
-# Workers are forked from a small server that has loaded the engine, never from this threaded process.
-_CONTEXT = multiprocessing.get_context("forkserver")
 
 
 @dataclass(slots=True)
@@ -48,11 +45,11 @@ class WorkerProcesses:
             count: how many.
             tasks_each: pieces of work after which a process is replaced.
         """
-        # It needs a second to load the engine: not of any target's time, nor of this loop's.
-        await asyncio.to_thread(start_forkserver)
+        forkserver.begin()
         async with serving() as budgets:
-            # A pool starts with its first task, which counts, and keeps the caller waiting while it does.
-            pool = ProcessPool(max_workers=count, max_tasks=1 + tasks_each, context=_CONTEXT)
+            # A pool starts with its first task, which counts, and keeps the caller waiting while it does: until the
+            # server has loaded the engine, which is not of any target's time, nor of this loop's.
+            pool = ProcessPool(max_workers=count, max_tasks=1 + tasks_each, context=forkserver.CONTEXT)
             started = asyncio.ensure_future(asyncio.to_thread(pool.schedule, _nothing))
             try:
                 yield cls(pool, started, asyncio.Semaphore(count), budgets)
@@ -91,17 +88,10 @@ def _work(work: Callable[..., T], access: Access, arguments: Sequence[Any]) -> T
         return work(*arguments, budget)
 
 
-def preload(modules: Sequence[str]) -> None:
-    """Have the server from which workers are forked load these modules, so that none of them has to.
-
-    To be said when the program is loaded: the server is one for all that this process forks, and begins with the first.
-    """
-    _CONTEXT.set_forkserver_preload(["__main__", __name__, *modules])
-
-
 def start_forkserver() -> None:
     """Start the server from which workers are forked, and wait until it can; starting it twice does nothing."""
-    first = _CONTEXT.Process(target=_nothing)
+    forkserver.begin()
+    first = forkserver.CONTEXT.Process(target=_nothing)
     first.start()
     first.join()
 

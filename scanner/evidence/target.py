@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -46,12 +47,15 @@ class TargetEvidence:
     dns: Attempt[DnsEvidence] = field(default_factory=not_run)
 
 
-_TARGET_EVIDENCE: TypeAdapter[TargetEvidence] = TypeAdapter(TargetEvidence)
+@functools.cache
+def _json() -> TypeAdapter[TargetEvidence]:
+    """Made when it is used: it takes as long as to load a tenth of a scan, and a scan that is not kept needs none."""
+    return TypeAdapter(TargetEvidence)
 
 
 def to_json(evidence: TargetEvidence) -> bytes:
     """Serialise to compact JSON."""
-    return _TARGET_EVIDENCE.dump_json(evidence, exclude_defaults=True)
+    return _json().dump_json(evidence, exclude_defaults=True)
 
 
 def from_json(data: bytes | str) -> TargetEvidence:
@@ -60,4 +64,4 @@ def from_json(data: bytes | str) -> TargetEvidence:
     Raises:
         pydantic.ValidationError: the data is not evidence of this version.
     """
-    return _TARGET_EVIDENCE.validate_json(data)
+    return _json().validate_json(data)

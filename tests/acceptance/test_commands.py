@@ -14,6 +14,7 @@ from pathlib import Path
 
 import jsonschema
 import pikepdf
+import psutil
 import pytest
 
 from reports.export.json_v1 import published_schema
@@ -255,13 +256,13 @@ def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[bytes]:
 
 def wait_until_busy(process: subprocess.Popen[bytes]) -> None:
     """Until the run has begun to scan: it has worker processes then."""
-    tasks = Path(f"/proc/{process.pid}/task")
+    here = psutil.Process(process.pid)
     ends = time.monotonic() + COMMAND_SECONDS
     while time.monotonic() < ends:
         if process.poll() is not None:
             pytest.fail(f"it ended by itself: {process.communicate()}")
-        # The fork server and the resource tracker, then the first worker. A child is listed by the thread that began it.
-        if sum(len(children.read_text().split()) for children in tasks.glob("*/children")) >= 2:
+        # The fork server and the resource tracker, which begin before anything is loaded, then the first worker.
+        if len(here.children(recursive=True)) >= 3:
             return
         time.sleep(0.02)
     pytest.fail("it never began")

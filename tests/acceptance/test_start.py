@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -37,6 +39,65 @@ def test_declarations_load_no_engine() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+def test_the_text_of_a_scan_needs_no_history_and_draws_nothing() -> None:
+    unneeded = (
+        "pandas",
+        "pyarrow",
+        "deltalake",
+        "weasyprint",
+        "jinja2",
+        "PIL",
+        "sqlalchemy",
+        "sslyze",
+        "reports.view.build",
+    )
+    script = (
+        "import sys, scanner.app.handlers.scan, reports.text; "
+        f"print([name for name in {unneeded!r} if name in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_what_a_scan_needs_loads_beside_what_its_workers_need() -> None:
+    """The server of the workers runs before the command's own modules are loaded, and is not started again."""
+    script = (
+        "import sys\n"
+        "from multiprocessing import forkserver as module\n"
+        "import scanner.app.lazy as lazy\n"
+        "started = []\n"
+        "def load(reference):\n"
+        "    started.append(module._forkserver._forkserver_pid)\n"
+        "    assert 'scanner.pipeline' not in sys.modules\n"
+        "    return lambda: None\n"
+        "lazy.load = load\n"
+        "lazy.done_by('scanner.app.handlers.scan:scan', scans=True)(lambda: None)()\n"
+        "from scanner.dispatch.workers import start_forkserver\n"
+        "if __name__ == '__main__':\n"
+        "    start_forkserver()\n"
+        "    print(started[0] is not None and started[0] == module._forkserver._forkserver_pid)\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize("after_s", [0.3, 0.8])
+def test_an_interrupt_while_it_loads_prints_no_trace(after_s: float) -> None:
+    """Ctrl-C goes to all of the terminal's processes: to the server of the workers, too, in the middle of an import."""
+    command = [sys.executable, "-m", "scanner.app.cli", "scan", "127.0.0.1:9"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
+        time.sleep(after_s)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate()
+
+    assert b"multiprocessing" not in err, err
+    assert b"forkserver" not in err, err
 
 
 @pytest.mark.parametrize("arguments", [("policy", "show", "https-by-default"), ("explain", "cert.expiry"), ("--help",)])

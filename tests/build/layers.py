@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 import pytest
 import weasyprint
 
+from scanner import forkserver
+
 
 class NotAUnitTestError(Exception):
     """A unit test did what another layer is for."""
@@ -31,6 +33,8 @@ def only_what_a_unit_test_may_do() -> Iterator[None]:
         for name in ("connect", "connect_ex", "bind"):
             patch.setattr(socket.socket, name, _refuse("opens a socket", "tests/lab"), raising=False)
         patch.setattr(subprocess.Popen, "__init__", _refuse("starts a process", "tests/acceptance"))
+        # A command that scans starts the server of its workers before anything is known to be wrong with its options.
+        patch.setattr(forkserver, "begin", lambda: None)
         patch.setattr(multiprocessing.process.BaseProcess, "start", _refuse("starts a process", "tests/acceptance"))
         patch.setattr(weasyprint.HTML, "render", _refuse("draws a PDF", "tests/reports"))
         yield

@@ -19,7 +19,7 @@ from scanner.app.lazy import done_by
 )
 @options.output_option
 @options.quiet_option
-@done_by("scanner.app.handlers.demo:demo")
+@done_by("scanner.app.handlers.demo:demo", scans=True)
 def command() -> None:
     """Start the bundled lab of TLS servers and run everything on it.
 

@@ -28,7 +28,7 @@ from scanner.app.signing import sign_option
 @click.option("--via-daemon", is_flag=True, help="Have the running `nightseal daemon` do it, and wait for the outcome.")
 @options.quiet_option
 @options.color_option
-@done_by("scanner.app.handlers.run:run")
+@done_by("scanner.app.handlers.run:run", scans=True)
 def command() -> None:
     """Scan what is configured, keep it in the history, write the reports.
 

@@ -32,7 +32,7 @@ from scanner.formats import VIEWS
 @click.option("--verbose", "-v", is_flag=True, help="Show what is met as well.")
 @options.quiet_option
 @options.color_option
-@done_by("scanner.app.handlers.scan:scan")
+@done_by("scanner.app.handlers.scan:scan", scans=True)
 def command() -> None:
     """Scan hosts now and print what was found.
 

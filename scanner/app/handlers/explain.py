@@ -40,7 +40,7 @@ def describe(rule: Rule) -> str:
         "Sources\n" + "\n".join(f"  {source}" + (f"  {source.url}" if source.url else "") for source in rule.sources),
     ]
     parameters = [
-        f"  {name} = {field.get_default(call_default_factory=True)!r}  {field.description or ''}".rstrip()
+        f"  {name} = {field.get_default(call_default_factory=True)!r}  {rule.parameters.described(name)}".rstrip()
         for name, field in rule.parameters.model_fields.items()
     ]
     if parameters:

@@ -14,7 +14,7 @@ import scanner.history
 from scanner import config as configuration
 from scanner.app import options
 from scanner.app.adhoc import endpoints_of, environment_of, targets_in
-from scanner.config_form import ConfigForm, ScanForm
+from scanner.config_form import NightsealForm, ScanForm
 from scanner.errors import NotKeptError, UsageError
 from scanner.inventory import Inventory
 from scanner.jobs import exit_status, session
@@ -65,11 +65,9 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     config = configuration.load(config_path) if config_path else None
     if record and config is None:
         config = configuration.load(configuration.DEFAULT_PATH)
-    form: ConfigForm = config.form if config else ConfigForm()
-    scan: ScanForm = form.scan
-    policy = load_policy(
-        policy_name or form.nightseal.policy, base=config.folder if config and not policy_name else None
-    )
+    scan = config.form.scan if config else ScanForm()
+    configured = (config.form.nightseal if config else NightsealForm()).policy
+    policy = load_policy(policy_name or configured, base=config.folder if config and not policy_name else None)
     check_output(formats, output)
     environment = environment_of(endpoints)
     overrides = Overrides(ca_file, deadline, options.parse_connect_to(connect_to), intrusive=not no_intrusive)
@@ -84,7 +82,7 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     )
     history = None
     if record and config:
-        history = scanner.history.History.open(config.resolve(form.nightseal.history), create=True)
+        history = scanner.history.History.open(config.resolve(config.form.nightseal.history), create=True)
     with Stopping() as stopping:
         result = session.run_with_progress(job, stopping, quiet=quiet)
         result = choice.applied(result)

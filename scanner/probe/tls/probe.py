@@ -20,8 +20,6 @@ from scanner.probe.survey.probe import survey
 from scanner.probe.tls.division import HandshakeResult, Remaining, Surveyed, remaining
 from scanner.probe.tls.merge import combined, with_remaining, without_intrusive
 
-PRELOAD: Final = (__name__, "scanner.probe.handshake.preload")
-"""What the server loads from which the workers are forked, so that none of them has to."""
 _TARGETS_PER_WORKER: Final = 100
 """To start a worker costs as much as two targets. Five handshakes leave nothing behind that a hundred targets show."""
 _ALONE_PER_WORKER: Final = 20

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
+from scanner.described import Described
 from scanner.evidence import TargetEvidence
 from scanner.inventory import Environment, Target
 
 
-class Parameters(BaseModel):
+class Parameters(Described):
     """Base of every rule's parameters; a rule without any uses it as it is."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from scanner.rules import Rule, all_rules
-from scanner.rules.registry import UNIVERSAL_REASONS, Mistake, Proof
+from scanner.rules.registry import UNIVERSAL_REASONS, Mistake, Parameters, Proof
 
 if TYPE_CHECKING:
     from scanner.verdict import Source
@@ -72,13 +72,13 @@ def _sources(sources: tuple[Source, ...]) -> str:
     return "\n".join(f"- [{source}]({source.url})" if source.url else f"- {source}" for source in sources)
 
 
-def _parameters(model: type[BaseModel]) -> str:
+def _parameters(model: type[Parameters]) -> str:
     if not model.model_fields:
         return "None."
     lines = []
     for name, field in model.model_fields.items():
         default = _default(field.get_default(call_default_factory=True))
-        lines.append(f"- `{name}` (default `{default}`): {field.description}")
+        lines.append(f"- `{name}` (default `{default}`): {model.described(name)}")
     return "\n".join(lines)
 
 
