@@ -18,6 +18,7 @@ from typing import Final
 import jinja2
 
 from reports import wording
+from reports.view.standing import Tally
 from scanner.counting import counted
 from scanner.verdict import Severity
 
@@ -110,10 +111,7 @@ class EnvironmentSummary:
     environment: str
     targets: int
     unreachable: int
-    failed: int
-    waived: int
-    indeterminate: int
-    passed: int
+    total: Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +171,7 @@ def compose(notification: Notification, *, on: Collection[str], severity: Severi
 
 def compose_digest(notification: Notification, *, attach: bool) -> Message:
     """How things stand, where a receiver has nothing else to be told."""
-    failed = sum(summary.failed for summary in notification.environments)
+    failed = sum(summary.total.failed for summary in notification.environments)
     # What happened may be nothing that this receiver asked for.
     unchanged = "" if notification.sections else "nothing changed, "
     title = f"Nightseal, {notification.schedule}: {unchanged}{failed} not met"
@@ -266,9 +264,7 @@ def _text(notification: Notification) -> str:
 def _counts(summary: EnvironmentSummary) -> str:
     parts = [counted(summary.targets, "target")]
     parts += [f"{summary.unreachable} unreachable"] if summary.unreachable else []
-    parts.append(f"{summary.failed} not met")
-    parts += [f"{summary.waived} waived"] if summary.waived else []
-    parts += [f"{summary.indeterminate} not assessed"] if summary.indeterminate else []
+    parts.append(summary.total.said)
     return f"{summary.environment}: {', '.join(parts)}"
 
 
@@ -280,5 +276,6 @@ def _html(notification: Notification, title: str, level: Level) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["counted"] = counted
     template = environment.get_template("notification.html")
     return template.render(notification=notification, title=title, level=level, severities=Severity)

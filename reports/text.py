@@ -266,9 +266,7 @@ def _summary(record: RunRecord) -> RenderableType:
     numbers = [
         counted(len(record.targets), "target"),
         f"{total.failed} not met" + (f" ({by_severity})" if by_severity else ""),
-        f"{total.waived} waived" if total.waived else "",
-        f"{total.indeterminate} not assessed" if total.indeterminate else "",
-        f"{total.passed} met",
+        *total.said.split(", ")[1:],
     ]
     absent = [
         Text(

@@ -11,6 +11,7 @@ import io
 import json
 import logging
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,10 +29,11 @@ from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
 
-from reports.export.json_v1 import SCHEMA_ID, Report, from_json
+from reports.export.json_v1 import SCHEMA_ID, Report, counted_as, from_json
 from reports.signature import REASON
 from scanner.errors import UsageError
 from scanner.untrusted import printable
+from scanner.verdict import CountedAs
 
 if TYPE_CHECKING:
     from asn1crypto import x509  # type: ignore[import-untyped]  # the same
@@ -285,6 +287,13 @@ def _contradictions(report: Report) -> Iterator[str]:
         "indeterminate": (summary.indeterminate, statuses.count("indeterminate")),
         "waived": (summary.waived, sum(verdict.waiver is not None for verdict in verdicts)),
     }
+    kinds = Counter(counted_as(verdict) for verdict in verdicts)
+    for name, told_of_it, kind in (
+        ("not_met", summary.not_met, CountedAs.NOT_MET),
+        ("notes", summary.notes, CountedAs.NOTE),
+    ):
+        if told_of_it is not None:  # older reports do not tell
+            counted[name] = (told_of_it, kinds[kind])
     for name, (told, found) in counted.items():
         if told != found:
             yield f"the summary says {told} for {name}, the verdicts give {found}"

@@ -223,6 +223,7 @@ _COUNTED: Final = {
         mark_plural("%(num)s more place", "%(num)s more places"),
         mark_plural("%(num)s more reason", "%(num)s more reasons"),
         mark_plural("%(num)s more target", "%(num)s more targets"),
+        mark_plural("%(num)s note", "%(num)s notes"),
         mark_plural("%(num)s other", "%(num)s others"),
         mark_plural("%(num)s place", "%(num)s places"),
         mark_plural("%(num)s requirement", "%(num)s requirements"),

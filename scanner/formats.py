@@ -20,6 +20,8 @@ class WriterInput(Enum):
     """The run alone: `writer(record)`."""
     RULES = auto()
     """The run, and the rules, which it describes: `writer(record, rules=…)`."""
+    PAST = auto()
+    """The same, and since when failures last: `writer(record, rules=…, first_seen=…)`."""
     VIEW = auto()
     """The run beside its history and configuration: `writer(rendering, view)`."""
     TERMINAL = auto()
@@ -56,12 +58,12 @@ FORMATS: Final[Mapping[str, Format]] = {
     item.name: item
     for item in (
         Format("text", "Text", "txt", "reports.text:render_text", WriterInput.TERMINAL),
-        Format("json", "JSON", "json", "reports.export.json_v1:to_json_bytes"),
+        Format("json", "JSON", "json", "reports.export.json_v1:to_json_bytes", WriterInput.PAST),
         Format("html", "HTML", "html", "scanner.jobs.drawing:html", WriterInput.VIEW),
         Format("pdf", "PDF", "pdf", "scanner.jobs.drawing:pdf", WriterInput.VIEW, binary=True),
         Format("sarif", "SARIF", "sarif", "reports.export.sarif:to_sarif", WriterInput.RULES, syntaxes=("json",)),
         Format("junit", "JUnit", "junit.xml", "reports.export.junit:to_junit"),
-        Format("csv", "CSV", "csv", "reports.export.csv:to_csv", syntaxes=("text",)),
+        Format("csv", "CSV", "csv", "reports.export.csv:to_csv", WriterInput.PAST, syntaxes=("text",)),
         Format("xlsx", "XLSX", "xlsx", "reports.export.xlsx:to_xlsx", binary=True),
         Format(
             "openmetrics",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -84,6 +87,24 @@ class AppliedWaiver:
     expires: date
 
 
+class CountedAs(StrEnum):
+    """As what a verdict is counted, everywhere the same. Unknown is never met, and a note stands against nothing."""
+
+    NOT_MET = "not-met"
+    NOTE = "note"
+    WAIVED = "waived"
+    NOT_ASSESSED = "not-assessed"
+    MET = "met"
+    DOES_NOT_APPLY = "does-not-apply"
+
+
+_COUNTED_AS = {
+    Status.PASS: CountedAs.MET,
+    Status.INDETERMINATE: CountedAs.NOT_ASSESSED,
+    Status.NOT_APPLICABLE: CountedAs.DOES_NOT_APPLY,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Evidence judged by one rule.
@@ -119,6 +140,15 @@ class Verdict:
     def unknown(self) -> bool:
         """Whether it says nothing of the server: nobody asked, or nobody could tell."""
         return self.status is Status.INDETERMINATE or self.not_asked
+
+    @property
+    def counted_as(self) -> CountedAs:
+        """As what it is counted."""
+        if self.status is Status.FAIL:
+            if self.waiver is not None:
+                return CountedAs.WAIVED
+            return CountedAs.NOTE if self.severity is Severity.INFO else CountedAs.NOT_MET
+        return _COUNTED_AS[self.status]
 
 
 class TargetStatus(StrEnum):
@@ -238,13 +268,18 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many verdicts there are of each status; `waived` ones are counted among `fail` too, as the contract says."""
+    """How many verdicts there are of each status; `waived` ones are counted among `fail` too, as the contract says.
+
+    `failed` is the sum of `not_met` (which stand against compliance), `notes` (of severity info) and `waived`.
+    """
 
     passed: int = 0
     failed: int = 0
     not_applicable: int = 0
     indeterminate: int = 0
     waived: int = 0
+    not_met: int = 0
+    notes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,13 +295,25 @@ class RunRecord:
         return tuple(verdict for target in self.targets for verdict in target.verdicts)
 
 
-def count(verdicts: tuple[Verdict, ...]) -> Counts:
-    """Count verdicts by status."""
-    statuses = [verdict.status for verdict in verdicts]
+def count(verdicts: Iterable[Verdict]) -> Counts:
+    """Count verdicts."""
+    numbers = Counter(verdict.counted_as for verdict in verdicts)
+    not_met, notes, waived = (numbers[item] for item in (CountedAs.NOT_MET, CountedAs.NOTE, CountedAs.WAIVED))
     return Counts(
-        passed=statuses.count(Status.PASS),
-        failed=statuses.count(Status.FAIL),
-        not_applicable=statuses.count(Status.NOT_APPLICABLE),
-        indeterminate=statuses.count(Status.INDETERMINATE),
-        waived=sum(verdict.waiver is not None for verdict in verdicts),
+        passed=numbers[CountedAs.MET],
+        failed=not_met + notes + waived,
+        not_applicable=numbers[CountedAs.DOES_NOT_APPLY],
+        indeterminate=numbers[CountedAs.NOT_ASSESSED],
+        waived=waived,
+        not_met=not_met,
+        notes=notes,
     )
+
+
+def finding_id(target: TargetResult, verdict: Verdict) -> str:
+    """What one verdict is called from run to run: the same rule and subject at the same endpoint, at any address.
+
+    It is what alarms and episodes go by, as 32 hexadecimal digits, so that receivers recognise what they have seen.
+    """
+    key = json.dumps([target.environment, target.address, verdict.rule, verdict.subject])
+    return hashlib.sha256(key.encode()).hexdigest()[:32]

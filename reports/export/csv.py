@@ -8,28 +8,47 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
 
-from scanner.verdict import RunRecord, TargetResult, Verdict
+from scanner.verdict import RunRecord, Status, TargetResult, Verdict, finding_id
+
+if TYPE_CHECKING:
+    from scanner.rules import Rule
 
 COLUMNS = (
     "run", "started_at", "environment", "application", "host", "port", "ip", "role", "target", "target_status",
     "policy", "policy_version", "rule", "goal", "status", "severity", "reason", "subject", "message", "observed",
-    "expected", "sources", "waiver_reason", "waiver_owner", "waiver_expires",
+    "expected", "sources", "waiver_reason", "waiver_owner", "waiver_expires", "id", "counted_as", "first_seen", "title",
+    "fix",
 )  # fmt: skip
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """What no host can say (`scanner.untrusted`), but a configuration can: a terminal would obey it."""
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def to_csv(record: RunRecord) -> str:
-    """Write a run as CSV, with a row of column names."""
+def to_csv(
+    record: RunRecord,
+    *,
+    rules: Mapping[str, Rule] | None = None,
+    first_seen: Mapping[tuple[str, str, str], datetime] | None = None,
+) -> str:
+    """Write a run as CSV, with a row of column names.
+
+    Args:
+        record: the run.
+        rules: by id; one that is not among them goes without title and fix.
+        first_seen: since when something fails, by endpoint, rule and subject.
+    """
+    rules, first_seen = rules or {}, first_seen or {}
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
     for target in record.targets:
         for verdict in target.verdicts:
-            writer.writerow([_safe(cell) for cell in _row(record, target, verdict)])
+            row = (*_row(record, target, verdict), *_about(target, verdict, rules, first_seen))
+            writer.writerow([_safe(cell) for cell in row])
     return out.getvalue()
 
 
@@ -41,6 +60,19 @@ def _row(record: RunRecord, target: TargetResult, verdict: Verdict) -> Iterator[
     yield from (verdict.rule, verdict.goal, verdict.status, verdict.severity, verdict.reason, verdict.subject)
     yield from (verdict.message, verdict.observed, verdict.expected, "; ".join(verdict.sources))
     yield from (waiver.reason, waiver.owner, waiver.expires.isoformat()) if waiver else ("", "", "")
+
+
+def _about(
+    target: TargetResult,
+    verdict: Verdict,
+    rules: Mapping[str, Rule],
+    first_seen: Mapping[tuple[str, str, str], datetime],
+) -> Iterator[str]:
+    """What lasts from run to run, how it is counted, and the rule in words; a fix only where there is something to."""
+    rule, fails = rules.get(verdict.rule), verdict.status is Status.FAIL
+    since = first_seen.get((target.endpoint, verdict.rule, verdict.subject)) if fails else None
+    yield from (finding_id(target, verdict), verdict.counted_as, f"{since:%Y-%m-%dT%H:%M:%SZ}" if since else "")
+    yield from (rule.title if rule else "", rule.fix.summary if rule and fails else "")
 
 
 def _safe(cell: str) -> str:

@@ -8,17 +8,33 @@ a key that changes its meaning or goes away makes a `/2`.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import date, datetime
 from importlib import resources
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from reports.export.json_evidence import Evidence, FailureOut, evidence_document, failure_of
 from scanner.grade import METHOD, explained
-from scanner.verdict import PolicyRef, RunRecord, Status, TargetResult, TargetStatus, Verdict, count
+from scanner.verdict import (
+    CountedAs,
+    PolicyRef,
+    RunRecord,
+    Status,
+    TargetResult,
+    TargetStatus,
+    Verdict,
+    count,
+    finding_id,
+)
+
+if TYPE_CHECKING:
+    from scanner.rules import Rule
 
 SCHEMA_ID = "nightseal.report/1"
+SCHEMA_URI = "urn:nightseal:report:1"
+"""A name by RFC 8141; that of the schema, not an address from which it could be fetched."""
 _INDENT = 2
 TOOL_NAME = "nightseal"
 _SCHEMA_FILE = "nightseal.report-1.json"
@@ -26,6 +42,7 @@ _SCHEMA_FILE = "nightseal.report-1.json"
 StatusName = Literal["pass", "fail", "not-applicable", "indeterminate"]
 SeverityName = Literal["info", "low", "medium", "high", "critical"]
 GoalName = Literal["encryption", "integrity", "authenticity", "enforcement"]
+CountedName = Literal["not-met", "note", "waived", "not-assessed", "met", "does-not-apply"]
 
 
 class _Out(BaseModel):
@@ -86,7 +103,7 @@ class Run(_Out):
 
 
 class Summary(_Out):
-    """Counts of targets and of verdicts. Waived verdicts are counted among `fail` too."""
+    """Counts of targets and of verdicts. `fail` is the sum of `not_met`, `notes` and `waived`."""
 
     targets: int
     assessed: int
@@ -95,6 +112,11 @@ class Summary(_Out):
     not_applicable: int
     indeterminate: int
     waived: int
+    """Fails that a waiver accepts."""
+    not_met: int | None = None
+    """Fails of severity low and above that no waiver accepts. Null in reports older than this count."""
+    notes: int | None = None
+    """Fails of severity info that no waiver accepts: they inform, and stand against nothing."""
 
 
 class WaiverOut(_Out):
@@ -121,6 +143,23 @@ class VerdictOut(_Out):
     expected: str
     sources: list[str]
     waiver: WaiverOut | None
+    id: str = ""
+    """The same from run to run for one rule and subject at one environment, host and port, whatever the address."""
+    counted_as: CountedName | None = None
+    """As what it is counted in every report."""
+    first_seen: datetime | None = None
+    """Since when it fails without a break, as far as the history knows; null where it does not fail or none is kept."""
+
+
+class RuleOut(_Out):
+    """A rule that gave a verdict, in words."""
+
+    title: str
+    """What it demands."""
+    why: str
+    """What it protects from."""
+    fix: str
+    """How it is mended."""
 
 
 class Grading(_Out):
@@ -171,17 +210,33 @@ class Report(_Out):
     tool: Tool
     run: Run
     summary: Summary
+    rules: dict[str, RuleOut] = {}
+    """The rules that gave a verdict, by id."""
     targets: list[Target]
 
 
-def report_of(record: RunRecord) -> Report:
-    """Bring a run into the outer form."""
+FirstSeen = Mapping[tuple[str, str, str], datetime]
+"""Since when something fails, by endpoint (`environment/host:port`), rule and subject."""
+
+
+def report_of(
+    record: RunRecord, *, rules: Mapping[str, Rule] | None = None, first_seen: FirstSeen | None = None
+) -> Report:
+    """Bring a run into the outer form.
+
+    Args:
+        record: the run.
+        rules: by id, to be described; one that is not among them goes without words.
+        first_seen: what the history knows of when failures began.
+    """
     now = record.run.finished_at
-    return _without_targets(record).model_copy(update={"targets": [_target(target, now) for target in record.targets]})
+    targets = [_target(target, now, first_seen or {}) for target in record.targets]
+    return _without_targets(record, rules or {}).model_copy(update={"targets": targets})
 
 
-def _without_targets(record: RunRecord) -> Report:
+def _without_targets(record: RunRecord, rules: Mapping[str, Rule]) -> Report:
     """Everything but the targets themselves."""
+    used = dict.fromkeys(verdict.rule for verdict in record.verdicts)
     counts = count(record.verdicts)
     run = record.run
     return Report(
@@ -220,29 +275,42 @@ def _without_targets(record: RunRecord) -> Report:
             not_applicable=counts.not_applicable,
             indeterminate=counts.indeterminate,
             waived=counts.waived,
+            not_met=counts.not_met,
+            notes=counts.notes,
         ),
+        rules={
+            name: RuleOut(title=rules[name].title, why=rules[name].why, fix=rules[name].fix.summary)
+            for name in sorted(used)
+            if name in rules
+        },
         targets=[],
     )
 
 
-def to_json(record: RunRecord) -> str:
-    """Write a run as JSON text, ending in a line feed."""
-    return to_json_bytes(record).decode()
+def to_json(record: RunRecord, *, rules: Mapping[str, Rule] | None = None, first_seen: FirstSeen | None = None) -> str:
+    """Write a run as JSON text, ending in a line feed; arguments as of `report_of`."""
+    return to_json_bytes(record, rules=rules, first_seen=first_seen).decode()
 
 
-def to_json_bytes(record: RunRecord) -> bytes:
+def to_json_bytes(
+    record: RunRecord, *, rules: Mapping[str, Rule] | None = None, first_seen: FirstSeen | None = None
+) -> bytes:
     """The same in UTF-8.
 
     It is written target by target, each encoded at once: the models of ten thousand targets, and their text as Python
     keeps it, would take gigabytes.
     """
-    opening, empty, closing = _without_targets(record).model_dump_json(by_alias=True, indent=_INDENT).rpartition("[]")
+    opening, empty, closing = (
+        _without_targets(record, rules or {}).model_dump_json(by_alias=True, indent=_INDENT).rpartition("[]")
+    )
     if not record.targets:
         return f"{opening}{empty}{closing}\n".encode()
     margin = "\n" + " " * 2 * _INDENT
     # No string of JSON holds a line feed, so all that there are stand between lines.
     targets = (
-        _target(target, record.run.finished_at).model_dump_json(by_alias=True, indent=_INDENT).replace("\n", margin)
+        _target(target, record.run.finished_at, first_seen or {})
+        .model_dump_json(by_alias=True, indent=_INDENT)
+        .replace("\n", margin)
         for target in record.targets
     )
     parts = [f"{margin}{target},".encode() for target in targets]
@@ -264,7 +332,7 @@ def generate_schema() -> dict[str, Any]:
     schema = Report.model_json_schema(by_alias=True, mode="serialization")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:{SCHEMA_ID.replace('/', ':')}",
+        "$id": SCHEMA_URI,
         **schema,
         "title": SCHEMA_ID,
     }
@@ -281,7 +349,7 @@ def _policy(policy: PolicyRef) -> Policy:
     return Policy(id=policy.id, version=policy.version, title=policy.title, digest=policy.digest)
 
 
-def _target(target: TargetResult, now: datetime) -> Target:
+def _target(target: TargetResult, now: datetime, first_seen: FirstSeen) -> Target:
     return Target(
         id=target.id,
         environment=target.environment,
@@ -301,7 +369,7 @@ def _target(target: TargetResult, now: datetime) -> Target:
         connections=target.connections,
         policy=_policy(target.policy),
         evidence=evidence_document(target.evidence) if target.evidence else None,
-        verdicts=[_verdict(verdict) for verdict in target.verdicts],
+        verdicts=[_verdict(target, verdict, first_seen) for verdict in target.verdicts],
     )
 
 
@@ -317,7 +385,7 @@ def _grading(target: TargetResult, now: datetime) -> Grading | None:
     )
 
 
-def _verdict(verdict: Verdict) -> VerdictOut:
+def _verdict(target: TargetResult, verdict: Verdict, first_seen: FirstSeen) -> VerdictOut:
     waiver = verdict.waiver
     status: Status = verdict.status
     return VerdictOut(
@@ -332,4 +400,20 @@ def _verdict(verdict: Verdict) -> VerdictOut:
         expected=verdict.expected,
         sources=list(verdict.sources),
         waiver=WaiverOut(reason=waiver.reason, owner=waiver.owner, expires=waiver.expires) if waiver else None,
+        id=finding_id(target, verdict),
+        counted_as=verdict.counted_as.value,
+        first_seen=first_seen.get((target.endpoint, verdict.rule, verdict.subject)) if status is Status.FAIL else None,
     )
+
+
+def counted_as(verdict: VerdictOut) -> CountedAs:
+    """As what a verdict is counted, told from what every version of the format says of it."""
+    if verdict.status == "fail":
+        if verdict.waiver is not None:
+            return CountedAs.WAIVED
+        return CountedAs.NOTE if verdict.severity == "info" else CountedAs.NOT_MET
+    return {
+        "pass": CountedAs.MET,
+        "indeterminate": CountedAs.NOT_ASSESSED,
+        "not-applicable": CountedAs.DOES_NOT_APPLY,
+    }[verdict.status]

@@ -16,7 +16,7 @@ import xlsxwriter  # type: ignore[import-untyped]  # the library is not typed
 from reports.view.certificates import certificates_of
 from reports.view.environments import environments_of
 from reports.view.index import Index, tally
-from reports.view.standing import STANDINGS
+from reports.view.standing import STANDINGS, Tally
 from reports.wording import GOALS, STATUSES, TARGET_STATUSES
 from scanner.untrusted import ELLIPSIS
 from scanner.verdict import RunRecord, Status
@@ -64,18 +64,25 @@ def _sheets(record: RunRecord) -> Iterator[_Sheet]:
     index = Index.of(record)
     yield _Sheet(
         "Environments",
-        ("Environment", "Goal", "Standing", "Not met", "Not assessed", "Waived", "Met", "Notes", "Worst"),
-        (22, 16, 24, 10, 13, 10, 10, 10, 12),
+        (
+            "Environment",
+            "Goal",
+            "Standing",
+            "Not met",
+            "Notes",
+            "Waived",
+            "Not assessed",
+            "Met",
+            "Does not apply",
+            "Worst",
+        ),
+        (22, 16, 24, 10, 10, 10, 13, 10, 15, 12),
         (
             (
                 environment.name,
                 GOALS[goal],
                 STANDINGS[cell.standing],
-                cell.failed,
-                cell.indeterminate,
-                cell.waived,
-                cell.passed,
-                cell.notes,
+                *_counts(cell),
                 cell.worst.value if cell.worst else None,
             )
             for environment in environments_of(index)
@@ -84,9 +91,9 @@ def _sheets(record: RunRecord) -> Iterator[_Sheet]:
     )
     yield _Sheet(
         "Targets",
-        ("Target", "Environment", "Application", "Host", "Port", "IP", "State", "Not met", "Not assessed", "Waived",
-         "Met", "Seconds", "Connections"),
-        (44, 16, 20, 32, 8, 18, 18, 10, 13, 10, 10, 10, 12),
+        ("Target", "Environment", "Application", "Host", "Port", "IP", "State", "Not met", "Notes", "Waived",
+         "Not assessed", "Met", "Does not apply", "Seconds", "Connections"),
+        (44, 16, 20, 32, 8, 18, 18, 10, 10, 10, 13, 10, 15, 10, 12),
         _targets(record),
     )  # fmt: skip
     yield _Sheet(
@@ -117,6 +124,11 @@ def _sheets(record: RunRecord) -> Iterator[_Sheet]:
     )
 
 
+def _counts(found: Tally) -> tuple[int, ...]:
+    """In the order and by the words in which a run is counted everywhere."""
+    return (found.failed, found.notes, found.waived, found.indeterminate, found.passed, found.not_applicable)
+
+
 def _targets(record: RunRecord) -> Iterator[tuple[Cell, ...]]:
     for target in record.targets:
         counts = tally(target.verdicts)
@@ -128,10 +140,7 @@ def _targets(record: RunRecord) -> Iterator[tuple[Cell, ...]]:
             target.port,
             target.ip,
             TARGET_STATUSES[target.status],
-            counts.failed,
-            counts.indeterminate,
-            counts.waived,
-            counts.passed,
+            *_counts(counts),
             round(target.duration_s, 3),
             target.connections,
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from reports.language import gettext
 from reports.view.model import TargetRef
 from reports.view.standing import Tally
-from scanner.verdict import RunRecord, Severity, Status, TargetResult, Verdict
+from scanner.verdict import CountedAs, RunRecord, Severity, TargetResult, Verdict
 
 _NOT_IN_ANCHORS = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -58,25 +58,24 @@ def unique(anchor: str, taken: set[str]) -> str:
 
 def tally(verdicts: Iterable[Verdict]) -> Tally:
     """Count verdicts."""
-    passed = failed = notes = waived = indeterminate = not_applicable = 0
+    numbers: Counter[CountedAs] = Counter()
     worst: Severity | None = None
     for verdict in verdicts:
-        if verdict.status is Status.PASS:
-            passed += 1
-        elif verdict.status is Status.INDETERMINATE:
-            indeterminate += 1
-        elif verdict.status is Status.NOT_APPLICABLE:
-            not_applicable += 1
-        elif verdict.waiver is not None:
-            waived += 1
-        elif verdict.severity is Severity.INFO:
-            notes += 1
-        else:
-            failed += 1
+        kind = verdict.counted_as
+        numbers[kind] += 1
+        if kind is CountedAs.NOT_MET:
             worst = verdict.severity if worst is None else max(worst, verdict.severity)
-    return Tally(passed, failed, notes, waived, indeterminate, not_applicable, worst)
+    return Tally(
+        passed=numbers[CountedAs.MET],
+        failed=numbers[CountedAs.NOT_MET],
+        notes=numbers[CountedAs.NOTE],
+        waived=numbers[CountedAs.WAIVED],
+        indeterminate=numbers[CountedAs.NOT_ASSESSED],
+        not_applicable=numbers[CountedAs.DOES_NOT_APPLY],
+        worst=worst,
+    )
 
 
 def is_failure(verdict: Verdict) -> bool:
     """Whether it stands against compliance: it fails, no waiver accepts it, and it does not merely inform."""
-    return verdict.counts_as_failure and verdict.severity is not Severity.INFO
+    return verdict.counted_as is CountedAs.NOT_MET

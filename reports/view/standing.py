@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 from reports.language import Words, mark
+from scanner.counting import said_of_counts
 from scanner.verdict import Severity
 
 
@@ -57,6 +58,18 @@ class Tally:
         if self.waived:
             return Standing.WAIVED
         return Standing.COMPLIANT if self.passed or self.notes else Standing.EMPTY
+
+    @property
+    def said(self) -> str:
+        """All of it in English, in the words that stand for it everywhere."""
+        return said_of_counts(
+            not_met=self.failed,
+            notes=self.notes,
+            waived=self.waived,
+            not_assessed=self.indeterminate,
+            met=self.passed,
+            does_not_apply=self.not_applicable,
+        )
 
     @property
     def judged(self) -> int:

@@ -336,6 +336,25 @@ def trend(history: History, run_ids: RunIds = None) -> pd.DataFrame:
     )
 
 
+def counts_of_runs(history: History, run_ids: RunIds = None) -> pd.DataFrame:
+    """How each run is counted, by run id, in the words that stand for it everywhere.
+
+    Columns: `not_met`, `notes`, `waived`, `not_assessed`, `met`, `does_not_apply`. A run without verdicts has zeros.
+    """
+    sql = """
+    SELECT run_id,
+      count(*) FILTER (WHERE status = 'fail' AND NOT waived AND severity != 'info') AS not_met,
+      count(*) FILTER (WHERE status = 'fail' AND NOT waived AND severity = 'info') AS notes,
+      count(*) FILTER (WHERE status = 'fail' AND waived) AS waived,
+      count(*) FILTER (WHERE status = 'indeterminate') AS not_assessed,
+      count(*) FILTER (WHERE status = 'pass') AS met,
+      count(*) FILTER (WHERE status = 'not-applicable') AS does_not_apply
+    FROM verdicts GROUP BY run_id
+    """
+    counted = frame(history.query(sql, VERDICTS, run_ids=run_ids), VERDICTS).set_index("run_id").astype("int64")
+    return counted.reindex(history.runs(run_ids)["run_id"].astype(str), fill_value=0)
+
+
 def _current_certificates(history: History, run_ids: RunIds, scope: ConfiguredScope | None) -> pd.DataFrame:
     sql = f"SELECT {', '.join(_CERTIFICATE)} FROM certificates WHERE {_is_present(history, run_ids)}"  # noqa: S608  # the schema's names, and quoted literals
     return within(frame(history.query(sql, CERTIFICATES, run_ids=run_ids), CERTIFICATES), scope).copy()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from reports import render
 from reports.export.formats import export
 from reports.view import ReportOptions, ReportView, build_view
-from scanner.jobs.history_answers import answers_of
+from scanner.jobs.history_answers import answers_of, first_seen_of
 from scanner.rules import all_rules
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ def pdf(rendering: Rendering, view: ReportView) -> bytes:
         OutputError: the libraries that it is drawn with are not installed.
     """
     run_id = rendering.record.run.id
-    data = export(rendering.record, "json", rules=all_rules())
-    table = export(rendering.record, "csv", rules=all_rules())
+    first_seen = first_seen_of(rendering)
+    data = export(rendering.record, "json", rules=all_rules(), first_seen=first_seen)
+    table = export(rendering.record, "csv", rules=all_rules(), first_seen=first_seen)
     drawn = render.render_pdf(
         view,
         attachments=[

@@ -13,9 +13,12 @@ from scanner.history import questions
 from scanner.history.diff import diff
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import pandas as pd
 
     from scanner.history import History
+    from scanner.jobs.output import Rendering
     from scanner.verdict import RunRecord
 
 _COUNTS: Final = ("passed", "failed", "not_applicable", "indeterminate")
@@ -62,6 +65,26 @@ def answers_of(history: History, record: RunRecord, previous: RunRecord | None) 
         coverage=questions.coverage(history, recent),
         trend=questions.trend(history, recent),
     )
+
+
+def first_seen_of(rendering: Rendering) -> dict[tuple[str, str, str], datetime]:
+    """Since when what fails in a run fails without a break, by endpoint, rule and subject; empty without a history.
+
+    Raises:
+        HistoryError: the history cannot be read.
+    """
+    if rendering.history is None:
+        return {}
+    run = rendering.record.run
+    known = rendering.history.runs(columns=("run_id", "sequence", "started_at", "finished_at"))
+    upto = known[: int((known["run_id"] == run.id).argmax()) + 1]
+    names = upto[upto["finished_at"] <= run.finished_at]["run_id"].astype(str).tolist()
+    failing = questions.failing_since(rendering.history, names)
+    keys = (failing[name].astype(str) for name in ("endpoint", "rule", "subject"))
+    return {
+        (endpoint, rule, subject): since
+        for endpoint, rule, subject, since in zip(*keys, failing["since"].dt.to_pydatetime(), strict=True)
+    }
 
 
 def _newest(runs: pd.DataFrame) -> pd.DataFrame:

@@ -70,7 +70,9 @@ def render(rendering: Rendering, format_name: str, view: ReportView | None = Non
     elif wanted.source is WriterInput.VIEW:
         made = wanted.load()(rendering, view or _view(rendering))
     else:
-        made = export(rendering.record, format_name, rules=all_rules())
+        tells_past = wanted.source is WriterInput.PAST and rendering.history is not None
+        first_seen = load("scanner.jobs.history_answers:first_seen_of")(rendering) if tells_past else None
+        made = export(rendering.record, format_name, rules=all_rules(), first_seen=first_seen)
     return made if isinstance(made, bytes) else made.encode()
 
 

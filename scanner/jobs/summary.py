@@ -13,7 +13,6 @@ from scanner.counting import counted
 from scanner.evaluate import WaiverReport, report_waivers
 
 if TYPE_CHECKING:
-    from reports.view.standing import Tally
     from scanner.jobs.run import Outcome
     from scanner.verdict import AbsentDomain, RunRecord, Severity, TargetResult
     from scanner.waiver import Waiver
@@ -39,7 +38,7 @@ def summary(outcome: Outcome) -> str:
         lines.append(
             f"It was ended when {len(statuses)} of {counted(record.run.expected_targets, 'target')} were done."
         )
-    lines.append(_counts(tally(record.verdicts)))
+    lines.append(tally(record.verdicts).said)
     for name in record.run.environments:
         of_it = tally(verdict for target in record.targets if target.environment == name for verdict in target.verdicts)
         worst = f", worst {of_it.worst}" if of_it.worst else ""
@@ -51,14 +50,6 @@ def summary(outcome: Outcome) -> str:
     lines += [f"Report: {path}" for path in outcome.files]
     lines += [f"All runs: {outcome.site}"] if outcome.site else []
     return "\n".join(lines)
-
-
-def _counts(counts: Tally) -> str:
-    """The counts of a run, by the words that stand for them everywhere."""
-    return (
-        f"{counts.failed} not met, {counted(counts.notes, 'note')}, {counts.waived} waived, "
-        f"{counts.indeterminate} not assessed, {counts.passed} met, {counts.not_applicable} do not apply"
-    )
 
 
 def _worst_findings(record: RunRecord) -> Iterator[str]:

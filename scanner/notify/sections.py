@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from reports.deliver_message import Entry, EnvironmentSummary, Level, Section, inert
 from reports.view.causes import found_sentence
+from reports.view.index import tally
 from reports.wording import CAUSE_MEANINGS, CAUSES
 from scanner.counting import counted
 from scanner.history.attribution import ChangeCause
@@ -17,7 +18,7 @@ from scanner.notify.alarms import Alarm, CheckResult, Key, Transition
 from scanner.notify.expiry import Expiring, WaiverEnding
 from scanner.rules import Rule, all_rules
 from scanner.state.ledger import Start
-from scanner.verdict import RunRecord, Severity, Status, TargetStatus
+from scanner.verdict import RunRecord, Severity, TargetStatus
 
 _COVERAGE_DROP = 0.1
 """A tenth of the targets fewer, or assessed less, is told."""
@@ -92,20 +93,16 @@ def endings(certificates: Sequence[Expiring], waivers: Sequence[WaiverEnding], n
 
 
 def environment_summaries(record: RunRecord) -> tuple[EnvironmentSummary, ...]:
-    """The counts of each environment of a run; notes are not counted among failures."""
+    """The counts of each environment of a run."""
     result = []
     for name in record.run.environments:
         targets = [target for target in record.targets if target.environment == name]
-        verdicts = [v for target in targets for v in target.verdicts if v.severity is not Severity.INFO]
         result.append(
             EnvironmentSummary(
                 name,
                 targets=len(targets),
                 unreachable=sum(target.status is TargetStatus.UNREACHABLE for target in targets),
-                failed=sum(verdict.counts_as_failure for verdict in verdicts),
-                waived=sum(verdict.waiver is not None for verdict in verdicts),
-                indeterminate=sum(verdict.status is Status.INDETERMINATE for verdict in verdicts),
-                passed=sum(verdict.status is Status.PASS for verdict in verdicts),
+                total=tally(verdict for target in targets for verdict in target.verdicts),
             )
         )
     return tuple(result)

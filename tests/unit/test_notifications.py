@@ -25,6 +25,7 @@ from reports.deliver_message import (
     compose_digest,
     inert,
 )
+from reports.view.standing import Tally
 from scanner.config import Config, parse
 from scanner.evidence import Failure, FailureReason
 from scanner.inventory import DomainKey
@@ -180,14 +181,14 @@ def test_markup_is_text() -> None:
 
 def test_a_digest_says_how_things_stand() -> None:
     summary = EnvironmentSummary(
-        "production", targets=12, unreachable=1, failed=3, waived=2, indeterminate=4, passed=700
+        "production", targets=12, unreachable=1, total=Tally(passed=700, failed=3, notes=1, waived=2, indeterminate=4)
     )
     told = compose_digest(
         notification(environments=(summary,), links=(("pdf", "https://reports.example/a.pdf"),)), attach=True
     )
 
     assert told.title == "Nightseal, nightly: nothing changed, 3 not met"
-    assert "production: 12 targets, 1 unreachable, 3 not met, 2 waived, 4 not assessed" in told.text
+    assert "production: 12 targets, 1 unreachable, 3 not met, 1 note, 2 waived, 4 not assessed, 700 met" in told.text
     assert "https://reports.example/a.pdf" in told.text
     assert 'href="https://reports.example/a.pdf"' in told.html
 

@@ -9,15 +9,17 @@ import click
 from scanner.app.history_access import history_and_scope, open_history
 from scanner.app.tables import show
 from scanner.errors import UsageError, nearest
-from scanner.history.questions import certificates_by_expiry
+from scanner.history.questions import certificates_by_expiry, counts_of_runs
 
 
 def runs(config_path: Path, format_name: str) -> None:
     """List the runs, the latest last."""
-    frame = open_history(config_path).runs()
+    history = open_history(config_path)
+    frame = history.runs()
+    counts = counts_of_runs(history)
+    frame = frame.drop(columns=["waived"]).join(counts, on="run_id")
     wanted = [
-        "run_id", "trigger", "started_at", "complete", "targets", "assessed", "passed", "failed", "waived",
-        "indeterminate", "policy_id",
+        "run_id", "trigger", "started_at", "complete", "targets", "assessed", *counts.columns, "policy_id",
     ]  # fmt: skip
     show(frame[[name for name in wanted if name in frame]], format_name)
 

@@ -140,8 +140,8 @@ def _described(item: Replay) -> Iterator[str]:
     for judged in item.runs:
         then, now = judged.then, judged.now
         yield (
-            f"  {judged.run.id}: failed {then.failed} by {judged.run.policy.id}, {now.failed} by {policy.id}"
-            f"; indeterminate {then.indeterminate}, {now.indeterminate}"
+            f"  {judged.run.id}: {then.not_met} not met by {judged.run.policy.id}, {now.not_met} by {policy.id}"
+            f"; not assessed {then.indeterminate}, {now.indeterminate}"
         )
         if judged.without_evidence:
             yield f"    {counted(judged.without_evidence, 'target')} left out: their evidence is no longer kept"
@@ -240,6 +240,8 @@ def _counts_json(counts: Counts) -> dict[str, int]:
     return {
         "pass": counts.passed,
         "fail": counts.failed,
+        "not_met": counts.not_met,
+        "notes": counts.notes,
         "not_applicable": counts.not_applicable,
         "indeterminate": counts.indeterminate,
         "waived": counts.waived,

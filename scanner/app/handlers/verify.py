@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from reports.export.json_v1 import counted_as
 from reports.verification import NotAReportError, load_roots, verify_pdf
 from scanner.app.handlers.lines import line
 from scanner.app.signing import LARGEST_PDF, read_bounded
-from scanner.counting import counted
+from scanner.counting import counted, said_of_counts
 from scanner.errors import UsageError
 from scanner.jobs.exit_status import ExitStatus
 from scanner.untrusted import printable
+from scanner.verdict import CountedAs
 
 if TYPE_CHECKING:
     from reports.export.json_v1 import Report
@@ -72,6 +75,18 @@ def _data_lines(found: Verification, report: Report) -> Iterator[str]:
     yield line("Data", f"SHA-256 {found.digest}")
     yield line(
         "Counts",
-        f"{counted(summary.targets, 'target')}: {summary.pass_} passed, {summary.fail} failed "
-        f"({summary.waived} waived), {summary.not_applicable} not applicable, {summary.indeterminate} indeterminate",
+        f"{counted(summary.targets, 'target')}: {_counts(report)}",
+    )
+
+
+def _counts(report: Report) -> str:
+    """Counted from the verdicts themselves: an older report's summary does not tell notes from what is not met."""
+    numbers = Counter(counted_as(verdict) for target in report.targets for verdict in target.verdicts)
+    return said_of_counts(
+        not_met=numbers[CountedAs.NOT_MET],
+        notes=numbers[CountedAs.NOTE],
+        waived=numbers[CountedAs.WAIVED],
+        not_assessed=numbers[CountedAs.NOT_ASSESSED],
+        met=numbers[CountedAs.MET],
+        does_not_apply=numbers[CountedAs.DOES_NOT_APPLY],
     )

@@ -15,7 +15,7 @@ from scanner.jobs.reporting import rendering_of_environment
 from scanner.untrusted import printable
 
 if TYPE_CHECKING:
-    from reports.export.json_v1 import Report
+    from reports.export.json_v1 import Report, VerdictOut
 
 
 def against_history(pdf: bytes, report: Report, config_path: Path) -> tuple[list[str], list[str]]:
@@ -28,8 +28,7 @@ def against_history(pdf: bytes, report: Report, config_path: Path) -> tuple[list
     record = history.record(report.run.id)
     (environment,) = report.run.environments if len(report.run.environments) == 1 else (None,)
     rendering = rendering_of_environment(configuration.load(config_path), history, record, environment)
-    told = {target.id: target.verdicts for target in report.targets}
-    kept = {target.id: target.verdicts for target in report_of(rendering.record).targets}
+    told, kept = _verdicts(report), _verdicts(report_of(rendering.record))
     differing = sorted(name for name in {*told, *kept} if told.get(name) != kept.get(name))
     if differing:
         return [], [
@@ -38,3 +37,9 @@ def against_history(pdf: bytes, report: Report, config_path: Path) -> tuple[list
     same = pdf.startswith(render(rendering, "pdf"))
     pages = "byte for byte as they are drawn from it now" if same else "drawn otherwise from it now, by this version"
     return [line("History", "the same verdicts"), line("Pages", pages)], []
+
+
+def _verdicts(report: Report) -> dict[str, list[VerdictOut]]:
+    """The verdicts by target, without what follows from them or from the history, which older reports do not have."""
+    derived = {"id": "", "counted_as": None, "first_seen": None}
+    return {target.id: [item.model_copy(update=derived) for item in target.verdicts] for target in report.targets}
