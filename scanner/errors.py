@@ -6,6 +6,7 @@ NightsealError
 │   └── PolicyError     the same, of a policy file
 ├── TrustStoreError     a trust store cannot be read or holds no certificate
 ├── HistoryError        the history cannot be read or written
+├── StateError          the service cannot use its state file for now
 ├── OutputError         a report cannot be written where it was asked for
 ├── NotKeptError        the results of a run are lost, after it was done
 ├── DeliveryError       a notification was not taken by its receiver
@@ -105,6 +106,13 @@ class HistoryError(NightsealError):
 
 class ClockError(HistoryError):
     """The time is implausible, so that nothing is removed by it."""
+
+
+class StateError(NightsealError):
+    """The service cannot use its state file, for a reason that passes or that somebody mends without configuring it.
+
+    So it does not end with the status of a wrong configuration: whatever supervises the service starts it again.
+    """
 
 
 class OutputError(NightsealError):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import types
 import typing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
@@ -20,6 +21,27 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _LONGEST_LABEL = 100
+_TEXT, _NUMBER, _TABLE, _DATE = "should be text", "should be a number", "should be a table", "should be a date"
+_KINDS: Final = {
+    "string_type": _TEXT,
+    "bool_type": "should be true or false",
+    "bool_parsing": "should be true or false",
+    "int_type": "should be a whole number",
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "list_type": "should be a list",
+    "tuple_type": "should be a list",
+    "dict_type": _TABLE,
+    "model_type": _TABLE,
+    "model_attributes_type": _TABLE,
+    "date_type": _DATE,
+    "date_parsing": _DATE,
+    "date_from_datetime_parsing": _DATE,
+    "date_from_datetime_inexact": _DATE,
+}
+"""What pydantic says in words of Python, by its types of errors."""
 
 
 def problems_of(error: ValidationError, model: type[BaseModel], raw: Any = None) -> list[Problem]:
@@ -28,9 +50,13 @@ def problems_of(error: ValidationError, model: type[BaseModel], raw: Any = None)
     Where `raw` is what was checked, elements of lists are told by their names or addresses.
     """
     problems = []
+    seen = set[str]()
     for item in error.errors(include_url=False):
-        location = item["loc"]
+        location = _without_branches(item, raw)
         path = _told(location, raw)
+        if location != item["loc"] and path in seen:
+            continue  # another of the kinds of value that the key may have
+        seen.add(path)
         if item["type"] == "extra_forbidden":
             known = _keys_at(model, location[:-1])
             hint = nearest(str(location[-1]), known) or f"known here: {', '.join(sorted(known))}"
@@ -38,11 +64,42 @@ def problems_of(error: ValidationError, model: type[BaseModel], raw: Any = None)
         elif item["type"] == "missing":
             problems.append(Problem(path, "is required"))
         else:
-            message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            message = _KINDS.get(item["type"]) or item["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            if item["type"] in {"enum", "literal_error"}:
+                message = message.replace("'", '"')
             value = item["input"]
-            given = f", not {value!r}" if isinstance(value, str | int | float | bool) and "not " not in message else ""
+            given = f", not {_as_written(value)}" if _is_short(value) and "not " not in message else ""
             problems.append(Problem(path, f"{message}{given}", _guess(item)))
     return problems
+
+
+def _is_short(value: Any) -> bool:
+    return isinstance(value, str | int | float | bool | list | dict) and len(str(value)) <= _LONGEST_LABEL
+
+
+def _as_written(value: Any) -> str:
+    """A value as it stands in the file, or as nearly as makes no difference."""
+    if isinstance(value, dict):
+        return "a table"
+    return json.dumps(value, ensure_ascii=False, default=str) if not isinstance(value, list) else "a list"
+
+
+def _without_branches(error: ErrorDetails, raw: Any) -> tuple[str | int, ...]:
+    """The location without what pydantic calls the kinds of value that a key may have: they are not in the file."""
+    location, value = error["loc"], raw
+    if raw is None:
+        return location
+    kept: list[str | int] = []
+    for place, part in enumerate(location):
+        last = place == len(location) - 1
+        if isinstance(part, int):
+            value = value[part] if isinstance(value, list) and part < len(value) else None
+        elif isinstance(value, dict) and part in value:
+            value = value[part]
+        elif not (last and error["type"] == "missing"):
+            continue
+        kept.append(part)
+    return tuple(kept)
 
 
 def _guess(error: ErrorDetails) -> str | None:

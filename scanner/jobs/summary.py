@@ -104,7 +104,7 @@ def waiver_lines(report: WaiverReport) -> Iterator[str]:
     for waiver, failures in report.soon:
         yield f"Waiver ends on {waiver.expires}: {_named(waiver)}: {counted(failures, 'failure')} accepted"
     for waiver in report.unused:
-        yield f"Waiver without use: {_named(waiver)}"
+        yield f"Waiver that accepts nothing: {_named(waiver)}: nothing that it covers failed"
 
 
 def _named(waiver: Waiver) -> str:

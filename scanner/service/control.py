@@ -25,6 +25,7 @@ from scanner.config_values import Duration, FormatName
 from scanner.errors import ConfigError, UsageError
 from scanner.formats import FORMATS
 from scanner.service.orders import LONGEST_SOCKET
+from scanner.state.database import cannot_use
 from scanner.state.ledger import ENDED, Ledger
 from scanner.validation import problems_of
 from scanner.verdict import Severity
@@ -78,7 +79,7 @@ class ControlServer:
             finally:
                 os.umask(mask)
         except OSError as error:
-            raise UsageError(f"{path}: cannot listen there: {error.strerror} ([daemon] socket)") from error
+            raise cannot_use(path, error) from error
         threading.Thread(target=self._server.serve_forever, name="control", daemon=True).start()
 
     def stop(self) -> None:

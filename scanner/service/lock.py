@@ -5,6 +5,7 @@ The lock is the operating system's: it ends with its holder, however that ends, 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from scanner.errors import UsageError
+from scanner.state.database import cannot_use
 
 
 class ServiceLock:
@@ -29,17 +31,19 @@ class ServiceLock:
 
         Raises:
             UsageError: another process holds it; says which, and since when.
+            StateError: the disk is full, for one.
         """
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
             raise UsageError(f"{self._who()} uses {self.path.with_suffix('')}: one service for one state") from error
         except OSError as error:
-            hint = "[daemon] state names another place"
-            raise UsageError(f"{self.path} cannot be written: {error.strerror} ({hint})") from error
+            raise cannot_use(self.path, error) from error
         self._refuse_second_name()
         record = {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
-        self._holder.write_text(json.dumps(record), "utf-8")
+        # It is for people alone: the lock holds without it.
+        with contextlib.suppress(OSError):
+            self._holder.write_text(json.dumps(record), "utf-8")
 
     def _refuse_second_name(self) -> None:
         """A hard link is the same file beside another lock: two services would not see each other."""
@@ -64,7 +68,8 @@ class ServiceLock:
 
     def release(self) -> None:
         """Give the lock back."""
-        self._holder.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._holder.unlink(missing_ok=True)
         self._lock.release()
 
     def _who(self) -> str:

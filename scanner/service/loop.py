@@ -30,6 +30,7 @@ from scanner.service.setup import Setup
 from scanner.service.spelling import spelled
 from scanner.service.systemd import Supervisor
 from scanner.service.watch import Watch
+from scanner.state.database import cannot_use
 from scanner.state.ledger import LATE_AFTER, OPEN, Ledger, Start, State
 
 _LOG = logging.getLogger("nightseal.daemon")
@@ -98,11 +99,18 @@ class Service:
         return self._planner.next_starts()
 
     def run(self) -> None:
-        """Serve until told to stop; the runs in progress have ended then."""
+        """Serve until told to stop; the runs in progress have ended then.
+
+        Raises:
+            StateError: the state file cannot be written to begin with.
+        """
         now = datetime.now(UTC)
-        self._keep_configuration(now)
-        self._take_up(now)
-        self._planner.start(self.setup.triggers, now)
+        try:
+            self._keep_configuration(now)
+            self._take_up(now)
+            self._planner.start(self.setup.triggers, now)
+        except SQLAlchemyError as error:
+            raise cannot_use(self.setup.state, error) from error
         for name, due in sorted(self.next_starts().items()):
             _LOG.info(
                 "schedule %(schedule)s: next start %(next_start)s", {"schedule": name, "next_start": due.isoformat()}

@@ -10,10 +10,12 @@ Each change is one transaction that is on the disk when it returns. Several proc
 
 from __future__ import annotations
 
+import errno
 import os
+import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     JSON,
@@ -34,14 +36,18 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
-from scanner.errors import UsageError
+from scanner.errors import NightsealError, StateError, UsageError
 from scanner.state import migrations
 
 VERSION = 2
 """2: alarms are of endpoints, where they were of targets."""
 _BUSY_S = 30.0
+_PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENFILE, errno.EMFILE})
+_PASSING_IN_SQLITE: Final = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY}
+)
 META = MetaData()
 
 
@@ -170,7 +176,8 @@ def open_state(path: Path) -> Engine:
     """Open the state file, beginning one where there is none; readable for its owner alone.
 
     Raises:
-        UsageError: it cannot be opened, is something else, or was written by a newer version.
+        UsageError: it may not be opened, is something else, or was written by a newer version.
+        StateError: it cannot be opened or written for now: the disk is full, for one.
     """
     try:
         # Never one that is there: closing any descriptor of a file ends this process's POSIX locks on it, and SQLite
@@ -179,7 +186,7 @@ def open_state(path: Path) -> Engine:
     except FileExistsError:
         pass
     except OSError as error:
-        raise UsageError(f"{path} cannot be opened: {error.strerror} ([daemon] state names another place)") from error
+        raise cannot_use(path, error) from error
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_S})
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
@@ -195,8 +202,26 @@ def open_state(path: Path) -> Engine:
             value = {"key": "version", "value": str(VERSION)}
             connection.execute(upsert(_ABOUT).values(value).on_conflict_do_update(["key"], set_=value))
     except DatabaseError as error:
-        raise UsageError(f"{path} cannot be used: {error.orig} ([daemon] state names another place)") from error
+        raise cannot_use(path, error) from error
     return engine
+
+
+def cannot_use(path: Path, error: OSError | SQLAlchemyError) -> NightsealError:
+    """What to raise where the state file, or what lies beside it, cannot be used.
+
+    A full disk, a file that is locked or one that fails is not the configuration's fault, and may pass.
+    """
+    if isinstance(error, OSError):
+        passing, reason = error.errno in _PASSING, error.strerror or str(error)
+    else:
+        reason = str(getattr(error, "orig", error))
+        code = getattr(getattr(error, "orig", None), "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        passing = code in _PASSING_IN_SQLITE
+    if not passing:
+        return UsageError(f"{path} cannot be used: {reason} ([daemon] state names another place)")
+    full = "full" in reason or "space" in reason
+    hint = "make room; no run can begin until then" if full else "no run can begin until it can be written"
+    return StateError(f"{path} cannot be used: {reason} ({hint})")
 
 
 def _prepare(connection: Any, _: Any) -> None:

@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -236,7 +237,7 @@ def test_it_can_be_monitored(tmp_path: Path, small_lab: Lab) -> None:
         assert list(health["next_starts"]) == ["nightly"]
         text = fetch(f"{running.address}/metrics")
         families = {family.name: family for family in text_string_to_metric_families(text)}
-        value = {(s.name, *sorted(s.labels.values())): s.value for f in families.values() for s in f.samples}
+        value = metrics(running)
         assert value["nightseal_targets", "assessed", "e", "nightly"] == 2
         assert value["nightseal_outbox_messages", "hook"] == 1
         assert value["nightseal_starts_total", "done", "nightly"] == 1
@@ -385,13 +386,66 @@ def test_a_full_disk_is_told_and_the_earlier_history_is_whole(small_disk: Path, 
         (run_id,) = history.runs()["run_id"].astype(str)
         assert history.record(run_id).targets[0].evidence is not None
 
+        # Whoever watches the service is told of each thing that is wrong, and each is a metric as well.
+        right = (folder / "config.toml").read_text("utf-8")
+        (folder / "config.toml").write_text(right.replace(ONCE_A_YEAR, "0 25 * * *"), "utf-8")
+        seven_hours_ago = (datetime.now(UTC) - timedelta(hours=7)).strftime("%Y-%m-%dT%H:%M:%S.%f")
+        with sqlite3.connect(folder / "nightseal.sqlite") as raw:
+            raw.execute("UPDATE outbox SET created_at = ? WHERE delivered_at IS NULL", (seven_hours_ago,))
+        running.started[0].send_signal(signal.SIGHUP)
+        wait_for(lambda: running.said("is refused, the old one stays"), "the refusal")
+        status, problems = health(running)
+        assert status == 503
+        begins = (
+            "history: ", "a message to the receiver hook waits since ", "the configuration on the disk is refused: ",
+            "the last start of schedule nightly, due at ",
+        )  # fmt: skip
+        assert all(any(problem.startswith(begin) for problem in problems) for begin in begins), problems
+        values = metrics(running)
+        assert values["nightseal_last_start_failed", "nightly"] == 1
+        assert values["nightseal_config_refused",] == 1
+        assert values["nightseal_place_unwritable", "history"] == 1
+        assert time.time() - values["nightseal_outbox_oldest_timestamp_seconds", "hook"] > 6 * 3600
+
         filler.unlink()
+        (folder / "config.toml").write_text(right, "utf-8")
+        with sqlite3.connect(folder / "nightseal.sqlite") as raw:
+            raw.execute("DELETE FROM outbox")
+        running.started[0].send_signal(signal.SIGHUP)
+        wait_for(lambda: running.said("is read again"), "the reload")
         assert running.command("run", "--via-daemon", "--schedule", "nightly").returncode == 0
         # The run that had no room waited for the next one, which brought it in first.
         earlier, brought_in, _ = history.runs()["run_id"].astype(str)
         assert (earlier, brought_in) == (run_id, waiting[1])
         assert history.record(waiting[1]).targets[0].evidence is not None
+        assert health(running) == (200, [])
         stop(running)
+
+
+def health(running: Service) -> tuple[int, list[str]]:
+    """What /healthz says: its status, and what keeps the service from its work."""
+    try:
+        return 200, list(json.loads(fetch(f"{running.address}/healthz"))["problems"])
+    except urllib.error.HTTPError as error:
+        return error.code, list(json.loads(error.read())["problems"])
+
+
+def metrics(running: Service) -> dict[tuple[str, ...], float]:
+    """Every sample, by its name and labels."""
+    families = text_string_to_metric_families(fetch(f"{running.address}/metrics"))
+    return {(s.name, *sorted(s.labels.values())): s.value for family in families for s in family.samples}
+
+
+def test_on_a_full_disk_the_service_does_not_start_and_is_started_again(small_disk: Path, small_lab: Lab) -> None:
+    """Whatever supervises it must not take it for a wrong configuration, with which it is never started again."""
+    with service(
+        small_disk.parent, small_lab, "good", schedule=schedule(), daemon='state = "disk/s.sqlite"'
+    ) as running:
+        fill(small_disk / "filler")
+        refused = running.command("daemon")
+        assert refused.returncode == 4
+        assert "disk/s.sqlite cannot be used: database or disk is full (make room;" in refused.stderr
+        assert "itself failed" not in refused.stderr
 
 
 def test_a_full_disk_under_the_state_file_stops_nothing_for_ever(small_disk: Path, small_lab: Lab) -> None:

@@ -92,6 +92,57 @@ def application(body: str, kind: str = "traditional-web") -> str:
     return f'[[environment.application]]\nname = "A"\nkind = "{kind}"\nhost = "a.example"\n{body}'
 
 
+def test_what_is_wrong_is_told_in_the_words_of_the_file_and_not_of_python(tmp_path: Path) -> None:
+    text = """
+[nightseal]
+policy = 7
+[scan]
+concurrency = "many"
+addresses = "some"
+trust_store = ["a"]
+intrusive = "perhaps"
+rate = "fast"
+[[environment]]
+name = "e"
+kind = "paass"
+[[environment.endpoint]]
+host = "a.example"
+labels = 3
+[[schedule]]
+name = "nightly"
+cron = "0 2 * * *"
+reports = "html"
+[[notify]]
+name = "ops"
+url = "json://a.example"
+attach = "sometimes"
+[[waiver]]
+rule = "cert.key"
+scope = "e"
+reason = "r"
+owner = "o"
+expires = "soon"
+"""
+    (tmp_path / "config.toml").write_text(text, "utf-8")
+    with pytest.raises(ConfigError) as refused:
+        load(tmp_path / "config.toml")
+    said = {problem.key: problem.message for problem in refused.value.problems}
+
+    assert said == {
+        "nightseal.policy": "should be text, not 7",
+        "scan.concurrency": 'should be a whole number, not "many"',
+        "scan.addresses": 'should be "all", "first", "ipv4" or "ipv6", not "some"',
+        "scan.trust_store": "should be text, not a list",
+        "scan.intrusive": 'should be true or false, not "perhaps"',
+        "scan.rate": 'should be a number, not "fast"',
+        "environment[e].kind": 'should be "paas" or "on-premises", not "paass"',
+        "environment[e].endpoint[a.example:443].labels": "should be a table, not 3",
+        "schedule[nightly].reports": 'should be a list, not "html"',
+        "notify[ops].attach": 'should be "auto", "always" or "never", not "sometimes"',
+        "waiver[1].expires": 'should be a date, not "soon"',
+    }
+
+
 def test_what_the_contract_shows_is_read() -> None:
     config = read(CONTRACT, NIGHTSEAL_NOTIFY_URL="https://notify.example/secret")
 
@@ -130,7 +181,7 @@ def test_what_the_contract_shows_is_read() -> None:
         ("[scan]\nfoo = 1\n", "config.toml: scan.foo: unknown key (known here: addresses, concurrency,"),
         ("[scan]\ndeadline = '60x'\n", "config.toml: scan.deadline: should be a duration such as"),
         ("[scan]\nconcurrency = 0\n", "config.toml: scan.concurrency: should be greater than or equal to 1, not 0"),
-        (environment(kind="paass"), "config.toml: environment[e].kind: should be 'paas' or 'on-premises', not 'paass'"),
+        (environment(kind="paass"), 'config.toml: environment[e].kind: should be "paas" or "on-premises", not "paass"'),
         (
             environment('[[environment.endpoint]]\nhost = "a.example"\nport = 65536'),
             "config.toml: environment[e].endpoint[a.example:65536].port: should be less than or equal to 65535, not 65536",

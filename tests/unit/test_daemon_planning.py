@@ -214,7 +214,7 @@ def test_what_is_no_state_file(tmp_path: Path) -> None:
     (tmp_path / "text.sqlite").write_text("a text that is no database at all, and longer than a header is" * 10)
     with pytest.raises(UsageError, match="cannot be used"):
         open_state(tmp_path / "text.sqlite")
-    with pytest.raises(UsageError, match="cannot be opened"):
+    with pytest.raises(UsageError, match="cannot be used: No such file or directory"):
         open_state(tmp_path / "missing" / "s.sqlite")
     engine = open_state(tmp_path / "newer.sqlite")
     engine.dispose()
