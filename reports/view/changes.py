@@ -21,7 +21,7 @@ from scanner.history.attribution import ChangeCause
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, Verdict
 
 if TYPE_CHECKING:
-    from scanner.history.diff import RunDiff, VerdictChange
+    from scanner.history.run_diff import RunDiff, VerdictChange
     from scanner.rules import Rule
 
 _ORDER = list(ChangeKind)

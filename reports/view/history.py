@@ -33,7 +33,7 @@ from scanner.verdict import Severity, Status, TargetResult, Verdict
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scanner.history.diff import RunDiff, TargetChange, VerdictChange
+    from scanner.history.run_diff import RunDiff, TargetChange, VerdictChange
     from scanner.rules import Rule
 
 _WORST_FIRST: Final = (Status.FAIL, Status.INDETERMINATE, Status.PASS, Status.NOT_APPLICABLE)

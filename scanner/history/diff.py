@@ -8,146 +8,17 @@ of them did not finish is told apart from what is gone.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-from scanner.evidence import Certificate
 from scanner.history.attribution import Attribution, ChangeCause
-from scanner.history.facts import deployments_of
+from scanner.history.run_diff import RunDiff, StillFailing, TargetChange, VerdictChange
+from scanner.history.target_changes import address_changes, certificate_changes, missed_targets, now_unreachable
 from scanner.history.waived import is_worse
-from scanner.verdict import Run, RunRecord, Status, TargetResult, TargetStatus, Verdict
+from scanner.verdict import RunRecord, Status, TargetResult, Verdict
 
 _Judged = tuple[TargetResult, Verdict | None]
 _Key = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class VerdictChange:
-    """A rule's verdicts on one endpoint in the two runs; None where it was not judged.
-
-    `target` is the address that the verdict speaks of: the worst, where there are several. `places` are all addresses
-    where it is so, in the newer run, or in the older one for what is there no more; `addresses` counts those of the
-    endpoint in that run.
-    """
-
-    target: TargetResult
-    rule: str
-    subject: str
-    before: Verdict | None
-    after: Verdict | None
-    cause: ChangeCause
-    places: tuple[TargetResult, ...] = ()
-    addresses: int = 1
-
-    @property
-    def verdict(self) -> Verdict:
-        """The newer verdict, or the older one where there is no newer."""
-        verdict = self.after or self.before
-        if verdict is None:  # pragma: no cover  # one of the two is always there
-            raise AssertionError
-        return verdict
-
-
-@dataclass(frozen=True, slots=True)
-class StillFailing:
-    """A failure that was there in both runs, at whichever addresses. `worse` tells that its severity rose."""
-
-    target: TargetResult
-    before: Verdict
-    after: Verdict
-
-    @property
-    def worse(self) -> bool:
-        """Whether its severity rose."""
-        return self.after.severity > self.before.severity
-
-
-@dataclass(frozen=True, slots=True)
-class TargetChange:
-    """A target that appeared, disappeared, became unreachable or came back; as the run that has it last saw it."""
-
-    target: TargetResult
-    cause: ChangeCause
-
-
-@dataclass(frozen=True, slots=True)
-class AddressChange:
-    """A name that has other addresses than before. `target` is one of the present ones, for what they share."""
-
-    target: TargetResult
-    came: tuple[str, ...]
-    gone: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CertificateChange:
-    """The certificate that a target presents to a client that names the host; None where it presented none."""
-
-    target: TargetResult
-    before: Certificate | None
-    after: Certificate | None
-
-
-@dataclass(frozen=True, slots=True)
-class RunDiff:
-    """What changed from one run to another.
-
-    A waived failure counts as failing no more (`newly_waived`), and as a new failure when its waiver ends.
-    `worse` and `better` are failures of both runs whose severity changed, or, for `worse`, which fail now at an address
-    where they did not. `worse_but_waived` is what a waiver accepts although it was not there when it began to accept
-    it, or was less. `newly_assessed` are failures of which nothing was known before: nothing says that they are new.
-    `no_longer_judged` holds failures whose rule is not judged any more, or was not asked for, which says nothing of the
-    server.
-    `not_scanned` holds targets of an earlier run that an interrupted one did not come to.
-    """
-
-    before: Run
-    after: Run
-    environments: tuple[str, ...]
-    new_failures: tuple[VerdictChange, ...] = ()
-    fixed: tuple[VerdictChange, ...] = ()
-    still_failing: tuple[StillFailing, ...] = ()
-    worse: tuple[VerdictChange, ...] = ()
-    better: tuple[VerdictChange, ...] = ()
-    worse_but_waived: tuple[VerdictChange, ...] = ()
-    newly_assessed: tuple[VerdictChange, ...] = ()
-    became_indeterminate: tuple[VerdictChange, ...] = ()
-    newly_waived: tuple[VerdictChange, ...] = ()
-    no_longer_judged: tuple[VerdictChange, ...] = ()
-    appeared: tuple[TargetChange, ...] = ()
-    disappeared: tuple[TargetChange, ...] = ()
-    addresses: tuple[AddressChange, ...] = ()
-    not_scanned: tuple[TargetResult, ...] = ()
-    now_unreachable: tuple[TargetChange, ...] = ()
-    back: tuple[TargetChange, ...] = ()
-    certificates: tuple[CertificateChange, ...] = ()
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything is other than it was."""
-        return bool(
-            self.verdict_changes
-            or any(
-                (
-                    self.appeared, self.disappeared, self.addresses, self.not_scanned, self.now_unreachable, self.back,
-                    self.certificates,
-                )
-            )
-        )  # fmt: skip
-
-    @property
-    def verdict_changes(self) -> tuple[VerdictChange, ...]:
-        """All changes of verdicts."""
-        return (
-            *self.new_failures, *self.fixed, *self.worse, *self.better, *self.worse_but_waived, *self.newly_assessed,
-            *self.became_indeterminate, *self.newly_waived, *self.no_longer_judged,
-        )  # fmt: skip
-
-    @property
-    def since(self) -> datetime:
-        """When the earlier run started."""
-        return self.before.started_at
 
 
 def diff(before: RunRecord, after: RunRecord) -> RunDiff:
@@ -158,7 +29,7 @@ def diff(before: RunRecord, after: RunRecord) -> RunDiff:
     both = [(old[name], targets) for name, targets in new.items() if name in old]
     came = [target for name, targets in new.items() if name not in old for target in targets]
     gone = [target for name, targets in old.items() if name not in new for target in targets]
-    missed = _missed(before, after, both)
+    missed = missed_targets(before, after, both)
     changes = _Changes(attribution, missed=frozenset(target.id for target in missed), since_whole=before.run.complete)
     for first, second in both:
         changes.compare(first, second)
@@ -181,11 +52,11 @@ def diff(before: RunRecord, after: RunRecord) -> RunDiff:
         no_longer_judged=_worst_first(changes.no_longer_judged),
         appeared=tuple(TargetChange(item, attribution.of_presence(item)) for item in came if before.run.complete),
         disappeared=tuple(TargetChange(item, attribution.of_presence(item)) for item in gone if after.run.complete),
-        addresses=tuple(_address_changes(both)) if before.run.complete and after.run.complete else (),
+        addresses=tuple(address_changes(both)) if before.run.complete and after.run.complete else (),
         not_scanned=() if after.run.complete else (*gone, *missed),
-        now_unreachable=tuple(_now_unreachable(both)),
-        back=tuple(_now_unreachable([(second, first) for first, second in both], later_first=True)),
-        certificates=tuple(_certificate_changes(both)),
+        now_unreachable=tuple(now_unreachable(both)),
+        back=tuple(now_unreachable([(second, first) for first, second in both], later_first=True)),
+        certificates=tuple(certificate_changes(both)),
     )
 
 
@@ -401,68 +272,3 @@ def _with_unknown(
         return verdicts
     judged = {name for (judged_rule, _), found in run.items() if judged_rule == rule for name in found}
     return {name: item for name, item in blind.items() if name in other or not judged - blind.keys()} | dict(verdicts)
-
-
-_Both = list[tuple[list[TargetResult], list[TargetResult]]]
-
-
-def _missed(before: RunRecord, after: RunRecord, both: _Both) -> list[TargetResult]:
-    """Addresses of endpoints that both runs have, to which an interrupted one did not come."""
-    if after.run.complete or not before.run.complete:
-        return []
-    return [target for old, new in both for target in old if target.id not in {item.id for item in new}]
-
-
-def _now_unreachable(pairs: _Both, *, later_first: bool = False) -> Iterator[TargetChange]:
-    """The targets that do not answer in the second of each pair, where the endpoint did, or this address of it.
-
-    That is always the server's doing. With `later_first` the second is the earlier run: those targets are back, and
-    are told as the later run saw them.
-    """
-    for first, second in pairs:
-        known = {target.id: target for target in first}
-        silent = all(target.status is TargetStatus.UNREACHABLE for target in first)
-        for target in second:
-            if target.status is not TargetStatus.UNREACHABLE or silent:
-                continue
-            twin = known.get(target.id)
-            if twin is not None and twin.status is TargetStatus.UNREACHABLE:
-                continue
-            if twin is None and later_first and any(item.status is TargetStatus.UNREACHABLE for item in first):
-                continue  # another address is silent now; this one is merely gone
-            answering = next(item for item in first if item.status is not TargetStatus.UNREACHABLE)
-            yield TargetChange((twin or answering) if later_first else target, ChangeCause.SERVER)
-
-
-def _address_changes(pairs: _Both) -> Iterator[AddressChange]:
-    """Names that have other addresses; one that did not resolve in one of the runs is unreachable, and told as that."""
-    for first, second in pairs:
-        old, new = ({target.ip for target in targets if target.ip} for targets in (first, second))
-        if old and new and old != new:
-            yield AddressChange(second[0], tuple(sorted(new - old)), tuple(sorted(old - new)))
-
-
-def _certificate_changes(pairs: _Both) -> Iterator[CertificateChange]:
-    for first, second in pairs:
-        known = {target.id: target for target in first}
-        served = {item.fingerprint: item for target in first for item in _leaves(target)}
-        for target in second:
-            new = {item.fingerprint: item for item in _leaves(target)}
-            twin = known.get(target.id)
-            old = {item.fingerprint: item for item in _leaves(twin)} if twin is not None else served
-            # Where one of the two was not seen, nothing is known of a change.
-            if not (old and new):
-                continue
-            came = [item for name, item in new.items() if name not in old]
-            # At an address that is new, what other addresses served may still be served there.
-            gone = [item for name, item in old.items() if name not in new] if twin is not None or came else []
-            for index in range(max(len(came), len(gone))):
-                yield CertificateChange(
-                    target, gone[index] if index < len(gone) else None, came[index] if index < len(came) else None
-                )
-
-
-def _leaves(target: TargetResult) -> Iterator[Certificate]:
-    for deployment in deployments_of(target):
-        if deployment.with_sni:
-            yield deployment.leaf

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from scanner.evaluate import evaluate
 from scanner.grade import grade
 from scanner.history.attribution import ChangeCause
-from scanner.history.diff import RunDiff, diff
+from scanner.history.diff import diff
+from scanner.history.run_diff import RunDiff
 from scanner.replay.recorded import NOT_RECORDED, evidence_is_gone, recorded
 from scanner.verdict import Counts, Run, RunRecord, count
 

@@ -23,8 +23,9 @@ from scanner.evidence import (
     TlsEvidence,
 )
 from scanner.history.attribution import ChangeCause
-from scanner.history.diff import RunDiff, VerdictChange, diff
+from scanner.history.diff import diff
 from scanner.history.facts import digest, facts_of
+from scanner.history.run_diff import RunDiff, VerdictChange
 from scanner.verdict import AppliedWaiver, RunRecord, Severity, Status, TargetResult, TargetStatus, Verdict
 from tests.build.records import sample_record
 

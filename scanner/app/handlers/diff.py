@@ -16,7 +16,7 @@ from scanner.errors import UsageError
 from scanner.history.diff import diff as compare
 
 if TYPE_CHECKING:
-    from scanner.history.diff import RunDiff, VerdictChange
+    from scanner.history.run_diff import RunDiff, VerdictChange
 
 
 def diff(runs: tuple[str, ...], config_path: Path, since: datetime | None, since_report: Path | None) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from scanner.config import Config
-    from scanner.history.diff import RunDiff, StillFailing, VerdictChange
+    from scanner.history.run_diff import RunDiff, StillFailing, VerdictChange
     from scanner.inventory import Inventory
     from scanner.policy import Policy
     from scanner.replay import Replay

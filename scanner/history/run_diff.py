@@ -1,0 +1,138 @@
+"""What a comparison of two runs says, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from scanner.evidence import Certificate
+from scanner.history.attribution import ChangeCause
+from scanner.verdict import Run, TargetResult, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictChange:
+    """A rule's verdicts on one endpoint in the two runs; None where it was not judged.
+
+    `target` is the address that the verdict speaks of: the worst, where there are several. `places` are all addresses
+    where it is so, in the newer run, or in the older one for what is there no more; `addresses` counts those of the
+    endpoint in that run.
+    """
+
+    target: TargetResult
+    rule: str
+    subject: str
+    before: Verdict | None
+    after: Verdict | None
+    cause: ChangeCause
+    places: tuple[TargetResult, ...] = ()
+    addresses: int = 1
+
+    @property
+    def verdict(self) -> Verdict:
+        """The newer verdict, or the older one where there is no newer."""
+        verdict = self.after or self.before
+        if verdict is None:  # pragma: no cover  # one of the two is always there
+            raise AssertionError
+        return verdict
+
+
+@dataclass(frozen=True, slots=True)
+class StillFailing:
+    """A failure that was there in both runs, at whichever addresses. `worse` tells that its severity rose."""
+
+    target: TargetResult
+    before: Verdict
+    after: Verdict
+
+    @property
+    def worse(self) -> bool:
+        """Whether its severity rose."""
+        return self.after.severity > self.before.severity
+
+
+@dataclass(frozen=True, slots=True)
+class TargetChange:
+    """A target that appeared, disappeared, became unreachable or came back; as the run that has it last saw it."""
+
+    target: TargetResult
+    cause: ChangeCause
+
+
+@dataclass(frozen=True, slots=True)
+class AddressChange:
+    """A name that has other addresses than before. `target` is one of the present ones, for what they share."""
+
+    target: TargetResult
+    came: tuple[str, ...]
+    gone: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateChange:
+    """The certificate that a target presents to a client that names the host; None where it presented none."""
+
+    target: TargetResult
+    before: Certificate | None
+    after: Certificate | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunDiff:
+    """What changed from one run to another.
+
+    A waived failure counts as failing no more (`newly_waived`), and as a new failure when its waiver ends.
+    `worse` and `better` are failures of both runs whose severity changed, or, for `worse`, which fail now at an address
+    where they did not. `worse_but_waived` is what a waiver accepts although it was not there when it began to accept
+    it, or was less. `newly_assessed` are failures of which nothing was known before: nothing says that they are new.
+    `no_longer_judged` holds failures whose rule is not judged any more, or was not asked for, which says nothing of the
+    server.
+    `not_scanned` holds targets of an earlier run that an interrupted one did not come to.
+    """
+
+    before: Run
+    after: Run
+    environments: tuple[str, ...]
+    new_failures: tuple[VerdictChange, ...] = ()
+    fixed: tuple[VerdictChange, ...] = ()
+    still_failing: tuple[StillFailing, ...] = ()
+    worse: tuple[VerdictChange, ...] = ()
+    better: tuple[VerdictChange, ...] = ()
+    worse_but_waived: tuple[VerdictChange, ...] = ()
+    newly_assessed: tuple[VerdictChange, ...] = ()
+    became_indeterminate: tuple[VerdictChange, ...] = ()
+    newly_waived: tuple[VerdictChange, ...] = ()
+    no_longer_judged: tuple[VerdictChange, ...] = ()
+    appeared: tuple[TargetChange, ...] = ()
+    disappeared: tuple[TargetChange, ...] = ()
+    addresses: tuple[AddressChange, ...] = ()
+    not_scanned: tuple[TargetResult, ...] = ()
+    now_unreachable: tuple[TargetChange, ...] = ()
+    back: tuple[TargetChange, ...] = ()
+    certificates: tuple[CertificateChange, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything is other than it was."""
+        return bool(
+            self.verdict_changes
+            or any(
+                (
+                    self.appeared, self.disappeared, self.addresses, self.not_scanned, self.now_unreachable, self.back,
+                    self.certificates,
+                )
+            )
+        )  # fmt: skip
+
+    @property
+    def verdict_changes(self) -> tuple[VerdictChange, ...]:
+        """All changes of verdicts."""
+        return (
+            *self.new_failures, *self.fixed, *self.worse, *self.better, *self.worse_but_waived, *self.newly_assessed,
+            *self.became_indeterminate, *self.newly_waived, *self.no_longer_judged,
+        )  # fmt: skip
+
+    @property
+    def since(self) -> datetime:
+        """When the earlier run started."""
+        return self.before.started_at
