@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from scanner.evidence import Failure, FailureReason, Protocol
 from scanner.probe import iana
 from scanner.probe.survey.families import by_family
+from scanner.probe.survey.hello import Offer
 from scanner.probe.survey.key_exchange import known_primes
-from scanner.probe.survey.offers import ApplicationProtocols, HelloTemplate, Rotations
+from scanner.probe.survey.offers import ApplicationProtocols, Enumeration, HelloTemplate, Rotations
 from scanner.probe.survey.server_flight import Refusal, ServerFlight
 from scanner.probe.survey.shrink import Remainder, Rotation, shrink
+from scanner.probe.survey.suites import older_suites, refused_families
+from scanner.probe.survey.tls13 import tls13
 
 REFUSED = Refusal(40)
 
@@ -127,14 +130,66 @@ def test_rotations_tell_schemes_of_different_keys_apart():
 
 
 def test_a_server_that_does_not_keep_to_the_offer_is_caught_and_asked_no_more():
+    answers = [ServerFlight(Protocol.TLS1_3, (7,), group=9)] * 10
+
     async def ask(_some, _more):
-        return ServerFlight(Protocol.TLS1_3, (7,), group=9)
+        return answers.pop()
 
     one, other = Remainder([1, 7]), Remainder([9, 10])
     assert asyncio.run(shrink(one, other, ask, pair)) is None
     assert one.accepted == [7]
     assert one.failure == Failure(FailureReason.INCONSISTENT, "the server chose 0x0007, which was not offered")
     assert other.failure == Failure(FailureReason.INCONSISTENT, "the server chose 0x0009, which was not offered")
+
+
+class Insisting:
+    """Chooses one of the suites that it is offered, and then the same again and again, whatever is offered."""
+
+    def __init__(self, protocol: Protocol, groups: list[int]) -> None:
+        self.protocol, self.groups = protocol, groups
+        self.asked = 0
+
+    async def ask(self, offer: Offer, *, whole: bool = True) -> ServerFlight | Failure:
+        del offer, whole
+        self.asked += 1
+        if self.asked > 10:
+            return Failure(FailureReason.DEADLINE)
+        return ServerFlight(self.protocol, (NOT_TWICE[self.protocol],), group=self.groups[0] if self.groups else None)
+
+
+NOT_TWICE = {Protocol.TLS1_2: 0xC02F, Protocol.TLS1_3: 0x1301}
+SAID = {
+    Protocol.TLS1_2: "the server chose suite 0xC02F, which was not offered",
+    Protocol.TLS1_3: "the server chose 0x1301, which was not offered",
+}
+
+
+@pytest.mark.parametrize("protocol", [Protocol.TLS1_2, Protocol.TLS1_3])
+def test_a_suite_that_was_not_offered_is_not_believed(protocol):
+    server = Insisting(protocol, [29] if protocol is Protocol.TLS1_3 else [])
+
+    async def survey() -> Enumeration:
+        template = HelloTemplate("shop.example")
+        if protocol is Protocol.TLS1_3:
+            return await tls13(server, template)
+        return await older_suites(server, template, Enumeration(protocol))
+
+    found = asyncio.run(survey())
+
+    assert found.suites == (NOT_TWICE[protocol],), "once, when it was offered"
+    assert found.failure == Failure(FailureReason.INCONSISTENT, SAID[protocol])
+    assert server.asked <= 3, "who does not keep to the offer is asked no more"
+
+
+def test_a_suite_of_another_family_than_the_one_offered_is_not_believed():
+    found = Enumeration(Protocol.TLS1_2, [ServerFlight(Protocol.TLS1_2, (0xC030,))], refused=[0x0005, 0x0004])
+    server = Insisting(Protocol.TLS1_2, [])
+
+    asyncio.run(refused_families(server, HelloTemplate("shop.example"), found))
+
+    assert found.suites == (0xC030,)
+    assert not found.hidden
+    assert found.failure == Failure(FailureReason.INCONSISTENT, SAID[Protocol.TLS1_2])
 
 
 def test_application_protocols_end_with_the_first_that_is_not_chosen():
