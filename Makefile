@@ -1,6 +1,7 @@
 # The two commands of the README set everything up by themselves on a fresh Debian machine.
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint types imports docs catalogue docs-check release-check check lock bench bench-reports clean
+.PHONY: help demo test coverage lint types imports docs catalogue docs-check check lock dist licences audit container-check \
+  release-check bench bench-reports clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -53,6 +54,19 @@ release-check: $(VENV)/.installed-dev  ## What must be so before a release: ever
 	$(BIN)/python -m pytest -m release tests/unit
 
 check: test lint types imports docs-check  ## All that CI checks
+
+dist: $(VENV)/.installed-dev $(VENV)/.runtime-packages  ## What is released, built twice and tried in a fresh environment
+	$(BIN)/python -m release.dist dist
+
+licences: $(VENV)/.installed-dev  ## The page of licences; fails where one is not compatible
+	$(BIN)/python -m release.licences
+
+audit: $(VENV)/.installed-dev  ## Known vulnerabilities of what is pinned, and the workflow files
+	$(BIN)/python -m release.audit
+	$(BIN)/zizmor --offline --quiet .github
+
+container-check: $(VENV)/.installed-dev  ## Each step of the Dockerfile, without an engine (root, debootstrap)
+	$(BIN)/python -m release.container
 
 COMPILE := -m uv pip compile --quiet --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 \
   --generate-hashes --no-strip-extras --upgrade --custom-compile-command "make lock"

@@ -1,8 +1,9 @@
-"""The wheel, installed where nothing of the checkout is: it scans, and renders HTML and PDF."""
+"""The wheel, built from the source distribution and installed where nothing of the checkout is: it scans, and renders HTML and PDF."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -15,8 +16,9 @@ from tests.conftest import REPOSITORY
 pytestmark = pytest.mark.xdist_group("packaging")
 
 
-def call(*command: str | Path, cwd: Path) -> str:
+def call(*command: str | Path, cwd: Path, **settings: str) -> str:
     environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
+    environment |= settings
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return done.stdout
@@ -25,7 +27,7 @@ def call(*command: str | Path, cwd: Path) -> str:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    call(sys.executable, "-m", "uv", "build", "--wheel", "--quiet", "--out-dir", folder, REPOSITORY, cwd=folder)
+    call(sys.executable, "-m", "uv", "build", "--quiet", "--out-dir", folder, REPOSITORY, cwd=folder)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -49,14 +51,24 @@ def test_the_wheel_holds_what_is_needed_and_nothing_else(wheel: Path) -> None:
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
-def test_an_installed_wheel_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
+def documented(wheel: Path) -> list[list[str]]:
+    """The arguments of pip that docs/operations.md installs with, for this checkout and this wheel."""
+    text = (REPOSITORY / "docs" / "operations.md").read_text("utf-8").partition("## Upgrade")[0]
+    lines = re.findall(r"^/opt/nightseal/bin/pip (install .+)$", text, re.MULTILINE)
+    assert len(lines) == 2
+    assert f"./{wheel.name}" in lines[1], "the document names this version's file"
+    places = {"requirements.txt": str(REPOSITORY / "requirements.txt"), f"./{wheel.name}": str(wheel)}
+    return [[places.get(word, word) for word in line.split()] for line in lines]
+
+
+def test_what_operations_installs_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
     python = tmp_path / "venv" / "bin" / "python"
     call(sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable, python.parents[1], cwd=tmp_path)
-    call(
-        sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python,
-        "--constraints", REPOSITORY / "requirements.txt", f"{wheel}[lab]",
-        cwd=tmp_path,
-    )  # fmt: skip
+    # uv takes pip's arguments, and is faster.
+    for command, *arguments in documented(wheel):
+        call(
+            sys.executable, "-m", "uv", "pip", command, "--quiet", "--python", str(python), *arguments, cwd=tmp_path
+        )  # fmt: skip
 
     assert "nightseal, version" in call(python.parent / "nightseal", "--version", cwd=tmp_path)
     out = call(python.parent / "nightseal", "demo", "--quiet", cwd=tmp_path)
@@ -65,3 +77,21 @@ def test_an_installed_wheel_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
     html, pdf = (Path(line.removeprefix("Report: ")) for line in out.splitlines() if line.startswith("Report: "))
     assert "None of the 4 environments is compliant" in (tmp_path / html).read_text()
     assert (tmp_path / pdf).read_bytes().startswith(b"%PDF-")
+
+
+def test_the_readmes_other_ways_to_install_work(wheel: Path, tmp_path: Path) -> None:
+    text = (REPOSITORY / "README.md").read_text("utf-8")
+    assert f"uv tool install ./{wheel.name}" in text
+    assert '"nightseal @ git+file:///path/to/checkout"' in text
+
+    pinned = ("--constraints", str(REPOSITORY / "requirements.txt"))
+    places = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
+    call(sys.executable, "-m", "uv", "tool", "install", "--quiet", "--python", sys.executable, *pinned, wheel,
+         cwd=tmp_path, **places)  # fmt: skip
+    assert "nightseal, version" in call(tmp_path / "bin" / "nightseal", "--version", cwd=tmp_path)
+
+    python = tmp_path / "venv" / "bin" / "python"
+    call(sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable, python.parents[1], cwd=tmp_path)
+    call(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python, *pinned,
+         f"nightseal @ git+file://{REPOSITORY}", cwd=tmp_path)  # fmt: skip
+    assert "nightseal, version" in call(python.parent / "nightseal", "--version", cwd=tmp_path)
