@@ -177,6 +177,12 @@ def _along_with(deployment: Deployment) -> Iterator[str]:
     yield _fact("OCSP staple", "none" if staple is None else staple.certificate_status)
     if deployment.tls_scts is not None:
         yield _fact("SCTs in TLS", str(deployment.tls_scts))
+    for answer in deployment.revocation.value or ():
+        said = answer.status or answer.failure or ""
+        more = f" ({answer.detail or answer.reason})" if answer.detail or answer.reason else ""
+        yield _fact("revocation", f"{said} {'by the list' if answer.source == 'crl' else 'by'} {answer.url}{more}")
+    if deployment.revocation.failure is not None:
+        yield _fact("revocation", deployment.revocation.failure.detail or deployment.revocation.failure.reason.value)
     for path in deployment.paths:
         detail = f" ({path.detail})" if path.detail else ""
         yield _fact("trusted", f"{'yes' if path.trusted else 'no'}, by {path.store}{detail}")

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import Literal
 
 import scanner
@@ -24,6 +25,7 @@ from scanner.grade import grade
 from scanner.inventory import Environment, Inventory, Target
 from scanner.policy import Policy
 from scanner.probe import ProbeSettings
+from scanner.probe.authority import stage as authority
 from scanner.probe.dns import DnsProbe, resolve
 from scanner.probe.http.probe import WebProbe
 from scanner.probe.tls.probe import TlsProbe, tasks_per_worker
@@ -44,7 +46,8 @@ class Job:
 
     `workers` 0 lets the dispatcher choose. `run_id` is the run's id where it was chosen before. `known` is evidence
     that is taken as it is instead of probing the target of that id again; `on_evidence` is given what was seen at each
-    other target, as soon as it is. `backwards` begins with the last target.
+    other target, as soon as it is. `backwards` begins with the last target. `answers` is the folder in which answers of
+    certificate authorities are kept from one run to the next; None keeps none.
     """
 
     inventory: Inventory
@@ -62,6 +65,7 @@ class Job:
     known: Mapping[str, TargetEvidence] = field(default_factory=dict)
     on_evidence: Callable[[str, TargetEvidence], None] | None = None
     backwards: bool = False
+    answers: Path | None = None
 
 
 @dataclass(slots=True)
@@ -128,11 +132,17 @@ async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None
         workers=job.workers,
         on_progress=on_progress,
     )
-    async with contextlib.aclosing(probed):
+    async with contextlib.aclosing(probed), authority.opened(job.settings, job.answers) as authorities:
+        for evidence in seen.evidence.values():
+            authorities.look_at(evidence)
         async for target, evidence in probed:
             seen.evidence[target.id] = evidence
+            authorities.look_at(evidence)
             if job.on_evidence:
                 job.on_evidence(target.id, evidence)
+        await authorities.finish(job.settings.deadline_s)
+        for target_id, evidence in seen.evidence.items():
+            seen.evidence[target_id] = authorities.completed(evidence)
 
 
 async def probe_targets(  # noqa: PLR0913  # what a job has of it, by keyword

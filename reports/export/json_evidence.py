@@ -105,6 +105,27 @@ class StapleOut(_Out):
     next_update: datetime | None
 
 
+class RevocationOut(_Out):
+    """What a list of revoked certificates or an OCSP responder said of one certificate of the chain, or why not."""
+
+    certificate: str
+    """Its fingerprint."""
+    source: str
+    url: str
+    status: str | None
+    failure: str | None
+    detail: str
+    reason: str | None
+    revoked_at: datetime | None
+    this_update: datetime | None
+    next_update: datetime | None
+    fetched_at: datetime | None
+    from_cache: bool
+    digest: str
+    """SHA-256 of the list or response, in hexadecimal."""
+    faults: list[str]
+
+
 class Presented(_Out):
     """One certificate chain that the server presents, leaf first, as received."""
 
@@ -114,6 +135,8 @@ class Presented(_Out):
     trust: list[Trust]
     staple: StapleOut | None
     tls_scts: int | None
+    revocation: list[RevocationOut]
+    """Empty where nobody was asked, or none of its certificates names whom to ask."""
 
 
 class CookieOut(_Out):
@@ -335,6 +358,25 @@ def _presented(deployment: Deployment) -> Presented:
         if staple
         else None,
         tls_scts=deployment.tls_scts,
+        revocation=[
+            RevocationOut(
+                certificate=answer.certificate,
+                source=answer.source.value,
+                url=answer.url,
+                status=answer.status.value if answer.status else None,
+                failure=answer.failure.value if answer.failure else None,
+                detail=answer.detail,
+                reason=answer.reason,
+                revoked_at=answer.revoked_at,
+                this_update=answer.this_update,
+                next_update=answer.next_update,
+                fetched_at=answer.fetched_at,
+                from_cache=answer.from_cache,
+                digest=answer.digest,
+                faults=[fault.value for fault in answer.faults],
+            )
+            for answer in deployment.revocation.value or ()
+        ],
     )
 
 

@@ -98,6 +98,10 @@ connect_to_option = click.option(
     help="Connect there instead of asking the DNS. Repeatable.",
 )
 
+offline_option = click.option(
+    "--offline", is_flag=True, help="Ask no certificate authority what it revoked; the rule says so."
+)
+
 
 table_format_option = click.option(
     "--format", "-f", "format_name", type=click.Choice(TABLE_FORMATS), default="text", show_default=True, help="Form."

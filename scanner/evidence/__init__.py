@@ -34,6 +34,14 @@ from scanner.evidence.http import (
     ReferenceKind,
 )
 from scanner.evidence.merging import merge
+from scanner.evidence.revocation import (
+    CLOCK_SKEW,
+    RevocationAnswer,
+    RevocationFailure,
+    RevocationSource,
+    RevocationStatus,
+    ServiceFault,
+)
 from scanner.evidence.target import (
     CaaRecord,
     DnsEvidence,
@@ -52,6 +60,7 @@ from scanner.evidence.tls import (
 
 __all__ = [
     "ALL_EXTENSIONS",
+    "CLOCK_SKEW",
     "AcceptedSuite",
     "Attempt",
     "CaaRecord",
@@ -76,7 +85,12 @@ __all__ = [
     "ProtocolOffer",
     "Purpose",
     "ReferenceKind",
+    "RevocationAnswer",
+    "RevocationFailure",
+    "RevocationSource",
+    "RevocationStatus",
     "Robot",
+    "ServiceFault",
     "Staple",
     "TargetEvidence",
     "TlsEvidence",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from pydantic import Base64Bytes
+
+from scanner.evidence.attempt import Attempt, not_run
+from scanner.evidence.revocation import RevocationAnswer
 
 
 class Protocol(StrEnum):
@@ -147,7 +150,8 @@ class Deployment:
 
     `with_sni` tells whether it was served to a client that named the host. `staple` None means that none was sent.
     `tls_scts` counts SCTs delivered in the TLS extension, None where that was not looked at.
-    `paths` has one entry for each configured trust store.
+    `paths` has one entry for each configured trust store. `revocation` holds what was said of the leaf and of the
+    intermediates; empty where none of them names a source.
     """
 
     chain: tuple[Certificate, ...]
@@ -156,6 +160,7 @@ class Deployment:
     staple: Staple | None = None
     tls_scts: int | None = None
     paths: tuple[PathValidation, ...] = ()
+    revocation: Attempt[tuple[RevocationAnswer, ...]] = field(default_factory=not_run)
 
     @property
     def leaf(self) -> Certificate:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from scanner.evidence import Protocol
+from scanner.evidence import Deployment, Protocol
 from scanner.grade.scores import FINITE, cipher_bits, points, strength
 from scanner.grade.seen import EXCHANGE, KEY, Seen
+from scanner.rules.certificates.revocation import revocations
 
 METHOD: Final = "SSL-Labs-style grade (2009r rules)"
 """How the grade is named wherever it is shown."""
@@ -22,7 +24,6 @@ NOT_LOOKED_AT: Final = (
     "CVE-2019-1559",
     "DROWN through another host with the same key",
     "published and shared keys, those of Debian (2008) among them",
-    "revocation beyond the staple",
 )
 """What the method counts and this scanner does not observe: a server that has it is graded too well."""
 
@@ -101,6 +102,12 @@ def _complete(seen: Seen) -> bool:
     return bool(seen.items) and seen.suites.gap is None
 
 
+def _revoked(deployment: Deployment, now: datetime) -> bool:
+    """Whether the certificate is revoked, or one on its way to the root."""
+    stapled = deployment.staple is not None and deployment.staple.certificate_status == "revoked"
+    return stapled or bool(revocations(deployment, now))
+
+
 CONDITIONS: Final[tuple[ByRule | Where, ...]] = (
     # Certificates
     ByRule(Effect.NOT_TRUSTED, "the certificate is not trusted", "cert.trusted", "trust"),
@@ -110,7 +117,7 @@ CONDITIONS: Final[tuple[ByRule | Where, ...]] = (
     Where(
         Effect.NOT_TRUSTED,
         "the certificate is revoked",
-        lambda seen: [item for item in seen.deployments if item.staple and item.staple.certificate_status == "revoked"],
+        lambda seen: [item for item in seen.deployments if _revoked(item, seen.facts.now)],
     ),
     Where(
         Effect.FAIL,

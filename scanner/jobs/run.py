@@ -18,7 +18,7 @@ from scanner.jobs.policies import policies_of
 from scanner.jobs.reporting import rendering_of
 from scanner.jobs.rule_choice import RuleChoice
 from scanner.jobs.selection import select
-from scanner.jobs.session import job_parts, probe_settings
+from scanner.jobs.session import answers_folder, job_parts, probe_settings
 from scanner.jobs.site import update_site
 from scanner.jobs.waiting_runs import keep, take_in, waiting_folders
 from scanner.pipeline import Job
@@ -123,5 +123,6 @@ def job_of(config: Config, order: Order, overrides: Overrides) -> Job:
         trigger=order.trigger,
         schedule=order.schedule.name if order.schedule else None,
         config_digest=config.digest,
+        answers=answers_folder(config),
         **job_parts(config.scan),
     )

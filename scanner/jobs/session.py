@@ -18,10 +18,13 @@ from scanner.probe import ProbeSettings
 from scanner.probe.x509.trust import store_digests
 
 if TYPE_CHECKING:
+    from scanner.config import Config
     from scanner.pipeline import Job
     from scanner.verdict import RunRecord
 
 BUILTIN_STORES = ("mozilla", "system")
+ANSWERS = ".authorities"
+"""The folder in which answers of certificate authorities are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Overrides:
     deadline: timedelta | None = None
     connect_to: Mapping[str, Sequence[str]] | None = None
     intrusive: bool = True
+    online: bool = True
 
 
 def probe_settings(
@@ -73,6 +77,7 @@ def probe_settings(
         helo=scan.helo,
         intrusive=scan.intrusive and overrides.intrusive,
         fetch_from=tuple(scan.fetch_from),
+        online=scan.online and overrides.online,
     )
 
 
@@ -89,3 +94,10 @@ def run_with_progress(job: Job, stopping: Stopping, *, quiet: bool) -> RunRecord
 def job_parts(scan: ScanForm) -> dict[str, Any]:
     """The parts of a job that [scan] decides directly."""
     return {"concurrency": scan.concurrency, "workers": scan.workers, "addresses": scan.addresses}
+
+
+def answers_folder(config: Config) -> Path:
+    """Where answers of certificate authorities are kept: beside the history, or beside the service's state."""
+    history = config.resolve(config.form.nightseal.history)
+    beside = config.resolve(config.form.daemon.state) if "://" in history else history.rstrip("/")
+    return Path(beside).parent / ANSWERS

@@ -10,6 +10,7 @@ from scanner.lab import external
 from scanner.lab.case import CannotServeError, Nginx, Node, Raw
 from scanner.lab.certificates import CertificateAuthority, CertificateRecipe
 from scanner.lab.manifest import LabServer, Manifest
+from scanner.lab.publications import PKI_HOST, PublicationServer
 from scanner.lab.serving import Servers, plain_handler, tls_handler
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def assemble(cases: Iterable[Case], directory: Path, cleanup: ExitStack) -> tupl
                 status=case.status,
             )
         )
+    port = servers.listen("127.0.0.1", PublicationServer(authority.published).handle)
+    connect_to[f"{PKI_HOST}:80"] = [f"127.0.0.1:{port}"]
     manifest = Manifest(
         ca_file=str(ca_file),
         client_certificate_file=str(client_file),

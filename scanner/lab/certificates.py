@@ -17,13 +17,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, ExtensionOID, NameOID
 
+from scanner.lab.publications import Publisher, RevocationKind, is_list, url_of
 from scanner.lab.weak_keys import weak_key
 
 KeyKind = Literal[
     "ecdsa", "p-521", "brainpool", "ed25519",
     "rsa", "rsa-1024", "rsa-close-primes", "rsa-roca", "rsa-small-factor", "rsa-exponent-3",
 ]  # fmt: skip
-IssuerKind = Literal["intermediate", "rsa-intermediate", "ending-intermediate", "untrusted", "root", "self"]
+IssuerKind = Literal[
+    "intermediate", "rsa-intermediate", "ending-intermediate", "revoked-intermediate", "untrusted", "root", "self"
+]  # fmt: skip
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 # DER of the two algorithm identifiers. They differ in one byte, which is what makes `_resign_with_sha1` possible.
@@ -51,6 +54,7 @@ class CertificateRecipe:
     ca: bool = False  # whether it calls itself an authority
     must_staple: bool = False
     responder: str | None = None  # the URL of the OCSP responder that it names
+    revocation: RevocationKind | None = None  # what the list or responder says that it names
     staple: Literal["good", "revoked"] | None = None  # what the OCSP response says that is made along with it
     scts: Literal[0, 2, 3, 4] = 0  # embedded SCTs, of no log that there is
     malformed: tuple[x509.ObjectIdentifier, ...] = ()  # extensions that hold garbage
@@ -89,8 +93,10 @@ class CertificateAuthority:
     """
 
     def __init__(self, now: datetime) -> None:
-        """`now` (aware, UTC) is what all validity periods count from."""
+        """`now` (aware, UTC) is what all validity periods count from. `published` is what it publishes, by path."""
         self._now = now
+        self._publisher = Publisher(now)
+        self.published: dict[str, bytes] = {}
 
     @cached_property
     def root(self) -> Identity:
@@ -106,6 +112,17 @@ class CertificateAuthority:
     def rsa_intermediate(self) -> Identity:
         """An issuer with an RSA key, for RSA chains and for signatures with SHA-1."""
         return self._authority("Nightseal Lab RSA Intermediate", self.root, self.rsa_key)
+
+    @cached_property
+    def revoked_intermediate(self) -> Identity:
+        """An issuer that the root's list holds."""
+        name = "Nightseal Lab Revoked Intermediate"
+        identity = self._authority(name, self.root, source=("list-revoked", "revoked-intermediate"))
+        serial = identity.chain[0].serial_number
+        self.published["revoked-intermediate"] = self._publisher.revocation_list(
+            "list-revoked", serial, self.root, "revoked-intermediate"
+        )
+        return identity
 
     @cached_property
     def untrusted_root(self) -> Identity:
@@ -145,6 +162,9 @@ class CertificateAuthority:
             place = x509.UniformResourceIdentifier(recipe.responder)
             access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, place)
             builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
+        path = f"{recipe.revocation}-{host}"
+        if recipe.revocation:
+            builder = builder.add_extension(*_named_source(recipe.revocation, path))
         if recipe.scts:
             builder = builder.add_extension(_scts(recipe.scts), critical=False)
         for oid in recipe.malformed:
@@ -156,8 +176,26 @@ class CertificateAuthority:
                 msg = f"{host}: only the RSA intermediate signs with SHA-1"
                 raise ValueError(msg)
             leaf = _resign_with_sha1(leaf, issuer.key)
+        if recipe.revocation and issuer:
+            self.published[path] = self._publication(recipe.revocation, leaf, issuer, path)
         staple = self._staple(leaf, issuer, recipe.staple) if issuer and recipe.staple else None
         return Identity(key, self._sent_chain(leaf, issuer, recipe.chain), staple)
+
+    def _publication(self, kind: RevocationKind, leaf: x509.Certificate, issuer: Identity, path: str) -> bytes:
+        """What the list or responder says that a certificate names."""
+        if is_list(kind):
+            return self._publisher.revocation_list(kind, leaf.serial_number, issuer, path)  # type: ignore[arg-type]
+        delegate = self._responder(issuer, kind) if kind in {"delegated", "not-delegated"} else None
+        return self._publisher.response(kind, leaf, issuer, delegate)  # type: ignore[arg-type]
+
+    def _responder(self, issuer: Identity, kind: RevocationKind) -> Identity:
+        """A responder to which the issuer has delegated, or one that has another purpose."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Nightseal Lab Responder")])
+        usage = ExtendedKeyUsageOID.OCSP_SIGNING if kind == "delegated" else ExtendedKeyUsageOID.SERVER_AUTH
+        builder = self._builder(name, issuer, key, -1, 45).add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        builder = builder.add_extension(x509.OCSPNoCheck(), critical=False)
+        return Identity(key, (builder.sign(issuer.key, hashes.SHA256()),))
 
     def _staple(self, leaf: x509.Certificate, issuer: Identity, status: Literal["good", "revoked"]) -> bytes:
         """An OCSP response of a week, as the issuer's own responder would sign it."""
@@ -209,7 +247,7 @@ class CertificateAuthority:
             case _:
                 return weak_key(kind)
 
-    def _issuer(self, kind: IssuerKind) -> Identity | None:
+    def _issuer(self, kind: IssuerKind) -> Identity | None:  # noqa: PLR0911  # one for each kind
         match kind:
             case "intermediate":
                 return self.intermediate
@@ -217,6 +255,8 @@ class CertificateAuthority:
                 return self.rsa_intermediate
             case "ending-intermediate":
                 return self._authority("Nightseal Lab Ending Intermediate", self.root, to_day=10)
+            case "revoked-intermediate":
+                return self.revoked_intermediate
             case "untrusted":
                 return self.untrusted_root
             case "root":
@@ -241,7 +281,13 @@ class CertificateAuthority:
         )
 
     def _authority(
-        self, name: str, issuer: Identity | None, key: PrivateKey | None = None, *, to_day: float | None = None
+        self,
+        name: str,
+        issuer: Identity | None,
+        key: PrivateKey | None = None,
+        *,
+        to_day: float | None = None,
+        source: tuple[RevocationKind, str] | None = None,
     ) -> Identity:
         own_key = key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name(
@@ -250,13 +296,24 @@ class CertificateAuthority:
                 x509.NameAttribute(NameOID.COMMON_NAME, name),
             ]
         )
-        certificate = (
+        builder = (
             self._builder(subject, issuer, own_key, -30, to_day or (3650 if issuer is None else 1825))
             .add_extension(x509.BasicConstraints(ca=True, path_length=None if issuer is None else 0), critical=True)
             .add_extension(_key_usage(ca=True), critical=True)
-            .sign(issuer.key if issuer else own_key, hashes.SHA256())
         )
+        if source is not None:
+            builder = builder.add_extension(*_named_source(*source))
+        certificate = builder.sign(issuer.key if issuer else own_key, hashes.SHA256())
         return Identity(own_key, (certificate,))
+
+
+def _named_source(kind: RevocationKind, path: str) -> tuple[x509.ExtensionType, bool]:
+    """The extension that names a list or a responder, which is not critical."""
+    place = x509.UniformResourceIdentifier(url_of(path))
+    if is_list(kind):
+        return x509.CRLDistributionPoints([x509.DistributionPoint([place], None, None, None)]), False
+    access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, place)
+    return x509.AuthorityInformationAccess([access]), False
 
 
 def _scts(number: int) -> x509.UnrecognizedExtension:

@@ -31,8 +31,8 @@ class ProbeSettings:
     `trust_stores` names the stores that the configuration trusts: `mozilla`, `system`, or paths of PEM files;
     `environment_trust_stores` those of environments that say otherwise. `helo` is what mail servers are greeted with,
     None for an address literal. `fetch_from` names hosts and networks that URLs of scanned hosts may lead to although
-    they are not public. `connect_to` maps "host:port" to "ip:port" entries, as `[scan] connect_to` does. `intrusive` is
-    whether probes may look like attacks.
+    they are not public; `online` is whether certificate authorities are asked. `connect_to` maps "host:port" to
+    "ip:port" entries, as `[scan] connect_to` does. `intrusive` is whether probes may look like attacks.
     """
 
     timeout_s: float = 5.0
@@ -50,6 +50,7 @@ class ProbeSettings:
     helo: str | None = None
     fetch_from: tuple[str, ...] = ()
     intrusive: bool = True
+    online: bool = True
     max_body_bytes: int = 262_144
     max_redirects: int = 10
 

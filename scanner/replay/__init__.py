@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NOT_RECORDED", "Judge", "JudgedRun", "Replay", "replay"]
 
-MOMENTARY: Final = frozenset({"cert.must-staple", "cert.revocation", "cert.stapled"})
+MOMENTARY: Final = frozenset({"cert.must-staple", "cert.revocation", "cert.revocation-service", "cert.stapled"})
 """Rules about what is renewed every few days: only the moment at which it was seen says anything about it."""
 
 

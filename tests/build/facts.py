@@ -26,6 +26,9 @@ from scanner.evidence import (
     Protocol,
     ProtocolOffer,
     Purpose,
+    RevocationAnswer,
+    RevocationSource,
+    RevocationStatus,
     Robot,
     TargetEvidence,
     TlsEvidence,
@@ -81,7 +84,9 @@ def tls13_only(**changes: Any) -> dict[str, Any]:
 
 def certificate(base: Certificate | None = None, **changes: Any) -> Certificate:
     """The good server certificate, with fields changed."""
-    good = base or leaf(HOST, not_before=NOW - timedelta(days=10), days=90)
+    good = base or dataclasses.replace(
+        leaf(HOST, not_before=NOW - timedelta(days=10), days=90), crl_urls=("http://crl.example.com/1.crl",)
+    )
     return dataclasses.replace(good, **changes)
 
 
@@ -96,12 +101,27 @@ def untrusted(missing: tuple[str, ...] = ()) -> PathValidation:
     return PathValidation("mozilla", "aa" * 32, trusted=False, missing=missing, detail="no path")
 
 
+def unrevoked(about: Certificate, **changes: Any) -> RevocationAnswer:
+    """A list of today that does not hold a certificate, with fields changed."""
+    good = RevocationAnswer(
+        about.fingerprint,
+        RevocationSource.CRL,
+        "http://crl.example.com/1.crl",
+        status=RevocationStatus.GOOD,
+        this_update=NOW - timedelta(days=1),
+        next_update=NOW + timedelta(days=3),
+        fetched_at=NOW,
+        digest="aa" * 32,
+    )
+    return dataclasses.replace(good, **changes)
+
+
 def deployment(own: Certificate | None = None, *rest: Certificate, **changes: Any) -> Deployment:
     """The good chain, with fields changed."""
     chain = (own or certificate(embedded_scts=2), *(rest or (intermediate(),)))
-    return dataclasses.replace(
-        Deployment(chain, protocol=Protocol.TLS1_3, tls_scts=0, paths=(trusted(*chain),)), **changes
-    )
+    answers: Attempt[Any] = Attempt.ok((unrevoked(chain[0]),))
+    good = Deployment(chain, protocol=Protocol.TLS1_3, tls_scts=0, paths=(trusted(*chain),), revocation=answers)
+    return dataclasses.replace(good, **changes)
 
 
 def tls(*deployments: Deployment, **changes: Any) -> TlsEvidence:

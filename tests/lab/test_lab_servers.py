@@ -28,6 +28,7 @@ import sslyze
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 from tlslite.api import HandshakeSettings, TLSConnection
@@ -410,6 +411,67 @@ def key_is_on_a_brainpool_curve(_lab: Lab, server: LabServer) -> None:
 def intermediate_ends_before_the_leaf(lab: Lab, server: LabServer) -> None:
     leaf, issuer = handshake(lab, server).chain[:2]
     assert days_left(issuer) < 11 < days_left(leaf)
+
+
+def published(lab: Lab, url: str) -> bytes:
+    (place,) = lab.connect_to["pki.lab.example:80"]
+    connection = http.client.HTTPConnection(place, timeout=5)
+    connection.request("GET", url.removeprefix("http://pki.lab.example"))
+    return connection.getresponse().read()
+
+
+def named(certificate: x509.Certificate) -> str:
+    """The one URL that a certificate names for revocation."""
+    for extension in certificate.extensions:
+        if isinstance(extension.value, x509.CRLDistributionPoints):
+            return extension.value[0].full_name[0].value
+        if isinstance(extension.value, x509.AuthorityInformationAccess):
+            return extension.value[0].access_location.value
+    raise AssertionError("it names none")
+
+
+@check("listed", "listed-in-part", "revoked-by-list", "stale-list", "revoked-intermediate")
+def list_says_so(lab: Lab, server: LabServer) -> None:
+    leaf, issuer = handshake(lab, server).chain
+    found = x509.load_der_x509_crl(published(lab, named(leaf)))
+    assert found.is_signature_valid(issuer.public_key())
+    held = found.get_revoked_certificate_by_serial_number(leaf.serial_number) is not None
+    assert held == (server.name == "revoked-by-list")
+    assert (found.next_update_utc < datetime.now(UTC)) == (server.name == "stale-list")
+    parts = [item for item in found.extensions if isinstance(item.value, x509.IssuingDistributionPoint)]
+    assert bool(parts) == (server.name == "listed-in-part")
+    if server.name == "revoked-intermediate":
+        above = x509.load_der_x509_crl(published(lab, named(issuer)))
+        assert above.get_revoked_certificate_by_serial_number(issuer.serial_number) is not None
+
+
+@check(
+    "responder-good",
+    "responder-revoked",
+    "responder-unknown",
+    "responder-stale",
+    "responder-delegated",
+    "responder-not-delegated",
+)
+def responder_says_so(lab: Lab, server: LabServer) -> None:
+    leaf, issuer = handshake(lab, server).chain
+    found = ocsp.load_der_ocsp_response(published(lab, named(leaf)))
+    assert found.serial_number == leaf.serial_number
+    assert found.certificate_status.name == {"responder-revoked": "REVOKED", "responder-unknown": "UNKNOWN"}.get(
+        server.name, "GOOD"
+    )
+    assert (found.next_update_utc < datetime.now(UTC)) == (server.name == "responder-stale")
+    for delegate in found.certificates:
+        delegate.verify_directly_issued_by(issuer)
+        usage = delegate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        assert (ExtendedKeyUsageOID.OCSP_SIGNING in usage) == (server.name == "responder-delegated")
+    assert bool(found.certificates) == server.name.endswith("-delegated")
+
+
+@check("responder-try-later")
+def responder_wants_to_be_asked_later(lab: Lab, server: LabServer) -> None:
+    found = ocsp.load_der_ocsp_response(published(lab, named(handshake(lab, server).leaf)))
+    assert found.response_status is ocsp.OCSPResponseStatus.TRY_LATER
 
 
 @check("sha1-signature")

@@ -77,7 +77,7 @@ def _config(lab: Lab) -> str:
     # Few at once: the servers share this machine's processors with the scanner. All of them share one address, too,
     # whose connections are therefore not what limits them.
     lines = [
-        '[scan]\nconcurrency = 6\nconnections_per_target = 30\ndeadline = "30s"\ntimeout = "5s"\n[[environment]]\nname = "lab"\nkind = "on-premises"'
+        '[scan]\nconcurrency = 6\nconnections_per_target = 30\ndeadline = "30s"\ntimeout = "5s"\nfetch_from = ["pki.lab.example"]\n[[environment]]\nname = "lab"\nkind = "on-premises"'
     ]
     identity = f'client_certificate = {{ cert = "{lab.client_certificate_file}", key = "{lab.client_key_file}" }}'
     for server in lab.servers.values():
@@ -167,6 +167,9 @@ GRADES = {
     "expired": "T",
     "self-signed": "T",
     "revoked": "T",
+    "revoked-by-list": "T",
+    "revoked-intermediate": "T",
+    "listed": "A+",
     "wrong-host": "M",
     "silent": None,
     "plain-http-on-tls-port": None,

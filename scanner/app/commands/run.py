@@ -18,6 +18,7 @@ from scanner.app.signing import sign_option
 @options.deadline_option
 @options.connect_to_option
 @options.no_intrusive_option
+@options.offline_option
 @options.format_option
 @options.output_option
 @sign_option

@@ -19,6 +19,7 @@ from scanner.formats import VIEWS
 @options.deadline_option
 @options.connect_to_option
 @options.no_intrusive_option
+@options.offline_option
 @options.format_option
 @options.output_option
 @options.fail_on_option

@@ -43,6 +43,7 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option
     fail_on_rules: tuple[str, ...],
     *,
     no_intrusive: bool,
+    offline: bool,
     via_daemon: bool,
     quiet: bool,
     no_color: bool,  # noqa: ARG001  # nothing that it prints is coloured; scripts pass it everywhere
@@ -50,8 +51,8 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option
     """Scan what is configured, keep it in the history, write the reports."""
     config = configuration.load(config_path)
     if via_daemon:
-        if ca_file or connect_to or no_intrusive or output or sign_with or rules or skipped or fail_on_rules:
-            own = "--ca-file, --connect-to, --no-intrusive, --output, --sign, --rule, --skip and --fail-on-rule"
+        if ca_file or connect_to or no_intrusive or offline or output or sign_with or rules or skipped or fail_on_rules:
+            own = "--ca-file, --connect-to, --no-intrusive, --offline, --output, --sign, --rule, --skip, --fail-on-rule"
             raise UsageError(f"--via-daemon goes without {own}: the service has its own, and signs nothing")
         wanted = {"schedule": schedule_name, "environments": environments, "policy": policy_name, "formats": formats}
         seconds = deadline.total_seconds() if deadline else None
@@ -72,7 +73,9 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option
     checked = preflight.check(config)
     if not quiet:
         warn([f"{problem.place or config.source}: {problem}" for problem in checked.warnings])
-    overrides = Overrides(ca_file, deadline, options.parse_connect_to(connect_to), intrusive=not no_intrusive)
+    overrides = Overrides(
+        ca_file, deadline, options.parse_connect_to(connect_to), intrusive=not no_intrusive, online=not offline
+    )
     with Stopping() as stopping:
         outcome = execute(config, order, overrides, lambda job: session.run_with_progress(job, stopping, quiet=quiet))
     if not quiet:

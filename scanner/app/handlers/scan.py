@@ -22,7 +22,7 @@ from scanner.jobs.keeping import warn
 from scanner.jobs.output import OVERVIEW, Rendering, Written, check_output, formats_of, goes_to_stdout, write
 from scanner.jobs.policies import load_policy
 from scanner.jobs.rule_choice import RuleChoice, check_globs
-from scanner.jobs.session import Overrides, job_parts, probe_settings
+from scanner.jobs.session import Overrides, answers_folder, job_parts, probe_settings
 from scanner.jobs.stopping import Stopping
 from scanner.jobs.waiting_runs import keep, waiting_folders
 from scanner.pipeline import Job
@@ -46,6 +46,7 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     target_file: str | None,
     *,
     no_intrusive: bool,
+    offline: bool,
     summary: bool,
     record: bool,
     verbose: bool,
@@ -70,7 +71,9 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     policy = load_policy(policy_name or configured, base=config.folder if config and not policy_name else None)
     check_output(formats, output)
     environment = environment_of(endpoints)
-    overrides = Overrides(ca_file, deadline, options.parse_connect_to(connect_to), intrusive=not no_intrusive)
+    overrides = Overrides(
+        ca_file, deadline, options.parse_connect_to(connect_to), intrusive=not no_intrusive, online=not offline
+    )
     job = Job(
         inventory=Inventory((environment,)),
         policy=policy,
@@ -78,6 +81,7 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
         settings=probe_settings(scan, [environment], config.folder if config else Path(), overrides),
         trigger=Trigger.AD_HOC,
         config_digest=config.digest if config else "",
+        answers=answers_folder(config) if config else None,
         **job_parts(scan),
     )
     history = None

@@ -10,6 +10,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 
 def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -33,10 +34,13 @@ def made_by(
     key: PublicKeyTypes,
     signature: bytes,
     data: bytes,
-    digest: hashes.HashAlgorithm | None,
+    digest: hashes.HashAlgorithm | Prehashed | None,
     pss: padding.PSS | None = None,
 ) -> bool:
-    """Whether the key made the signature over the data. Raises what the library raises of odd parameters."""
+    """Whether the key made the signature over the data, or over what has the data as its digest (`Prehashed`).
+
+    Raises what the library raises of odd parameters.
+    """
     try:
         if isinstance(key, rsa.RSAPublicKey) and digest is not None:
             key.verify(signature, data, pss or padding.PKCS1v15(), digest)

@@ -59,6 +59,13 @@ USAGE: Final = Fix(
     },
 )
 REVOKED: Final = Fix("Replace key and certificate at once, and find out why it was revoked.", _RENEW)
+REVOCATION_SERVICE: Final = Fix(
+    "Tell the CA; of your own CA, publish its lists anew before they end, and let the responder answer GET.",
+    {
+        "openssl ca": "default_crl_days = 7\n# twice a day, by a timer:\n# openssl ca -gencrl -out ca.crl",
+        "windows ca": "certutil -setreg CA\\CRLPeriodUnits 4\ncertutil -setreg CA\\CRLPeriod Days\ncertutil -crl",
+    },
+)
 STAPLE: Final = Fix(
     "Let the server fetch the OCSP response for its own certificate and send it along.",
     {

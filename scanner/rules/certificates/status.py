@@ -1,80 +1,23 @@
-"""Is the certificate still good, and does the server prove it: revocation, staples, transparency."""
+"""Does the server prove that its certificate is good: staples, transparency?"""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from scanner.counting import counted
 from scanner.evidence import Deployment, Extension
 from scanner.rules.certificates import fixes
 from scanner.rules.certificates.leaves import CERTIFICATES_HOW
+from scanner.rules.certificates.staples import STAPLE_HOW, UNVERIFIED, current_staple, end_of_staple
 from scanner.rules.registry import Facts, Finding, Parameters, fails, indeterminate, not_applicable, passes, rule
 from scanner.rules.registry.sources import CHROME_CT, rfc
 from scanner.verdict import Goal, Severity
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from scanner.evidence import Staple
-
-_STAPLE_HOW = CERTIFICATES_HOW + " A stapled OCSP response is asked for in the handshake."
-
-
-_UNVERIFIED = indeterminate(
-    "The issuer of the certificate is not known, so nobody can tell whose word the stapled OCSP response is."
-)
-
-
-def _current(staple: Staple, now: datetime) -> bool:
-    """Whether the response is about now. One without nextUpdate says that newer ones are always to be had."""
-    starts = staple.this_update is None or staple.this_update <= now + timedelta(minutes=5)
-    return starts and (staple.next_update is None or now <= staple.next_update)
-
-
-@rule(
-    "cert.revocation",
-    title="The certificate is not revoked",
-    goal=Goal.AUTHENTICITY,
-    severity=Severity.CRITICAL,
-    of=Deployment,
-    why="A certificate is revoked because its key is lost or it should never have been issued.",
-    how=_STAPLE_HOW + " Responders and CRLs are not asked: where no staple is sent, nothing says so either way.",
-    sources=(rfc(6960, "2.2"), rfc(5280, "5")),
-    reasons={
-        "good": passes("The stapled OCSP response says that the certificate is not revoked."),
-        "revoked": fails("The stapled OCSP response says that the certificate is revoked."),
-        "unknown": indeterminate("The stapled OCSP response says that the responder does not know the certificate."),
-        "unverified": _UNVERIFIED,
-        "stale": indeterminate("The stapled OCSP response is not of today: it ended on {observed}."),
-        "not-stated": not_applicable("No staple was sent, so nothing that was observed speaks of revocation."),
-    },
-    fix=fixes.REVOKED,
-    mistake=fixes.IS_REVOKED,
-)
-def _revocation(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
-    staple = deployment.staple
-    if staple is None:
-        return [Finding("not-stated", "no staple")]
-    status = staple.certificate_status.lower()
-    if status == "revoked":
-        return [Finding("revoked", status, "good")]
-    if not _current(staple, facts.now):
-        return [Finding("stale", _end(staple), "a current response")]
-    if status == "good":
-        return [Finding("good", status, "good")]
-    return [Finding("unknown" if staple.verified else "unverified", status, "good")]
-
-
-def _end(staple: Staple) -> str:
-    return f"{staple.next_update:%Y-%m-%d}" if staple.next_update else "an unknown day"
-
 
 _STAPLED = {
     "sent": passes("A current OCSP response is stapled."),
     "not-sent": fails("No OCSP response is stapled."),
     "not-known": fails("The stapled OCSP response says that the responder does not know the certificate."),
-    "unverified": _UNVERIFIED,
+    "unverified": UNVERIFIED,
     "stale": fails("The stapled OCSP response is not of today: it ended on {observed}."),
 }
 
@@ -83,8 +26,8 @@ def _judge_staple(facts: Facts, deployment: Deployment) -> list[Finding]:
     expected = "a current OCSP response"
     if deployment.staple is None:
         return [Finding("not-sent", "no staple", expected)]
-    if not _current(deployment.staple, facts.now):
-        return [Finding("stale", _end(deployment.staple), expected)]
+    if not current_staple(deployment.staple, facts.now):
+        return [Finding("stale", end_of_staple(deployment.staple), expected)]
     if deployment.staple.certificate_status == "unknown":
         # Browsers take it for none. Whose word it is can only be told where its signature could be checked.
         reason = "not-known" if deployment.staple.verified else "unverified"
@@ -99,7 +42,7 @@ def _judge_staple(facts: Facts, deployment: Deployment) -> list[Finding]:
     severity=Severity.HIGH,
     of=Deployment,
     why="The certificate tells clients to refuse it without a stapled OCSP response.",
-    how=_STAPLE_HOW + " The certificate's TLS feature extension tells whether it demands one.",
+    how=STAPLE_HOW + " The certificate's TLS feature extension tells whether it demands one.",
     sources=(rfc(7633, "4"),),
     reasons={
         **_STAPLED,
@@ -125,7 +68,7 @@ def _must_staple(deployment: Deployment, facts: Facts, parameters: Parameters) -
     of=Deployment,
     why="A staple proves that the certificate was good today, without each visitor asking the CA and so telling it "
     "where he goes.",
-    how=_STAPLE_HOW + " Where the certificate names no OCSP responder there is nothing to staple.",
+    how=STAPLE_HOW + " Where the certificate names no OCSP responder there is nothing to staple.",
     sources=(rfc(6066, "8"), rfc(9325, "7.5")),
     reasons={
         **_STAPLED,

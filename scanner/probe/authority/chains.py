@@ -1,0 +1,130 @@
+"""Which certificates of a chain are asked about, where, and by whose signature an answer counts.
+
+Only what a known issuer has signed is asked about: a URL in a certificate that nobody signed costs no request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import AuthorityInformationAccessOID
+
+from scanner.errors import TrustStoreError
+from scanner.evidence import Certificate, Deployment, RevocationAnswer, RevocationFailure, RevocationSource
+from scanner.probe.x509.extensions import BROKEN, read_extensions
+from scanner.probe.x509.signatures import issued_by
+from scanner.probe.x509.trust import load_store
+from scanner.untrusted import printable
+
+_SHA256: Final = hashes.SHA256()
+_MOST_LISTS: Final = 4
+_MOST_RESPONDERS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A certificate, and where its authority says what became of it. Two are the same where all that is shown is."""
+
+    fingerprint: str
+    issuers: tuple[str, ...]
+    lists: tuple[str, ...]
+    responders: tuple[str, ...]
+    is_ca: bool = False
+    stapled_until: datetime | None = None
+    certificate: x509.Certificate | None = field(default=None, compare=False, repr=False)
+    signers: tuple[x509.Certificate, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def sources(self) -> tuple[tuple[RevocationSource, str], ...]:
+        """Every place that it names, lists first."""
+        lists = tuple((RevocationSource.CRL, url) for url in self.lists)
+        return (*lists, *((RevocationSource.OCSP, url) for url in self.responders))
+
+    def failed(self, failure: RevocationFailure, detail: str) -> tuple[RevocationAnswer, ...]:
+        """The answer where all of them fail alike: told of the first."""
+        return tuple(
+            RevocationAnswer(self.fingerprint, source, printable(url), failure=failure, detail=printable(detail))
+            for source, url in self.sources[:1]
+        )
+
+
+def chain_of(deployment: Deployment) -> tuple[Named, ...]:
+    """The leaf and the intermediates that name a source; where there is a path, those on it alone."""
+    on_path = {fingerprint for path in deployment.paths if path.trusted for fingerprint in path.path}
+    stores = tuple(sorted({path.store for path in deployment.paths}))
+    leaf, *others = deployment.chain
+    asked = [leaf, *(item for item in others if not item.self_signed and (not on_path or item.fingerprint in on_path))]
+    staple = deployment.staple
+    until = staple.next_update if staple is not None and staple.certificate_status == "good" else None
+    chain = tuple(item.der for item in deployment.chain)
+    found = (_named(item, chain, stores, until if item is leaf else None) for item in asked)
+    return tuple(named for named in found if named.sources)
+
+
+@lru_cache(maxsize=2048)
+def _read(der: bytes) -> tuple[x509.Certificate, tuple[str, ...], tuple[str, ...]] | None:
+    """A certificate, and the URLs of lists and responders in it, as they stand there."""
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        values = read_extensions(certificate, der).values
+        lists = [
+            name.value
+            for point in values.get(x509.CRLDistributionPoints) or ()
+            if point.crl_issuer is None and point.reasons is None
+            for name in point.full_name or ()
+            if isinstance(name, x509.UniformResourceIdentifier)
+        ]
+        responders = [
+            item.access_location.value
+            for item in values.get(x509.AuthorityInformationAccess) or ()
+            if item.access_method == AuthorityInformationAccessOID.OCSP
+            and isinstance(item.access_location, x509.UniformResourceIdentifier)
+        ]
+    except BROKEN:
+        return None
+    return certificate, _chosen(lists, _MOST_LISTS), _chosen(responders, _MOST_RESPONDERS)
+
+
+def _chosen(urls: list[str], most: int) -> tuple[str, ...]:
+    """Those of HTTP, which can be asked; where there are none, one of the others, which the gate refuses."""
+    unique = list(dict.fromkeys(urls))
+    return tuple([url for url in unique if url[:5].lower() == "http:"][:most] or unique[:1])
+
+
+def _named(item: Certificate, chain: tuple[bytes, ...], stores: tuple[str, ...], until: datetime | None) -> Named:
+    read = _read(item.der)
+    if read is None:
+        return Named(item.fingerprint, (), (), ())
+    certificate, lists, responders = read
+    signers = _signers(item.der, chain, stores) if lists or responders else ()
+    names = tuple(signer.fingerprint(_SHA256).hex() for signer in signers)
+    return Named(item.fingerprint, names, lists, responders, item.is_ca, until, certificate, signers)
+
+
+@lru_cache(maxsize=2048)
+def _signers(der: bytes, chain: tuple[bytes, ...], stores: tuple[str, ...]) -> tuple[x509.Certificate, ...]:
+    """The certificates whose key signed this one, and the roots of the stores that have the same name.
+
+    An authority that changed its key may sign its list with the one before; only a root's word for that counts.
+    """
+    read = _read(der)
+    if read is None:
+        return ()
+    certificate = read[0]
+    sent = [other[0] for one in chain if one != der and (other := _read(one)) is not None]
+    signers = [one for one in sent if issued_by(certificate, one)]
+    roots = []
+    for store in stores:
+        try:
+            roots += [root for root in load_store(store).roots if root.subject == certificate.issuer]
+        except TrustStoreError:
+            continue
+    own = [root for root in roots if issued_by(certificate, root)]
+    if not signers and not own:
+        return ()
+    return tuple(dict.fromkeys((*own, *signers, *roots)))

@@ -1,0 +1,288 @@
+"""Was the certificate revoked, or one of those that stand for it, and does its authority publish that as it should?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from scanner.evidence import (
+    Deployment,
+    Extension,
+    FailureReason,
+    RevocationFailure,
+    RevocationSource,
+    RevocationStatus,
+    ServiceFault,
+)
+from scanner.rules.certificates import fixes
+from scanner.rules.certificates.leaves import below_root
+from scanner.rules.certificates.staples import STAPLE_HOW, UNVERIFIED, current_staple, end_of_staple
+from scanner.rules.registry import (
+    Facts,
+    Finding,
+    Parameters,
+    fails,
+    indeterminate,
+    not_applicable,
+    not_observed,
+    passes,
+    rule,
+    untried,
+)
+from scanner.rules.registry.listing import listing
+from scanner.rules.registry.sources import baseline, rfc
+from scanner.verdict import Goal, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scanner.evidence import Certificate, RevocationAnswer
+
+_SHORT_LIVED: Final = (
+    (datetime(2026, 3, 15, tzinfo=UTC), timedelta(days=7)),
+    (datetime.min.replace(tzinfo=UTC), timedelta(days=10)),
+)
+"""From when on how long a certificate may live whose authority need not publish its revocation (BR section 1.6.1)."""
+_ASKED_HOW = (
+    STAPLE_HOW
+    + " Where no staple says so, the lists (CRLs) that the certificate and each intermediate on its path name "
+    "are fetched, and where none of them decides, OCSP responders are asked: once a run, through plain HTTP, at public "
+    "addresses and those of [scan] fetch_from. A list or response counts if the issuer signed it, or a responder of "
+    "its own. A revocation counts even out of an old list; that there is none, only out of a current one."
+)
+
+_ISSUER_UNKNOWN: Final = indeterminate("Nobody looked whether the certificate is of a public or a private CA.")
+
+
+def revocations(deployment: Deployment, now: datetime) -> tuple[RevocationAnswer, ...]:
+    """The answers that prove a revocation: of the leaf, or of an intermediate."""
+    return tuple(answer for answer in deployment.revocation.value or () if answer.revokes(now))
+
+
+@rule(
+    "cert.revocation",
+    title="The certificate is not revoked",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.CRITICAL,
+    of=Deployment,
+    why="A certificate is revoked because its key is lost or it should never have been issued.",
+    how=_ASKED_HOW,
+    sources=(rfc(6960, "2.2"), rfc(5280, "5"), baseline("4.9.7"), baseline("7.1.2.11.2")),
+    reasons={
+        "good": passes("The certificate is not revoked, says {observed}."),
+        "revoked": fails("The certificate is revoked, says {observed}."),
+        "intermediate-revoked": fails("A certificate on the way to the root is revoked, says {observed}."),
+        "no-source": fails(
+            "The certificate names neither a list of revoked certificates nor an OCSP responder, as one of a public CA "
+            "must that lives longer than a week."
+        ),
+        "unknown": indeterminate("The responder does not know the certificate: {observed}."),
+        "unverified": UNVERIFIED,
+        "stale": indeterminate("What is published about revocation is not of today: {observed}."),
+        RevocationFailure.UNREACHABLE.value: indeterminate("Nobody could be asked about revocation: {observed}."),
+        RevocationFailure.REFUSED_BY_GATE.value: indeterminate(
+            "What the certificate names for revocation is not asked: {observed}. [scan] fetch_from lets a host or "
+            "network be asked that is not public."
+        ),
+        RevocationFailure.TRY_LATER.value: indeterminate("The responder wants to be asked later: {observed}."),
+        RevocationFailure.RESPONDER_ERROR.value: indeterminate("The responder gives no answer: {observed}."),
+        RevocationFailure.BUDGET.value: indeterminate("The run had no time or bytes left to ask: {observed}."),
+        RevocationFailure.TOO_LARGE.value: indeterminate("The answer about revocation is too large: {observed}."),
+        RevocationFailure.MALFORMED.value: indeterminate("The answer about revocation is malformed: {observed}."),
+        RevocationFailure.NOT_SIGNED.value: indeterminate(
+            "The answer about revocation is not signed by the issuer: {observed}."
+        ),
+        RevocationFailure.OTHER_SCOPE.value: indeterminate(
+            "The answer about revocation does not speak of this certificate: {observed}."
+        ),
+        RevocationFailure.NO_ISSUER.value: indeterminate(
+            "The issuer of a certificate is not known, so nobody can tell whose word an answer would be: {observed}."
+        ),
+        "unreadable": indeterminate("The extensions that would name lists or responders are malformed."),
+        "issuer-unknown": _ISSUER_UNKNOWN,
+        "short-lived": not_applicable(
+            "The certificate lives so short a time that its authority need not publish its revocation: {observed}."
+        ),
+        "not-stated": not_applicable(
+            "The certificate names neither a list nor a responder, and no staple was sent: nothing tells of revocation."
+        ),
+    },
+    fix=fixes.REVOKED,
+    mistake=fixes.IS_REVOKED,
+)
+def _revocation(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
+    leaf, now = deployment.leaf, facts.now
+    if revoked := revocations(deployment, now):
+        about_leaf = [item for item in revoked if item.certificate == leaf.fingerprint]
+        words = listing(_told(item, deployment) for item in about_leaf or revoked)
+        return [Finding("revoked" if about_leaf else "intermediate-revoked", words, "good")]
+    staple = deployment.staple
+    if staple is not None and staple.certificate_status.lower() == "revoked":
+        return [Finding("revoked", "the stapled OCSP response", "good")]
+    own = _of_leaf(deployment, now)
+    attempt = deployment.revocation
+    if attempt.value is None:
+        # What nobody looked at: the leaf is judged by its staple, and the others are not known.
+        asked = attempt.failure is None or attempt.failure.reason is not FailureReason.NOT_ASKED
+        unseen = [item for item in below_root(deployment)[1:] if _names_source(item)]
+        return [own, not_observed(attempt.failure)] if own.reason == "good" and asked and unseen else [own]
+    above = {item.certificate for item in attempt.value} - {leaf.fingerprint}
+    undecided = [
+        _undecided([item for item in attempt.value if item.certificate == name], deployment, now)
+        for name in sorted(above)
+        if not any(item.decides(now) for item in attempt.value if item.certificate == name)
+    ]
+    return [own, *undecided]
+
+
+def _of_leaf(deployment: Deployment, now: datetime) -> Finding:
+    """What is known of the leaf where nothing says that it is revoked."""
+    leaf, staple = deployment.leaf, deployment.staple
+    answers = [item for item in deployment.revocation.value or () if item.certificate == leaf.fingerprint]
+    if good := [item for item in answers if item.decides(now)]:
+        return Finding("good", _told(good[0], deployment), "good")
+    if staple is not None and staple.certificate_status.lower() == "good" and current_staple(staple, now):
+        return Finding("good", "the stapled OCSP response", "good")
+    if answers:
+        return _undecided(answers, deployment, now)
+    if _names_source(leaf) and deployment.revocation.value is None:
+        return not_observed(deployment.revocation.failure)
+    if staple is not None:
+        if not current_staple(staple, now):
+            return Finding("stale", f"the stapled OCSP response ended on {end_of_staple(staple)}", "a current response")
+        return Finding("unknown" if staple.verified else "unverified", "the stapled OCSP response", "good")
+    return _without_source(deployment)
+
+
+def _without_source(deployment: Deployment) -> Finding:
+    leaf = deployment.leaf
+    if leaf.unreadable(Extension.AUTHORITY_INFO_ACCESS, Extension.CRL_DISTRIBUTION_POINTS):
+        return Finding("unreadable", "malformed extensions")
+    lifetime = leaf.not_after - leaf.not_before + timedelta(seconds=1)
+    limit = next(days for since, days in _SHORT_LIVED if leaf.not_before >= since)
+    if lifetime <= limit:
+        return Finding("short-lived", f"{lifetime / timedelta(days=1):.1f} days")
+    public = deployment.publicly_trusted
+    if public is None:
+        return Finding("issuer-unknown")
+    if public:
+        return Finding("no-source", "neither a list nor a responder", "a list", severity=Severity.LOW)
+    return Finding("not-stated", "no staple")
+
+
+def _names_source(certificate: Certificate) -> bool:
+    return bool(certificate.ocsp_urls or certificate.crl_urls)
+
+
+def _undecided(answers: Sequence[RevocationAnswer], deployment: Deployment, now: datetime) -> Finding:
+    """Why nothing that was asked about one certificate decides."""
+    for answer in answers:
+        if answer.status is RevocationStatus.UNKNOWN:
+            return Finding("unknown", _told(answer, deployment), "good")
+    stale = [item for item in answers if item.status is not None and not item.current(now)]
+    if stale:
+        return Finding("stale", _told(stale[0], deployment, until=True), "a current answer")
+    failed = next(item for item in answers if item.failure is not None)
+    assert failed.failure is not None  # noqa: S101  # for the type checker
+    return Finding(failed.failure.value, _told(failed, deployment), "good")
+
+
+def _told(answer: RevocationAnswer, deployment: Deployment, *, until: bool = False) -> str:
+    """An answer in words: whose it is, what it says, and about which certificate where that is not the server's."""
+    kind = "the list" if answer.source is RevocationSource.CRL else "the responder"
+    words = [f"{kind} {answer.url}"]
+    if answer.certificate != deployment.leaf.fingerprint:
+        name = next((item.subject for item in deployment.chain if item.fingerprint == answer.certificate), "")
+        words.append(f"about {name or 'an intermediate'}")
+    details = [answer.detail] if answer.detail else []
+    if answer.status is RevocationStatus.REVOKED:
+        details += [f"on {answer.revoked_at:%Y-%m-%d}"] if answer.revoked_at else []
+        details += [answer.reason] if answer.reason else []
+    if until:
+        details.append(f"until {answer.next_update:%Y-%m-%d %H:%M} UTC" if answer.next_update else "without an end")
+    return " ".join(words) + (f" ({', '.join(details)})" if details else "")
+
+
+class ServiceParameters(Parameters):
+    """Parameters of cert.revocation-service."""
+
+    list_days: int = 7
+    """How old a list may be that a public CA publishes of servers' certificates."""
+    shortest_hours: int = 8
+    """How long a public CA's OCSP response must hold at least."""
+    longest_days: int = 10
+    """How long a public CA's OCSP response may hold at most."""
+
+
+@rule(
+    "cert.revocation-service",
+    title="The CA publishes what it revoked as it should",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.INFO,
+    of=Deployment,
+    why="A list that is past its date or a responder that fails keeps programs that check revocation from connecting, "
+    "or lets a revoked certificate pass.",
+    how="The lists and responses that cert.revocation fetched are looked at: whether they are of today, and, of public "
+    "CAs, as new as they must be; how the responder answers, and whom it lets sign.",
+    sources=(baseline("4.9.7"), baseline("4.9.10"), baseline("7.1.2.8"), rfc(5280, "5.1.2.5"), rfc(5019, "5")),
+    reasons={
+        "in-order": passes("What the CA publishes about revocation is in order: {observed}."),
+        "stale": fails("What the CA publishes about revocation is past its date: {observed}."),
+        "no-end": fails("What the CA publishes about revocation does not say until when it holds: {observed}."),
+        "too-old": fails("A list of the CA is older than it may be: {observed}."),
+        "validity": fails("An OCSP response holds for a shorter or longer time than it may: {observed}."),
+        ServiceFault.NO_GET.value: fails(
+            "The OCSP responder does not answer GET, so nothing can keep its answers: {observed}."
+        ),
+        ServiceFault.NO_NOCHECK.value: fails(
+            "The certificate of the OCSP responder lacks ocsp-nocheck, so its own revocation would have to be looked "
+            "up: {observed}."
+        ),
+        ServiceFault.SHA1.value: fails("What the CA publishes about revocation is signed with SHA-1: {observed}."),
+        "issuer-unknown": _ISSUER_UNKNOWN,
+        "no-answer": indeterminate("Nothing that was asked gave an answer; cert.revocation says why."),
+        "no-source": not_applicable("No certificate of the chain names a list or a responder."),
+    },
+    fix=fixes.REVOCATION_SERVICE,
+    mistake=untried("the CA's own service, which no server configures"),
+    parameters=ServiceParameters,
+)
+def _service(deployment: Deployment, facts: Facts, parameters: ServiceParameters) -> list[Finding]:
+    attempt = deployment.revocation
+    if attempt.value is None:
+        named = any(_names_source(item) for item in below_root(deployment))
+        return [not_observed(attempt.failure) if named else Finding("no-source")]
+    answers = [item for item in attempt.value if item.this_update is not None]
+    if not answers:
+        return [Finding("no-answer" if attempt.value else "no-source")]
+    for answer in answers:
+        if reason := _fault(answer, deployment, parameters, facts.now):
+            return [
+                Finding(reason, _told(answer, deployment, until=True), "lists and responses as the CA must publish")
+            ]
+    return [Finding("in-order", listing(dict.fromkeys(_told(item, deployment) for item in answers)))]
+
+
+def _fault(
+    answer: RevocationAnswer, deployment: Deployment, parameters: ServiceParameters, now: datetime
+) -> str | None:
+    if answer.next_update is None:
+        return "no-end"
+    if not answer.current(now):
+        return "stale"
+    assert answer.this_update is not None  # noqa: S101  # only such are judged
+    reason = None
+    if answer.source is RevocationSource.CRL:
+        if now - answer.this_update > timedelta(days=parameters.list_days):
+            reason = "too-old"
+    else:
+        validity = answer.next_update - answer.this_update + timedelta(seconds=1)
+        shortest, longest = timedelta(hours=parameters.shortest_hours), timedelta(days=parameters.longest_days)
+        if not shortest <= validity <= longest + timedelta(seconds=1):
+            reason = "validity"
+    if answer.faults:
+        return answer.faults[0].value
+    public = deployment.publicly_trusted
+    if reason is None or public is False or answer.certificate != deployment.leaf.fingerprint:
+        return None
+    return reason if public else "issuer-unknown"

@@ -1,0 +1,144 @@
+"""What authorities say of certificates, and what rules make of it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from scanner.evidence import (
+    Attempt,
+    FailureReason,
+    RevocationAnswer,
+    RevocationFailure,
+    RevocationSource,
+    RevocationStatus,
+    ServiceFault,
+    Staple,
+    not_run,
+)
+from scanner.verdict import Severity
+from tests.build.certificates import intermediate
+from tests.build.facts import NOW, TIMED_OUT, certificate, deployment, trusted, unrevoked
+from tests.build.rule_cases.case import of_tls
+
+_DAY = timedelta(days=1)
+_URL = "http://crl.example.com/1.crl"
+_LEAF = certificate(crl_urls=(_URL,), embedded_scts=2)
+_ABOVE = certificate(intermediate(), crl_urls=("http://crl.example.com/root.crl",))
+_STAPLE = Staple("good", NOW - timedelta(hours=1), NOW + 3 * _DAY, NOW)
+_NOT_ASKED: Attempt[Any] = Attempt.failed(FailureReason.NOT_ASKED, "[scan] online = false")
+
+
+def _answer(about: Any = _LEAF, source: RevocationSource = RevocationSource.CRL, **changes: Any) -> RevocationAnswer:
+    return unrevoked(about, source=source, **changes)
+
+
+def _failed(failure: RevocationFailure, about: Any = _LEAF) -> RevocationAnswer:
+    return RevocationAnswer(about.fingerprint, RevocationSource.CRL, _URL, failure=failure, detail="as the test wants")
+
+
+def _revoked(about: Any = _LEAF, **changes: Any) -> RevocationAnswer:
+    revoked = {"status": RevocationStatus.REVOKED, "reason": "keyCompromise", "revoked_at": NOW - 2 * _DAY}
+    return _answer(about, **{**revoked, **changes})
+
+
+def _asked(*answers: RevocationAnswer, **changes: Any) -> Any:
+    chain = (changes.pop("leaf", _LEAF), _ABOVE)
+    return deployment(*chain, **{"revocation": Attempt.ok(answers), "paths": (trusted(*chain),), **changes})
+
+
+_OLD = {"this_update": NOW - 9 * _DAY, "next_update": NOW - _DAY}
+_HOLD = {"reason": "certificateHold"}
+_OCSP = RevocationSource.OCSP
+_BARE = certificate(crl_urls=())
+
+
+def _stapled(status: str, end: timedelta = 3 * _DAY, *, verified: bool | None = None) -> Any:
+    """A certificate that names no source, with a staple."""
+    return _asked(leaf=_BARE, staple=Staple(status, NOW - 9 * _DAY, NOW + end, NOW, verified=verified))
+
+
+_SHORT = certificate(crl_urls=(), not_before=NOW - _DAY, not_after=NOW + 5 * _DAY)
+_TEN_DAYS_BEFORE_MARCH = certificate(
+    crl_urls=(), not_before=datetime(2026, 3, 1, tzinfo=NOW.tzinfo), not_after=datetime(2026, 3, 10, tzinfo=NOW.tzinfo)
+)
+
+CASES = (
+    of_tls("cert.revocation", "good"),
+    of_tls("cert.revocation", "good", _stapled("good")),
+    of_tls("cert.revocation", "revoked", _stapled("revoked")),
+    of_tls("cert.revocation", "revoked", _stapled("revoked", -_DAY)),
+    of_tls("cert.revocation", "unknown", _stapled("unknown", verified=True)),
+    of_tls("cert.revocation", "unverified", _stapled("unknown", verified=False)),
+    of_tls("cert.revocation", "stale", _stapled("good", -_DAY)),
+    of_tls("cert.revocation", "not-observed", certificates=TIMED_OUT),
+    of_tls("cert.revocation", "good", _asked(_answer()), observed=f"the list {_URL}"),
+    of_tls("cert.revocation", "good", _asked(_answer(), _answer(_ABOVE))),
+    of_tls("cert.revocation", "good", _asked(_failed(RevocationFailure.UNREACHABLE), _answer(source=_OCSP))),
+    of_tls("cert.revocation", "good", _asked(_failed(RevocationFailure.UNREACHABLE), staple=_STAPLE)),
+    of_tls("cert.revocation", "good", _asked(staple=_STAPLE)),
+    of_tls("cert.revocation", "revoked", _asked(_revoked()), severity=Severity.CRITICAL),
+    # A revocation is not taken back: it counts out of an old list too, and against a good staple.
+    of_tls("cert.revocation", "revoked", _asked(_revoked(**_OLD))),
+    of_tls("cert.revocation", "revoked", _asked(_revoked(), staple=_STAPLE)),
+    of_tls("cert.revocation", "revoked", _asked(_answer(source=_OCSP), _revoked())),
+    of_tls("cert.revocation", "revoked", _asked(_revoked(**_HOLD))),
+    of_tls("cert.revocation", "stale", _asked(_revoked(**_HOLD, **_OLD))),
+    of_tls("cert.revocation", "intermediate-revoked", _asked(_answer(), _revoked(_ABOVE))),
+    of_tls("cert.revocation", "unreachable", _asked(_answer(), _failed(RevocationFailure.UNREACHABLE, _ABOVE))),
+    of_tls("cert.revocation", "stale", _asked(_answer(), _answer(_ABOVE, **_OLD))),
+    of_tls("cert.revocation", "stale", _asked(_answer(**_OLD))),
+    of_tls("cert.revocation", "stale", _asked(_answer(next_update=None))),
+    of_tls("cert.revocation", "stale", _asked(_answer(this_update=NOW + _DAY, next_update=NOW + 2 * _DAY))),
+    of_tls("cert.revocation", "good", _asked(_answer(this_update=NOW + timedelta(minutes=4)))),
+    of_tls("cert.revocation", "unknown", _asked(_answer(source=_OCSP, status=RevocationStatus.UNKNOWN))),
+    *(of_tls("cert.revocation", failure.value, _asked(_failed(failure))) for failure in RevocationFailure),
+    of_tls("cert.revocation", "not-asked", _asked(revocation=_NOT_ASKED)),
+    of_tls("cert.revocation", "not-observed", _asked(revocation=not_run())),
+    of_tls("cert.revocation", "good", deployment(_LEAF, intermediate(), staple=_STAPLE, revocation=not_run())),
+    of_tls("cert.revocation", "not-observed", _asked(staple=_STAPLE, revocation=not_run())),
+    of_tls("cert.revocation", "good", _asked(revocation=_NOT_ASKED, staple=_STAPLE)),
+    of_tls("cert.revocation", "no-source", _asked(leaf=_BARE), severity=Severity.LOW),
+    of_tls("cert.revocation", "issuer-unknown", _asked(leaf=_BARE, paths=())),
+    of_tls("cert.revocation-service", "issuer-unknown", _asked(_answer(this_update=NOW - 8 * _DAY), paths=())),
+    of_tls("cert.revocation", "short-lived", _asked(leaf=_SHORT)),
+    of_tls("cert.revocation", "short-lived", _asked(leaf=_TEN_DAYS_BEFORE_MARCH)),
+    of_tls(
+        "cert.revocation",
+        "no-source",
+        _asked(leaf=certificate(crl_urls=(), not_before=NOW - _DAY, not_after=NOW + 8 * _DAY)),
+    ),
+    of_tls("cert.revocation", "not-stated", _asked(leaf=_BARE, paths=(trusted(_LEAF, public=False),))),
+    of_tls(
+        "cert.revocation",
+        "unreadable",
+        _asked(leaf=certificate(crl_urls=(), unreadable_extensions=("cRLDistributionPoints",))),
+    ),
+    of_tls("cert.revocation-service", "in-order", _asked(_answer())),
+    of_tls("cert.revocation-service", "in-order", _asked(_revoked())),
+    of_tls("cert.revocation-service", "stale", _asked(_revoked(**_OLD)), severity=Severity.INFO),
+    of_tls("cert.revocation-service", "no-end", _asked(_answer(next_update=None))),
+    of_tls("cert.revocation-service", "too-old", _asked(_answer(this_update=NOW - 8 * _DAY))),
+    of_tls("cert.revocation-service", "in-order", _asked(_answer(_ABOVE, this_update=NOW - 200 * _DAY))),
+    of_tls(
+        "cert.revocation-service",
+        "in-order",
+        _asked(_answer(this_update=NOW - 8 * _DAY), paths=(trusted(_LEAF, public=False),)),
+    ),
+    of_tls(
+        "cert.revocation-service",
+        "validity",
+        _asked(_answer(source=_OCSP, this_update=NOW - _DAY, next_update=NOW + 20 * _DAY)),
+    ),
+    of_tls(
+        "cert.revocation-service",
+        "validity",
+        _asked(_answer(source=_OCSP, this_update=NOW, next_update=NOW + timedelta(hours=7))),
+    ),
+    *(of_tls("cert.revocation-service", fault.value, _asked(_answer(faults=(fault,)))) for fault in ServiceFault),
+    of_tls("cert.revocation-service", "no-answer", _asked(_failed(RevocationFailure.UNREACHABLE))),
+    of_tls("cert.revocation-service", "no-source", _asked(leaf=_BARE)),
+    of_tls("cert.revocation-service", "not-asked", _asked(revocation=_NOT_ASKED)),
+    of_tls("cert.revocation-service", "not-observed", _asked(revocation=not_run())),
+    of_tls("cert.revocation-service", "not-observed", certificates=TIMED_OUT),
+)
