@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from reports.language import English, Words, gettext, mark, told
 from reports.view.index import Index, anchor_of, unique
@@ -39,6 +39,25 @@ _MESSAGES_READ = 50
 _Placed = tuple[TargetResult, Verdict]
 
 
+_SAME_FACT: Final = {("cert.expiry", "expired"): ("cert.valid-now", "expired")}
+"""Failures that say of a subject what another failure says of it already, by rule and reason."""
+
+
+def _told_once(target: TargetResult) -> list[Verdict]:
+    """The verdicts of a target, without those that only say again what another finding says: it is mended once."""
+    failing = {
+        (verdict.rule, verdict.reason, verdict.subject, verdict.waiver is None)
+        for verdict in target.verdicts
+        if verdict.status is Status.FAIL
+    }
+    return [
+        verdict
+        for verdict in target.verdicts
+        if (again := _SAME_FACT.get((verdict.rule, verdict.reason))) is None
+        or (*again, verdict.subject, verdict.waiver is None) not in failing
+    ]
+
+
 def causes_of(
     index: Index, rules: Mapping[str, Rule], urls: Mapping[str, str]
 ) -> tuple[tuple[FailureCause, ...], tuple[FailureCause, ...], tuple[FailureCause, ...]]:
@@ -48,7 +67,7 @@ def causes_of(
     """
     grouped: dict[tuple[str, str, bool], list[_Placed]] = defaultdict(list)
     for target in index.record.targets:
-        for verdict in target.verdicts:
+        for verdict in _told_once(target):
             if verdict.status is Status.FAIL:
                 informs = verdict.severity is Severity.INFO
                 grouped[verdict.rule, verdict.reason, informs].append((target, verdict))

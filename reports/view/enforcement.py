@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from reports.language import Words, gettext, mark
+from reports.view.enforcement_settings import setting_in_words
 from reports.view.index import Index, anchor_of, unique
 from reports.view.model import EnforcementMatrix, FailureCause, MatrixRow, TargetRef
 from reports.view.readable import readable_name
@@ -17,27 +18,16 @@ from reports.wording import FAILURES, PROTOCOLS, ROLES, SHORT_FAILURES
 from scanner.evidence import ClientIdentity, Hop, HttpEvidence, HttpProbe, Purpose
 from scanner.inventory import Endpoint, Environment, HttpsLevel
 from scanner.requirements import ROOT, PlainAllowed, Requirement, requirements_of
-from scanner.verdict import Goal, Status, TargetResult, Verdict
+from scanner.verdict import CountedAs, Goal, Status, TargetResult, Verdict
 
 if TYPE_CHECKING:
     from scanner.rules import Rule
 
 _PLACE_RULES = frozenset({"https.path", "https.integration", "https.client-certificate"})
-_ROOT_RULES = frozenset(
-    {
-        "https.active",
-        "https.redirect",
-        "https.always",
-        "https.console",
-        "https.hsts",
-        "https.no-downgrade",
-        "https.node-consistency",
-    }
-)
 _GRAVITY = {Status.NOT_APPLICABLE: 0, Status.PASS: 1, Status.INDETERMINATE: 2, Status.FAIL: 3}
 _LEVELS = Words[HttpsLevel](
     {
-        HttpsLevel.NONE: mark("none: plain HTTP is allowed"),
+        HttpsLevel.NONE: mark("HTTP or HTTPS"),
         HttpsLevel.TLS: "HTTPS",
         HttpsLevel.TLS_CLIENT_CERTIFICATE: mark("HTTPS with a client certificate"),
     }
@@ -108,8 +98,9 @@ def _rows(
     rules: Mapping[str, Rule],
 ) -> Iterator[MatrixRow]:
     http = target.evidence.http.value if target.evidence else None
-    for place in _places(target, environment, http):
-        verdict = _gravest(target, place)
+    places = tuple(_places(target, environment, http))
+    for place in places:
+        verdict = _gravest(target, place, frozenset(other.path for other in places) - {ROOT})
         yield MatrixRow(
             application=readable_name(place.application),
             place=target.address + (place.path if place.path != ROOT or target.role.speaks_http else ""),
@@ -146,7 +137,7 @@ def _places(target: TargetResult, environment: Environment | None, http: HttpEvi
                 path=requirement.path,
                 purpose=Purpose.ROOT if requirement.path == ROOT and not requirement.integration else purpose,
                 requirement=_demand(requirement),
-                decided_by=requirement.decided_by,
+                decided_by=setting_in_words(requirement.decided_by),
             )
         return
     demand = "" if target.role.speaks_http else "TLS"
@@ -171,16 +162,21 @@ def _demand(requirement: Requirement) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _gravest(target: TargetResult, place: _Place) -> Verdict | None:
-    """The gravest verdict on this place; failures that are waived count less than those that are not."""
+def _gravest(target: TargetResult, place: _Place, others: frozenset[str]) -> Verdict | None:
+    """The gravest verdict on this place; failures that are waived count less than those that are not.
+
+    What a rule says of a path stands in that path's row. All else of enforcement stands in the root's: a row that is
+    met has no finding beside it. Notes stand against nothing, here as elsewhere.
+    """
     is_root = place.purpose is Purpose.ROOT
     verdicts = [
         verdict
         for verdict in target.verdicts
         if verdict.goal is Goal.ENFORCEMENT
+        and verdict.counted_as is not CountedAs.NOTE
         and (
-            (verdict.rule in _PLACE_RULES and verdict.subject == place.path)
-            or (is_root and verdict.rule in _ROOT_RULES and not verdict.subject)
+            verdict.subject == place.path
+            or (is_root and verdict.rule not in _PLACE_RULES and verdict.subject not in others)
         )
     ]
     return max(

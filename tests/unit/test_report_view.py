@@ -16,13 +16,28 @@ from reports.view.actions import WAIVER_NOTICE_DAYS
 from reports.view.causes import found_sentence
 from reports.view.certificates import issuer_name
 from reports.view.clause_model import ClauseOutcome
+from reports.view.enforcement_settings import setting_in_words
 from reports.view.index import Index, is_failure, tally
 from reports.view.model import ActionKind, ChangeKind
 from reports.view.sentences import reason_in_words
 from scanner.evidence import Attempt, FailureReason
 from scanner.history.attribution import ChangeCause
 from scanner.history.diff import diff
+from scanner.inventory import (
+    Application,
+    ApplicationKind,
+    DomainKey,
+    Endpoint,
+    Environment,
+    EnvironmentKind,
+    HttpsLevel,
+    Integration,
+    IntegrationKind,
+    PathSetting,
+    Role,
+)
 from scanner.policy import Policy, PolicyRule
+from scanner.requirements import requirements_of
 from scanner.rules import all_rules
 from scanner.verdict import AppliedWaiver, Goal, RunRecord, Severity, Source, Status, TargetStatus, Trigger, Verdict
 from scanner.waiver import Waiver
@@ -446,6 +461,85 @@ def test_clauses_count_verdicts_of_their_rules(view: ReportView) -> None:
     assert clause.worst_target is not None
     assert clause.worst_target.label == "erp.example.internal:443"
     assert clause.url.startswith("https://www.rfc-editor.org/")
+
+
+class TestNothingContradicts:
+    """What one chapter says is not denied by another."""
+
+    @pytest.mark.parametrize("night", [1, 4])
+    def test_no_place_is_met_beside_a_finding_of_enforcement(self, night: int) -> None:
+        judged = judged_record(night)
+        view = view_of(judged.record, environments=judged.environments)
+        failing = {
+            target.id
+            for target in judged.record.targets
+            for item in target.verdicts
+            if item.goal is Goal.ENFORCEMENT and is_failure(item)
+        }
+        assert failing
+        rows = [row for matrix in view.matrices for row in matrix.rows]
+        not_met = {ref.id for row in rows if row.status is Status.FAIL for ref in row.targets}
+        assert failing <= not_met
+
+    @pytest.mark.parametrize("rule", ["https.redirect-permanent", "https.hsts-max-age", "https.secure-cookies"])
+    def test_every_rule_of_enforcement_has_a_row(self, rule: str) -> None:
+        judged = judged_record(4)
+        target = next(item for item in judged.record.targets if item.host == "shop.example.com")
+        calm = tuple(dataclasses.replace(item, status=Status.PASS, waiver=None) for item in target.verdicts)
+        failing = tuple(
+            dataclasses.replace(item, status=Status.FAIL, severity=Severity.LOW) if item.rule == rule else item
+            for item in calm
+        )
+        record = dataclasses.replace(judged.record, targets=(dataclasses.replace(target, verdicts=failing),))
+        view = view_of(record, environments=judged.environments)
+        rows = [row for matrix in view.matrices for row in matrix.rows if row.status is Status.FAIL]
+        assert [row.rule for row in rows] == [rule]
+
+    def test_a_certificate_that_ended_is_one_finding(self) -> None:
+        ended = dict.fromkeys(("cert.valid-now", "cert.expiry"), "expired")
+        verdicts = [
+            dataclasses.replace(judged_as(rule, Status.FAIL), reason=reason, subject="aa")
+            for rule, reason in ended.items()
+        ]
+        assert [cause.rule for cause in view_of(record_with(*verdicts)).causes] == ["cert.valid-now"]
+        assert [cause.rule for cause in view_of(record_with(verdicts[1])).causes] == ["cert.expiry"]
+
+    def test_every_line_that_can_decide_has_words(self) -> None:
+        kinds = (ApplicationKind.PWA, ApplicationKind.TRADITIONAL_WEB)
+        applications = tuple(
+            Application(
+                f"{kind}-{forced}",
+                kind,
+                https=HttpsLevel.TLS if forced else HttpsLevel.NONE,
+                force_https_screens=forced,
+                force_https_integrations=forced,
+                paths=(PathSetting("/p", HttpsLevel.TLS),),
+                integrations=(Integration("/i", IntegrationKind.REST, HttpsLevel.TLS),),
+            )
+            for kind in kinds
+            for forced in (True, False)
+        )
+        lines = set()
+        for settings in ({}, {"hsts": True}, {"force_https_screens": True}, {"force_https_integrations": True}):
+            for role, implied_by in (
+                (Role.APPLICATION, None),
+                (Role.MONITORING, None),
+                (Role.APPLICATION, DomainKey.DEFAULT),
+            ):
+                for found in ((), *((item,) for item in applications)):
+                    endpoint = Endpoint("e", "a.example", 443, role, 80, None, found, implied_by=implied_by)
+                    environment = Environment("e", EnvironmentKind.PAAS, (endpoint,), **settings)  # type: ignore[arg-type]  # passed through
+                    for item in requirements_of(environment, endpoint):
+                        lines |= {item.decided_by, *item.overridden}
+        assert len(lines) > 12
+        assert [line for line in lines if setting_in_words(line) == line] == []
+
+    def test_the_matrix_says_settings_in_words(self) -> None:
+        """Whoever reads the report does not have the configuration: no row quotes a line of it."""
+        rows = [row for matrix in judged_view().matrices for row in matrix.rows]
+        said = {row.decided_by for row in rows if row.decided_by}
+        assert said
+        assert not [text for text in said if "[[" in text or " = " in text]
 
 
 def judged_as(rule: str, status: Status, reason: str = "", **more: object) -> Verdict:
