@@ -7,6 +7,7 @@ silent server inside a library. It is replaced after some pieces, which returns 
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ _GRACE_S: Final = 0.5
 
 # How often, in seconds, a pool looks whether it is to end. A scan of one target waited a quarter of its time for that.
 CONSTS.sleep_unit = 0.02
+
+MOST_MEMORY: Final = 300 * 2**20
+"""Bytes of memory of its own that a worker may have: a hostile server must not take the machine's."""
 
 
 @dataclass(slots=True)
@@ -78,14 +82,24 @@ class WorkerProcesses:
             raise DeadlineError from None
         except ProcessExpired as error:
             raise WorkerError(str(error)) from error
+        except MemoryError:
+            raise WorkerError(f"it wanted more than {MOST_MEMORY // 2**20} MiB of memory") from None
         finally:
             self._free.release()
 
 
 def _work(work: Callable[..., T], access: Access, arguments: Sequence[Any]) -> T:
     """Runs in a worker process."""
+    bound_memory()
     with RemoteBudget.of(access) as budget:
         return work(*arguments, budget)
+
+
+def bound_memory() -> None:
+    """Hold this process to `MOST_MEMORY`: the kernel then refuses more, which raises MemoryError."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = MOST_MEMORY if hard == resource.RLIM_INFINITY else min(MOST_MEMORY, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
 def start_forkserver() -> None:

@@ -46,3 +46,8 @@ def die_of_the_silent(target: Target, settings: ProbeSettings, known: object, bu
     if target.endpoint.host.startswith("silent"):
         die(target, settings, known, budget)
     return HandshakeResult(Attempt.failed(FailureReason.ENGINE_ERROR, "alive"), 0)
+
+
+def eat(mebibytes: int, _budget: object) -> int:
+    """Take so much memory, and say how much it was."""
+    return len(bytearray(mebibytes * 2**20)) // 2**20

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from nassl._nassl import OpenSSLError
 from nassl.ssl_client import ClientCertificateRequested
+from sslyze.errors import ConnectionToServerFailed
 
 from scanner.evidence import Failure, FailureReason
 from scanner.probe.handshake.failures import failure_of
@@ -22,6 +23,14 @@ from scanner.probe.handshake.failures import failure_of
         ),
         (OpenSSLError("tlsv1 alert"), Failure(FailureReason.HANDSHAKE_FAILED, "tlsv1 alert")),
         (ConnectionResetError(), Failure(FailureReason.RESET)),
+        (
+            ConnectionToServerFailed(
+                None,
+                None,
+                "Unexpected connection error: \"('error:1416F09F:SSL routines:tls_process:length mismatch',)\"",
+            ),
+            Failure(FailureReason.HANDSHAKE_FAILED, "length mismatch (tls_process)"),
+        ),
         (ZeroDivisionError("x"), Failure(FailureReason.ENGINE_ERROR, "ZeroDivisionError: x")),
     ],
 )

@@ -27,7 +27,14 @@ from tlslite.messages import (
 )
 
 from scanner.evidence import Failure, FailureReason, Protocol
-from scanner.probe.survey.server_flight import MESSAGE_LIMIT, TOTAL_LIMIT, FlightReader, Refusal, ServerFlight
+from scanner.probe.survey.server_flight import (
+    IDLE_LIMIT,
+    MESSAGE_LIMIT,
+    TOTAL_LIMIT,
+    FlightReader,
+    Refusal,
+    ServerFlight,
+)
 
 ECDHE = CipherSuite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
 DHE = CipherSuite.TLS_DHE_RSA_WITH_AES_128_GCM_SHA256
@@ -342,3 +349,18 @@ def test_memory_stays_bounded_whatever_arrives():
     finally:
         tracemalloc.stop()
     assert peak < 8 * TOTAL_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("record", "most"),
+    [
+        (b"\x16\x03\x03\x00\x00", IDLE_LIMIT),
+        (b"\x15\x03\x03\x00\x02\x01\x70", IDLE_LIMIT),
+        (b"\x16\x03\x03\x00\x04\x00\x00\x00\x00", IDLE_LIMIT),
+    ],
+)
+def test_what_means_nothing_is_not_read_without_end(record, most):
+    reader = FlightReader()
+    assert reader.feed(record * most) is None
+    outcome = reader.feed(record)
+    assert outcome == Failure(FailureReason.TOO_LARGE, "more than 32 messages that mean nothing")

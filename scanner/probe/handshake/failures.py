@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import socket
+from typing import Final
 
 from nassl._nassl import OpenSSLError
 from nassl.ssl_client import ClientCertificateRequested
@@ -34,6 +36,9 @@ _REASONS: tuple[tuple[type[BaseException], FailureReason], ...] = (
 _TLS_REFUSED = ("SMTP STARTTLS rejected", "Server does not support STARTTLS with SMTP", "XMPP STARTTLS not supported")
 """Where sslyze says that TLS itself was refused; else it does not tell a refusal from a server that has no time now."""
 
+_OPENSSL: Final = re.compile(r"error:[0-9A-F]{8}:[^:]*:(?P<where>[^:]*):(?P<what>[^:'\"\\]+)")
+"""How OpenSSL writes an error, wherever in a text it stands: where it was met, and what it was."""
+
 
 def failure_of(error: BaseException) -> Failure:
     """The reason for an exception of sslyze, nassl or a socket; an unknown kind is the engine's own error."""
@@ -42,6 +47,9 @@ def failure_of(error: BaseException) -> Failure:
     for kind, reason in _REASONS:
         if isinstance(error, kind):
             return Failure.of(reason, _detail_of(error))
+    if (library := _OPENSSL.search(_detail_of(error))) is not None:
+        # What sslyze met unexpectedly was OpenSSL, at a message that it could not read.
+        return Failure.of(FailureReason.HANDSHAKE_FAILED, f"{library['what'].strip()} ({library['where']})")
     return Failure.of(FailureReason.ENGINE_ERROR, f"{type(error).__name__}: {_detail_of(error)}")
 
 

@@ -40,6 +40,14 @@ _REASONS: Final = {
 }
 
 
+def _kept_to(offer: Offer, outcome: HelloResult) -> HelloResult:
+    """The answer; a failure where the server chose what it was not offered, which is no acceptance of anything."""
+    if isinstance(outcome, ServerFlight) and not offer.ssl2 and outcome.suite not in offer.suites:
+        detail = f"the server chose suite 0x{outcome.suite:04X}, which was not offered"
+        return Failure.of(FailureReason.INCONSISTENT, detail)
+    return outcome
+
+
 class HelloClient:
     """Asks one target.
 
@@ -153,7 +161,7 @@ class HelloClient:
                 data = await stream.receive()
                 outcome = reading.feed(data) if data else reading.end()
                 if outcome is not None:
-                    return outcome
+                    return _kept_to(offer, outcome)
 
         return await self.converse(hello, first=first)
 

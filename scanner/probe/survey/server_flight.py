@@ -44,6 +44,8 @@ TOTAL_LIMIT: Final = 2**18
 """Bytes read over one connection."""
 CHAIN_LIMIT: Final = 32
 """Certificates in a chain."""
+IDLE_LIMIT: Final = 32
+"""Records and messages without any meaning: empty ones, warnings, requests for a hello that has been sent."""
 
 _HEADER: Final = 5
 _SSL2_HEADER: Final = 2
@@ -134,6 +136,7 @@ class FlightReader:
     _total: int = 0
     _answer: ServerFlight | None = None
     _warning: Refusal | None = None
+    _idle: int = 0
 
     def __post_init__(self) -> None:
         self._messages.add_static_size(ContentType.alert, 2)
@@ -206,6 +209,8 @@ class FlightReader:
     def _record(self, kind: int, record: bytearray) -> HelloResult | None:
         if kind not in {ContentType.alert, ContentType.handshake}:
             return Failure.of(FailureReason.MALFORMED, f"a record of type {kind} in the middle of the handshake")
+        if not record and (idle := self._idled()):
+            return idle
         self._messages.add_data(kind, record)
         waiting = self._messages.buffers[ContentType.handshake]
         while (message := self._messages.get_message()) is not None:
@@ -222,13 +227,20 @@ class FlightReader:
         refusal = Refusal(alert.description)
         if alert.level == AlertLevel.warning and alert.description != AlertDescription.close_notify:
             self._warning = refusal
-            return None
+            return self._idled()
         return self._warning or refusal if self._answer is None else refusal
+
+    def _idled(self) -> Failure | None:
+        """Count what means nothing: a server that sends it without end would be read for long."""
+        self._idle += 1
+        if self._idle <= IDLE_LIMIT:
+            return None
+        return Failure.of(FailureReason.TOO_LARGE, f"more than {IDLE_LIMIT} messages that mean nothing")
 
     def _handshake(self, message: bytearray) -> HelloResult | None:
         kind, body = message[0], Parser(message[1:])
         if kind == HandshakeType.hello_request:
-            return None  # to be ignored in the middle of a handshake (RFC 5246 section 7.4.1.1)
+            return self._idled()  # to be ignored in the middle of a handshake (RFC 5246 section 7.4.1.1)
         if self._answer is None:
             if kind != HandshakeType.server_hello:
                 reason = f"handshake message {kind} in place of the ServerHello"
