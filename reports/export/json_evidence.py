@@ -137,6 +137,8 @@ class Presented(_Out):
     tls_scts: int | None
     revocation: list[RevocationOut]
     """Empty where nobody was asked, or none of its certificates names whom to ask."""
+    fetched: list[CertificateOut]
+    """Intermediates that were not sent, and were fetched as browsers fetch them; with them a path leads to a root."""
 
 
 class CookieOut(_Out):
@@ -377,6 +379,7 @@ def _presented(deployment: Deployment) -> Presented:
             )
             for answer in deployment.revocation.value or ()
         ],
+        fetched=[_certificate(item) for item in deployment.browser_chain[len(deployment.chain) :]],
     )
 
 

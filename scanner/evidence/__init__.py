@@ -15,6 +15,7 @@ from scanner.evidence.attempt import (
 from scanner.evidence.certificates import (
     ALL_EXTENSIONS,
     Certificate,
+    Completion,
     Deployment,
     Extension,
     KeyType,
@@ -68,6 +69,7 @@ __all__ = [
     "ChainEnd",
     "ClientAuthentication",
     "ClientIdentity",
+    "Completion",
     "Cookie",
     "Deployment",
     "DnsEvidence",

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pydantic import Base64Bytes
 
 from scanner.evidence.attempt import Attempt, not_run
-from scanner.evidence.revocation import RevocationAnswer
+from scanner.evidence.revocation import RevocationAnswer, RevocationFailure
 
 
 class Protocol(StrEnum):
@@ -116,7 +116,8 @@ class PathValidation:
     `store` is `mozilla`, `system` or the path of a PEM file; `store_digest` the SHA-256 over its certificates.
     `refused` tells that the signatures do lead to a root, and `detail` why clients take no such path all the same.
     `path` holds SHA-256 fingerprints, leaf first, root last; empty where there is none.
-    `missing` holds fingerprints of intermediates that the path needed and the server did not send.
+    `missing` holds fingerprints of intermediates that the path needed and the server did not send. `lasting` is the
+    path that holds longest, where another one than `path` does; its root's dates do not count.
     """
 
     store: str
@@ -127,6 +128,21 @@ class PathValidation:
     publicly_trusted: bool = False
     detail: str = ""
     refused: bool = False
+    lasting: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What was fetched of the intermediates that a server did not send, as browsers fetch them (RFC 5280 4.2.2.1).
+
+    `paths` are those that the chain has with what was fetched, one for each store; empty where it still has none.
+    `failure` and `detail` tell why nothing more was fetched then.
+    """
+
+    fetched: tuple[Certificate, ...] = ()
+    paths: tuple[PathValidation, ...] = ()
+    failure: RevocationFailure | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +167,8 @@ class Deployment:
     `with_sni` tells whether it was served to a client that named the host. `staple` None means that none was sent.
     `tls_scts` counts SCTs delivered in the TLS extension, None where that was not looked at.
     `paths` has one entry for each configured trust store. `revocation` holds what was said of the leaf and of the
-    intermediates; empty where none of them names a source.
+    intermediates; empty where none of them names a source. `completion` is what was fetched of what was not sent; None
+    where nothing had to be, or nobody looked.
     """
 
     chain: tuple[Certificate, ...]
@@ -161,6 +178,7 @@ class Deployment:
     tls_scts: int | None = None
     paths: tuple[PathValidation, ...] = ()
     revocation: Attempt[tuple[RevocationAnswer, ...]] = field(default_factory=not_run)
+    completion: Completion | None = None
 
     @property
     def leaf(self) -> Certificate:
@@ -168,8 +186,23 @@ class Deployment:
         return self.chain[0]
 
     @property
+    def completed(self) -> bool:
+        """Whether a path leads to a root only with what was fetched."""
+        return self.completion is not None and any(path.trusted for path in self.completion.paths)
+
+    @property
+    def browser_paths(self) -> tuple[PathValidation, ...]:
+        """The paths as browsers see them: with what they fetch where the server did not send it."""
+        return self.completion.paths if self.completion is not None and self.completed else self.paths
+
+    @property
+    def browser_chain(self) -> tuple[Certificate, ...]:
+        """What was sent, and what browsers fetch besides."""
+        return (*self.chain, *self.completion.fetched) if self.completion is not None and self.completed else self.chain
+
+    @property
     def publicly_trusted(self) -> bool | None:
         """Whether its chain leads to a root of the public web; None where no path was looked for."""
         if not self.paths:
             return None
-        return any(path.trusted and path.publicly_trusted for path in self.paths)
+        return any(path.trusted and path.publicly_trusted for path in self.browser_paths)

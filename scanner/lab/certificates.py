@@ -55,6 +55,7 @@ class CertificateRecipe:
     must_staple: bool = False
     responder: str | None = None  # the URL of the OCSP responder that it names
     revocation: RevocationKind | None = None  # what the list or responder says that it names
+    names_issuer: bool = False  # whether it names where its issuer's certificate is, which lies there
     staple: Literal["good", "revoked"] | None = None  # what the OCSP response says that is made along with it
     scts: Literal[0, 2, 3, 4] = 0  # embedded SCTs, of no log that there is
     malformed: tuple[x509.ObjectIdentifier, ...] = ()  # extensions that hold garbage
@@ -165,6 +166,11 @@ class CertificateAuthority:
         path = f"{recipe.revocation}-{host}"
         if recipe.revocation:
             builder = builder.add_extension(*_named_source(recipe.revocation, path))
+        if recipe.names_issuer and issuer:
+            self.published[f"issuer-of-{host}"] = issuer.chain[0].public_bytes(serialization.Encoding.DER)
+            place = x509.UniformResourceIdentifier(url_of(f"issuer-of-{host}"))
+            access = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, place)
+            builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
         if recipe.scts:
             builder = builder.add_extension(_scts(recipe.scts), critical=False)
         for oid in recipe.malformed:

@@ -474,6 +474,14 @@ def responder_wants_to_be_asked_later(lab: Lab, server: LabServer) -> None:
     assert found.response_status is ocsp.OCSPResponseStatus.TRY_LATER
 
 
+@check("missing-intermediate-named")
+def intermediate_is_where_the_leaf_says(lab: Lab, server: LabServer) -> None:
+    (leaf,) = handshake(lab, server).chain
+    issuer = x509.load_der_x509_certificate(published(lab, named(leaf)))
+    leaf.verify_directly_issued_by(issuer)
+    issuer.verify_directly_issued_by(x509.load_pem_x509_certificate(lab.ca_file.read_bytes()))
+
+
 @check("sha1-signature")
 def is_signed_with_sha1(lab: Lab, server: LabServer) -> None:
     leaf, issuer = handshake(lab, server).chain

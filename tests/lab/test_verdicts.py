@@ -170,6 +170,8 @@ GRADES = {
     "revoked-by-list": "T",
     "revoked-intermediate": "T",
     "listed": "A+",
+    "missing-intermediate": "T",
+    "missing-intermediate-named": "B",
     "wrong-host": "M",
     "silent": None,
     "plain-http-on-tls-port": None,

@@ -143,6 +143,12 @@ CASES = (
         expected=expect("cert.hostname cert.valid-now cert.expiry cert.key", "cert.chain-complete"),
     ),
     Case(
+        name="missing-intermediate-named",
+        description="The intermediate certificate is not sent; browsers fetch it from where the certificate says it is",
+        certificate=CertificateRecipe(chain="leaf-only", names_issuer=True),
+        expected=expect("cert.trusted cert.hostname cert.valid-now cert.expiry cert.key", "cert.chain-complete"),
+    ),
+    Case(
         name="wrong-chain-order",
         description="The chain is sent with the root before the intermediate",
         certificate=CertificateRecipe(chain="reversed"),

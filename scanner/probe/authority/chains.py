@@ -55,13 +55,13 @@ class Named:
 
 def chain_of(deployment: Deployment) -> tuple[Named, ...]:
     """The leaf and the intermediates that name a source; where there is a path, those on it alone."""
-    on_path = {fingerprint for path in deployment.paths if path.trusted for fingerprint in path.path}
+    on_path = {fingerprint for path in deployment.browser_paths if path.trusted for fingerprint in path.path}
     stores = tuple(sorted({path.store for path in deployment.paths}))
-    leaf, *others = deployment.chain
+    leaf, *others = deployment.browser_chain
     asked = [leaf, *(item for item in others if not item.self_signed and (not on_path or item.fingerprint in on_path))]
     staple = deployment.staple
     until = staple.next_update if staple is not None and staple.certificate_status == "good" else None
-    chain = tuple(item.der for item in deployment.chain)
+    chain = tuple(item.der for item in deployment.browser_chain)
     found = (_named(item, chain, stores, until if item is leaf else None) for item in asked)
     return tuple(named for named in found if named.sources)
 

@@ -11,45 +11,73 @@ import contextlib
 import dataclasses
 import tempfile
 from collections.abc import AsyncIterator, Coroutine
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from scanner.evidence import Attempt, Deployment, FailureReason, RevocationAnswer, RevocationFailure, TargetEvidence
+from scanner.evidence import (
+    Attempt,
+    Completion,
+    Deployment,
+    FailureReason,
+    RevocationAnswer,
+    RevocationFailure,
+    TargetEvidence,
+)
 from scanner.probe import ProbeSettings
 from scanner.probe.authority.chains import Named, chain_of
 from scanner.probe.authority.fetching import Allowance, Fetcher
 from scanner.probe.authority.kept import Kept
 from scanner.probe.authority.lists import Lists
+from scanner.probe.authority.missing import Completer
 from scanner.probe.authority.revocation import Asker
 from scanner.probe.net.gate import Gate
+from scanner.probe.x509.extensions import BROKEN
 
+_Shown = tuple[tuple[str, ...], tuple[str, ...], datetime | None]
 NOT_ASKED: Final = "[scan] online = false"
 
 
 class AuthorityStage:
     """What authorities say of the chains of one run. Made by `opened`."""
 
-    def __init__(self, asker: Asker | None) -> None:
+    def __init__(self, completer: Completer | None, asker: Asker | None) -> None:
+        self._completer = completer
         self._asker = asker
+        self._chains: dict[_Shown, asyncio.Task[Completion | None]] = {}
         self._tasks: dict[Named, asyncio.Task[tuple[RevocationAnswer, ...]]] = {}
 
     def look_at(self, evidence: TargetEvidence) -> None:
         """Begin to ask about what was seen at a target."""
-        if self._asker is None:
-            return
         for deployment in _deployments(evidence):
-            for named in chain_of(deployment):
-                if named not in self._tasks:
-                    self._tasks[named] = asyncio.create_task(self._spared(named, self._asker.about(named)))
+            shown = _shown(deployment)
+            if self._asker is not None and shown not in self._chains:
+                self._chains[shown] = asyncio.create_task(self._begin(deployment))
+
+    async def _begin(self, deployment: Deployment) -> Completion | None:
+        """Complete a chain, and begin to ask about its certificates."""
+        completion = None
+        if self._completer is not None:
+            with contextlib.suppress(*BROKEN):
+                completion = await self._completer.complete(deployment)
+        for named in chain_of(dataclasses.replace(deployment, completion=completion)):
+            if self._asker is not None and named not in self._tasks:
+                self._tasks[named] = asyncio.create_task(self._spared(named, self._asker.about(named)))
+        return completion
 
     async def finish(self, seconds: float) -> None:
         """Wait for the answers, at most so long; what is not there by then falls to the budget."""
-        tasks = [task for task in self._tasks.values() if not task.done()]
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
-        for task in tasks:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while pending := self._pending():
+                    await asyncio.wait(pending)
+        pending = self._pending()
+        for task in pending:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*pending, return_exceptions=True)
+
+    def _pending(self) -> list[asyncio.Task[Any]]:
+        return [task for task in (*self._chains.values(), *self._tasks.values()) if not task.done()]
 
     def completed(self, evidence: TargetEvidence) -> TargetEvidence:
         """The evidence with what authorities say of it. What has that already keeps it."""
@@ -67,8 +95,11 @@ class AuthorityStage:
             return deployment
         if self._asker is None:
             return dataclasses.replace(deployment, revocation=Attempt.failed(FailureReason.NOT_ASKED, NOT_ASKED))
-        answers = tuple(answer for named in chain_of(deployment) for answer in self._answers(named))
-        return dataclasses.replace(deployment, revocation=Attempt.ok(answers))
+        chain = self._chains.get(_shown(deployment))
+        completion = chain.result() if chain is not None and chain.done() and not chain.cancelled() else None
+        whole = dataclasses.replace(deployment, completion=completion)
+        answers = tuple(answer for named in chain_of(whole) for answer in self._answers(named))
+        return dataclasses.replace(whole, revocation=Attempt.ok(answers))
 
     def _answers(self, named: Named) -> tuple[RevocationAnswer, ...]:
         task = self._tasks.get(named)
@@ -86,6 +117,13 @@ class AuthorityStage:
             return named.failed(RevocationFailure.MALFORMED, f"{type(error).__name__}: {error}")
 
 
+def _shown(deployment: Deployment) -> _Shown:
+    """What two deployments have in common of which authorities say the same."""
+    stores = tuple(path.store for path in deployment.paths)
+    staple = deployment.staple
+    return tuple(item.fingerprint for item in deployment.chain), stores, staple.next_update if staple else None
+
+
 def _deployments(evidence: TargetEvidence) -> tuple[Deployment, ...]:
     tls = evidence.tls.value
     found = (tls.certificates.value or ()) if tls is not None else ()
@@ -96,7 +134,7 @@ def _deployments(evidence: TargetEvidence) -> tuple[Deployment, ...]:
 async def opened(settings: ProbeSettings, folder: Path | None) -> AsyncIterator[AuthorityStage]:
     """The stage of a run. `folder` keeps answers from one run to the next; None keeps them for this run alone."""
     if not settings.online:
-        yield AuthorityStage(None)
+        yield AuthorityStage(None, None)
         return
     with contextlib.ExitStack() as stack:
         if folder is None:
@@ -105,9 +143,11 @@ async def opened(settings: ProbeSettings, folder: Path | None) -> AsyncIterator[
         kept.tidy()
         fetcher = Fetcher(settings, Gate.of(settings.fetch_from), Allowance())
         lists = Lists(fetcher, kept, settings.timeout_s)
-        stage = AuthorityStage(Asker(fetcher, lists, kept, settings.timeout_s))
+        completer = Completer(fetcher, settings.timeout_s)
+        stage = AuthorityStage(completer, Asker(fetcher, lists, kept, settings.timeout_s))
         try:
             yield stage
         finally:
             await stage.finish(0)
             await lists.close()
+            await completer.close()

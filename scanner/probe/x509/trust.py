@@ -13,7 +13,7 @@ import ssl
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import certifi
@@ -30,6 +30,7 @@ from scanner.untrusted import printable
 MOZILLA = "mozilla"
 SYSTEM = "system"
 _MAX_CHAIN = 8
+_LATER_PATHS = 4
 # The library insists on basicConstraints in a CA, and so does RFC 5280 section 4.2.1.9.
 _CA_EXTENSIONS = verification.ExtensionPolicy.permit_all().require_present(
     x509.BasicConstraints, verification.Criticality.AGNOSTIC, None
@@ -134,6 +135,7 @@ def validate_paths(chain: Sequence[Certificate], stores: Sequence[str]) -> tuple
                 publicly_trusted=public.trusted,
                 detail=result.detail,
                 refused=result.refused,
+                lasting=result.lasting,
             )
         )
     return tuple(results)
@@ -153,9 +155,27 @@ def _validate(chain: Sequence[Certificate], name: str) -> PathValidation:
             # The first moment is the likeliest: what is said of it is what there is to say.
             failure = failure or str(error) or type(error).__name__
         else:
-            return PathValidation(name, store.digest, trusted=True, path=path)
+            lasting = _lasting(chain, store, path)
+            return PathValidation(name, store.digest, trusted=True, path=path, lasting=lasting)
     refused = _leads_to_root(chain, store)
     return PathValidation(name, store.digest, trusted=False, detail=_detail(failure), refused=refused)
+
+
+def _lasting(chain: Sequence[Certificate], store: TrustStore, path: tuple[str, ...]) -> tuple[str, ...]:
+    """The path that holds longest, where that is another one: looked for again whenever the last one has ended."""
+    ends = {item.fingerprint: item.not_after for item in chain}
+    wanted = chain[0].not_after
+    found: tuple[str, ...] = ()
+    for _ in range(_LATER_PATHS):
+        end = min((ends[name] for name in (found or path)[:-1] if name in ends), default=wanted)
+        if end >= wanted:
+            break
+        moment = (end + timedelta(seconds=1)).replace(microsecond=0, tzinfo=None)
+        try:
+            found = _path(chain, store, moment)
+        except (verification.VerificationError, ValueError, OverflowError, UnsupportedAlgorithm):
+            break
+    return found
 
 
 def _leads_to_root(chain: Sequence[Certificate], store: TrustStore) -> bool:

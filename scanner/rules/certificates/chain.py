@@ -43,6 +43,10 @@ def _path(chain: tuple[Certificate, ...]) -> list[Certificate]:
     reasons={
         "complete": passes("Every certificate from the server's own to the root was sent."),
         "missing": fails("The issuer of {observed} was not sent, and is not a root of the trust stores."),
+        "missing-fetched": fails(
+            "The issuer of {observed} was not sent. Browsers fetch it from the CA; programs, phones and other servers "
+            "do not, and fail."
+        ),
         "unknown-root": indeterminate(
             "The chain ends at {observed}, which is not in the trust stores: whether another intermediate is missing "
             "cannot be told."
@@ -59,8 +63,11 @@ def _complete(deployment: Deployment, facts: Facts, parameters: Parameters) -> l
     trusted = any(item.trusted and not item.missing for item in deployment.paths)
     if top.self_signed or trusted:
         return [Finding("complete", counted(len(deployment.chain), "certificate"), expected)]
+    if deployment.completed:
+        return [Finding("missing-fetched", f"{top.subject} ({top.issuer})", expected)]
     if missing or (deployment.paths and len(path) == 1):
-        return [Finding("missing", f"{top.subject} ({top.issuer})", expected)]
+        tried = deployment.completion.detail if deployment.completion is not None else ""
+        return [Finding("missing", f"{top.subject} ({'; '.join(filter(None, (top.issuer, tried)))})", expected)]
     return [Finding("unknown-root", top.issuer, expected)]
 
 

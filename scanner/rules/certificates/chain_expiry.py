@@ -46,7 +46,7 @@ class ChainExpiryParameters(Parameters):
     of=Deployment,
     why="The service ends with the first certificate of its chain that ends, and nobody looks at the others' dates.",
     how=CERTIFICATES_HOW + " Of each path to a root of the trust stores the certificate that ends first is looked for, "
-    "the root apart; of several paths the one that holds longest counts.",
+    "the root apart; of several paths the one that holds longest counts, and paths are looked for at later times too.",
     sources=(rfc(5280, "6.1.3"), rfc(5280, "4.1.2.5")),
     reasons={
         "leaf-ends-first": passes("Every intermediate holds at least as long as the server's certificate: {observed}."),
@@ -62,7 +62,12 @@ class ChainExpiryParameters(Parameters):
 def _chain_expiry(deployment: Deployment, facts: Facts, parameters: ChainExpiryParameters) -> list[Finding]:
     if not deployment.paths:
         return [Finding("no-path")]
-    first = [_first_to_end(deployment, path.path) for path in deployment.paths if path.trusted]
+    first = [
+        _first_to_end(deployment, holding)
+        for path in deployment.browser_paths
+        if path.trusted
+        for holding in ((path.path, path.lasting) if path.lasting else (path.path,))
+    ]
     if not first:
         return [Finding("untrusted")]
     leaf, ends = deployment.leaf, max(first, key=lambda item: item.not_after)
@@ -86,5 +91,5 @@ def _chain_expiry(deployment: Deployment, facts: Facts, parameters: ChainExpiryP
 
 def _first_to_end(deployment: Deployment, path: tuple[str, ...]) -> Certificate:
     """The certificate of a path that ends first. Its root does not count: clients have it, and take it by itself."""
-    on_path = [item for item in deployment.chain if item.fingerprint in path[:-1]]
+    on_path = [item for item in deployment.browser_chain if item.fingerprint in path[:-1]]
     return min(on_path or [deployment.leaf], key=lambda item: item.not_after)

@@ -39,10 +39,15 @@ _DAY = timedelta(days=1)
     why="A certificate that nobody vouches for proves nothing: an attacker makes one for the same name in a second, "
     "and people who learn to click the warning away will click his away too.",
     how="A path from what the server sent to a root of the configured trust stores is built and its signatures are "
-    "checked. Name and dates have rules of their own.",
+    "checked. Where there is none, intermediates are fetched from where the certificates say that they are, as "
+    "browsers do. Name and dates have rules of their own.",
     sources=(rfc(5280, "6"), rfc(9525, "6")),
     reasons={
         "trusted": passes("The chain leads to a root of the trust store {observed}."),
+        "trusted-completed": passes(
+            "The chain leads to a root of {observed} once what the server does not send was fetched, as browsers do "
+            "and programs do not; cert.chain-complete reports that."
+        ),
         "self-signed": fails("The certificate is signed by its own key: nobody else vouches for it."),
         "unknown-issuer": fails("The chain leads to no trusted root; it ends at the unknown issuer {observed}."),
         "refused": fails("The chain leads to a root of the trust stores, but clients refuse it: {observed}."),
@@ -57,9 +62,9 @@ def _trusted(deployment: Deployment, facts: Facts, parameters: Parameters) -> li
     expected = f"a path to a root of {listing(stores)}"
     if not stores:
         return [Finding("no-path")]
-    trusting = [path.store for path in deployment.paths if path.trusted]
+    trusting = [path.store for path in deployment.browser_paths if path.trusted]
     if trusting:
-        return [Finding("trusted", listing(trusting), expected)]
+        return [Finding("trusted-completed" if deployment.completed else "trusted", listing(trusting), expected)]
     if deployment.leaf.self_signed:
         return [Finding("self-signed", f"issued by itself: {deployment.leaf.subject}", expected)]
     last = deployment.chain[-1]

@@ -15,5 +15,5 @@ CERTIFICATES_HOW = (
 
 def below_root(deployment: Deployment) -> tuple[Certificate, ...]:
     """The leaf and every other certificate that is not self-signed: those whose signatures count."""
-    leaf, *others = deployment.chain
+    leaf, *others = deployment.browser_chain
     return (leaf, *(item for item in others if not item.self_signed))

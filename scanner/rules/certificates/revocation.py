@@ -192,7 +192,7 @@ def _told(answer: RevocationAnswer, deployment: Deployment, *, until: bool = Fal
     kind = "the list" if answer.source is RevocationSource.CRL else "the responder"
     words = [f"{kind} {answer.url}"]
     if answer.certificate != deployment.leaf.fingerprint:
-        name = next((item.subject for item in deployment.chain if item.fingerprint == answer.certificate), "")
+        name = next((item.subject for item in deployment.browser_chain if item.fingerprint == answer.certificate), "")
         words.append(f"about {name or 'an intermediate'}")
     details = [answer.detail] if answer.detail else []
     if answer.status is RevocationStatus.REVOKED:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import datetime, timedelta
 from typing import Any
 
 from scanner.evidence import (
     Attempt,
+    Completion,
     FailureReason,
     RevocationAnswer,
     RevocationFailure,
@@ -18,7 +20,7 @@ from scanner.evidence import (
 )
 from scanner.verdict import Severity
 from tests.build.certificates import intermediate
-from tests.build.facts import NOW, TIMED_OUT, certificate, deployment, trusted, unrevoked
+from tests.build.facts import NOW, TIMED_OUT, certificate, deployment, trusted, unrevoked, untrusted
 from tests.build.rule_cases.case import of_tls
 
 _DAY = timedelta(days=1)
@@ -63,7 +65,27 @@ _TEN_DAYS_BEFORE_MARCH = certificate(
     crl_urls=(), not_before=datetime(2026, 3, 1, tzinfo=NOW.tzinfo), not_after=datetime(2026, 3, 10, tzinfo=NOW.tzinfo)
 )
 
+_ALONE = {"chain": (_LEAF,), "paths": (untrusted(),)}
+_COMPLETED = Completion((_ABOVE,), (trusted(_LEAF, _ABOVE),))
+_NOT_COMPLETED = Completion((), (), RevocationFailure.UNREACHABLE, "HTTP status 404")
+
+
+def _lasting() -> Any:
+    """Two intermediates of one key: the path of today ends in five days, and another one in eighty."""
+    old = certificate(intermediate(), fingerprint="aa" * 32, not_after=NOW + 5 * _DAY)
+    new = certificate(intermediate(), fingerprint="bb" * 32, not_after=NOW + 500 * _DAY)
+    path = dataclasses.replace(trusted(_LEAF, old), lasting=trusted(_LEAF, new).path)
+    return deployment(_LEAF, old, new, paths=(path,))
+
+
 CASES = (
+    of_tls("cert.trusted", "trusted-completed", deployment(completion=_COMPLETED, **_ALONE)),
+    of_tls("cert.trusted", "unknown-issuer", deployment(completion=_NOT_COMPLETED, **_ALONE)),
+    of_tls("cert.chain-complete", "missing-fetched", deployment(completion=_COMPLETED, **_ALONE)),
+    of_tls("cert.chain-complete", "missing", deployment(completion=_NOT_COMPLETED, **_ALONE)),
+    of_tls("cert.transparency", "enough", deployment(completion=_COMPLETED, **_ALONE)),
+    of_tls("cert.chain-expiry", "leaf-ends-first", deployment(completion=_COMPLETED, **_ALONE)),
+    of_tls("cert.chain-expiry", "leaf-ends-first", _lasting()),
     of_tls("cert.revocation", "good"),
     of_tls("cert.revocation", "good", _stapled("good")),
     of_tls("cert.revocation", "revoked", _stapled("revoked")),
