@@ -6,6 +6,7 @@ servers that take nothing which the handshake engine's OpenSSL can do. The libra
 
 from __future__ import annotations
 
+import asyncio
 import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from tlslite.constants import (  # type: ignore[import-untyped]  # it ships no t
 )
 from tlslite.errors import TLSAbruptCloseError, TLSRemoteAlert  # type: ignore[import-untyped]  # it ships no types
 from tlslite.extensions import StatusRequestExtension, TLSExtension  # type: ignore[import-untyped]  # it ships no types
-from tlslite.messages import ClientHello  # type: ignore[import-untyped]  # it ships no types
+from tlslite.messages import ClientHello, NewSessionTicket  # type: ignore[import-untyped]  # it ships no types
 from tlslite.utils.codec import Parser  # type: ignore[import-untyped]  # it ships no types
 
 from scanner.evidence import Failure, FailureReason, Protocol
@@ -49,6 +50,9 @@ _LARGEST_KEY: Final = 4096
 """Bits of a key that is computed with: what a hostile server's key may take of the time of all targets."""
 _WAITS_FOR_BYTES: Final = 0
 _CERTIFICATE_HEAD: Final = 4
+_EARLY_DATA: Final = 42
+_TICKET_S: Final = 1.0
+"""How long to wait for a session ticket, before something is said and again afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,55 @@ async def handshake(
             buffers.give(data)
     await stream.send(buffers.taken())
     return Handshake(connection.flight(protocol), failure, refused=refused, asked=connection.asked)
+
+
+async def early_data_in_ticket(
+    stream: TcpStream, server_name: str | None, ciphers: Sequence[str], group: int
+) -> int | None:
+    """Make a handshake of TLS 1.3, and read what its session ticket allows of early data, in bytes; None without any.
+
+    Raises:
+        OSError: the connection broke.
+    """
+    buffers = _Buffers()
+    connection = _Connection(buffers)
+    settings = _settings(Protocol.TLS1_3, ciphers, group)
+    asked, received, ends = False, 0, 0.0
+    steps = connection.handshakeClientCert(settings=settings, serverName=server_name, async_=True)
+    loop = asyncio.get_running_loop()
+    while not connection.tickets and received <= TOTAL_LIMIT:
+        try:
+            step = next(steps)
+        except StopIteration:
+            # The handshake is done: tickets are read along with application data, of which there need not be any.
+            steps, step = connection.readAsync(max=1, min=1), None
+            ends = ends or loop.time() + 2 * _TICKET_S
+        except Exception:  # noqa: BLE001  # the library is fed by a hostile host, and raises many types
+            break
+        await stream.send(buffers.taken())
+        if step != _WAITS_FOR_BYTES:
+            continue
+        try:
+            async with asyncio.timeout_at(ends - (0 if asked else _TICKET_S) if ends else None):
+                data = await stream.receive()
+        except TimeoutError:
+            if not ends or asked:
+                break
+            # Some send tickets with the first bytes after the handshake alone.
+            for _ in connection.writeAsync(b"\r\n"):
+                pass
+            asked = True
+            continue
+        received += len(data)
+        buffers.give(data)
+    sizes = [_early_data_of(ticket) for ticket in connection.tickets]
+    return max(sizes) if sizes else None
+
+
+def _early_data_of(ticket: NewSessionTicket) -> int:
+    """Its max_early_data_size (RFC 8446 section 4.6.1), 0 where it has none."""
+    found = next((item for item in ticket.extensions if item.extType == _EARLY_DATA), None)
+    return int.from_bytes(found.extData) if found is not None else 0
 
 
 def _settings(protocol: Protocol, ciphers: Sequence[str], group: int | None) -> HandshakeSettings:

@@ -7,6 +7,7 @@ more. A handshake is made in a worker process, because the library that makes it
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -17,6 +18,7 @@ from scanner.probe.net.budget import Budget, DeadlineError
 from scanner.probe.net.cutoff import cut_off
 from scanner.probe.net.remote import RemoteBudget
 from scanner.probe.survey.probe import survey
+from scanner.probe.survey.second_opinion import confirmed, suspected
 from scanner.probe.tls.division import HandshakeResult, Remaining, Surveyed, remaining
 from scanner.probe.tls.merge import combined, with_remaining, without_intrusive
 
@@ -41,7 +43,7 @@ class TlsProbe:
 
     async def observe(self, target: Target, _: Environment, budget: Budget) -> Attempt[TlsEvidence]:
         """Both engines, side by side once the survey has been answered, and what was left by both of them."""
-        found = await self._observe(target, budget)
+        found = await self._confirmed(await self._observe(target, budget), target, budget)
         return found if self.settings.intrusive else without_intrusive(found)
 
     async def _observe(self, target: Target, budget: Budget) -> Attempt[TlsEvidence]:
@@ -57,6 +59,23 @@ class TlsProbe:
             return combined(found, result.evidence)
         again = await self._handshakes(target, budget, left)
         return combined(found, with_remaining(result.evidence, again.evidence))
+
+    async def _confirmed(self, found: Attempt[TlsEvidence], target: Target, budget: Budget) -> Attempt[TlsEvidence]:
+        """What is grave is seen by a second probe as well, or not told as found."""
+        seen = found.value
+        if seen is None or not suspected(seen):
+            return found
+
+        async def again() -> Attempt[TlsEvidence]:
+            return Attempt.ok(await confirmed(seen, target, self.settings, budget))
+
+        def unconfirmed(failure: Failure) -> Attempt[TlsEvidence]:
+            told = Failure(failure.reason, f"one probe found it, and there was no second answer: {failure.reason}")
+            facts = suspected(seen)
+            names = {*facts, *(["max_early_data_size"] if "early_data" in facts else [])}
+            return Attempt.ok(dataclasses.replace(seen, **dict.fromkeys(names, Attempt(failure=told))))  # type: ignore[arg-type]  # its own fields
+
+        return await cut_off(again(), lambda: budget.deadline, unconfirmed)
 
     async def _surveyed(
         self, target: Target, budget: Budget, first_answer: asyncio.Future[Surveyed | Failure | None]

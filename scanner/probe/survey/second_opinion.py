@@ -1,0 +1,111 @@
+"""What the handshake engine found, and would be grave if it were true, is looked at once more by another probe.
+
+A finding that is not confirmed is no finding: both observations are told, and the verdict is `indeterminate`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from scanner.evidence import Attempt, Failure, FailureReason, Protocol, Robot, TlsEvidence
+from scanner.inventory import Target
+from scanner.probe import ProbeSettings, iana
+from scanner.probe.net.budget import Budget
+from scanner.probe.net.connection import TcpStream
+from scanner.probe.survey.attacks import Second, ccs_injection, heartbleed, robot
+from scanner.probe.survey.client import HelloClient
+from scanner.probe.survey.full_handshake import early_data_in_ticket, speakable, speakable_groups
+from scanner.probe.survey.hello import Offer
+from scanner.probe.survey.offers import HelloTemplate
+
+_OLDER: Final = (Protocol.TLS1_2, Protocol.TLS1_1, Protocol.TLS1_0, Protocol.SSL3)
+_FIRST: Final = {
+    "heartbleed": "an overlong heartbeat was answered",
+    "ccs_injection": "an early ChangeCipherSpec was accepted",
+}
+
+
+def suspected(tls: TlsEvidence) -> tuple[str, ...]:
+    """The facts that are to be confirmed before they are told."""
+    found = {
+        "heartbleed": tls.heartbleed.value is True,
+        "ccs_injection": tls.ccs_injection.value is True,
+        "robot": tls.robot.value in {Robot.WEAK_ORACLE, Robot.STRONG_ORACLE},
+        "early_data": tls.early_data.value is True or bool(tls.max_early_data_size.value),
+    }
+    return tuple(name for name, is_so in found.items() if is_so)
+
+
+async def confirmed(tls: TlsEvidence, target: Target, settings: ProbeSettings, budget: Budget) -> TlsEvidence:
+    """The evidence, in which what a second probe does not see as well is `inconsistent`."""
+    client = HelloClient(target, settings, budget)
+    name = None if target.endpoint.is_address else target.endpoint.host
+    changed: dict[str, Attempt[Any]] = {}
+    for fact in suspected(tls):
+        second = await _looked_at_again(fact, tls, client, name)
+        if not second.confirmed:
+            changed |= _unconfirmed(fact, tls, second)
+    return dataclasses.replace(tls, **changed)  # type: ignore[arg-type]  # names and types are its fields'
+
+
+async def _looked_at_again(fact: str, tls: TlsEvidence, client: HelloClient, server_name: str | None) -> Second:
+    if fact == "early_data":
+        return await _early_data(tls, client, server_name)
+    attack: Callable[[HelloClient, Offer], Awaitable[Second]]
+    attack = {"heartbleed": heartbleed, "ccs_injection": ccs_injection, "robot": robot}[fact]
+    offer = _offer(tls, server_name, by_rsa=fact == "robot")
+    if offer is None:
+        return Second(confirmed=False, observed="nothing that it could be tried with is accepted")
+    return await attack(client, offer)
+
+
+def _offer(tls: TlsEvidence, server_name: str | None, *, by_rsa: bool) -> Offer | None:
+    """A hello of the newest version before TLS 1.3, with suites that were accepted."""
+    codes = {suite.name: code for code, suite in iana.cipher_suites().items()}
+    for protocol in _OLDER:
+        accepted = tls.offer(protocol).value
+        names = [suite.name for suite in accepted.suites] if accepted is not None else []
+        suites = [codes[name] for name in names if name in codes]
+        if by_rsa:
+            suites = [code for code in suites if iana.cipher_suites()[code].key_exchange == "RSA"]
+        if suites:
+            return HelloTemplate(server_name).offer(protocol, suites)
+    return None
+
+
+async def _early_data(tls: TlsEvidence, client: HelloClient, server_name: str | None) -> Second:
+    """Read a session ticket by the other library."""
+    codes = {suite.name: code for code, suite in iana.cipher_suites().items()}
+    groups = {group.name: code for code, group in iana.groups().items()}
+    accepted = tls.offer(Protocol.TLS1_3).value
+    suites = [codes[suite.name] for suite in accepted.suites if suite.name in codes] if accepted is not None else []
+    listed = tls.groups.get(Protocol.TLS1_3)
+    known = [groups[name] for name in (listed.value or () if listed is not None else ()) if name in groups]
+    ciphers, usable = speakable(Protocol.TLS1_3, suites), speakable_groups(known)
+    if not ciphers or not usable:
+        return Second(confirmed=False, observed="no handshake that a second library could make is accepted")
+
+    async def talk(stream: TcpStream) -> int | None:
+        return await early_data_in_ticket(stream, server_name, ciphers, usable[0])
+
+    allowed = await client.converse(talk)
+    if isinstance(allowed, Failure):
+        return Second(confirmed=False, observed=f"{allowed.reason} ({allowed.detail})")
+    if allowed is None:
+        return Second(confirmed=False, observed="no session ticket came")
+    return Second(confirmed=allowed > 0, observed=f"a session ticket allows {allowed} bytes of early data")
+
+
+def _unconfirmed(fact: str, tls: TlsEvidence, second: Second) -> dict[str, Attempt[Any]]:
+    if fact == "early_data":
+        size = tls.max_early_data_size.value
+        first = f"a session ticket allows {size} bytes of early data" if size else "early data was accepted"
+    elif fact == "robot":
+        first = f"{tls.robot.value} by one probe"
+    else:
+        first = _FIRST[fact]
+    told = Failure.of(FailureReason.INCONSISTENT, f"{first}; not so for a second probe: {second.observed}")
+    names = ("early_data", "max_early_data_size") if fact == "early_data" else (fact,)
+    return {name: Attempt(failure=told) for name in names}
