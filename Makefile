@@ -1,6 +1,6 @@
 # The two commands of the README set everything up by themselves on a fresh Debian machine.
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint types imports docs catalogue docs-check check lock dist licences audit container-check \
+.PHONY: help demo test fuzz coverage lint types imports docs catalogue docs-check check lock dist licences audit container-check \
   release-check bench bench-reports clean
 
 PYTHON ?= python3
@@ -25,6 +25,9 @@ demo: $(VENV)/.installed $(VENV)/.runtime-packages  ## Scan the bundled lab as c
 
 test: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Every test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+fuzz: $(VENV)/.installed-dev  ## Unit tests with 2,000 examples of everything that hypothesis makes up
+	NIGHTSEAL_HYPOTHESIS=fuzz $(BIN)/python -m pytest -n $(WORKERS) --timeout 3600 tests/unit $(PYTEST_ARGS)
 
 coverage: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Every test, with branch coverage
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term:skip-covered $(PYTEST_ARGS)

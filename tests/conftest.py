@@ -17,8 +17,10 @@ from tests.build.command_line import Done
 __all__ = ["COMMAND_SECONDS", "REPOSITORY", "Done", "Runner", "reach"]
 
 # How long one example takes says how busy the machine is, nothing of what is tested.
-settings.register_profile("nightseal", deadline=None)
-settings.load_profile("nightseal")
+# `make fuzz` looks deeper.
+settings.register_profile("nightseal", deadline=None, max_examples=50)
+settings.register_profile("fuzz", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("NIGHTSEAL_HYPOTHESIS", "nightseal"))
 
 REPOSITORY = Path(__file__).parent.parent
 COMMAND_SECONDS = 300.0

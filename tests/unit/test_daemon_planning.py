@@ -42,7 +42,7 @@ class Served:
         self.engine = engine
         self.triggers = triggers(cron, timezone)
 
-    def live(self, since: datetime, until: datetime, step: timedelta = timedelta(minutes=10)) -> None:
+    def live(self, since: datetime, until: datetime, step: timedelta = timedelta(minutes=30)) -> None:
         planner = Planner(self.engine, self.ledger)
         now = since
         with time_machine.travel(now, tick=False) as clock:
