@@ -9,14 +9,16 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from scanner import forkserver
 from scanner.formats import load
 
 
-def done_by(reference: str, *, scans: bool = False) -> Callable[[Callable[[], None]], Callable[..., Any]]:
+def done_by(
+    reference: str, *, scans: bool = False, instead: Mapping[str, str] | None = None
+) -> Callable[[Callable[[], None]], Callable[..., Any]]:
     """Have a declared command done by `module:function`, which is given the values of its options by name.
 
     A test holds the two together: each parameter of the function is an option of the command, and the reverse.
@@ -24,18 +26,21 @@ def done_by(reference: str, *, scans: bool = False) -> Callable[[Callable[[], No
     Args:
         reference: what does it.
         scans: whether it needs worker processes: what they load is then loaded beside what the function needs.
+        instead: what does it where an option is given, by the option; that needs no worker processes.
     """
 
     def decorate(declared: Callable[[], None]) -> Callable[..., Any]:
         @functools.wraps(declared)
         def call(**values: Any) -> Any:
-            if scans:
+            other = next((other for option, other in (instead or {}).items() if values[option]), None)
+            if scans and other is None:
                 forkserver.begin()
             with everything_kept():
-                function = load(reference)
+                function = load(other or reference)
             return function(**values)
 
         call.done_by = reference  # type: ignore[attr-defined]  # for the test
+        call.instead = instead or {}  # type: ignore[attr-defined]  # the same
         return call
 
     return decorate

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from scanner.app.cli import COMMANDS
+from scanner.app.cli import COMMANDS, run
+from scanner.jobs.exit_status import ExitStatus
 
 HEAVY = ("sslyze", "nassl", "tlslite", "httpx", "pandas", "pyarrow", "deltalake", "weasyprint", "jinja2", "apscheduler")
 
@@ -61,6 +63,39 @@ def test_the_text_of_a_scan_needs_no_history_and_draws_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+def test_asking_the_service_for_a_run_loads_nothing_that_scans(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("", "utf-8")
+    script = (
+        "import sys\n"
+        "from multiprocessing import forkserver\n"
+        "from scanner.app.cli import run\n"
+        "assert run(['run', '--via-daemon']) == 2\n"
+        "assert forkserver._forkserver._forkserver_pid is None\n"
+        "print(sorted({'altair', 'pandas', 'sslyze', 'scanner.pipeline', 'scanner.jobs.run'} & sys.modules.keys()))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert "nobody listens there" in done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--ca-file=ca.pem", "--connect-to=a.example:443=127.0.0.1", "--no-intrusive", "--offline", "--output=x", "--rule=cert.*",
+     "--skip=cert.*", "--fail-on-rule=cert.*"],
+)  # fmt: skip
+def test_what_the_service_has_of_its_own_is_not_asked_of_it(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.toml").write_text("", "utf-8")
+    (tmp_path / "ca.pem").write_text("", "utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    assert run(["run", "--via-daemon", option]) == ExitStatus.USAGE
+    assert "--via-daemon goes without --ca-file, --connect-to" in capsys.readouterr().err
 
 
 def test_what_a_scan_needs_loads_beside_what_its_workers_need() -> None:

@@ -58,6 +58,11 @@ def test_what_does_a_command_takes_its_options(name: str, command: click.Command
 
     assert set(inspect.signature(done).parameters) == {option.name for option in command.params}, name
     assert (done.__doc__ or "").splitlines()[0] == (command.help or "").splitlines()[0]
+    for option, reference in command.callback.instead.items():
+        names = {option.name for option in command.params}
+        kinds = inspect.signature(load(reference)).parameters.values()
+        assert option in names
+        assert {kind.name for kind in kinds if kind.kind is not kind.VAR_KEYWORD} <= names
 
 
 def test_few_imports_stand_in_functions() -> None:

@@ -29,7 +29,7 @@ from scanner.app.signing import sign_option
 @click.option("--via-daemon", is_flag=True, help="Have the running `nightseal daemon` do it, and wait for the outcome.")
 @options.quiet_option
 @options.color_option
-@done_by("scanner.app.handlers.run:run", scans=True)
+@done_by("scanner.app.handlers.run:run", scans=True, instead={"via_daemon": "scanner.app.handlers.run_via_daemon:run"})
 def command() -> None:
     """Scan what is configured, keep it in the history, write the reports.
 

@@ -10,7 +10,6 @@ import click
 from scanner import config as configuration
 from scanner.app import options
 from scanner.app.signing import signing_key
-from scanner.errors import UsageError
 from scanner.formats import DEFAULT_REPORTS
 from scanner.jobs import exit_status, session
 from scanner.jobs.keeping import warn
@@ -22,7 +21,6 @@ from scanner.jobs.session import Overrides
 from scanner.jobs.stopping import Stopping
 from scanner.jobs.summary import summary
 from scanner.service import preflight
-from scanner.service.orders import run_via_daemon
 from scanner.verdict import Severity
 
 
@@ -44,19 +42,12 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option
     *,
     no_intrusive: bool,
     offline: bool,
-    via_daemon: bool,
+    via_daemon: bool,  # noqa: ARG001  # with it, another handler is called
     quiet: bool,
     no_color: bool,  # noqa: ARG001  # nothing that it prints is coloured; scripts pass it everywhere
 ) -> int:
     """Scan what is configured, keep it in the history, write the reports."""
     config = configuration.load(config_path)
-    if via_daemon:
-        if ca_file or connect_to or no_intrusive or offline or output or sign_with or rules or skipped or fail_on_rules:
-            own = "--ca-file, --connect-to, --no-intrusive, --offline, --output, --sign, --rule, --skip, --fail-on-rule"
-            raise UsageError(f"--via-daemon goes without {own}: the service has its own, and signs nothing")
-        wanted = {"schedule": schedule_name, "environments": environments, "policy": policy_name, "formats": formats}
-        seconds = deadline.total_seconds() if deadline else None
-        return run_via_daemon(config, {**wanted, "deadline": seconds, "fail_on": fail_on}, quiet=quiet)
     check_globs("--fail-on-rule", fail_on_rules)
     schedule = schedule_of(config, schedule_name) if schedule_name else None
     formats_wanted = formats_of(formats, output, schedule.reports if schedule else DEFAULT_REPORTS)
