@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,7 +30,7 @@ from scanner.probe.http.probe import WebProbe
 from scanner.probe.tls.probe import TlsProbe, tasks_per_worker
 from scanner.probe.x509.trust import store_digests
 from scanner.rules import Observed
-from scanner.verdict import Run, RunRecord, TargetResult, Trigger, Verdict
+from scanner.verdict import Run, RunRecord, TargetResult, Trigger, Verdict, new_run_id
 from scanner.waiver import Waiver
 
 _WORKERS_PER_PROCESSOR = 6
@@ -74,11 +73,6 @@ class _Seen:
 
     targets: list[Target] = field(default_factory=list)
     evidence: dict[str, TargetEvidence] = field(default_factory=dict)
-
-
-def new_run_id(now: datetime) -> str:
-    """An id that sorts by time and is unique on its own."""
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%S}Z-{secrets.token_hex(3)}"
 
 
 def run(job: Job, on_progress: Callable[[Progress], None] | None = None) -> RunRecord:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Final
 
@@ -264,6 +265,11 @@ class Run:
     trust_stores: Mapping[str, str] = field(default_factory=dict)
     engines: Mapping[str, str] = field(default_factory=dict)
     absent_domains: tuple[AbsentDomain, ...] = ()
+
+
+def new_run_id(now: datetime) -> str:
+    """An id that sorts by time and is unique on its own."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%S}Z-{secrets.token_hex(3)}"
 
 
 @dataclass(frozen=True, slots=True)

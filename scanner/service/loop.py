@@ -22,7 +22,6 @@ from scanner.errors import ConfigError
 from scanner.jobs.keeping import reason_of
 from scanner.notify.outbox import Outbox
 from scanner.notify.service_problems import notify_failed_runs, notify_silent_receivers
-from scanner.pipeline import new_run_id
 from scanner.service import setup
 from scanner.service.children import Children
 from scanner.service.planning import Planner
@@ -32,6 +31,7 @@ from scanner.service.systemd import Supervisor
 from scanner.service.watch import Watch
 from scanner.state.database import cannot_use
 from scanner.state.ledger import LATE_AFTER, OPEN, Ledger, Start, State
+from scanner.verdict import new_run_id
 
 _LOG = logging.getLogger("nightseal.daemon")
 _TICK_S = 1.0
