@@ -56,7 +56,7 @@ Check = Callable[[RunOrder], None]
 class ControlServer:
     """Listens until it is stopped. `check` refuses an order that cannot be carried out, by a UsageError or ConfigError.
 
-    `wake` is called when an order is in the ledger.
+    `wake` is called when an order is in the ledger, and when its run has ended.
     """
 
     def __init__(
@@ -137,6 +137,7 @@ class _Handler(socketserver.StreamRequestHandler):
         while not self.stopping.is_set():
             start = self.ledger.get(number)
             if start.state in ENDED:
+                self.wake()
                 return {
                     "state": start.state,
                     "run_id": start.run_id,

@@ -55,6 +55,8 @@ class Service:
         self.watch = Watch(config_path)
         self.watch.follow(current)
         self.state_problem = ""
+        self.messages = threading.Event()
+        """Set where there may be messages to deliver."""
         self._config_path = config_path
         self._engine = engine
         self._outbox = Outbox(engine)
@@ -86,8 +88,9 @@ class Service:
         signal.signal(signal.SIGCHLD, lambda _, __: self._wake.set())
 
     def wake(self) -> None:
-        """Look at once."""
+        """Look at once: for what may begin, and for what waits to be delivered."""
         self._wake.set()
+        self.messages.set()
 
     @property
     def stopping(self) -> threading.Event:
@@ -237,6 +240,7 @@ class Service:
 
     def _ended(self, start: Start, now: datetime) -> None:
         """Its process has ended: is the attempt at its end too?"""
+        self.messages.set()
         self._supervisor.status(self._status())
         if start.state in OPEN:
             self._was_killed(start, now)

@@ -78,6 +78,7 @@ def _serve(service: Service, engine: Engine) -> None:
         service.run()
     finally:
         service.stopping.set()
+        service.messages.set()
         control.stop()
         if monitoring:
             monitoring.stop()
@@ -86,9 +87,13 @@ def _serve(service: Service, engine: Engine) -> None:
 
 
 def _deliver(service: Service, engine: Engine) -> None:
-    """Deliver what waits, until the service ends."""
+    """Deliver what waits, until the service ends: at once where a run has ended."""
     outbox = Outbox(engine)
-    while not service.stopping.wait(_DELIVER_EVERY_S):
+    while not service.stopping.is_set():
+        service.messages.wait(_DELIVER_EVERY_S)
+        service.messages.clear()
+        if service.stopping.is_set():
+            return
         try:
             outbox.deliver_due(service.setup.urls, deliver, datetime.now(UTC))
             service.last_delivery = time.monotonic()
