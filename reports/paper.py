@@ -6,7 +6,6 @@ loaded when a PDF is drawn, by `reports.render`, which says how to install them.
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -17,6 +16,7 @@ import weasyprint  # type: ignore[import-untyped]  # it ships no types
 from weasyprint.urls import URLFetcher  # type: ignore[import-untyped]  # the same
 
 from reports import conformance
+from reports.identifier import identifier_of
 
 if TYPE_CHECKING:
     from reports.render import Attachment
@@ -60,7 +60,7 @@ def lay_out(
     pdf: bytes = document.write_pdf(
         pdf_variant=PDF_VARIANT,
         pdf_tags=True,
-        pdf_identifier=hashlib.sha256(identifier.encode()).digest()[:16],
+        pdf_identifier=identifier_of(identifier),
         finisher=conformance.finish,
         attachments=[
             weasyprint.Attachment(

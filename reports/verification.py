@@ -6,6 +6,7 @@ is fetched, and what cannot be read counts against it.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -30,6 +31,7 @@ from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
 
 from reports.export.json_v1 import SCHEMA_ID, Report, counted_as, from_json
+from reports.identifier import identifier_of
 from reports.signature import REASON
 from scanner.errors import UsageError
 from scanner.untrusted import printable
@@ -80,6 +82,8 @@ class Verification:
     report: Report | None
     digest: str
     problems: tuple[str, ...]
+    evidence: bytes | None = None
+    """The attached evidence, by which the run can be judged again; None where none is attached."""
 
     @property
     def valid(self) -> bool:
@@ -128,7 +132,8 @@ def verify_pdf(pdf: bytes, *, roots: Sequence[x509.Certificate] = ()) -> Verific
         raise NotAReportError(message) from error
     signatures = tuple(_check(item, roots, last=item is embedded[-1]) for item in embedded)
     try:
-        data = _report_data(reader)
+        files = list(_attachments(reader))
+        data = _report_data(files)
     except _BAD_PDF as error:
         return Verification(signatures, None, "", (f"the attached data cannot be read: {printable(str(error))}",))
     if data is None:
@@ -137,7 +142,7 @@ def verify_pdf(pdf: bytes, *, roots: Sequence[x509.Certificate] = ()) -> Verific
         message = "it carries no report of Nightseal"
         raise NotAReportError(message)
     digest = hashlib.sha256(data).hexdigest()
-    problems = [] if signatures else ["it is not signed"]
+    problems: list[str] = []
     try:
         report = from_json(data)
     except ValidationError as error:
@@ -145,7 +150,10 @@ def verify_pdf(pdf: bytes, *, roots: Sequence[x509.Certificate] = ()) -> Verific
         return Verification(signatures, None, digest, tuple(problems))
     problems += _contradictions(report)
     problems += _other_data(signatures, report, digest)
-    return Verification(signatures, report, digest, tuple(problems))
+    problems += _other_pages(reader, report)
+    problems += _other_table(files, report)
+    evidence = next((content for name, content in files if name.endswith(".evidence.json")), None)
+    return Verification(signatures, report, digest, tuple(problems), evidence)
 
 
 def _check(embedded: EmbeddedPdfSignature, roots: Sequence[x509.Certificate], *, last: bool) -> SignatureCheck:
@@ -171,7 +179,8 @@ def _check(embedded: EmbeddedPdfSignature, roots: Sequence[x509.Certificate], *,
         whole = status.coverage is SignatureCoverageLevel.ENTIRE_FILE
         if roots:
             trusted = bool(status.trusted)
-            if not trusted:
+            # Of a file that was changed, the signature says nothing: who made it is not what is wrong.
+            if not trusted and status.intact:
                 why = status.trust_problem_indic
                 detail = f" ({why.standard_name})" if why is not None else ""
                 problems.append(f"the signer's certificate does not lead to a trusted root{detail}")
@@ -211,13 +220,52 @@ def _additions(
         yield "something was added to the file after its last signature"
 
 
-def _report_data(reader: PdfFileReader) -> bytes | None:
+def _other_pages(reader: PdfFileReader, report: Report) -> Iterator[str]:
+    """Where the document says of itself to be of another run: its identifier is made of the run's id."""
+    try:
+        told = bytes(reader.trailer["/ID"][0].original_bytes)
+    except _BAD_PDF:
+        yield "the document has no identifier, so nobody can tell which run its pages are of"
+        return
+    if told != identifier_of(report.run.id):
+        yield f"the pages are of another run than the data, which are of run {printable(report.run.id)}"
+
+
+def _other_table(files: Sequence[tuple[str, bytes]], report: Report) -> Iterator[str]:
+    """Where an attached CSV says other than the data."""
+    wanted = Counter(
+        (report.run.id, target.id, verdict.rule, verdict.subject, verdict.status, verdict.severity)
+        for target in report.targets
+        for verdict in target.verdicts
+    )
+    columns = ("run", "target", "rule", "subject", "status", "severity")
+    for name, content in files:
+        if not name.endswith(".csv"):
+            continue
+        try:
+            rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+            found = Counter(tuple(_cell(row[column]) for column in columns) for row in rows)
+        except (ValueError, KeyError, csv.Error):
+            yield f"the attached table {printable(name)} cannot be read"
+            continue
+        if {key[0] for key in found} - {report.run.id}:
+            yield f"the attached table {printable(name)} is of another run than the data"
+        elif found != Counter({tuple(map(_cell, key)): number for key, number in wanted.items()}):
+            yield f"the attached table {printable(name)} says other than the data"
+
+
+def _cell(value: str) -> str:
+    """A cell without the apostrophe that keeps a spreadsheet from taking it for a formula."""
+    return value.removeprefix("'")
+
+
+def _report_data(files: Sequence[tuple[str, bytes]]) -> bytes | None:
     """The one attachment that is a report; None where there is none.
 
     Raises:
         ValueError: there are several, or one is too large.
     """
-    found = [data for data in _attachments(reader) if _is_report(data)]
+    found = [data for name, data in files if name.endswith(".json") and _is_report(data)]
     if len(found) > 1:
         message = "several reports are attached"
         raise ValueError(message)
@@ -234,8 +282,8 @@ def _is_report(data: bytes) -> bool:
     return isinstance(document, dict) and document.get("schema") == SCHEMA_ID
 
 
-def _attachments(reader: PdfFileReader) -> Iterator[bytes]:
-    """The contents of the attached JSON files."""
+def _attachments(reader: PdfFileReader) -> Iterator[tuple[str, bytes]]:
+    """The names and contents of the attached files that are data."""
     names = reader.root.get("/Names", {})
     pending = [names["/EmbeddedFiles"]] if "/EmbeddedFiles" in names else []
     seen = 0
@@ -248,8 +296,8 @@ def _attachments(reader: PdfFileReader) -> Iterator[bytes]:
             if seen > _NAMES_LIMIT:
                 message = "too many attachments"
                 raise ValueError(message)
-            if str(name).endswith(".json"):
-                yield _inflated(file.get_object()["/EF"]["/F"])
+            if str(name).endswith((".json", ".csv")):
+                yield str(name), _inflated(file.get_object()["/EF"]["/F"])
 
 
 def _inflated(stream: Any) -> bytes:

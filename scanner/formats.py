@@ -22,6 +22,8 @@ class WriterInput(Enum):
     """The run, and the rules, which it describes: `writer(record, rules=…)`."""
     PAST = auto()
     """The same, and since when failures last: `writer(record, rules=…, first_seen=…)`."""
+    RENDERING = auto()
+    """The run with the configuration that it was made with: `writer(rendering)`."""
     VIEW = auto()
     """The run beside its history and configuration: `writer(rendering, view)`."""
     TERMINAL = auto()
@@ -68,6 +70,14 @@ FORMATS: Final[Mapping[str, Format]] = {
             "dojo.json",
             "reports.export.defectdojo:to_defectdojo",
             WriterInput.PAST,
+            syntaxes=("json",),
+        ),
+        Format(
+            "evidence",
+            "evidence",
+            "evidence.json",
+            "scanner.jobs.evidence_file:to_evidence_file",
+            WriterInput.RENDERING,
             syntaxes=("json",),
         ),
         Format("junit", "JUnit", "junit.xml", "reports.export.junit:to_junit"),

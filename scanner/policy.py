@@ -6,12 +6,12 @@ checks their form; whether the rules and parameters exist is checked where the r
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class Policy:
     id: str
     title: str
     version: str
-    date: date
+    date: dt.date
     url: str
     description: str
     rules: Mapping[str, PolicyRule]
@@ -92,7 +92,7 @@ class _HeadForm(_Form):
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
     title: str
     version: str
-    date: date
+    date: dt.date
     url: str = ""
     description: str = ""
     extends: str | None = None
@@ -179,14 +179,19 @@ def _assemble(form: _PolicyForm, parent: Policy | None, source: str) -> Policy:
         rules=rules,
         out_of_scope=(parent.out_of_scope if parent else ()) + out_of_scope,
         dropped=dropped,
-        digest=_digest(head, rules),
+        digest=_digest(head.id, head.version, rules),
     )
 
 
-def _digest(head: _HeadForm, rules: Mapping[str, PolicyRule]) -> str:
+def digest_of(policy: Policy) -> str:
+    """The SHA-256 of everything in a policy that can change a verdict."""
+    return _digest(policy.id, policy.version, policy.rules)
+
+
+def _digest(policy_id: str, version: str, rules: Mapping[str, PolicyRule]) -> str:
     canonical = {
-        "id": head.id,
-        "version": head.version,
+        "id": policy_id,
+        "version": version,
         "rules": {
             rule.id: [rule.severity, rule.parameters, [str(source) for source in rule.sources]]
             for rule in rules.values()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from reports import render
 from reports.export.formats import export
 from reports.view import ReportOptions, ReportView, build_view
+from scanner.jobs.evidence_file import to_evidence_file
 from scanner.jobs.history_answers import answers_of, first_seen_of
 from scanner.rules import all_rules
 
@@ -57,6 +58,7 @@ def pdf(rendering: Rendering, view: ReportView) -> bytes:
         attachments=[
             render.Attachment(f"{run_id}.json", data, "The run, as data"),
             render.Attachment(f"{run_id}.csv", table, "The verdicts, as a table"),
+            render.Attachment(f"{run_id}.evidence.json", to_evidence_file(rendering), "What it was judged from"),
         ],
     )
     key = rendering.key

@@ -67,6 +67,8 @@ def render(rendering: Rendering, format_name: str, view: ReportView | None = Non
             width=rendering.width,
             verbose=rendering.verbose,
         )
+    elif wanted.source is WriterInput.RENDERING:
+        made = wanted.load()(rendering)
     elif wanted.source is WriterInput.VIEW:
         made = wanted.load()(rendering, view or _view(rendering))
     else:

@@ -15,7 +15,9 @@ import pytest
 import weasyprint
 
 from reports import verification
+from reports.export.csv import to_csv
 from reports.export.json_v1 import to_json
+from reports.identifier import identifier_of
 from reports.paper import PDF_VARIANT
 from reports.signature import PassphraseError, load_key, reason_for, sign_pdf
 from reports.verification import NotAReportError, load_roots, verify_pdf
@@ -29,15 +31,21 @@ JANE = person("Jane <b>Reviewer</b>\u202e")
 MALLORY = person("Mallory")
 
 
-def paper(data: bytes = DATA, name: str = "run.json", copies: int = 1) -> bytes:
+def paper(
+    data: bytes = DATA, name: str = "run.json", copies: int = 1, *, run: str = RECORD.run.id, table: str = ""
+) -> bytes:
     """A PDF as WeasyPrint writes reports, with one line of text instead of a hundred pages."""
 
     attachments = [
         weasyprint.Attachment(file_obj=io.BytesIO(data), name=f"{number}{name}", relationship="Data")
         for number in range(copies)
     ]
+    if table:
+        attachments.append(
+            weasyprint.Attachment(file_obj=io.BytesIO(table.encode()), name="run.csv", relationship="Data")
+        )
     made: bytes = weasyprint.HTML(string="<html lang=en><title>Report</title><p>Not compliant").write_pdf(
-        pdf_variant=PDF_VARIANT, pdf_tags=True, attachments=attachments
+        pdf_variant=PDF_VARIANT, pdf_tags=True, attachments=attachments, pdf_identifier=identifier_of(run)
     )
     return made
 
@@ -165,7 +173,34 @@ def test_second_signature_is_welcome(pdf: bytes) -> None:
 def test_unsigned_report_is_not_valid(unsigned: bytes) -> None:
     found = verify_pdf(unsigned)
     assert not found.valid
-    assert found.problems == ("it is not signed",)
+    assert found.problems == ()
+    assert found.signatures == ()
+
+
+@pytest.mark.parametrize(
+    ("made", "problem"),
+    [
+        ({"run": "another"}, "the pages are of another run than the data"),
+        ({"table": to_csv(judged_record(1).record)}, "run.csv is of another run than the data"),
+        ({"table": to_csv(RECORD).replace(",fail,", ",pass,", 1)}, "run.csv says other than the data"),
+        ({"table": "a,b\r\n1,2\r\n"}, "run.csv cannot be read"),
+    ],
+)
+def test_pages_table_and_data_are_of_one_run(made: dict[str, str], problem: str) -> None:
+    """Even where whoever signed put them together."""
+    found = verify_pdf(signed(paper(**made)))
+    assert not found.signatures[0].problems
+    assert not found.valid
+    assert any(problem in item for item in found.problems), found.problems
+    assert verify_pdf(signed(paper(table=to_csv(RECORD)))).valid
+
+
+def test_a_changed_file_does_not_blame_the_trust_store(pdf: bytes) -> None:
+    changed = bytearray(pdf)
+    changed[pdf.index(b"stream") + 40] ^= 1
+    roots = load_roots(MALLORY.ca_pem, source="ca.pem")
+    problems = [text for item in verify_pdf(bytes(changed), roots=roots).signatures for text in item.problems]
+    assert problems == ["the file was changed after it was signed"]
 
 
 def edited(change: Callable[[dict], None]) -> bytes:

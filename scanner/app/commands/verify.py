@@ -11,7 +11,7 @@ from scanner.app.lazy import done_by
 
 
 @click.command("verify")
-@click.argument("file", metavar="FILE.pdf", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--trust",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -19,6 +19,8 @@ from scanner.app.lazy import done_by
     help="Who may vouch for the signer: CAs, or the signer's own certificate.",
 )
 @click.option("--history", "with_history", is_flag=True, help="Compare with the run in the history of --config too.")
+@click.option("--replay", is_flag=True, help="Judge the evidence inside again, and compare verdict by verdict.")
+@click.option("--policy", "policy_name", metavar="P", help="With --replay: judge by this policy instead.")
 @options.config_option
 @options.quiet_option
 @done_by("scanner.app.handlers.verify:verify")
@@ -26,10 +28,13 @@ def command() -> None:
     """Verify the signature of a report's PDF, and the data that it carries.
 
     Without --trust anybody may have signed. With --history the verdicts are compared with those of the same run there,
-    and its PDF is drawn again to compare the pages. Exit status: 0 valid, 1 not valid, 2 no report of Nightseal.
+    and its PDF is drawn again to compare the pages. With --replay the evidence inside is judged again by the policy
+    that travels with it, or by --policy, without history or network; FILE may then be one of `--format evidence` too.
+    Exit status: 0 valid, 1 not valid or other verdicts, 2 no report of Nightseal.
 
     \b
     Examples:
       nightseal verify out/20261124T020000Z-4d5e6f.pdf --trust ca.pem
       nightseal verify report.pdf --history
+      nightseal verify report.pdf --replay --policy pci-dss-4.0.1
     """

@@ -12,6 +12,7 @@ import click
 from reports.export.json_v1 import counted_as
 from reports.verification import NotAReportError, load_roots, verify_pdf
 from scanner.app.handlers.lines import line
+from scanner.app.handlers.verify_replay import replayed
 from scanner.app.signing import LARGEST_PDF, read_bounded
 from scanner.counting import counted, said_of_counts
 from scanner.errors import UsageError
@@ -26,10 +27,23 @@ if TYPE_CHECKING:
 _LARGEST_PEM: Final = 16 << 20
 
 
-def verify(file: Path, trust: Path | None, config_path: Path, *, with_history: bool, quiet: bool) -> int:
+def verify(  # noqa: PLR0913  # the options of the command
+    file: Path,
+    trust: Path | None,
+    policy_name: str | None,
+    config_path: Path,
+    *,
+    with_history: bool,
+    replay: bool,
+    quiet: bool,
+) -> int:
     """Verify the signature of a report's PDF, and the data that it carries."""
+    if policy_name and not replay:
+        raise UsageError("--policy judges the evidence again: add --replay")
     roots = load_roots(read_bounded(trust, _LARGEST_PEM), source=str(trust)) if trust else ()
     pdf = read_bounded(file, LARGEST_PDF)
+    if replay and not pdf.startswith(b"%PDF-"):
+        return _replay_alone(pdf, policy_name, quiet=quiet)
     try:
         found = verify_pdf(pdf, roots=roots)
     except NotAReportError as error:
@@ -38,13 +52,13 @@ def verify(file: Path, trust: Path | None, config_path: Path, *, with_history: b
     lines = [line for signature in found.signatures for line in _signature_lines(signature)]
     if found.report is not None:
         lines += _data_lines(found, found.report)
-        if with_history:
-            from scanner.app.handlers.verify_history import against_history  # noqa: PLC0415  # pandas loads with it
-
-            compared, differing = against_history(pdf, found.report, config_path)
-            lines += compared
+        for told, differing in _comparisons(
+            found, pdf, config_path if with_history else None, policy_name, replay=replay
+        ):
+            lines += told
             problems += differing
-    valid = found.valid and not problems
+    signed = bool(found.signatures)
+    valid = (found.valid or not signed) and not problems
     if not quiet:
         for line in lines:
             click.echo(line)
@@ -52,8 +66,34 @@ def verify(file: Path, trust: Path | None, config_path: Path, *, with_history: b
         click.echo(f"Problem: {problem}", err=True)
     if not quiet:
         known = "Valid." if trust else "Valid, but who signed it was not checked."
-        click.echo(known if valid else "Not valid.")
-    return ExitStatus.OK if valid else ExitStatus.FAILED
+        unsigned = "Unsigned: the data are whole, and nobody vouches for them."
+        click.echo((known if signed else unsigned) if valid else "Not valid.")
+    return ExitStatus.OK if valid and signed else ExitStatus.FAILED
+
+
+def _comparisons(
+    found: Verification, pdf: bytes, history_of: Path | None, policy_name: str | None, *, replay: bool
+) -> Iterator[tuple[list[str], list[str]]]:
+    """What the report is compared with, as asked for: lines to print, and what is wrong."""
+    if found.report is None:
+        return
+    if history_of is not None:
+        from scanner.app.handlers.verify_history import against_history  # noqa: PLC0415  # pandas loads with it
+
+        yield against_history(pdf, found.report, history_of)
+    if replay:
+        yield replayed(found.evidence, found.report, policy_name)
+
+
+def _replay_alone(data: bytes, policy_name: str | None, *, quiet: bool) -> int:
+    """Judge a file of `--format evidence` again."""
+    lines, differing = replayed(data, None, policy_name)
+    if not quiet:
+        for told in lines:
+            click.echo(told)
+    for problem in differing:
+        click.echo(f"Problem: {problem}", err=True)
+    return ExitStatus.FAILED if differing else ExitStatus.OK
 
 
 def _signature_lines(signature: SignatureCheck) -> Iterator[str]:

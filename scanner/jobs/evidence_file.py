@@ -1,0 +1,185 @@
+"""All that a run was judged from, in one file, so that a third party can judge it again: `nightseal.evidence/1`.
+
+It holds the evidence whole, the endpoints with their settings, the text of the policies, the waivers, and the verdicts
+that were given. Neither the history nor the configuration nor a network is needed to judge it. What no rule reads is
+left out: paths of client certificates and whom to contact.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from scanner.errors import UsageError
+from scanner.evaluate import evaluate
+from scanner.evidence import TargetEvidence
+from scanner.inventory import Endpoint, Environment, Inventory, Ownership, Target
+from scanner.policy import Policy, digest_of
+from scanner.replay.recorded import recorded
+from scanner.rules import Observed
+from scanner.untrusted import printable
+from scanner.verdict import Status, Verdict
+from scanner.waiver import Waiver
+
+if TYPE_CHECKING:
+    from scanner.jobs.output import Rendering
+
+SCHEMA: Final = "nightseal.evidence/1"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedTarget:
+    """A target with what was seen there and the verdicts that were given.
+
+    `not_judgeable` are rules that rest on settings which were not at hand when the file was written.
+    """
+
+    target: Target
+    evidence: TargetEvidence
+    verdicts: tuple[Verdict, ...]
+    not_judgeable: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceFile:
+    """A run as it can be judged again. `policies` are by environment; `lost` are ids of targets without evidence."""
+
+    schema: Literal["nightseal.evidence/1"]
+    run_id: str
+    judged_at: datetime
+    tool_version: str
+    environments: Mapping[str, Environment]
+    policies: Mapping[str, Policy]
+    waivers: tuple[Waiver, ...]
+    targets: tuple[JudgedTarget, ...]
+    lost: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A verdict that came out otherwise; None where there is none on that side."""
+
+    target: str
+    rule: str
+    subject: str
+    then: Verdict | None
+    now: Verdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What judging again gave: how many verdicts were compared, and those that differ."""
+
+    compared: int
+    not_judgeable: int
+    differences: tuple[Difference, ...] = field(default=())
+
+
+def to_evidence_file(rendering: Rendering) -> bytes:
+    """Write what a run was judged from. Targets whose policy is no longer at hand are left out, and said to be lost."""
+    record, run = rendering.record, rendering.record.run
+    environments = rendering.environments
+    known = recorded(record, Inventory(tuple(environments)) if environments is not None else None)
+    by_digest = {policy.digest: policy for policy in rendering.policies}
+    policies = {
+        target.environment: by_digest[target.policy.digest]
+        for target in record.targets
+        if target.policy.digest in by_digest
+    }
+    results = {target.id: target for target in record.targets}
+    judged = tuple(
+        JudgedTarget(
+            dataclasses.replace(item.target, endpoint=_bare(item.target.endpoint)),
+            item.evidence,
+            results[item.target.id].verdicts,
+            known.unconfigured.get(item.target.id, frozenset()),
+        )
+        for item in known.observed
+        if item.target.endpoint.environment in policies
+    )
+    kept = {item.target.id for item in judged}
+    file = EvidenceFile(
+        schema=SCHEMA,
+        run_id=run.id,
+        judged_at=run.finished_at,
+        tool_version=run.tool_version,
+        environments={
+            name: dataclasses.replace(item, endpoints=tuple(map(_bare, item.endpoints)), ownership=Ownership())
+            for name, item in known.environments.items()
+            if name in policies
+        },
+        policies=policies,
+        waivers=tuple(rendering.waivers),
+        targets=judged,
+        lost=tuple(sorted(results.keys() - kept)),
+    )
+    return _FORM.dump_json(file, exclude_defaults=True)
+
+
+def read_evidence_file(data: bytes) -> EvidenceFile:
+    """Read what `to_evidence_file` wrote.
+
+    Raises:
+        UsageError: it is none, or a policy in it is not the one that its digest is of.
+    """
+    try:
+        file = _FORM.validate_json(data)
+    except ValidationError as error:
+        raise UsageError(f"not {SCHEMA}: {error.error_count()} errors") from error
+    for policy in file.policies.values():
+        if digest_of(policy) != policy.digest:
+            raise UsageError(f"the text of policy {printable(policy.id)} is not what its SHA-256 is of")
+    return file
+
+
+def judge_again(file: EvidenceFile, policy: Policy | None = None) -> Judgement:
+    """Judge the evidence by the policies that travel with it, or by another, and compare verdict by verdict.
+
+    Raises:
+        PolicyError: a policy names a rule or a parameter that does not exist here.
+    """
+    observed = [Observed(item.target, item.evidence) for item in file.targets]
+    policies = dict.fromkeys(file.environments, policy) if policy else dict(file.policies)
+    found = evaluate(observed, file.environments, policies, file.waivers, file.judged_at)
+    compared = left = 0
+    differences: list[Difference] = []
+    for item in file.targets:
+        # What nobody asked is no question of the evidence.
+        out = item.not_judgeable | {verdict.rule for verdict in item.verdicts if verdict.not_asked}
+        left += sum(verdict.rule in item.not_judgeable for verdict in item.verdicts)
+        then = {(one.rule, one.subject): one for one in item.verdicts if one.rule not in out}
+        now = {(one.rule, one.subject): one for one in found[item.target.id] if one.rule not in out}
+        compared += len(then)
+        differences += _differences(item.target.id, then, now)
+    return Judgement(compared, left, tuple(differences))
+
+
+def _differences(
+    target: str, then: Mapping[tuple[str, str], Verdict], now: Mapping[tuple[str, str], Verdict]
+) -> Iterator[Difference]:
+    for rule, subject in dict.fromkeys((*then, *now)):
+        before, after = then.get((rule, subject)), now.get((rule, subject))
+        if before is None or after is None or _outcome(before) != _outcome(after):
+            yield Difference(target, rule, subject, before, after)
+
+
+def _outcome(verdict: Verdict) -> tuple[Status, str, str, bool]:
+    """What makes a verdict; its severity only where it fails, its words never: later versions may say it better."""
+    severity = verdict.severity.value if verdict.status is Status.FAIL else ""
+    return verdict.status, verdict.reason, severity, verdict.waiver is not None
+
+
+def _bare(endpoint: Endpoint) -> Endpoint:
+    """An endpoint without what no rule reads, and no third party needs to know."""
+    applications = tuple(
+        dataclasses.replace(item, client_certificate=None, ownership=Ownership()) for item in endpoint.applications
+    )
+    return dataclasses.replace(endpoint, applications=applications, ownership=Ownership())
+
+
+_FORM: Final = TypeAdapter(EvidenceFile)

@@ -1,0 +1,170 @@
+"""A run judged again by a third party: from the file alone, without history, configuration or network."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reports.verification import verify_pdf
+from scanner import policy
+from scanner.app.cli import main
+from scanner.app.handlers.verify_replay import replayed
+from scanner.errors import UsageError
+from scanner.inventory import ClientCertificate, Ownership
+from scanner.jobs.evidence_file import judge_again, read_evidence_file, to_evidence_file
+from scanner.jobs.output import Rendering, render
+from tests.build.judged import WAIVERS, Judged, judged_record
+
+
+def rendering(judged: Judged) -> Rendering:
+    """As a report has it: judged at the time at which the run ended."""
+    run = dataclasses.replace(judged.record.run, finished_at=judged.record.run.started_at)
+    return Rendering(
+        dataclasses.replace(judged.record, run=run),
+        policies=tuple(judged.policies.values()),
+        environments=tuple(judged.environments.values()),
+        waivers=WAIVERS,
+    )
+
+
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    return to_evidence_file(rendering(judged_record(4)))
+
+
+def test_gives_the_same_verdicts(data: bytes) -> None:
+    found = judge_again(read_evidence_file(data))
+    assert found.differences == ()
+    assert found.compared == len(judged_record(4).record.verdicts)
+    assert found.not_judgeable == 0
+
+
+@pytest.mark.parametrize("name", ["pci-dss-4.0.1", "nist-sp800-52r2"])
+def test_policies_travel_with_it(name: str) -> None:
+    file = read_evidence_file(to_evidence_file(rendering(judged_record(4, name))))
+    assert {item.digest for item in file.policies.values()} == {policy.load(name).digest}
+    assert judge_again(file).differences == ()
+
+
+def test_by_another_policy(data: bytes) -> None:
+    found = judge_again(read_evidence_file(data), policy.load("mozilla-modern"))
+    assert any(item.now and item.now.counted_as == "not-met" for item in found.differences)
+
+
+def changed(data: bytes, change: Callable[[dict], object]) -> bytes:
+    document = json.loads(data)
+    change(document)
+    return json.dumps(document).encode()
+
+
+def a_verdict(document: dict) -> None:
+    target = next(item for item in document["targets"] if any(one["status"] == "fail" for one in item["verdicts"]))
+    next(one for one in target["verdicts"] if one["status"] == "fail")["status"] = "pass"
+
+
+def some_evidence(document: dict) -> None:
+    for target in document["targets"]:
+        tls = target["evidence"].get("tls", {}).get("value") or {}
+        for deployment in tls.get("certificates", {}).get("value", ()):
+            deployment["chain"][0]["not_after"] = "2020-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize("change", [a_verdict, some_evidence])
+def test_what_was_changed_comes_out_otherwise(data: bytes, change: Callable[[dict], None]) -> None:
+    assert judge_again(read_evidence_file(changed(data, change))).differences
+
+
+def a_parameter(document: dict) -> None:
+    next(iter(document["policies"].values()))["rules"]["cert.expiry"]["severity"] = "info"
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (a_parameter, "is not what its SHA-256 is of"),
+        (lambda document: document.update(schema="nightseal.report/1"), "not nightseal.evidence/1"),
+        (lambda document: document.pop("targets"), "not nightseal.evidence/1"),
+    ],
+)
+def test_what_is_no_evidence_is_refused(data: bytes, change: Callable[[dict], object], problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        read_evidence_file(changed(data, change))
+
+
+def test_without_the_configuration_what_rests_on_it_is_left_out_and_said() -> None:
+    file = read_evidence_file(to_evidence_file(dataclasses.replace(rendering(judged_record(4)), environments=None)))
+    found = judge_again(file)
+    assert found.differences == ()
+    assert found.not_judgeable > 0
+
+
+def test_holds_nothing_that_no_rule_reads() -> None:
+    judged = judged_record(4)
+    whose = Ownership("team", "pager@example.com")
+    key = ClientCertificate(Path("/etc/secret.pem"), Path("/etc/secret.key"))
+    environments = {}
+    for name, item in judged.environments.items():
+        endpoints = tuple(
+            dataclasses.replace(
+                endpoint,
+                ownership=whose,
+                applications=tuple(
+                    dataclasses.replace(one, ownership=whose, client_certificate=key) for one in endpoint.applications
+                ),
+            )
+            for endpoint in item.endpoints
+        )
+        environments[name] = dataclasses.replace(item, ownership=whose, endpoints=endpoints)
+    data = to_evidence_file(rendering(dataclasses.replace(judged, environments=environments)))
+    assert b"/etc/secret" not in data
+    assert b"pager@" not in data
+    assert judge_again(read_evidence_file(data)).differences == ()
+
+
+def test_the_paper_carries_it() -> None:
+    """Out of the PDF alone, by what verifies it."""
+    asked = rendering(judged_record(4))
+    found = verify_pdf(render(asked, "pdf"))
+    assert found.problems == ()
+    assert found.evidence == to_evidence_file(asked)
+    told, problems = replayed(found.evidence, found.report, None)
+    assert problems == []
+    assert told[-1].endswith("the same verdicts")
+    other = to_evidence_file(rendering(judged_record(1)))
+    assert "the evidence is of run" in replayed(other, found.report, None)[1][0]
+
+
+class TestCommand:
+    @pytest.fixture
+    def verify(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[object, str, str]]:
+        def call(data: bytes, *more: str) -> tuple[object, str, str]:
+            file = tmp_path / "run.evidence.json"
+            file.write_bytes(data)
+            with pytest.raises(SystemExit) as ended:
+                main(["verify", str(file), "--replay", *more])
+            said = capsys.readouterr()
+            return ended.value.code, said.out, said.err
+
+        return call
+
+    def test_verify_judges_the_file_again(self, data: bytes, verify: Callable[..., tuple[object, str, str]]) -> None:
+        status, out, _ = verify(data)
+        assert status == 0
+        assert "by https-by-default" in out
+        assert "the same verdicts" in out
+
+    def test_a_changed_verdict_is_told(self, data: bytes, verify: Callable[..., tuple[object, str, str]]) -> None:
+        status, out, err = verify(changed(data, a_verdict))
+        assert status == 1
+        assert "other verdicts" in out
+        assert re.search(r"Problem: .*: met \(.* then, (not-met|note|waived) \(", err), err
+
+    def test_another_policy_is_no_fault(self, data: bytes, verify: Callable[..., tuple[object, str, str]]) -> None:
+        status, out, _ = verify(data, "--policy", "mozilla-modern")
+        assert status == 0
+        assert "→ not-met" in out
