@@ -231,7 +231,7 @@ class Evidence(_Out):
     key_exchanges: list[KeyExchange]
     signature_schemes: dict[str, list[str]]
     certificates: list[Presented]
-    tls: dict[str, bool | str | list[str]]
+    tls: dict[str, bool | int | str | list[str]]
     """Every other fact about TLS that was found out."""
     http: Http | None
     dns: Dns | None
@@ -310,7 +310,7 @@ def _groups(tls: TlsEvidence) -> list[str]:
     return list(dict.fromkeys(group for groups in newest_first for group in groups))
 
 
-def _features(tls: TlsEvidence) -> Iterator[tuple[str, bool | str | list[str]]]:
+def _features(tls: TlsEvidence) -> Iterator[tuple[str, bool | int | str | list[str]]]:
     for item in dataclasses.fields(TlsEvidence):
         attempt = getattr(tls, item.name)
         if item.name not in _OWN_KEYS and isinstance(attempt, Attempt) and attempt.value is not None:

@@ -127,3 +127,13 @@ def test_after_a_sign_of_load_every_engine_asks_one_thing_at_a_time(lab):
     gaps = [later - earlier for earlier, later in itertools.pairwise(after)]
     assert len(gaps) > 10
     assert min(gaps) >= 0.04
+
+
+def test_what_a_ticket_allows_is_in_the_json(nightseal, tmp_path):
+    with Lab(only=("early-data",)) as running:
+        server = running.servers["early-data"]
+        done = nightseal("scan", f"{server.host}:{server.port}", *reach(running), "--format", "json")
+    (target,) = json.loads(done.out)["targets"]
+    verdicts = {item["rule"]: item["status"] for item in target["verdicts"]}
+    assert target["evidence"]["tls"]["max_early_data_size"] == 16_384
+    assert verdicts["integrity.no-early-data"] == "fail"
