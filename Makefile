@@ -1,7 +1,7 @@
 # The two commands of the README set everything up by themselves on a fresh Debian machine.
 .DEFAULT_GOAL := help
 .PHONY: help demo test fuzz coverage lint types imports docs catalogue docs-check check lock dist licences audit container-check \
-  release-check bench bench-reports clean
+  release-check clients-check bench bench-reports clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # WeasyPrint draws with Pango; the reports bring their own fonts, and DejaVu has the letters that those lack.
 RUNTIME_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core
 # The tests read PDFs, drive a browser, and compare with servers of other makes.
-TEST_PACKAGES := $(RUNTIME_PACKAGES) poppler-utils openssl nginx-light apache2-bin gnutls-bin chromium prometheus systemd
+TEST_PACKAGES := $(RUNTIME_PACKAGES) poppler-utils openssl nginx-light apache2-bin gnutls-bin chromium prometheus systemd curl wget php-cli libio-socket-ssl-perl
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,9 @@ docs-check: docs  ## That the generated pages are those that are committed
 
 release-check: $(VENV)/.installed-dev  ## What must be so before a release: every word of the rules translated
 	$(BIN)/python -m pytest -m release tests/unit
+
+clients-check: $(VENV)/.installed-dev $(VENV)/.test-packages  ## That browsers and Java do what is computed of them
+	$(BIN)/python -m pytest -m clients tests/lab
 
 check: test lint types imports docs-check  ## All that CI checks
 

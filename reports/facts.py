@@ -10,8 +10,10 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from reports.clients import ClientsAt, lines_of, outcomes
 from reports.view.readable import readable
 from reports.wording import FAILURES, PROTOCOLS
+from scanner.clients import all_clients
 from scanner.counting import counted
 from scanner.evidence import Attempt, Protocol
 
@@ -92,7 +94,7 @@ def _shown(target: TargetResult, view: str) -> Iterator[str]:
         yield _fact("evidence", "none is kept")
         return
     tls = evidence.tls.value
-    if view in {"facts", "protocols", "certificate"} and tls is None:
+    if view in {"facts", "protocols", "certificate", "clients"} and tls is None:
         yield _fact("TLS", _why(evidence.tls))
     elif tls is not None:
         if view in {"facts", "protocols"}:
@@ -101,6 +103,9 @@ def _shown(target: TargetResult, view: str) -> Iterator[str]:
             yield from _features(tls)
         if view in {"facts", "certificate"}:
             yield from _certificates(tls)
+        if view == "clients":
+            clients = all_clients()
+            yield from lines_of(ClientsAt(target.address, outcomes(tls, clients)), clients, every=True)
     if view in {"facts", "http"}:
         yield from _http(evidence)
 

@@ -31,6 +31,9 @@ class CommandEntry:
 
 COMMANDS: dict[str, CommandEntry] = {
     "scan": CommandEntry("scanner.app.commands.scan", "Scan hosts now and print what was found."),
+    "clients": CommandEntry(
+        "scanner.app.commands.clients", "Tell which clients connect, and whom a change would cut off."
+    ),
     "run": CommandEntry(
         "scanner.app.commands.run", "Scan what is configured, keep it in the history, write the reports."
     ),

@@ -48,6 +48,7 @@ def command() -> None:
       nightseal scan www.example.com --output report.pdf
       nightseal scan www.example.com:443,8443 --summary
       nightseal scan www.example.com --show certificate
+      nightseal scan www.example.com --show clients
       nightseal scan --file hosts.txt --rule "cert.*" --fail-on-rule cert.expiry
       nightseal scan smtp://mail.example.com imap://mail.example.com
       nightseal scan internal.example.com --ca-file our-ca.pem --policy mozilla-modern

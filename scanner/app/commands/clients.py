@@ -1,0 +1,48 @@
+"""`nightseal clients HOST…`: who connects, and whom a change would cut off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from scanner.app import options
+from scanner.app.lazy import done_by
+
+
+@click.command("clients")
+@click.argument("targets", metavar="HOST...", nargs=-1, required=True)
+@click.option("--config", "config_path", type=click.Path(path_type=Path), help="Where [scan] and the history are.")
+@click.option(
+    "--if", "change", metavar="CHANGE", help='Whom this change would cut off: "no tls1.2 cbc", "only tls1.3".'
+)
+@click.option("--policy", "policy_name", metavar="P", help="Whom doing what this policy demands would cut off.")
+@click.option("--client", "globs", multiple=True, metavar="GLOB", help="Only these clients, by id. Repeatable.")
+@click.option("--core", is_flag=True, help="Only the clients that matter most.")
+@click.option("--now", is_flag=True, help="Look at the host now, although the history of --config knows it.")
+@options.ca_file_option
+@options.deadline_option
+@options.connect_to_option
+@click.option("--format", "-f", "format_name", type=click.Choice(("text", "json")), default="text", help="Form.")
+@options.quiet_option
+@done_by("scanner.app.handlers.clients:clients", scans=True)
+def command() -> None:
+    """Tell which clients connect, and whom a change would cut off.
+
+    Nothing is started: what each client offers and demands is known, and compared with what the server was seen to
+    accept. With --config, a host that its history knows is not asked again: HOST is then a target of the history, or a
+    part of one, and no network is used.
+
+    \b
+    Words of CHANGE are protocols (tls1.2), kinds of suites (cbc, aead, rsa,
+    dhe, rc4, 3des, sha1, …), suites and groups by name. "no tls1.2 cbc" takes
+    away what all its words mean, "only aead" all else; commas part several.
+
+    \b
+    Examples:
+      nightseal clients www.example.com
+      nightseal clients www.example.com --if "no tls1.2 cbc"
+      nightseal clients www.example.com --if "only tls1.3" --core
+      nightseal clients shop.example.com --config config.toml --policy mozilla-modern
+      nightseal clients www.example.com --client "java-*" --format json
+    """

@@ -1,0 +1,160 @@
+"""`nightseal clients HOST…`: who connects, and whom a change would cut off."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import click
+
+from reports.clients import ClientsAt, as_data, outcomes, told
+from scanner import config as configuration
+from scanner.app import options
+from scanner.app.adhoc import endpoints_of, environment_of
+from scanner.clients import Client, all_clients
+from scanner.config_form import ScanForm
+from scanner.errors import ExitStatus, UsageError, nearest
+from scanner.history import History
+from scanner.inventory import Inventory
+from scanner.jobs import session
+from scanner.jobs.client_changes import as_the_policy_wants, parse_change
+from scanner.jobs.policies import load_policy
+from scanner.jobs.session import Overrides, job_parts, probe_settings
+from scanner.jobs.stopping import Stopping
+from scanner.pipeline import Job
+from scanner.replay.recorded import recorded
+from scanner.rules import Facts
+from scanner.verdict import RunRecord, Trigger
+
+_NOT_STORED = "the history does not know it: --now looks at it"
+
+
+def clients(  # noqa: PLR0913, PLR0917  # one for each option
+    targets: tuple[str, ...],
+    config_path: Path | None,
+    change: str | None,
+    policy_name: str | None,
+    globs: tuple[str, ...],
+    ca_file: Path | None,
+    deadline: timedelta | None,
+    connect_to: tuple[str, ...],
+    format_name: str,
+    *,
+    core: bool,
+    now: bool,
+    quiet: bool,
+) -> int:
+    """Tell which clients connect, and whom a change would cut off."""
+    if change and policy_name:
+        raise UsageError("--if and --policy both say what changes: leave one out")
+    chosen = _chosen(globs, core=core)
+    meant = parse_change(change, _groups(chosen)) if change else None
+    policy = load_policy(policy_name) if policy_name else None
+    if config_path and not now:
+        records = _stored(config_path, targets)
+    else:
+        records = [
+            _scanned(
+                targets, config_path, Overrides(ca_file, deadline, options.parse_connect_to(connect_to)), quiet=quiet
+            )
+        ]
+    status = ExitStatus.OK
+    answers = []
+    for facts in (
+        facts for record in records for facts in _facts_of(record, targets, stored=bool(config_path) and not now)
+    ):
+        tls = facts.evidence.tls.value
+        if tls is None:
+            failure = facts.evidence.tls.failure
+            click.echo(
+                f"nightseal: {facts.target.id}: no TLS was seen ({failure.reason if failure else 'unknown'})", err=True
+            )
+            status = ExitStatus.NOT_ASSESSED
+            continue
+        changed = meant.applied(tls) if meant else (as_the_policy_wants(facts, policy) if policy else None)
+        found = ClientsAt(facts.target.id, outcomes(tls, chosen), outcomes(changed, chosen) if changed else None)
+        status = max(status, _status(found), key=_GRAVITY.index)
+        answers.append(found)
+    if format_name == "json":
+        click.echo(
+            json.dumps(
+                {"schema": "nightseal.clients/1", "targets": [as_data(item, chosen) for item in answers]}, indent=2
+            )
+        )
+    else:
+        click.echo("\n\n".join(told(item, chosen, every=not quiet) for item in answers))
+    return status
+
+
+_GRAVITY = (ExitStatus.OK, ExitStatus.NOT_ASSESSED, ExitStatus.FAILED)
+
+
+def _status(found: ClientsAt) -> ExitStatus:
+    """1 where a change cuts somebody off; that some clients do not connect today is what was asked, and no failure."""
+    if found.after is None:
+        return ExitStatus.OK
+    if found.cut_off:
+        return ExitStatus.FAILED
+    return ExitStatus.NOT_ASSESSED if found.doubtful else ExitStatus.OK
+
+
+def _chosen(globs: Sequence[str], *, core: bool) -> Mapping[str, Client]:
+    every = all_clients()
+    for glob in globs:
+        if not any(fnmatchcase(one, glob) for one in every):
+            raise UsageError(
+                f'--client "{glob}" is no client ({nearest(glob, every) or ", ".join(list(every)[:8]) + ", …"})'
+            )
+    return {
+        one: client
+        for one, client in every.items()
+        if (not globs or any(fnmatchcase(one, glob) for glob in globs)) and (client.core or not core)
+    }
+
+
+def _groups(chosen: Mapping[str, Client]) -> frozenset[str]:
+    return frozenset(group for client in chosen.values() for group in client.groups or ())
+
+
+def _scanned(targets: Sequence[str], config_path: Path | None, overrides: Overrides, *, quiet: bool) -> RunRecord:
+    """What is seen there now."""
+    config = configuration.load(config_path) if config_path else None
+    scan = config.form.scan if config else ScanForm()
+    environment = environment_of(endpoints_of(targets))
+    policy = load_policy("https-by-default")
+    job = Job(
+        inventory=Inventory((environment,)),
+        policy=policy,
+        policies={environment.name: policy},
+        settings=probe_settings(scan, [environment], config.folder if config else Path(), overrides),
+        trigger=Trigger.AD_HOC,
+        **job_parts(scan),
+    )
+    with Stopping() as stopping:
+        return session.run_with_progress(job, stopping, quiet=quiet)
+
+
+def _stored(config_path: Path, targets: Sequence[str]) -> Sequence[RunRecord]:
+    """The latest run that saw each of them."""
+    config = configuration.load(config_path)
+    history = History.open(config.resolve(config.form.nightseal.history), create=False)
+    frame = history.targets(columns=("run_id", "target_id"))
+    order = {run_id: place for place, run_id in enumerate(history.order())}
+    wanted: dict[str, None] = {}
+    for text in targets:
+        rows = frame[frame["target_id"].astype(str).str.contains(text, regex=False)]
+        if rows.empty:
+            raise UsageError(f'"{text}": {_NOT_STORED}')
+        wanted[max(rows["run_id"].astype(str), key=order.__getitem__)] = None
+    return [history.record(run_id) for run_id in wanted]
+
+
+def _facts_of(record: RunRecord, targets: Sequence[str], *, stored: bool) -> Iterator[Facts]:
+    again = recorded(record, None)
+    for item in again.observed:
+        if not stored or any(text in item.target.id for text in targets):
+            environment = again.environments[item.target.endpoint.environment]
+            yield Facts(item.target, environment, item.evidence, datetime.now(UTC))

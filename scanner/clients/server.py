@@ -1,0 +1,107 @@
+"""A server as a client meets it: what of its evidence decides whether they understand each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from scanner.evidence import AcceptedSuite, Attempt, Certificate, Deployment, Extension, KeyType, Protocol, TlsEvidence
+
+_SERVER_AUTH: Final = frozenset({"1.3.6.1.5.5.7.3.1", "2.5.29.37.0"})
+"""serverAuth, and anyExtendedKeyUsage (RFC 5280 section 4.2.1.12)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a server accepts in one protocol version, in its order where it has one.
+
+    `groups` and `schemes` are None where they are not known. `complete` tells that nothing is missing in `suites`.
+    """
+
+    suites: tuple[AcceptedSuite, ...]
+    own_order: bool
+    chacha20_first: bool
+    groups: tuple[str, ...] | None
+    schemes: tuple[str, ...] | None
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The key of a certificate that the server has: `rsa`, `rsa-pss`, `ed25519`, `ed448`, or the name of a curve."""
+
+    kind: str
+    bits: int
+    certificate: Certificate
+    public: bool | None
+
+    @property
+    def usable_as_server(self) -> bool | None:
+        """Whether extended key usage allows servers; None where the extension is missing."""
+        usage = self.certificate.extended_key_usage
+        return bool(_SERVER_AUTH & set(usage)) if usage else None
+
+    def allows(self, usage: str) -> bool:
+        """Whether key usage, where the extension is there, allows that."""
+        return self.certificate.key_usage is None or usage in self.certificate.key_usage
+
+    @property
+    def named(self) -> bool:
+        """Whether there are names in the extension for them (or it can't be read, of which nothing is claimed)."""
+        unread = self.certificate.unreadable(Extension.SUBJECT_ALT_NAME)
+        return unread or bool(self.certificate.dns_names or self.certificate.ip_addresses)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What clients meet. `unknown` are versions of which nobody knows whether they are negotiated."""
+
+    versions: Mapping[Protocol, Version]
+    unknown: frozenset[Protocol]
+    keys: tuple[Key, ...]
+    secure_renegotiation: bool | None
+
+
+def server_of(tls: TlsEvidence) -> Server:
+    """The server of which that was seen."""
+    versions, unknown = {}, set()
+    for protocol in Protocol:
+        attempt = tls.offer(protocol)
+        offer = attempt.value
+        if offer is None or (not offer.negotiated and attempt.cut_off is not None):
+            unknown.add(protocol)
+        elif offer.negotiated:
+            confirmed = tuple(suite for suite in offer.suites if not suite.unconfirmed)
+            versions[protocol] = Version(
+                confirmed,
+                bool(offer.server_order),
+                bool(offer.chacha20_first),
+                None if tls.classical_curves_only else _all_of(tls.groups.get(protocol)),
+                _all_of(tls.signature_schemes.get(protocol)),
+                complete=attempt.cut_off is None and len(confirmed) == len(offer.suites),
+            )
+    return Server(versions, frozenset(unknown), _keys(tls), tls.secure_renegotiation.value)
+
+
+def _all_of(attempt: Attempt[tuple[str, ...]] | None) -> tuple[str, ...] | None:
+    """The names, where they are known to be all."""
+    return None if attempt is None or attempt.incomplete is not None else attempt.value
+
+
+def _keys(tls: TlsEvidence) -> tuple[Key, ...]:
+    deployments = tls.certificates.value or ()
+    named = [item for item in deployments if item.with_sni] or list(deployments)
+    unique: dict[str, Key] = {}
+    for item in named:
+        key = _key(item)
+        unique.setdefault(key.kind, key)
+    return tuple(unique.values())
+
+
+def _key(deployment: Deployment) -> Key:
+    leaf = deployment.leaf
+    kind = leaf.key_type.value
+    if leaf.key_type is KeyType.ECDSA:
+        kind = leaf.curve or kind
+    return Key(kind, leaf.key_bits, leaf, deployment.publicly_trusted)
