@@ -20,7 +20,7 @@ from scanner.config_files import ConfigFile, InventoryFile, Location
 from scanner.config_form import InventoryForm
 from scanner.errors import ConfigError, Problem
 from scanner.inventories import Contents, Options, Row
-from scanner.inventories.source import located
+from scanner.inventories.source import located, problem
 from scanner.inventory import InventorySource, Role, Untaken
 from scanner.validation import problems_of
 
@@ -133,8 +133,8 @@ class _Reading:
             return InventoryForm.model_validate(raw)
         except ValidationError as error:
             self._problems.extend(
-                Problem(f"{key}.{problem.key}" if problem.key else key, problem.message, problem.hint)
-                for problem in problems_of(error, InventoryForm, raw)
+                Problem(f"{key}.{found.key}" if found.key else key, found.message, found.hint)
+                for found in problems_of(error, InventoryForm, raw)
             )
             return None
 
@@ -199,7 +199,7 @@ class _Adding:
         identity = (*row.place, values.get("application", "") if is_application else values.get("role", "application"))
         if identity in self._seen:
             message = f"{row.host} stands at {self._seen[identity]} already"
-            self._problems.append(Problem("", message, "leave one out", place))
+            self._problems.append(problem("", message, "leave one out", place))
             return
         self._seen[identity] = place
         element = self._application(row, place) if is_application else self._endpoint(row, place)
@@ -225,14 +225,14 @@ class _Adding:
         role = row.values.get("role", Role.APPLICATION.value)
         if role != Role.APPLICATION:
             hint = "leave the role or the application empty; several rows may name one host"
-            self._problems.append(Problem("role", f'is "{role}" beside an application', hint, place))
+            self._problems.append(problem("role", f'is "{role}" beside an application', hint, place))
             return None
         host, port = row.place
         name = str(row.values.get("application") or (host if port == inventories.HTTPS_PORT else f"{host}:{port}"))
         if name in self._names:
             hint = "give each a name of its own, or leave the column empty and use a label"
             message = f'the application "{name}" stands at {self._names[name]} already'
-            self._problems.append(Problem("application", message, hint, place))
+            self._problems.append(problem("application", message, hint, place))
             return None
         self._names[name] = place
         element = self._fitting(row, place, _OF_APPLICATIONS | {"role"}, "an application")

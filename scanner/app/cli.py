@@ -47,6 +47,10 @@ COMMANDS: dict[str, CommandEntry] = {
     "diff": CommandEntry("scanner.app.commands.diff", "Show what changed between two runs."),
     "policy": CommandEntry("scanner.app.commands.policy", "List, show, check, compare and replay policies."),
     "explain": CommandEntry("scanner.app.commands.explain", "Explain a rule: what, why, sources, fixes."),
+    "import": CommandEntry(
+        "scanner.app.commands.import_hosts",
+        "Write configuration from files that name hosts, to be read first; nothing is scanned.",
+    ),
     "config": CommandEntry("scanner.app.commands.config", "Check, describe or begin a configuration."),
     "doctor": CommandEntry("scanner.app.commands.doctor", "Check what this machine lacks, and say what mends it."),
     "demo": CommandEntry("scanner.app.commands.demo", "Start the bundled lab of TLS servers and run everything on it."),

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from scanner.counting import counted
-from scanner.errors import Problem
-from scanner.inventories.source import Contents, Row, located, raise_all
+from scanner.inventories.source import Contents, Row, located, problem, raise_all
 
 MOST_ADDRESSES: Final = 65_536
 _RANGE: Final = re.compile(r"([0-9A-Fa-f.:]+)\s*-\s*([0-9A-Fa-f.:]+)")
@@ -37,14 +36,14 @@ def expanded(contents: Contents, *, agreed: int | None, how: str) -> Contents:
     if agreed is None:
         hint = how.format(count=total)
         problems = [
-            Problem("", f'"{contents.rows[index].host}" is {counted(count, "address", "addresses")}, not a host', hint,
+            problem("", f'"{contents.rows[index].host}" is {counted(count, "address", "addresses")}, not a host', hint,
                     located(contents.name, contents.rows[index].line))
             for index, count in found.items()
         ]  # fmt: skip
     else:
         most = f", and at most {MOST_ADDRESSES} can be" if total > MOST_ADDRESSES else ""
         message = f"comes to {counted(total, 'host')} with its networks, not to {agreed}{most}"
-        problems = [Problem("", message, how.format(count=total) if not most else None, contents.name)]
+        problems = [problem("", message, how.format(count=total) if not most else None, contents.name)]
     raise_all(contents.name, problems)
     return contents
 

@@ -208,7 +208,12 @@ def located(name: str, line: int) -> str:
 
 def refused(name: str, message: str, line: int = 0, hint: str | None = None) -> ConfigError:
     """The error that a source cannot be used."""
-    return ConfigError(name, [Problem("", message, hint, located(name, line))])
+    return ConfigError(name, [problem("", message, hint, located(name, line))])
+
+
+def problem(key: str, message: str, hint: str | None = None, place: str = "") -> Problem:
+    """A problem whose message quotes a source, of which nobody knows what is in it."""
+    return Problem(key, printable(message, 300), hint, place)
 
 
 def raise_all(name: str, problems: Iterable[Problem]) -> None:

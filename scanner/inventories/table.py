@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -33,8 +34,18 @@ SOURCES: Final[Mapping[str, Source]] = {
     item.name: item
     for item in (
         Source("csv", "CSV", "tabular:read_csv", ("csv", "tsv")),
-        Source("xlsx", "Excel workbook", "tabular:read_xlsx", ("xlsx", "xlsm")),
+        Source("xlsx", "Excel workbook", "workbook:read_xlsx", ("xlsx", "xlsm")),
         Source("list", "plain list", "tabular:read_list", ("txt", "lst", "list")),
+        Source("nmap", "nmap XML", "scanners:read_nmap", ("xml",)),
+        Source("port-lines", "JSON lines of masscan, naabu, tlsx", "scanners:read_port_lines", ("jsonl", "ndjson")),
+        Source("zone", "DNS zone file", "zone:read_zone", ("zone", "db")),
+        Source("kubernetes", "Kubernetes manifests", "manifests:read_kubernetes"),
+        Source("terraform", "Terraform state", "manifests:read_terraform", ("tfstate",)),
+        Source("certificates", "certificates", "certificates:read_certificates", ("pem", "crt", "cer", "der")),
+        Source("crt.sh", "search in certificate transparency logs", "scanners:read_crt_sh"),
+        Source("prometheus", "Prometheus targets (file_sd)", "manifests:read_prometheus"),
+        Source("sslyze", "sslyze JSON", "scanners:read_sslyze"),
+        Source("testssl", "testssl.sh JSON", "scanners:read_testssl"),
     )
 }
 """Every form by its name."""
@@ -58,7 +69,27 @@ def read(name: str, data: bytes, options: Options, form: str | None = None) -> C
     return SOURCES[chosen].load()(name, data, options)
 
 
-def form_of(name: str, data: bytes) -> str | None:  # noqa: ARG001
-    """The form of a file by its suffix; None where nothing tells."""
+def form_of(name: str, data: bytes) -> str | None:
+    """The form of a file by its suffix, or by its beginning where several have the same; None where nothing tells."""
     suffix = PurePath(name).suffix[1:].lower()
-    return next((item.name for item in SOURCES.values() if suffix in item.suffixes), None)
+    found = next((item.name for item in SOURCES.values() if suffix in item.suffixes), None)
+    if found is None and PurePath(name).name.startswith("db."):
+        return "zone"
+    return found or (_by_beginning(data[:_BEGINNING]) if suffix in {"json", "yaml", "yml"} else None)
+
+
+_BEGINNING: Final = 1 << 20
+_SIGNS: Final = (
+    ("terraform", rb'"terraform_version"\s*:'),
+    ("sslyze", rb'"server_scan_results"\s*:'),
+    ("testssl", rb'"scanResult"\s*:|"finding"\s*:'),
+    ("crt.sh", rb'"name_value"\s*:'),
+    ("kubernetes", rb'(?m)^\s*"?apiVersion"?\s*:|^\{"apiVersion"'),
+    ("prometheus", rb'(?m)"targets"\s*:|^\s*(?:- )?targets\s*:'),
+    ("port-lines", rb'"(?:ip|host)"\s*:[^\n]*"ports?"\s*:|"ports?"\s*:[^\n]*"(?:ip|host)"\s*:'),
+)
+"""What each form says and no other."""
+
+
+def _by_beginning(data: bytes) -> str | None:
+    return next((form for form, sign in _SIGNS if re.search(sign, data)), None)

@@ -1,11 +1,10 @@
-"""Tables: CSV and XLSX, by the names of their columns."""
+"""Tables by the names of their columns, CSV first of all; and plain lists."""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from scanner.inventories.source import (
     Options,
     endpoint,
     located,
+    problem,
     raise_all,
     refused,
     text_of,
@@ -29,9 +29,6 @@ COLUMNS: Final = (
 _LABEL: Final = "label."
 _LIST: Final = re.compile(r"[\s;,]+")
 _QUOTED: Final = re.compile(r"'[=+\-@\t\r]")
-_MOST_UNPACKED: Final = 256 << 20
-"""Bytes of an unpacked workbook: its parts are XML, of which a small file can hold very much."""
-_MOST_EMPTY: Final = 1000
 
 Cells = tuple[int, Sequence[str]]
 """The number of a row, and its cells."""
@@ -43,7 +40,7 @@ def read_csv(name: str, data: bytes, options: Options) -> Contents:
     Raises:
         ConfigError: it is not CSV, lacks a column, or a cell is none that can be used.
     """
-    return _table(name, _csv_cells(name, text_of(name, data)), options)
+    return table_of(name, _csv_cells(name, text_of(name, data)), options)
 
 
 def _csv_cells(name: str, text: str) -> Iterator[Cells]:
@@ -62,55 +59,12 @@ def _csv_cells(name: str, text: str) -> Iterator[Cells]:
         begins = reader.line_num + 1
 
 
-def read_xlsx(name: str, data: bytes, options: Options) -> Contents:
-    """Read a sheet of a workbook; of a formula it is not known what it would give.
+def table_of(name: str, cells: Iterable[Cells], options: Options) -> Contents:
+    """The rows of a table, whose first row names the columns.
 
     Raises:
-        ConfigError: it is not a workbook, lacks the sheet or a column, or a cell is none that can be used.
+        ConfigError: a column means nothing or is missing, or a cell is none that can be used.
     """
-    return _table(name, _xlsx_cells(name, data, options.sheet), options)
-
-
-def _xlsx_cells(name: str, data: bytes, sheet: str | None) -> Iterator[Cells]:
-    import openpyxl  # noqa: PLC0415  # takes a quarter of a second, and few inventories are workbooks
-
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            unpacked = sum(item.file_size for item in archive.infolist())
-        if unpacked > _MOST_UNPACKED:
-            raise refused(name, f"unpacks to {unpacked >> 20} MiB, so it is not a list of hosts")
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=False, keep_links=False)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, SyntaxError) as error:
-        raise refused(name, "is not a workbook of Excel (XLSX)", hint="save it as XLSX or as CSV UTF-8") from error
-    if sheet is not None and sheet not in book.sheetnames:
-        raise refused(name, f'has no sheet "{sheet}"', hint=nearest(sheet, book.sheetnames))
-    page = book[sheet] if sheet is not None else book.worksheets[0]
-    empty = 0
-    try:
-        for number, cells in enumerate(page.iter_rows(), 1):
-            values = [_cell_text(cell) for cell in cells]
-            empty = 0 if any(values) else empty + 1
-            if empty > _MOST_EMPTY:
-                return  # a sheet may claim a million rows of which none holds anything
-            yield number, values
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, SyntaxError) as error:
-        raise refused(name, "is a damaged workbook", hint="save it anew") from error
-
-
-def _cell_text(cell: Any) -> str:
-    value = cell.value
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if cell.data_type == "f":
-        return f"={str(value).removeprefix('=')}"
-    return str(value)
-
-
-def _table(name: str, cells: Iterable[Cells], options: Options) -> Contents:
     rows = iter(cells)
     head = next(((line, found) for line, found in rows if any(cell.strip() for cell in found)), None)
     if head is None:
@@ -125,7 +79,7 @@ def _table(name: str, cells: Iterable[Cells], options: Options) -> Contents:
             raise refused(name, f"has more than {MOST_ROWS} rows", line, "split it, or leave out what is not scanned")
         if any(cell.strip() for cell in found[len(keys) :]):
             problems.append(
-                Problem("", f"has {len(found)} cells, and {len(keys)} columns are named", place=f"{name}:{line}")
+                problem("", f"has {len(found)} cells, and {len(keys)} columns are named", place=f"{name}:{line}")
             )
             continue
         values = _values(dict(zip(keys, found, strict=False)), located(name, line), problems)
@@ -146,12 +100,12 @@ def _keys(name: str, line: int, cells: Sequence[str], columns: Mapping[str, str]
         found = [by_column.get(cell.casefold()) for cell in given]
         folded = [cell.casefold() for cell in given]
         problems += (
-            Problem("", f'has no column "{column}"', nearest(column, given), place)
+            problem("", f'has no column "{column}"', nearest(column, given), place)
             for column in columns.values()
             if column.casefold() not in folded
         )
         problems += (
-            Problem("", f'"{key}" is not something that a column can hold', nearest(key, COLUMNS), place)
+            problem("", f'"{key}" is not something that a column can hold', nearest(key, COLUMNS), place)
             for key in columns
             if key not in COLUMNS and not key.startswith(_LABEL)
         )
@@ -163,11 +117,11 @@ def _keys(name: str, line: int, cells: Sequence[str], columns: Mapping[str, str]
             if key and key not in COLUMNS and not key.startswith(_LABEL):
                 hint = nearest(key, COLUMNS) or f"known: {', '.join(COLUMNS)}, label.NAME"
                 hint = f"{hint.rstrip('?')}? {_MAPPED}" if hint.startswith("did") else f"{hint}; {_MAPPED}"
-                problems.append(Problem("", f'has a column "{cell}", which means nothing', hint, place))
+                problems.append(problem("", f'has a column "{cell}", which means nothing', hint, place))
     if "host" not in found and not problems:
-        problems.append(Problem("", 'has no column "host"', f"the first row names the columns; {_MAPPED}", place))
+        problems.append(problem("", 'has no column "host"', f"the first row names the columns; {_MAPPED}", place))
     problems += (
-        Problem("", f'has two columns for "{key}"', place=place)
+        problem("", f'has two columns for "{key}"', place=place)
         for key in dict.fromkeys(key for key in found if key and found.count(key) > 1)
     )
     raise_all(name, problems)
@@ -187,7 +141,7 @@ def _values(cells: Mapping[str | None, str], place: str, problems: list[Problem]
         if not text or key is None:
             continue
         if text.startswith("="):
-            problems.append(Problem(key, "is a formula", "paste its value instead", place))
+            problems.append(problem(key, "is a formula", "paste its value instead", place))
             continue
         text = text[1:] if _QUOTED.match(text) else text  # as spreadsheets are told that it is no formula
         if key.startswith(_LABEL):
@@ -197,7 +151,7 @@ def _values(cells: Mapping[str | None, str], place: str, problems: list[Problem]
         else:
             values[key] = [part for part in _LIST.split(text) if part] if key == "paths" else text
     if "host" not in values and len(problems) == before:
-        problems.append(Problem("host", "is empty", place=place))
+        problems.append(problem("host", "is empty", place=place))
     if labels:
         values["labels"] = labels
     return _completed(values) if len(problems) == before else None
@@ -208,7 +162,7 @@ def _labels(text: str, place: str, problems: list[Problem]) -> dict[str, str]:
     for part in filter(None, re.split(r"\s*[;,]\s*", text)):
         name, sign, value = part.partition("=")
         if not sign:
-            problems.append(Problem("labels", f'"{part}" should be name=value; several by semicolons', place=place))
+            problems.append(problem("labels", f'"{part}" should be name=value; several by semicolons', place=place))
         found[name.strip()] = value.strip()
     return found
 
@@ -239,13 +193,13 @@ def read_list(name: str, data: bytes, options: Options) -> Contents:  # noqa: AR
         if len(words) > 1:
             message = f'"{" ".join(words)[:60]}" is more than a host'
             problems.append(
-                Problem("", message, "one a line, or name the columns of a table in the first row", f"{name}:{line}")
+                problem("", message, "one a line, or name the columns of a table in the first row", f"{name}:{line}")
             )
             continue
         host, port = host_and_port(words[0])
         if port is not None and not 0 < port <= 65535:  # noqa: PLR2004  # the range of ports
             problems.append(
-                Problem("", f'"{words[0]}": the port must be a number from 1 to 65535', place=f"{name}:{line}")
+                problem("", f'"{words[0]}": the port must be a number from 1 to 65535', place=f"{name}:{line}")
             )
             continue
         contents.add(endpoint(host, port), line)

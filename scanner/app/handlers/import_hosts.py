@@ -1,0 +1,211 @@
+"""`nightseal import FILE…`: configuration from what others know of our hosts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from scanner import config as configuration
+from scanner import inventories
+from scanner.confidential import without
+from scanner.config import Config
+from scanner.counting import counted
+from scanner.errors import ConfigError, OutputError, Problem, UsageError
+from scanner.formats import load
+from scanner.inventories import Contents, Options, Row
+from scanner.inventories.comparison import CHANGED, GONE, NEW, Difference, differences
+from scanner.inventories.writing import to_csv, to_toml
+from scanner.inventory import EnvironmentKind, Inventory
+from scanner.jobs.destinations import descriptor_of, put
+
+NAME_OF_NONE = "imported"
+"""The environment of hosts of which nothing says where they are."""
+_SIGNS = {NEW: "+", GONE: "-", CHANGED: "~"}
+
+
+def import_hosts(  # noqa: PLR0913, PLR0917  # one for each option
+    sources: tuple[str, ...],
+    form: str | None,
+    to: str | None,
+    output: str | None,
+    environment: str | None,
+    kind: str | None,
+    columns: tuple[str, ...],
+    sheet: str | None,
+    origin: str | None,
+    expand: int | None,
+    config_path: Path,
+    *,
+    replace: bool,
+    diff: bool,
+    all_ports: bool,
+) -> None:
+    """Write configuration from files that name hosts, to be read first; nothing is scanned."""
+    options = Options(_columns(columns), origin, sheet, all_ports)
+    target = Path(output) if output not in {None, "-"} else None
+    _check_target(target, replace=replace)
+    found = [_read(source, options, form) for source in sources]
+    if expand is not None and len(found) > 1:
+        raise UsageError("--expand counts the hosts of one file; import the files one by one")
+    found = [inventories.expanded(item, agreed=expand, how="--expand {count} takes them") for item in found]
+    found = _without_repetitions(found)
+    for item in found:
+        _tell(item)
+    if not any(item.rows for item in found):
+        raise ConfigError(found[0].name, [Problem("", "names no host that could be scanned")])
+    known = _configured(config_path, required=diff)
+    checked = _checked(found, environment, kind, known)
+    if diff and known is not None:
+        _show(found, checked, known.inventory, environment)
+        return
+    written = list(_environments(checked, known))
+    form_to = to or ("csv" if target is not None and target.suffix.lower() == ".csv" else "toml")
+    text = to_csv(written) if form_to == "csv" else to_toml(written, _remarks(found, target))
+    if target is None:
+        click.echo(text, nl=False)
+        return
+    put(target, text.encode())
+    click.echo(f"Wrote {target}: {_counts(checked)}. {_next(target, form_to, known)}", err=True)
+
+
+def _check_target(target: Path | None, *, replace: bool) -> None:
+    if target is None:
+        return
+    if target.is_dir():
+        raise OutputError(f"{target} is a folder: name a file in it")
+    if target.is_file() and not replace and descriptor_of(target) is None:
+        raise UsageError(
+            f"{target} exists already and is not overwritten (--replace does, --diff shows what would change)"
+        )
+    if not target.parent.is_dir():
+        raise OutputError(f"{target.parent} is not a folder")
+
+
+def _columns(entries: Sequence[str]) -> Mapping[str, str]:
+    found = {}
+    for entry in entries:
+        key, sign, name = entry.partition("=")
+        if not sign or not key or not name:
+            raise UsageError(f'--column "{entry}": should be KEY=NAME, such as host=FQDN')
+        found[key.strip()] = name.strip()
+    return found
+
+
+def _read(source: str, options: Options, form: str | None) -> Contents:
+    if source.startswith("axfr://"):
+        parts = urlsplit(source)
+        zone = parts.path.strip("/")
+        try:
+            port = parts.port or 53
+        except ValueError as error:
+            raise UsageError(f'"{source}": the port must be a number from 1 to 65535') from error
+        if not parts.hostname or not zone:
+            raise UsageError(f'"{source}": should be axfr://SERVER/ZONE')
+        found: Contents = load("scanner.inventories.zone:transferred")(parts.hostname, zone, port=port)
+        return found
+    if source == "-":
+        if form is None:
+            raise UsageError("what comes from stdin has no name that tells its form: say it by --from")
+        data = sys.stdin.buffer.read(inventories.MOST_BYTES + 1)
+        if len(data) > inventories.MOST_BYTES:
+            raise UsageError(f"stdin gave more than {inventories.MOST_BYTES >> 20} MiB, so it is not a list of hosts")
+        return inventories.read("stdin", data, options, form)
+    return inventories.read(source, inventories.read_bytes(Path(source)), options, form)
+
+
+def _without_repetitions(found: list[Contents]) -> list[Contents]:
+    """Several files may name one host; within one that people write, it is an error, which is told later."""
+    result = []
+    seen: set[tuple[object, ...]] = set()
+    for item in found:
+        rows = [row for row in item.rows if _identity(row) not in seen]
+        for _ in range(len(item.rows) - len(rows)):
+            item.leave_out("hosts that another file names too", item.name)
+        seen |= {_identity(row) for row in rows}
+        result.append(Contents(item.name, rows, item.left_out))
+    return result
+
+
+def _identity(row: Row) -> tuple[object, ...]:
+    return (*row.place, row.values.get("environment"), row.values.get("role"), row.values.get("application"))
+
+
+def _tell(contents: Contents) -> None:
+    click.echo(f"{contents.name}: {counted(len(contents.rows), 'host')}", err=True)
+    for reason, (count, examples) in contents.left_out.items():
+        click.echo(
+            without(f"  left out: {count} {reason}: {', '.join(examples)}{', …' if count > len(examples) else ''}"),
+            err=True,
+        )
+
+
+def _configured(path: Path, *, required: bool) -> Config | None:
+    """The configuration, where there is one: it says which environments there are."""
+    if not path.is_file() and not required:
+        return None
+    return configuration.load(path)
+
+
+def _checked(found: Sequence[Contents], environment: str | None, kind: str | None, known: Config | None) -> Config:
+    """All rows as a configuration of their own, checked as one."""
+
+    def of(row: Row) -> str:
+        return environment or str(row.values.get("environment", NAME_OF_NONE))
+
+    kinds = {item.name: item.kind for item in known.inventory.environments} if known else {}
+    names = dict.fromkeys(of(row) for item in found for row in item.rows)
+    raw: dict[str, Any] = {
+        "environment": [
+            {"name": name, "kind": kind or kinds.get(name, EnvironmentKind.ON_PREMISES).value} for name in names
+        ]
+    }
+    return configuration.parse_rows(raw, found, of, source=found[0].name)
+
+
+def _environments(checked: Config, known: Config | None) -> Iterator[Mapping[str, Any]]:
+    """The environments as the file says them; the kind of one that the configuration has is said there."""
+    there = {item.name for item in known.inventory.environments} if known else set()
+    for form in checked.form.environment:
+        values = form.model_dump(mode="json", exclude_unset=True, by_alias=True)
+        yield {key: value for key, value in values.items() if key != "kind" or form.name not in there}
+
+
+def _remarks(found: Sequence[Contents], target: Path | None) -> Iterator[str]:
+    yield f"Written by `nightseal import` from {', '.join(item.name for item in found)}."
+    place = target.name if target else "this.toml"
+    yield f'Read it, strike out what is not yours, and include it in config.toml: include = ["{place}"]'
+
+
+def _counts(checked: Config) -> str:
+    applications = sum(len(item.applications) for item in checked.inventory.endpoints)
+    parts = [counted(len(checked.inventory.endpoints), "endpoint")]
+    parts += [counted(applications, "application")] if applications else []
+    return f"{', '.join(parts)} in {counted(len(checked.inventory.environments), 'environment')}"
+
+
+def _next(target: Path, form: str, known: Config | None) -> str:
+    if known is not None and target.resolve() in {path.resolve() for path in known.files}:
+        return "The configuration reads it already: nightseal config check"
+    if form == "csv":
+        return f'Read it, then name it in an environment: [[environment.inventory]] from = "{target}"'
+    return f'Read it, then include it: include = ["{target}"]'
+
+
+def _show(found: Sequence[Contents], checked: Config, configured: Inventory, environment: str | None) -> None:
+    said = frozenset(key for item in found for row in item.rows for key in row.values)
+    shown = differences(checked.inventory, configured, said=said, environment=environment)
+    for item in shown:
+        details = f": {'; '.join(item.details)}" if item.details else ""
+        click.echo(f"{_SIGNS[item.kind]} {item.endpoint}{details}")
+    click.echo(_summary(shown, len(checked.inventory.endpoints)), err=True)
+
+
+def _summary(shown: Sequence[Difference], total: int) -> str:
+    counts = {kind: sum(item.kind == kind for item in shown) for kind in (NEW, GONE, CHANGED)}
+    same = total - counts[NEW] - counts[CHANGED]
+    return f"{counts[NEW]} new, {counts[GONE]} gone, {counts[CHANGED]} changed, {same} the same"

@@ -1,0 +1,88 @@
+"""JSON and YAML of other people's: parsed without running anything that is in them, and bounded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+import yaml
+
+from scanner.inventories.source import refused, text_of
+
+_DEEPEST: Final = 100
+_MOST_ALIASES: Final = 100
+"""Helm and people use a few; an alias of aliases of aliases makes a giant of a few lines."""
+
+
+def json_of(name: str, data: bytes) -> Any:
+    """Parse JSON.
+
+    Raises:
+        ConfigError: it is not JSON.
+    """
+    try:
+        return json.loads(text_of(name, data))
+    except json.JSONDecodeError as error:
+        raise refused(name, f"is not JSON: {error.msg}", error.lineno) from error
+    except (RecursionError, ValueError) as error:  # a number of too many digits
+        raise refused(name, "is not JSON that anybody would write") from error
+
+
+def json_lines(name: str, data: bytes) -> Iterator[tuple[int, Any]]:
+    """Parse a line of JSON after the other, or a list of which each element is a line, as masscan writes it.
+
+    Raises:
+        ConfigError: a line is not JSON.
+    """
+    for line, text in enumerate(text_of(name, data).splitlines(), 1):
+        item = text.strip().rstrip(",")
+        if item in {"", "[", "]"} or item.startswith("#"):
+            continue
+        try:
+            found = json.loads(item)
+        except json.JSONDecodeError as error:
+            raise refused(name, f"is not JSON: {error.msg}", line, "one object a line") from error
+        except (RecursionError, ValueError) as error:
+            raise refused(name, "is not JSON that anybody would write", line) from error
+        if isinstance(found, list):
+            yield from ((line, each) for each in found)
+        else:
+            yield line, found
+
+
+def yaml_of(name: str, data: bytes) -> list[Any]:
+    """Parse the documents of a YAML file; JSON is YAML too, and is parsed as what it is.
+
+    Raises:
+        ConfigError: it is not YAML, has tags of a language, or aliases that make more of it than there is.
+    """
+    text = text_of(name, data)
+    if text.lstrip().startswith(("{", "[")):
+        return [json_of(name, data)]
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    depth = aliases = 0
+    try:
+        for event in yaml.parse(text, Loader=loader):
+            line = event.start_mark.line + 1
+            if isinstance(event, yaml.AliasEvent):
+                aliases += 1
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if aliases > _MOST_ALIASES:
+                raise refused(name, f"has more than {_MOST_ALIASES} aliases", line, "write them out")
+            if depth > _DEEPEST:
+                raise refused(name, f"is nested more than {_DEEPEST} deep", line)
+        return [item for item in yaml.load_all(text, Loader=loader) if item is not None]  # a safe loader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = "has a tag that means something to programs alone" if _is_tag(error) else f"is not YAML: {error.problem}"
+        raise refused(name, what, mark.line + 1 if mark else 0) from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise refused(name, f"is not YAML: {' '.join(str(error).split())[:100]}", 1) from error
+
+
+def _is_tag(error: Any) -> bool:
+    return "could not determine a constructor" in str(error.problem)

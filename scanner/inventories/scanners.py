@@ -1,0 +1,195 @@
+"""What other scanners wrote: nmap's XML, lines of masscan, naabu and tlsx, results of sslyze and testssl.sh."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import iterparse
+
+from scanner.inventories.json_text import json_lines, json_of
+from scanner.inventories.source import (
+    Contents,
+    Options,
+    Service,
+    add_name,
+    add_open_port,
+    endpoint,
+    refused,
+)
+from scanner.inventory import Role, StartTls
+
+_STARTTLS: Final[Mapping[str, StartTls]] = {
+    "smtp": StartTls.SMTP, "submission": StartTls.SMTP, "imap": StartTls.IMAP, "imap2": StartTls.IMAP,
+    "pop3": StartTls.POP3, "ftp": StartTls.FTP, "ldap": StartTls.LDAP, "xmpp": StartTls.XMPP,
+    "xmpp-client": StartTls.XMPP,
+    "xmpp-server": StartTls.XMPP_SERVER, "xmpp_server": StartTls.XMPP_SERVER, "postgresql": StartTls.POSTGRES,
+    "postgres": StartTls.POSTGRES, "ms-wbt-server": StartTls.RDP, "rdp": StartTls.RDP,
+}  # fmt: skip
+"""Names of services in nmap's, sslyze's and testssl.sh's words."""
+
+
+def read_nmap(name: str, data: bytes, options: Options) -> Contents:
+    """Read nmap's XML (`-oX`): the open ports at which TLS may be spoken.
+
+    Raises:
+        ConfigError: it is not XML, or defines entities, which nmap never does.
+    """
+    contents = Contents(name)
+    known = False
+    try:
+        for _, element in iterparse(io.BytesIO(data), events=("end",)):
+            if element.tag == "host":
+                known = True
+                _nmap_host(element, contents, options)
+                element.clear()
+            known = known or element.tag == "nmaprun"
+    except DefusedXmlException as error:
+        line = data[: max(data.find(b"<!ENTITY"), 0)].count(b"\n") + 1
+        raise refused(name, "defines entities, which nmap never does", line) from error
+    except ParseError as error:
+        raise refused(name, f"is not XML: {error}", error.position[0]) from error
+    except (LookupError, ValueError) as error:  # an encoding that is none
+        raise refused(name, f"is not XML: {error}", 1) from error
+    if not known:
+        raise refused(name, "is XML, but not nmap's", 1, "write it by nmap -oX")
+    return contents.once()
+
+
+def _nmap_host(host: Element, contents: Contents, options: Options) -> None:
+    names = [item.get("name", "") for item in host.iterfind("hostnames/hostname") if item.get("type") == "user"]
+    names += [item.get("name", "") for item in host.iterfind("hostnames/hostname")]
+    names += [item.get("addr", "") for item in host.iterfind("address") if item.get("addrtype") in {"ipv4", "ipv6"}]
+    called = next((text for text in names if text), None)
+    if called is None:
+        contents.leave_out("hosts without a name or address", "?")
+        return
+    for port in host.iterfind("ports/port"):
+        state, service = port.find("state"), port.find("service")
+        number = str(port.get("portid", ""))
+        if state is None or state.get("state") != "open" or not number.isdecimal():
+            continue
+        if port.get("protocol") != "tcp":
+            contents.leave_out("ports that are not TCP", f"{called}:{number}/{port.get('protocol')}")
+            continue
+        speaks = service.get("name", "") if service is not None else ""
+        tls = (service is not None and service.get("tunnel") == "ssl") or speaks in {"https", "https-alt", "ssl"}
+        if speaks in _STARTTLS and not tls:
+            contents.add(endpoint(called, int(number), Service(Role.SERVER, _STARTTLS[speaks])))
+        else:
+            add_open_port(contents, called, int(number), options, tls=tls)
+
+
+def read_port_lines(name: str, data: bytes, options: Options) -> Contents:
+    """Read JSON lines of masscan (`-oJ` or `-oD`), naabu (`-json`) and tlsx (`-json`).
+
+    Raises:
+        ConfigError: a line is not JSON, or none has a host and a port.
+    """
+    contents = Contents(name)
+    for line, item in json_lines(name, data):
+        if not isinstance(item, dict):
+            raise refused(name, "is not an object of JSON", line)
+        host = item.get("host") or item.get("ip")
+        listed = item.get("ports")
+        ports = listed if isinstance(listed, list) else [item]
+        if not isinstance(host, str):
+            raise refused(name, "names no host or ip", line, "masscan, naabu and tlsx write these")
+        for port in ports:
+            number = _port(port.get("port") if isinstance(port, dict) else None)
+            if number is None:
+                raise refused(name, "names no port", line)
+            if port.get("proto", port.get("protocol", "tcp")) not in {"tcp", 0, "TCP", 6}:
+                contents.leave_out("ports that are not TCP", f"{host}:{number}")
+                continue
+            # tlsx lists only what speaks TLS.
+            tls = bool(
+                item.get("tls") or item.get("tls_version") or item.get("subject_cn") or item.get("tls-connection")
+            )
+            add_open_port(contents, host, number, options, tls=tls)
+    return contents.once()
+
+
+def _port(value: Any) -> int | None:
+    if isinstance(value, bool) or not str(value).isdecimal():
+        return None
+    number = int(value)
+    return number if 0 < number <= 65535 else None  # noqa: PLR2004  # the range of ports
+
+
+def read_sslyze(name: str, data: bytes, options: Options) -> Contents:  # noqa: ARG001  # as all readers
+    """Read the JSON of `sslyze --json_out`.
+
+    Raises:
+        ConfigError: it is not that.
+    """
+    contents = Contents(name)
+    for item in _list(name, json_of(name, data), "server_scan_results", "sslyze --json_out writes it"):
+        location, network = item.get("server_location") or {}, item.get("network_configuration") or {}
+        host, port = location.get("hostname"), _port(location.get("port"))
+        if not isinstance(host, str) or port is None:
+            raise refused(name, "has a result without hostname and port")
+        said = str(network.get("tls_opportunistic_encryption") or "").casefold()
+        service = Service(Role.SERVER, _STARTTLS[said]) if said in _STARTTLS else None
+        contents.add(endpoint(host, port, service))
+    return contents.once()
+
+
+def read_testssl(name: str, data: bytes, options: Options) -> Contents:  # noqa: ARG001  # the same
+    """Read testssl.sh's JSON, flat (`--jsonfile`) or pretty (`--jsonfile-pretty`).
+
+    Raises:
+        ConfigError: it is not that.
+    """
+    contents = Contents(name)
+    for host, address, port, service in _testssl_places(name, json_of(name, data)):
+        number = _port(port)
+        if number is None:
+            continue  # lines about the scan itself have no port
+        called = host or address
+        known = Service(Role.SERVER, _STARTTLS[service]) if service in _STARTTLS else None
+        contents.add(endpoint(called, number, known))
+    return contents.once()
+
+
+def _testssl_places(name: str, found: Any) -> Iterator[tuple[str, str, Any, str]]:
+    if isinstance(found, dict):
+        for item in _list(name, found, "scanResult", "testssl.sh --jsonfile-pretty writes it"):
+            service = str(item.get("service", "")).casefold()
+            yield str(item.get("targetHost", "")), str(item.get("ip", "")), item.get("port"), service
+        return
+    if not isinstance(found, list) or not all(isinstance(item, dict) and "id" in item for item in found):
+        raise refused(name, "is not what testssl.sh writes", hint="by --jsonfile or --jsonfile-pretty")
+    for item in found:
+        host, _, address = str(item.get("ip", "")).partition("/")
+        yield host, address, item.get("port"), ""
+
+
+def read_crt_sh(name: str, data: bytes, options: Options) -> Contents:  # noqa: ARG001  # the same
+    """Read the JSON of a search in certificate transparency logs, as crt.sh gives it.
+
+    Raises:
+        ConfigError: it is not that.
+    """
+    contents = Contents(name)
+    found = json_of(name, data)
+    if not isinstance(found, list) or not all(isinstance(item, dict) and "name_value" in item for item in found):
+        raise refused(name, "is not a search in certificate transparency logs", hint="save …&output=json of crt.sh")
+    for item in found:
+        names = [*str(item["name_value"]).split("\n"), str(item.get("common_name") or "")]
+        for text in filter(None, dict.fromkeys(names)):
+            if "@" in text:
+                contents.leave_out("mail addresses", text)
+            else:
+                add_name(contents, text)
+    return contents.once()
+
+
+def _list(name: str, found: Any, key: str, hint: str) -> list[dict[str, Any]]:
+    items = found.get(key) if isinstance(found, dict) else None
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise refused(name, f'has no list "{key}"', hint=hint)
+    return items
