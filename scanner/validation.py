@@ -112,17 +112,6 @@ def _guess(error: ErrorDetails) -> str | None:
     return f'did you mean "{meant}"?' if meant else nearest(str(error["input"]), known)
 
 
-def dotted(location: Sequence[str | int]) -> str:
-    """Join a location: names by dots, positions (counted from 1, as people do) in brackets."""
-    text = ""
-    for part in location:
-        if isinstance(part, int):
-            text += f"[{part + 1}]"
-        else:
-            text += f".{part}" if text else part
-    return text
-
-
 def label_of(item: Any) -> str | None:
     """What an element of a list is called in problems: its name, path or address; None where it has none."""
     if not isinstance(item, dict):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeVar, overload
+from typing import Any, NotRequired, TypedDict, TypeVar, Unpack, overload
 
 from scanner.rules.registry.facts import Facts, Parameters
 from scanner.rules.registry.finding import UNIVERSAL_REASONS, Finding, Reason
@@ -116,86 +116,44 @@ AREAS = ("proto", "cipher", "kex", "comp", "integrity", "cert", "dns", "vuln", "
 _RULES: dict[str, Rule] = {}
 
 
-@overload
-def rule(
-    rule_id: str,
-    *,
-    title: str,
-    goal: Goal,
-    severity: Severity,
-    why: str,
-    how: str,
-    sources: tuple[Source, ...],
-    reasons: Mapping[str, Reason],
-    fix: Fix,
-    of: type[E],
-    mistake: Mistake | None = None,
-    proof: Proof = Proof.UNIVERSAL,
-    parameters: type[Parameters] = Parameters,
-) -> Callable[[CheckOf[E]], CheckOf[E]]: ...
+class Declaration(TypedDict):
+    """What is said of a rule beside its function; each field is that of `Rule`."""
+
+    title: str
+    goal: Goal
+    severity: Severity
+    why: str
+    how: str
+    sources: tuple[Source, ...]
+    reasons: Mapping[str, Reason]
+    fix: Fix
+    mistake: NotRequired[Mistake | None]
+    proof: NotRequired[Proof]
+    parameters: NotRequired[type[Parameters]]
 
 
 @overload
+def rule(rule_id: str, *, of: type[E], **declared: Unpack[Declaration]) -> Callable[[CheckOf[E]], CheckOf[E]]: ...
+
+
+@overload
+def rule(rule_id: str, *, of: None = None, **declared: Unpack[Declaration]) -> Callable[[Check], Check]: ...
+
+
 def rule(
-    rule_id: str,
-    *,
-    title: str,
-    goal: Goal,
-    severity: Severity,
-    why: str,
-    how: str,
-    sources: tuple[Source, ...],
-    reasons: Mapping[str, Reason],
-    fix: Fix,
-    of: None = None,
-    mistake: Mistake | None = None,
-    proof: Proof = Proof.UNIVERSAL,
-    parameters: type[Parameters] = Parameters,
-) -> Callable[[Check], Check]: ...
-
-
-def rule(  # noqa: PLR0913  # a declaration, all of it by keyword
-    rule_id: str,
-    *,
-    title: str,
-    goal: Goal,
-    severity: Severity,
-    why: str,
-    how: str,
-    sources: tuple[Source, ...],
-    reasons: Mapping[str, Reason],
-    fix: Fix,
-    of: type | None = None,
-    mistake: Mistake | None = None,
-    proof: Proof = Proof.UNIVERSAL,
-    parameters: type[Parameters] = Parameters,
+    rule_id: str, *, of: type | None = None, **declared: Unpack[Declaration]
 ) -> Callable[[Callable[..., Iterable[Finding]]], Callable[..., Iterable[Finding]]]:
     """Declare the decorated function a rule.
 
     With `of` it is handed what it judges, before the facts and the parameters; that there is none is answered for it.
     """
-    every_reason = {**_shared_reasons(of, parameters), **reasons}
+    declared["reasons"] = {**_shared_reasons(of, declared.get("parameters", Parameters)), **declared["reasons"]}
 
     def register(function: Callable[..., Iterable[Finding]]) -> Callable[..., Iterable[Finding]]:
         if rule_id in _RULES:
             message = f"rule {rule_id} is declared twice"
             raise ValueError(message)
-        _RULES[rule_id] = Rule(
-            rule_id,
-            title,
-            goal,
-            severity,
-            why,
-            how,
-            sources,
-            every_reason,
-            fix,
-            check=_handed(of, function) if of else function,
-            parameters=parameters,
-            proof=proof,
-            of=of,
-            mistake=mistake,
-        )
+        _RULES[rule_id] = Rule(rule_id, check=_handed(of, function) if of else function, of=of, **declared)
         return function
 
     return register
