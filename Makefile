@@ -1,6 +1,6 @@
 # The two commands of the README set everything up by themselves on a fresh Debian machine.
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz coverage lint types imports docs catalogue docs-check check lock dist licences audit container-check \
+.PHONY: help demo test fuzz mutants coverage lint types imports docs catalogue docs-check check lock dist licences audit container-check \
   release-check clients-check bench bench-reports clean
 
 PYTHON ?= python3
@@ -28,6 +28,9 @@ test: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Every test
 
 fuzz: $(VENV)/.installed-dev  ## Unit tests with 2,000 examples of everything that hypothesis makes up
 	NIGHTSEAL_HYPOTHESIS=fuzz $(BIN)/python -m pytest -n $(WORKERS) --timeout 3600 tests/unit $(PYTEST_ARGS)
+
+mutants: $(VENV)/.installed-dev  ## Change rules, evaluate and budget on purpose, and say what no test notices
+	$(BIN)/python bench/mutants.py $(MUTANTS_ARGS)
 
 coverage: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Every test, with branch coverage
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
