@@ -74,6 +74,8 @@ WEAK: dict[str, tuple[int, int]] = {
 }
 """Modulus and public exponent by what is weak, which is the reason that cert.weak-key gives."""
 
+TWICE_THE_SAME = (_first() ** 2, 65_537)
+"""Two primes that are not only close: Fermat's method has nothing to search for."""
 
 _ANY = rsa.generate_private_key(65_537, 1024)  # noqa: S505  # another key takes its place
 

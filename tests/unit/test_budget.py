@@ -248,3 +248,17 @@ def test_connections_are_counted_but_those_that_were_not_opened():
         return budget.opened
 
     assert virtual_time.run(scan()) == 8
+
+
+def test_who_is_given_a_place_and_leaves_at_the_same_moment_gives_it_back():
+    async def scan() -> list[float]:
+        budget = target(RunBudget(Limits(connections=1)), IP, 60.0)
+        held = await budget.admit()
+        waits = asyncio.ensure_future(budget.admit())
+        await asyncio.sleep(1.0)
+        held.give_back()  # the place goes to who waits, who has not woken up yet
+        waits.cancel()
+        await asyncio.wait({waits})
+        return await begun(budget, 1)
+
+    assert virtual_time.run(scan()) == [1.0]

@@ -21,6 +21,7 @@ from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, S
 from scanner.jobs.session import Overrides, probe_settings
 from scanner.probe import ProbeSettings
 from scanner.probe.net.budget import Budget, DeadlineError, Limits
+from scanner.probe.net.cutoff import cut_off
 from tests.build import virtual_time
 
 ENVIRONMENTS = {"test": Environment("test", EnvironmentKind.ON_PREMISES)}
@@ -152,6 +153,22 @@ def test_a_probe_that_does_not_heed_its_end_is_left_behind():
 
     assert ended <= SETTINGS.deadline_s + 2.0
     assert found["name.example"].tls.failure.reason is FailureReason.DEADLINE
+
+
+def test_a_probe_that_is_cut_off_has_left_before_anybody_hears_of_it():
+    left = []
+
+    async def hangs() -> Failure:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.append(now())
+        raise AssertionError
+
+    async def scan() -> tuple[Failure, list[float]]:
+        return await cut_off(hangs(), lambda: 5.0, lambda failure: failure), list(left)
+
+    assert virtual_time.run(scan()) == (Failure(FailureReason.DEADLINE), [5.0])
 
 
 def test_a_probe_that_fails_by_itself_is_an_engine_error():

@@ -9,7 +9,7 @@ from scanner.verdict import Severity
 from tests.build.certificates import intermediate
 from tests.build.facts import NOW, TIMED_OUT, certificate, deployment, trusted, untrusted
 from tests.build.rule_cases.case import Case, of_tls
-from tests.build.weak_keys import WEAK, rsa_certificate
+from tests.build.weak_keys import TWICE_THE_SAME, WEAK, rsa_certificate
 
 _SOUND = rsa_certificate(WEAK["sound"])
 
@@ -38,6 +38,11 @@ def _two_paths() -> object:
 
 CASES = (
     *_weak(),
+    of_tls(
+        "cert.weak-key",
+        "close-primes",
+        deployment(certificate(der=rsa_certificate(TWICE_THE_SAME), key_type=KeyType.RSA)),
+    ),
     of_tls("cert.weak-key", "no-rsa"),
     of_tls("cert.weak-key", "unreadable", deployment(certificate(key_type=KeyType.OTHER))),
     of_tls("cert.weak-key", "not-observed", certificates=TIMED_OUT),
