@@ -129,7 +129,7 @@ def test_after_a_sign_of_load_every_engine_asks_one_thing_at_a_time(lab):
     assert min(gaps) >= 0.04
 
 
-def test_what_a_ticket_allows_is_in_the_json(nightseal, tmp_path):
+def test_what_a_ticket_allows_is_in_the_json(nightseal):
     with Lab(only=("early-data",)) as running:
         server = running.servers["early-data"]
         done = nightseal("scan", f"{server.host}:{server.port}", *reach(running), "--format", "json")
