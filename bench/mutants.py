@@ -137,8 +137,8 @@ def _annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
                 if any(isinstance(item, ast.Name) and item.id == "overload" for item in node.decorator_list)
                 else []
             )
-        elif isinstance(node, ast.keyword) and node.arg == "sources":
-            found.append(node.value)  # the number of a document
+        elif isinstance(node, ast.keyword) and node.arg in {"sources", "frozen", "slots"}:
+            found.append(node.value)  # the number of a document; what mypy sees to
         elif isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             found.append(node)
     return [
