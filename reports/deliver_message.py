@@ -218,15 +218,22 @@ def _above(section: Section, severity: Severity) -> Section | None:
 
 
 def _summary(section: Section, entries: Sequence[Entry]) -> str:
-    if len(entries) == len(section.entries):
-        return section.summary
-    # The number in front counts entries' places; it is counted again where some are left out.
+    return section.summary if len(entries) == len(section.entries) else recounted(section, entries)
+
+
+def recounted(section: Section, entries: Sequence[Entry]) -> str:
+    """A section's summary where entries or places of it are left out: how many there are, and how bad the worst is."""
+    # The number in front counts entries' places.
     places = sum(max(1, len(entry.places)) for entry in entries)
-    return re.sub(r"\d+( new failures?)?", lambda found: _recounted(places, found[1]), section.summary, count=1)
+    worst = max((entry.severity for entry in entries if entry.severity), default=None)
+    said = re.sub(r", worst \w+", f", worst {worst}", section.summary) if worst else section.summary
+    return re.sub(
+        r"\d+( (?:new failure|certificate|waiver)s?)?", lambda found: _recounted(places, found[1]), said, count=1
+    )
 
 
 def _recounted(number: int, noun: str | None) -> str:
-    return counted(number, "new failure") if noun else str(number)
+    return counted(number, noun.strip().removesuffix("s")) if noun else str(number)
 
 
 def _message(notification: Notification, level: Level, title: str, *, attach: bool) -> Message:

@@ -155,7 +155,7 @@ def _checked(
     warnings += (_not_taken(item) for item in added.untaken)
     _check_names(form, problems)
     _check_references(form, problems)
-    _check_owners(form, problems, warnings)
+    _check_owners(form, problems)
     _check_connect_to(form.scan, problems)
     _check_waivers(form, problems, today or datetime.now(UTC).date())
     _refuse(files, problems)
@@ -242,12 +242,9 @@ def _check_references(form: ConfigForm, problems: list[Problem]) -> None:
             problems.append(Problem(f"{key}.timezone", f'there is no time zone "{schedule.timezone}"', hint))
 
 
-def _check_owners(form: ConfigForm, problems: list[Problem], warnings: list[Problem]) -> None:
+def _check_owners(form: ConfigForm, problems: list[Problem]) -> None:
     receivers = [item.name for item in form.notify]
     for owner in form.owner:
-        if owner.notify:
-            hint = "nobody is told of their own alone yet: name receivers in a schedule's notify"
-            warnings.append(Problem(f"owner[{owner.name}].notify", "has no effect", hint))
         problems.extend(
             Problem(f"owner[{owner.name}].notify", f'there is no [[notify]] "{name}"', nearest(name, receivers))
             for name in owner.notify

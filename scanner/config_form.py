@@ -209,7 +209,13 @@ class OwnerForm(Form):
     contact: ShortText | None = None
     """How they are reached, where nothing nearer says so."""
     notify: list[str] = []
-    """Names of [[notify]] sections. Has no effect yet: receivers are told what their schedules say."""
+    """Names of [[notify]] sections that are told what is this owner's, and nothing else."""
+    on: list[Event] | None = None
+    """The events that they are told of; by default those of the receiver."""
+    severity: Severity | None = None
+    """From which severity on they are told of failures; by default that of the receiver."""
+    digest: Literal["never", "run", "day", "week"] | None = None
+    """How the owner's hosts stand when nothing changed; by default as the receiver has it."""
 
 
 class InventoryForm(Form):

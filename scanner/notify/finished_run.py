@@ -15,13 +15,13 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, func, select, update
 
-from reports.deliver_message import Notification, Section
+from reports.deliver_message import EnvironmentSummary, Notification, Section
 from scanner.config import Config
 from scanner.config_form import ScheduleForm
 from scanner.history.diff import diff
 from scanner.notify import alarm_store, alarms, expiry, run_metrics, sections, told
 from scanner.notify.alarms import Alarm, CheckResult, Condition, Key
-from scanner.notify.routing import enqueue_for_receivers
+from scanner.notify.routing import enqueue_for_owners, enqueue_for_receivers
 from scanner.notify.sections import AlarmChange
 from scanner.state.database import STARTS
 from scanner.state.ledger import ENDED, Ledger, Start, State
@@ -68,11 +68,23 @@ class FinishedRun:
                 # A run of fewer environments, which a person asked for, covers less on purpose.
                 found += [] if narrowed else [sections.coverage(self.previous, self.record)]
                 run_metrics.save(connection, self.schedule.name, self.record, narrowed=narrowed)
+            notification = self._notification([section for section in found if section.entries])
+            complete = self.record.run.complete
             enqueue_for_receivers(
-                connection, self._notification([section for section in found if section.entries]), self.config,
-                self.schedule, start_id=self.start.id, complete=self.record.run.complete, now=now,
+                connection, notification, self.config, self.schedule,
+                start_id=self.start.id, complete=complete, now=now,
+            )  # fmt: skip
+            enqueue_for_owners(
+                connection, notification, self._summaries_of, self.config, self.schedule,
+                start_id=self.start.id, complete=complete, now=now,
             )  # fmt: skip
         return state
+
+    def _summaries_of(self, endpoints: frozenset[str]) -> tuple[EnvironmentSummary, ...]:
+        """The counts of each environment, of some endpoints alone."""
+        targets = tuple(target for target in self.record.targets if target.endpoint in endpoints)
+        theirs = sections.environment_summaries(dataclasses.replace(self.record, targets=targets))
+        return tuple(summary for summary in theirs if summary.targets)
 
     def _notification(self, found: Sequence[Section]) -> Notification:
         base = self.config.form.daemon.report_url

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, select
 
-from reports.deliver_message import Message, Notification, compose, compose_digest
+from reports.deliver_message import EnvironmentSummary, Message, Notification, compose, compose_digest
 from scanner.config import Config
 from scanner.config_form import NotifyForm, ScheduleForm
 from scanner.notify.outbox import enqueue
+from scanner.notify.owners import owned, owners_of, with_owners
 from scanner.state.database import OUTBOX
 
 _DIGEST_AFTER = {"run": timedelta(0), "day": timedelta(days=1), "week": timedelta(days=7)}
@@ -29,14 +32,63 @@ def enqueue_for_receivers(  # noqa: PLR0913  # a message, for whom, of which sta
 
     A run that is not `complete` is no occasion for a digest.
     """
+    named = with_owners(notification, owners_of(config))
     for receiver in config.receivers:
-        if receiver.name not in schedule.notify:
+        if receiver.name in schedule.notify:
+            _enqueue(connection, named, receiver, start_id=start_id, complete=complete, now=now)
+
+
+def enqueue_for_owners(  # noqa: PLR0913  # the same
+    connection: Connection,
+    notification: Notification,
+    summaries: Callable[[frozenset[str]], tuple[EnvironmentSummary, ...]],
+    config: Config,
+    schedule: ScheduleForm,
+    *,
+    start_id: int,
+    complete: bool,
+    now: datetime,
+) -> None:
+    """Put a message for each owner's receivers into the outbox, about what is theirs alone.
+
+    A receiver whom the schedule tells everything is told nothing twice. `summaries` counts a run's verdicts at some
+    endpoints, by environment.
+    """
+    owners = owners_of(config)
+    for owner in config.form.owner:
+        places = frozenset(place for place, names in owners.items() if owner.name in names)
+        receivers = [
+            item for item in config.receivers if item.name in owner.notify and item.name not in schedule.notify
+        ]
+        if not places or not receivers:
             continue
-        message = compose(
-            notification, on=receiver.on, severity=receiver.severity, attach=_attaches(receiver, notification)
-        ) or _digest(connection, notification, receiver, complete=complete, now=now)
-        if message is not None:
-            enqueue(connection, receiver.name, message, now, start_id)
+        theirs = dataclasses.replace(owned(notification, owner.name, owners), environments=summaries(places))
+        if not theirs.environments:
+            continue
+        wishes = {
+            key: value
+            for key, value in (("on", owner.on), ("severity", owner.severity), ("digest", owner.digest))
+            if value is not None
+        }
+        for receiver in receivers:
+            asked = receiver.model_copy(update={**wishes, "attach": "never"})
+            _enqueue(connection, theirs, asked, start_id=start_id, complete=complete, now=now)
+
+
+def _enqueue(  # noqa: PLR0913  # the same
+    connection: Connection,
+    notification: Notification,
+    receiver: NotifyForm,
+    *,
+    start_id: int,
+    complete: bool,
+    now: datetime,
+) -> None:
+    message = compose(
+        notification, on=receiver.on, severity=receiver.severity, attach=_attaches(receiver, notification)
+    ) or _digest(connection, notification, receiver, complete=complete, now=now)
+    if message is not None:
+        enqueue(connection, receiver.name, message, now, start_id)
 
 
 def _attaches(receiver: NotifyForm, notification: Notification) -> bool:

@@ -112,6 +112,7 @@ class _Found:
                 if not any(fnmatchcase(other, name) for other in environments)
             )  # fmt: skip
         told = {name for schedule in self._config.schedules for name in schedule.notify}
+        told |= {name for owner in self._config.form.owner for name in owner.notify}
         if self._config.schedules:
             self.warnings += (
                 Problem(f"notify[{receiver.name}]", "no schedule tells it anything", "name it in a schedule's notify")

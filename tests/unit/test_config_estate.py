@@ -196,11 +196,3 @@ def test_an_owners_contact_is_that_of_what_names_the_owner() -> None:
 
     assert [item.ownership.contact for item in config.inventory.endpoints] == ["ops@example.com", "b@example.com"]
     assert config.warnings == ()
-
-
-def test_what_has_no_effect_yet_is_warned_of() -> None:
-    text = '[[owner]]\nname = "ops"\nnotify = ["n"]\n[[notify]]\nname = "n"\nurl = "json://127.0.0.1/"\n' + HEAD
-
-    (warning,) = read(text).warnings
-    assert str(warning).startswith("owner[ops].notify: has no effect (")
-    assert warning.place == "config.toml:3"

@@ -62,7 +62,7 @@ def test_the_example_is_a_configuration_with_and_without_what_is_commented_out(t
             text,
             source="config.toml",
             folder=tmp_path,
-            environ={"NIGHTSEAL_NOTIFY_URL": "json://127.0.0.1/"},
+            environ={"NIGHTSEAL_NOTIFY_URL": "json://127.0.0.1/", "NIGHTSEAL_PLATFORM_URL": "json://127.0.0.1/"},
             today=date(2026, 11, 1),
         )
         assert "www.example.com" in {item.host for item in config.inventory.endpoints}

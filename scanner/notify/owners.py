@@ -1,0 +1,89 @@
+"""What of a run's notification is an owner's: the places that they answer for, with who else does."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from reports.deliver_message import recounted
+
+if TYPE_CHECKING:
+    from reports.deliver_message import Entry, Notification, Section
+    from scanner.config import Config
+
+    _Change = Callable[[Entry], Entry | None]
+
+Owners = Mapping[str, tuple[str, ...]]
+"""Who answers for each endpoint, by its `environment/host:port`: its own owner, and those of its applications."""
+
+
+def owners_of(config: Config) -> Owners:
+    """Who answers for each endpoint of a configuration."""
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for endpoint in config.inventory.endpoints:
+        named = [app.ownership.owner for app in endpoint.applications] or [endpoint.ownership.owner]
+        # Beside applications a console may be somebody's of its own.
+        named += [endpoint.ownership.owner] if endpoint.consoles else []
+        found[endpoint.id].update(dict.fromkeys(name for name in named if name))
+    return {place: tuple(names) for place, names in found.items() if names}
+
+
+def endpoint_in(place: str, owners: Owners) -> str | None:
+    """The endpoint that a place begins with, where somebody owns it: a subject, addresses or an address may follow."""
+    if place in owners:
+        return place
+    ends = (found.start() for found in re.finditer(r"[ @]", place))
+    return next((place[:end] for end in ends if place[:end] in owners), None)
+
+
+def with_owners(notification: Notification, owners: Owners) -> Notification:
+    """A notification whose places say who answers for them."""
+    if not owners:
+        return notification
+
+    def named(place: str) -> str:
+        endpoint = endpoint_in(place, owners)
+        return f"{place} (owner: {', '.join(owners[endpoint])})" if endpoint else place
+
+    return _each(notification, lambda entry: dataclasses.replace(entry, places=tuple(map(named, entry.places))))
+
+
+def owned(notification: Notification, owner: str, owners: Owners) -> Notification:
+    """What of a notification is one owner's. Reports are of everybody's hosts, so none comes along.
+
+    A place that others answer for too says so.
+    """
+
+    def theirs(entry: Entry) -> Entry | None:
+        places = tuple(_shared(entry.places, owner, owners))
+        return dataclasses.replace(entry, places=places) if places else None
+
+    kept = _each(notification, theirs)
+    return dataclasses.replace(kept, schedule=f"{notification.schedule}, {owner}", reports=(), links=())
+
+
+def _shared(places: tuple[str, ...], owner: str, owners: Owners) -> Iterator[str]:
+    for place in places:
+        endpoint = endpoint_in(place, owners)
+        if endpoint is not None and owner in owners[endpoint]:
+            others = [name for name in owners[endpoint] if name != owner]
+            yield f"{place} (shared with {', '.join(others)}, told too)" if others else place
+
+
+def _each(notification: Notification, change: _Change) -> Notification:
+    changed = (_section(section, change) for section in notification.sections)
+    return dataclasses.replace(notification, sections=tuple(section for section in changed if section is not None))
+
+
+def _section(section: Section, change: _Change) -> Section | None:
+    entries = tuple(found for entry in section.entries if (found := change(entry)) is not None)
+    if not entries:
+        return None
+    before, after = (sum(len(entry.places) for entry in of) for of in (section.entries, entries))
+    fewer = len(entries) != len(section.entries) or before != after
+    return dataclasses.replace(
+        section, entries=entries, summary=recounted(section, entries) if fewer else section.summary
+    )
