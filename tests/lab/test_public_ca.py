@@ -45,7 +45,9 @@ def lab() -> Iterator[Lab]:
         ("good", "www.ours.net", "dns.caa", "allows", Status.PASS),
         ("good", "open.net", "dns.caa", "no-record", Status.FAIL),
         ("good", "nobodys.net", "dns.caa", "other-issuer", Status.FAIL),
-        ("good", "theirs.net", "dns.caa", "unknown-issuer", Status.INDETERMINATE),
+        ("good", "ours.net", "cert.issuer", "allowed", Status.PASS),
+        ("logged", "theirs.net", "cert.issuer", "other-issuer", Status.FAIL),
+        ("good", "theirs.net", "dns.caa", "other-issuer", Status.FAIL),
     ],
 )
 def test_a_public_certificate_is_judged(  # noqa: PLR0913, PLR0917  # a case has that many parts
@@ -59,7 +61,13 @@ def test_a_public_certificate_is_judged(  # noqa: PLR0913, PLR0917  # a case has
     finally:
         dns.stop()
     rule = get_rule(rule_id)
-    found = [finding.reason for finding in rule.check(facts, rule.parameters())]
+    # The lab's authority is in no list of those of the web.
+    listed = "*O=Nightseal Lab*" if server == "good" else "*O=Let's Encrypt*"
+    own = {
+        "dns.caa": {"identifiers": {"Nightseal Lab": ("nightseal.example",)}},
+        "cert.issuer": {"allowed": (listed,)},
+    }.get(rule_id, {})
+    found = [finding.reason for finding in rule.check(facts, rule.parameters(**own))]
 
     assert found == [reason]
     assert rule.reasons[reason].status is status

@@ -190,6 +190,7 @@ def test_each_server_gets_the_grade_of_the_published_method(
 
 ELSEWHERE = {
     "cert.transparency": "judged of public CAs alone, which the lab's is not: tests/lab/test_public_ca.py",
+    "cert.issuer": "no policy that ships knows from whom you have certificates: tests/lab/test_public_ca.py",
     "dns.caa": "the same, and the lab's names are in no DNS: tests/lab/test_public_ca.py",
 }
 """Rules that no server of the lab can show, why, and where real servers show them."""

@@ -87,6 +87,9 @@ DOMAIN: Final = Fix(
     _INSTALL,
 )
 SAME: Final = Fix("Install the current certificate on every address behind the name, and reload each server.", _INSTALL)
+ISSUER: Final = Fix(
+    "Find out who had it issued; then have one issued by a CA of the policy, or list this one in it.", _RENEW
+)
 CAA: Final = Fix(
     "Publish a CAA record that names the CA which issues your certificates.",
     {"dns": 'example.com.  IN  CAA  0 issue "letsencrypt.org"'},

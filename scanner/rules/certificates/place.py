@@ -1,4 +1,4 @@
-"""Is it the right certificate for this place: environment, addresses, DNS?"""
+"""Is it the right certificate for this place: environment, addresses?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from scanner.rules.registry import (
     fails,
     indeterminate,
     not_applicable,
-    not_observed,
     passes,
     rule,
     unseen_certificates,
@@ -28,10 +27,8 @@ from scanner.rules.registry.sources import OUTSYSTEMS_CERTIFICATE, rfc
 from scanner.verdict import Goal, Severity
 
 if TYPE_CHECKING:
-    from scanner.evidence import CaaRecord, Certificate
+    from scanner.evidence import Certificate
     from scanner.inventory import Environment
-
-_WORD = re.compile(r"[^a-z0-9]+")
 
 
 class DomainParameters(Parameters):
@@ -193,79 +190,3 @@ def _same(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Findin
     if unseen:
         return [Finding("not-all-seen", listing(unseen), expected)]
     return gap or [Finding("same", expected, expected)]
-
-
-# Where a CA's CAA domain has no word in common with the names in its certificates: word in the issuer, CAA domains.
-_CAA_DOMAINS = {
-    "amazon": ("amazon.com", "amazontrust.com", "awstrust.com", "amazonaws.com"),
-    "googletrustservices": ("pki.goog",),
-    "sectigo": ("sectigo.com", "comodoca.com", "comodo.com", "usertrust.com", "trust-provider.com"),
-    "zerossl": ("sectigo.com",),
-    "sslcorp": ("ssl.com",),
-    "deutschetelekom": ("telesec.de",),
-    "tsystems": ("telesec.de",),
-    "geotrust": ("digicert.com",),
-    "rapidssl": ("digicert.com",),
-    "thawte": ("digicert.com",),
-    "starfield": ("starfieldtech.com", "godaddy.com"),
-    "microsoft": ("microsoft.com",),
-}
-
-
-def _ca_allowed(issuer: str, domains: set[str]) -> bool | None:
-    """Whether one of the CAA domains is that of the issuer; None where the issuer is not known."""
-    folded = _WORD.sub("", issuer.lower())
-    known = {domain for word, named in _CAA_DOMAINS.items() if word in folded for domain in named}
-    by_word = {domain for domain in domains if _WORD.sub("", domain.split(".")[0]) in folded}
-    if by_word or known & domains:
-        return True
-    return False if known else None
-
-
-@rule(
-    "dns.caa",
-    title="A CAA record allows the issuer",
-    goal=Goal.AUTHENTICITY,
-    severity=Severity.INFO,
-    of=Deployment,
-    why="Without CAA any of a hundred CAs may issue a certificate for the name; with it, all but those named must not.",
-    how="The CAA records of the name, or of the nearest ancestor that has any, are looked up, and compared with the "
-    "organisation that issued the certificate. Certificates of a private CA are left out.",
-    sources=(rfc(8659, "3"), rfc(8659, "4")),
-    reasons={
-        "allows": passes("The CAA records allow the issuer: {observed}."),
-        "no-record": fails("There is no CAA record, so any CA may issue a certificate for the name."),
-        "other-issuer": fails("The CAA records do not allow the issuer of the certificate: {observed}."),
-        "unknown-issuer": indeterminate(
-            "Whether the CAA records mean the certificate's issuer is not known: {observed}."
-        ),
-        "private-ca": not_applicable("The certificate is of a private CA, which CAA does not bind."),
-        "address": not_applicable("The host is an address, which has no CAA records."),
-    },
-    fix=fixes.CAA,
-)
-def _caa(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
-    if facts.target.endpoint.is_address:
-        return [Finding("address")]
-    if deployment.publicly_trusted is False:
-        return [Finding("private-ca")]
-    dns = facts.evidence.dns.value
-    caa = dns.caa if dns else facts.evidence.dns
-    if dns is None or dns.caa.value is None or caa.cut_off is not None:
-        return [not_observed(caa.cut_off)]
-    return [_judge_caa(dns.caa.value, deployment.leaf)]
-
-
-def _judge_caa(records: tuple[CaaRecord, ...], leaf: Certificate) -> Finding:
-    issue = [record for record in records if record.tag.lower() == "issue"]
-    wild = [record for record in records if record.tag.lower() == "issuewild"]
-    binding = wild if wild and any(name.startswith("*.") for name in leaf.dns_names) else issue
-    expected = f"a record that names {leaf.issuer}"
-    if not binding:
-        return Finding("no-record", "no CAA record that restricts issuing", expected)
-    domains = {record.value.partition(";")[0].strip().lower() for record in binding} - {""}
-    observed = listing(sorted(domains)) or "none is allowed"
-    allowed = _ca_allowed(leaf.issuer, domains) if domains else False
-    if allowed is None:
-        return Finding("unknown-issuer", observed, expected)
-    return Finding("allows" if allowed else "other-issuer", observed, expected)

@@ -31,7 +31,17 @@ def _caa(reason: str, *records: CaaRecord, certificate_: object = _LETS_ENCRYPT,
     return Case("dns.caa", reason, world)
 
 
+_LISTED = {"allowed": ["*O=Let's Encrypt*", "CN=Our CA"]}
+
 CASES = (
+    Case("cert.issuer", "no-list"),
+    Case("cert.issuer", "allowed", World(tls=tls(deployment(_LETS_ENCRYPT))), parameters=_LISTED),
+    Case("cert.issuer", "allowed", World(tls=tls(deployment(certificate(issuer="cn=our ca")))), parameters=_LISTED),
+    Case("cert.issuer", "other-issuer", parameters=_LISTED),
+    Case(
+        "cert.issuer", "other-issuer", World(tls=tls(deployment(certificate(issuer="CN=Our CA 2")))), parameters=_LISTED
+    ),
+    Case("cert.issuer", "not-observed", World(tls=tls(certificates=TIMED_OUT)), parameters=_LISTED),
     Case("cert.domain", "own"),
     Case("cert.domain", "self-signed", World(tls=tls(deployment(_SELF_SIGNED, chain=(_SELF_SIGNED,))))),
     Case("cert.domain", "default", World(tls=tls(deployment(certificate(subject="CN=TRAEFIK DEFAULT CERT"))))),
@@ -107,6 +117,50 @@ CASES = (
         certificate_=certificate(_LETS_ENCRYPT, dns_names=("*.example.com",)),
     ),
     _caa("unknown-issuer", CaaRecord("issue", "ca.example"), certificate_=certificate(issuer="O=Nobody Knows")),
+    # The issuer's organisation counts, not a word in its name.
+    *(
+        _caa("other-issuer", CaaRecord("issue", domain), certificate_=certificate(issuer=f"CN={name},O={organisation}"))
+        for domain, name, organisation in (
+            ("ssl.com", "GeoTrust SSL CA", "DigiCert Inc"),
+            ("ssl.com", "GlobalSign RSA OV SSL CA 2018", "GlobalSign nv-sa"),
+            ("pki.goog", "SwissSign RSA TLS PKI 2021", "SwissSign AG"),
+            ("amazon.com", "Amazonia RSA", "Sectigo Limited"),
+        )
+    ),
+    _caa("allows", CaaRecord("issue", "ssl.com"), certificate_=certificate(issuer="CN=SSL.com TLS,O=SSL Corporation")),
+    _caa(
+        "allows", CaaRecord("issue", "godaddy.com"), certificate_=certificate(issuer="CN=G2,O=GoDaddy.com\\, Inc.,L=S")
+    ),
+    _caa("unknown-issuer", CaaRecord("issue", "letsencrypt.org"), certificate_=certificate(issuer="CN=Let's Encrypt")),
+    # Both kinds of names: each by its own record.
+    _caa(
+        "other-issuer",
+        CaaRecord("issue", "digicert.com"),
+        CaaRecord("issuewild", "letsencrypt.org"),
+        certificate_=certificate(_LETS_ENCRYPT, dns_names=("*.example.com", "example.com")),
+    ),
+    _caa(
+        "allows",
+        CaaRecord("issue", "letsencrypt.org"),
+        certificate_=certificate(_LETS_ENCRYPT, dns_names=("*.example.com", "example.com")),
+    ),
+    # What is malformed forbids, as nobody does.
+    _caa("other-issuer", CaaRecord("issue", "letsencrypt org")),
+    _caa("other-issuer", CaaRecord("issue", "letsencrypt.org; accounturi")),
+    _caa("other-issuer", CaaRecord("issue", "")),
+    _caa("allows", CaaRecord("issue", "%%"), CaaRecord("issue", " LetsEncrypt.org ")),
+    _caa("allows", CaaRecord("issue", "letsencrypt.org"), CaaRecord("issuemail", ";", critical=True)),
+    _caa("critical-unknown", CaaRecord("issue", "letsencrypt.org"), CaaRecord("tbs", "x", critical=True)),
+    _caa("allows", CaaRecord("issue", "letsencrypt.org"), CaaRecord("tbs", "x")),
+    Case(
+        "dns.caa",
+        "allows",
+        World(
+            tls=tls(deployment(certificate(issuer="O=Nobody Knows"))),
+            dns=DnsEvidence(caa=Attempt.ok((CaaRecord("issue", "ca.example"),))),
+        ),
+        parameters={"identifiers": {"nobody knows": ["CA.example"]}},
+    ),
     _caa("address", host="192.0.2.1"),
     Case(
         "dns.caa",
