@@ -82,6 +82,8 @@ class ScanForm(Form):
     """Hosts and networks that a URL out of an answer or a certificate may lead to although they are not public."""
     online: bool = True
     """Whether certificate authorities are asked what they revoked, at public addresses and those of `fetch_from`."""
+    ct_logs: str | None = None
+    """File with a newer list of Certificate Transparency logs than the one that ships, in the form of Chrome's."""
     helo: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]-]{1,255}$")] | None = None
     """What mail servers are greeted with: a host name, or an address literal, which is the default: "[192.0.2.1]"."""
     contact: str | None = None

@@ -92,6 +92,12 @@ class PolicyError(ConfigError):
     """A policy file that cannot be used."""
 
 
+class LogListError(NightsealError):
+    """A list of Certificate Transparency logs that cannot be read."""
+
+    exit_code = ExitStatus.USAGE
+
+
 class TrustStoreError(NightsealError):
     """A trust store that cannot be read, or that holds no usable certificate."""
 

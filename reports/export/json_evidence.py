@@ -126,6 +126,27 @@ class RevocationOut(_Out):
     faults: list[str]
 
 
+class SctOut(_Out):
+    """A signed certificate timestamp in a leaf, verified by a list of logs."""
+
+    log_id: str
+    logged_at: datetime
+    check: str
+    """`valid`, `unknown-log`, `bad-signature` or `future`."""
+    log: str
+    operator: str
+    states: dict[str, str]
+    """How each program that keeps a list sees the log."""
+
+
+class TransparencyOut(_Out):
+    """What the SCTs in a leaf are worth, and by which list."""
+
+    scts: list[SctOut]
+    list_source: str
+    list_date: datetime
+
+
 class Presented(_Out):
     """One certificate chain that the server presents, leaf first, as received."""
 
@@ -137,6 +158,8 @@ class Presented(_Out):
     tls_scts: int | None
     revocation: list[RevocationOut]
     """Empty where nobody was asked, or none of its certificates names whom to ask."""
+    transparency: TransparencyOut | None
+    """Nothing where nobody verified the SCTs: there are none, or the certificate is of no public CA."""
     fetched: list[CertificateOut]
     """Intermediates that were not sent, and were fetched as browsers fetch them; with them a path leads to a root."""
 
@@ -379,8 +402,27 @@ def _presented(deployment: Deployment) -> Presented:
             )
             for answer in deployment.revocation.value or ()
         ],
+        transparency=_transparency(deployment),
         fetched=[_certificate(item) for item in deployment.browser_chain[len(deployment.chain) :]],
     )
+
+
+def _transparency(deployment: Deployment) -> TransparencyOut | None:
+    seen = deployment.transparency.value
+    if seen is None:
+        return None
+    scts = [
+        SctOut(
+            log_id=item.log_id,
+            logged_at=item.logged_at,
+            check=item.check.value,
+            log=item.log,
+            operator=item.operator,
+            states={program.value: state.state for program, state in item.states.items()},
+        )
+        for item in seen.scts
+    ]
+    return TransparencyOut(scts=scts, list_source=seen.list_source, list_date=seen.list_date)
 
 
 def _certificate(certificate: Certificate) -> CertificateOut:

@@ -58,6 +58,7 @@ from scanner.evidence.tls import (
     Robot,
     TlsEvidence,
 )
+from scanner.evidence.transparency import LogProgram, LogState, Sct, SctCheck, Transparency
 
 __all__ = [
     "ALL_EXTENSIONS",
@@ -81,6 +82,8 @@ __all__ = [
     "HttpProbe",
     "InsecureReference",
     "KeyType",
+    "LogProgram",
+    "LogState",
     "NameReaction",
     "PathValidation",
     "Protocol",
@@ -92,10 +95,13 @@ __all__ = [
     "RevocationSource",
     "RevocationStatus",
     "Robot",
+    "Sct",
+    "SctCheck",
     "ServiceFault",
     "Staple",
     "TargetEvidence",
     "TlsEvidence",
+    "Transparency",
     "from_json",
     "merge",
     "not_run",

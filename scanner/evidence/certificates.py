@@ -10,6 +10,7 @@ from pydantic import Base64Bytes
 
 from scanner.evidence.attempt import Attempt, not_run
 from scanner.evidence.revocation import RevocationAnswer, RevocationFailure
+from scanner.evidence.transparency import Transparency
 
 
 class Protocol(StrEnum):
@@ -179,6 +180,7 @@ class Deployment:
     paths: tuple[PathValidation, ...] = ()
     revocation: Attempt[tuple[RevocationAnswer, ...]] = field(default_factory=not_run)
     completion: Completion | None = None
+    transparency: Attempt[Transparency] = field(default_factory=not_run)
 
     @property
     def leaf(self) -> Certificate:

@@ -15,6 +15,7 @@ from scanner.inventory import Environment
 from scanner.jobs.progress import progress_display
 from scanner.jobs.stopping import Stopping
 from scanner.probe import ProbeSettings
+from scanner.probe.x509.ct_logs import load_logs
 from scanner.probe.x509.trust import store_digests
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def probe_settings(
 
     Raises:
         TrustStoreError: a trust store cannot be read.
+        LogListError: the list of CT logs cannot be read.
     """
     extra = (str(overrides.ca_file.absolute()),) if overrides.ca_file else ()
     default = _stores(scan.trust_store, folder) + extra
@@ -58,6 +60,8 @@ def probe_settings(
     store_digests({*default, *(store for stores in by_environment.values() for store in stores)})
     connect_to = {name: tuple(addresses) for name, addresses in scan.connect_to.items()}
     connect_to |= {name: tuple(addresses) for name, addresses in (overrides.connect_to or {}).items()}
+    ct_logs = str((folder / scan.ct_logs).absolute()) if scan.ct_logs else None
+    load_logs(ct_logs)
     return ProbeSettings(
         timeout_s=scan.timeout.total_seconds(),
         deadline_s=(overrides.deadline or scan.deadline).total_seconds(),
@@ -78,6 +82,7 @@ def probe_settings(
         intrusive=scan.intrusive and overrides.intrusive,
         fetch_from=tuple(scan.fetch_from),
         online=scan.online and overrides.online,
+        ct_logs=ct_logs,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from scanner.lab import external
 from scanner.lab.case import CannotServeError, Nginx, Node, Raw
 from scanner.lab.certificates import CertificateAuthority, CertificateRecipe
+from scanner.lab.ct_log import log_list
 from scanner.lab.manifest import LabServer, Manifest
 from scanner.lab.publications import PKI_HOST, PublicationServer
 from scanner.lab.serving import Servers, plain_handler, tls_handler
@@ -27,6 +28,8 @@ def assemble(cases: Iterable[Case], directory: Path, cleanup: ExitStack) -> tupl
     ca_pem = authority.root.chain_pem
     ca_file = directory / "ca.pem"
     ca_file.write_bytes(ca_pem)
+    ct_logs_file = directory / "ct-logs.json"
+    ct_logs_file.write_bytes(log_list(authority.logs, datetime.now(UTC)))
     client = authority.issue(CertificateRecipe(usage="client"), "client.lab.example")
     client_file, client_key_file = directory / "client.pem", directory / "client.key"
     client_file.write_bytes(client.chain_pem)
@@ -68,6 +71,7 @@ def assemble(cases: Iterable[Case], directory: Path, cleanup: ExitStack) -> tupl
     connect_to[f"{PKI_HOST}:80"] = [f"127.0.0.1:{port}"]
     manifest = Manifest(
         ca_file=str(ca_file),
+        ct_logs_file=str(ct_logs_file),
         client_certificate_file=str(client_file),
         client_key_file=str(client_key_file),
         servers=tuple(described),

@@ -15,8 +15,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, ExtensionOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
+from scanner.lab.ct_log import CtLog, extension
 from scanner.lab.publications import Publisher, RevocationKind, is_list, url_of
 from scanner.lab.weak_keys import weak_key
 
@@ -57,7 +58,8 @@ class CertificateRecipe:
     revocation: RevocationKind | None = None  # what the list or responder says that it names
     names_issuer: bool = False  # whether it names where its issuer's certificate is, which lies there
     staple: Literal["good", "revoked"] | None = None  # what the OCSP response says that is made along with it
-    scts: Literal[0, 2, 3, 4] = 0  # embedded SCTs, of no log that there is
+    scts: Literal[0, 2, 3, 4] = 0  # embedded SCTs, of the lab's own logs
+    forged_scts: bool = False  # whether the logs signed something else
     malformed: tuple[x509.ObjectIdentifier, ...] = ()  # extensions that hold garbage
 
 
@@ -98,6 +100,7 @@ class CertificateAuthority:
         self._now = now
         self._publisher = Publisher(now)
         self.published: dict[str, bytes] = {}
+        self.logs = [CtLog(f"Lab operator {number % 2 + 1}", f"Lab log {number + 1}") for number in range(4)]
 
     @cached_property
     def root(self) -> Identity:
@@ -171,11 +174,11 @@ class CertificateAuthority:
             place = x509.UniformResourceIdentifier(url_of(f"issuer-of-{host}"))
             access = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, place)
             builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
-        if recipe.scts:
-            builder = builder.add_extension(_scts(recipe.scts), critical=False)
         for oid in recipe.malformed:
             builder = builder.add_extension(x509.UnrecognizedExtension(oid, b"garbage"), critical=False)
         signer = issuer.key if issuer else key
+        if recipe.scts:
+            builder = builder.add_extension(self._scts(builder, recipe, issuer), critical=False)
         leaf = builder.sign(signer, None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256())
         if recipe.signature == "sha1":
             if issuer is None or not isinstance(issuer.key, rsa.RSAPrivateKey):
@@ -186,6 +189,18 @@ class CertificateAuthority:
             self.published[path] = self._publication(recipe.revocation, leaf, issuer, path)
         staple = self._staple(leaf, issuer, recipe.staple) if issuer and recipe.staple else None
         return Identity(key, self._sent_chain(leaf, issuer, recipe.chain), staple)
+
+    def _scts(
+        self, builder: x509.CertificateBuilder, recipe: CertificateRecipe, issuer: Identity | None
+    ) -> x509.UnrecognizedExtension:
+        """The extension with SCTs of the lab's logs for what is being built."""
+        if issuer is None or isinstance(issuer.key, ed25519.Ed25519PrivateKey):
+            msg = "logs take what an authority of the lab issued"
+            raise ValueError(msg)
+        body = builder.sign(issuer.key, hashes.SHA256()).tbs_certificate_bytes
+        when = self._now - timedelta(hours=1)
+        chosen = self.logs[: recipe.scts]
+        return extension([log.sct(body, issuer.chain[0], when, forged=recipe.forged_scts) for log in chosen])
 
     def _publication(self, kind: RevocationKind, leaf: x509.Certificate, issuer: Identity, path: str) -> bytes:
         """What the list or responder says that a certificate names."""
@@ -320,17 +335,6 @@ def _named_source(kind: RevocationKind, path: str) -> tuple[x509.ExtensionType, 
         return x509.CRLDistributionPoints([x509.DistributionPoint([place], None, None, None)]), False
     access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, place)
     return x509.AuthorityInformationAccess([access]), False
-
-
-def _scts(number: int) -> x509.UnrecognizedExtension:
-    """An extension with so many SCTs (RFC 6962 section 3.3), signed by nobody."""
-    head = b"\x00" + bytes(32) + (0).to_bytes(8, "big") + b"\x00\x00"  # version, log, time, no extensions
-    one = head + b"\x04\x03" + (8).to_bytes(2, "big") + bytes(8)  # SHA-256 and ECDSA, and a signature of zeros
-    listed = b"".join(len(one).to_bytes(2, "big") + one for _ in range(number))
-    value = len(listed).to_bytes(2, "big") + listed
-    # An OCTET STRING of 128 to 255 bytes, as two to four SCTs are.
-    octets = b"\x04\x81" + bytes([len(value)]) + value
-    return x509.UnrecognizedExtension(ExtensionOID.PRECERT_SIGNED_CERTIFICATE_TIMESTAMPS, octets)
 
 
 def _key_usage(*, ca: bool, server: bool = False, rsa_key: bool = False) -> x509.KeyUsage:

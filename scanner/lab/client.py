@@ -106,6 +106,11 @@ class Lab:
         return Path(self._started.ca_file)
 
     @property
+    def ct_logs_file(self) -> Path:
+        """The list of the lab's own Certificate Transparency logs, in the form of Chrome's."""
+        return Path(self._started.ct_logs_file)
+
+    @property
     def client_certificate_file(self) -> Path:
         """A client certificate (PEM, with its chain) which the servers that ask for one accept."""
         return Path(self._started.client_certificate_file)

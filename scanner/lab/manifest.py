@@ -36,6 +36,7 @@ class Manifest:
     """Everything that the lab serves. File names are those on the lab's machine; `skipped` says why, by case name."""
 
     ca_file: str
+    ct_logs_file: str
     client_certificate_file: str
     client_key_file: str
     servers: tuple[LabServer, ...]

@@ -32,7 +32,8 @@ class ProbeSettings:
     `environment_trust_stores` those of environments that say otherwise. `helo` is what mail servers are greeted with,
     None for an address literal. `fetch_from` names hosts and networks that URLs of scanned hosts may lead to although
     they are not public; `online` is whether certificate authorities are asked. `connect_to` maps "host:port" to
-    "ip:port" entries, as `[scan] connect_to` does. `intrusive` is whether probes may look like attacks.
+    "ip:port" entries, as `[scan] connect_to` does. `ct_logs` is a file with a list of CT logs, None for the one of the
+    package. `intrusive` is whether probes may look like attacks.
     """
 
     timeout_s: float = 5.0
@@ -51,6 +52,7 @@ class ProbeSettings:
     fetch_from: tuple[str, ...] = ()
     intrusive: bool = True
     online: bool = True
+    ct_logs: str | None = None
     max_body_bytes: int = 262_144
     max_redirects: int = 10
 

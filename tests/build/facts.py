@@ -22,6 +22,8 @@ from scanner.evidence import (
     Hop,
     HttpEvidence,
     HttpProbe,
+    LogProgram,
+    LogState,
     PathValidation,
     Protocol,
     ProtocolOffer,
@@ -30,8 +32,11 @@ from scanner.evidence import (
     RevocationSource,
     RevocationStatus,
     Robot,
+    Sct,
+    SctCheck,
     TargetEvidence,
     TlsEvidence,
+    Transparency,
 )
 from scanner.inventory import Address, Application, Endpoint, Environment, EnvironmentKind, Role, StartTls, Target
 from scanner.rules import Facts, Observed
@@ -116,11 +121,43 @@ def unrevoked(about: Certificate, **changes: Any) -> RevocationAnswer:
     return dataclasses.replace(good, **changes)
 
 
+GOOD_STATES = {
+    LogProgram.GOOGLE: LogState("usable", NOW - timedelta(days=400)),
+    LogProgram.APPLE: LogState("usable", NOW - timedelta(days=400)),
+}
+
+
+def sct(number: int, check: SctCheck = SctCheck.VALID, **changes: Any) -> Sct:
+    """An SCT of a log of its own; logs of even and of odd numbers have an operator each."""
+    known = check is not SctCheck.UNKNOWN_LOG
+    good = Sct(
+        f"{number:064x}",
+        NOW - timedelta(days=10),
+        check,
+        f"Log {number}" if known else "",
+        f"Operator {number % 2}" if known else "",
+        GOOD_STATES if known else {},
+    )
+    return dataclasses.replace(good, **changes)
+
+
+def logged(*scts: Sct, days: float = 1) -> Attempt[Transparency]:
+    """SCTs, verified by a list of so many days ago."""
+    return Attempt.ok(Transparency(scts, "a list", NOW - timedelta(days=days)))
+
+
 def deployment(own: Certificate | None = None, *rest: Certificate, **changes: Any) -> Deployment:
     """The good chain, with fields changed."""
     chain = (own or certificate(embedded_scts=2), *(rest or (intermediate(),)))
     answers: Attempt[Any] = Attempt.ok((unrevoked(chain[0]),))
-    good = Deployment(chain, protocol=Protocol.TLS1_3, tls_scts=0, paths=(trusted(*chain),), revocation=answers)
+    good = Deployment(
+        chain,
+        protocol=Protocol.TLS1_3,
+        tls_scts=0,
+        paths=(trusted(*chain),),
+        revocation=answers,
+        transparency=logged(*(sct(number) for number in range(chain[0].embedded_scts))),
+    )
     return dataclasses.replace(good, **changes)
 
 

@@ -104,7 +104,12 @@ def _tls_losses(tls: TlsEvidence) -> Iterator[tuple[str, TlsEvidence]]:
     for name, less in _collection_losses(tls.certificates):
         yield f"certificates.{name}", dataclasses.replace(tls, certificates=less)
     for index, deployment in enumerate(tls.certificates.value or ()):
-        for field, nothing in (("tls_scts", None), ("paths", ()), ("revocation", Attempt(failure=CUT))):
+        for field, nothing in (
+            ("tls_scts", None),
+            ("paths", ()),
+            ("revocation", Attempt(failure=CUT)),
+            ("transparency", not_run()),
+        ):
             less = dataclasses.replace(deployment, **{field: nothing})
             rest = tuple(less if number == index else item for number, item in enumerate(tls.certificates.value or ()))
             yield f"certificates.{index}.{field}", dataclasses.replace(tls, certificates=Attempt.ok(rest))

@@ -517,7 +517,7 @@ def staple_is_sent(lab: Lab, server: LabServer) -> None:
     assert distrust(lab, server) == ""
 
 
-@check("logged")
+@check("logged", "forged-scts")
 def holds_timestamps(lab: Lab, server: LabServer) -> None:
     extensions = handshake(lab, server).leaf.extensions
     assert len(extensions.get_extension_for_class(x509.PrecertificateSignedCertificateTimestamps).value) == 3

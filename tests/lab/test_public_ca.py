@@ -16,8 +16,10 @@ from scanner.evidence import Attempt, TargetEvidence
 from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Target
 from scanner.lab import Lab
 from scanner.probe import ProbeSettings
+from scanner.probe.authority.stage import AuthorityStage
 from scanner.probe.dns import probe_dns
 from scanner.probe.survey.probe import survey
+from scanner.probe.x509.ct_logs import load_logs
 from scanner.rules import Facts, get_rule
 from scanner.verdict import Status
 from tests.build.dns_server import DnsServer
@@ -32,7 +34,7 @@ EXISTING = {"net.", "open.net."}
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    with Lab(only=("good", "logged")) as running:
+    with Lab(only=("good", "logged", "forged-scts")) as running:
         yield running
 
 
@@ -41,6 +43,7 @@ def lab() -> Iterator[Lab]:
     [
         ("logged", "ours.net", "cert.transparency", "enough", Status.PASS),
         ("good", "ours.net", "cert.transparency", "too-few", Status.FAIL),
+        ("forged-scts", "ours.net", "cert.transparency", "forged", Status.FAIL),
         ("good", "ours.net", "dns.caa", "allows", Status.PASS),
         ("good", "www.ours.net", "dns.caa", "allows", Status.PASS),
         ("good", "open.net", "dns.caa", "no-record", Status.FAIL),
@@ -82,4 +85,5 @@ def observed(lab: Lab, server: str, host: str) -> Facts:
     records = asyncio.run(probe_dns(target, settings))
     now = datetime.now(UTC)
     evidence = TargetEvidence(now, 1.0, connections, tls=tls, dns=Attempt.ok(records))
+    evidence = AuthorityStage(load_logs(str(lab.ct_logs_file))).completed(evidence)
     return Facts(target, Environment("e", EnvironmentKind.ON_PREMISES), evidence, now)

@@ -213,6 +213,12 @@ CASES = (
         expected=GOOD,
     ),
     Case(
+        name="forged-scts",
+        description="The certificate holds three SCTs that its logs never signed",
+        certificate=CertificateRecipe(scts=3, forged_scts=True),
+        expected=GOOD,
+    ),
+    Case(
         name="malformed-extension",
         description="The list of SCTs in the certificate is garbage; everything else can be read",
         certificate=CertificateRecipe(malformed=(ExtensionOID.PRECERT_SIGNED_CERTIFICATE_TIMESTAMPS,)),

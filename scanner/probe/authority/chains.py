@@ -66,6 +66,16 @@ def chain_of(deployment: Deployment) -> tuple[Named, ...]:
     return tuple(named for named in found if named.sources)
 
 
+def leaf_and_issuer(deployment: Deployment) -> tuple[x509.Certificate, x509.Certificate | None] | None:
+    """The leaf, and the certificate of the key that signed it where that is known; None where it cannot be read."""
+    read = _read(deployment.leaf.der)
+    if read is None:
+        return None
+    stores = tuple(sorted({path.store for path in deployment.paths}))
+    signers = _signers(deployment.leaf.der, tuple(item.der for item in deployment.browser_chain), stores)
+    return read[0], signers[0] if signers else None
+
+
 @lru_cache(maxsize=2048)
 def _read(der: bytes) -> tuple[x509.Certificate, tuple[str, ...], tuple[str, ...]] | None:
     """A certificate, and the URLs of lists and responders in it, as they stand there."""

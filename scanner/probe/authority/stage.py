@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import tempfile
 from collections.abc import AsyncIterator, Coroutine
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,14 +25,16 @@ from scanner.evidence import (
     TargetEvidence,
 )
 from scanner.probe import ProbeSettings
-from scanner.probe.authority.chains import Named, chain_of
+from scanner.probe.authority.chains import Named, chain_of, leaf_and_issuer
 from scanner.probe.authority.fetching import Allowance, Fetcher
 from scanner.probe.authority.kept import Kept
 from scanner.probe.authority.lists import Lists
 from scanner.probe.authority.missing import Completer
 from scanner.probe.authority.revocation import Asker
 from scanner.probe.net.gate import Gate
+from scanner.probe.x509.ct_logs import LogList, load_logs
 from scanner.probe.x509.extensions import BROKEN
+from scanner.probe.x509.scts import verified
 
 _Shown = tuple[tuple[str, ...], tuple[str, ...], datetime | None]
 NOT_ASKED: Final = "[scan] online = false"
@@ -41,7 +43,8 @@ NOT_ASKED: Final = "[scan] online = false"
 class AuthorityStage:
     """What authorities say of the chains of one run. Made by `opened`."""
 
-    def __init__(self, completer: Completer | None, asker: Asker | None) -> None:
+    def __init__(self, logs: LogList, completer: Completer | None = None, asker: Asker | None = None) -> None:
+        self._logs = logs
         self._completer = completer
         self._asker = asker
         self._chains: dict[_Shown, asyncio.Task[Completion | None]] = {}
@@ -94,12 +97,24 @@ class AuthorityStage:
         if deployment.revocation.value is not None:
             return deployment
         if self._asker is None:
-            return dataclasses.replace(deployment, revocation=Attempt.failed(FailureReason.NOT_ASKED, NOT_ASKED))
+            unasked: Attempt[tuple[RevocationAnswer, ...]] = Attempt.failed(FailureReason.NOT_ASKED, NOT_ASKED)
+            return self._logged(dataclasses.replace(deployment, revocation=unasked))
         chain = self._chains.get(_shown(deployment))
         completion = chain.result() if chain is not None and chain.done() and not chain.cancelled() else None
         whole = dataclasses.replace(deployment, completion=completion)
         answers = tuple(answer for named in chain_of(whole) for answer in self._answers(named))
-        return dataclasses.replace(whole, revocation=Attempt.ok(answers))
+        return self._logged(dataclasses.replace(whole, revocation=Attempt.ok(answers)))
+
+    def _logged(self, deployment: Deployment) -> Deployment:
+        """The deployment with what the SCTs in its leaf are worth, which only a public CA's has."""
+        if not deployment.publicly_trusted or not deployment.leaf.embedded_scts:
+            return deployment
+        read = leaf_and_issuer(deployment)
+        if read is None:
+            return deployment
+        leaf, issuer = read
+        found = verified(leaf, deployment.leaf.der, issuer, self._logs, datetime.now(UTC))
+        return dataclasses.replace(deployment, transparency=found)
 
     def _answers(self, named: Named) -> tuple[RevocationAnswer, ...]:
         task = self._tasks.get(named)
@@ -134,7 +149,7 @@ def _deployments(evidence: TargetEvidence) -> tuple[Deployment, ...]:
 async def opened(settings: ProbeSettings, folder: Path | None) -> AsyncIterator[AuthorityStage]:
     """The stage of a run. `folder` keeps answers from one run to the next; None keeps them for this run alone."""
     if not settings.online:
-        yield AuthorityStage(None, None)
+        yield AuthorityStage(load_logs(settings.ct_logs))
         return
     with contextlib.ExitStack() as stack:
         if folder is None:
@@ -144,7 +159,8 @@ async def opened(settings: ProbeSettings, folder: Path | None) -> AsyncIterator[
         fetcher = Fetcher(settings, Gate.of(settings.fetch_from), Allowance())
         lists = Lists(fetcher, kept, settings.timeout_s)
         completer = Completer(fetcher, settings.timeout_s)
-        stage = AuthorityStage(completer, Asker(fetcher, lists, kept, settings.timeout_s))
+        asker = Asker(fetcher, lists, kept, settings.timeout_s)
+        stage = AuthorityStage(load_logs(settings.ct_logs), completer, asker)
         try:
             yield stage
         finally:

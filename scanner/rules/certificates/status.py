@@ -1,16 +1,12 @@
-"""Does the server prove that its certificate is good: staples, transparency?"""
+"""Does the server prove that its certificate is good, by a stapled OCSP response?"""
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from scanner.counting import counted
 from scanner.evidence import Deployment, Extension
 from scanner.rules.certificates import fixes
-from scanner.rules.certificates.leaves import CERTIFICATES_HOW
 from scanner.rules.certificates.staples import STAPLE_HOW, UNVERIFIED, current_staple, end_of_staple
 from scanner.rules.registry import Facts, Finding, Parameters, fails, indeterminate, not_applicable, passes, rule
-from scanner.rules.registry.sources import CHROME_CT, rfc
+from scanner.rules.registry.sources import rfc
 from scanner.verdict import Goal, Severity
 
 _STAPLED = {
@@ -84,62 +80,3 @@ def _stapled(deployment: Deployment, facts: Facts, parameters: Parameters) -> li
     if not deployment.leaf.ocsp_urls and deployment.staple is None:
         return [Finding("no-responder")]
     return _judge_staple(facts, deployment)
-
-
-class TransparencyParameters(Parameters):
-    """Parameters of cert.transparency."""
-
-    short_days: int = 180
-    """Certificates that live longer need `many` embedded SCTs, the others `few`."""
-    few: int = 2
-    """SCTs embedded in a short-lived certificate."""
-    many: int = 3
-    """SCTs embedded in a longer-lived certificate."""
-    delivered: int = 2
-    """SCTs that are enough where the handshake brings them."""
-
-
-@rule(
-    "cert.transparency",
-    title="The certificate is in enough public logs",
-    goal=Goal.AUTHENTICITY,
-    severity=Severity.MEDIUM,
-    of=Deployment,
-    why="Certificates that stand in public logs cannot be issued behind the owner's back; browsers refuse public "
-    "certificates that cannot prove it.",
-    how=CERTIFICATES_HOW
-    + " SCTs in the certificate and in the handshake are counted. Which logs and operators they are "
-    "of is not looked at.",
-    sources=(CHROME_CT, rfc(6962, "3.3")),
-    reasons={
-        "enough": passes("The certificate comes with {observed}."),
-        "too-few": fails("The certificate comes with {observed}; {expected} are needed."),
-        "unreadable": fails("The list of SCTs in the certificate is malformed, and {observed}; {expected} are needed."),
-        "not-looked": indeterminate("The certificate holds {observed}; nobody looked for more in the handshake."),
-        "private-ca": not_applicable("The certificate is of a private CA, whose certificates stand in no public log."),
-        "issuer-unknown": indeterminate("Nobody looked whether the certificate is of a public or a private CA."),
-    },
-    fix=fixes.TRANSPARENCY,
-    mistake=fixes.UNLOGGED,
-    parameters=TransparencyParameters,
-)
-def _transparency(deployment: Deployment, facts: Facts, parameters: TransparencyParameters) -> list[Finding]:
-    public = deployment.publicly_trusted
-    if not public:
-        return [Finding("issuer-unknown" if public is None else "private-ca")]
-    leaf = deployment.leaf
-    lifetime = leaf.not_after - leaf.not_before + timedelta(seconds=1)
-    needed = parameters.many if lifetime > timedelta(days=parameters.short_days) else parameters.few
-    expected = counted(needed, "embedded SCT")
-    embedded = counted(leaf.embedded_scts, "embedded SCT")
-    if leaf.embedded_scts >= needed:
-        return [Finding("enough", embedded, expected)]
-    if deployment.tls_scts is None:
-        return [Finding("not-looked", embedded, expected)]
-    delivered = f"{counted(deployment.tls_scts, 'SCT')} in the handshake"
-    observed = f"{embedded} and {delivered}"
-    if deployment.tls_scts >= parameters.delivered:
-        return [Finding("enough", observed, expected)]
-    if leaf.unreadable(Extension.SCT_LIST):
-        return [Finding("unreadable", f"it comes with {delivered}", expected)]
-    return [Finding("too-few", observed, expected)]

@@ -260,22 +260,4 @@ CASES = (
         deployment(certificate(unreadable_extensions=("authorityInfoAccess",)), staple=_GOOD),
     ),
     of_tls("cert.stapled", "not-observed", certificates=TIMED_OUT),
-    of_tls("cert.transparency", "enough", observed="2 embedded SCTs"),
-    of_tls("cert.transparency", "enough", deployment(_lives(199, embedded_scts=3))),
-    of_tls("cert.transparency", "too-few", deployment(_lives(199, embedded_scts=2))),
-    of_tls("cert.transparency", "enough", deployment(certificate(), tls_scts=2)),
-    of_tls("cert.transparency", "not-looked", deployment(certificate(), tls_scts=None)),
-    of_tls("cert.transparency", "private-ca", deployment(**_PRIVATE)),
-    of_tls("cert.transparency", "issuer-unknown", deployment(paths=())),
-    of_tls(
-        "cert.transparency",
-        "unreadable",
-        deployment(certificate(embedded_scts=0, unreadable_extensions=("SignedCertificateTimestampList",)), tls_scts=0),
-    ),
-    of_tls(
-        "cert.transparency",
-        "enough",
-        deployment(certificate(embedded_scts=0, unreadable_extensions=("SignedCertificateTimestampList",)), tls_scts=2),
-    ),
-    of_tls("cert.transparency", "not-observed", certificates=TIMED_OUT),
 )

@@ -83,7 +83,7 @@ CASES = (
     of_tls("cert.trusted", "unknown-issuer", deployment(completion=_NOT_COMPLETED, **_ALONE)),
     of_tls("cert.chain-complete", "missing-fetched", deployment(completion=_COMPLETED, **_ALONE)),
     of_tls("cert.chain-complete", "missing", deployment(completion=_NOT_COMPLETED, **_ALONE)),
-    of_tls("cert.transparency", "enough", deployment(completion=_COMPLETED, **_ALONE)),
+    of_tls("cert.transparency", "enough", deployment(_LEAF, completion=_COMPLETED, **_ALONE)),
     of_tls("cert.chain-expiry", "leaf-ends-first", deployment(completion=_COMPLETED, **_ALONE)),
     of_tls("cert.chain-expiry", "leaf-ends-first", _lasting()),
     of_tls("cert.revocation", "good"),

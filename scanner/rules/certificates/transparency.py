@@ -1,0 +1,181 @@
+"""Does the certificate stand in enough public logs, as browsers count them?"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from scanner.counting import counted
+from scanner.evidence import Deployment, Extension, FailureReason, LogProgram, Sct, SctCheck
+from scanner.rules.certificates import fixes
+from scanner.rules.certificates.leaves import CERTIFICATES_HOW
+from scanner.rules.registry import (
+    Facts,
+    Finding,
+    Parameters,
+    fails,
+    indeterminate,
+    not_applicable,
+    not_observed,
+    passes,
+    rule,
+)
+from scanner.rules.registry.listing import listing
+from scanner.rules.registry.sources import CHROME_CT, rfc
+from scanner.verdict import Goal, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scanner.evidence import Transparency
+
+_CURRENT: Final = frozenset({"qualified", "usable", "readonly"})
+_RETIRED: Final = "retired"
+_BROWSERS: Final = {LogProgram.GOOGLE: "Chrome", LogProgram.APPLE: "Safari"}
+
+
+class TransparencyParameters(Parameters):
+    """Parameters of cert.transparency."""
+
+    short_days: int = 180
+    """Certificates that live longer need `many` embedded SCTs, the others `few`."""
+    few: int = 2
+    """SCTs embedded in a short-lived certificate, of as many logs."""
+    many: int = 3
+    """SCTs embedded in a longer-lived certificate, of as many logs."""
+    delivered: int = 2
+    """SCTs that are enough where the handshake brings them."""
+    operators: int = 2
+    """Operators that the logs must have."""
+    list_days: int = 70
+    """How old the list of logs may be at which a log that is not in it counts as none."""
+
+
+@rule(
+    "cert.transparency",
+    title="The certificate is in enough public logs",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.MEDIUM,
+    of=Deployment,
+    why="Certificates that stand in public logs cannot be issued behind the owner's back; browsers refuse public "
+    "certificates that cannot prove it.",
+    how=CERTIFICATES_HOW
+    + " The signature of each SCT in the certificate is verified by a list of logs, and counted as Chrome and Safari "
+    "count: of distinct logs and operators, one of them still current. Only a list that is younger than 70 days can "
+    "tell that a log is unknown; the one that ships grows older than that, and [scan] ct_logs names a newer one. SCTs "
+    "in the handshake are counted and not verified.",
+    sources=(CHROME_CT, rfc(6962, "3.2"), rfc(6962, "3.3")),
+    reasons={
+        "enough": passes("The certificate comes with {observed}."),
+        "too-few": fails("The certificate comes with {observed}; {expected} are needed."),
+        "forged": fails("The signature of an SCT is not that of its log: {observed}; {expected} are needed."),
+        "one-operator": fails("The logs are all of one operator: {observed}."),
+        "not-current": fails("None of the logs counts any more, says the list for {browser}: {observed}."),
+        "unreadable": fails("The list of SCTs in the certificate is malformed, and {observed}; {expected} are needed."),
+        "unknown-log": indeterminate(
+            "Logs are not in the list at hand, which is too old to tell whether they are any: {observed}."
+        ),
+        "not-verified": indeterminate("The certificate comes with {observed}, which nobody verified."),
+        "not-looked": indeterminate("The certificate holds {observed}; nobody looked for more in the handshake."),
+        "private-ca": not_applicable("The certificate is of a private CA, whose certificates stand in no public log."),
+        "issuer-unknown": indeterminate("Nobody looked whether the certificate is of a public or a private CA."),
+    },
+    fix=fixes.TRANSPARENCY,
+    mistake=fixes.UNLOGGED,
+    parameters=TransparencyParameters,
+)
+def _transparency(deployment: Deployment, facts: Facts, parameters: TransparencyParameters) -> list[Finding]:
+    public = deployment.publicly_trusted
+    if not public:
+        return [Finding("issuer-unknown" if public is None else "private-ca")]
+    leaf = deployment.leaf
+    lifetime = leaf.not_after - leaf.not_before + timedelta(seconds=1)
+    needed = parameters.many if lifetime > timedelta(days=parameters.short_days) else parameters.few
+    expected = counted(needed, "embedded SCT")
+    if leaf.embedded_scts >= needed:
+        return [_by_logs(deployment, needed, expected, facts.now, parameters)]
+    return [_by_number(deployment, expected, parameters)]
+
+
+def _by_number(deployment: Deployment, expected: str, parameters: TransparencyParameters) -> Finding:
+    """What can be said where fewer SCTs are embedded than are needed, whatever they are worth."""
+    embedded = counted(deployment.leaf.embedded_scts, "embedded SCT")
+    if deployment.tls_scts is None:
+        return Finding("not-looked", embedded, expected)
+    delivered = f"{counted(deployment.tls_scts, 'SCT')} in the handshake"
+    if deployment.tls_scts >= parameters.delivered:
+        return Finding("not-verified", f"{embedded} and {delivered}", expected)
+    if deployment.leaf.unreadable(Extension.SCT_LIST):
+        return Finding("unreadable", f"it comes with {delivered}", expected)
+    return Finding("too-few", f"{embedded} and {delivered}", expected)
+
+
+def _by_logs(
+    deployment: Deployment, needed: int, expected: str, now: datetime, parameters: TransparencyParameters
+) -> Finding:
+    attempt = deployment.transparency
+    if attempt.value is None:
+        if attempt.failure is not None and attempt.failure.reason is not FailureReason.NOT_RUN:
+            return not_observed(attempt.failure)
+        return Finding("not-verified", counted(deployment.leaf.embedded_scts, "embedded SCT"), expected)
+    found = [_judged(attempt.value, program, needed, now, parameters) for program in LogProgram]
+    worst = next((item for item in found if item is not None), None)
+    if worst is None:
+        return Finding("enough", _told(attempt.value, attempt.value.scts), expected)
+    if worst.reason not in {"forged", "unknown-log"} and deployment.tls_scts is None:
+        return Finding("not-looked", worst.observed, expected)
+    if worst.reason != "forged" and (deployment.tls_scts or 0) >= parameters.delivered:
+        more = f"{counted(deployment.tls_scts or 0, 'SCT')} in the handshake"
+        return Finding("not-verified", f"{worst.observed} and {more}", expected)
+    return worst
+
+
+def _judged(
+    seen: Transparency, program: LogProgram, needed: int, now: datetime, parameters: TransparencyParameters
+) -> Finding | None:
+    """What is wrong with the SCTs by one browser's count; None where they are enough."""
+    expected = f"{counted(needed, 'SCT')} of as many logs and {counted(parameters.operators, 'operator')}"
+    valid = [item for item in seen.scts if item.check is SctCheck.VALID]
+    earliest = min((item.logged_at for item in valid), default=now)
+    counting = [item for item in valid if _counts(item, program, earliest)]
+    current = [item for item in counting if item.states[program].state in _CURRENT]
+    distinct = {item.log_id for item in counting}
+    operators = {item.operator for item in counting}
+    enough = len(distinct) >= needed
+    if enough and current and len(operators) >= parameters.operators:
+        return None
+    fresh = now - seen.list_date <= timedelta(days=parameters.list_days)
+    unknown = [item for item in seen.scts if item.check is SctCheck.UNKNOWN_LOG or _unjudged(item, program)]
+    told = _told(seen, seen.scts)
+    if not fresh and unknown and len(distinct | {item.log_id for item in unknown}) >= needed:
+        return Finding("unknown-log", told, expected)
+    if any(item.check is SctCheck.BAD_SIGNATURE for item in seen.scts):
+        return Finding("forged", told, expected)
+    if enough and current:
+        return Finding("one-operator", told, expected)
+    if enough:
+        return Finding("not-current", told, expected, values={"browser": _BROWSERS[program]})
+    return Finding("too-few", told, expected)
+
+
+def _counts(sct: Sct, program: LogProgram, earliest: datetime) -> bool:
+    """Whether a browser counts an SCT: of a log that is current, or was when the certificate was first logged."""
+    state = sct.states.get(program)
+    if state is None:
+        return False
+    return state.state in _CURRENT or (state.state == _RETIRED and state.since is not None and earliest < state.since)
+
+
+def _unjudged(sct: Sct, program: LogProgram) -> bool:
+    """Whether a log's signature is good and the list does not say, or not yet, how far the log is to be trusted."""
+    state = sct.states.get(program)
+    return sct.check is SctCheck.VALID and (state is None or state.state == "pending")
+
+
+def _told(seen: Transparency, scts: Sequence[Sct]) -> str:
+    """The SCTs in words, and of when the list is by which they were verified."""
+    words = listing(
+        f"{item.log or item.log_id[:16]}{'' if item.check is SctCheck.VALID else f' ({item.check.value})'}"
+        for item in scts
+    )
+    return f"{counted(len(scts), 'embedded SCT')} ({words}; list of {seen.list_date:%Y-%m-%d}, {seen.list_source})"
