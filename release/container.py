@@ -29,7 +29,7 @@ from release.steps import REPOSITORY, ReleaseError, call, copy_of_checkout, step
 
 DOCKERFILE = REPOSITORY / "deploy" / "Dockerfile"
 BASE = "debian:bookworm-slim"
-STARTED_SECONDS = 60
+ATTEMPTS = 15
 
 CONFIGURATION = """\
 [nightseal]
@@ -45,10 +45,9 @@ name = "test"
 kind = "on-premises"
 
   [[environment.endpoint]]
-  host = "localhost"
+  host = "127.0.0.1"
   port = 9
   role = "server"
-  connect_to = "127.0.0.1"
 
 [[schedule]]
 name = "nightly"
@@ -176,7 +175,7 @@ def inside(image: Image, command: tuple[str, ...], *, network: bool) -> list[str
     settings = {**image.env, **(machines_settings(image) if network else {})}
     prepare = (
         f"root={shlex.quote(str(image.root))}; {'' if network else 'ip link set lo up; '}"
-        "mount -t proc proc $root/proc; mount --bind /dev $root/dev; "
+        "mount -t proc proc $root/proc; mount --bind /dev $root/dev; mount -t tmpfs tmpfs $root/dev/shm; "
         f"exec chroot --userspec={image.user}:{image.user} $root /usr/bin/env --ignore-environment "
         + " ".join(shlex.quote(f"{name}={value}") for name, value in settings.items())
         + f" /bin/sh -c {shlex.quote(f'cd {image.workdir} && exec {shlex.join(command)}')}"
@@ -222,7 +221,7 @@ set -eu
 head -c 15 {state}/page.html; echo; head -c 5 {state}/page.pdf; echo
 {shlex.join((*image.entrypoint, *image.command))} &
 service=$!
-for attempt in $(seq {STARTED_SECONDS}); do
+for attempt in $(seq {ATTEMPTS}); do
   if {shlex.join(image.health)}; then echo healthy; break; fi; sleep 1
 done
 kill -{image.stop_signal.removeprefix("SIG")} $service
@@ -234,8 +233,8 @@ if {shlex.join(image.health)}; then echo "healthy without a service"; fi
     done = subprocess.run(
         inside(image, ("/bin/sh", "-c", script), network=False), capture_output=True, text=True, check=False
     )
-    wanted = ("<!doctype html>", "%PDF-", "healthy", "ended with 0")
-    lines = done.stdout.splitlines()
+    wanted = ("<!doctype html>", "%pdf-", "healthy", "ended with 0")
+    lines = done.stdout.lower().splitlines()
     if missing := [line for line in wanted if line not in lines]:
         raise ReleaseError(f"the container did not say {missing}\n{done.stdout}{done.stderr}"[-6000:])
     if "healthy without a service" in lines:

@@ -44,6 +44,9 @@ COMMANDS: dict[str, CommandEntry] = {
         "scanner.app.commands.verify", "Verify the signature of a report's PDF, and the data that it carries."
     ),
     "history": CommandEntry("scanner.app.commands.history", "Look into the history."),
+    "evidence": CommandEntry(
+        "scanner.app.commands.evidence", "Hand on what was observed, with names and addresses replaced."
+    ),
     "diff": CommandEntry("scanner.app.commands.diff", "Show what changed between two runs."),
     "policy": CommandEntry("scanner.app.commands.policy", "List, show, check, compare and replay policies."),
     "explain": CommandEntry("scanner.app.commands.explain", "Explain a rule: what, why, sources, fixes."),

@@ -1,0 +1,36 @@
+"""Evidence of a real scan, handed on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from scanner import redaction
+from scanner.lab import Lab
+from tests.conftest import Runner, reach
+
+
+def test_a_recorded_scan_is_exported_without_what_names_it(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
+    host = lab.servers["expired"].host
+    assert nightseal("config", "init", "config.toml").status == 0
+    scanned = nightseal("scan", *reach(lab, "expired"), "--record", "--quiet", f"{host}:{lab.servers['expired'].port}")
+    assert scanned.status == 1, scanned.err
+
+    done = nightseal("evidence", "export", "--redact", "--output", "evidence.json")
+
+    assert done.status == 0, done.err
+    assert "Judged again, the redacted file gives the same" in done.err
+    text = (tmp_path / "evidence.json").read_text()
+    assert host not in text
+    assert "127." not in text.replace("127.0.0.0", "")
+    (target,) = redaction.from_json(json.loads(text)).targets
+    assert [item.reason for item in target.verdicts if item.rule == "cert.valid-now"] == ["expired"]
+    assert json.loads(nightseal("evidence", "export").out)["record"]["targets"][0]["host"] == host
+
+
+def test_a_target_that_is_not_there_is_told(nightseal: Runner) -> None:
+    assert nightseal("config", "init", "config.toml").status == 0
+    done = nightseal("evidence", "export", "--target", "x")
+
+    assert done.status == 2
+    assert "history" in done.err
