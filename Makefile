@@ -1,7 +1,7 @@
 # The two commands of the README set everything up by themselves on a fresh Debian machine.
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz mutants coverage lint types imports docs catalogue docs-check check lock dist licences audit container-check \
-  release-check clients-check bench bench-reports clean
+.PHONY: help demo test fuzz mutants coverage pythons lint types imports docs catalogue docs-check check lock dist licences audit \
+  container-check release-check clients-check bench bench-reports clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -35,6 +35,9 @@ mutants: $(VENV)/.installed-dev  ## Change rules, evaluate and budget on purpose
 coverage: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Every test, with branch coverage
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
+pythons: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Unit tests and one scan on each Python that this machine has
+	$(BIN)/nox
+
 lint: $(VENV)/.installed-dev  ## Style, and that what is imported is declared
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,8 +59,9 @@ catalogue: $(VENV)/.installed-dev  ## The messages of the reports, for translato
 docs-check: docs  ## That the generated pages are those that are committed
 	git diff --exit-code --stat -- docs/rules docs/lab.md scanner/policies/https-by-default.toml
 
-release-check: $(VENV)/.installed-dev  ## What must be so before a release: every word of the rules translated
-	$(BIN)/python -m pytest -m release tests/unit
+VERSION ?= $(shell sed -nE 's/^__version__ = "([0-9]+)\.([0-9]+)\..*/\1 \2/p' scanner/__init__.py | while read a b; do echo $$a.$$((b + 1)).0; done)
+release-check: $(VENV)/.installed-dev $(VENV)/.runtime-packages  ## Rehearse a release in a copy (VERSION=0.2.0; the next minor version by default)
+	$(BIN)/python -m release.check $(VERSION)
 
 clients-check: $(VENV)/.installed-dev $(VENV)/.test-packages  ## That browsers and Java do what is computed of them
 	$(BIN)/python -m pytest -m clients tests/lab
@@ -94,7 +98,7 @@ bench-reports: $(VENV)/.installed-dev $(VENV)/.test-packages  ## What reports ov
 	$(BIN)/python bench/reports.py $(BENCH_ARGS)
 
 clean:  ## Remove what was made
-	rm -rf $(VENV) out history build dist
+	rm -rf $(VENV) out history build dist .nox site
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
