@@ -167,3 +167,36 @@ def test_consoles_on_paths_of_an_applications_host_are_judged_there() -> None:
     assert shared["https.redirect"] == "redirects"
     assert good["https.console /ServiceCenter"] == "https-alone"
     assert "https.console" not in good
+
+
+SERVERS = {
+    "apps.example.com": "good.lab.example",
+    "example.outsystemsenterprise.com": "api-refused.lab.example",
+    "example-lt.outsystemsenterprise.com": "redirect-on-root-only.lab.example",
+    "os.plant.example": "console-in-plain.lab.example",
+    'trust_store = "plant-ca.pem"': "",
+    '  client_certificate = { cert = "scanner.pem", key = "scanner.key" }': "",
+}
+
+
+def test_the_estate_of_the_platforms_page_is_judged_as_it_says() -> None:
+    """docs/outsystems.md, with servers of the lab for its hosts."""
+    page = (Path(__file__).parents[2] / "docs" / "outsystems.md").read_text("utf-8")
+    text = page.partition("```toml\n")[2].partition("```")[0]
+    for written, server in SERVERS.items():
+        assert written in text
+        text = text.replace(written, server)
+    read = config.parse(text, source="outsystems.md", folder=Path())
+    with Lab(only=tuple(item.removesuffix(".lab.example") for item in SERVERS.values() if item)) as lab:
+        verdicts = judge(read.inventory.environments, observe(read.inventory.environments, lab.connect_to))
+    found = {
+        target.partition(":")[0].removesuffix(".lab.example"): {name(item): item.reason for item in of}
+        for target, of in verdicts.items()
+    }
+
+    assert found["production/good"]["https.console /ServiceCenter"] == "https-alone"
+    assert found["production/good"]["https.always"] == "never-plain"
+    assert found["plant/console-in-plain"]["https.console /ServiceCenter"] == "served-in-plain"
+    assert found["plant/console-in-plain"]["https.console /ServiceStudio"] == "served-in-plain"
+    assert found["plant/console-in-plain"]["https.path /Warehouse/Login"] == "served-in-plain"
+    assert found["lifetime/redirect-on-root-only"]["https.console /lifetime"] == "served-in-plain"
