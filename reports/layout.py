@@ -11,6 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from reports.view.options import Edition
+
 if TYPE_CHECKING:
     from reports.view.model import ReportView
 
@@ -21,6 +23,8 @@ class Layout:
 
     `targets` are named where something was found, `named` of the others once they are opened. `page` is how many
     targets the appendix shows at a time, the others being data; `appendix` whether it names them at all.
+    `chapters` are those that it has, if not all; `brief` leaves out what is said of each of a list, and the contents.
+    Of a policy with more than `clauses` those are listed that are not met as they stand, and the others are counted.
     """
 
     name: str
@@ -36,6 +40,9 @@ class Layout:
     named: int = 0
     page: int | None = None
     appendix: bool = True
+    chapters: tuple[str, ...] | None = None
+    brief: bool = False
+    clauses: int | None = None
 
 
 SCREEN: Final = Layout(
@@ -62,15 +69,21 @@ PAPER: Final = Layout(
     occurrences=12,
     actions=40,
     certificates=60,
-    places=200,
+    places=10,
     rules=12,
     remembered=8,
+    clauses=40,
     details=False,
 )
 DENSE_PAPER: Final = dataclasses.replace(PAPER, targets=2, occurrences=4, places=8, rules=4, remembered=5)
 """For runs over many targets: a report that grows with targets times rules is read by nobody."""
 SUMMARY_PAPER: Final = dataclasses.replace(DENSE_PAPER, occurrences=2, places=4, appendix=False)
 """For so many targets that naming each would fill hundreds of pages."""
+
+MANAGEMENT_PAPER: Final = dataclasses.replace(
+    SUMMARY_PAPER, targets=1, actions=12, rules=14, chapters=("actions", "findings", "method"), brief=True
+)
+"""For whoever decides: at most four pages, whatever the estate. `rules` are the findings that are named."""
 
 MANY_TARGETS: Final = 200
 TOO_MANY_TARGETS: Final = 2000
@@ -82,9 +95,12 @@ def screen_for(view: ReportView) -> Layout:
 
 
 def paper_for(view: ReportView) -> Layout:
-    """The paper on which a run over so many targets can be read."""
+    """The paper on which a run over so many targets can be read, in the edition that is asked for."""
+    if view.options.edition is Edition.MANAGEMENT:
+        return MANAGEMENT_PAPER
     count = len(view.targets)
-    return SUMMARY_PAPER if count > TOO_MANY_TARGETS else DENSE_PAPER if count > MANY_TARGETS else PAPER
+    layout = SUMMARY_PAPER if count > TOO_MANY_TARGETS else DENSE_PAPER if count > MANY_TARGETS else PAPER
+    return layout if view.options.appendix else dataclasses.replace(layout, appendix=False)
 
 
 def as_data(rows: list[list[str]]) -> str:

@@ -7,6 +7,7 @@ screen and paper is how long lists may become (`Layout`) and the style sheet.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,15 @@ class Attachment:
     description: str
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a report on paper says of its own proof: the attached data, their SHA-256, and who signs; None is nobody."""
+
+    data_name: str
+    data_digest: str
+    signer: str | None = None
+
+
 def render_html(view: ReportView, *, templates: Path | None = None) -> str:
     """Draw the view as one HTML file that asks nothing of anybody else.
 
@@ -52,7 +62,13 @@ def render_html(view: ReportView, *, templates: Path | None = None) -> str:
     return _render(view, screen_for(view), templates or view.options.templates)
 
 
-def render_pdf(view: ReportView, *, attachments: Sequence[Attachment] = (), templates: Path | None = None) -> bytes:
+def render_pdf(
+    view: ReportView,
+    *,
+    attachments: Sequence[Attachment] = (),
+    templates: Path | None = None,
+    proof: Proof | None = None,
+) -> bytes:
     """Draw the view as a PDF/A-3a and PDF/UA-1, with bookmarks and attachments. The same view gives the same bytes.
 
     Raises:
@@ -61,7 +77,7 @@ def render_pdf(view: ReportView, *, attachments: Sequence[Attachment] = (), temp
         TemplatesError: a template of the owner's folder fails.
     """
     templates = templates or view.options.templates
-    html = _render(view, paper_for(view), templates)
+    html = _render(view, paper_for(view), templates, proof)
     try:
         from reports.paper import lay_out  # noqa: PLC0415  # it loads Pango, which may be missing
     except OSError as error:
@@ -80,14 +96,15 @@ def render_pdf(view: ReportView, *, attachments: Sequence[Attachment] = (), temp
     )
 
 
-def _render(view: ReportView, layout: Layout, templates: Path | None) -> str:
+def _render(view: ReportView, layout: Layout, templates: Path | None, proof: Proof | None = None) -> str:
     environment = environment_of(templates)
     script = source_of(environment, "report.js")
     style = source_of(environment, "common.css", layout.style)
     with blaming(templates), language.speaking(language.language_of(view.options.language)) as spoken:
-        return environment.get_template("report.html").render(
+        html = environment.get_template("report.html").render(
             view=view,
             layout=layout,
+            proof=proof,
             medium=layout,  # its name in 0.1: owners' templates may still ask for it
             language=spoken,
             english=lang_attribute(language.English()),
@@ -98,6 +115,13 @@ def _render(view: ReportView, layout: Layout, templates: Path | None) -> str:
             charts=_charts(view, layout),
             remedy_of={anchor: remedy for remedy in view.remedies for anchor in remedy.causes},
         )
+    return _without_dead_links(html) if layout.chapters is not None else html
+
+
+def _without_dead_links(html: str) -> str:
+    """A page without links into chapters that it does not have."""
+    there = set(re.findall(r'\bid="([^"]+)"', html))
+    return re.sub(r' href="#([^"]*)"', lambda found: found[0] if found[1] in there else "", html)
 
 
 def render_site(view: SiteView, *, templates: Path | None = None) -> dict[str, str]:

@@ -215,6 +215,7 @@ _COUNTED: Final = {
         mark_plural("%(num)s more action", "%(num)s more actions"),
         mark_plural("%(num)s more cause", "%(num)s more causes"),
         mark_plural("%(num)s more change", "%(num)s more changes"),
+        mark_plural("%(num)s more clause", "%(num)s more clauses"),
         mark_plural("%(num)s more finding", "%(num)s more findings"),
         mark_plural("%(num)s more key", "%(num)s more keys"),
         mark_plural("%(num)s more line", "%(num)s more lines"),

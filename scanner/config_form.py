@@ -62,6 +62,8 @@ class ScanForm(Form):
     """Connections at once to one address; to mail, LDAP, FTP and XMPP servers 2, unless it is set."""
     rate: float | None = Field(default=None, gt=0)
     """New connections per second to one address at most, over all that share it; no limit by default."""
+    vantage: str | None = None
+    """What the place is called from which it is looked; reports say it."""
     total_rate: float | None = Field(default=None, gt=0)
     """New connections per second over all addresses at most; no limit by default."""
     deadline: Duration = timedelta(seconds=60)
@@ -355,6 +357,9 @@ class WaiverForm(Form):
     """Waives only what is no worse: a severity, a reason's slug, or what may be observed ("tls1.1 tls1.2")."""
 
 
+ServerProgram = Literal["apache", "haproxy", "iis", "load balancer", "nginx", "node", "outsystems", "postfix", "tomcat"]
+
+
 class ReportForm(Form):
     """What stands on the reports."""
 
@@ -370,6 +375,16 @@ class ReportForm(Form):
     """SVG or PNG file that stands at the head of the reports; it is carried inside them."""
     templates: str | None = None
     """Folder whose templates and style sheets win over those that ship, file by file."""
+    edition: Literal["full", "management"] = "full"
+    """How much of a run the PDF tells: "management" is at most four pages, whatever the estate."""
+    servers: list[ServerProgram] = []
+    """Server programs whose configuration the PDF tells beside those that were seen."""
+    appendix: bool = True
+    """Whether the PDF lists every target; the data that it carries has them in any case."""
+    prepared_by: str | None = None
+    """Who prepared the report."""
+    sign_off: bool = False
+    """Whether the PDF has room for the signatures of those who prepared, reviewed and accepted it."""
 
 
 class HistoryForm(Form):

@@ -20,9 +20,11 @@ from reports.view.index import Index, tally
 from reports.view.model import Changes, FailureCause, ReportView, TrendPoint
 from reports.view.options import ReportOptions
 from reports.view.readable import readable, readable_waivers
+from reports.view.servers import chosen_servers, guessed_servers
 from reports.view.targets import targets_of
 from reports.view.trend import trend_of
 from reports.view.waivers import waivers_of
+from reports.wording import SERVERS
 from scanner.history.diff import diff
 from scanner.verdict import RunRecord, TargetStatus
 
@@ -78,7 +80,9 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
         found = environments_of(index)
         total = tally(record.verdicts)
         standing = standing_of(run, found, total)
-        causes, notes, waived_causes = causes_of(index, rules, _urls(policies or {}))
+        guessed = guessed_servers(record)
+        chosen = chosen_servers(options.servers, guessed)
+        causes, notes, waived_causes = causes_of(index, rules, _urls(policies or {}), chosen)
         certificates = certificates_of(index)
         waiver_views = waivers_of(index, waivers, rules, today)
         unreachables = unreachables_of(index)
@@ -98,6 +102,7 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
             notes=notes,
             waived_causes=waived_causes,
             remedies=remedies_of((*causes, *notes)),
+            servers=tuple(SERVERS.get(name, name) for name in guessed),
             changes=_changes(index, previous, history, causes, rules) if previous is not None else None,
             actions=actions_of(
                 causes,

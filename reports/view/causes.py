@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +21,7 @@ from reports.view.model import (
     SourceView,
 )
 from reports.view.sentences import PLACEHOLDER, filled, retell, values_in
+from reports.view.servers import PROGRAMS
 from reports.wording import SERVERS
 from scanner.verdict import Severity, Status, TargetResult, Verdict
 
@@ -59,11 +60,11 @@ def _told_once(target: TargetResult) -> list[Verdict]:
 
 
 def causes_of(
-    index: Index, rules: Mapping[str, Rule], urls: Mapping[str, str]
+    index: Index, rules: Mapping[str, Rule], urls: Mapping[str, str], servers: Sequence[str] = ()
 ) -> tuple[tuple[FailureCause, ...], tuple[FailureCause, ...], tuple[FailureCause, ...]]:
     """Group the failures of a run: those that count, those that only inform, and those that are waived everywhere.
 
-    `urls` tells where a source can be read, by its text.
+    `urls` tells where a source can be read, by its text; `servers` whose remedies come first.
     """
     grouped: dict[tuple[str, str, bool], list[_Placed]] = defaultdict(list)
     for target in index.record.targets:
@@ -75,7 +76,7 @@ def causes_of(
     taken: set[str] = set()
     shared = _shared_sentences(rules)
     for (_, _, informs), placed in grouped.items():
-        cause = _cause(index, rules, urls, placed, taken)
+        cause = _cause(index, rules, urls, placed, taken, servers)
         if (cause.rule, cause.reason) in shared:
             found = f"{cause.found.removesuffix('.')} ({cause.rule})."
             cause = replace(cause, found=English(found) if isinstance(cause.found, English) else found)
@@ -104,8 +105,13 @@ def _sorted(causes: list[FailureCause]) -> tuple[FailureCause, ...]:
     )
 
 
-def _cause(
-    index: Index, rules: Mapping[str, Rule], urls: Mapping[str, str], placed: list[_Placed], taken: set[str]
+def _cause(  # noqa: PLR0913, PLR0917  # what a cause is made of
+    index: Index,
+    rules: Mapping[str, Rule],
+    urls: Mapping[str, str],
+    placed: list[_Placed],
+    taken: set[str],
+    servers: Sequence[str],
 ) -> FailureCause:
     first = placed[0][1]
     rule = rules.get(first.rule)
@@ -122,15 +128,18 @@ def _cause(
         why=told(rule.why) if rule else "",
         how=rule.how if rule else "",
         sources=_sources([verdict for _, verdict in placed], rule, urls),
-        fix=_fix(rule) if rule else None,
+        fix=_fix(rule, servers) if rule else None,
         occurrences=occurrences_of(index, open_ones),
         waived=occurrences_of(index, [(target, verdict) for target, verdict in placed if verdict.waiver is not None]),
     )
 
 
-def _fix(rule: Rule) -> FixView:
-    servers = tuple((SERVERS.get(key, key), text) for key, text in rule.fix.servers.items())
-    return FixView(told(rule.fix.summary), servers)
+def _fix(rule: Rule, servers: Sequence[str]) -> FixView:
+    """How to mend it: the programs that were seen or configured first; `chosen` leaves other programs out."""
+    keys = sorted(rule.fix.servers, key=lambda key: servers.index(key) if key in servers else len(servers))
+    named = tuple((SERVERS.get(key, key), rule.fix.servers[key]) for key in keys)
+    chosen = tuple(SERVERS.get(key, key) for key in keys if key in servers or key not in PROGRAMS)
+    return FixView(told(rule.fix.summary), named, chosen)
 
 
 def _sources(verdicts: list[Verdict], rule: Rule | None, urls: Mapping[str, str]) -> tuple[SourceView, ...]:
@@ -140,10 +149,10 @@ def _sources(verdicts: list[Verdict], rule: Rule | None, urls: Mapping[str, str]
 
 
 def remedies_of(causes: Iterable[FailureCause]) -> tuple[Remedy, ...]:
-    """Every way to mend that the causes call for, once, in their order."""
+    """Every way to mend that the causes call for and that says more than its summary, once, in their order."""
     grouped: dict[FixView, list[FailureCause]] = defaultdict(list)
     for cause in causes:
-        if cause.fix is not None:
+        if cause.fix is not None and cause.fix.chosen:
             grouped[cause.fix].append(cause)
     return tuple(
         Remedy(

@@ -113,6 +113,12 @@ class PolicyView:
         return len(self.clauses) + len(self.out_of_scope)
 
     @property
+    def open_clauses(self) -> tuple[Clause, ...]:
+        """The clauses that somebody must look at: all but those that are met or do not apply."""
+        settled = {ClauseOutcome.MET, ClauseOutcome.NOT_APPLICABLE}
+        return tuple(clause for clause in self.clauses if clause.outcome not in settled)
+
+    @property
     def looked_at(self) -> int:
         """How many of its clauses were looked at, in part or in full."""
         return sum(clause.looked_at for clause in self.clauses)

@@ -73,10 +73,19 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class FixView:
-    """How to mend a cause: in words, and as configuration by kind of server."""
+    """How to mend a cause: in words, and as configuration by kind of server.
+
+    `chosen` names those of `servers` that a report on paper tells: of programs that were seen or configured.
+    """
 
     summary: str
     servers: tuple[tuple[str, str], ...] = ()
+    chosen: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> tuple[tuple[str, str], ...]:
+        """The configuration of the chosen ones."""
+        return tuple(item for item in self.servers if item[0] in self.chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +370,8 @@ class ReportView:
     notes: tuple[FailureCause, ...]
     waived_causes: tuple[FailureCause, ...]
     remedies: tuple[Remedy, ...]
+    servers: tuple[str, ...]
+    """The server programs that were guessed from what they say of themselves, as people call them."""
     changes: Changes | None
     actions: tuple[Action, ...]
     certificates: tuple[CertificateView, ...]

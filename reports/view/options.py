@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,13 @@ DUE_DAYS: Mapping[Severity, int] = {
 """Days within which a failure should be mended, counted from when it was first seen; an owner may set others."""
 
 
+class Edition(StrEnum):
+    """How much of a run a report on paper tells."""
+
+    FULL = "full"
+    MANAGEMENT = "management"
+
+
 @dataclass(frozen=True, slots=True)
 class ReportOptions:
     """What the owner of the report says about it. `horizon_days` is how far the certificate timeline looks ahead."""
@@ -36,3 +44,13 @@ class ReportOptions:
     """A folder whose templates and style sheets win over those that ship."""
     horizon_days: int = 180
     due_days: Mapping[Severity, int] = field(default_factory=lambda: DUE_DAYS)
+    edition: Edition = Edition.FULL
+    servers: tuple[str, ...] = ()
+    """Server programs whose remedies are told besides those that were seen, by the keys of remedies."""
+    appendix: bool = True
+    """Whether paper lists every target."""
+    prepared_by: str = ""
+    sign_off: bool = False
+    """Whether paper has room for those who prepared, reviewed and accepted it to sign."""
+    vantage: str = ""
+    """What the place is called from which it was looked."""

@@ -53,13 +53,14 @@ def pdf(rendering: Rendering, view: ReportView) -> bytes:
     first_seen = first_seen_of(rendering)
     data = export(rendering.record, "json", rules=all_rules(), first_seen=first_seen)
     table = export(rendering.record, "csv", rules=all_rules(), first_seen=first_seen)
+    digest, key = hashlib.sha256(data).hexdigest(), rendering.key
     drawn = render.render_pdf(
         view,
+        proof=render.Proof(f"{run_id}.json", digest, key.name if key else None),
         attachments=[
             render.Attachment(f"{run_id}.json", data, "The run, as data"),
             render.Attachment(f"{run_id}.csv", table, "The verdicts, as a table"),
             render.Attachment(f"{run_id}.evidence.json", to_evidence_file(rendering), "What it was judged from"),
         ],
     )
-    key = rendering.key
-    return drawn if key is None else key.sign(drawn, run_id=run_id, data_digest=hashlib.sha256(data).hexdigest())
+    return drawn if key is None else key.sign(drawn, run_id=run_id, data_digest=digest)

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.view.options import ReportOptions
+from reports.view.options import Edition, ReportOptions
 from scanner.errors import PolicyError, UsageError, nearest
 from scanner.jobs.looks import check_looks
 from scanner.jobs.output import Rendering
@@ -69,6 +69,12 @@ def report_options(config: Config) -> ReportOptions:
         language=form.locale,
         logo=logo,
         templates=Path(config.resolve(form.templates)) if form.templates else None,
+        edition=Edition(form.edition),
+        servers=tuple(form.servers),
+        appendix=form.appendix,
+        prepared_by=form.prepared_by or "",
+        sign_off=form.sign_off,
+        vantage=config.form.scan.vantage or "",
     )
 
 

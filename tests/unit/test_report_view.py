@@ -653,7 +653,7 @@ def test_what_was_not_asked_is_told_with_its_reason() -> None:
     assert (gap.rules, gap.checks) == (("a",), 1)
     assert view.gaps == ()
     chapter = html.fromstring(render_html(view)).get_element_by_id("coverage").text_content()
-    assert "Not looked at, because it was not asked" in chapter
+    assert "Nobody was allowed to ask, or there was nobody to ask." in chapter
     assert "Every check that applies gave an answer." not in chapter
 
 

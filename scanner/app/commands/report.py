@@ -19,6 +19,7 @@ from scanner.app.signing import sign_option
 @options.skip_option
 @options.fail_on_rule_option
 @sign_option
+@click.option("--edition", type=click.Choice(["full", "management"]), help="How much the PDF tells: [report] edition.")
 @click.option("--site", "site_alone", is_flag=True, help="Write the page of all runs alone, into the folder.")
 @options.quiet_option
 @done_by("scanner.app.handlers.report:report")
@@ -35,5 +36,6 @@ def command() -> None:
       nightseal report --output report.pdf
       nightseal report --format pdf --sign reviewer.p12 --output signed.pdf
       nightseal report --rule "https.*" --output enforcement.pdf
+      nightseal report --edition management --output board.pdf
       nightseal report --site
     """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reports.view.options import Edition
 from scanner import config as configuration
 from scanner.app.signing import signing_key
 from scanner.errors import UsageError
@@ -37,6 +38,7 @@ def report(  # noqa: PLR0913, PLR0917  # one for each option
     rules: tuple[str, ...],
     skipped: tuple[str, ...],
     fail_on_rules: tuple[str, ...],
+    edition: str | None,
     *,
     site_alone: bool,
     quiet: bool,
@@ -59,6 +61,10 @@ def report(  # noqa: PLR0913, PLR0917  # one for each option
         raise UsageError(f"the history {config.form.nightseal.history} has no run {what}yet: nightseal run makes one")
     record = choice.applied(history.record(chosen))
     rendering = dataclasses.replace(rendering_of_environment(config, history, record, environment), key=key)
+    if edition and rendering.options is not None:
+        rendering = dataclasses.replace(
+            rendering, options=dataclasses.replace(rendering.options, edition=Edition(edition))
+        )
     target = output or f"{config.resolve(config.form.nightseal.output).rstrip('/')}/"
     check_output(formats, target)
     written = write(rendering, formats, target, name=chosen)
