@@ -79,7 +79,7 @@ class ScanForm(Form):
     intrusive: bool = True
     """false leaves out probes that look like attacks (ROBOT, Heartbleed, CCS injection, renegotiation, resumption)."""
     proxy: str | None = None
-    """Proxy for the HTTP requests, as a URL (http, https or socks5)."""
+    """Proxy that carries every connection to the targets, as a URL (http or socks5). It resolves their names, too."""
     fetch_from: list[HostOrNetwork] = []
     """Hosts and networks that a URL out of an answer or a certificate may lead to although they are not public."""
     online: bool = True

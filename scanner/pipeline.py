@@ -21,7 +21,7 @@ from scanner.domains import absent_domains
 from scanner.evaluate import evaluate, target_status
 from scanner.evidence import Attempt, Failure, TargetEvidence
 from scanner.grade import grade
-from scanner.inventory import Environment, Inventory, Target
+from scanner.inventory import Environment, Inventory, Target, is_address
 from scanner.policy import Policy
 from scanner.probe import ProbeSettings
 from scanner.probe.authority import stage as authority
@@ -106,6 +106,7 @@ async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None
         mode=job.addresses,
         connect_to=job.settings.connect_to,
         timeout_s=job.settings.timeout_s,
+        elsewhere=job.settings.proxy is not None,
     )
     seen.targets.extend(item.target for item in resolved)
     reachable = []
@@ -216,7 +217,8 @@ def _result(
         environment_kind=environment.kind,
         host=endpoint.host,
         port=endpoint.port,
-        ip=target.ip,
+        # Behind a proxy a name is its own address: which one it has there, nobody here knows.
+        ip=target.ip if target.ip and is_address(target.ip) else None,
         role=endpoint.role,
         status=status,
         policy=job.policies[environment.name].ref,

@@ -151,6 +151,17 @@ fail_on_rule_option = click.option(
     help="Failures of these rules alone, of whatever severity, make the exit status 1. Repeatable.",
 )
 
+proxy_option = click.option(
+    "--proxy",
+    metavar="URL",
+    help='Through this proxy, and nothing past it: http:// or socks5://, or "env" for ALL_PROXY or HTTPS_PROXY.',
+)
+source_option = click.option("--source-address", metavar="IP", help="Connect from this address of this machine.")
+helo_option = click.option("--helo", metavar="NAME", help="Greet mail servers with this name.")
+header_option = click.option(
+    "--header", "-H", "headers", multiple=True, metavar="NAME: VALUE", help='Send it with HTTP requests; "@FILE" too.'
+)
+
 
 def parse_connect_to(entries: tuple[str, ...]) -> dict[str, list[str]]:
     """Read `--connect-to`; several entries for one name give it several addresses.

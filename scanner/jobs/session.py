@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import scanner
 from scanner import pipeline
 from scanner.config_form import ScanForm
+from scanner.errors import UsageError
 from scanner.inventory import Environment
 from scanner.jobs.progress import progress_display
 from scanner.jobs.stopping import Stopping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from scanner.verdict import RunRecord
 
 BUILTIN_STORES = ("mozilla", "system")
+_CARRIERS = ("http", "socks5", "socks5h")
 ANSWERS = ".authorities"
 """The folder in which answers of certificate authorities are kept."""
 
@@ -37,6 +39,10 @@ class Overrides:
     connect_to: Mapping[str, Sequence[str]] | None = None
     intrusive: bool = True
     online: bool = True
+    proxy: str | None = None
+    source_address: str | None = None
+    helo: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def probe_settings(
@@ -77,13 +83,28 @@ def probe_settings(
         connect_to=connect_to,
         user_agent=f"Nightseal/{scanner.__version__}",
         contact=scan.contact,
-        proxy=scan.proxy,
-        helo=scan.helo,
+        proxy=_carrying_all(overrides.proxy or scan.proxy),
+        source_address=overrides.source_address,
+        headers=overrides.headers,
+        helo=overrides.helo or scan.helo,
         intrusive=scan.intrusive and overrides.intrusive,
         fetch_from=tuple(scan.fetch_from),
         online=scan.online and overrides.online,
         ct_logs=ct_logs,
     )
+
+
+def _carrying_all(proxy: str | None) -> str | None:
+    """The proxy, where it can carry every probe.
+
+    Raises:
+        UsageError: it can't.
+    """
+    scheme = (proxy or "").partition("://")[0].lower()
+    if proxy and scheme not in _CARRIERS:
+        hint = "a proxy inside TLS carries no handshake of ours" if scheme == "https" else "write http:// or socks5://"
+        raise UsageError(f'a proxy of the scheme "{scheme}" cannot carry every probe, and none goes past it ({hint})')
+    return proxy
 
 
 def _stores(name: str, folder: Path) -> tuple[str, ...]:

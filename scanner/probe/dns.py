@@ -52,17 +52,21 @@ async def resolve(
     mode: AddressMode,
     connect_to: Mapping[str, Sequence[str]],
     timeout_s: float,
+    elsewhere: bool = False,
 ) -> tuple[Resolved, ...]:
     """Expand endpoints to targets: all names at once, each within `timeout_s` seconds.
 
     `connect_to` maps "host:port" to "ip:port" entries that are used instead of the DNS. A name that does not resolve
-    gives one target without an address.
+    gives one target without an address. `elsewhere` leaves resolving to the proxy: a name is its own address then.
     """
     hosts = sorted({endpoint.host for endpoint in endpoints if endpoint.address not in connect_to})
     # A name's time begins when it is asked for, not while others hold the threads.
     places = asyncio.Semaphore(_THREADS)
-    found = await asyncio.gather(*(_lookup(host, mode, timeout_s, places) for host in hosts))
-    answers = dict(zip(hosts, found, strict=True))
+    if elsewhere:
+        answers: dict[str, tuple[str, ...] | Failure] = {host: (host,) for host in hosts}
+    else:
+        found = await asyncio.gather(*(_lookup(host, mode, timeout_s, places) for host in hosts))
+        answers = dict(zip(hosts, found, strict=True))
     return tuple(item for endpoint in endpoints for item in _targets(endpoint, answers, connect_to, mode))
 
 
@@ -199,6 +203,9 @@ class DnsProbe:
 
     async def observe(self, target: Target, _environment: Environment, _budget: Budget) -> Attempt[DnsEvidence]:
         """Look for the CAA records that hold for the target's name. No connection to the target is made."""
+        if self.settings.proxy is not None:
+            detail = "a proxy carries no question to name servers, and none is asked past it"
+            return Attempt.ok(DnsEvidence(caa=Attempt.failed(FailureReason.NOT_ASKED, detail)))
         return Attempt.ok(await probe_dns(target, self.settings))
 
 

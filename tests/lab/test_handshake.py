@@ -389,7 +389,7 @@ def test_a_server_that_falls_silent_is_left_in_time_and_not_taken_for_sound(engi
 def test_a_meter_counts_from_all_threads_and_keeps_the_rate():
     settings = ProbeSettings(rate_per_s=200.0, connections_per_target=50)
     with RemoteBudget.alone(settings, "127.0.0.1") as budget:
-        meter, begun = Meter(budget), time.monotonic()
+        meter, begun = Meter(budget, ProbeSettings()), time.monotonic()
         threads = [threading.Thread(target=lambda: [meter.admit()() for _ in range(10)]) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -404,7 +404,7 @@ def test_a_meter_counts_from_all_threads_and_keeps_the_rate():
 def test_a_connection_that_comes_too_late_is_denied_and_its_job_has_no_result():
     settings = ProbeSettings(rate_per_s=0.01, deadline_s=10)
     with RemoteBudget.alone(settings, "127.0.0.1") as budget:
-        meter = Meter(budget)
+        meter = Meter(budget, ProbeSettings())
         work = Work("two connections", [ScanJob(function_to_call=meter.admit, function_arguments=[]) for _ in range(2)])
         run([work], 1, budget.ends, meter)
 
@@ -417,7 +417,7 @@ def test_a_connection_that_comes_too_late_is_denied_and_its_job_has_no_result():
 def test_an_ended_meter_wakes_who_waits_and_lets_nobody_in():
     ours, theirs = socket.socketpair()
     with ours, theirs, RemoteBudget.alone(ProbeSettings(), "127.0.0.1") as budget:
-        meter = Meter(budget)
+        meter = Meter(budget, ProbeSettings())
         meter.watch(ours)
         said: list[bytes] = []
         waiting = threading.Thread(target=lambda: said.append(ours.recv(1)))

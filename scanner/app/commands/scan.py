@@ -18,6 +18,10 @@ from scanner.formats import VIEWS
 @options.ca_file_option
 @options.deadline_option
 @options.connect_to_option
+@options.proxy_option
+@options.source_option
+@options.helo_option
+@options.header_option
 @options.no_intrusive_option
 @options.offline_option
 @options.format_option
@@ -52,5 +56,7 @@ def command() -> None:
       nightseal scan --file hosts.txt --rule "cert.*" --fail-on-rule cert.expiry
       nightseal scan smtp://mail.example.com imap://mail.example.com
       nightseal scan internal.example.com --ca-file our-ca.pem --policy mozilla-modern
+      nightseal scan intra.example.com --proxy socks5://bastion.example.com:1080
+      nightseal scan www.example.com --header "Authorization: Bearer 0123"
       nightseal scan www.example.com --connect-to www.example.com:443=192.0.2.7:443
     """

@@ -12,7 +12,7 @@ import click
 
 import scanner.history
 from scanner import config as configuration
-from scanner.app import options
+from scanner.app import options, standpoint
 from scanner.app.adhoc import endpoints_of, environment_of, targets_in
 from scanner.config_form import NightsealForm, ScanForm
 from scanner.errors import NotKeptError, UsageError
@@ -36,6 +36,10 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     ca_file: Path | None,
     deadline: timedelta | None,
     connect_to: tuple[str, ...],
+    proxy: str | None,
+    source_address: str | None,
+    helo: str | None,
+    headers: tuple[str, ...],
     formats: tuple[str, ...],
     output: str | None,
     fail_on: str,
@@ -72,7 +76,15 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     check_output(formats, output)
     environment = environment_of(endpoints)
     overrides = Overrides(
-        ca_file, deadline, options.parse_connect_to(connect_to), intrusive=not no_intrusive, online=not offline
+        ca_file,
+        deadline,
+        options.parse_connect_to(connect_to),
+        intrusive=not no_intrusive,
+        online=not offline,
+        proxy=standpoint.proxy_of(proxy),
+        source_address=standpoint.source_of(source_address),
+        helo=standpoint.helo_of(helo),
+        headers=standpoint.headers_of(headers),
     )
     job = Job(
         inventory=Inventory((environment,)),

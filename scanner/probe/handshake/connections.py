@@ -6,6 +6,7 @@ made by one module, so this one puts a subclass in that place. It holds for the 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -21,6 +22,9 @@ from sslyze.connection_helpers.tls_connection import SslConnection
 from sslyze.server_setting import ServerNetworkConfiguration, ServerNetworkLocation
 
 from scanner.inventory import is_address
+from scanner.probe import ProbeSettings
+from scanner.probe.http.route import open_to
+from scanner.probe.net.connection import PreludeError
 from scanner.probe.net.limits import DeadlineError
 from scanner.probe.net.remote import RemoteBudget
 
@@ -32,8 +36,9 @@ class Meter:
     what its job then tells is not the server's.
     """
 
-    def __init__(self, budget: RemoteBudget) -> None:
+    def __init__(self, budget: RemoteBudget, settings: ProbeSettings) -> None:
         self.opened = 0
+        self._settings = settings
         self.waiting: set[int] = set()
         self.denied = threading.Event()
         self._budget = budget
@@ -70,6 +75,21 @@ class Meter:
         account = self._of_thread.waited_s, self._of_thread.denied
         self._of_thread.waited_s, self._of_thread.denied = 0.0, False
         return account
+
+    def connected(self, location: ServerNetworkLocation, timeout_s: float) -> socket.socket:
+        """A connection to the target by the way that the settings say; it blocks.
+
+        Raises:
+            OSError: there is none, for whatever reason.
+        """
+        if self._settings.proxy is None and self._settings.source_address is None:
+            return _open_socket(location, round(timeout_s))
+        try:
+            opened = asyncio.run(_opened(self._settings, location, timeout_s))
+        except PreludeError as error:
+            raise OSError(str(error)) from error
+        opened.settimeout(timeout_s)
+        return opened
 
     def watch(self, connection: socket.socket) -> None:
         """Take note of a connection that was opened, to be ended with the others."""
@@ -186,11 +206,18 @@ _open_socket = tls_connection._open_socket  # noqa: SLF001  # the only place whe
 
 
 def _open_watched(server_location: ServerNetworkLocation, network_timeout: int) -> socket.socket:
-    connection = _open_socket(server_location, network_timeout)
     meter: Meter | None = getattr(_opening, "meter", None)
-    if meter is not None:
-        meter.watch(connection)
+    if meter is None:
+        return _open_socket(server_location, network_timeout)
+    connection = meter.connected(server_location, network_timeout)
+    meter.watch(connection)
     return connection
+
+
+async def _opened(settings: ProbeSettings, location: ServerNetworkLocation, timeout_s: float) -> socket.socket:
+    async with asyncio.timeout(timeout_s):
+        stream = await open_to(settings, location.ip_address or location.hostname, location.port)
+    return stream.detach()
 
 
 setattr(server_connectivity, "SslConnection", MeteredConnection)  # noqa: B010  # the type checker would not have it

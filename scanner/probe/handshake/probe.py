@@ -104,7 +104,7 @@ def observe(
     if budget is None:
         with RemoteBudget.alone(settings, target.address.ip) as alone:
             return observe(target, settings, known, alone)
-    meter = Meter(budget)
+    meter = Meter(budget, settings)
     try:
         return _observe(target, settings, known, meter, budget)
     finally:
@@ -217,7 +217,8 @@ def _network(
 
 def _helo(target: Target, settings: ProbeSettings) -> str:
     """What a mail server is greeted with."""
-    return settings.helo or address_literal(own_address_towards(target.ip or "127.0.0.1"))
+    ip = target.ip if target.ip is not None and settings.proxy is None else "127.0.0.1"
+    return settings.helo or address_literal(settings.source_address or own_address_towards(ip))
 
 
 def _credentials(target: Target) -> ClientAuthenticationCredentials | None:

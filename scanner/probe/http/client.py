@@ -108,6 +108,7 @@ class HttpClient:
             request,
             user_agent=self._user_agent,
             max_body_bytes=self._settings.max_body_bytes,
+            headers=self._settings.headers,
             for_proxy=self._proxy.headers if self._proxy is not None and forwarded else None,
         )
 
@@ -185,9 +186,9 @@ class HttpClient:
 
     async def _open(self, address: tuple[str, int]) -> TcpStream:
         if self._proxy is None:
-            return await self._bounded(TcpStream.open(*address))
+            return await self._bounded(TcpStream.open(*address, self._settings.source_address))
         try:
-            return await self._bounded(TcpStream.open(*address))
+            return await self._bounded(TcpStream.open(*address, self._settings.source_address))
         except OSError as error:
             raise _no_proxy() from error
 

@@ -29,6 +29,10 @@ HTTP2_PROTOCOL: Final = "h2"
 """HTTP/2's name in ALPN (RFC 9113 section 3.1)."""
 
 
+_OF_A_PROXY: Final = frozenset({407, 502, 503, 504})
+"""Statuses by which a proxy says that it reached no server: whoever else sent one, it tells nothing of the server."""
+
+
 class ExchangeState(StrEnum):
     """How far an exchange is."""
 
@@ -45,6 +49,7 @@ class Exchange:
         request: what is asked.
         user_agent: what the scanner calls itself.
         max_body_bytes: where the reading of a body stops.
+        headers: what is sent besides, with each request; a User-Agent among them takes the place of the other.
         for_proxy: headers for a proxy that forwards plain HTTP; None where the request does not go to one.
     """
 
@@ -55,6 +60,7 @@ class Exchange:
         user_agent: str,
         max_body_bytes: int,
         for_proxy: tuple[tuple[str, str], ...] | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         self.state = ExchangeState.CONNECTING
         self.connected = False
@@ -63,6 +69,7 @@ class Exchange:
         self._user_agent = user_agent
         self._max_body_bytes = max_body_bytes
         self._for_proxy = for_proxy
+        self._more = headers
         self._protocol: Http1 | Http2 | None = None
         self._allowance = HEAD_LIMIT + _FRAMING * max_body_bytes
         self._beginning = b""
@@ -158,6 +165,11 @@ class Exchange:
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Head):
+            if self._for_proxy is not None and event.status in _OF_A_PROXY:
+                self.connected = False
+                detail = f"the proxy does not connect: {event.status}"
+                self._failure, self.state = Failure(FailureReason.UNREACHABLE, detail), ExchangeState.FINISHED
+                return
             self._head = event
         elif isinstance(event, Body):
             self._body += event.data
@@ -195,4 +207,6 @@ class Exchange:
     def _headers(self) -> list[tuple[str, str]]:
         request = self._request
         length = () if request.method in _BODILESS else (("Content-Length", str(len(request.body))),)
-        return [("User-Agent", self._user_agent), ("Accept-Encoding", "identity"), *request.headers, *length]
+        named = {name.lower() for name, _ in self._more}
+        agent = () if "user-agent" in named else (("User-Agent", self._user_agent),)
+        return [*agent, ("Accept-Encoding", "identity"), *self._more, *request.headers, *length]

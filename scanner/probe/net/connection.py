@@ -45,8 +45,8 @@ class TcpStream:
         self._pending = bytearray()
 
     @classmethod
-    async def open(cls, ip: str, port: int) -> Self:
-        """Connect to an address, given as a literal: no name is resolved.
+    async def open(cls, ip: str, port: int, source: str | None = None) -> Self:
+        """Connect to an address, given as a literal: no name is resolved. `source` is the address to connect from.
 
         Raises:
             OSError: the connection was refused, is unreachable, …
@@ -56,6 +56,8 @@ class TcpStream:
         try:
             opened.setblocking(False)  # noqa: FBT003  # the standard library's signature
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if source is not None:
+                opened.bind((source, 0))
             stream = cls(opened)
             code = opened.connect_ex(address)
             if code in _UNDER_WAY:
@@ -142,6 +144,12 @@ class TcpStream:
     def own_address(self) -> str:
         """The IP address of this end."""
         return str(self._socket.getsockname()[0])
+
+    def detach(self) -> socket.socket:
+        """Give the socket away, to somebody who waits for it; nothing may have been read ahead."""
+        assert not self._pending  # noqa: S101  # what was read would be lost
+        self._socket.setblocking(True)  # noqa: FBT003  # the standard library's signature
+        return self._socket
 
     def close(self) -> None:
         """Close it; safe to call again."""

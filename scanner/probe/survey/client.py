@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from scanner.evidence import Failure, FailureReason
 from scanner.inventory import Target
 from scanner.probe import ProbeSettings
+from scanner.probe.http.route import open_to
 from scanner.probe.net import plain_http
 from scanner.probe.net.budget import Budget, DeadlineError
 from scanner.probe.net.connection import PreludeError, TcpStream
@@ -89,13 +90,13 @@ class HelloClient:
         try:
             async with self._budget.connection(), asyncio.timeout(self._budget.bound(self._settings.timeout_s)):
                 self.opened += 1
-                stream = await TcpStream.open(address.ip, address.port)
+                stream = await open_to(self._settings, address.ip, address.port)
                 try:
                     await stream.send(plain_http.question(host))
                     return plain_http.speaks_plain_http(await stream.receive())
                 finally:
                     stream.close()
-        except (OSError, TimeoutError, DeadlineError):
+        except (OSError, TimeoutError, DeadlineError, PreludeError):
             return False
 
     async def ask(self, offer: Offer, *, whole: bool = True) -> HelloResult:
@@ -198,7 +199,7 @@ class HelloClient:
         address = self._target.address
         assert address is not None  # noqa: S101  # the survey does not begin without one
         self.opened += 1
-        stream = await TcpStream.open(address.ip, address.port)
+        stream = await open_to(self._settings, address.ip, address.port)
         try:
             endpoint = self._target.endpoint
             if endpoint.starttls is not None:

@@ -1,0 +1,86 @@
+"""Where from and as whom: the options of a scan that say so, read into settings."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+from scanner import confidential
+from scanner.errors import UsageError
+from scanner.inventory import is_address
+
+FROM_ENVIRONMENT: Final = "env"
+_VARIABLES: Final = ("ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy")
+_HEADER: Final = re.compile(
+    r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)[ \t]*"
+)
+_OURS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
+_HELO: Final = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
+
+
+def proxy_of(given: str | None) -> str | None:
+    """The proxy's URL; `env` takes it from ALL_PROXY or HTTPS_PROXY, so that a password stands on no command line.
+
+    Raises:
+        UsageError: `env`, and there is none.
+    """
+    if given != FROM_ENVIRONMENT:
+        found = given
+    else:
+        found = next((value for name in _VARIABLES if (value := os.environ.get(name))), None)
+        if found is None:
+            raise UsageError(f"--proxy env: none of {', '.join(_VARIABLES)} is set")
+    if found is not None:
+        confidential.keep_parts(found)
+    return found
+
+
+def source_of(address: str | None) -> str | None:
+    """The address to connect from.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if address is not None and not is_address(address):
+        raise UsageError(f'--source-address "{address}": is not an IP address of this machine')
+    return address
+
+
+def helo_of(name: str | None) -> str | None:
+    """What mail servers are greeted with.
+
+    Raises:
+        UsageError: it cannot stand in a greeting.
+    """
+    if name is not None and not _HELO.fullmatch(name):
+        raise UsageError(f'--helo "{name}": is not a host name or an address literal')
+    return name
+
+
+def headers_of(entries: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Headers as "NAME: VALUE"; "@FILE" has one a line, so that a secret stands on no command line.
+
+    Raises:
+        UsageError: one has another form, or is one of those that the request itself decides.
+    """
+    lines = [line for entry in entries for line in (_lines(entry[1:]) if entry.startswith("@") else (entry,))]
+    headers = []
+    for line in lines:
+        found = _HEADER.fullmatch(line)
+        if found is None:
+            raise UsageError('--header: should be "NAME: VALUE", or "@FILE" with one a line')
+        name, value = found.groups()
+        if name.lower() in _OURS:
+            raise UsageError(f"--header {name}: is decided by each request")
+        confidential.keep([value])
+        headers.append((name, value))
+    return tuple(headers)
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return [line for line in Path(path).read_text("utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--header @{path}: cannot be read: {error}") from error

@@ -1,0 +1,119 @@
+"""A proxy carries every probe, counted at the server; what it cannot carry is refused."""
+
+from __future__ import annotations
+
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.build.proxies import PASSWORD, Proxies
+from tests.build.servers import HOST, free_port, servers
+from tests.conftest import Runner
+
+NAME = "intra.nowhere.invalid"
+"""Nobody here can resolve it."""
+LOOPBACK = "127.0.0.1"
+
+
+def accepted(status_port: int) -> int:
+    """How many connections nginx accepted."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{status_port}/status") as answer:
+        return int(answer.read().split(b"\n")[2].split()[0])
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "http"])
+def test_everything_goes_through_the_proxy(nightseal: Runner, tmp_path: Path, scheme: str) -> None:
+    """Survey, handshakes of sslyze and HTTP: the server counts as many connections as the proxy carried to it."""
+    with servers(tmp_path) as context:
+        status, plain = free_port(), free_port()
+        more = (
+            f"listen 127.0.0.1:{plain}; }} server {{ listen 127.0.0.1:{status}; location = /status {{ stub_status; }}"
+        )
+        port = context.nginx(["rsa"], f"ssl_protocols TLSv1.2 TLSv1.3; {more}")
+        before = accepted(status)
+        with Proxies(scheme, {(NAME, 443): (LOOPBACK, port), (NAME, 80): (LOOPBACK, plain)}).running() as proxy:
+            done = nightseal("scan", NAME, "--proxy", "env", "--format", "json", env={"ALL_PROXY": proxy.url})
+            asked = accepted(status) - before - 1
+
+    (target,) = done.json["targets"]
+    evidence = target["evidence"]
+    assert (target["status"], target["ip"]) == ("assessed", None), done.out[:500]
+    assert evidence["protocols"] == ["tls1.2", "tls1.3"]
+    heartbleed = next(verdict for verdict in target["verdicts"] if verdict["rule"] == "vuln.heartbleed")
+    assert heartbleed["status"] == "pass"  # which sslyze alone asks for
+    assert target["connections"] >= 40
+    assert asked == proxy.carried >= 40
+    assert set(proxy.reached) == {(NAME, 443), (NAME, 80)}
+    assert PASSWORD not in done.out + done.err
+
+
+def test_starttls_goes_through_the_proxy(lab, nightseal: Runner) -> None:
+    server = lab.servers["smtp-starttls"]
+    with Proxies("socks5", {(NAME, 25): (server.address, server.actual_port)}).running() as proxy:
+        done = nightseal("scan", f"smtp://{NAME}", "--proxy", proxy.url, "--format", "json")
+
+    (target,) = done.json["targets"]
+    assert target["evidence"]["protocols"], done.out[:500]
+    assert len(proxy.reached) == proxy.carried >= 20
+
+
+@pytest.mark.parametrize(
+    ("scheme", "state", "reason"),
+    [("socks5", "refuses", "unreachable"), ("http", "refuses", "unreachable"), ("socks5", "gone", "engine-error")],
+)
+def test_a_proxy_that_fails_is_no_answer_of_the_server(nightseal: Runner, scheme: str, state: str, reason: str) -> None:
+    with Proxies(scheme, {}).running() as proxy:
+        url = proxy.url
+        if state == "refuses":
+            done = nightseal("scan", NAME, "--proxy", url, "--format", "json")
+    if state == "gone":
+        done = nightseal("scan", NAME, "--proxy", url, "--format", "json")
+
+    (target,) = done.json["targets"]
+    assert done.status == 3
+    assert target["status"] == "unreachable"
+    assert target["error"]["reason"] == reason
+    assert "proxy" in target["error"]["detail"]
+    assert PASSWORD not in done.out + done.err
+
+
+def test_what_a_proxy_cannot_carry_is_refused(nightseal: Runner) -> None:
+    inside = nightseal("scan", NAME, "--proxy", "https://127.0.0.1:9")
+    assert (inside.status, "cannot carry every probe" in inside.err) == (2, True)
+    unset = nightseal("scan", NAME, "--proxy", "env", env={"ALL_PROXY": "", "HTTPS_PROXY": ""})
+    assert (unset.status, "ALL_PROXY" in unset.err) == (2, True)
+
+
+def test_from_which_address_and_with_which_headers(nightseal: Runner, tmp_path: Path) -> None:
+    log = tmp_path / "seen.log"
+    with servers(tmp_path) as context:
+        directives = f"access_log {log} combined; if ($http_x_key != 'k-0123') {{ return 403; }}"
+        port = context.nginx(["rsa"], directives)
+        (tmp_path / "headers").write_text("X-Key: k-0123\nUser-Agent: probe/1\n", "utf-8")
+        there = ("--connect-to", f"{HOST}:{port}=127.0.0.1:{port}", "--source-address", "127.0.0.77")
+        done = nightseal("scan", f"{HOST}:{port}", *there, "--header", "@headers", "--format", "json")
+
+    lines = log.read_text("utf-8").splitlines()
+    assert {line.split()[0] for line in lines} == {"127.0.0.77"}
+    assert any('"probe/1"' in line and '" 200 ' in line for line in lines), lines
+    assert not [line for line in lines if '" 403 ' in line and "probe/1" in line]
+    assert "k-0123" not in done.out + done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--source-address", "here"), "is not an IP address"),
+        (("--header", "X-Key"), "NAME: VALUE"),
+        (("--header", "Host: other.example"), "decided by each request"),
+        (("--header", "X: a\r\nY: b"), "NAME: VALUE"),
+        (("--header", "@missing"), "cannot be read"),
+        (("--helo", "a b"), "is not a host name"),
+    ],
+)
+def test_wrong_use(nightseal: Runner, arguments: tuple[str, ...], said: str) -> None:
+    done = nightseal("scan", "a.example", *arguments)
+
+    assert done.status == 2
+    assert said in done.err
