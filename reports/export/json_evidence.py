@@ -147,6 +147,16 @@ class TransparencyOut(_Out):
     list_date: datetime
 
 
+class StoreOut(_Out):
+    """Whether a list of roots trusts the chain: `mozilla`, `chrome`, `apple`, `microsoft`, `android`, `java`."""
+
+    store: str
+    trusted: bool
+    date: datetime
+    """Of when the list is, at least."""
+    condition: str
+
+
 class Presented(_Out):
     """One certificate chain that the server presents, leaf first, as received."""
 
@@ -158,6 +168,7 @@ class Presented(_Out):
     tls_scts: int | None
     revocation: list[RevocationOut]
     """Empty where nobody was asked, or none of its certificates names whom to ask."""
+    stores: list[StoreOut]
     transparency: TransparencyOut | None
     """Nothing where nobody verified the SCTs: there are none, or the certificate is of no public CA."""
     fetched: list[CertificateOut]
@@ -401,6 +412,10 @@ def _presented(deployment: Deployment) -> Presented:
                 faults=[fault.value for fault in answer.faults],
             )
             for answer in deployment.revocation.value or ()
+        ],
+        stores=[
+            StoreOut(store=item.store, trusted=item.trusted, date=item.date, condition=item.condition)
+            for item in deployment.stores
         ],
         transparency=_transparency(deployment),
         fetched=[_certificate(item) for item in deployment.browser_chain[len(deployment.chain) :]],

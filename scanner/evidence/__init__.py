@@ -22,6 +22,7 @@ from scanner.evidence.certificates import (
     PathValidation,
     Protocol,
     Staple,
+    StoreTrust,
 )
 from scanner.evidence.http import (
     ChainEnd,
@@ -99,6 +100,7 @@ __all__ = [
     "SctCheck",
     "ServiceFault",
     "Staple",
+    "StoreTrust",
     "TargetEvidence",
     "TlsEvidence",
     "Transparency",

@@ -132,6 +132,23 @@ class PathValidation:
     lasting: tuple[str, ...] = ()
 
 
+BROWSER_STORES = frozenset({"mozilla", "chrome", "apple", "microsoft", "android"})
+"""The lists of roots of which each makes a certificate one of the public web."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTrust:
+    """Whether a list of roots (`mozilla`, `chrome`, `apple`, `microsoft`, `android`, `java`) trusts a chain.
+
+    `date` says of when the list is at least, `condition` why a root of it is not trusted for this certificate.
+    """
+
+    store: str
+    trusted: bool
+    date: datetime
+    condition: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
     """What was fetched of the intermediates that a server did not send, as browsers fetch them (RFC 5280 4.2.2.1).
@@ -169,7 +186,7 @@ class Deployment:
     `tls_scts` counts SCTs delivered in the TLS extension, None where that was not looked at.
     `paths` has one entry for each configured trust store. `revocation` holds what was said of the leaf and of the
     intermediates; empty where none of them names a source. `completion` is what was fetched of what was not sent; None
-    where nothing had to be, or nobody looked.
+    where nothing had to be, or nobody looked. `stores` are the lists of browsers and platforms, side by side.
     """
 
     chain: tuple[Certificate, ...]
@@ -181,6 +198,7 @@ class Deployment:
     revocation: Attempt[tuple[RevocationAnswer, ...]] = field(default_factory=not_run)
     completion: Completion | None = None
     transparency: Attempt[Transparency] = field(default_factory=not_run)
+    stores: tuple[StoreTrust, ...] = ()
 
     @property
     def leaf(self) -> Certificate:
@@ -204,7 +222,9 @@ class Deployment:
 
     @property
     def publicly_trusted(self) -> bool | None:
-        """Whether its chain leads to a root of the public web; None where no path was looked for."""
+        """Whether its chain leads to a root of any browser; None where no path was looked for."""
         if not self.paths:
             return None
+        if any(item.trusted and item.store in BROWSER_STORES for item in self.stores):
+            return True
         return any(path.trusted and path.publicly_trusted for path in self.browser_paths)

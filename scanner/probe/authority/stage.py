@@ -12,16 +12,19 @@ import dataclasses
 import tempfile
 from collections.abc import AsyncIterator, Coroutine
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from scanner.evidence import (
     Attempt,
+    Certificate,
     Completion,
     Deployment,
     FailureReason,
     RevocationAnswer,
     RevocationFailure,
+    StoreTrust,
     TargetEvidence,
 )
 from scanner.probe import ProbeSettings
@@ -32,6 +35,7 @@ from scanner.probe.authority.lists import Lists
 from scanner.probe.authority.missing import Completer
 from scanner.probe.authority.revocation import Asker
 from scanner.probe.net.gate import Gate
+from scanner.probe.x509.browser_stores import trusted_by
 from scanner.probe.x509.ct_logs import LogList, load_logs
 from scanner.probe.x509.extensions import BROKEN
 from scanner.probe.x509.scts import verified
@@ -106,7 +110,9 @@ class AuthorityStage:
         return self._logged(dataclasses.replace(whole, revocation=Attempt.ok(answers)))
 
     def _logged(self, deployment: Deployment) -> Deployment:
-        """The deployment with what the SCTs in its leaf are worth, which only a public CA's has."""
+        """The deployment with who trusts it, and what the SCTs in its leaf are worth, which only a public CA's has."""
+        if deployment.paths and not deployment.leaf.self_signed:
+            deployment = dataclasses.replace(deployment, stores=_stores_of(deployment.browser_chain))
         if not deployment.publicly_trusted or not deployment.leaf.embedded_scts:
             return deployment
         read = leaf_and_issuer(deployment)
@@ -130,6 +136,12 @@ class AuthorityStage:
             return await asking
         except Exception as error:  # noqa: BLE001  # hostile bytes reach three libraries; a run does not end by them
             return named.failed(RevocationFailure.MALFORMED, f"{type(error).__name__}: {error}")
+
+
+@lru_cache(maxsize=1024)
+def _stores_of(chain: tuple[Certificate, ...]) -> tuple[StoreTrust, ...]:
+    """Remembered for a run: many targets show one chain."""
+    return trusted_by(chain)
 
 
 def _shown(deployment: Deployment) -> _Shown:

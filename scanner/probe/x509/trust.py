@@ -142,8 +142,12 @@ def validate_paths(chain: Sequence[Certificate], stores: Sequence[str]) -> tuple
 
 
 def _validate(chain: Sequence[Certificate], name: str) -> PathValidation:
-    store = load_store(name)
-    leaf = chain[0]
+    return path_in(chain, load_store(name))
+
+
+def path_in(chain: Sequence[Certificate], store: TrustStore) -> PathValidation:
+    """Look for a path from the chain's leaf to a root of a store that is at hand."""
+    name, leaf = store.name, chain[0]
     if leaf.fingerprint in store.fingerprints:
         # Its owner put this very certificate into the store; a path of one.
         return PathValidation(name, store.digest, trusted=True, path=(leaf.fingerprint,), detail="is itself trusted")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from scanner.counting import counted
 from scanner.evidence import Deployment, Extension, Failure, FailureReason
@@ -30,6 +30,15 @@ if TYPE_CHECKING:
 _DAY = timedelta(days=1)
 
 
+class TrustParameters(Parameters):
+    """Parameters of cert.trusted."""
+
+    stores: tuple[Literal["mozilla", "chrome", "apple", "microsoft", "android", "java"], ...] = ()
+    """Lists of roots of which each must trust the chain, besides the trust stores of the configuration."""
+    list_days: int = 365
+    """How old the lists may be at which a root that is not in them accuses anybody."""
+
+
 @rule(
     "cert.trusted",
     title="The certificate leads to a trusted root",
@@ -48,6 +57,11 @@ _DAY = timedelta(days=1)
             "The chain leads to a root of {observed} once what the server does not send was fetched, as browsers do "
             "and programs do not; cert.chain-complete reports that."
         ),
+        "distrusted": fails("The chain leads to a root that is not trusted for this certificate: {observed}."),
+        "not-everywhere": fails("The chain is trusted by {observed}; the policy wants {expected}."),
+        "old-data": indeterminate(
+            "The lists of roots at hand are too old to tell that {missing} would not trust the chain: {observed}."
+        ),
         "self-signed": fails("The certificate is signed by its own key: nobody else vouches for it."),
         "unknown-issuer": fails("The chain leads to no trusted root; it ends at the unknown issuer {observed}."),
         "refused": fails("The chain leads to a root of the trust stores, but clients refuse it: {observed}."),
@@ -56,15 +70,16 @@ _DAY = timedelta(days=1)
     },
     fix=fixes.TRUSTED,
     mistake=fixes.SELF_SIGNED,
+    parameters=TrustParameters,
 )
-def _trusted(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
+def _trusted(deployment: Deployment, facts: Facts, parameters: TrustParameters) -> list[Finding]:
     stores = [path.store for path in deployment.paths]
     expected = f"a path to a root of {listing(stores)}"
     if not stores:
         return [Finding("no-path")]
     trusting = [path.store for path in deployment.browser_paths if path.trusted]
     if trusting:
-        return [Finding("trusted-completed" if deployment.completed else "trusted", listing(trusting), expected)]
+        return [_trusted_by(deployment, trusting, expected, facts.now, parameters)]
     if deployment.leaf.self_signed:
         return [Finding("self-signed", f"issued by itself: {deployment.leaf.subject}", expected)]
     last = deployment.chain[-1]
@@ -73,6 +88,38 @@ def _trusted(deployment: Deployment, facts: Facts, parameters: Parameters) -> li
     if refusing := [path.detail for path in deployment.paths if path.refused]:
         return [Finding("refused", listing(refusing), expected, severity=Severity.HIGH)]
     return [Finding("unknown-issuer", last.issuer, expected)]
+
+
+def _trusted_by(
+    deployment: Deployment, trusting: list[str], expected: str, now: datetime, parameters: TrustParameters
+) -> Finding:
+    """The finding for a chain that a configured store trusts: by whom else, and under what conditions."""
+    side_by_side = {item.store: item for item in deployment.stores}
+    mozilla = side_by_side.get("mozilla")
+    if trusting == ["mozilla"] and mozilla is not None and mozilla.condition:
+        # The roots of a package know no conditions.
+        return Finding("distrusted", f"mozilla: {mozilla.condition}", expected, severity=Severity.HIGH)
+    told = listing(trusting) + _besides(deployment, trusting)
+    missing = [name for name in parameters.stores if name in side_by_side and not side_by_side[name].trusted]
+    if parameters.stores and not side_by_side:
+        return not_observed(Failure(FailureReason.NOT_RUN, "who else trusts it"))
+    if missing:
+        values = {"missing": listing(missing)}
+        if any(now - side_by_side[name].date > timedelta(days=parameters.list_days) for name in missing):
+            return Finding("old-data", told, listing(parameters.stores), values=values)
+        return Finding("not-everywhere", told, listing(parameters.stores), severity=Severity.HIGH, values=values)
+    return Finding("trusted-completed" if deployment.completed else "trusted", told, expected)
+
+
+def _besides(deployment: Deployment, trusting: list[str]) -> str:
+    """Which browsers and platforms trust it as well and which do not, where any does, and of when their lists are."""
+    others = [item for item in deployment.stores if item.store not in trusting]
+    trusted = [item.store for item in others if item.trusted]
+    if not trusted:
+        return ""
+    refusing = [item.store for item in others if not item.trusted]
+    words = f"trusted too by {listing(trusted)}" + (f", not by {listing(refusing)}" if refusing else "")
+    return f" ({words}; lists of {others[0].date:%Y-%m-%d})"
 
 
 @rule(

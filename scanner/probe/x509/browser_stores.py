@@ -1,0 +1,125 @@
+"""The roots of browsers and platforms side by side, with the conditions that some have, as a kept package ships them.
+
+Clients differ: a root that one dropped last month is still in another's list. The data is as old as the package; its
+date is told with every answer.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from typing import Any, Final
+
+from cryptography import x509
+
+from scanner.evidence import Certificate, StoreTrust
+from scanner.probe.x509.ct_logs import load_logs
+from scanner.probe.x509.extensions import BROKEN
+from scanner.probe.x509.trust import TrustStore, fingerprint_of, path_in
+
+_OWNERS: Final = {
+    "MOZILLA": "mozilla",
+    "GOOGLE": "chrome",
+    "APPLE": "apple",
+    "MICROSOFT": "microsoft",
+    "ANDROID": "android",
+    "OPENJDK": "java",
+}
+"""Who keeps a list, and what it is called here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """On what a root is trusted: only leaves from before `until`, only names under one of `domains`."""
+
+    until: datetime | None = None
+    domains: tuple[str, ...] = ()
+
+    def broken_by(self, leaf: Certificate) -> str:
+        """Why a leaf does not meet it; empty where it does."""
+        if self.until is not None and leaf.not_before >= self.until:
+            return f"certificates from {self.until:%Y-%m-%d} on are not trusted"
+        under = tuple(f".{domain.removeprefix('*.')}" for domain in self.domains)
+        if under and not all(name.lower().endswith(under) for name in leaf.dns_names):
+            return f"only names under {', '.join(under)} are trusted"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserStore:
+    """A list of roots with its conditions, by the root's fingerprint; `subjects` are the roots' names, DER."""
+
+    store: TrustStore
+    conditions: Mapping[str, Condition]
+    subjects: frozenset[bytes]
+
+
+def trusted_by(chain: Sequence[Certificate]) -> tuple[StoreTrust, ...]:
+    """Which of the lists have a root to which a path leads from the chain's leaf."""
+    date = load_logs().date  # of the same package, which does not say of when its roots are
+    issuers = {issuer for item in chain if (issuer := _issuer(item.der)) is not None}
+    return tuple(_judged(chain, issuers, item, date) for item in browser_stores())
+
+
+def _issuer(der: bytes) -> bytes | None:
+    try:
+        return x509.load_der_x509_certificate(der).issuer.public_bytes()
+    except BROKEN:
+        return None
+
+
+def _judged(chain: Sequence[Certificate], issuers: set[bytes], item: BrowserStore, date: datetime) -> StoreTrust:
+    if item.subjects.isdisjoint(issuers):
+        return StoreTrust(item.store.name, trusted=False, date=date)  # which spares the search for a path
+    found = path_in(chain, item.store)
+    condition = item.conditions.get(found.path[-1]) if found.path else None
+    broken = condition.broken_by(chain[0]) if condition is not None else ""
+    return StoreTrust(item.store.name, found.trusted and not broken, date, broken)
+
+
+@functools.lru_cache(maxsize=1)
+def browser_stores() -> tuple[BrowserStore, ...]:
+    """The lists, in the order in which they are told."""
+    data = (resources.files("cryptodatahub") / "common" / "root-certificate.json").read_bytes()
+    return read_stores(json.loads(data))
+
+
+def read_stores(document: Mapping[str, Any]) -> tuple[BrowserStore, ...]:
+    """The lists in a document of the package's form."""
+    roots: dict[str, list[x509.Certificate]] = {name: [] for name in _OWNERS.values()}
+    conditions: dict[str, dict[str, Condition]] = {name: {} for name in _OWNERS.values()}
+    for item in document.values():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an old root has a serial number of zero
+            try:
+                root = x509.load_pem_x509_certificate("\n".join(item["certificate"]).encode())
+            except ValueError:
+                continue
+        for holder in item["trust_stores"]:
+            if (name := _OWNERS.get(holder["owner"])) is not None:
+                roots[name].append(root)
+                if holder.get("constraints"):
+                    conditions[name][fingerprint_of(root)] = _condition(holder["constraints"])
+    return tuple(
+        BrowserStore(_store(name, found), conditions[name], frozenset(root.subject.public_bytes() for root in found))
+        for name, found in roots.items()
+    )
+
+
+def _condition(constraints: Sequence[Mapping[str, Any]]) -> Condition:
+    """The package calls both "distrust"; its domains are those to which Mozilla confines a root, not denied ones."""
+    dates = [datetime.fromisoformat(item["date"]).replace(tzinfo=UTC) for item in constraints if item.get("date")]
+    domains = tuple(domain for item in constraints for domain in item.get("domains", ()))
+    return Condition(min(dates, default=None), domains)
+
+
+def _store(name: str, roots: Sequence[x509.Certificate]) -> TrustStore:
+    fingerprints = frozenset(fingerprint_of(root) for root in roots)
+    digest = hashlib.sha256("".join(sorted(fingerprints)).encode()).hexdigest()
+    return TrustStore(name, digest, tuple(roots), fingerprints)
