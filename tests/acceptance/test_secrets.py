@@ -5,11 +5,16 @@ from __future__ import annotations
 import contextlib
 import re
 import signal
+import subprocess
 import threading
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
+import pikepdf
 import psutil
+import pyarrow.parquet as pq
 import pytest
 
 from scanner.lab import Lab
@@ -38,7 +43,9 @@ MALFORMED = (
     "https://hooks.example.com/services/{}",
     "tgram://123456:{}",
 )
-SCHEDULE = '[[schedule]]\nname = "nightly"\ncron = "0 0 1 1 *"\nreports = ["html", "json"]\nconfirm = false\n'
+SCHEDULE = (
+    '[[schedule]]\nname = "nightly"\ncron = "0 0 1 1 *"\nreports = ["html", "json", "pdf", "xlsx"]\nconfirm = false\n'
+)
 
 
 def secret(number: int) -> str:
@@ -49,6 +56,33 @@ def receivers(*names: str) -> str:
     return "".join(
         f'[[notify]]\nname = "{name.lower()}"\nurl = "${{{name}}}"\non = ["new-failure"]\n' for name in names
     )
+
+
+def inside(path: Path) -> Iterator[tuple[str, str]]:
+    """Everything that a file holds, also what is packed in it, by what it is called."""
+    yield str(path), path.read_bytes().decode(errors="replace")
+    if path.suffix == ".parquet":
+        yield f"{path}: rows", str(pq.read_table(path, partitioning=None).to_pylist())
+    elif path.suffix == ".xlsx":
+        with zipfile.ZipFile(path) as packed:
+            for name in packed.namelist():
+                yield f"{path}: {name}", packed.read(name).decode(errors="replace")
+    elif path.suffix == ".pdf":
+        printed = subprocess.run(["pdftotext", path, "-"], capture_output=True, text=True, check=True)
+        yield f"{path}: pages", printed.stdout
+        with pikepdf.open(path) as document:
+            for name, attached in document.attachments.items():
+                yield f"{path}: {name}", attached.get_file().read_bytes().decode(errors="replace")
+
+
+def texts_in(folder: Path) -> dict[str, str]:
+    """All that there is in a folder. Every kind of file was looked into: what may be told is found in each."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} >= {".html", ".json", ".log", ".parquet", ".pdf", ".sqlite", ".xlsx"}
+    texts = {name: text for path in files for name, text in inside(path)}
+    for kind in (r"\.parquet: rows$", r"\.pdf: pages$", r"\.pdf: .*\.json$", r"\.pdf: .*\.csv$", r"\.xlsx: xl/"):
+        assert any("expired.lab.example" in text for name, text in texts.items() if re.search(kind, name)), kind
+    return texts
 
 
 class Watched:
@@ -133,9 +167,7 @@ def test_no_secret_is_in_any_log_message_report_file_or_process_list(
             running.started[-1].send_signal(signal.SIGTERM)
             assert running.started[-1].wait(90) == 0
 
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} >= {".html", ".json", ".log", ".sqlite"}
-    texts = {str(path): path.read_bytes().decode(errors="replace") for path in files}
+    texts = texts_in(tmp_path)
     texts |= {f"output {index}": text for index, text in enumerate(said)}
     texts["command lines"] = "\n".join(watched.seen)
     assert "reports.deliver" in texts["command lines"]
