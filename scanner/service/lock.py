@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,10 +49,11 @@ class ServiceLock:
     def _refuse_second_name(self) -> None:
         """A hard link is the same file beside another lock: two services would not see each other."""
         try:
-            names = self._state.stat().st_nlink
+            found = self._state.stat()
         except OSError:
             return  # it is not there yet
-        if names > 1:
+        names = found.st_nlink
+        if names > 1 and stat.S_ISREG(found.st_mode):
             self._lock.release()
             raise UsageError(f"{self._state} has {names} names (hard links), and two services could use it: remove one")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 import scanner
 from reports.export.numbers import families_of
@@ -27,13 +28,17 @@ class StateCollector:
         self._engine = engine
 
     def collect(self) -> Iterable[Metric]:
-        """All of them."""
-        yield from self._service_metrics()
-        yield from self._receiver_metrics()
-        yield from self._start_metrics()
-        with self._engine.begin() as connection:
-            facts = {row.schedule: row.facts for row in connection.execute(select(FACTS)).all()}
-        yield from families_of(self._configured(facts))
+        """All of them; those of the service itself alone where the state file cannot be read."""
+        try:
+            kept = [*self._next_starts(), *self._receiver_metrics(), *self._start_metrics()]
+            with self._engine.begin() as connection:
+                facts = {row.schedule: row.facts for row in connection.execute(select(FACTS)).all()}
+            kept += families_of(self._configured(facts))
+        except SQLAlchemyError:
+            yield from self._service_metrics(readable=False)
+            return
+        yield from self._service_metrics(readable=True)
+        yield from kept
 
     def _configured(self, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         """The last runs without schedules, environments and hosts that were taken out of the configuration since."""
@@ -51,14 +56,14 @@ class StateCollector:
             if schedule in self._service.setup.schedules
         }
 
-    def _service_metrics(self) -> Iterator[Metric]:
+    def _service_metrics(self, *, readable: bool) -> Iterator[Metric]:
         info = GaugeMetricFamily("nightseal_info", "The service's version", labels=["version"])
         info.add_metric([scanner.__version__], 1)
         yield info
         watch = self._service.watch
         failed = float(bool(watch.config_problem))
         yield GaugeMetricFamily("nightseal_config_refused", "1 where the configuration on disk is refused", failed)
-        broken = float(bool(self._service.state_problem))
+        broken = float(bool(self._service.state_problem) or not readable)
         yield GaugeMetricFamily("nightseal_state_broken", "1 where the state file cannot be used", broken)
         unwritable = GaugeMetricFamily(
             "nightseal_place_unwritable", "1 where a place cannot be written to, a full disk for one", labels=["place"]
@@ -69,6 +74,8 @@ class StateCollector:
             if name in watch.free_bytes:
                 free.add_metric([name], watch.free_bytes[name])
         yield from (unwritable, free)
+
+    def _next_starts(self) -> Iterator[Metric]:
         upcoming = GaugeMetricFamily("nightseal_next_start_timestamp_seconds", "Next start", labels=["schedule"])
         for name, due in self._service.next_starts().items():
             upcoming.add_metric([name], due.timestamp())

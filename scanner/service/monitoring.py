@@ -17,7 +17,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from scanner.errors import UsageError
 from scanner.inventory import address_of
@@ -84,10 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
             status = HTTPStatus.OK if self.alive() else HTTPStatus.SERVICE_UNAVAILABLE
             self._send(status, f"{status.phrase}\n".encode(), "text/plain; charset=utf-8")
         elif path == "/metrics":
-            try:
-                self._send(HTTPStatus.OK, self.metrics(), CONTENT_TYPE_LATEST)
-            except SQLAlchemyError as error:
-                self._send(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}\n".encode(), "text/plain; charset=utf-8")
+            self._send(HTTPStatus.OK, self.metrics(), CONTENT_TYPE_LATEST)
         else:
             self._send(HTTPStatus.NOT_FOUND, b"/healthz, /livez and /metrics are here\n", "text/plain; charset=utf-8")
 

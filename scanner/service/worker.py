@@ -30,6 +30,7 @@ from scanner.config_values import parse_duration
 from scanner.errors import NightsealError
 from scanner.formats import DEFAULT_REPORTS
 from scanner.history import History
+from scanner.history.forgetting import forgotten
 from scanner.jobs import exit_status
 from scanner.jobs.destinations import ensure_writable
 from scanner.jobs.exit_status import ExitStatus
@@ -203,7 +204,10 @@ class RunAttempt:
         """The run that this one is compared with: the schedule's last, or one of the same environments."""
         earlier = self._ledger.previous_run(self._start.schedule, record.run.id) if self._schedule else None
         with self._spared("The run before it cannot be read"):
-            if earlier not in history.order():  # it may have been forgotten since
+            known = history.order()
+            if earlier not in known:  # it may have been forgotten since
+                if earlier and len(known) == 1 and forgotten(history).empty:
+                    self._troubles.append("The history holds no earlier run: it was removed, or is another one.")
                 earlier = history.previous(record.run.id)
             return history.record(earlier) if earlier else None
         return None

@@ -48,6 +48,7 @@ _PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS,
 _PASSING_IN_SQLITE: Final = frozenset(
     {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY}
 )
+_DAMAGED_IN_SQLITE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 META = MetaData()
 
 
@@ -217,6 +218,9 @@ def cannot_use(path: Path, error: OSError | SQLAlchemyError) -> NightsealError:
         reason = str(getattr(error, "orig", error))
         code = getattr(getattr(error, "orig", None), "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         passing = code in _PASSING_IN_SQLITE
+        if code in _DAMAGED_IN_SQLITE:
+            hint = "move it away and a new one is begun: what fails is told once more, the history is not in it"
+            return UsageError(f"{path} cannot be used: {reason} ({hint})")
     if not passing:
         return UsageError(f"{path} cannot be used: {reason} ([daemon] state names another place)")
     full = "full" in reason or "space" in reason

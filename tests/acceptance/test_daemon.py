@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -204,6 +205,12 @@ def test_runs_are_asked_for_by_a_socket_of_ones_own(tmp_path: Path, small_lab: L
         assert ": 1 target in " in done.stdout
         run = History.open(tmp_path / "history", create=False).runs().iloc[0]
         assert (run["trigger"], run["schedule"]) == ("manual", "nightly")
+
+        # Whoever takes the history away under a running service is told, and it goes on.
+        shutil.rmtree(tmp_path / "history")
+        again = running.command("run", "--via-daemon", "--schedule", "nightly")
+        assert again.returncode == 0, again
+        assert "The history holds no earlier run: it was removed, or is another one." in again.stderr
 
         unknown = running.command("run", "--via-daemon", "--schedule", "nightlu")
         assert unknown.returncode == 2

@@ -225,6 +225,19 @@ def test_a_message_that_waits_for_too_long(serving: Serving) -> None:
     assert oldest == pytest.approx((NOW - timedelta(hours=7)).timestamp(), abs=1)
 
 
+def test_a_state_file_that_is_damaged_is_a_metric_and_not_the_end_of_all_metrics(serving: Serving) -> None:
+    assert serving.metrics()["nightseal_state_broken",] == 0
+    serving.engine.dispose()
+    state = serving.setup.state
+    state.with_name(f"{state.name}-wal").unlink(missing_ok=True)
+    data = state.read_bytes()
+    state.write_bytes(data[:4096] + b"\xa5" * (len(data) - 4096))
+
+    assert serving.metrics()["nightseal_state_broken",] == 1
+    assert serving.metrics()["nightseal_config_refused",] == 0
+    assert any("state file cannot be read: database disk image is malformed" in text for text in serving.problems())
+
+
 def test_every_schedule_and_state_is_counted_from_nothing(serving: Serving) -> None:
     states = {"done", "incomplete", "failed", "interrupted", "skipped"}
     before = serving.metrics()

@@ -174,6 +174,11 @@ def test_a_state_file_with_a_second_name_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="has 2 names"):
         ServiceLock(tmp_path / "other.sqlite").acquire()
+    # A folder has several names by its nature: what is wrong with it is told by whoever opens it.
+    (tmp_path / "folder").mkdir()
+    folder = ServiceLock(tmp_path / "folder")
+    folder.acquire()
+    folder.release()
 
 
 def test_reports_get_the_mode_that_is_configured_and_nothing_else_does(tmp_path: Path) -> None:

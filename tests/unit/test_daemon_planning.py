@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -11,12 +13,13 @@ from pathlib import Path
 import pytest
 import time_machine
 from sqlalchemy import Engine
+from sqlalchemy.exc import DatabaseError
 
 from scanner.config_form import ScheduleForm
-from scanner.errors import UsageError
+from scanner.errors import ExitStatus, StateError, UsageError
 from scanner.service.cron import ScheduleTrigger, trigger_of
 from scanner.service.planning import Planner
-from scanner.state.database import open_state
+from scanner.state.database import cannot_use, open_state
 from scanner.state.ledger import Ledger, State
 
 NIGHTLY = "30 2 * * *"
@@ -210,12 +213,46 @@ def test_the_state_file_is_its_owners_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "s.sqlite").stat().st_mode) == 0o600
 
 
+def damage(state: Path) -> None:
+    """Everything behind the first page is lost, as by a disk that fails."""
+    with sqlite3.connect(state) as raw:
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    raw.close()
+    data = state.read_bytes()
+    state.write_bytes(data[:4096] + b"\xa5" * (len(data) - 4096))
+
+
+def test_a_state_file_that_cannot_be_used_now_is_no_wrong_configuration(tmp_path: Path) -> None:
+    """With the status of that, whatever supervises the service would never start it again."""
+    path = tmp_path / "s.sqlite"
+    for number in (errno.ENOSPC, errno.EROFS, errno.EIO, errno.EMFILE):
+        found = cannot_use(path, OSError(number, os.strerror(number)))
+        assert (type(found), found.exit_code) == (StateError, ExitStatus.INTERNAL)
+    for number in (errno.EACCES, errno.ENOENT, errno.ENOTDIR):
+        assert isinstance(cannot_use(path, OSError(number, os.strerror(number))), UsageError)
+    open_state(path).dispose()
+    with sqlite3.connect(path) as raw:
+        raw.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(sqlite3.OperationalError) as full:
+            raw.execute("CREATE TABLE large (text)")
+    found = cannot_use(path, DatabaseError("INSERT", None, full.value))
+    assert isinstance(found, StateError)
+    assert str(found) == f"{path} cannot be used: database or disk is full (make room; no run can begin until then)"
+
+
 def test_what_is_no_state_file(tmp_path: Path) -> None:
     (tmp_path / "text.sqlite").write_text("a text that is no database at all, and longer than a header is" * 10)
     with pytest.raises(UsageError, match="cannot be used"):
         open_state(tmp_path / "text.sqlite")
     with pytest.raises(UsageError, match="cannot be used: No such file or directory"):
         open_state(tmp_path / "missing" / "s.sqlite")
+    open_state(tmp_path / "damaged.sqlite").dispose()
+    damage(tmp_path / "damaged.sqlite")
+    with pytest.raises(UsageError, match=r"malformed \(move it away and a new one is begun"):
+        open_state(tmp_path / "damaged.sqlite")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UsageError, match=r"folder cannot be used: .*\[daemon\] state names another place"):
+        open_state(tmp_path / "folder")
     engine = open_state(tmp_path / "newer.sqlite")
     engine.dispose()
     with sqlite3.connect(tmp_path / "newer.sqlite") as raw:

@@ -88,7 +88,7 @@ def _serve(service: Service, engine: Engine) -> None:
 
 def _deliver(service: Service, engine: Engine) -> None:
     """Deliver what waits, until the service ends: at once where a run has ended."""
-    outbox = Outbox(engine)
+    outbox, problem = Outbox(engine), ""
     while not service.stopping.is_set():
         service.messages.wait(_DELIVER_EVERY_S)
         service.messages.clear()
@@ -97,8 +97,10 @@ def _deliver(service: Service, engine: Engine) -> None:
         try:
             outbox.deliver_due(service.setup.urls, deliver, datetime.now(UTC))
             service.last_delivery = time.monotonic()
+            problem = ""
         except SQLAlchemyError as error:
-            _LOG.warning("messages wait: %s", getattr(error, "orig", error))
+            if problem != (problem := str(getattr(error, "orig", error))):  # once, and not every two seconds
+                _LOG.warning("messages wait: %s", problem)
         except Exception:  # noqa: BLE001  # one message must not silence all that come after it
             _LOG.exception("messages wait")
 
