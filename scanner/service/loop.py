@@ -245,6 +245,8 @@ class Service:
         if start.state in OPEN:
             self._was_killed(start, now)
             return
+        if start.went_wrong:
+            self.watch.soon()
         log = _LOG.error if start.state is State.FAILED else _LOG.info
         words = "%(about)s: %(state)s: %(reason)s" if start.reason else "%(about)s: %(state)s"
         log(words, start.said(reason=start.reason, status=start.exit_status))

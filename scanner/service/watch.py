@@ -45,6 +45,10 @@ class Watch:
         """The configuration on the disk was refused when it was read."""
         self.config_problem = problem
 
+    def soon(self) -> None:
+        """Look the next time, however long ago the last was: something went wrong."""
+        self._looked_s = float("-inf")
+
     def look(self, files: tuple[Path, ...]) -> None:
         """Look, where it is time to."""
         now = time.monotonic()

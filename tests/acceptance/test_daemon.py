@@ -394,6 +394,7 @@ def test_a_full_disk_is_told_and_the_earlier_history_is_whole(small_disk: Path, 
         assert history.record(run_id).targets[0].evidence is not None
 
         # Whoever watches the service is told of each thing that is wrong, and each is a metric as well.
+        wait_for(lambda: metrics(running)["nightseal_place_unwritable", "history"], "a look at the disk", 15)
         right = (folder / "config.toml").read_text("utf-8")
         (folder / "config.toml").write_text(right.replace(ONCE_A_YEAR, "0 25 * * *"), "utf-8")
         seven_hours_ago = (datetime.now(UTC) - timedelta(hours=7)).strftime("%Y-%m-%dT%H:%M:%S.%f")
