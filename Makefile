@@ -1,6 +1,6 @@
 # The two commands of the README set everything up by themselves on a fresh Debian machine.
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz mutants coverage pythons lint types imports docs catalogue docs-check check lock dist licences audit \
+.PHONY: help demo test test-servers rounds soak fuzz mutants coverage pythons lint types imports docs catalogue docs-check check lock dist licences audit \
   container-check release-check clients-check bench bench-reports clean
 
 PYTHON ?= python3
@@ -15,7 +15,13 @@ unexport PYTHONDONTWRITEBYTECODE
 # WeasyPrint draws with Pango; the reports bring their own fonts, and DejaVu has the letters that those lack.
 RUNTIME_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-dejavu-core
 # The tests read PDFs, drive a browser, and compare with servers of other makes.
-TEST_PACKAGES := $(RUNTIME_PACKAGES) poppler-utils openssl nginx-light apache2-bin gnutls-bin chromium prometheus systemd curl wget php-cli libio-socket-ssl-perl
+TEST_PACKAGES := $(RUNTIME_PACKAGES) poppler-utils openssl nginx-light apache2-bin gnutls-bin sslscan lighttpd lighttpd-mod-openssl \
+  haproxy stunnel4 redis-server dovecot-imapd chromium prometheus systemd curl wget php-cli libio-socket-ssl-perl
+
+# And `make test-servers` with two dozen more.
+SERVER_PACKAGES := $(TEST_PACKAGES) lighttpd-mod-gnutls lighttpd-mod-mbedtls lighttpd-mod-nss lighttpd-mod-wolfssl \
+  hitch h2o caddy exim4-daemon-light slapd proftpd-core proftpd-mod-crypto mosquitto unbound squid-openssl postgresql \
+  tomcat10 erlang-base erlang-ssl inspircd ngircd coturn nodejs
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -27,7 +33,16 @@ test: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Every test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 fuzz: $(VENV)/.installed-dev  ## Unit tests with 2,000 examples of everything that hypothesis makes up
-	NIGHTSEAL_HYPOTHESIS=fuzz $(BIN)/python -m pytest -n $(WORKERS) --timeout 3600 tests/unit $(PYTEST_ARGS)
+	NIGHTSEAL_HYPOTHESIS=fuzz $(BIN)/python -m pytest -n $(WORKERS) --timeout 3600 tests/unit tests/lab/test_survey_starttls.py $(PYTEST_ARGS)
+
+test-servers: $(VENV)/.installed-dev $(VENV)/.server-packages  ## Real server programs, as sslscan, openssl and gnutls-cli see them
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not rounds" tests/servers $(PYTEST_ARGS)
+
+rounds: $(VENV)/.installed-dev $(VENV)/.server-packages  ## Five scans of everything: no verdict may change
+	$(BIN)/python -m pytest -n $(WORKERS) -m rounds $(PYTEST_ARGS)
+
+soak: $(VENV)/.installed-dev  ## 2,000 targets, five rounds: nothing may grow
+	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)
 
 mutants: $(VENV)/.installed-dev  ## Change rules, evaluate and budget on purpose, and say what no test notices
 	$(BIN)/python bench/mutants.py $(MUTANTS_ARGS)
@@ -133,3 +148,6 @@ $(VENV)/.runtime-packages: $(VENV)/bin/python
 
 $(VENV)/.test-packages: $(VENV)/bin/python
 	$(call install-packages,$(TEST_PACKAGES))
+
+$(VENV)/.server-packages: $(VENV)/bin/python
+	$(call install-packages,$(SERVER_PACKAGES))

@@ -11,9 +11,11 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from scanner.lab.certificates import CertificateAuthority, CertificateRecipe
 
+T = TypeVar("T")
 HOST = "parity.lab.example"
 _START_SECONDS = 10.0
 
@@ -103,6 +105,10 @@ class Servers:
         command = [program("gnutls-serv", "gnutls-bin"), f"--port={port}", "--http", "--quiet", "--disable-client-cert"]
         self.run([*command, f"--priority={priority}", *certificates, *arguments], port)
         return port
+
+    def enter(self, context: contextlib.AbstractContextManager[T]) -> T:
+        """Enter something that is to end with the servers, and after them."""
+        return self._cleanup.enter_context(context)
 
     def run(self, command: Sequence[str], port: int) -> subprocess.Popen[bytes]:
         """Start a program, wait until it listens, and have it ended with the context."""
