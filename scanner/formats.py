@@ -21,7 +21,7 @@ class WriterInput(Enum):
     RULES = auto()
     """The run, and the rules, which it describes: `writer(record, rules=…)`."""
     PAST = auto()
-    """The same, and since when failures last: `writer(record, rules=…, first_seen=…)`."""
+    """The same, since when failures last, and who answers: `writer(record, rules=…, first_seen=…, owners=…)`."""
     RENDERING = auto()
     """The run with the configuration that it was made with: `writer(rendering)`."""
     VIEW = auto()
@@ -82,7 +82,7 @@ FORMATS: Final[Mapping[str, Format]] = {
         ),
         Format("junit", "JUnit", "junit.xml", "reports.export.junit:to_junit"),
         Format("csv", "CSV", "csv", "reports.export.csv:to_csv", WriterInput.PAST, syntaxes=("text",)),
-        Format("xlsx", "XLSX", "xlsx", "reports.export.xlsx:to_xlsx", binary=True),
+        Format("xlsx", "XLSX", "xlsx", "reports.export.xlsx:to_xlsx", WriterInput.RULES, binary=True),
         Format(
             "openmetrics",
             "OpenMetrics",

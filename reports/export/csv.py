@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 from scanner.verdict import RunRecord, Status, TargetResult, Verdict, finding_id
 
 if TYPE_CHECKING:
+    from scanner.inventory import Ownership
     from scanner.rules import Rule
 
 COLUMNS = (
     "run", "started_at", "environment", "application", "host", "port", "ip", "role", "target", "target_status",
     "policy", "policy_version", "rule", "goal", "status", "severity", "reason", "subject", "message", "observed",
     "expected", "sources", "waiver_reason", "waiver_owner", "waiver_expires", "id", "counted_as", "first_seen", "title",
-    "fix",
+    "fix", "owner", "labels",
 )  # fmt: skip
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """What no host can say (`scanner.untrusted`), but a configuration can: a terminal would obey it."""
@@ -33,6 +34,7 @@ def to_csv(
     *,
     rules: Mapping[str, Rule] | None = None,
     first_seen: Mapping[tuple[str, str, str], datetime] | None = None,
+    owners: Mapping[str, Ownership] | None = None,
 ) -> str:
     """Write a run as CSV, with a row of column names.
 
@@ -40,14 +42,18 @@ def to_csv(
         record: the run.
         rules: by id; one that is not among them goes without title and fix.
         first_seen: since when something fails, by endpoint, rule and subject.
+        owners: who answers for an endpoint, and its labels.
     """
     rules, first_seen = rules or {}, first_seen or {}
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
     for target in record.targets:
+        whose = (owners or {}).get(target.endpoint)
+        labels = " ".join(f"{name}={value}" for name, value in whose.labels) if whose else ""
+        owned = (whose.owner or "", labels) if whose else ("", "")
         for verdict in target.verdicts:
-            row = (*_row(record, target, verdict), *_about(target, verdict, rules, first_seen))
+            row = (*_row(record, target, verdict), *_about(target, verdict, rules, first_seen), *owned)
             writer.writerow([_safe(cell) for cell in row])
     return out.getvalue()
 

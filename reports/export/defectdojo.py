@@ -16,6 +16,7 @@ from scanner.verdict import RunRecord, Severity, Status, TargetResult, Verdict, 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from scanner.inventory import Ownership
     from scanner.rules import Rule
 
 _Json = dict[str, Any]
@@ -27,6 +28,7 @@ def to_defectdojo(
     *,
     rules: Mapping[str, Rule],
     first_seen: Mapping[tuple[str, str, str], datetime] | None = None,
+    owners: Mapping[str, Ownership] | None = None,
 ) -> str:
     """Write a run as DefectDojo's Generic Findings.
 
@@ -34,6 +36,7 @@ def to_defectdojo(
         record: the run.
         rules: by id; one that is not among them has no words but its verdicts'.
         first_seen: since when something fails, by endpoint, rule and subject: the date of the finding.
+        owners: who answers for an endpoint, and its labels: tags of the finding.
     """
     found: dict[str, _Found] = defaultdict(list)
     for target in record.targets:
@@ -47,6 +50,7 @@ def to_defectdojo(
         "dynamic_tool": True,
         "findings": [
             _finding(name, places, record, rules.get(places[0][1].rule), first_seen or {})
+            | {"tags": _tags(places[0], (owners or {}).get(places[0][0].endpoint))}
             for name, places in found.items()
         ],
     }
@@ -84,7 +88,6 @@ def _finding(
         "static_finding": False,
         "dynamic_finding": True,
         "nb_occurences": len(places),
-        "tags": [verdict.goal.value, target.environment],
         "endpoints": [{"protocol": _protocol(target), "host": target.host, "port": target.port, "path": path}],
     }
     if waived and verdict.waiver is not None:
@@ -92,6 +95,13 @@ def _finding(
             f"Accepted by {verdict.waiver.owner} until {verdict.waiver.expires}: {verdict.waiver.reason}"
         )
     return {key: value for key, value in described.items() if value != ""}
+
+
+def _tags(place: tuple[TargetResult, Verdict], whose: Ownership | None) -> list[str]:
+    target, verdict = place
+    owned = [f"owner:{whose.owner}"] if whose and whose.owner else []
+    labels = [f"{name}:{value}" for name, value in whose.labels] if whose else []
+    return [verdict.goal.value, target.environment, *owned, *labels]
 
 
 def _text(places: _Found) -> str:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reports.export.json_evidence import Evidence, FailureOut, evidence_document, failure_of
 from scanner.grade import METHOD, explained
+from scanner.inventory import Ownership
 from scanner.verdict import (
     CountedAs,
     PolicyRef,
@@ -199,6 +200,12 @@ class Target(_Out):
     duration_s: float
     connections: int
     policy: Policy
+    owner: str | None = None
+    """Who answers for it, where somebody is named."""
+    contact: str | None = None
+    """How they are reached."""
+    labels: dict[str, str] = {}
+    """What the configuration says of it besides, such as a tier."""
     evidence: Evidence | None
     verdicts: list[VerdictOut]
 
@@ -217,10 +224,16 @@ class Report(_Out):
 
 FirstSeen = Mapping[tuple[str, str, str], datetime]
 """Since when something fails, by endpoint (`environment/host:port`), rule and subject."""
+Owners = Mapping[str, Ownership]
+"""Who answers for an endpoint, and its labels."""
 
 
 def report_of(
-    record: RunRecord, *, rules: Mapping[str, Rule] | None = None, first_seen: FirstSeen | None = None
+    record: RunRecord,
+    *,
+    rules: Mapping[str, Rule] | None = None,
+    first_seen: FirstSeen | None = None,
+    owners: Owners | None = None,
 ) -> Report:
     """Bring a run into the outer form.
 
@@ -228,9 +241,10 @@ def report_of(
         record: the run.
         rules: by id, to be described; one that is not among them goes without words.
         first_seen: what the history knows of when failures began.
+        owners: who answers for what.
     """
     now = record.run.finished_at
-    targets = [_target(target, now, first_seen or {}) for target in record.targets]
+    targets = [_target(target, now, first_seen or {}, owners or {}) for target in record.targets]
     return _without_targets(record, rules or {}).model_copy(update={"targets": targets})
 
 
@@ -287,13 +301,23 @@ def _without_targets(record: RunRecord, rules: Mapping[str, Rule]) -> Report:
     )
 
 
-def to_json(record: RunRecord, *, rules: Mapping[str, Rule] | None = None, first_seen: FirstSeen | None = None) -> str:
+def to_json(
+    record: RunRecord,
+    *,
+    rules: Mapping[str, Rule] | None = None,
+    first_seen: FirstSeen | None = None,
+    owners: Owners | None = None,
+) -> str:
     """Write a run as JSON text, ending in a line feed; arguments as of `report_of`."""
-    return to_json_bytes(record, rules=rules, first_seen=first_seen).decode()
+    return to_json_bytes(record, rules=rules, first_seen=first_seen, owners=owners).decode()
 
 
 def to_json_bytes(
-    record: RunRecord, *, rules: Mapping[str, Rule] | None = None, first_seen: FirstSeen | None = None
+    record: RunRecord,
+    *,
+    rules: Mapping[str, Rule] | None = None,
+    first_seen: FirstSeen | None = None,
+    owners: Owners | None = None,
 ) -> bytes:
     """The same in UTF-8.
 
@@ -308,7 +332,7 @@ def to_json_bytes(
     margin = "\n" + " " * 2 * _INDENT
     # No string of JSON holds a line feed, so all that there are stand between lines.
     targets = (
-        _target(target, record.run.finished_at, first_seen or {})
+        _target(target, record.run.finished_at, first_seen or {}, owners or {})
         .model_dump_json(by_alias=True, indent=_INDENT)
         .replace("\n", margin)
         for target in record.targets
@@ -349,7 +373,8 @@ def _policy(policy: PolicyRef) -> Policy:
     return Policy(id=policy.id, version=policy.version, title=policy.title, digest=policy.digest)
 
 
-def _target(target: TargetResult, now: datetime, first_seen: FirstSeen) -> Target:
+def _target(target: TargetResult, now: datetime, first_seen: FirstSeen, owners: Owners) -> Target:
+    ownership = owners.get(target.endpoint)
     return Target(
         id=target.id,
         environment=target.environment,
@@ -368,6 +393,9 @@ def _target(target: TargetResult, now: datetime, first_seen: FirstSeen) -> Targe
         duration_s=round(target.duration_s, 3),
         connections=target.connections,
         policy=_policy(target.policy),
+        owner=ownership.owner if ownership else None,
+        contact=ownership.contact if ownership else None,
+        labels=dict(ownership.labels) if ownership else {},
         evidence=evidence_document(target.evidence) if target.evidence else None,
         verdicts=[_verdict(target, verdict, first_seen) for verdict in target.verdicts],
     )

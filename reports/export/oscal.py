@@ -15,6 +15,7 @@ made from what it names, so the same run gives the same bytes.
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import json
 import re
@@ -27,7 +28,7 @@ from urllib.parse import quote
 
 from reports.wording import FAILURES
 from scanner.counting import counted
-from scanner.verdict import RunRecord, Status, TargetResult, TargetStatus, Verdict
+from scanner.verdict import CountedAs, RunRecord, Status, TargetResult, TargetStatus, Verdict
 
 if TYPE_CHECKING:
     from scanner.rules import Rule
@@ -36,7 +37,8 @@ OSCAL_VERSION: Final = "1.2.3"
 NAMESPACE_URI: Final = "urn:nightseal:oscal"
 """The namespace of properties that OSCAL does not define."""
 _IDS: Final = uuid.UUID("0c9f2c53-6a3c-5b7e-8a41-2f4f1f7f9d10")
-_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~^$&\"'-])")
+_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]<>~^$&]|^[#+-](?=\s)|^\d+(?=\.\s))")
+"""What means something in OSCAL's Markdown, anywhere or as the first thing of a line; nothing else is escaped."""
 _SPACE: Final = re.compile(r"\s+")
 _TOKEN: Final = re.compile(r"[^\w.-]")
 
@@ -57,11 +59,11 @@ class _Document:
         self._record = record
         self._run = record.run
         self._rules = rules
-        self._targets = {target.id: self._id("target", target.id) for target in record.targets}
+        self._targets = {target.id: _lasting("target", target.id) for target in record.targets}
 
     def assessment_results(self) -> _Json:
         run = self._run
-        plan = self._id("plan", run.policy.id)
+        plan = _lasting("plan", run.policy.id, run.policy.digest or run.policy.version)
         names = dict.fromkeys((*run.environments, *(target.environment for target in self._record.targets)))
         return {
             "uuid": self._id("document"),
@@ -81,11 +83,12 @@ class _Document:
                 "remarks": "There is no assessment plan apart from the policy: it says what is assessed.",
             },
             "results": [self._result(name) for name in names] or [self._result("none")],
-            "back-matter": {"resources": [self._policy(plan)]},
+            "back-matter": {"resources": [self._policy(plan), self._catalogue()]},
         }
 
     def _id(self, *names: str) -> str:
-        return str(uuid.uuid5(_IDS, "\n".join((self._run.id, *names))))
+        """The id of what is of this run alone."""
+        return _lasting(self._run.id, *names)
 
     def _policy(self, ref: str) -> _Json:
         policy = self._run.policy
@@ -101,6 +104,36 @@ class _Document:
             "description": _prose(policy.title or title),
             "props": props,
             "rlinks": [{"href": f"{quote(policy.id)}.toml"}],
+        }
+
+    def _catalogue(self) -> _Json:
+        """The rules that were judged, as an OSCAL catalog inside: what control ids and objectives here mean."""
+        used = sorted({verdict.rule for verdict in self._record.verdicts})
+        policy = self._run.policy
+        name = (policy.id, policy.digest or policy.version)
+        catalog: dict[str, _Json] = {
+            "catalog": {
+                "uuid": _lasting("catalog", *name, *used),
+                "metadata": {
+                    "title": _prose(policy.title or policy.id),
+                    "last-modified": _time(self._run.finished_at),
+                    "version": _string(policy.version),
+                    "oscal-version": OSCAL_VERSION,
+                },
+            }
+        }
+        controls = [_control(rule, self._rules.get(rule)) for rule in used]
+        if controls:
+            catalog["catalog"]["controls"] = controls
+        text = json.dumps(catalog, ensure_ascii=False, separators=(",", ":")).encode()
+        return {
+            "uuid": _lasting("catalog-resource", *name, *used),
+            "title": "The rules of the policy, as an OSCAL catalog",
+            "base64": {
+                "filename": f"{_token(policy.id)}.oscal-catalog.json",
+                "media-type": "application/oscal+json",
+                "value": base64.b64encode(text).decode(),
+            },
         }
 
     def _result(self, environment: str) -> _Json:
@@ -140,7 +173,7 @@ class _Document:
         return result | {name: items for name, items in parts.items() if items}
 
     def _local_definitions(self, environment: str, targets: Sequence[TargetResult]) -> _Json:
-        tool = self._id("tool", environment)
+        tool = _lasting("tool", environment)
         component = {
             "uuid": tool,
             "type": "software",
@@ -150,7 +183,7 @@ class _Document:
             "status": {"state": "operational"},
         }
         platform = {
-            "uuid": self._id("platform", environment),
+            "uuid": _lasting("platform", environment),
             "title": "Network",
             "uses-components": [{"component-uuid": tool}],
         }
@@ -189,7 +222,7 @@ class _Document:
         severity = max(verdict.severity for _, verdict in found)
         about = self._rules.get(rule)
         described: _Json = {
-            "uuid": self._id("risk", environment, rule, key[1]),
+            "uuid": _lasting("risk", environment, rule, key[1]),
             "title": _prose(f"{about.title if about else rule}: {key[1]}"),
             "description": _prose(_sentence(found)),
             "statement": _prose(about.why if about else f"The requirement {rule} is not met."),
@@ -211,7 +244,7 @@ class _Document:
 
     def _remediation(self, environment: str, rule: str, reason: str, about: Rule) -> _Json:
         return {
-            "uuid": self._id("remediation", environment, rule, reason),
+            "uuid": _lasting("remediation", environment, rule, reason),
             "lifecycle": "recommendation",
             "title": "How to mend it",
             "description": _prose(about.fix.summary),
@@ -222,7 +255,7 @@ class _Document:
         about = self._rules.get(rule)
         failing = [key for key in groups if key[0] is Status.FAIL]
         return {
-            "uuid": self._id("finding", environment, rule),
+            "uuid": _lasting("finding", environment, rule),
             "title": _prose(about.title if about else rule),
             "description": _prose(_counted(verdicts)),
             "target": {"type": "objective-id", "target-id": _token(rule), "status": _state(verdicts)},
@@ -230,13 +263,18 @@ class _Document:
                 {"observation-uuid": self._id("observation", environment, rule, *key)} for key in groups
             ],
         } | (
-            {"related-risks": [{"risk-uuid": self._id("risk", environment, rule, reason)} for _, reason in failing]}
+            {"related-risks": [{"risk-uuid": _lasting("risk", environment, rule, reason)} for _, reason in failing]}
             if failing
             else {}
         )
 
     def _origin(self, environment: str) -> _Json:
-        return {"actors": [{"type": "tool", "actor-uuid": self._id("tool", environment)}]}
+        return {"actors": [{"type": "tool", "actor-uuid": _lasting("tool", environment)}]}
+
+
+def _lasting(*names: str) -> str:
+    """The id of what is the same from run to run."""
+    return str(uuid.uuid5(_IDS, "\n".join(names)))
 
 
 def _grouped(found: Iterable[_Found]) -> dict[_Key, list[_Found]]:
@@ -246,9 +284,22 @@ def _grouped(found: Iterable[_Found]) -> dict[_Key, list[_Found]]:
     return dict(groups)
 
 
+def _control(rule_id: str, rule: Rule | None) -> _Json:
+    """A rule as a control, with an objective of the same name, which findings are about."""
+    control: _Json = {"id": _token(rule_id), "title": _prose(rule.title if rule else rule_id)}
+    if rule is None:
+        return control
+    parts = [
+        {"id": f"{_token(rule_id)}_smt", "name": "statement", "prose": _prose(rule.title)},
+        {"id": f"{_token(rule_id)}_gdn", "name": "guidance", "prose": _prose(rule.why)},
+        {"id": f"{_token(rule_id)}_obj", "name": "assessment-objective", "prose": _prose(rule.how)},
+    ]
+    return control | {"props": [_prop("goal", rule.goal.value)], "parts": parts}
+
+
 def _state(verdicts: Sequence[Verdict]) -> _Json:
     """Satisfied only where something was judged, nothing failed that no waiver accepts, and nothing is unknown."""
-    if any(verdict.counts_as_failure for verdict in verdicts):
+    if any(verdict.counted_as is CountedAs.NOT_MET for verdict in verdicts):
         return {"state": "not-satisfied", "reason": "fail"}
     if any(verdict.status is Status.INDETERMINATE for verdict in verdicts):
         return {
@@ -262,6 +313,8 @@ def _state(verdicts: Sequence[Verdict]) -> _Json:
             "reason": "other",
             "remarks": "Every failure is accepted by a waiver: see the risks.",
         }
+    if any(verdict.counted_as is CountedAs.NOTE for verdict in verdicts):
+        return {"state": "satisfied", "reason": "pass", "remarks": "What is advised besides is not met: see the risks."}
     return {"state": "satisfied", "reason": "pass"}
 
 
@@ -327,8 +380,8 @@ def _prop(name: str, value: str) -> _Json:
 
 
 def _string(value: str) -> str:
-    """A string of OSCAL has no space at its ends, and is not empty."""
-    return value.strip() or "-"
+    """A string of OSCAL is one line, has no space at its ends, and is not empty."""
+    return _SPACE.sub(" ", value).strip() or "-"
 
 
 def _token(value: str) -> str:

@@ -6,7 +6,7 @@ Text is never taken for a formula or a link, whatever it begins with.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -19,16 +19,21 @@ from reports.view.index import Index, tally
 from reports.view.standing import STANDINGS, Tally
 from reports.wording import GOALS, STATUSES, TARGET_STATUSES
 from scanner.untrusted import ELLIPSIS
-from scanner.verdict import RunRecord, Status
+from scanner.verdict import RunRecord, Status, finding_id
 
 if TYPE_CHECKING:
     from xlsxwriter.workbook import Workbook  # type: ignore[import-untyped]  # the same
     from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]  # the same
 
+    from scanner.rules import Rule
+
 _LAST_ROW: Final = 1_048_576 - 1
 """The format holds no more rows, the head included."""
 _LONGEST: Final = 32_767
 """Nor more characters in a cell."""
+
+_A4: Final = 9
+"""The format's number for that size of paper."""
 
 Cell = str | int | float | date | datetime | None
 
@@ -41,8 +46,11 @@ class _Sheet:
     rows: Iterable[Sequence[Cell]]
 
 
-def to_xlsx(record: RunRecord) -> bytes:
-    """Write a run as a workbook: environments, targets, verdicts and certificates. The same run, the same bytes."""
+def to_xlsx(record: RunRecord, *, rules: Mapping[str, Rule] | None = None) -> bytes:
+    """Write a run as a workbook: what it was, environments, targets, verdicts and certificates.
+
+    The same run gives the same bytes. `rules` are by id; one that is not among them has no title.
+    """
     out = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     with xlsxwriter.Workbook(out, options) as workbook:
@@ -55,13 +63,14 @@ def to_xlsx(record: RunRecord) -> bytes:
                 "created": run.finished_at.replace(tzinfo=None),
             }
         )
-        for sheet in _sheets(record):
+        for sheet in _sheets(record, rules or {}):
             _write(workbook, sheet)
     return out.getvalue()
 
 
-def _sheets(record: RunRecord) -> Iterator[_Sheet]:
+def _sheets(record: RunRecord, rules: Mapping[str, Rule]) -> Iterator[_Sheet]:
     index = Index.of(record)
+    yield _Sheet("Run", ("What", "Value"), (24, 70), _about(record))
     yield _Sheet(
         "Environments",
         (
@@ -99,9 +108,10 @@ def _sheets(record: RunRecord) -> Iterator[_Sheet]:
     yield _Sheet(
         "Verdicts",
         ("Target", "Environment", "Rule", "Goal", "Verdict", "Severity", "Path", "What was found", "Observed",
-         "Expected", "Sources", "Waived until", "Waived by", "Waived because"),
-        (44, 16, 26, 14, 15, 10, 18, 60, 36, 30, 36, 13, 18, 30),
-        _verdicts(record),
+         "Expected", "Sources", "Waived until", "Waived by", "Waived because", "Requirement", "Reason", "Counted as",
+         "Id"),
+        (44, 16, 26, 14, 15, 10, 18, 60, 36, 30, 36, 13, 18, 30, 40, 20, 14, 34),
+        _verdicts(record, rules),
     )  # fmt: skip
     yield _Sheet(
         "Certificates",
@@ -129,6 +139,19 @@ def _counts(found: Tally) -> tuple[int, ...]:
     return (found.failed, found.notes, found.waived, found.indeterminate, found.passed, found.not_applicable)
 
 
+def _about(record: RunRecord) -> Iterator[tuple[Cell, ...]]:
+    """Which run this is: whoever gets the file alone must be able to tell. Versions are text, however they look."""
+    run = record.run
+    yield from (("Run", run.id), ("Complete", "yes" if run.complete else "no, it was interrupted"))
+    yield from (("Began", f"{run.started_at:%Y-%m-%d %H:%M} UTC"), ("Ended", f"{run.finished_at:%Y-%m-%d %H:%M} UTC"))
+    for ref in dict.fromkeys((run.policy, *(target.policy for target in record.targets))):
+        yield "Policy", f"{ref.title or ref.id} ({ref.id})"
+        yield "Version of the policy", ref.version
+        yield "SHA-256 of the policy", ref.digest
+    yield from (("Targets", len(record.targets)), ("Nightseal", run.tool_version))
+    yield "Counts", tally(record.verdicts).said
+
+
 def _targets(record: RunRecord) -> Iterator[tuple[Cell, ...]]:
     for target in record.targets:
         counts = tally(target.verdicts)
@@ -146,7 +169,7 @@ def _targets(record: RunRecord) -> Iterator[tuple[Cell, ...]]:
         )
 
 
-def _verdicts(record: RunRecord) -> Iterator[tuple[Cell, ...]]:
+def _verdicts(record: RunRecord, rules: Mapping[str, Rule]) -> Iterator[tuple[Cell, ...]]:
     # What does not fit is what is met or does not apply; the other formats have it.
     everything = len(record.verdicts) <= _LAST_ROW
     for target in record.targets:
@@ -168,6 +191,10 @@ def _verdicts(record: RunRecord) -> Iterator[tuple[Cell, ...]]:
                     waiver.expires if waiver else None,
                     waiver.owner if waiver else None,
                     waiver.reason if waiver else None,
+                    rules[verdict.rule].title if verdict.rule in rules else None,
+                    verdict.reason,
+                    verdict.counted_as.value,
+                    finding_id(target, verdict),
                 )
 
 
@@ -187,6 +214,12 @@ def _write(workbook: Workbook, sheet: _Sheet) -> None:
         for column, cell in enumerate(row):
             _write_cell(page, last, column, cell, day=day, plain=plain)
     page.freeze_panes(1, 1)
+    # As wide as a sheet of paper lying down, the head on each: a hundred columns of pages are read by nobody.
+    page.set_landscape()
+    page.set_paper(_A4)
+    page.fit_to_pages(1, 0)
+    page.repeat_rows(0)
+    page.set_footer("&L&A&RPage &P of &N")
     page.autofilter(0, 0, last, len(sheet.heads) - 1)
 
 

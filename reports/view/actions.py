@@ -43,8 +43,12 @@ def actions_of(  # noqa: PLR0913  # everything that can call for an action
     options: ReportOptions,
     today: date,
     first_seen: FirstSeen,
+    owners: Mapping[str, str],
 ) -> tuple[Action, ...]:
-    """Every action that the run calls for; what has a date first, by date, then by severity."""
+    """Every action that the run calls for; what has a date first, by date, then by severity.
+
+    `owners` are by endpoint (`environment/host:port`); where nobody is named, the environment stands for its owner.
+    """
     ends: dict[TargetRef, date] = {}
     for certificate in reversed(certificates):
         if certificate.with_sni:
@@ -52,25 +56,33 @@ def actions_of(  # noqa: PLR0913  # everything that can call for an action
     actions = [
         action
         for cause in causes
-        for action in _actions_for(cause, ends, options=options, today=today, first_seen=first_seen)
+        for action in _actions_for(cause, ends, options=options, today=today, first_seen=first_seen, owners=owners)
     ]
     actions = _merged(actions)
     actions += [_decide(waiver) for waiver in waivers if waiver.failures and waiver.days_left <= WAIVER_NOTICE_DAYS]
-    actions += [action for item in unreachables for action in _reach(item)]
+    actions += [action for item in unreachables for action in _reach(item, owners)]
     return tuple(
         sorted(actions, key=lambda item: (item.due or _FAR, -(item.severity.rank if item.severity else 0), item.who))
     )
 
 
-def _actions_for(
-    cause: FailureCause, ends: Mapping[TargetRef, date], *, options: ReportOptions, today: date, first_seen: FirstSeen
+def _actions_for(  # noqa: PLR0913  # what dates and owners follow from
+    cause: FailureCause,
+    ends: Mapping[TargetRef, date],
+    *,
+    options: ReportOptions,
+    today: date,
+    first_seen: FirstSeen,
+    owners: Mapping[str, str],
 ) -> list[Action]:
-    by_environment: dict[str, list[Occurrence]] = defaultdict(list)
+    by_owner: dict[str, list[tuple[Occurrence, TargetRef]]] = defaultdict(list)
     for occurrence in cause.occurrences:
-        by_environment[occurrence.environment].append(occurrence)
+        for target in occurrence.targets:
+            by_owner[owners.get(target.endpoint, target.environment)].append((occurrence, target))
     actions = []
-    for environment, occurrences in by_environment.items():
-        targets = tuple(dict.fromkeys(target for item in occurrences for target in item.targets))
+    for who, places in by_owner.items():
+        occurrences = [occurrence for occurrence, _ in places]
+        targets = tuple(dict.fromkeys(target for _, target in places))
         severity: Severity = max(item.severity for item in occurrences)
         days = options.due_days.get(severity)
         since = min((first_seen.get((target.endpoint, cause.rule), today) for target in targets), default=today)
@@ -85,7 +97,7 @@ def _actions_for(
         actions.append(
             Action(
                 kind=kind,
-                who=environment,
+                who=who,
                 what=cause.fix.summary if cause.fix else cause.title,
                 targets=targets,
                 due=due,
@@ -126,18 +138,18 @@ def _decide(waiver: WaiverView) -> Action:
     )
 
 
-def _reach(item: UnreachableView) -> list[Action]:
-    by_environment: dict[str, list[TargetRef]] = defaultdict(list)
+def _reach(item: UnreachableView, owners: Mapping[str, str]) -> list[Action]:
+    by_owner: dict[str, list[TargetRef]] = defaultdict(list)
     for target in item.targets:
-        by_environment[target.environment].append(target)
+        by_owner[owners.get(target.endpoint, target.environment)].append(target)
     return [
         Action(
             kind=ActionKind.REACH,
-            who=environment,
+            who=who,
             what=gettext("Let the scanner reach it, or take it out of the configuration."),
             targets=tuple(targets),
             due=None,
             because=item.reason[:1].upper() + item.reason[1:],
         )
-        for environment, targets in by_environment.items()
+        for who, targets in by_owner.items()
     ]

@@ -47,6 +47,7 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
     trend: Sequence[TrendPoint] = (),
     history: HistoryAnswers | None = None,
     options: ReportOptions | None = None,
+    owners: Mapping[str, str] | None = None,
 ) -> ReportView:
     """Build what a report shows of a run.
 
@@ -62,6 +63,8 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
         trend: earlier runs, from `trend_of`.
         history: what the history answers about the runs up to this one; `first_seen` and `trend` follow from it.
         options: title, organisation, classification and the like, and the language that everything is said in.
+
+        owners: who answers for an endpoint (`environment/host:port`), where somebody does.
 
     Raises:
         UnknownLanguageError: there is no catalogue for the language.
@@ -112,6 +115,7 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
                 options=options,
                 today=today,
                 first_seen=first_seen or {},
+                owners=owners or {},
             ),
             certificates=certificates,
             matrices=matrices_of(index, environments, (*causes, *notes, *waived_causes), rules),

@@ -35,6 +35,7 @@ def view_of(rendering: Rendering) -> ReportView:
         previous=rendering.previous,
         history=answers_of(history, rendering.record, rendering.previous) if history is not None else None,
         options=rendering.options or ReportOptions(),
+        owners={endpoint: item.owner for endpoint, item in rendering.owners.items() if item.owner},
     )
 
 
@@ -51,8 +52,8 @@ def pdf(rendering: Rendering, view: ReportView) -> bytes:
     """
     run_id = rendering.record.run.id
     first_seen = first_seen_of(rendering)
-    data = export(rendering.record, "json", rules=all_rules(), first_seen=first_seen)
-    table = export(rendering.record, "csv", rules=all_rules(), first_seen=first_seen)
+    data = export(rendering.record, "json", rules=all_rules(), first_seen=first_seen, owners=rendering.owners)
+    table = export(rendering.record, "csv", rules=all_rules(), first_seen=first_seen, owners=rendering.owners)
     digest, key = hashlib.sha256(data).hexdigest(), rendering.key
     drawn = render.render_pdf(
         view,

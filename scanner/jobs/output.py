@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reports.signature import SigningKey
     from reports.view import ReportOptions, ReportView
     from scanner.history import History
-    from scanner.inventory import Environment
+    from scanner.inventory import Environment, Ownership
     from scanner.policy import Policy
     from scanner.verdict import RunRecord
     from scanner.waiver import Waiver
@@ -44,6 +44,8 @@ class Rendering:
     history: History | None = None
     options: ReportOptions | None = None
     key: SigningKey | None = None
+    owners: Mapping[str, Ownership] = field(default_factory=dict)
+    """Who answers for each endpoint (`environment/host:port`) today, whatever the configuration was at the time."""
     color: bool = False
     width: int = 100
     verbose: bool = False
@@ -74,7 +76,7 @@ def render(rendering: Rendering, format_name: str, view: ReportView | None = Non
     else:
         tells_past = wanted.source is WriterInput.PAST and rendering.history is not None
         first_seen = load("scanner.jobs.history_answers:first_seen_of")(rendering) if tells_past else None
-        made = export(rendering.record, format_name, rules=all_rules(), first_seen=first_seen)
+        made = export(rendering.record, format_name, rules=all_rules(), first_seen=first_seen, owners=rendering.owners)
     return made if isinstance(made, bytes) else made.encode()
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reports.view.options import Edition, ReportOptions
 from scanner.errors import PolicyError, UsageError, nearest
+from scanner.inventory import Ownership
 from scanner.jobs.looks import check_looks
 from scanner.jobs.output import Rendering
 from scanner.policy import load
@@ -36,7 +38,59 @@ def rendering_of(config: Config, history: History | None, record: RunRecord) -> 
         waivers=config.waivers if same else (),
         history=history,
         options=report_options(config),
+        owners=owners_of(config),
     )
+
+
+def owners_of(config: Config) -> dict[str, Ownership]:
+    """Who answers for each endpoint of the configuration, and its labels."""
+    return {
+        endpoint.id: endpoint.ownership
+        for environment in config.inventory.environments
+        for endpoint in environment.endpoints
+        if endpoint.ownership != Ownership()
+    }
+
+
+def owned(rendering: Rendering, owner: str | None, labels: Sequence[str]) -> Rendering:
+    """What the report of one owner, or of what has some labels, is made of.
+
+    Raises:
+        UsageError: a label is not NAME=VALUE, or nothing in the run is so.
+    """
+    if owner is None and not labels:
+        return rendering
+    wanted = set[tuple[str, str]]()
+    for label in labels:
+        name, equals, value = label.partition("=")
+        if not (name and equals):
+            raise UsageError(f'--label "{label}": it is not NAME=VALUE, such as tier=1')
+        wanted.add((name, value))
+    kept = {
+        endpoint
+        for endpoint, item in rendering.owners.items()
+        if (owner is None or item.owner == owner) and wanted <= set(item.labels)
+    }
+    record = _only_those(rendering.record, kept)
+    if not record.targets:
+        known = sorted({item.owner for item in rendering.owners.values() if item.owner})
+        hint = (nearest(owner, known) if owner else None) or f"owners: {', '.join(known) or 'none'}"
+        raise UsageError(f"the run has no target of this owner and these labels ({hint})")
+    previous = rendering.previous
+    return dataclasses.replace(
+        rendering, record=record, previous=_only_those(previous, kept) if previous is not None else None
+    )
+
+
+def _only_those(record: RunRecord, endpoints: Collection[str]) -> RunRecord:
+    targets = tuple(target for target in record.targets if target.endpoint in endpoints)
+    environments = {target.environment for target in targets}
+    run = dataclasses.replace(
+        record.run,
+        environments=tuple(name for name in record.run.environments if name in environments),
+        expected_targets=len(targets) if record.run.complete else record.run.expected_targets,
+    )
+    return RunRecord(run, targets)
 
 
 def policies_of(config: Config, record: RunRecord) -> list[Policy]:

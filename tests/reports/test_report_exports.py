@@ -24,10 +24,12 @@ from sarif_pydantic import Sarif
 from reports.export.csv import COLUMNS, to_csv
 from reports.export.defectdojo import to_defectdojo
 from reports.export.formats import EXPORTS, export
+from reports.export.json_v1 import to_json
 from reports.export.junit import to_junit
 from reports.export.openmetrics import to_openmetrics, to_prometheus
 from reports.export.sarif import FINGERPRINT, to_sarif
 from reports.export.xlsx import to_xlsx
+from scanner.inventory import Ownership
 from scanner.rules import all_rules
 from scanner.verdict import RunRecord, Severity, Status, TargetStatus, finding_id
 from tests.build.hostile import configured_record, hostile_record
@@ -70,7 +72,7 @@ class TestCsv:
 class TestXlsx:
     def test_cells_are_typed(self) -> None:
         book = openpyxl.load_workbook(io.BytesIO(to_xlsx(RECORDS["sample"])))
-        assert book.sheetnames == ["Environments", "Targets", "Verdicts", "Certificates"]
+        assert book.sheetnames == ["Run", "Environments", "Targets", "Verdicts", "Certificates"]
         certificates = book["Certificates"]
         assert isinstance(certificates["B2"].value, datetime)
         assert isinstance(certificates["C2"].value, int)
@@ -101,6 +103,45 @@ class TestXlsx:
 
     def test_same_run_gives_the_same_bytes(self, record: RunRecord) -> None:
         assert to_xlsx(record) == to_xlsx(record)
+
+    def test_says_which_run_it_is_and_versions_stay_text(self) -> None:
+        record = RECORDS["sample"]
+        book = openpyxl.load_workbook(io.BytesIO(to_xlsx(record, rules=RULES)))
+        told = {row[0].value: row[1] for row in book["Run"].iter_rows(min_row=2)}
+        assert told["Run"].value == record.run.id
+        assert told["Version of the policy"].value == record.run.policy.version
+        assert told["Version of the policy"].data_type == "s"
+        heads = [cell.value for cell in book["Verdicts"][1]]
+        first = dict(zip(heads, (cell.value for cell in book["Verdicts"][2]), strict=True))
+        assert first["Requirement"] == RULES[first["Rule"]].title
+        assert {"Reason", "Counted as", "Id"} <= set(heads)
+
+    def test_prints_on_sheets_as_wide_as_the_paper(self) -> None:
+        book = openpyxl.load_workbook(io.BytesIO(to_xlsx(RECORDS["sample"])))
+        for sheet in book:
+            assert (sheet.page_setup.orientation, sheet.page_setup.paperSize) == ("landscape", 9)
+            assert sheet.sheet_properties.pageSetUpPr.fitToPage
+            assert (sheet.page_setup.fitToWidth or 1, sheet.page_setup.fitToHeight) == (1, 0)
+            assert sheet.print_title_rows == "$1:$1"
+
+
+def test_owners_and_labels_travel() -> None:
+    record = RECORDS["sample"]
+    target = record.targets[0]
+    owners = {target.endpoint: Ownership("team-payments", "pay@example.com", (("tier", "1"),))}
+    rows = list(csv.DictReader(io.StringIO(to_csv(record, rules=RULES, owners=owners), newline="")))
+    mine = [row for row in rows if row["target"].startswith(f"{target.endpoint}@")]
+    assert mine
+    assert {(row["owner"], row["labels"]) for row in mine} == {("team-payments", "tier=1")}
+    assert {row["owner"] for row in rows if row not in mine} == {""}
+    document = json.loads(to_json(record, owners=owners))
+    told = {item["id"]: (item["owner"], item["contact"], item["labels"]) for item in document["targets"]}
+    assert told[target.id] == ("team-payments", "pay@example.com", {"tier": "1"})
+    assert sum(owner is not None for owner, _, _ in told.values()) == len({row["target"] for row in mine})
+    findings = json.loads(to_defectdojo(record, rules=RULES, owners=owners))["findings"]
+    tagged = [item for item in findings if "owner:team-payments" in item["tags"]]
+    assert tagged
+    assert all("tier:1" in item["tags"] for item in tagged)
 
 
 class TestSarif:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import re
 from collections.abc import Iterator
+from datetime import date
 
 import pytest
 from cyclonedx.model.bom import Bom
@@ -17,7 +19,7 @@ from reports.export.crypto_algorithms import of_group, of_signature, of_suite
 from reports.export.cyclonedx import to_cyclonedx
 from reports.export.oscal import to_oscal
 from scanner.rules import all_rules
-from scanner.verdict import RunRecord, Status
+from scanner.verdict import AppliedWaiver, RunRecord, Status
 from tests.build.hostile import configured_record, hostile_record
 from tests.build.judged import judged_record
 
@@ -139,7 +141,7 @@ class TestOscal:
         }
         for target in record.targets:
             for verdict in target.verdicts:
-                if verdict.status in {Status.FAIL, Status.INDETERMINATE}:
+                if verdict.counted_as in {"not-met", "waived", "not-assessed"}:
                     assert states[target.environment, verdict.rule] == "not-satisfied"
         assert set(states.values()) == {"satisfied", "not-satisfied"}
 
@@ -149,10 +151,75 @@ class TestOscal:
         (waived,) = [risk for risk in risks if risk["status"] == "deviation-approved"]
         assert "Replaced with the ERP in autumn; platform-team; until 2026-" in str(waived["props"])
 
+    def test_a_note_is_satisfied_and_said(self) -> None:
+        record = judged_record(4).record
+        document = json.loads(to_oscal(record, rules=all_rules()))
+        for name, result in zip(record.run.environments, document["assessment-results"]["results"], strict=True):
+            kinds: dict[str, set[str]] = {}
+            for target in record.targets:
+                for verdict in target.verdicts if target.environment == name else ():
+                    kinds.setdefault(verdict.rule, set()).add(verdict.counted_as)
+            for finding in result["findings"]:
+                rule, status = finding["target"]["target-id"], finding["target"]["status"]
+                if kinds[rule] <= {"note", "met", "does-not-apply"}:
+                    assert status["state"] == "satisfied"
+                    assert ("advised" in status.get("remarks", "")) == ("note" in kinds[rule])
+
+    def test_ids_of_the_same_thing_last(self) -> None:
+        def of(night: int) -> dict[str, set[str]]:
+            results = json.loads(to_oscal(judged_record(night).record, rules=all_rules()))["assessment-results"][
+                "results"
+            ]
+            return {
+                name: {item["uuid"] for result in results for item in result.get(name, ())}
+                for name in ("risks", "findings", "observations")
+            }
+
+        before, after = of(0), of(4)
+        assert before["findings"] & after["findings"]
+        assert before["risks"] & after["risks"]
+        assert not before["observations"] & after["observations"], "what was observed is of one run"
+
+    def test_a_waiver_of_several_lines_is_one_string(self) -> None:
+        record = judged_record(4).record
+        waiver = AppliedWaiver("first\nsecond\t line", "team", date(2026, 12, 1))
+        targets = tuple(
+            dataclasses.replace(
+                target,
+                verdicts=tuple(
+                    dataclasses.replace(item, waiver=waiver) if item.status is Status.FAIL else item
+                    for item in target.verdicts
+                ),
+            )
+            for target in record.targets
+        )
+        text = to_oscal(RunRecord(record.run, targets), rules=all_rules())
+        assert "first second line; team; until 2026-12-01" in text
+        for value in values(json.loads(text), "value"):
+            assert re.fullmatch(r"\S(.*\S)?", value), value
+
+    def test_the_rules_travel_as_a_catalogue(self) -> None:
+        document = json.loads(to_oscal(judged_record(4).record, rules=all_rules()))["assessment-results"]
+        (encoded,) = [item["base64"] for item in document["back-matter"]["resources"] if "base64" in item]
+        catalog = json.loads(base64.b64decode(encoded["value"]))["catalog"]
+        ids = {item["id"] for item in catalog["controls"]}
+        used = {
+            control["control-id"]
+            for result in document["results"]
+            for selection in result["reviewed-controls"]["control-selections"]
+            for control in selection.get("include-controls", ())
+        }
+        assert used <= ids
+
+    def test_titles_are_read_as_they_are_written(self) -> None:
+        text = to_oscal(judged_record(4).record, rules=all_rules())
+        assert "TLS\\\\-" not in text
+        assert "proto.no-tls1.0: fail, offered" in text
+
     def test_prose_means_nothing_as_markdown(self) -> None:
         results = json.loads(to_oscal(RECORDS["hostile"], rules=RULES))["assessment-results"]["results"]
         prose = [item["description"] for result in results for item in result["observations"]]
-        assert any(r"\<script\>alert\(1\)" in text for text in prose)
+        assert any(r"\<script\>alert(1)" in text for text in prose)
         assert not any(re.search(r"(?<!\\)[<*_`\[]", text) for text in prose)
 
 

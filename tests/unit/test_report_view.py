@@ -463,6 +463,18 @@ def test_clauses_count_verdicts_of_their_rules(view: ReportView) -> None:
     assert clause.url.startswith("https://www.rfc-editor.org/")
 
 
+class TestOwners:
+    def test_who_must_mend_is_the_owner_and_the_environment_where_nobody_is(self) -> None:
+        record = judged_record(4).record
+        erp = next(target.endpoint for target in record.targets if target.host == "erp.example.internal")
+        view = view_of(record, owners={erp: "erp-team"})
+        for action in view.actions:
+            if action.kind in {ActionKind.MEND, ActionKind.RENEW, ActionKind.REACH}:
+                owners = {"erp-team" if ref.endpoint == erp else ref.environment for ref in action.targets}
+                assert owners == {action.who}
+        assert "erp-team" in {action.who for action in view.actions}
+
+
 class TestNothingContradicts:
     """What one chapter says is not denied by another."""
 

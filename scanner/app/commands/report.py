@@ -13,6 +13,8 @@ from scanner.app.signing import sign_option
 @options.config_option
 @click.option("--run", "run_id", metavar="ID", help="The run; the last one by default.")
 @click.option("--environment", "-e", metavar="E", help="Only this environment.")
+@click.option("--owner", metavar="NAME", help="Only what this owner answers for.")
+@click.option("--label", "labels", metavar="K=V", multiple=True, help="Only what has this label; may be repeated.")
 @options.format_option
 @options.output_option
 @options.rule_option
@@ -36,6 +38,7 @@ def command() -> None:
       nightseal report --output report.pdf
       nightseal report --format pdf --sign reviewer.p12 --output signed.pdf
       nightseal report --rule "https.*" --output enforcement.pdf
+      nightseal report --owner team-payments --label tier=1
       nightseal report --edition management --output board.pdf
       nightseal report --site
     """

@@ -19,7 +19,7 @@ from scanner.jobs import exit_status
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.keeping import spared, warn
 from scanner.jobs.output import check_output, formats_of, goes_to_stdout, write
-from scanner.jobs.reporting import rendering_of_environment
+from scanner.jobs.reporting import owned, rendering_of_environment
 from scanner.jobs.rule_choice import RuleChoice, check_globs
 from scanner.jobs.site import output_folder, update_site, write_site
 from scanner.verdict import Severity
@@ -32,6 +32,8 @@ def report(  # noqa: PLR0913, PLR0917  # one for each option
     config_path: Path,
     run_id: str | None,
     environment: str | None,
+    owner: str | None,
+    labels: tuple[str, ...],
     formats: tuple[str, ...],
     output: str | None,
     sign_with: Path | None,
@@ -44,7 +46,8 @@ def report(  # noqa: PLR0913, PLR0917  # one for each option
     quiet: bool,
 ) -> int:
     """Render a run of the history again, without network."""
-    if site_alone and (run_id or environment or formats or sign_with or rules or skipped or fail_on_rules):
+    chosen_by = (run_id, environment, owner, labels, formats, sign_with, rules, skipped, fail_on_rules, edition)
+    if site_alone and any(chosen_by):
         raise UsageError("--site goes with --output alone: it is the page of all runs")
     formats = tuple(formats_of(formats, output, DEFAULT_REPORTS))
     choice = RuleChoice(rules, skipped)
@@ -61,6 +64,7 @@ def report(  # noqa: PLR0913, PLR0917  # one for each option
         raise UsageError(f"the history {config.form.nightseal.history} has no run {what}yet: nightseal run makes one")
     record = choice.applied(history.record(chosen))
     rendering = dataclasses.replace(rendering_of_environment(config, history, record, environment), key=key)
+    rendering = owned(rendering, owner, labels)
     if edition and rendering.options is not None:
         rendering = dataclasses.replace(
             rendering, options=dataclasses.replace(rendering.options, edition=Edition(edition))

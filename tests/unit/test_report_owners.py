@@ -1,0 +1,67 @@
+"""`report --owner` and `--label`: the report of what is theirs, and nothing of anybody else."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from scanner.errors import UsageError
+from scanner.inventory import Ownership
+from scanner.jobs.output import Rendering
+from scanner.jobs.reporting import owned
+from tests.build.judged import judged_record
+
+RECORD = judged_record(4).record
+ERP = next(target.endpoint for target in RECORD.targets if target.host == "erp.example.internal")
+SHOP = next(target.endpoint for target in RECORD.targets if target.host == "shop.example.com")
+OWNERS = {
+    ERP: Ownership("erp-team", None, (("tier", "2"),)),
+    SHOP: Ownership("payments", None, (("region", "eu"), ("tier", "1"))),
+}
+ALL = Rendering(RECORD, previous=judged_record(1).record, owners=OWNERS)
+
+
+def endpoints(rendering: Rendering) -> set[str]:
+    return {target.endpoint for target in rendering.record.targets}
+
+
+def test_of_nobody_is_of_everybody() -> None:
+    assert owned(ALL, None, ()) is ALL
+
+
+@pytest.mark.parametrize(
+    ("owner", "labels", "expected"),
+    [
+        ("erp-team", (), {ERP}),
+        (None, ("tier=1",), {SHOP}),
+        ("payments", ("tier=1", "region=eu"), {SHOP}),
+    ],
+)
+def test_only_what_is_theirs(owner: str | None, labels: tuple[str, ...], expected: set[str]) -> None:
+    found = owned(ALL, owner, labels)
+    assert endpoints(found) == expected
+    assert found.previous is not None
+    assert {target.endpoint for target in found.previous.targets} <= expected
+    assert found.record.run.expected_targets == len(found.record.targets)
+    assert set(found.record.run.environments) == {target.environment for target in found.record.targets}
+
+
+@pytest.mark.parametrize(
+    ("owner", "labels", "problem"),
+    [
+        ("erp-taem", (), "erp-team"),
+        ("erp-team", ("tier=1",), "no target of this owner and these labels"),
+        (None, ("tier",), "is not NAME=VALUE"),
+        (None, ("=1",), "is not NAME=VALUE"),
+    ],
+)
+def test_what_nobody_has_is_refused(owner: str | None, labels: tuple[str, ...], problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        owned(ALL, owner, labels)
+
+
+def test_an_interrupted_run_still_says_how_many_there_would_have_been() -> None:
+    run = dataclasses.replace(RECORD.run, complete=False, expected_targets=99)
+    found = owned(dataclasses.replace(ALL, record=dataclasses.replace(RECORD, run=run)), "erp-team", ())
+    assert found.record.run.expected_targets == 99
