@@ -25,10 +25,11 @@ from scanner.config_estate import environment_of, host_of
 from scanner.config_files import ConfigFile, ConfigFiles, clean, read_files, read_text
 from scanner.config_form import ConfigForm, NotifyForm, ScanForm, ScheduleForm
 from scanner.config_inventories import Inventories, with_inventories, with_rows
+from scanner.counting import counted
 from scanner.errors import ConfigError, Problem, nearest
 from scanner.hostname import HostError, normalised_pattern
 from scanner.inventories import Contents, Row
-from scanner.inventory import Inventory, Untaken, address_of
+from scanner.inventory import Environment, Inventory, InventorySource, Untaken, address_of
 from scanner.validation import label_of, problems_of
 from scanner.waiver import Waiver, scope_of
 
@@ -153,6 +154,9 @@ def _checked(
         for item in form.environment
     )
     warnings += (_not_taken(item) for item in added.untaken)
+    warnings += (_unexpected(item, key) for item in environments for key in item.sources if not key.as_expected)
+    hosts = frozenset(endpoint.host for item in environments for endpoint in item.endpoints)
+    environments = tuple(dataclasses.replace(item, known_hosts=hosts) for item in environments)
     _check_names(form, problems)
     _check_references(form, problems)
     _check_owners(form, problems)
@@ -177,6 +181,11 @@ def _checked(
 def _not_taken(item: Untaken) -> Problem:
     said = f'is in the environment "{item.environment}"' if item.environment else "is in no environment"
     return Problem("", f"{address_of(item.host, item.port)} {said}, which does not read this file", place=item.place)
+
+
+def _unexpected(environment: Environment, source: InventorySource) -> Problem:
+    key = f"environment[{environment.name}].inventory[{source.name}].expected_count"
+    return Problem(key, f"is {source.expected}, and the file has {counted(source.hosts, 'host')} of this environment")
 
 
 def _refuse(files: ConfigFiles, problems: list[Problem]) -> None:

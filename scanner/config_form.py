@@ -238,7 +238,7 @@ class InventoryForm(Form):
     expand: bool = False
     """Whether networks and ranges of addresses are taken as their addresses; wants expected_count."""
     expected_count: int | None = Field(default=None, ge=0)
-    """How many hosts of it are this environment's; `inventory.expected-count` tells where that is not so."""
+    """How many hosts of it are this environment's; `config check` warns where that is not so."""
 
 
 class EnvironmentForm(OwnedForm):

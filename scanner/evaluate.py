@@ -251,7 +251,7 @@ class _Area(Enum):
     """What a verdict rests on, by the first part of its rule's id; all that is not named here is about TLS."""
 
     TLS = ()
-    CERTIFICATES = ("cert",)
+    CERTIFICATES = ("cert", "inventory")
     HTTP = ("https", "headers")
     DNS = ("dns",)
 

@@ -224,6 +224,11 @@ class InventorySource:
     hosts: int
     expected: int | None = None
 
+    @property
+    def as_expected(self) -> bool:
+        """Whether there are as many as were expected, where anybody expected anything."""
+        return self.expected in {None, self.hosts}
+
 
 @dataclass(frozen=True, slots=True)
 class Untaken:
@@ -240,7 +245,11 @@ class Untaken:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """One installation stage of an infrastructure. `sources` are the files that hosts of it were read from."""
+    """One installation stage of an infrastructure.
+
+    `sources` are the files that hosts of it were read from. `known_hosts` are the hosts of all environments of its
+    configuration, None where there is none.
+    """
 
     name: str
     kind: EnvironmentKind
@@ -254,6 +263,7 @@ class Environment:
     trust_store: str | None = None
     ownership: Ownership = Ownership()
     sources: tuple[InventorySource, ...] = ()
+    known_hosts: frozenset[str] | None = field(default=None, repr=False)
 
     @property
     def domains(self) -> dict[DomainKey, str]:

@@ -176,6 +176,10 @@ def test_each_environment_takes_its_rows_and_what_none_takes_is_told(
     assert (left.host, left.environment) == ("old.example", "legacy")
     run(["config", "check", "--config", str(folder / "config.toml")])
     said = capsys.readouterr().err
+    assert (
+        "config.toml:6: warning: environment[production].inventory[hosts.csv].expected_count: is 9, and the file has "
+        "2 hosts of this environment" in said.replace(f"{folder}/", "")
+    )
     assert 'hosts.csv:5: warning: old.example:443 is in the environment "legacy", which does not read this file' in said
 
 

@@ -110,7 +110,7 @@ def _shared_reasons(of: type | None, parameters: type[Parameters]) -> Mapping[st
     return {**UNIVERSAL_REASONS, **(judged_as(of).reasons if of else {}), **of_issuers}
 
 
-AREAS = ("proto", "cipher", "kex", "comp", "integrity", "cert", "dns", "vuln", "https")
+AREAS = ("proto", "cipher", "kex", "comp", "integrity", "cert", "dns", "vuln", "https", "inventory")
 """The areas of rules, in the order of the contract's section 6."""
 
 _RULES: dict[str, Rule] = {}

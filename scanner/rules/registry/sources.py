@@ -42,6 +42,9 @@ CHROME_CT = Source(
     "Chrome Certificate Transparency Policy",
     url="https://googlechrome.github.io/CertificateTransparency/ct_policy.html",
 )
+CIS_INVENTORY = Source(
+    "CIS Controls", "1.1", "v8.1", "https://www.cisecurity.org/controls/inventory-and-control-of-enterprise-assets"
+)
 OUTSYSTEMS_ENFORCE = Source(
     "OutSystems 11 documentation",
     "Enforce HTTPS Security",

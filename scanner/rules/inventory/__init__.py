@@ -1,0 +1,1 @@
+"""Rules about what is configured: names and hosts of ours that nobody configured."""
