@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, urlsplit
 
 import click
@@ -84,15 +85,50 @@ def targets_in(source: str) -> Sequence[str]:
     return [target for line in lines if (target := line.partition("#")[0].strip())]
 
 
-def endpoints_of(targets: Sequence[str]) -> tuple[Endpoint, ...]:
+def endpoints_of(targets: Sequence[str], starttls: str | None = None) -> tuple[Endpoint, ...]:
     """The endpoints that TARGETs name: several ports of a host may stand in one, as `host:443,8443`.
+
+    `starttls` is the protocol of those that name none, as `smtp` is of `smtp://host`.
 
     Raises:
         UsageError: there is none, or one of them cannot be read.
     """
     if not targets:
         raise UsageError("nothing to scan: name a TARGET such as www.example.com, or a file of them by --file")
-    return tuple(parse_target(one) for text in targets for one in _each_port(text))
+    upgraded = (text if starttls is None or "://" in text else f"{starttls}://{text}" for text in targets)
+    return tuple(parse_target(one) for text in upgraded for one in _each_port(text))
+
+
+def under_name(
+    endpoints: Sequence[Endpoint], name: str, connect_to: Mapping[str, Sequence[str]], *, resolving: bool
+) -> tuple[tuple[Endpoint, ...], Mapping[str, Sequence[str]]]:
+    """The endpoints as they are asked for under another name: `--connect-to` leads that name to where they are.
+
+    `resolving` tells whether names may be resolved here: behind a proxy they are not.
+
+    Raises:
+        UsageError: the name is none, or an endpoint's own does not resolve.
+    """
+    wanted = parse_target(name).host
+    there: dict[str, Sequence[str]] = dict(connect_to)
+    renamed = []
+    for endpoint in endpoints:
+        again = replace(endpoint, host=wanted)
+        for port in filter(None, (endpoint.port, endpoint.http_port)):
+            if not resolving and not endpoint.is_address:
+                raise UsageError("--sni through a proxy needs the address of TARGET: names are resolved at the proxy")
+            places = connect_to.get(f"{endpoint.host}:{port}") or _places(endpoint.host, port)
+            there[f"{wanted}:{port}"] = [*there.get(f"{wanted}:{port}", ()), *places]
+        renamed.append(again)
+    return tuple(renamed), there
+
+
+def _places(host: str, port: int) -> Sequence[str]:
+    try:
+        found = {str(item[4][0]) for item in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+    except OSError as error:
+        raise UsageError(f'--sni: "{host}" does not resolve: {error.strerror or error}') from error
+    return [f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip in sorted(found)]
 
 
 def _each_port(text: str) -> Sequence[str]:
@@ -136,7 +172,12 @@ def parse_target(text: str) -> Endpoint:
         known = ", ".join(SCHEMES)
         hint = nearest(parts.scheme, SCHEMES) or f"known schemes: {known}"
         if parts.scheme == "http":
-            hint = f"plain HTTP is looked at along with HTTPS: nightseal scan https://{parts.netloc}{parts.path}"
+            secure, colon, plain = parts.netloc.rpartition(":")
+            if not colon or not plain.isdecimal():
+                secure, plain = parts.netloc, ""
+            # What answers plain HTTP at a port of its own has its HTTPS at another, which nobody here knows.
+            doubt = f"; if port {plain} speaks TLS, https://{parts.netloc}" if plain not in {"", "80"} else ""
+            hint = f"plain HTTP is looked at along with HTTPS: nightseal scan https://{secure}{parts.path}{doubt}"
         raise UsageError(f'"{text}": the scheme "{parts.scheme}" is not one that can be scanned ({hint})')
     host = _host(text, parts)
     port = _port(text, parts)

@@ -14,6 +14,7 @@ from scanner.config_form import DEFAULT_FAIL_ON
 from scanner.config_values import parse_duration
 from scanner.errors import UsageError, nearest
 from scanner.formats import FORMATS
+from scanner.inventory import StartTls
 from scanner.verdict import Severity
 
 TABLE_FORMATS = ("text", "json", "csv")
@@ -151,6 +152,12 @@ fail_on_rule_option = click.option(
     help="Failures of these rules alone, of whatever severity, make the exit status 1. Repeatable.",
 )
 
+starttls_option = click.option(
+    "--starttls",
+    type=click.Choice([item.value for item in StartTls]),
+    help="What TARGETs without a scheme speak before TLS: smtp is as smtp://TARGET.",
+)
+sni_option = click.option("--sni", metavar="NAME", help="Ask TARGET under this name (server name, Host, certificate).")
 proxy_option = click.option(
     "--proxy",
     metavar="URL",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.app.adhoc import endpoints_of, parse_target, targets_in
+from scanner.app.adhoc import endpoints_of, parse_target, targets_in, under_name
 from scanner.errors import UsageError
 from scanner.inventory import Role, StartTls
 
@@ -105,3 +105,37 @@ def test_targets_from_a_file(tmp_path: Path) -> None:
         targets_in(str(tmp_path / "none"))
     with pytest.raises(UsageError, match="nothing to scan"):
         endpoints_of([])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "http://host.example:8080/x",
+            "nightseal scan https://host.example/x; if port 8080 speaks TLS, https://host.example:8080",
+        ),
+        ("http://host.example:80/x", "nightseal scan https://host.example/x)"),
+        ("http://host.example/x", "nightseal scan https://host.example/x)"),
+        ("http://[2001:db8::1]/x", "nightseal scan https://[2001:db8::1]/x)"),
+    ],
+)
+def test_plain_http_is_answered_with_a_port_that_can_speak_tls(text: str, said: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_target(text)
+
+    assert said in str(raised.value)
+
+
+def test_starttls_is_of_targets_that_name_no_protocol() -> None:
+    endpoints = endpoints_of(["mail.example.com:587", "imap://mail.example.com"], "smtp")
+
+    assert [(item.port, item.starttls) for item in endpoints] == [(587, StartTls.SMTP), (143, StartTls.IMAP)]
+
+
+def test_another_name_leads_to_where_the_target_is() -> None:
+    (endpoint,), there = under_name(endpoints_of(["192.0.2.7"]), "www.example.com", {}, resolving=False)
+
+    assert endpoint.host == "www.example.com"
+    assert there == {"www.example.com:443": ["192.0.2.7:443"], "www.example.com:80": ["192.0.2.7:80"]}
+    with pytest.raises(UsageError, match="needs the address"):
+        under_name(endpoints_of(["elsewhere.example"]), "www.example.com", {}, resolving=False)

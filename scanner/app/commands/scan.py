@@ -18,6 +18,8 @@ from scanner.formats import VIEWS
 @options.ca_file_option
 @options.deadline_option
 @options.connect_to_option
+@options.starttls_option
+@options.sni_option
 @options.proxy_option
 @options.source_option
 @options.helo_option
@@ -55,6 +57,8 @@ def command() -> None:
       nightseal scan www.example.com --show clients
       nightseal scan --file hosts.txt --rule "cert.*" --fail-on-rule cert.expiry
       nightseal scan smtp://mail.example.com imap://mail.example.com
+      nightseal scan mail.example.com:587 --starttls smtp
+      nightseal scan 192.0.2.7 --sni www.example.com
       nightseal scan internal.example.com --ca-file our-ca.pem --policy mozilla-modern
       nightseal scan intra.example.com --proxy socks5://bastion.example.com:1080
       nightseal scan www.example.com --header "Authorization: Bearer 0123"

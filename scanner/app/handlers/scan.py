@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import click
 import scanner.history
 from scanner import config as configuration
 from scanner.app import options, standpoint
-from scanner.app.adhoc import endpoints_of, environment_of, targets_in
+from scanner.app.adhoc import endpoints_of, environment_of, targets_in, under_name
+from scanner.app.hints import hints_of
 from scanner.config_form import NightsealForm, ScanForm
 from scanner.errors import NotKeptError, UsageError
 from scanner.inventory import Inventory
@@ -36,6 +38,8 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     ca_file: Path | None,
     deadline: timedelta | None,
     connect_to: tuple[str, ...],
+    starttls: str | None,
+    sni: str | None,
     proxy: str | None,
     source_address: str | None,
     helo: str | None,
@@ -60,13 +64,13 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     """Scan hosts now and print what was found."""
     silent = quiet and not formats and output is None
     formats = tuple(formats_of(formats, output, ("text",)))
-    if show and summary:
-        raise UsageError("--show and --summary print different things: leave one out")
-    if (show or summary) and (named := ", ".join(name for name in formats if name != "text")):
-        raise UsageError(f"--show and --summary are of text, and {named} has everything in it: leave one out")
+    _check_view(show, formats, summary=summary)
     choice = RuleChoice(rules, skipped)
     check_globs("--fail-on-rule", fail_on_rules)
-    endpoints = endpoints_of((*targets, *(targets_in(target_file) if target_file else ())))
+    endpoints = endpoints_of((*targets, *(targets_in(target_file) if target_file else ())), starttls)
+    there: Mapping[str, Sequence[str]] = options.parse_connect_to(connect_to)
+    if sni is not None:
+        endpoints, there = under_name(endpoints, sni, there, resolving=proxy is None)
     config = configuration.load(config_path) if config_path else None
     if record and config is None:
         config = configuration.load(configuration.DEFAULT_PATH)
@@ -78,7 +82,7 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     overrides = Overrides(
         ca_file,
         deadline,
-        options.parse_connect_to(connect_to),
+        there,
         intrusive=not no_intrusive,
         online=not offline,
         proxy=standpoint.proxy_of(proxy),
@@ -121,11 +125,25 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     for path in written.files if not quiet else ():
         click.echo(path, err=True)
     warn(written.troubles)
+    for hint in hints_of(result, ca_file=ca_file is not None) if not quiet else ():
+        click.echo(f"Hint: {hint}", err=True)
     if lost is not None:
         raise lost
     if written.nothing and not history:
         raise NotKeptError("the scan was done, but its results could not be written anywhere")
     return stopping.status(exit_status.of(result, Severity(fail_on), fail_on_rules), complete=result.run.complete)
+
+
+def _check_view(show: str | None, formats: Sequence[str], *, summary: bool) -> None:
+    """See that what is printed is one thing.
+
+    Raises:
+        UsageError: it is several.
+    """
+    if show and summary:
+        raise UsageError("--show and --summary print different things: leave one out")
+    if (show or summary) and (named := ", ".join(name for name in formats if name != "text")):
+        raise UsageError(f"--show and --summary are of text, and {named} has everything in it: leave one out")
 
 
 def colors(*, no_color: bool) -> bool:

@@ -1,0 +1,47 @@
+"""What whoever scanned something will want to type next, told from what was seen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from scanner.evidence import FailureReason
+from scanner.verdict import RunRecord, Status, TargetResult
+
+_GREETINGS: Final = (
+    (re.compile(r'"220[ -][^"]*\b(?:E?SMTP)\b', re.IGNORECASE), "smtp"),
+    (re.compile(r'"220[ -][^"]*FTP', re.IGNORECASE), "ftp"),
+    (re.compile(r'"\* (?:OK|PREAUTH|BYE)\b'), "imap"),
+    (re.compile(r'"\+OK\b'), "pop3"),
+)
+"""What servers say first that wait for STARTTLS, as the failure quotes it, and the scheme that is meant."""
+_TLS_AT_ONCE: Final = {"smtp": "smtps", "imap": "imaps", "pop3": "pop3s", "ftp": "ftps", "ldap": "ldaps"}
+_SILENT: Final = frozenset({FailureReason.TIMED_OUT, FailureReason.RESET, FailureReason.MALFORMED})
+_PRIVATE: Final = frozenset({"self-signed", "unknown-issuer"})
+
+
+def hints_of(record: RunRecord, *, ca_file: bool) -> list[str]:
+    """One line for each kind of hint and target; none where all is as it was meant.
+
+    Args:
+        record: the run.
+        ca_file: whether CAs of the user's own were trusted already.
+    """
+    return [hint for target in record.targets for hint in _hints(target, ca_file=ca_file)]
+
+
+def _hints(target: TargetResult, *, ca_file: bool) -> Iterator[str]:
+    where = f"{target.host}:{target.port}" if ":" not in target.host else f"[{target.host}]:{target.port}"
+    error = target.error
+    if error is not None and error.reason is FailureReason.NOT_TLS:
+        for greeting, scheme in _GREETINGS:
+            if greeting.search(error.detail):
+                yield f"{where} greets as {scheme.upper()}: try {scheme}://{where}"
+                return
+    if error is not None and target.starttls is not None and error.reason in _SILENT:
+        at_once = _TLS_AT_ONCE.get(target.starttls.value, "tls")
+        yield f"{where} did not greet as {target.starttls.value.upper()}: if TLS begins at once, try {at_once}://{where}"
+    verdicts = (verdict for verdict in target.verdicts if verdict.rule == "cert.trusted")
+    if not ca_file and any(verdict.status is Status.FAIL and verdict.reason in _PRIVATE for verdict in verdicts):
+        yield f"{where}: if it is of a CA of your own, --ca-file PEM trusts that one as well"

@@ -1,0 +1,83 @@
+"""What a scan says to type next, on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from scanner.lab import Lab
+from tests.conftest import Runner, reach
+
+
+@contextlib.contextmanager
+def greets(line: bytes) -> Iterator[int]:
+    """A server that greets, and understands nothing."""
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    def answer(connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(line)
+            while connection.recv(4096):
+                connection.sendall(b"500 what\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"220 mail.example ESMTP Postfix\r\n", "greets as SMTP: try smtp://127.0.0.1:{port}"),
+        (b"220 (vsFTPd 3.0.3)\r\n", "greets as FTP: try ftp://127.0.0.1:{port}"),
+        (b"* OK IMAP4rev1 ready\r\n", "greets as IMAP: try imap://127.0.0.1:{port}"),
+        (b"+OK ready\r\n", "greets as POP3: try pop3://127.0.0.1:{port}"),
+        (b"hello there\r\n", ""),
+    ],
+)
+def test_a_port_that_greets_is_answered_with_its_scheme(nightseal: Runner, line: bytes, said: str) -> None:
+    with greets(line) as port:
+        done = nightseal("scan", f"127.0.0.1:{port}")
+
+    assert done.status in {1, 3}
+    assert ("Hint: " in done.err) is bool(said)
+    assert said.format(port=port) in done.err
+
+
+def test_a_private_ca_is_answered_with_the_option(lab: Lab, nightseal: Runner) -> None:
+    server = lab.servers["good"]
+    options = reach(lab, "good")
+    there = options[2:]  # without the CA
+
+    alone = nightseal("scan", server.host, *there, "--rule", "cert.trusted")
+    trusted = nightseal("scan", server.host, *options, "--rule", "cert.trusted")
+    quiet = nightseal("scan", server.host, *there, "--rule", "cert.trusted", "--quiet")
+
+    assert "--ca-file PEM trusts that one" in alone.err
+    assert "Hint" not in trusted.err + quiet.err
+
+
+def test_a_server_is_asked_under_another_name(lab: Lab, nightseal: Runner) -> None:
+    server = lab.servers["good"]
+    (mapped,) = [
+        option for option in reach(lab, "good") if option.startswith(f"--connect-to={server.host}:{server.port}=")
+    ]
+    address = mapped.rpartition("=")[2]
+    ca = reach(lab, "good")[:2]
+
+    done = nightseal(
+        "scan", f"tls://{address}", "--sni", server.host, *ca, "--rule", "cert.hostname", "--format", "json"
+    )
+
+    (target,) = done.json["targets"]
+    hostname = next(verdict for verdict in target["verdicts"] if verdict["rule"] == "cert.hostname")
+    assert (target["host"], hostname["status"]) == (server.host, "pass")
