@@ -38,10 +38,13 @@ RULES = ("tests/unit/test_rules.py", "tests/unit/test_rules_partial.py")
 PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "rules/tls": ("scanner/rules/tls", ("tests/unit/test_rules_suites.py", *RULES)),
     "rules/https": ("scanner/rules/https", ("tests/unit/test_rules_hsts.py", *RULES)),
-    "rules/certificates": ("scanner/rules/certificates", ("tests/unit/test_rules_hostname.py", *RULES)),
+    "rules/certificates": (
+        "scanner/rules/certificates",
+        ("tests/unit/test_rules_hostname.py", "tests/unit/test_rsa_weakness.py", *RULES),
+    ),
     "rules/registry": (
         "scanner/rules/registry",
-        ("tests/unit/test_rules_pages.py", *RULES, "tests/unit/test_evaluate.py"),
+        ("tests/unit/test_rules_pages.py", "tests/unit/test_policies.py", *RULES, "tests/unit/test_evaluate.py"),
     ),
     "evaluate": ("scanner/evaluate.py", ("tests/unit/test_evaluate.py", "tests/unit/test_rules.py")),
     "budget": ("scanner/probe/net/budget.py", ("tests/unit/test_budget.py", "tests/unit/test_dispatcher.py")),

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from scanner.lab import Lab
-from tests.build.command_line import Done
+from tests.build.command_line import Done, call
 
 __all__ = ["COMMAND_SECONDS", "REPOSITORY", "Done", "Runner", "reach"]
 
@@ -53,6 +53,16 @@ def nightseal(tmp_path: Path) -> Runner:
         result = Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode())
         assert "Traceback" not in result.err, result.err
         return result
+
+    return run
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Runner:
+    """The command line in this process, in an empty folder: where the process is not the point."""
+
+    def run(*arguments: str, cwd: Path = tmp_path, env: Mapping[str, str] | None = None) -> Done:
+        return call(*arguments, cwd=cwd, env=env)
 
     return run
 

@@ -47,8 +47,8 @@ def test_scan_of_a_good_host(lab: Lab, nightseal: Runner, tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir()), "it keeps nothing"
 
 
-def test_scan_as_json_matches_the_schema(lab: Lab, nightseal: Runner) -> None:
-    done = nightseal(
+def test_scan_as_json_matches_the_schema(lab: Lab, quick: Runner) -> None:
+    done = quick(
         "scan", "expired.lab.example", "smtp://smtp-starttls.lab.example", "--format", "json",
         *reach(lab, "expired", "smtp-starttls"),
     )  # fmt: skip
@@ -61,61 +61,61 @@ def test_scan_as_json_matches_the_schema(lab: Lab, nightseal: Runner) -> None:
     assert "cert.valid-now" in failed
 
 
-def test_looking_at_part(lab: Lab, nightseal: Runner) -> None:
+def test_looking_at_part(lab: Lab, quick: Runner) -> None:
     scan = ["scan", "expired.lab.example", *reach(lab, "expired")]
 
-    skipped = nightseal(*scan, "--skip", "cert.*", "--format", "json")
+    skipped = quick(*scan, "--skip", "cert.*", "--format", "json")
     verdicts = {verdict["rule"]: verdict for verdict in skipped.json["targets"][0]["verdicts"]}
     assert (verdicts["cert.valid-now"]["status"], verdicts["cert.valid-now"]["reason"]) == (
         "not-applicable",
         "not-asked",
     )
     assert skipped.status == 0, "what was left out decides nothing"
-    assert nightseal(*scan, "--rule", "proto.*").status == 0
-    assert nightseal(*scan, "--fail-on-rule", "cert.valid-now").status == 1
-    assert nightseal(*scan, "--fail-on-rule", "proto.*").status == 0
+    assert quick(*scan, "--rule", "proto.*").status == 0
+    assert quick(*scan, "--fail-on-rule", "cert.valid-now").status == 1
+    assert quick(*scan, "--fail-on-rule", "proto.*").status == 0
 
 
-def test_looking_at_the_facts_and_at_a_list(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
+def test_looking_at_the_facts_and_at_a_list(lab: Lab, quick: Runner, tmp_path: Path) -> None:
     listed = tmp_path / "hosts.txt"
     listed.write_text("good.lab.example  # the good one\nexpired.lab.example\n")
     reached = reach(lab, "good", "expired")
 
-    lines = nightseal("scan", "--file", str(listed), "--summary", *reached)
+    lines = quick("scan", "--file", str(listed), "--summary", *reached)
     assert lines.status == 1
     assert [line.split()[0] for line in lines.out.splitlines()] == ["good.lab.example:443", "expired.lab.example:443"]
-    facts = nightseal("scan", "good.lab.example", "--show", "certificate", *reached).out
+    facts = quick("scan", "good.lab.example", "--show", "certificate", *reached).out
     assert "Certificate chain 1" in facts
     assert "Protocols" not in facts
-    quiet = nightseal("scan", "expired.lab.example", "--quiet", *reached)
+    quiet = quick("scan", "expired.lab.example", "--quiet", *reached)
     assert (quiet.status, quiet.out, quiet.err) == (1, "", "")
-    both = nightseal("scan", "good.lab.example", "--show", "http", "--format", "json")
+    both = quick("scan", "good.lab.example", "--show", "http", "--format", "json")
     assert both.status == 2
     assert "leave one out" in both.err
 
 
-def test_fail_on_decides_the_status(lab: Lab, nightseal: Runner) -> None:
+def test_fail_on_decides_the_status(lab: Lab, quick: Runner) -> None:
     options = ["scan", "temporary-redirect.lab.example", *reach(lab, "temporary-redirect")]
 
-    assert nightseal(*options, "--fail-on", "low").status == 1
-    assert nightseal(*options, "--fail-on", "critical").status == 0
+    assert quick(*options, "--fail-on", "low").status == 1
+    assert quick(*options, "--fail-on", "critical").status == 0
 
 
-def test_what_could_not_be_assessed_is_status_3(lab: Lab, nightseal: Runner) -> None:
-    done = nightseal("scan", "silent.lab.example", "--deadline", "6", *reach(lab, "silent"))
+def test_what_could_not_be_assessed_is_status_3(lab: Lab, quick: Runner) -> None:
+    done = quick("scan", "silent.lab.example", "--deadline", "6", *reach(lab, "silent"))
 
     assert done.status == 3
     assert "no answer came in time" in done.out
-    refused = nightseal("scan", "closed-port.lab.example", *reach(lab, "closed-port"))
+    refused = quick("scan", "closed-port.lab.example", *reach(lab, "closed-port"))
     assert refused.status == 3
     assert "refused" in refused.out
-    unresolvable = nightseal("scan", "no-such-host.invalid")
+    unresolvable = quick("scan", "no-such-host.invalid")
     assert unresolvable.status == 3
     assert "does not resolve" in unresolvable.out or "resolver" in unresolvable.out
 
 
-def test_a_port_that_speaks_no_tls_fails(lab: Lab, nightseal: Runner) -> None:
-    done = nightseal("scan", "plain-http-on-tls-port.lab.example", *reach(lab, "plain-http-on-tls-port"))
+def test_a_port_that_speaks_no_tls_fails(lab: Lab, quick: Runner) -> None:
+    done = quick("scan", "plain-http-on-tls-port.lab.example", *reach(lab, "plain-http-on-tls-port"))
 
     assert done.status == 1
     assert "https.active" in done.out
@@ -135,7 +135,7 @@ def test_another_policy_and_engine(lab: Lab, nightseal: Runner, tmp_path: Path) 
     assert done.json["targets"][0]["connections"] > 500, "one for each cipher suite"
 
 
-def test_run_history_report_and_diff(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
+def test_run_history_report_and_diff(lab: Lab, nightseal: Runner, quick: Runner, tmp_path: Path) -> None:
     write_config(tmp_path, endpoint(lab, "good"), endpoint(lab, "expired"), endpoint(lab, "hostile-certificate"))
     first = nightseal("run", *reach(lab))
     second = nightseal("run", "--format", "json", "--output", "again.json", *reach(lab))
@@ -150,8 +150,9 @@ def test_run_history_report_and_diff(lab: Lab, nightseal: Runner, tmp_path: Path
     with pikepdf.open(tmp_path / pdf) as document:
         assert document.Root.MarkInfo.Marked
         assert document.Root.Lang == "en"
-        table, name = sorted(document.attachments)
-        assert (Path(table).suffix, Path(name).suffix) == (".csv", ".json")
+        table, evidence, name = sorted(document.attachments)
+        assert (Path(table).suffix, Path(evidence).suffixes[-2:]) == (".csv", [".evidence", ".json"])
+        assert Path(name).stem == Path(table).stem
         assert document.attachments[table].get_file().read_bytes().startswith(b"run,started_at,")
         attached = json.loads(document.attachments[name].get_file().read_bytes())
     jsonschema.validate(attached, published_schema())
@@ -160,20 +161,20 @@ def test_run_history_report_and_diff(lab: Lab, nightseal: Runner, tmp_path: Path
     assert "expired.lab.example" in text
     assert "Page 1 of" in " ".join(text.split())
 
-    runs = nightseal("history", "runs", "--format", "json")
+    runs = quick("history", "runs", "--format", "json")
     ids = [run["run_id"] for run in runs.json]
     assert len(ids) == 2
-    targets = nightseal("history", "targets", "--format", "json")
+    targets = quick("history", "targets", "--format", "json")
     assert len(targets.json) == 3
-    target = nightseal("history", "target", "expired.lab.example")
+    target = quick("history", "target", "expired.lab.example")
     assert "cert.valid-now" in target.out
-    assert nightseal("history", "target", "lab.example").status == 2, "several"
-    assert "expired.lab.example" in nightseal("history", "certificates").out
-    assert nightseal("diff").out.startswith(f"From {ids[0]} to {ids[1]}")
-    again = nightseal("report", "--run", ids[0], "--format", "json", "--output", "-")
+    assert quick("history", "target", "lab.example").status == 2, "several"
+    assert "expired.lab.example" in quick("history", "certificates").out
+    assert quick("diff").out.startswith(f"From {ids[0]} to {ids[1]}")
+    again = quick("report", "--run", ids[0], "--format", "json", "--output", "-")
     assert again.json["run"]["id"] == ids[0]
-    assert nightseal("report", "--run", ids[0], "--format", "pdf", "--output", "same.pdf").status == 0
-    assert nightseal("report", "--run", "nonsense").status == 2
+    assert quick("report", "--run", ids[0], "--format", "pdf", "--output", "same.pdf").status == 0
+    assert quick("report", "--run", "nonsense").status == 2
 
 
 def _without_links(page: str) -> str:
@@ -181,13 +182,13 @@ def _without_links(page: str) -> str:
     return re.sub(r"<a\b[^>]*>", "", page)
 
 
-def test_a_waiver_is_shown_and_does_not_fail(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
+def test_a_waiver_is_shown_and_does_not_fail(lab: Lab, quick: Runner, tmp_path: Path) -> None:
     write_config(tmp_path, endpoint(lab, "self-signed"))
     waiver = f'scope = "e/self-signed.lab.example"\nreason = "lab"\nowner = "us"\nexpires = {datetime.now(UTC).date() + timedelta(days=30)}\n'
     with (tmp_path / "config.toml").open("a") as file:
         file.write("".join(f'\n[[waiver]]\nrule = "{rule}"\n{waiver}' for rule in ("cert.trusted", "cert.domain")))
 
-    done = nightseal("run", "--format", "json", "--output", "-", *reach(lab))
+    done = quick("run", "--format", "json", "--output", "-", *reach(lab))
 
     assert done.status == 0, done.json["summary"]
     assert done.json["summary"]["waived"] == 2
@@ -209,8 +210,8 @@ def test_a_waiver_is_shown_and_does_not_fail(lab: Lab, nightseal: Runner, tmp_pa
         (["demo", "--config", "missing.toml"], 2, "there is no such file"),
     ],
 )
-def test_wrong_use_scans_nothing(nightseal: Runner, arguments: list[str], status: int, message: str) -> None:
-    done = nightseal(*arguments)
+def test_wrong_use_scans_nothing(quick: Runner, arguments: list[str], status: int, message: str) -> None:
+    done = quick(*arguments)
 
     assert done.status == status, done
     assert message in done.err

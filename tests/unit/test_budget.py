@@ -262,3 +262,13 @@ def test_who_is_given_a_place_and_leaves_at_the_same_moment_gives_it_back():
         return await begun(budget, 1)
 
     assert virtual_time.run(scan()) == [1.0]
+
+
+def test_a_probe_that_runs_by_itself_has_the_time_that_its_settings_say():
+    async def scan() -> tuple[float, float, int]:
+        await asyncio.sleep(7.0)
+        budget = Budget.alone(ProbeSettings(deadline_s=30.0, connections_per_target=2), IP)
+        times = await begun(budget, 4, takes_s=1.0)
+        return budget.deadline, budget.ends, len({*times})
+
+    assert virtual_time.run(scan()) == (37.0, 35.0, 2)

@@ -142,7 +142,7 @@ def test_a_probe_that_overruns_is_heard_within_its_grace_and_not_after(late_s: f
     assert found["name.example"].tls.value == ("late" if late_s < GRACE_S else None)
 
 
-def test_a_probe_that_does_not_heed_its_end_is_left_behind():
+def test_a_probe_that_does_not_heed_its_end_is_left_behind_and_that_is_logged(caplog: pytest.LogCaptureFixture):
     async def stubborn(_target: Target, _budget: Budget) -> Attempt:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(1000)
@@ -153,9 +153,10 @@ def test_a_probe_that_does_not_heed_its_end_is_left_behind():
 
     assert ended <= SETTINGS.deadline_s + 2.0
     assert found["name.example"].tls.failure.reason is FailureReason.DEADLINE
+    assert "a probe does not end, and is left behind" in caplog.text
 
 
-def test_a_probe_that_is_cut_off_has_left_before_anybody_hears_of_it():
+def test_a_probe_that_is_cut_off_has_left_before_anybody_hears_of_it(caplog: pytest.LogCaptureFixture):
     left = []
 
     async def hangs() -> Failure:
@@ -169,6 +170,7 @@ def test_a_probe_that_is_cut_off_has_left_before_anybody_hears_of_it():
         return await cut_off(hangs(), lambda: 5.0, lambda failure: failure), list(left)
 
     assert virtual_time.run(scan()) == (Failure(FailureReason.DEADLINE), [5.0])
+    assert not caplog.records, "it heeded its end"
 
 
 def test_a_probe_that_fails_by_itself_is_an_engine_error():

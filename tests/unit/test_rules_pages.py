@@ -31,6 +31,8 @@ def test_a_new_rule_is_listed_after_the_others_of_its_area() -> None:
         assert sorted(policy["rules"]) == sorted(all_rules())
         areas = [area for area, _ in itertools.groupby(rule.partition(".")[0] for rule in policy["rules"])]
         assert len(areas) == len(set(areas))
+        of_area = [rule for rule in policy["rules"] if rule.partition(".")[0] == rule_id.partition(".")[0]]
+        assert of_area[-1] == rule_id
 
 
 def test_writing_takes_away_the_pages_of_rules_that_are_no_more(tmp_path: Path) -> None:

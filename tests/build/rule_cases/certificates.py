@@ -228,6 +228,11 @@ CASES = (
     of_tls("cert.lifetime", "too-long", deployment(_lives(101, datetime(2027, 3, 15, tzinfo=UTC)))),
     of_tls("cert.lifetime", "too-long", deployment(_lives(48, datetime(2029, 3, 15, tzinfo=UTC)))),
     of_tls("cert.lifetime", "within", deployment(_lives(825, datetime(2019, 3, 15, tzinfo=UTC)))),
+    # The last day of each limit, and the first of the next.
+    of_tls("cert.lifetime", "within", deployment(_lives(825, datetime(2020, 8, 31, 23, tzinfo=UTC)))),
+    of_tls("cert.lifetime", "too-long", deployment(_lives(399, datetime(2020, 9, 1, tzinfo=UTC)))),
+    of_tls("cert.lifetime", "within", deployment(_lives(200, datetime(2027, 3, 14, 23, tzinfo=UTC)))),
+    of_tls("cert.lifetime", "within", deployment(_lives(100, datetime(2029, 3, 14, 23, tzinfo=UTC)))),
     of_tls("cert.lifetime", "no-limit", parameters={"limits": [{"since": "2030-01-01", "days": 47}]}),
     of_tls("cert.lifetime", "private-ca", deployment(_lives(999), **_PRIVATE), parameters={"private": False}),
     of_tls("cert.lifetime", "issuer-unknown", deployment(paths=()), parameters={"private": False}),
