@@ -73,7 +73,18 @@ def test_values_that_are_shown_as_defaults_are_the_defaults() -> None:
     raw = tomllib.loads(WHOLE)
     form = ConfigForm.model_validate(raw)
     examples = {
-        ("scan", name) for name in ("rate", "total_rate", "proxy", "fetch_from", "helo", "contact", "connect_to")
+        ("scan", name)
+        for name in (
+            "rate",
+            "total_rate",
+            "vantage",
+            "proxy",
+            "fetch_from",
+            "ct_logs",
+            "helo",
+            "contact",
+            "connect_to",
+        )
     } | {("nightseal", "output_mode"), ("daemon", "report_url"), ("daemon", "socket")}
 
     for section in ("nightseal", "scan", "history", "daemon"):
