@@ -30,7 +30,7 @@ def numbers_of(record: RunRecord) -> dict[str, Any]:
     for target in record.targets:
         targets.setdefault(target.environment, {status.value: 0 for status in TargetStatus})[target.status.value] += 1
         for verdict in target.verdicts:
-            status = "waived" if verdict.waiver else verdict.status.value
+            status = "waived" if verdict.waiver else "not-asked" if verdict.not_asked else verdict.status.value
             verdicts[target.environment][f"{status} {verdict.severity.value}"] += 1
         for deployment in deployments_of(target):
             name = (target.environment, target.address, deployment.leaf.fingerprint[:16])

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, insert
 
 from reports.deliver_message import Level, Message
 from reports.export.numbers import numbers_of
+from scanner.jobs.rule_choice import RuleChoice
 from scanner.notify.outbox import enqueue
 from scanner.service import setup
 from scanner.service.health import alive, health
@@ -236,6 +237,18 @@ def test_a_state_file_that_is_damaged_is_a_metric_and_not_the_end_of_all_metrics
     assert serving.metrics()["nightseal_state_broken",] == 1
     assert serving.metrics()["nightseal_config_refused",] == 0
     assert any("state file cannot be read: database disk image is malformed" in text for text in serving.problems())
+
+
+def test_what_nobody_asked_is_counted_by_itself() -> None:
+    record = judged_record(4).record
+    before = numbers_of(record)["verdicts"]["production"]
+    after = numbers_of(RuleChoice(skip=["proto.*"]).applied(record))["verdicts"]["production"]
+    left_out = sum(number for key, number in after.items() if key.startswith("not-asked "))
+
+    assert not [key for key in before if key.startswith("not-asked ")]
+    assert left_out == sum(v.rule.startswith("proto.") for t in record.targets if t.environment == "production"
+                           for v in t.verdicts)  # fmt: skip
+    assert sum(after.values()) == sum(before.values())
 
 
 def test_every_schedule_and_state_is_counted_from_nothing(serving: Serving) -> None:
