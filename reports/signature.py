@@ -1,8 +1,10 @@
-"""Signs a PDF by PAdES (ETSI EN 319 142-1, level B-B), in a revision after the report's own bytes, which stay.
+"""Signs a PDF by PAdES (ETSI EN 319 142-1, level B-B, or B-T with a time stamp), in a revision of its own.
 
-The signature has no look of its own: its field lies outside the page, which PDF/A and PDF/UA both allow. Its reason
-names the run and the SHA-256 of the data that the PDF carries, so that both are under the signature in plain words.
-The time in it is that of the signer's own clock: B-B has no time stamp of a third party.
+The report's own bytes stay as they are. The signature has no look of its own: its field lies outside the page, which
+PDF/A and PDF/UA both allow. Its reason names the run and the SHA-256 of the data that the PDF carries, so that both are
+under the signature in plain words.
+The time in it is that of the signer's own clock. Where an authority for time stamps (RFC 3161) is configured, its stamp
+is added: then a third party says that the signature was there at that time.
 """
 
 from __future__ import annotations
@@ -12,14 +14,16 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign.fields import InvisSigSettings, SigFieldSpec, SigSeedSubFilter
 from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner, SimpleSigner
+from pyhanko.sign.timestamps import HTTPTimeStamper, TimestampRequestError
 
-from scanner.errors import UsageError
+from scanner.errors import OutputError, UsageError
 from scanner.untrusted import printable
 
 if TYPE_CHECKING:
@@ -27,6 +31,10 @@ if TYPE_CHECKING:
 
 REASON: Final = re.compile(r"HTTPS compliance, run (?P<run>\S+)\. Data SHA-256 (?P<digest>[0-9a-f]{64})\.")
 """What `reason_for` writes."""
+
+
+_TSA_SECONDS: Final = 10
+"""How long an authority for time stamps may take."""
 
 
 class PassphraseError(UsageError):
@@ -40,9 +48,19 @@ class SigningKey:
     signer: SimpleSigner
     name: str
 
-    def sign(self, pdf: bytes, *, run_id: str, data_digest: str) -> bytes:
-        """Sign the PDF of a run; `data_digest` is the SHA-256 of the data that it carries, in hexadecimal."""
-        return sign_pdf(pdf, self, reason=reason_for(run_id, data_digest))
+    def sign(self, pdf: bytes, *, run_id: str, data_digest: str, tsa: str | None = None) -> bytes:
+        """Sign the PDF of a run.
+
+        Args:
+            pdf: the file's bytes.
+            run_id: the run.
+            data_digest: the SHA-256 of the data that it carries, in hexadecimal.
+            tsa: the address of an authority for time stamps; no stamp without one.
+
+        Raises:
+            OutputError: the authority gave no stamp.
+        """
+        return sign_pdf(pdf, self, reason=reason_for(run_id, data_digest), tsa=tsa)
 
 
 class _Revision(IncrementalPdfFileWriter):
@@ -93,8 +111,12 @@ def reason_for(run_id: str, data_digest: str) -> str:
     return f"HTTPS compliance, run {run_id}. Data SHA-256 {data_digest}."
 
 
-def sign_pdf(pdf: bytes, key: SigningKey, *, reason: str) -> bytes:
-    """Sign a PDF; the result begins with the bytes of `pdf`."""
+def sign_pdf(pdf: bytes, key: SigningKey, *, reason: str, tsa: str | None = None) -> bytes:
+    """Sign a PDF; the result begins with the bytes of `pdf`.
+
+    Raises:
+        OutputError: the authority for time stamps gave none.
+    """
     metadata = PdfSignatureMetadata(
         field_name="Signature",
         md_algorithm="sha256",
@@ -108,7 +130,14 @@ def sign_pdf(pdf: bytes, key: SigningKey, *, reason: str) -> bytes:
         invis_sig_settings=InvisSigSettings(set_print_flag=True, set_hidden_flag=False, box_out_of_bounds=True),
     )
     out = io.BytesIO()
-    PdfSigner(metadata, signer=key.signer, new_field_spec=field).sign_pdf(_Revision(io.BytesIO(pdf)), output=out)
+    stamper = HTTPTimeStamper(tsa, timeout=_TSA_SECONDS) if tsa else None  # type: ignore[no-untyped-call]  # the library is typed in part
+    signer = PdfSigner(metadata, signer=key.signer, timestamper=stamper, new_field_spec=field)
+    try:
+        signer.sign_pdf(_Revision(io.BytesIO(pdf)), output=out)
+    except (TimestampRequestError, OSError, ValueError) as error:
+        if tsa is None:
+            raise
+        raise OutputError(f"{urlsplit(tsa).hostname} gave no time stamp: {printable(str(error), 200)}") from error
     return out.getvalue()
 
 

@@ -72,6 +72,8 @@ class SignatureCheck:
     whole_file: bool
     trusted: bool | None
     problems: tuple[str, ...]
+    stamped_at: datetime | None = None
+    """When a third party's time stamp says that the signature was there; None without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,7 @@ def _check(embedded: EmbeddedPdfSignature, roots: Sequence[x509.Certificate], *,
     context = ValidationContext(trust_roots=list(roots) or [certificate], allow_fetching=False)
     usage = KeyUsageConstraints(key_usage={"digital_signature", "non_repudiation"}, match_all_key_usages=False)
     trusted: bool | None = None
+    stamped: datetime | None = None
     whole = False
     try:
         status = validate_pdf_signature(embedded, context, key_usage_settings=usage)
@@ -177,6 +180,11 @@ def _check(embedded: EmbeddedPdfSignature, roots: Sequence[x509.Certificate], *,
         problems = [f"the signature cannot be checked: {printable(str(error))}"]
     else:
         whole = status.coverage is SignatureCoverageLevel.ENTIRE_FILE
+        if (stamp := status.timestamp_validity) is not None:
+            if stamp.intact and stamp.valid:
+                stamped = stamp.timestamp
+            elif status.intact:
+                problems.append("the time stamp is not of this signature")
         if roots:
             trusted = bool(status.trusted)
             # Of a file that was changed, the signature says nothing: who made it is not what is wrong.
@@ -184,7 +192,7 @@ def _check(embedded: EmbeddedPdfSignature, roots: Sequence[x509.Certificate], *,
                 why = status.trust_problem_indic
                 detail = f" ({why.standard_name})" if why is not None else ""
                 problems.append(f"the signer's certificate does not lead to a trusted root{detail}")
-    return SignatureCheck(signer, issuer, serial, signed_at, reason, whole, trusted, tuple(problems))
+    return SignatureCheck(signer, issuer, serial, signed_at, reason, whole, trusted, tuple(problems), stamped)
 
 
 def _problems(embedded: EmbeddedPdfSignature, status: PdfSignatureStatus, *, last: bool) -> Iterator[str]:

@@ -381,6 +381,8 @@ class ReportForm(Form):
     """Server programs whose configuration the PDF tells beside those that were seen."""
     appendix: bool = True
     """Whether the PDF lists every target; the data that it carries has them in any case."""
+    tsa: Annotated[str, StringConstraints(pattern=r"^https?://")] | None = None
+    """Address of the authority for time stamps (RFC 3161) whose stamp signatures get."""
     prepared_by: str | None = None
     """Who prepared the report."""
     sign_off: bool = False

@@ -52,5 +52,7 @@ class ReportOptions:
     prepared_by: str = ""
     sign_off: bool = False
     """Whether paper has room for those who prepared, reviewed and accepted it to sign."""
+    tsa: str | None = None
+    """Address of the authority for time stamps that signatures get one of (RFC 3161)."""
     vantage: str = ""
     """What the place is called from which it was looked."""

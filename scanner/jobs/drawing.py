@@ -64,4 +64,4 @@ def pdf(rendering: Rendering, view: ReportView) -> bytes:
             render.Attachment(f"{run_id}.evidence.json", to_evidence_file(rendering), "What it was judged from"),
         ],
     )
-    return drawn if key is None else key.sign(drawn, run_id=run_id, data_digest=digest)
+    return drawn if key is None else key.sign(drawn, run_id=run_id, data_digest=digest, tsa=view.options.tsa)

@@ -128,6 +128,7 @@ def report_options(config: Config) -> ReportOptions:
         appendix=form.appendix,
         prepared_by=form.prepared_by or "",
         sign_off=form.sign_off,
+        tsa=form.tsa,
         vantage=config.form.scan.vantage or "",
     )
 

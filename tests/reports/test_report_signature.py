@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pikepdf
 import pytest
@@ -21,9 +22,10 @@ from reports.identifier import identifier_of
 from reports.paper import PDF_VARIANT
 from reports.signature import PassphraseError, load_key, reason_for, sign_pdf
 from reports.verification import NotAReportError, load_roots, verify_pdf
-from scanner.errors import UsageError
+from scanner.errors import OutputError, UsageError
 from tests.build.judged import judged_record
 from tests.build.signers import person
+from tests.build.time_stamps import authority
 
 RECORD = judged_record(4).record
 DATA = to_json(RECORD).encode()
@@ -282,3 +284,37 @@ class TestKeys:
             load_key(b"-----BEGIN PRIVATE KEY-----", None, source="joe.pem")
         with pytest.raises(UsageError, match="holds no certificate"):
             load_roots(b"nothing", source="ca.pem")
+
+
+class TestTimeStamp:
+    """RFC 3161, PAdES B-T: a third party says when the signature was there."""
+
+    def stamped(self, pdf: bytes, tsa: str) -> bytes:
+        key = load_key(JANE.p12, None, source="key.p12")
+        return key.sign(pdf, run_id=RECORD.run.id, data_digest=hashlib.sha256(DATA).hexdigest(), tsa=tsa)
+
+    def test_is_in_the_signature(self, unsigned: bytes, tmp_path: Path) -> None:
+        with authority(tmp_path) as tsa:
+            pdf = self.stamped(unsigned, tsa)
+        found = verify_pdf(pdf, roots=load_roots(JANE.ca_pem, source="ca.pem"))
+        (signature,) = found.signatures
+        assert signature.problems == ()
+        assert found.valid
+        assert signature.stamped_at
+        assert abs((datetime.now(UTC) - signature.stamped_at).total_seconds()) < 60
+
+    def test_is_missing_where_none_was_asked_for(self, pdf: bytes) -> None:
+        assert verify_pdf(pdf).signatures[0].stamped_at is None
+
+    def test_without_the_authority_nothing_is_signed(self, unsigned: bytes, tmp_path: Path) -> None:
+        with authority(tmp_path, garbled=True) as tsa, pytest.raises(OutputError, match="gave no time stamp"):
+            self.stamped(unsigned, tsa)
+        with pytest.raises(OutputError, match="gave no time stamp"):
+            self.stamped(unsigned, tsa)  # nobody listens there any more
+
+    def test_a_stamp_of_another_signature_is_found_out(self, unsigned: bytes, tmp_path: Path) -> None:
+        with authority(tmp_path) as tsa:
+            pdf = self.stamped(unsigned, tsa)
+        changed = bytearray(pdf)
+        changed[pdf.index(b"stream") + 40] ^= 1
+        assert not verify_pdf(bytes(changed)).valid

@@ -99,6 +99,8 @@ def _replay_alone(data: bytes, policy_name: str | None, *, quiet: bool) -> int:
 def _signature_lines(signature: SignatureCheck) -> Iterator[str]:
     when = f"{signature.signed_at:%Y-%m-%d %H:%M:%S %Z}, by the signer's clock" if signature.signed_at else "no time"
     yield line("Signed by", f"{signature.signer} ({when})")
+    if signature.stamped_at is not None:
+        yield line("Time stamp", f"{signature.stamped_at:%Y-%m-%d %H:%M:%S %Z}, by a third party's clock")
     vouched = {
         None: "not checked: name who may vouch for the signer by --trust",
         True: "leads to a trusted root",
