@@ -242,6 +242,7 @@ class ServiceParameters(Parameters):
         "issuer-unknown": _ISSUER_UNKNOWN,
         "no-answer": indeterminate("Nothing that was asked gave an answer; cert.revocation says why."),
         "no-source": not_applicable("No certificate of the chain names a list or a responder."),
+        "stapled": not_applicable("The stapled OCSP response says all that there was to ask."),
     },
     fix=fixes.REVOCATION_SERVICE,
     mistake=untried("the CA's own service, which no server configures"),
@@ -249,12 +250,14 @@ class ServiceParameters(Parameters):
 )
 def _service(deployment: Deployment, facts: Facts, parameters: ServiceParameters) -> list[Finding]:
     attempt = deployment.revocation
+    named = any(_names_source(item) for item in below_root(deployment))
     if attempt.value is None:
-        named = any(_names_source(item) for item in below_root(deployment))
         return [not_observed(attempt.failure) if named else Finding("no-source")]
     answers = [item for item in attempt.value if item.this_update is not None]
     if not answers:
-        return [Finding("no-answer" if attempt.value else "no-source")]
+        stapled = deployment.staple is not None and _names_source(deployment.leaf)
+        nothing_asked = "stapled" if stapled else "no-source"
+        return [Finding("no-answer" if attempt.value else nothing_asked)]
     for answer in answers:
         if reason := _fault(answer, deployment, parameters, facts.now):
             return [

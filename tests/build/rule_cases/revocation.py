@@ -159,6 +159,7 @@ CASES = (
     ),
     *(of_tls("cert.revocation-service", fault.value, _asked(_answer(faults=(fault,)))) for fault in ServiceFault),
     of_tls("cert.revocation-service", "no-answer", _asked(_failed(RevocationFailure.UNREACHABLE))),
+    of_tls("cert.revocation-service", "stapled", _asked(staple=_STAPLE)),
     of_tls("cert.revocation-service", "no-source", _asked(leaf=_BARE)),
     of_tls("cert.revocation-service", "not-asked", _asked(revocation=_NOT_ASKED)),
     of_tls("cert.revocation-service", "not-observed", _asked(revocation=not_run())),
