@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     severity=Severity.INFO,
     of=Deployment,
     why="A name in a certificate of yours that nobody configured is a host of yours that nobody looks at.",
-    how="The names of each certificate that is served are compared with the hosts of all environments, wildcards apart.",
+    how="The names of each certificate that is served are compared with the hosts of all environments, "
+    "wildcards apart.",
     sources=(CIS_INVENTORY,),
     reasons={
         "all-listed": passes("Every name in the certificate is a configured host."),
