@@ -37,7 +37,7 @@ def start(program_: Program, servers: Servers) -> int:
     """Start it, and return its port."""
     port = free_port()
     # Sockets in it may have paths of a hundred characters, and some servers give up root before they read it.
-    home = Path(servers.enter(tempfile.TemporaryDirectory(prefix="nightseal-")))
+    home = Path(servers.enter(tempfile.TemporaryDirectory(prefix=f"nightseal-{port}-")))
     home.chmod(0o755)
     pem = home / "server.pem"
     shutil.copy(servers.identities[program_.key], pem)
@@ -63,8 +63,8 @@ def _split(home: Path, pem: Path) -> tuple[str, str]:
 
 def _nginx(home: Path, port: int, pem: Path) -> Command:
     temporary = " ".join(f"{kind}_temp_path {home}/{kind};" for kind in ("proxy", "fastcgi", "uwsgi", "scgi"))
-    text = f"""daemon off; pid {home}/pid; error_log stderr crit; events {{}}
-http {{ access_log off; client_body_temp_path {home}/body; {temporary}
+    text = f"""daemon off; pid {home}/pid; error_log stderr; events {{}}
+http {{ access_log {home}/access.log; client_body_temp_path {home}/body; {temporary}
 server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {pem}; ssl_certificate_key {pem}; return 200 fine; }} }}"""
     return [program("nginx", "nginx-light"), "-e", "stderr", "-c", _write(home, "nginx.conf", text)]
 
@@ -79,6 +79,7 @@ ServerName {HOST}
 PidFile {home}/pid
 DefaultRuntimeDir {home}
 ErrorLog {home}/error
+CustomLog {home}/access "%h %r %>s"
 Listen 127.0.0.1:{port}
 User daemon
 Group daemon
@@ -95,6 +96,7 @@ def _lighttpd(module: str) -> Starts:
     def starts(home: Path, port: int, pem: Path) -> Command:
         key, chain = _split(home, pem)
         text = f"""server.document-root = "{home}"
+server.errorlog = "{home}/error.log"
 server.modules = ("mod_{module}")
 server.bind = "127.0.0.1"
 server.port = {port}
@@ -111,6 +113,8 @@ def _haproxy(home: Path, port: int, pem: Path) -> Command:
     text = f"""global
 defaults
   mode http
+  log stdout format raw local0
+  option httplog
   timeout client 5s
   timeout server 5s
   timeout connect 5s
