@@ -17,7 +17,7 @@ from scanner.lab.certificates import CertificateAuthority, CertificateRecipe
 
 T = TypeVar("T")
 HOST = "parity.lab.example"
-_START_SECONDS = 10.0
+_START_SECONDS = 40.0
 
 NGINX = """
 daemon off;

@@ -52,27 +52,43 @@ def early_data(
         attempt: sslyze's own test, which sends early data; None leaves that out.
         speaks_http: whether an HTTP request may be sent, which makes a server speak.
     """
-    if connection is None:
-        connection = server.get_preconfigured_tls_connection(override_tls_version=TlsVersionEnum.TLS_1_3)
-        try:
-            connection.connect()
-        except BaseException:
-            connection.close()
-            raise
     request = None
     if speaks_http:
         agent = server.network_configuration.http_user_agent
         request = HttpRequestGenerator.get_request(host=server.server_location.hostname, user_agent=agent)
+    patience_s = server.network_configuration.network_timeout * _PATIENCE
     try:
-        allowed = _allowed(connection, request, server.network_configuration.network_timeout * _PATIENCE)
-    finally:
-        connection.close()
+        allowed = _allowed(connection or _connected(server), request, patience_s)
+    except OSError:
+        if connection is None:
+            raise
+        # It was opened a while ago for something else: its end may have been that of the server's patience.
+        allowed = _allowed(_connected(server), request, patience_s)
     if not allowed:
         return EarlyData(allowed, accepted=False if speaks_http else None)
     return EarlyData(allowed, attempt(server) if attempt is not None and speaks_http else None)
 
 
+def _connected(server: ServerConnectivityInfo) -> SslConnection:
+    """A connection of TLS 1.3 whose handshake is done."""
+    connection = server.get_preconfigured_tls_connection(override_tls_version=TlsVersionEnum.TLS_1_3)
+    try:
+        connection.connect()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def _allowed(connection: SslConnection, request: bytes | None, patience_s: float) -> int:
+    """What a ticket allows, read on a connection that is closed afterwards. Raises what `_read_allowed` raises."""
+    try:
+        return _read_allowed(connection, request, patience_s)
+    finally:
+        connection.close()
+
+
+def _read_allowed(connection: SslConnection, request: bytes | None, patience_s: float) -> int:
     """The bytes of early data that a ticket allows. Without a ticket, by a server that goes on, none.
 
     Raises:
