@@ -48,7 +48,17 @@ _LOG: Final = logging.getLogger(__name__)
 _SIGNED_MARKS: Final = (b"/ByteRange", b"/ETSI.CAdES.detached")
 """What a signed file says in the open, so that a damaged one is told from something else."""
 _NAMES_LIMIT: Final = 1000
-_BAD_PDF: Final = (PdfError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, zlib.error)
+_BAD_PDF: Final = (
+    PdfError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,  # a number that is none, from the decimal module
+    RecursionError,
+    zlib.error,
+)
 """What reading a broken or hostile PDF may raise."""
 
 
