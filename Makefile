@@ -83,6 +83,10 @@ clients-check: $(VENV)/.installed-dev $(VENV)/.test-packages  ## That browsers a
 
 check: test lint types imports docs-check  ## All that CI checks
 
+.PHONY: prose site
+site: $(VENV)/.installed-dev  ## The documentation as a site in site/, links checked
+	$(BIN)/python -m release.site site
+
 dist: $(VENV)/.installed-dev $(VENV)/.runtime-packages  ## What is released, built twice and tried in a fresh environment
 	$(BIN)/python -m release.dist dist
 

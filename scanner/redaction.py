@@ -31,7 +31,6 @@ from pydantic import TypeAdapter
 from scanner.inventory import address_of
 from scanner.verdict import RunRecord
 
-SCHEMA = "nightseal.evidence/1"
 KEY_CANNOT_BE_KEPT = "cert.weak-key"
 """The one rule that asks for the key itself."""
 
@@ -59,27 +58,13 @@ _HEX = re.compile(r"\b[0-9a-f]{16,64}\b")
 _DN_VALUE = re.compile(r"(?<==)((?:\\.|[^,+\\])*)")
 
 
-def to_json(record: RunRecord) -> dict[str, Any]:
-    """The whole record as values of JSON, evidence and verdicts."""
-    return {"schema": SCHEMA, "record": _RECORD.dump_python(record, mode="json", exclude_defaults=True)}
-
-
-def from_json(document: dict[str, Any]) -> RunRecord:
-    """Read what `to_json` wrote.
-
-    Raises:
-        pydantic.ValidationError: The document is not evidence of this version.
-    """
-    return _RECORD.validate_python(document["record"])
-
-
 def redacted(record: RunRecord) -> RunRecord:
     """The record with every host, address, name and key replaced."""
     redactor = Redactor()
-    document = to_json(record)
+    values = _RECORD.dump_python(record, mode="json", exclude_defaults=True)
     # Names first: text that holds them is recognised by them.
-    redactor.learn(document)
-    return from_json({"schema": SCHEMA, "record": redactor.value("", document["record"])})
+    redactor.learn(values)
+    return _RECORD.validate_python(redactor.value("", values))
 
 
 @dataclass(slots=True)

@@ -23,6 +23,8 @@ def command() -> None:
 def export() -> None:
     """Write a run's evidence and verdicts as JSON, format nightseal.evidence/1.
 
+    `nightseal verify FILE --replay` judges it again, on another machine.
+
     With --redact, a host, an address, a name, a path, a digest or a key gets one substitute everywhere in the file, and
     another in the next file. The file is judged again before it is written: what would come out differently is told.
     Look it over before you publish it: cookie names, policy names and what servers say of their software are kept.

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from scanner import redaction
-from scanner.app.history_access import open_history
+from scanner import config as configuration
 from scanner.counting import counted
-from scanner.errors import PolicyError, UsageError
+from scanner.errors import UsageError
+from scanner.history import History
 from scanner.jobs.destinations import put
-from scanner.jobs.output import goes_to_stdout
-from scanner.jobs.policies import load_policy
-from scanner.replay import Judge
+from scanner.jobs.evidence_file import judge_again, read_evidence_file
+from scanner.jobs.output import Rendering, goes_to_stdout, render
+from scanner.jobs.reporting import policies_of
+from scanner.redaction import redacted
 
 if TYPE_CHECKING:
     from scanner.verdict import RunRecord
@@ -29,44 +29,33 @@ def export(config_path: Path, run_id: str | None, target_glob: str | None, *, re
     Raises:
         UsageError: There is no such run or target.
     """
-    history = open_history(config_path)
+    config = configuration.load(config_path)
+    history = History.open(config.resolve(config.form.nightseal.history), create=False)
     chosen = run_id or history.latest()
     if chosen is None:
         raise UsageError("the history has no run (`nightseal run` and `nightseal scan --record` add one)")
-    record = history.record(chosen)
-    if target_glob:
-        kept = tuple(target for target in record.targets if fnmatchcase(target.id, target_glob))
-        if not kept:
-            raise UsageError(f'no target of {chosen} matches "{target_glob}"')
-        record = dataclasses.replace(record, targets=kept)
-    written = redaction.redacted(record) if redact else record
-    text = json.dumps(redaction.to_json(written), indent=1) + "\n"
+    record = _only(history.record(chosen), target_glob)
+    data = render(Rendering(redacted(record) if redact else record, policies=policies_of(config, record)), "evidence")
     if output is None or goes_to_stdout(output):
-        click.echo(text, nl=False)
+        click.echo(data)
     else:
-        put(Path(output), text.encode())
+        put(Path(output), data)
     if redact:
-        click.echo(_checked(record, written), err=True)
+        click.echo(_checked(data), err=True)
 
 
-def _checked(record: RunRecord, redacted: RunRecord) -> str:
-    """Whether both are judged alike, in a sentence."""
-    try:
-        policy = load_policy(record.run.policy.id)
-    except PolicyError:
-        return f"Not judged again: the policy {record.run.policy.id} is not one that ships."
-    before, after = (outcomes(item, Judge(policy, (), lambda _: None)) for item in (record, redacted))
-    rules = sorted({rule for (_, rule, *_rest) in set(before) ^ set(after)})
-    if rules:
+def _only(record: RunRecord, target_glob: str | None) -> RunRecord:
+    kept = tuple(target for target in record.targets if target_glob is None or fnmatchcase(target.id, target_glob))
+    if not kept:
+        raise UsageError(f'no target of {record.run.id} matches "{target_glob}"')
+    return dataclasses.replace(record, targets=kept)
+
+
+def _checked(data: bytes) -> str:
+    """What judging the redacted file again gives, in a sentence."""
+    found = judge_again(read_evidence_file(data))
+    if not found.compared:
+        return "Not judged again: the policy of that run is not at hand."
+    if rules := sorted({item.rule for item in found.differences}):
         return f"Judged again, these rules come out differently in the redacted file: {', '.join(rules)}."
-    return f"Judged again, the redacted file gives the same {counted(len(after), 'verdict')}."
-
-
-def outcomes(record: RunRecord, judge: Judge) -> list[tuple[int, str, str, str, str]]:
-    """What each target's rules say, without what names it: place, rule, status, severity, reason."""
-    judged = judge(record, record.run.finished_at)
-    return sorted(
-        (place, verdict.rule, verdict.status.value, verdict.severity.value, verdict.reason)
-        for place, target in enumerate(judged.targets)
-        for verdict in target.verdicts
-    )
+    return f"Judged again, the redacted file gives the same {counted(found.compared, 'verdict')}."
