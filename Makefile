@@ -84,6 +84,9 @@ clients-check: $(VENV)/.installed-dev $(VENV)/.test-packages  ## That browsers a
 check: test lint types imports docs-check  ## All that CI checks
 
 .PHONY: prose site
+prose: $(VENV)/.installed-dev  ## Words that users should not have to read (docs/style.md)
+	$(BIN)/python -m release.prose
+
 site: $(VENV)/.installed-dev  ## The documentation as a site in site/, links checked
 	$(BIN)/python -m release.site site
 

@@ -37,7 +37,7 @@ _IMPORT_IN_CSS: Final = re.compile(r"@import|@namespace|\\", re.IGNORECASE)
 
 
 class LogoError(OutputError):
-    """A file cannot be the logo of a report. `problem` says why, `hint` how to mend it."""
+    """A file cannot be the logo of a report. `problem` says why, `hint` how to fix it."""
 
     def __init__(self, path: Path, problem: str, hint: str) -> None:
         self.problem, self.hint = problem, hint

@@ -34,7 +34,7 @@ def templates_folder() -> Path:
 
 
 class TemplatesError(OutputError):
-    """A folder of the owner's templates cannot be used. `problem` says why, with file and line; `hint` how to mend it.
+    """A folder of the owner's templates cannot be used. `problem` says why, with file and line; `hint` how to fix it.
 
     The text of an error in a template is Jinja's.
     """
@@ -59,7 +59,7 @@ def check_templates(folder: Path) -> None:
         TemplatesError: it does not, or one cannot; names file and line.
     """
     if not folder.is_dir():
-        raise TemplatesError(f"{folder} is no folder", "name one that holds templates, or none")
+        raise TemplatesError(f"{folder} is not a directory", "name one that holds templates, or none")
     shipped = {
         path.relative_to(templates_folder()).as_posix()
         for path in templates_folder().rglob("*.*")

@@ -138,7 +138,7 @@ DIFF_KINDS: Final = Words[str](
         "worse": mark("Worse"),
         "worse-but-waived": mark("Worse, though waived"),
         "better": mark("Better, still failing"),
-        "fixed": mark("Mended"),
+        "fixed": mark("Fixed"),
         "no-longer-known": mark("No longer known"),
         "assessed-again": mark("Assessed again: failing"),
         "waived": mark("Now waived"),

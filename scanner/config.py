@@ -281,7 +281,7 @@ def _check_waivers(form: ConfigForm, problems: list[Problem], today: date) -> No
         days = (waiver.expires - today).days
         if days > most:
             last = today + timedelta(days=most)
-            hint = f"{last} is the last day that can be had; [nightseal] waiver_days allows more"
+            hint = f"{last} is the latest date that is accepted; [nightseal] waiver_days allows more"
             problems.append(Problem(f"waiver[{index}].expires", f"is {days} days away, and {most} are allowed", hint))
         try:
             scope_of(waiver.scope)

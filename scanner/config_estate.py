@@ -242,10 +242,10 @@ def _check_levels(
     for name, level, integration in levels:
         if level is HttpsLevel.TLS_CLIENT_CERTIFICATE and environment.kind is EnvironmentKind.PAAS:
             why = "client certificates are not available on a provider's platform"
-            problems.append(Problem(f"{key}.{name}", f'"{level}" cannot be had on "paas"', why))
+            problems.append(Problem(f"{key}.{name}", f'"{level}" is not available on "paas"', why))
         if level is HttpsLevel.TLS_CLIENT_CERTIFICATE and integration is IntegrationKind.REST:
             why = "a REST integration can't ask for a client certificate"
-            problems.append(Problem(f"{key}.{name}", f'"{level}" cannot be had for kind "rest"', why))
+            problems.append(Problem(f"{key}.{name}", f'"{level}" is not available for kind "rest"', why))
         if level is HttpsLevel.NONE and ApplicationKind(app.kind).always_https:
             why = f"a {app.kind} back end is always over HTTPS"
             warnings.append(Problem(f"{key}.{name}", '"none" has no effect', why))

@@ -62,7 +62,7 @@ class UsageError(NightsealError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in a file: `key` is the dotted path to it, `hint` says how to mend it.
+    """One thing wrong in a file: `key` is the dotted path to it, `hint` says how to fix it.
 
     `place` is the file where it is another than the one that was read, with the line where that is known.
     """

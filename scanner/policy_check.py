@@ -184,7 +184,7 @@ class _Demands:
         for protocol, suites in (self._suites or {}).items():
             for suite in suites:
                 if suite.tls13 != (protocol is Protocol.TLS1_3):
-                    message = f"{suite.name} is no suite of {protocol}"
+                    message = f"{suite.name} is not a cipher suite of {protocol}"
                     yield Problem(_key("cipher.allowed", f"suites.{protocol}"), message)
                 elif suite.aead and protocol < Protocol.TLS1_2:
                     message = f"{suite.name} needs TLS 1.2"

@@ -246,7 +246,7 @@ class _Document:
         return {
             "uuid": _lasting("remediation", environment, rule, reason),
             "lifecycle": "recommendation",
-            "title": "How to mend it",
+            "title": "How to fix it",
             "description": _prose(about.fix.summary),
         }
 

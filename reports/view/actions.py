@@ -124,10 +124,10 @@ def _merged(actions: list[Action]) -> list[Action]:
 def _decide(waiver: WaiverView) -> Action:
     if waiver.expired:
         what = gettext(
-            "The waiver of %(rule)s has expired: mend what it covered, or renew it with a reason (%(failures)s)."
+            "The waiver of %(rule)s has expired: fix what it covered, or renew it with a reason (%(failures)s)."
         )
     else:
-        what = gettext("The waiver of %(rule)s ends: mend what it covers, or renew it with a reason (%(failures)s).")
+        what = gettext("The waiver of %(rule)s ends: fix what it covers, or renew it with a reason (%(failures)s).")
     return Action(
         kind=ActionKind.DECIDE,
         who=waiver.owner,

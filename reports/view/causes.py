@@ -135,7 +135,7 @@ def _cause(  # noqa: PLR0913, PLR0917  # what a cause is made of
 
 
 def _fix(rule: Rule, servers: Sequence[str]) -> FixView:
-    """How to mend it: the programs that were seen or configured first; `chosen` leaves other programs out."""
+    """How to fix it: the programs that were seen or configured first; `chosen` leaves other programs out."""
     keys = sorted(rule.fix.servers, key=lambda key: servers.index(key) if key in servers else len(servers))
     named = tuple((SERVERS.get(key, key), rule.fix.servers[key]) for key in keys)
     chosen = tuple(SERVERS.get(key, key) for key in keys if key in servers or key not in PROGRAMS)

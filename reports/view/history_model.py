@@ -64,7 +64,7 @@ class OpenSince:
 
 @dataclass(frozen=True, slots=True)
 class TimeToFix:
-    """How long the failures of one severity lasted in an environment until they were mended."""
+    """How long the failures of one severity lasted in an environment until they were fixed."""
 
     environment: str
     severity: Severity

@@ -55,7 +55,9 @@ COMMANDS: dict[str, CommandEntry] = {
         "Write configuration from files that name hosts, to be read first; nothing is scanned.",
     ),
     "config": CommandEntry("scanner.app.commands.config", "Check, describe or begin a configuration."),
-    "doctor": CommandEntry("scanner.app.commands.doctor", "Check what this machine lacks, and say what mends it."),
+    "doctor": CommandEntry(
+        "scanner.app.commands.doctor", "Check what this machine lacks, and print how to install it."
+    ),
     "demo": CommandEntry("scanner.app.commands.demo", "Start the bundled lab of TLS servers and run everything on it."),
 }
 

@@ -112,7 +112,7 @@ class Location:
 
     @contextmanager
     def explained(self, doing: str) -> Iterator[None]:
-        """Turn what the libraries raise into a HistoryError that says what failed, where, and how to mend it."""
+        """Turn what the libraries raise into a HistoryError that says what failed, where, and how to fix it."""
         try:
             yield
         except (OSError, DeltaError, pa.ArrowException) as error:

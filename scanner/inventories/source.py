@@ -139,15 +139,15 @@ def add_name(contents: Contents, name: str, *, line: int = 0, **more: Any) -> No
     """Add the host of a name that somebody wrote down somewhere, or say why it is none."""
     name = name.strip().rstrip(".")
     if "*" in name:
-        contents.leave_out("wildcards, which are no hosts", name)
+        contents.leave_out("wildcards, which are not hosts", name)
         return
     if any(label.startswith("_") for label in name.split(".")):
-        contents.leave_out("names of records that are no hosts", name)
+        contents.leave_out("names of records that are not hosts", name)
         return
     try:
         host = normalised(name)
     except HostError:
-        contents.leave_out("what is no name of a host", name)
+        contents.leave_out("entries that are not host names", name)
         return
     contents.add({**endpoint(host), **more}, line)
 
@@ -160,7 +160,7 @@ def add_open_port(contents: Contents, host: str, port: int, options: Options, *,
     try:
         host = normalised(host)
     except HostError:
-        contents.leave_out("what is no name of a host", host)
+        contents.leave_out("entries that are not host names", host)
         return
     service = KNOWN_PORTS.get(port)
     contents.add(endpoint(host, port, Service(service.role) if tls and service else service))

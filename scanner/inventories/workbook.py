@@ -48,7 +48,7 @@ def _xlsx_cells(name: str, data: bytes, sheet: str | None) -> Iterator[Cells]:
                 return  # a sheet may claim a million rows of which none holds anything
             yield number, values
     except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, SyntaxError) as error:
-        raise refused(name, "is a damaged workbook", hint="save it anew") from error
+        raise refused(name, "is a damaged workbook", hint="save it again") from error
 
 
 def _cell_text(cell: Any) -> str:

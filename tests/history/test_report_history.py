@@ -238,7 +238,7 @@ class TestFirstRun:
         for absent in (
             "What changed",
             "How long what fails",
-            "until a failure is mended",
+            "until a failure is fixed",
             "could be looked at",
             "0.0 s",
         ):

@@ -170,7 +170,7 @@ class TestTemplates:
     @pytest.mark.parametrize(
         ("name", "said"),
         [
-            (None, "is no folder"),
+            (None, "is not a directory"),
             ("reprot.html", 'did you mean "report.html"?'),
             ("notes.txt", "partials/summary.html"),
         ],
@@ -244,7 +244,7 @@ class TestConfiguration:
             f'{config.source}: report.locale: no report can be written in "ptt" (did you mean "pt"?)',
             f"{config.source}: report.logo: {tmp_path}/logo.svg cannot be read: No such file or directory "
             "(name an SVG or PNG file)",
-            f"{config.source}: report.templates: {tmp_path}/looks is no folder (name one that holds templates, or none)",
+            f"{config.source}: report.templates: {tmp_path}/looks is not a directory (name one that holds templates, or none)",
         ]
 
     def test_the_service_leaves_templates_to_its_runs(self, tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_what_the_contract_shows_is_read() -> None:
         ),
         (
             environment(application('https = "tls-client-certificate"'), kind="paas"),
-            'config.toml: environment[e].application[A].https: "tls-client-certificate" cannot be had on "paas"',
+            'config.toml: environment[e].application[A].https: "tls-client-certificate" is not available on "paas"',
         ),
         (
             environment(
@@ -406,7 +406,7 @@ def test_nothing_is_waived_for_longer_than_400_days() -> None:
         on(day, _WAIVER.format("2027-02-06"))
     assert str(caught.value) == (
         "config.toml:6: waiver[1].expires: is 401 days away, and 400 are allowed "
-        "(2027-02-05 is the last day that can be had; [nightseal] waiver_days allows more)"
+        "(2027-02-05 is the latest date that is accepted; [nightseal] waiver_days allows more)"
     )
 
     assert on(day, "[nightseal]\nwaiver_days = 401\n" + _WAIVER.format("2027-02-06")).waivers

@@ -49,7 +49,7 @@ def shown(text: str) -> list[str]:
                 "example.com", "ns1.example.com", "www.example.com", "shop.example.com", "mail.example.com",
                 "node-1.example.com", "node-2.example.com", "node-3.example.com", "mail.example.com,25,server,smtp",
             ],
-            ["1 wildcards, which are no hosts: *.apps.example.com", "2 names without an address", "1 names of records", "1 mail servers of others: mx.provider.example"],
+            ["1 wildcards, which are not hosts: *.apps.example.com", "2 names without an address", "1 names of records", "1 mail servers of others: mx.provider.example"],
         ),
         (
             "cluster.yaml",
@@ -58,7 +58,7 @@ def shown(text: str) -> list[str]:
                 "blog.example.com,,,web", "mqtt.example.com,8883,server", "mqtt2.example.com,8883,server",
             ],
             [
-                "1 wildcards, which are no hosts: *.preview.example.com", "1 listeners without TLS: Gateway infra/edge http",
+                "1 wildcards, which are not hosts: *.preview.example.com", "1 listeners without TLS: Gateway infra/edge http",
                 "1 objects for every host: Gateway infra/edge any", "2 open ports that are not known",
                 "1 services that are inside the cluster alone: Service iot/db",
                 "1 objects that have no host names (Deployment): Deployment retail/shop",

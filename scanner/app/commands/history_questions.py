@@ -47,11 +47,11 @@ def failing() -> None:
 @click.command("fixes")
 @options.config_option
 @_environment_option
-@_since_option("Only what was mended then or later.")
+@_since_option("Only what was fixed then or later.")
 @options.table_format_option
 @done_by("scanner.app.handlers.history_questions:fixes")
 def fixes() -> None:
-    """Tell how long failures lasted until they were mended, by environment and severity.
+    """Tell how long failures lasted until they were fixed, by environment and severity.
 
     Time is counted from the first run that saw a failure to the first that saw it gone.
 

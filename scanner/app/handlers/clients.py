@@ -106,7 +106,7 @@ def _chosen(globs: Sequence[str], *, core: bool) -> Mapping[str, Client]:
     for glob in globs:
         if not any(fnmatchcase(one, glob) for one in every):
             raise UsageError(
-                f'--client "{glob}" is no client ({nearest(glob, every) or ", ".join(list(every)[:8]) + ", …"})'
+                f'--client "{glob}" matches no client ({nearest(glob, every) or ", ".join(list(every)[:8]) + ", …"})'
             )
     return {
         one: client

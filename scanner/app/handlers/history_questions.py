@@ -52,7 +52,7 @@ def failing(
 
 
 def fixes(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
-    """Tell how long failures lasted until they were mended, by environment and severity."""
+    """Tell how long failures lasted until they were fixed, by environment and severity."""
     history = open_history(config_path)
     show(_within(mean_time_to_fix(history, since=since), environments_meant(history, environments)), format_name)
 

@@ -166,5 +166,5 @@ def _read(data: bytes) -> Iterator[bytes]:
     try:
         yield from (one.public_bytes(Encoding.DER) for one in pkcs7.load_der_pkcs7_certificates(data))
     except BROKEN as error:
-        text = f"it is no certificate: {printable(str(error))}"
+        text = f"it is not a certificate: {printable(str(error))}"
         raise FetchError(RevocationFailure.MALFORMED, text) from error

@@ -36,7 +36,7 @@ def _path(chain: tuple[Certificate, ...]) -> list[Certificate]:
     goal=Goal.AUTHENTICITY,
     severity=Severity.MEDIUM,
     of=Deployment,
-    why="A browser may mend a gap by what it saw elsewhere; programs, phones and a fresh browser cannot, and fail.",
+    why="A browser may fill a gap from what it saw elsewhere; programs, phones and a fresh browser cannot, and fail.",
     how=CERTIFICATES_HOW + " From the leaf on, each issuer must have been sent, up to one that a root of the trust "
     "stores has issued. The root itself may be sent or not.",
     sources=(rfc(8446, "4.4.2"), rfc(5246, "7.4.2")),

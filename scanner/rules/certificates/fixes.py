@@ -47,7 +47,7 @@ KEY: Final = Fix(
     {"openssl": "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out privkey.pem", **_RENEW},
 )
 SIGNATURE: Final = Fix(
-    "Have the certificates issued anew with SHA-256 or better; a private CA must be told to sign with it.",
+    "Have the certificates reissued with SHA-256 or better; a private CA must be told to sign with it.",
     {"openssl ca": "default_md = sha256", "windows ca": "certutil -setreg ca\\csp\\CNGHashAlgorithm SHA256"},
 )
 USAGE: Final = Fix(
@@ -60,7 +60,7 @@ USAGE: Final = Fix(
 )
 REVOKED: Final = Fix("Replace key and certificate at once, and find out why it was revoked.", _RENEW)
 REVOCATION_SERVICE: Final = Fix(
-    "Tell the CA; of your own CA, publish its lists anew before they end, and let the responder answer GET.",
+    "Tell the CA; of your own CA, publish its CRLs again before they expire, and let the responder answer GET.",
     {
         "openssl ca": "default_crl_days = 7\n# twice a day, by a timer:\n# openssl ca -gencrl -out ca.crl",
         "windows ca": "certutil -setreg CA\\CRLPeriodUnits 4\ncertutil -setreg CA\\CRLPeriod Days\ncertutil -crl",
@@ -80,7 +80,7 @@ STAPLE: Final = Fix(
     },
 )
 TRANSPARENCY: Final = Fix(
-    "Have the certificate issued anew: public CAs put the SCTs in, unless they were asked not to.", _RENEW
+    "Have the certificate reissued: public CAs put the SCTs in, unless they were asked not to.", _RENEW
 )
 DOMAIN: Final = Fix(
     "Install the environment's own certificate: of the provider's or your domain on a platform, else an acquired one.",

@@ -75,7 +75,7 @@ class DomainParameters(Parameters):
         "shared": fails("The certificate is shared with other environments: {observed}."),
         "unreadable": indeterminate("The subjectAltName of the certificate is malformed, so its names are not known."),
         "no-domain": not_applicable("The environment has no domain configured."),
-        "not-the-front-end": not_applicable("The endpoint is no web front end of the environment."),
+        "not-the-front-end": not_applicable("The endpoint is not a web front end of the environment."),
     },
     fix=fixes.DOMAIN,
     mistake=fixes.SELF_SIGNED,

@@ -51,7 +51,7 @@ def parse_hsts(value: str) -> Hsts:
         raise HstsError(message)
     seconds = directives["max-age"]
     if seconds is None or not (seconds.isascii() and seconds.isdigit()):
-        message = "max-age is no number of seconds"
+        message = "max-age is not a number of seconds"
         raise HstsError(message)
     if directives.get("includesubdomains") is not None:
         message = "includeSubDomains takes no value"

@@ -49,7 +49,7 @@ def page(rule: Rule) -> str:
         f"## Sources\n\n{_sources(rule.sources)}\n",
         f"## Parameters\n\n{_parameters(rule.parameters)}\n",
         f"## Reasons\n\n{_reasons(rule)}\n",
-        f"## How to mend it\n\n{rule.fix.summary}\n",
+        f"## How to fix it\n\n{rule.fix.summary}\n",
     ]
     parts += [f"### {name}\n\n```\n{text}\n```\n" for name, text in rule.fix.servers.items()]
     if rule.mistake is not None:
@@ -65,7 +65,7 @@ def _shown(mistake: Mistake, server: str) -> Iterator[str]:
     wrong = {"nginx": mistake.nginx, "apache": mistake.apache}[server]
     if wrong is not None:
         text = wrong or mistake.plain.get(server, "")
-        yield f"The advice for {server} was shown to mend this, on a real one:\n\n```\n{text}\n```\n"
+        yield f"The advice for {server} was shown to fix this, on a real server:\n\n```\n{text}\n```\n"
 
 
 def _sources(sources: tuple[Source, ...]) -> str:

@@ -22,7 +22,7 @@ E = TypeVar("E")
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """How to mend it, in words, and as configuration of common servers (`nginx`, `apache`, `iis`, `haproxy`, …)."""
+    """How to fix it, in words, and as configuration of common servers (`nginx`, `apache`, `iis`, `haproxy`, …)."""
 
     summary: str
     servers: Mapping[str, str] = field(default_factory=dict)
