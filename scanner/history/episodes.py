@@ -136,7 +136,7 @@ def _cut(rows: pa.Table, order: Mapping[str, int]) -> pd.DataFrame:
     count = np.cumsum(begins)
     before_key = np.maximum.accumulate(np.where(another, count - begins, 0)) if size else count
     seen = frame(rows.take(lives.row[last]), VERDICTS)
-    until = np.full(len(first), np.datetime64("NaT"), dtype=at.dtype)
+    until = np.full(len(first), "NaT", dtype=at.dtype)
     until[ended] = at[last[ended] + 1]
     grades = np.where(failing, lives.rank, -1)
     worst = np.maximum.reduceat(grades, first) if len(first) else np.zeros(0, dtype=np.int64)
