@@ -210,7 +210,7 @@ def test_what_the_contract_shows_is_read() -> None:
             environment(
                 application('integrations = [{ path = "/r", kind = "rest", https = "tls-client-certificate" }]')
             ),
-            'config.toml: environment[e].application[A].integrations[/r].https: "tls-client-certificate" cannot be had',
+            'config.toml: environment[e].application[A].integrations[/r].https: "tls-client-certificate" is not available',
         ),
         (
             environment(application("") + application("")),
