@@ -99,7 +99,7 @@ def tests(folder: Path) -> None:
     """Run what must hold of a release, in a folder: every word translated, and the files of older versions."""
     python = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     for what, arguments in (
-        ("every word of the reports and rules is translated", ["-m", "release", "tests/unit"]),
+        ("every word of the reports and rules is translated", ["-m", "release", "tests/unit", "tests/reports"]),
         ("documents name what is there", ["tests/unit/test_docs.py"]),
         (
             "what older versions wrote is read",
