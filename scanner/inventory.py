@@ -9,6 +9,12 @@ import ipaddress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import PlainSerializer
+
+_IN_ORDER: Final = PlainSerializer(lambda names: names if names is None else sorted(names), list[str] | None)
+"""A set is written in order, so that the same run always makes the same file."""
 
 
 class EnvironmentKind(StrEnum):
@@ -263,7 +269,7 @@ class Environment:
     trust_store: str | None = None
     ownership: Ownership = Ownership()
     sources: tuple[InventorySource, ...] = ()
-    known_hosts: frozenset[str] | None = field(default=None, repr=False)
+    known_hosts: Annotated[frozenset[str] | None, _IN_ORDER] = field(default=None, repr=False)
 
     @property
     def domains(self) -> dict[DomainKey, str]:

@@ -166,12 +166,12 @@ class Presented(_Out):
     trust: list[Trust]
     staple: StapleOut | None
     tls_scts: int | None
-    revocation: list[RevocationOut]
+    revocation: list[RevocationOut] = []
     """Empty where nobody was asked, or none of its certificates names whom to ask."""
-    stores: list[StoreOut]
-    transparency: TransparencyOut | None
+    stores: list[StoreOut] = []
+    transparency: TransparencyOut | None = None
     """Nothing where nobody verified the SCTs: there are none, or the certificate is of no public CA."""
-    fetched: list[CertificateOut]
+    fetched: list[CertificateOut] = []
     """Intermediates that were not sent, and were fetched as browsers fetch them; with them a path leads to a root."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ CONSTS.sleep_unit = 0.02
 
 MOST_MEMORY: Final = 300 * 2**20
 """Bytes of memory of its own that a worker may have: a hostile server must not take the machine's."""
+_STACK: Final = 2**20
+"""Bytes that a thread of a worker may put on its stack. The kernel counts the whole of it as used, and an engine's
+threads with the usual 8 MiB each would be all that a worker may have."""
 
 
 @dataclass(slots=True)
@@ -97,6 +101,7 @@ def _work(work: Callable[..., T], access: Access, arguments: Sequence[Any]) -> T
 
 def bound_memory() -> None:
     """Hold this process to `MOST_MEMORY`: the kernel then refuses more, which raises MemoryError."""
+    threading.stack_size(_STACK)
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     most = MOST_MEMORY if hard == resource.RLIM_INFINITY else min(MOST_MEMORY, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (most, hard))

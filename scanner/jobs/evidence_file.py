@@ -42,7 +42,7 @@ class JudgedTarget:
     target: Target
     evidence: TargetEvidence
     verdicts: tuple[Verdict, ...]
-    not_judgeable: frozenset[str] = frozenset()
+    not_judgeable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def to_evidence_file(rendering: Rendering) -> bytes:
             dataclasses.replace(item.target, endpoint=_bare(item.target.endpoint)),
             item.evidence,
             results[item.target.id].verdicts,
-            known.unconfigured.get(item.target.id, frozenset()),
+            tuple(sorted(known.unconfigured.get(item.target.id, ()))),
         )
         for item in known.observed
         if item.target.endpoint.environment in policies
@@ -150,7 +150,7 @@ def judge_again(file: EvidenceFile, policy: Policy | None = None) -> Judgement:
     differences: list[Difference] = []
     for item in file.targets:
         # What nobody asked is no question of the evidence.
-        out = item.not_judgeable | {verdict.rule for verdict in item.verdicts if verdict.not_asked}
+        out = {*item.not_judgeable} | {verdict.rule for verdict in item.verdicts if verdict.not_asked}
         left += sum(verdict.rule in item.not_judgeable for verdict in item.verdicts)
         then = {(one.rule, one.subject): one for one in item.verdicts if one.rule not in out}
         now = {(one.rule, one.subject): one for one in found[item.target.id] if one.rule not in out}

@@ -44,6 +44,8 @@ class Rendering:
     history: History | None = None
     options: ReportOptions | None = None
     key: SigningKey | None = None
+    signer: str | None = None
+    """Who is said to sign where there is no key: whoever signed a report that is drawn again to compare it."""
     owners: Mapping[str, Ownership] = field(default_factory=dict)
     """Who answers for each endpoint (`environment/host:port`) today, whatever the configuration was at the time."""
     color: bool = False

@@ -146,7 +146,7 @@ def changes(changed: Sequence[AlarmChange]) -> list[Section]:
         [item for item in resolved if not item.result.waived],
         [item for item in resolved if item.result.waived],
     )
-    flapping = [*told[Transition.FLAPPING, False], *told[Transition.FLAPPING, True]]
+    flapping, unsteady = told[Transition.FLAPPING, False], told[Transition.FLAPPING, True]
     return [
         Section(
             "new-failure", Level.FAILURE, "New failures",
@@ -165,6 +165,10 @@ def changes(changed: Sequence[AlarmChange]) -> list[Section]:
         Section(
             "new-failure", Level.WARNING, "Comes and goes: told again when it is steady",
             f"{len(flapping)} flapping", _entries(flapping),
+        ),
+        Section(
+            "indeterminate", Level.WARNING, "Assessed in some runs only: told again when it is steady",
+            f"{len(unsteady)} assessed in some runs only", _entries(unsteady),
         ),
         Section(
             "indeterminate", Level.WARNING, "Cannot be assessed any more",

@@ -189,7 +189,7 @@ def test_no_more_connections_at_once_than_asked_for(backend, monkeypatch, most):
             super().close()
             opened.discard(self)
 
-    monkeypatch.setattr("scanner.probe.survey.client.TcpStream", CountedStream)
+    monkeypatch.setattr("scanner.probe.http.route.TcpStream", CountedStream)
     surveyed(backend, lambda _relay, _hello: "pass", replace(SETTINGS, connections_per_target=most))
     assert max(counts) == most
     assert not opened

@@ -45,9 +45,11 @@ def tool(name: str, *arguments: object, cwd: Path | None = None) -> subprocess.C
 def test_systemd_takes_the_unit() -> None:
     done = tool("systemd-analyze", "verify", DEPLOY / "nightseal.service")
 
-    # The command is where the documentation installs it, which is not here.
+    # The command is where the documentation installs it, which is not here; and other units of this machine are read.
     complaints = [
-        line for line in done.stderr.splitlines() if "/opt/nightseal/bin/nightseal is not executable" not in line
+        line
+        for line in done.stderr.splitlines()
+        if "nightseal" in line and "/opt/nightseal/bin/nightseal is not executable" not in line
     ]
     assert complaints == []
 

@@ -80,7 +80,8 @@ def _comparisons(
     if history_of is not None:
         from scanner.app.handlers.verify_history import against_history  # noqa: PLC0415  # pandas loads with it
 
-        yield against_history(pdf, found.report, history_of)
+        signer = found.signatures[0].signer if found.signatures else None
+        yield against_history(pdf, found.report, history_of, signer=signer)
     if replay:
         yield replayed(found.evidence, found.report, policy_name)
 

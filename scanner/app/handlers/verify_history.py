@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from reports.export.json_v1 import Report, VerdictOut
 
 
-def against_history(pdf: bytes, report: Report, config_path: Path) -> tuple[list[str], list[str]]:
+def against_history(
+    pdf: bytes, report: Report, config_path: Path, *, signer: str | None
+) -> tuple[list[str], list[str]]:
     """Compare with the run as the history has it; lines to print, and what is wrong.
 
-    Pages that are drawn otherwise are no fault by themselves: another version of Nightseal, of a library or of the
-    configuration draws them otherwise too.
+    `signer` is whom the first signature names, as page one does. Pages that are drawn otherwise are no fault by
+    themselves: another version of Nightseal, of a library or of the configuration draws them otherwise too.
     """
     history = open_history(config_path)
     record = history.record(report.run.id)
@@ -34,7 +37,7 @@ def against_history(pdf: bytes, report: Report, config_path: Path) -> tuple[list
         return [], [
             f"the history has other verdicts for {counted(len(differing), 'target')}, {printable(differing[0])} first"
         ]
-    same = pdf.startswith(render(rendering, "pdf"))
+    same = pdf.startswith(render(dataclasses.replace(rendering, signer=signer), "pdf"))
     pages = "byte for byte as they are drawn from it now" if same else "drawn otherwise from it now, by this version"
     return [line("History", "the same verdicts"), line("Pages", pages)], []
 
