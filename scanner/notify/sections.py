@@ -202,6 +202,9 @@ def _entry(members: Sequence[AlarmChange], *, with_cause: bool) -> Entry:
     severity = first.after.severity if first.transition is not Transition.WORSE_BUT_WAIVED else first.result.severity
     if first.transition is Transition.RESOLVED:
         severity = first.before.severity
+    if first.transition is Transition.FLAPPING:
+        # It may never have been told as a failure, and has no severity then.
+        severity = max(first.after.severity, first.result.severity)
     cause = first.cause if with_cause else None
     return Entry(
         _sentence(members, rule),

@@ -10,6 +10,7 @@ import pytest
 from scanner.history.facts import deployments_of
 from scanner.notify import expiry
 from scanner.notify.alarms import (
+    UNKNOWN,
     UNREACHABLE,
     Alarm,
     CheckResult,
@@ -21,6 +22,7 @@ from scanner.notify.alarms import (
     to_confirm,
     update,
 )
+from scanner.notify.sections import AlarmChange, changes
 from scanner.verdict import RunRecord, Severity, TargetStatus
 from scanner.waiver import Waiver
 from tests.build.records import sample_record
@@ -282,3 +284,16 @@ def test_waivers_are_told_twice_before_and_once_after_their_end() -> None:
 
     assert days == [14, 3, -1]
     assert expiry.concerned([waiver, other], ["e"]) == [waiver]
+
+
+@pytest.mark.parametrize(("prefix", "event"), [("", "new-failure"), (UNKNOWN, "indeterminate")])
+def test_what_comes_and_goes_is_told_to_those_who_asked_for_its_kind(prefix: str, event: str) -> None:
+    alarm, transition = Alarm(), None
+    result = CheckResult(TRANSIENT, Severity.CRITICAL, places=("e/a.example:443@192.0.2.7",))
+    while transition is None:
+        before = alarm
+        alarm, transition = update(before, result, NOW)
+    assert transition is Transition.FLAPPING
+    key = Key("e/a.example:443", f"{prefix}vuln.heartbleed")
+    sections = [item for item in changes([AlarmChange(key, transition, result, before, alarm)]) if item.entries]
+    assert [(item.event, item.entries[0].severity) for item in sections] == [(event, Severity.CRITICAL)]
