@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
+import struct
 import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -25,6 +27,8 @@ from scanner.evidence import (
 from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Role, Target
 from scanner.policy import load
 from scanner.probe import ProbeSettings
+from scanner.probe.net.connection import TcpStream
+from scanner.probe.survey.full_handshake import Handshake, handshake
 from scanner.probe.survey.probe import survey
 from scanner.rules import Observed
 from scanner.verdict import Status, Verdict
@@ -120,6 +124,42 @@ def test_rsa_key_transport_that_works_is_confirmed_and_fails(started):
     evidence = asyncio.run(surveyed(started.openssl("-cert", identity, "-key", identity, *RSA_TRANSPORT)))
     assert not any(unconfirmed(evidence).values())
     assert judged(evidence)["cipher.forward-secrecy"].status is Status.FAIL
+
+
+class LateStream(TcpStream):
+    """What it sends after its first words leaves it when the other end has long done what it wanted to do."""
+
+    async def send(self, data: bytes) -> None:
+        if data:
+            await asyncio.sleep(0.3)
+        await super().send(data)
+
+
+def test_a_reset_right_after_a_handshake_has_completed_it(started):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("AES128-SHA:@SECLEVEL=0")
+    context.load_cert_chain(started.identities["rsa"])
+
+    def serve(listening: socket.socket) -> None:
+        plain, _ = listening.accept()
+        secured = context.wrap_socket(plain, server_side=True)
+        secured.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        secured.close()
+
+    async def shake(port: int) -> Handshake:
+        stream = await LateStream.open("127.0.0.1", port)
+        try:
+            return await handshake(stream, TLS12, HOST, ["aes128"])
+        finally:
+            stream.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = threading.Thread(target=serve, args=[listening])
+        server.start()
+        made = asyncio.run(shake(listening.getsockname()[1]))
+        server.join()
+    assert (made.failure, made.refused) == (None, False)
 
 
 def test_a_server_that_wants_a_client_certificate_is_left_at_its_word(started):

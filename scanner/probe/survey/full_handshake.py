@@ -7,6 +7,7 @@ servers that take nothing which the handshake engine's OpenSSL can do. The libra
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -116,7 +117,9 @@ async def handshake(
                 failure = Failure.of(FailureReason.TOO_LARGE, f"more than {TOTAL_LIMIT} bytes without an end")
                 break
             buffers.give(data)
-    await stream.send(buffers.taken())
+    # What is left to send is an alert: a peer that resets a connection right after the handshake has completed it.
+    with contextlib.suppress(OSError):
+        await stream.send(buffers.taken())
     return Handshake(connection.flight(protocol), failure, refused=refused, asked=connection.asked)
 
 
