@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 from PIL import Image, ImageChops, ImageFilter
+
+from tests.build.servers import program
 
 COMMAND = "NIGHTSEAL_GOLDEN=write pytest tests/golden -k pictures"
 DPI = 50
@@ -25,8 +26,7 @@ _TOLERATED = 0.001
 
 def page_as_picture(pdf: bytes, page: int) -> Image.Image:
     """A page, counted from 1, as Poppler draws it."""
-    pdftoppm = shutil.which("pdftoppm")
-    assert pdftoppm, "pdftoppm is missing: apt-get install poppler-utils"
+    pdftoppm = program("pdftoppm", "poppler-utils")
     arguments = [pdftoppm, "-r", str(DPI), "-f", str(page), "-l", str(page), "-"]
     done = subprocess.run(arguments, input=pdf, check=True, capture_output=True)
     return Image.open(io.BytesIO(done.stdout)).convert("RGB")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from tests.build.servers import program
 
 _CONFIG = """
 [tsa]
@@ -40,8 +41,7 @@ extendedKeyUsage = critical, timeStamping
 @contextlib.contextmanager
 def authority(folder: Path, *, garbled: bool = False) -> Iterator[str]:
     """Run one, and give its address; `garbled` answers with something else."""
-    openssl = shutil.which("openssl")
-    assert openssl, "openssl is missing: apt-get install openssl"
+    openssl = program("openssl", "openssl")
     (folder / "openssl.cnf").write_text(_CONFIG.format(folder=folder), "utf-8")
     (folder / "serial").write_text("01\n", "utf-8")
     made = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-config", "openssl.cnf")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from scanner.verdict import RunRecord
 from tests.build.judged import WAIVERS
 from tests.build.pictures import compare_picture, differing, page_as_picture
 from tests.build.records import sample_record
+from tests.build.servers import program
 
 # What is drawn is drawn once, by one worker.
 pytestmark = pytest.mark.xdist_group("golden")
@@ -64,8 +64,7 @@ def pdf_of(options: ReportOptions) -> bytes:
 
 
 def text_of(pdf: bytes) -> str:
-    pdftotext = shutil.which("pdftotext")
-    assert pdftotext, "pdftotext is missing: apt-get install poppler-utils"
+    pdftotext = program("pdftotext", "poppler-utils")
     text = subprocess.run([pdftotext, "-raw", "-", "-"], input=pdf, check=True, capture_output=True).stdout.decode()
     return text.replace("\f", "\n--- next page ---\n")
 

@@ -8,7 +8,6 @@ import itertools
 import logging
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -29,6 +28,7 @@ from scanner.errors import OutputError
 from scanner.rules import all_rules
 from tests.build.hostile import TEXTS, hostile_record
 from tests.build.judged import judged_record, judged_view
+from tests.build.servers import program
 from tests.build.signers import person
 
 # The reports are drawn once, by one worker.
@@ -278,8 +278,7 @@ def test_hostile_hosts_are_text(hostile: bytes, asked: list[str], tmp_path: Path
 
 
 def text_of(data: bytes, folder: Path) -> str:
-    pdftotext = shutil.which("pdftotext")
-    assert pdftotext, "pdftotext is missing: apt-get install poppler-utils"
+    pdftotext = program("pdftotext", "poppler-utils")
     path = folder / "report.pdf"
     path.write_bytes(data)
     return subprocess.run([pdftotext, "-raw", str(path), "-"], check=True, capture_output=True).stdout.decode()
