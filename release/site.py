@@ -24,7 +24,7 @@ import click
 from release.steps import REPOSITORY, ReleaseError, call, step
 from reports.export.json_v1 import published_schema
 from scanner.app.cli import COMMANDS, cli
-from scanner.config_form import ConfigForm
+from scanner.config.form import ConfigForm
 
 SOURCE = REPOSITORY / "build" / "site-source"
 

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import click
 
 from scanner.config import DEFAULT_PATH
-from scanner.config_form import DEFAULT_FAIL_ON
-from scanner.config_values import parse_duration
+from scanner.config.form import DEFAULT_FAIL_ON
+from scanner.config.values import parse_duration
 from scanner.errors import UsageError, nearest
 from scanner.formats import FORMATS
 from scanner.inventory import StartTls

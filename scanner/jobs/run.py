@@ -27,7 +27,7 @@ from scanner.verdict import Trigger
 if TYPE_CHECKING:
     from reports.signature import SigningKey
     from scanner.config import Config
-    from scanner.config_form import ScheduleForm
+    from scanner.config.form import ScheduleForm
     from scanner.jobs.session import Overrides
     from scanner.verdict import RunRecord
     from scanner.waiver import Waiver

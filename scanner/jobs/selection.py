@@ -11,7 +11,7 @@ from scanner.inventory import Inventory
 
 if TYPE_CHECKING:
     from scanner.config import Config
-    from scanner.config_form import ScheduleForm
+    from scanner.config.form import ScheduleForm
 
 
 def select(config: Config, names: Sequence[str]) -> Inventory:

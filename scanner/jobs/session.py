@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import scanner
 from scanner import pipeline
-from scanner.config_form import ScanForm
+from scanner.config.form import ScanForm
 from scanner.errors import UsageError
 from scanner.inventory import Environment
 from scanner.jobs.progress import progress_display

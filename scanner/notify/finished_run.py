@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, func, select, update
 
 from reports.deliver_message import EnvironmentSummary, Notification, Section
 from scanner.config import Config
-from scanner.config_form import ScheduleForm
+from scanner.config.form import ScheduleForm
 from scanner.history.diff import diff
 from scanner.notify import alarm_store, alarms, expiry, run_metrics, sections, told
 from scanner.notify.alarms import Alarm, CheckResult, Condition, Key

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from reports.deliver_message import EnvironmentSummary, Message, Notification, compose, compose_digest
 from scanner.config import Config
-from scanner.config_form import NotifyForm, ScheduleForm
+from scanner.config.form import NotifyForm, ScheduleForm
 from scanner.notify.outbox import enqueue
 from scanner.notify.owners import owned, owners_of, with_owners
 from scanner.state.database import OUTBOX

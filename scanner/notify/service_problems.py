@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, select
 
 from reports.deliver_message import Entry, Level, Notification, Section, compose
 from scanner.config import Config
-from scanner.config_form import NotifyForm
+from scanner.config.form import NotifyForm
 from scanner.counting import counted
 from scanner.notify import told
 from scanner.notify.outbox import Outbox, enqueue

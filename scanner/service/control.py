@@ -21,7 +21,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from scanner.config_values import Duration, FormatName
+from scanner.config.values import Duration, FormatName
 from scanner.errors import ConfigError, UsageError
 from scanner.formats import FORMATS
 from scanner.service.orders import LONGEST_SOCKET

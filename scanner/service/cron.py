@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.base import BaseTrigger
 
-from scanner.config_form import ScheduleForm
+from scanner.config.form import ScheduleForm
 from scanner.errors import ConfigError, Problem
 from scanner.service.cron_expression import CronError, CronExpression
 from scanner.service.windows import Window, end_of_windows

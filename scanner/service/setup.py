@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scanner import config as configuration
 from scanner.config import Config
-from scanner.config_form import ScheduleForm
+from scanner.config.form import ScheduleForm
 from scanner.errors import ConfigError, Problem
 from scanner.service.cron import ScheduleTrigger
 from scanner.service.orders import socket_of, state_of

@@ -25,8 +25,8 @@ from sqlalchemy import Engine
 from scanner import config as configuration
 from scanner import pipeline
 from scanner.config import Config
-from scanner.config_form import DEFAULT_FAIL_ON, ScheduleForm
-from scanner.config_values import parse_duration
+from scanner.config.form import DEFAULT_FAIL_ON, ScheduleForm
+from scanner.config.values import parse_duration
 from scanner.errors import NightsealError
 from scanner.formats import DEFAULT_REPORTS
 from scanner.history import History

@@ -12,7 +12,7 @@ from typing import Any
 import certifi
 import pytest
 
-from scanner.config_form import ScanForm
+from scanner.config.form import ScanForm
 from scanner.errors import LogListError
 from scanner.evidence import Attempt, Deployment, LogProgram, Protocol, SctCheck, TargetEvidence, from_json, to_json
 from scanner.jobs.session import Overrides, probe_settings

@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from reports.export import numbers
 from reports.export.formats import export
-from scanner.config_form import DaemonForm
+from scanner.config.form import DaemonForm
 from scanner.errors import ExitStatus
 from scanner.rules import all_rules
 from scanner.service import metrics

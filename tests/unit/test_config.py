@@ -14,8 +14,8 @@ import pytest
 from pydantic import ValidationError
 
 from scanner.config import Config, load, parse
-from scanner.config_form import ConfigForm, ScheduleForm
-from scanner.config_values import parse_duration
+from scanner.config.form import ConfigForm, ScheduleForm
+from scanner.config.values import parse_duration
 from scanner.errors import ConfigError
 from scanner.formats import FORMATS
 from scanner.inventory import ApplicationKind, DomainKey, EnvironmentKind, HttpsLevel, Role, StartTls

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scanner.config import Config, load, parse
-from scanner.config_lines import lines_of
+from scanner.config.lines import lines_of
 from scanner.errors import ConfigError
 
 MAIN = """include = ["conf.d/*.toml"]

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from scanner.config import parse
-from scanner.config_form import ConfigForm
+from scanner.config.form import ConfigForm
 from scanner.errors import ConfigError
 
 CONFIG = '[[environment]]\nname = "{}"\nkind = "on-premises"\n'

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from scanner.config_form import ScheduleForm, WindowForm
+from scanner.config.form import ScheduleForm, WindowForm
 from scanner.errors import ConfigError
 from scanner.service.cron import ScheduleTrigger, trigger_of
 

@@ -15,7 +15,7 @@ import time_machine
 from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 
-from scanner.config_form import ScheduleForm
+from scanner.config.form import ScheduleForm
 from scanner.errors import ExitStatus, StateError, UsageError
 from scanner.service.cron import ScheduleTrigger, trigger_of
 from scanner.service.planning import Planner

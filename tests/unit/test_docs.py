@@ -10,7 +10,7 @@ import pytest
 
 from scanner import __version__
 from scanner.app.cli import COMMANDS
-from scanner.config_form import ConfigForm
+from scanner.config.form import ConfigForm
 from scanner.formats import FORMATS
 from scanner.lab.cases import CASES
 from tests.conftest import REPOSITORY

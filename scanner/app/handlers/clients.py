@@ -15,7 +15,7 @@ from scanner import config as configuration
 from scanner.app import options
 from scanner.app.adhoc import endpoints_of, environment_of
 from scanner.clients import Client, all_clients
-from scanner.config_form import ScanForm
+from scanner.config.form import ScanForm
 from scanner.errors import ExitStatus, UsageError, nearest
 from scanner.history import History
 from scanner.inventory import Inventory

@@ -16,7 +16,7 @@ import click
 import scanner.history
 from scanner import config as configuration
 from scanner.confidential import without
-from scanner.config_form import ConfigForm
+from scanner.config.form import ConfigForm
 from scanner.counting import counted
 from scanner.errors import OutputError, Problem, UsageError, nearest
 from scanner.evaluate import report_waivers

@@ -16,7 +16,7 @@ from scanner import config as configuration
 from scanner.app import options, standpoint
 from scanner.app.adhoc import endpoints_of, environment_of, targets_in, under_name
 from scanner.app.hints import hints_of
-from scanner.config_form import NightsealForm, ScanForm
+from scanner.config.form import NightsealForm, ScanForm
 from scanner.errors import NotKeptError, UsageError
 from scanner.inventory import Inventory
 from scanner.jobs import exit_status, session

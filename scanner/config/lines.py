@@ -12,7 +12,7 @@ from tree_sitter import Language, Parser
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-    from scanner.config_files import Location
+    from scanner.config.files import Location
 
 _KEYS = frozenset({"bare_key", "quoted_key", "dotted_key"})
 

@@ -39,7 +39,7 @@ class ConfigFile:
     @cached_property
     def lines(self) -> Mapping[Location, int]:
         """The line of each key and of each table; read only where something is wrong."""
-        from scanner.config_lines import lines_of  # noqa: PLC0415  # a whole file has no problems
+        from scanner.config.lines import lines_of  # noqa: PLC0415  # a whole file has no problems
 
         return lines_of(self.text)
 

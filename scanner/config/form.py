@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from scanner.config_values import (
+from scanner.config.values import (
     Duration,
     Event,
     FormatName,

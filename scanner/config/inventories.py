@@ -16,8 +16,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from scanner import inventories
-from scanner.config_files import ConfigFile, InventoryFile, Location
-from scanner.config_form import InventoryForm
+from scanner.config.files import ConfigFile, InventoryFile, Location
+from scanner.config.form import InventoryForm
 from scanner.errors import ConfigError, Problem
 from scanner.inventories import Contents, Options, Row
 from scanner.inventories.source import located, problem

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from scanner import confidential
-from scanner.config_defaults import inherited
-from scanner.config_estate import environment_of, host_of
-from scanner.config_files import ConfigFile, ConfigFiles, clean, read_files, read_text
-from scanner.config_form import ConfigForm, NotifyForm, ScanForm, ScheduleForm
-from scanner.config_inventories import Inventories, with_inventories, with_rows
+from scanner.config.defaults import inherited
+from scanner.config.estate import environment_of, host_of
+from scanner.config.files import ConfigFile, ConfigFiles, clean, read_files, read_text
+from scanner.config.form import ConfigForm, NotifyForm, ScanForm, ScheduleForm
+from scanner.config.inventories import Inventories, with_inventories, with_rows
 from scanner.counting import counted
 from scanner.errors import ConfigError, Problem, nearest
 from scanner.hostname import HostError, normalised_pattern
