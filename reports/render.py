@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 from markupsafe import Markup
 
 from reports import language
+from reports.charts.drawing import Chart
 from reports.charts.history import PANELS, coverage_chart, site_charts
-from reports.charts.run import Chart, certificates_chart, protections_chart, trend_chart
+from reports.charts.run import certificates_chart, protections_chart, trend_chart
 from reports.layout import SCREEN, Layout, paper_for, screen_for
 from reports.templating import blaming, environment_of, folders_of, hash_of, lang_attribute, source_of
 from scanner.errors import OutputError

@@ -30,7 +30,8 @@ from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
 
-from reports.export.json_v1 import SCHEMA_ID, Report, counted_as, from_json
+from reports.export.json_v1 import counted_as, from_json
+from reports.export.json_v1_model import SCHEMA_ID, Report
 from reports.identifier import identifier_of
 from reports.signature import REASON
 from scanner.errors import UsageError

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import altair as alt
 
-from reports.charts.run import (
+from reports.charts.drawing import (
     FAILED,
     GOAL_COLOURS,
     HAIRLINE,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from scanner.config.form import ApplicationForm, DefaultsForm, EndpointForm
+from scanner.config.form_estate import ApplicationForm, DefaultsForm, EndpointForm
 from scanner.errors import Problem
 from scanner.validation import problems_of
 

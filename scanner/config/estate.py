@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from scanner.config.form import ApplicationForm, EndpointForm, EnvironmentForm
+from scanner.config.form_estate import ApplicationForm, EndpointForm, EnvironmentForm
 from scanner.errors import Problem
 from scanner.hostname import HostError, normalised
 from scanner.inventory import (

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from scanner import inventories
 from scanner.config.files import ConfigFile, InventoryFile, Location
-from scanner.config.form import InventoryForm
+from scanner.config.form_estate import InventoryForm
 from scanner.errors import ConfigError, Problem
 from scanner.inventories import Contents, Options, Row
 from scanner.inventories.source import located, problem

@@ -1,4 +1,4 @@
-"""What a value of config.toml may be: durations, names, ports, paths, labels, formats."""
+"""What a section of config.toml is, and what a value may be: durations, names, ports, paths, labels, formats."""
 
 from __future__ import annotations
 
@@ -8,9 +8,19 @@ import unicodedata
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from scanner import hostname
+from scanner.described import Described
 from scanner.errors import nearest
 from scanner.formats import FORMATS
 from scanner.inventories import SOURCES
@@ -116,3 +126,9 @@ HostOrNetwork = Annotated[str, AfterValidator(host_or_network)]
 """A host, or a network in prefix notation."""
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 """A line for people."""
+
+
+class Form(Described, BaseModel):
+    """Base of every section: closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, defer_build=True)

@@ -21,7 +21,7 @@ from scanner.untrusted import printable
 from scanner.verdict import CountedAs
 
 if TYPE_CHECKING:
-    from reports.export.json_v1 import Report
+    from reports.export.json_v1_model import Report
     from reports.verification import SignatureCheck, Verification
 
 _LARGEST_PEM: Final = 16 << 20

@@ -16,7 +16,7 @@ from scanner.jobs.reporting import rendering_of_environment
 from scanner.untrusted import printable
 
 if TYPE_CHECKING:
-    from reports.export.json_v1 import Report, VerdictOut
+    from reports.export.json_v1_model import Report, VerdictOut
 
 
 def against_history(

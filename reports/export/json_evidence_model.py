@@ -1,0 +1,257 @@
+"""The form of the evidence inside `nightseal.report/1`: what was seen, in the words of the field, with IANA's names.
+
+Beside it stand one list of what was not seen and one of what was seen in part, with the reasons.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Out(BaseModel):
+    """Base of the models of the outer form."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True, populate_by_name=True)
+
+
+class FailureOut(Out):
+    """Why something was not observed."""
+
+    reason: str
+    """A stable slug: refused, timed-out, not-tls, …"""
+    detail: str
+
+
+class NotObserved(FailureOut):
+    """One fact that was looked for and not found out."""
+
+    what: str
+    """The dotted path of the fact, such as `tls.robot` or `tls.protocols.tls1.0`."""
+
+
+class KeyExchange(Out):
+    """The ephemeral key that a server offered with a cipher suite."""
+
+    protocol: str
+    cipher: str
+    group: str | None
+    bits: int | None
+    prime: str | None
+    """The published name of a finite-field prime, `custom`, or `composite` for a modulus that is not a prime."""
+
+
+class CertificateOut(Out):
+    """One X.509 certificate. Fingerprints are SHA-256, in hexadecimal."""
+
+    fingerprint: str
+    spki: str
+    subject: str
+    issuer: str
+    serial: str
+    not_before: datetime
+    not_after: datetime
+    key_type: str
+    key_bits: int
+    curve: str | None
+    signature_algorithm: str
+    dns_names: list[str]
+    ip_addresses: list[str]
+    is_ca: bool
+    self_signed: bool
+    must_staple: bool
+    embedded_scts: int
+    unreadable_extensions: list[str] = []
+    """Extensions that are malformed or there twice, by the RFC's name or by OID; "all" where the list itself is."""
+    ocsp_urls: list[str]
+    crl_urls: list[str]
+
+
+class Trust(Out):
+    """Whether a path leads from the chain to a root of one trust store, name and dates apart."""
+
+    store: str
+    trusted: bool
+    publicly_trusted: bool
+    path: list[str]
+    """Fingerprints, leaf first, root last; empty where there is no path."""
+    missing: list[str]
+    detail: str
+
+
+class StapleOut(Out):
+    """A stapled OCSP response."""
+
+    certificate_status: str
+    this_update: datetime | None
+    next_update: datetime | None
+
+
+class RevocationOut(Out):
+    """What a list of revoked certificates or an OCSP responder said of one certificate of the chain, or why not."""
+
+    certificate: str
+    """Its fingerprint."""
+    source: str
+    url: str
+    status: str | None
+    failure: str | None
+    detail: str
+    reason: str | None
+    revoked_at: datetime | None
+    this_update: datetime | None
+    next_update: datetime | None
+    fetched_at: datetime | None
+    from_cache: bool
+    digest: str
+    """SHA-256 of the list or response, in hexadecimal."""
+    faults: list[str]
+
+
+class SctOut(Out):
+    """A signed certificate timestamp in a leaf, verified by a list of logs."""
+
+    log_id: str
+    logged_at: datetime
+    check: str
+    """`valid`, `unknown-log`, `bad-signature` or `future`."""
+    log: str
+    operator: str
+    states: dict[str, str]
+    """How each program that keeps a list sees the log."""
+
+
+class TransparencyOut(Out):
+    """What the SCTs in a leaf are worth, and by which list."""
+
+    scts: list[SctOut]
+    list_source: str
+    list_date: datetime
+
+
+class StoreOut(Out):
+    """Whether a list of roots trusts the chain: `mozilla`, `chrome`, `apple`, `microsoft`, `android`, `java`."""
+
+    store: str
+    trusted: bool
+    date: datetime
+    """Of when the list is, at least."""
+    condition: str
+
+
+class Presented(Out):
+    """One certificate chain that the server presents, leaf first, as received."""
+
+    with_sni: bool
+    protocol: str | None
+    chain: list[CertificateOut]
+    trust: list[Trust]
+    staple: StapleOut | None
+    tls_scts: int | None
+    revocation: list[RevocationOut] = []
+    """Empty where nobody was asked, or none of its certificates names whom to ask."""
+    stores: list[StoreOut] = []
+    transparency: TransparencyOut | None = None
+    """Nothing where nobody verified the SCTs: there are none, or the certificate is of no public CA."""
+    fetched: list[CertificateOut] = []
+    """Intermediates that were not sent, and were fetched as browsers fetch them; with them a path leads to a root."""
+
+
+class CookieOut(Out):
+    """A cookie that an answer sets, without its value."""
+
+    name: str
+    secure: bool
+    http_only: bool
+    same_site: str | None
+    deleted: bool = False
+    """It has ended when it is set, which tells browsers to forget the cookie."""
+
+
+class HopOut(Out):
+    """One request and what came back."""
+
+    method: str
+    url: str
+    status: int | None
+    http_version: str
+    location: str | None
+    meta_refresh: str | None
+    script_redirect: str | None
+    hsts: list[str]
+    cookies: list[CookieOut]
+    insecure_references: list[str]
+    failure: FailureOut | None
+    incomplete: FailureOut | None = None
+    """Why the answer was not read to its end, where it broke off."""
+    headers_cut: bool = False
+    """It broke off within its headers: one that is not here is unknown."""
+    irregularities: list[str] = []
+    """Malformed parts of the answer that were overlooked, as browsers do."""
+    certificate_requested: bool = False
+    """The server asked for a client certificate."""
+
+
+class Request(Out):
+    """One start address and the answers that followed it, redirect by redirect."""
+
+    scheme: str
+    path: str
+    purpose: str
+    application: str | None
+    identity: str
+    """Which client certificate was shown: none, configured or wrong."""
+    hops: list[HopOut]
+    end: str
+    """Why the following of redirects stopped."""
+
+
+class Http(Out):
+    """What HTTP answers, in plain and inside TLS."""
+
+    requests: list[Request]
+
+
+class Caa(Out):
+    """A CAA record."""
+
+    tag: str
+    value: str
+    critical: bool
+
+
+class Dns(Out):
+    """What the DNS says of the name."""
+
+    addresses: list[str]
+    caa: list[Caa] | None
+    caa_domain: str | None
+
+
+class Evidence(Out):
+    """What was observed at a target. What was not stands in `not_observed`, what was cut off in `incomplete`."""
+
+    observed_at: datetime
+    protocols: list[str]
+    """The protocols that the server negotiates, oldest first."""
+    ciphers: dict[str, list[str]]
+    """By protocol, in the server's order of preference where it has one."""
+    unconfirmed: dict[str, list[str]] = {}
+    """By protocol, those of `ciphers` that the server chose, but of which no handshake was completed."""
+    server_order: dict[str, bool]
+    """By protocol, whether the server imposes its own order; absent where that was not found out."""
+    chacha20_first: list[str] = []
+    """The protocols in which a server that imposes its order gives ChaCha20 to clients that prefer it."""
+    groups: list[str]
+    """The named groups that are accepted in any protocol, those of the newest first."""
+    key_exchanges: list[KeyExchange]
+    signature_schemes: dict[str, list[str]]
+    certificates: list[Presented]
+    tls: dict[str, bool | int | str | list[str]]
+    """Every other fact about TLS that was found out."""
+    http: Http | None
+    dns: Dns | None
+    not_observed: list[NotObserved]
+    incomplete: list[NotObserved] = []
+    """Facts of which a part was seen, which stands above, and what cut off the rest."""
