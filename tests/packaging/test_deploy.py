@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import shutil
 import subprocess
 import threading
 import urllib.parse
@@ -29,6 +28,7 @@ from scanner.service import metrics
 from scanner.service.address import http_address
 from tests.build.judged import judged_record
 from tests.build.receivers import free_port
+from tests.build.servers import program
 from tests.build.service import wait_for
 from tests.conftest import REPOSITORY
 
@@ -36,10 +36,17 @@ DEPLOY = REPOSITORY / "deploy"
 PACKAGES = {"promtool": "prometheus", "prometheus": "prometheus", "systemd-analyze": "systemd"}
 
 
-def tool(name: str, *arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    if shutil.which(name) is None:
-        pytest.fail(f"{name} is missing: apt-get install --no-install-recommends {PACKAGES[name]}")
-    return subprocess.run([name, *map(str, arguments)], capture_output=True, text=True, check=False, cwd=cwd)
+def tool(
+    name: str, *arguments: object, cwd: Path | None = None, said: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [program(name, PACKAGES[name]), *map(str, arguments)],
+        input=said,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+    )
 
 
 def test_systemd_takes_the_unit() -> None:
@@ -82,10 +89,8 @@ def test_every_alert_fires_when_it_should_and_is_silent_when_it_should_be() -> N
 @pytest.mark.parametrize("name", ["prometheus", "openmetrics"])
 def test_prometheus_takes_the_file_of_a_run(name: str) -> None:
     text = export(judged_record(4).record, name, rules=all_rules()).decode()
-    if shutil.which("promtool") is None:
-        pytest.fail(f"promtool is missing: apt-get install --no-install-recommends {PACKAGES['promtool']}")
     # Its reader is that of a textfile collector: a type that it does not know ends it.
-    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    done = tool("promtool", "check", "metrics", said=text)
 
     assert "error while linting" not in done.stderr
     # Of what it advises, only names in plural and the like are left.
@@ -187,9 +192,6 @@ class TestDashboard:
             assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
 
     def test_each_query_is_answered_by_a_recorded_scrape(self, tmp_path: Path) -> None:
-        for name in ("prometheus", "promtool"):
-            if shutil.which(name) is None:
-                pytest.fail(f"{name} is missing: apt-get install --no-install-recommends {PACKAGES[name]}")
         scrape = (REPOSITORY / "tests" / "packaging" / "scrape.txt").read_text("utf-8")
         with scraped(scrape, tmp_path) as ask:
             for query in self.queries():
@@ -234,7 +236,7 @@ def scraped(text: str, folder: Path) -> Iterator[Callable[[str], list[Any]]]:
         f"[{{targets: ['127.0.0.1:{exporter.server_port}']}}]\n"
     )
     server = subprocess.Popen(
-        ["prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
+        [program("prometheus", PACKAGES["prometheus"]), f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
          f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"],
         stderr=subprocess.PIPE,
     )  # fmt: skip
