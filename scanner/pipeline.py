@@ -107,6 +107,7 @@ async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None
         connect_to=job.settings.connect_to,
         timeout_s=job.settings.timeout_s,
         elsewhere=job.settings.proxy is not None,
+        server=job.settings.resolver,
     )
     seen.targets.extend(item.target for item in resolved)
     reachable = []

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import re
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, urlsplit
@@ -14,9 +14,11 @@ import idna
 
 from scanner.counting import counted
 from scanner.errors import UsageError, nearest
+from scanner.evidence import Failure
 from scanner.inventory import (
     Application,
     ApplicationKind,
+    ClientCertificate,
     Endpoint,
     Environment,
     EnvironmentKind,
@@ -24,11 +26,14 @@ from scanner.inventory import (
     PathSetting,
     Role,
     StartTls,
+    is_address,
 )
+from scanner.probe.dns import addresses_of
 
 ENVIRONMENT = "ad-hoc"
 _HTTPS_PORT = 443
 _HTTP_PORT = 80
+_RESOLVER_S = 10.0
 _LARGEST_LIST = 4 << 20
 _PORTS = re.compile(r"(?P<before>.*):(?P<ports>\d+(?:,\d+)+)(?P<after>(?:/.*)?)")
 
@@ -99,12 +104,35 @@ def endpoints_of(targets: Sequence[str], starttls: str | None = None) -> tuple[E
     return tuple(parse_target(one) for text in upgraded for one in _each_port(text))
 
 
+def identified(endpoints: Sequence[Endpoint], identity: ClientCertificate | None) -> tuple[Endpoint, ...]:
+    """The endpoints as they are asked with a client certificate: one is demanded there, so it is seen whether it is."""
+    if identity is None:
+        return tuple(endpoints)
+    return tuple(
+        replace(
+            endpoint,
+            applications=tuple(
+                replace(application, https=HttpsLevel.TLS_CLIENT_CERTIFICATE, client_certificate=identity)
+                for application in endpoint.applications
+                or (Application(endpoint.host, ApplicationKind.TRADITIONAL_WEB),)
+            ),
+        )
+        for endpoint in endpoints
+    )
+
+
 def under_name(
-    endpoints: Sequence[Endpoint], name: str, connect_to: Mapping[str, Sequence[str]], *, resolving: bool
+    endpoints: Sequence[Endpoint],
+    name: str,
+    connect_to: Mapping[str, Sequence[str]],
+    *,
+    resolving: bool,
+    server: str | None = None,
 ) -> tuple[tuple[Endpoint, ...], Mapping[str, Sequence[str]]]:
     """The endpoints as they are asked for under another name: `--connect-to` leads that name to where they are.
 
-    `resolving` tells whether names may be resolved here: behind a proxy they are not.
+    `resolving` tells whether names may be resolved here: behind a proxy they are not. `server` is a name server to ask
+    instead of the system's resolver.
 
     Raises:
         UsageError: the name is none, or an endpoint's own does not resolve.
@@ -117,17 +145,19 @@ def under_name(
         for port in filter(None, (endpoint.port, endpoint.http_port)):
             if not resolving and not endpoint.is_address:
                 raise UsageError("--sni through a proxy needs the address of TARGET: names are resolved at the proxy")
-            places = connect_to.get(f"{endpoint.host}:{port}") or _places(endpoint.host, port)
+            places = connect_to.get(f"{endpoint.host}:{port}") or _places(endpoint.host, port, server)
             there[f"{wanted}:{port}"] = [*there.get(f"{wanted}:{port}", ()), *places]
         renamed.append(again)
     return tuple(renamed), there
 
 
-def _places(host: str, port: int) -> Sequence[str]:
+def _places(host: str, port: int, server: str | None) -> Sequence[str]:
     try:
-        found = {str(item[4][0]) for item in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
-    except OSError as error:
-        raise UsageError(f'--sni: "{host}" does not resolve: {error.strerror or error}') from error
+        found = (host,) if is_address(host) else asyncio.run(asyncio.wait_for(addresses_of(host, server), _RESOLVER_S))
+    except TimeoutError as error:
+        raise UsageError(f'--sni: "{host}" does not resolve within {_RESOLVER_S:g} s') from error
+    if isinstance(found, Failure):
+        raise UsageError(f'--sni: "{host}" does not resolve: {found.detail or found.reason}')
     return [f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}" for ip in sorted(found)]
 
 

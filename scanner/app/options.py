@@ -168,6 +168,21 @@ helo_option = click.option("--helo", metavar="NAME", help="Greet mail servers wi
 header_option = click.option(
     "--header", "-H", "headers", multiple=True, metavar="NAME: VALUE", help='Send it with HTTP requests; "@FILE" too.'
 )
+client_cert_option = click.option(
+    "--client-cert",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="PEM",
+    help="Identify ourselves by this certificate, where one is asked for.",
+)
+client_key_option = click.option(
+    "--client-key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="PEM",
+    help="The key of --client-cert, where that file does not hold it.",
+)
+resolver_option = click.option(
+    "--resolver", metavar="IP[:PORT]", help="Ask this name server instead of the system's resolver."
+)
 
 
 def parse_connect_to(entries: tuple[str, ...]) -> dict[str, list[str]]:

@@ -9,7 +9,9 @@ from typing import Final
 
 from scanner import confidential
 from scanner.errors import UsageError
-from scanner.inventory import is_address
+from scanner.inventory import ClientCertificate, is_address
+from scanner.probe.http.tls import unusable
+from scanner.probe.nameservers import place_of
 
 FROM_ENVIRONMENT: Final = "env"
 _VARIABLES: Final = ("ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy")
@@ -77,6 +79,39 @@ def headers_of(entries: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
         confidential.keep([value])
         headers.append((name, value))
     return tuple(headers)
+
+
+def identity_of(certificate: Path | None, key: Path | None) -> ClientCertificate | None:
+    """The client certificate and its key; one file may hold both.
+
+    Raises:
+        UsageError: there is a key alone, or the two cannot be used.
+    """
+    if certificate is None:
+        if key is not None:
+            raise UsageError("--client-key goes with --client-cert")
+        return None
+    identity = ClientCertificate(certificate, key or certificate)
+    if why := unusable(identity):
+        raise UsageError(f"--client-cert {certificate}: cannot be used: {why}")
+    return identity
+
+
+def resolver_of(server: str | None, *, proxy: str | None) -> str | None:
+    """The name server to ask.
+
+    Raises:
+        UsageError: it is not an address, or there is a proxy, which resolves names itself.
+    """
+    if server is None:
+        return None
+    if proxy is not None:
+        raise UsageError("--resolver and --proxy: names are resolved at the proxy, so leave one out")
+    try:
+        place_of(server)
+    except ValueError as error:
+        raise UsageError(f"--resolver: {error} (write IP or IP:PORT)") from error
+    return server
 
 
 def _lines(path: str) -> list[str]:

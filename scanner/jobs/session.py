@@ -43,6 +43,7 @@ class Overrides:
     source_address: str | None = None
     helo: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    resolver: str | None = None
 
 
 def probe_settings(
@@ -86,6 +87,7 @@ def probe_settings(
         proxy=_carrying_all(overrides.proxy or scan.proxy),
         source_address=overrides.source_address,
         headers=overrides.headers,
+        resolver=overrides.resolver,
         helo=overrides.helo or scan.helo,
         intrusive=scan.intrusive and overrides.intrusive,
         fetch_from=tuple(scan.fetch_from),

@@ -31,7 +31,8 @@ class ProbeSettings:
     `trust_stores` names the stores that the configuration trusts: `mozilla`, `system`, or paths of PEM files;
     `environment_trust_stores` those of environments that say otherwise. `helo` is what mail servers are greeted with,
     None for an address literal. `proxy` carries every
-    connection, and resolves the names; `source_address` is what is connected from. `headers` are sent with each HTTP
+    connection, and resolves the names; `resolver` is a name server that is asked instead of the system's resolver;
+    `source_address` is what is connected from. `headers` are sent with each HTTP
     request besides its own. `fetch_from` names hosts and networks that URLs of scanned hosts may lead to although
     they are not public; `online` is whether certificate authorities are asked. `connect_to` maps "host:port" to
     "ip:port" entries, as `[scan] connect_to` does. `ct_logs` is a file with a list of CT logs, None for the one of the
@@ -52,6 +53,7 @@ class ProbeSettings:
     proxy: str | None = None
     source_address: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    resolver: str | None = None
     helo: str | None = None
     fetch_from: tuple[str, ...] = ()
     intrusive: bool = True

@@ -23,12 +23,14 @@ import dns.resolver
 from scanner.evidence import Attempt, CaaRecord, DnsEvidence, Failure, FailureReason
 from scanner.inventory import Address, Endpoint, Environment, Target
 from scanner.probe import ProbeSettings
+from scanner.probe.nameservers import AddressMode, addresses_at, resolver_at
 from scanner.probe.net.budget import Budget
 from scanner.untrusted import printable
 
 T = TypeVar("T")
-AddressMode = Literal["all", "first", "ipv4", "ipv6"]
 _THREADS = 64
+_RESOLVER_S = 5.0
+"""Seconds for a chosen name server where nobody bounds it."""
 _MAX_ADDRESSES = 64
 _MAX_RECORDS = 50
 # Not every platform has both.
@@ -46,18 +48,20 @@ class Resolved:
     failure: Failure | None = None
 
 
-async def resolve(
+async def resolve(  # noqa: PLR0913  # what a job says of names, by keyword
     endpoints: Sequence[Endpoint],
     *,
     mode: AddressMode,
     connect_to: Mapping[str, Sequence[str]],
     timeout_s: float,
     elsewhere: bool = False,
+    server: str | None = None,
 ) -> tuple[Resolved, ...]:
     """Expand endpoints to targets: all names at once, each within `timeout_s` seconds.
 
     `connect_to` maps "host:port" to "ip:port" entries that are used instead of the DNS. A name that does not resolve
     gives one target without an address. `elsewhere` leaves resolving to the proxy: a name is its own address then.
+    `server` is a name server to ask instead of the system's resolver.
     """
     hosts = sorted({endpoint.host for endpoint in endpoints if endpoint.address not in connect_to})
     # A name's time begins when it is asked for, not while others hold the threads.
@@ -65,13 +69,13 @@ async def resolve(
     if elsewhere:
         answers: dict[str, tuple[str, ...] | Failure] = {host: (host,) for host in hosts}
     else:
-        found = await asyncio.gather(*(_lookup(host, mode, timeout_s, places) for host in hosts))
+        found = await asyncio.gather(*(_lookup(host, mode, timeout_s, places, server) for host in hosts))
         answers = dict(zip(hosts, found, strict=True))
     return tuple(item for endpoint in endpoints for item in _targets(endpoint, answers, connect_to, mode))
 
 
 async def _lookup(
-    host: str, mode: AddressMode, timeout_s: float, places: asyncio.Semaphore
+    host: str, mode: AddressMode, timeout_s: float, places: asyncio.Semaphore, server: str | None
 ) -> tuple[str, ...] | Failure:
     try:
         return (ipaddress.ip_address(host).compressed,)
@@ -79,12 +83,17 @@ async def _lookup(
         pass
     try:
         async with places, asyncio.timeout(timeout_s):
-            return await _found(host, mode)
+            return await _found(host, mode, server, timeout_s)
     except TimeoutError:
         return Failure.of(FailureReason.RESOLVER_FAILED, f"the resolver gave no answer within {timeout_s:g} s")
 
 
-async def _found(host: str, mode: AddressMode) -> tuple[str, ...] | Failure:
+async def _found(
+    host: str, mode: AddressMode, server: str | None = None, timeout_s: float = _RESOLVER_S
+) -> tuple[str, ...] | Failure:
+    if server is not None:
+        told = await addresses_at(server, host, mode, timeout_s)
+        return told if isinstance(told, Failure) else told[: 1 if mode == "first" else _MAX_ADDRESSES]
     family = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}.get(mode, socket.AF_UNSPEC)
     try:
         found = await _in_daemon(lambda: socket.getaddrinfo(host, None, family, socket.SOCK_STREAM))
@@ -101,9 +110,9 @@ async def _found(host: str, mode: AddressMode) -> tuple[str, ...] | Failure:
     return addresses[:1] if mode == "first" else addresses
 
 
-async def addresses_of(host: str) -> tuple[str, ...] | Failure:
-    """The addresses of a name, as the system's resolver has them; the caller bounds the time."""
-    return await _found(host, "all")
+async def addresses_of(host: str, server: str | None = None) -> tuple[str, ...] | Failure:
+    """The addresses of a name, as the system's resolver has them, or `server`; the caller bounds the time."""
+    return await _found(host, "all", server)
 
 
 async def _in_daemon(call: Callable[[], T]) -> T:
@@ -177,8 +186,7 @@ async def probe_dns(target: Target, settings: ProbeSettings) -> DnsEvidence:
         detail = "a name that the public DNS does not answer for"
         return DnsEvidence(addresses, Attempt.failed(FailureReason.UNSUPPORTED, detail))
     try:
-        resolver = dns.asyncresolver.Resolver()
-        resolver.lifetime = settings.timeout_s
+        resolver = resolver_at(settings.resolver, settings.timeout_s)
         name = dns.name.from_text(host)
         while len(name) > 1:
             records = await _caa(resolver, name)

@@ -1,4 +1,4 @@
-"""A DNS server on loopback that knows CAA records."""
+"""A DNS server on loopback that knows CAA records, and addresses of version 4."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 import dns.asyncresolver
 import dns.message
 import dns.rcode
+import dns.rdatatype
 import dns.rrset
 import pytest
 
@@ -19,8 +20,13 @@ class DnsServer:
     `existing` holds names without such records; whatever else is asked for does not exist.
     """
 
-    def __init__(self, zone: Mapping[str, Sequence[str]], existing: Collection[str] = ()) -> None:
-        self._zone, self._existing = zone, existing
+    def __init__(
+        self,
+        zone: Mapping[str, Sequence[str]],
+        existing: Collection[str] = (),
+        addresses: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        self._zone, self._existing, self._addresses = zone, existing, addresses or {}
         self.asked: list[str] = []
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
@@ -49,6 +55,9 @@ class DnsServer:
         answer = dns.message.make_response(query, recursion_available=True)
         if name.endswith("broken.net."):
             answer.set_rcode(dns.rcode.SERVFAIL)
+        elif query.question[0].rdtype != dns.rdatatype.CAA and name in self._addresses:
+            if query.question[0].rdtype == dns.rdatatype.A:
+                answer.answer.append(dns.rrset.from_text(name, 60, "IN", "A", *self._addresses[name]))
         elif name in self._zone:
             answer.answer.append(dns.rrset.from_text(name, 60, "IN", "CAA", *self._zone[name]))
         elif name not in self._existing:

@@ -22,9 +22,10 @@ def accepted(status_port: int) -> int:
         return int(answer.read().split(b"\n")[2].split()[0])
 
 
-@pytest.mark.parametrize("scheme", ["socks5", "http"])
-def test_everything_goes_through_the_proxy(nightseal: Runner, tmp_path: Path, scheme: str) -> None:
-    """Survey, handshakes of sslyze and HTTP: the server counts as many connections as the proxy carried to it."""
+@pytest.mark.parametrize(("scheme", "engine"), [("socks5", "survey"), ("http", "survey"), ("socks5", "sslyze")])
+def test_everything_goes_through_the_proxy(nightseal: Runner, tmp_path: Path, scheme: str, engine: str) -> None:
+    """By either engine, and HTTP: the server counts as many connections as the proxy carried to it, so none was direct."""
+    (tmp_path / "engine.toml").write_text(f'[scan]\nengine = "{engine}"\ndeadline = "120s"\n', "utf-8")
     with servers(tmp_path) as context:
         status, plain = free_port(), free_port()
         more = (
@@ -33,7 +34,8 @@ def test_everything_goes_through_the_proxy(nightseal: Runner, tmp_path: Path, sc
         port = context.nginx(["rsa"], f"ssl_protocols TLSv1.2 TLSv1.3; {more}")
         before = accepted(status)
         with Proxies(scheme, {(NAME, 443): (LOOPBACK, port), (NAME, 80): (LOOPBACK, plain)}).running() as proxy:
-            done = nightseal("scan", NAME, "--proxy", "env", "--format", "json", env={"ALL_PROXY": proxy.url})
+            how = ("--config", "engine.toml", "--proxy", "env", "--format", "json")
+            done = nightseal("scan", NAME, *how, env={"ALL_PROXY": proxy.url})
             asked = accepted(status) - before - 1
 
     (target,) = done.json["targets"]

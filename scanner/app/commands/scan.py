@@ -24,6 +24,9 @@ from scanner.formats import VIEWS
 @options.source_option
 @options.helo_option
 @options.header_option
+@options.client_cert_option
+@options.client_key_option
+@options.resolver_option
 @options.no_intrusive_option
 @options.offline_option
 @options.format_option
@@ -62,5 +65,7 @@ def command() -> None:
       nightseal scan internal.example.com --ca-file our-ca.pem --policy mozilla-modern
       nightseal scan intra.example.com --proxy socks5://bastion.example.com:1080
       nightseal scan www.example.com --header "Authorization: Bearer 0123"
+      nightseal scan www.example.com --client-cert me.pem --client-key me.key
+      nightseal scan intra.example.com --resolver 192.0.2.53
       nightseal scan www.example.com --connect-to www.example.com:443=192.0.2.7:443
     """

@@ -14,7 +14,7 @@ import click
 import scanner.history
 from scanner import config as configuration
 from scanner.app import options, standpoint
-from scanner.app.adhoc import endpoints_of, environment_of, targets_in, under_name
+from scanner.app.adhoc import endpoints_of, environment_of, identified, targets_in, under_name
 from scanner.app.hints import hints_of
 from scanner.config.form import NightsealForm, ScanForm
 from scanner.errors import NotKeptError, UsageError
@@ -44,6 +44,9 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     source_address: str | None,
     helo: str | None,
     headers: tuple[str, ...],
+    client_cert: Path | None,
+    client_key: Path | None,
+    resolver: str | None,
     formats: tuple[str, ...],
     output: str | None,
     fail_on: str,
@@ -67,10 +70,12 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     _check_view(show, formats, summary=summary)
     choice = RuleChoice(rules, skipped)
     check_globs("--fail-on-rule", fail_on_rules)
-    endpoints = endpoints_of((*targets, *(targets_in(target_file) if target_file else ())), starttls)
+    named = (*targets, *(targets_in(target_file) if target_file else ()))
+    resolver = standpoint.resolver_of(resolver, proxy=proxy)
+    endpoints = identified(endpoints_of(named, starttls), standpoint.identity_of(client_cert, client_key))
     there: Mapping[str, Sequence[str]] = options.parse_connect_to(connect_to)
     if sni is not None:
-        endpoints, there = under_name(endpoints, sni, there, resolving=proxy is None)
+        endpoints, there = under_name(endpoints, sni, there, resolving=proxy is None, server=resolver)
     config = configuration.load(config_path) if config_path else None
     if record and config is None:
         config = configuration.load(configuration.DEFAULT_PATH)
@@ -89,6 +94,7 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
         source_address=standpoint.source_of(source_address),
         helo=standpoint.helo_of(helo),
         headers=standpoint.headers_of(headers),
+        resolver=resolver,
     )
     job = Job(
         inventory=Inventory((environment,)),

@@ -245,7 +245,10 @@ class Fetcher:
             ip, _, port = mapped[0].rpartition(":")
             self._gate.judge(ip.strip("[]"), place.host)
             return ip.strip("[]"), int(port)
-        return await self._bounded(self._gate.address_of(place.host, addresses_of)), place.port
+        return await self._bounded(self._gate.address_of(place.host, self._resolved)), place.port
+
+    async def _resolved(self, host: str) -> tuple[str, ...] | Failure:
+        return await addresses_of(host, self._settings.resolver)
 
     async def _bounded(self, operation: Awaitable[T]) -> T:
         async with asyncio.timeout(self._settings.timeout_s):

@@ -166,6 +166,9 @@ class HttpClient:
             with contextlib.suppress(ConnectionError):
                 await self._bounded(connection.send(data))
 
+    async def _resolved(self, host: str) -> tuple[str, ...] | Failure:
+        return await addresses_of(host, self._settings.resolver)
+
     async def _address(self, request: Request) -> tuple[str, int]:
         """Where to connect: to the destination, or to the proxy that will.
 
@@ -178,7 +181,7 @@ class HttpClient:
             return host, port
         gate = self._gate if proxy is None else Gate.of([host])
         try:
-            return await self._bounded(gate.address_of(host, addresses_of)), port
+            return await self._bounded(gate.address_of(host, self._resolved)), port
         except UnresolvedError as error:
             raise ProtocolError(error.failure) if proxy is None else _no_proxy() from error
         except GateError as error:
