@@ -140,7 +140,8 @@ class Message:
 
 _BY_SEVERITY = frozenset({"new-failure", "worse", "better", "fixed", "indeterminate"})
 _ORDER = (
-    "run-failed", "new-failure", "worse", "indeterminate", "coverage", "expiring", "waiver-expiring", "better", "fixed",
+    "run-failed", "new-failure", "worse", "indeterminate", "coverage", "certificate-changed", "expiring",
+    "waiver-expiring", "better", "fixed", "certificate-renewed",
 )  # fmt: skip
 _IMPLIED_BY: Final = {"worse": "new-failure", "better": "fixed"}
 """Whoever wants to hear of failures wants to hear that one became as bad as they ask for."""

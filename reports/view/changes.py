@@ -57,8 +57,13 @@ def changes_of(
         (ChangeKind.GONE_TARGET, gettext("No longer there to be scanned"), difference.disappeared),
         (
             ChangeKind.NEW_CERTIFICATE,
-            gettext("A new certificate is served"),
-            tuple(item for item in difference.certificates if item.after is not None),
+            gettext("Another certificate is served, and not by renewal"),
+            tuple(item for item in difference.certificates if item.after is not None and not item.expected),
+        ),
+        (
+            ChangeKind.NEW_CERTIFICATE,
+            gettext("A certificate was renewed"),
+            tuple(item for item in difference.certificates if item.after is not None and item.expected),
         ),
     ):
         found = refs(item.target for item in targets)

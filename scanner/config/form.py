@@ -132,7 +132,15 @@ class NotifyForm(Form):
     """Unique."""
     url: str
     """Address of the receiver as Apprise writes it; keep secrets in the environment: "${VARIABLE}"."""
-    on: list[Event] = ["new-failure", "fixed", "expiring", "run-failed", "waiver-expiring", "coverage"]
+    on: list[Event] = [
+        "new-failure",
+        "fixed",
+        "expiring",
+        "run-failed",
+        "waiver-expiring",
+        "coverage",
+        "certificate-changed",
+    ]
     """What they are told of; "new-failure" tells of what is "worse" too, and "fixed" of what is "better"."""
     severity: Severity = Severity.LOW
     """From which severity on they are told of failures."""

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from scanner.evidence import Certificate
 from scanner.history.attribution import ChangeCause
+from scanner.history.renewals import Difference, is_expected
 from scanner.verdict import Run, TargetResult, Verdict
 
 
@@ -70,11 +71,29 @@ class AddressChange:
 
 @dataclass(frozen=True, slots=True)
 class CertificateChange:
-    """The certificate that a target presents to a client that names the host; None where it presented none."""
+    """The certificate that a target presents to a client that names the host; None where it presented none.
+
+    `differences` tells in what it differs from the one whose place it took, or, where it took none's, from the one that
+    is most like it of those that were there.
+    """
 
     target: TargetResult
     before: Certificate | None
     after: Certificate | None
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def expected(self) -> bool:
+        """Whether it is what renewing does: the same names, of the same authority. One that is gone is no surprise."""
+        return is_expected(self.differences)
+
+    @property
+    def words(self) -> str:
+        """What happened, as the beginning of a line: `renewed, until 2027-01-31`."""
+        if self.after is None:
+            return "a certificate is served no more"
+        what = "one more certificate" if self.before is None else "renewed" if self.expected else "replaced"
+        return f"{what}, until {self.after.not_after:%Y-%m-%d}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from scanner.evidence import Certificate
 from scanner.history.attribution import ChangeCause
 from scanner.history.facts import deployments_of
+from scanner.history.renewals import Difference, Presented, nearest, paired
 from scanner.history.run_diff import AddressChange, CertificateChange, TargetChange
 from scanner.verdict import RunRecord, TargetResult, TargetStatus
 
@@ -54,23 +55,37 @@ def certificate_changes(pairs: Both) -> Iterator[CertificateChange]:
     """Targets that present another certificate; where one of the two was not seen, nothing is known of a change."""
     for first, second in pairs:
         known = {target.id: target for target in first}
-        served = {item.fingerprint: item for target in first for item in _leaves(target)}
+        served = {key: item for target in first for key, item in _leaves(target).items()}
         for target in second:
-            new = {item.fingerprint: item for item in _leaves(target)}
+            new = _leaves(target)
             twin = known.get(target.id)
-            old = {item.fingerprint: item for item in _leaves(twin)} if twin is not None else served
+            old = _leaves(twin) if twin is not None else served
             if not (old and new):
                 continue
             came = [item for name, item in new.items() if name not in old]
             # At an address that is new, what other addresses served may still be served there.
             gone = [item for name, item in old.items() if name not in new] if twin is not None or came else []
-            for index in range(max(len(came), len(gone))):
-                yield CertificateChange(
-                    target, gone[index] if index < len(gone) else None, came[index] if index < len(came) else None
-                )
+            for before, after in paired(gone, came):
+                yield _change(target, before, after, list(old.values()))
 
 
-def _leaves(target: TargetResult) -> Iterator[Certificate]:
-    for deployment in deployments_of(target):
-        if deployment.with_sni:
-            yield deployment.leaf
+_Leaf = tuple[Certificate, Presented]
+
+
+def _change(
+    target: TargetResult, before: _Leaf | None, after: _Leaf | None, others: Sequence[_Leaf]
+) -> CertificateChange:
+    found: tuple[Difference, ...] = ()
+    if after is not None:
+        # One more beside those that were there before is compared with the one that is most like it.
+        found = nearest([item[1] for item in ([before] if before is not None else others)], after[1])
+    return CertificateChange(target, before[0] if before else None, after[0] if after else None, found)
+
+
+def _leaves(target: TargetResult) -> dict[str, _Leaf]:
+    """The server's own certificates by fingerprint, as clients see them that name the host."""
+    return {
+        deployment.leaf.fingerprint: (deployment.leaf, Presented.of(deployment))
+        for deployment in deployments_of(target)
+        if deployment.with_sni
+    }

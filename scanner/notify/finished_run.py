@@ -19,6 +19,7 @@ from reports.deliver_message import EnvironmentSummary, Notification, Section
 from scanner.config import Config
 from scanner.config.form import ScheduleForm
 from scanner.history.diff import diff
+from scanner.history.run_diff import RunDiff
 from scanner.notify import alarm_store, alarms, expiry, run_metrics, sections, told
 from scanner.notify.alarms import Alarm, CheckResult, Condition, Key
 from scanner.notify.routing import enqueue_for_owners, enqueue_for_receivers
@@ -29,6 +30,8 @@ from scanner.verdict import RunRecord
 
 _LOOKED_AT = "looked at "
 """Stands before an endpoint among what was told."""
+_CERTIFICATE_AT = "certificate at {} {}"
+"""Among what was told: that this certificate came to an endpoint."""
 _WAIVERS_KEPT = "what waivers accept"
 """Among what was told: alarms remember what waivers accept since then."""
 
@@ -64,7 +67,9 @@ class FinishedRun:
             if not self._asked("policy"):
                 # Judged by another policy than the schedule's, it says nothing of what was told by that.
                 narrowed = bool(self._asked("environments"))
-                found += [*sections.changes(self._update_alarms(connection, now)), *self._endings(connection, now)]
+                difference = diff(self.previous, self.record) if self.previous is not None else None
+                found += [*sections.changes(self._update_alarms(connection, now, difference))]
+                found += [*self._replaced_certificates(connection, now, difference), *self._endings(connection, now)]
                 # A run of fewer environments, which a person asked for, covers less on purpose.
                 found += [] if narrowed else [sections.coverage(self.previous, self.record)]
                 run_metrics.save(connection, self.schedule.name, self.record, narrowed=narrowed)
@@ -100,7 +105,7 @@ class FinishedRun:
             links,
         )
 
-    def _update_alarms(self, connection: Connection, now: datetime) -> list[AlarmChange]:
+    def _update_alarms(self, connection: Connection, now: datetime, difference: RunDiff | None) -> list[AlarmChange]:
         """Take the results to the alarms; return what changed."""
         known = alarm_store.load(connection, self.schedule.name)
         if not known and self.previous is not None and not self._first_told(connection):
@@ -121,7 +126,7 @@ class FinishedRun:
                 changed.append(AlarmChange(key, transition, result, alarm, after[key], first_look=first_look))
         alarm_store.save(connection, self.schedule.name, after)
         told.renew(connection, self.schedule.name, (_LOOKED_AT + name for name in self._endpoints()), now)
-        return self._with_causes(changed)
+        return self._with_causes(changed, difference)
 
     def _asked(self, name: str) -> object:
         """What a person asked for instead of what the schedule has; None where the schedule began by itself."""
@@ -136,14 +141,12 @@ class FinishedRun:
         remembered = {name.removeprefix(_LOOKED_AT) for name in names if name.startswith(_LOOKED_AT)}
         return remembered | {key.endpoint for key in known} | {key.endpoint for key in before}
 
-    def _with_causes(self, changed: list[AlarmChange]) -> list[AlarmChange]:
+    @staticmethod
+    def _with_causes(changed: list[AlarmChange], difference: RunDiff | None) -> list[AlarmChange]:
         """The changes with what each comes from, as far as the two runs tell."""
-        if not changed or self.previous is None:
+        if not changed or difference is None:
             return changed
-        causes = {
-            Key(item.target.endpoint, item.rule, item.subject): item.cause
-            for item in diff(self.previous, self.record).verdict_changes
-        }
+        causes = {Key(item.target.endpoint, item.rule, item.subject): item.cause for item in difference.verdict_changes}
         return [dataclasses.replace(item, cause=causes.get(item.key)) for item in changed]
 
     def _first_told(self, connection: Connection) -> bool:
@@ -171,6 +174,22 @@ class FinishedRun:
             or (narrowed and key.environment not in visited)
             or (key.endpoint in endpoints and (key.rule == alarms.UNREACHABLE or (key.environment, key.about) in rules))
         }
+
+    def _replaced_certificates(
+        self, connection: Connection, now: datetime, difference: RunDiff | None
+    ) -> list[Section]:
+        """Certificates that took others' places: each is told of once at an endpoint.
+
+        A server that goes back and forth between two is no news every night.
+        """
+        came = [
+            (_CERTIFICATE_AT.format(item.target.endpoint, item.after.fingerprint), item)
+            for item in (difference.certificates if difference else ())
+            if item.after is not None
+        ]
+        known = told.known(connection, self.schedule.name)
+        told.remember(connection, self.schedule.name, (name for name, _ in came), now)
+        return sections.certificate_changes([item for name, item in came if name not in known])
 
     def _endings(self, connection: Connection, now: datetime) -> list[Section]:
         """Certificates and waivers that end soon; each step is told once."""

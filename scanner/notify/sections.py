@@ -13,6 +13,7 @@ from reports.view.index import tally
 from reports.wording import CAUSE_MEANINGS, CAUSES
 from scanner.counting import counted
 from scanner.history.attribution import ChangeCause
+from scanner.history.run_diff import CertificateChange
 from scanner.notify import alarms
 from scanner.notify.alarms import Alarm, CheckResult, Key, Transition
 from scanner.notify.expiry import Expiring, WaiverEnding
@@ -90,6 +91,33 @@ def endings(certificates: Sequence[Expiring], waivers: Sequence[WaiverEnding], n
             f"{counted(len(ending), 'waiver')} ending", ending,
         ),
     ]  # fmt: skip
+
+
+def certificate_changes(changed: Sequence[CertificateChange]) -> list[Section]:
+    """Certificates that took the place of others: renewals, and what is none."""
+    surprising = _replaced([item for item in changed if not item.expected])
+    renewed = _replaced([item for item in changed if item.expected])
+    return [
+        Section(
+            "certificate-changed", Level.WARNING, "Certificates that changed otherwise than by renewal",
+            f"{counted(len(surprising), 'certificate')} changed, not by renewal", surprising,
+        ),
+        Section(
+            "certificate-renewed", Level.INFO, "Certificates that were renewed",
+            f"{counted(len(renewed), 'certificate')} renewed", renewed,
+        ),
+    ]  # fmt: skip
+
+
+def _replaced(changed: Sequence[CertificateChange]) -> tuple[Entry, ...]:
+    """One entry for each certificate that came, and what is other in it, with all the places."""
+    places: dict[str, set[str]] = defaultdict(set)
+    for item in changed:
+        if item.after is not None:
+            differences = "; ".join(map(str, item.differences))
+            text = f"Certificate {item.after.short_fingerprint}…: {item.words}. {differences}".strip()
+            places[inert(text)].add(item.target.endpoint)
+    return tuple(Entry(text, places=tuple(sorted(at))) for text, at in places.items())
 
 
 def environment_summaries(record: RunRecord) -> tuple[EnvironmentSummary, ...]:

@@ -96,6 +96,26 @@ def issuers() -> None:
     """
 
 
+@click.command("renewals")
+@options.config_option
+@_environment_option
+@_since_option("Only what came then or later.")
+@click.option("--surprising", is_flag=True, help="Only what was no renewal: another authority, other names.")
+@options.table_format_option
+@done_by("scanner.app.handlers.history_questions:renewals")
+def renewals() -> None:
+    """List which certificate took whose place, and in what they differ, the newest first.
+
+    Expected is what renewing does: the same names, of the same authority. Each certificate counts the first time that
+    it came to an endpoint.
+
+    \b
+    Examples:
+      nightseal history renewals
+      nightseal history renewals --surprising --since 30d
+    """
+
+
 @click.command("addresses")
 @options.config_option
 @_environment_option
@@ -146,4 +166,4 @@ def coverage() -> None:
     """
 
 
-QUESTIONS: Final = (failing, fixes, keys, issuers, addresses, environments, coverage)
+QUESTIONS: Final = (failing, fixes, keys, issuers, renewals, addresses, environments, coverage)

@@ -94,10 +94,21 @@ def describe(change: RunDiff) -> Iterator[str]:
             f"  {item.target.endpoint}  {' '.join((*(f'+{ip}' for ip in item.came), *(f'-{ip}' for ip in item.gone)))}"
             for item in change.addresses
         )
-    if change.certificates:
-        yield f"\nCertificates changed ({len(change.certificates)})"
-        yield from (f"  {item.target.id}" for item in change.certificates)
+    yield from _certificates(change)
     yield f"\n{_still(len(change.still_failing))[:1].upper()}{_still(len(change.still_failing))[1:]}."
+
+
+def _certificates(change: RunDiff) -> Iterator[str]:
+    """Certificates that took others' places, what is no renewal first."""
+    for title, items in (
+        ("Certificates changed otherwise than by renewal", [item for item in change.certificates if not item.expected]),
+        ("Certificates changed", [item for item in change.certificates if item.expected]),
+    ):
+        if items:
+            yield f"\n{title} ({len(items)})"
+        for item in items:
+            yield f"  {item.target.id}  {item.words}"
+            yield from (f"           {difference}" for difference in item.differences)
 
 
 def _lines(item: VerdictChange) -> Iterator[str]:

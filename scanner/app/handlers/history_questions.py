@@ -17,6 +17,7 @@ from scanner.history.questions import (
     reused_keys,
 )
 from scanner.history.questions import coverage as coverage_of
+from scanner.history.replaced import certificate_changes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,6 +72,21 @@ def issuers(config_path: Path, environments: tuple[str, ...], since: datetime | 
     history, scope = history_and_scope(config_path)
     frame = certificates_by_issuer(history, runs_since(history, since), scope=scope)
     show(_touching(frame, environments_meant(history, environments)), format_name)
+
+
+def renewals(
+    config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str, *, surprising: bool
+) -> None:
+    """List which certificate took whose place, and in what they differ, the newest first."""
+    history = open_history(config_path)
+    frame = _within(certificate_changes(history), environments_meant(history, environments))
+    if since is not None:
+        frame = frame[frame["since"] >= since]
+    if surprising:
+        frame = frame[~frame["expected"]]
+    if format_name == "text":
+        frame = frame[["since", "endpoint", "expected", "changes", "not_after"]]
+    show(frame, format_name)
 
 
 def addresses(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
