@@ -13,6 +13,7 @@ from typing import Any
 from reports.export.json_evidence_model import (
     Caa,
     CertificateOut,
+    CompletionOut,
     CookieOut,
     Dns,
     Evidence,
@@ -22,6 +23,7 @@ from reports.export.json_evidence_model import (
     KeyExchange,
     NotObserved,
     Presented,
+    ReferenceOut,
     Request,
     RevocationOut,
     SctOut,
@@ -33,6 +35,7 @@ from reports.export.json_evidence_model import (
 from scanner.evidence import (
     Attempt,
     Certificate,
+    Completion,
     Deployment,
     DnsEvidence,
     Failure,
@@ -40,6 +43,7 @@ from scanner.evidence import (
     Hop,
     HttpEvidence,
     HttpProbe,
+    PathValidation,
     Protocol,
     TargetEvidence,
     TlsEvidence,
@@ -68,7 +72,14 @@ def evidence_document(evidence: TargetEvidence) -> Evidence:
             if offer and offer.server_order is not None
         },
         chacha20_first=[protocol.value for protocol, offer in offers.items() if offer and offer.chacha20_first],
+        chacha20_not_first=[
+            protocol.value for protocol, offer in offers.items() if offer and offer.chacha20_first is False
+        ],
         groups=_groups(tls),
+        group_lists={
+            protocol.value: list(attempt.value) for protocol, attempt in tls.groups.items() if attempt.value is not None
+        },
+        classical_curves_only=tls.classical_curves_only,
         key_exchanges=[
             KeyExchange(
                 protocol=protocol.value,
@@ -134,6 +145,10 @@ def _attempts(evidence: TargetEvidence) -> Iterator[tuple[str, Attempt[Any]]]:
                     yield f"tls.{item.name}.{protocol.value}", attempt
             elif isinstance(found, Attempt):
                 yield f"tls.{item.name}", found
+        for deployment in evidence.tls.value.certificates.value or ():
+            name = f"tls.certificates.{deployment.leaf.short_fingerprint}"
+            yield f"{name}.revocation", deployment.revocation
+            yield f"{name}.transparency", deployment.transparency
     yield "http", evidence.http
     yield "dns", evidence.dns
     if evidence.dns.value is not None:
@@ -146,21 +161,13 @@ def _presented(deployment: Deployment) -> Presented:
         with_sni=deployment.with_sni,
         protocol=deployment.protocol.value if deployment.protocol else None,
         chain=[_certificate(certificate) for certificate in deployment.chain],
-        trust=[
-            Trust(
-                store=path.store,
-                trusted=path.trusted,
-                publicly_trusted=path.publicly_trusted,
-                path=list(path.path),
-                missing=list(path.missing),
-                detail=path.detail,
-            )
-            for path in deployment.paths
-        ],
+        trust=[_trust(path) for path in deployment.paths],
         staple=StapleOut(
             certificate_status=staple.certificate_status,
             this_update=staple.this_update,
             next_update=staple.next_update,
+            produced_at=staple.produced_at,
+            verified=staple.verified,
         )
         if staple
         else None,
@@ -190,6 +197,30 @@ def _presented(deployment: Deployment) -> Presented:
         ],
         transparency=_transparency(deployment),
         fetched=[_certificate(item) for item in deployment.browser_chain[len(deployment.chain) :]],
+        completion=_completion(deployment.completion) if deployment.completion else None,
+    )
+
+
+def _completion(completion: Completion) -> CompletionOut:
+    return CompletionOut(
+        fetched=[_certificate(item) for item in completion.fetched],
+        trust=[_trust(path) for path in completion.paths],
+        failure=completion.failure.value if completion.failure else None,
+        detail=completion.detail,
+    )
+
+
+def _trust(path: PathValidation) -> Trust:
+    return Trust(
+        store=path.store,
+        trusted=path.trusted,
+        publicly_trusted=path.publicly_trusted,
+        path=list(path.path),
+        missing=list(path.missing),
+        detail=path.detail,
+        refused=path.refused,
+        lasting=list(path.lasting),
+        store_digest=path.store_digest,
     )
 
 
@@ -205,6 +236,7 @@ def _transparency(deployment: Deployment) -> TransparencyOut | None:
             log=item.log,
             operator=item.operator,
             states={program.value: state.state for program, state in item.states.items()},
+            since={program.value: state.since for program, state in item.states.items() if state.since},
         )
         for item in seen.scts
     ]
@@ -233,6 +265,12 @@ def _certificate(certificate: Certificate) -> CertificateOut:
         unreadable_extensions=list(certificate.unreadable_extensions),
         ocsp_urls=list(certificate.ocsp_urls),
         crl_urls=list(certificate.crl_urls),
+        issuer_urls=list(certificate.issuer_urls),
+        signature_hash=certificate.signature_hash,
+        self_issued=certificate.self_issued,
+        extended_key_usage=list(certificate.extended_key_usage),
+        key_usage=None if certificate.key_usage is None else list(certificate.key_usage),
+        policies=list(certificate.policies),
     )
 
 
@@ -269,6 +307,8 @@ def _hop(hop: Hop) -> HopOut:
                 http_only=cookie.http_only,
                 same_site=cookie.same_site,
                 deleted=cookie.deleted,
+                domain=cookie.domain,
+                path=cookie.path,
             )
             for cookie in hop.cookies
         ],
@@ -278,6 +318,13 @@ def _hop(hop: Hop) -> HopOut:
         headers_cut=hop.headers_cut,
         irregularities=list(hop.irregularities),
         certificate_requested=hop.certificate_requested,
+        headers=list(hop.headers),
+        server=hop.server,
+        content_type=hop.content_type,
+        body_bytes=hop.body_bytes,
+        body_truncated=hop.body_truncated,
+        upgrade_insecure_requests=hop.upgrade_insecure_requests,
+        references=[ReferenceOut(kind=item.kind.value, tag=item.tag, url=item.url) for item in hop.insecure_references],
     )
 
 

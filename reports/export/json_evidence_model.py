@@ -66,6 +66,15 @@ class CertificateOut(Out):
     """Extensions that are malformed or there twice, by the RFC's name or by OID; "all" where the list itself is."""
     ocsp_urls: list[str]
     crl_urls: list[str]
+    issuer_urls: list[str] = []
+    signature_hash: str | None = None
+    """None where the signature algorithm has none of its own (Ed25519)."""
+    self_issued: bool = False
+    extended_key_usage: list[str] = []
+    """Dotted OIDs; empty where the extension is missing."""
+    key_usage: list[str] | None = None
+    """By the names of RFC 5280; None where the extension is missing."""
+    policies: list[str] = []
 
 
 class Trust(Out):
@@ -78,6 +87,11 @@ class Trust(Out):
     """Fingerprints, leaf first, root last; empty where there is no path."""
     missing: list[str]
     detail: str
+    refused: bool = False
+    """The signatures lead to a root, and clients take no such path all the same; `detail` says why."""
+    lasting: list[str] = []
+    """The path that holds longest, where another one than `path` does."""
+    store_digest: str = ""
 
 
 class StapleOut(Out):
@@ -86,6 +100,9 @@ class StapleOut(Out):
     certificate_status: str
     this_update: datetime | None
     next_update: datetime | None
+    produced_at: datetime | None = None
+    verified: bool | None = None
+    """Whether it was seen to be signed for the issuer; None where nobody looked."""
 
 
 class RevocationOut(Out):
@@ -120,6 +137,8 @@ class SctOut(Out):
     operator: str
     states: dict[str, str]
     """How each program that keeps a list sees the log."""
+    since: dict[str, datetime] = {}
+    """Since when, where the list says so."""
 
 
 class TransparencyOut(Out):
@@ -128,6 +147,15 @@ class TransparencyOut(Out):
     scts: list[SctOut]
     list_source: str
     list_date: datetime
+
+
+class CompletionOut(Out):
+    """What was fetched of the intermediates that the server did not send, whether it helped or not."""
+
+    fetched: list[CertificateOut]
+    trust: list[Trust]
+    failure: str | None
+    detail: str
 
 
 class StoreOut(Out):
@@ -156,6 +184,8 @@ class Presented(Out):
     """Nothing where nobody verified the SCTs: there are none, or the certificate is of no public CA."""
     fetched: list[CertificateOut] = []
     """Intermediates that were not sent, and were fetched as browsers fetch them; with them a path leads to a root."""
+    completion: CompletionOut | None = None
+    """Nothing where nothing had to be fetched, or nobody looked."""
 
 
 class CookieOut(Out):
@@ -167,6 +197,16 @@ class CookieOut(Out):
     same_site: str | None
     deleted: bool = False
     """It has ended when it is set, which tells browsers to forget the cookie."""
+    domain: str | None = None
+    path: str | None = None
+
+
+class ReferenceOut(Out):
+    """An `http:` address in a page that was served over HTTPS, and what the page does with it."""
+
+    kind: str
+    tag: str
+    url: str
 
 
 class HopOut(Out):
@@ -191,6 +231,15 @@ class HopOut(Out):
     """Malformed parts of the answer that were overlooked, as browsers do."""
     certificate_requested: bool = False
     """The server asked for a client certificate."""
+    headers: list[tuple[str, str]] = []
+    """The headers that protect a page or tell of other ways to it: name in lower case, and value, in order."""
+    server: str = ""
+    content_type: str = ""
+    body_bytes: int = 0
+    body_truncated: bool = False
+    upgrade_insecure_requests: bool = False
+    references: list[ReferenceOut] = []
+    """Those of `insecure_references`, with what the page does with each."""
 
 
 class Request(Out):
@@ -241,6 +290,8 @@ class Evidence(Out):
     """By protocol, those of `ciphers` that the server chose, but of which no handshake was completed."""
     server_order: dict[str, bool]
     """By protocol, whether the server imposes its own order; absent where that was not found out."""
+    chacha20_not_first: list[str] = []
+    """Those in which it makes no such exception."""
     chacha20_first: list[str] = []
     """The protocols in which a server that imposes its order gives ChaCha20 to clients that prefer it."""
     groups: list[str]
@@ -255,3 +306,7 @@ class Evidence(Out):
     not_observed: list[NotObserved]
     incomplete: list[NotObserved] = []
     """Facts of which a part was seen, which stands above, and what cut off the rest."""
+    group_lists: dict[str, list[str]] = {}
+    """The groups by protocol, in the server's order where it has one."""
+    classical_curves_only: bool = False
+    """No other groups than elliptic curves were asked for: what is not listed may still be accepted."""

@@ -53,6 +53,7 @@ class Hop:
     the clock broke the answer off; `headers_cut` that this happened within the headers, so that a header which is not
     here is unknown. `irregularities` are malformed parts of the answer that were overlooked, as browsers do.
     `certificate_requested`: the server asked for a client certificate. `failure` is set where no answer came.
+    `headers` are those that protect a page, or tell of other ways to it, by their names in lower case, in order.
     """
 
     url: str
@@ -75,6 +76,7 @@ class Hop:
     headers_cut: bool = False
     irregularities: tuple[str, ...] = ()
     certificate_requested: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class ChainEnd(StrEnum):

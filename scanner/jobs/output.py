@@ -51,6 +51,8 @@ class Rendering:
     color: bool = False
     width: int = 100
     verbose: bool = False
+    pem: bool = False
+    """Whether the facts print each certificate itself."""
     show: str | None = None
     """The view of the facts that is printed instead of the verdicts: one of `scanner.formats.VIEWS`, or "overview"."""
 
@@ -62,15 +64,20 @@ def render(rendering: Rendering, format_name: str, view: ReportView | None = Non
     if wanted.source is WriterInput.TERMINAL and rendering.show == OVERVIEW:
         made = render_overview(rendering.record)
     elif wanted.source is WriterInput.TERMINAL and rendering.show is not None:
-        made = render_facts(rendering.record, rendering.show, width=rendering.width)
+        made = render_facts(rendering.record, rendering.show, width=rendering.width, pem=rendering.pem)
     elif wanted.source is WriterInput.TERMINAL:
-        made = wanted.load()(
-            rendering.record,
-            rules=all_rules(),
-            color=rendering.color,
-            width=rendering.width,
-            verbose=rendering.verbose,
+        made = str(
+            wanted.load()(
+                rendering.record,
+                rules=all_rules(),
+                color=rendering.color,
+                width=rendering.width,
+                verbose=rendering.verbose,
+            )
         )
+        if rendering.verbose:
+            seen = render_facts(rendering.record, "facts", width=rendering.width, pem=rendering.pem)
+            made = f"{made}\n{seen}"
     elif wanted.source is WriterInput.RENDERING:
         made = wanted.load()(rendering)
     elif wanted.source is WriterInput.VIEW:

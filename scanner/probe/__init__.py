@@ -17,8 +17,8 @@ _CONNECTIONS: Final = 5
 _FEW_CONNECTIONS: Final = 2
 _COUNTING: Final = frozenset(StartTls) - {StartTls.RDP, StartTls.POSTGRES}
 """Protocols whose servers commonly take few connections from one client, and turn others away meanwhile."""
-_COUNTING_PORTS: Final = frozenset({465, 563, 636, 989, 990, 993, 995, 3269, 5223, 5270})
-"""Where the same are spoken inside TLS from the beginning."""
+TLS_AT_ONCE_PORTS: Final = frozenset({465, 563, 636, 989, 990, 993, 995, 3269, 5223, 5270, 6697})
+"""Where protocols that have STARTTLS elsewhere are spoken inside TLS from the beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class ProbeSettings:
 
     def connections_for(self, endpoint: Endpoint) -> int:
         """Connections at once to one endpoint at one address: few where servers of its kind count them."""
-        counting = endpoint.starttls in _COUNTING or endpoint.port in _COUNTING_PORTS
+        counting = endpoint.starttls in _COUNTING or endpoint.port in TLS_AT_ONCE_PORTS
         return self.connections_per_target or (_FEW_CONNECTIONS if counting else _CONNECTIONS)
 
 

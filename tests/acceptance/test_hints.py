@@ -53,6 +53,31 @@ def test_a_port_that_greets_is_answered_with_its_scheme(nightseal: Runner, line:
     assert said.format(port=port) in done.err
 
 
+@pytest.mark.parametrize("scheme", ["smtp", "imap", "ldap", "postgres"])
+def test_tls_where_starttls_was_looked_for_is_told(lab: Lab, nightseal: Runner, scheme: str) -> None:
+    """A server that speaks TLS at once waits for a hello: that is seen, and not taken for silence."""
+    server = lab.servers["good"]
+    meant = {"smtp": "smtps", "imap": "imaps", "ldap": "ldaps", "postgres": "tls"}[scheme]
+
+    done = nightseal("scan", f"{scheme}://{server.address}:{server.actual_port}", "--format", "json")
+
+    (target,) = done.json["targets"]
+    assert target["error"]["reason"] == "tls-only"
+    assert f"TLS begins at once at {server.address}:{server.actual_port}: try {meant}://" in done.err
+
+
+def test_at_a_port_of_tls_it_is_told_at_once(lab: Lab, nightseal: Runner) -> None:
+    server = lab.servers["good"]
+    there = f"--connect-to=mail.example:465={server.address}:{server.actual_port}"
+
+    done = nightseal("scan", "smtp://mail.example:465", there, "--format", "json")
+
+    (target,) = done.json["targets"]
+    assert (target["error"]["reason"], target["connections"]) == ("tls-only", 1)
+    assert target["duration_s"] < 3
+    assert "try smtps://mail.example:465" in done.err
+
+
 def test_a_private_ca_is_answered_with_the_option(lab: Lab, nightseal: Runner) -> None:
     server = lab.servers["good"]
     options = reach(lab, "good")

@@ -39,7 +39,8 @@ from scanner.formats import VIEWS
 @click.option("--summary", is_flag=True, help="One line for each target.")
 @click.option("--file", "target_file", metavar="FILE", help='Take targets from here as well, one a line; "-" is stdin.')
 @click.option("--record", is_flag=True, help="Keep the run in the history.")
-@click.option("--verbose", "-v", is_flag=True, help="Show what is met as well.")
+@click.option("--verbose", "-v", is_flag=True, help="Show what is met, and what was seen, as well.")
+@click.option("--pem", is_flag=True, help="Print the certificates themselves, too.")
 @options.quiet_option
 @options.color_option
 @done_by("scanner.app.handlers.scan:scan", scans=True)
@@ -57,6 +58,7 @@ def command() -> None:
       nightseal scan www.example.com --output report.pdf
       nightseal scan www.example.com:443,8443 --summary
       nightseal scan www.example.com --show certificate
+      nightseal scan www.example.com --pem
       nightseal scan www.example.com --show clients
       nightseal scan --file hosts.txt --rule "cert.*" --fail-on-rule cert.expiry
       nightseal scan smtp://mail.example.com imap://mail.example.com

@@ -61,13 +61,14 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     summary: bool,
     record: bool,
     verbose: bool,
+    pem: bool,
     quiet: bool,
     no_color: bool,
 ) -> int:
     """Scan hosts now and print what was found."""
     silent = quiet and not formats and output is None
     formats = tuple(formats_of(formats, output, ("text",)))
-    _check_view(show, formats, summary=summary)
+    view = _view(show or ("certificate" if pem and not verbose else None), formats, summary=summary)
     choice = RuleChoice(rules, skipped)
     check_globs("--fail-on-rule", fail_on_rules)
     named = (*targets, *(targets_in(target_file) if target_file else ()))
@@ -125,7 +126,8 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
         color=colors(no_color=no_color) and goes_to_stdout(output),
         width=shutil.get_terminal_size((100, 40)).columns,
         verbose=verbose,
-        show=OVERVIEW if summary else show,
+        pem=pem,
+        show=view,
     )
     written = Written() if silent else write(rendering, formats, output, name=result.run.id)
     for path in written.files if not quiet else ():
@@ -140,16 +142,17 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     return stopping.status(exit_status.of(result, Severity(fail_on), fail_on_rules), complete=result.run.complete)
 
 
-def _check_view(show: str | None, formats: Sequence[str], *, summary: bool) -> None:
-    """See that what is printed is one thing.
+def _view(show: str | None, formats: Sequence[str], *, summary: bool) -> str | None:
+    """The one view of what was seen that is printed instead of the verdicts; None for these.
 
     Raises:
         UsageError: it is several.
     """
     if show and summary:
-        raise UsageError("--show and --summary print different things: leave one out")
+        raise UsageError("--show (or --pem) and --summary print different things: leave one out")
     if (show or summary) and (named := ", ".join(name for name in formats if name != "text")):
         raise UsageError(f"--show and --summary are of text, and {named} has everything in it: leave one out")
+    return OVERVIEW if summary else show
 
 
 def colors(*, no_color: bool) -> bool:

@@ -15,6 +15,7 @@ from scanner.probe.http.headers import (
     Headers,
     charset_of,
     cookies_of,
+    kept_headers,
     refresh_of,
     text_of,
     upgrades_insecure_requests,
@@ -211,6 +212,7 @@ def _read(request: Request, response: Response, scope: RedirectScope) -> tuple[H
         headers_cut=response.headers_cut,
         irregularities=response.irregularities,
         certificate_requested=response.certificate_requested,
+        headers=kept_headers(headers),
     )
     return hop, onward
 

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from email.utils import mktime_tz, parsedate_tz
+from itertools import islice
 from typing import Final
 
 from scanner.evidence import Cookie
@@ -25,6 +26,25 @@ _REFRESH_URL: Final = re.compile(r"url\s*=\s*(?P<url>.*)", re.DOTALL | re.IGNORE
 _MAX_AGE: Final = re.compile(rb"-?[0-9]+")
 _LONGEST_REFRESH: Final = 16_384
 _CHARSET: Final = re.compile(r""";\s*charset\s*=\s*["']?([\w:.-]{1,40})""", re.IGNORECASE)
+
+
+KEPT: Final = frozenset({
+    b"content-security-policy", b"content-security-policy-report-only", b"x-frame-options", b"x-content-type-options",
+    b"referrer-policy", b"permissions-policy", b"cross-origin-opener-policy", b"cross-origin-embedder-policy",
+    b"cross-origin-resource-policy", b"x-xss-protection", b"cache-control", b"alt-svc", b"content-encoding",
+    b"transfer-encoding", b"x-powered-by", b"upgrade",
+})  # fmt: skip
+"""The headers that are kept as they are. Others may hold what is nobody's business."""
+_MOST_KEPT: Final = 30
+_LONGEST_KEPT: Final = 4096
+
+
+def kept_headers(headers: Headers) -> tuple[tuple[str, str], ...]:
+    """The headers that protect a page or tell of other ways to it: name in lower case, and value, in order."""
+    kept = ((key.lower(), value) for key, value in headers if key.lower() in KEPT)
+    return tuple(
+        (key.decode("ascii"), printable(text_of(value), _LONGEST_KEPT)) for key, value in islice(kept, _MOST_KEPT)
+    )
 
 
 def values_of(headers: Headers, name: bytes) -> list[bytes]:

@@ -54,6 +54,7 @@ _FINAL: Final = frozenset(
         FailureReason.UNREACHABLE,
         FailureReason.NOT_TLS,
         FailureReason.STARTTLS_REFUSED,
+        FailureReason.TLS_ONLY,
         FailureReason.DEADLINE,
     }
 )

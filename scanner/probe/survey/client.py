@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from scanner.evidence import Failure, FailureReason
 from scanner.inventory import Target
-from scanner.probe import ProbeSettings
+from scanner.probe import TLS_AT_ONCE_PORTS, ProbeSettings
 from scanner.probe.http.route import open_to
 from scanner.probe.net import plain_http
 from scanner.probe.net.budget import Budget, DeadlineError
@@ -31,6 +31,9 @@ _LATER_SECONDS: Final = 10.0
 """When a server is asked once more that said that it is not available now,"""
 _LATER_SHARE: Final = 0.25
 """but after no more than this part of the time that is left."""
+
+_NO_GREETING: Final = frozenset({FailureReason.TIMED_OUT, FailureReason.RESET, FailureReason.MALFORMED})
+"""What a port that speaks TLS at once does to who waits for a greeting, or says something."""
 
 _REASONS: Final = {
     errno.ECONNREFUSED: FailureReason.REFUSED,
@@ -73,7 +76,14 @@ class HelloClient:
 
         A server that says that it is not available now, before TLS was asked for, is asked once more, later.
         """
+        endpoint = self._target.endpoint
+        expected = endpoint.starttls is not None and endpoint.port in TLS_AT_ONCE_PORTS
+        if expected and (found := await self._tls_at_once(offer)):
+            return found
         outcome = await self._exchange(offer, whole=False)
+        silent = isinstance(outcome, Failure) and outcome.reason in _NO_GREETING
+        if silent and endpoint.starttls is not None and not expected and (found := await self._tls_at_once(offer)):
+            return found
         if isinstance(outcome, Failure) and outcome.reason is FailureReason.UNAVAILABLE:
             self._budget.slow_down(min(_LATER_SECONDS, _LATER_SHARE * self._budget.left))
             again = await self._exchange(offer, whole=False)
@@ -82,6 +92,13 @@ class HelloClient:
                 outcome = again
         self._remember(offer, outcome)
         return outcome
+
+    async def _tls_at_once(self, offer: Offer) -> Failure | None:
+        """The failure of a port at which TLS begins at once, where STARTTLS is looked for; None where it does not."""
+        found = await self._exchange(offer, whole=False, upgraded=False)
+        if isinstance(found, Failure):
+            return None
+        return Failure(FailureReason.TLS_ONLY, "TLS begins at once here, and nothing is said before it")
 
     async def speaks_http(self, host: str) -> bool:
         """Whether the port serves plain HTTP: then it does not wait for TLS."""
@@ -152,8 +169,8 @@ class HelloClient:
         if self._accepted is None and isinstance(outcome, ServerFlight) and not offer.ssl2:
             self._accepted = offer
 
-    async def _exchange(self, offer: Offer, *, whole: bool, first: bool = False) -> HelloResult:
-        """Ask once; `first` before all others that wait."""
+    async def _exchange(self, offer: Offer, *, whole: bool, first: bool = False, upgraded: bool = True) -> HelloResult:
+        """Ask once; `first` before all others that wait. `upgraded` is after STARTTLS, where the endpoint has that."""
 
         async def hello(stream: TcpStream) -> HelloResult:
             await stream.send(to_wire(offer))
@@ -164,27 +181,30 @@ class HelloClient:
                 if outcome is not None:
                     return _kept_to(offer, outcome)
 
-        return await self.converse(hello, first=first)
+        return await self.converse(hello, first=first, upgraded=upgraded)
 
-    async def converse(self, talk: Callable[[TcpStream], Awaitable[T]], *, first: bool = False) -> T | Failure:
+    async def converse(
+        self, talk: Callable[[TcpStream], Awaitable[T]], *, first: bool = False, upgraded: bool = True
+    ) -> T | Failure:
         """Open one connection, up to where TLS begins, and talk over it for as long as one answer may take.
 
-        `first` lets it go before all others that wait. Nothing is opened to a server that is left alone for good.
+        `first` lets it go before all others that wait. Not `upgraded`, it is left as it is opened, in plain text.
+        Nothing is opened to a server that is left alone for good.
         """
         try:
             async with self._budget.connection(first=first) as place:
                 if self.stopped is not None:
                     place.unused()
                     return self.stopped
-                return await self._bounded(talk)
+                return await self._bounded(talk, upgraded=upgraded)
         except DeadlineError:
             return Failure(FailureReason.DEADLINE)
 
-    async def _bounded(self, talk: Callable[[TcpStream], Awaitable[T]]) -> T | Failure:
+    async def _bounded(self, talk: Callable[[TcpStream], Awaitable[T]], *, upgraded: bool) -> T | Failure:
         bound = self._budget.bound(self._settings.timeout_s)
         try:
             async with asyncio.timeout(bound):
-                return await self._connected(talk)
+                return await self._connected(talk, upgraded=upgraded)
         except TimeoutError:
             if bound < self._settings.timeout_s:
                 return Failure(FailureReason.DEADLINE)
@@ -195,14 +215,14 @@ class HelloClient:
             reason = _REASONS.get(error.errno or 0, FailureReason.UNREACHABLE)
             return Failure.of(reason, error.strerror or type(error).__name__)
 
-    async def _connected(self, talk: Callable[[TcpStream], Awaitable[T]]) -> T:
+    async def _connected(self, talk: Callable[[TcpStream], Awaitable[T]], *, upgraded: bool) -> T:
         address = self._target.address
         assert address is not None  # noqa: S101  # the survey does not begin without one
         self.opened += 1
         stream = await open_to(self._settings, address.ip, address.port)
         try:
             endpoint = self._target.endpoint
-            if endpoint.starttls is not None:
+            if endpoint.starttls is not None and upgraded:
                 names = Names(endpoint.host, endpoint.xmpp_domain, self._settings.helo)
                 await upgrade(stream, endpoint.starttls, names)
             return await talk(stream)

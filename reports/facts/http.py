@@ -1,0 +1,89 @@
+"""What was answered over HTTP, hop by hop, and what the DNS says, as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from reports.facts.lines import after, cut_off, fact, facts, failure, known, listed, why
+from scanner.counting import counted
+
+if TYPE_CHECKING:
+    from scanner.evidence import Cookie, DnsEvidence, Hop, HttpProbe, TargetEvidence
+
+
+def http_lines(evidence: TargetEvidence) -> Iterator[str]:
+    """Every request, and the answers that followed."""
+    yield "  HTTP"
+    if evidence.http.value is None:
+        yield fact("answers", why(evidence.http))
+        return
+    for probe in evidence.http.value.probes:
+        yield fact(f"{probe.scheme} {probe.path}", _probe(probe))
+        for hop in probe.hops:
+            yield from _hop(hop)
+    yield from facts(("answers", cut_off(evidence.http)))
+
+
+def _probe(probe: HttpProbe) -> str:
+    identity = "" if probe.identity.value == "none" else f"client certificate: {probe.identity}"
+    application = f"application {probe.application}" if probe.application else ""
+    told = (f"{counted(len(probe.hops), 'answer')}, then {probe.end}", f"asked for as {probe.purpose}")
+    return listed(filter(None, (*told, application, identity)))
+
+
+def _hop(hop: Hop) -> Iterator[str]:
+    version = f"HTTP/{hop.http_version} " if hop.http_version else ""
+    said = f"{version}{hop.status}" if hop.status is not None or hop.failure is None else ""
+    answer = ", ".join(filter(None, (said, failure(hop.failure) if hop.failure else "")))
+    yield f"      {hop.method} {hop.url}: {answer}"
+    length = f"{hop.body_bytes} bytes" + (", not all that there is" if hop.body_truncated else "")
+    named = [
+        ("location", hop.location),
+        ("strict-transport-security", " | ".join(hop.hsts)),
+        ("server", hop.server),
+        ("content-type", hop.content_type),
+        *hop.headers,
+        ("body", length if hop.body_bytes or hop.body_truncated else ""),
+        ("refreshes to", hop.meta_refresh),
+        ("a script leads to", hop.script_redirect),
+        ("broken off", failure(hop.incomplete) if hop.incomplete else ""),
+        ("broken off", "within its headers" if hop.headers_cut else ""),
+        ("overlooked", listed(hop.irregularities)),
+        ("the page", "has browsers fetch over HTTPS what it names in plain" if hop.upgrade_insecure_requests else ""),
+        ("client certificate", "asked for" if hop.certificate_requested else ""),
+    ]
+    for name, value in named:
+        if value:
+            yield f"        {name}: {value}"
+    for cookie in hop.cookies:
+        yield f"        cookie {cookie.name}: {_cookie(cookie)}"
+    for reference in hop.insecure_references:
+        yield f"        in plain ({reference.kind}, {reference.tag}): {reference.url}"
+
+
+def _cookie(cookie: Cookie) -> str:
+    marks = [("Secure", cookie.secure), ("HttpOnly", cookie.http_only), ("deleted", cookie.deleted)]
+    said = [name for name, there in marks if there] or ["neither Secure nor HttpOnly"]
+    attributes = [("SameSite", cookie.same_site), ("Domain", cookie.domain), ("Path", cookie.path)]
+    return listed((*said, *(f"{name}={value}" for name, value in attributes if value)))
+
+
+def dns_lines(evidence: TargetEvidence) -> Iterator[str]:
+    """What the DNS says of the name."""
+    yield "  DNS"
+    dns = evidence.dns.value
+    if dns is None:
+        yield fact("answers", why(evidence.dns))
+        return
+    yield from facts(("addresses", listed(dns.addresses)), ("answers", cut_off(evidence.dns)))
+    yield from _caa(dns)
+
+
+def _caa(dns: DnsEvidence) -> Iterator[str]:
+    if dns.caa.value is None:
+        yield fact("CAA", known(dns.caa))
+        return
+    where = f"at {dns.caa_domain}" if dns.caa_domain else ""
+    records = (f"{'critical ' if item.critical else ''}{item.tag} {item.value}" for item in dns.caa.value)
+    yield fact("CAA", (listed(records) or "none") + after(where) + after(cut_off(dns.caa)))
