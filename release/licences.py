@@ -45,7 +45,6 @@ SPOKEN = {
 
 # Read in the package itself: the metadata says less, or something else.
 READ = {
-    "pebble": ("LGPL-3.0-only", "its LICENSE file; the metadata says LGPL"),
     "pyphen": (
         "GPL-2.0-or-later OR LGPL-2.1-or-later OR MPL-1.1",
         "its LICENSE file: one of the three, as the user chooses",

@@ -8,7 +8,7 @@ What is here keeps its meaning as the command line does (docs/releasing.md, "Dep
     >>> [rule.id for rule in api.rules("proto.tls1.*")]
     ['proto.tls1.2', 'proto.tls1.3']
 
-In a script, call `scan` below `if __name__ == "__main__":`, since handshakes are made in processes of their own.
+Handshakes are made in processes of their own, which need nothing of the script: it needs no main guard.
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -25,15 +26,16 @@ from scanner.inventory import Environment, Inventory, Target, is_address
 from scanner.policy import Policy
 from scanner.probe import ProbeSettings
 from scanner.probe.authority import stage as authority
-from scanner.probe.dns import DnsProbe, resolve
+from scanner.probe.dns import DnsProbe, Resolved
 from scanner.probe.http.probe import WebProbe
+from scanner.probe.names import Names, in_order
 from scanner.probe.tls.probe import TlsProbe, tasks_per_worker
 from scanner.probe.x509.trust import store_digests
 from scanner.rules import Observed
 from scanner.verdict import Run, RunRecord, TargetResult, Trigger, Verdict, new_run_id
 from scanner.waiver import Waiver
 
-_WORKERS_PER_PROCESSOR = 6
+_WORKERS_PER_PROCESSOR = 12
 """A handshake mostly waits; what it computes is an eighth of its time on a network."""
 ENGINES = ("sslyze", "nassl", "tlslite-ng", "h11", "h2", "cryptography", "certifi")
 """The libraries that observe, whose versions a run records."""
@@ -69,16 +71,27 @@ class Job:
 
 @dataclass(slots=True)
 class _Seen:
-    """What a run has gathered so far: it outlives a cancellation."""
+    """What a run has gathered so far: it outlives a cancellation. `resolved` has the targets by endpoint."""
 
-    targets: list[Target] = field(default_factory=list)
+    endpoints: int
+    resolved: dict[int, Sequence[Resolved]] = field(default_factory=dict)
     evidence: dict[str, TargetEvidence] = field(default_factory=dict)
+
+    @property
+    def targets(self) -> list[Target]:
+        """The targets that are known, in the order of their endpoints."""
+        return [item.target for item in in_order(self.resolved)]
+
+    @property
+    def expected(self) -> int:
+        """How many targets there are; a name that is not resolved yet counts as one."""
+        return self.endpoints - len(self.resolved) + sum(map(len, self.resolved.values()))
 
 
 def run(job: Job, on_progress: Callable[[Progress], None] | None = None) -> RunRecord:
     """Run a job to its end. Interrupted (KeyboardInterrupt), it returns what was finished, as an incomplete record."""
     started_at = datetime.now(UTC)
-    seen = _Seen()
+    seen = _Seen(len(job.inventory.endpoints))
     complete = True
     try:
         asyncio.run(_observe(job, seen, on_progress))
@@ -90,7 +103,7 @@ def run(job: Job, on_progress: Callable[[Progress], None] | None = None) -> RunR
 async def execute(job: Job, on_progress: Callable[[Progress], None] | None = None) -> RunRecord:
     """The same within a running event loop: cancelled, it returns what was finished, as an incomplete record."""
     started_at = datetime.now(UTC)
-    seen = _Seen()
+    seen = _Seen(len(job.inventory.endpoints))
     complete = True
     try:
         await _observe(job, seen, on_progress)
@@ -101,44 +114,45 @@ async def execute(job: Job, on_progress: Callable[[Progress], None] | None = Non
 
 async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None] | None) -> None:
     environments = {environment.name: environment for environment in job.inventory.environments}
-    resolved = await resolve(
-        job.inventory.endpoints,
-        mode=job.addresses,
-        connect_to=job.settings.connect_to,
-        timeout_s=job.settings.timeout_s,
-        elsewhere=job.settings.proxy is not None,
-        server=job.settings.resolver,
-    )
-    seen.targets.extend(item.target for item in resolved)
-    reachable = []
-    for item in resolved:
-        if item.target.id in job.known:
-            seen.evidence[item.target.id] = job.known[item.target.id]
-        elif item.failure is None:
-            reachable.append(item.target)
-        else:
-            seen.evidence[item.target.id] = _unresolved(item.failure)
-    if job.backwards:
-        reachable.reverse()
-    probed = probe_targets(
-        reachable,
-        environments,
-        job.settings,
-        concurrency=job.concurrency,
-        workers=job.workers,
-        on_progress=on_progress,
-    )
-    async with contextlib.aclosing(probed), authority.opened(job.settings, job.answers) as authorities:
-        for evidence in seen.evidence.values():
-            authorities.look_at(evidence)
-        async for target, evidence in probed:
-            seen.evidence[target.id] = evidence
-            authorities.look_at(evidence)
-            if job.on_evidence:
-                job.on_evidence(target.id, evidence)
+    endpoints = job.inventory.endpoints
+    order = range(len(endpoints))[:: -1 if job.backwards else 1]
+    async with (
+        Names.of([endpoints[place] for place in order], job.settings, job.addresses) as names,
+        authority.opened(job.settings, job.answers) as authorities,
+    ):
+
+        async def reachable() -> AsyncGenerator[Target]:
+            async for place, found in names.resolved():
+                seen.resolved[order[place]] = found
+                for item in reversed(found) if job.backwards else found:
+                    evidence = job.known.get(item.target.id)
+                    if evidence is None and item.failure is None:
+                        yield item.target
+                        continue
+                    seen.evidence[item.target.id] = evidence or _unresolved(item.failure)
+                    authorities.look_at(seen.evidence[item.target.id])
+
+        hosts = frozenset(endpoint.host for endpoint in endpoints)
+        web = WebProbe.of(job.settings, hosts, names.addresses, names.addresses_of)
+        progress = _Telling(on_progress, lambda: seen.expected)
+        probed = _probed(reachable(), environments, job.settings, web, job.concurrency, job.workers, progress)
+        async with contextlib.aclosing(probed):
+            async for target, evidence in probed:
+                seen.evidence[target.id] = evidence
+                authorities.look_at(evidence)
+                if job.on_evidence:
+                    job.on_evidence(target.id, evidence)
         await authorities.finish(job.settings.deadline_s)
         for target_id, evidence in seen.evidence.items():
             seen.evidence[target_id] = authorities.completed(evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    """Whom progress is told, and how many targets there will be, as far as that is known."""
+
+    on_progress: Callable[[Progress], None] | None
+    expected: Callable[[], int] | None = None
 
 
 async def probe_targets(  # noqa: PLR0913  # what a job has of it, by keyword
@@ -154,23 +168,34 @@ async def probe_targets(  # noqa: PLR0913  # what a job has of it, by keyword
 
     Cancelled or closed, it ends every probe and every process that it started before it goes.
     """
-    if not targets:
-        return
-    count = min(workers or _WORKERS_PER_PROCESSOR * (os.cpu_count() or 1), len(targets))
-    running = WorkerProcesses.running(count, tasks_each=tasks_per_worker(settings))
-    async with running as processes:
-        probes = (
-            TlsProbe(settings, processes),
-            WebProbe.of(settings, targets),
-            DnsProbe(settings),
-        )
-        dispatched = LocalDispatcher(settings, probes, concurrency, on_progress).dispatch(targets, environments)
-        async with contextlib.aclosing(dispatched):
+    hosts = frozenset(target.endpoint.host for target in targets)
+    addresses = {ipaddress.ip_address(target.ip) for target in targets if target.ip and is_address(target.ip)}
+    web = WebProbe.of(settings, hosts, addresses)
+    probed = _probed(targets, environments, settings, web, concurrency, workers, _Telling(on_progress))
+    async with contextlib.aclosing(probed):
+        async for observed in probed:
+            yield observed
+
+
+async def _probed(  # noqa: PLR0913, PLR0917  # what a job has of it
+    targets: Sequence[Target] | AsyncIterable[Target],
+    environments: Mapping[str, Environment],
+    settings: ProbeSettings,
+    web: WebProbe,
+    concurrency: int,
+    workers: int,
+    telling: _Telling,
+) -> AsyncGenerator[tuple[Target, TargetEvidence]]:
+    count = workers or _WORKERS_PER_PROCESSOR * (os.cpu_count() or 1)
+    async with WorkerProcesses.running(count, tasks_each=tasks_per_worker(settings)) as processes:
+        probes = (TlsProbe(settings, processes), web, DnsProbe(settings))
+        dispatcher = LocalDispatcher(settings, probes, concurrency, telling.on_progress, telling.expected)
+        async with contextlib.aclosing(dispatcher.dispatch(targets, environments)) as dispatched:
             async for observed in dispatched:
                 yield observed
 
 
-def _unresolved(failure: Failure) -> TargetEvidence:
+def _unresolved(failure: Failure | None) -> TargetEvidence:
     """The evidence about a name that has no address: nothing was seen, for that reason."""
     return TargetEvidence(datetime.now(UTC), 0.0, 0, tls=Attempt(failure=failure), http=Attempt(failure=failure))
 
@@ -193,7 +218,7 @@ def _record(job: Job, seen: _Seen, started_at: datetime, *, complete: bool) -> R
         policy=job.policy.ref,
         policies={name: policy.ref for name, policy in job.policies.items()},
         complete=complete,
-        expected_targets=len(seen.targets) - (len(observed) - len(present)),
+        expected_targets=seen.expected - (len(observed) - len(present)),
         tool_version=scanner.__version__,
         environments=tuple(environments),
         schedule=job.schedule,

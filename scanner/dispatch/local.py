@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -24,57 +24,73 @@ from scanner.probe.net.cutoff import cut_off
 
 _GRACE_S: Final = 1.0
 """How long after the deadline a probe is cut off: it ends by itself before, and so does what it started."""
-
-
-@dataclass(slots=True)
-class _Count:
-    """How many targets are done of how many."""
-
-    total: int
-    done: int = 0
+_WAITING: Final = 500
+_WAITING_EACH: Final = 10
+"""How many targets wait for their turn, beside those that are in flight: enough that names of one busy address keep
+nobody else waiting."""
 
 
 @dataclass(slots=True)
 class LocalDispatcher:
-    """Sends targets to probes, `concurrency` at once; `settings` has the limits of the run and each one's deadline."""
+    """Sends targets to probes, `concurrency` at once; `settings` has the limits of the run and each one's deadline.
+
+    `expected` says how many targets there will be, as far as that is known: names may have yet to be resolved.
+    """
 
     settings: ProbeSettings
     probes: Sequence[Probe]
     concurrency: int = 50
     on_progress: Callable[[Progress], None] | None = None
+    expected: Callable[[], int] | None = None
 
     async def dispatch(
-        self, targets: Sequence[Target], environments: Mapping[str, Environment]
+        self, targets: Sequence[Target] | AsyncIterable[Target], environments: Mapping[str, Environment]
     ) -> AsyncGenerator[tuple[Target, TargetEvidence]]:
         """Probe the targets and yield each with its evidence as it is done. Nothing that a target does raises.
 
         Cancelled, it ends all probes before it goes.
         """
         run = RunBudget(Limits.of(self.settings))
-        places = asyncio.Semaphore(run.targets_at_once(max(1, self.concurrency), self.settings.deadline_s))
-        count = _Count(len(targets))
-        finished: asyncio.Queue[tuple[Target, TargetEvidence]] = asyncio.Queue()
+        at_once = run.targets_at_once(max(1, self.concurrency), self.settings.deadline_s)
+        places, waiting = asyncio.Semaphore(at_once), asyncio.Semaphore(max(_WAITING, _WAITING_EACH * at_once))
+        expected = self.expected or (lambda: len(targets) if isinstance(targets, Sequence) else 0)
+        done = 0
+        finished: asyncio.Queue[tuple[Target, TargetEvidence] | None] = asyncio.Queue()
+
+        def tell(target: Target, stage: Stage, seconds: float = 0.0) -> None:
+            if self.on_progress:
+                self.on_progress(Progress(target.id, stage, done, expected(), seconds))
 
         async def one(target: Target) -> None:
-            async with run.turn(target, self.settings), places:
-                self._tell(target, Stage.STARTED, count)
-                evidence = await self._probe(target, environments[target.endpoint.environment], run)
-                count.done += 1
-                self._tell(target, Stage.DONE, count, evidence.duration_s)
-                finished.put_nowait((target, evidence))
+            nonlocal done
+            try:
+                async with run.turn(target, self.settings), places:
+                    tell(target, Stage.STARTED)
+                    evidence = await self._probe(target, environments[target.endpoint.environment], run)
+                    done += 1
+                    tell(target, Stage.DONE, evidence.duration_s)
+                    finished.put_nowait((target, evidence))
+            finally:
+                waiting.release()
 
-        tasks = [asyncio.create_task(one(target)) for target in targets]
+        async def all_of_them() -> None:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    async for target in _each(targets):
+                        # Few wait at once: of ten thousand targets, all would be in memory from the beginning.
+                        await waiting.acquire()
+                        group.create_task(one(target))
+            finally:
+                finished.put_nowait(None)
+
+        task = asyncio.create_task(all_of_them())
         try:
-            for _ in targets:
-                yield await finished.get()
+            while (found := await finished.get()) is not None:
+                yield found
+            await task
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _tell(self, target: Target, stage: Stage, count: _Count, seconds: float = 0.0) -> None:
-        if self.on_progress:
-            self.on_progress(Progress(target.id, stage, count.done, count.total, seconds))
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _probe(self, target: Target, environment: Environment, run: RunBudget) -> TargetEvidence:
         started_at, clock = datetime.now(UTC), time.monotonic()
@@ -92,6 +108,15 @@ class LocalDispatcher:
             connections=budget.opened,
             **{name: task.result() for name, task in observed.items()},
         )
+
+
+async def _each(targets: Sequence[Target] | AsyncIterable[Target]) -> AsyncIterator[Target]:
+    if isinstance(targets, Sequence):
+        for target in targets:
+            yield target
+    else:
+        async for target in targets:
+            yield target
 
 
 def _late(budget: Budget) -> float:

@@ -1,20 +1,23 @@
 """The processes in which blocking work is done: forked from a small server that has loaded what they need.
 
 A worker makes one piece of work at a time, and is ended when that is late: nothing else stops a thread that waits for a
-silent server inside a library. It is replaced after some pieces, which returns the memory that the library keeps.
+silent server inside a library. It is replaced after some pieces, which returns the memory that the library keeps. None
+is there before there is work for it: a scan of hosts that give no answer forks none.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import pickle
 import resource
+import socket
+import struct
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Self, TypeVar
-
-from pebble import CONSTS, ProcessExpired, ProcessPool
 
 from scanner import forkserver
 from scanner.probe import WorkerError
@@ -24,9 +27,11 @@ from scanner.probe.net.remote import Access, BudgetServer, RemoteBudget, serving
 T = TypeVar("T")
 _GRACE_S: Final = 0.5
 """How long after its deadline a worker is ended: it ends by itself before."""
-
-# How often, in seconds, a pool looks whether it is to end. A scan of one target waited a quarter of its time for that.
-CONSTS.sleep_unit = 0.02
+_TO_END_S: Final = 2.0
+_LENGTH: Final = struct.Struct("!I")
+_LARGEST: Final = 2**26
+"""Bytes of what a worker brings back. A hostile server's certificates are bounded long before."""
+_READY: Final = b"\x01"
 
 MOST_MEMORY: Final = 300 * 2**20
 """Bytes of memory of its own that a worker may have: a hostile server must not take the machine's."""
@@ -36,18 +41,81 @@ threads with the usual 8 MiB each would be all that a worker may have."""
 
 
 @dataclass(slots=True)
-class WorkerProcesses:
-    """A number of processes. They start while the first targets are surveyed."""
+class _Worker:
+    """One process, as the one sees it that gives it work."""
 
-    _pool: ProcessPool
-    _started: asyncio.Future[Any]
-    _free: asyncio.Semaphore
+    _child: forkserver.Child
+    _reader: asyncio.StreamReader
+    _writer: asyncio.StreamWriter
+    served: int = 0
+    free: bool = False
+    """Whether it has brought back all that it was asked for: of one that has not, nothing more is asked."""
+
+    @classmethod
+    async def forked(cls) -> Self:
+        """Have one forked, which takes a moment (`ready`)."""
+        child = forkserver.spawn("scanner.dispatch.workers:serve")
+        return cls(child, *await asyncio.open_connection(sock=child.channel))
+
+    async def ready(self) -> None:
+        """Wait until it is there.
+
+        Raises:
+            WorkerError: it is not to be had.
+        """
+        try:
+            await self._reader.readexactly(len(_READY))
+        except (asyncio.IncompleteReadError, OSError) as error:
+            raise WorkerError("the server from which workers are forked has ended") from error
+        self.free = True
+
+    async def do(self, piece: tuple[Any, ...]) -> Any:
+        """Have it do a piece of work, and bring back what came of it.
+
+        Raises:
+            WorkerError: it died.
+            Exception: what the work raised.
+        """
+        self.free = False
+        try:
+            self._writer.write(_framed(piece))
+            (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
+            if length > _LARGEST:
+                raise WorkerError(f"it brought back more than {_LARGEST // 2**20} MiB")
+            brought = await self._reader.readexactly(length)
+        except (asyncio.IncompleteReadError, OSError) as error:
+            raise WorkerError("its process ended in the middle of it") from error
+        self.served += 1
+        self.free = True
+        failed, result = pickle.loads(brought)  # noqa: S301  # from a process of our own, by its own socket
+        if failed:
+            raise result
+        return result
+
+    async def end(self) -> None:
+        """End it, and wait until it has ended."""
+        self._child.end()
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_TO_END_S):
+                while await self._reader.read(_LARGEST):
+                    pass
+        self._writer.close()
+
+
+@dataclass(slots=True)
+class WorkerProcesses:
+    """At most so many processes, each forked when there is work for it and all others have some."""
+
+    _tasks_each: int
     _budgets: BudgetServer
+    _places: asyncio.Semaphore
+    _idle: list[_Worker] = field(default_factory=list)
+    _all: list[_Worker] = field(default_factory=list)
 
     @classmethod
     @asynccontextmanager
     async def running(cls, count: int, *, tasks_each: int) -> AsyncIterator[Self]:
-        """Start so many, and end them so that none outlives what is done with them.
+        """Have at most so many, and end them so that none outlives what is done with them.
 
         Args:
             count: how many.
@@ -55,15 +123,11 @@ class WorkerProcesses:
         """
         forkserver.begin()
         async with serving() as budgets:
-            # A pool starts with its first task, which counts, and keeps the caller waiting while it does: until the
-            # server has loaded the engine, which is not of any target's time, nor of this loop's.
-            pool = ProcessPool(max_workers=count, max_tasks=1 + tasks_each, context=forkserver.CONTEXT)
-            started = asyncio.ensure_future(asyncio.to_thread(pool.schedule, _nothing))
+            processes = cls(tasks_each, budgets, asyncio.Semaphore(count))
             try:
-                yield cls(pool, started, asyncio.Semaphore(count), budgets)
+                yield processes
             finally:
-                await asyncio.wait([started])
-                await asyncio.to_thread(_end, pool)
+                await asyncio.gather(*(worker.end() for worker in processes._all))
 
     async def run(self, work: Callable[..., T], *arguments: object, budget: Budget) -> T:
         """Have a process do a piece of work, given the arguments and last of all its `RemoteBudget`.
@@ -75,28 +139,70 @@ class WorkerProcesses:
             WorkerError: its process died.
         """
         async with budget.paused():
-            await asyncio.shield(self._started)
-            await self._free.acquire()
+            await self._places.acquire()
         try:
-            with self._budgets.lend(budget, budget.put_off_s) as access:
-                async with asyncio.timeout_at(budget.deadline + budget.put_off_s + _GRACE_S):
-                    # Cancelled, which the timeout does, it ends the process.
-                    return await asyncio.wrap_future(self._pool.schedule(_work, args=[work, access, arguments]))
-        except TimeoutError:
-            raise DeadlineError from None
-        except ProcessExpired as error:
-            raise WorkerError(str(error)) from error
-        except MemoryError:
-            raise WorkerError(f"it wanted more than {MOST_MEMORY // 2**20} MiB of memory") from None
+            worker = await self._free()
+            try:
+                async with budget.paused():
+                    if not worker.free:
+                        await worker.ready()
+                with self._budgets.lend(budget, budget.put_off_s) as access:
+                    async with asyncio.timeout_at(budget.deadline + budget.put_off_s + _GRACE_S):
+                        result: T = await worker.do((work, access, arguments))
+            except TimeoutError:
+                raise DeadlineError from None
+            except MemoryError:
+                raise WorkerError(f"it wanted more than {MOST_MEMORY // 2**20} MiB of memory") from None
+            finally:
+                await self._give_back(worker)
+            return result
         finally:
-            self._free.release()
+            self._places.release()
+
+    async def _free(self) -> _Worker:
+        """One that has nothing to do: the one that had last, whose memory is still at hand; or one that is forked."""
+        if self._idle:
+            return self._idle.pop()
+        worker = await _Worker.forked()
+        self._all.append(worker)
+        return worker
+
+    async def _give_back(self, worker: _Worker) -> None:
+        if worker.free and worker.served < self._tasks_each:
+            self._idle.append(worker)
+        else:
+            self._all.remove(worker)
+            await worker.end()
 
 
-def _work(work: Callable[..., T], access: Access, arguments: Sequence[Any]) -> T:
-    """Runs in a worker process."""
+def serve(channel: socket.socket) -> None:
+    """Be a worker: do what is asked until nobody asks any more."""
     bound_memory()
-    with RemoteBudget.of(access) as budget:
-        return work(*arguments, budget)
+    with channel, channel.makefile("rb") as asked:
+        channel.sendall(_READY)
+        while head := asked.read(_LENGTH.size):
+            work, access, arguments = pickle.loads(asked.read(*_LENGTH.unpack(head)))  # noqa: S301  # from who forked us
+            channel.sendall(_done(work, access, arguments))
+
+
+def _done(work: Callable[..., Any], access: Access, arguments: tuple[Any, ...]) -> bytes:
+    try:
+        with RemoteBudget.of(access) as budget:
+            return _framed((False, work(*arguments, budget)))
+    except MemoryError:
+        # The error itself holds on to what took it.
+        return _framed((True, MemoryError()))
+    except Exception as error:  # noqa: BLE001  # it is raised where the work was asked for
+        error.__traceback__ = error.__context__ = error.__cause__ = None
+        with contextlib.suppress(Exception):
+            pickle.loads(pickle.dumps(error))  # noqa: S301  # whether it can be read where it goes
+            return _framed((True, error))
+        return _framed((True, WorkerError(f"{type(error).__name__}: {error}")))
+
+
+def _framed(content: tuple[Any, ...]) -> bytes:
+    data = pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
+    return _LENGTH.pack(len(data)) + data
 
 
 def bound_memory() -> None:
@@ -109,16 +215,7 @@ def bound_memory() -> None:
 
 def start_forkserver() -> None:
     """Start the server from which workers are forked, and wait until it can; starting it twice does nothing."""
-    forkserver.begin()
-    first = forkserver.CONTEXT.Process(target=_nothing)
-    first.start()
-    first.join()
-
-
-def _nothing() -> None:
-    """What the first worker does."""
-
-
-def _end(pool: ProcessPool) -> None:
-    pool.stop()  # type: ignore[no-untyped-call]  # pebble leaves it untyped
-    pool.join()
+    child = forkserver.spawn("scanner.dispatch.workers:serve")
+    with child.channel:
+        child.channel.recv(len(_READY))
+        child.end()

@@ -28,9 +28,10 @@ from scanner.probe.net.budget import Budget
 from scanner.untrusted import printable
 
 T = TypeVar("T")
-_THREADS = 64
 _RESOLVER_S = 5.0
 """Seconds for a chosen name server where nobody bounds it."""
+Answer = tuple[str, ...] | Failure
+"""The addresses of a name, or why there are none."""
 _MAX_ADDRESSES = 64
 _MAX_RECORDS = 50
 # Not every platform has both.
@@ -48,49 +49,19 @@ class Resolved:
     failure: Failure | None = None
 
 
-async def resolve(  # noqa: PLR0913  # what a job says of names, by keyword
-    endpoints: Sequence[Endpoint],
-    *,
-    mode: AddressMode,
-    connect_to: Mapping[str, Sequence[str]],
-    timeout_s: float,
-    elsewhere: bool = False,
-    server: str | None = None,
-) -> tuple[Resolved, ...]:
-    """Expand endpoints to targets: all names at once, each within `timeout_s` seconds.
+async def look_up(host: str, mode: AddressMode, timeout_s: float, server: str | None = None) -> Answer:
+    """The addresses of a name, or why there are none, within so many seconds.
 
-    `connect_to` maps "host:port" to "ip:port" entries that are used instead of the DNS. A name that does not resolve
-    gives one target without an address. `elsewhere` leaves resolving to the proxy: a name is its own address then.
     `server` is a name server to ask instead of the system's resolver.
     """
-    hosts = sorted({endpoint.host for endpoint in endpoints if endpoint.address not in connect_to})
-    # A name's time begins when it is asked for, not while others hold the threads.
-    places = asyncio.Semaphore(_THREADS)
-    if elsewhere:
-        answers: dict[str, tuple[str, ...] | Failure] = {host: (host,) for host in hosts}
-    else:
-        found = await asyncio.gather(*(_lookup(host, mode, timeout_s, places, server) for host in hosts))
-        answers = dict(zip(hosts, found, strict=True))
-    return tuple(item for endpoint in endpoints for item in _targets(endpoint, answers, connect_to, mode))
-
-
-async def _lookup(
-    host: str, mode: AddressMode, timeout_s: float, places: asyncio.Semaphore, server: str | None
-) -> tuple[str, ...] | Failure:
     try:
-        return (ipaddress.ip_address(host).compressed,)
-    except ValueError:
-        pass
-    try:
-        async with places, asyncio.timeout(timeout_s):
+        async with asyncio.timeout(timeout_s):
             return await _found(host, mode, server, timeout_s)
     except TimeoutError:
         return Failure.of(FailureReason.RESOLVER_FAILED, f"the resolver gave no answer within {timeout_s:g} s")
 
 
-async def _found(
-    host: str, mode: AddressMode, server: str | None = None, timeout_s: float = _RESOLVER_S
-) -> tuple[str, ...] | Failure:
+async def _found(host: str, mode: AddressMode, server: str | None = None, timeout_s: float = _RESOLVER_S) -> Answer:
     if server is not None:
         told = await addresses_at(server, host, mode, timeout_s)
         return told if isinstance(told, Failure) else told[: 1 if mode == "first" else _MAX_ADDRESSES]
@@ -141,12 +112,14 @@ async def _in_daemon(call: Callable[[], T]) -> T:
     return await future
 
 
-def _targets(
-    endpoint: Endpoint,
-    answers: Mapping[str, tuple[str, ...] | Failure],
-    connect_to: Mapping[str, Sequence[str]],
-    mode: AddressMode,
+def targets_of(
+    endpoint: Endpoint, answer: Answer, connect_to: Mapping[str, Sequence[str]], mode: AddressMode
 ) -> list[Resolved]:
+    """The targets of an endpoint whose name has these addresses.
+
+    `connect_to` maps "host:port" to "ip:port" entries that are used instead of the DNS. A name without an address gives
+    one target without one.
+    """
     mapped = connect_to.get(endpoint.address)
     if mapped is not None:
         plain = connect_to.get(f"{endpoint.address.rpartition(':')[0]}:{endpoint.http_port}", ())
@@ -160,7 +133,6 @@ def _targets(
             Resolved(Target(endpoint, Address(ip, port, http_ports.get(ip) if endpoint.http_port else None)))
             for ip, port in chosen
         ]
-    answer = answers[endpoint.host]
     if isinstance(answer, Failure):
         return [Resolved(Target(endpoint, None), answer)]
     return [Resolved(Target(endpoint, Address(ip, endpoint.port, endpoint.http_port))) for ip in answer]

@@ -69,10 +69,10 @@ def test_asking_the_service_for_a_run_loads_nothing_that_scans(tmp_path: Path) -
     (tmp_path / "config.toml").write_text("", "utf-8")
     script = (
         "import sys\n"
-        "from multiprocessing import forkserver\n"
+        "from scanner import forkserver\n"
         "from scanner.app.cli import run\n"
         "assert run(['run', '--via-daemon']) == 2\n"
-        "assert forkserver._forkserver._forkserver_pid is None\n"
+        "assert forkserver.running() is None\n"
         "print(sorted({'altair', 'pandas', 'sslyze', 'scanner.pipeline', 'scanner.jobs.run'} & sys.modules.keys()))"
     )
 
@@ -102,19 +102,18 @@ def test_what_a_scan_needs_loads_beside_what_its_workers_need() -> None:
     """The server of the workers runs before the command's own modules are loaded, and is not started again."""
     script = (
         "import sys\n"
-        "from multiprocessing import forkserver as module\n"
+        "from scanner import forkserver\n"
         "import scanner.app.lazy as lazy\n"
         "started = []\n"
         "def load(reference):\n"
-        "    started.append(module._forkserver._forkserver_pid)\n"
+        "    started.append(forkserver.running())\n"
         "    assert 'scanner.pipeline' not in sys.modules\n"
         "    return lambda: None\n"
         "lazy.load = load\n"
         "lazy.done_by('scanner.app.handlers.scan:scan', scans=True)(lambda: None)()\n"
         "from scanner.dispatch.workers import start_forkserver\n"
-        "if __name__ == '__main__':\n"
-        "    start_forkserver()\n"
-        "    print(started[0] is not None and started[0] == module._forkserver._forkserver_pid)\n"
+        "start_forkserver()\n"
+        "print(started[0] is not None and started[0] == forkserver.running())\n"
     )
 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import multiprocessing
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
+from scanner import forkserver
 from scanner.dispatch import Progress, Stage, WorkerProcesses
 from scanner.evidence import (
     Attempt,
@@ -63,6 +65,12 @@ def settings_for(lab: Lab, **changes) -> ProbeSettings:
     return replace(SETTINGS, connect_to=where, trust_stores=("mozilla", str(lab.ca_file)), **changes)
 
 
+def forked() -> list[psutil.Process]:
+    """What was forked for this process and has not ended."""
+    server = forkserver.running()
+    return psutil.Process(server).children(recursive=True) if server else []
+
+
 async def dispatched(
     settings: ProbeSettings,
     *targets: Target,
@@ -91,7 +99,7 @@ def test_every_target_comes_back_with_what_explains_it_best(lab):
     assert tls["plain-http-on-tls-port"].failure.reason is FailureReason.NOT_TLS
     assert found[targets["plain-http-on-tls-port"].id].http.value is not None
     assert found[targets["smtp-starttls"].id].http.failure.reason is FailureReason.NOT_RUN
-    assert multiprocessing.active_children() == []
+    assert forked() == []
 
 
 def test_where_one_engine_fails_the_others_facts_stay_with_the_reason_for_the_rest(lab):
@@ -152,7 +160,7 @@ def test_a_worker_that_fails_takes_nothing_with_it(lab, monkeypatch, work, reaso
     assert evidence.tls.value.heartbleed.failure.reason is reason
     assert Protocol.TLS1_3 in evidence.tls.value.negotiated
     assert evidence.http.value is not None
-    assert multiprocessing.active_children() == []
+    assert forked() == []
 
 
 def test_a_worker_that_died_is_replaced_for_the_next_target(lab, monkeypatch):
@@ -188,6 +196,51 @@ def test_workers_are_forked_from_a_process_without_threads(lab, monkeypatch):
     assert "forkserver" in Path(f"/proc/{parent}/cmdline").read_text()
 
 
+def test_workers_are_forked_as_there_is_work_for_them(lab, monkeypatch):
+    most: list[int] = []
+    ask = WorkerProcesses.run
+
+    async def asked(*arguments, **options) -> HandshakeResult:
+        result = await ask(*arguments, **options)
+        most.append(len(forked()))
+        return result
+
+    monkeypatch.setattr(WorkerProcesses, "run", asked)
+    unanswering = [target_of(lab.servers[name]) for name in ("silent", "closed-port")]
+
+    asyncio.run(dispatched(settings_for(lab), *unanswering, workers=12))
+    assert most == [], "nobody asks for a handshake where nobody answers"
+
+    asyncio.run(dispatched(settings_for(lab), target_of(lab.servers["good"]), *unanswering, workers=12))
+    assert max(most) == 1
+
+
+def test_silent_hosts_hold_no_worker(lab):
+    """More of them than there are workers; each takes its time, and the one that answers does not wait for it."""
+    done: list[str] = []
+    with contextlib.ExitStack() as stack:
+        silent = []
+        for number in range(8):
+            # The kernel takes the connection, and nobody ever reads from it.
+            listening = stack.enter_context(socket.create_server((f"127.0.7.{number + 1}", 0)))
+            target = target_of(lab.servers["good"])
+            address = Address(*listening.getsockname(), None)
+            silent.append(Target(replace(target.endpoint, host=f"silent{number}.example"), address))
+        found = asyncio.run(
+            dispatched(
+                settings_for(lab),
+                *silent,
+                target_of(lab.servers["good"]),
+                workers=1,
+                concurrency=9,
+                on_progress=lambda step: done.append(step.target_id) if step.stage is Stage.DONE else None,
+            )
+        )
+
+    assert found[done[0]].tls.value is not None, "the one that answers is the first to be done"
+    assert [found[name].tls.failure.reason for name in done[1:]] == [FailureReason.TIMED_OUT] * 8
+
+
 def test_cancelled_it_leaves_no_process_behind(lab, monkeypatch):
     told: list[Stage] = []
 
@@ -204,7 +257,7 @@ def test_cancelled_it_leaves_no_process_behind(lab, monkeypatch):
 
     assert asyncio.run(cancelled())
     assert told == [Stage.STARTED] * len(told)
-    assert multiprocessing.active_children() == []
+    assert forked() == []
 
 
 def test_a_consumer_that_stops_early_leaves_no_process_behind(lab):
@@ -217,7 +270,7 @@ def test_a_consumer_that_stops_early_leaves_no_process_behind(lab):
         raise AssertionError
 
     assert asyncio.run(first()).tls.failure.reason is FailureReason.REFUSED
-    assert multiprocessing.active_children() == []
+    assert forked() == []
 
 
 def test_nothing_to_do_is_done():

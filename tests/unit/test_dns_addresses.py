@@ -8,9 +8,13 @@ import threading
 
 import pytest
 
-from scanner.evidence import FailureReason
+from scanner.evidence import Failure, FailureReason
 from scanner.inventory import Address, Endpoint
-from scanner.probe.dns import Resolved, resolve
+from scanner.probe import ProbeSettings
+from scanner.probe import names as resolving
+from scanner.probe.dns import Answer, Resolved
+from scanner.probe.names import Names, in_order
+from tests.build import virtual_time
 
 BOTH = {"both.example": ("192.0.2.1", "2001:db8::1", "192.0.2.1")}
 
@@ -19,8 +23,14 @@ def endpoint(host: str, port: int = 443, http_port: int | None = 80) -> Endpoint
     return Endpoint("production", host, port, http_port=http_port)
 
 
-def resolved(*endpoints: Endpoint, mode="all", connect_to=None, timeout_s=5.0) -> tuple[Resolved, ...]:
-    return asyncio.run(resolve(endpoints, mode=mode, connect_to=connect_to or {}, timeout_s=timeout_s))
+def resolved(*endpoints: Endpoint, mode="all", connect_to=None, timeout_s=5.0) -> list[Resolved]:
+    settings = ProbeSettings(timeout_s=timeout_s, connect_to=connect_to or {})
+
+    async def resolve() -> list[Resolved]:
+        async with Names.of(endpoints, settings, mode) as names:
+            return in_order({place: found async for place, found in names.resolved()})
+
+    return asyncio.run(resolve())
 
 
 @pytest.fixture
@@ -154,3 +164,92 @@ def test_a_resolver_in_trouble_is_told_apart_from_a_name_that_does_not_exist(mon
     (found,) = resolved(endpoint("a.example"))
 
     assert (found.failure.reason, found.failure.detail) == (reason, "as the resolver says")
+
+
+class Resolver:
+    """Takes so long for each name, and answers those that it knows; counts who waits for it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, dead_until: float = 0.0) -> None:
+        self.asked: list[str] = []
+        self.dead_until = dead_until
+        monkeypatch.setattr(resolving, "look_up", self.look_up)
+
+    async def look_up(self, host: str, _mode: str, timeout_s: float, _server: str | None) -> Answer:
+        self.asked.append(host)
+        if asyncio.get_running_loop().time() < self.dead_until:
+            await asyncio.sleep(timeout_s)
+            return Failure(FailureReason.RESOLVER_FAILED)
+        await asyncio.sleep(1.0 if host.startswith("slow") else 0.02)
+        return ("192.0.2.1",)
+
+
+def in_virtual_time(hosts: list[str]) -> tuple[dict[str, float], list[Resolved]]:
+    """When each name's targets were known, and all of them."""
+
+    async def resolve() -> tuple[dict[str, float], list[Resolved]]:
+        known, found = {}, {}
+        async with Names.of([endpoint(host) for host in hosts], ProbeSettings(timeout_s=5.0)) as names:
+            async for place, items in names.resolved():
+                known[hosts[place]] = asyncio.get_running_loop().time()
+                found[place] = items
+        return known, in_order(found)
+
+    return virtual_time.run(resolve())
+
+
+def test_a_target_begins_when_its_own_name_is_resolved(monkeypatch):
+    Resolver(monkeypatch)
+
+    known, found = in_virtual_time(["slow.example", "quick.example", "192.0.2.7"])
+
+    assert known == {"192.0.2.7": 0.0, "quick.example": pytest.approx(0.02), "slow.example": pytest.approx(1.0)}
+    assert [item.target.endpoint.host for item in found] == ["slow.example", "quick.example", "192.0.2.7"]
+
+
+def test_a_dead_resolver_does_not_hold_ten_thousand_names(monkeypatch):
+    resolver = Resolver(monkeypatch, dead_until=float("inf"))
+
+    known, found = in_virtual_time([f"name{number}.example" for number in range(10_000)])
+
+    # Many at once, twice, then one after the other, and not 10,000 / 64 × 5 s.
+    assert max(known.values()) == pytest.approx(2 * 5.0 + 12 * 5.0)
+    assert len(resolver.asked) < 200
+    assert {item.failure.reason for item in found} == {FailureReason.RESOLVER_FAILED}
+    assert f"gave no answer to {len(resolver.asked)} names before it" in found[-1].failure.detail
+
+
+def test_a_resolver_that_pauses_costs_the_names_that_it_was_asked_for_and_no_others(monkeypatch):
+    Resolver(monkeypatch, dead_until=47.0)
+
+    _, found = in_virtual_time([f"name{number}.example" for number in range(1000)])
+
+    failed = [item for item in found if item.failure is not None]
+    assert len(found) == 1000
+    # Two rounds of 64 but for one, and those that were asked for alone.
+    assert len(failed) == 127 + 8
+
+
+def test_a_redirect_to_a_name_of_the_run_waits_for_the_runs_own_answer(monkeypatch):
+    resolver = Resolver(monkeypatch)
+
+    async def resolve() -> tuple[Answer, float]:
+        async with Names.of([endpoint("slow.example")], ProbeSettings()) as names:
+            return await names.addresses_of("slow.example"), asyncio.get_running_loop().time()
+
+    assert virtual_time.run(resolve()) == (("192.0.2.1",), 1.0)
+    assert resolver.asked == ["slow.example"], "it is not asked for again: another answer could lead elsewhere"
+
+
+def test_names_of_a_dead_zone_do_not_take_the_others_with_them(monkeypatch):
+    resolver = Resolver(monkeypatch)
+    look_up = resolver.look_up
+
+    async def zones(host: str, mode: str, timeout_s: float, server: str | None) -> Answer:
+        resolver.dead_until = float("inf") if host.endswith(".dead.example") else 0.0
+        return await look_up(host, mode, timeout_s, server)
+
+    monkeypatch.setattr(resolving, "look_up", zones)
+
+    _, found = in_virtual_time([*(f"{n}.dead.example" for n in range(400)), *(f"{n}.example" for n in range(400))])
+
+    assert {item.failure for item in found[400:]} == {None}

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final, Literal, Self
 
@@ -41,7 +43,7 @@ from scanner.probe.http.messages import Request
 from scanner.probe.http.tls import unissued_certificate, unusable
 from scanner.probe.http.url import Url
 from scanner.probe.net.budget import Budget
-from scanner.probe.net.gate import Gate
+from scanner.probe.net.gate import Address, Gate, Resolve
 from scanner.requirements import requirements_of
 
 ROOT: Final = "/"
@@ -121,12 +123,20 @@ class WebProbe:
     name: Literal["http"] = "http"
 
     @classmethod
-    def of(cls, settings: ProbeSettings, targets: Iterable[Target]) -> Self:
-        """The probe of a run: redirects are followed to its targets' hosts, at their addresses or public ones."""
-        targets = tuple(targets)
-        addresses = {target.ip for target in targets if target.ip is not None}
-        hosts = frozenset(target.endpoint.host for target in targets)
-        return cls(settings, hosts, Gate.of((*settings.fetch_from, *addresses)))
+    def of(
+        cls,
+        settings: ProbeSettings,
+        hosts: frozenset[str],
+        addresses: AbstractSet[Address],
+        names: Resolve | None = None,
+    ) -> Self:
+        """The probe of a run: redirects are followed to its hosts, at its addresses or public ones.
+
+        `addresses` may grow; `names` resolves the run's names as the run has.
+        """
+        allowed = Gate.of(settings.fetch_from)
+        networks = (*allowed.networks, *(ipaddress.ip_network(item) for item in allowed.addresses))
+        return cls(settings, hosts, Gate(allowed.hosts, addresses, networks, names))
 
     async def observe(self, target: Target, environment: Environment, budget: Budget) -> Attempt[HttpEvidence]:
         """Ask a target for everything that is configured there."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -80,11 +81,15 @@ class UrlParts:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Judges URLs and addresses. `hosts`, `addresses` and `networks` are let through, whatever the port."""
+    """Judges URLs and addresses. `hosts`, `addresses` and `networks` are let through, whatever the port.
+
+    `addresses` may grow while it is used. `resolver` resolves names in the place of whom the caller would ask.
+    """
 
     hosts: frozenset[str] = frozenset()
-    addresses: frozenset[Address] = frozenset()
+    addresses: AbstractSet[Address] = frozenset()
     networks: tuple[Network, ...] = ()
+    resolver: Resolve | None = None
 
     @classmethod
     def of(cls, exceptions: Iterable[str] = ()) -> Self:
@@ -158,7 +163,7 @@ class Gate:
             GateError: one of them is not let through.
             UnresolvedError: it has none.
         """
-        found = (host,) if is_address(host) else await resolve(host)
+        found = (host,) if is_address(host) else await (self.resolver or resolve)(host)
         if isinstance(found, Failure):
             raise UnresolvedError(found)
         for ip in found:

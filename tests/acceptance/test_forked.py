@@ -1,0 +1,108 @@
+"""Processes that are forked for a scan: they need nothing of whoever scans, and end when that ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from scanner.lab import Lab
+from tests.conftest import REPOSITORY, reach
+
+SCRIPT = """
+import pathlib
+from scanner import api
+record = api.scan({host!r}, ca_file={ca!r}, connect_to={where!r})
+found = record.targets[0].evidence.tls.value
+print(found.heartbleed.value is not None, found.robot.value)
+"""
+WORKER = """
+import asyncio, sys
+from tests.lab.test_budget_remote import hang_holding, target
+from scanner.dispatch import WorkerProcesses
+async def main():
+    async with WorkerProcesses.running(3, tasks_each=5) as processes:
+        tasks = [asyncio.ensure_future(processes.run(hang_holding, budget=target(deadline_s=600.0))) for _ in range(3)]
+        while len(processes._all) < 3:
+            await asyncio.sleep(0.05)
+        print("hanging", flush=True)
+        await asyncio.gather(*tasks)
+asyncio.run(main())
+"""
+
+
+def test_a_script_without_a_main_guard_scans_as_any_other(lab: Lab, tmp_path: Path) -> None:
+    server = lab.servers["good"]
+    where = {source: list(addresses) for source, addresses in lab.connect_to.items() if source.startswith(server.host)}
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(host=server.host, ca=str(lab.ca_file), where=where), "utf-8")
+
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=120)
+
+    assert done.stdout.splitlines() == ["True rsa-not-offered"], "and it ran once"
+    assert done.stderr == ""
+
+
+def test_nothing_of_the_folder_in_which_it_is_started_is_loaded(lab: Lab, tmp_path: Path) -> None:
+    for name in ("socket", "json", "pickle", "sslyze"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('taken over')", "utf-8")
+    main = "import sys; from scanner.app.cli import main; sys.exit(main())"
+
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", main, "scan", "good.lab.example", "--format", "json", *reach(lab, "good")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert json.loads(done.stdout)["targets"][0]["status"] == "assessed", done.stderr
+
+
+def below(process: psutil.Process) -> list[psutil.Process]:
+    return process.children(recursive=True)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSEGV])
+def test_half_a_second_after_a_scan_is_killed_nothing_of_it_is_left(sent: signal.Signals) -> None:
+    """Its workers hang, and would heed nobody: what ends them is the kernel."""
+    command = [sys.executable, "-c", WORKER]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "hanging\n"
+        # What is forked is the server's child, which is the scan's.
+        family = below(psutil.Process(process.pid))
+        assert len(family) == 4
+        os.kill(process.pid, sent)
+        process.wait()
+        time.sleep(0.5)
+        left = [member for member in family if member.is_running() and member.status() != psutil.STATUS_ZOMBIE]
+
+    assert left == []
+
+
+def test_killed_while_the_server_loads_it_leaves_nothing() -> None:
+    script = (
+        "from scanner import forkserver; forkserver.begin(); print('begun', flush=True); import time; time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        (server,) = below(psutil.Process(process.pid))
+        # It has begun to run, and has not loaded yet: that takes a second.
+        time.sleep(0.3)
+        assert server.is_running()
+        process.kill()
+        process.wait()
+        time.sleep(0.5)
+
+        assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
