@@ -7,7 +7,7 @@ imports none of them: what the server loads is named here and imported there.
 `multiprocessing` has such a server too. It loads the caller's `__main__`, which ends in a fork bomb or an error where a
 script has no main guard; each process forked from it would start one of its own; and what was forked outlives a parent
 that is killed by seconds. Here nothing of the caller's is loaded, a process may hand the server on to those that it
-starts, and the kernel itself ends a process when whoever started it is gone (ADR 8).
+starts, and the kernel itself ends a process when whoever started it is gone (ADR 9).
 """
 
 from __future__ import annotations
