@@ -11,6 +11,7 @@ from typing import Final
 
 import idna
 
+_DNS_PORT: Final = 53
 MOST_CHARACTERS: Final = 253
 """Of a name, without the final dot (RFC 1035 section 2.3.4)."""
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
@@ -88,3 +89,20 @@ def _a_labels(name: str) -> str:
     except idna.IDNAError as error:
         raise HostError(f"is not a host name: {error}") from error
     return ".".join(labels)
+
+
+def place_of(server: str) -> tuple[str, int]:
+    """The address and port of a name server, from `192.0.2.53`, `192.0.2.53:5353`, `2001:db8::53` or `[…]:5353`.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    try:
+        return ipaddress.ip_address(server.strip("[]")).compressed, _DNS_PORT
+    except ValueError:
+        address, colon, number = server.rpartition(":")
+    port = int(number) if colon and number.isdecimal() else 0
+    if not 0 < port < 1 << 16:
+        message = f"{server!r} is not the address of a name server"
+        raise ValueError(message)
+    return ipaddress.ip_address(address.strip("[]")).compressed, port

@@ -26,6 +26,7 @@ from scanner.inventory import Environment, Inventory, Target, is_address
 from scanner.policy import Policy
 from scanner.probe import ProbeSettings
 from scanner.probe.authority import stage as authority
+from scanner.probe.caa import CaaLookups
 from scanner.probe.dns import DnsProbe, Resolved
 from scanner.probe.http.probe import WebProbe
 from scanner.probe.names import Names, in_order
@@ -188,7 +189,7 @@ async def _probed(  # noqa: PLR0913, PLR0917  # what a job has of it
 ) -> AsyncGenerator[tuple[Target, TargetEvidence]]:
     count = workers or _WORKERS_PER_PROCESSOR * (os.cpu_count() or 1)
     async with WorkerProcesses.running(count, tasks_each=tasks_per_worker(settings)) as processes:
-        probes = (TlsProbe(settings, processes), web, DnsProbe(settings))
+        probes = (TlsProbe(settings, processes), web, DnsProbe(settings, CaaLookups(settings)))
         dispatcher = LocalDispatcher(settings, probes, concurrency, telling.on_progress, telling.expected)
         async with contextlib.aclosing(dispatcher.dispatch(targets, environments)) as dispatched:
             async for observed in dispatched:

@@ -9,9 +9,9 @@ from typing import Final
 
 from scanner import confidential
 from scanner.errors import UsageError
+from scanner.hostname import place_of
 from scanner.inventory import ClientCertificate, is_address
 from scanner.probe.http.tls import unusable
-from scanner.probe.nameservers import place_of
 
 FROM_ENVIRONMENT: Final = "env"
 _VARIABLES: Final = ("ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy")

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from scanner.config.form_estate import DefaultsForm, EnvironmentForm, OwnerForm
-from scanner.config.values import Duration, Event, Form, FormatName, HostOrNetwork, Name, Weekday
+from scanner.config.values import Duration, Event, Form, FormatName, HostOrNetwork, Name, NameServer, Weekday
 from scanner.formats import DEFAULT_REPORTS
 from scanner.verdict import Severity
 
@@ -65,6 +65,8 @@ class ScanForm(Form):
     """Hosts and networks that a URL out of an answer or a certificate may lead to although they are not public."""
     online: bool = True
     """Whether certificate authorities are asked what they revoked, at public addresses and those of `fetch_from`."""
+    validating_resolver: NameServer | None = None
+    """Name server that checks DNSSEC signatures, "IP" or "IP:PORT", best on this machine: what it says is believed."""
     ct_logs: str | None = None
     """File with a newer list of Certificate Transparency logs than the one that ships, in the form of Chrome's."""
     helo: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]-]{1,255}$")] | None = None

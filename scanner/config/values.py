@@ -123,6 +123,13 @@ FormatName = Annotated[str, AfterValidator(_known_format), WithJsonSchema({"type
 """One of the formats in which a run is written."""
 
 
+def _name_server(value: str) -> str:
+    hostname.place_of(value)
+    return value
+
+
+NameServer = Annotated[str, AfterValidator(_name_server)]
+"""The address of a name server, with a port where it is not 53."""
 HostOrNetwork = Annotated[str, AfterValidator(host_or_network)]
 """A host, or a network in prefix notation."""
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200)]

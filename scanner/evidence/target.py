@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from pydantic import TypeAdapter
 
@@ -23,12 +24,35 @@ class CaaRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class NameCaa:
+    """The CAA records that hold for a name; `caa_domain` is the ancestor at which they were found, if any."""
+
+    domain: str
+    caa: Attempt[tuple[CaaRecord, ...]] = field(default_factory=not_run)
+    caa_domain: str | None = None
+
+
+class Dnssec(StrEnum):
+    """What a validating resolver says of a name: its answers are signed, nobody signs them, or they are forged."""
+
+    SIGNED = "signed"
+    UNSIGNED = "unsigned"
+    BOGUS = "bogus"
+
+
+@dataclass(frozen=True, slots=True)
 class DnsEvidence:
-    """What the DNS says of a name. `caa_domain` is the ancestor at which the records were found, if any."""
+    """What the DNS says of a name. `caa_domain` is the ancestor at which the records were found, if any.
+
+    `certificate_names` has the same of each name in the certificates of public CAs that are served, wildcards without
+    their first label; empty where nobody asked for them.
+    """
 
     addresses: tuple[str, ...] = ()
     caa: Attempt[tuple[CaaRecord, ...]] = field(default_factory=not_run)
     caa_domain: str | None = None
+    certificate_names: tuple[NameCaa, ...] = ()
+    dnssec: Attempt[Dnssec] = field(default_factory=not_run)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,7 @@ def probe_settings(
         source_address=overrides.source_address,
         headers=overrides.headers,
         resolver=overrides.resolver,
+        validating_resolver=scan.validating_resolver,
         helo=overrides.helo or scan.helo,
         intrusive=scan.intrusive and overrides.intrusive,
         fetch_from=tuple(scan.fetch_from),

@@ -31,7 +31,8 @@ class ProbeSettings:
     `trust_stores` names the stores that the configuration trusts: `mozilla`, `system`, or paths of PEM files;
     `environment_trust_stores` those of environments that say otherwise. `helo` is what mail servers are greeted with,
     None for an address literal. `proxy` carries every
-    connection, and resolves the names; `resolver` is a name server that is asked instead of the system's resolver;
+    connection, and resolves the names; `resolver` is a name server that is asked instead of the system's resolver,
+    `validating_resolver` one that checks DNSSEC signatures;
     `source_address` is what is connected from. `headers` are sent with each HTTP
     request besides its own. `fetch_from` names hosts and networks that URLs of scanned hosts may lead to although
     they are not public; `online` is whether certificate authorities are asked. `connect_to` maps "host:port" to
@@ -54,6 +55,7 @@ class ProbeSettings:
     source_address: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     resolver: str | None = None
+    validating_resolver: str | None = None
     helo: str | None = None
     fetch_from: tuple[str, ...] = ()
     intrusive: bool = True

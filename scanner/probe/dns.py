@@ -1,7 +1,7 @@
 """From names to addresses, and the CAA records of a name.
 
-Names are resolved by the system's resolver, which knows /etc/hosts and internal names; CAA, which it can't ask for, by
-dnspython.
+Names are resolved by the system's resolver, which knows /etc/hosts and internal names; what it can't be asked
+(CAA records, signatures) by dnspython.
 """
 
 from __future__ import annotations
@@ -13,19 +13,15 @@ import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar, cast
+from typing import Any, Final, Literal, TypeVar, cast
 
-import dns.asyncresolver
-import dns.exception
-import dns.name
-import dns.resolver
-
-from scanner.evidence import Attempt, CaaRecord, DnsEvidence, Failure, FailureReason
+from scanner.evidence import Attempt, DnsEvidence, Dnssec, Failure, FailureReason
 from scanner.inventory import Address, Endpoint, Environment, Target
 from scanner.probe import ProbeSettings
-from scanner.probe.nameservers import AddressMode, addresses_at, resolver_at
+from scanner.probe.caa import CaaLookups, is_public
+from scanner.probe.dnssec import dnssec_of
+from scanner.probe.nameservers import AddressMode, addresses_at
 from scanner.probe.net.budget import Budget
-from scanner.untrusted import printable
 
 T = TypeVar("T")
 _RESOLVER_S = 5.0
@@ -33,12 +29,10 @@ _RESOLVER_S = 5.0
 Answer = tuple[str, ...] | Failure
 """The addresses of a name, or why there are none."""
 _MAX_ADDRESSES = 64
-_MAX_RECORDS = 50
 # Not every platform has both.
 _OTHER_FAMILY = {getattr(socket, name, None) for name in ("EAI_NODATA", "EAI_ADDRFAMILY")}
 """What a resolver says of a name that has addresses, and none of the family that was asked for."""
-# RFC 6761 and RFC 6762: names that no public DNS answers for.
-_SPECIAL_USE = ("example", "test", "localhost", "invalid", "local", "internal", "onion")
+NO_RESOLVER: Final = "[scan] validating_resolver names none that checks signatures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,30 +142,26 @@ def _wanted(ip: str, mode: AddressMode) -> bool:
     return mode not in {"ipv4", "ipv6"} or mode == f"ipv{version}"
 
 
-async def probe_dns(target: Target, settings: ProbeSettings) -> DnsEvidence:
-    """Look for the CAA records that hold for the target's name: its own, else its nearest ancestor's (RFC 8659)."""
+async def probe_dns(target: Target, settings: ProbeSettings, lookups: CaaLookups | None = None) -> DnsEvidence:
+    """Look for the CAA records that hold for the target's name, and ask whether its answers are signed.
+
+    `lookups` are those of the run, where it has several targets.
+    """
     addresses = (target.ip,) if target.ip else ()
     host = target.endpoint.host
     if target.endpoint.is_address:
-        return DnsEvidence(addresses, Attempt.failed(FailureReason.UNSUPPORTED, "an IP address has no CAA records"))
-    if target.endpoint.address in settings.connect_to or host.rpartition(".")[2] in _SPECIAL_USE or "." not in host:
+        no_name: Attempt[Any] = Attempt.failed(FailureReason.UNSUPPORTED, "an IP address has no CAA records")
+        return DnsEvidence(addresses, no_name, dnssec=no_name)
+    if target.endpoint.address in settings.connect_to or not is_public(host):
         detail = "a name that the public DNS does not answer for"
-        return DnsEvidence(addresses, Attempt.failed(FailureReason.UNSUPPORTED, detail))
-    try:
-        resolver = resolver_at(settings.resolver, settings.timeout_s)
-        name = dns.name.from_text(host)
-        while len(name) > 1:
-            records = await _caa(resolver, name)
-            if records:
-                found: Attempt[tuple[CaaRecord, ...]] = Attempt.ok(records)
-                return DnsEvidence(addresses, found, name.to_text(omit_final_dot=True))
-            name = name.parent()
-    except dns.exception.Timeout:
-        detail = f"the resolver gave no answer within {settings.timeout_s:g} s"
-        return DnsEvidence(addresses, Attempt.failed(FailureReason.RESOLVER_FAILED, detail))
-    except (dns.exception.DNSException, OSError):
-        return DnsEvidence(addresses, Attempt.failed(FailureReason.RESOLVER_FAILED, "no name server gave an answer"))
-    return DnsEvidence(addresses, Attempt.ok(()))
+        not_public: Attempt[Any] = Attempt.failed(FailureReason.UNSUPPORTED, detail)
+        return DnsEvidence(addresses, not_public, dnssec=not_public)
+    found = await (lookups or CaaLookups(settings)).of(host)
+    if settings.validating_resolver is None:
+        signed: Attempt[Dnssec] = Attempt.failed(FailureReason.NOT_ASKED, NO_RESOLVER)
+    else:
+        signed = await dnssec_of(host, settings.validating_resolver, settings.timeout_s)
+    return DnsEvidence(addresses, found.caa, found.caa_domain, dnssec=signed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,22 +169,13 @@ class DnsProbe:
     """What the DNS says of a target's name."""
 
     settings: ProbeSettings
+    lookups: CaaLookups
     name: Literal["dns"] = "dns"
 
     async def observe(self, target: Target, _environment: Environment, _budget: Budget) -> Attempt[DnsEvidence]:
-        """Look for the CAA records that hold for the target's name. No connection to the target is made."""
+        """Ask name servers about the target's name. No connection to the target is made."""
         if self.settings.proxy is not None:
             detail = "a proxy carries no question to name servers, and none is asked past it"
-            return Attempt.ok(DnsEvidence(caa=Attempt.failed(FailureReason.NOT_ASKED, detail)))
-        return Attempt.ok(await probe_dns(target, self.settings))
-
-
-async def _caa(resolver: dns.asyncresolver.Resolver, name: dns.name.Name) -> tuple[CaaRecord, ...]:
-    try:
-        answer = await resolver.resolve(name, "CAA")
-    except (dns.resolver.NoAnswer, dns.resolver.NXDOMAIN):
-        return ()
-    return tuple(
-        CaaRecord(printable(record.tag), printable(record.value), critical=bool(record.flags & 0x80))
-        for record in list(answer)[:_MAX_RECORDS]
-    )
+            nobody: Attempt[Any] = Attempt.failed(FailureReason.NOT_ASKED, detail)
+            return Attempt.ok(DnsEvidence(caa=nobody, dnssec=nobody))
+        return Attempt.ok(await probe_dns(target, self.settings, self.lookups))

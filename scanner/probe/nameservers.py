@@ -10,27 +10,10 @@ import dns.exception
 import dns.resolver
 
 from scanner.evidence import Failure, FailureReason
+from scanner.hostname import place_of
 
 AddressMode = Literal["all", "first", "ipv4", "ipv6"]
-_PORT: Final = 53
 _KINDS: Final = {"ipv4": ("A",), "ipv6": ("AAAA",)}
-
-
-def place_of(server: str) -> tuple[str, int]:
-    """The address and port of a name server, from `192.0.2.53`, `192.0.2.53:5353`, `2001:db8::53` or `[…]:5353`.
-
-    Raises:
-        ValueError: it is none of these.
-    """
-    try:
-        return ipaddress.ip_address(server.strip("[]")).compressed, _PORT
-    except ValueError:
-        address, colon, port = server.rpartition(":")
-    number = int(port) if colon and port.isdecimal() else 0
-    if not 0 < number < 1 << 16:
-        message = f"{server!r} is not the address of a name server"
-        raise ValueError(message)
-    return ipaddress.ip_address(address.strip("[]")).compressed, number
 
 
 def resolver_at(server: str | None, timeout_s: float) -> dns.asyncresolver.Resolver:

@@ -18,6 +18,7 @@ from scanner.evidence import (
     Cookie,
     Deployment,
     DnsEvidence,
+    Dnssec,
     FailureReason,
     Hop,
     HttpEvidence,
@@ -246,7 +247,7 @@ class World:
 
     tls: Any = field(default_factory=tls)
     http: Any = field(default_factory=http)
-    dns: Any = field(default_factory=lambda: DnsEvidence(caa=Attempt.ok(())))
+    dns: Any = field(default_factory=lambda: DnsEvidence(caa=Attempt.ok(()), dnssec=Attempt.ok(Dnssec.SIGNED)))
     host: str = HOST
     role: Role = Role.APPLICATION
     http_port: int | None = 80

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Iterator
 
 import pytest
 
-from scanner.evidence import CaaRecord, DnsEvidence, Failure, FailureReason
+from scanner.evidence import Attempt, CaaRecord, DnsEvidence, Failure, FailureReason, NameCaa, TargetEvidence, not_run
 from scanner.inventory import Address, Endpoint, Target
 from scanner.probe import ProbeSettings
+from scanner.probe.authority.stage import AuthorityStage
+from scanner.probe.caa import MAX_NAMES, CaaLookups
 from scanner.probe.dns import probe_dns
+from scanner.probe.x509.ct_logs import load_logs
 from tests.build.dns_server import DnsServer
+from tests.build.facts import NOW, certificate, deployment, intermediate, tls, trusted
 
 SETTINGS = ProbeSettings(timeout_s=2)
 ZONE = {
@@ -106,3 +111,62 @@ def test_a_host_under_connect_to_is_not_asked_for(server):
 
     assert looked_up("own.zone.net", settings).caa.failure.reason is FailureReason.UNSUPPORTED
     assert server.asked == []
+
+
+def with_names(*names: str, public: bool = True, dns: DnsEvidence | None = None) -> TargetEvidence:
+    """What a server shows whose certificate is for these names."""
+    leaf = certificate(dns_names=names, fingerprint=hashlib.sha256(repr(names).encode()).hexdigest())
+    shown = tls(deployment(leaf, paths=(trusted(leaf, intermediate(), public=public),), revocation=not_run()))
+    dns = dns or DnsEvidence(caa=Attempt.ok(()))
+    return TargetEvidence(NOW, 1.0, 1, tls=Attempt.ok(shown), dns=Attempt.ok(dns))
+
+
+def of_the_run(*seen: TargetEvidence, seconds: float = 5, **settings: object) -> list[tuple[NameCaa, ...]]:
+    """What the stage of a run adds about the names in certificates."""
+
+    async def run() -> list[tuple[NameCaa, ...]]:
+        lookups = CaaLookups(ProbeSettings(timeout_s=2, **settings))
+        stage = AuthorityStage(load_logs(None), lookups=lookups)
+        for evidence in seen:
+            stage.look_at(evidence)
+        await stage.finish(seconds)
+        return [stage.completed(evidence).dns.value.certificate_names for evidence in seen]
+
+    return asyncio.run(run())
+
+
+def test_every_name_in_a_public_certificate_is_asked_for_once_a_run(server):
+    names = ("own.zone.net", "*.own.zone.net", "www.zone.net", "Empty.Net2", "printer.local")
+    first, second = of_the_run(with_names(*names), with_names("deep.www.zone.net"))
+
+    assert {item.domain: item.caa_domain for item in first} == {
+        "own.zone.net": "own.zone.net", "www.zone.net": "zone.net", "empty.net2": None, "printer.local": None,
+    }  # fmt: skip
+    assert first[-1].caa.failure.reason is FailureReason.UNSUPPORTED
+    assert second[0].caa_domain == "zone.net"
+    assert len(server.asked) == len(set(server.asked)), "ancestors that names share are asked for once"
+
+
+def test_private_certificates_and_hosts_outside_the_dns_cost_no_question(server):
+    elsewhere = DnsEvidence(caa=Attempt.failed(FailureReason.UNSUPPORTED, "under connect-to"))
+    forbidden = DnsEvidence(caa=Attempt.failed(FailureReason.NOT_ASKED, "a proxy"))
+    seen = [
+        with_names("own.zone.net", public=False),
+        *(with_names("own.zone.net", dns=dns) for dns in (elsewhere, forbidden)),
+    ]
+
+    assert of_the_run(*seen) == [(), (), ()]
+    assert server.asked == []
+
+
+@pytest.mark.usefixtures("server")
+def test_a_name_whose_answer_did_not_come_in_time_is_not_taken_for_free():
+    ((late,),) = of_the_run(with_names("www.mute.net"), seconds=0.2)
+    assert late.domain == "www.mute.net"
+    assert late.caa.failure.reason is FailureReason.DEADLINE
+
+
+@pytest.mark.usefixtures("server")
+def test_a_certificate_of_a_thousand_names_makes_a_hundred_look_ups():
+    (found,) = of_the_run(with_names(*(f"n{number}.zone.net" for number in range(1000))))
+    assert len(found) == MAX_NAMES

@@ -16,7 +16,9 @@ from scanner.verdict import Status, Verdict
 from tests.build.facts import World, facts
 from tests.build.rule_cases import CASES, Case
 
-_BY_TLS = [rule_id for rule_id in all_rules() if not rule_id.startswith("https.")]
+_OF_THE_NAME = {"dns.dnssec"}
+"""Rules about a host's name, whatever its port speaks."""
+_BY_TLS = [name for name in all_rules() if not name.startswith("https.") and name not in _OF_THE_NAME]
 _BY_HTTP = [rule.id for rule in all_rules().values() if "not-http" in rule.reasons]
 
 

@@ -18,10 +18,13 @@ from typing import Any, Final
 
 from scanner.evidence import (
     Attempt,
+    CaaRecord,
     Certificate,
     Completion,
     Deployment,
+    DnsEvidence,
     FailureReason,
+    NameCaa,
     RevocationAnswer,
     RevocationFailure,
     StoreTrust,
@@ -34,6 +37,7 @@ from scanner.probe.authority.kept import Kept
 from scanner.probe.authority.lists import Lists
 from scanner.probe.authority.missing import Completer
 from scanner.probe.authority.revocation import Asker
+from scanner.probe.caa import CaaLookups, caa_names
 from scanner.probe.net.gate import Gate
 from scanner.probe.x509.browser_stores import trusted_by
 from scanner.probe.x509.ct_logs import LogList, load_logs
@@ -47,8 +51,16 @@ NOT_ASKED: Final = "[scan] online = false"
 class AuthorityStage:
     """What authorities say of the chains of one run. Made by `opened`."""
 
-    def __init__(self, logs: LogList, completer: Completer | None = None, asker: Asker | None = None) -> None:
+    def __init__(
+        self,
+        logs: LogList,
+        completer: Completer | None = None,
+        asker: Asker | None = None,
+        lookups: CaaLookups | None = None,
+    ) -> None:
         self._logs = logs
+        self._lookups = lookups
+        self._names: dict[_Shown, asyncio.Task[tuple[NameCaa, ...]]] = {}
         self._completer = completer
         self._asker = asker
         self._chains: dict[_Shown, asyncio.Task[Completion | None]] = {}
@@ -60,6 +72,8 @@ class AuthorityStage:
             shown = _shown(deployment)
             if self._asker is not None and shown not in self._chains:
                 self._chains[shown] = asyncio.create_task(self._begin(deployment))
+            if self._lookups is not None and shown not in self._names and _asks_names(evidence):
+                self._names[shown] = asyncio.create_task(self._names_of(deployment, self._lookups))
 
     async def _begin(self, deployment: Deployment) -> Completion | None:
         """Complete a chain, and begin to ask about its certificates."""
@@ -71,6 +85,15 @@ class AuthorityStage:
             if self._asker is not None and named not in self._tasks:
                 self._tasks[named] = asyncio.create_task(self._spared(named, self._asker.about(named)))
         return completion
+
+    async def _names_of(self, deployment: Deployment, lookups: CaaLookups) -> tuple[NameCaa, ...]:
+        """The CAA records of every name in a public CA's certificate; private ones are bound by none."""
+        chain = self._chains.get(_shown(deployment))
+        completion = await asyncio.shield(chain) if chain is not None else None
+        whole = _trusted(dataclasses.replace(deployment, completion=completion))
+        if not whole.publicly_trusted:
+            return ()
+        return tuple(await asyncio.gather(*(lookups.of(name) for name in caa_names(deployment.leaf))))
 
     async def finish(self, seconds: float) -> None:
         """Wait for the answers, at most so long; what is not there by then falls to the budget."""
@@ -84,7 +107,9 @@ class AuthorityStage:
         await asyncio.gather(*pending, return_exceptions=True)
 
     def _pending(self) -> list[asyncio.Task[Any]]:
-        return [task for task in (*self._chains.values(), *self._tasks.values()) if not task.done()]
+        return [
+            task for task in (*self._chains.values(), *self._names.values(), *self._tasks.values()) if not task.done()
+        ]
 
     def completed(self, evidence: TargetEvidence) -> TargetEvidence:
         """The evidence with what authorities say of it. What has that already keeps it."""
@@ -94,7 +119,28 @@ class AuthorityStage:
         found = tuple(self._completed(deployment) for deployment in tls.certificates.value)
         certificates = dataclasses.replace(tls.certificates, value=found)
         return dataclasses.replace(
-            evidence, tls=dataclasses.replace(evidence.tls, value=dataclasses.replace(tls, certificates=certificates))
+            evidence,
+            tls=dataclasses.replace(evidence.tls, value=dataclasses.replace(tls, certificates=certificates)),
+            dns=self._with_names(evidence),
+        )
+
+    def _with_names(self, evidence: TargetEvidence) -> Attempt[DnsEvidence]:
+        """What the DNS says, with what it says of the names in the certificates."""
+        dns, tls = evidence.dns.value, evidence.tls.value
+        if dns is None or dns.certificate_names or tls is None or not tls.certificates.value:
+            return evidence.dns
+        names: dict[str, NameCaa] = {}
+        for deployment in tls.certificates.value:
+            task = self._names.get(_shown(deployment))
+            if task is None:
+                continue
+            if task.done() and not task.cancelled() and task.exception() is None:
+                names |= {item.domain: item for item in task.result()}
+            else:
+                late: Attempt[tuple[CaaRecord, ...]] = Attempt.failed(FailureReason.DEADLINE, "no time was left")
+                names |= {name: NameCaa(name, late) for name in caa_names(deployment.leaf)}
+        return dataclasses.replace(
+            evidence.dns, value=dataclasses.replace(dns, certificate_names=tuple(names.values()))
         )
 
     def _completed(self, deployment: Deployment) -> Deployment:
@@ -111,8 +157,7 @@ class AuthorityStage:
 
     def _logged(self, deployment: Deployment) -> Deployment:
         """The deployment with who trusts it, and what the SCTs in its leaf are worth, which only a public CA's has."""
-        if deployment.paths and not deployment.leaf.self_signed:
-            deployment = dataclasses.replace(deployment, stores=_stores_of(deployment.browser_chain))
+        deployment = _trusted(deployment)
         if not deployment.publicly_trusted or not deployment.leaf.embedded_scts:
             return deployment
         read = leaf_and_issuer(deployment)
@@ -144,6 +189,21 @@ def _stores_of(chain: tuple[Certificate, ...]) -> tuple[StoreTrust, ...]:
     return trusted_by(chain)
 
 
+def _trusted(deployment: Deployment) -> Deployment:
+    """The deployment with which lists of roots trust it."""
+    if not deployment.paths or deployment.leaf.self_signed:
+        return deployment
+    return dataclasses.replace(deployment, stores=_stores_of(deployment.browser_chain))
+
+
+def _asks_names(evidence: TargetEvidence) -> bool:
+    """Whether name servers are asked at all, and about a host that the public DNS answers for."""
+    dns = evidence.dns.value
+    failure = dns.caa.failure if dns is not None else None
+    nobody = {FailureReason.UNSUPPORTED, FailureReason.NOT_ASKED}
+    return dns is not None and not dns.certificate_names and (failure is None or failure.reason not in nobody)
+
+
 def _shown(deployment: Deployment) -> _Shown:
     """What two deployments have in common of which authorities say the same."""
     stores = tuple(path.store for path in deployment.paths)
@@ -160,8 +220,13 @@ def _deployments(evidence: TargetEvidence) -> tuple[Deployment, ...]:
 @contextlib.asynccontextmanager
 async def opened(settings: ProbeSettings, folder: Path | None) -> AsyncIterator[AuthorityStage]:
     """The stage of a run. `folder` keeps answers from one run to the next; None keeps them for this run alone."""
+    lookups = CaaLookups(settings) if settings.proxy is None else None
     if not settings.online:
-        yield AuthorityStage(load_logs(settings.ct_logs))
+        stage = AuthorityStage(load_logs(settings.ct_logs), lookups=lookups)
+        try:
+            yield stage
+        finally:
+            await stage.finish(0)
         return
     with contextlib.ExitStack() as stack:
         if folder is None:
@@ -172,7 +237,7 @@ async def opened(settings: ProbeSettings, folder: Path | None) -> AsyncIterator[
         lists = Lists(fetcher, kept, settings.timeout_s)
         completer = Completer(fetcher, settings.timeout_s)
         asker = Asker(fetcher, lists, kept, settings.timeout_s)
-        stage = AuthorityStage(load_logs(settings.ct_logs), completer, asker)
+        stage = AuthorityStage(load_logs(settings.ct_logs), completer, asker, lookups)
         try:
             yield stage
         finally:

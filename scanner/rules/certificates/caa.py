@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from scanner.evidence import Deployment
+from scanner.evidence import Attempt, Deployment, Failure, FailureReason
 from scanner.rules.certificates import fixes
 from scanner.rules.certificates.caa_identifiers import AS_OF, IDENTIFIERS
 from scanner.rules.registry import (
@@ -25,7 +27,7 @@ from scanner.rules.registry.sources import rfc
 from scanner.verdict import Goal, Severity
 
 if TYPE_CHECKING:
-    from scanner.evidence import CaaRecord, Certificate
+    from scanner.evidence import CaaRecord, DnsEvidence
 
 _KNOWN_TAGS: Final = frozenset({"issue", "issuewild", "iodef", "issuemail", "issuevmc", "contactemail", "contactphone"})
 _DOMAIN: Final = re.compile(
@@ -49,15 +51,15 @@ class CaaParameters(Parameters):
     severity=Severity.INFO,
     of=Deployment,
     why="Without CAA any of a hundred CAs may issue a certificate for the name; with it, all but those named must not.",
-    how="The CAA records of the name, or of the nearest ancestor that has any, are looked up. Wildcards in the "
-    "certificate are judged by issuewild where there is one, other names by issue; a critical property that is not "
-    "known and a malformed value forbid every CA. Which domains are a CA's is told by the organisation that stands in "
-    f"the issuer's name, as of {AS_OF:%B %Y}; whether it kept to an account or method of validation cannot be seen. "
-    "Certificates of a private CA are left out.",
+    how="The CAA records of each name in the certificate, or of its nearest ancestor that has any, are looked up, "
+    "along aliases too. Wildcards are judged by issuewild where there is one, other names by issue; a critical "
+    "property that is not known and a malformed value forbid every CA. Which domains are a CA's is told by the "
+    f"organisation that stands in the issuer's name, as of {AS_OF:%B %Y}; whether it kept to an account or method of "
+    "validation cannot be seen. Certificates of a private CA are left out.",
     sources=(rfc(8659, "3"), rfc(8659, "4"), rfc(8657, "3")),
     reasons={
         "allows": passes("The CAA records allow the issuer: {observed}."),
-        "no-record": fails("There is no CAA record, so any CA may issue a certificate for the name."),
+        "no-record": fails("No CAA record binds, so any CA may issue a certificate: {observed}."),
         "other-issuer": fails("The CAA records do not allow the issuer of the certificate: {observed}."),
         "critical-unknown": fails(
             "A CAA record is critical and of a kind that no CA knows, so none may issue a certificate any more: "
@@ -79,27 +81,71 @@ def _caa(deployment: Deployment, facts: Facts, parameters: CaaParameters) -> lis
         return [Finding("private-ca")]
     dns = facts.evidence.dns.value
     caa = dns.caa if dns else facts.evidence.dns
-    if dns is None or dns.caa.value is None or caa.cut_off is not None:
+    if dns is None or (not dns.certificate_names and (dns.caa.value is None or caa.cut_off is not None)):
         return [not_observed(caa.cut_off)]
-    return [_judge(dns.caa.value, deployment.leaf, parameters)]
+    issuer = _Issuer(deployment.leaf.issuer, _identifiers(deployment.leaf.issuer, parameters.identifiers))
+    found: dict[str, list[tuple[str, Finding]]] = defaultdict(list)
+    for name in deployment.leaf.dns_names or (facts.target.endpoint.host,):
+        finding = _of_name(name, _records_of(name, dns), issuer)
+        found[finding.reason].append((name, finding))
+    worst = min(found, key=_WORST.index)
+    return [_together(found[worst], alone=len(found) == 1)]
 
 
-def _judge(records: tuple[CaaRecord, ...], leaf: Certificate, parameters: CaaParameters) -> Finding:
-    expected = f"a record that names {leaf.issuer}"
+_WORST: Final = (
+    "critical-unknown", "other-issuer", "no-record", "not-asked", "not-observed", "unknown-issuer", "allows",
+)  # fmt: skip
+"""What is told where the names of a certificate differ."""
+_NOT_ASKED_FOR: Final = Failure(FailureReason.NOT_RUN, "it has more names than are asked for")
+
+
+@dataclass(frozen=True, slots=True)
+class _Issuer:
+    """Who issued, and the domains that are theirs in CAA records; None where these are not known."""
+
+    name: str
+    domains: frozenset[str] | None
+
+
+def _records_of(name: str, dns: DnsEvidence) -> Attempt[tuple[CaaRecord, ...]]:
+    """The records that hold for a name; evidence that has none of any name in it has those of the host."""
+    if not dns.certificate_names:
+        return dns.caa
+    asked = name.lower().removeprefix("*.").rstrip(".")
+    found = next((item.caa for item in dns.certificate_names if item.domain == asked), None)
+    return found if found is not None else Attempt(failure=_NOT_ASKED_FOR)
+
+
+def _of_name(name: str, caa: Attempt[tuple[CaaRecord, ...]], issuer: _Issuer) -> Finding:
+    """What the records say of one name in the certificate."""
+    if caa.value is None or caa.cut_off is not None:
+        return not_observed(caa.cut_off)
+    expected = f"a record that names {issuer.name}"
+    records = caa.value
     if unknown := [item for item in records if item.critical and item.tag.lower() not in _KNOWN_TAGS]:
         return Finding("critical-unknown", listing(item.tag for item in unknown), expected)
-    issue = [item for item in records if item.tag.lower() == "issue"]
-    wild = [item for item in records if item.tag.lower() == "issuewild"] or issue
-    wildcards = [name for name in leaf.dns_names if name.startswith("*.")]
-    binding = [*([wild] if wildcards else []), *([issue] if len(wildcards) < len(leaf.dns_names) else [])]
-    if not any(binding):
-        return Finding("no-record", "no CAA record that restricts issuing", expected)
-    observed = listing(dict.fromkeys(_told(item) for group in binding for item in group)) or "none is allowed"
-    known = _identifiers(leaf.issuer, parameters.identifiers)
-    allowed = [_allowed(group, known) for group in binding if group]
-    if False in allowed:
-        return Finding("other-issuer", observed, expected)
-    return Finding("unknown-issuer" if None in allowed else "allows", observed, expected)
+    binding = [item for item in records if item.tag.lower() == "issue"]
+    if name.startswith("*."):
+        binding = [item for item in records if item.tag.lower() == "issuewild"] or binding
+    if not binding:
+        return Finding("no-record", "none restricts issuing", expected)
+    observed = listing(dict.fromkeys(map(_told, binding)))
+    allowed = _allowed(binding, issuer.domains)
+    reasons = {True: "allows", False: "other-issuer", None: "unknown-issuer"}
+    return Finding(reasons[allowed], observed, expected)
+
+
+def _together(found: list[tuple[str, Finding]], *, alone: bool) -> Finding:
+    """One finding for the names that fare alike; they are named where others fare otherwise, or have other records."""
+    first = found[0][1]
+    if alone and all(finding.observed == first.observed for _, finding in found):
+        return first
+    if first.reason in {"not-observed", "not-asked"}:
+        return replace(first, values={"why": f"{first.values['why']}: {listing(name for name, _ in found)}"})
+    names: dict[str, list[str]] = defaultdict(list)
+    for name, finding in found:
+        names[finding.observed].append(name)
+    return replace(first, observed="; ".join(f"{told} for {listing(same)}" for told, same in names.items()))
 
 
 def _allowed(records: Iterable[CaaRecord], known: frozenset[str] | None) -> bool | None:

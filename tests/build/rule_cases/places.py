@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from scanner.evidence import Attempt, CaaRecord, DnsEvidence, FailureReason
+from scanner.evidence import Attempt, CaaRecord, DnsEvidence, Dnssec, FailureReason, NameCaa
 from scanner.inventory import EnvironmentKind, Role
 from tests.build.certificates import intermediate, leaf
 from tests.build.facts import HOST, NOW, TIMED_OUT, World, certificate, deployment, tls, trusted
@@ -29,6 +29,21 @@ def _domain(reason: str, environment: dict[str, object], *names: str, **changes:
 def _caa(reason: str, *records: CaaRecord, certificate_: object = _LETS_ENCRYPT, **changes: object) -> Case:
     world = World(tls=tls(deployment(certificate_)), dns=DnsEvidence(caa=Attempt.ok(records)), **changes)  # type: ignore[arg-type]  # any field of a world
     return Case("dns.caa", reason, world)
+
+
+_OURS, _THEIRS = CaaRecord("issue", "letsencrypt.org"), CaaRecord("issue", "digicert.com")
+_UNKNOWN_TAG_PLAIN = CaaRecord("tbs", "x")
+
+
+def _by_name(own: object, other: object) -> DnsEvidence:
+    """What the DNS says of the two names of a certificate; None where nobody asked."""
+    found = {HOST: own, "other.net": other}
+    names = tuple(
+        NameCaa(name, item if isinstance(item, Attempt) else Attempt.ok(item))
+        for name, item in found.items()
+        if item is not None
+    )
+    return DnsEvidence(caa=Attempt.ok((_OURS,)), certificate_names=names)
 
 
 _LISTED = {"allowed": ["*O=Let's Encrypt*", "CN=Our CA"]}
@@ -168,6 +183,41 @@ CASES = (
         World(tls=tls(deployment(paths=(trusted(certificate(), intermediate(), public=False),))), dns=TIMED_OUT),
     ),
     Case("dns.caa", "not-observed", World(dns=TIMED_OUT)),
+    # Each name in the certificate by the records that hold for it, wildcards by those without their first label.
+    *(
+        Case(
+            "dns.caa",
+            reason,
+            World(
+                tls=tls(deployment(certificate(_LETS_ENCRYPT, dns_names=(HOST, "*.other.net")))),
+                dns=_by_name(own, other),
+            ),
+            observed=observed,
+        )
+        for reason, own, other, observed in (
+            ("allows", (_OURS,), (_OURS,), "letsencrypt.org"),
+            ("allows", (_OURS,), (_THEIRS, CaaRecord("issuewild", "letsencrypt.org")), None),
+            ("other-issuer", (_OURS,), (_THEIRS,), "digicert.com for *.other.net"),
+            ("other-issuer", (_OURS, _UNKNOWN_TAG_PLAIN), (CaaRecord("issuewild", ";"), _OURS), None),
+            ("other-issuer", (_OURS,), (CaaRecord("issue", "letsencrypt org"),), None),
+            ("critical-unknown", (CaaRecord("tbs", "x", critical=True),), (_THEIRS,), f"tbs for {HOST}"),
+            ("no-record", (_OURS,), (), "none restricts issuing for *.other.net"),
+            ("no-record", (), (), "none restricts issuing"),
+            ("other-issuer", (), (_THEIRS,), "digicert.com for *.other.net"),
+            ("not-observed", (_OURS,), TIMED_OUT, None),
+            ("no-record", (), TIMED_OUT, f"none restricts issuing for {HOST}"),
+            ("not-observed", (_OURS,), None, None),
+        )
+    ),
+    Case("dns.dnssec", "signed"),
+    Case("dns.dnssec", "bogus", World(dns=DnsEvidence(dnssec=Attempt.ok(Dnssec.BOGUS)))),
+    Case("dns.dnssec", "unsigned", World(dns=DnsEvidence(dnssec=Attempt.ok(Dnssec.UNSIGNED)))),
+    Case("dns.dnssec", "address", World(host="192.0.2.1")),
+    Case(
+        "dns.dnssec", "not-asked", World(dns=DnsEvidence(dnssec=Attempt.failed(FailureReason.NOT_ASKED, "none named")))
+    ),
+    Case("dns.dnssec", "not-observed", World(dns=DnsEvidence(dnssec=TIMED_OUT))),
+    Case("dns.dnssec", "not-observed", World(dns=TIMED_OUT)),
     Case("dns.caa", "not-observed", World(dns=DnsEvidence(caa=TIMED_OUT))),
     Case("dns.caa", "not-observed", World(tls=tls(certificates=TIMED_OUT))),
 )

@@ -1,0 +1,53 @@
+"""Does the chain of signatures hold that leads from the root of the DNS to the name?"""
+
+from __future__ import annotations
+
+from scanner.evidence import Dnssec
+from scanner.rules.certificates import fixes
+from scanner.rules.registry import (
+    Facts,
+    Finding,
+    Parameters,
+    Proof,
+    fails,
+    not_applicable,
+    not_observed,
+    passes,
+    rule,
+    untried,
+)
+from scanner.rules.registry.sources import baseline, rfc
+from scanner.verdict import Goal, Severity
+
+
+@rule(
+    "dns.dnssec",
+    title="DNSSEC is not broken",
+    goal=Goal.AUTHENTICITY,
+    severity=Severity.MEDIUM,
+    why="Since 15 March 2026 public CAs check the signatures of the DNS before they issue. Where these are broken, no "
+    "certificate is renewed any more, and whoever asks a resolver that checks them does not reach the server at all.",
+    how="The resolver that [scan] validating_resolver names is asked for the CAA records and addresses of the name. "
+    "It vouches for what is signed (the AD bit); what it refuses, and gives to those who want it unchecked, is bogus. "
+    "Nightseal checks no signature by itself, and asks nobody where no such resolver is named.",
+    sources=(rfc(4035, "4.9.3"), baseline("3.2.2.8.1")),
+    reasons={
+        "signed": passes("The DNS answers of the name are signed, and the signatures hold."),
+        "bogus": fails("The signatures of the name's DNS answers do not hold, so no CA may issue a certificate."),
+        "unsigned": not_applicable("The zone of the name is not signed, so no signature can be wrong."),
+        "address": not_applicable("The host is an address, which no zone is about."),
+    },
+    fix=fixes.DNSSEC,
+    mistake=untried("the signatures are the name server's; the advice is for the zone"),
+    proof=Proof.SINGULAR,
+)
+def _dnssec(facts: Facts, parameters: Parameters) -> list[Finding]:
+    if facts.target.endpoint.is_address:
+        return [Finding("address")]
+    dns = facts.evidence.dns
+    found = dns.value.dnssec if dns.value is not None else None
+    if found is None or found.value is None or found.cut_off is not None:
+        return [not_observed(found.cut_off if found is not None else dns.cut_off)]
+    state = found.value
+    reasons = {Dnssec.SIGNED: "signed", Dnssec.UNSIGNED: "unsigned", Dnssec.BOGUS: "bogus"}
+    return [Finding(reasons[state], state.value, "answers whose signatures hold")]
