@@ -68,7 +68,9 @@ class CaaLookups:
         return NameCaa(host, Attempt.ok(()))
 
     async def _records(self, name: dns.name.Name) -> _Records:
-        if name not in self._asked:
+        known = self._asked.get(name)
+        # A failure may be a moment's; the next who wants to know asks again.
+        if known is None or (known.done() and (known.cancelled() or known.exception() is not None)):
             self._asked[name] = asyncio.create_task(self._ask(name))
         # Whoever is cut off while waiting takes nothing from the others who wait for the same.
         return await asyncio.shield(self._asked[name])
