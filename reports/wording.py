@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from reports.language import Words, duration, mark, mark_plural, ngettext, number
+from reports.language import Words, duration, gettext, mark, mark_plural, ngettext, number
 from scanner import formats
 from scanner.counting import noun_of
 from scanner.evidence import FailureReason, Protocol
 from scanner.inventory import EnvironmentKind, Role
+from scanner.rules.registry.servers import NOT_RUN
 from scanner.verdict import Goal, Severity, Status, TargetStatus, Trigger
 
 PROTOCOLS: Final[Mapping[Protocol, str]] = {
@@ -185,16 +186,38 @@ SHORT_FAILURES: Final = Words[FailureReason](
 
 SERVERS: Final[Mapping[str, str]] = {
     "apache": "Apache httpd",
+    "aws": "AWS",
+    "azure": "Azure",
+    "caddy": "Caddy",
+    "dovecot": "Dovecot",
+    "exim": "Exim",
+    "gnutls": "GnuTLS",
+    "go": "Go",
+    "google cloud": "Google Cloud",
     "haproxy": "HAProxy",
     "iis": "IIS",
+    "java": "Java",
+    "kubernetes ingress": "Kubernetes, ingress-nginx",
+    "mariadb": "MariaDB",
+    "mosquitto": "Mosquitto",
     "node": "Node.js",
+    "openldap": "OpenLDAP",
     "openssl": "OpenSSL",
     "outsystems": "OutSystems",
     "postfix": "Postfix",
+    "postgresql": "PostgreSQL",
+    "redis": "Redis",
+    "squid": "Squid",
     "tomcat": "Tomcat",
     "windows ca": "Windows CA",
 }
 """What servers and tools are called whose keys in a fix are written otherwise."""
+
+
+def server_heading(key: str) -> str:
+    """What stands over advice for a server program: its name, and that it was never run, where it was not."""
+    name = SERVERS.get(key, key)
+    return gettext("%(server)s (from its documentation, not run)") % {"server": name} if key in NOT_RUN else name
 
 
 _COUNTED: Final = {

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from reports.wording import FAILURES, SERVERS
+from reports.wording import FAILURES, server_heading
 from scanner.evidence import FailureReason
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, TargetStatus, Trigger, Verdict, finding_id
 
@@ -142,7 +142,7 @@ def _rule(rule_id: str, severity: Severity, rule: Rule | None) -> _Json:
 def _help(rule: Rule, *, markdown: bool = False) -> Iterator[str]:
     yield rule.fix.summary
     for key, text in rule.fix.servers.items():
-        name = SERVERS.get(key, key)
+        name = server_heading(key)
         yield f"**{name}**\n\n```\n{text}\n```" if markdown else f"{name}:\n{text}"
     yield f"How it is observed: {rule.how}"
     yield "Sources: " + "; ".join(

@@ -170,7 +170,11 @@ class WaiverForm(Form):
     """Waives only what is no worse: a severity, a reason's slug, or what may be observed ("tls1.1 tls1.2")."""
 
 
-ServerProgram = Literal["apache", "haproxy", "iis", "load balancer", "nginx", "node", "outsystems", "postfix", "tomcat"]
+ServerProgram = Literal[
+    "apache", "aws", "azure", "caddy", "dovecot", "exim", "gnutls", "go", "google cloud", "haproxy", "iis", "java",
+    "kubernetes ingress", "lighttpd", "load balancer", "mariadb", "mosquitto", "nginx", "node", "openldap",
+    "outsystems", "postfix", "postgresql", "redis", "squid", "stunnel", "tomcat",
+]  # fmt: skip
 
 
 class ReportForm(Form):

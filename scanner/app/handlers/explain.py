@@ -9,6 +9,7 @@ import click
 
 from scanner.errors import UsageError, nearest
 from scanner.rules import all_rules
+from scanner.rules.registry.servers import said_of
 
 if TYPE_CHECKING:
     from scanner.rules import Rule
@@ -48,7 +49,9 @@ def describe(rule: Rule) -> str:
     reasons = [f"  {slug:<28} {reason.status}" for slug, reason in rule.reasons.items()]
     blocks.append("Reasons\n" + "\n".join(reasons))
     blocks.append(_paragraph("Fix", rule.fix.summary))
-    blocks += [f"{server}\n{textwrap.indent(snippet.strip(), '  ')}" for server, snippet in rule.fix.servers.items()]
+    blocks += [
+        f"{said_of(server)}\n{textwrap.indent(snippet.strip(), '  ')}" for server, snippet in rule.fix.servers.items()
+    ]
     return "\n\n".join(blocks)
 
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from scanner.rules import Rule, all_rules
 from scanner.rules.registry import UNIVERSAL_REASONS, Mistake, Parameters, Proof
+from scanner.rules.registry.servers import said_of
 
 if TYPE_CHECKING:
     from scanner.verdict import Source
@@ -51,7 +52,7 @@ def page(rule: Rule) -> str:
         f"## Reasons\n\n{_reasons(rule)}\n",
         f"## How to fix it\n\n{rule.fix.summary}\n",
     ]
-    parts += [f"### {name}\n\n```\n{text}\n```\n" for name, text in rule.fix.servers.items()]
+    parts += [f"### {said_of(name)}\n\n```\n{text}\n```\n" for name, text in rule.fix.servers.items()]
     if rule.mistake is not None:
         parts += [*_shown(rule.mistake, "nginx"), *_shown(rule.mistake, "apache")]
     return "\n".join(parts)

@@ -9,6 +9,10 @@ from dataclasses import replace
 from typing import Final
 
 from scanner.rules.registry import Fix, Mistake, untried
+from scanner.rules.tls import programs
+from scanner.rules.tls.programs import GROUPS as _GROUPS
+from scanner.rules.tls.programs import IANA_SUITES as _IANA_SUITES
+from scanner.rules.tls.programs import SUITES as _SUITES
 
 _APACHE_PROTOCOLS: Final = "SSLProtocol -all +TLSv1.2 +TLSv1.3"
 _IIS_PROTOCOLS: Final = """\
@@ -17,16 +21,6 @@ $key = 'HKLM:\\SYSTEM\\CurrentControlSet\\Control\\SecurityProviders\\SCHANNEL\\
 New-Item $key -Force | Out-Null
 Set-ItemProperty $key -Name Enabled -Value 0 -Type DWord
 Set-ItemProperty $key -Name DisabledByDefault -Value 1 -Type DWord"""
-_SUITES: Final = (
-    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
-    "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
-)
-_IANA_SUITES: Final = (
-    "TLS_AES_128_GCM_SHA256,TLS_AES_256_GCM_SHA384,TLS_CHACHA20_POLY1305_SHA256,"
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,"
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"
-)
-_GROUPS: Final = "X25519:prime256v1:secp384r1"
 _MANAGED: Final = (
     "The front ends are the provider's: ask for it by a support ticket. On a self-managed front end, follow iis."
 )
@@ -40,9 +34,9 @@ PROTOCOLS: Final = Fix(
         "haproxy": "# section global\nssl-default-bind-options ssl-min-ver TLSv1.2",
         "tomcat": '<SSLHostConfig protocols="TLSv1.2+TLSv1.3"> … </SSLHostConfig>',
         "node": "https.createServer({ minVersion: 'TLSv1.2', key, cert }, handler)",
-        "postfix": "smtpd_tls_protocols = >=TLSv1.2\nsmtpd_tls_mandatory_protocols = >=TLSv1.2",
         "load balancer": "Choose the TLS policy or client SSL profile whose lowest version is TLS 1.2.",
         "outsystems": _MANAGED,
+        **programs.PROTOCOLS,
     },
 )
 TLS13: Final = Fix(
@@ -56,6 +50,7 @@ TLS13: Final = Fix(
         "node": "https.createServer({ maxVersion: 'TLSv1.3', key, cert }, handler)",
         "load balancer": "Choose the TLS policy or client SSL profile that has TLS 1.3 beside TLS 1.2.",
         "outsystems": _MANAGED,
+        **programs.TLS13,
     },
 )
 ONLY_TLS13: Final = Fix(
@@ -69,6 +64,7 @@ ONLY_TLS13: Final = Fix(
         "iis": "On Windows Server 2022 and newer, switch TLS 1.2 off in the registry, as proto.no-tls1.1 does TLS 1.1.",
         "load balancer": "Choose the TLS policy or client SSL profile of TLS 1.3 alone.",
         "outsystems": _MANAGED,
+        **programs.ONLY_TLS13,
     },
 )
 SUITES: Final = Fix(
@@ -81,9 +77,9 @@ SUITES: Final = Fix(
         "haproxy": f"# section global\nssl-default-bind-ciphers {_SUITES}",
         "tomcat": f'<SSLHostConfig ciphers="{_IANA_SUITES}"> … </SSLHostConfig>',
         "node": f"https.createServer({{ ciphers: '{_SUITES}', key, cert }}, handler)",
-        "postfix": "smtpd_tls_ciphers = high\nsmtpd_tls_exclude_ciphers = aNULL, eNULL, EXPORT, RC4, 3DES, MD5, kRSA",
         "load balancer": "Choose the cipher group whose suites all begin with ECDHE and hold GCM or CHACHA20.",
         "outsystems": _MANAGED,
+        **programs.SUITE_LINES,
     },
 )
 ORDER: Final = Fix(
@@ -93,9 +89,11 @@ ORDER: Final = Fix(
         "apache": "# off, where the client is to choose\nSSLHonorCipherOrder on",
         "iis": "# The order is that of Get-TlsCipherSuite; PowerShell as administrator, best suite last\n"
         "Enable-TlsCipherSuite -Name TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 -Position 0",
-        "haproxy": "# on the bind line: prefer-client-ciphers, where the client is to choose",
+        "haproxy": "# section global; with prefer-client-ciphers, where the client is to choose\n"
+        "ssl-default-bind-options ssl-min-ver TLSv1.2",
         "tomcat": '<SSLHostConfig honorCipherOrder="true"> … </SSLHostConfig>',
         "node": "https.createServer({ honorCipherOrder: true, key, cert }, handler)",
+        **programs.ORDER,
     },
 )
 GROUPS: Final = Fix(
@@ -109,6 +107,7 @@ GROUPS: Final = Fix(
         "node": f"https.createServer({{ ecdhCurve: '{_GROUPS}', key, cert }}, handler)",
         "load balancer": "Name the groups in the cipher rule (F5: DH Groups) that the client SSL profile uses.",
         "outsystems": _MANAGED,
+        **programs.GROUP_LINES,
     },
 )
 DIFFIE_HELLMAN: Final = Fix(
@@ -123,6 +122,7 @@ DIFFIE_HELLMAN: Final = Fix(
         "node": f"https.createServer({{ ciphers: '{_SUITES}', key, cert }}, handler)",
         "load balancer": "Choose the cipher group whose suites all begin with ECDHE.",
         "outsystems": _MANAGED,
+        **programs.DIFFIE_HELLMAN,
     },
 )
 POST_QUANTUM: Final = Fix(
@@ -132,6 +132,7 @@ POST_QUANTUM: Final = Fix(
         "apache": f"SSLOpenSSLConfCmd Groups X25519MLKEM768:{_GROUPS}",
         "haproxy": f"# section global\nssl-default-bind-curves X25519MLKEM768:{_GROUPS}",
         "node": f"https.createServer({{ ecdhCurve: 'X25519MLKEM768:{_GROUPS}', key, cert }}, handler)  // Node.js 24",
+        **programs.POST_QUANTUM,
     },
 )
 COMPRESSION: Final = Fix(
@@ -146,7 +147,8 @@ COMPRESSION: Final = Fix(
     },
 )
 RENEGOTIATION: Final = Fix(
-    "Update the TLS library to one that knows RFC 5746, and let no client start a renegotiation.",
+    "Let renegotiation be secure by RFC 5746, as OpenSSL 0.9.8m, GnuTLS 2.10, Java 6u22 and newer do: update what is "
+    "older; where the library is newer, take out what allows the insecure form. Let no client start a renegotiation.",
     {
         "nginx": "# nginx has refused renegotiation by the client since 0.8.23: update OpenSSL",
         "apache": "SSLInsecureRenegotiation off",
@@ -155,12 +157,28 @@ RENEGOTIATION: Final = Fix(
         "tomcat": "# setenv.sh\nCATALINA_OPTS='-Djdk.tls.rejectClientInitiatedRenegotiation=true'",
         "node": "tls.CLIENT_RENEG_LIMIT = 0",
         "load balancer": "In the client SSL profile: renegotiation off, or secure alone (F5: Require Strict).",
-        "openssl": "SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);",
+        "openssl": "# openssl.cnf, in the section that system_default names: no UnsafeLegacyRenegotiation\n"
+        "Options = NoRenegotiation",
+        "gnutls": "# the priority string without %UNSAFE_RENEGOTIATION and %DISABLE_SAFE_RENEGOTIATION\n"
+        f"{programs.PRIORITY}:%SAFE_RENEGOTIATION",
+        "java": "# Java 8 or newer\n-Djdk.tls.rejectClientInitiatedRenegotiation=true "
+        "-Dsun.security.ssl.allowUnsafeRenegotiation=false",
     },
 )
 MASTER_SECRET: Final = Fix(
-    "Update the TLS library: OpenSSL 1.1.0, Windows Server 2016, Java 8u161 and newer negotiate it by themselves.",
-    {"iis": "Do not set DisableServerExtendedMasterSecret in the SCHANNEL registry key."},
+    "Let it be negotiated: OpenSSL 1.1.0, GnuTLS 3.4.4, Windows Server 2016, Java 8u161, Go 1.21 and newer do so by "
+    "themselves. Update what is older; where the library is newer, a setting has switched it off.",
+    {
+        "nginx": "# remove -ExtendedMasterSecret from Options, there or in openssl.cnf\n"
+        "ssl_conf_command Options ExtendedMasterSecret;",
+        "apache": "# remove -ExtendedMasterSecret from Options, there or in openssl.cnf\n"
+        "SSLOpenSSLConfCmd Options ExtendedMasterSecret",
+        "openssl": "# openssl.cnf, in the section that system_default names: no -ExtendedMasterSecret\n"
+        "Options = ExtendedMasterSecret",
+        "gnutls": f"# the priority string without %NO_SESSION_HASH\n{programs.PRIORITY}",
+        "java": "# true is the default\n-Djdk.tls.useExtendedMasterSecret=true",
+        "iis": "Do not set DisableServerExtendedMasterSecret in the SCHANNEL registry key.",
+    },
 )
 FALLBACK: Final = Fix(
     "Offer one protocol version, or TLS 1.3, whose handshake protects the version by itself; else update the library.",
@@ -236,6 +254,10 @@ SHA1_SIGNATURES: Final = Mistake(
     "ssl_conf_command SignatureAlgorithms RSA+SHA1;\nssl_ciphers ECDHE+AESGCM:@SECLEVEL=0;\nssl_protocols TLSv1.2;",
     "SSLOpenSSLConfCmd SignatureAlgorithms RSA+SHA1\nSSLCipherSuite ECDHE+AESGCM:@SECLEVEL=0\n"
     "SSLProtocol -all +TLSv1.2",
+)
+WITHOUT_MASTER_SECRET: Final = Mistake(
+    "ssl_protocols TLSv1.2;\nssl_conf_command Options -ExtendedMasterSecret;",
+    "SSLProtocol -all +TLSv1.2\nSSLOpenSSLConfCmd Options -ExtendedMasterSecret",
 )
 EARLY: Final = Mistake("ssl_protocols TLSv1.2 TLSv1.3;\nssl_early_data on;\nssl_session_cache shared:fix:1m;")
 COMPRESSED: Final = untried("OpenSSL 3 of Debian has no compression; nginx has no directive for it")

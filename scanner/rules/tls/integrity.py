@@ -261,6 +261,7 @@ def _encrypt_then_mac(tls: TlsEvidence, facts: Facts, parameters: Parameters) ->
         "ssl-alone": not_applicable("The server negotiates SSL alone, which has no extensions."),
     },
     fix=fixes.MASTER_SECRET,
+    mistake=fixes.WITHOUT_MASTER_SECRET,
     proof=Proof.SINGULAR,
 )
 def _extended_master_secret(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
