@@ -4,6 +4,7 @@ NightsealError
 ├── UsageError          the command line asks for something that cannot be
 ├── ConfigError         config.toml is missing, malformed or contradicts itself
 │   └── PolicyError     the same, of a policy file
+│       └── PolicyMissingError  there is none, or it cannot be read
 ├── TrustStoreError     a trust store cannot be read or holds no certificate
 ├── HistoryError        the history cannot be read or written
 ├── StateError          the service cannot use its state file for now
@@ -90,6 +91,16 @@ class ConfigError(NightsealError):
 
 class PolicyError(ConfigError):
     """A policy file that cannot be used."""
+
+
+class PolicyMissingError(PolicyError):
+    """A policy that is not there, or cannot be read."""
+
+    def named_by(self, key: str) -> Problem:
+        """The problem as one of the key that names the policy."""
+        (problem,) = self.problems
+        message = problem.message if problem.key else f"{self.source} {problem.message}"
+        return Problem(key, message, problem.hint)
 
 
 class LogListError(NightsealError):

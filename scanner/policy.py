@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from scanner.errors import PolicyError, Problem, nearest
+from scanner.errors import PolicyError, PolicyMissingError, Problem, nearest
 from scanner.validation import problems_of
 from scanner.verdict import PolicyRef, Severity, Source
 
@@ -131,7 +131,10 @@ def _load(name: str, base: Path, chain: tuple[str, ...]) -> Policy:
         raise PolicyError(source, [Problem("", f"not valid TOML: {error}")]) from error
     except ValidationError as error:
         raise PolicyError(source, problems_of(error, _PolicyForm)) from error
-    parent = _load(form.policy.extends, folder, (*chain, name)) if form.policy.extends else None
+    try:
+        parent = _load(form.policy.extends, folder, (*chain, name)) if form.policy.extends else None
+    except PolicyMissingError as error:
+        raise PolicyError(source, [error.named_by("policy.extends")]) from error
     return _assemble(form, parent, source)
 
 
@@ -141,10 +144,11 @@ def _read(name: str, base: Path) -> tuple[str, str, Path]:
         try:
             return str(path), path.read_text("utf-8"), path.parent
         except (OSError, UnicodeDecodeError) as error:
-            raise PolicyError(str(path), [Problem("", f"cannot be read: {error}")]) from error
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise PolicyMissingError(str(path), [Problem("", f"cannot be read: {reason}")]) from error
     if name not in builtin_names():
         hint = nearest(name, builtin_names()) or "`nightseal policy list` shows those that ship; a path names your own"
-        raise PolicyError(name, [Problem("policy", f'there is no policy "{name}"', hint)])
+        raise PolicyMissingError(name, [Problem("policy", f'there is no policy "{name}"', hint)])
     return name, (resources.files("scanner") / "policies" / f"{name}{SUFFIX}").read_text("utf-8"), base
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import scanner
 from scanner import pipeline
 from scanner.config.form import ScanForm
-from scanner.errors import UsageError
 from scanner.inventory import Environment
 from scanner.jobs.progress import progress_display
+from scanner.jobs.proxies import carrying_all
 from scanner.jobs.stopping import Stopping
 from scanner.probe import ProbeSettings
 from scanner.probe.x509.ct_logs import load_logs
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from scanner.verdict import RunRecord
 
 BUILTIN_STORES = ("mozilla", "system")
-_CARRIERS = ("http", "socks5", "socks5h")
 ANSWERS = ".authorities"
 """The folder in which answers of certificate authorities are kept."""
 
@@ -84,7 +83,7 @@ def probe_settings(
         connect_to=connect_to,
         user_agent=f"Nightseal/{scanner.__version__}",
         contact=scan.contact,
-        proxy=_carrying_all(overrides.proxy or scan.proxy),
+        proxy=carrying_all(overrides.proxy or scan.proxy),
         source_address=overrides.source_address,
         headers=overrides.headers,
         resolver=overrides.resolver,
@@ -95,19 +94,6 @@ def probe_settings(
         online=scan.online and overrides.online,
         ct_logs=ct_logs,
     )
-
-
-def _carrying_all(proxy: str | None) -> str | None:
-    """The proxy, where it can carry every probe.
-
-    Raises:
-        UsageError: it can't.
-    """
-    scheme = (proxy or "").partition("://")[0].lower()
-    if proxy and scheme not in _CARRIERS:
-        hint = "a proxy inside TLS carries no handshake of ours" if scheme == "https" else "write http:// or socks5://"
-        raise UsageError(f'a proxy of the scheme "{scheme}" cannot carry every probe, and none goes past it ({hint})')
-    return proxy
 
 
 def _stores(name: str, folder: Path) -> tuple[str, ...]:

@@ -24,7 +24,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scanner.config.values import Duration, FormatName
 from scanner.errors import ConfigError, UsageError
 from scanner.formats import FORMATS
-from scanner.service.orders import LONGEST_SOCKET
 from scanner.state.database import cannot_use
 from scanner.state.ledger import ENDED, Ledger
 from scanner.validation import problems_of
@@ -66,9 +65,6 @@ class ControlServer:
         _Handler.ledger, _Handler.check, _Handler.wake, _Handler.stopping = (
             ledger, staticmethod(check), staticmethod(wake), stopping,
         )  # fmt: skip
-        if len(os.fsencode(path)) > LONGEST_SOCKET:
-            hint = f"[daemon] socket names one of at most {LONGEST_SOCKET} bytes"
-            raise UsageError(f"{path}: the name is too long for a Unix socket ({hint})")
         try:
             # Left by a service that was killed: the lock says that nobody listens there.
             if path.exists() and stat.S_ISSOCK(path.stat().st_mode):

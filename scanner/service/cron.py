@@ -20,6 +20,7 @@ from apscheduler.triggers.base import BaseTrigger
 from scanner.config.form import ScheduleForm
 from scanner.errors import ConfigError, Problem
 from scanner.service.cron_expression import CronError, CronExpression
+from scanner.service.spelling import spelled
 from scanner.service.windows import Window, end_of_windows
 
 _LOOK_BACK = timedelta(hours=3)
@@ -151,7 +152,7 @@ def trigger_of(schedule: ScheduleForm, source: str) -> ScheduleTrigger:
         raise ConfigError(source, [problem])
     gap = trigger.shortest_gap(now) if jitter else None
     if gap is not None and jitter > gap:
-        message = f"is {jitter}, and the starts are {gap} apart at times"
+        message = f"is {spelled(jitter)}, and the starts are {spelled(gap)} apart at times"
         problem = Problem(f"{key}.jitter", message, "a start that is put off must not come after the next")
         raise ConfigError(source, [problem])
     return trigger

@@ -9,7 +9,6 @@ scanned.
 from __future__ import annotations
 
 import ipaddress
-import os
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,20 +16,23 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import psutil
 from cryptography import x509
 
 from reports.deliver import problem_of
 from scanner.config import Config
-from scanner.errors import ConfigError, Problem, TrustStoreError, nearest
+from scanner.errors import ConfigError, LogListError, PolicyMissingError, Problem, TrustStoreError, UsageError, nearest
 from scanner.inventory import ClientCertificate
 from scanner.jobs.looks import check_looks
 from scanner.jobs.policies import load_policy
+from scanner.jobs.proxies import carrying_all
 from scanner.probe.x509.trust import MOZILLA, SYSTEM, load_store
 from scanner.service.address import http_address
 from scanner.service.cron import ScheduleTrigger, trigger_of
-from scanner.service.orders import LONGEST_SOCKET, socket_of
+from scanner.service.orders import socket_of, state_of
+from scanner.service.preflight_places import history_problem, place, socket_problem, socket_warning, state_problem
 
 _BEGIN: Final = "`nightseal config init` writes an example"
 _CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
@@ -79,18 +81,24 @@ class _Found:
         except ConfigError as error:
             self.problems += error.problems
         self._trust_stores()
+        self._scan()
         self._client_certificates()
         self._places()
         self._monitoring()
         self.warnings += _connect_to(self._config)
 
     def _policies(self) -> None:
-        named = {self._config.form.nightseal.policy}
-        named |= {item.policy for item in self._config.form.environment if item.policy}
-        named |= {item.policy for item in self._config.form.schedule if item.policy}
-        for name in sorted(named):
+        form = self._config.form
+        named = {form.nightseal.policy: "nightseal.policy"}
+        for kind, items in (("environment", form.environment), ("schedule", form.schedule)):
+            for item in items:
+                if item.policy:
+                    named.setdefault(item.policy, f"{kind}[{item.name}].policy")
+        for name, key in sorted(named.items()):
             try:
                 load_policy(name, base=self._config.folder)
+            except PolicyMissingError as error:
+                self.problems.append(error.named_by(key))
             except ConfigError as error:
                 self.problems += (
                     Problem(problem.key, problem.message, problem.hint, problem.place or error.source)
@@ -141,6 +149,20 @@ class _Found:
             except TrustStoreError as error:
                 self.problems.append(Problem(key, str(error)))
 
+    def _scan(self) -> None:
+        scan = self._config.scan
+        if scan.ct_logs:
+            from scanner.probe.x509.ct_logs import load_logs  # noqa: PLC0415  # loads only where a list is named
+
+            try:
+                load_logs(str((self._config.folder / scan.ct_logs).absolute()))
+            except LogListError as error:
+                self.problems.append(Problem("scan.ct_logs", str(error)))
+        try:
+            carrying_all(scan.proxy)
+        except UsageError as error:
+            self.problems.append(Problem("scan.proxy", str(error)))
+
     def _client_certificates(self) -> None:
         now = datetime.now(UTC)
         for environment in self._config.inventory.environments:
@@ -158,26 +180,25 @@ class _Found:
 
     def _places(self) -> None:
         form = self._config.form
-        for key, name, made in (
-            ("nightseal.history", form.nightseal.history, True),
-            ("nightseal.output", form.nightseal.output, True),
-            *((("daemon.state", str(Path(form.daemon.state).parent), False),) if form.schedule else ()),
-        ):
-            place = self._config.resolve(name)
-            if "://" in place:
-                continue
-            problem, warning = _place(key, Path(place).absolute(), made=made)
-            self.problems += [problem] if problem else []
-            self.warnings += [warning] if warning else []
-        history = Path(self._config.resolve(form.nightseal.history))
-        if "://" not in str(form.nightseal.history) and history.is_dir() and not (history / "runs").is_dir():
-            from scanner.errors import HistoryError  # noqa: PLC0415  # beside it
-            from scanner.history import History  # noqa: PLC0415  # pandas and Delta load only where it looks odd
+        history, output = (self._config.resolve(name) for name in (form.nightseal.history, form.nightseal.output))
+        if "://" not in history:
+            self._take(place("nightseal.history", Path(history).absolute()))
+        self.problems += history_problem(history)
+        if "://" in output:
+            hint = "reports are files: name a folder, and copy it from there"
+            self.problems.append(Problem("nightseal.output", f"{output} is not a directory", hint))
+        else:
+            self._take(place("nightseal.output", Path(output).absolute()))
+        if form.schedule:
+            self._take(place("daemon.state", state_of(self._config).parent, made=False))
+            self.problems += state_problem(state_of(self._config))
+            self.problems += socket_problem(socket_of(self._config))
+            self.warnings += socket_warning(socket_of(self._config))
 
-            try:
-                History(str(history)).location.holds_history()
-            except HistoryError as error:
-                self.problems.append(Problem("nightseal.history", str(error)))
+    def _take(self, found: tuple[Problem | None, Problem | None]) -> None:
+        problem, warning = found
+        self.problems += [problem] if problem else []
+        self.warnings += [warning] if warning else []
 
     def _monitoring(self) -> None:
         text = self._config.form.daemon.http
@@ -188,10 +209,10 @@ class _Found:
                 self.problems.append(Problem("daemon.http", f'"{text}" {error}', 'for example "127.0.0.1:9745"'))
             else:
                 self.warnings += _not_ours(text, host)
-        path = socket_of(self._config)
-        if self._config.schedules and len(os.fsencode(path)) > LONGEST_SOCKET:
-            hint = f"[daemon] socket names one of at most {LONGEST_SOCKET} bytes"
-            self.warnings.append(Problem("daemon.socket", f"{path} is too long for a Unix socket", hint))
+        url = self._config.form.daemon.report_url
+        if url and not (url.startswith(("http://", "https://")) and urlsplit(url).netloc):
+            hint = 'for example "https://reports.example.com/nightseal/"'
+            self.warnings.append(Problem("daemon.report_url", f'"{url}" is not the address of a web page', hint))
 
 
 def _receivers(config: Config) -> Iterator[Problem]:
@@ -249,19 +270,6 @@ def _out_of_date(key: str, path: Path, now: datetime) -> Iterator[Problem]:
         yield Problem(f"{key}.cert", f"{path} expired on {leaf.not_valid_after_utc:%Y-%m-%d}", "renew it")
     elif now < leaf.not_valid_before_utc:
         yield Problem(f"{key}.cert", f"{path} is not valid before {leaf.not_valid_before_utc:%Y-%m-%d}")
-
-
-def _place(key: str, folder: Path, *, made: bool) -> tuple[Problem | None, Problem | None]:
-    """What is wrong with a folder that is written to: an error or a warning. One that is `made` need not be there."""
-    there = next(item for item in (folder, *folder.parents) if os.path.lexists(item))
-    if not there.is_dir():
-        return Problem(key, f"{there} is not a directory", "name another place"), None
-    if there != folder and not made:
-        return Problem(key, f"there is no directory {folder}", "make it, or name another place"), None
-    if not os.access(there, os.W_OK | os.X_OK):
-        hint = "as the service's user it may be another matter"
-        return None, Problem(key, f"{there} cannot be written to by the user who asks", hint)
-    return None, None
 
 
 def _not_ours(text: str, host: str) -> Iterator[Problem]:

@@ -170,7 +170,7 @@ class RunAttempt:
 
     def _report(self, job: Job, history: History, record: RunRecord) -> int:
         if not record.run.complete and self._schedule is not None:
-            self._troubles.append(f"It was told to end; its deadline is {self._schedule.deadline}.")
+            self._troubles.append(f"It was told to end; its deadline is {spelled(self._schedule.deadline)}.")
         previous = self._previous(history, record)
         outcome = Outcome(record, previous, self._reports(history, record))
         status = exit_status.of(record, self._fail_on)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from scanner.config import load
 from scanner.errors import ConfigError
 from scanner.service import preflight, setup
 from scanner.service.address import http_address
+from scanner.state.database import open_state
 from tests.build.client_certificates import client_certificate
 
 HEAD = """
@@ -52,7 +56,18 @@ def refused(folder: Path, text: str) -> str:
     [
         ("", "environment: nothing is configured to be scanned"),
         (HEAD + SCHEDULE + 'policy = "mozila-modern"', 'there is no policy "mozila-modern" (did you mean "mozilla-'),
-        (HEAD + SCHEDULE + 'policy = "own.toml"', "own.toml: cannot be read"),
+        (HEAD + SCHEDULE + 'policy = "mozila-modern"', 'schedule[nightly].policy: there is no policy "mozila'),
+        (HEAD + SCHEDULE + 'policy = "own.toml"', "schedule[nightly].policy: .*own.toml cannot be read: No such file"),
+        ('[nightseal]\npolicy = "own.toml"\n' + HEAD, "nightseal.policy: .*own.toml cannot be read: No such file"),
+        (HEAD.replace("kind", 'policy = "nope"\nkind'), 'environment[production].policy: there is no policy "nope"'),
+        (
+            HEAD + '[scan]\nct_logs = "logs.json"',
+            "scan.ct_logs: list of logs .*logs.json: cannot be read: No such file",
+        ),
+        (HEAD + '[scan]\nct_logs = "config.toml"', "is not in the form of Chrome's"),
+        (HEAD + '[scan]\nproxy = "https://a.example:1"', "scan.proxy: a proxy of the scheme"),
+        (HEAD + '[scan]\nproxy = "http://"', "scan.proxy: a proxy's address has a host"),
+        (HEAD + '[scan]\nproxy = "http://a.example:99999"', "scan.proxy: a proxy's address has a host"),
         (HEAD + SCHEDULE + 'environments = ["prod*", "test*"]', 'no environment is called like "test*"'),
         (HEAD + SCHEDULE + 'environments = ["producton*"]', '(did you mean "production"?)'),
         (HEAD + SCHEDULE + "[scan]\ntrust_store = 'ca.pem'", "scan.trust_store: trust store"),
@@ -66,15 +81,53 @@ def refused(folder: Path, text: str) -> str:
         (HEAD + '[nightseal]\nhistory = "config.toml"', "config.toml is not a directory"),
         (HEAD + '[nightseal]\nhistory = "config.toml/x"', "config.toml is not a directory"),
         (HEAD + '[nightseal]\noutput = "config.toml"', "nightseal.output: "),
+        (HEAD + '[nightseal]\noutput = "s3://bucket/out"', "nightseal.output: s3://bucket/out is not a directory"),
+        (
+            HEAD + '[nightseal]\nhistory = "s4://bucket/h"',
+            'nightseal.history: "s4" is not the scheme of an object store',
+        ),
+        (HEAD + SCHEDULE + '[daemon]\nstate = "."', "daemon.state: .* is not a file"),
+        (HEAD + SCHEDULE + '[daemon]\nstate = "config.toml"', "daemon.state: .*config.toml is not a state file"),
+        (HEAD + SCHEDULE + '[daemon]\nsocket = "gone/s"', "daemon.socket: there is no directory .*gone"),
+        (HEAD + SCHEDULE + '[daemon]\nsocket = "config.toml"', "config.toml is there and is not a socket"),
         (HEAD + '[nightseal]\nhistory = "."', "nightseal.history: .* is not a history (it holds config.toml)"),
         (HEAD + '[[notify]]\nname = "n"\nurl = "nothing:at:all"', "notify[n].url: is not an address that Apprise"),
         (HEAD + WITH_CLIENT, "client_certificate.cert: .*client.pem cannot be read: No such file"),
     ],
 )
 def test_what_the_night_would_find_is_refused(text: str, expected: str, tmp_path: Path) -> None:
-    import re
-
     assert re.search(re.escape(expected).replace(r"\.\*", ".*"), refused(tmp_path, text))
+
+
+def test_a_policy_that_another_extends_is_told_of_that_one(tmp_path: Path) -> None:
+    head = '[policy]\nid = "own"\ntitle = "Own"\nversion = "1"\ndate = 2026-01-01\n'
+    (tmp_path / "own.toml").write_text(head + 'extends = "base.toml"\n')
+
+    said = refused(tmp_path, HEAD + SCHEDULE + 'policy = "own.toml"')
+
+    assert re.search(r"own\.toml: policy\.extends: .*base\.toml cannot be read: No such file", said)
+
+
+@pytest.mark.parametrize("proxy", ["ops:Planted5ecret@a.example:1", "http:/ops:Planted5ecret@a.example"])
+def test_a_proxy_without_a_scheme_is_refused_without_being_told(proxy: str, tmp_path: Path) -> None:
+    said = refused(tmp_path, HEAD + f'[scan]\nproxy = "{proxy}"')
+
+    assert "scan.proxy: a proxy's address begins with its scheme" in said
+    assert "Planted5ecret" not in said
+
+
+def test_a_state_file_of_a_newer_version_is_refused_and_nothing_is_made_beside_it(tmp_path: Path) -> None:
+    state = tmp_path / "nightseal.sqlite"
+    open_state(state).dispose()
+    assert checked(tmp_path, HEAD + SCHEDULE).warnings == ()
+    with contextlib.closing(sqlite3.connect(state)) as connection, connection:
+        connection.execute("UPDATE about SET value = '99' WHERE key = 'version'")
+    before = {path.name for path in tmp_path.iterdir()}
+
+    assert "nightseal.sqlite was written by a newer Nightseal (version 99 of its form)" in refused(
+        tmp_path, HEAD + SCHEDULE
+    )
+    assert {path.name for path in tmp_path.iterdir()} == before
 
 
 def test_all_of_it_is_told_at_once(tmp_path: Path) -> None:
@@ -150,7 +203,7 @@ def test_what_can_be_mended_while_it_runs_is_warned_of(tmp_path: Path, monkeypat
     (tmp_path / "h").mkdir()
     text = HEAD + SCHEDULE + (
         '[nightseal]\nhistory = "h/istory"\n[scan.connect_to]\n"b.example:443" = ["127.0.0.1:1"]\n'
-        '[daemon]\nhttp = "192.0.2.1:9745"\n[[notify]]\nname = "n"\nurl = "json://127.0.0.1/"\n'
+        '[daemon]\nhttp = "192.0.2.1:9745"\nreport_url = "reports"\n[[notify]]\nname = "n"\nurl = "json://127.0.0.1/"\n'
     )  # fmt: skip
 
     said = "\n".join(map(str, checked(tmp_path, text).warnings))
@@ -159,7 +212,8 @@ def test_what_can_be_mended_while_it_runs_is_warned_of(tmp_path: Path, monkeypat
     assert "/h cannot be written to by the user who asks" in said
     assert 'daemon.http: "192.0.2.1:9745" is not an address of this machine' in said
     assert 'scan.connect_to."b.example:443": is not the address of any endpoint (did you mean "a.example"?)' in said
-    assert len(said.splitlines()) == 4
+    assert 'daemon.report_url: "reports" is not the address of a web page' in said
+    assert len(said.splitlines()) == 5
 
 
 def test_what_is_well_has_no_warnings(tmp_path: Path) -> None:

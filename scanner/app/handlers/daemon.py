@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from scanner.service.control import ControlServer, RunOrder
 from scanner.service.lock import ServiceLock
 from scanner.service.loop import Service
 from scanner.service.monitoring import MonitoringServer
-from scanner.service.orders import state_of
+from scanner.service.orders import LONGEST_SOCKET, state_of
 from scanner.service.systemd import Supervisor
 from scanner.state.database import open_state
 from scanner.state.ledger import Ledger
@@ -65,9 +66,11 @@ def daemon(config_path: Path, *, only_status: bool, only_alive: bool) -> int:
 def _serve(service: Service, engine: Engine) -> None:
     service.handle_signals()
     current = service.setup
-    control = ControlServer(
-        current.socket, service.ledger, lambda order: _check(service, order), service.wake, service.stopping
-    )
+    control = None
+    if len(os.fsencode(current.socket)) <= LONGEST_SOCKET:  # `current.warn` told of a longer one
+        control = ControlServer(
+            current.socket, service.ledger, lambda order: _check(service, order), service.wake, service.stopping
+        )
     address = current.config.form.daemon.http
     monitoring = MonitoringServer(address, service, engine) if address else None
     if monitoring:
@@ -79,7 +82,8 @@ def _serve(service: Service, engine: Engine) -> None:
     finally:
         service.stopping.set()
         service.messages.set()
-        control.stop()
+        if control:
+            control.stop()
         if monitoring:
             monitoring.stop()
         deliveries.join(_LAST_DELIVERY_S)
