@@ -1,4 +1,4 @@
-"""What other programs see of a server: sslscan, openssl and gnutls-cli, each in a form that can be compared."""
+"""What other programs see of a server: sslyze, sslscan, openssl and gnutls-cli, in a form that can be compared."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from cryptography.hazmat.primitives import hashes
+from sslyze import ScanCommand, Scanner, ServerNetworkConfiguration, ServerNetworkLocation, ServerScanRequest
+from sslyze.connection_helpers.opportunistic_tls_helpers import ProtocolWithOpportunisticTlsEnum
 
 from scanner.probe import iana
 from tests.build.servers import HOST, program
@@ -31,6 +35,54 @@ class Seen:
     """What one program saw, fact by fact: a fact that it cannot see is not there."""
 
     facts: dict[str, object] = field(default_factory=dict)
+
+
+_SSLYZE_COMMANDS = {
+    f"{old}{version}": ScanCommand[f"{old.upper()}_{version.replace('.', '_')}_CIPHER_SUITES"]
+    for old, versions in {"ssl": ("2.0", "3.0"), "tls": ("1.0", "1.1", "1.2", "1.3")}.items()
+    for version in versions
+}
+
+
+def sslyze(port: int, starttls: str | None) -> Seen:
+    """Protocols, cipher suites, certificates and the attacks that it tries, by sslyze's own scanner.
+
+    That it is safe from Heartbleed is no fact of a server with TLS 1.3, of which sslyze takes it for granted.
+    """
+    commands = {*_SSLYZE_COMMANDS.values(), ScanCommand.CERTIFICATE_INFO, ScanCommand.HEARTBLEED, ScanCommand.ROBOT}
+    request = ServerScanRequest(
+        ServerNetworkLocation(HOST, port, ip_address="127.0.0.1"),
+        ServerNetworkConfiguration(
+            HOST,
+            tls_opportunistic_encryption=ProtocolWithOpportunisticTlsEnum(starttls.upper()) if starttls else None,
+        ),
+        scan_commands=commands,
+    )
+    scanner = Scanner(per_server_concurrent_connections_limit=2)
+    scanner.queue_scans([request])
+    (result,) = scanner.get_results()
+    if result.scan_result is None:
+        return Seen()
+    facts: dict[str, object] = {}
+    for name, command in _SSLYZE_COMMANDS.items():
+        version = name.removesuffix(".0") if name.startswith("ssl") else name
+        found = getattr(result.scan_result, command.value).result
+        if found is not None:
+            suites = frozenset(item.cipher_suite.name for item in found.accepted_cipher_suites)
+            facts[f"{version} negotiated"] = bool(suites)
+            if suites:
+                facts[f"suites of {version}"] = suites
+    certificates = result.scan_result.certificate_info.result
+    if certificates is not None:
+        leaf = certificates.certificate_deployments[0].received_certificate_chain[0]
+        facts["certificate"] = leaf.fingerprint(hashes.SHA256()).hex()
+    heartbleed = result.scan_result.heartbleed.result
+    if heartbleed is not None and not facts.get("tls1.3 negotiated"):
+        facts["Heartbleed"] = heartbleed.is_vulnerable_to_heartbleed
+    robot = result.scan_result.robot.result
+    if robot is not None:
+        facts["ROBOT"] = robot.robot_result.name.startswith("VULNERABLE")
+    return Seen(facts)
 
 
 def sslscan(port: int, starttls: str | None, folder: Path) -> Seen:

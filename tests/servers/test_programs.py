@@ -1,4 +1,6 @@
-"""Real server programs, as Debian has them: what Nightseal sees of each, beside sslscan, openssl and gnutls-cli.
+"""Real server programs, as Debian has them: what Nightseal sees of each, beside what others see.
+
+The others are sslyze, sslscan, openssl and gnutls-cli.
 
 Eight of them are part of `make test`; all of them are started by `make test-servers`. Where two programs differ, the
 cause is in `differences.toml`.
@@ -15,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from scanner.evaluate import evaluate
-from scanner.evidence import Protocol, TargetEvidence, TlsEvidence
+from scanner.evidence import Protocol, Robot, TargetEvidence, TlsEvidence
 from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Role, StartTls, Target
 from scanner.pipeline import probe_targets
 from scanner.policy import load
@@ -62,6 +64,8 @@ def facts_of(tls: TlsEvidence) -> dict[str, object]:
             facts[f"suites of {protocol}"] = frozenset(suite.name for suite in offer.suites if not suite.unconfirmed)
     facts["newest"] = tls.negotiated[-1].value if tls.negotiated else None
     facts["Heartbleed"] = tls.heartbleed.value
+    if tls.robot.value is not None:
+        facts["ROBOT"] = tls.robot.value in {Robot.WEAK_ORACLE, Robot.STRONG_ORACLE}
     facts["certificate"] = {item.leaf.fingerprint for item in tls.certificates.value or ()}
     return facts
 
@@ -89,9 +93,11 @@ def test_a_server_program_is_seen_as_others_see_it(tmp_path, item):
         assert evidence.tls.value is not None, evidence.tls.failure
         ours = facts_of(evidence.tls.value)
         others = {"openssl": peers.openssl(port, item.starttls), "gnutls-cli": peers.gnutls(port, item.starttls)}
+        others["sslyze"] = peers.sslyze(port, item.starttls)
         others["sslscan"] = peers.sslscan(port, item.starttls, tmp_path)
     assert others["openssl"].facts, "openssl made no handshake"
-    assert others["sslscan"].facts, "sslscan saw nothing"
+    for tool in ("sslscan", "sslyze"):
+        assert others[tool].facts, f"{tool} saw nothing"
     met = {(tool, fact): told for tool, seen in others.items() for fact, told in unlike(ours, seen).items()}
     listed = {(one["tool"], one["fact"]) for one in DIFFERENCES if item.name in one["programs"]}
     compared = sum(len(seen.facts) for seen in others.values())

@@ -49,6 +49,10 @@ def answers(
     return Answers(ServerConnectivityInfo(LOCATION, NETWORK, probing), results, **changes)
 
 
+def read_of_tls12(results: dict[str, list[ScanJobResult] | None], **changes) -> TlsEvidence:
+    return tls_evidence(replace(answers(results, TlsVersionEnum.TLS_1_2), **changes), [])
+
+
 def read(results: dict[str, list[ScanJobResult] | None], **changes) -> TlsEvidence:
     return tls_evidence(answers(results, **changes), [])
 
@@ -186,7 +190,7 @@ def test_fallback_scsv_is_told_only_where_the_version_that_was_tried_is_negotiat
 )
 def test_what_went_wrong_with_one_command_is_its_own_failure(results, reason):
     heartbleed, ccs = ScanCommand.HEARTBLEED.value, ScanCommand.OPENSSL_CCS_INJECTION.value
-    evidence = read({heartbleed: results, ccs: done(False)})  # noqa: FBT003  # what the job returns
+    evidence = read_of_tls12({heartbleed: results, ccs: done(False)})  # noqa: FBT003  # what the job returns
 
     assert evidence.heartbleed.failure.reason is reason
     assert evidence.ccs_injection == Attempt.ok(value=False)
@@ -194,10 +198,16 @@ def test_what_went_wrong_with_one_command_is_its_own_failure(results, reason):
 
 def test_a_no_is_not_believed_of_a_server_that_no_longer_speaks():
     results = {ScanCommand.HEARTBLEED.value: done(False), ScanCommand.OPENSSL_CCS_INJECTION.value: done(True)}  # noqa: FBT003  # the same
-    before = answers(results)
 
-    after = tls_evidence(replace(before, doubt=DOUBT), [])
+    after = read_of_tls12(results, doubt=DOUBT)
 
-    assert tls_evidence(before, []).heartbleed == Attempt.ok(value=False)
+    assert read_of_tls12(results).heartbleed == Attempt.ok(value=False)
     assert after.heartbleed.failure == DOUBT
     assert after.ccs_injection == Attempt.ok(value=True)
+
+
+@pytest.mark.parametrize("command", [ScanCommand.HEARTBLEED, ScanCommand.OPENSSL_CCS_INJECTION])
+def test_what_sslyze_takes_for_granted_beside_tls13_is_not_observed(command):
+    found = read({command.value: done(False)})  # noqa: FBT003  # what the job returns
+    fact = found.heartbleed if command is ScanCommand.HEARTBLEED else found.ccs_injection
+    assert fact.failure.reason is FailureReason.UNSUPPORTED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -10,13 +11,23 @@ from scanner.evidence import (
     AcceptedSuite,
     Attempt,
     ClientAuthentication,
+    Deployment,
     FailureReason,
     Protocol,
     ProtocolOffer,
     Robot,
     TlsEvidence,
 )
-from scanner.probe.tls.division import HandshakeResult, Remaining, Unanswered, remaining
+from scanner.probe.tls.division import (
+    LEFT_TO_THE_SURVEY,
+    HandshakeResult,
+    Remaining,
+    RsaTransport,
+    Unanswered,
+    remaining,
+    rsa_transport,
+)
+from tests.build.certificates import leaf
 
 NONE = Attempt.ok(ProtocolOffer())
 SOME = Attempt.ok(ProtocolOffer((AcceptedSuite("TLS_RSA_WITH_AES_128_CBC_SHA"),)))
@@ -29,6 +40,14 @@ SURVEY = TlsEvidence(
 )
 HANDSHAKE = TlsEvidence(client_authentication=Attempt.ok(ClientAuthentication.NOT_ASKED))
 LEFT = HandshakeResult(Attempt.ok(HANDSHAKE), 5, Protocol.TLS1_3, left=True)
+
+
+def certified(*kinds: str) -> Attempt[tuple[Deployment, ...]]:
+    """Certificates with a key of each kind."""
+    sizes = {"rsa": 2048, "rsa-too": 2048, "ecdsa": None}
+    begins = datetime(2026, 1, 1, tzinfo=UTC)
+    leaves = [leaf("x.example", not_before=begins, days=90, key=kind, rsa_bits=sizes[kind]) for kind in kinds]
+    return Attempt.ok(tuple(Deployment((one,)) for one in leaves))
 
 
 def unanswered(survey: Attempt[TlsEvidence], result: HandshakeResult = LEFT) -> set[Unanswered]:
@@ -58,7 +77,7 @@ def test_what_the_survey_did_not_find_out(fact, asked):
 
 
 def test_everything_where_the_survey_failed():
-    assert unanswered(Attempt.failed(FailureReason.ENGINE_ERROR)) == set(Unanswered)
+    assert unanswered(Attempt.failed(FailureReason.ENGINE_ERROR)) == set(LEFT_TO_THE_SURVEY)
 
 
 @pytest.mark.parametrize("reason", [FailureReason.TIMED_OUT, FailureReason.RESET, FailureReason.DEADLINE])
@@ -93,3 +112,54 @@ def test_nothing_of_older_protocols_where_there_are_none():
 )
 def test_nothing_where_no_handshake_succeeded_or_nothing_was_left_out(result):
     assert unanswered(Attempt.failed(FailureReason.ENGINE_ERROR), result) == set()
+
+
+RSA, GCM = AcceptedSuite("TLS_RSA_WITH_AES_128_CBC_SHA"), AcceptedSuite("TLS_RSA_WITH_AES_256_GCM_SHA384")
+EC = AcceptedSuite("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256")
+
+
+def accepting(*suites: AcceptedSuite, protocol: Protocol = Protocol.TLS1_2) -> dict[Protocol, Attempt[ProtocolOffer]]:
+    return {**dict.fromkeys((*OLDER, Protocol.TLS1_2), NONE), protocol: Attempt.ok(ProtocolOffer(suites))}
+
+
+@pytest.mark.parametrize("protocol", [Protocol.TLS1_2, Protocol.TLS1_1, Protocol.TLS1_0])
+def test_the_key_of_rsa_transport_is_the_one_that_was_shown(protocol):
+    seen = replace(SURVEY, protocols=accepting(EC, RSA, protocol=protocol), certificates=certified("rsa", "ecdsa"))
+
+    found = rsa_transport(seen)
+
+    assert (found.protocol, found.gcm, found.modulus.bit_length()) == (protocol, False, 2048)
+    assert found.exponent == 65_537
+
+
+def test_gcm_is_told_because_some_servers_are_vulnerable_with_it_alone():
+    assert rsa_transport(replace(SURVEY, protocols=accepting(GCM, RSA), certificates=certified("rsa"))).gcm
+
+
+@pytest.mark.parametrize(
+    ("suites", "kinds"),
+    [
+        ((EC,), ("rsa",)),
+        ((replace(RSA, unconfirmed=True),), ("rsa",)),
+        ((RSA,), ("rsa", "rsa-too")),
+        ((RSA,), ("ecdsa",)),
+        ((RSA,), ()),
+        ((), ("rsa",)),
+    ],
+)
+def test_no_key_is_guessed(suites, kinds):
+    """With another key than the server's every ciphertext would be wrong, and all answers alike: a pass of nothing."""
+    assert rsa_transport(replace(SURVEY, protocols=accepting(*suites), certificates=certified(*kinds))) is None
+
+
+def test_of_several_protocols_the_newest_counts():
+    protocols = {**accepting(EC), Protocol.TLS1_0: Attempt.ok(ProtocolOffer((RSA,)))}
+    assert rsa_transport(replace(SURVEY, protocols=protocols, certificates=certified("rsa"))) is None
+
+
+def test_the_key_is_handed_on_where_the_oracle_is_asked_for():
+    survey = replace(
+        SURVEY, protocols=accepting(RSA), certificates=certified("rsa"), robot=Attempt.failed(FailureReason.NOT_RUN)
+    )
+    left = remaining(Attempt.ok(survey), LEFT)
+    assert isinstance(left.transport, RsaTransport)

@@ -37,6 +37,7 @@ from scanner.inventory import is_address
 from scanner.probe.handshake.early_data import EarlyData
 from scanner.probe.handshake.failures import failure_of
 from scanner.probe.handshake.jobs import OnlyTls13Error
+from scanner.probe.handshake.robot import result_of
 from scanner.probe.survey.key_exchange import prime_name
 from scanner.probe.x509.chains import deployment_of
 
@@ -69,6 +70,8 @@ _SILENCE = (False, ProtocolOffer(), Robot.NOT_VULNERABLE, Robot.RSA_NOT_OFFERED)
 _AT_TLS12 = (1, 2)
 """Which of the jobs that fetch certificates do so at TLS 1.2 where TLS 1.3 is negotiated: with RSA, and without."""
 _ONLY_TLS13 = "no protocol before TLS 1.3 is negotiated"
+_UNSEEN_BESIDE_TLS13 = "beside TLS 1.3 the engine takes it for granted"
+"""Why it says nothing of attacks on older versions."""
 _TIMED_OUT = "timed out"
 """What sslyze writes beside a cipher suite that it calls rejected and that got no answer."""
 ROBOT_AGAIN = "robot, again"
@@ -167,10 +170,8 @@ def tls_evidence(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
         client_authentication=Attempt.ok(
             _CLIENT_AUTHENTICATION[answers.server.tls_probing_result.client_auth_requirement]
         ),
-        heartbleed=answers.of(ScanCommand.HEARTBLEED, lambda result: Attempt.ok(result.is_vulnerable_to_heartbleed)),
-        ccs_injection=answers.of(
-            ScanCommand.OPENSSL_CCS_INJECTION, lambda result: Attempt.ok(result.is_vulnerable_to_ccs_injection)
-        ),
+        heartbleed=_heartbleed(answers),
+        ccs_injection=_ccs_injection(answers),
         robot=_confirmed_robot(answers),
     )
 
@@ -181,8 +182,27 @@ def _again(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
     return TlsEvidence(
         certificates=_certificates(answers, stores) if certificates else not_run(),
         session_tickets=_tickets(answers),
+        heartbleed=_heartbleed(answers),
+        ccs_injection=_ccs_injection(answers),
         robot=_confirmed_robot(answers),
     )
+
+
+def _heartbleed(answers: Answers) -> Attempt[bool]:
+    return _looked_at(answers, ScanCommand.HEARTBLEED, lambda result: Attempt.ok(result.is_vulnerable_to_heartbleed))
+
+
+def _ccs_injection(answers: Answers) -> Attempt[bool]:
+    command = ScanCommand.OPENSSL_CCS_INJECTION
+    return _looked_at(answers, command, lambda result: Attempt.ok(result.is_vulnerable_to_ccs_injection))
+
+
+def _looked_at(answers: Answers, command: ScanCommand, read: Callable[[Any], Attempt[bool]]) -> Attempt[bool]:
+    """One command's result, unless sslyze takes a server for safe because it speaks TLS 1.3, without a look at it."""
+    found = answers.of(command, read)
+    if found.value is not None and answers.newest is Protocol.TLS1_3:
+        return Attempt.failed(FailureReason.UNSUPPORTED, _UNSEEN_BESIDE_TLS13)
+    return found
 
 
 def _tickets(answers: Answers) -> Attempt[bool]:
@@ -206,7 +226,7 @@ def _accepted_early(found: EarlyData) -> Attempt[bool]:
 
 def has_oracle(answers: Answers) -> bool:
     """Whether the ROBOT test saw an oracle, so that it should be made again."""
-    return answers.of(ScanCommand.ROBOT, _robot).value in _ORACLES
+    return answers.of(ScanCommand.ROBOT, _robot, alone=result_of).value in _ORACLES
 
 
 def _offer(result: CipherSuitesScanResult) -> Attempt[ProtocolOffer]:
@@ -264,10 +284,10 @@ def _robot(result: Any) -> Attempt[Robot]:
 
 
 def _confirmed_robot(answers: Answers) -> Attempt[Robot]:
-    first = answers.of(ScanCommand.ROBOT, _robot)
+    first = answers.of(ScanCommand.ROBOT, _robot, alone=result_of)
     if first.value not in _ORACLES:
         return first
-    second = answers.of(ScanCommand.ROBOT, _robot, name=ROBOT_AGAIN)
+    second = answers.of(ScanCommand.ROBOT, _robot, name=ROBOT_AGAIN, alone=result_of)
     if second.value is None:
         return second
     if second.value is not first.value:

@@ -7,13 +7,16 @@ client certificate is asked for, and goes on to ask for early data.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Final
 
 from sslyze.connection_helpers.tls_connection import SslConnection
 from sslyze.plugins.plugin_base import ScanCommandExtraArgument, ScanJob
 from sslyze.plugins.scan_commands import ScanCommand, ScanCommandsRepository
+from sslyze.plugins.session_resumption._resumption_with_id import _ScanJobResultEnum, retrieve_tls_session
 from sslyze.server_connectivity import (
     ClientAuthRequirementEnum,
     ServerConnectivityInfo,
@@ -28,6 +31,7 @@ from scanner.probe.handshake.connections import MeteredConnection
 VERSIONS: Mapping[Protocol, TlsVersionEnum] = dict(zip(Protocol, TlsVersionEnum, strict=True))
 _KEPT = {Protocol.TLS1_2, Protocol.TLS1_3}
 """Versions of which the first handshake is kept; what speaks none of them is left to sslyze's own search."""
+_SESSION_ID: Final = re.compile(r"Session-ID: ([0-9A-F]+)")
 LOOKS_LIKE_AN_ATTACK = frozenset(
     command.value
     for command in (
@@ -49,6 +53,8 @@ class FirstLook:
     connection: SslConnection
     chain: tuple[list[str], Any, None, bool]
     """PEM certificates, nassl's OCSP response or None, and two values that sslyze's jobs give as well."""
+    session: Any = None
+    """nassl's session, to be resumed by its id; None where that is none of the version's."""
 
 
 def first_look(
@@ -70,10 +76,12 @@ def first_look(
     try:
         if newest is not Protocol.TLS1_3:
             client.set_cipher_list("DEFAULT")
+            client.disable_stateless_session_resumption()  # or a server gives the session a ticket, and no id
         client.set_tlsext_status_ocsp()
         connection.connect(should_retry_connection=False)
         suite = client.get_current_cipher_name()
         chain = (client.get_received_chain(), client.get_tlsext_status_ocsp_resp(), None, True)
+        session = client.get_session() if newest is not Protocol.TLS1_3 else None
     except Exception:  # noqa: BLE001  # whatever it was, sslyze looks again, and tells what it was
         connection.close()
         return None
@@ -84,7 +92,7 @@ def first_look(
         # Only the curve command would want to know, which is not run beside the survey.
         supports_ecdh_key_exchange=True,
     )
-    return FirstLook(probing, connection, chain)
+    return FirstLook(probing, connection, chain, session)
 
 
 def remaining_jobs(
@@ -96,20 +104,56 @@ def remaining_jobs(
 ) -> dict[str, list[ScanJob]]:
     """The jobs that tell what neither the survey nor the first look did, by command. The look's connection is not used.
 
-    `named` is whether a server name was sent, so that there is a difference to a client that sends none.
+    `named` is whether a server name was sent, so that there is a difference to a client that sends none. Up to TLS 1.2
+    the survey has seen that.
     """
 
     def jobs(command: ScanCommand) -> list[ScanJob]:
-        implementation = ScanCommandsRepository.get_implementation_cls(command)
-        return implementation.scan_jobs_for_scan_command(server, arguments.get(command))
+        return jobs_of(server, command, arguments)
 
     works: dict[str, list[ScanJob]] = {}
     # The last of its jobs asks without a server name; of the others the survey has the chains up to TLS 1.2.
     seen = ScanJob(function_to_call=lambda: look.chain, function_arguments=[])
-    works[ScanCommand.CERTIFICATE_INFO.value] = [seen, *(jobs(ScanCommand.CERTIFICATE_INFO)[-1:] if named else [])]
+    nameless = named and look.probing.highest_tls_version_supported is TlsVersionEnum.TLS_1_3
+    works[ScanCommand.CERTIFICATE_INFO.value] = [seen, *(jobs(ScanCommand.CERTIFICATE_INFO)[-1:] if nameless else [])]
     # Of each of these the survey has seen one half on the wire: secure renegotiation, and session tickets.
     works[ScanCommand.SESSION_RENEGOTIATION.value] = jobs(ScanCommand.SESSION_RENEGOTIATION)[-1:]
-    works[ScanCommand.SESSION_RESUMPTION.value] = jobs(ScanCommand.SESSION_RESUMPTION)[:1]
+    works[ScanCommand.SESSION_RESUMPTION.value] = (
+        jobs(ScanCommand.SESSION_RESUMPTION)[:1] if look.session is None else [_resumption(server, look.session)]
+    )
     for command in (ScanCommand.HEARTBLEED, ScanCommand.OPENSSL_CCS_INJECTION):
         works[command.value] = jobs(command)
     return works
+
+
+def jobs_of(
+    server: ServerConnectivityInfo, command: ScanCommand, arguments: Mapping[ScanCommand, ScanCommandExtraArgument]
+) -> list[ScanJob]:
+    """The jobs that sslyze has for a command, without one of its guesses.
+
+    Beside TLS 1.3 it takes any refusal of TLS 1.2 for the want of it, and for the refusal of renegotiation; but its
+    older OpenSSL may have nothing that the server accepts. Here there is no answer without a handshake.
+    """
+    probing = server.tls_probing_result
+    if command is ScanCommand.SESSION_RENEGOTIATION:
+        newest = min(probing.highest_tls_version_supported, TlsVersionEnum.TLS_1_2, key=lambda version: version.value)
+        server = replace(server, tls_probing_result=replace(probing, highest_tls_version_supported=newest))
+    implementation = ScanCommandsRepository.get_implementation_cls(command)
+    return implementation.scan_jobs_for_scan_command(server, arguments.get(command))
+
+
+def _resumption(server: ServerConnectivityInfo, session: Any) -> ScanJob:
+    """Ask, as sslyze does, whether a session is resumed by its id, for a session that the first look left."""
+    return ScanJob(partial(_resumed, server, session), [])
+
+
+def _resumed(server: ServerConnectivityInfo, session: Any) -> tuple[_ScanJobResultEnum, bool]:
+    identifier = _identifier(session)
+    again = retrieve_tls_session(server, session_to_resume=session) if identifier else None
+    return _ScanJobResultEnum.SESSION_ID_RESUMPTION, again is not None and _identifier(again) == identifier
+
+
+def _identifier(session: Any) -> str:
+    """The id of a session, as OpenSSL writes it; empty where the server gave none."""
+    found = _SESSION_ID.search(session.as_text())
+    return found[1] if found is not None else ""

@@ -36,8 +36,9 @@ from scanner.probe.handshake.answers import AUTHENTICATION, ROBOT_AGAIN, Answers
 from scanner.probe.handshake.connections import Meter, MeteredConfiguration
 from scanner.probe.handshake.early_data import early_data
 from scanner.probe.handshake.failures import failure_of
-from scanner.probe.handshake.first import LOOKS_LIKE_AN_ATTACK, VERSIONS, FirstLook, first_look, remaining_jobs
+from scanner.probe.handshake.first import LOOKS_LIKE_AN_ATTACK, VERSIONS, FirstLook, first_look, jobs_of, remaining_jobs
 from scanner.probe.handshake.jobs import extended_master_secret_job
+from scanner.probe.handshake.robot import SERIES_AGAIN, robot_job
 from scanner.probe.handshake.work import Work, run
 from scanner.probe.net.connection import own_address_towards
 from scanner.probe.net.remote import RemoteBudget
@@ -83,6 +84,8 @@ _UNANSWERED = {
     ScanCommand.CERTIFICATE_INFO: Unanswered.CERTIFICATES,
     ScanCommand.SESSION_RESUMPTION: Unanswered.SESSION_TICKETS,
     ScanCommand.ROBOT: Unanswered.ROBOT,
+    ScanCommand.HEARTBLEED: Unanswered.HEARTBLEED,
+    ScanCommand.OPENSSL_CCS_INJECTION: Unanswered.CCS_INJECTION,
 }
 
 
@@ -182,7 +185,8 @@ def _answers(server: ServerConnectivityInfo, works: Sequence[Work], settings: Pr
     )
     if not has_oracle(answers):
         return answers
-    again = Work(ROBOT_AGAIN, next(work.jobs for work in works if work.name == ScanCommand.ROBOT.value))
+    (job, *_) = next(work.jobs for work in works if work.name == ScanCommand.ROBOT.value)
+    again = Work(ROBOT_AGAIN, [job] * SERIES_AGAIN)
     run([again], settings.connections, ends, meter)
     return replace(answers, results={**answers.results, again.name: again.finished()})
 
@@ -271,12 +275,11 @@ def _works(
         early = []
     if settings.engine == "sslyze":
         commands += _WITHOUT_SURVEY
+    transport = known.transport if isinstance(known, Remaining) else None
     works = early + [
         Work(
             command.value,
-            ScanCommandsRepository.get_implementation_cls(command).scan_jobs_for_scan_command(
-                server, _ARGUMENTS.get(command)
-            ),
+            [robot_job(server, transport)] if command is ScanCommand.ROBOT else jobs_of(server, command, _ARGUMENTS),
         )
         for command in commands
     ]

@@ -11,11 +11,18 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
-from tlslite.constants import AlertDescription, ContentType, HandshakeType  # type: ignore[import-untyped]  # no types
+from tlslite.constants import (  # type: ignore[import-untyped]  # it ships no types
+    AlertDescription,
+    ContentType,
+    ExtensionType,
+    HandshakeType,
+)
+from tlslite.messages import ServerHello  # type: ignore[import-untyped]  # it ships no types
+from tlslite.utils.codec import Parser  # type: ignore[import-untyped]  # it ships no types
 
 from scanner.evidence import Failure
 from scanner.probe.net.connection import TcpStream
@@ -23,7 +30,10 @@ from scanner.probe.survey.client import HelloClient
 from scanner.probe.survey.hello import WIRE_VERSIONS, Offer, to_wire
 from scanner.probe.survey.server_flight import RECORD_LIMIT, TOTAL_LIMIT
 
+S = TypeVar("S")
+
 _HEARTBEAT: Final = 24
+_NO_HEARTBEATS: Final = "the server agrees to no heartbeats"
 _HEARTBEAT_EXTENSION: Final = bytes.fromhex("000f000101")
 _CLAIMED: Final = 16
 """Bytes that the overlong heartbeat claims, beyond the none that it has."""
@@ -41,10 +51,34 @@ class _OtherwiseError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """What a second probe saw: whether the finding holds, and in words what was observed."""
+    """What a second probe saw: whether the finding holds, and in words what was observed.
+
+    `tried` is whether the handshake came as far as the attack, without which nothing is shown.
+    """
 
     confirmed: bool
     observed: str
+    tried: bool = True
+
+
+async def heartbleed_and_ccs(client: HelloClient, offer: Offer) -> tuple[Second, Second]:
+    """Both attacks on one connection, where the server agrees to no heartbeats; else on one each.
+
+    What is open to Heartbleed is so by the code that agrees to heartbeats (RFC 6520 section 2).
+    """
+    agreed = Second(confirmed=False, observed=_NO_HEARTBEATS)
+
+    async def talk(stream: TcpStream) -> Second | None:
+        reader = _Records(stream)
+        await stream.send(_with_heartbeat(to_wire(offer)))
+        await reader.until_done()
+        return None if reader.heartbeats else await _early_ccs(reader, stream, offer)
+
+    ccs = await _tried(client, talk)
+    if ccs is not None and ccs.tried:
+        return agreed, ccs
+    # It agrees to heartbeats, or does not stand the offer of them.
+    return await heartbleed(client, offer), await ccs_injection(client, offer)
 
 
 async def heartbleed(client: HelloClient, offer: Offer) -> Second:
@@ -71,17 +105,22 @@ async def ccs_injection(client: HelloClient, offer: Offer) -> Second:
         reader = _Records(stream)
         await stream.send(to_wire(offer))
         await reader.until_done()
-        await stream.send(_record(offer, ContentType.change_cipher_spec, b"\x01"))
-        kind, body = await reader.within(_WAIT_S)
-        if kind is not None:
-            return Second(confirmed=False, observed=f"an early ChangeCipherSpec was met with {_named(kind, body)}")
-        await stream.send(_record(offer, ContentType.handshake, os.urandom(64)))
-        kind, body = await reader.within(_WAIT_S)
-        obeyed = kind == ContentType.alert and body[1:2] in {b"\x14", b"\x15"}  # bad_record_mac, decryption_failed
-        word = "was obeyed" if obeyed else f"and a record after it were met with {_named(kind, body)}"
-        return Second(confirmed=obeyed, observed=f"an early ChangeCipherSpec {word}")
+        return await _early_ccs(reader, stream, offer)
 
     return await _tried(client, talk)
+
+
+async def _early_ccs(reader: _Records, stream: TcpStream, offer: Offer) -> Second:
+    """What a server does with a ChangeCipherSpec right after its first flight."""
+    await stream.send(_record(offer, ContentType.change_cipher_spec, b"\x01"))
+    kind, body = await reader.within(_WAIT_S)
+    if kind is not None:
+        return Second(confirmed=False, observed=f"an early ChangeCipherSpec was met with {_named(kind, body)}")
+    await stream.send(_record(offer, ContentType.handshake, os.urandom(64)))
+    kind, body = await reader.within(_WAIT_S)
+    obeyed = kind == ContentType.alert and body[1:2] in {b"\x14", b"\x15"}  # bad_record_mac, decryption_failed
+    word = "was obeyed" if obeyed else f"and a record after it were met with {_named(kind, body)}"
+    return Second(confirmed=obeyed, observed=f"an early ChangeCipherSpec {word}")
 
 
 async def robot(client: HelloClient, offer: Offer) -> Second:
@@ -120,15 +159,15 @@ async def _padded(stream: TcpStream, offer: Offer, padding: str) -> Second:
     return Second(confirmed=False, observed=_named(*await reader.within(_WAIT_S)))
 
 
-async def _tried(client: HelloClient, talk: Callable[[TcpStream], Awaitable[Second]]) -> Second:
+async def _tried(client: HelloClient, talk: Callable[[TcpStream], Awaitable[S]]) -> S | Second:
     try:
         outcome = await client.converse(talk)
     except _OtherwiseError as error:
-        return Second(confirmed=False, observed=str(error))
+        return Second(confirmed=False, observed=str(error), tried=False)
     if not isinstance(outcome, Failure):
         return outcome
     detail = f" ({outcome.detail})" if outcome.detail else ""
-    return Second(confirmed=False, observed=f"{outcome.reason}{detail}")
+    return Second(confirmed=False, observed=f"{outcome.reason}{detail}", tried=False)
 
 
 def _rsa_key(chain: Sequence[bytes]) -> rsa.RSAPublicNumbers:
@@ -142,9 +181,10 @@ def _rsa_key(chain: Sequence[bytes]) -> rsa.RSAPublicNumbers:
 
 
 class _Records:
-    """Reads records, and of a first flight the certificates."""
+    """Reads records, and of a first flight the certificates, and whether it agrees to heartbeats (`heartbeats`)."""
 
     def __init__(self, stream: TcpStream) -> None:
+        self.heartbeats = False
         self._stream = stream
         self._bytes = bytearray()
         self._total = 0
@@ -167,6 +207,8 @@ class _Records:
                 message, messages = bytes(messages[:end]), messages[end:]
                 if message[0] == HandshakeType.server_hello_done:
                     return tuple(chain)
+                if message[0] == HandshakeType.server_hello:
+                    self.heartbeats = _agrees_to_heartbeats(message[_MESSAGE:])
                 if message[0] == HandshakeType.certificate:
                     first = 7 + int.from_bytes(message[7:10]) + 3
                     chain = [message[10:first]]
@@ -199,6 +241,15 @@ class _Records:
             if self._total > TOTAL_LIMIT:
                 raise _OtherwiseError("more bytes than a handshake has")
             self._bytes += data
+
+
+def _agrees_to_heartbeats(hello: bytes) -> bool:
+    """Whether a ServerHello has the extension; one that cannot be read is taken to have it."""
+    try:
+        read = ServerHello().parse(Parser(bytearray((len(hello)).to_bytes(3) + hello)))
+    except (SyntaxError, ValueError, IndexError):
+        return True
+    return read.getExtension(ExtensionType.heartbeat) is not None
 
 
 def _named(kind: int | None, body: bytes) -> str:

@@ -6,15 +6,15 @@ A finding that is not confirmed is no finding: both observations are told, and t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final
 
-from scanner.evidence import Attempt, Failure, FailureReason, Protocol, Robot, TlsEvidence
+from scanner.evidence import Attempt, Failure, FailureReason, NameReaction, Protocol, Robot, TlsEvidence
 from scanner.inventory import Target
 from scanner.probe import ProbeSettings, iana
 from scanner.probe.net.budget import Budget
 from scanner.probe.net.connection import TcpStream
-from scanner.probe.survey.attacks import Second, ccs_injection, heartbleed, robot
+from scanner.probe.survey.attacks import Second, ccs_injection, heartbleed, heartbleed_and_ccs, robot
 from scanner.probe.survey.client import HelloClient
 from scanner.probe.survey.full_handshake import early_data_in_ticket, speakable, speakable_groups
 from scanner.probe.survey.hello import Offer
@@ -36,6 +36,63 @@ def suspected(tls: TlsEvidence) -> tuple[str, ...]:
         "early_data": tls.early_data.value is True or bool(tls.max_early_data_size.value),
     }
     return tuple(name for name, is_so in found.items() if is_so)
+
+
+def unasked(tls: TlsEvidence) -> tuple[str, ...]:
+    """Of Heartbleed and CCS injection, what the handshake engine did not look at, though there is what to look at.
+
+    It does not where a server speaks TLS 1.3 as well, as if one program answered in all versions; and it calls one safe
+    that refuses a hello without a server name, which is what it asks by.
+    """
+    if not set(tls.negotiated).intersection(_OLDER):
+        return ()
+    nameless = tls.without_sni.value in {NameReaction.ALERT, NameReaction.UNRECOGNIZED_NAME}
+    seen = {fact: getattr(tls, fact) for fact in ("heartbleed", "ccs_injection")}
+    return tuple(
+        fact
+        for fact, attempt in seen.items()
+        if (nameless and attempt.value is False)
+        or (attempt.failure is not None and attempt.failure.reason is FailureReason.UNSUPPORTED)
+    )
+
+
+async def asked(tls: TlsEvidence, target: Target, settings: ProbeSettings, budget: Budget) -> TlsEvidence:
+    """The evidence, in which this probe's answers stand for what the engine did not ask (`unasked`).
+
+    A finding is that of one probe yet.
+    """
+    client = HelloClient(target, settings, budget)
+    offer = _offer(tls, None if target.endpoint.is_address else target.endpoint.host, by_rsa=False)
+    if offer is None:
+        untried = Second(confirmed=False, observed="nothing that it could be tried with is accepted", tried=False)
+        answers = (untried, untried)
+    else:
+        answers = await heartbleed_and_ccs(client, offer)
+    changed: dict[str, Attempt[Any]] = {}
+    for fact, answer in zip(("heartbleed", "ccs_injection"), answers, strict=True):
+        if fact in unasked(tls):
+            told: Attempt[Any] = Attempt.failed(
+                FailureReason.HANDSHAKE_FAILED, f"no attack came about: {answer.observed}"
+            )
+            changed[fact] = Attempt.ok(answer.confirmed) if answer.tried else told
+    return dataclasses.replace(tls, **changed)  # type: ignore[arg-type]  # names and types are its fields'
+
+
+def before_tls13(tls: TlsEvidence) -> Protocol:
+    """The newest protocol before TLS 1.3 that is negotiated; TLS 1.2 where none is known to be."""
+    return next((protocol for protocol in _OLDER if protocol in tls.negotiated), Protocol.TLS1_2)
+
+
+def doubted(tls: TlsEvidence, engine: Attempt[TlsEvidence], facts: Collection[str]) -> TlsEvidence:
+    """The evidence, in which a finding of this probe's that the engine does not see as well is `inconsistent`."""
+    changed: dict[str, Attempt[Any]] = {}
+    for fact in facts:
+        theirs = getattr(engine.value, fact) if engine.value is not None else engine
+        if theirs.value is not True:
+            why = theirs.failure.reason if theirs.failure is not None else "it was not"
+            detail = f"{_FIRST[fact]}; not so for a second probe: {why}"
+            changed[fact] = Attempt.failed(FailureReason.INCONSISTENT, detail)
+    return dataclasses.replace(tls, **changed)  # type: ignore[arg-type]  # names and types are its fields'
 
 
 async def confirmed(tls: TlsEvidence, target: Target, settings: ProbeSettings, budget: Budget) -> TlsEvidence:

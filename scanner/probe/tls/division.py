@@ -6,9 +6,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from scanner.evidence import Attempt, ClientAuthentication, Failure, FailureReason, Protocol, TlsEvidence
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.x509 import load_der_x509_certificate
+
+from scanner.evidence import Attempt, ClientAuthentication, Failure, FailureReason, KeyType, Protocol, TlsEvidence
 
 _OLDER = (Protocol.SSL3, Protocol.TLS1_0, Protocol.TLS1_1, Protocol.TLS1_2)
+_BY_RSA: Final = "TLS_RSA_WITH_"
+_WITH_GCM: Final = ("_AES_128_GCM_SHA256", "_AES_256_GCM_SHA384")
+_RSA_KEYS: Final = (KeyType.RSA, KeyType.RSA_PSS)
 _ENOUGH = (FailureReason.TIMED_OUT, FailureReason.RESET, FailureReason.DEADLINE)
 """Why the survey breaks off where a server has had enough of it, or time is up."""
 
@@ -25,20 +32,48 @@ class Surveyed:
 
 
 class Unanswered(StrEnum):
-    """What is left to the survey, and asked for once more where that did not find it out."""
+    """What the handshake engine can be asked for once more, alone.
+
+    `LEFT_TO_THE_SURVEY` are left to the survey at first; the others are looked at twice where the engine took a server
+    for safe without a look at it.
+    """
 
     CERTIFICATES = "certificates"
     SESSION_TICKETS = "session-tickets"
     ROBOT = "robot"
+    HEARTBLEED = "heartbleed"
+    CCS_INJECTION = "ccs-injection"
+
+
+FEARED: Final = {"heartbleed": Unanswered.HEARTBLEED, "ccs_injection": Unanswered.CCS_INJECTION}
+"""What it is asked for where another probe found the fact of that name."""
+LEFT_TO_THE_SURVEY: Final = (Unanswered.CERTIFICATES, Unanswered.SESSION_TICKETS, Unanswered.ROBOT)
+
+
+@dataclass(frozen=True, slots=True)
+class RsaTransport:
+    """A key to which the server lets clients encrypt, and the newest protocol in which it does.
+
+    `gcm` is whether it does so with AES-GCM.
+    """
+
+    protocol: Protocol
+    modulus: int
+    exponent: int
+    gcm: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """What is still to be seen of a server with which handshakes have been made already."""
+    """What is still to be seen of a server with which handshakes have been made already.
+
+    `transport` is None where it is not certain which key, in which protocol, RSA key transport is done with.
+    """
 
     newest: Protocol
     client_authentication: ClientAuthentication
     unanswered: frozenset[Unanswered]
+    transport: RsaTransport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +108,7 @@ def remaining(surveyed: Attempt[TlsEvidence], result: HandshakeResult, *, intrus
     authentication = handshake.client_authentication.value
     if authentication is None:
         return None
-    facts: dict[Unanswered, Failure | None] = dict.fromkeys(Unanswered, surveyed.failure)
+    facts: dict[Unanswered, Failure | None] = dict.fromkeys(LEFT_TO_THE_SURVEY, surveyed.failure)
     if survey is not None:
         older = [survey.offer(protocol) for protocol in _OLDER]
         if any(offer.cut_off is not None and offer.cut_off.reason in _ENOUGH for offer in older):
@@ -86,6 +121,36 @@ def remaining(surveyed: Attempt[TlsEvidence], result: HandshakeResult, *, intrus
         if not any(offer.value is None or offer.value.negotiated for offer in older):
             # They are questions of the older protocols, of which there are none.
             facts = {}
-    allowed = frozenset(Unanswered) if intrusive else frozenset({Unanswered.CERTIFICATES})
+    allowed = frozenset(LEFT_TO_THE_SURVEY) if intrusive else frozenset({Unanswered.CERTIFICATES})
     unanswered = frozenset(fact for fact, failure in facts.items() if failure is not None) & allowed
-    return Remaining(result.newest, authentication, unanswered) if unanswered else None
+    if not unanswered:
+        return None
+    transport = rsa_transport(survey) if survey is not None and Unanswered.ROBOT in unanswered else None
+    return Remaining(result.newest, authentication, unanswered, transport)
+
+
+def rsa_transport(seen: TlsEvidence) -> RsaTransport | None:
+    """With which key RSA key transport is done, in the newest protocol before TLS 1.3.
+
+    None where it is not done in that, where no handshake by it is known to be completed, or where the server showed
+    more than one RSA key: a test with another than the right one would see the same answer to everything.
+    """
+    for protocol in reversed(_OLDER):
+        offer = seen.offer(protocol).value
+        if offer is not None and offer.negotiated:
+            break
+    else:
+        return None
+    names = [suite.name for suite in offer.suites if suite.name.startswith(_BY_RSA) and not suite.unconfirmed]
+    keys = {item.leaf.spki: item.leaf for item in seen.certificates.value or () if item.leaf.key_type in _RSA_KEYS}
+    if not names or len(keys) != 1:
+        return None
+    (leaf,) = keys.values()
+    try:
+        key = load_der_x509_certificate(leaf.der).public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return None
+    if not isinstance(key, RSAPublicKey):
+        return None
+    numbers = key.public_numbers()
+    return RsaTransport(protocol, numbers.n, numbers.e, any(name.endswith(_WITH_GCM) for name in names))

@@ -11,15 +11,15 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from scanner.evidence import Attempt, Failure, FailureReason, TlsEvidence
+from scanner.evidence import Attempt, ClientAuthentication, Failure, FailureReason, TlsEvidence
 from scanner.inventory import Environment, Target
 from scanner.probe import ProbeSettings, WorkerError, Workers
 from scanner.probe.net.budget import Budget, DeadlineError
 from scanner.probe.net.cutoff import cut_off
 from scanner.probe.net.remote import RemoteBudget
 from scanner.probe.survey.probe import survey
-from scanner.probe.survey.second_opinion import confirmed, suspected
-from scanner.probe.tls.division import HandshakeResult, Remaining, Surveyed, remaining
+from scanner.probe.survey.second_opinion import asked, before_tls13, confirmed, doubted, suspected, unasked
+from scanner.probe.tls.division import FEARED, HandshakeResult, Remaining, Surveyed, remaining
 from scanner.probe.tls.merge import combined, with_remaining, without_intrusive
 
 _TARGETS_PER_WORKER: Final = 100
@@ -43,7 +43,10 @@ class TlsProbe:
 
     async def observe(self, target: Target, _: Environment, budget: Budget) -> Attempt[TlsEvidence]:
         """Both engines, side by side once the survey has been answered, and what was left by both of them."""
-        found = await self._confirmed(await self._observe(target, budget), target, budget)
+        found = await self._observe(target, budget)
+        if self.settings.intrusive:
+            found = await self._asked(found, target, budget)
+        found = await self._confirmed(found, target, budget)
         return found if self.settings.intrusive else without_intrusive(found)
 
     async def _observe(self, target: Target, budget: Budget) -> Attempt[TlsEvidence]:
@@ -59,6 +62,30 @@ class TlsProbe:
             return combined(found, result.evidence)
         again = await self._handshakes(target, budget, left)
         return combined(found, with_remaining(result.evidence, again.evidence))
+
+    async def _asked(self, found: Attempt[TlsEvidence], target: Target, budget: Budget) -> Attempt[TlsEvidence]:
+        """What the engine took for granted is looked at; what that finds, the engine looks at as well."""
+        seen = found.value
+        facts = unasked(seen) if seen is not None else ()
+        if seen is None or not facts:
+            return found
+
+        async def look() -> TlsEvidence:
+            return await asked(seen, target, self.settings, budget)
+
+        def unseen(failure: Failure) -> TlsEvidence:
+            return dataclasses.replace(
+                seen, heartbleed=Attempt(failure=failure), ccs_injection=Attempt(failure=failure)
+            )
+
+        now = await cut_off(look(), lambda: budget.deadline, unseen)
+        feared = {fact for fact in facts if getattr(now, fact).value is True}
+        if not feared:
+            return Attempt.ok(now)
+        authentication = seen.client_authentication.value or ClientAuthentication.NOT_ASKED
+        again = Remaining(before_tls13(seen), authentication, frozenset(FEARED[fact] for fact in feared))
+        theirs = (await self._handshakes(target, budget, again)).evidence
+        return Attempt.ok(doubted(now, theirs, feared))
 
     async def _confirmed(self, found: Attempt[TlsEvidence], target: Target, budget: Budget) -> Attempt[TlsEvidence]:
         """What is grave is seen by a second probe as well, or not told as found."""

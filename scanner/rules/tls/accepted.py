@@ -18,6 +18,12 @@ from scanner.rules.tls.suites import Suite, classify
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+SEEN_TWICE = (
+    "A finding is told only where a second probe, which shares nothing with the first, sees it as well; else it is "
+    "`inconsistent`, with both observations."
+)
+"""How what would be grave is made certain; part of what the rules' pages say."""
+
 BEFORE_TLS13 = tuple(protocol for protocol in Protocol if protocol is not Protocol.TLS1_3)
 
 

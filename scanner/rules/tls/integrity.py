@@ -23,6 +23,7 @@ from scanner.rules.registry.sources import rfc
 from scanner.rules.tls import fixes
 from scanner.rules.tls.accepted import (
     BEFORE_TLS13,
+    SEEN_TWICE,
     accepted_suites,
     judge_suites,
     nothing_negotiated,
@@ -338,7 +339,7 @@ def _fallback(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Fi
     of=TlsEvidence,
     why="What comes as early data (0-RTT) can be sent again by whoever recorded it: an order twice, a payment twice.",
     how="A TLS 1.3 session is resumed and data sent before the handshake is done, or the ticket's max_early_data_size "
-    "is read.",
+    "is read. " + SEEN_TWICE,
     sources=(rfc(8446, "8"), rfc(9325, "3.10"), rfc(8470, "3")),
     reasons={
         "off": passes("The server accepts no early data."),

@@ -25,6 +25,7 @@ from scanner.rules.registry.sources import attack, rfc
 from scanner.rules.tls import fixes
 from scanner.rules.tls.accepted import (
     BEFORE_TLS13,
+    SEEN_TWICE,
     AcceptedSuites,
     accepted_suites,
     judge_suites,
@@ -65,7 +66,8 @@ def _judge_probe(tls: TlsEvidence, attempt: Attempt[bool], observed: tuple[str, 
     of=TlsEvidence,
     why="Anybody can read 64 kB of the server's memory at a time: keys, passwords, what other people send.",
     how="A heartbeat request that claims to be longer than it is; a vulnerable server answers it. No more is asked "
-    "back than proves it.",
+    "back than proves it. A server that speaks TLS 1.3 is asked in its newest older version; one that agrees to no "
+    "heartbeats there has no code that could answer. " + SEEN_TWICE,
     sources=(attack("CVE-2014-0160", "https://heartbleed.com/"), rfc(6520, "4")),
     reasons={**_VULNERABLE, "tls1.3-alone": _TLS13_ALONE},
     fix=fixes.UPDATE,
@@ -83,7 +85,8 @@ def _heartbleed(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[
     severity=Severity.CRITICAL,
     of=TlsEvidence,
     why="Whoever sits between two vulnerable OpenSSLs makes both use a key that he knows.",
-    how="A ChangeCipherSpec is sent before any key is agreed on; a sound server ends the connection.",
+    how="A ChangeCipherSpec is sent before any key is agreed on; a sound server ends the connection. A server that "
+    "speaks TLS 1.3 is asked in its newest older version. " + SEEN_TWICE,
     sources=(attack("CVE-2014-0224", "https://openssl-library.org/news/secadv/20140605.txt"), rfc(5246, "7.1")),
     reasons={**_VULNERABLE, "tls1.3-alone": _TLS13_ALONE},
     fix=fixes.UPDATE,
@@ -120,8 +123,9 @@ def _renegotiation(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> li
     severity=Severity.CRITICAL,
     of=TlsEvidence,
     why="The server tells by its behaviour whether a padding was right, and so decrypts or signs for an attacker.",
-    how="Five differently broken RSA ciphertexts are sent; a sound server answers all of them alike. Two series must "
-    "agree. Servers without RSA key transport cannot be attacked.",
+    how="Five differently broken RSA ciphertexts are sent; a sound server answers all of them alike. Where the answers "
+    "differ, three more series must agree with the first. Servers without RSA key transport cannot be attacked. "
+    + SEEN_TWICE,
     sources=(attack("ROBOT (CVE-2017-13099 and others)", "https://robotattack.org/"), rfc(5246, "7.4.7.1")),
     reasons={
         "not-vulnerable": passes("The server answers all broken RSA ciphertexts alike."),

@@ -1,0 +1,64 @@
+"""The ROBOT test by sslyze's payloads, in one series where that is enough.
+
+sslyze makes three series, each after a handshake of its own that shows the key: 18 connections. A server whose answers
+to all payloads of one series are alike shows no oracle; only where they differ are three more series made, because one
+answer by chance must not call a server broken. The survey has seen the key already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from sslyze import RobotScanResultEnum  # type: ignore[attr-defined]  # not in its __all__
+from sslyze.plugins.plugin_base import ScanJob, ScanJobResult
+from sslyze.plugins.robot import _robot_tester
+from sslyze.plugins.robot.implementation import RobotScanResult
+from sslyze.server_connectivity import ServerConnectivityInfo
+
+from scanner.evidence import Protocol
+from scanner.probe.handshake.first import VERSIONS
+from scanner.probe.tls.division import RsaTransport
+
+SERIES_AGAIN: Final = 3
+"""How many series confirm an oracle that one has shown: as many as sslyze makes."""
+_WITH_GCM: Final = "AES128-GCM-SHA256:AES256-GCM-SHA384"
+_ANY: Final = "RSA"
+"""sslyze's own lists: some servers are vulnerable with GCM alone."""
+Answers = dict[_robot_tester.RobotPmsPaddingPayloadEnum, str]
+
+
+def robot_job(server: ServerConnectivityInfo, transport: RsaTransport | None) -> ScanJob:
+    """One series of payloads; with `transport`, by the key and in the version that the survey saw."""
+    if transport is None:
+        return ScanJob(_robot_tester.test_robot, [server])
+    return ScanJob(partial(_series, server, transport), [])
+
+
+def result_of(results: Sequence[ScanJobResult]) -> RobotScanResult:
+    """What any number of series tell together, read as sslyze reads its three."""
+    answers: dict[_robot_tester.RobotPmsPaddingPayloadEnum, list[str]] = {
+        payload: [] for payload in _robot_tester.RobotPmsPaddingPayloadEnum
+    }
+    for result in results:
+        try:
+            series: Answers = result.get_result()
+        except _robot_tester.ServerDoesNotSupportRsa:
+            return RobotScanResult(RobotScanResultEnum.NOT_VULNERABLE_RSA_NOT_SUPPORTED)
+        for payload, answer in series.items():
+            answers[payload].append(answer)
+    analyzer = _robot_tester.RobotServerResponsesAnalyzer(answers, len(results))
+    return RobotScanResult(analyzer.compute_result_enum())
+
+
+def _series(server: ServerConnectivityInfo, transport: RsaTransport) -> Answers:
+    suites = _WITH_GCM if transport.gcm and transport.protocol is Protocol.TLS1_2 else _ANY
+    return _robot_tester._run_oracle_detection(  # noqa: SLF001  # its public way asks for the key by a handshake
+        server,
+        VERSIONS[transport.protocol],
+        suites,
+        transport.modulus,
+        transport.exponent,
+        True,  # noqa: FBT003  # its own: finish the handshake
+    )

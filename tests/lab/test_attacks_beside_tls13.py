@@ -1,0 +1,134 @@
+"""Servers that speak TLS 1.3, or demand a server name, are looked at for Heartbleed and CCS injection as others are.
+
+The handshake engine takes them for safe without a look. But one address may be answered by several programs: a new one
+that takes TLS 1.3, and an old one behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from scanner.evaluate import evaluate
+from scanner.evidence import FailureReason, Protocol, TargetEvidence
+from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Role, StartTls, Target
+from scanner.lab import Lab
+from scanner.pipeline import probe_targets
+from scanner.policy import load
+from scanner.probe import ProbeSettings
+from scanner.rules import Observed
+from scanner.verdict import Status, Verdict
+from tests.build.fronts import Front, names_a_server, offers_heartbeats, offers_tls13
+from tests.build.servers import HOST, servers
+from tests.build.wiretap import CHANGE_CIPHER_SPEC, Wiretap
+
+ENVIRONMENTS = {"lab": Environment("lab", EnvironmentKind.ON_PREMISES)}
+SETTINGS = ProbeSettings(timeout_s=5, deadline_s=60)
+FACTS = {"heartbleed": "heartbleed", "ccs-injection": "ccs_injection"}
+OTHERS = ("client-certificate-required", "smtp-starttls", "postgres-starttls")
+UNRECOGNIZED_NAME = bytes.fromhex("15030300020270")
+BOTH = "ssl_protocols TLSv1.2 TLSv1.3;"
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with Lab(only=(*FACTS, *OTHERS)) as running:
+        assert not running.skipped
+        yield running
+
+
+def scanned(front: Front | Wiretap, host: str = HOST, starttls: StartTls | None = None) -> TargetEvidence:
+    async def scan() -> TargetEvidence:
+        async with front.standing() as port:
+            role = Role.SERVER if starttls else Role.APPLICATION
+            target = Target(Endpoint("lab", host, port, role=role, starttls=starttls), Address("127.0.0.1", port, 1))
+            (evidence,) = [seen async for _, seen in probe_targets([target], ENVIRONMENTS, SETTINGS)]
+            return evidence
+
+    return asyncio.run(scan())
+
+
+def verdict(evidence: TargetEvidence, rule: str) -> Verdict:
+    target = Target(Endpoint("lab", HOST, 443), Address("127.0.0.1", 443))
+    policy = load("https-by-default")
+    found = evaluate([Observed(target, evidence)], ENVIRONMENTS, {"lab": policy}, (), evidence.started_at)[target.id]
+    return next(item for item in found if item.rule == rule)
+
+
+@pytest.mark.parametrize("flaw", FACTS)
+def test_an_old_server_behind_a_new_one_is_found_vulnerable(lab, tmp_path, flaw):
+    with servers(tmp_path) as started:
+        new, old = started.nginx(["rsa"], BOTH), lab.servers[flaw].actual_port
+        evidence = scanned(Front(lambda hello: new if offers_tls13(hello) else old))
+
+    tls = evidence.tls.value
+    assert {Protocol.TLS1_2, Protocol.TLS1_3} <= set(tls.negotiated)
+    assert getattr(tls, FACTS[flaw]).value is True
+    assert verdict(evidence, f"vuln.{flaw}").reason == "vulnerable"
+
+
+@pytest.mark.parametrize("flaw", FACTS)
+def test_a_server_that_demands_a_name_is_not_taken_for_safe(lab, flaw):
+    server = lab.servers[flaw]
+    strict = Front(lambda hello: server.actual_port if names_a_server(hello) else UNRECOGNIZED_NAME)
+
+    evidence = scanned(strict, server.host)
+
+    # The engine names no server, and so can't look: it is one probe's word, which is no finding, and never a pass.
+    found = getattr(evidence.tls.value, FACTS[flaw])
+    assert found.failure.reason is FailureReason.INCONSISTENT
+    assert "; not so for a second probe" in found.failure.detail
+    assert verdict(evidence, f"vuln.{flaw}").status is Status.INDETERMINATE
+
+
+def test_of_a_safe_server_both_are_asked_on_one_connection(tmp_path):
+    with servers(tmp_path) as started:
+        wiretap = Wiretap(started.nginx(["rsa"], BOTH))
+        evidence = scanned(wiretap)
+
+    tls = evidence.tls.value
+    assert Protocol.TLS1_3 in tls.negotiated
+    assert (tls.heartbleed.value, tls.ccs_injection.value) == (False, False)
+    assert len(asked_for_both(wiretap)) == 1
+
+
+def asked_for_both(wiretap: Wiretap) -> list[bytes]:
+    """What was said on connections that offered heartbeats, and went on with an early ChangeCipherSpec."""
+    found = []
+    for said in map(bytes, wiretap.said):
+        second_record = 5 + int.from_bytes(said[3:5])
+        if offers_heartbeats(said) and said[second_record : second_record + 1] == bytes([CHANGE_CIPHER_SPEC]):
+            found.append(said)
+    return found
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_both_are_asked_whatever_else_the_server_wants(lab, name):
+    server = lab.servers[name]
+    evidence = scanned(Wiretap(server.actual_port), server.host, StartTls(server.starttls) if server.starttls else None)
+
+    tls = evidence.tls.value
+    assert Protocol.TLS1_3 in tls.negotiated
+    assert (tls.heartbleed.value, tls.ccs_injection.value) == (False, False)
+
+
+def test_what_could_not_be_tried_is_no_pass(tmp_path):
+    with servers(tmp_path) as started:
+        port = started.nginx(["rsa"], BOTH)
+        evidence = scanned(Front(lambda hello: b"" if offers_heartbeats(hello) else port))
+
+    # It does not stand the offer of heartbeats, without which nothing is known of them; the other attack does without.
+    assert evidence.tls.value.heartbleed.failure.reason is FailureReason.HANDSHAKE_FAILED
+    assert verdict(evidence, "vuln.heartbleed").status is Status.INDETERMINATE
+    assert evidence.tls.value.ccs_injection.value is False
+
+
+def test_a_server_of_tls13_alone_is_asked_for_neither(tmp_path):
+    with servers(tmp_path) as started:
+        wiretap = Wiretap(started.nginx(["ecdsa"], "ssl_protocols TLSv1.3;"))
+        evidence = scanned(wiretap)
+
+    assert asked_for_both(wiretap) == []
+    for rule in ("vuln.heartbleed", "vuln.ccs-injection", "vuln.renegotiation-dos"):
+        assert verdict(evidence, rule).reason == "tls1.3-alone"
