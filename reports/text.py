@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.view.certificates import common_name, deployments_of, issuer_name
+from reports.view.coverage import not_covered_in_words
 from reports.view.environments import environments_of, headline_of, standing_of
 from reports.view.index import Index, is_failure, tally
 from reports.view.readable import readable
@@ -48,6 +49,8 @@ _SEVERITY_STYLES: Final = {
 }
 _SOON_DAYS = 30
 _INDENT = 2
+_MOST_NOT_COVERED = 10
+"""Of what nobody configured, so much is listed."""
 _MIN_WIDTH = 40
 _OBSERVED_LIMIT = 400
 """Characters of an observation that are shown without `--verbose`."""
@@ -282,8 +285,18 @@ def _summary(record: RunRecord) -> RenderableType:
         headline,
         Text(" · ".join(part for part in numbers if part)),
         *absent,
+        *_not_covered(record),
     ]
     lines.append(
         Text(f"policy {judged}" + (" · nightseal explain RULE tells more" if total.failed else ""), style="dim")
     )
     return Group(*lines)
+
+
+def _not_covered(record: RunRecord) -> Iterator[Text]:
+    """What was not looked at because nobody configured it: the first of it, and how much there is."""
+    run = record.run
+    for item in run.not_covered[:_MOST_NOT_COVERED]:
+        yield Text(f"Not covered: {not_covered_in_words(item)}")
+    if run.not_covered_total > _MOST_NOT_COVERED:
+        yield Text(f"Not covered: and {run.not_covered_total - _MOST_NOT_COVERED} more (--format json lists them)")

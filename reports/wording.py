@@ -15,6 +15,7 @@ from scanner.counting import noun_of
 from scanner.evidence import FailureReason, Protocol
 from scanner.inventory import EnvironmentKind, Role
 from scanner.rules.registry.servers import NOT_RUN
+from scanner.standpoint import Uncovered
 from scanner.verdict import Goal, Severity, Status, TargetStatus, Trigger
 
 PROTOCOLS: Final[Mapping[Protocol, str]] = {
@@ -176,6 +177,16 @@ CAUSE_MEANINGS: Final = Words[str](
 
 FORMATS: Final = Words[str]({**{name: item.title for name, item in formats.FORMATS.items()}, "text": mark("Text")})
 """What people call the formats of reports."""
+UNCOVERED: Final = Words[Uncovered](
+    {
+        Uncovered.NOT_TAKEN: mark("in an inventory file, in an environment that does not read it"),
+        Uncovered.UNLISTED_NAME: mark("named in a served certificate, not configured"),
+        Uncovered.UNLISTED_REDIRECT: mark("redirected to, not configured"),
+        Uncovered.NO_CONSOLE: mark("applications, but no console configured"),
+        Uncovered.UNEXPECTED_COUNT: mark("another number of hosts in the inventory than expected"),
+    }
+)
+"""Why something of ours was not looked at."""
 SHORT_FAILURES: Final = Words[FailureReason](
     {
         FailureReason.REFUSED: mark("refused"),

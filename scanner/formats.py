@@ -20,6 +20,10 @@ class WriterInput(Enum):
     """The run alone: `writer(record)`."""
     RULES = auto()
     """The run, and the rules, which it describes: `writer(record, rules=…)`."""
+    OWNERS = auto()
+    """The run, and who answers: `writer(record, owners=…)`."""
+    OWNED_RULES = auto()
+    """The run, the rules, and who answers: `writer(record, rules=…, owners=…)`."""
     PAST = auto()
     """The same, since when failures last, and who answers: `writer(record, rules=…, first_seen=…, owners=…)`."""
     RENDERING = auto()
@@ -63,7 +67,7 @@ FORMATS: Final[Mapping[str, Format]] = {
         Format("json", "JSON", "json", "reports.export.json_v1:to_json_bytes", WriterInput.PAST),
         Format("html", "HTML", "html", "scanner.jobs.drawing:html", WriterInput.VIEW),
         Format("pdf", "PDF", "pdf", "scanner.jobs.drawing:pdf", WriterInput.VIEW, binary=True),
-        Format("sarif", "SARIF", "sarif", "reports.export.sarif:to_sarif", WriterInput.RULES, syntaxes=("json",)),
+        Format("sarif", "SARIF", "sarif", "reports.export.sarif:to_sarif", WriterInput.OWNED_RULES, syntaxes=("json",)),
         Format(
             "defectdojo",
             "DefectDojo",
@@ -82,15 +86,23 @@ FORMATS: Final[Mapping[str, Format]] = {
         ),
         Format("junit", "JUnit", "junit.xml", "reports.export.junit:to_junit"),
         Format("csv", "CSV", "csv", "reports.export.csv:to_csv", WriterInput.PAST, syntaxes=("text",)),
-        Format("xlsx", "XLSX", "xlsx", "reports.export.xlsx:to_xlsx", WriterInput.RULES, binary=True),
+        Format("xlsx", "XLSX", "xlsx", "reports.export.xlsx:to_xlsx", WriterInput.OWNED_RULES, binary=True),
         Format(
             "openmetrics",
             "OpenMetrics",
             "om",
             "reports.export.openmetrics:to_openmetrics",
+            WriterInput.OWNERS,
             syntaxes=("text", "prometheus"),
         ),
-        Format("prometheus", "Prometheus", "prom", "reports.export.openmetrics:to_prometheus", syntaxes=("text",)),
+        Format(
+            "prometheus",
+            "Prometheus",
+            "prom",
+            "reports.export.openmetrics:to_prometheus",
+            WriterInput.OWNERS,
+            syntaxes=("text",),
+        ),
         Format("cyclonedx", "CycloneDX", "cdx.json", "reports.export.cyclonedx:to_cyclonedx", syntaxes=("json",)),
         Format("oscal", "OSCAL", "oscal.json", "reports.export.oscal:to_oscal", WriterInput.RULES, syntaxes=("json",)),
     )

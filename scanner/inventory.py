@@ -136,11 +136,20 @@ class Integration:
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """Who answers for something: an owner's name, how to reach them, and labels, sorted by name."""
+    """Who answers for something: an owner's name, how to reach them, and labels, sorted by name.
+
+    `shared_with` are others who answer for what is at the same host and port.
+    """
 
     owner: str | None = None
     contact: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
+    shared_with: tuple[str, ...] = ()
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """All who answer for it."""
+        return (self.owner, *self.shared_with) if self.owner else ()
 
     def merged(self, other: Ownership) -> Ownership:
         """Of both, where two things share a host; what only one of them says, and the first's where both do."""
@@ -205,6 +214,13 @@ class Endpoint:
         if self.consoles:
             return tuple((console.role, path) for console in self.consoles for path in console.paths)
         return ((self.role, "/"),) if self.role.is_console else ()
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """All who answer for what is there, each once: owners of its applications, and of a console beside them."""
+        named = [app.ownership.owner for app in self.applications] or [self.ownership.owner]
+        named += [self.ownership.owner] if self.consoles else []
+        return tuple(dict.fromkeys(name for name in named if name))
 
     @property
     def address(self) -> str:

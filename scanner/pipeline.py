@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 import scanner
+from scanner.coverage import not_covered
 from scanner.dispatch import LocalDispatcher, Progress, WorkerProcesses
 from scanner.domains import absent_domains
 from scanner.evaluate import evaluate, target_status
@@ -30,6 +31,7 @@ from scanner.probe.caa import CaaLookups
 from scanner.probe.dns import DnsProbe, Resolved
 from scanner.probe.http.probe import WebProbe
 from scanner.probe.names import Names, in_order
+from scanner.probe.net.vantage import vantage_of
 from scanner.probe.tls.probe import TlsProbe, tasks_per_worker
 from scanner.probe.x509.trust import store_digests
 from scanner.rules import Observed
@@ -49,7 +51,8 @@ class Job:
     `workers` 0 lets the dispatcher choose. `run_id` is the run's id where it was chosen before. `known` is evidence
     that is taken as it is instead of probing the target of that id again; `on_evidence` is given what was seen at each
     other target, as soon as it is. `backwards` begins with the last target. `answers` is the folder in which answers of
-    certificate authorities are kept from one run to the next; None keeps none.
+    certificate authorities are kept from one run to the next; None keeps none. `vantage` is what the
+    place is called from which it is looked.
     """
 
     inventory: Inventory
@@ -68,6 +71,7 @@ class Job:
     on_evidence: Callable[[str, TargetEvidence], None] | None = None
     backwards: bool = False
     answers: Path | None = None
+    vantage: str = ""
 
 
 @dataclass(slots=True)
@@ -211,6 +215,7 @@ def _record(job: Job, seen: _Seen, started_at: datetime, *, complete: bool) -> R
         _result(item, environments[item.target.endpoint.environment], job, verdicts[item.target.id], now)
         for item in present
     )
+    missing, missing_total = not_covered(job.inventory, present)
     run_facts = Run(
         id=job.run_id or new_run_id(started_at),
         trigger=job.trigger,
@@ -229,6 +234,9 @@ def _record(job: Job, seen: _Seen, started_at: datetime, *, complete: bool) -> R
         ),
         engines={name: metadata.version(name) for name in ENGINES},
         absent_domains=absent,
+        vantage=vantage_of(job.vantage, (item.ip for item in seen.targets if item.ip), job.settings),
+        not_covered=missing,
+        not_covered_total=missing_total,
     )
     return RunRecord(run_facts, results)
 

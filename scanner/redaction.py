@@ -101,6 +101,8 @@ class Redactor:
             made["der"] = base64.b64encode(_certificate_of_size(int(value.get("key_bits", 0)), value)).decode()
         if "store" in value and value["store"] not in {"mozilla", "system"}:
             made["store"] = f"/{self.name('store', value['store'])}.pem"
+        if "resolvers" in value and value.get("name"):  # a vantage point
+            made["name"] = self.name("vantage", value["name"])
         if "trust_stores" in value:
             made["trust_stores"] = {}
         if isinstance(value.get("policies"), list):  # OIDs of a certificate

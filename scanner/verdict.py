@@ -14,6 +14,7 @@ from typing import Final
 
 from scanner.evidence import Failure, TargetEvidence
 from scanner.inventory import DomainKey, EnvironmentKind, Role, StartTls, address_of
+from scanner.standpoint import NotCovered, Vantage
 
 
 class Status(StrEnum):
@@ -247,7 +248,8 @@ class Run:
     `policy` is the configuration's; an environment that names another is in `policies`, by its name.
     `complete` is False where the run was interrupted before every target was done; `expected_targets` tells how many
     there would have been. `engines` maps each library that observed to its version. `absent_domains` were looked
-    for and are not there.
+    for and are not there. `vantage` is where it looked from, None in runs that older versions made. `not_covered` lists
+    what was not looked at because nobody configured it, `not_covered_total` counts it where the list is cut.
     """
 
     id: str
@@ -265,6 +267,9 @@ class Run:
     trust_stores: Mapping[str, str] = field(default_factory=dict)
     engines: Mapping[str, str] = field(default_factory=dict)
     absent_domains: tuple[AbsentDomain, ...] = ()
+    vantage: Vantage | None = None
+    not_covered: tuple[NotCovered, ...] = ()
+    not_covered_total: int = 0
 
 
 def new_run_id(now: datetime) -> str:

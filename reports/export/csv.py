@@ -51,7 +51,7 @@ def to_csv(
     for target in record.targets:
         whose = (owners or {}).get(target.endpoint)
         labels = " ".join(f"{name}={value}" for name, value in whose.labels) if whose else ""
-        owned = (whose.owner or "", labels) if whose else ("", "")
+        owned = ("; ".join(whose.owners), labels) if whose else ("", "")
         for verdict in target.verdicts:
             row = (*_row(record, target, verdict), *_about(target, verdict, rules, first_seen), *owned)
             writer.writerow([_safe(cell) for cell in row])

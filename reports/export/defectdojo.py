@@ -99,7 +99,7 @@ def _finding(
 
 def _tags(place: tuple[TargetResult, Verdict], whose: Ownership | None) -> list[str]:
     target, verdict = place
-    owned = [f"owner:{whose.owner}"] if whose and whose.owner else []
+    owned = [f"owner:{name}" for name in whose.owners] if whose else []
     labels = [f"{name}:{value}" for name, value in whose.labels] if whose else []
     return [verdict.goal.value, target.environment, *owned, *labels]
 

@@ -14,9 +14,16 @@ if TYPE_CHECKING:
     from scanner.rules import Rule
     from scanner.verdict import RunRecord
 
-EXPORTS: Final = tuple(
-    name for name, item in FORMATS.items() if item.source in {WriterInput.RECORD, WriterInput.RULES, WriterInput.PAST}
-)
+_GIVEN: Final[Mapping[WriterInput, tuple[str, ...]]] = {
+    WriterInput.RECORD: (),
+    WriterInput.RULES: ("rules",),
+    WriterInput.OWNERS: ("owners",),
+    WriterInput.OWNED_RULES: ("rules", "owners"),
+    WriterInput.PAST: ("rules", "first_seen", "owners"),
+}
+"""What the writers of machine formats are given besides the run."""
+
+EXPORTS: Final = tuple(name for name, item in FORMATS.items() if item.source in _GIVEN)
 """The names of the machine formats."""
 
 
@@ -41,9 +48,6 @@ def export(
         KeyError: there is no such format.
     """
     wanted = FORMATS[format_name]
-    write = wanted.load()
-    if wanted.source is WriterInput.PAST:
-        made = write(record, rules=rules, first_seen=first_seen, owners=owners)
-    else:
-        made = write(record, rules=rules) if wanted.source is WriterInput.RULES else write(record)
+    known = {"rules": rules, "first_seen": first_seen, "owners": owners}
+    made: str | bytes = wanted.load()(record, **{key: known[key] for key in _GIVEN[wanted.source]})
     return made if isinstance(made, bytes) else made.encode()

@@ -6,6 +6,7 @@ together.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,6 +19,7 @@ from reports.export.json_v1_model import (
     SCHEMA_ID,
     AbsentDomainOut,
     Grading,
+    NotCoveredOut,
     Policy,
     Report,
     RuleOut,
@@ -25,6 +27,7 @@ from reports.export.json_v1_model import (
     Summary,
     Target,
     Tool,
+    VantageOut,
     VerdictOut,
     WaiverOut,
 )
@@ -110,6 +113,9 @@ def _without_targets(record: RunRecord, rules: Mapping[str, Rule]) -> Report:
                 )
                 for domain in run.absent_domains
             ],
+            vantage=VantageOut.model_validate(dataclasses.asdict(run.vantage)) if run.vantage else None,
+            not_covered=[NotCoveredOut.model_validate(dataclasses.asdict(item)) for item in run.not_covered],
+            not_covered_total=run.not_covered_total,
         ),
         summary=Summary(
             targets=len(record.targets),
@@ -224,6 +230,7 @@ def _target(target: TargetResult, now: datetime, first_seen: FirstSeen, owners: 
         connections=target.connections,
         policy=_policy(target.policy),
         owner=ownership.owner if ownership else None,
+        owners=list(ownership.owners) if ownership else [],
         contact=ownership.contact if ownership else None,
         labels=dict(ownership.labels) if ownership else {},
         evidence=evidence_document(target.evidence) if target.evidence else None,

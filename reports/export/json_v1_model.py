@@ -172,7 +172,9 @@ class Target(Out):
     connections: int
     policy: Policy
     owner: str | None = None
-    """Who answers for it, where somebody is named."""
+    """Who answers for it, where somebody is named; the first of several."""
+    owners: list[str] = []
+    """All who answer for it: several where applications of theirs share the endpoint."""
     contact: str | None = None
     """How they are reached."""
     labels: dict[str, str] = {}

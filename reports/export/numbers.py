@@ -6,24 +6,32 @@ Both have the same names and labels, so that the alert rules that ship hold for 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from scanner.history.facts import deployments_of
-from scanner.verdict import RunRecord, TargetStatus
+from scanner.verdict import CountedAs, RunRecord, Severity, TargetStatus
 
 _MOST_CERTIFICATES: Final = 5000
 """Those that end first: a series for each, in every scrape."""
+
+_MOST_OWNERS: Final = 100
+"""Those with the most failures; the others are counted together."""
+_OTHERS: Final = "(others)"
+_SEVERITIES: Final = tuple(item.value for item in Severity if item is not Severity.INFO)
 
 Numbers = Mapping[str, Any]
 """Plain values, which can be kept as JSON."""
 
 
-def numbers_of(record: RunRecord) -> dict[str, Any]:
-    """Count a run: targets and verdicts by environment, and when each certificate ends."""
+def numbers_of(record: RunRecord, owners: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
+    """Count a run: targets and verdicts by environment, failures by owner, and when each certificate ends.
+
+    `owners` are those of each endpoint. A failure of two owners counts for both.
+    """
     verdicts: dict[str, Counter[str]] = defaultdict(Counter)
     targets: dict[str, dict[str, int]] = {}
     certificates: dict[tuple[str, str, str], float] = {}
@@ -45,7 +53,20 @@ def numbers_of(record: RunRecord) -> dict[str, Any]:
         "verdicts": {name: dict(counts) for name, counts in verdicts.items()},
         "targets": targets,
         "certificates": [[*name, end] for name, end in soonest],
+        "owners": _by_owner(record, owners or {}),
     }
+
+
+def _by_owner(record: RunRecord, owners: Mapping[str, Sequence[str]]) -> dict[str, dict[str, dict[str, int]]]:
+    """The failures that count, by environment, owner and severity; every owner of a target has its zeros."""
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for target in record.targets:
+        counts = Counter(item.severity.value for item in target.verdicts if item.counted_as is CountedAs.NOT_MET)
+        for name in owners.get(target.endpoint, ()):
+            of_it = found.setdefault(target.environment, {}).setdefault(name, dict.fromkeys(_SEVERITIES, 0))
+            for severity, number in counts.items():
+                of_it[severity] += number
+    return found
 
 
 def families_of(numbers: Mapping[str, Numbers]) -> Iterator[Metric]:
@@ -62,6 +83,11 @@ def families_of(numbers: Mapping[str, Numbers]) -> Iterator[Metric]:
         "When a certificate ends",
         labels=["environment", "address", "fingerprint"],
     )
+    by_owner = GaugeMetricFamily(
+        "nightseal_owner_failures",
+        "Failures that count in the last run, by who answers for them; those of two owners count for both",
+        labels=["schedule", "environment", "owner", "severity"],
+    )
     ends: dict[tuple[str, str, str], float] = {}
     for schedule, run in sorted(numbers.items()):
         duration.add_metric([schedule], run["finished_at"] - run["started_at"])
@@ -71,7 +97,26 @@ def families_of(numbers: Mapping[str, Numbers]) -> Iterator[Metric]:
         for environment, counts in run["verdicts"].items():
             for key, number in counts.items():
                 verdicts.add_metric([schedule, environment, *key.split(" ")], number)
+        for key, number in _most(run.get("owners", {})).items():
+            by_owner.add_metric([schedule, *key], number)
         ends |= {(environment, address, name): end for environment, address, name, end in run["certificates"]}
     for labels, end in ends.items():
         certificates.add_metric(list(labels), end)
     yield from (duration, targets, verdicts, certificates)
+    if by_owner.samples:
+        yield by_owner
+
+
+def _most(found: Mapping[str, Mapping[str, Mapping[str, int]]]) -> Counter[tuple[str, str, str]]:
+    """The failures of so many owners, and of all others together, by environment, owner and severity."""
+    totals: Counter[str] = Counter()
+    for owners in found.values():
+        for name, counts in owners.items():
+            totals[name] += sum(counts.values())
+    named = {name for name, _ in sorted(totals.items(), key=lambda item: (-item[1], item[0]))[:_MOST_OWNERS]}
+    counted: Counter[tuple[str, str, str]] = Counter()
+    for environment, owners in found.items():
+        for name, counts in owners.items():
+            for severity, number in counts.items():
+                counted[environment, name if name in named else _OTHERS, severity] += number
+    return counted

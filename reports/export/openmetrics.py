@@ -9,7 +9,8 @@ formats have them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 from prometheus_client import generate_latest as generate_prometheus
@@ -24,27 +25,31 @@ from reports.view.index import Index, is_failure
 from reports.view.standing import Standing
 from scanner.verdict import RunRecord, Severity
 
+if TYPE_CHECKING:
+    from scanner.inventory import Ownership
 
-def to_openmetrics(record: RunRecord) -> str:
+
+def to_openmetrics(record: RunRecord, *, owners: Mapping[str, Ownership] | None = None) -> str:
     """Write a run as OpenMetrics text, ending in `# EOF`."""
-    text: bytes = generate_latest(_registry(record))  # type: ignore[no-untyped-call]  # the library is typed in part
+    text: bytes = generate_latest(_registry(record, owners or {}))  # type: ignore[no-untyped-call]  # the library is typed in part
     return text.decode()
 
 
-def to_prometheus(record: RunRecord) -> str:
+def to_prometheus(record: RunRecord, *, owners: Mapping[str, Ownership] | None = None) -> str:
     """Write a run as Prometheus text, version 0.0.4."""
-    return generate_prometheus(_registry(record)).decode()
+    return generate_prometheus(_registry(record, owners or {})).decode()
 
 
-def _registry(record: RunRecord) -> CollectorRegistry:
+def _registry(record: RunRecord, owners: Mapping[str, Ownership]) -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Run(record))
+    registry.register(_Run(record, {place: item.owners for place, item in owners.items()}))
     return registry
 
 
 class _Run(Collector):
-    def __init__(self, record: RunRecord) -> None:
+    def __init__(self, record: RunRecord, owners: Mapping[str, tuple[str, ...]]) -> None:
         self._record = record
+        self._owners = owners
 
     def collect(self) -> Iterator[Metric]:
         run = self._record.run
@@ -72,7 +77,7 @@ class _Run(Collector):
             )
             success.add_metric([run.schedule or ""], run.finished_at.timestamp())
             yield success
-        yield from families_of({run.schedule or "": numbers_of(self._record)})
+        yield from families_of({run.schedule or "": numbers_of(self._record, self._owners)})
         yield from _environments(Index.of(self._record))
         yield _failures(self._record)
 

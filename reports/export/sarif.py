@@ -6,6 +6,7 @@ same thing is wrong. What could not be assessed has the kind `open`: the specifi
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -19,6 +20,7 @@ from scanner.evidence import FailureReason
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, TargetStatus, Trigger, Verdict, finding_id
 
 if TYPE_CHECKING:
+    from scanner.inventory import Ownership
     from scanner.rules import Rule
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -46,8 +48,10 @@ _STRAY_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _Json = dict[str, Any]
 
 
-def to_sarif(record: RunRecord, *, rules: Mapping[str, Rule]) -> str:
-    """Write a run as a SARIF log. `rules` are by id; one that is not among them is described by its id alone.
+def to_sarif(record: RunRecord, *, rules: Mapping[str, Rule], owners: Mapping[str, Ownership] | None = None) -> str:
+    """Write a run as a SARIF log.
+
+    `rules` are by id; one that is not among them is described only by its id. `owners` say who answers for an endpoint.
 
     Each environment is a run of the log with a category of its own (`automationDetails`): a log that is uploaded for
     one environment closes no alert of another.
@@ -57,14 +61,20 @@ def to_sarif(record: RunRecord, *, rules: Mapping[str, Rule]) -> str:
         "$schema": SCHEMA,
         "version": "2.1.0",
         "runs": [
-            _run(record, [target for target in record.targets if target.environment == name], name, rules)
+            _run(record, [target for target in record.targets if target.environment == name], name, rules, owners or {})
             for name in names
         ],
     }
     return json.dumps(log, indent=2, ensure_ascii=False) + "\n"
 
 
-def _run(record: RunRecord, targets: list[TargetResult], environment: str, rules: Mapping[str, Rule]) -> _Json:
+def _run(
+    record: RunRecord,
+    targets: list[TargetResult],
+    environment: str,
+    rules: Mapping[str, Rule],
+    owners: Mapping[str, Ownership],
+) -> _Json:
     run = record.run
     verdicts = [verdict for target in targets for verdict in target.verdicts if _is_reported(verdict)]
     used = dict.fromkeys((verdict.rule, verdict.severity) for verdict in verdicts)
@@ -89,14 +99,30 @@ def _run(record: RunRecord, targets: list[TargetResult], environment: str, rules
             }
         ],
         "results": [
-            _result(target, verdict, order[verdict.rule, verdict.severity], rules.get(verdict.rule))
+            _owned(
+                _result(target, verdict, order[verdict.rule, verdict.severity], rules.get(verdict.rule)),
+                owners.get(target.endpoint),
+            )
             for target in targets
             if target.status is not TargetStatus.UNREACHABLE
             for verdict in target.verdicts
             if _is_reported(verdict)
         ],
-        "properties": {"policy": run.policy.id, "policyVersion": run.policy.version},
+        "properties": {
+            "policy": run.policy.id,
+            "policyVersion": run.policy.version,
+            **({"vantage": dataclasses.asdict(run.vantage)} if run.vantage else {}),
+        },
     }
+
+
+def _owned(result: _Json, whose: Ownership | None) -> _Json:
+    """A result with who answers for its place, and the labels there."""
+    if whose is not None and whose.owners:
+        result["properties"]["owners"] = list(whose.owners)
+    if whose is not None and whose.labels:
+        result["properties"]["labels"] = dict(whose.labels)
+    return result
 
 
 def _category(record: RunRecord, targets: Sequence[TargetResult], environment: str) -> str:

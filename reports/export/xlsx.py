@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING, Any, Final
 import xlsxwriter  # type: ignore[import-untyped]  # the library is not typed
 
 from reports.view.certificates import certificates_of
+from reports.view.coverage import looked_from, not_covered_in_words
 from reports.view.environments import environments_of
 from reports.view.index import Index, tally
 from reports.view.standing import STANDINGS, Tally
 from reports.wording import GOALS, STATUSES, TARGET_STATUSES
 from scanner.untrusted import ELLIPSIS
-from scanner.verdict import RunRecord, Status, finding_id
+from scanner.verdict import RunRecord, Status, TargetResult, finding_id
 
 if TYPE_CHECKING:
     from xlsxwriter.workbook import Workbook  # type: ignore[import-untyped]  # the same
     from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]  # the same
 
+    from scanner.inventory import Ownership
     from scanner.rules import Rule
 
 _LAST_ROW: Final = 1_048_576 - 1
@@ -46,10 +48,13 @@ class _Sheet:
     rows: Iterable[Sequence[Cell]]
 
 
-def to_xlsx(record: RunRecord, *, rules: Mapping[str, Rule] | None = None) -> bytes:
+def to_xlsx(
+    record: RunRecord, *, rules: Mapping[str, Rule] | None = None, owners: Mapping[str, Ownership] | None = None
+) -> bytes:
     """Write a run as a workbook: what it was, environments, targets, verdicts and certificates.
 
-    The same run gives the same bytes. `rules` are by id; one that is not among them has no title.
+    The same run gives the same bytes. `rules` are by id; one that is not among them has no title. `owners`
+    say who answers for an endpoint, and its labels.
     """
     out = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
@@ -63,12 +68,12 @@ def to_xlsx(record: RunRecord, *, rules: Mapping[str, Rule] | None = None) -> by
                 "created": run.finished_at.replace(tzinfo=None),
             }
         )
-        for sheet in _sheets(record, rules or {}):
+        for sheet in _sheets(record, rules or {}, owners or {}):
             _write(workbook, sheet)
     return out.getvalue()
 
 
-def _sheets(record: RunRecord, rules: Mapping[str, Rule]) -> Iterator[_Sheet]:
+def _sheets(record: RunRecord, rules: Mapping[str, Rule], owners: Mapping[str, Ownership]) -> Iterator[_Sheet]:
     index = Index.of(record)
     yield _Sheet("Run", ("What", "Value"), (24, 70), _about(record))
     yield _Sheet(
@@ -101,17 +106,17 @@ def _sheets(record: RunRecord, rules: Mapping[str, Rule]) -> Iterator[_Sheet]:
     yield _Sheet(
         "Targets",
         ("Target", "Environment", "Application", "Host", "Port", "IP", "State", "Not met", "Notes", "Waived",
-         "Not assessed", "Met", "Does not apply", "Seconds", "Connections"),
-        (44, 16, 20, 32, 8, 18, 18, 10, 10, 10, 13, 10, 15, 10, 12),
-        _targets(record),
+         "Not assessed", "Met", "Does not apply", "Seconds", "Connections", "Owner", "Labels"),
+        (44, 16, 20, 32, 8, 18, 18, 10, 10, 10, 13, 10, 15, 10, 12, 22, 30),
+        _targets(record, owners),
     )  # fmt: skip
     yield _Sheet(
         "Verdicts",
         ("Target", "Environment", "Rule", "Goal", "Verdict", "Severity", "Path", "What was found", "Observed",
          "Expected", "Sources", "Waived until", "Waived by", "Waived because", "Requirement", "Reason", "Counted as",
-         "Id"),
-        (44, 16, 26, 14, 15, 10, 18, 60, 36, 30, 36, 13, 18, 30, 40, 20, 14, 34),
-        _verdicts(record, rules),
+         "Id", "Owner", "Labels"),
+        (44, 16, 26, 14, 15, 10, 18, 60, 36, 30, 36, 13, 18, 30, 40, 20, 14, 34, 22, 30),
+        _verdicts(record, rules, owners),
     )  # fmt: skip
     yield _Sheet(
         "Certificates",
@@ -150,9 +155,23 @@ def _about(record: RunRecord) -> Iterator[tuple[Cell, ...]]:
         yield "SHA-256 of the policy", ref.digest
     yield from (("Targets", len(record.targets)), ("Nightseal", run.tool_version))
     yield "Counts", tally(record.verdicts).said
+    if run.vantage is not None:
+        yield "Looked from", looked_from(run.vantage)
+    for item in run.not_covered:
+        yield "Not covered", not_covered_in_words(item)
+    if run.not_covered_total > len(run.not_covered):
+        yield "Not covered", f"and {run.not_covered_total - len(run.not_covered)} more"
 
 
-def _targets(record: RunRecord) -> Iterator[tuple[Cell, ...]]:
+def _owned(target: TargetResult, owners: Mapping[str, Ownership]) -> tuple[Cell, Cell]:
+    """All who answer for a target, and its labels."""
+    whose = owners.get(target.endpoint)
+    if whose is None:
+        return None, None
+    return "; ".join(whose.owners) or None, " ".join(f"{name}={value}" for name, value in whose.labels) or None
+
+
+def _targets(record: RunRecord, owners: Mapping[str, Ownership]) -> Iterator[tuple[Cell, ...]]:
     for target in record.targets:
         counts = tally(target.verdicts)
         yield (
@@ -166,10 +185,13 @@ def _targets(record: RunRecord) -> Iterator[tuple[Cell, ...]]:
             *_counts(counts),
             round(target.duration_s, 3),
             target.connections,
+            *_owned(target, owners),
         )
 
 
-def _verdicts(record: RunRecord, rules: Mapping[str, Rule]) -> Iterator[tuple[Cell, ...]]:
+def _verdicts(
+    record: RunRecord, rules: Mapping[str, Rule], owners: Mapping[str, Ownership]
+) -> Iterator[tuple[Cell, ...]]:
     # What does not fit is what is met or does not apply; the other formats have it.
     everything = len(record.verdicts) <= _LAST_ROW
     for target in record.targets:
@@ -195,6 +217,7 @@ def _verdicts(record: RunRecord, rules: Mapping[str, Rule]) -> Iterator[tuple[Ce
                     verdict.reason,
                     verdict.counted_as.value,
                     finding_id(target, verdict),
+                    *_owned(target, owners),
                 )
 
 

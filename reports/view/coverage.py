@@ -6,16 +6,18 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from reports.language import gettext
 from reports.view.clauses import was_looked_at
 from reports.view.index import Index
 from reports.view.model import Gap, TargetRef, UnreachableView
 from reports.view.sentences import reason_in_words
-from reports.wording import FAILURES
+from reports.wording import FAILURES, UNCOVERED
 from scanner.evidence import FailureReason
 from scanner.verdict import Status, TargetStatus, Verdict
 
 if TYPE_CHECKING:
     from scanner.rules import Rule
+    from scanner.standpoint import NotCovered, Vantage
 
 
 def unreachables_of(index: Index) -> tuple[UnreachableView, ...]:
@@ -39,6 +41,22 @@ def unasked_of(index: Index, rules: Mapping[str, Rule]) -> tuple[Gap, ...]:
     return _by_reason(
         index, rules, lambda verdict: verdict.status is Status.NOT_APPLICABLE and not was_looked_at(verdict)
     )
+
+
+def looked_from(vantage: Vantage) -> str:
+    """Where a run looked from, on one line: the name of the place, and what is known of it."""
+    networks = f" ({', '.join(vantage.networks)})" if vantage.networks else ""
+    addresses = f"{', '.join(vantage.addresses)}{networks}" if vantage.addresses else ""
+    via = gettext("through %(proxy)s") % {"proxy": vantage.proxy} if vantage.proxy else ""
+    names = gettext("names by %(resolvers)s") % {"resolvers": ", ".join(vantage.resolvers)} if vantage.resolvers else ""
+    return "; ".join(part for part in (vantage.name, addresses, via, names) if part) or gettext("not known")
+
+
+def not_covered_in_words(item: NotCovered) -> str:
+    """One thing that was not looked at because nobody configured it, on one line."""
+    what = " ".join(part for part in (item.host, f"({item.environment})") if part)
+    found = f" ({item.found})" if item.found else ""
+    return f"{what}: {UNCOVERED[item.reason]}{found}"
 
 
 def _by_reason(index: Index, rules: Mapping[str, Rule], concerns: Callable[[Verdict], bool]) -> tuple[Gap, ...]:

@@ -384,6 +384,8 @@ class ReportView:
     targets: tuple[TargetView, ...]
     trend: tuple[TrendPoint, ...] = ()
     history: HistoryView | None = None
+    looked_from: str = ""
+    """Where the run looked from, on one line; empty in runs that older versions made."""
 
     @property
     def today(self) -> date:

@@ -27,6 +27,7 @@ from scanner.evidence import (
 from scanner.history.facts import deployments_of, digest, facts_of
 from scanner.history.schema import CERTIFICATES, EVIDENCE, RUNS, TARGETS, TEXT, TEXTS, VERDICTS, Table
 from scanner.inventory import DomainKey, EnvironmentKind, Role, StartTls
+from scanner.standpoint import NotCovered, Uncovered, Vantage
 from scanner.verdict import (
     AbsentDomain,
     AppliedWaiver,
@@ -146,6 +147,9 @@ def _run_row(record: RunRecord) -> Row:
         **{status.value: statuses[status] for status in TargetStatus},
         **dataclasses.asdict(counts),
         "absent_domains": json.dumps([dataclasses.asdict(domain) for domain in run.absent_domains]),
+        "vantage": json.dumps(dataclasses.asdict(run.vantage)) if run.vantage else None,
+        "not_covered": json.dumps([dataclasses.asdict(item) for item in run.not_covered]),
+        "not_covered_total": run.not_covered_total,
     }
 
 
@@ -166,7 +170,18 @@ def _run_from(row: Row) -> Run:
         trust_stores=json.loads(row["trust_stores"]),
         engines=json.loads(row["engines"]),
         absent_domains=tuple(map(_absent_from, json.loads(row["absent_domains"] or "[]"))),
+        vantage=_vantage_from(json.loads(row["vantage"])) if row["vantage"] else None,
+        not_covered=tuple(
+            NotCovered(**{**item, "reason": Uncovered(item["reason"])})
+            for item in json.loads(row["not_covered"] or "[]")
+        ),
+        not_covered_total=row["not_covered_total"] or 0,
     )
+
+
+def _vantage_from(values: Row) -> Vantage:
+    listed = {key: tuple(values[key]) for key in ("addresses", "networks", "resolvers")}
+    return Vantage(name=values["name"], proxy=values["proxy"], **listed)
 
 
 def _absent_from(values: Row) -> AbsentDomain:

@@ -16,7 +16,7 @@ from scanner.evidence import KeyType
 from scanner.inventory import DomainKey, EnvironmentKind, Role, StartTls
 from scanner.verdict import Goal, Severity, Status, TargetStatus, Trigger
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """Raised by one whenever a column is added."""
 
 VERSION_KEY: Final = "nightseal.schemaVersion"
@@ -163,6 +163,20 @@ RUNS = Table(
             since=3,
             default=0,
         ),
+        Column(
+            "vantage",
+            TEXT,
+            "JSON object: where it looked from (name, addresses, networks, resolvers, proxy); null in older rows",
+            repeated=True,
+            since=4,
+        ),
+        Column(
+            "not_covered",
+            TEXT,
+            "JSON list: what was not looked at because nobody configured it, at most 1,000 of it",
+            since=4,
+        ),
+        Column("not_covered_total", COUNT, "how much of that there is", since=4, default=0),
     ),
 )
 

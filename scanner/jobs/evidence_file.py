@@ -8,6 +8,7 @@ left out: paths of client certificates and whom to contact.
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from scanner.coverage import named_in_certificates
 from scanner.errors import UsageError
 from scanner.evaluate import evaluate
 from scanner.evidence import TargetEvidence
@@ -103,13 +105,22 @@ def to_evidence_file(rendering: Rendering) -> bytes:
         if item.target.endpoint.environment in policies
     )
     kept = {item.target.id for item in judged}
+    # Hosts of other environments are nobody's business here, unless a certificate names them anyway.
+    seen: dict[str, set[str]] = defaultdict(set)
+    for item in judged:
+        seen[item.target.endpoint.environment] |= {item.target.endpoint.host, *named_in_certificates(item.evidence)}
     file = EvidenceFile(
         schema=SCHEMA,
         run_id=run.id,
         judged_at=run.finished_at,
         tool_version=run.tool_version,
         environments={
-            name: dataclasses.replace(item, endpoints=tuple(map(_bare, item.endpoints)), ownership=Ownership())
+            name: dataclasses.replace(
+                item,
+                endpoints=tuple(map(_bare, item.endpoints)),
+                ownership=Ownership(),
+                known_hosts=item.known_hosts if item.known_hosts is None else item.known_hosts & seen[name],
+            )
             for name, item in known.environments.items()
             if name in policies
         },

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from reports.view.options import Edition, ReportOptions
 from scanner.errors import PolicyError, UsageError, nearest
-from scanner.inventory import Ownership
+from scanner.inventory import Endpoint, Ownership
 from scanner.jobs.looks import check_looks
 from scanner.jobs.output import Rendering
 from scanner.policy import load
@@ -44,12 +44,12 @@ def rendering_of(config: Config, history: History | None, record: RunRecord) -> 
 
 def owners_of(config: Config) -> dict[str, Ownership]:
     """Who answers for each endpoint of the configuration, and its labels."""
-    return {
-        endpoint.id: endpoint.ownership
-        for environment in config.inventory.environments
-        for endpoint in environment.endpoints
-        if endpoint.ownership != Ownership()
-    }
+    return {endpoint.id: owned for endpoint in config.inventory.endpoints if (owned := _owned(endpoint)) != Ownership()}
+
+
+def _owned(endpoint: Endpoint) -> Ownership:
+    first, *others = endpoint.owners or (None,)
+    return dataclasses.replace(endpoint.ownership, owner=first, shared_with=tuple(filter(None, others)))
 
 
 def owned(rendering: Rendering, owner: str | None, labels: Sequence[str]) -> Rendering:
@@ -69,11 +69,11 @@ def owned(rendering: Rendering, owner: str | None, labels: Sequence[str]) -> Ren
     kept = {
         endpoint
         for endpoint, item in rendering.owners.items()
-        if (owner is None or item.owner == owner) and wanted <= set(item.labels)
+        if (owner is None or owner in item.owners) and wanted <= set(item.labels)
     }
     record = _only_those(rendering.record, kept)
     if not record.targets:
-        known = sorted({item.owner for item in rendering.owners.values() if item.owner})
+        known = sorted({name for item in rendering.owners.values() for name in item.owners})
         hint = (nearest(owner, known) if owner else None) or f"owners: {', '.join(known) or 'none'}"
         raise UsageError(f"the run has no target of this owner and these labels ({hint})")
     previous = rendering.previous
@@ -85,8 +85,12 @@ def owned(rendering: Rendering, owner: str | None, labels: Sequence[str]) -> Ren
 def _only_those(record: RunRecord, endpoints: Collection[str]) -> RunRecord:
     targets = tuple(target for target in record.targets if target.endpoint in endpoints)
     environments = {target.environment for target in targets}
+    places = {(target.environment, target.address) for target in targets}
+    missing = [item for item in record.run.not_covered if (item.environment, item.found) in places]
     run = dataclasses.replace(
         record.run,
+        not_covered=tuple(missing),
+        not_covered_total=len(missing),
         environments=tuple(name for name in record.run.environments if name in environments),
         expected_targets=len(targets) if record.run.complete else record.run.expected_targets,
     )
@@ -157,8 +161,11 @@ def _only(record: RunRecord, environment: str) -> RunRecord:
         hint = nearest(environment, known) or f"it has: {', '.join(known)}"
         raise UsageError(f'run {record.run.id} has no environment "{environment}" ({hint})')
     targets = tuple(target for target in record.targets if target.environment == environment)
+    missing = [item for item in record.run.not_covered if item.environment == environment]
     run = dataclasses.replace(
         record.run,
+        not_covered=tuple(missing),
+        not_covered_total=len(missing),
         environments=(environment,),
         expected_targets=len(targets) if record.run.complete else record.run.expected_targets,
         policies={name: ref for name, ref in record.run.policies.items() if name == environment},

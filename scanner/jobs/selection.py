@@ -24,13 +24,14 @@ def select(config: Config, names: Sequence[str]) -> Inventory:
         if not any(fnmatchcase(other, name) for other in known):
             hint = nearest(name, known) or f"configured: {', '.join(known)}"
             raise UsageError(f'{config.source} has no environment "{name}" ({hint})')
-    return Inventory(
-        tuple(
-            environment
-            for environment in config.inventory.environments
-            if not names or any(fnmatchcase(environment.name, name) for name in names)
-        )
+    chosen = tuple(
+        environment
+        for environment in config.inventory.environments
+        if not names or any(fnmatchcase(environment.name, name) for name in names)
     )
+    # What of the inventory files is in no environment belongs to no part of the estate, so it is told of the whole.
+    everything = len(chosen) == len(config.inventory.environments)
+    return Inventory(chosen, config.inventory.untaken if everything else ())
 
 
 def schedule_of(config: Config, name: str) -> ScheduleForm:

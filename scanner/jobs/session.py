@@ -108,7 +108,12 @@ def run_with_progress(job: Job, stopping: Stopping, *, quiet: bool) -> RunRecord
 
 def job_parts(scan: ScanForm) -> dict[str, Any]:
     """The parts of a job that [scan] decides directly."""
-    return {"concurrency": scan.concurrency, "workers": scan.workers, "addresses": scan.addresses}
+    return {
+        "concurrency": scan.concurrency,
+        "workers": scan.workers,
+        "addresses": scan.addresses,
+        "vantage": scan.vantage or "",
+    }
 
 
 def answers_folder(config: Config) -> Path:

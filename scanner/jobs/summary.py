@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from reports.view.coverage import unreachables_of
+from reports.view.coverage import not_covered_in_words, unreachables_of
 from reports.view.index import Index, is_failure, tally
 from reports.view.readable import readable
 from scanner.counting import counted
@@ -46,6 +46,7 @@ def summary(outcome: Outcome) -> str:
     lines += _worst_findings(record)
     lines += _unreachable(record)
     lines += [f"No answer at {named_absent(domain)}" for domain in record.run.absent_domains]
+    lines += _not_covered(record)
     lines += waiver_lines(report_waivers(record.targets, outcome.waivers, record.run.finished_at.date()))
     lines += [f"Report: {path}" for path in outcome.files]
     lines += [f"All runs: {outcome.site}"] if outcome.site else []
@@ -77,6 +78,17 @@ def _unreachable(record: RunRecord) -> Iterator[str]:
     for item in found:
         detail = f" ({item.detail})" if item.detail else ""
         yield f"  {_some([target.label for target in item.targets], _NOT_REACHED)}: {item.reason}{detail}"
+
+
+def _not_covered(record: RunRecord) -> Iterator[str]:
+    """What was not looked at because nobody configured it: the first of it, and how much there is."""
+    run = record.run
+    if run.not_covered:
+        yield "Not covered, because nobody configured it:"
+    for item in run.not_covered[:_WORST]:
+        yield f"  {not_covered_in_words(item)}"
+    if run.not_covered_total > _WORST:
+        yield f"  and {run.not_covered_total - _WORST} more, in the reports"
 
 
 def _place(target: TargetResult) -> str:

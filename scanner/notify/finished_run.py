@@ -22,6 +22,7 @@ from scanner.history.diff import diff
 from scanner.history.run_diff import RunDiff
 from scanner.notify import alarm_store, alarms, expiry, run_metrics, sections, told
 from scanner.notify.alarms import Alarm, CheckResult, Condition, Key
+from scanner.notify.owners import owners_of
 from scanner.notify.routing import enqueue_for_owners, enqueue_for_receivers
 from scanner.notify.sections import AlarmChange
 from scanner.state.database import STARTS
@@ -72,7 +73,8 @@ class FinishedRun:
                 found += [*self._replaced_certificates(connection, now, difference), *self._endings(connection, now)]
                 # A run of fewer environments, which a person asked for, covers less on purpose.
                 found += [] if narrowed else [sections.coverage(self.previous, self.record)]
-                run_metrics.save(connection, self.schedule.name, self.record, narrowed=narrowed)
+                owners = owners_of(self.config)
+                run_metrics.save(connection, self.schedule.name, self.record, owners, narrowed=narrowed)
             notification = self._notification([section for section in found if section.entries])
             complete = self.record.run.complete
             enqueue_for_receivers(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -22,13 +21,7 @@ Owners = Mapping[str, tuple[str, ...]]
 
 def owners_of(config: Config) -> Owners:
     """Who answers for each endpoint of a configuration."""
-    found: dict[str, dict[str, None]] = defaultdict(dict)
-    for endpoint in config.inventory.endpoints:
-        named = [app.ownership.owner for app in endpoint.applications] or [endpoint.ownership.owner]
-        # Beside applications a console may be somebody's of its own.
-        named += [endpoint.ownership.owner] if endpoint.consoles else []
-        found[endpoint.id].update(dict.fromkeys(name for name in named if name))
-    return {place: tuple(names) for place, names in found.items() if names}
+    return {endpoint.id: endpoint.owners for endpoint in config.inventory.endpoints if endpoint.owners}
 
 
 def endpoint_in(place: str, owners: Owners) -> str | None:

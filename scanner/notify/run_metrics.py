@@ -8,16 +8,19 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from reports.export.numbers import numbers_of
+from scanner.notify.owners import Owners
 from scanner.state.database import FACTS
 from scanner.verdict import RunRecord
 
 
-def save(connection: Connection, schedule: str, record: RunRecord, *, narrowed: bool = False) -> None:
+def save(
+    connection: Connection, schedule: str, record: RunRecord, owners: Owners | None = None, *, narrowed: bool = False
+) -> None:
     """Keep the numbers of a run in place of those of the schedule's run before it.
 
     One that was `narrowed` to some of the schedule's environments leaves those of the others as they were.
     """
-    facts = numbers_of(record)
+    facts = numbers_of(record, owners)
     before = connection.scalar(select(FACTS.c.facts).where(FACTS.c.schedule == schedule)) if narrowed else None
     if before:
         facts = _with_others(facts, before, set(record.run.environments))
@@ -31,9 +34,11 @@ def _with_others(facts: dict[str, Any], before: dict[str, Any], visited: set[str
         {name: counts for name, counts in before[kind].items() if name not in visited}
         for kind in ("targets", "verdicts")
     )
+    owners = {name: counts for name, counts in before.get("owners", {}).items() if name not in visited}
     certificates = [item for item in before["certificates"] if item[0] not in visited]
     return facts | {
         "targets": targets | facts["targets"],
         "verdicts": verdicts | facts["verdicts"],
+        "owners": owners | facts["owners"],
         "certificates": [*certificates, *facts["certificates"]],
     }

@@ -45,6 +45,9 @@ BY_APPLICATION: Final = frozenset(
 )
 """Rules that ask for the settings of applications and their environment, where any application is at the endpoint."""
 
+BY_INVENTORY: Final = frozenset({"inventory.expected-count", "inventory.unlisted-name"})
+"""Rules that ask for the whole configuration, whatever the environment."""
+
 NOT_RECORDED: Final = "not-recorded"
 """The reason of a verdict that only the configuration of that run could give."""
 
@@ -101,7 +104,7 @@ def evidence_is_gone(target: TargetResult) -> bool:
 
 
 def _unjudgeable(target: TargetResult) -> frozenset[str]:
-    rules = BY_APPLICATION if target.applications else frozenset()
+    rules = BY_INVENTORY | (BY_APPLICATION if target.applications else frozenset())
     return rules if target.environment_kind is EnvironmentKind.ON_PREMISES else rules | BY_ENVIRONMENT
 
 

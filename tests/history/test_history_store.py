@@ -35,6 +35,7 @@ from scanner.history.schema import (
 )
 from scanner.history.tables import Tables
 from scanner.inventory import DomainKey
+from scanner.standpoint import NotCovered, Uncovered, Vantage
 from scanner.verdict import AbsentDomain, AppliedWaiver, RunRecord, Severity, Status
 from tests.build.records import sample_history, sample_record
 
@@ -80,6 +81,19 @@ def test_domains_are_remembered_that_were_absent_or_named_no_endpoint(tmp_path: 
     history.append(record)
     assert history.record("domains") == record
     assert history.targets()["implied_by"].dropna().to_list() == ["custom_domain"]
+
+
+def test_where_it_was_looked_from_and_what_was_not_covered_is_remembered(tmp_path: Path) -> None:
+    history = History.open(tmp_path, create=True)
+    missing = (
+        NotCovered(Uncovered.UNLISTED_NAME, "test", "a.example.com", "shop.test.example.com:443"),
+        NotCovered(Uncovered.NO_CONSOLE, "test"),
+    )
+    place = Vantage("dmz-1", ("192.0.2.9", "2001:db8::9"), ("192.0.2.0/24",), ("192.0.2.53",), "http://proxy:3128")
+    record = renamed(sample_record(), "told", vantage=place, not_covered=missing, not_covered_total=7)
+    history.append(record)
+    assert history.record("told") == record
+    assert history.runs()["not_covered_total"].to_list() == [7]
 
 
 def test_the_evidence_can_be_left_out(filled: History) -> None:
@@ -380,7 +394,10 @@ def test_a_damaged_table_is_said_to_be_damaged(tmp_path: Path) -> None:
 
 # Other versions
 
-LATER = {"starttls", "grade", "error_detail", "waiver_owner", "engines", "implied_by", "absent_domains"}
+LATER = {
+    "starttls", "grade", "error_detail", "waiver_owner", "engines", "implied_by", "absent_domains", "vantage",
+    "not_covered", "not_covered_total",
+}  # fmt: skip
 """Columns that the hand-made older version does not have yet."""
 
 

@@ -44,6 +44,21 @@ def test_gives_the_same_verdicts(data: bytes) -> None:
     assert found.not_judgeable == 0
 
 
+def test_hosts_of_other_environments_are_in_no_environments_evidence() -> None:
+    judged = judged_record(4)
+    known = frozenset({"secret.elsewhere.example", "shop.example.com", "www.shop.example.com"})
+    environments = {name: dataclasses.replace(item, known_hosts=known) for name, item in judged.environments.items()}
+    made = to_evidence_file(rendering(dataclasses.replace(judged, environments=environments)))
+
+    assert b"secret.elsewhere.example" not in made
+    found = read_evidence_file(made)
+    of_shop = next(
+        item.environments[name].known_hosts for item in [found] for name in item.environments if "prod" in name
+    )
+    assert of_shop is not None
+    assert of_shop >= {"shop.example.com"}, "what its own certificates name is judged by"
+
+
 @pytest.mark.parametrize("name", ["pci-dss-4.0.1", "nist-sp800-52r2"])
 def test_policies_travel_with_it(name: str) -> None:
     file = read_evidence_file(to_evidence_file(rendering(judged_record(4, name))))

@@ -16,7 +16,7 @@ from scanner.history.attribution import ChangeCause
 from scanner.inventory import Application, ApplicationKind, EnvironmentKind, Inventory, Role
 from scanner.policy import Policy
 from scanner.replay import NOT_RECORDED, Judge, Replay, replay
-from scanner.replay.recorded import BY_APPLICATION, BY_ENVIRONMENT, recorded
+from scanner.replay.recorded import BY_APPLICATION, BY_ENVIRONMENT, BY_INVENTORY, recorded
 from scanner.rules import Facts, Rule, all_rules
 from scanner.verdict import RunRecord, Status, TargetStatus, Trigger
 from tests.build.facts import facts
@@ -115,7 +115,7 @@ def test_without_the_runs_configuration_its_demands_are_not_made_up() -> None:
     assert again.not_recorded
     for target in again.record.targets:
         unknown = {verdict.rule for verdict in target.verdicts if verdict.reason == NOT_RECORDED}
-        assert unknown <= BY_APPLICATION | BY_ENVIRONMENT
+        assert unknown <= BY_APPLICATION | BY_ENVIRONMENT | BY_INVENTORY
         assert all(item.status is Status.INDETERMINATE for item in target.verdicts if item.reason == NOT_RECORDED)
         assert ("https.redirect" in unknown) is bool(target.applications), target.id
         assert ("cert.domain" in unknown) is (target.environment_kind is EnvironmentKind.PAAS), target.id
@@ -191,6 +191,7 @@ def test_the_rules_that_ask_for_what_is_not_recorded_are_the_ones_that_are_left_
         world = facts(case.world)
         # What no application stands for is demanded of the endpoint whatever the environment says: by its role.
         hidden = _OF_ENVIRONMENT if with_application else frozenset({"default_domain", "custom_domain"})
+        hidden |= {"sources", "known_hosts"}
         environment: Any = Untold(dataclasses.replace(world.environment, kind=kind), hidden)
         applications: Any = (
             (Untold(Application("Shop", ApplicationKind.PWA), _OF_APPLICATION),) if with_application else ()
@@ -199,8 +200,10 @@ def test_the_rules_that_ask_for_what_is_not_recorded_are_the_ones_that_are_left_
         target = dataclasses.replace(world.target, endpoint=place)
         if asks(all_rules()[case.rule], dataclasses.replace(world, environment=environment, target=target)):
             asked.add(case.rule)
-    expected = (BY_APPLICATION if with_application else frozenset()) | (
-        BY_ENVIRONMENT if kind is EnvironmentKind.PAAS else frozenset()
+    expected = (
+        BY_INVENTORY
+        | (BY_APPLICATION if with_application else frozenset())
+        | (BY_ENVIRONMENT if kind is EnvironmentKind.PAAS else frozenset())
     )
 
     assert asked == expected

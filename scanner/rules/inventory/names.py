@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
 
 from scanner.evidence import Deployment
 from scanner.hostname import HostError, normalised
@@ -10,9 +10,6 @@ from scanner.rules.registry import Facts, Finding, Fix, Parameters, fails, not_a
 from scanner.rules.registry.listing import listing
 from scanner.rules.registry.sources import CIS_INVENTORY
 from scanner.verdict import Goal, Severity
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @rule(
@@ -38,14 +35,15 @@ def _unlisted_name(deployment: Deployment, facts: Facts, parameters: Parameters)
     known = facts.environment.known_hosts
     if known is None:
         return [Finding("no-inventory")]
-    named = list(_hosts(deployment.leaf.dns_names))
+    named = list(hosts_in(deployment.leaf.dns_names))
     if not named:
         return [Finding("no-names")]
     unlisted = sorted(set(named) - known)
     return [Finding("unlisted", listing(unlisted), "configured hosts alone")] if unlisted else [Finding("all-listed")]
 
 
-def _hosts(names: tuple[str, ...]) -> Iterator[str]:
+def hosts_in(names: Iterable[str]) -> Iterator[str]:
+    """The hosts among the names of a certificate, in one spelling; wildcards are none."""
     for name in names:
         if "*" not in name:
             try:
