@@ -49,6 +49,32 @@ class AbsentDomainOut(Out):
     error: FailureOut
 
 
+class VantageOut(Out):
+    """Where a run looked from."""
+
+    name: str
+    """What the place is called; empty where nobody named it."""
+    addresses: list[str]
+    """Addresses of the scanning machine that connections to the targets leave from."""
+    networks: list[str]
+    """The networks of those addresses."""
+    resolvers: list[str]
+    """Name servers of the scanning machine; none where a proxy resolves the names."""
+    proxy: str
+    """The proxy that carried every connection, without user and password; empty where there was none."""
+
+
+class NotCoveredOut(Out):
+    """Something of ours that was not looked at because nobody configured it."""
+
+    reason: Literal["not-taken", "unlisted-name", "unlisted-redirect", "no-console", "unexpected-count"]
+    environment: str
+    host: str
+    """Empty where it is not about one host."""
+    found: str
+    """Where that was seen: an endpoint, a file and its line, or numbers."""
+
+
 class Run(Out):
     """One execution over a set of targets."""
 
@@ -72,6 +98,12 @@ class Run(Out):
     engines: dict[str, str]
     """Each library that observed and its version."""
     absent_domains: list[AbsentDomainOut] = []
+    vantage: VantageOut | None = None
+    """Null in runs of older versions, which did not record it."""
+    not_covered: list[NotCoveredOut] = []
+    """What was not looked at because nobody configured it; at most 1,000 of it."""
+    not_covered_total: int = 0
+    """How much of that there is."""
 
 
 class Summary(Out):

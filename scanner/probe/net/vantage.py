@@ -41,7 +41,7 @@ def vantage_of(name: str, targets: Iterable[str], settings: ProbeSettings) -> Va
         name=name,
         addresses=tuple(ordered),
         networks=tuple(dict.fromkeys(_networks(ordered))),
-        resolvers=() if settings.proxy else _resolvers(),
+        resolvers=() if settings.proxy else _resolvers(settings.resolver),
         proxy=f"{proxy.scheme}://{_place(proxy.hostname, proxy.port)}" if settings.proxy else "",
     )
 
@@ -79,8 +79,10 @@ def _networks(addresses: Iterable[str]) -> Iterator[str]:
         yield str(ipaddress.ip_network(f"{address}/{bits}", strict=False))
 
 
-def _resolvers() -> tuple[str, ...]:
-    """The name servers of this machine, as far as they are configured where programs look for them."""
+def _resolvers(server: str | None) -> tuple[str, ...]:
+    """The name server that is asked, or those of this machine, as far as they are configured where programs look."""
+    if server:
+        return (server,)
     try:
         return tuple(str(item) for item in dns.resolver.Resolver().nameservers)
     except (dns.resolver.NoResolverConfiguration, OSError):
