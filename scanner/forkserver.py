@@ -141,6 +141,9 @@ def _end() -> None:
 def serve(control: str, alive: str) -> NoReturn:
     """Be the server: load, and fork whenever that is asked for, until nobody is left who could ask."""
     end_with(int(alive))
+    # Meant for whoever started all this, who ends it then; to a group, to a service, such a signal goes to everybody.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     asked = socket.socket(fileno=int(control))
     for name in _LOADED:
         importlib.import_module(name)

@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import os
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -18,7 +17,7 @@ from typing import Literal
 
 import scanner
 from scanner.coverage import not_covered
-from scanner.dispatch import LocalDispatcher, Progress, WorkerProcesses
+from scanner.dispatch import Progress
 from scanner.domains import absent_domains
 from scanner.evaluate import evaluate, target_status
 from scanner.evidence import Attempt, Failure, TargetEvidence
@@ -27,19 +26,15 @@ from scanner.inventory import Environment, Inventory, Target, is_address
 from scanner.policy import Policy
 from scanner.probe import ProbeSettings
 from scanner.probe.authority import stage as authority
-from scanner.probe.caa import CaaLookups
-from scanner.probe.dns import DnsProbe, Resolved
-from scanner.probe.http.probe import WebProbe
+from scanner.probe.dns import Resolved
 from scanner.probe.names import Names, in_order
 from scanner.probe.net.vantage import vantage_of
-from scanner.probe.tls.probe import TlsProbe, tasks_per_worker
 from scanner.probe.x509.trust import store_digests
+from scanner.probing import Scope, probed
 from scanner.rules import Observed
 from scanner.verdict import Run, RunRecord, TargetResult, Trigger, Verdict, new_run_id
 from scanner.waiver import Waiver
 
-_WORKERS_PER_PROCESSOR = 12
-"""A handshake mostly waits; what it computes is an eighth of its time on a network."""
 ENGINES = ("sslyze", "nassl", "tlslite-ng", "h11", "h2", "cryptography", "certifi")
 """The libraries that observe, whose versions a run records."""
 
@@ -127,9 +122,9 @@ async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None
     ):
 
         async def reachable() -> AsyncGenerator[Target]:
-            async for place, found in names.resolved():
-                seen.resolved[order[place]] = found
-                for item in reversed(found) if job.backwards else found:
+            async for place, known in names.resolved():
+                seen.resolved[order[place]] = known
+                for item in reversed(known) if job.backwards else known:
                     evidence = job.known.get(item.target.id)
                     if evidence is None and item.failure is None:
                         yield item.target
@@ -137,12 +132,20 @@ async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None
                     seen.evidence[item.target.id] = evidence or _unresolved(item.failure)
                     authorities.look_at(seen.evidence[item.target.id])
 
-        hosts = frozenset(endpoint.host for endpoint in endpoints)
-        web = WebProbe.of(job.settings, hosts, names.addresses, names.addresses_of)
-        progress = _Telling(on_progress, lambda: seen.expected)
-        probed = _probed(reachable(), environments, job.settings, web, job.concurrency, job.workers, progress)
-        async with contextlib.aclosing(probed):
-            async for target, evidence in probed:
+        scope = Scope(
+            job.settings,
+            environments,
+            frozenset(endpoint.host for endpoint in endpoints),
+            names.addresses,
+            len(endpoints),
+            names.addresses_of,
+            job.concurrency,
+            job.workers,
+            on_progress,
+            lambda: seen.expected,
+        )
+        async with contextlib.aclosing(probed(reachable(), scope)) as found:
+            async for target, evidence in found:
                 seen.evidence[target.id] = evidence
                 authorities.look_at(evidence)
                 if job.on_evidence:
@@ -150,14 +153,6 @@ async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None
         await authorities.finish(job.settings.deadline_s)
         for target_id, evidence in seen.evidence.items():
             seen.evidence[target_id] = authorities.completed(evidence)
-
-
-@dataclass(frozen=True, slots=True)
-class _Telling:
-    """Whom progress is told, and how many targets there will be, as far as that is known."""
-
-    on_progress: Callable[[Progress], None] | None
-    expected: Callable[[], int] | None = None
 
 
 async def probe_targets(  # noqa: PLR0913  # what a job has of it, by keyword
@@ -175,29 +170,19 @@ async def probe_targets(  # noqa: PLR0913  # what a job has of it, by keyword
     """
     hosts = frozenset(target.endpoint.host for target in targets)
     addresses = {ipaddress.ip_address(target.ip) for target in targets if target.ip and is_address(target.ip)}
-    web = WebProbe.of(settings, hosts, addresses)
-    probed = _probed(targets, environments, settings, web, concurrency, workers, _Telling(on_progress))
-    async with contextlib.aclosing(probed):
-        async for observed in probed:
+    scope = Scope(
+        settings,
+        environments,
+        hosts,
+        addresses,
+        len(targets),
+        concurrency=concurrency,
+        workers=workers,
+        on_progress=on_progress,
+    )
+    async with contextlib.aclosing(probed(targets, scope)) as found:
+        async for observed in found:
             yield observed
-
-
-async def _probed(  # noqa: PLR0913, PLR0917  # what a job has of it
-    targets: Sequence[Target] | AsyncIterable[Target],
-    environments: Mapping[str, Environment],
-    settings: ProbeSettings,
-    web: WebProbe,
-    concurrency: int,
-    workers: int,
-    telling: _Telling,
-) -> AsyncGenerator[tuple[Target, TargetEvidence]]:
-    count = workers or _WORKERS_PER_PROCESSOR * (os.cpu_count() or 1)
-    async with WorkerProcesses.running(count, tasks_each=tasks_per_worker(settings)) as processes:
-        probes = (TlsProbe(settings, processes), web, DnsProbe(settings, CaaLookups(settings)))
-        dispatcher = LocalDispatcher(settings, probes, concurrency, telling.on_progress, telling.expected)
-        async with contextlib.aclosing(dispatcher.dispatch(targets, environments)) as dispatched:
-            async for observed in dispatched:
-                yield observed
 
 
 def _unresolved(failure: Failure | None) -> TargetEvidence:

@@ -38,7 +38,7 @@ class ScanForm(Form):
     concurrency: int = Field(default=50, ge=1, le=1000)
     """Targets in flight."""
     workers: int = Field(default=0, ge=0, le=256)
-    """Processes for what needs a full handshake; 0 chooses by the number of processors."""
+    """Processes for what needs a full handshake; 0 allows 12 for each processor. Fewer leave processors to others."""
     connections_per_target: int = Field(default=5, ge=1, le=50)
     """Connections at once to one address; to mail, LDAP, FTP and XMPP servers 2, unless it is set."""
     rate: float | None = Field(default=None, gt=0)

@@ -34,7 +34,8 @@ nobody else waiting."""
 class LocalDispatcher:
     """Sends targets to probes, `concurrency` at once; `settings` has the limits of the run and each one's deadline.
 
-    `expected` says how many targets there will be, as far as that is known: names may have yet to be resolved.
+    `expected` says how many targets there will be, as far as that is known: names may have yet to be resolved. `budget`
+    is the run's, where others share it; without one, it is made from the settings.
     """
 
     settings: ProbeSettings
@@ -42,6 +43,7 @@ class LocalDispatcher:
     concurrency: int = 50
     on_progress: Callable[[Progress], None] | None = None
     expected: Callable[[], int] | None = None
+    budget: RunBudget | None = None
 
     async def dispatch(
         self, targets: Sequence[Target] | AsyncIterable[Target], environments: Mapping[str, Environment]
@@ -50,7 +52,7 @@ class LocalDispatcher:
 
         Cancelled, it ends all probes before it goes.
         """
-        run = RunBudget(Limits.of(self.settings))
+        run = self.budget or RunBudget(Limits.of(self.settings))
         at_once = run.targets_at_once(max(1, self.concurrency), self.settings.deadline_s)
         places, waiting = asyncio.Semaphore(at_once), asyncio.Semaphore(max(_WAITING, _WAITING_EACH * at_once))
         expected = self.expected or (lambda: len(targets) if isinstance(targets, Sequence) else 0)
@@ -76,7 +78,7 @@ class LocalDispatcher:
         async def all_of_them() -> None:
             try:
                 async with asyncio.TaskGroup() as group:
-                    async for target in _each(targets):
+                    async for target in each(targets):
                         # Few wait at once: of ten thousand targets, all would be in memory from the beginning.
                         await waiting.acquire()
                         group.create_task(one(target))
@@ -110,7 +112,8 @@ class LocalDispatcher:
         )
 
 
-async def _each(targets: Sequence[Target] | AsyncIterable[Target]) -> AsyncIterator[Target]:
+async def each(targets: Sequence[Target] | AsyncIterable[Target]) -> AsyncIterator[Target]:
+    """One target after the other, whether they are known already or come by and by."""
     if isinstance(targets, Sequence):
         for target in targets:
             yield target

@@ -12,7 +12,6 @@ import contextlib
 import pickle
 import resource
 import socket
-import struct
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self, TypeVar
 
 from scanner import forkserver
+from scanner.dispatch.talk import LARGEST, LENGTH, framed
 from scanner.probe import WorkerError
 from scanner.probe.net.budget import Budget, DeadlineError
 from scanner.probe.net.remote import Access, BudgetServer, RemoteBudget, serving
@@ -28,9 +28,6 @@ T = TypeVar("T")
 _GRACE_S: Final = 0.5
 """How long after its deadline a worker is ended: it ends by itself before."""
 _TO_END_S: Final = 2.0
-_LENGTH: Final = struct.Struct("!I")
-_LARGEST: Final = 2**26
-"""Bytes of what a worker brings back. A hostile server's certificates are bounded long before."""
 _READY: Final = b"\x01"
 
 MOST_MEMORY: Final = 300 * 2**20
@@ -78,10 +75,10 @@ class _Worker:
         """
         self.free = False
         try:
-            self._writer.write(_framed(piece))
-            (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
-            if length > _LARGEST:
-                raise WorkerError(f"it brought back more than {_LARGEST // 2**20} MiB")
+            self._writer.write(framed(piece))
+            (length,) = LENGTH.unpack(await self._reader.readexactly(LENGTH.size))
+            if length > LARGEST:
+                raise WorkerError(f"it brought back more than {LARGEST // 2**20} MiB")
             brought = await self._reader.readexactly(length)
         except (asyncio.IncompleteReadError, OSError) as error:
             raise WorkerError("its process ended in the middle of it") from error
@@ -97,7 +94,7 @@ class _Worker:
         self._child.end()
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(_TO_END_S):
-                while await self._reader.read(_LARGEST):
+                while await self._reader.read(LARGEST):
                     pass
         self._writer.close()
 
@@ -180,29 +177,24 @@ def serve(channel: socket.socket) -> None:
     bound_memory()
     with channel, channel.makefile("rb") as asked:
         channel.sendall(_READY)
-        while head := asked.read(_LENGTH.size):
-            work, access, arguments = pickle.loads(asked.read(*_LENGTH.unpack(head)))  # noqa: S301  # from who forked us
+        while head := asked.read(LENGTH.size):
+            work, access, arguments = pickle.loads(asked.read(*LENGTH.unpack(head)))  # noqa: S301  # from who forked us
             channel.sendall(_done(work, access, arguments))
 
 
 def _done(work: Callable[..., Any], access: Access, arguments: tuple[Any, ...]) -> bytes:
     try:
         with RemoteBudget.of(access) as budget:
-            return _framed((False, work(*arguments, budget)))
+            return framed((False, work(*arguments, budget)))
     except MemoryError:
         # The error itself holds on to what took it.
-        return _framed((True, MemoryError()))
+        return framed((True, MemoryError()))
     except Exception as error:  # noqa: BLE001  # it is raised where the work was asked for
         error.__traceback__ = error.__context__ = error.__cause__ = None
         with contextlib.suppress(Exception):
             pickle.loads(pickle.dumps(error))  # noqa: S301  # whether it can be read where it goes
-            return _framed((True, error))
-        return _framed((True, WorkerError(f"{type(error).__name__}: {error}")))
-
-
-def _framed(content: tuple[Any, ...]) -> bytes:
-    data = pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
-    return _LENGTH.pack(len(data)) + data
+            return framed((True, error))
+        return framed((True, WorkerError(f"{type(error).__name__}: {error}")))
 
 
 def bound_memory() -> None:

@@ -18,7 +18,7 @@ ask by `scanner.probe.net.remote`, which asks here in their name. All times are 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol, Self
@@ -69,9 +69,15 @@ class Admission(Protocol):
 
 @dataclass(slots=True)
 class RunBudget:
-    """The limits of a run, and how much of them each address has used."""
+    """The limits of a run, and how much of them each address has used.
+
+    Where a run is divided among processes, `ours` tells which addresses this one admits to, and `elsewhere` admits to
+    the others.
+    """
 
     limits: Limits
+    elsewhere: Admission | None = None
+    ours: Callable[[str], bool] | None = None
     _addresses: dict[str, _Address] = field(default_factory=dict)
     _total: Pace = field(init=False)
 
@@ -109,6 +115,9 @@ class RunBudget:
         Raises:
             DeadlineError: that would be after `ends`.
         """
+        if self.elsewhere is not None and self._foreign(ip):
+            await self.elsewhere.admit(ip, ends, None, first=first)
+            return
         address = self._address(ip)
         shared = (address.places,) if service is None else (service.places, address.places)
         taken: list[Places] = []
@@ -135,9 +144,15 @@ class RunBudget:
 
     def give_back(self, ip: str, service: SharedPort | None = None) -> None:
         """A connection to an address is closed."""
+        if self.elsewhere is not None and self._foreign(ip):
+            self.elsewhere.give_back(ip, None)
+            return
         if service is not None:
             service.places.give_back()
         self._addresses[ip].places.give_back()
+
+    def _foreign(self, ip: str) -> bool:
+        return self.ours is not None and not self.ours(ip)
 
     def slow_down(self, ip: str, service: SharedPort | None, pause_s: float) -> None:
         """A service shows that it has too much to do: from now on one connection at a time, further apart."""
