@@ -23,6 +23,7 @@ from scanner.evaluate import evaluate, target_status
 from scanner.evidence import Attempt, Failure, TargetEvidence
 from scanner.grade import grade
 from scanner.inventory import Environment, Inventory, Target, is_address
+from scanner.known_keys import PublishedKeys, compared
 from scanner.policy import Policy
 from scanner.probe import ProbeSettings
 from scanner.probe.authority import stage as authority
@@ -153,6 +154,9 @@ async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None
         await authorities.finish(job.settings.deadline_s)
         for target_id, evidence in seen.evidence.items():
             seen.evidence[target_id] = authorities.completed(evidence)
+    published = PublishedKeys(Path(job.settings.published_keys)) if job.settings.published_keys else None
+    # Not in this thread: the first run of an estate compares thousands of keys.
+    seen.evidence.update(await asyncio.to_thread(compared, seen.evidence, job.answers, published, datetime.now(UTC)))
 
 
 async def probe_targets(  # noqa: PLR0913  # what a job has of it, by keyword

@@ -69,6 +69,8 @@ class ScanForm(Form):
     """Name server that checks DNSSEC signatures, "IP" or "IP:PORT", best on this machine: what it says is believed."""
     ct_logs: str | None = None
     """File with a newer list of Certificate Transparency logs than the one that ships, in the form of Chrome's."""
+    published_keys: str | None = None
+    """File with a list of keys whose private halves are public, in the form of badkeys' blocklist."""
     helo: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]-]{1,255}$")] | None = None
     """What mail servers are greeted with: a host name, or an address literal, which is the default: "[192.0.2.1]"."""
     contact: str | None = None

@@ -178,6 +178,29 @@ class Staple:
     verified: bool | None = None
 
 
+class KeyWeakness(StrEnum):
+    """How a key is broken by what is known of other keys."""
+
+    SHARED_FACTOR = "shared-factor"
+    PUBLISHED = "published"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTrouble:
+    """That the key of a certificate (by SHA-256 fingerprint) is broken by what is known of other keys.
+
+    `other` is the fingerprint of a certificate whose key shares a prime with it, `place` where and `seen_at` when that
+    was seen first. `listed` is the number of the list, in the file of published keys, that the key is on.
+    """
+
+    certificate: str
+    kind: KeyWeakness
+    other: str = ""
+    place: str = ""
+    seen_at: datetime | None = None
+    listed: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """One certificate chain that the server presents, as received (leaf first), and what came along with it.
@@ -187,6 +210,7 @@ class Deployment:
     `paths` has one entry for each configured trust store. `revocation` holds what was said of the leaf and of the
     intermediates; empty where none of them names a source. `completion` is what was fetched of what was not sent; None
     where nothing had to be, or nobody looked. `stores` are the lists of browsers and platforms, side by side.
+    `key_troubles` are keys that are broken by what is known of others; empty also where nobody compared them.
     """
 
     chain: tuple[Certificate, ...]
@@ -199,6 +223,7 @@ class Deployment:
     completion: Completion | None = None
     transparency: Attempt[Transparency] = field(default_factory=not_run)
     stores: tuple[StoreTrust, ...] = ()
+    key_troubles: tuple[KeyTrouble, ...] = ()
 
     @property
     def leaf(self) -> Certificate:

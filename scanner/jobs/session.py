@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import scanner
 from scanner import pipeline
 from scanner.config.form import ScanForm
+from scanner.errors import UsageError
 from scanner.inventory import Environment
 from scanner.jobs.progress import progress_display
 from scanner.jobs.proxies import carrying_all
 from scanner.jobs.stopping import Stopping
+from scanner.known_keys import PublishedKeys
 from scanner.probe import ProbeSettings
 from scanner.probe.x509.ct_logs import load_logs
 from scanner.probe.x509.trust import store_digests
@@ -68,6 +70,8 @@ def probe_settings(
     connect_to |= {name: tuple(addresses) for name, addresses in (overrides.connect_to or {}).items()}
     ct_logs = str((folder / scan.ct_logs).absolute()) if scan.ct_logs else None
     load_logs(ct_logs)
+    published_keys = str((folder / scan.published_keys).absolute()) if scan.published_keys else None
+    _readable_list(published_keys)
     return ProbeSettings(
         timeout_s=scan.timeout.total_seconds(),
         deadline_s=(overrides.deadline or scan.deadline).total_seconds(),
@@ -93,7 +97,21 @@ def probe_settings(
         fetch_from=tuple(scan.fetch_from),
         online=scan.online and overrides.online,
         ct_logs=ct_logs,
+        published_keys=published_keys,
     )
+
+
+def _readable_list(published_keys: str | None) -> None:
+    """Open a list of published keys once before a run.
+
+    Raises:
+        UsageError: it cannot be read, or is none.
+    """
+    if published_keys is not None:
+        try:
+            PublishedKeys(Path(published_keys))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"[scan] published_keys: {error}") from error
 
 
 def _stores(name: str, folder: Path) -> tuple[str, ...]:

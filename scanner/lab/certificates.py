@@ -24,6 +24,7 @@ from scanner.lab.weak_keys import weak_key
 KeyKind = Literal[
     "ecdsa", "p-521", "brainpool", "ed25519",
     "rsa", "rsa-1024", "rsa-close-primes", "rsa-roca", "rsa-small-factor", "rsa-exponent-3",
+    "rsa-shared-prime-1", "rsa-shared-prime-2",
 ]  # fmt: skip
 IssuerKind = Literal[
     "intermediate", "rsa-intermediate", "ending-intermediate", "revoked-intermediate", "untrusted", "root", "self"

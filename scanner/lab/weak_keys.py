@@ -32,6 +32,8 @@ def _primes(kind: str) -> tuple[int, int]:
         case "rsa-close-primes":
             first = _prime(_HALF)
             return _next_prime(first + (1 << 200)), first
+        case "rsa-shared-prime-1" | "rsa-shared-prime-2":
+            return _prime(_HALF), _shared_prime()
         case "rsa-roca":
             return _roca_prime(), _roca_prime()
         case _:
@@ -40,6 +42,12 @@ def _primes(kind: str) -> tuple[int, int]:
 
 def _prime(bits: int) -> int:
     return rsa.generate_private_key(_EXPONENT, 2 * bits).private_numbers().p
+
+
+@functools.cache
+def _shared_prime() -> int:
+    """The prime that two keys have, as generators with too little randomness give."""
+    return _prime(_HALF)
 
 
 def _next_prime(number: int) -> int:

@@ -37,7 +37,8 @@ class ProbeSettings:
     request besides its own. `fetch_from` names hosts and networks that URLs of scanned hosts may lead to although
     they are not public; `online` is whether certificate authorities are asked. `connect_to` maps "host:port" to
     "ip:port" entries, as `[scan] connect_to` does. `ct_logs` is a file with a list of CT logs, None for the one of the
-    package. `intrusive` is whether probes may look like attacks.
+    package; `published_keys` one with a list of keys whose private halves are public. `intrusive` is whether probes
+    may look like attacks.
     """
 
     timeout_s: float = 5.0
@@ -61,6 +62,7 @@ class ProbeSettings:
     intrusive: bool = True
     online: bool = True
     ct_logs: str | None = None
+    published_keys: str | None = None
     max_body_bytes: int = 262_144
     max_redirects: int = 10
 

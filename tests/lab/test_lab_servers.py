@@ -378,6 +378,12 @@ def modulus_has_a_small_factor(lab: Lab, server: LabServer) -> None:
     assert rsa_numbers(lab, server)[0] % 65521 == 0
 
 
+@check("weak-rsa-shared-prime-1", "weak-rsa-shared-prime-2")
+def modulus_shares_a_prime_with_another(lab: Lab, server: LabServer) -> None:
+    other = "weak-rsa-shared-prime-2" if server.name.endswith("1") else "weak-rsa-shared-prime-1"
+    assert math.gcd(rsa_numbers(lab, server)[0], rsa_numbers(lab, lab.servers[other])[0]).bit_length() == 1024
+
+
 @check("weak-rsa-exponent-3")
 def exponent_is_three(lab: Lab, server: LabServer) -> None:
     assert rsa_numbers(lab, server)[1] == 3

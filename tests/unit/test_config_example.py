@@ -82,6 +82,7 @@ def test_values_that_are_shown_as_defaults_are_the_defaults() -> None:
             "proxy",
             "fetch_from",
             "ct_logs",
+            "published_keys",
             "validating_resolver",
             "helo",
             "contact",

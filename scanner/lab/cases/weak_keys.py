@@ -30,6 +30,8 @@ CASES = (
     _weak("rsa-close-primes", "of two primes that are close to each other"),
     _weak("rsa-roca", "with the fingerprint of ROCA"),
     _weak("rsa-small-factor", "that is divisible by 65521"),
+    _weak("rsa-shared-prime-1", "that shares a prime with the key of another server"),
+    _weak("rsa-shared-prime-2", "that shares a prime with the key of another server"),
     _weak("rsa-exponent-3", "with the public exponent 3"),
     _for_no_browser("ed25519-key", "ed25519", "for Ed25519, which no browser takes"),
     _for_no_browser("brainpool-key", "brainpool", "on a Brainpool curve, which no browser takes"),

@@ -8,7 +8,8 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from scanner.evidence import Certificate, Deployment, KeyType
+from scanner.evidence import Certificate, Deployment, KeyTrouble, KeyType, KeyWeakness
+from scanner.evidence.certificates import FINGERPRINT_SHOWN
 from scanner.rules.certificates import fixes
 from scanner.rules.certificates.leaves import CERTIFICATES_HOW, below_root
 from scanner.rules.certificates.rsa_weakness import Weakness, weakness_of
@@ -41,7 +42,8 @@ _USUAL_EXPONENT = 65_537
     how=CERTIFICATES_HOW
     + " Of each RSA key below the root the modulus is looked at: even or prime, divisible by a prime up "
     "to 65537, of two primes so close that 100 rounds of Fermat's method find them, or with the fingerprint of ROCA. "
-    "Published keys and factors shared with other keys are not looked for.",
+    "It is compared with every modulus that was ever seen, kept beside the history, whether the two share a prime; and "
+    "keys of all kinds with the list of published ones that [scan] published_keys names.",
     sources=(
         baseline("6.1.1.3"),
         baseline("6.1.6"),
@@ -51,6 +53,8 @@ _USUAL_EXPONENT = 65_537
     reasons={
         "sound": passes("No weakness is known of the keys: {observed}."),
         **{item.value: fails("A key is broken: {observed}.") for item in Weakness},
+        "shared-factor": fails("A key is broken by another one, with which it shares a prime: {observed}."),
+        "published": fails("A private key is public: {observed}."),
         "small-exponent": fails("A key has a smaller public exponent than is wanted: {observed}."),
         "no-rsa": not_applicable("No key is RSA, and keys of other kinds show no weakness of the kinds looked for."),
         "unreadable": indeterminate("A key cannot be read, as if it were no point of its curve: {observed}."),
@@ -66,6 +70,10 @@ def _weak_key(deployment: Deployment, facts: Facts, parameters: Parameters) -> l
         if weakness := weakness_of(modulus, exponent):
             kind, words = weakness
             return [Finding(kind.value, f"{words} ({item.subject})", expected)]
+    subjects = {item.fingerprint: item.subject for item in keys}
+    for trouble in deployment.key_troubles:
+        if trouble.certificate in subjects:
+            return [Finding(trouble.kind.value, f"{_told(trouble)} ({subjects[trouble.certificate]})", expected)]
     if unread := [item for item in keys if item.key_type is KeyType.OTHER]:
         return [Finding("unreadable", listing(item.subject for item in unread), expected)]
     if small := [(item, exponent) for item, (_, exponent) in numbers if exponent < _USUAL_EXPONENT]:
@@ -74,6 +82,13 @@ def _weak_key(deployment: Deployment, facts: Facts, parameters: Parameters) -> l
     if not numbers:
         return [Finding("no-rsa")]
     return [Finding("sound", listing(f"RSA of {modulus.bit_length()} bits" for _, (modulus, _) in numbers), expected)]
+
+
+def _told(trouble: KeyTrouble) -> str:
+    if trouble.kind is KeyWeakness.PUBLISHED:
+        return f"it is on list {trouble.listed} of the published keys"
+    seen = f", first seen at {trouble.place} on {trouble.seen_at:%Y-%m-%d}" if trouble.seen_at else ""
+    return f"with that of certificate {trouble.other[:FINGERPRINT_SHOWN]}{seen}"
 
 
 def _numbers(certificate: Certificate) -> tuple[int, int] | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 
-from scanner.evidence import KeyType
+from scanner.evidence import KeyTrouble, KeyType, KeyWeakness
 from scanner.verdict import Severity
 from tests.build.certificates import intermediate
 from tests.build.facts import NOW, TIMED_OUT, certificate, deployment, trusted, untrusted
@@ -12,6 +13,16 @@ from tests.build.rule_cases.case import Case, of_tls
 from tests.build.weak_keys import TWICE_THE_SAME, WEAK, rsa_certificate
 
 _SOUND = rsa_certificate(WEAK["sound"])
+
+
+_SHARED = KeyTrouble(
+    certificate().fingerprint,
+    KeyWeakness.SHARED_FACTOR,
+    other="ab" * 32,
+    place="e/old.example:443",
+    seen_at=NOW - timedelta(days=365),
+)
+_PUBLISHED = KeyTrouble(certificate().fingerprint, KeyWeakness.PUBLISHED, listed=7)
 
 
 def _weak() -> list[Case]:
@@ -44,6 +55,17 @@ CASES = (
         deployment(certificate(der=rsa_certificate(TWICE_THE_SAME), key_type=KeyType.RSA)),
     ),
     of_tls("cert.weak-key", "no-rsa"),
+    of_tls(
+        "cert.weak-key",
+        "shared-factor",
+        deployment(key_troubles=(_SHARED,)),
+        severity=Severity.CRITICAL,
+        observed=f"with that of certificate {'ab' * 8}, first seen at e/old.example:443 on 2025-11-24 "
+        f"({certificate().subject})",
+    ),
+    of_tls("cert.weak-key", "published", deployment(key_troubles=(_PUBLISHED,)), severity=Severity.CRITICAL),
+    # What is known of a certificate that is not on the path says nothing of this one.
+    of_tls("cert.weak-key", "no-rsa", deployment(key_troubles=(dataclasses.replace(_SHARED, certificate="cc" * 32),))),
     of_tls("cert.weak-key", "unreadable", deployment(certificate(key_type=KeyType.OTHER))),
     of_tls("cert.weak-key", "not-observed", certificates=TIMED_OUT),
     of_tls(
