@@ -1,4 +1,4 @@
-"""Signs a PDF by PAdES (ETSI EN 319 142-1, level B-B, or B-T with a time stamp), in a revision of its own.
+"""Signs a PDF by PAdES (ETSI EN 319 142-1, level B-B, B-T with a time stamp, or B-LT), in a revision of its own.
 
 The report's own bytes stay as they are. The signature has no look of its own: its field lies outside the page, which
 PDF/A and PDF/UA both allow. Its reason names the run and the SHA-256 of the data that the PDF carries, so that both are
@@ -18,15 +18,18 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
-from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign.fields import InvisSigSettings, SigFieldSpec, SigSeedSubFilter
 from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner, SimpleSigner
 from pyhanko.sign.timestamps import HTTPTimeStamper, TimestampRequestError
 
+from reports.long_term import Revision, with_revocation_data
 from scanner.errors import OutputError, UsageError
 from scanner.untrusted import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asn1crypto import x509 as asn1_x509  # type: ignore[import-untyped]  # the library is not typed
     from cryptography import x509
 
 REASON: Final = re.compile(r"HTTPS compliance, run (?P<run>\S+)\. Data SHA-256 (?P<digest>[0-9a-f]{64})\.")
@@ -48,7 +51,15 @@ class SigningKey:
     signer: SimpleSigner
     name: str
 
-    def sign(self, pdf: bytes, *, run_id: str, data_digest: str, tsa: str | None = None) -> bytes:
+    def sign(
+        self,
+        pdf: bytes,
+        *,
+        run_id: str,
+        data_digest: str,
+        tsa: str | None = None,
+        roots: Sequence[asn1_x509.Certificate] = (),
+    ) -> bytes:
         """Sign the PDF of a run.
 
         Args:
@@ -56,21 +67,13 @@ class SigningKey:
             run_id: the run.
             data_digest: the SHA-256 of the data that it carries, in hexadecimal.
             tsa: the address of an authority for time stamps; no stamp without one.
+            roots: the authorities of the signer and of the stamp; with both, revocation data are embedded (B-LT).
 
         Raises:
-            OutputError: the authority gave no stamp.
+            OutputError: the authority gave no stamp, or there are no revocation data.
         """
-        return sign_pdf(pdf, self, reason=reason_for(run_id, data_digest), tsa=tsa)
-
-
-class _Revision(IncrementalPdfFileWriter):
-    """An update that leaves the document's metadata as they are.
-
-    pyHanko would name itself as producer in two different ways in the two places for metadata, which PDF/A wants equal.
-    """
-
-    def _update_meta(self) -> None:
-        pass
+        signed = sign_pdf(pdf, self, reason=reason_for(run_id, data_digest), tsa=tsa)
+        return with_revocation_data(signed, roots) if tsa and roots else signed
 
 
 def load_key(data: bytes, passphrase: str | None, *, source: str, now: datetime | None = None) -> SigningKey:
@@ -133,7 +136,7 @@ def sign_pdf(pdf: bytes, key: SigningKey, *, reason: str, tsa: str | None = None
     stamper = HTTPTimeStamper(tsa, timeout=_TSA_SECONDS) if tsa else None  # type: ignore[no-untyped-call]  # the library is typed in part
     signer = PdfSigner(metadata, signer=key.signer, timestamper=stamper, new_field_spec=field)
     try:
-        signer.sign_pdf(_Revision(io.BytesIO(pdf)), output=out)
+        signer.sign_pdf(Revision(io.BytesIO(pdf)), output=out)
     except (TimestampRequestError, OSError, ValueError) as error:
         if tsa is None:
             raise

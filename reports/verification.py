@@ -9,14 +9,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import json
 import logging
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from asn1crypto.parser import peek  # type: ignore[import-untyped]  # the library is not typed
 from pydantic import ValidationError
@@ -30,9 +29,11 @@ from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
 
+from reports.attached import attachments, report_data
 from reports.export.json_v1 import counted_as, from_json
 from reports.export.json_v1_model import SCHEMA_ID, Report
 from reports.identifier import identifier_of
+from reports.long_term import context_at
 from reports.signature import REASON
 from scanner.errors import UsageError
 from scanner.untrusted import printable
@@ -43,12 +44,9 @@ if TYPE_CHECKING:
     from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
     from pyhanko.sign.validation.status import PdfSignatureStatus
 
-DATA_LIMIT: Final = 1 << 30
-"""Bytes of an attachment that are read: more is no report of ours."""
 _LOG: Final = logging.getLogger(__name__)
 _SIGNED_MARKS: Final = (b"/ByteRange", b"/ETSI.CAdES.detached")
 """What a signed file says in the open, so that a damaged one is told from something else."""
-_NAMES_LIMIT: Final = 1000
 _BAD_PDF: Final = (
     PdfError,
     ValueError,
@@ -85,6 +83,8 @@ class SignatureCheck:
     problems: tuple[str, ...]
     stamped_at: datetime | None = None
     """When a third party's time stamp says that the signature was there; None without one."""
+    long_term: bool = False
+    """Whether the file itself shows that no certificate was revoked at that time (PAdES B-LT), by the given roots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +119,13 @@ def load_roots(data: bytes, *, source: str) -> tuple[x509.Certificate, ...]:
     return found
 
 
-def verify_pdf(pdf: bytes, *, roots: Sequence[x509.Certificate] = ()) -> Verification:
+def verify_pdf(pdf: bytes, *, roots: Sequence[x509.Certificate] = (), moment: datetime | None = None) -> Verification:
     """Check a PDF, without network.
 
     Args:
         pdf: the file's bytes.
         roots: who may vouch for signers; without any, the signer's identity is not checked.
+        moment: when their certificates must be valid, where the file does not carry revocation data; now by default.
 
     Raises:
         NotAReportError: it is no PDF, or it carries no report and nothing says that it was damaged.
@@ -143,10 +144,10 @@ def verify_pdf(pdf: bytes, *, roots: Sequence[x509.Certificate] = ()) -> Verific
             return Verification((), None, "", (f"the file is damaged: {printable(str(error))}",))
         message = f"it cannot be read ({printable(str(error))})"
         raise NotAReportError(message) from error
-    signatures = tuple(_check(item, roots, last=item is embedded[-1]) for item in embedded)
+    signatures = tuple(_check(item, roots, moment, last=item is embedded[-1]) for item in embedded)
     try:
-        files = list(_attachments(reader))
-        data = _report_data(files)
+        files = list(attachments(reader))
+        data = report_data(files)
     except _BAD_PDF as error:
         return Verification(signatures, None, "", (f"the attached data cannot be read: {printable(str(error))}",))
     if data is None:
@@ -169,7 +170,9 @@ def verify_pdf(pdf: bytes, *, roots: Sequence[x509.Certificate] = ()) -> Verific
     return Verification(signatures, report, digest, tuple(problems), evidence)
 
 
-def _check(embedded: EmbeddedPdfSignature, roots: Sequence[x509.Certificate], *, last: bool) -> SignatureCheck:
+def _check(
+    embedded: EmbeddedPdfSignature, roots: Sequence[x509.Certificate], moment: datetime | None, *, last: bool
+) -> SignatureCheck:
     try:
         certificate = embedded.signer_cert
         signer, issuer = _named(certificate.subject), _named(certificate.issuer)
@@ -179,11 +182,11 @@ def _check(embedded: EmbeddedPdfSignature, roots: Sequence[x509.Certificate], *,
         told = f"the signature cannot be read: {printable(str(error))}"
         return SignatureCheck("unknown", "unknown", "?", None, "", whole_file=False, trusted=None, problems=(told,))
     # Without roots the certificate itself is taken for one: the signature is checked, and who made it is not.
-    context = ValidationContext(trust_roots=list(roots) or [certificate], allow_fetching=False)
+    context = ValidationContext(trust_roots=list(roots) or [certificate], allow_fetching=False, moment=moment)
     usage = KeyUsageConstraints(key_usage={"digital_signature", "non_repudiation"}, match_all_key_usages=False)
     trusted: bool | None = None
     stamped: datetime | None = None
-    whole = False
+    whole = lasting = False
     try:
         status = validate_pdf_signature(embedded, context, key_usage_settings=usage)
         problems = list(_problems(embedded, status, last=last))
@@ -196,14 +199,31 @@ def _check(embedded: EmbeddedPdfSignature, roots: Sequence[x509.Certificate], *,
                 stamped = stamp.timestamp
             elif status.intact:
                 problems.append("the time stamp is not of this signature")
+        lasting = _lasting(embedded, roots, stamped, usage)
         if roots:
-            trusted = bool(status.trusted)
+            trusted = bool(status.trusted) or lasting
             # Of a file that was changed, the signature says nothing: who made it is not what is wrong.
             if not trusted and status.intact:
                 why = status.trust_problem_indic
                 detail = f" ({why.standard_name})" if why is not None else ""
                 problems.append(f"the signer's certificate does not lead to a trusted root{detail}")
-    return SignatureCheck(signer, issuer, serial, signed_at, reason, whole, trusted, tuple(problems), stamped)
+    return SignatureCheck(signer, issuer, serial, signed_at, reason, whole, trusted, tuple(problems), stamped, lasting)
+
+
+def _lasting(
+    embedded: EmbeddedPdfSignature,
+    roots: Sequence[x509.Certificate],
+    stamped: datetime | None,
+    usage: KeyUsageConstraints,
+) -> bool:
+    """Whether signer and time stamp lead to the roots by what the file carries, as of when it was stamped."""
+    if stamped is None or not roots or (then := context_at(embedded.reader, roots, stamped)) is None:
+        return False
+    status = validate_pdf_signature(
+        embedded, then, ts_validation_context=then, key_usage_settings=usage, skip_diff=True
+    )
+    stamp = status.timestamp_validity
+    return bool(status.trusted) and stamp is not None and bool(stamp.trusted)
 
 
 def _problems(embedded: EmbeddedPdfSignature, status: PdfSignatureStatus, *, last: bool) -> Iterator[str]:
@@ -215,7 +235,13 @@ def _problems(embedded: EmbeddedPdfSignature, status: PdfSignatureStatus, *, las
     if _has_more_than_the_signature(embedded.pkcs7_content):
         yield "something was written into the room that is kept for the signature"
     if status.coverage is not SignatureCoverageLevel.ENTIRE_FILE:
-        yield from _additions(status.coverage, status.modification_level, last=last)
+        yield from _additions(status.coverage, status.modification_level, last=last, ended=_ends(embedded.reader))
+
+
+def _ends(reader: PdfFileReader) -> bool:
+    """Whether nothing follows the last revision."""
+    reader.stream.seek(-16, io.SEEK_END)
+    return bool(reader.stream.read().rstrip(b"\r\n").endswith(b"%%EOF"))
 
 
 def _has_more_than_the_signature(room: bytes) -> bool:
@@ -228,7 +254,7 @@ def _named(name: x509.Name) -> str:
 
 
 def _additions(
-    coverage: SignatureCoverageLevel | None, level: ModificationLevel | None, *, last: bool
+    coverage: SignatureCoverageLevel | None, level: ModificationLevel | None, *, last: bool, ended: bool
 ) -> Iterator[str]:
     """After an earlier signature, further signatures may have been added, and nothing else; after the last, nothing."""
     revision = coverage is not None and coverage >= SignatureCoverageLevel.ENTIRE_REVISION
@@ -236,6 +262,8 @@ def _additions(
     if not revision or not harmless:
         yield "the file holds more than was signed, and what was added changes the document"
     elif last:
+        if level is ModificationLevel.LTA_UPDATES and ended:
+            return  # revocation data, which say nothing else
         yield "something was added to the file after its last signature"
 
 
@@ -276,68 +304,6 @@ def _other_table(files: Sequence[tuple[str, bytes]], report: Report) -> Iterator
 def _cell(value: str) -> str:
     """A cell without the apostrophe that keeps a spreadsheet from taking it for a formula."""
     return value.removeprefix("'")
-
-
-def _report_data(files: Sequence[tuple[str, bytes]]) -> bytes | None:
-    """The one attachment that is a report; None where there is none.
-
-    Raises:
-        ValueError: there are several, or one is too large.
-    """
-    found = [data for name, data in files if name.endswith(".json") and _is_report(data)]
-    if len(found) > 1:
-        message = "several reports are attached"
-        raise ValueError(message)
-    return found[0] if found else None
-
-
-def _is_report(data: bytes) -> bool:
-    if data.lstrip()[:1] != b"{":
-        return False
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(document, dict) and document.get("schema") == SCHEMA_ID
-
-
-def _attachments(reader: PdfFileReader) -> Iterator[tuple[str, bytes]]:
-    """The names and contents of the attached files that are data."""
-    names = reader.root.get("/Names", {})
-    pending = [names["/EmbeddedFiles"]] if "/EmbeddedFiles" in names else []
-    seen = 0
-    while pending:
-        node: Any = pending.pop()
-        pending += list(node.get("/Kids", ()))
-        listed = list(node.get("/Names", ()))
-        for name, file in zip(listed[::2], listed[1::2], strict=True):
-            seen += 1
-            if seen > _NAMES_LIMIT:
-                message = "too many attachments"
-                raise ValueError(message)
-            if str(name).endswith((".json", ".csv")):
-                yield str(name), _inflated(file.get_object()["/EF"]["/F"])
-
-
-def _inflated(stream: Any) -> bytes:
-    """The contents of an embedded file, read by ourselves because its size must be bounded.
-
-    Raises:
-        ValueError: it is larger than a report, or packed otherwise than WeasyPrint packs it.
-    """
-    raw: bytes = stream.encoded_data
-    packing = stream.get("/Filter")
-    if packing is None:
-        return raw
-    if (packing if isinstance(packing, str) else list(packing)) not in ("/FlateDecode", ["/FlateDecode"]):
-        message = f"an attachment is packed by {packing}"
-        raise ValueError(message)
-    unpacking = zlib.decompressobj()
-    data = unpacking.decompress(raw, DATA_LIMIT)
-    if unpacking.unconsumed_tail:
-        message = f"an attachment is larger than {DATA_LIMIT} bytes"
-        raise ValueError(message)
-    return data
 
 
 def _contradictions(report: Report) -> Iterator[str]:

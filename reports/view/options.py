@@ -54,5 +54,7 @@ class ReportOptions:
     """Whether paper has room for those who prepared, reviewed and accepted it to sign."""
     tsa: str | None = None
     """Address of the authority for time stamps that signatures get one of (RFC 3161)."""
+    signature_roots: bytes = b""
+    """Certificates, PEM, of the CAs of signer and time stamp: with both, signatures carry revocation data."""
     vantage: str = ""
     """What the place is called from which it was looked."""

@@ -202,6 +202,9 @@ class ReportForm(Form):
     """Whether the PDF lists every target; the data that it carries has them in any case."""
     tsa: Annotated[str, StringConstraints(pattern=r"^https?://")] | None = None
     """Address of the authority for time stamps (RFC 3161) whose stamp signatures get."""
+    signature_roots: str | None = None
+    """PEM file of the CAs of signer and time stamp authority: with tsa, what shows that nobody was revoked is fetched
+    and embedded (PAdES B-LT)."""
     prepared_by: str | None = None
     """Who prepared the report."""
     sign_off: bool = False

@@ -64,4 +64,10 @@ def pdf(rendering: Rendering, view: ReportView) -> bytes:
             render.Attachment(f"{run_id}.evidence.json", to_evidence_file(rendering), "What it was judged from"),
         ],
     )
-    return drawn if key is None else key.sign(drawn, run_id=run_id, data_digest=digest, tsa=view.options.tsa)
+    if key is None:
+        return drawn
+    from reports.verification import load_roots  # noqa: PLC0415  # only where something is signed
+
+    pem, tsa = view.options.signature_roots, view.options.tsa
+    roots = load_roots(pem, source="signature_roots") if pem else ()
+    return key.sign(drawn, run_id=run_id, data_digest=digest, tsa=tsa, roots=roots)

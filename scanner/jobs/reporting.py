@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from reports.view.options import Edition, ReportOptions
 from scanner.errors import PolicyError, UsageError, nearest
 from scanner.inventory import Endpoint, Ownership
-from scanner.jobs.looks import check_looks
+from scanner.jobs.looks import check_looks, signature_roots
 from scanner.jobs.output import Rendering
 from scanner.policy import load
 from scanner.verdict import RunRecord
@@ -133,6 +133,7 @@ def report_options(config: Config) -> ReportOptions:
         prepared_by=form.prepared_by or "",
         sign_off=form.sign_off,
         tsa=form.tsa,
+        signature_roots=signature_roots(config),
         vantage=config.form.scan.vantage or "",
     )
 

@@ -39,15 +39,22 @@ extendedKeyUsage = critical, timeStamping
 
 
 @contextlib.contextmanager
-def authority(folder: Path, *, garbled: bool = False) -> Iterator[str]:
-    """Run one, and give its address; `garbled` answers with something else."""
+def authority(folder: Path, *, garbled: bool = False, identity: tuple[bytes, bytes] | None = None) -> Iterator[str]:
+    """Run one, and give its address; `garbled` answers with something else.
+
+    `identity` is its certificate, with those above it, and its key, PEM; self-signed where none is given.
+    """
     openssl = program("openssl", "openssl")
     (folder / "openssl.cnf").write_text(_CONFIG.format(folder=folder), "utf-8")
     (folder / "serial").write_text("01\n", "utf-8")
+    if identity is not None:
+        (folder / "tsa.pem").write_bytes(identity[0])
+        (folder / "tsa.key").write_bytes(identity[1])
     made = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-config", "openssl.cnf")
-    subprocess.run(
-        [openssl, *made, "-keyout", "tsa.key", "-out", "tsa.pem"], cwd=folder, check=True, capture_output=True
-    )
+    if identity is None:
+        subprocess.run(
+            [openssl, *made, "-keyout", "tsa.key", "-out", "tsa.pem"], cwd=folder, check=True, capture_output=True
+        )
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

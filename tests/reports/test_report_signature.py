@@ -15,7 +15,7 @@ import pikepdf
 import pytest
 import weasyprint
 
-from reports import verification
+from reports import attached
 from reports.export.csv import to_csv
 from reports.export.json_v1 import to_json
 from reports.identifier import identifier_of
@@ -261,7 +261,7 @@ def test_several_reports_are_none() -> None:
 
 
 def test_attachment_that_would_fill_the_memory_is_not_read(monkeypatch: pytest.MonkeyPatch, pdf: bytes) -> None:
-    monkeypatch.setattr(verification, "DATA_LIMIT", 1000)
+    monkeypatch.setattr(attached, "DATA_LIMIT", 1000)
     found = verify_pdf(pdf)
     assert not found.valid
     assert "larger than 1000 bytes" in found.problems[0]

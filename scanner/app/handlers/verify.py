@@ -102,6 +102,8 @@ def _signature_lines(signature: SignatureCheck) -> Iterator[str]:
     yield line("Signed by", f"{signature.signer} ({when})")
     if signature.stamped_at is not None:
         yield line("Time stamp", f"{signature.stamped_at:%Y-%m-%d %H:%M:%S %Z}, by a third party's clock")
+    if signature.long_term:
+        yield line("Lasts", "the file shows that nobody was revoked then (PAdES B-LT)")
     vouched = {
         None: "not checked: name who may vouch for the signer by --trust",
         True: "leads to a trusted root",
