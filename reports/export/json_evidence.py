@@ -21,6 +21,7 @@ from reports.export.json_evidence_model import (
     HopOut,
     Http,
     KeyExchange,
+    NameCaaOut,
     NotObserved,
     Presented,
     ReferenceOut,
@@ -34,6 +35,7 @@ from reports.export.json_evidence_model import (
 )
 from scanner.evidence import (
     Attempt,
+    CaaRecord,
     Certificate,
     Completion,
     Deployment,
@@ -146,13 +148,16 @@ def _attempts(evidence: TargetEvidence) -> Iterator[tuple[str, Attempt[Any]]]:
             elif isinstance(found, Attempt):
                 yield f"tls.{item.name}", found
         for deployment in evidence.tls.value.certificates.value or ():
-            name = f"tls.certificates.{deployment.leaf.short_fingerprint}"
-            yield f"{name}.revocation", deployment.revocation
-            yield f"{name}.transparency", deployment.transparency
+            place = f"tls.certificates.{deployment.leaf.short_fingerprint}"
+            yield f"{place}.revocation", deployment.revocation
+            yield f"{place}.transparency", deployment.transparency
     yield "http", evidence.http
     yield "dns", evidence.dns
     if evidence.dns.value is not None:
         yield "dns.caa", evidence.dns.value.caa
+        yield "dns.dnssec", evidence.dns.value.dnssec
+        for name in evidence.dns.value.certificate_names:
+            yield f"dns.certificate_names.{name.domain}.caa", name.caa
 
 
 def _presented(deployment: Deployment) -> Presented:
@@ -329,11 +334,19 @@ def _hop(hop: Hop) -> HopOut:
 
 
 def _dns(dns: DnsEvidence) -> Dns:
-    records = dns.caa.value
     return Dns(
         addresses=list(dns.addresses),
-        caa=None
-        if records is None
-        else [Caa(tag=record.tag, value=record.value, critical=record.critical) for record in records],
+        caa=_caa(dns.caa),
         caa_domain=dns.caa_domain,
+        dnssec=dns.dnssec.value.value if dns.dnssec.value else None,
+        certificate_names=[
+            NameCaaOut(name=item.domain, caa=_caa(item.caa), caa_domain=item.caa_domain)
+            for item in dns.certificate_names
+        ],
     )
+
+
+def _caa(found: Attempt[tuple[CaaRecord, ...]]) -> list[Caa] | None:
+    if found.value is None:
+        return None
+    return [Caa(tag=record.tag, value=record.value, critical=record.critical) for record in found.value]

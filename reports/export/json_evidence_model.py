@@ -270,12 +270,24 @@ class Caa(Out):
     critical: bool
 
 
+class NameCaaOut(Out):
+    """The CAA records that hold for a name in a certificate."""
+
+    name: str
+    caa: list[Caa] | None
+    caa_domain: str | None
+
+
 class Dns(Out):
     """What the DNS says of the name."""
 
     addresses: list[str]
     caa: list[Caa] | None
     caa_domain: str | None
+    dnssec: str | None = None
+    """What a validating resolver says of it: `signed`, `unsigned` or `bogus`; None where none was asked."""
+    certificate_names: list[NameCaaOut] = []
+    """The same of each name in the certificates that are served, where that was asked."""
 
 
 class Evidence(Out):

@@ -9,7 +9,7 @@ from reports.facts.lines import after, cut_off, fact, facts, failure, known, lis
 from scanner.counting import counted
 
 if TYPE_CHECKING:
-    from scanner.evidence import Cookie, DnsEvidence, Hop, HttpProbe, TargetEvidence
+    from scanner.evidence import Attempt, CaaRecord, Cookie, Hop, HttpProbe, TargetEvidence
 
 
 def http_lines(evidence: TargetEvidence) -> Iterator[str]:
@@ -77,13 +77,15 @@ def dns_lines(evidence: TargetEvidence) -> Iterator[str]:
         yield fact("answers", why(evidence.dns))
         return
     yield from facts(("addresses", listed(dns.addresses)), ("answers", cut_off(evidence.dns)))
-    yield from _caa(dns)
+    yield fact("DNSSEC", known(dns.dnssec))
+    yield fact("CAA", _caa(dns.caa, dns.caa_domain))
+    for name in dns.certificate_names:
+        yield fact("CAA", f"of {name.domain}: {_caa(name.caa, name.caa_domain)}")
 
 
-def _caa(dns: DnsEvidence) -> Iterator[str]:
-    if dns.caa.value is None:
-        yield fact("CAA", known(dns.caa))
-        return
-    where = f"at {dns.caa_domain}" if dns.caa_domain else ""
-    records = (f"{'critical ' if item.critical else ''}{item.tag} {item.value}" for item in dns.caa.value)
-    yield fact("CAA", (listed(records) or "none") + after(where) + after(cut_off(dns.caa)))
+def _caa(caa: Attempt[tuple[CaaRecord, ...]], domain: str | None) -> str:
+    where = after(f"at {domain}" if domain else "")
+    if caa.value is None:
+        return known(caa) + where
+    records = (f"{'critical ' if item.critical else ''}{item.tag} {item.value}" for item in caa.value)
+    return (listed(records) or "none") + where + after(cut_off(caa))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from scanner.errors import UsageError, nearest
+from scanner.policy import Policy, PolicyRule, digest_of
 from scanner.rules import all_rules
 from scanner.verdict import NOT_ASKED, RunRecord, Status, TargetResult, Verdict
 
@@ -31,6 +32,21 @@ class RuleChoice:
         """
         for option, globs in (("--rule", self.only), ("--skip", self.skip)):
             check_globs(option, globs)
+
+    def with_those_named(self, policy: Policy) -> Policy:
+        """The policy, and the rules that were asked for by name and that it does not list, with their own severities.
+
+        Of those it takes the ones that are in no usual policy (`Rule.opt_in`): any other was left out on purpose.
+        """
+        named = {
+            rule.id: PolicyRule(rule.id)
+            for rule in all_rules().values()
+            if rule.opt_in and rule.id not in policy.rules and self.only and matches(rule.id, self.only)
+        }
+        if not named:
+            return policy
+        wider = dataclasses.replace(policy, rules={**policy.rules, **named})
+        return dataclasses.replace(wider, digest=digest_of(wider))
 
     def left_out_by(self, rule: str) -> str | None:
         """The options that leave a rule out, as they were given; None where it is judged."""

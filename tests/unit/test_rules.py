@@ -20,8 +20,9 @@ _OF_THE_NAME = {"dns.dnssec"}
 """Rules about a host's name, whatever its port speaks."""
 _BY_CONFIGURATION = {"inventory.expected-count"}
 """What is configured is known, whatever the target answers."""
+_NOT_TLS = ("https.", "headers.", "starttls.", "mail.")
 _BY_TLS = [
-    name for name in all_rules() if not name.startswith("https.") and name not in _OF_THE_NAME | _BY_CONFIGURATION
+    name for name in all_rules() if not name.startswith(_NOT_TLS) and name not in _OF_THE_NAME | _BY_CONFIGURATION
 ]
 _BY_HTTP = [rule.id for rule in all_rules().values() if "not-http" in rule.reasons]
 

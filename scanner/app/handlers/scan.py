@@ -83,6 +83,7 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     scan = config.form.scan if config else ScanForm()
     configured = (config.form.nightseal if config else NightsealForm()).policy
     policy = load_policy(policy_name or configured, base=config.folder if config and not policy_name else None)
+    policy = choice.with_those_named(policy)
     check_output(formats, output)
     environment = environment_of(endpoints)
     overrides = Overrides(

@@ -74,7 +74,8 @@ class Rule:
     """One requirement. `why` says what goes wrong without it, `how` how it is observed.
 
     `of` is the kind of evidence that it judges, None where it chooses for itself; `mistake` is what its advice was
-    shown to mend.
+    shown to mend. A rule that is `opt_in` stands in the policies that want it and not in the default one: what is to be
+    observed for it alone is asked only where it is judged.
     """
 
     id: str
@@ -91,6 +92,7 @@ class Rule:
     proof: Proof = Proof.UNIVERSAL
     of: type | None = None
     mistake: Mistake | None = None
+    opt_in: bool = False
 
     @property
     def area(self) -> str:
@@ -110,7 +112,22 @@ def _shared_reasons(of: type | None, parameters: type[Parameters]) -> Mapping[st
     return {**UNIVERSAL_REASONS, **(judged_as(of).reasons if of else {}), **of_issuers}
 
 
-AREAS = ("proto", "cipher", "kex", "comp", "integrity", "cert", "dns", "vuln", "https", "inventory")
+AREAS = (
+    "proto",
+    "cipher",
+    "kex",
+    "comp",
+    "integrity",
+    "cert",
+    "dns",
+    "vuln",
+    "https",
+    "headers",
+    "clients",
+    "starttls",
+    "mail",
+    "inventory",
+)
 """The areas of rules, in the order of the contract's section 6."""
 
 _RULES: dict[str, Rule] = {}
@@ -130,6 +147,7 @@ class Declaration(TypedDict):
     mistake: NotRequired[Mistake | None]
     proof: NotRequired[Proof]
     parameters: NotRequired[type[Parameters]]
+    opt_in: NotRequired[bool]
 
 
 @overload

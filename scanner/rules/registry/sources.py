@@ -30,6 +30,11 @@ def attack(name: str, url: str) -> Source:
     return Source(name, url=url)
 
 
+def asvs(requirement: str) -> Source:
+    """A requirement of the OWASP Application Security Verification Standard 5.0.0."""
+    return Source("OWASP ASVS", requirement, "5.0.0", "https://github.com/OWASP/ASVS/tree/v5.0.0_release/5.0/en")
+
+
 PRELOAD = Source("HSTS preload list", "submission requirements", url="https://hstspreload.org/#submission-requirements")
 M_15_13 = Source("OMB M-15-13", "HTTPS-Only Standard", "2015-06-08", "https://https.cio.gov/guide/")
 ASVS_REDIRECT = Source(
