@@ -6,7 +6,7 @@ Both have the same names and labels, so that the alert rules that ship hold for 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from prometheus_client.core import GaugeMetricFamily
@@ -88,7 +88,6 @@ def families_of(numbers: Mapping[str, Numbers]) -> Iterator[Metric]:
         "Failures that count in the last run, by who answers for them; those of two owners count for both",
         labels=["schedule", "environment", "owner", "severity"],
     )
-    ends: dict[tuple[str, str, str], float] = {}
     for schedule, run in sorted(numbers.items()):
         duration.add_metric([schedule], run["finished_at"] - run["started_at"])
         for environment, counts in run["targets"].items():
@@ -99,8 +98,7 @@ def families_of(numbers: Mapping[str, Numbers]) -> Iterator[Metric]:
                 verdicts.add_metric([schedule, environment, *key.split(" ")], number)
         for key, number in _most(run.get("owners", {})).items():
             by_owner.add_metric([schedule, *key], number)
-        ends |= {(environment, address, name): end for environment, address, name, end in run["certificates"]}
-    for labels, end in ends.items():
+    for labels, end in _ends(numbers.values()).items():
         certificates.add_metric(list(labels), end)
     yield from (duration, targets, verdicts, certificates)
     if by_owner.samples:
@@ -120,3 +118,14 @@ def _most(found: Mapping[str, Mapping[str, Mapping[str, int]]]) -> Counter[tuple
             for severity, number in counts.items():
                 counted[environment, name if name in named else _OTHERS, severity] += number
     return counted
+
+
+def _ends(runs: Iterable[Numbers]) -> dict[tuple[str, str, str], float]:
+    """When each certificate ends. An address has those of the last run that saw it: another's may be replaced since."""
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for run in sorted(runs, key=lambda run: run["finished_at"]):
+        seen: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+        for environment, address, name, end in run["certificates"]:
+            seen[environment, address][name] = end
+        found |= seen
+    return {(*place, name): end for place, ends in found.items() for name, end in ends.items()}

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -108,6 +108,16 @@ class Watched:
         self._thread.join()
 
 
+def through_proxies(config: Path, right: str, told: Callable[..., int]) -> None:
+    """A run and a scan through a proxy with a password, and what is said of one that forgot its scheme."""
+    config.write_text(right.replace("[scan]\n", '[scan]\nproxy = "${PROXY}"\n', 1))
+    assert told("run", "--format", "json") in {1, 3}
+    config.write_text(right.replace("[scan]\n", '[scan]\nproxy = "${BARE}"\n', 1))
+    for command in (("config", "check"), ("run",), ("daemon",)):
+        assert told(*command) == 2
+    assert told("scan", "expired.lab.example", "--proxy", "env", "--format", "json") == 3
+
+
 @pytest.mark.timeout(600)
 def test_no_secret_is_in_any_log_message_report_file_or_process_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -122,7 +132,16 @@ def test_no_secret_is_in_any_log_message_report_file_or_process_list(
     wrong = {f"R{10 + index}": url.format(secret(10 + index)) for index, url in enumerate(MALFORMED)}
     proxy = f"http://ops:{secret(9)}@127.0.0.1:{port}"
     assert len(set(re.findall(rf"{PLANTED}\d\d", " ".join((*given.values(), *wrong.values(), proxy))))) == 9 + 10 + 1
-    for name, value in {**given, **wrong, "PROXY": proxy, "NIGHTSEAL_LOG": "debug"}.items():
+    # What forgot its scheme is the proxy's secret again.
+    bare = proxy.removeprefix("http://")
+    for name, value in {
+        **given,
+        **wrong,
+        "PROXY": proxy,
+        "BARE": bare,
+        "ALL_PROXY": proxy,
+        "NIGHTSEAL_LOG": "debug",
+    }.items():
         monkeypatch.setenv(name, value)
     said = []
     notify = "notify = [" + ", ".join(f'"{name.lower()}"' for name in given) + "]\n"
@@ -159,8 +178,8 @@ def test_no_secret_is_in_any_log_message_report_file_or_process_list(
             )
             assert told("config", "check") == 2
             assert sum("which has a meaning of its own in scopes" in text for text in said) == 1
-            config.write_text(right.replace("[scan]\n", '[scan]\nproxy = "${PROXY}"\n', 1))
-            assert told("run", "--format", "json") in {1, 3}
+            through_proxies(config, right, told)
+            assert sum("scan.proxy: a proxy's address begins with its scheme" in text for text in said) == 3
             config.write_text(right)
             for command in (("daemon", "--status"), ("doctor",), ("report", "--format", "text")):
                 told(*command)
@@ -172,6 +191,7 @@ def test_no_secret_is_in_any_log_message_report_file_or_process_list(
     texts["command lines"] = "\n".join(watched.seen)
     assert "reports.deliver" in texts["command lines"]
     assert "scanner.service.worker" in texts["command lines"]
+    assert "--proxy env" in texts["command lines"]
     found = {name: re.findall(rf".*{PLANTED}\d\d.*", text)[:3] for name, text in texts.items() if PLANTED in text}
     assert found == {}
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, insert, update
 
 from reports.deliver_message import Level, Message
 from reports.export.numbers import numbers_of
 from scanner.jobs.rule_choice import RuleChoice
+from scanner.notify import run_metrics
 from scanner.notify.outbox import enqueue
 from scanner.service import setup
 from scanner.service.health import alive, health
@@ -23,9 +24,11 @@ from scanner.service.metrics import StateCollector
 from scanner.service.watch import Watch
 from scanner.state.database import FACTS, open_state
 from scanner.state.ledger import STOPPED, Ledger, State
+from scanner.verdict import RunRecord, Severity
 from tests.build.judged import judged_record
 
 NOW = datetime.now(UTC)
+CRITICAL = Severity.CRITICAL
 CONFIG = """
 [[environment]]
 name = "production"
@@ -277,3 +280,46 @@ def test_what_the_configuration_no_longer_has_wakes_nobody(serving: Serving) -> 
     assert {key[1:3] for key in about} == {("production", "nightly")}
     ends = {(key[2], key[1]) for key in metrics if key[0] == "nightseal_certificate_expiry_timestamp_seconds"}
     assert ends == {("production", "shop.example.com:443")}
+
+
+def test_critical_failures_end_with_the_rule_that_found_them(serving: Serving) -> None:
+    """So does the alert: a series that is gone is not the number that it had."""
+    record = judged_record(4).record
+    critical = {v.rule for t in record.targets for v in t.verdicts if v.counts_as_failure and v.severity is CRITICAL}
+    assert critical
+
+    def of(record: RunRecord) -> float:
+        with serving.engine.begin() as connection:
+            run_metrics.save(connection, "nightly", record)
+        return serving.metrics().get(("nightseal_verdicts", "production", "nightly", "critical", "fail"), 0)
+
+    assert of(record) > 0
+    assert of(RuleChoice(skip=sorted(critical)).applied(record)) == 0
+
+
+def test_a_certificate_that_was_replaced_ends_with_the_schedule_that_saw_the_new_one(serving: Serving) -> None:
+    """A weekly run that is days old still has the old one."""
+    weekly = numbers_of(judged_record(4).record)
+    ours = ("production", "shop.example.com:443")
+    (old,) = {name for *place, name, _ in weekly["certificates"] if tuple(place) == ours}
+    nightly = {
+        **weekly,
+        "finished_at": weekly["finished_at"] + 3600,
+        "certificates": [[*ours, "new", weekly["finished_at"] + 9e6]],
+    }
+    with serving.engine.begin() as connection:
+        connection.execute(insert(FACTS).values(schedule="weekly", facts=weekly))
+
+    def names() -> set[str]:
+        return {key[3] for key in serving.metrics() if key[0] == "nightseal_certificate_expiry_timestamp_seconds"}
+
+    assert names() == {old}
+    with serving.engine.begin() as connection:
+        connection.execute(insert(FACTS).values(schedule="nightly", facts=nightly))
+    assert names() == {"new"}
+    with serving.engine.begin() as connection:
+        # Where it could not be reached tonight, what is known of it stays.
+        connection.execute(
+            update(FACTS).values(facts={**nightly, "certificates": []}).where(FACTS.c.schedule == "nightly")
+        )
+    assert names() == {old}
