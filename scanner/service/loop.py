@@ -29,6 +29,7 @@ from scanner.service.setup import Setup
 from scanner.service.spelling import spelled
 from scanner.service.systemd import Supervisor
 from scanner.service.watch import Watch
+from scanner.state.clock_ahead import bring_back
 from scanner.state.database import cannot_use
 from scanner.state.ledger import LATE_AFTER, OPEN, Ledger, Start, State
 from scanner.verdict import new_run_id
@@ -110,6 +111,7 @@ class Service:
         now = datetime.now(UTC)
         try:
             self._keep_configuration(now)
+            self._bring_back(now)
             self._take_up(now)
             self._planner.start(self.setup.triggers, now)
         except SQLAlchemyError as error:
@@ -184,7 +186,15 @@ class Service:
         jump = (now - wall).total_seconds() - (self._clock[1] - monotonic)
         if abs(jump) > _CLOCK_JUMP_S:
             _LOG.warning("the clock jumped by %(jump_s)+.0f s", {"jump_s": round(jump, 3)})
+            self._bring_back(now)
             self._planner.change(self.setup.triggers, now)
+
+    def _bring_back(self, now: datetime) -> None:
+        """What was entered by a clock that was ahead must not wait until it has caught up, either."""
+        if entries := bring_back(self._engine, now):
+            words = "the clock was ahead: %(entries)d entries of the state file are brought back to now"
+            _LOG.warning(words, {"entries": entries})
+            self.messages.set()
 
     def _consider(self, start: Start, now: datetime) -> None:
         """Begin a start that may begin, or say why not."""

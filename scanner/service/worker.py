@@ -27,6 +27,7 @@ from scanner import pipeline
 from scanner.config import Config
 from scanner.config.form import DEFAULT_FAIL_ON, ScheduleForm
 from scanner.config.values import parse_duration
+from scanner.counting import counted
 from scanner.errors import NightsealError
 from scanner.formats import DEFAULT_REPORTS
 from scanner.history import History
@@ -239,7 +240,7 @@ class RunAttempt:
         suspects = alarms.to_confirm(found, known, alarms.results_of(previous))
         if not suspects:
             return found
-        words = f"%(endpoints)d endpoints got worse: looking again in {spelled(schedule.confirm_after)}"
+        words = f"{counted(len(suspects), 'endpoint')} got worse: looking again in {spelled(schedule.confirm_after)}"
         _LOG.info(words, {"endpoints": len(suspects), "again_in_s": schedule.confirm_after.total_seconds()})
         self._stopping.wait(schedule.confirm_after.total_seconds())
         if self._stopping.service:

@@ -23,7 +23,7 @@ from scanner.history import History
 from scanner.lab import Lab
 from scanner.state.database import OUTBOX, open_state
 from scanner.state.ledger import ENDED, Start, State
-from tests.build.service import Service, kill_tree, service, wait_for
+from tests.build.service import PATIENCE_S, Service, kill_tree, service, wait_for
 
 KILLS = int(os.environ.get("NIGHTSEAL_KILLS", "3"))
 PERIOD = timedelta(seconds=4)
@@ -61,7 +61,9 @@ def wait_for_instant(running: Service, chance: random.Random) -> None:
         known = max((start.id for start in running.starts()), default=0)
         order = PHASES.index(phase)
         wait_for(
-            lambda: any(s.id > known and s.state in PHASES[order:] for s in running.starts()), f"an attempt {phase}"
+            lambda: any(s.id > known and s.state in PHASES[order:] for s in running.starts()),
+            f"an attempt {phase}",
+            PATIENCE_S * 3,  # on a busy machine, where attempts from before are brought to their end first
         )
     time.sleep(chance.uniform(0, LONGEST_WAIT_S))
 
