@@ -50,6 +50,7 @@ class StateCollector:
                 **run,
                 "targets": {name: counts for name, counts in run["targets"].items() if name in environments},
                 "verdicts": {name: counts for name, counts in run["verdicts"].items() if name in environments},
+                "owners": {name: counts for name, counts in run.get("owners", {}).items() if name in environments},
                 "certificates": [item for item in run["certificates"] if (item[0], item[1]) in addresses],
             }
             for schedule, run in facts.items()

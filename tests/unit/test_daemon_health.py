@@ -267,14 +267,17 @@ def test_every_schedule_and_state_is_counted_from_nothing(serving: Serving) -> N
 
 
 def test_what_the_configuration_no_longer_has_wakes_nobody(serving: Serving) -> None:
-    numbers = numbers_of(judged_record(4).record)
+    record = judged_record(4).record
+    numbers = numbers_of(record, {target.endpoint: ("platform-team",) for target in record.targets})
     assert {"production"} < set(numbers["targets"])
+    assert {"production"} < set(numbers["owners"])
     with serving.engine.begin() as connection:
         for schedule in ("nightly", "retired"):
             connection.execute(insert(FACTS).values(schedule=schedule, facts=numbers))
 
     metrics = serving.metrics()
 
+    assert {key[1] for key in metrics if key[0] == "nightseal_owner_failures"} == {"production"}
     about = [key for key in metrics if key[0] in {"nightseal_targets", "nightseal_verdicts"}]
     assert about
     assert {key[1:3] for key in about} == {("production", "nightly")}
