@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import yaml
 
-from scanner.inventories.source import refused, text_of
+from scanner.inventories.source import MOST_BYTES, refused, text_of
 
 _DEEPEST: Final = 100
 _MOST_ALIASES: Final = 100
@@ -61,20 +61,8 @@ def yaml_of(name: str, data: bytes) -> list[Any]:
     if text.lstrip().startswith(("{", "[")):
         return [json_of(name, data)]
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    depth = aliases = 0
     try:
-        for event in yaml.parse(text, Loader=loader):
-            line = event.start_mark.line + 1
-            if isinstance(event, yaml.AliasEvent):
-                aliases += 1
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
-            if aliases > _MOST_ALIASES:
-                raise refused(name, f"has more than {_MOST_ALIASES} aliases", line, "write them out")
-            if depth > _DEEPEST:
-                raise refused(name, f"is nested more than {_DEEPEST} deep", line)
+        _bounded(name, yaml.parse(text, Loader=loader))
         return [item for item in yaml.load_all(text, Loader=loader) if item is not None]  # a safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -82,6 +70,39 @@ def yaml_of(name: str, data: bytes) -> list[Any]:
         raise refused(name, what, mark.line + 1 if mark else 0) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise refused(name, f"is not YAML: {' '.join(str(error).split())[:100]}", 1) from error
+
+
+def _bounded(name: str, events: Iterable[Any]) -> None:
+    """See that the documents are no deeper and, with every alias written out, no larger than anybody would write.
+
+    An alias costs nothing while it is loaded; whoever makes text of what it stands in pays for all of it.
+    """
+    aliases = 0
+    sizes: dict[str, int] = {}
+    stack: list[tuple[str | None, int]] = [(None, 0)]
+    for event in events:
+        line = event.start_mark.line + 1
+        anchor = getattr(event, "anchor", None)
+        size = 0
+        if isinstance(event, yaml.AliasEvent):
+            aliases += 1
+            anchor, size = None, sizes.get(event.anchor, 0)
+        elif isinstance(event, yaml.ScalarEvent):
+            size = len(event.value) + 1
+        elif isinstance(event, yaml.CollectionStartEvent):
+            stack.append((anchor, 1))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = stack.pop()
+        if anchor and not isinstance(event, yaml.CollectionStartEvent):
+            sizes[anchor] = size
+        outer, before = stack[-1]
+        stack[-1] = (outer, before + size)
+        if aliases > _MOST_ALIASES:
+            raise refused(name, f"has more than {_MOST_ALIASES} aliases", line, "write them out")
+        if before + size > MOST_BYTES:
+            raise refused(name, "becomes too large with its aliases written out", line, "write them out")
+        if len(stack) > _DEEPEST:
+            raise refused(name, f"is nested more than {_DEEPEST} deep", line)
 
 
 def _is_tag(error: Any) -> bool:

@@ -23,6 +23,8 @@ _INCLUDE: Final = re.compile(r"^\s*\$INCLUDE\b", re.IGNORECASE)
 _ORIGIN: Final = re.compile(r"^\s*\$ORIGIN\s+(\S+\.)", re.IGNORECASE | re.MULTILINE)
 _SOA: Final = re.compile(r"^(\S+\.)\s+(?:\d\S*\s+)?(?:IN\s+)?SOA\s", re.IGNORECASE | re.MULTILINE)
 _LINE: Final = re.compile(r"^(?:.*?):(\d+): ")
+_READ_ON: Final = 4
+"""Lines that are looked back over."""
 _MAIL: Final = Service(Role.SERVER, StartTls.SMTP)
 
 
@@ -38,15 +40,32 @@ def read_zone(name: str, data: bytes, options: Options) -> Contents:
     if origin is None:
         raise refused(name, "does not say whose zone it is", 1, 'say its origin: --origin, or origin = "example.com"')
     try:
-        zone = dns.zone.from_text(text, origin=origin, relativize=False, check_origin=False, filename=name)
+        zone = _parsed(name, text, origin)
     except dns.exception.DNSException as error:
         said = str(error) or type(error).__name__
         found = _LINE.match(said)
-        message = said[found.end() :] if found else said
-        raise refused(name, f"is not a zone file: {message}", int(found[1]) if found else 0) from error
+        line = _first_wrong(name, text, origin, int(found[1])) if found else 0
+        raise refused(name, f"is not a zone file: {said[found.end() :] if found else said}", line) from error
     except (ValueError, RecursionError) as error:
         raise refused(name, f"is not a zone file: {error}") from error
     return _contents(name, zone)
+
+
+def _parsed(name: str, text: str, origin: str) -> dns.zone.Zone:
+    return dns.zone.from_text(text, origin=origin, relativize=False, check_origin=False, filename=name)
+
+
+def _first_wrong(name: str, text: str, origin: str, line: int) -> int:
+    """The line without which the file would be one: the parser has read on when it finds that one is wrong."""
+    lines = text.splitlines(keepends=True)
+    for earlier in range(line - 1, max(line - _READ_ON, 0), -1):
+        try:
+            _parsed(name, "".join(lines[:earlier]), origin)
+        except (dns.exception.DNSException, ValueError, RecursionError):
+            line = earlier
+        else:
+            break
+    return line
 
 
 def _refuse_directives(name: str, text: str) -> None:
