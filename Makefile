@@ -82,7 +82,7 @@ release-check: $(VENV)/.installed-dev $(VENV)/.runtime-packages  ## Rehearse a r
 clients-check: $(VENV)/.installed-dev $(VENV)/.test-packages  ## That browsers and Java do what is computed of them
 	$(BIN)/python -m pytest -m clients tests/lab
 
-check: test lint types imports docs-check  ## All that CI checks
+check: test lint types imports docs-check prose  ## All that CI checks
 
 .PHONY: prose site
 prose: $(VENV)/.installed-dev  ## Words that users should not have to read (docs/style.md)

@@ -2,8 +2,8 @@
 
     python -m release.prose
 
-Read are the documents, and every text of the program that is not a docstring of ours: messages, rules, help. One that
-is meant stands in `MEANT`, with its reason.
+Read are the documents, the templates of reports, and every text of the program that is not a docstring of ours:
+messages, rules, help. One that is meant stands in `MEANT`, with its reason.
 """
 
 from __future__ import annotations
@@ -42,6 +42,14 @@ def documents() -> Iterator[tuple[str, int, str]]:
                 yield name, number, line
 
 
+def templates() -> Iterator[tuple[str, int, str]]:
+    """Each line of the templates, less what is code of theirs."""
+    for page in sorted((REPOSITORY / "templates").rglob("*.html")):
+        for number, line in enumerate(page.read_text("utf-8").splitlines(), 1):
+            said = re.sub(r"\{%(?!-? *trans).*?%\}|<[^>]*>", " ", line)
+            yield str(page.relative_to(REPOSITORY)), number, said
+
+
 def program() -> Iterator[tuple[str, int, str]]:
     """Each text of the program that users may read; of docstrings, those of commands, which are their help."""
     for folder in ("scanner", "reports"):
@@ -65,7 +73,7 @@ def findings() -> list[str]:
     words = word_list(STYLE.read_text("utf-8"))
     return [
         f'{name}:{number}: "{found[0]}": {instead}'
-        for name, number, text in (*documents(), *program())
+        for name, number, text in (*documents(), *templates(), *program())
         for pattern, instead in words
         # A single word in small letters is a key, not a text.
         if (found := pattern.search(text)) and (" " in text or not text.islower())

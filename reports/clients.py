@@ -56,7 +56,7 @@ def lines_of(found: ClientsAt, clients: Mapping[str, Client], *, every: bool) ->
     failing = [one for one, outcome in found.now.items() if outcome.connects is False]
     unknown = [one for one, outcome in found.now.items() if outcome.connects is None]
     connecting = len(found.now) - len(failing) - len(unknown)
-    tail = f", of {len(unknown)} nobody can tell" if unknown else ""
+    tail = f", {len(unknown)} unknown" if unknown else ""
     yield f"  {connecting} of {counted(len(found.now), 'client')} connect, {len(failing)} do not{tail}"
     for one, outcome in found.now.items():
         if every or not outcome.connects:

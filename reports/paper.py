@@ -39,7 +39,7 @@ class _FontsAlone(URLFetcher):  # type: ignore[misc]  # the library is not typed
             path = folder / name
             if path.parent == folder and path.is_file():
                 return super().fetch(path.absolute().as_uri(), headers)
-        message = f"a report may load its fonts alone, not {url}"
+        message = f"a report may load only its fonts, not {url}"
         raise ValueError(message)
 
 

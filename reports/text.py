@@ -288,7 +288,7 @@ def _summary(record: RunRecord) -> RenderableType:
         *_not_covered(record),
     ]
     lines.append(
-        Text(f"policy {judged}" + (" · nightseal explain RULE tells more" if total.failed else ""), style="dim")
+        Text(f"policy {judged}" + (" · nightseal explain RULE explains a rule" if total.failed else ""), style="dim")
     )
     return Group(*lines)
 

@@ -272,7 +272,7 @@ def _other_pages(reader: PdfFileReader, report: Report) -> Iterator[str]:
     try:
         told = bytes(reader.trailer["/ID"][0].original_bytes)
     except _BAD_PDF:
-        yield "the document has no identifier, so nobody can tell which run its pages are of"
+        yield "the document has no identifier, so the run of its pages cannot be determined"
         return
     if told != identifier_of(report.run.id):
         yield f"the pages are of another run than the data, which are of run {printable(report.run.id)}"

@@ -141,7 +141,7 @@ class KnownKeys:
         try:
             return self.compare(keys, now)
         except (sqlite3.Error, OSError) as error:
-            _LOG.warning("%s cannot be used, so keys are compared with those of this run alone: %s", self._path, error)
+            _LOG.warning("%s cannot be used, so keys are compared only with those of this run: %s", self._path, error)
             return KnownKeys(None).compare(keys, now)
 
     def compare(self, keys: Iterable[SeenKey], now: datetime) -> Mapping[bytes, KeyTrouble]:

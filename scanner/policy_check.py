@@ -97,7 +97,7 @@ def _names(value: Any) -> Iterator[str]:
 def _without_source(policy: Policy) -> Iterator[Problem]:
     without = [rule.id for rule in policy.rules.values() if not rule.sources]
     if without:
-        hint = "the rule's own sources are shown instead; say which clause of yours demands it"
+        hint = "the rule's own sources are shown instead; name the clause that demands it"
         yield Problem("rules", f"{len(without)} of {len(policy.rules)} have no source: {_some(without)}", hint)
 
 

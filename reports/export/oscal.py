@@ -314,7 +314,11 @@ def _state(verdicts: Sequence[Verdict]) -> _Json:
             "remarks": "Every failure is accepted by a waiver: see the risks.",
         }
     if any(verdict.counted_as is CountedAs.NOTE for verdict in verdicts):
-        return {"state": "satisfied", "reason": "pass", "remarks": "What is advised besides is not met: see the risks."}
+        return {
+            "state": "satisfied",
+            "reason": "pass",
+            "remarks": "Additional recommendations are not met: see the risks.",
+        }
     return {"state": "satisfied", "reason": "pass"}
 
 

@@ -150,7 +150,7 @@ def _protocols(tls: TlsEvidence) -> Iterator[str]:
         for protocol, names in found.items():
             yield fact(PROTOCOLS[protocol], known(names))
     if tls.classical_curves_only:
-        yield fact("asked for", "elliptic curves alone, in the newest protocol: other groups may be accepted")
+        yield fact("asked for", "only elliptic curves, in the newest protocol: other groups may be accepted")
     yield "  ALPN"
     yield fact("accepted", known(tls.alpn))
 

@@ -139,7 +139,7 @@ format_option = click.option(
     "--format", "-f", "formats", multiple=True, type=Formats(), callback=_flat, help=_FORMAT_HELP
 )
 rule_option = click.option(
-    "--rule", "rules", multiple=True, metavar="GLOB", help="Judge by these rules alone. Repeatable."
+    "--rule", "rules", multiple=True, metavar="GLOB", help="Judge only by these rules. Repeatable."
 )
 skip_option = click.option(
     "--skip", "skipped", multiple=True, metavar="GLOB", help="Leave these rules out; reports say so. Repeatable."
@@ -149,7 +149,7 @@ fail_on_rule_option = click.option(
     "fail_on_rules",
     multiple=True,
     metavar="GLOB",
-    help="Failures of these rules alone, of whatever severity, make the exit status 1. Repeatable.",
+    help="Only failures of these rules, of whatever severity, make the exit status 1. Repeatable.",
 )
 
 starttls_option = click.option(

@@ -162,7 +162,7 @@ CONDITIONS: Final[tuple[ByRule | Where, ...]] = (
         "suites without authentication",
         lambda seen: [item for item in seen.items if item.suite.anonymous],
     ),
-    Where(Effect.FAIL, "RC4 suites alone", lambda seen: _holds(_complete(seen) and _rc4_alone(seen))),
+    Where(Effect.FAIL, "only RC4 suites", lambda seen: _holds(_complete(seen) and _rc4_alone(seen))),
     Where(
         Effect.CAP_C,
         "RC4 with TLS 1.1 or newer",

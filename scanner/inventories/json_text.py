@@ -66,7 +66,7 @@ def yaml_of(name: str, data: bytes) -> list[Any]:
         return [item for item in yaml.load_all(text, Loader=loader) if item is not None]  # a safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        what = "has a tag that means something to programs alone" if _is_tag(error) else f"is not YAML: {error.problem}"
+        what = "has a tag that constructs objects of a program" if _is_tag(error) else f"is not YAML: {error.problem}"
         raise refused(name, what, mark.line + 1 if mark else 0) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise refused(name, f"is not YAML: {' '.join(str(error).split())[:100]}", 1) from error

@@ -85,7 +85,7 @@ def _gateway(contents: Contents, spec: Mapping[str, Any], called: str, more: Map
 def _service(contents: Contents, item: Mapping[str, Any], called: str, options: Options) -> None:
     metadata, spec, status = (_dict(item.get(key)) for key in ("metadata", "spec", "status"))
     if spec.get("type") != "LoadBalancer":
-        contents.leave_out("services that are inside the cluster alone", called)
+        contents.leave_out("services that are reachable only inside the cluster", called)
         return
     said = str(_dict(metadata.get("annotations")).get(_HOSTNAMES, ""))
     hosts = [host.strip() for host in said.split(",") if host.strip()]

@@ -65,7 +65,7 @@ def read(name: str, data: bytes, options: Options, form: str | None = None) -> C
     """
     chosen = form or form_of(name, data)
     if chosen is None:
-        raise refused(name, "is of no known form", hint=f"say which by format: {', '.join(SOURCES)}")
+        raise refused(name, "is of no known format", hint=f"name it with format: {', '.join(SOURCES)}")
     return SOURCES[chosen].load()(name, data, options)
 
 

@@ -53,7 +53,7 @@ def ensure_destination(path: Path) -> None:
         number = descriptor_of(path)
         if number is not None:
             if fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
-                raise OutputError(f"{path} is open for reading alone")
+                raise OutputError(f"{path} is open only for reading")
             return
         if _is_written_into(path):
             # Opening a pipe would wait for its reader, and a device may do something as it is opened.

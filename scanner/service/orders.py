@@ -62,7 +62,7 @@ def ask(path: Path, order: Mapping[str, Any]) -> dict[str, Any]:
             raise UsageError(f"{path}: only the service's own user may ask it") from error
         except OSError as error:
             hint = "is `nightseal daemon` running with this configuration?"
-            raise UsageError(f"{path}: nobody listens there ({hint})") from error
+            raise UsageError(f"{path}: nothing listens there ({hint})") from error
     if not line:
         raise UsageError(f"{path}: the service ended before the run did; it goes on with it when it is back")
     answer: dict[str, Any] = json.loads(line)

@@ -123,7 +123,7 @@ class _Found:
         told |= {name for owner in self._config.form.owner for name in owner.notify}
         if self._config.schedules:
             self.warnings += (
-                Problem(f"notify[{receiver.name}]", "no schedule tells it anything", "name it in a schedule's notify")
+                Problem(f"notify[{receiver.name}]", "no schedule sends it anything", "name it in a schedule's notify")
                 for receiver in self._config.receivers
                 if receiver.name not in told
             )
@@ -256,7 +256,7 @@ def _unread(key: str, path: Path, kind: bytes, words: str) -> Problem | None:
     if kind not in data:
         return Problem(key, f"{path} holds no {words} as PEM")
     if kind == _KEY and b"ENCRYPTED" in data:
-        hint = "a scan at night has nobody to ask for a passphrase: openssl pkey -in FILE -out FILE.plain"
+        hint = "a scheduled scan cannot ask for a passphrase: openssl pkey -in FILE -out FILE.plain"
         return Problem(key, f"{path} is encrypted", hint)
     return None
 

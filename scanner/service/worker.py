@@ -182,7 +182,7 @@ class RunAttempt:
                 found = self._second_look(job, record, previous)
             if found is None:
                 return ExitStatus.INTERRUPTED
-            with self._spared("Nobody was told of it"):
+            with self._spared("Nobody was notified of it"):
                 reports = [path.absolute() for path in outcome.files]
                 about = record, previous, found, reports, self._troubles
                 FinishedRun(self._config, self._schedule, self._start, *about).commit(

@@ -225,7 +225,7 @@ class TestService:
             broken.setattr(routing, "compose", break_down)
             done = attempt()
         assert (done.state, done.exit_status) == (State.DONE, JUDGED)
-        assert "Nobody was told of it: ValueError" in done.reason
+        assert "Nobody was notified of it: ValueError" in done.reason
         assert letters(engine) == []
 
         attempt(moved(RECORD))

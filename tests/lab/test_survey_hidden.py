@@ -162,7 +162,7 @@ def test_silence_to_one_family_is_no_refusal_of_it():
     assert attempt.value is not None
     assert attempt.incomplete is not None
     assert attempt.incomplete.reason == "timed-out"
-    assert attempt.incomplete.detail.endswith("(a hello of NULL cipher suites alone)")
+    assert attempt.incomplete.detail.endswith("(a hello of NULL cipher suites only)")
 
 
 @pytest.mark.parametrize("groups", ["-GROUP-ALL:+GROUP-SECP256R1:", ""])

@@ -60,7 +60,7 @@ def shown(text: str) -> list[str]:
             [
                 "1 wildcards, which are not hosts: *.preview.example.com", "1 listeners without TLS: Gateway infra/edge http",
                 "1 objects for every host: Gateway infra/edge any", "2 open ports that are not known",
-                "1 services that are inside the cluster alone: Service iot/db",
+                "1 services that are reachable only inside the cluster: Service iot/db",
                 "1 objects that have no host names (Deployment): Deployment retail/shop",
             ],
         ),
@@ -124,7 +124,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        ("a.yaml", "apiVersion: v1\nkind: Service\nx: !!python/object/apply:os.system [id]\n", "a.yaml:3: has a tag that means something to programs alone"),
+        ("a.yaml", "apiVersion: v1\nkind: Service\nx: !!python/object/apply:os.system [id]\n", "a.yaml:3: has a tag that constructs objects of a program"),
         ("a.yaml", "apiVersion: v1\n" + BOMB, "a.yaml:9: becomes too large with its aliases written out (write them out)"),
         ("a.yaml", "apiVersion: v1\nx: &x 1\ny: [" + "*x, " * 101 + "]\n", "a.yaml:3: has more than 100 aliases (write them out)"),
         ("a.yaml", f"apiVersion: v1\nx: &x {'y' * 2_000_000}\nz: [" + "*x, " * 40 + "]\n", "a.yaml:3: becomes too large with its aliases"),
@@ -135,7 +135,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a.json", '{"apiVersion": "v1", "x": ' + "[" * 100_000, "a.json: is not JSON that anybody would write"),
         ("a.json", '{"apiVersion": "v1",\n "kind": }', "a.json:2: is not JSON: Expecting value"),
         ("a.json", '{"terraform_version": "0.11", "resources": [], "version": 3}', "a.json: is a state of version 3, not 4"),
-        ("a.json", "[1, 2]", "a.json: is of no known form (say which by format: csv, xlsx, "),
+        ("a.json", "[1, 2]", "a.json: is of no known format (name it with format: csv, xlsx, "),
         ("a.xml", '<?xml version="1.0"?>\n<!DOCTYPE x [\n<!ENTITY a "aaaa">\n]>\n<nmaprun>&a;</nmaprun>', "a.xml:3: defines entities, which nmap never does"),
         ("a.xml", '<!DOCTYPE x SYSTEM "file:///etc/passwd" [<!ENTITY x SYSTEM "file:///etc/passwd">]><nmaprun>&x;</nmaprun>', "a.xml:1: defines entities"),
         ("a.xml", "<nmaprun>\n<host></nmaprun>", "a.xml:2: is not XML: mismatched tag"),

@@ -208,7 +208,7 @@ def test_what_can_be_mended_while_it_runs_is_warned_of(tmp_path: Path, monkeypat
 
     said = "\n".join(map(str, checked(tmp_path, text).warnings))
 
-    assert "notify[n]: no schedule tells it anything" in said
+    assert "notify[n]: no schedule sends it anything" in said
     assert "/h cannot be written to by the user who asks" in said
     assert 'daemon.http: "192.0.2.1:9745" is not an address of this machine' in said
     assert 'scan.connect_to."b.example:443": is not the address of any endpoint (did you mean "a.example"?)' in said

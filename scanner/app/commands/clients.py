@@ -19,7 +19,7 @@ from scanner.app.lazy import done_by
 @click.option("--policy", "policy_name", metavar="P", help="Whom doing what this policy demands would cut off.")
 @click.option("--client", "globs", multiple=True, metavar="GLOB", help="Only these clients, by id. Repeatable.")
 @click.option("--core", is_flag=True, help="Only the clients that matter most.")
-@click.option("--now", is_flag=True, help="Look at the host now, although the history of --config knows it.")
+@click.option("--now", is_flag=True, help="Scan the host now, even if the history of --config has it.")
 @options.ca_file_option
 @options.deadline_option
 @options.connect_to_option

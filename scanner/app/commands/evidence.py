@@ -26,7 +26,7 @@ def export() -> None:
     `nightseal verify FILE --replay` judges it again, on another machine.
 
     With --redact, a host, an address, a name, a path, a digest or a key gets one substitute everywhere in the file, and
-    another in the next file. The file is judged again before it is written: what would come out differently is told.
+    another in the next file. The file is judged again before it is written: what would be judged differently is listed.
     Look it over before you publish it: cookie names, policy names and what servers say of their software are kept.
 
     \b

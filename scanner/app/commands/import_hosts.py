@@ -13,7 +13,7 @@ from scanner.inventory import EnvironmentKind
 @click.command("import")
 @click.argument("sources", metavar="FILE...", nargs=-1, required=True)
 @click.option(
-    "--from", "form", type=click.Choice(list(SOURCES)), help="Form of the files, where their names do not tell."
+    "--from", "form", type=click.Choice(list(SOURCES)), help="Format of the files, where their names do not say it."
 )
 @click.option("--to", type=click.Choice(["toml", "csv"]), help="Form to write; by the suffix of --output, else TOML.")
 @click.option("--output", "-o", metavar="PATH", help="File to write; it is not replaced. Stdout by default.")

@@ -15,7 +15,7 @@ from scanner.app.lazy import done_by
     "--since",
     type=click.DateTime(["%Y-%m-%d"]),
     metavar="D",
-    help="Every run since this day, to tell what the servers changed; the last one alone without it.",
+    help="Every run since this day, to tell what the servers changed; only the last one without it.",
 )
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="D", help="Judge the last run as of this day.")
 @click.option("--format", "-f", "format_name", type=click.Choice(["text", "json"]), default="text", show_default=True)

@@ -21,8 +21,10 @@ from scanner.app.signing import sign_option
 @options.skip_option
 @options.fail_on_rule_option
 @sign_option
-@click.option("--edition", type=click.Choice(["full", "management"]), help="How much the PDF tells: [report] edition.")
-@click.option("--site", "site_alone", is_flag=True, help="Write the page of all runs alone, into the folder.")
+@click.option(
+    "--edition", type=click.Choice(["full", "management"]), help="How much the PDF contains: [report] edition."
+)
+@click.option("--site", "site_alone", is_flag=True, help="Write only the page of all runs, into the folder.")
 @options.quiet_option
 @done_by("scanner.app.handlers.report:report")
 def command() -> None:

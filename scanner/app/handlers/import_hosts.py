@@ -110,7 +110,7 @@ def _read(source: str, options: Options, form: str | None) -> Contents:
         return found
     if source == "-":
         if form is None:
-            raise UsageError("what comes from stdin has no name that tells its form: say it by --from")
+            raise UsageError("stdin has no file name to determine the format by: name it with --from")
         data = sys.stdin.buffer.read(inventories.MOST_BYTES + 1)
         if len(data) > inventories.MOST_BYTES:
             raise UsageError(f"stdin gave more than {inventories.MOST_BYTES >> 20} MiB, so it is not a list of hosts")

@@ -48,7 +48,7 @@ def report(  # noqa: PLR0913, PLR0917  # one for each option
     """Render a run of the history again, without network."""
     chosen_by = (run_id, environment, owner, labels, formats, sign_with, rules, skipped, fail_on_rules, edition)
     if site_alone and any(chosen_by):
-        raise UsageError("--site goes with --output alone: it is the page of all runs")
+        raise UsageError("--site can only be combined with --output: it is the page of all runs")
     formats = tuple(formats_of(formats, output, DEFAULT_REPORTS))
     choice = RuleChoice(rules, skipped)
     check_globs("--fail-on-rule", fail_on_rules)

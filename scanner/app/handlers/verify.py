@@ -66,7 +66,7 @@ def verify(  # noqa: PLR0913  # the options of the command
         click.echo(f"Problem: {problem}", err=True)
     if not quiet:
         known = "Valid." if trust else "Valid, but who signed it was not checked."
-        unsigned = "Unsigned: the data are whole, and nobody vouches for them."
+        unsigned = "Unsigned: the data are complete, but no signature vouches for them."
         click.echo((known if signed else unsigned) if valid else "Not valid.")
     return ExitStatus.OK if valid and signed else ExitStatus.FAILED
 

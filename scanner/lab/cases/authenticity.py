@@ -56,7 +56,7 @@ CASES = (
     ),
     Case(
         name="ipv6",
-        description="Nothing: a server that has an IPv6 address alone",
+        description="Nothing: a server that has only an IPv6 address",
         addresses=("::1",),
         expected=GOOD,
     ),
@@ -132,7 +132,7 @@ CASES = (
     ),
     Case(
         name="untrusted-ca",
-        description="The certificate leads to a root which nobody trusts",
+        description="The certificate leads to a root that no trust store has",
         certificate=CertificateRecipe(issuer="untrusted"),
         expected=expect("cert.hostname cert.valid-now cert.expiry cert.key", "cert.trusted"),
     ),

@@ -20,7 +20,7 @@ _OLD = (3, 1)
 CASES = (
     Case(
         name="no-tls1.3",
-        description="TLS 1.2 alone",
+        description="Only TLS 1.2",
         engine=OpenSsl(maximum=TLSVersion.TLSv1_2),
         expected=expect(
             f"{_IDENTITY} proto.no-tls1.1 proto.tls1.2 integrity.aead integrity.extended-master-secret "
@@ -30,7 +30,7 @@ CASES = (
     ),
     Case(
         name="tls1.3-only",
-        description="TLS 1.3 alone",
+        description="Only TLS 1.3",
         engine=OpenSsl(minimum=TLSVersion.TLSv1_3),
         expected=expect(
             f"{_IDENTITY} proto.no-tls1.0 proto.no-tls1.1 proto.no-tls1.2 proto.tls1.3 integrity.aead", "proto.tls1.2"
@@ -38,7 +38,7 @@ CASES = (
     ),
     Case(
         name="legacy-tls",
-        description="TLS 1.0 and 1.1 alone",
+        description="Only TLS 1.0 and 1.1",
         engine=OpenSsl(minimum=TLSVersion.TLSv1, maximum=TLSVersion.TLSv1_1, ciphers="ECDHE+AES"),
         expected=expect(
             f"{_IDENTITY} proto.no-ssl3",
@@ -116,7 +116,7 @@ CASES = (
     ),
     Case(
         name="cbc-sha1",
-        description="CBC cipher suites with SHA-1 MACs alone",
+        description="Only CBC cipher suites with SHA-1 MACs",
         engine=OpenSsl(maximum=TLSVersion.TLSv1_2, ciphers="ECDHE-ECDSA-AES256-SHA:ECDHE-ECDSA-AES128-SHA"),
         expected=expect(
             f"{_IDENTITY} cipher.forward-secrecy cipher.no-64bit-block proto.tls1.2 integrity.encrypt-then-mac",
@@ -150,7 +150,7 @@ CASES = (
     ),
     Case(
         name="static-rsa",
-        description="RSA key exchange: whoever gets the key reads all that was ever recorded",
+        description="RSA key exchange: the key decrypts every recorded session",
         engine=OpenSsl(maximum=TLSVersion.TLSv1_2, ciphers="AES256-GCM-SHA384:AES128-GCM-SHA256"),
         certificate=_RSA,
         expected=expect(f"{_IDENTITY} integrity.aead cipher.no-rc4 vuln.robot", "cipher.forward-secrecy"),
@@ -231,7 +231,7 @@ CASES = (
     ),
     Case(
         name="early-data",
-        description="TLS 1.3 early data (0-RTT), which can be sent again by whoever recorded it",
+        description="TLS 1.3 early data (0-RTT), which an eavesdropper can replay",
         engine=Nginx(directives="ssl_early_data on; ssl_session_tickets on;"),
         expected=expect(f"{_IDENTITY} proto.tls1.3 integrity.aead", "integrity.no-early-data"),
     ),

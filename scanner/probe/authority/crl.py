@@ -141,7 +141,7 @@ class RevocationList:
             revoked_at, reason = found[0]
             return Judgement(RevocationStatus.REVOKED, self.this_update, self.next_update, faults, reason, revoked_at)
         if partial:
-            raise Unusable(RevocationFailure.OTHER_SCOPE, "a list of revocations for some reasons alone")
+            raise Unusable(RevocationFailure.OTHER_SCOPE, "a list of revocations for only some reasons")
         return Judgement(RevocationStatus.GOOD, self.this_update, self.next_update, faults)
 
     def _scope(self, urls: Sequence[str], *, is_ca: bool) -> bool:
@@ -154,12 +154,12 @@ class RevocationList:
         for extension in self.head.extensions:
             value = extension.value
             if isinstance(value, x509.DeltaCRLIndicator):
-                raise Unusable(RevocationFailure.OTHER_SCOPE, "a list of changes alone")
+                raise Unusable(RevocationFailure.OTHER_SCOPE, "only a list of changes (a delta CRL)")
             if isinstance(value, x509.IssuingDistributionPoint):
                 if value.indirect_crl or value.only_contains_attribute_certs or value.relative_name is not None:
                     raise Unusable(RevocationFailure.OTHER_SCOPE, "an indirect list, or one of attribute certificates")
                 if value.only_contains_ca_certs and not is_ca:
-                    raise Unusable(RevocationFailure.OTHER_SCOPE, "a list of authorities' certificates alone")
+                    raise Unusable(RevocationFailure.OTHER_SCOPE, "a list of only authorities' certificates")
                 if value.only_contains_user_certs and is_ca:
                     raise Unusable(RevocationFailure.OTHER_SCOPE, "a list without authorities' certificates")
                 names = {getattr(name, "value", None) for name in value.full_name or ()}

@@ -139,7 +139,7 @@ async def _family(
         offer = template.offer(found.protocol, not_chacha20_first([*known, *left]), groups=groups)
         outcome = await client.ask(offer)
         if isinstance(outcome, Failure):
-            detail = f"{outcome.detail} (a hello of {family} cipher suites alone)".lstrip()
+            detail = f"{outcome.detail} (a hello of {family} cipher suites only)".lstrip()
             outcome = Failure.of(outcome.reason, detail)
         if isinstance(outcome, ServerFlight) and outcome.suite in known:
             found.other_keys.append(outcome)

@@ -49,7 +49,7 @@ def _path(chain: tuple[Certificate, ...]) -> list[Certificate]:
         ),
         "unknown-root": indeterminate(
             "The chain ends at {observed}, which is not in the trust stores: whether another intermediate is missing "
-            "cannot be told."
+            "is unknown."
         ),
     },
     fix=fixes.CHAIN,

@@ -44,7 +44,8 @@ class ChainExpiryParameters(Parameters):
     goal=Goal.AUTHENTICITY,
     severity=Severity.MEDIUM,
     of=Deployment,
-    why="The service ends with the first certificate of its chain that ends, and nobody looks at the others' dates.",
+    why="The service fails when the first certificate of its chain expires, and the dates of the others are easily "
+    "overlooked.",
     how=CERTIFICATES_HOW + " Of each path to a root of the trust stores the certificate that ends first is looked for, "
     "the root apart; of several paths the one that holds longest counts, and paths are looked for at later times too.",
     sources=(rfc(5280, "6.1.3"), rfc(5280, "4.1.2.5")),

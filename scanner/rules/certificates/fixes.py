@@ -91,7 +91,7 @@ ISSUER: Final = Fix(
     "Find out who had it issued; then have one issued by a CA of the policy, or list this one in it.", _RENEW
 )
 DNSSEC: Final = Fix(
-    "Sign the zone anew and publish its DS record at the parent, or take the DS record away until it is signed again.",
+    "Sign the zone again and publish its DS record at the parent, or take the DS record away until it is signed again.",
     {
         "dns": "delv @127.0.0.1 example.com CAA +rtrace\ndig example.com DS +trace\ndig example.com DNSKEY +cd",
     },

@@ -45,7 +45,7 @@ class TrustParameters(Parameters):
     goal=Goal.AUTHENTICITY,
     severity=Severity.CRITICAL,
     of=Deployment,
-    why="A certificate that nobody vouches for proves nothing: an attacker makes one for the same name in a second, "
+    why="A certificate without a trusted issuer proves nothing: an attacker makes one for the same name in a second, "
     "and people who learn to click the warning away will click his away too.",
     how="A path from what the server sent to a root of the configured trust stores is built and its signatures are "
     "checked. Where there is none, intermediates are fetched from where the certificates say that they are, as "
@@ -62,7 +62,7 @@ class TrustParameters(Parameters):
         "old-data": indeterminate(
             "The lists of roots at hand are too old to tell that {missing} would not trust the chain: {observed}."
         ),
-        "self-signed": fails("The certificate is signed by its own key: nobody else vouches for it."),
+        "self-signed": fails("The certificate is self-signed: no CA vouches for it."),
         "unknown-issuer": fails("The chain leads to no trusted root; it ends at the unknown issuer {observed}."),
         "refused": fails("The chain leads to a root of the trust stores, but clients refuse it: {observed}."),
         "chain-incomplete": fails("The chain leads to no trusted root: an intermediate was not sent ({observed})."),
@@ -158,7 +158,7 @@ def _hostname(deployment: Deployment, facts: Facts, parameters: Parameters) -> l
     goal=Goal.AUTHENTICITY,
     severity=Severity.CRITICAL,
     of=Deployment,
-    why="Browsers refuse a certificate outside its dates, and after its end nobody answers for it any more.",
+    why="Browsers refuse a certificate outside its dates, and after it has expired the CA no longer vouches for it.",
     how="notBefore and notAfter of the certificate and of each intermediate that was sent are compared with the time.",
     sources=(rfc(5280, "4.1.2.5"),),
     reasons={

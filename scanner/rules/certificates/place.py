@@ -60,7 +60,7 @@ class DomainParameters(Parameters):
     of=Deployment,
     why="On a platform, the certificate of the provider's domain or of your own is what makes HTTPS work at all; on "
     "your own premises, a self-signed or default certificate proves nothing, and one that is shared between "
-    "environments lets whoever breaks into test be production.",
+    "environments lets an attacker who breaks into test impersonate production.",
     how=CERTIFICATES_HOW + " On a platform (paas) its names are compared with the domain that the host lies under, "
     "else with the custom one: the domain itself, a wildcard over it, or this host's name under it. Where the host is "
     "the domain, a wildcard over it is not enough. On premises it is compared with those served in the "
@@ -69,7 +69,7 @@ class DomainParameters(Parameters):
     reasons={
         "covers-domain": passes("The certificate covers {expected}."),
         "other-domain": fails("The certificate does not cover {expected}, but is for {observed}."),
-        "own": passes("The certificate was acquired for this environment alone."),
+        "own": passes("The certificate was acquired only for this environment."),
         "self-signed": fails("The certificate is signed by its own key, so none was acquired."),
         "default": fails("The certificate came with the software: {observed}."),
         "shared": fails("The certificate is shared with other environments: {observed}."),
@@ -85,7 +85,7 @@ def _domain(deployment: Deployment, facts: Facts, parameters: DomainParameters) 
     if facts.environment.kind is EnvironmentKind.PAAS:
         return [_judge_platform(deployment, facts)]
     leaf = deployment.leaf
-    expected = "an acquired certificate of this environment alone"
+    expected = "an acquired certificate of only this environment"
     if leaf.self_signed:
         return [Finding("self-signed", leaf.subject, expected)]
     if found := _default_names(leaf, parameters.default_names, facts.target.endpoint.host):

@@ -96,7 +96,7 @@ def revocations(deployment: Deployment, now: datetime) -> tuple[RevocationAnswer
             "The answer about revocation does not speak of this certificate: {observed}."
         ),
         RevocationFailure.NO_ISSUER.value: indeterminate(
-            "The issuer of a certificate is not known, so nobody can tell whose word an answer would be: {observed}."
+            "The issuer of a certificate is not known, so an answer about it could not be verified: {observed}."
         ),
         "unreadable": indeterminate("The extensions that would name lists or responders are malformed."),
         "issuer-unknown": _ISSUER_UNKNOWN,
@@ -104,7 +104,8 @@ def revocations(deployment: Deployment, now: datetime) -> tuple[RevocationAnswer
             "The certificate lives so short a time that its authority need not publish its revocation: {observed}."
         ),
         "not-stated": not_applicable(
-            "The certificate names neither a list nor a responder, and no staple was sent: nothing tells of revocation."
+            "The certificate names neither a CRL nor an OCSP responder, and no staple was sent: revocation cannot be "
+            "checked."
         ),
     },
     fix=fixes.REVOKED,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 STAPLE_HOW = CERTIFICATES_HOW + " A stapled OCSP response is asked for in the handshake."
 UNVERIFIED = indeterminate(
-    "The issuer of the certificate is not known, so nobody can tell whose word the stapled OCSP response is."
+    "The issuer of the certificate is not known, so the stapled OCSP response cannot be verified."
 )
 
 

@@ -75,8 +75,8 @@ class TransparencyParameters(Parameters):
         "unknown-log": indeterminate(
             "Logs are not in the list at hand, which is too old to tell whether they are any: {observed}."
         ),
-        "not-verified": indeterminate("The certificate comes with {observed}, which nobody verified."),
-        "not-looked": indeterminate("The certificate holds {observed}; nobody looked for more in the handshake."),
+        "not-verified": indeterminate("The certificate comes with {observed}, which were not verified."),
+        "not-looked": indeterminate("The certificate holds {observed}; the handshake was not searched for more."),
         "private-ca": not_applicable("The certificate is of a private CA, whose certificates stand in no public log."),
         "issuer-unknown": indeterminate("Nobody looked whether the certificate is of a public or a private CA."),
     },

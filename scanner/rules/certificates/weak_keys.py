@@ -37,8 +37,8 @@ _USUAL_EXPONENT = 65_537
     goal=Goal.AUTHENTICITY,
     severity=Severity.CRITICAL,
     of=Deployment,
-    why="A key that a bad generator made is factored in a second, however long it is, and whoever does so is the "
-    "server, to everybody.",
+    why="A key from a bad generator can be factored in a second, whatever its length, and whoever factors it can "
+    "impersonate the server.",
     how=CERTIFICATES_HOW
     + " Of each RSA key below the root the modulus is looked at: even or prime, divisible by a prime up "
     "to 65537, of two primes so close that 100 rounds of Fermat's method find them, or with the fingerprint of ROCA. "

@@ -122,7 +122,7 @@ def _plain_root(facts: Facts, parameters: Parameters, judge: EvidenceJudge[Plain
 
 @rule(
     "https.redirect",
-    title="Plain HTTP leads to HTTPS at once, or nowhere",
+    title="Plain HTTP redirects directly to HTTPS, or is refused",
     goal=Goal.ENFORCEMENT,
     severity=Severity.HIGH,
     of=PlainRoot,
@@ -207,7 +207,7 @@ def _permanent(plain: PlainRoot, facts: Facts, parameters: Parameters) -> list[F
 
 @rule(
     "https.console",
-    title="Consoles answer over HTTPS alone",
+    title="Consoles answer only over HTTPS",
     goal=Goal.ENFORCEMENT,
     severity=Severity.HIGH,
     why="Whoever reads an administrator's password has everything.",
@@ -232,7 +232,7 @@ def _console(facts: Facts, parameters: Parameters) -> list[Finding]:
     if not places:
         return [Finding("no-console")]
     tls = facts.evidence.tls
-    expected = "HTTPS alone"
+    expected = "only HTTPS"
     if tls.failure is not None and tls.failure.reason is FailureReason.NOT_TLS:
         return [Finding("no-tls", "no TLS", expected)]
     if facts.target.endpoint.http_port is None:
@@ -254,7 +254,7 @@ def _judge_console_at(probe: HttpProbe | None, facts: Facts) -> list[Finding]:
 
 
 def _judge_console(probe: HttpProbe, facts: Facts) -> list[Finding]:
-    tls, expected = facts.evidence.tls, "HTTPS alone"
+    tls, expected = facts.evidence.tls, "only HTTPS"
     answer = plain_answer(facts, probe)
     if isinstance(answer, Finding):
         return [answer]

@@ -22,7 +22,7 @@ from scanner.rules.registry import Facts, Finding, indeterminate, not_observed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ERROR_PAGE = indeterminate("Only error pages were seen over HTTPS, which tell nothing of the others: {observed}.")
+ERROR_PAGE = indeterminate("Only error pages were seen over HTTPS, which say nothing about other pages: {observed}.")
 """The reason of rules about pages where none was served: servers leave headers and cookies out of their error pages."""
 
 _FIRST_REDIRECT, _FIRST_ERROR = 300, 400

@@ -65,7 +65,7 @@ def _inside_hops(http: HttpEvidence) -> list[Hop]:
 )
 def _no_downgrade(http: HttpEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
     hops = _inside_hops(http)
-    expected = "https: alone"
+    expected = "only https:"
     leads = [
         f"{hop.url} to {target}"
         for hop in hops
@@ -117,8 +117,8 @@ def _is_upgraded(hop: Hop, reference: InsecureReference) -> bool:
     why="A cookie without Secure goes out with the first plain request that anybody on the way provokes, and with it "
     "the session.",
     how="Every Set-Cookie header of every answer over HTTPS is read; none is kept or sent back. A name that begins "
-    "with __Secure- or __Host- promises Secure, and for __Host- the path / and no domain. SameSite is told, not "
-    "judged; a cookie that is deleted need not be Secure.",
+    "with __Secure- or __Host- promises Secure, and for __Host- the path / and no domain. SameSite is shown, "
+    "not judged; a cookie that is deleted need not be Secure.",
     sources=(rfc(6265, "4.1.2.5"), ASVS_COOKIE),
     reasons={
         "all-secure": passes("Every cookie set over HTTPS is Secure: {observed}."),

@@ -82,7 +82,7 @@ REDIRECT: Final = Fix(
     },
 )
 REFUSE: Final = Fix(
-    "Serve the integration over HTTPS alone, and refuse it over plain HTTP rather than redirect.",
+    "Serve the integration only over HTTPS, and refuse it over plain HTTP rather than redirect.",
     {
         "nginx": _REFUSE_NGINX,
         "apache": "<VirtualHost *:80>\n    ServerName api.example.com\n    <Location />\n        Require all denied\n"

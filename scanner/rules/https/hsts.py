@@ -124,11 +124,11 @@ def _heeded(facts: Facts, parameters: Parameters, judge: EvidenceJudge[Heeded]) 
     reasons={
         "sent": passes("Every page's answer over HTTPS has a valid HSTS header: {observed}."),
         "missing": fails("The HTTPS answer has no HSTS header."),
-        "only-over-http": fails("The HSTS header is sent over plain HTTP alone, where browsers ignore it: {observed}."),
+        "only-over-http": fails("The HSTS header is sent only over plain HTTP, where browsers ignore it: {observed}."),
         "invalid": fails("Browsers ignore the HSTS header, because {why}: {observed}."),
         "cleared": fails("The HSTS header tells browsers to forget the host: {observed}."),
         "not-everywhere": fails("Some pages' answers over HTTPS have no valid HSTS header: {observed}."),
-        "several": fails("The HSTS header is sent more than once; browsers heed the first alone: {observed}."),
+        "several": fails("The HSTS header is sent more than once; browsers obey only the first: {observed}."),
         "over-http-too": fails("The HSTS header is sent over plain HTTP too, which it must not be: {observed}."),
     },
     fix=fixes.HSTS,
@@ -136,7 +136,7 @@ def _heeded(facts: Facts, parameters: Parameters, judge: EvidenceJudge[Heeded]) 
 )
 def _hsts(first: FirstAnswer, facts: Facts, parameters: Parameters) -> list[Finding]:
     hop, http = first.hop, facts.evidence.http.value or HttpEvidence()
-    expected = "Strict-Transport-Security over HTTPS alone"
+    expected = "Strict-Transport-Security only over HTTPS"
     host = facts.target.endpoint.host
     in_plain = [value for other in _pages(http, host, "http") for value in other.hsts]
     if not hop.hsts:

@@ -73,13 +73,13 @@ def _each(
     title="Each path is served as configured",
     goal=Goal.ENFORCEMENT,
     severity=Severity.HIGH,
-    why="A redirect on the front page alone leaves every other page open to be read and changed in plain.",
+    why="A redirect on only the front page leaves every other page open to be read and changed in plain.",
     how="Each configured path is asked for in plain and over HTTPS, at each address. What is demanded there follows "
     "from the path's own level, its application's and its environment's settings, of which the outer ones win.",
     sources=(OUTSYSTEMS_ELEMENTS, OUTSYSTEMS_ENFORCE),
     reasons={
         **NOT_HTTP,
-        "as-configured": passes("{path} is served over HTTPS alone; plain HTTP: {observed}. Decided by {line}."),
+        "as-configured": passes("{path} is served only over HTTPS; plain HTTP: {observed}. Decided by {line}."),
         "served-in-plain": fails("{path} is served over plain HTTP: {observed}. HTTPS is demanded by {line}."),
         "through-plain": fails("{path} is redirected through another plain address: {observed}."),
         "not-served": fails("{path} is not served over HTTPS: {observed}. HTTPS is demanded by {line}."),
@@ -105,9 +105,9 @@ def _judge_path(facts: Facts, http: HttpEvidence, place: Requirement) -> Finding
     if plain is not None:
         finding = judge_redirect(facts, plain)
         if finding.reason in {"served", "client-side"}:
-            return Finding("served-in-plain", finding.observed, "HTTPS alone")
+            return Finding("served-in-plain", finding.observed, "only HTTPS")
         if finding.reason in {"through-plain", "loop", "elsewhere"}:
-            return Finding("through-plain", finding.observed, "HTTPS alone")
+            return Finding("through-plain", finding.observed, "only HTTPS")
         if finding.reason == "not-observed":
             return finding
     elif facts.target.endpoint.http_port is not None:
@@ -123,13 +123,13 @@ def _inside(inside: HttpProbe, place: Requirement, observed_in_plain: str) -> Fi
     hop = inside.first
     if hop.failure is not None:
         if place.level is HttpsLevel.TLS_CLIENT_CERTIFICATE and hop.failure.reason in _REFUSING_FAILURES:
-            return Finding("as-configured", observed_in_plain, "HTTPS alone")  # https.client-certificate judges it
+            return Finding("as-configured", observed_in_plain, "only HTTPS")  # https.client-certificate judges it
         return not_observed(hop.failure)
     if hop.status in _NOT_FOUND:
         return Finding("not-found", describe(hop), "an answer over HTTPS")
     if hop.status is not None and hop.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Finding("not-served", describe(hop), "an answer over HTTPS")
-    return Finding("as-configured", observed_in_plain, "HTTPS alone")
+    return Finding("as-configured", observed_in_plain, "only HTTPS")
 
 
 @rule(
@@ -224,8 +224,8 @@ def _same_answer(probe: HttpProbe, call: HttpProbe) -> bool:
     title="Mobile, PWA and reactive back ends never use plain HTTP",
     goal=Goal.ENFORCEMENT,
     severity=Severity.CRITICAL,
-    why="These applications always use HTTPS. A back end that serves them in plain all the same serves whoever sits "
-    "between, too.",
+    why="These applications always use HTTPS. A back end that also serves them over plain HTTP exposes them to "
+    "anyone on the path.",
     how="Every answer of plain HTTP at the application's endpoint is looked at: it may be a redirect to HTTPS, an "
     "error or none at all.",
     sources=(OUTSYSTEMS_ENFORCE,),
@@ -356,7 +356,7 @@ def _refused(probe: HttpProbe) -> bool | Finding:
 
 def _with_certificates(http: HttpEvidence, place: Requirement, cut_off: Failure | None) -> Finding:
     """Judge a place that is refused without a certificate by what it does with one."""
-    expected = "served with the configured client certificate alone"
+    expected = "served only with the configured client certificate"
     wrong = _with_identity(http, place, ClientIdentity.WRONG)
     strangers = _refused(wrong) if wrong is not None else not_observed(cut_off)
     if wrong is not None and strangers is False:

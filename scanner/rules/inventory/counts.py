@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     title="The inventory has as many hosts as expected",
     goal=Goal.ENFORCEMENT,
     severity=Severity.INFO,
-    why="An export that was cut off, or a filter that nobody remembers, takes hosts out of sight without a word.",
+    why="A truncated export or a forgotten filter drops hosts from the inventory without an error.",
     how="The hosts that each inventory file gives the environment are counted, and compared with its expected_count. "
     "It is judged at the first endpoint of the environment and not repeated at the others.",
     sources=(CIS_INVENTORY,),

@@ -18,7 +18,7 @@ from scanner.verdict import Goal, Severity
     goal=Goal.ENFORCEMENT,
     severity=Severity.INFO,
     of=Deployment,
-    why="A name in a certificate of yours that nobody configured is a host of yours that nobody looks at.",
+    why="A name in one of your certificates that is not configured is one of your hosts that is never scanned.",
     how="The names of each certificate that is served are compared with the hosts of all environments, "
     "wildcards apart.",
     sources=(CIS_INVENTORY,),
@@ -39,7 +39,7 @@ def _unlisted_name(deployment: Deployment, facts: Facts, parameters: Parameters)
     if not named:
         return [Finding("no-names")]
     unlisted = sorted(set(named) - known)
-    return [Finding("unlisted", listing(unlisted), "configured hosts alone")] if unlisted else [Finding("all-listed")]
+    return [Finding("unlisted", listing(unlisted), "only configured hosts")] if unlisted else [Finding("all-listed")]
 
 
 def hosts_in(names: Iterable[str]) -> Iterator[str]:

@@ -27,7 +27,7 @@ _PROOF = {
     "everything was asked for to the end.",
     Proof.EXISTENTIAL: "One sighting passes it, whatever else could not be seen; it fails only where everything was "
     "asked for to the end.",
-    Proof.SINGULAR: "One answer decides it; where there is none, nobody can tell.",
+    Proof.SINGULAR: "One answer decides it; without an answer it is not assessed.",
 }
 _OPT_IN = (
     "It is not in the default policy: a policy that lists it, or `nightseal scan --rule` with its id, asks for it.\n"

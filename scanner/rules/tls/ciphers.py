@@ -76,7 +76,7 @@ _forbid(
     Severity.CRITICAL,
     "in which the server does not prove who it is",
     lambda suite: suite.anonymous,
-    "Without authentication, whoever sits on the line is taken for the server and reads and changes everything.",
+    "Without authentication, an attacker on the path is taken for the server and reads and changes everything.",
     (rfc(9325, "4.1"), rfc(5246, "A.5")),
     fixes.WORST_SUITES,
 )
@@ -119,7 +119,8 @@ _forbid(
     goal=Goal.ENCRYPTION,
     severity=Severity.HIGH,
     of=TlsEvidence,
-    why="Without an ephemeral key exchange, whoever gets the server's key reads everything that was ever recorded.",
+    why="Without an ephemeral key exchange, whoever obtains the server's key can decrypt all traffic that was ever "
+    "recorded.",
     how=SUITES_HOW,
     sources=(rfc(9325, "4.1"), rfc(10015, "4")),
     reasons={

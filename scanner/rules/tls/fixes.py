@@ -54,7 +54,7 @@ TLS13: Final = Fix(
     },
 )
 ONLY_TLS13: Final = Fix(
-    "Let the server negotiate TLS 1.3 alone. Clients of before about 2018 will no longer reach it.",
+    "Let the server negotiate only TLS 1.3. Clients of before about 2018 will no longer reach it.",
     {
         "nginx": "ssl_protocols TLSv1.3;",
         "apache": "SSLProtocol -all +TLSv1.3",
@@ -62,7 +62,7 @@ ONLY_TLS13: Final = Fix(
         "tomcat": '<SSLHostConfig protocols="TLSv1.3"> … </SSLHostConfig>',
         "node": "https.createServer({ minVersion: 'TLSv1.3', key, cert }, handler)",
         "iis": "On Windows Server 2022 and newer, switch TLS 1.2 off in the registry, as proto.no-tls1.1 does TLS 1.1.",
-        "load balancer": "Choose the TLS policy or client SSL profile of TLS 1.3 alone.",
+        "load balancer": "Choose the TLS policy or client SSL profile that allows only TLS 1.3.",
         "outsystems": _MANAGED,
         **programs.ONLY_TLS13,
     },
@@ -156,7 +156,7 @@ RENEGOTIATION: Final = Fix(
         "haproxy": "# HAProxy lets no client renegotiate: update OpenSSL",
         "tomcat": "# setenv.sh\nCATALINA_OPTS='-Djdk.tls.rejectClientInitiatedRenegotiation=true'",
         "node": "tls.CLIENT_RENEG_LIMIT = 0",
-        "load balancer": "In the client SSL profile: renegotiation off, or secure alone (F5: Require Strict).",
+        "load balancer": "In the client SSL profile: renegotiation off, or only secure (F5: Require Strict).",
         "openssl": "# openssl.cnf, in the section that system_default names: no UnsafeLegacyRenegotiation\n"
         "Options = NoRenegotiation",
         "gnutls": "# the priority string without %UNSAFE_RENEGOTIATION and %DISABLE_SAFE_RENEGOTIATION\n"

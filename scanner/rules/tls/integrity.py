@@ -209,7 +209,7 @@ def _judge_older(tls: TlsEvidence, attempt: Attempt[bool], observed: tuple[str, 
     return [Finding("there" if attempt.value else "missing", observed[not attempt.value], expected)]
 
 
-_TLS13_ALONE = not_applicable("The server negotiates TLS 1.3 alone, which has the protection built in.")
+_TLS13_ALONE = not_applicable("The server negotiates only TLS 1.3, which has the protection built in.")
 
 
 @rule(
@@ -259,7 +259,7 @@ def _encrypt_then_mac(tls: TlsEvidence, facts: Facts, parameters: Parameters) ->
         "there": passes("The server uses the extended master secret."),
         "missing": fails("The server negotiates TLS 1.2 or older without the extended master secret."),
         "tls1.3-alone": _TLS13_ALONE,
-        "ssl-alone": not_applicable("The server negotiates SSL alone, which has no extensions."),
+        "ssl-alone": not_applicable("The server negotiates only SSL, which has no extensions."),
     },
     fix=fixes.MASTER_SECRET,
     mistake=fixes.WITHOUT_MASTER_SECRET,
@@ -304,14 +304,14 @@ def _secure_renegotiation(tls: TlsEvidence, facts: Facts, parameters: Parameters
     of=TlsEvidence,
     why="A client that fell back to an older version because an attacker cut its first attempt is told so.",
     how="A ClientHello of an older version than the best carries TLS_FALLBACK_SCSV; the server must answer with the "
-    "alert inappropriate_fallback. Not asked where one version alone is negotiated, nor of TLS 1.3 servers: their "
+    "alert inappropriate_fallback. Not asked where only one version is negotiated, nor of TLS 1.3 servers: their "
     "ServerHello marks a downgrade (RFC 8446 section 4.1.3), and RFC 8996 made the SCSV historic.",
     sources=(rfc(7507, "3"), rfc(8996), rfc(9325, "3.1.3")),
     reasons={
         "there": passes("The server refuses a downgrade."),
         "missing": fails("The server accepts a downgrade that the client marked as one."),
         "tls1.3": not_applicable("The server negotiates TLS 1.3, which protects against downgrades by itself."),
-        "one-version": not_applicable("The server negotiates {observed} alone: there is nothing to fall back to."),
+        "one-version": not_applicable("The server negotiates only {observed}: there is nothing to fall back to."),
     },
     fix=fixes.FALLBACK,
     mistake=fixes.DOWNGRADE,
@@ -337,14 +337,14 @@ def _fallback(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Fi
     goal=Goal.INTEGRITY,
     severity=Severity.MEDIUM,
     of=TlsEvidence,
-    why="What comes as early data (0-RTT) can be sent again by whoever recorded it: an order twice, a payment twice.",
+    why="Early data (0-RTT) can be replayed by an eavesdropper: an order twice, a payment twice.",
     how="A TLS 1.3 session is resumed and data sent before the handshake is done, or the ticket's max_early_data_size "
     "is read. " + SEEN_TWICE,
     sources=(rfc(8446, "8"), rfc(9325, "3.10"), rfc(8470, "3")),
     reasons={
         "off": passes("The server accepts no early data."),
         "on": fails("The server accepts early data."),
-        "no-tls1.3": not_applicable("The server does not negotiate TLS 1.3, which alone has early data."),
+        "no-tls1.3": not_applicable("The server does not negotiate TLS 1.3, the only version with early data."),
         "starttls": not_applicable("After {protocol} goes over to TLS, nothing defines what early data would mean."),
     },
     fix=fixes.EARLY_DATA,
@@ -371,5 +371,5 @@ def _early_data(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[
     groups = tls.groups.get(Protocol.TLS1_3, not_run())
     if _FIRST_SHARE not in (groups.value or ()):
         # It was asked for with a key share for this group: a HelloRetryRequest refuses early data, whatever is allowed.
-        return [not_observed(Failure(FailureReason.UNSUPPORTED, f"early data is asked for with {_FIRST_SHARE} alone"))]
+        return [not_observed(Failure(FailureReason.UNSUPPORTED, f"early data is asked for only with {_FIRST_SHARE}"))]
     return [Finding("off", "no early data", "no early data")]

@@ -52,7 +52,7 @@ def groups_gap(tls: TlsEvidence, suites: AcceptedSuites) -> Finding | None:
 def _group_gap(tls: TlsEvidence, protocols: tuple[Protocol, ...]) -> Finding | None:
     attempts = [(protocol, tls.groups[protocol]) for protocol in protocols if protocol in tls.groups]
     if tls.classical_curves_only:
-        detail = "the engine asks for elliptic curves of the newest protocol alone"
+        detail = "the engine asks only for elliptic curves of the newest protocol"
         return unseen(protocols[0], Failure(FailureReason.UNSUPPORTED, detail))
     if any(attempt.cut_off is None for _, attempt in attempts):
         return None
@@ -282,7 +282,7 @@ def _judge_sizes(
     reasons={
         "offered": passes("A group with ML-KEM is accepted: {observed}."),
         "not-offered": fails("No group with ML-KEM is accepted."),
-        "no-tls1.3": fails("The server does not negotiate TLS 1.3, which alone has hybrid groups."),
+        "no-tls1.3": fails("The server does not negotiate TLS 1.3, the only version with hybrid groups."),
     },
     fix=fixes.POST_QUANTUM,
     mistake=fixes.CLASSICAL_GROUPS,

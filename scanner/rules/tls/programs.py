@@ -153,7 +153,7 @@ GROUP_LINES: Final = {
     "caddy": "# in the site\ntls {\n    curves x25519 secp256r1 secp384r1\n}",
     "dovecot": f"ssl_curve_list = {GROUPS}",
     "postfix": "# Postfix 3.2 or newer\ntls_eecdh_auto_curves = X25519 prime256v1 secp384r1",
-    "postgresql": "# one alone; since 18 ssl_groups = 'X25519:prime256v1'\nssl_ecdh_curve = 'prime256v1'",
+    "postgresql": "# only one; since 18 ssl_groups = 'X25519:prime256v1'\nssl_ecdh_curve = 'prime256v1'",
     "lighttpd": f'ssl.openssl.ssl-conf-cmd = ("MinProtocol" => "TLSv1.2", "Groups" => "{GROUPS}")',
     "stunnel": "; stunnel 5.50 or newer\ncurves = X25519:P-256:P-384",
     **_gnutls(PRIORITY),

@@ -25,7 +25,7 @@ from scanner.rules.tls.accepted import nothing_negotiated, only_tls13, unseen
 from scanner.verdict import Goal, Severity, Source
 
 _HOW = (
-    "A ClientHello that offers this version alone, with every cipher suite known for it, is sent; the server "
+    "A ClientHello that offers only this version, with every cipher suite known for it, is sent; the server "
     "negotiates the version if it answers with a ServerHello of it."
 )
 _LABELS = {
@@ -80,7 +80,7 @@ def _forbid(protocol: Protocol, severity: Severity, why: str, sources: tuple[Sou
 _forbid(
     Protocol.SSL2,
     Severity.CRITICAL,
-    "SSL 2.0 lets whoever sits on the line choose the weakest cipher and forge the end of a connection; by DROWN, it "
+    "SSL 2.0 lets an attacker on the path choose the weakest cipher and forge the end of a connection; by DROWN, it "
     "opens even the TLS connections of every server with the same RSA key.",
     (rfc(6176, "3"), rfc(9325, "3.1.1")),
 )
@@ -111,7 +111,7 @@ class NoTls12Parameters(Parameters):
     """Parameters of proto.no-tls1.2."""
 
     demanded: bool = True
-    """Whether the policy wants TLS 1.3 alone. Where it does not, a server that negotiates TLS 1.2 is not judged."""
+    """Whether the policy wants only TLS 1.3. Where it does not, a server that negotiates TLS 1.2 is not judged."""
     since: date | None = None
     """The first day on which it is wanted; always, where none is given."""
 
@@ -122,12 +122,12 @@ class NoTls12Parameters(Parameters):
     goal=Goal.ENCRYPTION,
     severity=Severity.MEDIUM,
     of=TlsEvidence,
-    why="With TLS 1.3 alone no weak suite can be negotiated at all, and no downgrade is possible.",
+    why="With only TLS 1.3 no weak suite can be negotiated at all, and no downgrade is possible.",
     how=_HOW,
     sources=(rfc(8446, "1.2"),),
     reasons={
         "not-offered": passes("The server does not negotiate TLS 1.2."),
-        "offered": fails("The server negotiates TLS 1.2, and the policy wants TLS 1.3 alone."),
+        "offered": fails("The server negotiates TLS 1.2, and the policy wants only TLS 1.3."),
         "allowed": not_applicable("The server negotiates TLS 1.2, which the policy allows."),
     },
     fix=fixes.ONLY_TLS13,
@@ -173,7 +173,7 @@ def _demand(tls: TlsEvidence, protocol: Protocol, missing: str, severity: Severi
     sources=(rfc(9325, "3.1.1"),),
     reasons={
         **_DEMANDED,
-        "newer-alone": fails("The server negotiates TLS 1.3 alone: safe, but older clients cannot reach it."),
+        "newer-alone": fails("The server negotiates only TLS 1.3: safe, but older clients cannot reach it."),
     },
     fix=fixes.PROTOCOLS,
     mistake=fixes.TOO_NEW,
@@ -219,7 +219,7 @@ def _tls13(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Findi
     reasons={
         "off": passes("The server does not compress."),
         "on": fails("The server compresses inside TLS."),
-        "tls1.3-alone": not_applicable("The server negotiates TLS 1.3 alone, which has no compression."),
+        "tls1.3-alone": not_applicable("The server negotiates only TLS 1.3, which has no compression."),
     },
     fix=fixes.COMPRESSION,
     mistake=fixes.COMPRESSED,

@@ -40,7 +40,7 @@ from scanner.verdict import Goal, Severity
 if TYPE_CHECKING:
     from scanner.rules.tls.accepted import Accepted
 
-_TLS13_ALONE = not_applicable("The server negotiates TLS 1.3 alone, to which the attack does not apply.")
+_TLS13_ALONE = not_applicable("The server negotiates only TLS 1.3, to which the attack does not apply.")
 _VULNERABLE: dict[str, Reason] = {
     "not-vulnerable": passes("The server is not vulnerable."),
     "vulnerable": fails("The server is vulnerable: {observed}."),
