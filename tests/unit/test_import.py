@@ -278,7 +278,7 @@ def test_stdin_needs_a_form(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"a.example\n")))
 
     assert run(["import", "-"]) == 2
-    assert "say it by --from" in capsys.readouterr().err
+    assert "name it with --from" in capsys.readouterr().err
     assert run(["import", "--from", "list", "-"]) == 0
     assert tomllib.loads(capsys.readouterr().out)["environment"][0]["endpoint"] == [{"host": "a.example"}]
 
