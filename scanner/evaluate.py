@@ -44,6 +44,7 @@ _INTERRUPTIONS = frozenset(
         FailureReason.INTERRUPTED,
         FailureReason.UNAVAILABLE,
         FailureReason.ENGINE_ERROR,
+        FailureReason.NO_WORKER,
     }
 )
 """Reasons that leave a target looked at in part only; the others are answers, if odd ones."""

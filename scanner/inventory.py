@@ -269,8 +269,8 @@ class Untaken:
 class Environment:
     """One installation stage of an infrastructure.
 
-    `sources` are the files that hosts of it were read from. `known_hosts` are the hosts of all environments of its
-    configuration, None where there is none.
+    `zone` names the workers that look at it, None the machine of the run. `sources` are the files that hosts of it were
+    read from. `known_hosts` are the hosts of all environments of its configuration, None where there is none.
     """
 
     name: str
@@ -286,6 +286,7 @@ class Environment:
     ownership: Ownership = Ownership()
     sources: tuple[InventorySource, ...] = ()
     known_hosts: Annotated[frozenset[str] | None, _IN_ORDER] = field(default=None, repr=False)
+    zone: str | None = None
 
     @property
     def domains(self) -> dict[DomainKey, str]:

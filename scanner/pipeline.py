@@ -8,19 +8,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import scanner
 from scanner.coverage import not_covered
 from scanner.dispatch import Progress
 from scanner.domains import absent_domains
 from scanner.evaluate import evaluate, target_status
-from scanner.evidence import Attempt, Failure, TargetEvidence
+from scanner.evidence import Attempt, Failure, FailureReason, TargetEvidence
+from scanner.fleet.settings import FleetSettings
 from scanner.grade import grade
 from scanner.inventory import Environment, Inventory, Target, is_address
 from scanner.known_keys import PublishedKeys, compared
@@ -36,6 +38,10 @@ from scanner.rules import Observed
 from scanner.verdict import Run, RunRecord, TargetResult, Trigger, Verdict, new_run_id
 from scanner.waiver import Waiver
 
+if TYPE_CHECKING:
+    from scanner.fleet.coordinator import FleetDispatcher
+
+_LOCAL_ALONE = '[dispatch] engine = "local" has this machine alone'
 ENGINES = ("sslyze", "nassl", "tlslite-ng", "h11", "h2", "cryptography", "certifi")
 """The libraries that observe, whose versions a run records."""
 
@@ -47,7 +53,8 @@ class Job:
     `workers` 0 lets the dispatcher choose. `run_id` is the run's id where it was chosen before. `known` is evidence
     that is taken as it is instead of probing the target of that id again; `on_evidence` is given what was seen at each
     other target, as soon as it is. `backwards` begins with the last target. `answers` is the folder in which answers of
-    certificate authorities are kept from one run to the next; None keeps none. `vantage` is what the
+    certificate authorities are kept from one run to the next; None keeps none.
+    `fleet` is how workers of zones are reached, None where there are none. `vantage` is what the
     place is called from which it is looked.
     """
 
@@ -68,6 +75,7 @@ class Job:
     backwards: bool = False
     answers: Path | None = None
     vantage: str = ""
+    fleet: FleetSettings | None = None
 
 
 @dataclass(slots=True)
@@ -113,6 +121,58 @@ async def execute(job: Job, on_progress: Callable[[Progress], None] | None = Non
     return _record(job, seen, started_at, complete=complete)
 
 
+@dataclass(slots=True)
+class _Sorting:
+    """Which targets are probed here, which by workers of zones, and which not at all: all goes into what is seen."""
+
+    job: Job
+    seen: _Seen
+    environments: Mapping[str, Environment]
+    look_at: Callable[[TargetEvidence], None]
+    _elsewhere: list[Target] = field(default_factory=list)
+    _all_known: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def here(self, names: Names, order: Sequence[int]) -> AsyncGenerator[Target]:
+        """The targets that are probed here, as their names are resolved; `order` has the endpoints' places."""
+        async for place, known in names.resolved():
+            self.seen.resolved[order[place]] = known
+            for item in reversed(known) if self.job.backwards else known:
+                target, evidence = item.target, self._without_probing(item)
+                if evidence is not None:
+                    self.seen.evidence[target.id] = evidence
+                    self.look_at(evidence)
+                elif self._zone(target) is None:
+                    yield target
+                else:
+                    self._elsewhere.append(target)
+        self._all_known.set()
+
+    async def elsewhere(self) -> AsyncGenerator[tuple[Target, TargetEvidence]]:
+        """What workers of zones find."""
+        # Targets of one address go to one worker: all have to be known first.
+        await self._all_known.wait()
+        if self._elsewhere and self.job.fleet is not None:
+            dispatched = _fleet_of(self.job, self.job.fleet).dispatch(self._elsewhere, self.environments)
+            async with contextlib.aclosing(dispatched):
+                async for found in dispatched:
+                    yield found
+
+    def _zone(self, target: Target) -> str | None:
+        return self.environments[target.endpoint.environment].zone
+
+    def _without_probing(self, item: Resolved) -> TargetEvidence | None:
+        """What is known of a target already, or why it can't be probed."""
+        known = self.job.known.get(item.target.id)
+        if known is not None:
+            return known
+        if item.failure is not None:
+            return _unresolved(item.failure)
+        zone = self._zone(item.target)
+        if zone is not None and self.job.fleet is None:
+            return _unresolved(Failure(FailureReason.NO_WORKER, f'zone "{zone}": {_LOCAL_ALONE}'))
+        return None
+
+
 async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None] | None) -> None:
     environments = {environment.name: environment for environment in job.inventory.environments}
     endpoints = job.inventory.endpoints
@@ -121,18 +181,7 @@ async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None
         Names.of([endpoints[place] for place in order], job.settings, job.addresses) as names,
         authority.opened(job.settings, job.answers) as authorities,
     ):
-
-        async def reachable() -> AsyncGenerator[Target]:
-            async for place, known in names.resolved():
-                seen.resolved[order[place]] = known
-                for item in reversed(known) if job.backwards else known:
-                    evidence = job.known.get(item.target.id)
-                    if evidence is None and item.failure is None:
-                        yield item.target
-                        continue
-                    seen.evidence[item.target.id] = evidence or _unresolved(item.failure)
-                    authorities.look_at(seen.evidence[item.target.id])
-
+        sorting = _Sorting(job, seen, environments, authorities.look_at)
         scope = Scope(
             job.settings,
             environments,
@@ -145,8 +194,9 @@ async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None
             on_progress,
             lambda: seen.expected,
         )
-        async with contextlib.aclosing(probed(reachable(), scope)) as found:
-            async for target, evidence in found:
+        observed = _merged(probed(sorting.here(names, order), scope), sorting.elsewhere())
+        async with contextlib.aclosing(observed):
+            async for target, evidence in observed:
                 seen.evidence[target.id] = evidence
                 authorities.look_at(evidence)
                 if job.on_evidence:
@@ -157,6 +207,51 @@ async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None
     published = PublishedKeys(Path(job.settings.published_keys)) if job.settings.published_keys else None
     # Not in this thread: the first run of an estate compares thousands of keys.
     seen.evidence.update(await asyncio.to_thread(compared, seen.evidence, job.answers, published, datetime.now(UTC)))
+
+
+def _fleet_of(job: Job, fleet: FleetSettings) -> FleetDispatcher:
+    # Celery loads where there is a fleet, and is installed there alone.
+    from scanner.fleet.coordinator import FleetDispatcher  # noqa: PLC0415  # see above
+
+    hosts = frozenset(endpoint.host for endpoint in job.inventory.endpoints)
+    return FleetDispatcher(fleet, job.settings, hosts, secrets.token_hex(8), job.concurrency)
+
+
+async def _merged(
+    *sources: AsyncGenerator[tuple[Target, TargetEvidence]],
+) -> AsyncGenerator[tuple[Target, TargetEvidence]]:
+    """What all of these give, as it comes; closed, it closes them."""
+    found: asyncio.Queue[tuple[Target, TargetEvidence] | None] = asyncio.Queue(100)
+
+    async def pump(source: AsyncGenerator[tuple[Target, TargetEvidence]]) -> None:
+        async with contextlib.aclosing(source):
+            async for item in source:
+                await found.put(item)
+
+    async def all_of_them() -> None:
+        async with asyncio.TaskGroup() as group:
+            for source in sources:
+                group.create_task(pump(source))
+        await found.put(None)
+
+    task = asyncio.create_task(all_of_them())
+    taking: asyncio.Task[tuple[Target, TargetEvidence] | None] | None = None
+    try:
+        while True:
+            taking = asyncio.create_task(found.get())
+            await asyncio.wait({taking, task}, return_when=asyncio.FIRST_COMPLETED)
+            if not taking.done():
+                # It ended by an error, or what it put last is there by now.
+                task.result()
+            item = await taking
+            if item is None:
+                return
+            yield item
+    finally:
+        for ended in (task, taking):
+            if ended is not None:
+                ended.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def probe_targets(  # noqa: PLR0913  # what a job has of it, by keyword

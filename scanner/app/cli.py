@@ -38,6 +38,10 @@ COMMANDS: dict[str, CommandEntry] = {
         "scanner.app.commands.run", "Scan what is configured, keep it in the history, write the reports."
     ),
     "daemon": CommandEntry("scanner.app.commands.daemon", "Run the configured schedules until told to stop."),
+    "worker": CommandEntry(
+        "scanner.app.commands.worker", "Probe the targets of a zone for runs elsewhere, until told to stop."
+    ),
+    "cluster": CommandEntry("scanner.app.commands.cluster", "Make what a fleet needs."),
     "notify": CommandEntry("scanner.app.commands.notify", "Try the receivers of notifications."),
     "report": CommandEntry("scanner.app.commands.report", "Render a run of the history again, without network."),
     "verify": CommandEntry(

@@ -57,6 +57,7 @@ def environment_of(
         force_https_screens=form.force_https_screens,
         force_https_integrations=form.force_https_integrations,
         trust_store=form.trust_store,
+        zone=form.zone,
         ownership=ownership_of(form),
     )
 

@@ -237,6 +237,19 @@ class DaemonForm(Form):
     """Where the output folder is served, so that messages can link to the reports."""
 
 
+class DispatchForm(Form):
+    """Who probes: every processor of this machine, or workers in other networks as well."""
+
+    engine: Literal["local", "celery"] = "local"
+    """local or celery: environments with a zone are then scanned by its workers."""
+    broker: str | None = None
+    """Where workers and runs meet: rediss://host:6379/0 or amqps://host:5671; secrets by "${NAME}"."""
+    certificates: str | None = None
+    """Folder of the coordinator's certificate, as `nightseal cluster certificates` makes it."""
+    insecure: bool = False
+    """Speak to the broker without mutual TLS; each report tells it."""
+
+
 class ConfigForm(Form):
     """config.toml."""
 
@@ -245,6 +258,7 @@ class ConfigForm(Form):
 
     nightseal: NightsealForm = NightsealForm()
     scan: ScanForm = ScanForm()
+    dispatch: DispatchForm = DispatchForm()
     report: ReportForm = ReportForm()
     history: HistoryForm = HistoryForm()
     daemon: DaemonForm = DaemonForm()

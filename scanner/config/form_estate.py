@@ -165,6 +165,8 @@ class EnvironmentForm(OwnedForm):
     """Unique."""
     kind: EnvironmentKind
     """paas or on-premises."""
+    zone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+    """Which workers scan it (`nightseal worker --zone`); the machine of the run where it is missing."""
     default_domain: str | None = None
     """PaaS: the provider's domain, with a certificate from the start; scanned itself where no host is under it."""
     custom_domain: str | None = None

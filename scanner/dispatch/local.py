@@ -8,6 +8,7 @@ needs besides, worker processes for one, is the probe's own.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -104,12 +105,9 @@ class LocalDispatcher:
                 )
                 for probe in self.probes
             }
-        return TargetEvidence(
-            started_at=started_at,
-            duration_s=round(time.monotonic() - clock, 3),
-            connections=budget.opened,
-            **{name: task.result() for name, task in observed.items()},
-        )
+        seen = TargetEvidence(started_at, round(time.monotonic() - clock, 3), budget.opened)
+        found: dict[str, Any] = {name: task.result() for name, task in observed.items()}
+        return dataclasses.replace(seen, **found)
 
 
 async def each(targets: Sequence[Target] | AsyncIterable[Target]) -> AsyncIterator[Target]:

@@ -12,7 +12,10 @@ T = TypeVar("T")
 
 
 class FailureReason(StrEnum):
-    """Why something was not observed. NOT_ASKED: the configuration forbids the question; NOT_RUN: nobody tried."""
+    """Why something was not observed.
+
+    NOT_ASKED: the configuration forbids the question; NOT_RUN: nobody tried; NO_WORKER: nobody is there who could.
+    """
 
     NOT_RUN = "not-run"
     NOT_ASKED = "not-asked"
@@ -35,6 +38,7 @@ class FailureReason(StrEnum):
     UNAVAILABLE = "unavailable"
     INTERRUPTED = "interrupted"
     ENGINE_ERROR = "engine-error"
+    NO_WORKER = "no-worker-in-zone"
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ class TargetEvidence:
 
     `tls` fails as a whole where no TLS engine got an answer, with the reason (refused, not TLS, …).
     `http` is NOT_RUN at endpoints that do not speak HTTP. `connections` counts TCP connections opened to the target.
+    `seen_from` is the zone whose worker looked; empty where it was the machine of the run.
     """
 
     started_at: datetime
@@ -69,6 +70,7 @@ class TargetEvidence:
     tls: Attempt[TlsEvidence] = field(default_factory=not_run)
     http: Attempt[HttpEvidence] = field(default_factory=not_run)
     dns: Attempt[DnsEvidence] = field(default_factory=not_run)
+    seen_from: str = ""
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from scanner.errors import NotKeptError
 from scanner.formats import DEFAULT_REPORTS
 from scanner.history import History
+from scanner.jobs.fleet import fleet_of
 from scanner.jobs.keeping import spared
 from scanner.jobs.looks import check_looks
 from scanner.jobs.output import Rendering, Written, check_output, write
@@ -124,5 +125,6 @@ def job_of(config: Config, order: Order, overrides: Overrides) -> Job:
         schedule=order.schedule.name if order.schedule else None,
         config_digest=config.digest,
         answers=answers_folder(config),
+        fleet=fleet_of(config),
         **job_parts(config.scan),
     )

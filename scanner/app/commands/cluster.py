@@ -1,0 +1,32 @@
+"""`nightseal cluster`: what the members of a fleet need to know each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from scanner.app.lazy import done_by
+
+
+@click.group("cluster")
+def command() -> None:
+    """Make what a fleet needs."""
+
+
+@command.command("certificates")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--host", "hosts", multiple=True, required=True, metavar="NAME", help="A name or address of the broker.")
+@click.option("--zone", "zones", multiple=True, metavar="ZONE", help="A zone, for whose workers one is made.")
+@done_by("scanner.app.handlers.cluster:certificates")
+def certificates() -> None:
+    """Make the certificates of mutual TLS, or make them anew under the same authority.
+
+    FOLDER gets a folder for the broker, one for the coordinator and one for the workers of each zone, each with its
+    key, its certificate (good for 90 days) and the authority's. Give each member its own folder alone, and keep
+    ca-key.pem where you made it.
+
+    \b
+    Examples:
+      nightseal cluster certificates fleet --host broker.example --zone dmz --zone plant
+    """

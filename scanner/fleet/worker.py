@@ -1,0 +1,158 @@
+"""A worker in another network: it takes shards of its zone from the broker, probes them, and says what it has found.
+
+It only connects out. Each shard runs in a process of its own that Celery forks; when the coordinator ends the run, that
+process is killed, and the kernel ends with it all that it had started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import ipaddress
+import logging
+import platform
+import queue
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from celery import Celery
+from kombu.entity import Queue
+
+from scanner.evidence import to_json
+from scanner.fleet.broker import app_for, queue_of, results_queue
+from scanner.fleet.messages import TASK, Kind, MessageError, Shard, shard_from_json, version
+from scanner.fleet.settings import FleetSettings
+from scanner.inventory import is_address
+from scanner.probe import ProbeSettings
+from scanner.probe.x509.trust import MOZILLA, SYSTEM
+from scanner.probing import Scope, probed
+
+BEAT_S: Final = 5.0
+"""How often a worker says that it is still at a shard; six are missed before it is taken for lost."""
+_RETRY: Final = {"max_retries": 120, "interval_start": 0.2, "interval_step": 0.5, "interval_max": 2.0}
+"""A broker that is started anew is waited for."""
+_LOG = logging.getLogger("nightseal.worker")
+
+
+def work(settings: FleetSettings, zone: str, processes: int) -> int:
+    """Be a worker until told to stop; the exit status.
+
+    Raises:
+        UsageError: the broker can't be spoken to so.
+    """
+    app = app_for(settings)
+    name = platform.node()
+
+    @app.task(name=TASK, ignore_result=True)
+    def shard(lease: str, results: str, versions: str, document: str) -> None:
+        _do(_Teller(app, results_queue(results), lease, f"{name}/{zone}"), versions, document)
+
+    del shard  # Celery has it by its name
+    worker: Any = app.Worker(
+        queues=[queue_of(zone)],
+        hostname=f"{zone}@{name}",
+        pool_cls="prefork",
+        concurrency=processes,
+        loglevel="WARNING",
+        without_mingle=True,
+        without_gossip=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+class _Teller(threading.Thread):
+    """Says what is to be said in the order in which it comes, and that the worker is still there."""
+
+    def __init__(self, app: Celery, results: Queue, lease: str, worker: str) -> None:
+        super().__init__(name="tell", daemon=True)
+        self._app = app
+        self._queue = results
+        self._about = {"lease": lease, "worker": worker}
+        # Bounded: a broker that takes nothing makes the probes wait.
+        self._to_say: queue.Queue[Mapping[str, str] | None] = queue.Queue(50)
+
+    def say(self, kind: Kind, **more: str) -> None:
+        self._to_say.put({**self._about, "kind": kind.value, **more})
+
+    def end(self) -> None:
+        self._to_say.put(None)
+        self.join()
+
+    def run(self) -> None:
+        with self._app.connection_for_write() as connection, connection.Producer(serializer="json") as producer:
+            while True:
+                try:
+                    message = self._to_say.get(timeout=BEAT_S)
+                except queue.Empty:
+                    message = {**self._about, "kind": Kind.BEAT.value}
+                if message is None:
+                    return
+                producer.publish(
+                    message, exchange="", routing_key=self._queue.name, declare=[self._queue], retry=True,
+                    retry_policy=_RETRY,
+                )  # fmt: skip
+
+
+def _do(teller: _Teller, versions: str, document: str) -> None:
+    teller.start()
+    try:
+        if versions != version():
+            teller.say(Kind.REFUSED, detail=f"the worker has {version()}, the run has {versions}")
+            return
+        try:
+            shard = shard_from_json(document)
+        except MessageError as error:
+            teller.say(Kind.REFUSED, detail=str(error))
+            return
+        teller.say(Kind.ACCEPTED)
+        begun = time.monotonic()
+        with _files_of(shard) as settings:
+            asyncio.run(_probe(dataclasses.replace(shard, settings=settings), teller))
+        teller.say(Kind.FINISHED)
+        _LOG.info("%d targets in %.1f s", len(shard.targets), time.monotonic() - begun)
+    finally:
+        teller.end()
+
+
+async def _probe(shard: Shard, teller: _Teller) -> None:
+    addresses = {ipaddress.ip_address(target.ip) for target in shard.targets if target.ip and is_address(target.ip)}
+    scope = Scope(
+        shard.settings, shard.environments, frozenset(shard.hosts), addresses, len(shard.targets),
+        concurrency=shard.concurrency,
+    )  # fmt: skip
+    async with contextlib.aclosing(probed(shard.targets, scope)) as found:
+        async for target, evidence in found:
+            # In a thread: where the broker takes nothing, only this waits.
+            await asyncio.to_thread(teller.say, Kind.DONE, target=target.id, evidence=to_json(evidence).decode())
+
+
+@contextlib.contextmanager
+def _files_of(shard: Shard) -> Iterator[ProbeSettings]:
+    """The settings with the files that came with the shard in the place of those that the coordinator has."""
+    with tempfile.TemporaryDirectory(prefix="nightseal-") as folder:
+        here: dict[str, str] = {}
+        for name, text in shard.files.items():
+            # By the digest of its name: nothing of what came decides where it is written.
+            path = Path(folder) / hashlib.sha256(name.encode()).hexdigest()
+            path.write_text(text, "utf-8")
+            here[name] = str(path)
+        settings = shard.settings
+        yield dataclasses.replace(
+            settings,
+            trust_stores=_stores(settings.trust_stores, here),
+            environment_trust_stores={
+                name: _stores(stores, here) for name, stores in settings.environment_trust_stores.items()
+            },
+            ct_logs=here.get(settings.ct_logs) if settings.ct_logs else None,
+        )
+
+
+def _stores(names: tuple[str, ...], here: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(name if name in {MOZILLA, SYSTEM} else here[name] for name in names)

@@ -1,0 +1,96 @@
+"""A broker, workers and targets of real TLS, for tests of a fleet."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from scanner.fleet.settings import CA, CERTIFICATE, KEY, FleetSettings
+from tests.build.servers import free_port, listens
+from tests.conftest import REPOSITORY
+
+MISSING = "redis-server is not installed (Debian: apt-get install redis-server)"
+
+
+@dataclass
+class Redis:
+    """Debian's redis-server, as the broker. It keeps nothing when it is started anew, as one without a disk."""
+
+    folder: Path
+    certificates: Path | None = None
+    port: int = field(default_factory=free_port)
+    _process: subprocess.Popen | None = None
+
+    @property
+    def url(self) -> str:
+        return f"{'rediss' if self.certificates else 'redis'}://127.0.0.1:{self.port}/0"
+
+    @property
+    def fleet(self) -> FleetSettings:
+        """How a coordinator reaches it."""
+        ours = self.certificates / "coordinator" if self.certificates else None
+        return FleetSettings(self.url, ours, insecure=ours is None)
+
+    def start(self) -> None:
+        program = shutil.which("redis-server")
+        assert program, MISSING
+        options = ["--save", "", "--dir", str(self.folder), "--bind", "127.0.0.1"]
+        if self.certificates:
+            own = self.certificates / "broker"
+            options += ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "yes"]
+            options += ["--tls-ca-cert-file", str(own / CA), "--tls-cert-file", str(own / CERTIFICATE)]
+            options += ["--tls-key-file", str(own / KEY)]
+        else:
+            options += ["--port", str(self.port)]
+        self._process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
+        until = time.monotonic() + 10
+        while not listens(self.port):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+@contextlib.contextmanager
+def worker(redis: Redis, zone: str, folder: Path, *options: str) -> Iterator[subprocess.Popen]:
+    """`nightseal worker` for a zone; what it prints is in `zone.log`."""
+    ours = ["--certificates", str(redis.certificates / f"zone-{zone}")] if redis.certificates else ["--insecure"]
+    command = [sys.executable, "-m", "scanner.app.cli", "worker", "--zone", zone, "--broker", redis.url]
+    (folder / f"{zone}.log").unlink(missing_ok=True)
+    with (folder / f"{zone}.log").open("ab") as log:
+        process = subprocess.Popen(
+            [*command, *ours, *options],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            # A shard may be given out before there is anybody; what is measured begins when there is.
+            until = time.monotonic() + 120
+            while "[queues]" not in (folder / f"{zone}.log").read_text("utf-8"):
+                assert process.poll() is None, (folder / f"{zone}.log").read_text("utf-8")
+                assert time.monotonic() < until
+                time.sleep(0.2)
+            yield process
+        finally:
+            process.kill()
+            process.wait()

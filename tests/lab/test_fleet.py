@@ -1,0 +1,225 @@
+"""Targets of zones, by real workers over a real broker (Debian's Redis): found, counted once, and told where not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pickle
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import psutil
+import pytest
+from kombu.serialization import enable_insecure_serializers
+
+from scanner.errors import UsageError
+from scanner.evidence import FailureReason, Protocol, TargetEvidence
+from scanner.fleet import coordinator, leases
+from scanner.fleet.broker import app_for, queue_of
+from scanner.fleet.certificates import make
+from scanner.fleet.coordinator import FleetDispatcher
+from scanner.fleet.settings import FleetSettings
+from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Target
+from scanner.probe import ProbeSettings
+from tests.build.fleet import Redis, worker
+from tests.build.servers import free_port, servers
+
+ENVIRONMENTS = {zone: Environment(zone, EnvironmentKind.ON_PREMISES, zone=zone) for zone in ("dmz", "plant", "nobody")}
+SETTINGS = ProbeSettings(timeout_s=3.0, deadline_s=20.0, online=False)
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Of a real nginx at every loopback address."""
+    with servers(tmp_path_factory.mktemp("nginx")) as context:
+        chosen = free_port()
+        more = "".join(f"listen 127.0.6.{number}:{chosen} ssl;" for number in range(1, 31))
+        context.nginx(["ecdsa"], f"ssl_protocols TLSv1.2 TLSv1.3; {more}", port=chosen)
+        yield chosen
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    make(tmp_path / "fleet", ["127.0.0.1"], ["dmz", "plant"])
+    with Redis(tmp_path, tmp_path / "fleet") as running:
+        yield running
+
+
+def targets(zone: str, numbers: Sequence[int], port: int) -> list[Target]:
+    return [
+        Target(Endpoint(zone, f"h{number}.{zone}.example", port), Address(f"127.0.6.{number}", port))
+        for number in numbers
+    ]
+
+
+async def found(redis: Redis, asked: Sequence[Target], on_each: Callable[[int], None] | None = None):
+    """What was found, by target, and how often each came."""
+    dispatcher = FleetDispatcher(redis.fleet, SETTINGS, frozenset(), os.urandom(4).hex())
+    seen: list[tuple[str, TargetEvidence]] = []
+    async with contextlib.aclosing(dispatcher.dispatch(asked, ENVIRONMENTS)) as answers:
+        async for target, evidence in answers:
+            seen.append((target.id, evidence))
+            if on_each:
+                on_each(len(seen))
+    assert Counter(name for name, _ in seen) == Counter(target.id for target in asked), "each once"
+    return dict(seen)
+
+
+def test_each_zone_is_seen_from_its_own_worker(redis: Redis, port: int, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(leases, "NO_WORKER_S", 20.0)
+    asked = [*targets("dmz", range(1, 4), port), *targets("plant", range(4, 6), port), *targets("nobody", [6], port)]
+    with worker(redis, "dmz", tmp_path), worker(redis, "plant", tmp_path):
+        seen = asyncio.run(found(redis, asked))
+
+    for target in asked[:5]:
+        evidence = seen[target.id]
+        assert evidence.tls.value.negotiated == (Protocol.TLS1_2, Protocol.TLS1_3)
+        assert evidence.tls.value.heartbleed.value is not None, "handshakes are made there as well"
+        assert evidence.http.value is not None
+        assert evidence.seen_from == target.endpoint.environment
+    nobody = seen[asked[5].id]
+    assert nobody.tls.failure.reason is nobody.http.failure.reason is FailureReason.NO_WORKER
+    assert nobody.tls.failure.detail == 'no worker of zone "nobody" is there'
+
+
+def test_a_pickled_message_is_refused_by_both_sides(redis: Redis, port: int, tmp_path: Path, monkeypatch, caplog):
+    """Unpickling is running what was sent: it would leave a file."""
+    proof = tmp_path / "taken over"
+    run_id: list[str] = []
+    real = FleetDispatcher._send
+
+    class Exploit:
+        def __reduce__(self):
+            return os.system, (f"touch '{proof}'",)
+
+    def publish(queue: str) -> None:
+        enable_insecure_serializers(["pickle"])
+        body = pickle.dumps(Exploit())
+        with app_for(redis.fleet).connection_for_write() as connection:
+            producer = connection.Producer()
+            producer.publish(
+                body, exchange="", routing_key=queue, content_type="application/x-python-serialize",
+                content_encoding="binary", headers={"task": "nightseal.shard", "id": "1"},
+            )  # fmt: skip
+
+    def send(self, *arguments) -> None:
+        publish(f"nightseal.results.{self.run_id}")
+        run_id.append(self.run_id)
+        real(self, *arguments)
+
+    monkeypatch.setattr(FleetDispatcher, "_send", send)
+    publish(queue_of("dmz"))
+    with worker(redis, "dmz", tmp_path):
+        seen = asyncio.run(found(redis, targets("dmz", [1], port)))
+
+    assert run_id
+    assert next(iter(seen.values())).tls.value is not None, "and what is JSON is done all the same"
+    assert not proof.exists()
+    assert "a message of a worker was refused: Refusing to deserialize" in caplog.text
+    assert "Refusing to deserialize" in (tmp_path / "dmz.log").read_text()
+
+
+def test_a_worker_that_is_killed_costs_no_target(redis: Redis, port: int, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(leases, "LEASE_S", 8.0)
+    asked = targets("dmz", range(1, 13), port)
+    with worker(redis, "dmz", tmp_path) as first, contextlib.ExitStack() as others:
+        family: list[psutil.Process] = []
+
+        def kill(number: int) -> None:
+            if number == 2:
+                family.extend(psutil.Process(first.pid).children(recursive=True))
+                first.kill()
+                others.enter_context(worker(redis, "dmz", tmp_path))
+
+        seen = asyncio.run(found(redis, asked, kill))
+        left = [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+    assert {evidence.tls.value is not None for evidence in seen.values()} == {True}
+    assert family
+    assert left == []
+
+
+def test_a_broker_that_is_started_anew_costs_no_target(redis: Redis, port: int, tmp_path: Path):
+    asked = [*targets("dmz", range(1, 11), port), *targets("plant", range(11, 13), port)]
+
+    def again(number: int) -> None:
+        if number == 2:
+            redis.stop()
+            time.sleep(0.5)
+            redis.start()
+
+    with worker(redis, "dmz", tmp_path), worker(redis, "plant", tmp_path):
+        seen = asyncio.run(found(redis, asked, again))
+
+    assert {evidence.tls.value is not None for evidence in seen.values()} == {True}
+
+
+def test_closed_early_it_has_the_workers_end_what_they_do(redis: Redis, tmp_path: Path):
+    """A host that takes connections and says nothing would keep the worker for its whole deadline."""
+    with socket.create_server(("127.0.6.40", 0)) as listening, worker(redis, "dmz", tmp_path) as process:
+        ip, silent = listening.getsockname()
+
+        async def begun_and_left() -> None:
+            settings = ProbeSettings(timeout_s=30.0, deadline_s=60.0)
+            dispatcher = FleetDispatcher(redis.fleet, settings, frozenset(), "left")
+            asked = [Target(Endpoint("dmz", "silent.example", silent), Address(ip, silent))]
+
+            async def never_done() -> None:
+                async with contextlib.aclosing(dispatcher.dispatch(asked, ENVIRONMENTS)) as answers:
+                    async for _ in answers:
+                        raise AssertionError
+
+            task = asyncio.create_task(never_done())
+            await asyncio.to_thread(_until, lambda: _connected(ip))
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+        asyncio.run(begun_and_left())
+        _until(lambda: not _connected(ip), within_s=5.0)
+        assert process.poll() is None, "the worker itself goes on"
+
+
+def _connected(ip: str) -> bool:
+    """Whether a process holds a connection to it: the kernel keeps those that nobody closed at the other end."""
+    return any(item.pid and item.raddr and item.raddr.ip == ip for item in psutil.net_connections("tcp"))
+
+
+def _until(true: Callable[[], bool], within_s: float = 30.0) -> None:
+    until = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def test_another_version_is_refused_with_both_named(redis: Redis, port: int, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(coordinator, "version", lambda: "Nightseal 9.9, Python 3.99")
+    with worker(redis, "dmz", tmp_path):
+        (evidence,) = asyncio.run(found(redis, targets("dmz", [1], port))).values()
+
+    assert evidence.tls.failure.reason is FailureReason.ENGINE_ERROR
+    assert "the run has Nightseal 9.9, Python 3.99" in evidence.tls.failure.detail
+    assert "has Nightseal 0." in evidence.tls.failure.detail
+
+
+def test_nobody_speaks_to_the_broker_without_a_certificate_of_the_fleet(redis: Redis, tmp_path: Path):
+    make(tmp_path / "other", ["127.0.0.1"], ["dmz"])
+    with pytest.raises(UsageError, match="no certificates to be known by"):
+        app_for(FleetSettings(redis.url))
+    with pytest.raises(UsageError, match=r"without TLS \(write rediss://, or allow it"):
+        app_for(FleetSettings("redis://127.0.0.1:1/0"))
+    for stranger in (
+        FleetSettings(redis.url, tmp_path / "other" / "zone-dmz"),
+        FleetSettings(redis.url, insecure=True),
+    ):
+        with (
+            app_for(stranger).connection_for_write() as connection,
+            pytest.raises(Exception, match=r"(?i)ssl|certificate"),
+        ):
+            connection.default_channel.client.ping()
+    with app_for(redis.fleet).connection_for_write() as connection:
+        assert connection.default_channel.client.ping()
