@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -18,17 +19,22 @@ from scanner.jobs.stopping import Stopping
 from scanner.jobs.summary import summary
 from scanner.lab import Lab
 
+_CLIENT_CERTIFICATE = ("NIGHTSEAL_LAB_CLIENT_CERTIFICATE", "NIGHTSEAL_LAB_CLIENT_KEY")
+"""Variables by which a configuration of the lab names the client certificate, whose folder is another each time."""
+
 
 def demo(config_path: Path | None, output: str | None, *, quiet: bool) -> None:
-    """Start the bundled lab of TLS servers and run everything on it."""
+    """Start the bundled lab of TLS servers and run everything on it.
+
+    Raises:
+        ConfigError: the configuration is wrong, which is found before the lab starts.
+    """
+    # Where the lab keeps its client certificate is not known yet; all else can be wrong by now.
+    _configured(config_path, dict.fromkeys(_CLIENT_CERTIFICATE, "client.pem"))
     click.echo("Starting the lab: real TLS servers on loopback…", err=True)
     with Stopping() as stopping, Lab() as lab:
-        # A configuration of the lab cannot know where the lab keeps its client certificate this time.
-        certificate = {
-            "NIGHTSEAL_LAB_CLIENT_CERTIFICATE": str(lab.client_certificate_file),
-            "NIGHTSEAL_LAB_CLIENT_KEY": str(lab.client_key_file),
-        }
-        config = configuration.load(config_path, environ={**os.environ, **certificate}) if config_path else _bundled()
+        kept = (str(lab.client_certificate_file), str(lab.client_key_file))
+        config = _configured(config_path, dict(zip(_CLIENT_CERTIFICATE, kept, strict=True)))
         overrides = Overrides(ca_file=lab.ca_file, connect_to=lab.connect_to)
         order = Order(formats=DEFAULT_REPORTS, output=output)
         outcome = execute(config, order, overrides, lambda job: session.run_with_progress(job, stopping, quiet=quiet))
@@ -36,6 +42,10 @@ def demo(config_path: Path | None, output: str | None, *, quiet: bool) -> None:
     warn(outcome.troubles)
     if outcome.lost is not None:
         raise outcome.lost
+
+
+def _configured(path: Path | None, certificate: Mapping[str, str]) -> configuration.Config:
+    return configuration.load(path, environ={**os.environ, **certificate}) if path else _bundled()
 
 
 def _bundled() -> configuration.Config:
