@@ -7,6 +7,7 @@ would read as markup, as a mention or as a link.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -276,7 +277,8 @@ def _counts(summary: EnvironmentSummary) -> str:
     return f"{summary.environment}: {', '.join(parts)}"
 
 
-def _html(notification: Notification, title: str, level: Level) -> str:
+@functools.cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -285,5 +287,9 @@ def _html(notification: Notification, title: str, level: Level) -> str:
         lstrip_blocks=True,
     )
     environment.filters["counted"] = counted
-    template = environment.get_template("notification.html")
+    return environment
+
+
+def _html(notification: Notification, title: str, level: Level) -> str:
+    template = _environment().get_template("notification.html")
     return template.render(notification=notification, title=title, level=level, severities=Severity)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import hashlib
 import traceback
 from collections.abc import Iterator
@@ -117,8 +118,12 @@ def folders_of(templates: Path | None) -> list[Path]:
     return [folder for folder in (templates, templates_folder()) if folder is not None]
 
 
+@functools.lru_cache(maxsize=4)
 def environment_of(templates: Path | None) -> jinja2.Environment:
-    """What templates are rendered in: their filters and words, and where they are looked for."""
+    """What templates are rendered in: their filters and words, and where they are looked for.
+
+    One for each folder, so that a template is compiled once in a process, and again only where its file has changed.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folders_of(templates)),
         autoescape=True,

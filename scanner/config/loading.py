@@ -6,6 +6,7 @@ Every problem is reported at once, with the file, the dotted path of the key and
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import ipaddress
 import os
@@ -231,6 +232,12 @@ def _check_names(form: ConfigForm, problems: list[Problem]) -> None:
         )
 
 
+@functools.cache
+def _time_zones() -> frozenset[str]:
+    """Their names, for which a directory of hundreds of files is walked."""
+    return frozenset(zoneinfo.available_timezones())
+
+
 def _check_references(form: ConfigForm, problems: list[Problem]) -> None:
     environments = [item.name for item in form.environment]
     receivers = [item.name for item in form.notify]
@@ -246,8 +253,8 @@ def _check_references(form: ConfigForm, problems: list[Problem]) -> None:
             for name in schedule.notify
             if name not in receivers
         )
-        if schedule.timezone not in zoneinfo.available_timezones():
-            hint = nearest(schedule.timezone, zoneinfo.available_timezones())
+        if schedule.timezone not in _time_zones():
+            hint = nearest(schedule.timezone, _time_zones())
             problems.append(Problem(f"{key}.timezone", f'there is no time zone "{schedule.timezone}"', hint))
 
 
