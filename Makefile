@@ -31,7 +31,7 @@ demo: $(VENV)/.installed $(VENV)/.runtime-packages  ## Scan the bundled lab as c
 	$(BIN)/nightseal demo --config config.toml
 
 test: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Every test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 fuzz: $(VENV)/.installed-dev  ## Unit tests with 2,000 examples of everything that hypothesis makes up
 	NIGHTSEAL_HYPOTHESIS=fuzz $(BIN)/python -m pytest -n $(WORKERS) --timeout 3600 tests/unit tests/lab/test_survey_starttls.py $(PYTEST_ARGS)
@@ -49,7 +49,7 @@ mutants: $(VENV)/.installed-dev  ## Change rules, evaluate and budget on purpose
 	$(BIN)/python bench/mutants.py $(MUTANTS_ARGS)
 
 coverage: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Every test, with branch coverage
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
 
 pythons: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Unit tests and one scan on each Python that this machine has
 	$(BIN)/nox

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from hypothesis import settings
 
 from scanner.lab import Lab
 from tests.build.command_line import Done, call
+from tests.build.late_iris import load_iris_late
 
 __all__ = ["COMMAND_SECONDS", "REPOSITORY", "Done", "Runner", "reach"]
 
@@ -22,8 +24,55 @@ settings.register_profile("nightseal", deadline=None, max_examples=50)
 settings.register_profile("fuzz", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("NIGHTSEAL_HYPOTHESIS", "nightseal"))
 
+load_iris_late()
+
 REPOSITORY = Path(__file__).parent.parent
+LONGEST_FIRST = (
+    "parity",
+    "packaging",
+    "test_daemon_kills",
+    "test_commands",
+    "whole-lab",
+    "test_daemon",
+    "test_daemon_notify",
+    "hostile-",
+    "report-pdf",
+    "rule-fixes",
+    "chromium",
+    "reports-",
+    "golden",
+    "test_deploy",
+    "history-",
+)
+"""Groups of tests, or modules whose tests are no group, by how long one worker has to do with them."""
 COMMAND_SECONDS = 300.0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Look for no garbage while tests are collected, nor among what is there afterwards: all of it stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no worker is alone with it in the end (`--no-loadscope-reorder`)."""
+
+    def place(item: pytest.Item) -> int:
+        group = item.get_closest_marker("xdist_group")
+        name = group.args[0] if group else item.path.stem
+        return next((number for number, known in enumerate(LONGEST_FIRST) if _named(name, known)), len(LONGEST_FIRST))
+
+    items.sort(key=place)
+
+
+def _named(name: str, known: str) -> bool:
+    return name.startswith(known) if known.endswith("-") else name == known
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,11 +25,20 @@ BEHAVIOURS = {item.name: item for item in behaviours()}
 # Certificates, and what comes over TLS, keep a processor busy; they are scanned apart from those that are silent.
 STAGES = ("tcp", "tls", "cert", "http", "starttls")
 
-pytestmark = [pytest.mark.xdist_group("hostile"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
 def stage_of(behaviour: Behaviour) -> str:
     return "starttls" if behaviour.starttls else behaviour.name.partition("-")[0]
+
+
+def by_stage(stage: str) -> pytest.MarkDecorator:
+    """Each stage is scanned once, and by a worker of its own."""
+    return pytest.mark.xdist_group(f"hostile-{stage}")
+
+
+EACH_STAGE = [pytest.param(stage, marks=by_stage(stage)) for stage in STAGES]
+EACH_BEHAVIOUR = [pytest.param(name, marks=by_stage(stage_of(item))) for name, item in BEHAVIOURS.items()]
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +50,9 @@ def alone(tmp_path_factory) -> Scanned:
 
 
 @pytest.fixture(scope="module")
-def scans(tmp_path_factory) -> dict[str, Scanned]:
-    """What is said of each stage's servers, by the name of the stage."""
-    return {stage: _scanned(tmp_path_factory.mktemp(stage), stage) for stage in STAGES}
+def scans(tmp_path_factory) -> Callable[[str], Scanned]:
+    """What is said of the servers of a stage, which are scanned when it is first asked for."""
+    return functools.cache(lambda stage: _scanned(tmp_path_factory.mktemp(stage), stage))
 
 
 def _scanned(folder: Path, stage: str) -> Scanned:
@@ -54,10 +65,10 @@ def test_there_are_at_least_forty_at_every_stage():
     assert {stage_of(item) for item in BEHAVIOURS.values()} == set(STAGES)
 
 
-@pytest.mark.parametrize("name", BEHAVIOURS)
+@pytest.mark.parametrize("name", EACH_BEHAVIOUR)
 def test_each_is_told_for_what_it_is(scans, name):
     behaviour = BEHAVIOURS[name]
-    target = scans[stage_of(behaviour)].targets[name]
+    target = scans(stage_of(behaviour)).targets[name]
 
     assert target["status"] in behaviour.statuses
     assert target["duration_s"] <= DEADLINE_S + LATE_S
@@ -75,16 +86,16 @@ def _told(target: dict) -> str:
     return json.dumps([target["error"], verdicts, target["evidence"]])
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", EACH_STAGE)
 def test_no_message_has_an_object_of_python_in_it(scans, stage):
-    for target in scans[stage].targets.values():
+    for target in scans(stage).targets.values():
         told = json.dumps([target["error"], [verdict["message"] for verdict in target["verdicts"]]])
         assert not re.search(r"object at 0x|Traceback|\('error:|b'|<class|Exception\(", told), told[:1500]
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", EACH_STAGE)
 def test_a_good_neighbour_is_seen_as_if_it_were_alone(alone, scans, stage):
-    good = scans[stage].targets[GOOD]
+    good = scans(stage).targets[GOOD]
 
     assert good["status"] == alone.targets[GOOD]["status"] == "assessed"
     assert _verdicts(good) == _verdicts(alone.targets[GOOD])
@@ -94,10 +105,10 @@ def _verdicts(target: dict) -> list[tuple[str, str, str]]:
     return sorted((item["rule"], item["subject"], item["status"]) for item in target["verdicts"])
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", EACH_STAGE)
 def test_no_worker_takes_more_memory_than_it_may(scans, stage):
-    assert 0 < scans[stage].peak_mib["worker"] < MOST_MEMORY / 2**20
-    assert scans[stage].stderr == ""
+    assert 0 < scans(stage).peak_mib["worker"] < MOST_MEMORY / 2**20
+    assert scans(stage).stderr == ""
 
 
 def test_a_worker_that_wants_more_memory_than_it_may_have_is_refused_it():

@@ -13,7 +13,7 @@ from tests.build.hostile import configured_record, hostile_record
 from tests.build.judged import judged_record
 
 # Each report is drawn once, by one worker.
-pytestmark = pytest.mark.xdist_group("hostile")
+pytestmark = pytest.mark.xdist_group("reports-hostile")
 
 # What moves a cursor, rings, or turns the direction of what follows.
 ACTING = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
