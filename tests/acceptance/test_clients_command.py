@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
+import pytest
+
 from scanner.lab import Lab
 from tests.acceptance.test_commands import endpoint, write_config
+from tests.build.command_line import call
 from tests.conftest import Runner, reach
 
+pytestmark = pytest.mark.xdist_group("clients-command")
 HOST = "good"
 
 
-def test_who_connects_and_whom_a_change_cuts_off(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def kept(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a configuration and the history of one run."""
+    folder = tmp_path_factory.mktemp("kept")
+    write_config(folder, endpoint(lab, HOST))
+    assert call("run", "--quiet", "--format", "json", *reach(lab, HOST), cwd=folder).status in {0, 1, 3}
+    return folder
+
+
+@pytest.fixture
+def nightseal(kept: Path) -> Runner:
+    """The command line in this process, where the history is."""
+    return functools.partial(call, cwd=kept)
+
+
+def test_who_connects_and_whom_a_change_cuts_off(lab: Lab, nightseal: Runner) -> None:
     """A run keeps the evidence; asked again of the history, nothing connects anywhere: the address leads nowhere."""
     server = lab.servers[HOST]
-    write_config(tmp_path, endpoint(lab, HOST))
-    assert nightseal("run", "--quiet", *reach(lab, HOST)).status in {0, 1, 3}
     nowhere = ("--connect-to", f"{server.host}:{server.port}=127.0.0.1:9")
 
     stored = nightseal("clients", server.host, "--config", "config.toml", *nowhere, "--format", "json")
@@ -48,10 +66,7 @@ def test_who_connects_and_whom_a_change_cuts_off(lab: Lab, nightseal: Runner, tm
     assert "Chrome" not in now.out
 
 
-def test_what_the_history_does_not_know_is_said(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
-    write_config(tmp_path, endpoint(lab, HOST))
-    assert nightseal("run", "--quiet", *reach(lab, HOST)).status in {0, 1, 3}
-
+def test_what_the_history_does_not_know_is_said(nightseal: Runner) -> None:
     done = nightseal("clients", "elsewhere.example", "--config", "config.toml")
 
     assert done.status == 2

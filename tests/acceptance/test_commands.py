@@ -196,48 +196,27 @@ def test_a_waiver_is_shown_and_does_not_fail(lab: Lab, quick: Runner, tmp_path: 
     assert {v["status"] for v in waived} == {"fail"}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "status", "message"),
-    [
-        (["run"], 2, "there is no such file"),
-        (["scan", "a.example:70000"], 2, "the port must be a number from 1 to 65535"),
-        (["scan", "a.example", "--policy", "no-such"], 2, 'there is no policy "no-such"'),
-        (["scan", "a.example", "--ca-file", "missing.pem"], 2, "missing.pem cannot be read"),
-        (["scan", "a.example", "-f", "json", "-f", "html"], 2, "several formats need a folder"),
-        (["scan", "a.example", "--connect-to", "a:b"], 2, "should be HOST:PORT=IP:PORT"),
-        (["explain", "no.such"], 2, 'there is no rule "no.such"'),
-        (["report"], 2, "there is no such file"),
-        (["demo", "--config", "missing.toml"], 2, "there is no such file"),
-    ],
-)
-def test_wrong_use_scans_nothing(quick: Runner, arguments: list[str], status: int, message: str) -> None:
-    done = quick(*arguments)
-
-    assert done.status == status, done
-    assert message in done.err
-
-
-def test_unusable_places_are_found_before_anything_is_scanned(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
+def test_unusable_places_are_found_before_anything_is_scanned(lab: Lab, quick: Runner, tmp_path: Path) -> None:
     write_config(tmp_path, endpoint(lab, "silent"))
     (tmp_path / "out").write_text("a file")
-    blocked = nightseal("run", *reach(lab, "silent"))
+    blocked = quick("run", *reach(lab, "silent"))
     assert blocked.status == 2
     assert "out is not a directory" in blocked.err
     (tmp_path / "out").unlink()
 
     (tmp_path / "history").mkdir()
     (tmp_path / "history" / "thesis.txt").write_text("precious")
-    foreign = nightseal("run", *reach(lab, "silent"))
+    foreign = quick("run", *reach(lab, "silent"))
     assert foreign.status == 2
     assert "history" in foreign.err
     assert [item.name for item in (tmp_path / "history").iterdir()] == ["thesis.txt"], "nothing was written into it"
 
     empty = tmp_path / "empty.toml"
     empty.write_text("")
-    nothing = nightseal("run", "--config", "empty.toml")
+    nothing = quick("run", "--config", "empty.toml")
     assert nothing.status == 2
     assert "nothing is configured to be scanned" in nothing.err
-    unknown = nightseal("run", "--environment", "prod")
+    unknown = quick("run", "--environment", "prod")
     assert unknown.status == 2
     assert 'has no environment "prod"' in unknown.err
 
@@ -271,7 +250,7 @@ def wait_until_busy(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_told_to_end_it_keeps_and_reports_what_was_finished(
-    lab: Lab, nightseal: Runner, tmp_path: Path, number: signal.Signals, status: int
+    lab: Lab, quick: Runner, tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
     # The silent server is waited for long enough to be interrupted on the busiest machine.
     write_config(tmp_path, endpoint(lab, "closed-port"), endpoint(lab, "silent"), timeout="60s", deadline="120s")
@@ -284,14 +263,14 @@ def test_told_to_end_it_keeps_and_reports_what_was_finished(
 
     assert process.returncode == status, err
     assert b"Traceback" not in err
-    (run,) = nightseal("history", "runs", "--format", "json").json
+    (run,) = quick("history", "runs", "--format", "json").json
     assert run["complete"] is False
     assert {path.suffix for path in (tmp_path / "out").glob(f"{run['run_id']}.*")} == {".html", ".json"}
 
 
-def test_killed_in_the_middle_it_leaves_the_history_whole(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
+def test_killed_in_the_middle_it_leaves_the_history_whole(lab: Lab, quick: Runner, tmp_path: Path) -> None:
     write_config(tmp_path, endpoint(lab, "good"))
-    assert nightseal("run", "--format", "json", "--output", "r.json", *reach(lab, "good")).status == 0
+    assert quick("run", "--format", "json", "--output", "r.json", *reach(lab, "good")).status == 0
     write_config(tmp_path, endpoint(lab, "good"), endpoint(lab, "silent"))
     process = start(tmp_path, "run", "--quiet", *reach(lab, "good", "silent"))
     wait_until_busy(process)
@@ -301,7 +280,7 @@ def test_killed_in_the_middle_it_leaves_the_history_whole(lab: Lab, nightseal: R
     history = History.open(tmp_path / "history", create=False)
     (run_id,) = history.runs()["run_id"].astype(str)
     assert history.record(run_id).targets[0].evidence is not None
-    assert nightseal("run", "--format", "json", "--output", "r.json", *reach(lab, "good", "silent")).status == 3
+    assert quick("run", "--format", "json", "--output", "r.json", *reach(lab, "good", "silent")).status == 3
     assert len(history.runs()) == 2
 
 

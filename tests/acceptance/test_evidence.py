@@ -9,13 +9,13 @@ from scanner.lab import Lab
 from tests.conftest import Runner, reach
 
 
-def test_a_recorded_scan_is_exported_without_what_names_it(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
+def test_a_recorded_scan_is_exported_without_what_names_it(lab: Lab, quick: Runner, tmp_path: Path) -> None:
     host = lab.servers["expired"].host
-    assert nightseal("config", "init", "config.toml").status == 0
-    scanned = nightseal("scan", *reach(lab, "expired"), "--record", "--quiet", f"{host}:{lab.servers['expired'].port}")
+    assert quick("config", "init", "config.toml").status == 0
+    scanned = quick("scan", *reach(lab, "expired"), "--record", "--quiet", f"{host}:{lab.servers['expired'].port}")
     assert scanned.status == 1, scanned.err
 
-    done = nightseal("evidence", "export", "--redact", "--output", "evidence.json")
+    done = quick("evidence", "export", "--redact", "--output", "evidence.json")
 
     assert done.status == 0, done.err
     assert "Judged again, the redacted file gives the same" in done.err
@@ -24,13 +24,13 @@ def test_a_recorded_scan_is_exported_without_what_names_it(lab: Lab, nightseal: 
     assert "127." not in text.replace("127.0.0.0", "")
     (target,) = read_evidence_file(text.encode()).targets
     assert [item.reason for item in target.verdicts if item.rule == "cert.valid-now"] == ["expired"]
-    assert nightseal("verify", "evidence.json", "--replay").status == 0
-    assert f'"{host}"' in nightseal("evidence", "export").out
+    assert quick("verify", "evidence.json", "--replay").status == 0
+    assert f'"{host}"' in quick("evidence", "export").out
 
 
-def test_a_target_that_is_not_there_is_told(nightseal: Runner) -> None:
-    assert nightseal("config", "init", "config.toml").status == 0
-    done = nightseal("evidence", "export", "--target", "x")
+def test_a_target_that_is_not_there_is_told(quick: Runner) -> None:
+    assert quick("config", "init", "config.toml").status == 0
+    done = quick("evidence", "export", "--target", "x")
 
     assert done.status == 2
     assert "history" in done.err

@@ -44,9 +44,9 @@ def greets(line: bytes) -> Iterator[int]:
         (b"hello there\r\n", ""),
     ],
 )
-def test_a_port_that_greets_is_answered_with_its_scheme(nightseal: Runner, line: bytes, said: str) -> None:
+def test_a_port_that_greets_is_answered_with_its_scheme(quick: Runner, line: bytes, said: str) -> None:
     with greets(line) as port:
-        done = nightseal("scan", f"127.0.0.1:{port}")
+        done = quick("scan", f"127.0.0.1:{port}")
 
     assert done.status in {1, 3}
     assert ("Hint: " in done.err) is bool(said)
@@ -54,23 +54,23 @@ def test_a_port_that_greets_is_answered_with_its_scheme(nightseal: Runner, line:
 
 
 @pytest.mark.parametrize("scheme", ["smtp", "imap", "ldap", "postgres"])
-def test_tls_where_starttls_was_looked_for_is_told(lab: Lab, nightseal: Runner, scheme: str) -> None:
+def test_tls_where_starttls_was_looked_for_is_told(lab: Lab, quick: Runner, scheme: str) -> None:
     """A server that speaks TLS at once waits for a hello: that is seen, and not taken for silence."""
     server = lab.servers["good"]
     meant = {"smtp": "smtps", "imap": "imaps", "ldap": "ldaps", "postgres": "tls"}[scheme]
 
-    done = nightseal("scan", f"{scheme}://{server.address}:{server.actual_port}", "--format", "json")
+    done = quick("scan", f"{scheme}://{server.address}:{server.actual_port}", "--format", "json")
 
     (target,) = done.json["targets"]
     assert target["error"]["reason"] == "tls-only"
     assert f"TLS begins at once at {server.address}:{server.actual_port}: try {meant}://" in done.err
 
 
-def test_at_a_port_of_tls_it_is_told_at_once(lab: Lab, nightseal: Runner) -> None:
+def test_at_a_port_of_tls_it_is_told_at_once(lab: Lab, quick: Runner) -> None:
     server = lab.servers["good"]
     there = f"--connect-to=mail.example:465={server.address}:{server.actual_port}"
 
-    done = nightseal("scan", "smtp://mail.example:465", there, "--format", "json")
+    done = quick("scan", "smtp://mail.example:465", there, "--format", "json")
 
     (target,) = done.json["targets"]
     assert (target["error"]["reason"], target["connections"]) == ("tls-only", 1)
@@ -78,20 +78,20 @@ def test_at_a_port_of_tls_it_is_told_at_once(lab: Lab, nightseal: Runner) -> Non
     assert "try smtps://mail.example:465" in done.err
 
 
-def test_a_private_ca_is_answered_with_the_option(lab: Lab, nightseal: Runner) -> None:
+def test_a_private_ca_is_answered_with_the_option(lab: Lab, quick: Runner) -> None:
     server = lab.servers["good"]
     options = reach(lab, "good")
     there = options[2:]  # without the CA
 
-    alone = nightseal("scan", server.host, *there, "--rule", "cert.trusted")
-    trusted = nightseal("scan", server.host, *options, "--rule", "cert.trusted")
-    quiet = nightseal("scan", server.host, *there, "--rule", "cert.trusted", "--quiet")
+    alone = quick("scan", server.host, *there, "--rule", "cert.trusted")
+    trusted = quick("scan", server.host, *options, "--rule", "cert.trusted")
+    quiet = quick("scan", server.host, *there, "--rule", "cert.trusted", "--quiet")
 
     assert "--ca-file PEM trusts that one" in alone.err
     assert "Hint" not in trusted.err + quiet.err
 
 
-def test_a_server_is_asked_under_another_name(lab: Lab, nightseal: Runner) -> None:
+def test_a_server_is_asked_under_another_name(lab: Lab, quick: Runner) -> None:
     server = lab.servers["good"]
     (mapped,) = [
         option for option in reach(lab, "good") if option.startswith(f"--connect-to={server.host}:{server.port}=")
@@ -99,9 +99,7 @@ def test_a_server_is_asked_under_another_name(lab: Lab, nightseal: Runner) -> No
     address = mapped.rpartition("=")[2]
     ca = reach(lab, "good")[:2]
 
-    done = nightseal(
-        "scan", f"tls://{address}", "--sni", server.host, *ca, "--rule", "cert.hostname", "--format", "json"
-    )
+    done = quick("scan", f"tls://{address}", "--sni", server.host, *ca, "--rule", "cert.hostname", "--format", "json")
 
     (target,) = done.json["targets"]
     hostname = next(verdict for verdict in target["verdicts"] if verdict["rule"] == "cert.hostname")

@@ -23,7 +23,7 @@ def accepted(status_port: int) -> int:
 
 
 @pytest.mark.parametrize(("scheme", "engine"), [("socks5", "survey"), ("http", "survey"), ("socks5", "sslyze")])
-def test_everything_goes_through_the_proxy(nightseal: Runner, tmp_path: Path, scheme: str, engine: str) -> None:
+def test_everything_goes_through_the_proxy(quick: Runner, tmp_path: Path, scheme: str, engine: str) -> None:
     """By either engine, and HTTP: the server counts as many connections as the proxy carried to it, so none was direct."""
     (tmp_path / "engine.toml").write_text(f'[scan]\nengine = "{engine}"\ndeadline = "120s"\n', "utf-8")
     with servers(tmp_path) as context:
@@ -35,7 +35,7 @@ def test_everything_goes_through_the_proxy(nightseal: Runner, tmp_path: Path, sc
         before = accepted(status)
         with Proxies(scheme, {(NAME, 443): (LOOPBACK, port), (NAME, 80): (LOOPBACK, plain)}).running() as proxy:
             how = ("--config", "engine.toml", "--proxy", "env", "--format", "json")
-            done = nightseal("scan", NAME, *how, env={"ALL_PROXY": proxy.url})
+            done = quick("scan", NAME, *how, env={"ALL_PROXY": proxy.url})
             asked = accepted(status) - before - 1
 
     (target,) = done.json["targets"]
@@ -50,10 +50,10 @@ def test_everything_goes_through_the_proxy(nightseal: Runner, tmp_path: Path, sc
     assert PASSWORD not in done.out + done.err
 
 
-def test_starttls_goes_through_the_proxy(lab, nightseal: Runner) -> None:
+def test_starttls_goes_through_the_proxy(lab, quick: Runner) -> None:
     server = lab.servers["smtp-starttls"]
     with Proxies("socks5", {(NAME, 25): (server.address, server.actual_port)}).running() as proxy:
-        done = nightseal("scan", f"smtp://{NAME}", "--proxy", proxy.url, "--format", "json")
+        done = quick("scan", f"smtp://{NAME}", "--proxy", proxy.url, "--format", "json")
 
     (target,) = done.json["targets"]
     assert target["evidence"]["protocols"], done.out[:500]
@@ -64,13 +64,13 @@ def test_starttls_goes_through_the_proxy(lab, nightseal: Runner) -> None:
     ("scheme", "state", "reason"),
     [("socks5", "refuses", "unreachable"), ("http", "refuses", "unreachable"), ("socks5", "gone", "engine-error")],
 )
-def test_a_proxy_that_fails_is_no_answer_of_the_server(nightseal: Runner, scheme: str, state: str, reason: str) -> None:
+def test_a_proxy_that_fails_is_no_answer_of_the_server(quick: Runner, scheme: str, state: str, reason: str) -> None:
     with Proxies(scheme, {}).running() as proxy:
         url = proxy.url
         if state == "refuses":
-            done = nightseal("scan", NAME, "--proxy", url, "--format", "json")
+            done = quick("scan", NAME, "--proxy", url, "--format", "json")
     if state == "gone":
-        done = nightseal("scan", NAME, "--proxy", url, "--format", "json")
+        done = quick("scan", NAME, "--proxy", url, "--format", "json")
 
     (target,) = done.json["targets"]
     assert done.status == 3
@@ -80,21 +80,21 @@ def test_a_proxy_that_fails_is_no_answer_of_the_server(nightseal: Runner, scheme
     assert PASSWORD not in done.out + done.err
 
 
-def test_what_a_proxy_cannot_carry_is_refused(nightseal: Runner) -> None:
-    inside = nightseal("scan", NAME, "--proxy", "https://127.0.0.1:9")
+def test_what_a_proxy_cannot_carry_is_refused(quick: Runner) -> None:
+    inside = quick("scan", NAME, "--proxy", "https://127.0.0.1:9")
     assert (inside.status, "cannot carry every probe" in inside.err) == (2, True)
-    unset = nightseal("scan", NAME, "--proxy", "env", env={"ALL_PROXY": "", "HTTPS_PROXY": ""})
+    unset = quick("scan", NAME, "--proxy", "env", env={"ALL_PROXY": "", "HTTPS_PROXY": ""})
     assert (unset.status, "ALL_PROXY" in unset.err) == (2, True)
 
 
-def test_from_which_address_and_with_which_headers(nightseal: Runner, tmp_path: Path) -> None:
+def test_from_which_address_and_with_which_headers(quick: Runner, tmp_path: Path) -> None:
     log = tmp_path / "seen.log"
     with servers(tmp_path) as context:
         directives = f"access_log {log} combined; if ($http_x_key != 'k-0123') {{ return 403; }}"
         port = context.nginx(["rsa"], directives)
         (tmp_path / "headers").write_text("X-Key: k-0123\nUser-Agent: probe/1\n", "utf-8")
         there = ("--connect-to", f"{HOST}:{port}=127.0.0.1:{port}", "--source-address", "127.0.0.77")
-        done = nightseal("scan", f"{HOST}:{port}", *there, "--header", "@headers", "--format", "json")
+        done = quick("scan", f"{HOST}:{port}", *there, "--header", "@headers", "--format", "json")
 
     lines = log.read_text("utf-8").splitlines()
     assert {line.split()[0] for line in lines} == {"127.0.0.77"}
@@ -114,8 +114,8 @@ def test_from_which_address_and_with_which_headers(nightseal: Runner, tmp_path: 
         (("--helo", "a b"), "is not a host name"),
     ],
 )
-def test_wrong_use(nightseal: Runner, arguments: tuple[str, ...], said: str) -> None:
-    done = nightseal("scan", "a.example", *arguments)
+def test_wrong_use(quick: Runner, arguments: tuple[str, ...], said: str) -> None:
+    done = quick("scan", "a.example", *arguments)
 
     assert done.status == 2
     assert said in done.err
