@@ -1,7 +1,7 @@
 # The two commands of the README set everything up by themselves on a fresh Debian machine.
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-servers rounds soak fuzz mutants coverage pythons lint types imports docs catalogue docs-check check lock dist licences audit \
-  container-check release-check clients-check bench bench-reports clean
+  container-check release-check release-prepare clients-check bench bench-reports clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -78,6 +78,9 @@ docs-check: docs  ## That the generated pages are those that are committed
 VERSION ?= $(shell sed -nE 's/^__version__ = "([0-9]+)\.([0-9]+)\..*/\1 \2/p' scanner/__init__.py | while read a b; do echo $$a.$$((b + 1)).0; done)
 release-check: $(VENV)/.installed-dev $(VENV)/.runtime-packages  ## Rehearse a release in a copy (VERSION=0.2.0; the next minor version by default)
 	$(BIN)/python -m release.check $(VERSION)
+
+release-prepare: $(VENV)/.installed-dev $(VENV)/.runtime-packages  ## The same, and then write the version and the changelog here
+	$(BIN)/python -m release.check $(VERSION) --prepare
 
 clients-check: $(VENV)/.installed-dev $(VENV)/.test-packages  ## That browsers and Java do what is computed of them
 	$(BIN)/python -m pytest -m clients tests/lab

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from reports.deliver_message import recounted
@@ -24,22 +24,37 @@ def owners_of(config: Config) -> Owners:
     return {endpoint.id: endpoint.owners for endpoint in config.inventory.endpoints if endpoint.owners}
 
 
-def endpoint_in(place: str, owners: Owners) -> str | None:
-    """The endpoint that a place begins with, where somebody owns it: a subject, addresses or an address may follow."""
-    if place in owners:
+def labels_of(config: Config) -> Mapping[str, str]:
+    """The labels of each endpoint that has any, by its `environment/host:port`."""
+    return {
+        endpoint.id: ", ".join(f"{name}={value}" for name, value in endpoint.ownership.labels)
+        for endpoint in config.inventory.endpoints
+        if endpoint.ownership.labels
+    }
+
+
+def endpoint_in(place: str, known: Collection[str]) -> str | None:
+    """The endpoint that a place begins with, where it is a known one: a subject, addresses or an address may follow."""
+    if place in known:
         return place
     ends = (found.start() for found in re.finditer(r"[ @]", place))
-    return next((place[:end] for end in ends if place[:end] in owners), None)
+    return next((place[:end] for end in ends if place[:end] in known), None)
 
 
-def with_owners(notification: Notification, owners: Owners) -> Notification:
-    """A notification whose places say who answers for them."""
-    if not owners:
+def with_owners(notification: Notification, owners: Owners, labels: Mapping[str, str] | None = None) -> Notification:
+    """A notification whose places say who answers for them, and their labels."""
+    labels = labels or {}
+    known = {*owners, *labels}
+    if not known:
         return notification
 
     def named(place: str) -> str:
-        endpoint = endpoint_in(place, owners)
-        return f"{place} (owner: {', '.join(owners[endpoint])})" if endpoint else place
+        endpoint = endpoint_in(place, known)
+        if endpoint is None:
+            return place
+        said = [f"owner: {', '.join(owners[endpoint])}"] if endpoint in owners else []
+        said += [labels[endpoint]] if endpoint in labels else []
+        return f"{place} ({'; '.join(said)})"
 
     return _each(notification, lambda entry: dataclasses.replace(entry, places=tuple(map(named, entry.places))))
 

@@ -12,7 +12,7 @@ from reports.deliver_message import EnvironmentSummary, Message, Notification, c
 from scanner.config import Config
 from scanner.config.form import NotifyForm, ScheduleForm
 from scanner.notify.outbox import enqueue
-from scanner.notify.owners import owned, owners_of, with_owners
+from scanner.notify.owners import labels_of, owned, owners_of, with_owners
 from scanner.state.database import OUTBOX
 
 _DIGEST_AFTER = {"run": timedelta(0), "day": timedelta(days=1), "week": timedelta(days=7)}
@@ -32,7 +32,7 @@ def enqueue_for_receivers(  # noqa: PLR0913  # a message, for whom, of which sta
 
     A run that is not `complete` is no occasion for a digest.
     """
-    named = with_owners(notification, owners_of(config))
+    named = with_owners(notification, owners_of(config), labels_of(config))
     for receiver in config.receivers:
         if receiver.name in schedule.notify:
             _enqueue(connection, named, receiver, start_id=start_id, complete=complete, now=now)

@@ -12,28 +12,10 @@ import pytest
 from release import site
 from scanner.app.cli import cli
 from scanner.lab import Lab
+from tests.build.documented import documented
 from tests.conftest import REPOSITORY, Runner, reach
 
-DOCUMENTS = [
-    path
-    for path in (REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md")))
-    if "adr" not in path.parts
-]
 PLACEHOLDERS = {"…", "..."}
-
-
-def documented() -> list[tuple[str, str]]:
-    """Every `nightseal …` of a block of shell, with the document that has it."""
-    found = []
-    for document in DOCUMENTS:
-        for block in re.findall(
-            r"^ *```(?:sh|console|text)?\n(.*?)^ *```", document.read_text("utf-8"), re.DOTALL | re.MULTILINE
-        ):
-            for line in block.replace("\\\n", " ").splitlines():
-                command = re.match(r"\s*(?:\$as_service )?(?:/opt/nightseal/bin/|venv/bin/)?(nightseal [a-z].*)$", line)
-                if command:
-                    found.append((str(document.relative_to(REPOSITORY)), command[1].strip()))
-    return found
 
 
 @pytest.mark.parametrize(("document", "line"), documented(), ids=lambda text: text[:60])

@@ -92,3 +92,11 @@ def test_every_test_that_the_threat_model_names_is_there() -> None:
 
     assert len(named) > 15
     assert sorted(name for name in named if not (REPOSITORY / name).is_file()) == []
+
+
+def test_every_claim_of_the_threat_model_names_its_test_or_that_there_is_none() -> None:
+    rows = re.findall(r"^\| (.+) \|$", (REPOSITORY / "docs" / "security.md").read_text("utf-8"), re.MULTILINE)
+    claims = [cells for row in rows if len(cells := row.split(" | ")) == 3 and cells[2] != "test"]
+
+    assert len(claims) > 12
+    assert [cells[0] for cells in claims if "`tests/" not in cells[2] and not cells[2].startswith("none: ")] == []

@@ -140,6 +140,15 @@ def test_what_is_two_owners_goes_to_both_and_says_so(engine: Engine) -> None:
     assert "test/shop.test.example.com:443 (owner: apps, intranet)" in messages["all", ""]
 
 
+def test_places_say_their_labels(engine: Engine) -> None:
+    labelled = CONFIG.replace('owner = "intranet"', 'owner = "intranet"\n  labels = { tier = "1", site = "porto" }')
+    labelled = labelled.replace('  owner = "postmaster"', '  labels = { tier = "3" }')
+    message = told(engine, labelled)["all", ""]
+
+    assert "test/shop.test.example.com:443 (owner: apps, intranet; site=porto, tier=1)" in message
+    assert "production/mail.example.com:25 (tier=3)" in message
+
+
 def test_titles_count_what_is_theirs(engine: Engine) -> None:
     messages = told(engine)
 
