@@ -74,7 +74,7 @@ class IntegrationKind(StrEnum):
 
 
 class StartTls(StrEnum):
-    """The protocols in which a plain connection is upgraded to TLS; those that sslyze speaks."""
+    """The protocols in which a plain connection is upgraded to TLS: each has a module in `probe/net/starttls`."""
 
     SMTP = "smtp"
     XMPP = "xmpp"
@@ -85,6 +85,12 @@ class StartTls(StrEnum):
     IMAP = "imap"
     RDP = "rdp"
     POSTGRES = "postgres"
+    LMTP = "lmtp"
+    SIEVE = "sieve"
+    NNTP = "nntp"
+    IRC = "irc"
+    MYSQL = "mysql"
+    MSSQL = "mssql"
 
 
 def address_of(host: str, port: int) -> str:

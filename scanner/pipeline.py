@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import ipaddress
 import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -34,7 +35,7 @@ from scanner.probe.names import Names, in_order
 from scanner.probe.net.vantage import vantage_of
 from scanner.probe.x509.trust import store_digests
 from scanner.probing import Scope, probed
-from scanner.rules import Observed
+from scanner.rules import Observed, all_rules
 from scanner.verdict import Run, RunRecord, TargetResult, Trigger, Verdict, new_run_id
 from scanner.waiver import Waiver
 
@@ -175,6 +176,7 @@ class _Sorting:
 
 async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None] | None) -> None:
     environments = {environment.name: environment for environment in job.inventory.environments}
+    job = dataclasses.replace(job, settings=dataclasses.replace(job.settings, questions=_questions(job)))
     endpoints = job.inventory.endpoints
     order = range(len(endpoints))[:: -1 if job.backwards else 1]
     async with (
@@ -282,6 +284,12 @@ async def probe_targets(  # noqa: PLR0913  # what a job has of it, by keyword
     async with contextlib.aclosing(probed(targets, scope)) as found:
         async for observed in found:
             yield observed
+
+
+def _questions(job: Job) -> frozenset[str]:
+    """The rules of the job's policies for which alone something is asked."""
+    listed = {rule for policy in (job.policy, *job.policies.values()) for rule in policy.rules}
+    return frozenset(rule for rule in listed if rule in all_rules() and all_rules()[rule].opt_in)
 
 
 def _unresolved(failure: Failure | None) -> TargetEvidence:

@@ -21,8 +21,10 @@ from reports.export.json_evidence_model import (
     HopOut,
     Http,
     KeyExchange,
+    KeyTroubleOut,
     NameCaaOut,
     NotObserved,
+    Plain,
     Presented,
     ReferenceOut,
     Request,
@@ -46,6 +48,7 @@ from scanner.evidence import (
     HttpEvidence,
     HttpProbe,
     PathValidation,
+    PlainEvidence,
     Protocol,
     TargetEvidence,
     TlsEvidence,
@@ -61,6 +64,7 @@ def evidence_document(evidence: TargetEvidence) -> Evidence:
     offers = {protocol: attempt.value for protocol in tls.negotiated if (attempt := tls.offer(protocol)).value}
     return Evidence(
         observed_at=evidence.started_at,
+        seen_from=evidence.seen_from,
         protocols=[protocol.value for protocol in tls.negotiated],
         ciphers={protocol.value: [suite.name for suite in offer.suites] for protocol, offer in offers.items() if offer},
         unconfirmed={
@@ -104,6 +108,7 @@ def evidence_document(evidence: TargetEvidence) -> Evidence:
         tls=dict(_features(tls)),
         http=_http(http) if http else None,
         dns=_dns(dns) if dns else None,
+        plain=_plain(evidence.plain.value) if evidence.plain.value else None,
         not_observed=[
             NotObserved(what=what, reason=attempt.failure.reason.value, detail=attempt.failure.detail)
             for what, attempt in _attempts(evidence)
@@ -152,6 +157,10 @@ def _attempts(evidence: TargetEvidence) -> Iterator[tuple[str, Attempt[Any]]]:
             yield f"{place}.revocation", deployment.revocation
             yield f"{place}.transparency", deployment.transparency
     yield "http", evidence.http
+    yield "plain", evidence.plain
+    if evidence.plain.value is not None:
+        yield "plain.login", evidence.plain.value.login
+        yield "plain.injection", evidence.plain.value.injection
     yield "dns", evidence.dns
     if evidence.dns.value is not None:
         yield "dns.caa", evidence.dns.value.caa
@@ -202,6 +211,17 @@ def _presented(deployment: Deployment) -> Presented:
         ],
         transparency=_transparency(deployment),
         fetched=[_certificate(item) for item in deployment.browser_chain[len(deployment.chain) :]],
+        key_troubles=[
+            KeyTroubleOut(
+                certificate=item.certificate,
+                kind=item.kind.value,
+                other=item.other,
+                place=item.place,
+                seen_at=item.seen_at,
+                listed=item.listed,
+            )
+            for item in deployment.key_troubles
+        ],
         completion=_completion(deployment.completion) if deployment.completion else None,
     )
 
@@ -331,6 +351,11 @@ def _hop(hop: Hop) -> HopOut:
         upgrade_insecure_requests=hop.upgrade_insecure_requests,
         references=[ReferenceOut(kind=item.kind.value, tag=item.tag, url=item.url) for item in hop.insecure_references],
     )
+
+
+def _plain(plain: PlainEvidence) -> Plain:
+    login = plain.login.value
+    return Plain(login=login.value if login else None, said=plain.said, injection=plain.injection.value)
 
 
 def _dns(dns: DnsEvidence) -> Dns:

@@ -149,6 +149,20 @@ class TransparencyOut(Out):
     list_date: datetime
 
 
+class KeyTroubleOut(Out):
+    """A key of the chain that is broken by what is known of other keys."""
+
+    certificate: str
+    kind: str
+    other: str
+    """The fingerprint of a certificate whose key shares a prime with it."""
+    place: str
+    """Where that was seen first, and when."""
+    seen_at: datetime | None
+    listed: int | None
+    """The number of the list of published keys that it is on."""
+
+
 class CompletionOut(Out):
     """What was fetched of the intermediates that the server did not send, whether it helped or not."""
 
@@ -184,6 +198,7 @@ class Presented(Out):
     """Nothing where nobody verified the SCTs: there are none, or the certificate is of no public CA."""
     fetched: list[CertificateOut] = []
     """Intermediates that were not sent, and were fetched as browsers fetch them; with them a path leads to a root."""
+    key_troubles: list[KeyTroubleOut] = []
     completion: CompletionOut | None = None
     """Nothing where nothing had to be fetched, or nobody looked."""
 
@@ -290,10 +305,22 @@ class Dns(Out):
     """The same of each name in the certificates that are served, where that was asked."""
 
 
+class Plain(Out):
+    """What is taken in plain before STARTTLS."""
+
+    login: str | None
+    """A login that is begun is `refused`, `taken`, or `not-offered`; None where that was not found out."""
+    said: str
+    injection: bool | None
+    """Whether a command that was sent behind the request for TLS was carried out inside it."""
+
+
 class Evidence(Out):
     """What was observed at a target. What was not stands in `not_observed`, what was cut off in `incomplete`."""
 
     observed_at: datetime
+    seen_from: str = ""
+    """The zone whose worker looked; empty where it was the machine of the run."""
     protocols: list[str]
     """The protocols that the server negotiates, oldest first."""
     ciphers: dict[str, list[str]]
@@ -320,5 +347,7 @@ class Evidence(Out):
     """Facts of which a part was seen, which stands above, and what cut off the rest."""
     group_lists: dict[str, list[str]] = {}
     """The groups by protocol, in the server's order where it has one."""
+    plain: Plain | None = None
+    """Nothing where there is no STARTTLS, or nobody asked."""
     classical_curves_only: bool = False
     """No other groups than elliptic curves were asked for: what is not listed may still be accepted."""

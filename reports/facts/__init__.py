@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from reports.clients import ClientsAt, lines_of, outcomes
 from reports.facts.certificates import certificate_lines
-from reports.facts.http import dns_lines, http_lines
+from reports.facts.http import dns_lines, http_lines, plain_lines
 from reports.facts.lines import after, cut_off, fact, facts, failure, known, moment, why
 from reports.view.readable import readable
 from reports.wording import FAILURES, PROTOCOLS
 from scanner.clients import all_clients
 from scanner.counting import counted
-from scanner.evidence import Protocol
+from scanner.evidence import Protocol, not_run
 
 if TYPE_CHECKING:
     from scanner.evidence import TlsEvidence
@@ -94,6 +94,7 @@ def _header(target: TargetResult) -> Iterator[str]:
     if (evidence := target.evidence) is not None:
         took = f"{evidence.duration_s:.3g} s, {counted(evidence.connections, 'connection')}"
         yield fact("looked at", f"{moment(evidence.started_at)}, {took}")
+        yield from facts(("seen from", evidence.seen_from))
 
 
 def _shown(target: TargetResult, view: str, *, pem: bool) -> Iterator[str]:
@@ -107,6 +108,8 @@ def _shown(target: TargetResult, view: str, *, pem: bool) -> Iterator[str]:
     elif tls is not None:
         yield from facts(("TLS", cut_off(evidence.tls)))
         yield from _of_tls(tls, view, target.address, pem=pem)
+    if view == "facts" and evidence.plain != not_run():
+        yield from plain_lines(evidence)
     if view in {"facts", "http"}:
         yield from http_lines(evidence)
     if view == "facts":

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         Certificate,
         Completion,
         Deployment,
+        KeyTrouble,
         PathValidation,
         RevocationAnswer,
         Staple,
@@ -83,6 +84,8 @@ def _along_with(deployment: Deployment, *, pem: bool) -> Iterator[str]:
         yield fact("revocation", failure(deployment.revocation.failure))
     if deployment.revocation.incomplete is not None:
         yield fact("revocation", cut_off(deployment.revocation))
+    for trouble in deployment.key_troubles:
+        yield fact("weak key", _trouble(trouble))
     for path in deployment.paths:
         yield fact("trusted", _path(path))
     for store in deployment.stores:
@@ -124,6 +127,16 @@ def _revocation(answer: RevocationAnswer) -> str:
         f"of {answer.certificate}",
     )
     return said + after("; ".join(filter(None, more)))
+
+
+def _trouble(trouble: KeyTrouble) -> str:
+    more = (
+        f"as that of {trouble.other}" if trouble.other else "",
+        f"at {trouble.place}" if trouble.place else "",
+        moment(trouble.seen_at),
+        f"number {trouble.listed} of the list" if trouble.listed is not None else "",
+    )
+    return f"{trouble.kind} of {trouble.certificate}{after('; '.join(filter(None, more)))}"
 
 
 def _path(path: PathValidation) -> str:

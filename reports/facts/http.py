@@ -69,6 +69,20 @@ def _cookie(cookie: Cookie) -> str:
     return listed((*said, *(f"{name}={value}" for name, value in attributes if value)))
 
 
+def plain_lines(evidence: TargetEvidence) -> Iterator[str]:
+    """What is taken before STARTTLS."""
+    yield "  Before STARTTLS"
+    plain = evidence.plain.value
+    if plain is None:
+        yield fact("answers", why(evidence.plain))
+        return
+    yield from facts(("answers", cut_off(evidence.plain)))
+    yield fact("a login", known(plain.login) + after(plain.said))
+    yield fact(
+        "commands sent ahead", {"yes": "carried out", "no": "forgotten"}.get(said := known(plain.injection), said)
+    )
+
+
 def dns_lines(evidence: TargetEvidence) -> Iterator[str]:
     """What the DNS says of the name."""
     yield "  DNS"

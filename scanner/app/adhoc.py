@@ -66,6 +66,15 @@ SCHEMES: dict[str, Scheme] = {
     "rdp": Scheme(3389, StartTls.RDP),
     "postgres": Scheme(5432, StartTls.POSTGRES),
     "postgresql": Scheme(5432, StartTls.POSTGRES),
+    "lmtp": Scheme(24, StartTls.LMTP),
+    "sieve": Scheme(4190, StartTls.SIEVE),
+    "nntp": Scheme(119, StartTls.NNTP),
+    "nntps": Scheme(563, None),
+    "irc": Scheme(6667, StartTls.IRC),
+    "ircs": Scheme(6697, None),
+    "mysql": Scheme(3306, StartTls.MYSQL),
+    "mariadb": Scheme(3306, StartTls.MYSQL),
+    "mssql": Scheme(1433, StartTls.MSSQL),
 }
 _WELL_KNOWN = {scheme.port: scheme for scheme in SCHEMES.values() if not scheme.web}
 

@@ -16,7 +16,15 @@ _GREETINGS: Final = (
     (re.compile(r'"\+OK\b'), "pop3"),
 )
 """What servers say first that wait for STARTTLS, as the failure quotes it, and the scheme that is meant."""
-_TLS_AT_ONCE: Final = {"smtp": "smtps", "imap": "imaps", "pop3": "pop3s", "ftp": "ftps", "ldap": "ldaps"}
+_TLS_AT_ONCE: Final = {
+    "smtp": "smtps",
+    "imap": "imaps",
+    "pop3": "pop3s",
+    "ftp": "ftps",
+    "ldap": "ldaps",
+    "nntp": "nntps",
+    "irc": "ircs",
+}
 _PRIVATE: Final = frozenset({"self-signed", "unknown-issuer"})
 
 

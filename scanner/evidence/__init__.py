@@ -38,6 +38,7 @@ from scanner.evidence.http import (
     ReferenceKind,
 )
 from scanner.evidence.merging import merge
+from scanner.evidence.plain import PlainEvidence, PlainLogin
 from scanner.evidence.revocation import (
     CLOCK_SKEW,
     RevocationAnswer,
@@ -95,6 +96,8 @@ __all__ = [
     "NameCaa",
     "NameReaction",
     "PathValidation",
+    "PlainEvidence",
+    "PlainLogin",
     "Protocol",
     "ProtocolOffer",
     "Purpose",

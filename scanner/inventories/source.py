@@ -118,6 +118,11 @@ KNOWN_PORTS: Final[Mapping[int, Service]] = {
     5222: Service(Role.SERVER, StartTls.XMPP),
     5269: Service(Role.SERVER, StartTls.XMPP_SERVER),
     5432: Service(Role.SERVER, StartTls.POSTGRES),
+    24: Service(Role.SERVER, StartTls.LMTP),
+    119: Service(Role.SERVER, StartTls.NNTP),
+    1433: Service(Role.SERVER, StartTls.MSSQL),
+    3306: Service(Role.SERVER, StartTls.MYSQL),
+    4190: Service(Role.SERVER, StartTls.SIEVE),
 }
 """Ports at which TLS is spoken or can be asked for, by IANA's registry and by use."""
 

@@ -21,10 +21,16 @@ class Channel(Protocol):
 class Connection:
     """Buffers what a channel delivers, so that a protocol can be read by pattern."""
 
-    def __init__(self, channel: Channel) -> None:
-        """Read from and write to `channel`, which the caller closes."""
+    def __init__(self, channel: Channel, unread: bytes = b"") -> None:
+        """Read from and write to `channel`, which the caller closes; `unread` is taken for what it said already."""
         self._channel = channel
-        self._buffer = bytearray()
+        self._buffer = bytearray(unread)
+        self.chunk = 16_384
+
+    @property
+    def unread(self) -> bytes:
+        """What was received and not taken yet."""
+        return bytes(self._buffer)
 
     def send(self, data: bytes) -> None:
         """Send all of `data`."""
@@ -47,7 +53,7 @@ class Connection:
         """Wait for more; false at the end of the stream or where more than `limit` bytes wait to be understood."""
         if len(self._buffer) > limit:
             return False
-        data = self._channel.recv(16_384)
+        data = self._channel.recv(self.chunk)
         self._buffer += data
         return bool(data)
 

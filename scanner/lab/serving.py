@@ -15,7 +15,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from scanner.lab import http, legacy, legacy_hello, openssl
+from scanner.lab import http, legacy, legacy_hello, openssl, tds
 from scanner.lab.case import CannotServeError, HelloOnly, OpenSsl, Raw, TlsLite
 from scanner.lab.connection import Channel, Connection
 from scanner.lab.starttls import SCRIPTS, play
@@ -58,11 +58,14 @@ def tls_handler(case: Case, identity: Identity, ca_pem: bytes) -> Handler:
             return
         name = case.script or case.starttls
         script = SCRIPTS[name] if name else None
-        if script is not None and not play(Connection(plain), script, secured=False):
+        before = Connection(plain)
+        if script is not None and not play(before, script, secured=False):
             return
+        if case.starttls == "mssql":
+            plain = tds.unwrapped(plain)
         with secured(plain) as channel:
             handshakes.count()
-            connection = Connection(channel)
+            connection = Connection(channel, b"" if script is None or script.forgets else before.unread)
             if script is not None:
                 play(connection, script, secured=True)
             else:

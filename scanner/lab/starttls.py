@@ -33,10 +33,16 @@ class Script:
     greeting: bytes
     plain: tuple[Reply, ...]
     secured: tuple[Reply, ...] = ()
+    forgets: bool = True
+    """Whether what was read in plain behind the request for TLS is forgotten, as it must be."""
+    unanswered: bool = False
+    """The request for TLS is not answered: the ClientHello may follow at once, and no byte more may be read."""
 
 
 def play(connection: Connection, script: Script, *, secured: bool) -> bool:
     """Talk by the script until the upgrade (true) or the end of the connection (false)."""
+    if script.unanswered and not secured:
+        connection.chunk = 1
     if script.greeting and not secured:
         connection.send(script.greeting)
     while True:
@@ -105,6 +111,17 @@ def _xmpp(namespace: str) -> Script:
         ),
         (skip, Reply(stream, (opened + features.format("")).encode()), end, nonsense),
     )
+
+
+_MYSQL_BODY: Final = (
+    b"\x0a8.4.0-lab\0\x01\0\0\0challeng\0\x00\xaa\x21\x02\x00\x08\x00\x15" + bytes(10) + b"challenge123\0"
+)
+_MYSQL_GREETING: Final = len(_MYSQL_BODY).to_bytes(3, "little") + b"\0" + _MYSQL_BODY
+_MYSQL_SECURE: Final = b"\xff\x57\x0c#HY000Connections using insecure transport are prohibited"
+_MYSQL_NO_PLAIN: Final = len(_MYSQL_SECURE).to_bytes(3, "little") + b"\x02" + _MYSQL_SECURE
+_MYSQL_DENIED: Final = b"\xff\x15\x04#28000Access denied"
+_MYSQL_ERROR: Final = len(_MYSQL_DENIED).to_bytes(3, "little") + b"\x03" + _MYSQL_DENIED
+_TDS_ENCRYPTS: Final = bytes.fromhex("0401 001a 0000 0100 00000b0006 0100110001 ff 100000000000 01".replace(" ", ""))
 
 
 SCRIPTS: Final[dict[str, Script]] = {
@@ -199,5 +216,78 @@ SCRIPTS: Final[dict[str, Script]] = {
             ),
         ),
         _last_words(_RDP_DISCONNECTION),
+    ),
+    # RFC 2033, RFC 3207
+    "lmtp": Script(
+        b"220 mail.lab.example LMTP Nightseal lab\r\n",
+        (
+            _line(f"LHLO{_ARGUMENT}", "250-mail.lab.example\r\n250 STARTTLS\r\n"),
+            _line("STARTTLS", "220 2.0.0 Ready to start TLS\r\n", "upgrade"),
+            _SMTP_QUIT,
+            _line(f"(?:MAIL|RCPT|DATA|AUTH){_ARGUMENT}", "530 5.7.0 Must issue a STARTTLS command first\r\n"),
+            _SMTP_OTHER,
+        ),
+        (_line(f"LHLO{_ARGUMENT}", "250 mail.lab.example\r\n"), _SMTP_QUIT, _SMTP_OTHER),
+    ),
+    # As servers did before CVE-2011-0411: what was read before TLS is not forgotten, and a login needs none.
+    "smtp-careless": Script(
+        _SMTP_GREETING,
+        (
+            _line(f"EHLO{_ARGUMENT}", "250-mail.lab.example\r\n250-AUTH PLAIN\r\n250 STARTTLS\r\n"),
+            *_SMTP_HELLO,
+            _line("AUTH PLAIN", "334 \r\n"),
+            _line("STARTTLS", "220 2.0.0 Ready to start TLS\r\n", "upgrade"),
+            _SMTP_QUIT,
+            _SMTP_OTHER,
+        ),
+        _SMTP_SECURED,
+        forgets=False,
+    ),
+    # RFC 5804
+    "sieve": Script(
+        b'"IMPLEMENTATION" "Nightseal lab"\r\n"SASL" ""\r\n"STARTTLS"\r\nOK "ready"\r\n',
+        (
+            _line("STARTTLS", 'OK "Begin TLS negotiation now"\r\n', "upgrade"),
+            _line("LOGOUT", "OK\r\n", "close"),
+            _line(_ARGUMENT, 'NO (ENCRYPT-NEEDED) "STARTTLS first"\r\n'),
+        ),
+        (_line("LOGOUT", "OK\r\n", "close"), _line(_ARGUMENT, 'NO "unknown"\r\n')),
+    ),
+    # RFC 4642
+    "nntp": Script(
+        b"200 news.lab.example Nightseal lab\r\n",
+        (
+            _line("STARTTLS", "382 Continue with TLS negotiation\r\n", "upgrade"),
+            _line("QUIT", "205 Bye\r\n", "close"),
+            _line(f"AUTHINFO{_ARGUMENT}", "483 Encryption required\r\n"),
+            _line(_ARGUMENT, "500 Unknown command\r\n"),
+        ),
+        (_line("QUIT", "205 Bye\r\n", "close"), _line(_ARGUMENT, "500 Unknown command\r\n")),
+    ),
+    # IRCv3, STARTTLS
+    "irc": Script(
+        b":irc.lab.example NOTICE * :*** Looking up your hostname...\r\n",
+        (
+            _line("STARTTLS", ":irc.lab.example 670 * :STARTTLS successful\r\n", "upgrade"),
+            _line("QUIT", "ERROR :Closing link\r\n", "close"),
+            _line(_ARGUMENT, ":irc.lab.example 451 * :You have not registered\r\n"),
+        ),
+        (_line("QUIT", "ERROR :Closing link\r\n", "close"), _line(_ARGUMENT, ":irc.lab.example 451 * :Register\r\n")),
+    ),
+    # MySQL's client/server protocol: greeting of version 10 and SSLRequest
+    "mysql": Script(
+        _MYSQL_GREETING,
+        (
+            Reply(re.compile(rb"(?s)\x20\x00\x00\x01[\x00-\xff][\x08-\x0f\x88-\x8f\xa8-\xaf].{30}"), b"", "upgrade"),
+            Reply(re.compile(rb"(?s)[^\x20]..\x01.*mysql_native_password\x00"), _MYSQL_NO_PLAIN, "close"),
+        ),
+        _last_words(_MYSQL_ERROR),
+        unanswered=True,
+    ),
+    # [MS-TDS] 2.2.6.5: PRELOGIN, and its answer with ENCRYPT_ON; what follows travels in packets (scanner.lab.tds)
+    "mssql": Script(
+        b"",
+        (Reply(re.compile(rb"(?s)\x12\x01\x00.{5}.{17,64}"), _TDS_ENCRYPTS, "upgrade"),),
+        _last_words(_TDS_ENCRYPTS),
     ),
 }

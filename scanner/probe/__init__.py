@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _CONNECTIONS: Final = 5
 _FEW_CONNECTIONS: Final = 2
-_COUNTING: Final = frozenset(StartTls) - {StartTls.RDP, StartTls.POSTGRES}
+_COUNTING: Final = frozenset(StartTls) - {StartTls.RDP, StartTls.POSTGRES, StartTls.MYSQL, StartTls.MSSQL}
 """Protocols whose servers commonly take few connections from one client, and turn others away meanwhile."""
 TLS_AT_ONCE_PORTS: Final = frozenset({465, 563, 636, 989, 990, 993, 995, 3269, 5223, 5270, 6697})
 """Where protocols that have STARTTLS elsewhere are spoken inside TLS from the beginning."""
@@ -37,8 +37,9 @@ class ProbeSettings:
     request besides its own. `fetch_from` names hosts and networks that URLs of scanned hosts may lead to although
     they are not public; `online` is whether certificate authorities are asked. `connect_to` maps "host:port" to
     "ip:port" entries, as `[scan] connect_to` does. `ct_logs` is a file with a list of CT logs, None for the one of the
-    package; `published_keys` one with a list of keys whose private halves are public. `intrusive` is whether probes
-    may look like attacks.
+    package; `published_keys` one with a list of keys whose private halves are public.
+    `questions` are the opt-in rules that a policy of the run lists: what they alone need is asked then.
+    `intrusive` is whether probes may look like attacks.
     """
 
     timeout_s: float = 5.0
@@ -59,6 +60,7 @@ class ProbeSettings:
     validating_resolver: str | None = None
     helo: str | None = None
     fetch_from: tuple[str, ...] = ()
+    questions: frozenset[str] = frozenset()
     intrusive: bool = True
     online: bool = True
     ct_logs: str | None = None
@@ -85,7 +87,7 @@ class Probe(Protocol):
     """Asks targets for one kind of thing."""
 
     @property
-    def name(self) -> Literal["tls", "http", "dns"]:
+    def name(self) -> Literal["tls", "http", "dns", "plain"]:
         """The field of the evidence."""
         ...
 

@@ -38,6 +38,7 @@ from scanner.evidence import (
     TargetEvidence,
     TlsEvidence,
     Transparency,
+    not_run,
 )
 from scanner.inventory import Address, Application, Endpoint, Environment, EnvironmentKind, Role, StartTls, Target
 from scanner.rules import Facts, Observed
@@ -248,6 +249,7 @@ class World:
     tls: Any = field(default_factory=tls)
     http: Any = field(default_factory=http)
     dns: Any = field(default_factory=lambda: DnsEvidence(caa=Attempt.ok(()), dnssec=Attempt.ok(Dnssec.SIGNED)))
+    plain: Any = field(default_factory=not_run)
     host: str = HOST
     role: Role = Role.APPLICATION
     http_port: int | None = 80
@@ -271,6 +273,7 @@ def observed(world: World, ip: str = "192.0.2.1") -> Observed:
             tls=_attempt(world.tls),
             http=_attempt(world.http),
             dns=_attempt(world.dns),
+            plain=_attempt(world.plain),
         ),
     )
 

@@ -11,12 +11,19 @@ from hypothesis import strategies as st
 
 from scanner.evidence import Attempt, Failure, FailureReason, TlsEvidence
 from scanner.inventory import Address, Endpoint, Role, StartTls, Target
+from scanner.lab.starttls import SCRIPTS
 from scanner.probe import ProbeSettings
 from scanner.probe.net.connection import PreludeError, TcpStream
 from scanner.probe.net.starttls import Names, address_literal, upgrade
 from scanner.probe.survey.probe import survey
 
 NAMES = Names("host.example")
+MYSQL = SCRIPTS["mysql"].greeting
+TDS_ON = SCRIPTS["mssql"].plain[0].answer
+SPEAKS_FIRST = {
+    StartTls.SMTP, StartTls.FTP, StartTls.POP3, StartTls.IMAP, StartTls.LMTP, StartTls.SIEVE, StartTls.NNTP,
+    StartTls.MYSQL,
+}  # fmt: skip
 REFUSED, UNAVAILABLE, MALFORMED = FailureReason.STARTTLS_REFUSED, FailureReason.UNAVAILABLE, FailureReason.MALFORMED
 LDAP_BUSY = bytes.fromhex("301002010178 0b0a013304000404627573 79".replace(" ", ""))
 LDAP_DISCONNECTION = bytes.fromhex("300c02010078070a013404000400")
@@ -38,7 +45,7 @@ def talk(  # noqa: PLR0913  # how a server behaves, and what it is to be told
     """Play a server that says its turns, one for each thing that it is told (or all at once, if it does not listen)."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        speaks_first = protocol in {StartTls.SMTP, StartTls.FTP, StartTls.POP3, StartTls.IMAP}
+        speaks_first = protocol in SPEAKS_FIRST
         with contextlib.suppress(OSError):
             for number, turn in enumerate(turns):
                 if listens and (number or not speaks_first):
@@ -87,10 +94,46 @@ def talk(  # noqa: PLR0913  # how a server behaves, and what it is to be told
         (StartTls.LDAP, [bytes.fromhex("30840000000c02010178070a010004000400")]),
         (StartTls.RDP, [bytes.fromhex("030000130ed00000123400021f080001000000")]),
         (StartTls.POSTGRES, [b"S"]),
+        (StartTls.LMTP, [b"220 here\r\n", b"250-here\r\n250 STARTTLS\r\n", b"220 go on\r\n"]),
+        (StartTls.SIEVE, [b'"IMPLEMENTATION" "a"\r\n"SIEVE" {3}\r\n"STARTTLS"\r\nOK\r\n', b'OK "go on"\r\n']),
+        (StartTls.NNTP, [b"201 here\r\n", b"382 go on\r\n"]),
+        (StartTls.IRC, [b":irc NOTICE AUTH :*** Looking up\r\nPING :1\r\n", b":irc 670 * :go on\r\n"]),
+        (StartTls.MYSQL, [MYSQL, b""]),
+        (StartTls.MSSQL, [TDS_ON]),
     ],
 )
 def test_what_servers_say_when_they_agree(protocol, turns):
     assert talk(protocol, turns, hang=True) is None
+
+
+@pytest.mark.parametrize(
+    ("protocol", "turns", "reason"),
+    [
+        (StartTls.LMTP, [b"220 here\r\n", b"250 here\r\n", b"502 no\r\n"], REFUSED),
+        (StartTls.LMTP, [b"421 later\r\n"], UNAVAILABLE),
+        (StartTls.SIEVE, [b"OK\r\n", b'NO "no"\r\n'], REFUSED),
+        (StartTls.SIEVE, [b"OK\r\n", b'NO (TRYLATER) "no"\r\n'], UNAVAILABLE),
+        (StartTls.SIEVE, [b'BYE "too many"\r\n'], UNAVAILABLE),
+        (StartTls.SIEVE, [b"220 here\r\n"], MALFORMED),
+        (StartTls.NNTP, [b"200 here\r\n", b"502 no\r\n"], REFUSED),
+        (StartTls.NNTP, [b"400 later\r\n"], UNAVAILABLE),
+        (StartTls.NNTP, [b"+OK\r\n"], MALFORMED),
+        (StartTls.IRC, [b":irc 421 * STARTTLS :Unknown command\r\n"], REFUSED),
+        (StartTls.IRC, [b":irc 691 * :no\r\n"], REFUSED),
+        (StartTls.IRC, [b"ERROR :Closing Link: too many\r\n"], UNAVAILABLE),
+        (StartTls.IRC, [b"<html>\r\n"], MALFORMED),
+        (StartTls.MYSQL, [MYSQL.replace(b"\x00\xaa", b"\x00\xa2")], REFUSED),
+        (StartTls.MYSQL, [b"\x12\x00\x00\x00\xff\x10\x04Too many of you"], UNAVAILABLE),
+        (StartTls.MYSQL, [b"\x04\x00\x00\x00what"], MALFORMED),
+        (StartTls.MSSQL, [TDS_ON[:-1] + b"\x02"], REFUSED),
+        (StartTls.MSSQL, [b"HTTP/1.1 400"], MALFORMED),
+        (StartTls.MSSQL, [b"\x04\x01\x00\x09\x00\x00\x01\x00\xff"], MALFORMED),
+    ],
+)
+def test_what_servers_of_other_protocols_say_when_they_do_not(protocol, turns, reason):
+    failure = talk(protocol, turns)
+    assert failure is not None
+    assert failure.reason is reason
 
 
 EHLO = b"250 here\r\n"

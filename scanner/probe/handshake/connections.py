@@ -21,12 +21,13 @@ from sslyze.connection_helpers import tls_connection
 from sslyze.connection_helpers.tls_connection import SslConnection
 from sslyze.server_setting import ServerNetworkConfiguration, ServerNetworkLocation
 
-from scanner.inventory import is_address
+from scanner.inventory import StartTls, is_address
 from scanner.probe import ProbeSettings
 from scanner.probe.http.route import open_to
 from scanner.probe.net.connection import PreludeError
 from scanner.probe.net.limits import DeadlineError
 from scanner.probe.net.remote import RemoteBudget
+from scanner.probe.net.starttls import Names, upgrade
 
 
 class Meter:
@@ -36,7 +37,11 @@ class Meter:
     what its job then tells is not the server's.
     """
 
-    def __init__(self, budget: RemoteBudget, settings: ProbeSettings) -> None:
+    def __init__(
+        self, budget: RemoteBudget, settings: ProbeSettings, prelude: tuple[StartTls, Names] | None = None
+    ) -> None:
+        """`prelude` is what comes before TLS where sslyze does not know how to say it."""
+        self._prelude = prelude
         self.opened = 0
         self._settings = settings
         self.waiting: set[int] = set()
@@ -82,12 +87,14 @@ class Meter:
         Raises:
             OSError: there is none, for whatever reason.
         """
-        if self._settings.proxy is None and self._settings.source_address is None:
+        if self._settings.proxy is None and self._settings.source_address is None and self._prelude is None:
             return _open_socket(location, round(timeout_s))
         try:
-            opened = asyncio.run(_opened(self._settings, location, timeout_s))
+            opened = asyncio.run(_opened(self._settings, location, timeout_s, self._prelude))
         except PreludeError as error:
             raise OSError(str(error)) from error
+        except TimeoutError as error:
+            raise TimeoutError from error
         opened.settimeout(timeout_s)
         return opened
 
@@ -214,9 +221,16 @@ def _open_watched(server_location: ServerNetworkLocation, network_timeout: int) 
     return connection
 
 
-async def _opened(settings: ProbeSettings, location: ServerNetworkLocation, timeout_s: float) -> socket.socket:
+async def _opened(
+    settings: ProbeSettings,
+    location: ServerNetworkLocation,
+    timeout_s: float,
+    prelude: tuple[StartTls, Names] | None,
+) -> socket.socket:
     async with asyncio.timeout(timeout_s):
         stream = await open_to(settings, location.ip_address or location.hostname, location.port)
+        if prelude is not None:
+            stream = await upgrade(stream, *prelude)
     return stream.detach()
 
 

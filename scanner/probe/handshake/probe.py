@@ -42,7 +42,7 @@ from scanner.probe.handshake.robot import SERIES_AGAIN, robot_job
 from scanner.probe.handshake.work import Work, run
 from scanner.probe.net.connection import own_address_towards
 from scanner.probe.net.remote import RemoteBudget
-from scanner.probe.net.starttls import address_literal
+from scanner.probe.net.starttls import Names, address_literal
 from scanner.probe.survey.baseline import find_baseline
 from scanner.probe.survey.client import HelloClient
 from scanner.probe.tls.division import HandshakeResult, Remaining, Surveyed, Unanswered
@@ -71,7 +71,12 @@ _ARGUMENTS: dict[ScanCommand, ScanCommandExtraArgument] = {
     ScanCommand.SESSION_RENEGOTIATION: SessionRenegotiationExtraArgument(client_renegotiation_attempts=11),
     ScanCommand.SESSION_RESUMPTION: SessionResumptionSupportExtraArgument(number_of_resumptions_to_attempt=1),
 }
-_STARTTLS = {protocol: ProtocolWithOpportunisticTlsEnum[protocol.name] for protocol in StartTls}
+_STARTTLS = {
+    protocol: ProtocolWithOpportunisticTlsEnum[protocol.name]
+    for protocol in StartTls
+    if protocol.name in ProtocolWithOpportunisticTlsEnum.__members__
+}
+"""Those that sslyze speaks itself; before the others a connection is upgraded by our own preludes."""
 _XMPP = frozenset({StartTls.XMPP, StartTls.XMPP_SERVER})
 _DOUBT_S = 1.0
 """Kept back from the end for the question whether the server still speaks: a second, or a tenth of what there is."""
@@ -107,7 +112,7 @@ def observe(
     if budget is None:
         with RemoteBudget.alone(settings, target.address.ip) as alone:
             return observe(target, settings, known, alone)
-    meter = Meter(budget, settings)
+    meter = Meter(budget, settings, _prelude(target, settings))
     try:
         return _observe(target, settings, known, meter, budget)
     finally:
@@ -207,7 +212,7 @@ def _network(
     starttls = target.endpoint.starttls
     return MeteredConfiguration(
         tls_server_name_indication=target.endpoint.host,
-        tls_opportunistic_encryption=_STARTTLS[starttls] if starttls else None,
+        tls_opportunistic_encryption=_STARTTLS.get(starttls) if starttls else None,
         xmpp_to_hostname=(target.endpoint.xmpp_domain or target.endpoint.host) if starttls in _XMPP else None,
         smtp_ehlo_hostname=_helo(target, settings) if starttls is StartTls.SMTP else None,
         tls_client_auth_credentials=credentials,
@@ -217,6 +222,14 @@ def _network(
         network_max_retries=2,
         meter=meter,
     )
+
+
+def _prelude(target: Target, settings: ProbeSettings) -> tuple[StartTls, Names] | None:
+    """What is said before TLS, where sslyze does not know how."""
+    starttls = target.endpoint.starttls
+    if starttls is None or starttls in _STARTTLS:
+        return None
+    return starttls, Names(target.endpoint.host, target.endpoint.xmpp_domain, settings.helo)
 
 
 def _helo(target: Target, settings: ProbeSettings) -> str:

@@ -8,9 +8,11 @@ import errno
 import os
 import socket
 from functools import lru_cache
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from scanner.evidence import Failure, FailureReason
+
+S = TypeVar("S", bound="TcpStream")
 
 CHUNK: Final = 16_384
 """Bytes asked of the system at once."""
@@ -144,6 +146,11 @@ class TcpStream:
     def own_address(self) -> str:
         """The IP address of this end."""
         return str(self._socket.getsockname()[0])
+
+    def become(self, kind: type[S]) -> S:
+        """The same connection, which goes on as another kind of stream; nothing may have been read ahead."""
+        assert not self._pending  # noqa: S101  # what was read would be lost
+        return kind(self._socket)
 
     def detach(self) -> socket.socket:
         """Give the socket away, to somebody who waits for it; nothing may have been read ahead."""

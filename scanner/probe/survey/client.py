@@ -224,7 +224,7 @@ class HelloClient:
             endpoint = self._target.endpoint
             if endpoint.starttls is not None and upgraded:
                 names = Names(endpoint.host, endpoint.xmpp_domain, self._settings.helo)
-                await upgrade(stream, endpoint.starttls, names)
+                return await talk(await upgrade(stream, endpoint.starttls, names))
             return await talk(stream)
         finally:
             stream.close()

@@ -1,0 +1,1 @@
+"""What is taken in plain before a connection is upgraded to TLS."""
