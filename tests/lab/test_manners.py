@@ -9,12 +9,15 @@ from dataclasses import replace
 
 import pytest
 
+from scanner.evaluate import evaluate
 from scanner.evidence import FailureReason, Robot, TargetEvidence
 from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Role, Target
 from scanner.lab import Lab, LabServer
 from scanner.pipeline import probe_targets
+from scanner.policy import load
 from scanner.probe import ProbeSettings
-from tests.build.servers import HOST, servers
+from scanner.rules import Observed
+from tests.build.servers import HOST, free_port, program, servers
 from tests.build.wiretap import Wiretap
 from tests.conftest import reach
 
@@ -104,6 +107,43 @@ def test_the_ticket_tells_of_early_data_whatever_group_and_role(tmp_path, role, 
     else:
         # A HelloRetryRequest refuses it to this client, and to no other.
         assert found.early_data.value is (allowed and curve == "X25519")
+
+
+HAPROXY = """global
+defaults
+  mode http
+  timeout client 5s
+  timeout server 5s
+  timeout connect 5s
+frontend f
+  bind 127.0.0.1:{port} ssl crt {pem} curves {curves} {more}
+  http-request return status 200
+"""
+
+
+@pytest.mark.parametrize("role", [Role.APPLICATION, Role.SERVER])
+@pytest.mark.parametrize("more", ["allow-0rtt", ""])
+@pytest.mark.parametrize("curves", ["P-521:P-384", "X25519"])
+def test_the_ticket_of_haproxy_tells_of_early_data(tmp_path, curves, more, role):
+    with servers(tmp_path) as started:
+        port, config = free_port(), tmp_path / "haproxy.cfg"
+        config.write_text(HAPROXY.format(port=port, pem=started.identities["ecdsa"], curves=curves, more=more))
+        started.run([program("haproxy", "haproxy"), "-db", "-f", str(config)], port)
+        target = Target(Endpoint("lab", HOST, port, role=role), Address("127.0.0.1", port, 1))
+
+        async def scan() -> TargetEvidence:
+            (evidence,) = [seen async for _, seen in probe_targets([target], ENVIRONMENTS, SETTINGS)]
+            return evidence
+
+        evidence = asyncio.run(scan())
+
+    allowed = evidence.tls.value.max_early_data_size
+    assert allowed.value is not None, allowed.failure
+    assert (allowed.value > 0) is bool(more)
+    policy = load("https-by-default")
+    verdicts = evaluate([Observed(target, evidence)], ENVIRONMENTS, {"lab": policy}, (), evidence.started_at)
+    (judged,) = [item for item in verdicts[target.id] if item.rule == "integrity.no-early-data"]
+    assert judged.reason == ("on" if more else "off")
 
 
 class Overtaxed(Wiretap):

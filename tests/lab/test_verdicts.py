@@ -25,13 +25,11 @@ from scanner.policy import builtin_names, load
 from scanner.replay import Judge
 from scanner.rules import all_rules
 from scanner.verdict import RunRecord, Status
+from tests.build import whole_lab
 from tests.build.exclusions import excluding_pairs
 from tests.conftest import REPOSITORY, reach
 
-LAB_SECONDS = 400.0
-"""For the whole lab, of which some servers are silent, on a machine that does other things besides."""
-
-pytestmark = [pytest.mark.xdist_group("whole-lab"), pytest.mark.timeout(LAB_SECONDS + 200)]
+pytestmark = [pytest.mark.xdist_group("whole-lab"), pytest.mark.timeout(whole_lab.SECONDS + 200)]
 _RANK = {"not-applicable": 0, "pass": 1, "indeterminate": 2, "fail": 3}
 
 
@@ -50,10 +48,12 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Scan:
     output, config = folder / "report.json", folder / "config.toml"
     with Lab() as lab:
         assert not lab.skipped, f"the lab lacks something: {dict(lab.skipped)}"
-        config.write_text(_config(lab))
+        config.write_text(whole_lab.configuration(lab))
         options = ["--format", "json", "--output", str(output), "--config", str(config), "--quiet"]
         command = [sys.executable, "-m", "scanner.app.cli", "run", *options, *reach(lab)]
-        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=LAB_SECONDS, check=False)
+        done = subprocess.run(
+            command, cwd=REPOSITORY, capture_output=True, text=True, timeout=whole_lab.SECONDS, check=False
+        )
         assert done.returncode == 1, done.stderr
         servers = {f"{server.host}:{server.port}": server for server in lab.servers.values()}
     return Scan(folder, servers, json.loads(output.read_text())["targets"])
@@ -67,31 +67,6 @@ def scanned(scan: Scan) -> dict[str, list[tuple[LabServer, dict[str, Any]]]]:
         server = scan.servers[f"{target['host']}:{target['port']}"]
         found.setdefault(server.name, []).append((server, target))
     return found
-
-
-MADE = {case.name: case for case in CASES}
-
-
-def _config(lab: Lab) -> str:
-    """Every server of one environment, as its owners see it, with times that keep the slow ones short."""
-    # Few at once: the servers share this machine's processors with the scanner. All of them share one address, too,
-    # whose connections are therefore not what limits them.
-    lines = [
-        '[scan]\nconcurrency = 6\nconnections_per_target = 30\ndeadline = "30s"\ntimeout = "5s"\nfetch_from = ["pki.lab.example"]\n[[environment]]\nname = "lab"\nkind = "on-premises"'
-    ]
-    identity = f'client_certificate = {{ cert = "{lab.client_certificate_file}", key = "{lab.client_key_file}" }}'
-    for server in lab.servers.values():
-        place = [f'host = "{server.host}"', f"port = {server.port}"]
-        made = MADE[server.name]
-        if settings := made.application:
-            lines += ["[[environment.application]]", f'name = "{server.name}"', *place, settings]
-            lines += [identity] if "client" in settings else []
-            continue
-        role = "server" if server.starttls else made.role
-        lines += ["[[environment.endpoint]]", *place, f'role = "{role}"']
-        if server.starttls:
-            lines.append(f'starttls = "{server.starttls}"')
-    return "\n".join(lines)
 
 
 def _worst(target: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -25,6 +25,7 @@ from scanner.probe import ProbeSettings
 from scanner.rules import Observed
 from scanner.verdict import Verdict
 from tests.build import peers
+from tests.build.exclusions import excluding_pairs
 from tests.build.programs import PROGRAMS, Program, start
 from tests.build.servers import HOST, servers
 
@@ -103,6 +104,7 @@ def test_a_server_program_is_seen_as_others_see_it(tmp_path, item):
     compared = sum(len(seen.facts) for seen in others.values())
     _keep(item, evidence, compared, len(met))
     assert {key: told for key, told in met.items() if key not in listed} == {}
+    assert excluding_pairs(_verdicts(target_of(item, port), evidence)) == []
     assert listed - set(met) == set(), "a difference that is listed is none any more"
 
 
@@ -138,8 +140,11 @@ def test_no_verdict_on_a_program_changes_over_five_rounds(tmp_path, item):
 
 
 def _statuses(target: Target, evidence: TargetEvidence) -> dict[tuple[str, str], str]:
+    return {(item.rule, item.subject): item.status.value for item in _verdicts(target, evidence)}
+
+
+def _verdicts(target: Target, evidence: TargetEvidence) -> tuple[Verdict, ...]:
     policy = load("https-by-default")
-    verdicts: tuple[Verdict, ...] = evaluate(
+    return evaluate(
         [Observed(target, evidence)], {"servers": ENVIRONMENT}, {"servers": policy}, (), evidence.started_at
     )[target.id]
-    return {(item.rule, item.subject): item.status.value for item in verdicts}

@@ -258,6 +258,19 @@ def test_what_is_no_certificate_fails_with_a_reason():
     assert certificate_from_der(made() + bytes(MAX_DER)).failure.reason is FailureReason.TOO_LARGE
 
 
+@pytest.mark.parametrize(
+    ("der", "words"),
+    [
+        (b"", "no certificate in DER: short data"),
+        (b"\x30\x03\x02\x01\x01", "no certificate in DER: unexpected tag"),
+        (b"\x30\x82\xff\xff\x00", "no certificate in DER: short data"),
+        (b"\x31\x00", "no certificate in DER: unexpected tag"),
+    ],
+)
+def test_what_is_no_certificate_is_told_in_words(der, words):
+    assert certificate_from_der(der).failure.detail == words
+
+
 def san_of(der: bytes) -> tuple[int, int]:
     """Where the subjectAltName extension of `made(*RICH)` begins and ends, its header included."""
     start = der.index(bytes.fromhex("0603551d11")) - 2

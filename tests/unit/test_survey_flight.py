@@ -218,6 +218,30 @@ def test_what_is_no_record_is_no_tls(text):
     assert isinstance(read(text, ssl2=True), Failure)
 
 
+@pytest.mark.parametrize("kind", [23, 24])
+@pytest.mark.parametrize("pieces", [1, 2, 6])
+def test_a_record_with_which_no_server_begins_is_tls_all_the_same(kind, pieces):
+    """Application data or a heartbeat: whoever sends it does not serve anything else on that port."""
+    reader, record = FlightReader(), bytes([kind, 3, 3, 0, 2, 0, 0])
+    outcomes = [reader.feed(record[at : at + 7 // pieces + 1]) for at in range(0, 7, 7 // pieces + 1)]
+    (outcome,) = {item for item in outcomes if item is not None}
+    assert outcome == Failure(FailureReason.MALFORMED, f"it begins with a record of type {kind}")
+
+
+@pytest.mark.parametrize("text", [b"\x17\x15nonsense", b"\x18 is no heartbeat"])
+def test_a_first_byte_alone_makes_no_tls(text):
+    assert read(text).reason is FailureReason.NOT_TLS
+
+
+def test_a_message_that_cannot_be_read_is_told_in_words():
+    lying = server_hello(ECDHE)[:-1] + b"\xff\xff\x00\x17\xff\xff"
+    lying = lying[:1] + (len(lying) - 4).to_bytes(3) + lying[4:]
+    outcome = read(handshake(lying))
+    assert outcome.reason is FailureReason.MALFORMED
+    assert outcome.detail.startswith("a message that cannot be read (")
+    assert "Error" not in outcome.detail
+
+
 def test_what_is_no_tls_is_shown_harmlessly():
     outcome = read(b"HTTP/1.1 \x1b[31m red\r\n")
     assert isinstance(outcome, Failure)

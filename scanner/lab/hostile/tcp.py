@@ -7,6 +7,8 @@ from typing import Final
 from scanner.lab.hostile.behaviour import Behaviour, Visit
 
 _ENOUGH: Final = 20
+_SLOWED: Final = r'"intolerances": \[[^]]*"rate"|stopped answering after \d+ connections'
+"""That it was asked more slowly after a sign of load, and that it did not help."""
 _SEEN: Final = ("comp", "proto", "cipher", "kex", "vuln", "cert", "integrity", "https", "headers", "content")
 
 
@@ -69,49 +71,49 @@ TCP: Final = (
         name="tcp-silent",
         description="Accepts connections, and never says a word",
         serve=_silent,
-        told="no answer within|timed-out",
+        told=r"timed-out \(no answer within 2 s",
         statuses=("unreachable",),
     ),
     Behaviour(
         name="tcp-close",
         description="Closes every connection at once",
         serve=_close,
-        told="closed|reset",
+        told=r"reset \((closed without an answer|Connection reset by peer)",
         statuses=("unreachable",),
     ),
     Behaviour(
         name="tcp-reset",
         description="Resets every connection at once",
         serve=_reset,
-        told="reset",
+        told=r"reset \(Connection reset by peer",
         statuses=("unreachable",),
     ),
     Behaviour(
         name="tcp-close-after-hello",
         description="Closes every connection when it has the hello",
         serve=_close_after_hello,
-        told="closed|reset",
+        told=r"reset \(closed without an answer",
         statuses=("unreachable",),
     ),
     Behaviour(
         name="tcp-reset-after-hello",
         description="Resets every connection when it has the hello",
         serve=_reset_after_hello,
-        told="reset",
+        told=r"reset \(Connection reset by peer",
         statuses=("unreachable",),
     ),
     Behaviour(
         name="tcp-flood",
         description="Sends zeros without end as soon as it is connected to",
         serve=_flood_first,
-        told="not-tls|the answer begins with|too-large",
+        told="not-tls|the answer begins with",
         statuses=("unreachable", "partial"),
     ),
     Behaviour(
         name="tcp-one-at-a-time",
         description="Serves one connection, and resets all others meanwhile",
         serve=_one_at_a_time,
-        told="rate|stopped answering|reset",
+        told=_SLOWED,
         statuses=("assessed", "partial"),
         passes=_SEEN,
     ),
@@ -119,7 +121,7 @@ TCP: Final = (
         name="tcp-reset-after-20",
         description="Resets whatever comes after twenty connections",
         serve=_reset_after_many,
-        told="stopped answering after",
+        told=r"the server stopped answering after \d+ connections",
         statuses=("partial",),
         passes=_SEEN,
     ),
@@ -127,7 +129,7 @@ TCP: Final = (
         name="tcp-ban-after-20",
         description="Leaves whatever comes after twenty connections without an answer",
         serve=_ban,
-        told="stopped answering after|no answer within|deadline",
+        told=r"stopped answering after \d+ connections|no answer within 2 s",
         statuses=("partial",),
         passes=_SEEN,
     ),
@@ -135,7 +137,7 @@ TCP: Final = (
         name="tcp-every-third-reset",
         description="Resets every third connection",
         serve=_every_third,
-        told="rate|stopped answering|reset|closed",
+        told=_SLOWED,
         statuses=("assessed", "partial"),
         passes=_SEEN,
     ),
@@ -143,7 +145,7 @@ TCP: Final = (
         name="tcp-every-third-hangs",
         description="Leaves every third connection without an answer",
         serve=_every_third_hangs,
-        told="rate|stopped answering|timed-out|no answer|deadline",
+        told=_SLOWED,
         statuses=("assessed", "partial"),
         passes=_SEEN,
     ),

@@ -107,14 +107,26 @@ def _certificates(results: SurveyResults, stores: Sequence[str]) -> Attempt[tupl
     return shown if shown.value is None else Attempt.partial(shown.value, _cut_off(results))
 
 
+def _shows_key_exchange(code: int) -> bool:
+    """Whether a server that chooses the suite goes on to show that it can do its key exchange.
+
+    By RSA key transport or a pre-shared key nothing follows that would: a ServerHello alone is no acceptance there.
+    """
+    suite = iana.cipher_suites().get(code)
+    return suite is None or not (suite.key_exchange == "RSA" or "PSK" in suite.key_exchange)
+
+
 def _offer(results: SurveyResults, found: Enumeration, primes: Mapping[int, str]) -> Attempt[ProtocolOffer]:
     """The suites accepted, complete where the enumeration came to its end.
 
     The answer to the very first hello, which offered everything, counts as well: what it accepted is accepted.
     """
     answers, failure, first = list(found.answers), found.failure, results.baseline.answer
+    unconfirmed = set(found.unconfirmed)
     if first is not None and first.protocol is found.protocol and first.suite not in found.suites:
         answers.insert(0, first)
+        if not _shows_key_exchange(first.suite):
+            unconfirmed.add(first.suite)
         failure = failure or Failure.of(
             FailureReason.INCONSISTENT,
             f"{_suite_name(first.protocol, first.suite)}: accepted at first, refused when it was offered again",
@@ -123,7 +135,7 @@ def _offer(results: SurveyResults, found: Enumeration, primes: Mapping[int, str]
     suites = tuple(
         replace(
             _suite(found.protocol, suite, _smaller(answer, weaker.get(suite, answer)), primes),
-            unconfirmed=suite in found.unconfirmed,
+            unconfirmed=suite in unconfirmed,
         )
         for answer in answers
         for suite in answer.suites

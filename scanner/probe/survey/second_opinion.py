@@ -19,6 +19,7 @@ from scanner.probe.survey.client import HelloClient
 from scanner.probe.survey.full_handshake import early_data_in_ticket, speakable, speakable_groups
 from scanner.probe.survey.hello import Offer
 from scanner.probe.survey.offers import HelloTemplate
+from scanner.probe.tls.division import ENOUGH
 
 _OLDER: Final = (Protocol.TLS1_2, Protocol.TLS1_1, Protocol.TLS1_0, Protocol.SSL3)
 _FIRST: Final = {
@@ -61,6 +62,11 @@ async def asked(tls: TlsEvidence, target: Target, settings: ProbeSettings, budge
 
     A finding is that of one probe yet.
     """
+    enough = next((cut for protocol in _OLDER if (cut := tls.offer(protocol).cut_off) and cut.reason in ENOUGH), None)
+    if enough is not None:
+        # It stopped answering, and is left alone.
+        unanswered: Attempt[Any] = Attempt(failure=enough)
+        return dataclasses.replace(tls, **dict.fromkeys(unasked(tls), unanswered))  # type: ignore[arg-type]  # its own
     client = HelloClient(target, settings, budget)
     offer = _offer(tls, None if target.endpoint.is_address else target.endpoint.host, by_rsa=False)
     if offer is None:

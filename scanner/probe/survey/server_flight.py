@@ -125,6 +125,16 @@ class _MalformedError(Exception):
     """What arrived cannot be read; the argument says what it was."""
 
 
+def _lower(error: Exception) -> str:
+    """What the parser says is wrong, as part of a sentence; an error without words has the name of its type."""
+    text = str(error) or type(error).__name__
+    return text[:1].lower() + text[1:]
+
+
+_LATER: Final = frozenset({ContentType.application_data, ContentType.heartbeat})
+"""Records of TLS with which no server begins; who does speaks TLS all the same."""
+
+
 @dataclass(slots=True)
 class FlightReader:
     """Reads one server's answer to one hello. `whole` is whether to go on after the ServerHello (TLS 1.2 and older)."""
@@ -151,7 +161,7 @@ class FlightReader:
         except _MalformedError as error:
             return Failure.of(FailureReason.MALFORMED, error)
         except Exception as error:  # noqa: BLE001  # the parser is fed by a hostile host, and raises many types
-            return Failure.of(FailureReason.MALFORMED, f"{type(error).__name__}: {error}")
+            return Failure.of(FailureReason.MALFORMED, f"a message that cannot be read ({_lower(error)})")
         if outcome is None and self._total > TOTAL_LIMIT:
             return Failure.of(FailureReason.TOO_LARGE, f"more than {TOTAL_LIMIT} bytes without an end")
         return outcome
@@ -194,6 +204,9 @@ class FlightReader:
         if self._total == len(self._buffer) and self._buffer.startswith(_SSL2_ERROR):
             # A server of SSL 2.0 alone says so in its own language.
             return Refusal(AlertDescription.protocol_version)
+        if kind in _LATER and bytes(self._buffer[1:2]) in {b"", bytes([_TLS_MAJOR])}:
+            early = len(self._buffer) < _HEADER
+            return None if early else Failure.of(FailureReason.MALFORMED, f"it begins with a record of type {kind}")
         if kind not in {ContentType.alert, ContentType.handshake, ContentType.change_cipher_spec}:
             return self._not_tls()
         if len(self._buffer) > 1 and self._buffer[1] != _TLS_MAJOR:

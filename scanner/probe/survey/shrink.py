@@ -69,8 +69,10 @@ class Remainder:
             if not self.left:
                 self.end()
         else:
-            name = "none" if chosen is None else f"0x{chosen:04X}"
-            self.failure = Failure.of(FailureReason.INCONSISTENT, f"the server chose {name}, which was not offered")
+            told = (
+                "chose none of what was offered" if chosen is None else f"chose 0x{chosen:04X}, which was not offered"
+            )
+            self.failure = Failure.of(FailureReason.INCONSISTENT, f"the server {told}")
             self.later.clear()
             self.end()
 

@@ -16,7 +16,7 @@ _OLDER = (Protocol.SSL3, Protocol.TLS1_0, Protocol.TLS1_1, Protocol.TLS1_2)
 _BY_RSA: Final = "TLS_RSA_WITH_"
 _WITH_GCM: Final = ("_AES_128_GCM_SHA256", "_AES_256_GCM_SHA384")
 _RSA_KEYS: Final = (KeyType.RSA, KeyType.RSA_PSS)
-_ENOUGH = (FailureReason.TIMED_OUT, FailureReason.RESET, FailureReason.DEADLINE)
+ENOUGH = (FailureReason.TIMED_OUT, FailureReason.RESET, FailureReason.DEADLINE)
 """Why the survey breaks off where a server has had enough of it, or time is up."""
 
 
@@ -111,7 +111,7 @@ def remaining(surveyed: Attempt[TlsEvidence], result: HandshakeResult, *, intrus
     facts: dict[Unanswered, Failure | None] = dict.fromkeys(LEFT_TO_THE_SURVEY, surveyed.failure)
     if survey is not None:
         older = [survey.offer(protocol) for protocol in _OLDER]
-        if any(offer.cut_off is not None and offer.cut_off.reason in _ENOUGH for offer in older):
+        if any(offer.cut_off is not None and offer.cut_off.reason in ENOUGH for offer in older):
             return None
         facts = {
             Unanswered.CERTIFICATES: survey.certificates.failure,

@@ -7,6 +7,7 @@ that asks for nothing but the names is content with it; so must be what is said 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -29,10 +30,20 @@ BROKEN: Final = (
 )
 """What the library raises on certificates that break X.509 in one of the ways that it looks at lazily."""
 
+_KIND: Final = re.compile(r"ParseError \{ kind: (\w+)")
+_WORD: Final = re.compile(r"(?<!^)(?=[A-Z])")
+
 MAX_EXTENSIONS: Final = 100
 """Extensions that are read one by one; real certificates have a dozen."""
 _MAX_ITEMS = 2000
 """Names or features that are looked at in one extension."""
+
+
+def what_is_wrong(error: Exception) -> str:
+    """Plain words for what the library raised: its parser of DER describes itself in the notation of its language."""
+    kind = _KIND.search(str(error))
+    return f"no certificate in DER: {_WORD.sub(' ', kind[1]).lower()}" if kind is not None else str(error)
+
 
 _EXTENSIONS = {
     x509.SubjectAlternativeName.oid: Extension.SUBJECT_ALT_NAME,

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID, PublicKeyAlgorithmOID
 
 from scanner.evidence import Attempt, Certificate, FailureReason, KeyType
-from scanner.probe.x509.extensions import BROKEN, read_extensions
+from scanner.probe.x509.extensions import BROKEN, read_extensions, what_is_wrong
 from scanner.probe.x509.signatures import issued_by
 from scanner.untrusted import printable
 
@@ -32,7 +32,7 @@ def certificate_from_der(der: bytes) -> Attempt[Certificate]:
     try:
         return Attempt.ok(_read(x509.load_der_x509_certificate(der), der))
     except BROKEN as error:
-        return Attempt.failed(FailureReason.MALFORMED, error)
+        return Attempt.failed(FailureReason.MALFORMED, what_is_wrong(error))
 
 
 def _read(certificate: x509.Certificate, der: bytes) -> Certificate:

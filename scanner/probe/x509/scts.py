@@ -14,7 +14,7 @@ from cryptography.x509.certificate_transparency import SignatureAlgorithm, Signe
 
 from scanner.evidence import CLOCK_SKEW, Attempt, FailureReason, Sct, SctCheck, Transparency
 from scanner.probe.x509.ct_logs import Log, LogList
-from scanner.probe.x509.extensions import BROKEN, read_extensions
+from scanner.probe.x509.extensions import BROKEN, read_extensions, what_is_wrong
 from scanner.probe.x509.signatures import made_by
 
 _PRECERTIFICATE: Final = 1
@@ -38,7 +38,7 @@ def verified(
         entry = hashlib.sha256(key).digest() + len(body).to_bytes(3) + body
         found = tuple(_verified(sct, entry, logs, now) for sct in list(scts)[:_MOST])
     except BROKEN as error:
-        return Attempt.failed(FailureReason.MALFORMED, error)
+        return Attempt.failed(FailureReason.MALFORMED, what_is_wrong(error))
     return Attempt.ok(Transparency(found, logs.source, logs.date))
 
 
