@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from scanner.evidence import Attempt, ClientIdentity, Failure, FailureReason
 from scanner.rules import BoundRule, Facts, Finding, Observed, bind
+from scanner.rules.certificates.in_files import is_asked_of
 from scanner.untrusted import printable
 from scanner.verdict import Severity, Status, TargetStatus, Verdict
 from scanner.waiver import scope_of
@@ -78,11 +79,14 @@ def evaluate(
     bound = {name: bind(policy) for name, policy in policies.items()}
     siblings: dict[str, list[Observed]] = defaultdict(list)
     users: dict[str, set[str]] = defaultdict(set)
+    served: dict[str, set[str]] = defaultdict(set)
     for item in observed:
         siblings[item.target.endpoint.id].append(item)
-        for fingerprint in _leaves(item.evidence):
+        for fingerprint in () if item.target.endpoint.is_file else _leaves(item.evidence):
             users[fingerprint].add(item.target.endpoint.environment)
+            served[item.target.endpoint.host].add(fingerprint)
     certificate_users = {fingerprint: frozenset(names) for fingerprint, names in users.items()}
+    served_by_host = {host: frozenset(fingerprints) for host, fingerprints in served.items()}
     verdicts: dict[str, tuple[Verdict, ...]] = {}
     for item in observed:
         environment = item.target.endpoint.environment
@@ -93,9 +97,15 @@ def evaluate(
             now=now,
             siblings=tuple(other for other in siblings[item.target.endpoint.id] if other is not item),
             certificate_users=certificate_users,
+            served=served_by_host,
         )
-        judged = [verdict for rule in bound[environment] for verdict in judge(rule, facts)]
         endpoint = item.target.endpoint
+        judged = [
+            verdict
+            for rule in bound[environment]
+            if is_asked_of(rule.rule.id, endpoint)
+            for verdict in judge(rule, facts)
+        ]
         near = [
             waiver
             for waiver in waivers

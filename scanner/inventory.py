@@ -93,8 +93,18 @@ class StartTls(StrEnum):
     MSSQL = "mssql"
 
 
+FILE: Final = "file:"
+"""Begins what stands in a host's place where certificates of a file are judged."""
+THIS_MACHINE: Final = "file"
+"""Stands in the address's place of a file, which is where the scanner is."""
+CLIENT_FILE: Final = "client:"
+"""The same of a certificate by which the scanner, or another client, identifies itself."""
+
+
 def address_of(host: str, port: int) -> str:
-    """`host:port`, with an IPv6 literal in brackets."""
+    """`host:port`, with an IPv6 literal in brackets; a file, which has no port, by its name alone."""
+    if not port:
+        return host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -193,13 +203,21 @@ class Application:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateFile:
+    """A file with certificates, and the environment variable that has its password, where it needs one."""
+
+    path: Path
+    password_variable: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One host name (or address) and port of an environment, with everything that is served there.
 
     `http_port` is where plain HTTP would answer, None where it is not asked for. `xmpp_domain` is what an XMPP server
     is asked for, if not the host. Several applications commonly share one endpoint: it is scanned once, and
     judged for each of them. `implied_by` is the key of the environment that names the host, where no endpoint or
-    application of the configuration does.
+    application of the configuration does. `file` is where certificates are read from, if they are no port's.
     """
 
     environment: str
@@ -213,6 +231,17 @@ class Endpoint:
     consoles: tuple[Console, ...] = ()
     ownership: Ownership = Ownership()
     xmpp_domain: str | None = None
+    file: CertificateFile | None = None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file with certificates, which no port shows; `host` is `file:` or `client:` and its name."""
+        return not self.port
+
+    @property
+    def is_client_file(self) -> bool:
+        """Whether it is a certificate by which a client identifies itself."""
+        return self.is_file and self.host.startswith(CLIENT_FILE)
 
     @property
     def console_places(self) -> tuple[tuple[Role, str], ...]:
@@ -320,7 +349,7 @@ class Target:
     @property
     def id(self) -> str:
         """`environment/host:port@ip`, unique in a run and stable between runs."""
-        return f"{self.endpoint.id}@{self.ip or 'unresolved'}"
+        return f"{self.endpoint.id}@{self.ip or (THIS_MACHINE if self.endpoint.is_file else 'unresolved')}"
 
     @property
     def ip(self) -> str | None:

@@ -33,6 +33,7 @@ from scanner.probe.authority import stage as authority
 from scanner.probe.dns import Resolved
 from scanner.probe.names import Names, in_order
 from scanner.probe.net.vantage import vantage_of
+from scanner.probe.x509.files import read_files
 from scanner.probe.x509.trust import store_digests
 from scanner.probing import Scope, probed
 from scanner.rules import Observed, all_rules
@@ -178,16 +179,21 @@ async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None
     environments = {environment.name: environment for environment in job.inventory.environments}
     job = dataclasses.replace(job, settings=dataclasses.replace(job.settings, questions=_questions(job)))
     endpoints = job.inventory.endpoints
-    order = range(len(endpoints))[:: -1 if job.backwards else 1]
+    order = [place for place, endpoint in enumerate(endpoints) if not endpoint.is_file]
+    order = order[:: -1 if job.backwards else 1]
     async with (
         Names.of([endpoints[place] for place in order], job.settings, job.addresses) as names,
         authority.opened(job.settings, job.answers) as authorities,
     ):
+        for place, (target, evidence) in (await asyncio.to_thread(_in_files, job)).items():
+            seen.resolved[place] = (Resolved(target),)
+            seen.evidence[target.id] = job.known.get(target.id) or evidence
+            authorities.look_at(seen.evidence[target.id])
         sorting = _Sorting(job, seen, environments, authorities.look_at)
         scope = Scope(
             job.settings,
             environments,
-            frozenset(endpoint.host for endpoint in endpoints),
+            frozenset(endpoint.host for endpoint in endpoints if not endpoint.is_file),
             names.addresses,
             len(endpoints),
             names.addresses_of,
@@ -292,6 +298,13 @@ def _questions(job: Job) -> frozenset[str]:
     return frozenset(rule for rule in listed if rule in all_rules() and all_rules()[rule].opt_in)
 
 
+def _in_files(job: Job) -> Mapping[int, tuple[Target, TargetEvidence]]:
+    """What is in the files that the inventory names, by the place of their endpoints."""
+    files = {place: item for place, item in enumerate(job.inventory.endpoints) if item.is_file}
+    found = read_files(list(files.values()), job.settings.stores_for) if files else {}
+    return {place: (Target(item, None), found[item.id]) for place, item in files.items()}
+
+
 def _unresolved(failure: Failure | None) -> TargetEvidence:
     """The evidence about a name that has no address: nothing was seen, for that reason."""
     return TargetEvidence(datetime.now(UTC), 0.0, 0, tls=Attempt(failure=failure), http=Attempt(failure=failure))
@@ -333,6 +346,14 @@ def _record(job: Job, seen: _Seen, started_at: datetime, *, complete: bool) -> R
     return RunRecord(run_facts, results)
 
 
+def _letter(item: Observed, now: datetime) -> str | None:
+    """The grade; none of a file, which accepts no connections."""
+    endpoint = item.target.endpoint
+    if endpoint.is_file:
+        return None
+    return grade(item.evidence, endpoint.host, endpoint.port, endpoint.role, now).letter
+
+
 def _result(
     item: Observed, environment: Environment, job: Job, verdicts: tuple[Verdict, ...], now: datetime
 ) -> TargetResult:
@@ -357,6 +378,6 @@ def _result(
         connections=item.evidence.connections,
         evidence=item.evidence,
         verdicts=verdicts,
-        grade=grade(item.evidence, endpoint.host, endpoint.port, endpoint.role, now).letter,
+        grade=_letter(item, now),
         implied_by=endpoint.implied_by,
     )

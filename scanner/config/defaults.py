@@ -11,11 +11,16 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from scanner.config.form_estate import ApplicationForm, DefaultsForm, EndpointForm
+from scanner.config.form_estate import ApplicationForm, CertificateFilesForm, DefaultsForm, EndpointForm
 from scanner.errors import Problem
 from scanner.validation import problems_of
 
 _OWNED: Final = ("owner", "contact", "labels")
+_FILLED: Final = (
+    ("endpoint", EndpointForm),
+    ("application", ApplicationForm),
+    ("certificate", CertificateFilesForm),
+)
 
 
 def inherited(raw: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
@@ -44,7 +49,7 @@ def _environment(
     # From the inside: what it says for its endpoints, what it says of itself, what is said for all.
     result = _joined(item, {key: value for key, value in general.items() if key in _OWNED})
     defaults = _joined(_joined(own, {key: result[key] for key in _OWNED if key in result}), general)
-    for key, form in (("endpoint", EndpointForm), ("application", ApplicationForm)):
+    for key, form in _FILLED:
         elements = item.get(key)
         if isinstance(elements, list):
             fitting = {name: value for name, value in defaults.items() if name in form.model_fields}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from scanner.config.form_estate import ApplicationForm, EndpointForm, EnvironmentForm
+from scanner.config.form_estate import ApplicationForm, CertificateFilesForm, EndpointForm, EnvironmentForm, OwnedForm
 from scanner.errors import Problem
 from scanner.hostname import HostError, normalised
 from scanner.inventory import (
+    CLIENT_FILE,
+    FILE,
     Application,
     ApplicationKind,
+    CertificateFile,
     ClientCertificate,
     Console,
     DomainKey,
@@ -30,6 +34,8 @@ from scanner.inventory import (
 )
 
 ROOT_PATH: Final = "/"
+MOST_FILES: Final = 1000
+"""Files that one pattern names."""
 
 
 def environment_of(
@@ -44,6 +50,8 @@ def environment_of(
     for app in form.application:
         _check_levels(app, form, f"{key}.application[{app.name}]", problems, warnings)
         endpoints.add_application(app, folder)
+    for files in form.certificate:
+        endpoints.add_files(files, folder, warnings)
     for implied in _implied(form, endpoints.all):
         endpoints.add_implied(implied)
     return Environment(
@@ -107,7 +115,7 @@ def _application(form: ApplicationForm, folder: Path) -> Application:
     )
 
 
-def ownership_of(form: EnvironmentForm | EndpointForm | ApplicationForm) -> Ownership:
+def ownership_of(form: OwnedForm) -> Ownership:
     """Whose it is, as its form says; what it inherits stands there already."""
     return Ownership(form.owner, form.contact, tuple(sorted(form.labels.items())))
 
@@ -171,6 +179,25 @@ class _Endpoints:
             ownership=known.ownership.merged(ownership_of(form)),
         )
         self._plain_port(place, form.http_port or None, f"{key}.http_port", known.address)
+        if form.client_certificate is not None:
+            path = folder / form.client_certificate.cert
+            self._add_file(CLIENT_FILE, path, folder, CertificateFile(path), ownership_of(form))
+
+    def add_files(self, form: CertificateFilesForm, folder: Path, warnings: list[Problem]) -> None:
+        """Add the files of an [[environment.certificate]], each as an endpoint of its own."""
+        for pattern in form.files:
+            paths = sorted(glob.glob(str(folder / pattern), recursive=True))  # noqa: PTH207  # the pattern may be absolute
+            files = [Path(path) for path in paths if Path(path).is_file()]
+            if not files:
+                key = f"{self._key}.certificate.files"
+                warnings.append(Problem(key, f'"{pattern}" is no file and matches none'))
+            for path in files[:MOST_FILES]:
+                self._add_file(FILE, path, folder, CertificateFile(path, form.password_variable), ownership_of(form))
+
+    def _add_file(self, kind: str, path: Path, folder: Path, file: CertificateFile, ownership: Ownership) -> None:
+        name = path.relative_to(folder) if path.is_relative_to(folder) else path
+        endpoint = Endpoint(self._environment, f"{kind}{name}", 0, Role.SERVER, file=file, ownership=ownership)
+        self._found.setdefault((endpoint.host, 0), endpoint)
 
     def add_implied(self, endpoint: Endpoint) -> None:
         """Add one that the environment's domain names, where nothing else is there."""

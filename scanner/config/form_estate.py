@@ -99,6 +99,15 @@ class EndpointForm(OwnedForm):
     """Where a development endpoint or console is, such as "/ServiceCenter"; at the root by default."""
 
 
+class CertificateFilesForm(OwnedForm):
+    """Certificates that no port shows: files on the machine that scans."""
+
+    files: list[Annotated[str, StringConstraints(min_length=1)]] = Field(min_length=1)
+    """Paths, and globs of them: PEM, DER, PKCS#12 and JKS, which are told apart by what is in them."""
+    password_variable: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    """Environment variable that has the password of PKCS#12 files; a password stands in no configuration."""
+
+
 class DefaultsForm(OwnedForm):
     """What endpoints and applications are unless they say otherwise."""
 
@@ -189,3 +198,5 @@ class EnvironmentForm(OwnedForm):
     """Endpoints that no application stands for."""
     application: list[ApplicationForm] = []
     """Applications."""
+    certificate: list[CertificateFilesForm] = []
+    """Certificates in files."""

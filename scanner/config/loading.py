@@ -156,7 +156,7 @@ def _checked(
     )
     warnings += (_not_taken(item) for item in added.untaken)
     warnings += (_unexpected(item, key) for item in environments for key in item.sources if not key.as_expected)
-    hosts = frozenset(endpoint.host for item in environments for endpoint in item.endpoints)
+    hosts = frozenset(endpoint.host for item in environments for endpoint in item.endpoints if not endpoint.is_file)
     environments = tuple(dataclasses.replace(item, known_hosts=hosts) for item in environments)
     _check_names(form, problems)
     _check_references(form, problems)

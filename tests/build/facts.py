@@ -258,6 +258,7 @@ class World:
     environment: Mapping[str, Any] = field(default_factory=dict)
     siblings: Iterable[World] = ()
     certificate_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    served: Mapping[str, frozenset[str]] = field(default_factory=dict)
     now: datetime = NOW
 
 
@@ -293,6 +294,7 @@ def facts(world: World) -> Facts:
         now=world.now,
         siblings=tuple(observed(other, f"192.0.2.{number}") for number, other in enumerate(world.siblings, 2)),
         certificate_users=world.certificate_users,
+        served=world.served,
     )
 
 

@@ -167,6 +167,8 @@ ELSEWHERE = {
     "cert.transparency": "judged of public CAs alone, which the lab's is not: tests/lab/test_public_ca.py",
     "cert.issuer": "no policy that ships knows from whom you have certificates: tests/lab/test_public_ca.py",
     "dns.caa": "the same, and the lab's names are in no DNS: tests/lab/test_public_ca.py",
+    "cert.served": "of files alone: tests/lab/test_certificate_files.py",
+    "cert.client-purpose": "of files alone: tests/lab/test_certificate_files.py",
     "dns.dnssec": "the lab's names are in no DNS: tests/lab/test_dns_signed.py",
 }
 """Rules that no server of the lab can show, why, and where real servers show them."""

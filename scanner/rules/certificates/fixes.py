@@ -87,6 +87,14 @@ DOMAIN: Final = Fix(
     _INSTALL,
 )
 SAME: Final = Fix("Install the current certificate on every address behind the name, and reload each server.", _INSTALL)
+SERVED: Final = Fix(
+    "Install the certificate of the file and reload the server, or remove the file with its key where nobody needs it.",
+    _INSTALL,
+)
+CLIENT_CERTIFICATE: Final = Fix(
+    "Have a certificate for clients issued by a private CA, and have the server trust that CA.",
+    {"openssl": "openssl x509 -in client.pem -noout -ext extendedKeyUsage -issuer"},
+)
 ISSUER: Final = Fix(
     "Find out who had it issued; then have one issued by a CA of the policy, or list this one in it.", _RENEW
 )

@@ -31,7 +31,8 @@ class Observed:
 class Facts:
     """All that a rule may know. `siblings` are the other addresses of the same endpoint.
 
-    `certificate_users` maps a leaf's fingerprint to the names of the environments in which it was served in this run.
+    `certificate_users` maps a leaf's fingerprint to the names of the environments in which it was served in this run,
+    `served` a host to the fingerprints of the leaves that it served.
     """
 
     target: Target
@@ -40,3 +41,4 @@ class Facts:
     now: datetime
     siblings: tuple[Observed, ...] = ()
     certificate_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    served: Mapping[str, frozenset[str]] = field(default_factory=dict)

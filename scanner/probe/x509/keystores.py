@@ -1,0 +1,143 @@
+"""Certificates in files: PEM, DER, PKCS#12 and Java's JKS, told apart by what is in them and not by their names.
+
+Private keys are passed over: nothing of them is kept, and of JKS, whose certificates are not encrypted, nothing is
+decrypted. A JKS file is read here because the library that could (pyjks) was last released in 2020, and wants a
+compiler for a cipher that no certificate needs.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7, pkcs12
+
+LARGEST: Final = 16 * 1024 * 1024
+"""Bytes of a file that is read."""
+_MOST: Final = 5000
+_JKS: Final = b"\xfe\xed\xfe\xed"
+_JCEKS: Final = b"\xce\xce\xce\xce"
+_KEY_ENTRY, _CERTIFICATE_ENTRY = 1, 2
+_SECOND_VERSION: Final = 2
+
+
+class KeystoreError(Exception):
+    """A file gives no certificates; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is in a file: chains of private keys (leaf first), and certificates that stand alone, all in DER."""
+
+    chains: tuple[tuple[bytes, ...], ...] = ()
+    others: tuple[bytes, ...] = ()
+
+    @property
+    def certificates(self) -> tuple[bytes, ...]:
+        """Every certificate once."""
+        return tuple(dict.fromkeys((*(der for chain in self.chains for der in chain), *self.others)))
+
+
+def read_keystore(path: Path, password: str | None = None) -> Kept:
+    """Read the certificates of a file. A password is for PKCS#12 alone.
+
+    Raises:
+        KeystoreError: it cannot be read, is none of these, is damaged, or another password opens it.
+    """
+    try:
+        if path.stat().st_size > LARGEST:
+            raise KeystoreError(f"it is larger than {LARGEST >> 20} MB")
+        data = path.read_bytes()
+    except OSError as error:
+        raise KeystoreError(error.strerror or str(error)) from error
+    if data[:4] in {_JKS, _JCEKS}:
+        return _java(data)
+    if b"-----BEGIN" in data:
+        return _pem(data)
+    try:
+        return Kept(others=(x509.load_der_x509_certificate(data).public_bytes(Encoding.DER),))
+    except ValueError:
+        pass
+    try:
+        return Kept(others=tuple(item.public_bytes(Encoding.DER) for item in pkcs7.load_der_pkcs7_certificates(data)))
+    except (ValueError, UnsupportedAlgorithm):
+        return _pkcs12(data, password)
+
+
+def _pem(data: bytes) -> Kept:
+    try:
+        found = x509.load_pem_x509_certificates(data)
+    except ValueError as error:
+        raise KeystoreError("it has no certificate in PEM that can be read") from error
+    if len(found) > _MOST:
+        raise KeystoreError(f"it has more than {_MOST} certificates")
+    return Kept(others=tuple(item.public_bytes(Encoding.DER) for item in found))
+
+
+def _pkcs12(data: bytes, password: str | None) -> Kept:
+    try:
+        store = pkcs12.load_pkcs12(data, password.encode() if password is not None else None)
+    except (ValueError, UnsupportedAlgorithm, TypeError) as error:
+        # The library does not tell a wrong password from a damaged file.
+        what = "the password does not open it, or it is damaged" if password else "it wants a password, or is damaged"
+        raise KeystoreError(f"it is no PEM, DER, JKS or PKCS#12 file, or {what}") from error
+    others = tuple(item.certificate.public_bytes(Encoding.DER) for item in store.additional_certs)
+    if store.cert is None:
+        return Kept(others=others)
+    # In which order the others stand says nothing.
+    return Kept(chains=((store.cert.certificate.public_bytes(Encoding.DER),),), others=others)
+
+
+def _java(data: bytes) -> Kept:
+    """The certificates of a JKS file. Of JCEKS the same, as long as no secret key comes first.
+
+    The form: magic, version and count, four bytes each; then entries: what it is, alias, time in milliseconds, for a
+    key its encrypted bytes and how many certificates there are, and each certificate with its type and length.
+    """
+    stream = io.BytesIO(data)
+    chains: list[tuple[bytes, ...]] = []
+    others: list[bytes] = []
+    try:
+        _take(stream, 4)
+        version, count = _number(stream), _number(stream)
+        if version > _SECOND_VERSION or count > _MOST:
+            raise KeystoreError("it is a Java keystore of an unknown version, or of too many entries")
+        for _ in range(count):
+            kind = _number(stream)
+            _take(stream, _number(stream, 2))
+            _take(stream, 8)
+            if kind == _KEY_ENTRY:
+                _take(stream, _number(stream))
+                chains.append(tuple(_certificates(stream, _number(stream), version)))
+            elif kind == _CERTIFICATE_ENTRY:
+                others.extend(_certificates(stream, 1, version))
+            else:  # a secret key of JCEKS: an object of Java's, whose length stands nowhere
+                break
+    except EOFError as error:
+        raise KeystoreError("it is a Java keystore that ends too early") from error
+    return Kept(tuple(chain for chain in chains if chain), tuple(others))
+
+
+def _certificates(stream: io.BytesIO, count: int, version: int) -> Iterator[bytes]:
+    if count > _MOST:
+        raise KeystoreError("it is a Java keystore with too long a chain")
+    for _ in range(count):
+        if version == _SECOND_VERSION:
+            _take(stream, _number(stream, 2))  # "X.509"
+        yield _take(stream, _number(stream))
+
+
+def _number(stream: io.BytesIO, size: int = 4) -> int:
+    return int.from_bytes(_take(stream, size))
+
+
+def _take(stream: io.BytesIO, size: int) -> bytes:
+    taken = stream.read(size)
+    if len(taken) != size:
+        raise EOFError
+    return taken

@@ -1,0 +1,169 @@
+"""Certificates in files are judged beside the servers that should present them: the whole command, and real servers."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs12,
+)
+
+from scanner.app.cli import cli
+from scanner.history import History
+from scanner.lab import Lab, LabServer
+from tests.build.servers import program
+from tests.conftest import reach
+
+HOST = "good.lab.example"
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with Lab(only=("good",)) as running:
+        yield running
+
+
+def made(
+    *names: str, days: int, usage: x509.ObjectIdentifier | None = None
+) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
+    builder = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(x509.random_serial_number())
+        .public_key(key.public_key()).not_valid_before(now - timedelta(days=60)).not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(item) for item in names]), critical=False)
+    )  # fmt: skip
+    if usage is not None:
+        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+    return key, builder.sign(key, hashes.SHA256())
+
+
+def run(
+    lab: Lab, folder: Path, monkeypatch: pytest.MonkeyPatch, certificates: str, *, more: str = ""
+) -> dict[str, dict]:
+    """What a run says of each host of its environment, by host."""
+    monkeypatch.chdir(folder)
+    server = lab.servers["good"]
+    (folder / "config.toml").write_text(f"""
+[[environment]]
+name = "e"
+kind = "on-premises"
+{certificates}
+[[environment.application]]
+name = "Shop"
+kind = "traditional-web"
+host = "{server.host}"
+port = {server.port}
+{more}
+""")
+    options = ["--config", "config.toml", "--format", "json", "--output", "report.json", "--quiet", "--offline"]
+    done = CliRunner().invoke(cli, ["run", *options, *reach(lab)])
+    assert done.exit_code in {0, 1, 3}, done.output
+    return {target["host"]: target for target in json.loads((folder / "report.json").read_text())["targets"]}
+
+
+def reasons(target: dict) -> dict[str, str]:
+    return {verdict["rule"]: verdict["reason"] for verdict in target["verdicts"]}
+
+
+def test_files_are_judged_beside_the_servers(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ssl").mkdir()
+    server = lab.servers["good"]
+    own, above = _served(server)
+    (tmp_path / "ssl" / "served.pem").write_text(own)
+    (tmp_path / "chain.pem").write_text(above)
+    (tmp_path / "ssl" / "renewed.pem").write_bytes(made(server.host, days=80)[1].public_bytes(Encoding.PEM))
+    key, forgotten = made("forgotten.example.net", days=3)
+    locked = pkcs12.serialize_key_and_certificates(b"a", key, forgotten, None, BestAvailableEncryption(b"secret"))
+    (tmp_path / "app.p12").write_bytes(locked)
+    (tmp_path / "broken.jks").write_bytes(b"\xfe\xed\xfe\xed\0")
+    monkeypatch.setenv("STORE_PASSWORD", "secret")
+    found = run(lab, tmp_path, monkeypatch, """
+[[environment.certificate]]
+files = ["ssl/*.pem", "chain.pem"]
+[[environment.certificate]]
+files = ["app.p12", "broken.jks"]
+password_variable = "STORE_PASSWORD"
+""")  # fmt: skip
+
+    served = reasons(found["file:ssl/served.pem"])
+    assert served["cert.served"] == "served"
+    assert (served["cert.trusted"], served["cert.valid-now"]) == ("trusted", "valid")
+    assert set(served) == {
+        "cert.trusted", "cert.valid-now", "cert.expiry", "cert.chain-expiry", "cert.key", "cert.signature",
+        "cert.weak-key", "cert.revocation", "cert.served",
+    }, "nothing is asked that only a port could answer"  # fmt: skip
+    assert reasons(found["file:chain.pem"])["cert.served"] == "not-a-servers"
+    assert reasons(found["file:ssl/renewed.pem"])["cert.served"] == "another-served"
+    lost = reasons(found["file:app.p12"])
+    assert (lost["cert.served"], lost["cert.expiry"]) == ("unused", "expires-very-soon")
+    assert found["file:broken.jks"]["status"] == "unreachable"
+    assert "ends too early" in json.dumps(found["file:broken.jks"])
+    assert "cert.served" not in reasons(found[server.host])
+    assert found["file:ssl/served.pem"]["grade"] is None
+    # They are in the history like any other, and in the list of what ends next.
+    frame = History.open(tmp_path / "history", create=False).certificates()
+    assert {"file:app.p12", "file:ssl/served.pem"} <= set(frame["host"].astype(str))
+    listed = CliRunner().invoke(cli, ["history", "certificates", "--config", "config.toml"])
+    assert "file:app.p12" in listed.output
+    assert b"secret" not in (tmp_path / "report.json").read_bytes()
+    replayed = CliRunner().invoke(cli, ["policy", "replay", "--config", "config.toml", "--policy", "https-by-default"])
+    assert replayed.exit_code in {0, 1}, replayed.output
+
+
+def test_a_file_whose_password_is_not_there_is_not_assessed(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STORE_PASSWORD", raising=False)
+    key, own = made("a.example.net", days=90)
+    locked = pkcs12.serialize_key_and_certificates(b"a", key, own, None, BestAvailableEncryption(b"secret"))
+    (tmp_path / "app.p12").write_bytes(locked)
+    found = run(lab, tmp_path, monkeypatch, """
+[[environment.certificate]]
+files = ["app.p12"]
+password_variable = "STORE_PASSWORD"
+""")  # fmt: skip
+    assert found["file:app.p12"]["status"] == "unreachable"
+    assert "STORE_PASSWORD is not set" in json.dumps(found["file:app.p12"])
+
+
+def test_a_configured_client_certificate_is_judged_for_what_it_is(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, usage, days in (
+        ("client.pem", x509.ExtendedKeyUsageOID.CLIENT_AUTH, 3),
+        ("server.pem", x509.ExtendedKeyUsageOID.SERVER_AUTH, 80),
+    ):
+        key, own = made("client", days=days, usage=usage)
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (tmp_path / name).write_bytes(own.public_bytes(Encoding.PEM) + pem)
+    expected = {"client.pem": ("for-clients", "expires-very-soon"), "server.pem": ("not-for-clients", "enough-time")}
+    for name, (purpose, expiry) in expected.items():
+        more = f'client_certificate = {{ cert = "{name}", key = "{name}" }}'
+        found = reasons(run(lab, tmp_path, monkeypatch, "", more=more)[f"client:{name}"])
+        assert (found["cert.client-purpose"], found["cert.expiry"]) == (purpose, expiry)
+        assert "cert.trusted" not in found
+        assert "cert.served" not in found
+
+
+def _served(server: LabServer) -> tuple[str, str]:
+    """What a server presents, as PEM: its own certificate, and what it sends above it."""
+    place = f"{server.address}:{server.actual_port}"
+    command = [program("openssl", "openssl"), "s_client", "-connect", place, "-servername", server.host, "-showcerts"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=True)
+    own, *above = re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", done.stdout, re.DOTALL)
+    return own, "".join(above)

@@ -1,0 +1,126 @@
+"""Certificates are read out of PEM, DER, PKCS#12, PKCS#7 and JKS files, whatever their names; hostile ones harm nothing."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs7,
+    pkcs12,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scanner.probe.x509.keystores import Kept, KeystoreError, read_keystore
+from tests.build.certificates import intermediate, leaf
+from tests.build.records import FIRST_NIGHT
+
+# Made by pyjks 20.0.0, password "changeit": a private key with its chain of two, and the second as a trusted one.
+JKS = base64.b64decode(
+    "/u3+7QAAAAIAAAACAAAAAQADYXBwAAABoin7UZAAAADIMIHFMA4GCisGAQQBKgIRAQEFAASBsuVadqoh7UBadmTtbZKo1aNXdari"
+    "skZbUD6vJ9xj5giuTwG+peT57sSDBn2U6jHtjNDv/2kIRSixicSDko+wq9E7FDkrGtnwWAxm90JNT6RMOdEEbwwPGH6BxgyBK2Cw"
+    "dVjsQEsHOq2Xck/cHuvkoVfBUeez1Ja09S9GT/zAPOAW1r69ubitS7ApdOUFJGG0mEBttBKd1iWaH+UmKTvnCrUUByBcsE1wvf11"
+    "6IWmkChJIpwAAAACAAVYLjUwOQAAAR0wggEZMIHAoAMCAQICAQcwCgYIKoZIzj0EAwIwDTELMAkGA1UEAwwCY2EwHhcNMjYwMTAx"
+    "MDAwMDAwWhcNMjcwMTAxMDAwMDAwWjAOMQwwCgYDVQQDDANhcHAwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAASwGhcqdqRgLJLT"
+    "JCy4l93jAkx0DeuyFbTGsKrpPCKRqehcEHQyN9rVb+wOLfunA3kcAPdwHH4Wvf18SFOPx3/ioxAwDjAMBgNVHRMBAf8EAjAAMAoG"
+    "CCqGSM49BAMCA0gAMEUCIQD3MZKpWFmeb1tLirAU/7duxsNopIJRQD6kCu2R6ANl0AIgb4pvevGMpRPtN+7hkOkCfhxAJoVXz5CL"
+    "WRASq5+YvJwABVguNTA5AAABHjCCARowgcKgAwIBAgIBBzAKBggqhkjOPQQDAjANMQswCQYDVQQDDAJjYTAeFw0yNjAxMDEwMDAw"
+    "MDBaFw0yNzAxMDEwMDAwMDBaMA0xCzAJBgNVBAMMAmNhMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEUVkLelFRQNLXhMhWCGaP"
+    "3++Mgv0fW+UkIVVKDcPQM+3gwX2okEpyfYrhvza/inkmDQEvANTYCIjR0LtE/aFtpKMTMBEwDwYDVR0TAQH/BAUwAwEB/zAKBggq"
+    "hkjOPQQDAgNHADBEAiAlv2WNcp9mBly+6sSJgZMmXV3ofnsMkLy3no+NsOeJ5gIgS4ePk/YWreEjQEv3pGG0e9xZrviDJQwTcr64"
+    "0QDyFRgAAAACAARyb290AAABoin7UZAABVguNTA5AAABHjCCARowgcKgAwIBAgIBBzAKBggqhkjOPQQDAjANMQswCQYDVQQDDAJj"
+    "YTAeFw0yNjAxMDEwMDAwMDBaFw0yNzAxMDEwMDAwMDBaMA0xCzAJBgNVBAMMAmNhMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE"
+    "UVkLelFRQNLXhMhWCGaP3++Mgv0fW+UkIVVKDcPQM+3gwX2okEpyfYrhvza/inkmDQEvANTYCIjR0LtE/aFtpKMTMBEwDwYDVR0T"
+    "AQH/BAUwAwEB/zAKBggqhkjOPQQDAgNHADBEAiAlv2WNcp9mBly+6sSJgZMmXV3ofnsMkLy3no+NsOeJ5gIgS4ePk/YWreEjQEv3"
+    "pGG0e9xZrviDJQwTcr640QDyFRilg+2z3BPQqk45FlrWZlxaRSMzxw=="
+)
+APP = "4816f052e0e6a2962611457fe1ea8e03706fccf3bc5f35ea5892f692c04bdea2"
+CA = "23002ed1d23502ffd840e483f2e39800c52a84f95a1a19e2bcf9a33bf7424cf2"
+LEAF, ABOVE = leaf("a.example.com", not_before=FIRST_NIGHT, days=90).der, intermediate().der
+CERTIFICATES = [x509.load_der_x509_certificate(der) for der in (LEAF, ABOVE)]
+
+
+def written(folder: Path, data: bytes) -> Path:
+    path = folder / "store"
+    path.write_bytes(data)
+    return path
+
+
+def fingerprints(kept: Kept) -> list[str]:
+    return [hashlib.sha256(der).hexdigest() for der in kept.certificates]
+
+
+def test_a_java_keystore_gives_chains_and_trusted_certificates_without_a_password(tmp_path: Path) -> None:
+    kept = read_keystore(written(tmp_path, JKS))
+    assert [[hashlib.sha256(der).hexdigest() for der in chain] for chain in kept.chains] == [[APP, CA]]
+    assert fingerprints(Kept(others=kept.others)) == [CA]
+
+
+@pytest.mark.parametrize("cut", range(0, len(JKS) - 40, 37))
+def test_a_java_keystore_that_ends_early_is_told(tmp_path: Path, cut: int) -> None:
+    with pytest.raises(KeystoreError):
+        read_keystore(written(tmp_path, JKS[:cut]))
+
+
+@given(data=st.binary(max_size=400), head=st.sampled_from([JKS[:4], b"\xce\xce\xce\xce", b"-----BEGIN", b"0\x82", b""]))
+def test_whatever_is_in_a_file_is_a_keystore_or_an_error(tmp_path_factory, data: bytes, head: bytes) -> None:
+    path = written(tmp_path_factory.mktemp("any"), head + data)
+    with contextlib.suppress(KeystoreError):
+        assert isinstance(read_keystore(path, "x"), Kept)
+
+
+def test_a_count_of_four_thousand_million_costs_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeystoreError, match="too many entries"):
+        read_keystore(written(tmp_path, JKS[:8] + b"\xff" * 4 + JKS[12:]))
+    with pytest.raises(KeystoreError, match="ends too early"):
+        read_keystore(written(tmp_path, JKS[:12] + b"\0\0\0\2\0\1a" + b"\0" * 8 + b"\0\5X.509\xff\xff\xff\xff"))
+
+
+def test_pem_der_and_pkcs7_are_told_apart_by_what_is_in_them(tmp_path: Path) -> None:
+    pem = b"some words\n" + b"".join(item.public_bytes(Encoding.PEM) for item in CERTIFICATES)
+    assert read_keystore(written(tmp_path, pem)).others == (LEAF, ABOVE)
+    assert read_keystore(written(tmp_path, LEAF)).others == (LEAF,)
+    bundle = pkcs7.serialize_certificates(CERTIFICATES, Encoding.DER)
+    assert set(read_keystore(written(tmp_path, bundle)).others) == {LEAF, ABOVE}
+
+
+def test_pkcs12_opens_by_its_password_alone(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "p12")])
+    own = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).serial_number(1).public_key(key.public_key())
+        .not_valid_before(FIRST_NIGHT).not_valid_after(FIRST_NIGHT.replace(year=2027)).sign(key, hashes.SHA256())
+    )  # fmt: skip
+    locked = pkcs12.serialize_key_and_certificates(b"a", key, own, CERTIFICATES[1:], BestAvailableEncryption(b"secret"))
+    kept = read_keystore(written(tmp_path, locked), "secret")
+    assert kept.chains == ((own.public_bytes(Encoding.DER),),)
+    assert kept.others == (ABOVE,)
+    assert key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()) not in repr(kept).encode()
+    with pytest.raises(KeystoreError, match="the password does not open it"):
+        read_keystore(written(tmp_path, locked), "wrong")
+    with pytest.raises(KeystoreError, match="wants a password"):
+        read_keystore(written(tmp_path, locked))
+
+
+def test_what_is_no_file_or_no_certificate_is_told(tmp_path: Path) -> None:
+    with pytest.raises(KeystoreError, match="No such file"):
+        read_keystore(tmp_path / "nothing")
+    with pytest.raises(KeystoreError, match="no certificate in PEM"):
+        read_keystore(written(tmp_path, b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"))
+    with pytest.raises(KeystoreError, match="no PEM, DER, JKS or PKCS#12"):
+        read_keystore(written(tmp_path, b"hello"))
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(17 << 20)
+    with pytest.raises(KeystoreError, match="larger than 16 MB"):
+        read_keystore(tmp_path / "large")
