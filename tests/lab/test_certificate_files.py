@@ -88,10 +88,12 @@ def test_files_are_judged_beside_the_servers(lab: Lab, tmp_path: Path, monkeypat
     (tmp_path / "chain.pem").write_text(above)
     (tmp_path / "ssl" / "renewed.pem").write_bytes(made(server.host, days=80)[1].public_bytes(Encoding.PEM))
     key, forgotten = made("forgotten.example.net", days=3)
-    locked = pkcs12.serialize_key_and_certificates(b"a", key, forgotten, None, BestAvailableEncryption(b"secret"))
+    locked = pkcs12.serialize_key_and_certificates(
+        b"a", key, forgotten, None, BestAvailableEncryption(b"Zx9-open-sesame")
+    )
     (tmp_path / "app.p12").write_bytes(locked)
     (tmp_path / "broken.jks").write_bytes(b"\xfe\xed\xfe\xed\0")
-    monkeypatch.setenv("STORE_PASSWORD", "secret")
+    monkeypatch.setenv("STORE_PASSWORD", "Zx9-open-sesame")
     found = run(lab, tmp_path, monkeypatch, """
 [[environment.certificate]]
 files = ["ssl/*.pem", "chain.pem"]
@@ -120,8 +122,8 @@ password_variable = "STORE_PASSWORD"
     assert {"file:app.p12", "file:ssl/served.pem"} <= set(frame["host"].astype(str))
     listed = CliRunner().invoke(cli, ["history", "certificates", "--config", "config.toml"])
     assert "file:app.p12" in listed.output
-    assert b"secret" not in (tmp_path / "report.json").read_bytes()
-    replayed = CliRunner().invoke(cli, ["policy", "replay", "--config", "config.toml", "--policy", "https-by-default"])
+    assert b"Zx9-open-sesame" not in (tmp_path / "report.json").read_bytes()
+    replayed = CliRunner().invoke(cli, ["policy", "replay", "https-by-default", "--config", "config.toml"])
     assert replayed.exit_code in {0, 1}, replayed.output
 
 
@@ -130,7 +132,7 @@ def test_a_file_whose_password_is_not_there_is_not_assessed(
 ) -> None:
     monkeypatch.delenv("STORE_PASSWORD", raising=False)
     key, own = made("a.example.net", days=90)
-    locked = pkcs12.serialize_key_and_certificates(b"a", key, own, None, BestAvailableEncryption(b"secret"))
+    locked = pkcs12.serialize_key_and_certificates(b"a", key, own, None, BestAvailableEncryption(b"Zx9-open-sesame"))
     (tmp_path / "app.p12").write_bytes(locked)
     found = run(lab, tmp_path, monkeypatch, """
 [[environment.certificate]]

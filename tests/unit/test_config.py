@@ -150,7 +150,8 @@ def test_what_the_contract_shows_is_read() -> None:
     assert production.kind is EnvironmentKind.PAAS
     assert (production.default_domain, production.custom_domain) == ("outsystemsenterprise.com", "apps.example.com")
     assert production.policy == "nist-sp800-52r2"
-    monitor, mail, shop, custom, default = production.endpoints
+    monitor, mail, shop, client, custom, default = production.endpoints
+    assert (client.host, client.is_client_file) == ("client:client.pem", True)
     assert (custom.address, custom.implied_by) == ("apps.example.com:443", DomainKey.CUSTOM)
     assert (default.address, default.implied_by) == ("outsystemsenterprise.com:443", DomainKey.DEFAULT)
     assert (monitor.role, monitor.http_port) == (Role.MONITORING, 80)

@@ -45,9 +45,12 @@ def _dnssec(facts: Facts, parameters: Parameters) -> list[Finding]:
     if facts.target.endpoint.is_address:
         return [Finding("address")]
     dns = facts.evidence.dns
-    found = dns.value.dnssec if dns.value is not None else None
-    if found is None or found.value is None or found.cut_off is not None:
-        return [not_observed(found.cut_off if found is not None else dns.cut_off)]
+    if dns.value is None:
+        # Of a name that does not resolve, nobody asks anything else.
+        return [not_observed(facts.evidence.tls.failure or dns.cut_off)]
+    found = dns.value.dnssec
+    if found.value is None or found.cut_off is not None:
+        return [not_observed(found.cut_off)]
     state = found.value
     reasons = {Dnssec.SIGNED: "signed", Dnssec.UNSIGNED: "unsigned", Dnssec.BOGUS: "bogus"}
     return [Finding(reasons[state], state.value, "answers whose signatures hold")]
