@@ -40,7 +40,7 @@ CASES = (
     _client("not-for-clients", "1.2.3.4", observed="1.2.3.4"),
     _client("public-ca", _CLIENT, _SERVER, public=True, severity=Severity.LOW),
     _client("not-for-clients", _SERVER, public=True),
-    of_tls("cert.client-purpose", "issuer-unknown", deployment(paths=())),
+    of_tls("cert.client-purpose", "issuer-unknown", deployment(certificate(extended_key_usage=(_CLIENT,)), paths=())),
     Case(
         "cert.client-purpose",
         "unreadable",
