@@ -278,7 +278,7 @@ def _certificate_row(certificate: Certificate, deployment: Deployment, index: in
         "self_signed": certificate.self_signed,
         "must_staple": certificate.must_staple,
         "trusted": any(path.trusted for path in paths) if paths else None,
-        "publicly_trusted": any(path.publicly_trusted for path in paths) if paths else None,
+        "publicly_trusted": deployment.publicly_trusted if leaf else None,
     }
 
 

@@ -244,7 +244,7 @@ CERTIFICATES = Table(
         Column("self_signed", FLAG, "whether its own key signed it"),
         Column("must_staple", FLAG, "whether it demands a stapled OCSP response"),
         Column("trusted", FLAG, "leaf: whether a path led to a chosen root; null where that was not looked at"),
-        Column("publicly_trusted", FLAG, "leaf: the same of Mozilla's roots"),
+        Column("publicly_trusted", FLAG, "leaf: the same of any browser's roots (of Mozilla's where 0.1 wrote)"),
     ),
     ("run_month",),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import timedelta
 
@@ -9,9 +10,10 @@ import pandas as pd
 from click.testing import CliRunner
 
 from scanner.app.cli import cli
+from scanner.evidence import Attempt, StoreTrust
 from scanner.history import History
 from scanner.history.replaced import certificate_changes
-from tests.build.records import FIRST_NIGHT, sample_history
+from tests.build.records import FIRST_NIGHT, sample_history, sample_record
 
 
 def test_what_changed_in_five_nights_and_what_of_it_was_a_renewal(tmp_path) -> None:
@@ -43,3 +45,23 @@ def test_an_empty_history_has_the_same_columns(tmp_path) -> None:
     assert empty.empty
     assert {"since", "endpoint", "expected", "changes", "previous"} <= set(empty.columns)
     assert isinstance(empty, pd.DataFrame)
+
+
+def test_what_any_browser_trusts_is_publicly_trusted(tmp_path) -> None:
+    record = sample_record(0)
+    (first, *others) = record.targets
+    tls = first.evidence.tls.value
+    (shown,) = tls.certificates.value
+    told = {}
+    for store, trusted in (("apple", True), ("java", True), ("apple", False)):
+        stores = (StoreTrust(store, trusted, FIRST_NIGHT),)
+        deployments = Attempt.ok((dataclasses.replace(shown, stores=stores),))
+        evidence = dataclasses.replace(
+            first.evidence, tls=Attempt.ok(dataclasses.replace(tls, certificates=deployments))
+        )
+        history = History.open(tmp_path / f"{store}-{trusted}", create=True)
+        history.append(dataclasses.replace(record, targets=(dataclasses.replace(first, evidence=evidence), *others)))
+        rows = history.certificates()
+        leaf = rows[(rows["target_id"] == first.id) & (rows["position"] == "leaf")]
+        told[store, trusted] = bool(leaf["publicly_trusted"].iloc[0])
+    assert told == {("apple", True): True, ("java", True): False, ("apple", False): False}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from scanner.jobs.session import Overrides
 from scanner.jobs.stopping import Stopping
 from scanner.jobs.summary import summary
 from scanner.lab import Lab
+from scanner.pipeline import Job
+from scanner.verdict import RunRecord
 
 _CLIENT_CERTIFICATE = ("NIGHTSEAL_LAB_CLIENT_CERTIFICATE", "NIGHTSEAL_LAB_CLIENT_KEY")
 """Variables by which a configuration of the lab names the client certificate, whose folder is another each time."""
@@ -37,7 +40,12 @@ def demo(config_path: Path | None, output: str | None, *, quiet: bool) -> None:
         config = _configured(config_path, dict(zip(_CLIENT_CERTIFICATE, kept, strict=True)))
         overrides = Overrides(ca_file=lab.ca_file, connect_to=lab.connect_to)
         order = Order(formats=DEFAULT_REPORTS, output=output)
-        outcome = execute(config, order, overrides, lambda job: session.run_with_progress(job, stopping, quiet=quiet))
+
+        def scan(job: Job) -> RunRecord:
+            # The lab's authorities are others each time: what they answer is kept for this run alone.
+            return session.run_with_progress(dataclasses.replace(job, answers=None), stopping, quiet=quiet)
+
+        outcome = execute(config, order, overrides, scan)
     click.echo(summary(outcome))
     warn(outcome.troubles)
     if outcome.lost is not None:
