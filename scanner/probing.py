@@ -24,6 +24,7 @@ from scanner.probe import ProbeSettings
 from scanner.probe.caa import CaaLookups
 from scanner.probe.dns import Answer, DnsProbe, addresses_of
 from scanner.probe.http.probe import WebProbe
+from scanner.probe.mail.probe import MailProbe
 from scanner.probe.net.gate import Address
 from scanner.probe.plain.probe import PlainProbe
 from scanner.probe.tls.probe import TlsProbe, tasks_per_worker
@@ -119,7 +120,13 @@ async def _with_workers(  # noqa: PLR0913, PLR0917  # what both have in common
 ) -> AsyncGenerator[tuple[Target, TargetEvidence]]:
     settings = order.settings
     async with WorkerProcesses.running(order.workers, tasks_each=tasks_per_worker(settings)) as processes:
-        probes = (TlsProbe(settings, processes), web, DnsProbe(settings, CaaLookups(settings)), PlainProbe(settings))
+        probes = (
+            TlsProbe(settings, processes),
+            web,
+            DnsProbe(settings, CaaLookups(settings)),
+            PlainProbe(settings),
+            MailProbe(settings),
+        )
         dispatcher = LocalDispatcher(settings, probes, order.concurrency, on_progress, expected)
         if engine is not None:
             dispatcher = replace(dispatcher, budget=engine.budget)

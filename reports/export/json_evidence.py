@@ -22,6 +22,7 @@ from reports.export.json_evidence_model import (
     Http,
     KeyExchange,
     KeyTroubleOut,
+    Mail,
     NameCaaOut,
     NotObserved,
     Plain,
@@ -32,6 +33,8 @@ from reports.export.json_evidence_model import (
     SctOut,
     StapleOut,
     StoreOut,
+    StsPolicyOut,
+    TlsaOut,
     TransparencyOut,
     Trust,
 )
@@ -47,6 +50,7 @@ from scanner.evidence import (
     Hop,
     HttpEvidence,
     HttpProbe,
+    MailDomain,
     PathValidation,
     PlainEvidence,
     Protocol,
@@ -108,6 +112,7 @@ def evidence_document(evidence: TargetEvidence) -> Evidence:
         tls=dict(_features(tls)),
         http=_http(http) if http else None,
         dns=_dns(dns) if dns else None,
+        mail=_mail(evidence.mail.value) if evidence.mail.value else None,
         plain=_plain(evidence.plain.value) if evidence.plain.value else None,
         not_observed=[
             NotObserved(what=what, reason=attempt.failure.reason.value, detail=attempt.failure.detail)
@@ -141,7 +146,7 @@ def _features(tls: TlsEvidence) -> Iterator[tuple[str, bool | int | str | list[s
             yield item.name, list(value) if isinstance(value, tuple) else value
 
 
-def _attempts(evidence: TargetEvidence) -> Iterator[tuple[str, Attempt[Any]]]:
+def _attempts(evidence: TargetEvidence) -> Iterator[tuple[str, Attempt[Any]]]:  # noqa: C901  # one line for each
     """Every fact that was looked for, by its dotted path."""
     yield "tls", evidence.tls
     if evidence.tls.value is not None:
@@ -157,6 +162,10 @@ def _attempts(evidence: TargetEvidence) -> Iterator[tuple[str, Attempt[Any]]]:
             yield f"{place}.revocation", deployment.revocation
             yield f"{place}.transparency", deployment.transparency
     yield "http", evidence.http
+    yield "mail", evidence.mail
+    if evidence.mail.value is not None:
+        for fact in ("tlsa", "signed", "sts_record", "sts_policy", "tls_reports"):
+            yield f"mail.{fact}", getattr(evidence.mail.value, fact)
     yield "plain", evidence.plain
     if evidence.plain.value is not None:
         yield "plain.login", evidence.plain.value.login
@@ -350,6 +359,24 @@ def _hop(hop: Hop) -> HopOut:
         body_truncated=hop.body_truncated,
         upgrade_insecure_requests=hop.upgrade_insecure_requests,
         references=[ReferenceOut(kind=item.kind.value, tag=item.tag, url=item.url) for item in hop.insecure_references],
+    )
+
+
+def _mail(mail: MailDomain) -> Mail:
+    records, policy = mail.tlsa.value, mail.sts_policy.value
+    return Mail(
+        domain=mail.domain,
+        preference=mail.preference,
+        tlsa=None
+        if records is None
+        else [
+            TlsaOut(usage=item.usage, selector=item.selector, matching=item.matching, data=item.data)
+            for item in records
+        ],
+        signed=mail.signed.value,
+        sts_record=None if mail.sts_record.value is None else list(mail.sts_record.value),
+        sts_policy=StsPolicyOut(mode=policy.mode, max_age=policy.max_age, mx=list(policy.mx)) if policy else None,
+        tls_reports=None if mail.tls_reports.value is None else list(mail.tls_reports.value),
     )
 
 

@@ -315,6 +315,36 @@ class Plain(Out):
     """Whether a command that was sent behind the request for TLS was carried out inside it."""
 
 
+class TlsaOut(Out):
+    """A TLSA record, with its data in hexadecimal."""
+
+    usage: int
+    selector: int
+    matching: int
+    data: str
+
+
+class StsPolicyOut(Out):
+    """A policy of MTA-STS."""
+
+    mode: str
+    max_age: int
+    mx: list[str]
+
+
+class Mail(Out):
+    """What a mail domain says of its server. What was not found out is None, and stands in `not_observed`."""
+
+    domain: str
+    preference: int | None
+    tlsa: list[TlsaOut] | None
+    signed: bool | None
+    """Whether the resolver vouches for the MX and the TLSA records."""
+    sts_record: list[str] | None
+    sts_policy: StsPolicyOut | None
+    tls_reports: list[str] | None
+
+
 class Evidence(Out):
     """What was observed at a target. What was not stands in `not_observed`, what was cut off in `incomplete`."""
 
@@ -347,6 +377,8 @@ class Evidence(Out):
     """Facts of which a part was seen, which stands above, and what cut off the rest."""
     group_lists: dict[str, list[str]] = {}
     """The groups by protocol, in the server's order where it has one."""
+    mail: Mail | None = None
+    """Nothing where no mail domain was asked for."""
     plain: Plain | None = None
     """Nothing where there is no STARTTLS, or nobody asked."""
     classical_curves_only: bool = False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from reports.clients import ClientsAt, lines_of, outcomes
 from reports.facts.certificates import certificate_lines
-from reports.facts.http import dns_lines, http_lines, plain_lines
+from reports.facts.http import dns_lines, http_lines, mail_lines, plain_lines
 from reports.facts.lines import after, cut_off, fact, facts, failure, known, moment, why
 from reports.view.readable import readable
 from reports.wording import FAILURES, PROTOCOLS
@@ -110,6 +110,8 @@ def _shown(target: TargetResult, view: str, *, pem: bool) -> Iterator[str]:
         yield from _of_tls(tls, view, target.address, pem=pem)
     if view == "facts" and evidence.plain != not_run():
         yield from plain_lines(evidence)
+    if view == "facts" and evidence.mail != not_run():
+        yield from mail_lines(evidence)
     if view in {"facts", "http"}:
         yield from http_lines(evidence)
     if view == "facts":

@@ -83,6 +83,27 @@ def plain_lines(evidence: TargetEvidence) -> Iterator[str]:
     )
 
 
+def mail_lines(evidence: TargetEvidence) -> Iterator[str]:
+    """What the mail domain says of the server."""
+    yield "  Mail domain"
+    mail = evidence.mail.value
+    if mail is None:
+        yield fact("answers", why(evidence.mail))
+        return
+    preference = f"MX preference {mail.preference}" if mail.preference is not None else "it has no MX record"
+    policy = mail.sts_policy.value
+    told = f"mode {policy.mode}, max_age {policy.max_age}, mx {listed(policy.mx)}" if policy else ""
+    records = mail.tlsa.value or ()
+    yield from facts(("domain", f"{mail.domain} ({preference})"), ("answers", cut_off(evidence.mail)))
+    yield fact("signed (DNSSEC)", known(mail.signed))
+    yield fact("TLSA", known(mail.tlsa) if not records else cut_off(mail.tlsa) or f"{len(records)}")
+    for item in records:
+        yield fact("TLSA record", f"{item.usage} {item.selector} {item.matching} {item.data}")
+    yield fact("MTA-STS record", known(mail.sts_record))
+    yield fact("MTA-STS policy", (told or known(mail.sts_policy)) + after(cut_off(mail.sts_policy) if told else ""))
+    yield fact("TLS-RPT", known(mail.tls_reports))
+
+
 def dns_lines(evidence: TargetEvidence) -> Iterator[str]:
     """What the DNS says of the name."""
     yield "  DNS"

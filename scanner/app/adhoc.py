@@ -29,6 +29,7 @@ from scanner.inventory import (
     is_address,
 )
 from scanner.probe.dns import addresses_of
+from scanner.probe.mail.records import servers_of
 
 ENVIRONMENT = "ad-hoc"
 _HTTPS_PORT = 443
@@ -99,18 +100,44 @@ def targets_in(source: str) -> Sequence[str]:
     return [target for line in lines if (target := line.partition("#")[0].strip())]
 
 
-def endpoints_of(targets: Sequence[str], starttls: str | None = None) -> tuple[Endpoint, ...]:
+MAIL_DOMAIN = "mx:"
+
+
+def mail_endpoints(text: str, server: str | None) -> tuple[Endpoint, ...]:
+    """The mail servers of `mx:DOMAIN`, by preference; `server` is a name server to ask instead of the system's.
+
+    Raises:
+        UsageError: the domain is none, takes no mail (RFC 7505), or could not be asked for.
+    """
+    domain = parse_target(text.removeprefix(MAIL_DOMAIN)).host
+    found = asyncio.run(servers_of(domain, server, _RESOLVER_S))
+    if isinstance(found, Failure):
+        raise UsageError(f'"{text}": the mail servers could not be asked for: {found.detail or found.reason}')
+    if not found:
+        raise UsageError(f'"{text}": the domain takes no mail: it has a null MX record (RFC 7505)')
+    return tuple(
+        replace(parse_target(f"smtp://{item.host}"), mail_domain=domain, mail_preference=item.preference)
+        for item in found
+    )
+
+
+def endpoints_of(
+    targets: Sequence[str], starttls: str | None = None, server: str | None = None
+) -> tuple[Endpoint, ...]:
     """The endpoints that TARGETs name: several ports of a host may stand in one, as `host:443,8443`.
 
-    `starttls` is the protocol of those that name none, as `smtp` is of `smtp://host`.
+    `starttls` is the protocol of those that name none, as `smtp` is of `smtp://host`; `server` is a name server to ask
+    for the servers of mail domains, which are `mx:domain`.
 
     Raises:
         UsageError: there is none, or one of them cannot be read.
     """
     if not targets:
         raise UsageError("nothing to scan: name a TARGET such as www.example.com, or a file of them by --file")
+    mail = [endpoint for text in targets if text.startswith(MAIL_DOMAIN) for endpoint in mail_endpoints(text, server)]
+    targets = [text for text in targets if not text.startswith(MAIL_DOMAIN)]
     upgraded = (text if starttls is None or "://" in text else f"{starttls}://{text}" for text in targets)
-    return tuple(parse_target(one) for text in upgraded for one in _each_port(text))
+    return (*mail, *(parse_target(one) for text in upgraded for one in _each_port(text)))
 
 
 def identified(endpoints: Sequence[Endpoint], identity: ClientCertificate | None) -> tuple[Endpoint, ...]:

@@ -37,6 +37,7 @@ from scanner.evidence.http import (
     Purpose,
     ReferenceKind,
 )
+from scanner.evidence.mail import MailDomain, StsPolicy, Tlsa
 from scanner.evidence.merging import merge
 from scanner.evidence.plain import PlainEvidence, PlainLogin
 from scanner.evidence.revocation import (
@@ -93,6 +94,7 @@ __all__ = [
     "KeyWeakness",
     "LogProgram",
     "LogState",
+    "MailDomain",
     "NameCaa",
     "NameReaction",
     "PathValidation",
@@ -112,8 +114,10 @@ __all__ = [
     "ServiceFault",
     "Staple",
     "StoreTrust",
+    "StsPolicy",
     "TargetEvidence",
     "TlsEvidence",
+    "Tlsa",
     "Transparency",
     "from_json",
     "merge",

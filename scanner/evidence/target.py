@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from scanner.evidence.attempt import Attempt, not_run
 from scanner.evidence.http import HttpEvidence
+from scanner.evidence.mail import MailDomain
 from scanner.evidence.plain import PlainEvidence
 from scanner.evidence.tls import TlsEvidence
 
@@ -61,9 +62,9 @@ class TargetEvidence:
     """Everything observed at one target in one run.
 
     `tls` fails as a whole where no TLS engine got an answer, with the reason (refused, not TLS, …).
-    `http` is NOT_RUN at endpoints that do not speak HTTP, `plain` where there is no STARTTLS or no policy judges it.
-    `connections` counts TCP connections opened to the target. `seen_from` is the zone whose worker looked; empty where
-    it was the machine of the run.
+    `http` is NOT_RUN at endpoints that do not speak HTTP, `plain` where there is no STARTTLS or no policy judges it,
+    `mail` where no mail domain was asked for. `connections` counts TCP connections opened to the target. `seen_from` is
+    the zone whose worker looked; empty where it was the machine of the run.
     """
 
     started_at: datetime
@@ -73,6 +74,7 @@ class TargetEvidence:
     http: Attempt[HttpEvidence] = field(default_factory=not_run)
     dns: Attempt[DnsEvidence] = field(default_factory=not_run)
     plain: Attempt[PlainEvidence] = field(default_factory=not_run)
+    mail: Attempt[MailDomain] = field(default_factory=not_run)
     seen_from: str = ""
 
 

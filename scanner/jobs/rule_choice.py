@@ -33,15 +33,16 @@ class RuleChoice:
         for option, globs in (("--rule", self.only), ("--skip", self.skip)):
             check_globs(option, globs)
 
-    def with_those_named(self, policy: Policy) -> Policy:
+    def with_those_named(self, policy: Policy, also: Sequence[str] = ()) -> Policy:
         """The policy, and the rules that were asked for by name and that it does not list, with their own severities.
 
-        Of those it takes the ones that are in no usual policy (`Rule.opt_in`): any other was left out on purpose.
+        `also` are globs of those that the targets call for. Of those it takes the ones that are in no usual policy
+        (`Rule.opt_in`): any other was left out on purpose.
         """
         named = {
             rule.id: PolicyRule(rule.id)
             for rule in all_rules().values()
-            if rule.opt_in and rule.id not in policy.rules and self.only and matches(rule.id, self.only)
+            if rule.opt_in and rule.id not in policy.rules and matches(rule.id, (*self.only, *also))
         }
         if not named:
             return policy

@@ -87,7 +87,7 @@ class Probe(Protocol):
     """Asks targets for one kind of thing."""
 
     @property
-    def name(self) -> Literal["tls", "http", "dns", "plain"]:
+    def name(self) -> Literal["tls", "http", "dns", "plain", "mail"]:
         """The field of the evidence."""
         ...
 

@@ -31,7 +31,7 @@ async def dnssec_of(host: str, server: str, timeout_s: float) -> Attempt[Dnssec]
             return Attempt.ok(Dnssec.BOGUS)
         if failed is not None:
             return failed
-        if Dnssec.UNSIGNED in states and not await _validates(server, timeout_s):
+        if Dnssec.UNSIGNED in states and not await validates(server, timeout_s):
             detail = f"{server} does not validate: it vouches not even for the root"
             return Attempt.failed(FailureReason.RESOLVER_FAILED, detail)
         return Attempt.ok(Dnssec.UNSIGNED if Dnssec.UNSIGNED in states else Dnssec.SIGNED)
@@ -54,7 +54,7 @@ async def _state(host: str, kind: str, server: str, timeout_s: float) -> Attempt
     return Attempt.failed(FailureReason.RESOLVER_FAILED, f"{server} reaches no name server of {host}")
 
 
-async def _validates(server: str, timeout_s: float) -> bool:
+async def validates(server: str, timeout_s: float) -> bool:
     """Whether it vouches for the root, as each that validates does; True where it does not reach it."""
     try:
         answer = await _ask(".", "SOA", server, timeout_s)

@@ -34,7 +34,7 @@ __all__ = [
     "get_rule",
 ]
 
-for _area in ("certificates", "https", "inventory", "tls"):
+for _area in ("certificates", "https", "inventory", "mail", "tls"):
     _package = import_module(f"{__name__}.{_area}")
     for _module in sorted(module.name for module in pkgutil.iter_modules(_package.__path__)):
         import_module(f"{_package.__name__}.{_module}")

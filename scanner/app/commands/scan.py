@@ -48,7 +48,7 @@ def command() -> None:
     """Scan hosts now and print what was found.
 
     A TARGET is host, host:port, host:443,8443, https://host/path, [v6]:port, or a protocol that upgrades to TLS:
-    smtp://host:25.
+    smtp://host:25. mx:domain is every mail server of a domain.
     Nothing is kept, unless --record asks for it.
 
     \b
@@ -62,6 +62,7 @@ def command() -> None:
       nightseal scan www.example.com --show clients
       nightseal scan --file hosts.txt --rule "cert.*" --fail-on-rule cert.expiry
       nightseal scan smtp://mail.example.com imap://mail.example.com
+      nightseal scan mx:example.com --resolver 192.0.2.53
       nightseal scan mail.example.com:587 --starttls smtp
       nightseal scan 192.0.2.7 --sni www.example.com
       nightseal scan internal.example.com --ca-file our-ca.pem --policy mozilla-modern

@@ -73,7 +73,7 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     check_globs("--fail-on-rule", fail_on_rules)
     named = (*targets, *(targets_in(target_file) if target_file else ()))
     resolver = standpoint.resolver_of(resolver, proxy=proxy)
-    endpoints = identified(endpoints_of(named, starttls), standpoint.identity_of(client_cert, client_key))
+    endpoints = identified(endpoints_of(named, starttls, resolver), standpoint.identity_of(client_cert, client_key))
     there: Mapping[str, Sequence[str]] = options.parse_connect_to(connect_to)
     if sni is not None:
         endpoints, there = under_name(endpoints, sni, there, resolving=proxy is None, server=resolver)
@@ -83,7 +83,8 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     scan = config.form.scan if config else ScanForm()
     configured = (config.form.nightseal if config else NightsealForm()).policy
     policy = load_policy(policy_name or configured, base=config.folder if config and not policy_name else None)
-    policy = choice.with_those_named(policy)
+    asked = ("mail.*",) if any(endpoint.mail_domain for endpoint in endpoints) else ()
+    policy = choice.with_those_named(policy, asked)
     check_output(formats, output)
     environment = environment_of(endpoints)
     overrides = Overrides(

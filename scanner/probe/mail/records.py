@@ -1,0 +1,79 @@
+"""The records of a mail domain, with what the resolver vouches for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import dns.exception
+import dns.flags
+import dns.resolver
+
+from scanner.evidence import Attempt, Failure, FailureReason, Tlsa
+from scanner.probe.nameservers import resolver_at
+from scanner.untrusted import printable
+
+_MOST: Final = 50
+_PAYLOAD: Final = 1232
+"""The size of an answer over UDP that is not cut on the way (DNS flag day 2020)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """A mail server of a domain. `preference` None: the domain has no MX record, and is its own server."""
+
+    host: str
+    preference: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Records of a name, and whether the resolver says that their signatures are good (the AD bit)."""
+
+    found: tuple[Any, ...]
+    vouched: bool
+
+
+async def ask(server: str | None, name: str, kind: str, timeout_s: float) -> Records | Failure:
+    """Ask for records; that there is no such name is an answer without any."""
+    try:
+        resolver = resolver_at(server, timeout_s)
+        resolver.use_edns(0, dns.flags.DO, _PAYLOAD)
+        resolver.flags = dns.flags.RD | dns.flags.AD
+        answer = await resolver.resolve(name, kind, raise_on_no_answer=False, search=False)
+    except dns.resolver.NXDOMAIN:
+        return Records((), vouched=False)
+    except dns.exception.Timeout:
+        return Failure.of(FailureReason.RESOLVER_FAILED, f"the resolver gave no answer within {timeout_s:g} s")
+    except (dns.exception.DNSException, OSError, UnicodeError, ValueError) as error:
+        return Failure.of(FailureReason.RESOLVER_FAILED, f"no answer for {name}: {type(error).__name__}")
+    return Records(tuple(answer.rrset or ())[:_MOST], bool(answer.response.flags & dns.flags.AD))
+
+
+async def servers_of(domain: str, server: str | None, timeout_s: float) -> tuple[MailServer, ...] | Failure:
+    """The mail servers of a domain by preference; itself where it has no MX record (RFC 5321 section 5.1)."""
+    answer = await ask(server, domain, "MX", timeout_s)
+    if isinstance(answer, Failure):
+        return answer
+    if not answer.found:
+        return (MailServer(domain, None),)
+    named = sorted((item.preference, item.exchange.to_text(omit_final_dot=True)) for item in answer.found)
+    return tuple(MailServer(host, preference) for preference, host in named if host not in {"", "."})
+
+
+async def tlsa_of(host: str, server: str | None, timeout_s: float) -> tuple[Attempt[tuple[Tlsa, ...]], bool]:
+    """The TLSA records of a mail server at port 25, and whether they are vouched for."""
+    answer = await ask(server, f"_25._tcp.{host}", "TLSA", timeout_s)
+    if isinstance(answer, Failure):
+        return Attempt(failure=answer), False
+    found = tuple(Tlsa(item.usage, item.selector, item.mtype, item.cert.hex()) for item in answer.found)
+    return Attempt.ok(found), answer.vouched
+
+
+async def texts_of(name: str, version: str, server: str | None, timeout_s: float) -> Attempt[tuple[str, ...]]:
+    """The TXT records of a name that begin with a version, such as `v=STSv1`."""
+    answer = await ask(server, name, "TXT", timeout_s)
+    if isinstance(answer, Failure):
+        return Attempt(failure=answer)
+    texts = (b"".join(item.strings).decode("utf-8", "replace") for item in answer.found)
+    return Attempt.ok(tuple(printable(text, 500) for text in texts if text.startswith(version)))
