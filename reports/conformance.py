@@ -14,6 +14,7 @@ Everything follows from the document alone, so the same report stays the same by
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -39,6 +40,7 @@ _DECLARATION: Final = b"""
 </rdf:li></rdf:Bag></pdfaExtension:schemas>
 </rdf:Description>
 """
+_BEGIN: Final = b"\nstream\n"
 _END: Final = b"\nendstream"
 _END_APART: Final = b"\r\nendstream"
 _MARK: Final = "_nightseal_ends_apart"
@@ -56,6 +58,7 @@ def finish(_: Document, pdf: Pdf) -> None:
     linked = set(_linked_elements(pdf))
     _scope_headers(pdf, linked)
     _make_artifacts(pdf, linked)
+    _pack_once(pdf)
 
 
 def _list_attachments_once(pdf: Pdf) -> None:
@@ -81,8 +84,36 @@ def _end_streams_apart(stream_type: Any) -> None:
     """
     if not hasattr(stream_type, _MARK):
         written = stream_type.data.fget
-        stream_type.data = property(lambda stream: written(stream).removesuffix(_END) + _END_APART)
+
+        def data(stream: Any) -> bytes:
+            if stream.extra.get("Type") == "/ObjStm":  # made when the file is written, and never changed
+                _pack(stream)
+            told: bytes = written(stream)
+            return told.removesuffix(_END) + _END_APART
+
+        stream_type.data = property(data)
         setattr(stream_type, _MARK, True)
+
+
+def _pack_once(pdf: Pdf) -> None:
+    """Pack every stream now, where pydyf would twice: for the file, and for the identity that it makes of everything.
+
+    Level 9 of zlib, which it takes, costs a third of the processor time of a long report, and makes it 2 % smaller
+    than level 6.
+    """
+    for item in pdf.objects:
+        if hasattr(item, "compress") and hasattr(item, "extra"):
+            _pack(item)
+
+
+def _pack(stream: Any) -> None:
+    if not stream.compress:
+        return
+    stream.compress = False
+    told: bytes = stream.data
+    packed = zlib.compress(told[told.index(_BEGIN) + len(_BEGIN) :].removesuffix(_END_APART).removesuffix(_END), 6)
+    stream.stream = [packed]
+    stream.extra["Filter"] = "/FlateDecode"
 
 
 def _object(pdf: Pdf, reference: bytes) -> Any:

@@ -260,3 +260,9 @@ FORMATS: Final[Mapping[str, Callable[..., str]]] = {
     "told": told,
 }
 """The forms that templates ask for, by the names of their filters."""
+
+
+def separator_of(language: str) -> str:
+    """What stands between the cells of a table where spreadsheets speak the language: no comma that numbers have."""
+    symbols = Locale.parse(language.replace("-", "_")).number_symbols["latn"]
+    return ";" if symbols["decimal"] == "," else ","

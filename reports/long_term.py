@@ -12,6 +12,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pyhanko.keys import load_certs_from_pemder_data
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation.dss import DocumentSecurityStore, collect_validation_info
@@ -19,7 +20,7 @@ from pyhanko.sign.validation.errors import SignatureValidationError, ValidationI
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.errors import PathError, ValidationError
 
-from scanner.errors import OutputError
+from scanner.errors import OutputError, UsageError
 from scanner.untrusted import printable
 
 if TYPE_CHECKING:
@@ -36,6 +37,21 @@ class Revision(IncrementalPdfFileWriter):
 
     def _update_meta(self) -> None:
         pass
+
+
+def load_roots(data: bytes, *, source: str) -> tuple[x509.Certificate, ...]:
+    """Read the certificates of those who may vouch for signers, PEM or DER.
+
+    Raises:
+        UsageError: there is none in it.
+    """
+    try:
+        found = tuple(load_certs_from_pemder_data(data))
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{source} holds no certificate that can be read") from error
+    if not found:
+        raise UsageError(f"{source} holds no certificate")
+    return found
 
 
 def with_revocation_data(pdf: bytes, roots: Sequence[x509.Certificate]) -> bytes:

@@ -16,6 +16,7 @@ import weasyprint  # type: ignore[import-untyped]  # it ships no types
 from weasyprint.urls import URLFetcher  # type: ignore[import-untyped]  # the same
 
 from reports import conformance
+from reports.glyphs import drawable
 from reports.identifier import identifier_of
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def lay_out(
         attachments: files that it carries.
     """
     fetcher = _FontsAlone(folders)
-    document = weasyprint.HTML(string=html, base_url=folders[-1].absolute().as_uri() + "/", url_fetcher=fetcher)
+    document = weasyprint.HTML(
+        string=drawable(html, folders), base_url=folders[-1].absolute().as_uri() + "/", url_fetcher=fetcher
+    )
     pdf: bytes = document.write_pdf(
         pdf_variant=PDF_VARIANT,
         pdf_tags=True,

@@ -22,14 +22,11 @@ from pyhanko.sign.fields import InvisSigSettings, SigFieldSpec, SigSeedSubFilter
 from pyhanko.sign.signers import PdfSignatureMetadata, PdfSigner, SimpleSigner
 from pyhanko.sign.timestamps import HTTPTimeStamper, TimestampRequestError
 
-from reports.long_term import Revision, with_revocation_data
+from reports.long_term import Revision, load_roots, with_revocation_data
 from scanner.errors import OutputError, UsageError
 from scanner.untrusted import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from asn1crypto import x509 as asn1_x509  # type: ignore[import-untyped]  # the library is not typed
     from cryptography import x509
 
 REASON: Final = re.compile(r"HTTPS compliance, run (?P<run>\S+)\. Data SHA-256 (?P<digest>[0-9a-f]{64})\.")
@@ -58,7 +55,7 @@ class SigningKey:
         run_id: str,
         data_digest: str,
         tsa: str | None = None,
-        roots: Sequence[asn1_x509.Certificate] = (),
+        roots: bytes = b"",
     ) -> bytes:
         """Sign the PDF of a run.
 
@@ -67,13 +64,14 @@ class SigningKey:
             run_id: the run.
             data_digest: the SHA-256 of the data that it carries, in hexadecimal.
             tsa: the address of an authority for time stamps; no stamp without one.
-            roots: the authorities of the signer and of the stamp; with both, revocation data are embedded (B-LT).
+            roots: the authorities of the signer and of the stamp, PEM; with a stamp, revocation data are
+                embedded (B-LT).
 
         Raises:
             OutputError: the authority gave no stamp, or there are no revocation data.
         """
         signed = sign_pdf(pdf, self, reason=reason_for(run_id, data_digest), tsa=tsa)
-        return with_revocation_data(signed, roots) if tsa and roots else signed
+        return with_revocation_data(signed, load_roots(roots, source="signature_roots")) if tsa and roots else signed
 
 
 def load_key(data: bytes, passphrase: str | None, *, source: str, now: datetime | None = None) -> SigningKey:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final
 
 from asn1crypto.parser import peek  # type: ignore[import-untyped]  # the library is not typed
 from pydantic import ValidationError
-from pyhanko.keys import load_certs_from_pemder_data
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import ModificationLevel
@@ -33,9 +32,8 @@ from reports.attached import attachments, report_data
 from reports.export.json_v1 import counted_as, from_json
 from reports.export.json_v1_model import SCHEMA_ID, Report
 from reports.identifier import identifier_of
-from reports.long_term import context_at
+from reports.long_term import context_at, load_roots
 from reports.signature import REASON
-from scanner.errors import UsageError
 from scanner.untrusted import printable
 from scanner.verdict import CountedAs
 
@@ -43,6 +41,8 @@ if TYPE_CHECKING:
     from asn1crypto import x509  # type: ignore[import-untyped]  # the same
     from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
     from pyhanko.sign.validation.status import PdfSignatureStatus
+
+__all__ = ["NotAReportError", "SignatureCheck", "Verification", "load_roots", "verify_pdf"]
 
 _LOG: Final = logging.getLogger(__name__)
 _SIGNED_MARKS: Final = (b"/ByteRange", b"/ETSI.CAdES.detached")
@@ -102,21 +102,6 @@ class Verification:
     def valid(self) -> bool:
         """Whether it is signed, every signature holds, and nothing is wrong with the data."""
         return bool(self.signatures) and not self.problems and not any(item.problems for item in self.signatures)
-
-
-def load_roots(data: bytes, *, source: str) -> tuple[x509.Certificate, ...]:
-    """Read the certificates of those who may vouch for signers, PEM or DER.
-
-    Raises:
-        UsageError: there is none in it.
-    """
-    try:
-        found = tuple(load_certs_from_pemder_data(data))
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{source} holds no certificate that can be read") from error
-    if not found:
-        raise UsageError(f"{source} holds no certificate")
-    return found
 
 
 def verify_pdf(pdf: bytes, *, roots: Sequence[x509.Certificate] = (), moment: datetime | None = None) -> Verification:

@@ -86,6 +86,15 @@ FORMATS: Final[Mapping[str, Format]] = {
         ),
         Format("junit", "JUnit", "junit.xml", "reports.export.junit:to_junit"),
         Format("csv", "CSV", "csv", "reports.export.csv:to_csv", WriterInput.PAST, syntaxes=("text",)),
+        Format(
+            "csv-excel",
+            "CSV for Excel",
+            "excel.csv",
+            "scanner.jobs.drawing:excel_csv",
+            WriterInput.RENDERING,
+            binary=True,
+            syntaxes=("csv", "text"),
+        ),
         Format("xlsx", "XLSX", "xlsx", "reports.export.xlsx:to_xlsx", WriterInput.OWNED_RULES, binary=True),
         Format(
             "openmetrics",
@@ -104,6 +113,13 @@ FORMATS: Final[Mapping[str, Format]] = {
             syntaxes=("text",),
         ),
         Format("cyclonedx", "CycloneDX", "cdx.json", "reports.export.cyclonedx:to_cyclonedx", syntaxes=("json",)),
+        Format(
+            "cyclonedx-1.7",
+            "CycloneDX 1.7",
+            "1.7.cdx.json",
+            "reports.export.cyclonedx:to_cyclonedx_1_7",
+            syntaxes=("json", "cyclonedx"),
+        ),
         Format("oscal", "OSCAL", "oscal.json", "reports.export.oscal:to_oscal", WriterInput.RULES, syntaxes=("json",)),
     )
 }

@@ -177,6 +177,11 @@ def _assessed(point: Point | CoveragePoint) -> str:
     return gettext("%(some)s of %(all)s") % {"some": number(point.assessed), "all": number(point.targets)}
 
 
+_STRAIGHT: Final = 30
+"""Days up to which the axis of expiry is nearly even; from there on it is logarithmic."""
+_TICKS: Final = (0, 7, 30, 90, 200, 400, 1000, 3650, 10_000)
+
+
 def _expiry(shown: Sequence[EnvironmentSeen]) -> Chart | None:
     """A line for each environment: days from each run to the end of the next certificate."""
     rows = [
@@ -188,11 +193,20 @@ def _expiry(shown: Sequence[EnvironmentSeen]) -> Chart | None:
     if not rows:
         return None
     names = list(dict.fromkeys(str(row["environment"]) for row in rows))
+    longest = max(point.expires_in for item in shown for point in item.points if point.expires_in is not None)
     x = alt.X("at:T", title=None, scale=_days(_moments(shown)), axis=_day_axis())
     y = alt.Y(
         "days:Q",
         title=pgettext("axis of a chart", "days left"),
-        axis=alt.Axis(tickCount=5, tickMinStep=1, gridColor=HAIRLINE, domain=False, minExtent=30, maxExtent=30),
+        # One certificate of ten years would leave nothing to be seen of those that end within weeks.
+        scale=alt.Scale(type="symlog", constant=_STRAIGHT),
+        axis=alt.Axis(
+            values=[day for day in _TICKS if day <= longest * 1.3],
+            gridColor=HAIRLINE,
+            domain=False,
+            minExtent=30,
+            maxExtent=30,
+        ),
     )
     marks = [{"days": days} for days in (7, 30)]
     lines = (

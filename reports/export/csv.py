@@ -35,6 +35,7 @@ def to_csv(
     rules: Mapping[str, Rule] | None = None,
     first_seen: Mapping[tuple[str, str, str], datetime] | None = None,
     owners: Mapping[str, Ownership] | None = None,
+    delimiter: str = ",",
 ) -> str:
     """Write a run as CSV, with a row of column names.
 
@@ -43,10 +44,11 @@ def to_csv(
         rules: by id; one that is not among them goes without title and fix.
         first_seen: since when something fails, by endpoint, rule and subject.
         owners: who answers for an endpoint, and its labels.
+        delimiter: what stands between cells.
     """
     rules, first_seen = rules or {}, first_seen or {}
     out = io.StringIO(newline="")
-    writer = csv.writer(out)
+    writer = csv.writer(out, delimiter=delimiter)
     writer.writerow(COLUMNS)
     for target in record.targets:
         whose = (owners or {}).get(target.endpoint)

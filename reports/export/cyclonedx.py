@@ -1,4 +1,4 @@
-"""CycloneDX 1.6, as a cryptography bill of materials (CBOM): what of cryptography is in use, and where.
+"""CycloneDX 1.6 and 1.7, as a cryptography bill of materials (CBOM): what of cryptography is in use, and where.
 
 A service for each target depends on the protocols that it negotiates and the certificates that it serves; a protocol
 names its cipher suites, groups and signature schemes, and a certificate its key and signature. Equal ones are one
@@ -33,7 +33,7 @@ from cyclonedx.model.lifecycle import LifecyclePhase, PredefinedLifecycle
 from cyclonedx.model.service import Service
 from cyclonedx.model.tool import ToolRepository
 from cyclonedx.schema import SchemaVersion
-from cyclonedx.schema.schema import SchemaVersion1Dot6
+from cyclonedx.schema.schema import SchemaVersion1Dot6, SchemaVersion1Dot7
 
 from reports.export.crypto_algorithms import Algorithm, of_group, of_key, of_signature, of_suite
 from reports.view.certificates import common_name, deployments_of
@@ -43,12 +43,21 @@ from scanner.verdict import RunRecord, TargetResult
 NAMESPACE: Final = uuid.UUID("3a6f0d1e-5f0b-5c0e-9a53-6e1d7c2b8f04")
 """Ids in documents are made of it and of what they name, so that the same run gives the same bytes."""
 
-_SCHEMA: Final = "http://cyclonedx.org/schema/bom-1.6.schema.json"
+_SCHEMA: Final = "http://cyclonedx.org/schema/bom-{version}.schema.json"
 _SSL: Final = {Protocol.SSL2: "2.0", Protocol.SSL3: "3.0"}
 
 
 def to_cyclonedx(record: RunRecord) -> str:
     """Write a run as a CycloneDX 1.6 bill of materials in JSON. The same run, the same bytes."""
+    return _written(_bill(record), SchemaVersion.V1_6)
+
+
+def to_cyclonedx_1_7(record: RunRecord) -> str:
+    """The same by CycloneDX 1.7."""
+    return _written(_bill(record), SchemaVersion.V1_7)
+
+
+def _bill(record: RunRecord) -> Bom:
     assets = _Assets()
     services, dependencies = [], []
     for target in record.targets:
@@ -61,7 +70,7 @@ def to_cyclonedx(record: RunRecord) -> str:
         type=ComponentType.APPLICATION,
         bom_ref=f"run/{run.id}",
     )
-    bom = Bom(
+    return Bom(
         serial_number=uuid.uuid5(NAMESPACE, run.id),
         metadata=BomMetaData(
             timestamp=run.finished_at,
@@ -83,18 +92,19 @@ def to_cyclonedx(record: RunRecord) -> str:
             *(Dependency(item.bom_ref) for item in assets.components.values()),
         ],
     )
-    return _written(bom)
 
 
-def _written(bom: Bom) -> str:
+def _written(bom: Bom, version: SchemaVersion) -> str:
     """The bill as JSON.
 
     The library's own output first sees that each reference is there once and leads somewhere, and for each it looks
     through all of them, which takes minutes where there are many thousands. Here references are made from what they
     name, each once, so its serialisation is used without that.
     """
-    head = {"$schema": _SCHEMA, "bomFormat": "CycloneDX", "specVersion": SchemaVersion.V1_6.to_version()}
-    body = json.loads(bom.as_json(view_=SchemaVersion1Dot6))  # type: ignore[attr-defined]  # its decorator brings it
+    told = version.to_version()
+    head = {"$schema": _SCHEMA.format(version=told), "bomFormat": "CycloneDX", "specVersion": told}
+    view = SchemaVersion1Dot7 if version is SchemaVersion.V1_7 else SchemaVersion1Dot6
+    body = json.loads(bom.as_json(view_=view))  # type: ignore[attr-defined]  # its decorator brings it
     return json.dumps(body | head, indent=2) + "\n"
 
 

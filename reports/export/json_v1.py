@@ -31,6 +31,7 @@ from reports.export.json_v1_model import (
     VerdictOut,
     WaiverOut,
 )
+from reports.export.json_v1_words import described
 from scanner.grade import METHOD, explained
 from scanner.inventory import Ownership
 from scanner.verdict import (
@@ -189,7 +190,7 @@ def from_json(text: str | bytes) -> Report:
 
 def generate_schema() -> dict[str, Any]:
     """Derive the JSON Schema from the models."""
-    schema = Report.model_json_schema(by_alias=True, mode="serialization")
+    schema = described(Report.model_json_schema(by_alias=True, mode="serialization"))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": SCHEMA_URI,

@@ -9,7 +9,9 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from reports import render
+from reports.export.csv import to_csv
 from reports.export.formats import export
+from reports.language import separator_of
 from reports.view import ReportOptions, ReportView, build_view
 from scanner.jobs.evidence_file import to_evidence_file
 from scanner.jobs.history_answers import answers_of, first_seen_of
@@ -44,6 +46,19 @@ def html(_: Rendering, view: ReportView) -> str:
     return render.render_html(view)
 
 
+def excel_csv(rendering: Rendering) -> bytes:
+    """The table as spreadsheets open it: with a byte order mark, and a semicolon where commas are in numbers."""
+    language = rendering.options.language if rendering.options else "en"
+    table = to_csv(
+        rendering.record,
+        rules=all_rules(),
+        first_seen=first_seen_of(rendering),
+        owners=rendering.owners,
+        delimiter=separator_of(language),
+    )
+    return table.encode("utf-8-sig")
+
+
 def pdf(rendering: Rendering, view: ReportView) -> bytes:
     """The paper, which carries its evidence, and is signed where there is a key.
 
@@ -66,8 +81,5 @@ def pdf(rendering: Rendering, view: ReportView) -> bytes:
     )
     if key is None:
         return drawn
-    from reports.verification import load_roots  # noqa: PLC0415  # only where something is signed
-
-    pem, tsa = view.options.signature_roots, view.options.tsa
-    roots = load_roots(pem, source="signature_roots") if pem else ()
-    return key.sign(drawn, run_id=run_id, data_digest=digest, tsa=tsa, roots=roots)
+    options = view.options
+    return key.sign(drawn, run_id=run_id, data_digest=digest, tsa=options.tsa, roots=options.signature_roots)

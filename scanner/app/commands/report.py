@@ -25,6 +25,8 @@ from scanner.app.signing import sign_option
     "--edition", type=click.Choice(["full", "management"]), help="How much the PDF contains: [report] edition."
 )
 @click.option("--site", "site_alone", is_flag=True, help="Write only the page of all runs, into the folder.")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of --format json, and nothing else.")
+@click.option("--excel", is_flag=True, help="CSV for spreadsheets: byte order mark, separator of [report] locale.")
 @options.quiet_option
 @done_by("scanner.app.handlers.report:report")
 def command() -> None:
@@ -43,4 +45,6 @@ def command() -> None:
       nightseal report --owner team-payments --label tier=1
       nightseal report --edition management --output board.pdf
       nightseal report --site
+      nightseal report --format csv --excel --output findings.csv
+      nightseal report --schema
     """

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from reports.export.json_v1 import published_schema
 from reports.view.options import Edition
 from scanner import config as configuration
 from scanner.app.signing import signing_key
@@ -43,13 +45,22 @@ def report(  # noqa: PLR0913, PLR0917  # one for each option
     edition: str | None,
     *,
     site_alone: bool,
+    schema: bool,
+    excel: bool,
     quiet: bool,
 ) -> int:
     """Render a run of the history again, without network."""
+    if schema:
+        click.echo(json.dumps(published_schema(), indent=2))
+        return ExitStatus.OK
     chosen_by = (run_id, environment, owner, labels, formats, sign_with, rules, skipped, fail_on_rules, edition)
     if site_alone and any(chosen_by):
         raise UsageError("--site can only be combined with --output: it is the page of all runs")
     formats = tuple(formats_of(formats, output, DEFAULT_REPORTS))
+    if excel:
+        if "csv" not in formats:
+            raise UsageError("--excel is about CSV: add --format csv")
+        formats = tuple("csv-excel" if name == "csv" else name for name in formats)
     choice = RuleChoice(rules, skipped)
     check_globs("--fail-on-rule", fail_on_rules)
     key = signing_key(sign_with, formats)
