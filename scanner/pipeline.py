@@ -24,6 +24,7 @@ from scanner.domains import absent_domains
 from scanner.evaluate import evaluate, target_status
 from scanner.evidence import Attempt, Failure, FailureReason, TargetEvidence
 from scanner.fleet.settings import FleetSettings
+from scanner.formats import load
 from scanner.grade import grade
 from scanner.inventory import Environment, Inventory, Target, is_address
 from scanner.known_keys import PublishedKeys, compared
@@ -219,10 +220,9 @@ async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None
 
 def _fleet_of(job: Job, fleet: FleetSettings) -> FleetDispatcher:
     # Celery loads where there is a fleet, and is installed there alone.
-    from scanner.fleet.coordinator import FleetDispatcher  # noqa: PLC0415  # see above
-
+    dispatcher: Callable[..., FleetDispatcher] = load("scanner.fleet.coordinator:FleetDispatcher")
     hosts = frozenset(endpoint.host for endpoint in job.inventory.endpoints)
-    return FleetDispatcher(fleet, job.settings, hosts, secrets.token_hex(8), job.concurrency)
+    return dispatcher(fleet, job.settings, hosts, secrets.token_hex(8), job.concurrency)
 
 
 async def _merged(

@@ -18,6 +18,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from scanner.errors import HistoryError
+from scanner.formats import load
 from scanner.history.schema import RUNS, TABLES
 
 _STORE_VARIABLES = ("AWS_", "AZURE_", "GOOGLE_", "GCS_")
@@ -54,7 +55,10 @@ class Location:
         """What the object store's client must know; empty for a folder."""
         if self.folder is not None:
             return {}
-        return {name: value for name, value in os.environ.items() if name.startswith(_STORE_VARIABLES)}
+        found = {name: value for name, value in os.environ.items() if name.startswith(_STORE_VARIABLES)}
+        # Commits are files that must not be there yet. What would loosen that is not taken from anywhere.
+        found.pop("AWS_S3_ALLOW_UNSAFE_RENAME", None)
+        return {**found, "conditional_put": "etag"} if self.text.startswith("s3") else found
 
     def uri(self, table: str) -> str:
         """Where a table is."""
@@ -81,9 +85,11 @@ class Location:
         """Find out before a long scan, not after it, that its result could not be kept.
 
         Raises:
-            HistoryError: a folder of the history may not be written to.
+            HistoryError: a folder of the history may not be written to, or a store lets writers overwrite each other.
         """
         if self.folder is None:
+            # Its client loads where there is a store alone.
+            load("scanner.history.create_only:refuse_overwriting")(self.text)
             return
         for folder in (self.folder, *(self.folder / name / _LOG for name in TABLES)):
             if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):

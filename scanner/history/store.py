@@ -80,12 +80,14 @@ class History:
             HistoryError: there is none (and `create` is False), something else is there, or it cannot be written.
         """
         history = cls(location)
-        if not history.location.holds_history():
-            if not create:
-                raise history.location.missing()
-            history.tables.create()
+        there = history.location.holds_history()
         if create:
+            # Before anything is written: a store that loses commits is told so by the first.
             history.location.refuse_unwritable()
+        elif not there:
+            raise history.location.missing()
+        if not there:
+            history.tables.create()
         for table in (RUNS, *TABLES.values()):
             history.tables.delta(table)
         return history

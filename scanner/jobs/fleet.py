@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from scanner.errors import UsageError
 from scanner.fleet.settings import FleetSettings
+from scanner.formats import load
 
 if TYPE_CHECKING:
     from scanner.config import Config
@@ -37,7 +38,5 @@ def checked(fleet: FleetSettings) -> FleetSettings:
     """
     if importlib.util.find_spec("celery") is None:
         raise UsageError(_MISSING)
-    from scanner.fleet.broker import app_for  # noqa: PLC0415  # Celery is installed where there is a fleet alone
-
-    app_for(fleet)
+    load("scanner.fleet.broker:app_for")(fleet)
     return fleet

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from scanner import confidential
 from scanner.fleet.settings import FleetSettings
+from scanner.formats import load
 from scanner.jobs.fleet import checked
 
 
@@ -13,6 +14,5 @@ def worker(zone: str, broker: str, certificates: Path | None, processes: int, *,
     """Probe the targets of a zone for runs elsewhere, until told to stop."""
     confidential.keep_parts(broker)
     fleet = checked(FleetSettings(broker, certificates.absolute() if certificates else None, insecure))
-    from scanner.fleet.worker import work  # noqa: PLC0415  # Celery is installed where there is a fleet alone
-
-    return work(fleet, zone, processes)
+    # Celery is installed where there is a fleet alone.
+    return int(load("scanner.fleet.worker:work")(fleet, zone, processes))
