@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scanner.rules.registry import Facts, Finding, Fix, Parameters, fails, not_applicable, passes, rule, untried
+from scanner.rules.registry import Facts, Finding, Fix, Parameters, Proof, fails, not_applicable, passes, rule, untried
 from scanner.rules.registry.sources import CIS_INVENTORY
 from scanner.verdict import Goal, Severity
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     title="The inventory has as many hosts as expected",
     goal=Goal.ENFORCEMENT,
     severity=Severity.INFO,
+    proof=Proof.SINGULAR,
     why="A truncated export or a forgotten filter drops hosts from the inventory without an error.",
     how="The hosts that each inventory file gives the environment are counted, and compared with its expected_count. "
     "It is judged at the first endpoint of the environment and not repeated at the others.",
