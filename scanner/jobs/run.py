@@ -49,7 +49,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """A finished run, what was written of it, and the waivers of the environments that it scanned.
 
     `files` are its reports, `site` is the page of all runs, where that was written; `troubles` tell what was not.
@@ -65,7 +65,7 @@ class Outcome:
     lost: NotKeptError | None = None
 
 
-def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[Job], RunRecord]) -> Outcome:
+def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[Job], RunRecord]) -> RunOutcome:
     """Check everything that can be checked before, scan, keep, report.
 
     Raises:
@@ -91,7 +91,7 @@ def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[
     return dataclasses.replace(outcome, troubles=(*troubles, *outcome.troubles), lost=lost)
 
 
-def _reported(config: Config, history: History | None, record: RunRecord, order: Order, target: str) -> Outcome:
+def _reported(config: Config, history: History | None, record: RunRecord, order: Order, target: str) -> RunOutcome:
     """Write what can be written: the reports of a run, and where it is in the history the page of all runs."""
     troubles = list[str]()
     rendering, written, site = Rendering(record), Written(), None
@@ -103,7 +103,7 @@ def _reported(config: Config, history: History | None, record: RunRecord, order:
         with spared("The page of all runs was not written", troubles):
             site = update_site(config, history, written.files)
     scanned = tuple(item for item in config.waivers if any(map(item.within, record.run.environments)))
-    return Outcome(record, rendering.previous, written.files, scanned, site, troubles)
+    return RunOutcome(record, rendering.previous, written.files, scanned, site, troubles)
 
 
 def job_of(config: Config, order: Order, overrides: Overrides) -> Job:

@@ -13,7 +13,7 @@ from scanner.counting import counted
 from scanner.evaluate import WaiverReport, report_waivers
 
 if TYPE_CHECKING:
-    from scanner.jobs.run import Outcome
+    from scanner.jobs.run import RunOutcome
     from scanner.verdict import AbsentDomain, RunRecord, Severity, TargetResult
     from scanner.waiver import Waiver
 
@@ -25,7 +25,7 @@ _NOT_REACHED: Final = 20
 """Targets without an answer that are named for each reason."""
 
 
-def summary(outcome: Outcome) -> str:
+def summary(outcome: RunOutcome) -> str:
     """What was scanned, what is not met where, the worst of it, who could not be reached, and where the reports are."""
     record = readable(outcome.record)
     statuses = [target.status.value for target in record.targets]

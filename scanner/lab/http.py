@@ -38,7 +38,7 @@ _REASONS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """One HTTP response. `{host}` and `{path}` in header values and in the body stand for what was asked for."""
 
     status: int = 200
@@ -53,21 +53,21 @@ class Answer:
 class Site:
     """What one port answers: by exact path, and for every other path."""
 
-    default: Answer = Answer()
-    routes: Mapping[str, Answer] = field(default_factory=dict)
+    default: Response = Response()
+    routes: Mapping[str, Response] = field(default_factory=dict)
 
-    def answer(self, method: str, target: str) -> Answer:
+    def answer(self, method: str, target: str) -> Response:
         """Choose the answer to a request line."""
         answer = self.routes.get(target.partition("?")[0], self.default)
-        return answer if method in answer.methods else Answer(405, (("Allow", ", ".join(answer.methods)),), "")
+        return answer if method in answer.methods else Response(405, (("Allow", ", ".join(answer.methods)),), "")
 
 
-GOOD_SITE: Final = Site(Answer(headers=(GOOD_HSTS, GOOD_COOKIE)))
+GOOD_SITE: Final = Site(Response(headers=(GOOD_HSTS, GOOD_COOKIE)))
 
 
-def redirect(location: str, status: int = 301) -> Answer:
+def redirect(location: str, status: int = 301) -> Response:
     """Build a redirect to `location`, in which `{host}` and `{path}` stand for what was asked for."""
-    return Answer(status, (("Location", location),), "", methods=("GET", "HEAD", "POST"))
+    return Response(status, (("Location", location),), "", methods=("GET", "HEAD", "POST"))
 
 
 REDIRECT_TO_HTTPS: Final = Site(redirect("https://{host}{path}"))
@@ -82,7 +82,7 @@ def serve(connection: Connection, site: Site, host: str) -> None:
             return
         request = _REQUEST_LINE.match(head)
         if request is None:
-            connection.send(_render(Answer(400, (), ""), host, "/", close=True))
+            connection.send(_render(Response(400, (), ""), host, "/", close=True))
             return
         if not _skip_body(connection, head):
             return
@@ -105,7 +105,7 @@ def _skip_body(connection: Connection, head: bytes) -> bool:
     return length is None or (int(length[1]) <= _BODY_LIMIT and connection.read_exactly(int(length[1])) is not None)
 
 
-def _render(answer: Answer, host: str, path: str, *, close: bool, head_only: bool = False) -> bytes:
+def _render(answer: Response, host: str, path: str, *, close: bool, head_only: bool = False) -> bytes:
     def fill(text: str) -> str:
         return text.replace("{host}", host).replace("{path}", path)
 

@@ -38,7 +38,7 @@ from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.keeping import spared
 from scanner.jobs.output import Written, write
 from scanner.jobs.reporting import rendering_of
-from scanner.jobs.run import Order, Outcome, job_of
+from scanner.jobs.run import Order, RunOutcome, job_of
 from scanner.jobs.selection import schedule_of
 from scanner.jobs.session import Overrides
 from scanner.jobs.site import update_site
@@ -173,7 +173,7 @@ class RunAttempt:
         if not record.run.complete and self._schedule is not None:
             self._troubles.append(f"It was told to end; its deadline is {spelled(self._schedule.deadline)}.")
         previous = self._previous(history, record)
-        outcome = Outcome(record, previous, self._reports(history, record))
+        outcome = RunOutcome(record, previous, self._reports(history, record))
         status = exit_status.of(record, self._fail_on)
         told = summary(outcome)
         if self._schedule is not None:

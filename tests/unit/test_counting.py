@@ -27,7 +27,7 @@ from reports.view import build_view
 from scanner.app.cli import cli
 from scanner.history import History
 from scanner.history.questions import counts_of_runs
-from scanner.jobs.run import Outcome
+from scanner.jobs.run import RunOutcome
 from scanner.jobs.summary import summary
 from scanner.notify.sections import environment_summaries
 from scanner.rules import all_rules
@@ -77,7 +77,7 @@ def test_terminal() -> None:
 
 
 def test_end_of_a_run() -> None:
-    assert SAID in summary(Outcome(RECORD, None)).splitlines()
+    assert SAID in summary(RunOutcome(RECORD, None)).splitlines()
 
 
 def test_json() -> None:

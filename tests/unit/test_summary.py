@@ -11,7 +11,7 @@ from reports.wording import counted as said
 from scanner.app.cli import run
 from scanner.counting import counted
 from scanner.evidence import Failure, FailureReason
-from scanner.jobs.run import Outcome
+from scanner.jobs.run import RunOutcome
 from scanner.jobs.summary import summary
 from scanner.verdict import RunRecord, Severity, Status, TargetStatus
 from tests.build.judged import judged_record
@@ -20,7 +20,7 @@ RECORD = judged_record(4).record
 
 
 def lines_of(record: RunRecord) -> list[str]:
-    return summary(Outcome(record, None)).splitlines()
+    return summary(RunOutcome(record, None)).splitlines()
 
 
 def test_the_five_worst_findings_stand_at_the_end_with_their_places() -> None:

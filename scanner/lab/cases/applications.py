@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from scanner.lab.case import Case, expect
-from scanner.lab.http import GOOD_COOKIE, GOOD_HSTS, GOOD_SITE, REDIRECT_TO_HTTPS, Answer, Site, redirect
+from scanner.lab.http import GOOD_COOKIE, GOOD_HSTS, GOOD_SITE, REDIRECT_TO_HTTPS, Response, Site, redirect
 
 SOAP_PATH: Final = "/soap/Orders.asmx"
 REST_PATH: Final = "/rest/v1/orders"
@@ -16,7 +16,7 @@ _TLS_IS_RIGHT = "https.active proto.no-tls1.0 proto.tls1.3 cert.trusted cert.hos
 _PAGE_IS_RIGHT = f"{_TLS_IS_RIGHT} https.hsts https.secure-cookies"
 _ANY_METHOD: Final = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE")
 
-_SOAP_FAULT = Answer(
+_SOAP_FAULT = Response(
     500,
     body='<?xml version="1.0" encoding="utf-8"?><soap:Envelope xmlns:soap="http://schemas.xmlsoap.org/soap/envelope/">'
     "<soap:Body><soap:Fault><faultcode>soap:Client</faultcode><faultstring>The body holds no operation</faultstring>"
@@ -24,7 +24,7 @@ _SOAP_FAULT = Answer(
     content_type="text/xml; charset=utf-8",
     methods=("POST",),
 )
-_REST_LIST = Answer(
+_REST_LIST = Response(
     body='{"orders": []}',
     content_type="application/json",
     methods=("GET", "HEAD", "OPTIONS", "POST"),
@@ -32,7 +32,7 @@ _REST_LIST = Answer(
 )
 _SERVICE = {SOAP_PATH: _SOAP_FAULT, REST_PATH: _REST_LIST}
 _SERVICE_SITE = Site(GOOD_SITE.default, _SERVICE)
-_FORBIDDEN = Answer(403, body="HTTPS only", content_type="text/plain", methods=_ANY_METHOD)
+_FORBIDDEN = Response(403, body="HTTPS only", content_type="text/plain", methods=_ANY_METHOD)
 _MOVED = replace(redirect("https://{host}{path}"), methods=_ANY_METHOD)
 
 CASES = (
@@ -84,27 +84,29 @@ CASES = (
         name="console-in-plain",
         role="development",
         description="A console with HTTPS, and over plain HTTP too",
-        plain=Site(Answer(body="<!doctype html><title>Console</title><form method=post><input type=password></form>")),
+        plain=Site(
+            Response(body="<!doctype html><title>Console</title><form method=post><input type=password></form>")
+        ),
         expected=expect(_PAGE_IS_RIGHT, "https.redirect"),
     ),
     Case(
         name="meta-refresh",
         description="Plain HTTP serves a page that leads to HTTPS by a refresh element",
-        plain=Site(Answer(body='<!doctype html><meta http-equiv=refresh content="0; url=https://{host}/">')),
+        plain=Site(Response(body='<!doctype html><meta http-equiv=refresh content="0; url=https://{host}/">')),
         expected=expect(_PAGE_IS_RIGHT, "https.redirect"),
     ),
     Case(
         name="script-redirect",
         description="Plain HTTP serves a page that leads to HTTPS by a script",
-        plain=Site(Answer(body="<!doctype html><script>location.protocol = 'https:'</script>")),
+        plain=Site(Response(body="<!doctype html><script>location.protocol = 'https:'</script>")),
         expected=expect(_PAGE_IS_RIGHT, "https.redirect"),
     ),
     Case(
         name="hsts-on-redirect-only",
         description="HSTS comes with the redirect to the start page, and not with the start page",
         site=Site(
-            Answer(headers=(GOOD_COOKIE,)),
-            {"/": Answer(302, (("Location", "https://{host}/home"), GOOD_HSTS), "")},
+            Response(headers=(GOOD_COOKIE,)),
+            {"/": Response(302, (("Location", "https://{host}/home"), GOOD_HSTS), "")},
         ),
         expected=expect(f"{_TLS_IS_RIGHT} https.redirect https.redirect-permanent", "https.hsts"),
     ),
@@ -112,7 +114,7 @@ CASES = (
         name="hsts-on-one-node",
         description="One name with two addresses, the second of which sends no HSTS",
         addresses=("127.0.0.1", "127.0.0.2"),
-        second_site=Site(Answer(headers=(GOOD_COOKIE,))),
+        second_site=Site(Response(headers=(GOOD_COOKIE,))),
         expected=expect(f"{_TLS_IS_RIGHT} https.redirect https.redirect-permanent", "https.node-consistency"),
     ),
 )

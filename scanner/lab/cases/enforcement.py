@@ -1,7 +1,7 @@
 """Servers whose TLS is right and which do not see to it that it is used, or that it stays in use."""
 
 from scanner.lab.case import Case, expect
-from scanner.lab.http import GOOD_COOKIE, GOOD_HSTS, PAGE, Answer, Site, redirect
+from scanner.lab.http import GOOD_COOKIE, GOOD_HSTS, PAGE, Response, Site, redirect
 
 _TLS_IS_RIGHT = "https.active proto.no-tls1.0 proto.tls1.3 cert.trusted cert.hostname integrity.aead"
 _PAGE_IS_RIGHT = f"{_TLS_IS_RIGHT} https.hsts https.secure-cookies"
@@ -9,7 +9,7 @@ _REDIRECT_IS_RIGHT = f"{_TLS_IS_RIGHT} https.redirect https.redirect-permanent"
 
 
 def _with_hsts(value: str) -> Site:
-    return Site(Answer(headers=(("Strict-Transport-Security", value), GOOD_COOKIE)))
+    return Site(Response(headers=(("Strict-Transport-Security", value), GOOD_COOKIE)))
 
 
 CASES = (
@@ -53,13 +53,13 @@ CASES = (
     Case(
         name="https-redirect-loop",
         description="HTTPS redirects to itself in a circle",
-        site=Site(Answer(302, (("Location", "https://{host}/"), GOOD_HSTS), "")),
+        site=Site(Response(302, (("Location", "https://{host}/"), GOOD_HSTS), "")),
         expected=expect(f"{_REDIRECT_IS_RIGHT} https.hsts"),
     ),
     Case(
         name="no-hsts",
         description="HTTPS answers without Strict-Transport-Security",
-        site=Site(Answer(headers=(GOOD_COOKIE,))),
+        site=Site(Response(headers=(GOOD_COOKIE,))),
         expected=expect(_REDIRECT_IS_RIGHT, "https.hsts"),
     ),
     Case(
@@ -89,19 +89,19 @@ CASES = (
     Case(
         name="hsts-over-http",
         description="HSTS is sent over plain HTTP too",
-        plain=Site(Answer(301, (("Location", "https://{host}{path}"), GOOD_HSTS), "")),
+        plain=Site(Response(301, (("Location", "https://{host}{path}"), GOOD_HSTS), "")),
         expected=expect(f"{_TLS_IS_RIGHT} https.redirect https.redirect-permanent", "https.hsts"),
     ),
     Case(
         name="insecure-cookie",
         description="HTTPS sets a cookie without Secure",
-        site=Site(Answer(headers=(GOOD_HSTS, GOOD_COOKIE, ("Set-Cookie", "tracking=2; Path=/; HttpOnly")))),
+        site=Site(Response(headers=(GOOD_HSTS, GOOD_COOKIE, ("Set-Cookie", "tracking=2; Path=/; HttpOnly")))),
         expected=expect(f"{_REDIRECT_IS_RIGHT} https.hsts", "https.secure-cookies"),
     ),
     Case(
         name="downgrade-redirect",
         description="HTTPS redirects to plain HTTP, which serves the page",
-        site=Site(Answer(302, (("Location", "http://{host}/plain"), GOOD_HSTS), "")),
+        site=Site(Response(302, (("Location", "http://{host}/plain"), GOOD_HSTS), "")),
         plain=Site(),
         expected=expect(_TLS_IS_RIGHT, "https.no-downgrade https.redirect"),
     ),
@@ -109,7 +109,7 @@ CASES = (
         name="mixed-content",
         description="The HTTPS page loads a script and sends its form over plain HTTP",
         site=Site(
-            Answer(
+            Response(
                 headers=(GOOD_HSTS, GOOD_COOKIE),
                 body=PAGE + '<script src="http://{host}/a.js"></script><form action="http://{host}/login" method=post>'
                 "<input name=password type=password></form>",
@@ -121,7 +121,7 @@ CASES = (
         name="hostile-headers",
         description="Headers hold markup and 8 kB of text",
         site=Site(
-            Answer(
+            Response(
                 headers=(
                     ("Server", "<script>alert(1)</script>"),
                     ("X-Powered-By", "A" * 8192),
@@ -136,14 +136,14 @@ CASES = (
     Case(
         name="malformed-headers",
         description="Headers hold control characters and a line without a name",
-        site=Site(Answer(headers=(("X-Escape", "\x1b[31mred\x00"), ("", "nameless"), GOOD_HSTS))),
-        plain=Site(Answer(301, (("Location", "https://{host}\x1b[31m/\x00"),), "")),
+        site=Site(Response(headers=(("X-Escape", "\x1b[31mred\x00"), ("", "nameless"), GOOD_HSTS))),
+        plain=Site(Response(301, (("Location", "https://{host}\x1b[31m/\x00"),), "")),
         expected=expect(_TLS_IS_RIGHT),
     ),
     Case(
         name="endless-body",
         description="HTTPS answers with a page that never ends",
-        site=Site(Answer(headers=(GOOD_HSTS, GOOD_COOKIE), endless=True)),
+        site=Site(Response(headers=(GOOD_HSTS, GOOD_COOKIE), endless=True)),
         expected=expect(f"{_REDIRECT_IS_RIGHT} https.hsts"),
     ),
 )

@@ -90,7 +90,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ResponseHead:
     """The head of an answer whose body was written: status 200 or, of a conditional request, 304."""
 
     status: int
@@ -120,7 +120,7 @@ class Fetcher:
         self._hosts: dict[str, _Host] = defaultdict(_Host)
         self._places = asyncio.Semaphore(_AT_ONCE)
 
-    async def fetch(self, question: Question, write: Callable[[bytes], object]) -> Answer:
+    async def fetch(self, question: Question, write: Callable[[bytes], object]) -> ResponseHead:
         """Ask, and write the body of a 200 as it comes.
 
         Raises:
@@ -131,7 +131,7 @@ class Fetcher:
             place = self._read(url)
             head = await self._asked(question, place, write)
             if head.status in {200, 304}:
-                return Answer(head.status, _header(head, b"etag"), _header(head, b"last-modified"))
+                return ResponseHead(head.status, _header(head, b"etag"), _header(head, b"last-modified"))
             location = _header(head, b"location")
             if head.status not in _REDIRECT or not location:
                 raise FetchError(RevocationFailure.UNREACHABLE, f"HTTP status {head.status}", status=head.status)
