@@ -15,6 +15,7 @@ import click
 from scanner import config as configuration
 from scanner.app.history_access import open_history
 from scanner.app.tables import show
+from scanner.counting import counted
 from scanner.errors import NightsealError, UsageError, nearest
 from scanner.history import forgetting
 from scanner.history import size as measuring
@@ -44,8 +45,9 @@ def forget(run_id: str, why: str | None, config_path: Path, *, yes: bool) -> Non
         raise UsageError(f'"{run_id}" is not a run of the history ({hint})')
     (run,) = history.runs([run_id]).to_dict("records")
     about = (
-        f"Run {run_id} of {run['started_at']:%Y-%m-%d %H:%M} UTC: {run['targets']} targets in "
-        f"{', '.join(run['environments'])}, {run['failed']} verdicts that fail"
+        f"Run {run_id} of {run['started_at']:%Y-%m-%d %H:%M} UTC: "
+        f"{counted(run['targets'], 'target')} in {', '.join(run['environments'])}, "
+        f"{counted(run['failed'], 'verdict')} failing"
     )
     if not yes:
         if not sys.stdin.isatty():
