@@ -20,7 +20,7 @@ from reports.charts.drawing import Chart
 from reports.charts.history import PANELS, coverage_chart, site_charts
 from reports.charts.run import certificates_chart, protections_chart, trend_chart
 from reports.layout import SCREEN, Layout, paper_for, screen_for
-from reports.templating import blaming, environment_of, folders_of, hash_of, lang_attribute, source_of
+from reports.templating import blaming, environment_of, folders_of, hash_of, lang_attribute, source_of, web_fonts
 from scanner.errors import OutputError
 
 if TYPE_CHECKING:
@@ -101,6 +101,8 @@ def _render(view: ReportView, layout: Layout, templates: Path | None, proof: Pro
     environment = environment_of(templates)
     script = source_of(environment, "report.js")
     style = source_of(environment, "common.css", layout.style)
+    if layout.name == SCREEN.name:
+        style = f"{web_fonts()}\n{style}"
     with blaming(templates), language.speaking(language.language_of(view.options.language)) as spoken:
         html = environment.get_template("report.html").render(
             view=view,
@@ -138,7 +140,7 @@ def render_site(view: SiteView, *, templates: Path | None = None) -> dict[str, s
     """
     templates = templates or view.options.templates
     environment = environment_of(templates)
-    style = source_of(environment, "common.css", "screen.css", "site.css")
+    style = f"{web_fonts()}\n{source_of(environment, 'common.css', 'screen.css', 'site.css')}"
     with blaming(templates), language.speaking(language.language_of(view.options.language)) as spoken:
         charts = {name: (chart, Markup(chart.screen)) for name, chart in site_charts(view).items()}  # noqa: S704  # its text was escaped when its XML was written
         template = environment.get_template("site.html")

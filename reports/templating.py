@@ -113,6 +113,24 @@ def source_of(environment: jinja2.Environment, *names: str) -> str:
     return "\n".join(environment.loader.get_source(environment, name)[0] for name in names)
 
 
+_WEB_FONTS: Final = (
+    ("Inter", 400, "Inter-Regular"),
+    ("Inter", 600, "Inter-SemiBold"),
+    ("JetBrains Mono", 400, "JetBrainsMono-Regular"),
+)
+
+
+@functools.cache
+def web_fonts() -> str:
+    """The style that carries the fonts of the PDF, cut down to Latin letters and signs: a page asks no one for them."""
+    folder = templates_folder() / "fonts" / "web"
+    return "\n".join(
+        f'@font-face {{ font-family: "{family}"; font-weight: {weight}; src: url("data:font/woff2;base64,'
+        f'{base64.b64encode((folder / f"{name}.woff2").read_bytes()).decode()}") format("woff2"); }}'
+        for family, weight, name in _WEB_FONTS
+    )
+
+
 def folders_of(templates: Path | None) -> list[Path]:
     """Where files are looked for: the owner's folder, where there is one, wins."""
     return [folder for folder in (templates, templates_folder()) if folder is not None]
