@@ -1,0 +1,132 @@
+"""Every command of the README and the documents is run as it stands there, or its test is named.
+
+What scans has servers of the lab behind the documents' names; the others have a history of two nights.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from scanner.history import History
+from scanner.lab import Lab
+from tests.build.documented import documented
+from tests.build.judged import judged_record
+from tests.build.signers import person
+from tests.conftest import REPOSITORY, Runner
+
+ELSEWHERE = {
+    "daemon": "tests/acceptance/test_daemon.py",
+    "demo": "tests/packaging/test_wheel.py",
+    "notify": "tests/acceptance/test_daemon_notify.py",
+    "doctor": "tests/packaging/test_docs_site.py",
+    "run": "tests/packaging/test_docs_site.py",
+    "worker": "tests/lab/test_fleet.py",
+}
+"""Commands that run for months, need somebody else, or are a document's own story: the tests that run them."""
+OPTIONS_ELSEWHERE = {"--proxy": "tests/lab/test_proxies.py", "--resolver": "tests/lab"}
+NAMES = ("www.example.com", "shop.example.com", "intra.example.com")
+
+CONFIGURATION = """\
+[nightseal]
+history = "history"
+output = "out"
+
+[[environment]]
+name = "production"
+kind = "on-premises"
+
+  [[environment.application]]
+  name = "Shop"
+  kind = "traditional-web"
+  host = "shop.example.com"
+  paths = [{ path = "/Shop/Checkout", https = "tls" }]
+"""
+
+
+def _commands() -> list[str]:
+    """Each once, without what follows on its line."""
+    found = dict.fromkeys(re.split(r"\s+#|\s[|>]\s|\s&&", line)[0].strip() for _, line in documented())
+    return [line for line in found if not _elsewhere(line)]
+
+
+def _elsewhere(line: str) -> bool:
+    words = line.split()
+    return words[1] in ELSEWHERE or any(option in words for option in OPTIONS_ELSEWHERE) or "…" in line
+
+
+def _scans(line: str) -> bool:
+    words = line.split()
+    return words[1] == "scan" or (words[1] == "clients" and "--config" not in words)
+
+
+SCANNING = [line for line in _commands() if _scans(line)]
+OTHERS = [line for line in _commands() if not _scans(line)]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all that the documents speak of: a configuration, a history, reports, lists of hosts, keys."""
+    folder = tmp_path_factory.mktemp("documented")
+    (folder / "config.toml").write_text(CONFIGURATION)
+    history = History.open(folder / "history", create=True)
+    for night in (3, 4):
+        history.append(judged_record(night).record)
+    for name in ("example.com.zone", "scan.xml"):
+        shutil.copy(REPOSITORY / "tests" / "data" / "inventories" / name, folder)
+    (folder / "conf.d").mkdir()
+    (folder / "hosts.txt").write_text("www.example.com\n")
+    (folder / "secret-headers").write_text("X-Token: abcdef\n")
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    book.active.append(["host", "owner"])
+    book.active.append(["www.example.com", "team"])
+    book.save(folder / "hosts.xlsx")
+    jane = person("Jane Reviewer")
+    (folder / "reviewer.p12").write_bytes(jane.p12)
+    (folder / "company-ca.pem").write_bytes(jane.ca_pem)
+    return folder
+
+
+def test_commands_that_are_not_run_here_are_run_by_a_test_that_there_is() -> None:
+    assert [path for path in ELSEWHERE.values() if not (REPOSITORY / path).is_file()] == []
+    assert len(SCANNING) > 10
+    assert len(OTHERS) > 20
+
+
+@pytest.mark.parametrize("line", OTHERS)
+def test_a_documented_command_works(line: str, prepared: Path, quick: Runner, tmp_path: Path) -> None:
+    # The history of the tests is of March.
+    told = line.replace("/etc/nightseal/config.toml", "config.toml").replace("2026-11-01", "2026-03-01")
+    words = shlex.split(told)[1:]
+    folder = tmp_path if words[:2] == ["config", "init"] else prepared
+    if words[0] == "verify":
+        sign = ["--sign", "reviewer.p12"] if "signed" in words[1] else []
+        made = quick("report", "--format", "pdf", *sign, "--output", words[1], cwd=folder)
+        assert made.status == 0, made.err
+    done = quick(*words, cwd=folder)
+
+    assert done.status in {0, 1, 3}, done.err
+
+
+@pytest.mark.parametrize("line", SCANNING)
+def test_a_documented_scan_works(line: str, lab: Lab, prepared: Path, nightseal: Runner) -> None:
+    address = f"127.0.0.1:{lab.servers['expired'].port}"
+    reached = [
+        "--ca-file",
+        str(lab.ca_file),
+        f"--connect-to=mail.example.com:25=127.0.0.1:{lab.servers['smtp-starttls'].port}",
+    ]
+    reached += [f"--connect-to={name}:{port}={address}" for name in NAMES for port in (443, 8443)]
+    reached.append(f"--connect-to=192.0.2.7:443={address}")
+    if "me.pem" in line:
+        shutil.copy(lab.client_certificate_file, prepared / "me.pem")
+        shutil.copy(lab.client_key_file, prepared / "me.key")
+    done = nightseal(*shlex.split(line.replace("192.0.2.9", "127.0.0.1"))[1:], *reached, cwd=prepared)
+
+    assert done.status in {0, 1, 3}, done.err
