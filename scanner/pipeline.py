@@ -44,7 +44,7 @@ from scanner.waiver import Waiver
 if TYPE_CHECKING:
     from scanner.fleet.coordinator import FleetDispatcher
 
-_LOCAL_ALONE = '[dispatch] engine = "local" has this machine alone'
+_LOCAL_ALONE = '[dispatch] engine = "local" has only this machine'
 ENGINES = ("sslyze", "nassl", "tlslite-ng", "h11", "h2", "cryptography", "certifi")
 """The libraries that observe, whose versions a run records."""
 

@@ -190,7 +190,7 @@ class _Endpoints:
             files = [Path(path) for path in paths if Path(path).is_file()]
             if not files:
                 key = f"{self._key}.certificate.files"
-                warnings.append(Problem(key, f'"{pattern}" is no file and matches none'))
+                warnings.append(Problem(key, f'"{pattern}" is not a file and matches none'))
             for path in files[:MOST_FILES]:
                 self._add_file(FILE, path, folder, CertificateFile(path, form.password_variable), ownership_of(form))
 

@@ -103,7 +103,7 @@ class CertificateFilesForm(OwnedForm):
     """Certificates that no port shows: files on the machine that scans."""
 
     files: list[Annotated[str, StringConstraints(min_length=1)]] = Field(min_length=1)
-    """Paths, and globs of them: PEM, DER, PKCS#12 and JKS, which are told apart by what is in them."""
+    """Paths, and globs of them: PEM, DER, PKCS#12 and JKS, which are distinguished by what is in them."""
     password_variable: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """Environment variable that has the password of PKCS#12 files; a password stands in no configuration."""
 

@@ -20,10 +20,10 @@ def command() -> None:
 @click.option("--zone", "zones", multiple=True, metavar="ZONE", help="A zone, for whose workers one is made.")
 @done_by("scanner.app.handlers.cluster:certificates")
 def certificates() -> None:
-    """Make the certificates of mutual TLS, or make them anew under the same authority.
+    """Make the certificates of mutual TLS, or make them again under the same authority.
 
     FOLDER gets a folder for the broker, one for the coordinator and one for the workers of each zone, each with its
-    key, its certificate (good for 90 days) and the authority's. Give each member its own folder alone, and keep
+    key, its certificate (good for 90 days) and the authority's. Give each member only its own folder, and keep
     ca-key.pem where you made it.
 
     \b

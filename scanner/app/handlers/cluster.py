@@ -10,7 +10,7 @@ from scanner.fleet.certificates import make
 
 
 def certificates(folder: Path, hosts: tuple[str, ...], zones: tuple[str, ...]) -> int:
-    """Make the certificates of mutual TLS, or make them anew under the same authority."""
+    """Make the certificates of mutual TLS, or make them again under the same authority."""
     for member in make(folder, hosts, zones):
         click.echo(member)
     return 0

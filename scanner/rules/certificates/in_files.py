@@ -93,7 +93,7 @@ def _served(deployment: Deployment, facts: Facts, parameters: Parameters) -> lis
     goal=Goal.AUTHENTICITY,
     severity=Severity.MEDIUM,
     of=Deployment,
-    why="Servers refuse a client certificate that is for servers alone. Public CAs issue no other kind since June "
+    why="Servers refuse a client certificate that is only for servers. Public CAs issue no other kind since June "
     "2026, so one that is for both cannot be renewed as it is.",
     how="The extended key usage of the certificate that client_certificate names is read; whether a public CA issued "
     "it is told by its path.",

@@ -29,7 +29,7 @@ from scanner.verdict import Goal, Severity, Source
 _HOW: Final = (
     "The headers of every page that the host served over HTTPS are read; redirects and error pages are not pages."
 )
-_SHOWN: Final = untried("it is asked for by name alone, and shown on nginx by tests/lab/test_security_headers.py")
+_SHOWN: Final = untried("it is asked for only by name, and shown on nginx by tests/lab/test_security_headers.py")
 _HEADERS_PROJECT: Final = Source("OWASP Secure Headers Project", url="https://owasp.org/www-project-secure-headers/")
 _CSP: Final = "content-security-policy"
 _FIRST_REDIRECT: Final = 300
@@ -199,7 +199,7 @@ class FrameParameters(Parameters):
         "missing": fails("Pages may be shown in anybody's frame: {observed}."),
         "void": fails("What pages say of frames has no effect: {observed}."),
         "obsolete": fails(
-            "Pages are protected by X-Frame-Options alone, which frame-ancestors has replaced: {observed}."
+            "Pages are protected only by X-Frame-Options, which frame-ancestors has replaced: {observed}."
         ),
     },
     fix=Fix(

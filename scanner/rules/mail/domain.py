@@ -53,7 +53,7 @@ def _mail(facts: Facts, _: Parameters, judge: EvidenceJudge[MailDomain]) -> Iter
     of=MailDomain,
     why="Servers that send mail take any certificate, or none at all, unless the domain says which is right.",
     how="TLSA records of _25._tcp at the MX host are compared with the certificates that it serves; the resolver has "
-    "to vouch for the signatures of MX and TLSA records (its AD bit). Names and dates count for usage 2 alone, and are "
+    "to vouch for the signatures of MX and TLSA records (its AD bit). Names and dates count only for usage 2, and are "
     "judged by cert.hostname and cert.valid-now.",
     sources=(rfc(7672, "2.2"), rfc(7672, "3.1"), rfc(6698, "2.1")),
     reasons={
