@@ -1,6 +1,6 @@
-"""Every command of the README and the documents is run as it stands there, or its test is named.
+"""Every command of the README and the documents that scans nothing is run as it stands there, or its test is named.
 
-What scans has servers of the lab behind the documents' names; the others have a history of two nights.
+There is a history of two nights. What scans is only parsed here (`test_docs_site.py`), the tutorial apart.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import openpyxl
 import pytest
 
 from scanner.history import History
-from scanner.lab import Lab
 from tests.build.documented import documented
 from tests.build.judged import judged_record
 from tests.build.signers import person
@@ -30,7 +29,6 @@ ELSEWHERE = {
 }
 """Commands that run for months, need somebody else, or are a document's own story: the tests that run them."""
 OPTIONS_ELSEWHERE = {"--proxy": "tests/lab/test_proxies.py", "--resolver": "tests/lab"}
-NAMES = ("www.example.com", "shop.example.com", "intra.example.com")
 
 CONFIGURATION = """\
 [nightseal]
@@ -65,7 +63,6 @@ def _scans(line: str) -> bool:
     return words[1] == "scan" or (words[1] == "clients" and "--config" not in words)
 
 
-SCANNING = [line for line in _commands() if _scans(line)]
 OTHERS = [line for line in _commands() if not _scans(line)]
 
 
@@ -95,7 +92,6 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_commands_that_are_not_run_here_are_run_by_a_test_that_there_is() -> None:
     assert [path for path in ELSEWHERE.values() if not (REPOSITORY / path).is_file()] == []
-    assert len(SCANNING) > 10
     assert len(OTHERS) > 20
 
 
@@ -110,23 +106,5 @@ def test_a_documented_command_works(line: str, prepared: Path, quick: Runner, tm
         made = quick("report", "--format", "pdf", *sign, "--output", words[1], cwd=folder)
         assert made.status == 0, made.err
     done = quick(*words, cwd=folder)
-
-    assert done.status in {0, 1, 3}, done.err
-
-
-@pytest.mark.parametrize("line", SCANNING)
-def test_a_documented_scan_works(line: str, lab: Lab, prepared: Path, nightseal: Runner) -> None:
-    address = f"127.0.0.1:{lab.servers['expired'].port}"
-    reached = [
-        "--ca-file",
-        str(lab.ca_file),
-        f"--connect-to=mail.example.com:25=127.0.0.1:{lab.servers['smtp-starttls'].port}",
-    ]
-    reached += [f"--connect-to={name}:{port}={address}" for name in NAMES for port in (443, 8443)]
-    reached.append(f"--connect-to=192.0.2.7:443={address}")
-    if "me.pem" in line:
-        shutil.copy(lab.client_certificate_file, prepared / "me.pem")
-        shutil.copy(lab.client_key_file, prepared / "me.key")
-    done = nightseal(*shlex.split(line.replace("192.0.2.9", "127.0.0.1"))[1:], *reached, cwd=prepared)
 
     assert done.status in {0, 1, 3}, done.err
