@@ -5,6 +5,7 @@ What is asserted here by real clients is what all other tests of the scanner tak
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import importlib.util
 import json
@@ -988,6 +989,65 @@ def can_be_upgraded(_lab: Lab, server: LabServer) -> None:
     result = scan(server, sslyze.ScanCommand.TLS_1_3_CIPHER_SUITES)
     assert result.tls_1_3_cipher_suites.result.accepted_cipher_suites
     assert server.http_port is None
+
+
+_UPGRADES = {
+    "lmtp": (b"LHLO a.example\r\n", b"STARTTLS\r\n"),
+    "sieve": (b"STARTTLS\r\n",),
+    "nntp": (b"STARTTLS\r\n",),
+    "irc": (b"STARTTLS\r\n",),
+}
+
+
+@check("lmtp-starttls", "sieve-starttls", "nntp-starttls", "irc-starttls")
+def lines_lead_to_tls(lab: Lab, server: LabServer) -> None:
+    assert server.starttls is not None
+    with connect(server) as plain:
+        plain.recv(1000)
+        for line in _UPGRADES[server.starttls]:
+            plain.sendall(line)
+            plain.recv(1000)
+        with client(lab, verify=True).wrap_socket(plain, server_hostname=server.host) as secured:
+            assert secured.version() == "TLSv1.3"
+
+
+@check("mysql-starttls")
+def mysql_can_be_upgraded(lab: Lab, server: LabServer) -> None:
+    with connect(server) as plain:
+        assert plain.recv(1000)[4] == 10
+        plain.sendall(b"\x20\x00\x00\x01\x00\x8a\x08\x00\x00\x00\x00\x01\x21" + bytes(23))
+        with client(lab, verify=True).wrap_socket(plain, server_hostname=server.host) as secured:
+            assert secured.version() == "TLSv1.3"
+
+
+@check("mssql-starttls")
+def tds_carries_the_handshake(lab: Lab, server: LabServer) -> None:
+    with connect(server) as plain:
+        plain.sendall(bytes.fromhex("1201001a0000010000000b00060100110001ff00000000000001"))
+        assert plain.recv(1000)[-1] == 1
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = client(lab, verify=True).wrap_bio(incoming, outgoing, server_hostname=server.host)
+        for _ in range(10):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                tls.do_handshake()
+                break
+            data = outgoing.read()
+            plain.sendall(b"\x12\x01" + (len(data) + 8).to_bytes(2) + bytes(4) + data)
+            head = plain.recv(8, socket.MSG_WAITALL)
+            incoming.write(plain.recv(int.from_bytes(head[2:4]) - 8, socket.MSG_WAITALL))
+        assert tls.version() == "TLSv1.3"
+
+
+@check("smtp-careless")
+def smtp_forgets_nothing(lab: Lab, server: LabServer) -> None:
+    with connect(server) as plain:
+        plain.recv(100)
+        plain.sendall(b"AUTH PLAIN\r\n")
+        assert plain.recv(100).startswith(b"334")
+        plain.sendall(b"STARTTLS\r\nNOOP\r\n")
+        assert plain.recv(100).startswith(b"220 ")
+        with client(lab, verify=True).wrap_socket(plain, server_hostname=server.host) as secured:
+            assert secured.recv(100).startswith(b"250 ")
 
 
 @check("smtp-no-starttls")
