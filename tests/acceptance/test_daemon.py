@@ -201,7 +201,7 @@ def test_runs_are_asked_for_by_a_socket_of_ones_own(tmp_path: Path, small_lab: L
     with service(tmp_path, small_lab, "good", schedule=schedule(), daemon='socket = "control"') as running:
         nobody = running.command("run", "--via-daemon")
         assert nobody.returncode == 2
-        assert "nobody listens there" in nobody.stderr
+        assert "nothing listens there" in nobody.stderr
         ready(running)
         assert stat.S_IMODE((tmp_path / "control").stat().st_mode) == 0o600
 

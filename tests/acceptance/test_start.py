@@ -78,7 +78,7 @@ def test_asking_the_service_for_a_run_loads_nothing_that_scans(tmp_path: Path) -
 
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
 
-    assert "nobody listens there" in done.stderr
+    assert "nothing listens there" in done.stderr
     assert done.stdout.strip() == "[]"
 
 
