@@ -44,6 +44,7 @@ from scanner.waiver import Waiver
 if TYPE_CHECKING:
     from scanner.fleet.coordinator import FleetDispatcher
 
+_INSECURE = "workers of zones by a broker without mutual TLS"
 _LOCAL_ALONE = '[dispatch] engine = "local" has only this machine'
 ENGINES = ("sslyze", "nassl", "tlslite-ng", "h11", "h2", "cryptography", "certifi")
 """The libraries that observe, whose versions a run records."""
@@ -305,6 +306,12 @@ def _in_files(job: Job) -> Mapping[int, tuple[Target, TargetEvidence]]:
     return {place: (Target(item, None), found[item.id]) for place, item in files.items()}
 
 
+def _place_of(job: Job) -> str:
+    """What the place is called from which it is looked; that a broker is not known by mutual TLS is told with it."""
+    open_to_others = job.fleet is not None and job.fleet.insecure
+    return "; ".join(part for part in (job.vantage, _INSECURE if open_to_others else "") if part)
+
+
 def _unresolved(failure: Failure | None) -> TargetEvidence:
     """The evidence about a name that has no address: nothing was seen, for that reason."""
     return TargetEvidence(datetime.now(UTC), 0.0, 0, tls=Attempt(failure=failure), http=Attempt(failure=failure))
@@ -339,7 +346,7 @@ def _record(job: Job, seen: _Seen, started_at: datetime, *, complete: bool) -> R
         ),
         engines={name: metadata.version(name) for name in ENGINES},
         absent_domains=absent,
-        vantage=vantage_of(job.vantage, (item.ip for item in seen.targets if item.ip), job.settings),
+        vantage=vantage_of(_place_of(job), (item.ip for item in seen.targets if item.ip), job.settings),
         not_covered=missing,
         not_covered_total=missing_total,
     )
