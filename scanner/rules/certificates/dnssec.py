@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scanner.evidence import Dnssec
+from scanner.evidence import Dnssec, FailureReason
 from scanner.rules.certificates import fixes
 from scanner.rules.registry import (
     Facts,
@@ -36,6 +36,7 @@ from scanner.verdict import Goal, Severity
         "bogus": fails("The signatures of the name's DNS answers do not hold, so no CA may issue a certificate."),
         "unsigned": not_applicable("The zone of the name is not signed, so no signature can be wrong."),
         "address": not_applicable("The host is an address, which no zone is about."),
+        "not-public": not_applicable("The public DNS does not answer for the name, so no public CA asks it."),
     },
     fix=fixes.DNSSEC,
     mistake=untried("the signatures are the name server's; the advice is for the zone"),
@@ -49,6 +50,8 @@ def _dnssec(facts: Facts, parameters: Parameters) -> list[Finding]:
         # Of a name that does not resolve, nobody asks anything else.
         return [not_observed(facts.evidence.tls.failure or dns.cut_off)]
     found = dns.value.dnssec
+    if found.failure is not None and found.failure.reason is FailureReason.UNSUPPORTED:
+        return [Finding("not-public")]
     if found.value is None or found.cut_off is not None:
         return [not_observed(found.cut_off)]
     state = found.value

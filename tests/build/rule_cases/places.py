@@ -214,6 +214,9 @@ CASES = (
     Case("dns.dnssec", "unsigned", World(dns=DnsEvidence(dnssec=Attempt.ok(Dnssec.UNSIGNED)))),
     Case("dns.dnssec", "address", World(host="192.0.2.1")),
     Case(
+        "dns.dnssec", "not-public", World(dns=DnsEvidence(dnssec=Attempt.failed(FailureReason.UNSUPPORTED, "inside")))
+    ),
+    Case(
         "dns.dnssec", "not-asked", World(dns=DnsEvidence(dnssec=Attempt.failed(FailureReason.NOT_ASKED, "none named")))
     ),
     Case("dns.dnssec", "not-observed", World(dns=DnsEvidence(dnssec=TIMED_OUT))),
