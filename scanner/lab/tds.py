@@ -22,12 +22,14 @@ def unwrapped(client: socket.socket) -> socket.socket:
     packed = threading.Event()
     packed.set()
     for work in (_inwards, _outwards):
-        threading.Thread(target=work, args=(client, theirs, packed), daemon=True).start()
+        # The caller closes its socket as soon as a handshake has failed. Each thread has one of its own: a thread that
+        # still waits on a closed one would hold the connection open, and the alert would have nowhere to go.
+        threading.Thread(target=work, args=(client.dup(), theirs, packed), daemon=True).start()
     return ours
 
 
 def _inwards(client: socket.socket, inner: socket.socket, packed: threading.Event) -> None:
-    with contextlib.suppress(OSError), inner:
+    with contextlib.suppress(OSError), client, inner:
         while head := client.recv(1, socket.MSG_PEEK):
             if head[0] != _PRELOGIN:
                 packed.clear()
@@ -45,7 +47,7 @@ def _exactly(client: socket.socket, size: int) -> bytes:
 
 
 def _outwards(client: socket.socket, inner: socket.socket, packed: threading.Event) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), client:
         while data := inner.recv(4096 - _HEAD):
             head = bytes([_REPLY, 1]) + (_HEAD + len(data)).to_bytes(2) + bytes(4)
             client.sendall(head + data if packed.is_set() else data)

@@ -1036,6 +1036,15 @@ def tds_carries_the_handshake(lab: Lab, server: LabServer) -> None:
             head = plain.recv(8, socket.MSG_WAITALL)
             incoming.write(plain.recv(int.from_bytes(head[2:4]) - 8, socket.MSG_WAITALL))
         assert tls.version() == "TLSv1.3"
+    # A hello that cannot be read is answered by an alert and the end of the connection, never by silence.
+    with connect(server) as plain:
+        plain.sendall(bytes.fromhex("1201001a0000010000000b00060100110001ff00000000000001"))
+        assert plain.recv(1000)[-1] == 1
+        empty_hello = bytes.fromhex("160301000401000000")
+        plain.sendall(b"\x12\x01" + (len(empty_hello) + 8).to_bytes(2) + bytes(4) + empty_hello)
+        assert plain.recv(8, socket.MSG_WAITALL)[0] == 4
+        assert plain.recv(7, socket.MSG_WAITALL)[0] == 21
+        assert plain.recv(1) == b""
 
 
 @check("smtp-careless")
