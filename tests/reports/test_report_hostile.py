@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import subprocess
 
 import pytest
 
+from reports.view import ReportOptions
 from scanner.formats import FORMATS
 from scanner.jobs.output import Rendering, render
 from tests.build.hostile import configured_record, hostile_record
@@ -67,4 +70,17 @@ def test_the_other_formats_are_for_programs() -> None:
     from reports.export.formats import EXPORTS
 
     # What `verify --replay` judges is written for Nightseal itself: tests/reports/test_evidence_file.py looks at it.
-    assert set(FORMATS) - {*READ_BY_PEOPLE, "evidence"} == set(EXPORTS)
+    # The CSV for spreadsheets has the cells of the other one, which is among them, with the same apostrophes.
+    assert set(FORMATS) - {*READ_BY_PEOPLE, "evidence", "csv-excel"} == set(EXPORTS)
+
+
+@pytest.mark.parametrize("source", RECORDS)
+@pytest.mark.parametrize(("language", "separator"), [("en", ","), ("pt", ";")])
+def test_the_csv_for_spreadsheets_has_the_cells_of_the_csv(source: str, language: str, separator: str) -> None:
+    rendering = Rendering(RECORDS[source], options=ReportOptions(language=language))
+    table, told = (render(rendering, name).decode("utf-8-sig") for name in ("csv", "csv-excel"))
+    cells = list(csv.reader(io.StringIO(table, newline="")))
+
+    assert list(csv.reader(io.StringIO(told, newline=""), delimiter=separator)) == cells
+    assert len(cells) > 1
+    assert not [cell for row in cells for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]

@@ -163,7 +163,7 @@ class TestOscal:
                 rule, status = finding["target"]["target-id"], finding["target"]["status"]
                 if kinds[rule] <= {"note", "met", "does-not-apply"}:
                     assert status["state"] == "satisfied"
-                    assert ("advised" in status.get("remarks", "")) == ("note" in kinds[rule])
+                    assert ("recommendations" in status.get("remarks", "")) == ("note" in kinds[rule])
 
     def test_ids_of_the_same_thing_last(self) -> None:
         def of(night: int) -> dict[str, set[str]]:
