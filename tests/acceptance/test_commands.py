@@ -19,7 +19,7 @@ import pytest
 
 from reports.export.json_v1 import published_schema
 from scanner.history import History
-from scanner.lab import Lab
+from scanner.lab import Lab, LabServer
 from tests.conftest import COMMAND_SECONDS, REPOSITORY, Done, Runner, reach
 
 ESCAPE = "\x1b"
@@ -234,15 +234,15 @@ def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
-def wait_until_busy(process: subprocess.Popen[bytes]) -> None:
-    """Until the run has begun to scan: it has worker processes then."""
+def wait_until_busy(process: subprocess.Popen[bytes], server: LabServer) -> None:
+    """Until the run has begun to scan: it is connected to `server` then."""
     here = psutil.Process(process.pid)
     ends = time.monotonic() + COMMAND_SECONDS
     while time.monotonic() < ends:
         if process.poll() is not None:
             pytest.fail(f"it ended by itself: {process.communicate()}")
-        # The fork server and the resource tracker, which begin before anything is loaded, then the first worker.
-        if len(here.children(recursive=True)) >= 3:
+        peers = [connection.raddr for connection in here.net_connections("tcp")]
+        if (server.address, server.actual_port) in peers:
             return
         time.sleep(0.02)
     pytest.fail("it never began")
@@ -256,7 +256,7 @@ def test_told_to_end_it_keeps_and_reports_what_was_finished(
     write_config(tmp_path, endpoint(lab, "closed-port"), endpoint(lab, "silent"), timeout="60s", deadline="120s")
     wanted = ("--format", "html", "--format", "json")
     process = start(tmp_path, "run", "--quiet", *wanted, *reach(lab, "closed-port", "silent"))
-    wait_until_busy(process)
+    wait_until_busy(process, lab.servers["silent"])
     time.sleep(8)  # the closed port is done by then, the silent server is not
     process.send_signal(number)
     _, err = process.communicate(timeout=COMMAND_SECONDS)
@@ -273,7 +273,7 @@ def test_killed_in_the_middle_it_leaves_the_history_whole(lab: Lab, quick: Runne
     assert quick("run", "--format", "json", "--output", "r.json", *reach(lab, "good")).status == 0
     write_config(tmp_path, endpoint(lab, "good"), endpoint(lab, "silent"))
     process = start(tmp_path, "run", "--quiet", *reach(lab, "good", "silent"))
-    wait_until_busy(process)
+    wait_until_busy(process, lab.servers["silent"])
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 

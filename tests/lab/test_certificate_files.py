@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 from scanner.app.cli import cli
 from scanner.history import History
 from scanner.lab import Lab, LabServer
+from scanner.verdict import Status
 from tests.build.servers import program
 from tests.conftest import reach
 
@@ -80,6 +81,11 @@ def reasons(target: dict) -> dict[str, str]:
     return {verdict["rule"]: verdict["reason"] for verdict in target["verdicts"]}
 
 
+def status(target: dict, rule_id: str) -> Status:
+    (found,) = (verdict["status"] for verdict in target["verdicts"] if verdict["rule"] == rule_id)
+    return Status(found)
+
+
 def test_files_are_judged_beside_the_servers(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ssl").mkdir()
     server = lab.servers["good"]
@@ -104,6 +110,8 @@ password_variable = "STORE_PASSWORD"
 
     served = reasons(found["file:ssl/served.pem"])
     assert served["cert.served"] == "served"
+    assert status(found["file:ssl/served.pem"], "cert.served") is Status.PASS
+    assert status(found["file:app.p12"], "cert.served") is Status.FAIL
     assert (served["cert.trusted"], served["cert.valid-now"]) == ("trusted", "valid")
     assert set(served) == {
         "cert.trusted", "cert.valid-now", "cert.expiry", "cert.chain-expiry", "cert.key", "cert.signature",
@@ -156,7 +164,12 @@ def test_a_configured_client_certificate_is_judged_for_what_it_is(
     expected = {"client.pem": ("for-clients", "expires-very-soon"), "server.pem": ("not-for-clients", "enough-time")}
     for name, (purpose, expiry) in expected.items():
         more = f'client_certificate = {{ cert = "{name}", key = "{name}" }}'
-        found = reasons(run(lab, tmp_path, monkeypatch, "", more=more)[f"client:{name}"])
+        target = run(lab, tmp_path, monkeypatch, "", more=more)[f"client:{name}"]
+        found = reasons(target)
+        if name == "client.pem":
+            assert status(target, "cert.client-purpose") is Status.PASS
+        else:
+            assert status(target, "cert.client-purpose") is Status.FAIL
         assert (found["cert.client-purpose"], found["cert.expiry"]) == (purpose, expiry)
         assert "cert.trusted" not in found
         assert "cert.served" not in found

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
-from scanner.evidence import Attempt, CaaRecord, Dnssec, FailureReason
-from scanner.inventory import Address, Endpoint, Target
+from scanner.evidence import Attempt, CaaRecord, Dnssec, FailureReason, TargetEvidence
+from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Target
 from scanner.probe import ProbeSettings
 from scanner.probe.caa import CaaLookups
 from scanner.probe.dns import probe_dns
 from scanner.probe.dnssec import dnssec_of
+from scanner.rules import get_rule
+from scanner.rules.registry import Facts
+from scanner.verdict import Status
 from tests.build.signed_zone import ORIGIN, SignedZone, signed_zone
 
 _WRONG = f'trust-anchor: "{ORIGIN}. DS 1 13 2 {"00" * 32}"'
@@ -87,6 +91,24 @@ def test_what_is_signed_wrongly_is_bogus_and_what_nobody_signs_is_not(tmp_path) 
     with signed_zone(tmp_path, "shop IN A 192.0.2.1", signed=False) as unsigned:
         found = observed(f"shop.{ORIGIN}", validating_resolver=unsigned.resolver)
     assert found.dnssec == Attempt.ok(Dnssec.UNSIGNED)
+
+
+def judged(host: str, resolver: str) -> tuple[str, Status]:
+    """What `dns.dnssec` says of a name, from what the resolver answered: the rule, reason and status."""
+    target = Target(Endpoint("e", host, 443), Address("192.0.2.1", 443))
+    records = asyncio.run(probe_dns(target, ProbeSettings(timeout_s=5, validating_resolver=resolver)))
+    now = datetime.now(UTC)
+    evidence = TargetEvidence(now, 1.0, 0, dns=Attempt.ok(records))
+    rule = get_rule("dns.dnssec")
+    facts = Facts(target, Environment("e", EnvironmentKind.ON_PREMISES), evidence, now)
+    (finding,) = rule.check(facts, rule.parameters())
+    return rule.id, rule.reasons[finding.reason].status
+
+
+def test_a_chain_of_trust_passes_and_a_broken_one_fails(zone: SignedZone, tmp_path) -> None:
+    with signed_zone(tmp_path, "shop IN A 192.0.2.1", trusted=_WRONG) as broken:
+        assert judged(f"shop.{ORIGIN}", broken.resolver) == ("dns.dnssec", Status.FAIL)
+    assert judged(f"shop.{ORIGIN}", zone.resolver) == ("dns.dnssec", Status.PASS)
 
 
 def test_a_resolver_that_is_none_is_not_believed(zone: SignedZone) -> None:

@@ -64,6 +64,8 @@ def scanned(scan: Scan) -> dict[str, list[tuple[LabServer, dict[str, Any]]]]:
     """Every server of the lab with what is said of each of its addresses, by its name."""
     found: dict[str, list[tuple[LabServer, dict[str, Any]]]] = {}
     for target in scan.targets:
+        if target["port"] == 0:  # a certificate in a file, which no server shows
+            continue
         server = scan.servers[f"{target['host']}:{target['port']}"]
         found.setdefault(server.name, []).append((server, target))
     return found
@@ -169,6 +171,7 @@ ELSEWHERE = {
     "dns.caa": "the same, and the lab's names are in no DNS: tests/lab/test_public_ca.py",
     "cert.served": "of files alone: tests/lab/test_certificate_files.py",
     "cert.client-purpose": "of files alone: tests/lab/test_certificate_files.py",
+    "inventory.expected-count": "of inventory files, which the lab has none of: tests/lab/test_expected_count.py",
     "dns.dnssec": "the lab's names are in no DNS: tests/lab/test_dns_signed.py",
 }
 """Rules that no server of the lab can show, why, and where real servers show them."""
