@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -13,20 +15,43 @@ from scanner.inventories.source import MOST_BYTES, refused, text_of
 _DEEPEST: Final = 100
 _MOST_ALIASES: Final = 100
 """Helm and people use a few; an alias of aliases of aliases makes a giant of a few lines."""
+_TOKENS: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]|[\]}]|(\d++)([.eE][\d.eE+-]*+)?', re.DOTALL)
+"""What JSON's depth and its integers are told by: strings, brackets, and numbers, of which fractions may be long."""
 
 
 def json_of(name: str, data: bytes) -> Any:
     """Parse JSON.
 
     Raises:
-        ConfigError: it is not JSON.
+        ConfigError: it is not JSON, is nested too deep, or holds an integer of too many digits.
     """
+    text = text_of(name, data)
     try:
-        return json.loads(text_of(name, data))
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise refused(name, f"is not JSON: {error.msg}", error.lineno) from error
-    except (RecursionError, ValueError) as error:  # a number of too many digits
-        raise refused(name, "is not JSON that anybody would write") from error
+    except (RecursionError, ValueError) as error:
+        what, line = _excess(text)
+        raise refused(name, what, line) from error
+
+
+def _excess(text: str) -> tuple[str, int]:
+    """What of JSON is more than can be parsed, of which the parser does not say where it is, and its line."""
+    digits = sys.get_int_max_str_digits()
+    depth = 0
+    for token in _TOKENS.finditer(text):
+        what = ""
+        if token[1] is not None:
+            too_long = token[2] is None and len(token[1]) > digits > 0
+            what = f"has a number of more than {digits} digits" if too_long else ""
+        elif token[0] in {"[", "{"}:
+            depth += 1
+            what = f"is nested more than {_DEEPEST} deep" if depth > _DEEPEST else ""
+        elif token[0] in {"]", "}"}:
+            depth -= 1
+        if what:
+            return what, text.count("\n", 0, token.start()) + 1
+    return "is not JSON that anybody would write", 1
 
 
 def json_lines(name: str, data: bytes) -> Iterator[tuple[int, Any]]:
@@ -44,7 +69,7 @@ def json_lines(name: str, data: bytes) -> Iterator[tuple[int, Any]]:
         except json.JSONDecodeError as error:
             raise refused(name, f"is not JSON: {error.msg}", line, "one object a line") from error
         except (RecursionError, ValueError) as error:
-            raise refused(name, "is not JSON that anybody would write", line) from error
+            raise refused(name, _excess(item)[0], line) from error
         if isinstance(found, list):
             yield from ((line, each) for each in found)
         else:
@@ -60,7 +85,8 @@ def yaml_of(name: str, data: bytes) -> list[Any]:
     text = text_of(name, data)
     if text.lstrip().startswith(("{", "[")):
         return [json_of(name, data)]
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    loader = type("_Loader", (safe,), {"construct_object": _construct_object})
     try:
         _bounded(name, yaml.parse(text, Loader=loader))
         return [item for item in yaml.load_all(text, Loader=loader) if item is not None]  # a safe loader
@@ -103,6 +129,14 @@ def _bounded(name: str, events: Iterable[Any]) -> None:
             raise refused(name, "becomes too large with its aliases written out", line, "write them out")
         if len(stack) > _DEEPEST:
             raise refused(name, f"is nested more than {_DEEPEST} deep", line)
+
+
+def _construct_object(loader: Any, node: Any, deep: bool = False) -> Any:  # noqa: FBT001, FBT002  # PyYAML's signature
+    """Construct what a node stands for; of a value that is none (a 13th month, too many digits) tell where it is."""
+    try:
+        return yaml.SafeLoader.construct_object(loader, node, deep)
+    except ValueError as error:
+        raise yaml.constructor.ConstructorError(None, None, str(error).partition(";")[0], node.start_mark) from error
 
 
 def _is_tag(error: Any) -> bool:
