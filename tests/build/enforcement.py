@@ -44,7 +44,7 @@ def _targets(
 ) -> list[tuple[Target, Environment]]:
     targets = []
     for environment in environments:
-        for endpoint in environment.endpoints:
+        for endpoint in (item for item in environment.endpoints if not item.is_file):
             secure = connect_to[f"{endpoint.host}:{endpoint.port}"]
             plain = connect_to[f"{endpoint.host}:{endpoint.http_port}"]
             for tls_address, http_address in zip(secure, plain, strict=True):
