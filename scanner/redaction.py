@@ -55,6 +55,8 @@ _HOSTLIKE = re.compile(r"(?<![\w.-])(?:\*\.)?(?:[a-z0-9_-]+\.)+[a-z][a-z0-9-]+(?
 _IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\d|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])", re.IGNORECASE)
 _HEX = re.compile(r"\b[0-9a-f]{16,64}\b")
+_ZONE = re.compile(r'\bzone "([^"]+)"')
+"""As messages name a zone of workers."""
 _DN_VALUE = re.compile(r"(?<==)((?:\\.|[^,+\\])*)")
 
 
@@ -103,6 +105,8 @@ class Redactor:
             made["store"] = f"/{self.name('store', value['store'])}.pem"
         if "resolvers" in value and value.get("name"):  # a vantage point
             made["name"] = self.name("vantage", value["name"])
+        if value.get("seen_from"):
+            made["seen_from"] = self.name("zone", value["seen_from"])
         if "trust_stores" in value:
             made["trust_stores"] = {}
         if isinstance(value.get("policies"), list):  # OIDs of a certificate
@@ -188,6 +192,7 @@ class Redactor:
 
     def text(self, value: str) -> str:
         """Replace in a sentence whatever is known from elsewhere, and whatever looks like a host or an address."""
+        value = _ZONE.sub(lambda found: f'zone "{self.name("zone", found[1])}"', value)
         for kind in ("name", "environment", "application", "owner", "schedule"):
             for original, substitute in sorted(self.substitutes[kind].items(), key=lambda item: -len(item[0])):
                 if len(original) > 2:  # noqa: PLR2004  # a word of two letters stands in any sentence

@@ -155,8 +155,8 @@ def _about(record: RunRecord) -> Iterator[tuple[Cell, ...]]:
         yield "SHA-256 of the policy", ref.digest
     yield from (("Targets", len(record.targets)), ("Nightseal", run.tool_version))
     yield "Counts", tally(record.verdicts).said
-    if run.vantage is not None:
-        yield "Looked from", looked_from(run.vantage)
+    if place := looked_from(record):
+        yield "Looked from", place
     for item in run.not_covered:
         yield "Not covered", not_covered_in_words(item)
     if run.not_covered_total > len(run.not_covered):

@@ -127,7 +127,7 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
             targets=targets_of(index, certificates, rules),
             trend=tuple(trend),
             history=history_of(index, history, causes, rules) if history is not None else None,
-            looked_from=looked_from(run.vantage) if run.vantage else "",
+            looked_from=looked_from(index.record),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from scanner.verdict import Status, TargetStatus, Verdict
 if TYPE_CHECKING:
     from scanner.rules import Rule
     from scanner.standpoint import NotCovered, Vantage
+    from scanner.verdict import RunRecord
 
 
 def unreachables_of(index: Index) -> tuple[UnreachableView, ...]:
@@ -43,8 +44,23 @@ def unasked_of(index: Index, rules: Mapping[str, Rule]) -> tuple[Gap, ...]:
     )
 
 
-def looked_from(vantage: Vantage) -> str:
-    """Where a run looked from, on one line: the name of the place, and what is known of it."""
+def looked_from(record: RunRecord) -> str:
+    """Where a run looked from, on one line; empty where an older version made it and nobody recorded that.
+
+    Args:
+        record: the run. Where workers of other zones looked, each zone is named with how many targets they saw.
+    """
+    zones = Counter(item.evidence.seen_from for item in record.targets if item.evidence and item.evidence.seen_from)
+    seen = [
+        gettext("zone %(zone)s: %(seen)s of %(all)s targets")
+        % {"zone": zone, "seen": number, "all": len(record.targets)}
+        for zone, number in sorted(zones.items())
+    ]
+    place = [_place(record.run.vantage)] if record.run.vantage is not None else []
+    return "; ".join([*place, *seen])
+
+
+def _place(vantage: Vantage) -> str:
     networks = f" ({', '.join(vantage.networks)})" if vantage.networks else ""
     addresses = f"{', '.join(vantage.addresses)}{networks}" if vantage.addresses else ""
     via = gettext("through %(proxy)s") % {"proxy": vantage.proxy} if vantage.proxy else ""
