@@ -52,8 +52,10 @@ def _all(
     for left in inventory.untaken:
         environment, host, place = (printable(text) for text in (left.environment, left.host, left.place))
         yield NotCovered(Uncovered.NOT_TAKEN, environment, host, place)
+    # Consoles are a matter of platforms that have them: whoever configured none anywhere has most likely none.
+    consoles = any(_has_console(item) for item in environments.values())
     for own in environments.values():
-        yield from _of_environment(own)
+        yield from _of_environment(own, consoles_expected=consoles or own.default_domain is not None)
     ours = _Ours(tuple(environments.values()), observed)
     for item in observed:
         known = environments[name].known_hosts if (name := item.target.endpoint.environment) in environments else None
@@ -61,8 +63,9 @@ def _all(
             yield from _of_target(item, known, ours)
 
 
-def _of_environment(environment: Environment) -> Iterator[NotCovered]:
-    if _lacks_console(environment):
+def _of_environment(environment: Environment, *, consoles_expected: bool) -> Iterator[NotCovered]:
+    applications = any(item.role is Role.APPLICATION for item in environment.endpoints)
+    if consoles_expected and applications and not _has_console(environment):
         yield NotCovered(Uncovered.NO_CONSOLE, environment.name)
     for source in environment.sources:
         if not source.as_expected:
@@ -80,9 +83,8 @@ def _of_target(item: Observed, known: frozenset[str], ours: _Ours) -> Iterator[N
             yield NotCovered(Uncovered.UNLISTED_REDIRECT, endpoint.environment, host, endpoint.address)
 
 
-def _lacks_console(environment: Environment) -> bool:
-    applications = any(item.role is Role.APPLICATION for item in environment.endpoints)
-    return applications and not any(item.console_places for item in environment.endpoints)
+def _has_console(environment: Environment) -> bool:
+    return any(item.console_places for item in environment.endpoints)
 
 
 def named_in_certificates(evidence: TargetEvidence) -> Iterator[str]:

@@ -36,7 +36,8 @@ class Uncovered(StrEnum):
     UNLISTED_REDIRECT = "unlisted-redirect"
     """A redirect to a host of ours that is not configured."""
     NO_CONSOLE = "no-console"
-    """An environment with applications, of which no console is configured."""
+    """An environment with applications, of which no console is configured, though one is to be expected: another
+    environment has one, or this one is on a platform (`default_domain`)."""
     UNEXPECTED_COUNT = "unexpected-count"
     """An inventory file with another number of hosts than were expected."""
 

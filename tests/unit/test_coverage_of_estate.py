@@ -14,14 +14,16 @@ from reports.export.formats import export
 from reports.render import render_html
 from reports.text import render_text
 from reports.view import build_view
+from reports.view.coverage import looked_from
 from scanner.coverage import not_covered
+from scanner.evidence import Failure, FailureReason
 from scanner.inventory import Console, Endpoint, Environment, Inventory, InventorySource, Ownership, Role, Untaken
 from scanner.jobs.output import Rendering
 from scanner.jobs.reporting import owned
 from scanner.redaction import redacted
 from scanner.rules import Observed, all_rules
 from scanner.standpoint import MOST_NOT_COVERED, NotCovered, Uncovered, Vantage
-from scanner.verdict import RunRecord
+from scanner.verdict import RunRecord, TargetStatus
 from tests.build.facts import (
     HOST,
     TIMED_OUT,
@@ -95,14 +97,28 @@ def test_a_redirect_to_a_host_of_ours_that_is_not_configured(location: str, host
     assert [item for item in found if item.reason is Uncovered.UNLISTED_REDIRECT] == expected
 
 
-def test_an_environment_with_applications_and_no_console() -> None:
-    application = Endpoint("production", HOST, 443)
+APPLICATION = Endpoint("production", HOST, 443)
 
-    assert estate(endpoints=(application,)) == [NotCovered(Uncovered.NO_CONSOLE, "production")]
-    assert estate(endpoints=(application, CONSOLE)) == []
-    with_path = dataclasses.replace(application, consoles=(Console(Role.MONITORING, ("/ServiceCenter",)),))
-    assert estate(endpoints=(with_path,)) == []
-    assert estate(endpoints=(Endpoint("production", "mail.example.com", 25, Role.SERVER),)) == [], "no applications"
+
+def test_an_environment_on_a_platform_with_applications_and_no_console() -> None:
+    def lacking(*endpoints: Endpoint) -> list[NotCovered]:
+        return estate(endpoints=endpoints, default_domain="tenant.platform.example")
+
+    assert lacking(APPLICATION) == [NotCovered(Uncovered.NO_CONSOLE, "production")]
+    assert lacking(APPLICATION, CONSOLE) == []
+    assert lacking(dataclasses.replace(APPLICATION, consoles=(Console(Role.MONITORING, ("/ServiceCenter",)),))) == []
+    assert lacking(Endpoint("production", "mail.example.com", 25, Role.SERVER)) == [], "no applications"
+
+
+@pytest.mark.parametrize("role", [Role.MONITORING, Role.DEVELOPMENT])
+def test_a_console_is_expected_where_another_environment_has_one(role: Role) -> None:
+    def lacking(other: Endpoint) -> list[NotCovered]:
+        others = Environment("test", environment().kind, (other,), known_hosts=KNOWN)
+        own = environment(known_hosts=KNOWN, endpoints=(APPLICATION,))
+        return list(not_covered(Inventory((own, others)), [])[0])
+
+    assert lacking(Endpoint("test", HOST, 443, role)) == [NotCovered(Uncovered.NO_CONSOLE, "production")]
+    assert lacking(Endpoint("test", HOST, 443)) == [], "nobody has a platform with consoles"
 
 
 def test_an_inventory_with_another_number_of_hosts() -> None:
@@ -138,7 +154,8 @@ def test_a_long_list_is_cut_and_counted() -> None:
 
 def test_environments_are_apart() -> None:
     others = Environment("test", environment().kind, (Endpoint("test", HOST, 443),), known_hosts=KNOWN)
-    found, _ = not_covered(Inventory((environment(known_hosts=KNOWN), others)), [named("a.example.com")])
+    own = environment(known_hosts=KNOWN, endpoints=(CONSOLE,))
+    found, _ = not_covered(Inventory((own, others)), [named("a.example.com")])
 
     assert [(item.environment, item.reason) for item in found] == [
         ("production", Uncovered.UNLISTED_NAME),
@@ -218,3 +235,50 @@ def test_for_others_the_place_is_replaced() -> None:
     told = f"{made.vantage} {made.not_covered}"
     for secret in ("dmz-1", "192.0.2.", "bastion", "a.example.com", "legacy", "erp.example"):
         assert secret not in told
+
+
+def record_of_zones() -> RunRecord:
+    """The sample, two targets of which workers of other zones saw, and one for which no worker was there."""
+    record = record_of_two()
+    lost = Failure(FailureReason.NO_WORKER, 'no worker of zone "plant-9" is there')
+    zones = iter(("plant-7", "dmz-2", "plant-7"))
+    targets = [
+        dataclasses.replace(item, evidence=dataclasses.replace(item.evidence, seen_from=next(zones, "")))
+        if item.evidence
+        else item
+        for item in record.targets
+    ]
+    targets.append(
+        dataclasses.replace(targets[0], id="lost", status=TargetStatus.UNREACHABLE, evidence=None, error=lost)
+    )
+    return dataclasses.replace(record, targets=tuple(targets))
+
+
+def test_zones_whose_workers_looked_are_told_beside_the_place() -> None:
+    record = record_of_zones()
+    number = len(record.targets)
+    expected = f"names by 192.0.2.53; zone dmz-2: 1 of {number} targets; zone plant-7: 2 of {number} targets"
+
+    assert looked_from(record).endswith(expected)
+    assert expected in render_html(build_view(record, rules=all_rules()))
+    book = openpyxl.load_workbook(io.BytesIO(export(record, "xlsx", rules={})))
+    (told,) = (row[1].value for row in book["Run"].iter_rows() if row[0].value == "Looked from")
+    assert str(told).endswith(expected)
+    document = json.loads(export(record, "json", rules={}))
+    assert [item["evidence"]["seen_from"] for item in document["targets"][:3]] == ["plant-7", "dmz-2", "plant-7"]
+
+
+def test_of_an_older_run_the_zones_alone_are_known() -> None:
+    record = record_of_zones()
+
+    older = dataclasses.replace(record, run=dataclasses.replace(record.run, vantage=None))
+    assert looked_from(older).startswith("zone dmz-2: 1 of ")
+    assert looked_from(sample_record()) == ""
+
+
+def test_for_others_zones_are_replaced() -> None:
+    made = redacted(record_of_zones())
+
+    told = looked_from(made)
+    assert told.count("zone zone-") == 2
+    assert all(secret not in repr(made) for secret in ("plant-7", "dmz-2", "plant-9"))
