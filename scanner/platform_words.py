@@ -20,7 +20,8 @@ _MEANT: Final[Mapping[str, str]] = {
     "monitoring": "console, consoles, service center, servicecenter, lifetime, admin, administration, management, "
     "monitor, platform, platform console, integration studio",
     "development": "service studio, servicestudio, studio, ide, dev, developer, development environment, odc studio",
-    "application": "app, frontend, front end, web server, host",
+    "application": "app, frontend, front end, web server, host, web app, mobile, mobile app, traditional, "
+    "traditional web app, reactive, reactive web app",
     "server": "mail, smtp, ldap, database, db, mail server, database server",
     # Levels of HTTPS.
     "tls": "ssl, https, ssl/tls, tls/ssl, true, yes, required, on, enabled, secure, require https, enforce https",

@@ -40,6 +40,8 @@ FINE = {"environment": '"on-premises"', "role": '"monitoring"', "kind": '"servic
         ("role", '"LifeTime"', "monitoring"),
         ("role", '"service-studio"', "development"),
         ("role", '"monitor"', "monitoring"),
+        ("role", '"mobile"', "application"),
+        ("role", '"Traditional Web App"', "application"),
         ("https", '"SSL/TLS with client certificates"', "tls-client-certificate"),
         ("https", '"SSL/TLS"', "tls"),
         ("https", '"HTTPS"', "tls"),
