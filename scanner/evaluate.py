@@ -80,13 +80,17 @@ def evaluate(
     siblings: dict[str, list[Observed]] = defaultdict(list)
     users: dict[str, set[str]] = defaultdict(set)
     served: dict[str, set[str]] = defaultdict(set)
+    primes: dict[str, set[str]] = defaultdict(set)
     for item in observed:
         siblings[item.target.endpoint.id].append(item)
         for fingerprint in () if item.target.endpoint.is_file else _leaves(item.evidence):
             users[fingerprint].add(item.target.endpoint.environment)
             served[item.target.endpoint.host].add(fingerprint)
+        for modulus in _unpublished_primes(item.evidence):
+            primes[modulus].add(item.target.endpoint.environment)
     certificate_users = {fingerprint: frozenset(names) for fingerprint, names in users.items()}
     served_by_host = {host: frozenset(fingerprints) for host, fingerprints in served.items()}
+    prime_users = {modulus: frozenset(names) for modulus, names in primes.items()}
     verdicts: dict[str, tuple[Verdict, ...]] = {}
     for item in observed:
         environment = item.target.endpoint.environment
@@ -98,6 +102,7 @@ def evaluate(
             siblings=tuple(other for other in siblings[item.target.endpoint.id] if other is not item),
             certificate_users=certificate_users,
             served=served_by_host,
+            prime_users=prime_users,
         )
         endpoint = item.target.endpoint
         judged = [
@@ -120,6 +125,14 @@ def _leaves(evidence: TargetEvidence) -> Iterator[str]:
     tls = evidence.tls.value
     for deployment in (tls.certificates.value or ()) if tls else ():
         yield deployment.leaf.fingerprint
+
+
+def _unpublished_primes(evidence: TargetEvidence) -> Iterator[str]:
+    tls = evidence.tls.value
+    for offer in tls.protocols.values() if tls else ():
+        for suite in offer.value.suites if offer.value else ():
+            if suite.dh_modulus is not None:
+                yield suite.dh_modulus
 
 
 def judge(rule: BoundRule, facts: Facts) -> tuple[Verdict, ...]:

@@ -38,7 +38,18 @@ _RECORD: TypeAdapter[RunRecord] = TypeAdapter(RunRecord)
 _HOST_KEYS = frozenset({"host", "dns_names", "caa_domain", "domain"})
 _ADDRESS_KEYS = frozenset({"ip", "ip_addresses", "addresses"})
 _URL_KEYS = frozenset({"url", "location", "meta_refresh", "script_redirect", "ocsp_urls", "crl_urls", "issuer_urls"})
-_DIGEST_KEYS = frozenset({"fingerprint", "spki", "serial", "path", "missing", "config_digest", "store_digest"})
+_DIGEST_KEYS = frozenset(
+    {
+        "fingerprint",
+        "spki",
+        "serial",
+        "path",
+        "missing",
+        "config_digest",
+        "store_digest",
+        "dh_modulus",
+    }
+)
 _NAME_KEYS = frozenset({"environment", "environments", "applications", "application", "owner", "schedule"})
 _KEPT_KEYS = frozenset({
     # What is judged by, and when.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import ssl
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import dh
 
 if TYPE_CHECKING:
     import socket
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
 
 # OpenSSL's bit 8, SSL_OP_ALLOW_CLIENT_RENEGOTIATION, which Python has no name for.
 _ALLOW_CLIENT_RENEGOTIATION = 1 << 8
+_INTEGER, _SEQUENCE, _LONG_FORM = 0x02, 0x30, 0x80  # of DER
 
 
 def context(options: OpenSsl, identity: Identity, ca_pem: bytes) -> ssl.SSLContext:
@@ -51,8 +50,15 @@ def context(options: OpenSsl, identity: Identity, ca_pem: bytes) -> ssl.SSLConte
 
 
 def _dh_pem(generator: int, prime: int) -> bytes:
-    parameters = dh.DHParameterNumbers(prime, generator).parameters()
-    return parameters.parameter_bytes(serialization.Encoding.PEM, serialization.ParameterFormat.PKCS3)
+    """Parameters of PKCS #3, written by hand: `cryptography` refuses those that are bad, which a case may want."""
+    body = b"".join(_der(_INTEGER, number.to_bytes(number.bit_length() // 8 + 1)) for number in (prime, generator))
+    lines = base64.encodebytes(_der(_SEQUENCE, body))
+    return b"-----BEGIN DH PARAMETERS-----\n" + lines + b"-----END DH PARAMETERS-----\n"
+
+
+def _der(tag: int, body: bytes) -> bytes:
+    length = len(body).to_bytes((len(body).bit_length() + 7) // 8)
+    return bytes([tag]) + (length if len(body) < _LONG_FORM else bytes([_LONG_FORM | len(length)]) + length) + body
 
 
 @contextlib.contextmanager

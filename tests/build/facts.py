@@ -58,9 +58,11 @@ TLS13 = "TLS_AES_128_GCM_SHA256"
 TLS13_256 = "TLS_AES_256_GCM_SHA384"
 
 
-def suite(name: str, group: str | None = None, bits: int | None = None, prime: str | None = None) -> AcceptedSuite:
-    """An accepted suite."""
-    return AcceptedSuite(name, group, bits, prime)
+def suite(
+    name: str, group: str | None = None, bits: int | None = None, prime: str | None = None, **more: Any
+) -> AcceptedSuite:
+    """An accepted suite; `more` are the other fields of the evidence."""
+    return AcceptedSuite(name, group, bits, prime, **more)
 
 
 def offer(*suites: str | AcceptedSuite, order: bool | None = True) -> Attempt[ProtocolOffer]:
@@ -259,6 +261,7 @@ class World:
     environment: Mapping[str, Any] = field(default_factory=dict)
     siblings: Iterable[World] = ()
     certificate_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    prime_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
     served: Mapping[str, frozenset[str]] = field(default_factory=dict)
     now: datetime = NOW
 
@@ -296,6 +299,7 @@ def facts(world: World) -> Facts:
         now=world.now,
         siblings=tuple(observed(other, f"192.0.2.{number}") for number, other in enumerate(world.siblings, 2)),
         certificate_users=world.certificate_users,
+        prime_users=world.prime_users,
         served=world.served,
     )
 

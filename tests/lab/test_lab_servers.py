@@ -670,6 +670,11 @@ def dh_is_weak(_lab: Lab, server: LabServer) -> None:
     assert legacy(server, keyExchangeNames=["dhe_rsa"]).dhGroupSize == 1024
 
 
+@check("composite-dh", "unsafe-dh")
+def dh_is_of_no_safe_prime(_lab: Lab, server: LabServer) -> None:
+    assert legacy(server, keyExchangeNames=["dhe_rsa"]).dhGroupSize == 2048
+
+
 @check("weak-curve")
 def curve_is_weak(lab: Lab, server: LabServer) -> None:
     assert refuses(lab, server)

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp
 from tlslite.messages import RecordHeader2, ServerHello2
 
+from scanner.evaluate import judge
 from scanner.evidence import Attempt, FailureReason, NameReaction, Protocol, TargetEvidence, TlsEvidence
 from scanner.evidence import from_json as evidence_from_json
 from scanner.evidence import to_json as evidence_to_json
@@ -22,11 +23,15 @@ from scanner.inventory import Address, Endpoint, Role, StartTls, Target
 from scanner.lab import Lab
 from scanner.probe import ProbeSettings
 from scanner.probe.survey.probe import survey
+from scanner.rules import BoundRule, get_rule
+from scanner.verdict import Severity
+from tests.build.facts import World, facts
 from tests.build.servers import HOST, Servers, free_port, node, servers
 
 SETTINGS = ProbeSettings(timeout_s=2.0, deadline_s=20.0)
 LAB_SERVERS = (
     *("good", "ipv6", "tls1.3-only", "weak-ciphers", "weak-dh", "weak-curve", "no-ems", "no-secure-renegotiation"),
+    *("composite-dh", "unsafe-dh"),
     *("no-fallback-scsv", "sha1-handshake", "compression", "post-quantum", "missing-intermediate", "self-signed"),
     *("plain-http-on-tls-port", "silent", "dribble", "closed-port", "reset", "garbage", "smtp-no-starttls"),
     *(f"{protocol}-starttls" for protocol in StartTls),
@@ -169,6 +174,25 @@ def test_weak_groups_are_seen_with_their_size_and_their_name(lab):
     (suite, *_) = evidence.offer(Protocol.TLS1_2).value.suites
     assert (suite.ephemeral_bits, suite.group) == (192, "secp192r1")
     assert evidence.groups[Protocol.TLS1_2] == Attempt.ok(("secp192r1",))
+
+
+@pytest.mark.parametrize(
+    ("name", "prime", "safe", "judgement"),
+    [
+        ("composite-dh", "composite", False, ("not-prime", Severity.CRITICAL)),
+        ("unsafe-dh", "rfc5114-24", False, ("not-safe", Severity.LOW)),
+        ("weak-dh", "oakley-2", True, ("safe", Severity.CRITICAL)),
+    ],
+)
+def test_primes_are_judged_by_what_was_seen_of_them(lab, name, prime, safe, judgement):
+    evidence = seen(lab, name)
+    suites = evidence.offer(Protocol.TLS1_2).value.suites
+    assert {(suite.dh_prime, suite.dh_safe, suite.dh_generator_valid) for suite in suites} == {(prime, safe, True)}
+    assert {bool(suite.dh_modulus) for suite in suites} == {prime == "composite"}
+    rule = get_rule("kex.dh-parameters")
+    bound = BoundRule(rule, rule.severity, rule.parameters(), rule.sources)
+    (verdict,) = judge(bound, facts(World(tls=evidence)))
+    assert (verdict.reason, verdict.severity) == judgement
 
 
 def test_weak_suites_are_seen_in_the_servers_order(lab):

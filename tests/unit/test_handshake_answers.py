@@ -26,7 +26,7 @@ from sslyze.server_setting import ServerNetworkConfiguration, ServerNetworkLocat
 
 from scanner.evidence import Attempt, Failure, FailureReason, Protocol, ProtocolOffer, Robot, TlsEvidence
 from scanner.probe.handshake.answers import ROBOT_AGAIN, Answers, has_oracle, tls_evidence
-from scanner.probe.survey.key_exchange import known_primes
+from scanner.probe.survey.primes import known_primes
 
 LOCATION = ServerNetworkLocation("a.example", 443, ip_address="192.0.2.1")
 NETWORK = ServerNetworkConfiguration("a.example")

@@ -12,8 +12,8 @@ from scanner.evidence import Failure, FailureReason, Protocol
 from scanner.probe import iana
 from scanner.probe.survey.families import by_family
 from scanner.probe.survey.hello import Offer
-from scanner.probe.survey.key_exchange import known_primes
 from scanner.probe.survey.offers import ApplicationProtocols, Enumeration, HelloTemplate, Rotations
+from scanner.probe.survey.primes import known_primes
 from scanner.probe.survey.server_flight import Refusal, ServerFlight
 from scanner.probe.survey.shrink import Remainder, Rotation, shrink
 from scanner.probe.survey.suites import older_suites, refused_families

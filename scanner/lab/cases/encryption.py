@@ -2,6 +2,8 @@
 
 from ssl import TLSVersion
 
+from tlslite.mathtls import RFC5114_GROUP24  # type: ignore[import-untyped]  # it ships no types
+
 from scanner.lab.case import Case, HelloOnly, Nginx, Node, OpenSsl, TlsLite, expect
 from scanner.lab.certificates import CertificateRecipe
 
@@ -161,6 +163,20 @@ CASES = (
         engine=OpenSsl(maximum=TLSVersion.TLSv1_2, ciphers="DHE+AESGCM", dh_parameters=(2, OAKLEY_GROUP_2)),
         certificate=_RSA,
         expected=expect(f"{_IDENTITY} integrity.aead cipher.forward-secrecy", "kex.min-dh-bits"),
+    ),
+    Case(
+        name="composite-dh",
+        description="Ephemeral Diffie-Hellman with a modulus that is not a prime number",
+        engine=OpenSsl(maximum=TLSVersion.TLSv1_2, ciphers="DHE+AESGCM", dh_parameters=(2, OAKLEY_GROUP_2**2)),
+        certificate=_RSA,
+        expected=expect(f"{_IDENTITY} integrity.aead cipher.forward-secrecy", "kex.min-dh-bits"),
+    ),
+    Case(
+        name="unsafe-dh",
+        description="Ephemeral Diffie-Hellman with a prime that is not a safe one (RFC 5114)",
+        engine=OpenSsl(maximum=TLSVersion.TLSv1_2, ciphers="DHE+AESGCM", dh_parameters=RFC5114_GROUP24),
+        certificate=_RSA,
+        expected=expect(f"{_IDENTITY} integrity.aead cipher.forward-secrecy kex.min-dh-bits vuln.logjam"),
     ),
     Case(
         name="weak-curve",

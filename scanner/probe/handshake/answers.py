@@ -7,7 +7,7 @@ by the deadline gives failures, and so does one that raised; the others are not 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from cryptography import x509
@@ -38,7 +38,7 @@ from scanner.probe.handshake.early_data import EarlyData
 from scanner.probe.handshake.failures import failure_of
 from scanner.probe.handshake.jobs import OnlyTls13Error
 from scanner.probe.handshake.robot import result_of
-from scanner.probe.survey.key_exchange import prime_name
+from scanner.probe.survey.primes import is_generator, modulus_of
 from scanner.probe.x509.chains import deployment_of
 
 T = TypeVar("T")
@@ -231,7 +231,7 @@ def has_oracle(answers: Answers) -> bool:
 
 def _offer(result: CipherSuitesScanResult) -> Attempt[ProtocolOffer]:
     suites = [
-        AcceptedSuite(accepted.cipher_suite.name, *_ephemeral(accepted.ephemeral_key))
+        _with_key(AcceptedSuite(accepted.cipher_suite.name), accepted.ephemeral_key)
         for accepted in result.accepted_cipher_suites
     ]
     silent = sum(_TIMED_OUT in rejected.error_message for rejected in result.rejected_cipher_suites)
@@ -242,15 +242,23 @@ def _offer(result: CipherSuitesScanResult) -> Attempt[ProtocolOffer]:
     return Attempt.ok(ProtocolOffer(tuple(suites)))
 
 
-def _ephemeral(key: EphemeralKeyInfo | None) -> tuple[str | None, int | None, str | None]:
-    """Group, bits and published prime. Nothing is known of a key that sslyze refused as too weak, nothing claimed."""
+def _with_key(suite: AcceptedSuite, key: EphemeralKeyInfo | None) -> AcceptedSuite:
+    """Add what the key tells. Nothing is known of one that sslyze refused as too weak, nothing claimed."""
     if isinstance(key, EcDhEphemeralKeyInfo):
-        return key.curve_name.lower(), key.size, None
+        return replace(suite, group=key.curve_name.lower(), ephemeral_bits=key.size)
     if isinstance(key, DhEphemeralKeyInfo):
         prime = int.from_bytes(key.prime)
-        name = prime_name(prime)
-        return name if name.startswith("ffdhe") else None, prime.bit_length(), name
-    return None, None, None
+        modulus = modulus_of(prime)
+        return replace(
+            suite,
+            group=modulus.name if modulus.name.startswith("ffdhe") else None,
+            ephemeral_bits=prime.bit_length(),
+            dh_prime=modulus.name,
+            dh_modulus=modulus.hexadecimal,
+            dh_safe=modulus.safe,
+            dh_generator_valid=is_generator(int.from_bytes(key.generator), prime),
+        )
+    return suite
 
 
 def _groups(answers: Answers, newest: Protocol) -> dict[Protocol, Attempt[tuple[str, ...]]]:

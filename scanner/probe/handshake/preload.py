@@ -11,7 +11,7 @@ from scanner.errors import TrustStoreError
 from scanner.evidence import Protocol
 from scanner.probe import iana
 from scanner.probe.handshake import probe as handshake
-from scanner.probe.survey.key_exchange import known_primes
+from scanner.probe.survey.primes import known_primes
 from scanner.probe.x509.trust import MOZILLA, prepare_store
 
 __all__ = ["backend", "handshake"]

@@ -26,8 +26,9 @@ from scanner.probe import iana
 from scanner.probe.survey.baseline import Baseline
 from scanner.probe.survey.deployments import deployments
 from scanner.probe.survey.full_handshake import Handshake
-from scanner.probe.survey.key_exchange import GroupsAndSchemes, known_primes, prime_names
+from scanner.probe.survey.key_exchange import GroupsAndSchemes
 from scanner.probe.survey.offers import ApplicationProtocols, Enumeration
+from scanner.probe.survey.primes import Modulus, is_generator, known_primes, moduli_of
 from scanner.probe.survey.server_flight import HelloResult, ServerFlight
 
 T = TypeVar("T")
@@ -72,9 +73,9 @@ class SurveyResults:
 
 def survey_evidence(results: SurveyResults, stores: Sequence[str]) -> TlsEvidence:
     """Write down what was gathered; `stores` are the trust stores to which paths are looked for."""
-    primes = _primes(results)
+    moduli = _moduli(results)
     return TlsEvidence(
-        protocols={found.protocol: _offer(results, found, primes) for found in results.in_order},
+        protocols={found.protocol: _offer(results, found, moduli) for found in results.in_order},
         groups=_groups(results),
         signature_schemes=_schemes(results),
         certificates=_certificates(results, stores),
@@ -116,7 +117,7 @@ def _shows_key_exchange(code: int) -> bool:
     return suite is None or not (suite.key_exchange == "RSA" or "PSK" in suite.key_exchange)
 
 
-def _offer(results: SurveyResults, found: Enumeration, primes: Mapping[int, str]) -> Attempt[ProtocolOffer]:
+def _offer(results: SurveyResults, found: Enumeration, moduli: Mapping[int, Modulus]) -> Attempt[ProtocolOffer]:
     """The suites accepted, complete where the enumeration came to its end.
 
     The answer to the very first hello, which offered everything, counts as well: what it accepted is accepted.
@@ -134,7 +135,7 @@ def _offer(results: SurveyResults, found: Enumeration, primes: Mapping[int, str]
     weaker = {answer.suite: answer for answer in found.other_keys}
     suites = tuple(
         replace(
-            _suite(found.protocol, suite, _smaller(answer, weaker.get(suite, answer)), primes),
+            _suite(found.protocol, suite, _smaller(answer, weaker.get(suite, answer)), moduli),
             unconfirmed=suite in unconfirmed,
         )
         for answer in answers
@@ -151,9 +152,18 @@ def _smaller(one: ServerFlight, other: ServerFlight) -> ServerFlight:
     return min((one, other), key=lambda answer: (answer.dh_prime is None, answer.dh_prime or 0))
 
 
-def _suite(protocol: Protocol, code: int, answer: ServerFlight, primes: Mapping[int, str]) -> AcceptedSuite:
-    prime = primes.get(answer.dh_prime) if answer.dh_prime is not None else None
-    return AcceptedSuite(_suite_name(protocol, code), _group_name(answer), _ephemeral_bits(answer), prime)
+def _suite(protocol: Protocol, code: int, answer: ServerFlight, moduli: Mapping[int, Modulus]) -> AcceptedSuite:
+    suite = AcceptedSuite(_suite_name(protocol, code), _group_name(answer), _ephemeral_bits(answer))
+    modulus = moduli.get(answer.dh_prime) if answer.dh_prime is not None else None
+    if answer.dh_prime is None or modulus is None:
+        return suite
+    return replace(
+        suite,
+        dh_prime=modulus.name,
+        dh_modulus=modulus.hexadecimal,
+        dh_safe=modulus.safe,
+        dh_generator_valid=is_generator(answer.dh_generator or 0, answer.dh_prime),
+    )
 
 
 def _suite_name(protocol: Protocol, code: int) -> str:
@@ -178,9 +188,9 @@ def _ephemeral_bits(answer: ServerFlight) -> int | None:
     return group.bits if group is not None else None
 
 
-def _primes(results: SurveyResults) -> Mapping[int, str]:
+def _moduli(results: SurveyResults) -> Mapping[int, Modulus]:
     flights = (flight for found in results.in_order for flight in (*found.answers, *found.other_keys))
-    return prime_names(flight.dh_prime for flight in flights if flight.dh_prime is not None)
+    return moduli_of(flight.dh_prime for flight in flights if flight.dh_prime is not None)
 
 
 def _groups(results: SurveyResults) -> Mapping[Protocol, Attempt[tuple[str, ...]]]:

@@ -1,70 +1,22 @@
-"""Finds out how keys are agreed upon and signed: groups up to TLS 1.2, signature schemes, and known primes."""
+"""Finds out how keys are agreed upon and signed: groups up to TLS 1.2, and signature schemes."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache
 from typing import Final
-
-from tlslite.mathtls import FFDHE_PARAMETERS  # type: ignore[import-untyped]  # it ships no types
-from tlslite.utils.cryptomath import isPrime  # type: ignore[import-untyped]  # it ships no types
 
 from scanner.evidence import Attempt, Failure, FailureReason, Protocol
 from scanner.probe import iana
 from scanner.probe.survey.client import HelloClient
 from scanner.probe.survey.hello import KEY_SHARE_GROUPS
 from scanner.probe.survey.offers import Enumeration, HelloTemplate
+from scanner.probe.survey.primes import known_primes
 from scanner.probe.survey.server_flight import HelloResult, Refusal, ServerFlight
 from scanner.probe.survey.shrink import Remainder, shrink
 
-_TESTED_BITS: Final = 3072
-_TESTED_MODULI: Final = 3
-_ROUNDS: Final = 5
-"""Of Miller and Rabin's test, each by another base: it errs once in 1,000 times at most."""
 _UNKNOWN_SCHEME: Final = 0xFE7F  # of the range for private use: nobody signs with it
-_PUBLISHED: Final = {"RFC2409": "oakley-", "RFC3526": "oakley-", "RFC5114": "rfc5114-", "RFC5054": "rfc5054-"}
-
-
-@cache
-def known_primes() -> Mapping[int, str]:
-    """Published primes of finite-field groups, and the names by which the evidence calls them.
-
-    `ffdhe2048` (RFC 7919), `oakley-14` (the MODP groups of RFC 2409 and RFC 3526, by number), `rfc5114-24`,
-    `rfc5054-2` (meant for SRP). A prime that two documents publish has its name from the first.
-    """
-    names: dict[int, str] = {}
-    for title, (_, prime) in FFDHE_PARAMETERS.items():
-        document, _, name = title.partition(" ")
-        names.setdefault(prime, name if document == "RFC7919" else _PUBLISHED[document] + name.removeprefix("group "))
-    return names
-
-
-@lru_cache(maxsize=256)
-def prime_name(modulus: int) -> str:
-    """What the evidence calls the modulus of a finite-field exchange: a published name, `custom`, or `composite`.
-
-    A number too long to be tested in reasonable time is `custom`.
-    """
-    name = known_primes().get(modulus)
-    if name is not None:
-        return name
-    if modulus.bit_length() > _TESTED_BITS:
-        return "custom"
-    return "custom" if modulus > 1 and isPrime(modulus, iterations=_ROUNDS) else "composite"
-
-
-def prime_names(moduli: Iterable[int]) -> Mapping[int, str]:
-    """The names of one server's moduli; no more than a few are tested: what takes time is not left to the server."""
-    names: dict[int, str] = {}
-    tests = 0
-    for modulus in moduli:
-        if modulus in names:
-            continue
-        published = modulus in known_primes()
-        names[modulus] = prime_name(modulus) if published or tests < _TESTED_MODULI else "custom"
-        tests += not published
-    return names
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,8 +80,8 @@ _READ_AS: Final = {
 class ServerFlight:
     """A hello answered by a ServerHello: the server's first flight, up to TLS 1.2; in TLS 1.3 the ServerHello alone.
 
-    `retry` marks a HelloRetryRequest. `group` is the code point of the group chosen, `dh_prime` the prime of a
-    finite-field exchange, `scheme` the code point with which the key exchange is signed (TLS 1.2), `chain` and
+    `retry` marks a HelloRetryRequest. `group` is the code point of the group chosen, `dh_prime` and `dh_generator` are
+    of a finite-field exchange, `scheme` is the code point with which the key exchange is signed (TLS 1.2), `chain` and
     `staple` DER as received, `scts` how many signed certificate timestamps came in the extension.
     """
 
@@ -90,6 +90,7 @@ class ServerFlight:
     retry: bool = False
     group: int | None = None
     dh_prime: int | None = None
+    dh_generator: int | None = None
     scheme: int | None = None
     extensions: frozenset[int] = frozenset()
     alpn: str | None = None
@@ -382,4 +383,6 @@ def _key_exchange(answer: ServerFlight, body: Parser) -> ServerFlight:
     scheme = (
         message.hashAlg << 8 | message.signAlg if message.signature and answer.protocol is Protocol.TLS1_2 else None
     )
-    return replace(answer, group=message.named_curve, dh_prime=message.dh_p or None, scheme=scheme)
+    prime = message.dh_p or None
+    generator = message.dh_g if prime is not None else None
+    return replace(answer, group=message.named_curve, dh_prime=prime, dh_generator=generator, scheme=scheme)

@@ -32,7 +32,8 @@ class Facts:
     """All that a rule may know. `siblings` are the other addresses of the same endpoint.
 
     `certificate_users` maps a leaf's fingerprint to the names of the environments in which it was served in this run,
-    `served` a host to the fingerprints of the leaves that it served.
+    `served` a host to the fingerprints of the leaves that it served, and `prime_users` an unpublished Diffie-Hellman
+    modulus in hexadecimal to the names of the environments that have it.
     """
 
     target: Target
@@ -42,3 +43,4 @@ class Facts:
     siblings: tuple[Observed, ...] = ()
     certificate_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
     served: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    prime_users: Mapping[str, frozenset[str]] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from scanner.evidence import Attempt, FailureReason, Protocol
 from scanner.verdict import Severity
@@ -15,9 +16,11 @@ from tests.build.facts import (
     TLS13,
     TLS13_256,
     YES,
+    World,
     offer,
     offers,
     suite,
+    tls,
     tls12_only,
     tls13_only,
 )
@@ -25,6 +28,18 @@ from tests.build.rule_cases.case import Case, of_tls
 
 _SSL2 = "SSL_CK_RC4_128_WITH_MD5"
 _NOTHING = {"protocols": offers(tls1_2=offer(), tls1_3=offer())}
+
+
+def _dh(reason: str, prime: str | None = None, **more: Any) -> Case:
+    of_case = {name: more.pop(name) for name in ("severity", "observed") if name in more}
+    seen = suite(_DHE, None, 2048, prime, **more)
+    return of_tls("kex.dh-parameters", reason, protocols=offers(tls1_2=offer(seen)), **of_case)
+
+
+def _shared(reason: str, *environments: str) -> Case:
+    seen = suite(_DHE, None, 2048, "custom", dh_modulus="abc123", dh_safe=True, dh_generator_valid=True)
+    world = World(tls=tls(protocols=offers(tls1_2=offer(seen))), prime_users={"abc123": frozenset(environments)})
+    return Case("kex.dh-parameters", reason, world, severity=Severity.INFO if reason == "shared" else None)
 
 
 def _protocols() -> list[Case]:
@@ -199,6 +214,21 @@ CASES = (
         protocols=offers(tls1_2=offer(suite(_DHE, None, 2048))),
         severity=Severity.LOW,
     ),
+    of_tls("kex.dh-parameters", "no-dhe"),
+    of_tls("kex.dh-parameters", "not-observed", protocols=offers(tls1_0=TIMED_OUT)),
+    of_tls("kex.dh-parameters", "not-observed", **_NOTHING),
+    _dh("not-observed"),
+    _dh("safe", "ffdhe2048", observed="ffdhe2048", dh_generator_valid=True),
+    _dh("safe", "custom", observed="a prime of 2048 bits of its own", dh_safe=True, dh_generator_valid=True),
+    _dh("not-observed", "ffdhe2048"),  # evidence of before the generator was read
+    _dh("not-observed", "custom", dh_generator_valid=True),
+    _dh("not-prime", "composite", dh_safe=False, dh_generator_valid=True, severity=Severity.CRITICAL),
+    _dh("not-prime", "composite"),
+    _dh("bad-generator", "oakley-14", dh_generator_valid=False, severity=Severity.CRITICAL),
+    _dh("not-safe", "rfc5114-24", observed="rfc5114-24", severity=Severity.LOW),
+    _dh("not-safe", "custom", dh_safe=False, dh_generator_valid=True, severity=Severity.LOW),
+    _shared("safe", "production"),
+    _shared("shared", "production", "test"),
     of_tls("kex.min-ec-bits", "large-enough"),
     of_tls("kex.min-ec-bits", "too-small", groups={Protocol.TLS1_2: Attempt.ok(("x25519", "secp192r1"))}),
     of_tls("kex.min-ec-bits", "too-small", protocols=offers(tls1_2=offer(suite(GCM, None, 160)))),
