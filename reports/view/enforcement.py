@@ -13,7 +13,7 @@ from reports.view.enforcement_settings import setting_in_words
 from reports.view.index import Index, anchor_of, unique
 from reports.view.model import EnforcementMatrix, FailureCause, MatrixRow, TargetRef
 from reports.view.readable import readable_name
-from reports.view.sentences import reason_in_words, retold
+from reports.view.sentences import reason_in_words, retell
 from reports.wording import FAILURES, PROTOCOLS, ROLES, SHORT_FAILURES
 from scanner.evidence import ClientIdentity, Hop, HttpEvidence, HttpProbe, Purpose
 from scanner.inventory import Endpoint, Environment, HttpsLevel
@@ -50,7 +50,8 @@ class _Place:
     path: str
     purpose: Purpose
     requirement: str
-    decided_by: str
+    line: str
+    """Of the configuration, that decides; empty where it is not known."""
 
 
 def matrices_of(
@@ -99,31 +100,34 @@ def _rows(
 ) -> Iterator[MatrixRow]:
     http = target.evidence.http.value if target.evidence else None
     places = tuple(_places(target, environment, http))
+    paths = frozenset(place.path for place in places) - {ROOT}
     for place in places:
-        verdict = _gravest(target, place, frozenset(other.path for other in places) - {ROOT})
+        verdict = _gravest(target, place, paths)
         yield MatrixRow(
             application=readable_name(place.application),
             place=target.address + (place.path if place.path != ROOT or target.role.speaks_http else ""),
             targets=(ref,),
             requirement=place.requirement,
-            decided_by=place.decided_by,
+            decided_by=setting_in_words(place.line),
             over_http=_over_http(target, http, place),
             over_https=_over_https(target, http, place),
             status=verdict.status if verdict else Status.NOT_APPLICABLE,
             severity=verdict.severity if verdict and verdict.status is Status.FAIL else None,
-            explanation=_explanation(verdict, rules),
+            explanation=_explanation(verdict, rules, place.line),
             rule=verdict.rule if verdict else "",
             anchor=anchors.get((verdict.rule, verdict.reason)) if verdict else None,
             waived=verdict is not None and verdict.waiver is not None,
         )
 
 
-def _explanation(verdict: Verdict | None, rules: Mapping[str, Rule]) -> str:
+def _explanation(verdict: Verdict | None, rules: Mapping[str, Rule], line: str) -> str:
+    """What a verdict says of a place; the line that decides is said in words there, too."""
     if verdict is None or verdict.status is Status.PASS:
         return ""
     if verdict.status is Status.INDETERMINATE:
         return reason_in_words(verdict.message, rules.get(verdict.rule), verdict.reason)
-    return retold(verdict, rules)
+    message = verdict.message.replace(line, setting_in_words(line)) if line else verdict.message
+    return retell(rules.get(verdict.rule), verdict.reason, message)
 
 
 def _places(target: TargetResult, environment: Environment | None, http: HttpEvidence | None) -> Iterator[_Place]:
@@ -137,7 +141,7 @@ def _places(target: TargetResult, environment: Environment | None, http: HttpEvi
                 path=requirement.path,
                 purpose=Purpose.ROOT if requirement.path == ROOT and not requirement.integration else purpose,
                 requirement=_demand(requirement),
-                decided_by=setting_in_words(requirement.decided_by),
+                line=requirement.decided_by,
             )
         return
     demand = "" if target.role.speaks_http else "TLS"
@@ -166,7 +170,9 @@ def _gravest(target: TargetResult, place: _Place, others: frozenset[str]) -> Ver
     """The gravest verdict on this place; failures that are waived count less than those that are not.
 
     What a rule says of a path stands in that path's row. All else of enforcement stands in the root's: a row that is
-    met has no finding beside it. Notes stand against nothing, here as elsewhere.
+    met has no finding beside it. Notes stand against nothing, here as elsewhere. https.always judges all answers of a
+    back end together: where it failed, it stands at the paths that it names; at the root where it names the root, or
+    no path that has a row.
     """
     is_root = place.purpose is Purpose.ROOT
     verdicts = [
@@ -176,7 +182,13 @@ def _gravest(target: TargetResult, place: _Place, others: frozenset[str]) -> Ver
         and verdict.counted_as is not CountedAs.NOTE
         and (
             verdict.subject == place.path
-            or (is_root and verdict.rule not in _PLACE_RULES and verdict.subject not in others)
+            or place.path in _named(verdict, others)
+            or (
+                is_root
+                and verdict.rule not in _PLACE_RULES
+                and verdict.subject not in others
+                and (not _named(verdict, others) or _names(verdict, ROOT))
+            )
         )
     ]
     return max(
@@ -184,6 +196,17 @@ def _gravest(target: TargetResult, place: _Place, others: frozenset[str]) -> Ver
         key=lambda verdict: (_GRAVITY[verdict.status], verdict.waiver is None, verdict.severity),
         default=None,
     )
+
+
+def _named(verdict: Verdict, paths: frozenset[str]) -> frozenset[str]:
+    """The paths at which a back end answered in plain, of these, as its one verdict lists them."""
+    if verdict.rule != "https.always" or verdict.status is not Status.FAIL:
+        return frozenset()
+    return frozenset(path for path in paths if _names(verdict, path))
+
+
+def _names(verdict: Verdict, path: str) -> bool:
+    return f", {path}: " in f", {verdict.observed}"
 
 
 def _over_http(target: TargetResult, http: HttpEvidence | None, place: _Place) -> str:

@@ -507,6 +507,39 @@ class TestNothingContradicts:
         rows = [row for matrix in view.matrices for row in matrix.rows if row.status is Status.FAIL]
         assert [row.rule for row in rows] == [rule]
 
+    @pytest.mark.parametrize(
+        ("answered", "expected"),
+        [
+            (["%(path)s"], ["%(path)s"]),
+            (["/", "%(path)s"], ["/", "%(path)s"]),
+            (["/"], ["/"]),
+            (["/of/no/row", "/x%(path)s"], ["/"]),
+        ],
+    )
+    def test_what_a_back_end_serves_in_plain_stands_where_it_does(
+        self, answered: list[str], expected: list[str]
+    ) -> None:
+        judged = judged_record(4)
+        target = next(item for item in judged.record.targets if item.host == "shop.example.com")
+        environment = judged.environments[target.environment]
+        endpoint = next(item for item in environment.endpoints if item.host == target.host)
+        path = next(item.path for item in requirements_of(environment, endpoint) if item.path != "/")
+        calm = [dataclasses.replace(item, status=Status.PASS, waiver=None) for item in target.verdicts]
+        served = dataclasses.replace(
+            next(item for item in calm if item.goal is Goal.ENFORCEMENT),
+            rule="https.always",
+            subject="",
+            status=Status.FAIL,
+            severity=Severity.CRITICAL,
+            observed=", ".join(f"{item % {'path': path}}: 200 application/json" for item in answered),
+        )
+        verdicts = (*(item for item in calm if item.rule != "https.always"), served)
+        record = dataclasses.replace(judged.record, targets=(dataclasses.replace(target, verdicts=verdicts),))
+        view = view_of(record, environments=judged.environments)
+
+        found = [row.place for matrix in view.matrices for row in matrix.rows if row.status is Status.FAIL]
+        assert found == [target.address + item % {"path": path} for item in expected]
+
     def test_a_certificate_that_ended_is_one_finding(self) -> None:
         ended = dict.fromkeys(("cert.valid-now", "cert.expiry"), "expired")
         verdicts = [
@@ -552,6 +585,7 @@ class TestNothingContradicts:
         said = {row.decided_by for row in rows if row.decided_by}
         assert said
         assert not [text for text in said if "[[" in text or " = " in text]
+        assert not [row.explanation for row in rows if "[[" in row.explanation]
 
 
 def judged_as(rule: str, status: Status, reason: str = "", **more: object) -> Verdict:
