@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from scanner.lab import Lab
+from tests.build.service import wait_for
 from tests.conftest import REPOSITORY, reach
 
 SCRIPT = """
@@ -79,9 +80,10 @@ def test_half_a_second_after_a_scan_is_killed_nothing_of_it_is_left(sent: signal
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "hanging\n"
-        # What is forked is the server's child, which is the scan's.
-        family = below(psutil.Process(process.pid))
-        assert len(family) == 4
+        # What is forked is the server's child, which is the scan's; nobody waits until it has been forked.
+        scan = psutil.Process(process.pid)
+        wait_for(lambda: len(below(scan)) == 4, "the server and three workers")
+        family = below(scan)
         os.kill(process.pid, sent)
         process.wait()
         time.sleep(0.5)

@@ -203,6 +203,7 @@ class TestDashboard:
                     assert ask(f'{metric}{{{label}!=""}}'), variable["name"]
 
     def test_the_recorded_scrape_has_what_the_service_exports_today(self) -> None:
+        """Where it does not: `python -m tests.build.scrape >tests/packaging/scrape.txt`."""
         scrape = (REPOSITORY / "tests" / "packaging" / "scrape.txt").read_text("utf-8")
         recorded = {family.name for family in text_string_to_metric_families(scrape)}
         exported = {
