@@ -90,7 +90,9 @@ class Proxies:
             writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
             await self._carry(there, b"", reader, writer)
         else:
-            await self._carry(there, request, reader, writer)
+            # Servers are given the path alone (RFC 9112 section 3.2.1).
+            path = "/" + target.partition("://")[2].partition("/")[2]
+            await self._carry(there, request.replace(target.encode(), path.encode(), 1), reader, writer)
 
     async def _carry(
         self, there: tuple[str, int], begun: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
