@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 
 import pikepdf
 import pytest
 
-from reports.render import Proof, render_pdf
+from reports.render import Proof, render_html, render_pdf
 from reports.view import ReportOptions, ReportView, build_view
 from reports.view.options import Edition
 from reports.view.servers import guessed_servers
@@ -65,6 +66,16 @@ def test_twenty_five_targets_take_twenty_pages() -> None:
 def test_management_reads_four_pages(count: int) -> None:
     options = dataclasses.replace(OPTIONS, edition=Edition.MANAGEMENT)
     assert pages(render_pdf(view_of(count, options), proof=PROOF)) <= 4
+
+
+def test_a_clause_that_was_not_looked_at_tells_once_how_often() -> None:
+    view = view_of(3)
+    clauses = [item for policy in view.policies for item in policy.clauses]
+    unseen = [item.not_looked_at for item in clauses if not item.looked_at and item.not_looked_at]
+    told = re.findall(r'Not looked at</span> <span class="times">(\d+)</span></td>', render_html(view))
+
+    assert unseen
+    assert sorted(map(int, told)) == sorted(unseen)
 
 
 class TestServers:
