@@ -9,11 +9,11 @@ from pathlib import Path
 from scanner.inventories import MOST_ROWS
 
 LIMITED = """
-import resource, sys
+import pathlib, resource, sys
 from scanner import config, errors
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 try:
-    config.load(config.Path(sys.argv[1]))
+    config.load(pathlib.Path(sys.argv[1]))
 except errors.ConfigError as error:
     print(error)
 """

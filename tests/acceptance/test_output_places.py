@@ -181,7 +181,7 @@ class TestPipes:
         assert (tmp_path / "log").read_bytes() == b"before\nreport\nafter\n"
 
     def test_what_is_not_open_for_writing_is_refused(self, pipe: Pipe) -> None:
-        with pytest.raises(OutputError, match="open for reading alone"):
+        with pytest.raises(OutputError, match="open only for reading"):
             ensure_destination(Path(f"/dev/fd/{pipe[0].fileno()}"))
         with pytest.raises(OutputError, match="Bad file descriptor"):
             ensure_destination(Path("/dev/fd/987"))
