@@ -73,8 +73,18 @@ def below(process: psutil.Process) -> list[psutil.Process]:
     return process.children(recursive=True)
 
 
+def left_of(family: list[psutil.Process]) -> list[psutil.Process]:
+    """What still runs of them when they have had time to end: they hang for much longer than that."""
+    ends = time.monotonic() + 30
+    while True:
+        left = [member for member in family if member.is_running() and member.status() != psutil.STATUS_ZOMBIE]
+        if not left or time.monotonic() > ends:
+            return left
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSEGV])
-def test_half_a_second_after_a_scan_is_killed_nothing_of_it_is_left(sent: signal.Signals) -> None:
+def test_after_a_scan_is_killed_nothing_of_it_is_left(sent: signal.Signals) -> None:
     """Its workers hang, and would heed nobody: what ends them is the kernel."""
     command = [sys.executable, "-c", WORKER]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as process:
@@ -86,10 +96,8 @@ def test_half_a_second_after_a_scan_is_killed_nothing_of_it_is_left(sent: signal
         family = below(scan)
         os.kill(process.pid, sent)
         process.wait()
-        time.sleep(0.5)
-        left = [member for member in family if member.is_running() and member.status() != psutil.STATUS_ZOMBIE]
 
-    assert left == []
+    assert left_of(family) == []
 
 
 def test_killed_while_the_server_loads_it_leaves_nothing() -> None:
@@ -105,6 +113,5 @@ def test_killed_while_the_server_loads_it_leaves_nothing() -> None:
         assert server.is_running()
         process.kill()
         process.wait()
-        time.sleep(0.5)
 
-        assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+        assert left_of([server]) == []
