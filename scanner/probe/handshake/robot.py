@@ -7,11 +7,13 @@ answer by chance must not call a server broken. The survey has seen the key alre
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
 from sslyze import RobotScanResultEnum  # type: ignore[attr-defined]  # not in its __all__
+from sslyze.errors import ServerRejectedTlsHandshake
 from sslyze.plugins.plugin_base import ScanJob, ScanJobResult
 from sslyze.plugins.robot import _robot_tester
 from sslyze.plugins.robot.implementation import RobotScanResult
@@ -23,6 +25,7 @@ from scanner.probe.tls.division import RsaTransport
 
 SERIES_AGAIN: Final = 3
 """How many series confirm an oracle that one has shown: as many as sslyze makes."""
+_TRIES: Final = 3
 _WITH_GCM: Final = "AES128-GCM-SHA256:AES256-GCM-SHA384"
 _ANY: Final = "RSA"
 """sslyze's own lists: some servers are vulnerable with GCM alone."""
@@ -54,6 +57,15 @@ def result_of(results: Sequence[ScanJobResult]) -> RobotScanResult:
 
 def _series(server: ServerConnectivityInfo, transport: RsaTransport) -> Answers:
     suites = _WITH_GCM if transport.gcm and transport.protocol is Protocol.TLS1_2 else _ANY
+    for _ in range(_TRIES - 1):
+        # A server that closes at once at wrong padding may reset the connection while the rest is still being sent:
+        # sslyze takes that for a refusal, and the answer is lost.
+        with contextlib.suppress(ServerRejectedTlsHandshake):
+            return _payloads(server, transport, suites)
+    return _payloads(server, transport, suites)
+
+
+def _payloads(server: ServerConnectivityInfo, transport: RsaTransport, suites: str) -> Answers:
     return _robot_tester._run_oracle_detection(  # noqa: SLF001  # its public way asks for the key by a handshake
         server,
         VERSIONS[transport.protocol],
