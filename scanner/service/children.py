@@ -77,7 +77,12 @@ class Children:
             OSError: it cannot be started.
         """
         command = [*self._command, "--start", str(start.id), *(["--recover"] if recover else [])]
-        popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603  # this interpreter, our own module
+        # It inherits the mask: its deadline may be over while it still loads, and SIGINT waits until it can say so.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            popen = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603  # this interpreter, our own module
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._children.append(Child(start, psutil.Process(popen.pid), popen, _deadline(remaining)))
         return popen.pid
 

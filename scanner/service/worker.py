@@ -71,6 +71,8 @@ class StopRequests:
         self._woken = threading.Event()
         signal.signal(signal.SIGTERM, self._note)
         signal.signal(signal.SIGINT, self._note)
+        # The service has it blocked while this process loads; one that came meanwhile is heard now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
     def _note(self, number: int, _: FrameType | None) -> None:
         if number == signal.SIGTERM:
