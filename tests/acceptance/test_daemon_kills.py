@@ -31,6 +31,8 @@ TICK = timedelta(seconds=2)
 """How long after it is due a start may not be entered yet."""
 PHASES = (None, State.CLAIMED, State.RUNNING, State.RECORDED, State.DONE)
 LONGEST_WAIT_S = 1.5
+LONG_PATIENCE_S = PATIENCE_S * 3
+"""For what comes after attempts from before were brought to their end: on a busy machine each loads for half a minute."""
 SCHEDULE = """
 [[schedule]]
 name = "often"
@@ -63,7 +65,7 @@ def wait_for_instant(running: Service, chance: random.Random) -> None:
         wait_for(
             lambda: any(s.id > known and s.state in PHASES[order:] for s in running.starts()),
             f"an attempt {phase}",
-            PATIENCE_S * 3,  # on a busy machine, where attempts from before are brought to their end first
+            LONG_PATIENCE_S,
         )
     time.sleep(chance.uniform(0, LONGEST_WAIT_S))
 
@@ -90,7 +92,8 @@ def idle(running: Service) -> bool:
     return bool(starts) and all(start.state in ENDED for start in starts)
 
 
-@pytest.mark.timeout(60 + 20 * KILLS)
+# Each wait has a patience of its own, and says what it waited for; this is their sum.
+@pytest.mark.timeout(LONG_PATIENCE_S * (KILLS + 3))
 def test_killed_at_random_instants_it_loses_and_doubles_nothing(tmp_path: Path, small_lab: Lab) -> None:
     chance = random.Random(20260301)  # noqa: S311  # instants to kill at, no secret
     victims: Counter[str] = Counter()
@@ -107,12 +110,16 @@ def test_killed_at_random_instants_it_loses_and_doubles_nothing(tmp_path: Path, 
         if running.started[-1].poll() is not None:
             running.start()
         restarted = datetime.now(UTC)
-        wait_for(lambda: any(s.state is State.DONE and s.due > restarted for s in running.starts()), "a run after all")
+        wait_for(
+            lambda: any(s.state is State.DONE and s.due > restarted for s in running.starts()),
+            "a run after all",
+            LONG_PATIENCE_S,
+        )
         # From now on nothing new is due, and what was begun is brought to its end.
         running.configure(SCHEDULE.replace("*/4 * * * * *", "0 0 1 1 *"))
         running.started[-1].send_signal(signal.SIGHUP)
         wait_for(lambda: running.said("configuration is read again"), "the reload")
-        wait_for(lambda: idle(running), "the end of all runs")
+        wait_for(lambda: idle(running), "the end of all runs", LONG_PATIENCE_S)
         running.started[-1].send_signal(signal.SIGTERM)
         assert running.started[-1].wait(60) == 0
 
