@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from scanner.config.form_estate import DefaultsForm, EnvironmentForm, OwnerForm
-from scanner.config.values import Duration, Event, Form, FormatName, HostOrNetwork, Name, NameServer, Weekday
+from scanner.config.values import Duration, Event, Form, FormatName, HostOrNetwork, Name, NameServer, Text, Weekday
 from scanner.formats import DEFAULT_REPORTS
 from scanner.verdict import Severity
 
@@ -162,9 +162,9 @@ class WaiverForm(Form):
     """Id of the rule, globs allowed."""
     scope: str
     """environment[/host[:port]][/path], globs allowed."""
-    reason: Annotated[str, StringConstraints(min_length=1)]
+    reason: Annotated[Text, StringConstraints(min_length=1)]
     """Why it is accepted."""
-    owner: Annotated[str, StringConstraints(min_length=1)]
+    owner: Annotated[Text, StringConstraints(min_length=1)]
     """Who answers for it."""
     expires: date
     """The last day on which it waives, at most [nightseal] waiver_days away."""
@@ -182,11 +182,11 @@ ServerProgram = Literal[
 class ReportForm(Form):
     """What stands on the reports."""
 
-    title: str | None = None
+    title: Text | None = None
     """Title of the report."""
-    organisation: str | None = None
+    organisation: Text | None = None
     """Whose environments these are."""
-    classification: str | None = None
+    classification: Text | None = None
     """Marking on every page, such as "Confidential"."""
     locale: str = "en"
     """Language of the reports, with its dates and numbers: "en" or "pt"; variants such as "pt-BR" fall back to it."""
@@ -205,7 +205,7 @@ class ReportForm(Form):
     signature_roots: str | None = None
     """PEM file of the CAs of signer and time stamp authority: with tsa, what shows that nobody was revoked is fetched
     and embedded (PAdES B-LT)."""
-    prepared_by: str | None = None
+    prepared_by: Text | None = None
     """Who prepared the report."""
     sign_off: bool = False
     """Whether the PDF has room for the signatures of those who prepared, reviewed and accepted it."""

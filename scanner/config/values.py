@@ -63,15 +63,35 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"}),
 ]
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+_MARKS = frozenset("\u200e\u200f\u061c")
+_LINES = frozenset("\n\r\t")
 _SCOPE_CHARACTERS = frozenset("/@*?[]")
+
+
+def _refused_unseen(character: str) -> ValueError:
+    called = unicodedata.name(character, "a control character")
+    return ValueError(f"holds U+{ord(character):04X} ({called}), which cannot be seen: take it out")
+
+
+def visible_text(value: str) -> str:
+    """Refuse text that turns its reading direction around, or commands a terminal; joiners of letters are text.
+
+    Raises:
+        ValueError: names the first such character.
+    """
+    for character in value:
+        turns = unicodedata.bidirectional(character) in _TURNING or character in _MARKS
+        if turns or (unicodedata.category(character) == "Cc" and character not in _LINES):
+            raise _refused_unseen(character)
+    return value
 
 
 def _name(value: str) -> str:
     """Refuse a name that is not what it looks like, or that a scope could not hold."""
     for character in value:
         if unicodedata.category(character) in _UNSEEN:
-            called = unicodedata.name(character, "a control character")
-            raise ValueError(f"holds U+{ord(character):04X} ({called}), which cannot be seen: take it out")
+            raise _refused_unseen(character)
         if character in _SCOPE_CHARACTERS:
             raise ValueError(f'holds "{character}", which has a meaning of its own in scopes')
     if value != value.strip():
@@ -93,7 +113,7 @@ Labels = Annotated[
     Field(max_length=20),
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
-UrlPath = Annotated[str, StringConstraints(pattern=r"^/[^\s#]*$", max_length=2000)]
+UrlPath = Annotated[str, StringConstraints(pattern=r"^/[^\s#]*$", max_length=2000), AfterValidator(visible_text)]
 Event = Literal[
     "new-failure", "worse", "better", "fixed", "expiring", "run-failed", "indeterminate", "waiver-expiring", "coverage",
     "certificate-changed", "certificate-renewed",
@@ -132,8 +152,10 @@ NameServer = Annotated[str, AfterValidator(_name_server)]
 """The address of a name server, with a port where it is not 53."""
 HostOrNetwork = Annotated[str, AfterValidator(host_or_network)]
 """A host, or a network in prefix notation."""
-ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(visible_text)]
 """A line for people."""
+Text = Annotated[str, AfterValidator(visible_text)]
+"""What people read in reports."""
 
 
 class Form(Described, BaseModel):

@@ -16,9 +16,27 @@ _PASSING: Final = re.compile(r"[\d.:,+/_-]+[tz]?|[0-9a-f]{16,}…?")
 """Numbers, dates, times and fingerprints: they change from night to night while the failure is the same."""
 
 
+_BITS: Final = re.compile(r"\b(\d{1,5}) bits\b")
+_BY_VERSION: Final = "proto."
+"""Rules that judge one protocol version each; what they observe is every version, and the others are not theirs."""
+
+
 def is_worse(now: Verdict, accepted: Verdict) -> bool:
-    """Whether a failure is worse than what was accepted: of a higher severity, or with more observed than then."""
-    return now.severity > accepted.severity or bool(lasting_words(now.observed) - lasting_words(accepted.observed))
+    """Whether a failure is worse than what was accepted.
+
+    It is when its severity is higher, when a key or group is smaller than then, or when more was observed than then.
+    """
+    if now.severity > accepted.severity or _is_smaller(now.observed, accepted.observed):
+        return True
+    if now.rule.startswith(_BY_VERSION):
+        return False
+    return bool(lasting_words(now.observed) - lasting_words(accepted.observed))
+
+
+def _is_smaller(now: str, accepted: str) -> bool:
+    """Whether the smallest size in bits that is named has shrunk."""
+    sizes, before = [[int(size) for size in _BITS.findall(text)] for text in (now, accepted)]
+    return bool(sizes and before) and min(sizes) < min(before)
 
 
 def is_another(first: Verdict, second: Verdict) -> bool:

@@ -47,3 +47,35 @@ def test_names_of_any_language_are_taken(name: str) -> None:
 
     assert config.inventory.environments[0].name == name
     jsonschema.validate({"environment": [{"name": name, "kind": "paas"}]}, ConfigForm.model_json_schema())
+
+
+@pytest.mark.parametrize("character", ["\\u202E", "\\u200F", "\\u2066", "\\u007F", "\\u001B"])
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("report.title", '[report]\ntitle = "HTTPS{0}"'),
+        ("report.organisation", '[report]\norganisation = "ACME{0}"'),
+        (
+            "waiver[1].reason",
+            '[[waiver]]\nrule = "*"\nscope = "*"\nreason = "later{0}"\nowner = "a"\nexpires = 2026-12-31',
+        ),
+        (
+            "environment[e].endpoint[a.example:443].paths[1]",
+            '[[environment]]\nname = "e"\nkind = "on-premises"\n'
+            '[[environment.endpoint]]\nhost = "a.example"\nrole = "monitoring"\npaths = ["/a{0}b"]',
+        ),
+    ],
+)
+def test_what_stands_in_reports_cannot_turn_their_text_around(key: str, text: str, character: str) -> None:
+    with pytest.raises(ConfigError, match="which cannot be seen") as refused:
+        parse(text.format(character), source="c.toml", folder=Path())
+    assert key in str(refused.value)
+
+
+def test_letters_of_other_scripts_and_line_breaks_are_text() -> None:
+    waiver = 'rule = "*"\nscope = "*"\nreason = "\\u0645\\u06CC\\u200C\\u062E\\u0648\\u0627\\u0647\\u0645\\nnext year"\nowner = "a"'
+    assert parse(
+        f'[report]\ntitle = "\\u05D0\\u05D1"\n[[waiver]]\n{waiver}\nexpires = 2026-12-31',
+        source="c.toml",
+        folder=Path(),
+    ).waivers

@@ -438,7 +438,7 @@ def test_what_exceeds_a_waiver_is_the_servers_doing() -> None:
     ("before", "after", "told"),
     [
         ({"status": Status.PASS, "waiver": None, "observed": ""}, {"observed": "tls1.0"}, True),
-        ({"observed": "tls1.1"}, {"observed": "tls1.0, tls1.1"}, True),
+        ({"observed": "tls1.0, tls1.2"}, {"observed": "tls1.0, tls1.1, tls1.2, tls1.3"}, False),
         ({"observed": "tls1.1"}, {"observed": "tls1.1", "severity": Severity.CRITICAL}, True),
         ({"observed": "tls1.0, tls1.1"}, {"observed": "tls1.1"}, False),
         ({"observed": "ends on 2026-03-30, 12 days left"}, {"observed": "ends on 2026-03-30, 11 days left"}, False),
