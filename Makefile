@@ -17,7 +17,7 @@ RUNTIME_PACKAGES := libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-d
 # The tests read PDFs, drive a browser, and compare with servers of other makes.
 TEST_PACKAGES := $(RUNTIME_PACKAGES) poppler-utils openssl nginx-light apache2-bin gnutls-bin sslscan lighttpd lighttpd-mod-openssl \
   haproxy stunnel4 redis-server dovecot-imapd chromium prometheus systemd curl wget php-cli libio-socket-ssl-perl \
-  knot unbound
+  knot unbound gcc libc6-dev
 
 # And `make test-servers` with two dozen more.
 SERVER_PACKAGES := $(TEST_PACKAGES) lighttpd-mod-gnutls lighttpd-mod-mbedtls lighttpd-mod-nss lighttpd-mod-wolfssl \
