@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _LONGEST_LABEL = 100
+_TIMEDELTA: Final = re.compile(
+    r"datetime\.timedelta\((?:0|(?:days=(?P<days>\d+))?(?:, )?(?:seconds=(?P<seconds>\d+))?)\)"
+)
 _TEXT, _NUMBER, _TABLE, _DATE = "should be text", "should be a number", "should be a table", "should be a date"
 _KINDS: Final = {
     "string_type": _TEXT,
@@ -65,12 +68,18 @@ def problems_of(error: ValidationError, model: type[BaseModel], raw: Any = None)
             problems.append(Problem(path, "is required"))
         else:
             message = _KINDS.get(item["type"]) or item["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            message = _TIMEDELTA.sub(_in_seconds, message)
             if item["type"] in {"enum", "literal_error"}:
                 message = message.replace("'", '"')
             value = item["input"]
             given = f", not {_as_written(value)}" if _is_short(value) and "not " not in message else ""
             problems.append(Problem(path, f"{message}{given}", _guess(item)))
     return problems
+
+
+def _in_seconds(bound: re.Match[str]) -> str:
+    """A bound that pydantic writes as Python does, as a duration of the configuration: "3600s"."""
+    return f"{int(bound['days'] or 0) * 86_400 + int(bound['seconds'] or 0)}s"
 
 
 def _is_short(value: Any) -> bool:

@@ -79,3 +79,11 @@ def test_every_word_means_a_value_that_exists_and_is_none_itself() -> None:
         assert word == " ".join(word.casefold().split())
         assert "-" not in word, "a hyphen is read as a space"
         assert word not in meant
+
+
+@pytest.mark.parametrize("key", ["scan.deadline", "scan.timeout", "history.keep"])
+def test_a_duration_out_of_bounds_is_told_as_one(key: str) -> None:
+    section, _, name = key.partition(".")
+    with pytest.raises(ConfigError) as refused:
+        parse(f'[{section}]\n{name} = "0s"\n', source="c.toml", folder=Path())
+    assert str(refused.value) == f'c.toml:2: {key}: should be greater than 0s, not "0s"'
