@@ -97,6 +97,9 @@ def evidence_document(evidence: TargetEvidence) -> Evidence:
                 group=suite.group,
                 bits=suite.ephemeral_bits,
                 prime=suite.dh_prime,
+                modulus=suite.dh_modulus,
+                safe_prime=suite.dh_safe,
+                generator_valid=suite.dh_generator_valid,
             )
             for protocol, offer in offers.items()
             if offer

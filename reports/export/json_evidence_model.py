@@ -40,6 +40,12 @@ class KeyExchange(Out):
     bits: int | None
     prime: str | None
     """The published name of a finite-field prime, `custom`, or `composite` for a modulus that is not a prime."""
+    modulus: str | None = None
+    """The modulus in hexadecimal, where its prime has no published name."""
+    safe_prime: bool | None = None
+    """Whether half of the prime is a prime too; null where that was not tested."""
+    generator_valid: bool | None = None
+    """Whether the generator is one at all: from 2 to the modulus less 2."""
 
 
 class CertificateOut(Out):

@@ -21,7 +21,7 @@ from scanner.counting import counted
 from scanner.evidence import Protocol, not_run
 
 if TYPE_CHECKING:
-    from scanner.evidence import TlsEvidence
+    from scanner.evidence import AcceptedSuite, TlsEvidence
     from scanner.verdict import RunRecord, TargetResult
 
 _LEAST_WIDTH: Final = 60
@@ -145,9 +145,8 @@ def _protocols(tls: TlsEvidence) -> Iterator[str]:
         yield fact(PROTOCOLS[protocol], told if offer.suites else f"not negotiated{after(cut_off(attempt))}")
         for suite in offer.suites:
             bits = f"{suite.ephemeral_bits} bits" if suite.ephemeral_bits else ""
-            prime = f"prime {suite.dh_prime}" if suite.dh_prime else ""
             doubt = "no handshake completed" if suite.unconfirmed else ""
-            detail = ", ".join(filter(None, (suite.group, bits, prime, doubt)))
+            detail = ", ".join(filter(None, (suite.group, bits, *_prime(suite), doubt)))
             yield f"      {suite.name}" + (f"  ({detail})" if detail else "")
     for title, found in (("Groups", tls.groups), ("Signature schemes", tls.signature_schemes)):
         if found:
@@ -158,6 +157,17 @@ def _protocols(tls: TlsEvidence) -> Iterator[str]:
         yield fact("asked for", "only elliptic curves, in the newest protocol: other groups may be accepted")
     yield "  ALPN"
     yield fact("accepted", known(tls.alpn))
+
+
+def _prime(suite: AcceptedSuite) -> Iterator[str]:
+    if suite.dh_prime:
+        yield f"prime {suite.dh_prime}"
+    if suite.dh_safe is not None:
+        yield "a safe prime" if suite.dh_safe else "not a safe prime"
+    if suite.dh_generator_valid is False:
+        yield "its generator is none"
+    if suite.dh_modulus:
+        yield f"modulus {suite.dh_modulus}"
 
 
 def _features(tls: TlsEvidence) -> Iterator[str]:
