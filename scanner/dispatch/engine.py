@@ -112,10 +112,6 @@ class Engine:
         """A connection to an address of another process is closed."""
         self._say(GIVE_BACK, ip)
 
-    def slow_down(self, ip: str, service: SharedPort | None, pause_s: float) -> None:
-        """A target is always of this process, and slows down here."""
-        raise NotImplementedError
-
     async def _ask(self, about: int, *question: Any) -> Any:
         self._number += 1
         number, answer = self._number, asyncio.get_running_loop().create_future()

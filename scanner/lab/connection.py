@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import socket
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     import re
+
+_LINGER_SECONDS: Final = 2.0
 
 
 class Channel(Protocol):
@@ -75,3 +78,17 @@ class Connection:
         data = bytes(self._buffer[:size])
         del self._buffer[:size]
         return data
+
+
+def linger(plain: socket.socket) -> None:
+    """End what is sent, and take what still comes: closing with something unread would be a reset.
+
+    A reset may overtake what was sent last. The caller closes.
+
+    Raises:
+        OSError: the client has left, or goes on to send for too long.
+    """
+    plain.shutdown(socket.SHUT_WR)
+    plain.settimeout(_LINGER_SECONDS)
+    while plain.recv(65_536):
+        pass

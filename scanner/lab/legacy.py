@@ -6,7 +6,6 @@ tlslite-ng is pure Python: slow, and thereby easy to lead astray. All of that is
 from __future__ import annotations
 
 import contextlib
-import socket
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,9 +14,11 @@ from tlslite.constants import CipherSuite, ExtensionType  # type: ignore[import-
 from tlslite.errors import TLSDecodeError, TLSError  # type: ignore[import-untyped]
 from tlslite.messages import ClientHello  # type: ignore[import-untyped]
 
+from scanner.lab.connection import linger
 from scanner.lab.legacy_records import FlawedRecordLayer
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator
 
     from scanner.lab.case import TlsLite
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 ERRORS: Final = (TLSError, SyntaxError, AssertionError, AttributeError, IndexError, KeyError, TypeError)
 
 _DEFLATE: Final = 1
-_LINGER_SECONDS: Final = 2.0
 _SECRET_SIZE: Final = 48
 _VERSIONS: Final = ((3, 4), (3, 3), (3, 2), (3, 1), (3, 0))
 
@@ -50,19 +50,11 @@ class Server:
         try:
             connection.handshakeServer(certChain=self._chain, privateKey=self._key, settings=self._settings)
         except ERRORS:
-            _linger(plain)
+            with contextlib.suppress(OSError):
+                linger(plain)
             raise
         yield connection
         connection.close()
-
-
-def _linger(plain: socket.socket) -> None:
-    # Closing with something unread would be a reset, which may overtake the alert.
-    with contextlib.suppress(OSError):
-        plain.shutdown(socket.SHUT_WR)
-        plain.settimeout(_LINGER_SECONDS)
-        while plain.recv(65_536):
-            pass
 
 
 def _settings(options: TlsLite) -> Any:

@@ -7,7 +7,6 @@ names a path of its own.
 from __future__ import annotations
 
 import re
-import socket
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
@@ -17,9 +16,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
-from scanner.lab.connection import Connection
+from scanner.lab.connection import Connection, linger
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Mapping
 
     from scanner.lab.certificates import Identity
@@ -34,7 +34,6 @@ RevocationKind = ListKind | ResponderKind
 _REQUEST: Final = re.compile(rb"(GET|HEAD|POST) /([^/ ]{1,200})[^ ]* HTTP/1\.[01]\r?\n")
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 _HEAD_LIMIT: Final = 65_536
-_LINGER_SECONDS: Final = 2.0
 
 
 def is_list(kind: RevocationKind) -> bool:
@@ -125,7 +124,4 @@ class PublicationServer:
         status = b"404 Not Found" if body is None else b"200 OK"
         length = b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body or b"")
         plain.sendall(b"HTTP/1.1 " + status + b"\r\n" + length + (body or b""))
-        plain.shutdown(socket.SHUT_WR)
-        plain.settimeout(_LINGER_SECONDS)
-        while plain.recv(65_536):
-            pass
+        linger(plain)

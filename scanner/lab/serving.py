@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from scanner.lab import http, legacy, legacy_hello, openssl, tds
 from scanner.lab.case import CannotServeError, HelloOnly, OpenSsl, Raw, TlsLite
-from scanner.lab.connection import Channel, Connection
+from scanner.lab.connection import Channel, Connection, linger
 from scanner.lab.starttls import SCRIPTS, play
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _CONNECTION_SECONDS: Final = 30.0
 _SILENT_SECONDS: Final = 3600.0
-_LINGER_SECONDS: Final = 2.0
 _DRIBBLE_SECONDS: Final = 1.0
 _BACKLOG: Final = 512
 
@@ -79,11 +78,7 @@ def plain_handler(site: http.Site, host: str) -> Handler:
 
     def handle(plain: socket.socket) -> None:
         http.serve(Connection(plain), site, host)
-        # Closing with something unread would be a reset, which may overtake the answer.
-        plain.shutdown(socket.SHUT_WR)
-        plain.settimeout(_LINGER_SECONDS)
-        while plain.recv(65_536):
-            pass
+        linger(plain)
 
     return handle
 

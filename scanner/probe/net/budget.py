@@ -48,7 +48,7 @@ class _Address:
 
 
 class Admission(Protocol):
-    """Who admits connections: the run's budget, or in another process whoever asks it from there."""
+    """Who admits connections to an address: the run's budget, or in another process whoever asks it from there."""
 
     async def admit(self, ip: str, ends: float, service: SharedPort | None, *, first: bool = False) -> None:
         """Wait until a connection to an address may begin; it is to be given back.
@@ -61,6 +61,10 @@ class Admission(Protocol):
     def give_back(self, ip: str, service: SharedPort | None) -> None:
         """A connection to an address is closed."""
         ...
+
+
+class ServiceAdmission(Admission, Protocol):
+    """Who admits the connections of a target, and hears when its service has too much to do."""
 
     def slow_down(self, ip: str, service: SharedPort | None, pause_s: float) -> None:
         """A service shows that it has too much to do."""
@@ -202,7 +206,12 @@ class Budget:
     """
 
     def __init__(
-        self, admission: Admission, ip: str, deadline: float, deadline_s: float, service: SharedPort | None = None
+        self,
+        admission: ServiceAdmission,
+        ip: str,
+        deadline: float,
+        deadline_s: float,
+        service: SharedPort | None = None,
     ) -> None:
         """`deadline` is a time, `deadline_s` how long the whole is; `service` is what is shared with its port."""
         self._loop = asyncio.get_running_loop()

@@ -82,6 +82,11 @@ def values_of(hop: Hop, name: str) -> Sequence[str]:
     return [value for key, value in hop.headers if key == name]
 
 
+def _parts(hop: Hop, name: str) -> Sequence[str]:
+    """The members of a header that is a list (RFC 9110 section 5.6.1), over all its lines."""
+    return [part.strip() for value in values_of(hop, name) for part in value.split(",")]
+
+
 def directives_of(policies: Sequence[str]) -> Sequence[Mapping[str, tuple[str, ...]]]:
     """Each Content-Security-Policy by its directives; of two of one name the first counts (CSP 3 section 2.2.1)."""
     read = []
@@ -217,7 +222,7 @@ def _frames(pages: Pages, facts: Facts, parameters: FrameParameters) -> list[Fin
         if ancestors:
             everybody = all({"*", "http:", "https:"} & set(sources) for sources in ancestors)
             return ("void", "frame-ancestors allows everybody") if everybody else None
-        options = {part.strip().upper() for value in values_of(hop, "x-frame-options") for part in value.split(",")}
+        options = {part.upper() for part in _parts(hop, "x-frame-options")}
         if not options:
             return "missing", ""
         if not options <= {"DENY", "SAMEORIGIN"} or len(options) > 1:
@@ -251,7 +256,7 @@ def _frames(pages: Pages, facts: Facts, parameters: FrameParameters) -> list[Fin
 )
 def _content_type_options(pages: Pages, facts: Facts, parameters: Parameters) -> list[Finding]:
     def wrong(hop: Hop) -> tuple[str, str] | None:
-        values = [part.strip() for value in values_of(hop, "x-content-type-options") for part in value.split(",")]
+        values = _parts(hop, "x-content-type-options")
         if values and values[0].lower() == "nosniff":
             return None
         return "missing", listing(values)
@@ -282,7 +287,7 @@ def _content_type_options(pages: Pages, facts: Facts, parameters: Parameters) ->
 )
 def _referrer(pages: Pages, facts: Facts, parameters: Parameters) -> list[Finding]:
     def wrong(hop: Hop) -> tuple[str, str] | None:
-        values = [part.strip().lower() for value in values_of(hop, "referrer-policy") for part in value.split(",")]
+        values = [part.lower() for part in _parts(hop, "referrer-policy")]
         understood = [value for value in values if value in _QUIET]
         if not understood:
             return "missing", listing(values)
