@@ -39,6 +39,9 @@ class Wiretap:
         """Whether to turn the newest connection away, with a reset."""
         return False
 
+    async def answered(self, said: bytes) -> None:
+        """Wait for as long as an answer to what the client has said is to be held back."""
+
     async def _pass_on(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         said = bytearray()
         self.said.append(said)
@@ -58,6 +61,7 @@ class Wiretap:
         async def downwards() -> None:
             with contextlib.suppress(OSError):
                 while data := await server.read(65_536):
+                    await self.answered(bytes(said))
                     back.write(data)
             back.close()
 

@@ -38,7 +38,11 @@ _HEARTBEAT_EXTENSION: Final = bytes.fromhex("000f000101")
 _CLAIMED: Final = 16
 """Bytes that the overlong heartbeat claims, beyond the none that it has."""
 _WAIT_S: Final = 1.0
-"""How long a server may take to say something about a message that it should not get."""
+"""How long an early ChangeCipherSpec is left alone with the server, before the record that shows what became of it."""
+_PATIENCE: Final = 0.8
+"""Of the time that an answer may take, how much passes before silence is called the answer; the rest is the hello's."""
+_UNREADABLE: Final = 64
+"""Bytes of a record that says nothing."""
 _RECORD: Final = 5
 _MESSAGE: Final = 4
 _SECRET: Final = 48
@@ -89,8 +93,11 @@ async def heartbleed(client: HelloClient, offer: Offer) -> Second:
         await stream.send(_with_heartbeat(to_wire(offer)))
         await reader.until_done()
         request = b"\x01" + _CLAIMED.to_bytes(2)
-        await stream.send(_record(offer, _HEARTBEAT, request))
-        kind, body = await reader.within(_WAIT_S)
+        # To drop an overlong heartbeat in silence is right (RFC 6520 section 4), and a slow server is silent, too. What
+        # follows it is no handshake message, which any server refuses: after that, no answer is on its way any more.
+        unreadable = _record(offer, ContentType.handshake, os.urandom(_UNREADABLE))
+        await stream.send(_record(offer, _HEARTBEAT, request) + unreadable)
+        kind, body = await reader.next()
         if kind == _HEARTBEAT and body[:1] == b"\x02" and len(body) >= 3 + _CLAIMED:
             return Second(confirmed=True, observed="an overlong heartbeat was answered")
         return Second(confirmed=False, observed=f"an overlong heartbeat was met with {_named(kind, body)}")
@@ -116,8 +123,8 @@ async def _early_ccs(reader: _Records, stream: TcpStream, offer: Offer) -> Secon
     kind, body = await reader.within(_WAIT_S)
     if kind is not None:
         return Second(confirmed=False, observed=f"an early ChangeCipherSpec was met with {_named(kind, body)}")
-    await stream.send(_record(offer, ContentType.handshake, os.urandom(64)))
-    kind, body = await reader.within(_WAIT_S)
+    await stream.send(_record(offer, ContentType.handshake, os.urandom(_UNREADABLE)))
+    kind, body = await reader.next()
     obeyed = kind == ContentType.alert and body[1:2] in {b"\x14", b"\x15"}  # bad_record_mac, decryption_failed
     word = "was obeyed" if obeyed else f"and a record after it were met with {_named(kind, body)}"
     return Second(confirmed=obeyed, observed=f"an early ChangeCipherSpec {word}")
@@ -126,9 +133,10 @@ async def _early_ccs(reader: _Records, stream: TcpStream, offer: Offer) -> Secon
 async def robot(client: HelloClient, offer: Offer) -> Second:
     """Send three RSA ciphertexts, one of them right, each twice: an oracle answers each alike, and them differently."""
     answers: dict[str, set[str]] = {}
+    wait_s = client.timeout_s * _PATIENCE
     for _ in range(_SERIES):
         for name in ("right padding", "no padding", "no end of the padding"):
-            second = await _tried(client, partial(_padded, offer=offer, padding=name))
+            second = await _tried(client, partial(_padded, offer=offer, padding=name, wait_s=wait_s))
             answers.setdefault(name, set()).add(second.observed)
     told = "; ".join(f"{name}: {' or '.join(sorted(seen))}" for name, seen in answers.items())
     steady = all(len(seen) == 1 for seen in answers.values())
@@ -136,7 +144,7 @@ async def robot(client: HelloClient, offer: Offer) -> Second:
     return Second(confirmed=steady and different, observed=told)
 
 
-async def _padded(stream: TcpStream, offer: Offer, padding: str) -> Second:
+async def _padded(stream: TcpStream, offer: Offer, padding: str, wait_s: float) -> Second:
     reader = _Records(stream)
     await stream.send(to_wire(offer))
     key = _rsa_key(await reader.until_done())
@@ -154,9 +162,9 @@ async def _padded(stream: TcpStream, offer: Offer, padding: str) -> Second:
     await stream.send(
         _record(offer, ContentType.handshake, exchange)
         + _record(offer, ContentType.change_cipher_spec, b"\x01")
-        + _record(offer, ContentType.handshake, bytes(64))
+        + _record(offer, ContentType.handshake, bytes(_UNREADABLE))
     )
-    return Second(confirmed=False, observed=_named(*await reader.within(_WAIT_S)))
+    return Second(confirmed=False, observed=_named(*await reader.within(wait_s)))
 
 
 async def _tried(client: HelloClient, talk: Callable[[TcpStream], Awaitable[S]]) -> S | Second:
@@ -198,7 +206,7 @@ class _Records:
         messages = bytearray()
         chain: list[bytes] = []
         while True:
-            kind, body = await self._next()
+            kind, body = await self.next()
             if kind != ContentType.handshake:
                 raise _OtherwiseError(f"the hello was met with {_named(kind, body)}")
             messages += body
@@ -214,14 +222,15 @@ class _Records:
                     chain = [message[10:first]]
 
     async def within(self, seconds: float) -> tuple[int | None, bytes]:
-        """The next record: its kind and content. None for silence; -1 for the end of the connection."""
+        """The next record, as `next` returns it; None for silence."""
         try:
             async with asyncio.timeout(seconds):
-                return await self._next()
+                return await self.next()
         except TimeoutError:
             return None, b""
 
-    async def _next(self) -> tuple[int, bytes]:
+    async def next(self) -> tuple[int, bytes]:
+        """The next record: its kind and content. -1 for the end of the connection, -2 for a reset."""
         while True:
             if len(self._bytes) >= _RECORD:
                 end = _RECORD + int.from_bytes(self._bytes[3:_RECORD])

@@ -100,6 +100,11 @@ class HelloClient:
             return None
         return Failure(FailureReason.TLS_ONLY, "TLS begins at once here, and nothing is said before it")
 
+    @property
+    def timeout_s(self) -> float:
+        """The seconds that one answer may take."""
+        return self._settings.timeout_s
+
     async def speaks_http(self, host: str) -> bool:
         """Whether the port serves plain HTTP: then it does not wait for TLS."""
         address = self._target.address
