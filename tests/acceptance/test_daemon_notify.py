@@ -14,7 +14,8 @@ from reports.deliver import deliver
 from reports.deliver_message import Level, Message
 from scanner.lab import Lab
 from scanner.state.database import OUTBOX, open_state
-from tests.build.receivers import MailServer, Webhook, free_port
+from tests.build.ports import free_port
+from tests.build.receivers import MailServer, Webhook
 from tests.build.service import Service, service, wait_for
 from tests.conftest import Runner
 

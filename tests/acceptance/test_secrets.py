@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scanner.lab import Lab
-from tests.build.receivers import free_port
+from tests.build.ports import free_port
 from tests.build.service import service, wait_for
 from tests.conftest import REPOSITORY
 

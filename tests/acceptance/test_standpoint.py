@@ -8,7 +8,8 @@ import pytest
 
 from tests.build.client_certificates import client_certificate
 from tests.build.dns_server import DnsServer
-from tests.build.servers import HOST, free_port, servers
+from tests.build.ports import free_port
+from tests.build.servers import HOST, servers
 from tests.conftest import Runner
 
 

@@ -77,12 +77,6 @@ class Ports:
     backend: int
 
 
-def free_ports(number: int) -> list[int]:
-    """So many ports on loopback that nobody listens on at the moment."""
-    with contextlib.ExitStack() as held:
-        return [held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(number)]
-
-
 def directive(line: str) -> str:
     """The name of the directive on a line; empty where there is none."""
     match = re.match(r"\s*([A-Za-z_]+)", line)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Self
 
 from scanner.fleet.settings import CA, CERTIFICATE, KEY, FleetSettings
-from tests.build.servers import free_port, listens
+from tests.build.ports import free_port
+from tests.build.servers import listens
 from tests.conftest import REPOSITORY
 
 MISSING = "redis-server is not installed (Debian: apt-get install redis-server)"

@@ -25,8 +25,13 @@ class Log:
 
 
 @contextlib.asynccontextmanager
-async def serving(handler: Handler, context: ssl.SSLContext | None = None, ip: str = "127.0.0.1") -> AsyncIterator[Log]:
-    """Serve on a free port of loopback; what a handler raises for a client that left is forgotten."""
+async def serving(
+    handler: Handler, context: ssl.SSLContext | None = None, ip: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[Log]:
+    """Serve on a port of loopback; what a handler raises for a client that left is forgotten.
+
+    Where it is to stop and to refuse, it wants a port of `free_port`: any other might be taken over by another test.
+    """
     log = Log()
     tasks = set()
 
@@ -47,7 +52,7 @@ async def serving(handler: Handler, context: ssl.SSLContext | None = None, ip: s
             writer.close()
             tasks.discard(task)
 
-    server = await asyncio.start_server(handle, ip, 0, ssl=context, limit=2**20)
+    server = await asyncio.start_server(handle, ip, port, ssl=context, limit=2**20)
     log.port = server.sockets[0].getsockname()[1]
     log.stop = server.close
     try:

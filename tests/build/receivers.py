@@ -6,7 +6,6 @@ import datetime as dt
 import email
 import email.policy
 import json
-import socket
 import ssl
 import threading
 from email.message import EmailMessage
@@ -20,6 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests.build.ports import free_port
 
 
 class MailServer:
@@ -105,13 +106,6 @@ class Webhook:
         self._ended.set()
         self._server.shutdown()
         self._server.server_close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _certificate(file: Path, key_file: Path) -> None:

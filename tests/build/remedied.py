@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.build.fix_servers import mended
+from tests.build.ports import free_port
 from tests.build.programs import PROGRAMS, Command
-from tests.build.servers import HOST, Servers, free_port, node, program
+from tests.build.servers import HOST, Servers, node, program
 
 _BASES = {item.name: item for item in PROGRAMS}
 _LAX = """

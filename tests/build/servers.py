@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from scanner.lab.certificates import CertificateAuthority, CertificateRecipe
+from tests.build.ports import free_port
 
 T = TypeVar("T")
 HOST = "parity.lab.example"
@@ -123,13 +124,6 @@ class Servers:
                 raise RuntimeError(message)
             time.sleep(0.02)
         return process
-
-
-def free_port() -> int:
-    """A port on loopback that nobody listens on at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

@@ -20,7 +20,8 @@ import dns.name
 import dns.query
 import dns.rcode
 
-from tests.build.servers import free_port, program
+from tests.build.ports import free_port
+from tests.build.servers import program
 
 ORIGIN = "example.net"
 _START_SECONDS = 40.0

@@ -26,7 +26,8 @@ from scanner.fleet.settings import FleetSettings
 from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Target
 from scanner.probe import ProbeSettings
 from tests.build.fleet import Redis, worker
-from tests.build.servers import free_port, servers
+from tests.build.ports import free_port
+from tests.build.servers import servers
 
 ENVIRONMENTS = {zone: Environment(zone, EnvironmentKind.ON_PREMISES, zone=zone) for zone in ("dmz", "plant", "nobody")}
 SETTINGS = ProbeSettings(timeout_s=3.0, deadline_s=20.0, online=False)

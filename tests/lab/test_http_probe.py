@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import ipaddress
-import socket
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -46,6 +45,7 @@ from scanner.inventory import (
 from scanner.probe import ProbeSettings
 from scanner.probe.http.probe import probe_http
 from tests.build.http_servers import Log, read_request, serving
+from tests.build.ports import free_port
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 HOST = "shop.example"
@@ -79,22 +79,13 @@ def probe(
 
         async with serving(handle) as log:
             endpoint = Endpoint("test", HOST, 443, http_port=80, applications=applications)
-            target = Target(endpoint, Address("127.0.0.1", free_of(log.port), log.port))
+            target = Target(endpoint, Address("127.0.0.1", free_port(), log.port))
             attempt, connections = await probe_http(target, ENVIRONMENT, settings, frozenset({HOST}))
             return attempt, log, connections
 
     attempt, log, connections = asyncio.run(run())
     assert attempt.value is not None
     return attempt.value, log, connections
-
-
-def free_of(taken: int) -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port = bound.getsockname()[1]
-    assert port != taken
-    return port
 
 
 def redirect(location: str, status: int = 301, headers: str = "") -> bytes:
@@ -153,7 +144,7 @@ def test_of_an_integrations_answers_the_telling_one_comes_first():
         async with serving(handle) as log:
             application = shop(integrations=(Integration("/rest", IntegrationKind.REST, HttpsLevel.TLS),))
             endpoint = Endpoint("test", HOST, 443, http_port=80, applications=(application,))
-            target = Target(endpoint, Address("127.0.0.1", free_of(log.port), log.port))
+            target = Target(endpoint, Address("127.0.0.1", free_port(), log.port))
             attempt, _ = await probe_http(target, ENVIRONMENT, SETTINGS, frozenset())
             return attempt.value
 
@@ -186,9 +177,7 @@ def test_a_configured_host_that_leads_to_an_address_that_is_not_scanned_is_not_f
             writer.write(redirect("https://localhost/in"))
 
         async with serving(handle, ip="127.0.0.2") as log:
-            target = Target(
-                Endpoint("test", HOST, 443, http_port=80), Address("127.0.0.2", free_of(log.port), log.port)
-            )
+            target = Target(Endpoint("test", HOST, 443, http_port=80), Address("127.0.0.2", free_port(), log.port))
             settings = ProbeSettings(timeout_s=2, fetch_from=fetch_from)
             attempt, _ = await probe_http(target, ENVIRONMENT, settings, frozenset({HOST, "localhost"}))
             return attempt.value
@@ -295,7 +284,7 @@ def test_connections_begin_at_the_configured_rate():
 
         async with serving(handle) as log:
             endpoint = Endpoint("test", HOST, 443, http_port=80, applications=(shop("/a", "/b", "/c"),))
-            target = Target(endpoint, Address("127.0.0.1", free_of(log.port), log.port))
+            target = Target(endpoint, Address("127.0.0.1", free_port(), log.port))
             loop = asyncio.get_running_loop()
             begun = loop.time()
             settings = ProbeSettings(timeout_s=2, rate_per_s=20)
@@ -317,7 +306,7 @@ def test_one_slow_path_does_not_hold_the_others_and_the_deadline_holds_all():
 
         async with serving(handle) as log:
             endpoint = Endpoint("test", HOST, 443, http_port=80, applications=(shop("/slow", "/quick"),))
-            target = Target(endpoint, Address("127.0.0.1", free_of(log.port), log.port))
+            target = Target(endpoint, Address("127.0.0.1", free_port(), log.port))
             attempt, _ = await probe_http(target, ENVIRONMENT, ProbeSettings(timeout_s=30, deadline_s=1), frozenset())
             return attempt.value
 
@@ -337,7 +326,7 @@ def test_paths_that_no_time_was_left_for_say_so_and_the_others_are_kept():
 
         async with serving(handle) as log:
             endpoint = Endpoint("test", HOST, 443, http_port=80, applications=(shop(*paths),))
-            target = Target(endpoint, Address("127.0.0.1", free_of(log.port), log.port))
+            target = Target(endpoint, Address("127.0.0.1", free_port(), log.port))
             attempt, _ = await probe_http(target, ENVIRONMENT, settings, frozenset())
             return attempt, log
 
@@ -357,9 +346,9 @@ def test_a_port_that_takes_no_more_connections_refuses_no_path():
             await read_request(reader, log)
             writer.write(EMPTY)
 
-        async with serving(handle) as log:
+        async with serving(handle, port=free_port()) as log:
             endpoint = Endpoint("test", HOST, 443, http_port=80, applications=(shop("/a", "/b", "/c", "/d", "/e"),))
-            target = Target(endpoint, Address("127.0.0.1", free_of(log.port), log.port))
+            target = Target(endpoint, Address("127.0.0.1", free_port(), log.port))
             settings = ProbeSettings(timeout_s=2, connections_per_target=1)
             attempt, connections = await probe_http(target, ENVIRONMENT, settings, frozenset())
             return attempt, connections
@@ -389,9 +378,9 @@ def test_a_port_that_takes_connections_again_is_asked_on():
             writer.write(EMPTY)
 
         again = asyncio.Event()
-        async with serving(handle) as log:
+        async with serving(handle, port=free_port()) as log:
             endpoint = Endpoint("test", HOST, 443, http_port=80, applications=(shop("/a", "/b", "/c"),))
-            target = Target(endpoint, Address("127.0.0.1", free_of(log.port), log.port))
+            target = Target(endpoint, Address("127.0.0.1", free_port(), log.port))
             settings = ProbeSettings(timeout_s=2, connections_per_target=1)
             probing = asyncio.create_task(probe_http(target, ENVIRONMENT, settings, frozenset()))
             await again.wait()
@@ -421,7 +410,7 @@ def test_headers_that_break_off_leave_the_evidence_incomplete_and_a_body_its_ans
 
         async with serving(handle) as log:
             endpoint = Endpoint("test", HOST, 443, http_port=80)
-            target = Target(endpoint, Address("127.0.0.1", free_of(log.port), log.port))
+            target = Target(endpoint, Address("127.0.0.1", free_port(), log.port))
             attempt, _ = await probe_http(target, ENVIRONMENT, SETTINGS, frozenset())
             return attempt
 
@@ -520,7 +509,7 @@ async def hears_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
 def test_a_proxy_that_fails_tells_nothing_of_the_server(scheme, state):
     async def run() -> Attempt[HttpEvidence]:
         async with serving(hears_nothing if state == "silent" else close_at_once) as proxy:
-            port = free_of(proxy.port) if state == "closed" else proxy.port
+            port = free_port() if state == "closed" else proxy.port
             name = "no-such-proxy.invalid" if state == "unknown" else "127.0.0.1"
             settings = ProbeSettings(timeout_s=0.3, deadline_s=10, proxy=f"{scheme}://{name}:{port}")
             target = Target(Endpoint("test", HOST, 443, http_port=80), Address("192.0.2.1", 443, 80))

@@ -17,7 +17,8 @@ from scanner.pipeline import probe_targets
 from scanner.policy import load
 from scanner.probe import ProbeSettings
 from scanner.rules import Observed
-from tests.build.servers import HOST, free_port, program, servers
+from tests.build.ports import free_port
+from tests.build.servers import HOST, program, servers
 from tests.build.wiretap import Wiretap
 from tests.conftest import reach
 

@@ -17,7 +17,8 @@ from scanner.evidence import ChainEnd, FailureReason, HttpEvidence
 from scanner.lab.certificates import CertificateAuthority, CertificateRecipe
 from scanner.rules import Observed
 from tests.build.enforcement import Verdicts, judge, name, observe, wrong
-from tests.build.servers import free_port, program
+from tests.build.ports import free_port
+from tests.build.servers import program
 
 HSTS = "add_header Strict-Transport-Security 'max-age=63072000; includeSubDomains' always;"
 CLIENTS = "ssl_client_certificate ca.pem; ssl_verify_client"

@@ -23,7 +23,8 @@ from scanner.pipeline import probe_targets
 from scanner.probe import ProbeSettings
 from scanner.probing import engines_for
 from tests.build.engines import CROWDED
-from tests.build.servers import free_port, servers
+from tests.build.ports import free_port
+from tests.build.servers import servers
 
 ENVIRONMENTS = {"test": Environment("test", EnvironmentKind.ON_PREMISES)}
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.build.ports import free_port
 from tests.build.proxies import PASSWORD, Proxies
-from tests.build.servers import HOST, free_port, servers
+from tests.build.servers import HOST, servers
 from tests.conftest import Runner
 
 NAME = "intra.nowhere.invalid"

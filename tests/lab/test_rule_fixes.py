@@ -37,7 +37,8 @@ from scanner.probe.survey.probe import survey
 from scanner.rules import Facts, Observed, all_rules
 from scanner.rules.registry import Mistake
 from scanner.verdict import Status
-from tests.build.fix_servers import Ports, apache, apache_site, free_ports, mended, nginx, nginx_site
+from tests.build.fix_servers import Ports, apache, apache_site, mended, nginx, nginx_site
+from tests.build.ports import free_ports
 from tests.build.servers import node
 
 Kind = Literal["nginx", "apache"]

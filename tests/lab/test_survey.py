@@ -26,7 +26,8 @@ from scanner.probe.survey.probe import survey
 from scanner.rules import BoundRule, get_rule
 from scanner.verdict import Severity
 from tests.build.facts import World, facts
-from tests.build.servers import HOST, Servers, free_port, node, servers
+from tests.build.ports import free_port
+from tests.build.servers import HOST, Servers, node, servers
 
 SETTINGS = ProbeSettings(timeout_s=2.0, deadline_s=20.0)
 LAB_SERVERS = (

@@ -32,7 +32,8 @@ from scanner.probe.survey.full_handshake import Handshake, handshake
 from scanner.probe.survey.probe import survey
 from scanner.rules import Observed
 from scanner.verdict import Status, Verdict
-from tests.build.servers import HOST, Servers, free_port, node, servers
+from tests.build.ports import free_port
+from tests.build.servers import HOST, Servers, node, servers
 
 SETTINGS = ProbeSettings(timeout_s=3.0, deadline_s=30.0)
 TLS12, TLS13 = Protocol.TLS1_2, Protocol.TLS1_3

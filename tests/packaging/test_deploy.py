@@ -27,7 +27,7 @@ from scanner.rules import all_rules
 from scanner.service import metrics
 from scanner.service.address import http_address
 from tests.build.judged import judged_record
-from tests.build.receivers import free_port
+from tests.build.ports import free_port
 from tests.build.servers import program
 from tests.build.service import wait_for
 from tests.conftest import REPOSITORY
