@@ -274,6 +274,7 @@ def _transparency(deployment: Deployment) -> TransparencyOut | None:
             operator=item.operator,
             states={program.value: state.state for program, state in item.states.items()},
             since={program.value: state.since for program, state in item.states.items() if state.since},
+            source=item.source.value,
         )
         for item in seen.scts
     ]

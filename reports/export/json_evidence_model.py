@@ -133,7 +133,7 @@ class RevocationOut(Out):
 
 
 class SctOut(Out):
-    """A signed certificate timestamp in a leaf, verified by a list of logs."""
+    """A signed certificate timestamp of a leaf, verified by a list of logs."""
 
     log_id: str
     logged_at: datetime
@@ -145,10 +145,12 @@ class SctOut(Out):
     """How each program that keeps a list sees the log."""
     since: dict[str, datetime] = {}
     """Since when, where the list says so."""
+    source: str = "certificate"
+    """Where it came from: `certificate`, `tls` (the extension of the handshake) or `staple`."""
 
 
 class TransparencyOut(Out):
-    """What the SCTs in a leaf are worth, and by which list."""
+    """What the SCTs of a leaf are worth, and by which list."""
 
     scts: list[SctOut]
     list_source: str

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from reports.facts.lines import after, cut_off, fact, facts, failure, listed, moment, why, yes
 from reports.wording import PROTOCOLS
+from scanner.evidence import SctSource
 
 if TYPE_CHECKING:
     from scanner.evidence import (
@@ -78,6 +79,7 @@ def _along_with(deployment: Deployment, *, pem: bool) -> Iterator[str]:
     yield fact("OCSP staple", _staple(deployment.staple) if deployment.staple else "none")
     if deployment.tls_scts is not None:
         yield fact("SCTs in TLS", str(deployment.tls_scts))
+    yield from _lists_of_scts(deployment, pem=pem)
     for answer in deployment.revocation.value or ():
         yield fact("revocation", _revocation(answer))
     if deployment.revocation.failure is not None:
@@ -98,6 +100,12 @@ def _along_with(deployment: Deployment, *, pem: bool) -> Iterator[str]:
         yield from facts(("transparency", cut_off(deployment.transparency)))
     else:
         yield fact("transparency", why(deployment.transparency))
+
+
+def _lists_of_scts(deployment: Deployment, *, pem: bool) -> Iterator[str]:
+    """What came along in the handshake, whole, where certificates are shown whole."""
+    lists = (deployment.tls_sct_list, deployment.staple.sct_list if deployment.staple else b"") if pem else (b"", b"")
+    yield from facts(*zip(("  as received", "SCTs in staple"), (item.hex() for item in lists), strict=True))
 
 
 def _staple(staple: Staple) -> str:
@@ -162,6 +170,13 @@ def _completion(completion: Completion, *, pem: bool) -> Iterator[str]:
         yield fact("fetching", f"{completion.failure or 'done'}{after(completion.detail)}")
 
 
+_PLACES: Final = {
+    SctSource.CERTIFICATE: "the certificate",
+    SctSource.TLS: "the handshake",
+    SctSource.STAPLE: "the staple",
+}
+
+
 def _transparency(found: Transparency) -> Iterator[str]:
     yield fact("log list", f"{found.list_source}, of {moment(found.list_date)}")
     for sct in found.scts:
@@ -170,4 +185,5 @@ def _transparency(found: Transparency) -> Iterator[str]:
             for program, state in sct.states.items()
         )
         named = filter(None, (sct.log, sct.operator, *states))
-        yield fact("SCT", f"{sct.check}, {moment(sct.logged_at)}, log {sct.log_id}{after('; '.join(named))}")
+        said = f"{sct.check}, {moment(sct.logged_at)}, in {_PLACES[sct.source]}, log {sct.log_id}"
+        yield fact("SCT", said + after("; ".join(named)))

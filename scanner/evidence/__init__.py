@@ -65,7 +65,7 @@ from scanner.evidence.tls import (
     Robot,
     TlsEvidence,
 )
-from scanner.evidence.transparency import LogProgram, LogState, Sct, SctCheck, Transparency
+from scanner.evidence.transparency import LogProgram, LogState, Sct, SctCheck, SctSource, Transparency
 
 __all__ = [
     "ALL_EXTENSIONS",
@@ -111,6 +111,7 @@ __all__ = [
     "Robot",
     "Sct",
     "SctCheck",
+    "SctSource",
     "ServiceFault",
     "Staple",
     "StoreTrust",

@@ -168,7 +168,8 @@ class Staple:
     """A stapled OCSP response: `certificate_status` is `good`, `revoked` or `unknown`.
 
     `verified` is False where the certificate's issuer is not known, so that nobody can tell who signed; the status is
-    then `unknown`, whatever the response says. None where that was not written down.
+    then `unknown`, whatever the response says. None where that was not written down. `sct_list` holds the SCTs of the
+    leaf that a verified response brings, in the form of RFC 6962 section 3.3.
     """
 
     certificate_status: str
@@ -176,6 +177,7 @@ class Staple:
     next_update: datetime | None = None
     produced_at: datetime | None = None
     verified: bool | None = None
+    sct_list: Base64Bytes = b""
 
 
 class KeyWeakness(StrEnum):
@@ -206,7 +208,8 @@ class Deployment:
     """One certificate chain that the server presents, as received (leaf first), and what came along with it.
 
     `with_sni` tells whether it was served to a client that named the host. `staple` None means that none was sent.
-    `tls_scts` counts SCTs delivered in the TLS extension, None where that was not looked at.
+    `tls_scts` counts SCTs delivered in the TLS extension, None where that was not looked at; `tls_sct_list` holds them
+    in the form of RFC 6962 section 3.3, empty also where they are too large to be any.
     `paths` has one entry for each configured trust store. `revocation` holds what was said of the leaf and of the
     intermediates; empty where none of them names a source. `completion` is what was fetched of what was not sent; None
     where nothing had to be, or nobody looked. `stores` are the lists of browsers and platforms, side by side.
@@ -224,6 +227,7 @@ class Deployment:
     transparency: Attempt[Transparency] = field(default_factory=not_run)
     stores: tuple[StoreTrust, ...] = ()
     key_troubles: tuple[KeyTrouble, ...] = ()
+    tls_sct_list: Base64Bytes = b""
 
     @property
     def leaf(self) -> Certificate:

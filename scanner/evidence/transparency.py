@@ -17,6 +17,14 @@ class SctCheck(StrEnum):
     FUTURE = "future"
 
 
+class SctSource(StrEnum):
+    """Where an SCT came from: it is embedded in the certificate, or came along in the handshake."""
+
+    CERTIFICATE = "certificate"
+    TLS = "tls"
+    STAPLE = "staple"
+
+
 class LogProgram(StrEnum):
     """Whose list says how far a log is to be trusted."""
 
@@ -34,7 +42,7 @@ class LogState:
 
 @dataclass(frozen=True, slots=True)
 class Sct:
-    """One SCT in a certificate. `log_id` is in lower-case hexadecimal; name, operator and states are the list's."""
+    """One SCT of a certificate. `log_id` is in lower-case hexadecimal; name, operator and states are the list's."""
 
     log_id: str
     logged_at: datetime
@@ -42,11 +50,12 @@ class Sct:
     log: str = ""
     operator: str = ""
     states: Mapping[LogProgram, LogState] = field(default_factory=dict)
+    source: SctSource = SctSource.CERTIFICATE
 
 
 @dataclass(frozen=True, slots=True)
 class Transparency:
-    """The SCTs in a leaf, verified by a list of logs. `list_source` names the list, `list_date` says of when it is."""
+    """The SCTs of a leaf, verified by a list of logs. `list_source` names the list, `list_date` says of when it is."""
 
     scts: tuple[Sct, ...]
     list_source: str

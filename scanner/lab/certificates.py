@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
-from scanner.lab.ct_log import CtLog, extension
+from scanner.lab.ct_log import CtLog, extension, sct_list, with_scts
 from scanner.lab.publications import Publisher, RevocationKind, is_list, url_of
 from scanner.lab.weak_keys import weak_key
 
@@ -61,6 +61,7 @@ class CertificateRecipe:
     staple: Literal["good", "revoked"] | None = None  # what the OCSP response says that is made along with it
     scts: Literal[0, 2, 3, 4] = 0  # embedded SCTs, of the lab's own logs
     forged_scts: bool = False  # whether the logs signed something else
+    delivers: Literal["tls", "staple"] | None = None  # where two SCTs come along in the handshake
     malformed: tuple[x509.ObjectIdentifier, ...] = ()  # extensions that hold garbage
 
 
@@ -71,6 +72,7 @@ class Identity:
     key: PrivateKey
     chain: tuple[x509.Certificate, ...]
     staple: bytes | None = None  # an OCSP response about the first certificate, DER
+    sct_list: bytes = b""  # what the handshake's extension with SCTs holds; none where it is not sent
 
     @property
     def pem(self) -> bytes:
@@ -188,8 +190,14 @@ class CertificateAuthority:
             leaf = _resign_with_sha1(leaf, issuer.key)
         if recipe.revocation and issuer:
             self.published[path] = self._publication(recipe.revocation, leaf, issuer, path)
-        staple = self._staple(leaf, issuer, recipe.staple) if issuer and recipe.staple else None
-        return Identity(key, self._sent_chain(leaf, issuer, recipe.chain), staple)
+        staple = self._staple(leaf, issuer, recipe) if issuer and recipe.staple else None
+        in_tls = sct_list(self._scts_beside(leaf, recipe)) if recipe.delivers == "tls" else b""
+        return Identity(key, self._sent_chain(leaf, issuer, recipe.chain), staple, in_tls)
+
+    def _scts_beside(self, leaf: x509.Certificate, recipe: CertificateRecipe) -> list[bytes]:
+        """SCTs for a certificate as it is, of two of the lab's logs, which two operators run."""
+        when = self._now - timedelta(hours=1)
+        return [log.sct_beside(leaf, when, forged=recipe.forged_scts) for log in self.logs[:2]]
 
     def _scts(
         self, builder: x509.CertificateBuilder, recipe: CertificateRecipe, issuer: Identity | None
@@ -219,9 +227,9 @@ class CertificateAuthority:
         builder = builder.add_extension(x509.OCSPNoCheck(), critical=False)
         return Identity(key, (builder.sign(issuer.key, hashes.SHA256()),))
 
-    def _staple(self, leaf: x509.Certificate, issuer: Identity, status: Literal["good", "revoked"]) -> bytes:
+    def _staple(self, leaf: x509.Certificate, issuer: Identity, recipe: CertificateRecipe) -> bytes:
         """An OCSP response of a week, as the issuer's own responder would sign it."""
-        revoked = status == "revoked"
+        revoked = recipe.staple == "revoked"
         response = (
             ocsp.OCSPResponseBuilder()
             .add_response(
@@ -237,7 +245,10 @@ class CertificateAuthority:
             .responder_id(ocsp.OCSPResponderEncoding.HASH, issuer.chain[0])
             .sign(issuer.key, hashes.SHA256())
         )
-        return response.public_bytes(serialization.Encoding.DER)
+        der = response.public_bytes(serialization.Encoding.DER)
+        if recipe.delivers != "staple" or not isinstance(issuer.key, ec.EllipticCurvePrivateKey):
+            return der
+        return with_scts(der, self._scts_beside(leaf, recipe), issuer.key)
 
     def _sent_chain(self, leaf: x509.Certificate, issuer: Identity | None, chain: str) -> tuple[x509.Certificate, ...]:
         above = issuer.chain if issuer else ()

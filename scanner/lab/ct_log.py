@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from asn1crypto.core import OctetString, ParsableOctetString  # type: ignore[import-untyped]  # the library is not typed
+from asn1crypto.ocsp import OCSPResponse  # type: ignore[import-untyped]  # the library is not typed
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -17,7 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID
 
+_CERTIFICATE: Final = 0
 _PRECERTIFICATE: Final = 1
+_IN_STAPLE: Final = "1.3.6.1.4.1.11129.2.4.5"
 _SHA256_ECDSA: Final = b"\x04\x03"
 
 
@@ -43,8 +47,16 @@ class CtLog:
     def sct(self, body: bytes, issuer: x509.Certificate, when: datetime, *, forged: bool = False) -> bytes:
         """An SCT for a certificate whose body without SCTs is `body`; `forged` signs something else."""
         entry = hashlib.sha256(_spki(issuer.public_key())).digest() + len(body).to_bytes(3, "big") + body
+        return self._sct(struct.pack(">H", _PRECERTIFICATE) + entry, when, forged=forged)
+
+    def sct_beside(self, certificate: x509.Certificate, when: datetime, *, forged: bool = False) -> bytes:
+        """An SCT for a certificate as it is, which comes along in the handshake; `forged` signs something else."""
+        der = certificate.public_bytes(Encoding.DER)
+        return self._sct(struct.pack(">H", _CERTIFICATE) + len(der).to_bytes(3, "big") + der, when, forged=forged)
+
+    def _sct(self, entry: bytes, when: datetime, *, forged: bool) -> bytes:
         head = struct.pack(">Q", int(when.timestamp() * 1000))
-        signed = b"\x00\x00" + head + struct.pack(">H", _PRECERTIFICATE) + entry + b"\x00\x00"
+        signed = b"\x00\x00" + head + entry + b"\x00\x00"
         signature = self.key.sign(signed + (b"!" if forged else b""), ec.ECDSA(hashes.SHA256()))
         return (
             b"\x00" + hashlib.sha256(self.spki).digest() + head + b"\x00\x00" + _SHA256_ECDSA
@@ -54,11 +66,31 @@ class CtLog:
 
 def extension(scts: list[bytes]) -> x509.UnrecognizedExtension:
     """The extension with a list of SCTs (RFC 6962 section 3.3)."""
+    value = OctetString(sct_list(scts)).dump()
+    return x509.UnrecognizedExtension(ExtensionOID.PRECERT_SIGNED_CERTIFICATE_TIMESTAMPS, value)
+
+
+def sct_list(scts: list[bytes]) -> bytes:
+    """A list of SCTs, as the extension of the handshake holds it."""
     listed = b"".join(struct.pack(">H", len(one)) + one for one in scts)
-    value = struct.pack(">H", len(listed)) + listed
-    size = len(value)
-    length = bytes((size,)) if size < 128 else bytes((0x81, size)) if size < 256 else b"\x82" + size.to_bytes(2, "big")  # noqa: PLR2004  # DER's lengths
-    return x509.UnrecognizedExtension(ExtensionOID.PRECERT_SIGNED_CERTIFICATE_TIMESTAMPS, b"\x04" + length + value)
+    return struct.pack(">H", len(listed)) + listed
+
+
+def with_scts(response: bytes, scts: list[bytes], key: ec.EllipticCurvePrivateKey) -> bytes:
+    """An OCSP response, DER, that brings SCTs as well; signed anew with SHA-256 by `key`, as it was before."""
+    whole = OCSPResponse.load(response)
+    basic = whole["response_bytes"]["response"].parsed
+    extension = {"extn_id": _IN_STAPLE, "critical": False, "extn_value": OctetString(sct_list(scts))}
+    basic["tbs_response_data"]["responses"][0]["single_extensions"] = [extension]
+    basic["signature"] = key.sign(basic["tbs_response_data"].dump(force=True), ec.ECDSA(hashes.SHA256()))
+    kind = whole["response_bytes"]["response_type"].native
+    made: bytes = OCSPResponse(
+        {
+            "response_status": "successful",
+            "response_bytes": {"response_type": kind, "response": ParsableOctetString(basic.dump(force=True))},
+        }
+    ).dump()
+    return made
 
 
 def log_list(logs: list[CtLog], date: datetime) -> bytes:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tlslite.api import HandshakeSettings, TLSConnection, X509CertChain, parsePEMKey  # type: ignore[import-untyped]
 from tlslite.constants import CipherSuite, ExtensionType  # type: ignore[import-untyped]
 from tlslite.errors import TLSDecodeError, TLSError  # type: ignore[import-untyped]
+from tlslite.extensions import TLSExtension  # type: ignore[import-untyped]
 from tlslite.messages import ClientHello  # type: ignore[import-untyped]
 
 from scanner.lab.connection import linger
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 ERRORS: Final = (TLSError, SyntaxError, AssertionError, AttributeError, IndexError, KeyError, TypeError)
 
 _DEFLATE: Final = 1
+_SCTS: Final = 18  # RFC 6962 section 3.3.1
 _SECRET_SIZE: Final = 48
 _VERSIONS: Final = ((3, 4), (3, 3), (3, 2), (3, 1), (3, 0))
 
@@ -42,11 +44,12 @@ class Server:
         self._chain.parsePemList(identity.chain_pem.decode())
         self._key = parsePEMKey(identity.key_pem.decode(), private=True)
         self._settings = _settings(options)
+        self._sct_list = identity.sct_list
 
     @contextlib.contextmanager
     def secured(self, plain: socket.socket) -> Iterator[_FlawedConnection]:
         """Upgrade an accepted connection to TLS and close it in good order afterwards."""
-        connection = _FlawedConnection(plain, self._options, self._key)
+        connection = _FlawedConnection(plain, self._options, self._key, self._sct_list)
         try:
             connection.handshakeServer(certChain=self._chain, privateKey=self._key, settings=self._settings)
         except ERRORS:
@@ -78,12 +81,13 @@ def _settings(options: TlsLite) -> Any:
 
 
 class _FlawedConnection(TLSConnection):  # type: ignore[misc]
-    """A server's side of a connection which leaves protections out, as the options say."""
+    """A server's side of a connection which leaves protections out, as the options say, and brings SCTs along."""
 
-    def __init__(self, plain: socket.socket, options: TlsLite, key: Any) -> None:
+    def __init__(self, plain: socket.socket, options: TlsLite, key: Any, sct_list: bytes) -> None:
         super().__init__(plain)
         self._options = options
         self._key = key
+        self._sct_list = sct_list
         self._recordLayer = FlawedRecordLayer(plain, options.vulnerability)
 
     def _getMsg(self, *arguments: Any) -> Iterator[Any]:  # noqa: N802
@@ -98,6 +102,9 @@ class _FlawedConnection(TLSConnection):  # type: ignore[misc]
             server_hello.extensions = [
                 one for one in server_hello.extensions or [] if one.extType != ExtensionType.renegotiation_info
             ] or None
+        if self._sct_list and client_hello.getExtension(_SCTS) is not None:
+            scts = TLSExtension(extType=_SCTS).create(bytearray(self._sct_list))
+            server_hello.extensions = [*(server_hello.extensions or []), scts]
         if self._options.compression and _DEFLATE in client_hello.compression_methods:
             server_hello.compression_method = _DEFLATE
             self._recordLayer.compression_agreed = True

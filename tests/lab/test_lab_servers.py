@@ -533,6 +533,25 @@ def holds_timestamps(lab: Lab, server: LabServer) -> None:
     assert strictly_valid(lab, server)
 
 
+@check("logged-in-handshake", "forged-in-handshake")
+def brings_timestamps(lab: Lab, server: LabServer) -> None:
+    names = ("-servername", server.host, "-CAfile", str(lab.ca_file), "-serverinfo", "18")
+    command = ("openssl", "s_client", "-connect", f"{server.address}:{server.actual_port}", *names)
+    done = subprocess.run(command, input="", capture_output=True, text=True, check=True)
+    assert "BEGIN SERVERINFO FOR EXTENSION 18" in done.stdout
+    assert distrust(lab, server) == ""
+
+
+@check("logged-in-staple")
+def staple_brings_timestamps(lab: Lab, server: LabServer) -> None:
+    names = ("-servername", server.host, "-CAfile", str(lab.ca_file), "-status")
+    command = ("openssl", "s_client", "-connect", f"{server.address}:{server.actual_port}", *names)
+    done = subprocess.run(command, input="", capture_output=True, text=True, check=True)
+    assert "Cert Status: good" in done.stdout
+    assert done.stdout.count("Signed Certificate Timestamp:") == 2
+    assert distrust(lab, server) == ""
+
+
 @check("malformed-extension")
 def one_extension_is_garbage(lab: Lab, server: LabServer) -> None:
     leaf = handshake(lab, server).leaf

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import certifi
 import pytest
 
-from scanner.evidence import Attempt, TargetEvidence
+from scanner.evidence import Attempt, SctCheck, SctSource, TargetEvidence
 from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Target
 from scanner.lab import Lab
 from scanner.probe import ProbeSettings
@@ -30,11 +30,12 @@ ZONE = {
     "nobodys.net.": ['0 issue ";"'],
 }
 EXISTING = {"net.", "open.net."}
+SERVERS = ("good", "logged", "forged-scts", "logged-in-handshake", "forged-in-handshake", "logged-in-staple")
 
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    with Lab(only=("good", "logged", "forged-scts")) as running:
+    with Lab(only=SERVERS) as running:
         yield running
 
 
@@ -44,6 +45,10 @@ def lab() -> Iterator[Lab]:
         ("logged", "ours.net", "cert.transparency", "enough", Status.PASS),
         ("good", "ours.net", "cert.transparency", "too-few", Status.FAIL),
         ("forged-scts", "ours.net", "cert.transparency", "forged", Status.FAIL),
+        ("logged-in-handshake", "ours.net", "cert.transparency", "enough", Status.PASS),
+        ("forged-in-handshake", "ours.net", "cert.transparency", "forged", Status.FAIL),
+        # Chrome takes none of a staple any more; that they are good is seen all the same.
+        ("logged-in-staple", "ours.net", "cert.transparency", "too-few", Status.FAIL),
         ("good", "ours.net", "dns.caa", "allows", Status.PASS),
         ("good", "www.ours.net", "dns.caa", "allows", Status.PASS),
         ("good", "open.net", "dns.caa", "no-record", Status.FAIL),
@@ -74,6 +79,31 @@ def test_a_public_certificate_is_judged(  # noqa: PLR0913, PLR0917  # a case has
 
     assert found == [reason]
     assert rule.reasons[reason].status is status
+
+
+@pytest.mark.parametrize(
+    ("server", "source", "check"),
+    [
+        ("logged", SctSource.CERTIFICATE, SctCheck.VALID),
+        ("forged-scts", SctSource.CERTIFICATE, SctCheck.BAD_SIGNATURE),
+        ("logged-in-handshake", SctSource.TLS, SctCheck.VALID),
+        ("forged-in-handshake", SctSource.TLS, SctCheck.BAD_SIGNATURE),
+        ("logged-in-staple", SctSource.STAPLE, SctCheck.VALID),
+    ],
+)
+def test_every_timestamp_is_verified_however_it_comes(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, server: str, source: SctSource, check: SctCheck
+) -> None:
+    monkeypatch.setattr(certifi, "where", lambda: str(lab.ca_file))
+    dns = DnsServer(ZONE, EXISTING)
+    dns.be_the_resolver(monkeypatch)
+    try:
+        tls = observed(lab, server, "ours.net").evidence.tls.value
+    finally:
+        dns.stop()
+    assert tls is not None
+    found = [item.transparency.value for item in tls.certificates.value or ()]
+    assert {(sct.source, sct.check) for one in found if one is not None for sct in one.scts} == {(source, check)}
 
 
 def observed(lab: Lab, server: str, host: str) -> Facts:

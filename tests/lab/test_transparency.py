@@ -14,12 +14,23 @@ import pytest
 
 from scanner.config.form import ScanForm
 from scanner.errors import LogListError
-from scanner.evidence import Attempt, Deployment, LogProgram, Protocol, SctCheck, TargetEvidence, from_json, to_json
+from scanner.evidence import (
+    Attempt,
+    Deployment,
+    LogProgram,
+    Protocol,
+    SctCheck,
+    SctSource,
+    TargetEvidence,
+    from_json,
+    to_json,
+)
 from scanner.jobs.session import Overrides, probe_settings
-from scanner.lab.ct_log import CtLog, extension, log_list
+from scanner.lab.ct_log import CtLog, extension, log_list, sct_list
 from scanner.probe.authority.stage import AuthorityStage
 from scanner.probe.x509.chains import deployment_of
 from scanner.probe.x509.ct_logs import load_logs
+from scanner.probe.x509.scts import verified
 from tests.build.authority import START, Signed, certificate, der, key, pem
 from tests.build.facts import tls
 from tests.lab.test_revocation import verdicts
@@ -163,3 +174,54 @@ def test_an_sct_that_says_nothing_of_its_log_is_kept_as_such(root: Signed, tmp_p
     (sct,) = found.transparency.value.scts
     assert (sct.check, sct.log, dict(sct.states)) == (SctCheck.UNKNOWN_LOG, "", {})
     assert dataclasses.is_dataclass(sct)
+
+
+GOOD_SCT = FIRST.sct_beside(certificate("www").certificate, START - timedelta(hours=2))
+LISTS: dict[str, tuple[bytes, int]] = {
+    "nothing": (b"", 0),
+    "half a length": (b"\x00", 0),
+    "cut off": (b"\xff\xff" + b"\x00" * 90, 0),
+    "an item that is cut off": (b"\xff" * 500, 0),
+    "no timestamps": (sct_list([b"", b"x", b"\x00" * 46]), 0),
+    "a signature cut off": (sct_list([GOOD_SCT[:-1]]), 0),
+    "something after the signature": (sct_list([GOOD_SCT + b"x"]), 0),
+    "a version to come": (sct_list([b"\x01" + GOOD_SCT[1:]]), 0),
+    "a moment that no calendar has": (sct_list([GOOD_SCT[:33] + b"\xff" * 8 + GOOD_SCT[41:]]), 0),
+    "the list cut off": (sct_list([GOOD_SCT])[:-1], 0),
+    "one beside nonsense": (sct_list([b"x", GOOD_SCT]), 1),
+    "three": (sct_list([GOOD_SCT] * 3), 3),
+    "more than are looked at": (sct_list([GOOD_SCT] * 30), 20),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_that_comes_along_is_read_as_far_as_it_is_one(name: str, tmp_path: Path) -> None:
+    listed, readable = LISTS[name]
+    (tmp_path / "logs.json").write_bytes(log_list(LISTED, START))
+    leaf = certificate("www").certificate
+    logs = load_logs(str(tmp_path / "logs.json"))
+    found = verified(leaf, der(leaf), None, logs, START, delivered={SctSource.TLS: listed})
+    assert found.value is not None
+    # They are of a certificate of the same name with another key.
+    assert [sct.check for sct in found.value.scts] == [SctCheck.BAD_SIGNATURE] * readable
+
+
+def test_an_sct_by_an_algorithm_that_no_log_has_is_not_a_log_s(tmp_path: Path) -> None:
+    (tmp_path / "logs.json").write_bytes(log_list(LISTED, START))
+    leaf = certificate("www").certificate
+    good = FIRST.sct_beside(leaf, START)
+    logs = load_logs(str(tmp_path / "logs.json"))
+    for algorithm, check in ((b"\x04\x03", SctCheck.VALID), (b"\x02\x03", SctCheck.BAD_SIGNATURE)):
+        listed = sct_list([good.replace(b"\x00\x00\x04\x03", b"\x00\x00" + algorithm, 1)])
+        found = verified(leaf, der(leaf), None, logs, START, delivered={SctSource.STAPLE: listed})
+        assert found.value is not None
+        assert [(sct.check, sct.source) for sct in found.value.scts] == [(check, SctSource.STAPLE)]
+
+
+def test_more_than_scts_can_be_is_not_kept(root: Signed, tmp_path: Path) -> None:
+    leaf = der(issued(root, []).certificate)
+    found = deployment_of(
+        [leaf], [str(tmp_path / "root.pem")], with_sni=True, protocol=Protocol.TLS1_2, tls_sct_list=b"\x00" * 5000
+    )
+    assert isinstance(found, Deployment)
+    assert found.tls_sct_list == b""

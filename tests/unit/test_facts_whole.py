@@ -22,6 +22,8 @@ RECORD = judged_record(4).record
 _LONG_AGO = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
 _NOT_IN_JSON = {
     "der": "its fingerprint is there, and --format evidence and --pem have it whole",
+    "tls_sct_list": "what it holds is there, each with where it came from; --pem and --format evidence have it whole",
+    "sct_list": "the same",
     "duration_s": "it stands beside the evidence, at the target",
     "connections": "the same",
     "failure": "why something is not there stands in one list, for all that was looked for",

@@ -101,6 +101,7 @@ def test_a_whole_flight_of_tls12():
         extensions=frozenset({16, 18, 23}),
         alpn="h2",
         scts=2,
+        sct_list=b"\x00\x0a" + b"\x00\x03abc" + b"\x00\x03def",
         chain=(b"leaf", b"intermediate"),
         staple=b"response",
     )

@@ -2,7 +2,7 @@
 
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from scanner.lab.case import WEAK_KEYS, Case, Nginx, OpenSsl, expect
+from scanner.lab.case import WEAK_KEYS, Case, Nginx, OpenSsl, TlsLite, expect
 from scanner.lab.certificates import CertificateRecipe
 
 GOOD = expect(
@@ -217,6 +217,27 @@ CASES = (
         description="The certificate holds three SCTs that its logs never signed",
         certificate=CertificateRecipe(scts=3, forged_scts=True),
         expected=GOOD,
+    ),
+    Case(
+        name="logged-in-handshake",
+        description="Two SCTs come in the handshake's extension, and none in the certificate",
+        certificate=CertificateRecipe(delivers="tls"),
+        engine=TlsLite(),
+        expected=expect("cert.trusted cert.hostname cert.valid-now cert.key proto.tls1.2", "proto.tls1.3"),
+    ),
+    Case(
+        name="forged-in-handshake",
+        description="Two SCTs come in the handshake's extension that their logs never signed",
+        certificate=CertificateRecipe(delivers="tls", forged_scts=True),
+        engine=TlsLite(),
+        expected=expect("cert.trusted cert.hostname cert.valid-now cert.key proto.tls1.2", "proto.tls1.3"),
+    ),
+    Case(
+        name="logged-in-staple",
+        description="Two SCTs come in the stapled OCSP response, and none in the certificate",
+        certificate=CertificateRecipe(responder=_RESPONDER, staple="good", delivers="staple"),
+        engine=Nginx(),
+        expected=expect("cert.stapled cert.revocation cert.trusted cert.hostname proto.tls1.3"),
     ),
     Case(
         name="malformed-extension",

@@ -27,6 +27,7 @@ from scanner.evidence import (
     NameCaa,
     RevocationAnswer,
     RevocationFailure,
+    SctSource,
     StoreTrust,
     TargetEvidence,
 )
@@ -156,15 +157,18 @@ class AuthorityStage:
         return self._logged(dataclasses.replace(whole, revocation=Attempt.ok(answers)))
 
     def _logged(self, deployment: Deployment) -> Deployment:
-        """The deployment with who trusts it, and what the SCTs in its leaf are worth, which only a public CA's has."""
+        """The deployment with who trusts it, and what the SCTs of its leaf are worth, which only a public CA's has."""
         deployment = _trusted(deployment)
-        if not deployment.publicly_trusted or not deployment.leaf.embedded_scts:
+        staple = deployment.staple
+        delivered = {SctSource.TLS: deployment.tls_sct_list, SctSource.STAPLE: staple.sct_list if staple else b""}
+        if not deployment.publicly_trusted or not (deployment.leaf.embedded_scts or any(delivered.values())):
             return deployment
         read = leaf_and_issuer(deployment)
         if read is None:
             return deployment
         leaf, issuer = read
-        found = verified(leaf, deployment.leaf.der, issuer, self._logs, datetime.now(UTC))
+        now = datetime.now(UTC)
+        found = verified(leaf, deployment.leaf.der, issuer, self._logs, now, delivered=delivered)
         return dataclasses.replace(deployment, transparency=found)
 
     def _answers(self, named: Named) -> tuple[RevocationAnswer, ...]:

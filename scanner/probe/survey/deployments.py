@@ -39,13 +39,15 @@ def _deployment(
     chain: tuple[bytes, ...], answers: Sequence[ServerFlight], stores: Sequence[str], *, with_sni: bool
 ) -> Deployment | Failure:
     newest = max(answers, key=lambda answer: list(Protocol).index(answer.protocol))
+    logged = max(answers, key=lambda answer: answer.scts)
     return deployment_of(
         chain,
         stores,
         with_sni=with_sni,
         protocol=newest.protocol,
         staple=next((answer.staple for answer in answers if answer.staple), None),
-        tls_scts=max(answer.scts for answer in answers),
+        tls_scts=logged.scts,
+        tls_sct_list=logged.sct_list,
     )
 
 

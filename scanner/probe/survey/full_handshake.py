@@ -246,10 +246,11 @@ class _Connection(TLSConnection):  # type: ignore[misc]
         if protocol is not Protocol.TLS1_3 or not self._certificate:
             return ServerFlight(protocol, suites)
         try:
-            chain, staple, scts = _certificate_message(self._certificate)
+            chain, staple, sct_list = _certificate_message(self._certificate)
         except SyntaxError:  # the library's word for bytes that are not in their form
             return ServerFlight(protocol, suites)
-        return ServerFlight(protocol, suites, chain=chain, staple=staple, scts=scts)
+        scts = count_scts(sct_list)
+        return ServerFlight(protocol, suites, chain=chain, staple=staple, scts=scts, sct_list=sct_list)
 
     def _sendMsg(self, message: Any, *arguments: Any, **options: Any) -> Iterator[Any]:  # noqa: N802
         if isinstance(message, ClientHello) and message.getExtension(ExtensionType.status_request) is None:
@@ -271,13 +272,13 @@ class _Connection(TLSConnection):  # type: ignore[misc]
             yield result
 
 
-def _certificate_message(body: bytes) -> tuple[tuple[bytes, ...], bytes | None, int]:
+def _certificate_message(body: bytes) -> tuple[tuple[bytes, ...], bytes | None, bytes]:
     """The chain of a Certificate message of TLS 1.3 (RFC 8446 section 4.4.2), and the leaf's staple and timestamps."""
     message = Parser(bytearray(body))
     message.getVarBytes(1)
     entries = Parser(message.getVarBytes(3))
     chain: list[bytes] = []
-    staple, scts = None, 0
+    staple, sct_list = None, b""
     while entries.getRemainingLength() and len(chain) < CHAIN_LIMIT:
         chain.append(bytes(entries.getVarBytes(3)))
         extensions = Parser(entries.getVarBytes(2))
@@ -288,5 +289,5 @@ def _certificate_message(body: bytes) -> tuple[tuple[bytes, ...], bytes | None, 
                 if status.get(1) == CertificateStatusType.ocsp:
                     staple = bytes(status.getVarBytes(3))
             elif len(chain) == 1 and kind == SIGNED_CERTIFICATE_TIMESTAMP:
-                scts = count_scts(data)
-    return tuple(chain), staple, scts
+                sct_list = bytes(data)
+    return tuple(chain), staple, sct_list

@@ -82,7 +82,7 @@ class ServerFlight:
 
     `retry` marks a HelloRetryRequest. `group` is the code point of the group chosen, `dh_prime` and `dh_generator` are
     of a finite-field exchange, `scheme` is the code point with which the key exchange is signed (TLS 1.2), `chain` and
-    `staple` DER as received, `scts` how many signed certificate timestamps came in the extension.
+    `staple` DER as received, `scts` how many signed certificate timestamps came in the extension `sct_list`.
     """
 
     protocol: Protocol
@@ -96,6 +96,7 @@ class ServerFlight:
     alpn: str | None = None
     compression: bool = False
     scts: int = 0
+    sct_list: bytes = b""
     chain: tuple[bytes, ...] = ()
     staple: bytes | None = None
 
@@ -328,6 +329,8 @@ def _read_server_hello(message: bytes, *, retry: bool) -> ServerFlight:
         group = share.selected_group if retry else share.server_share and share.server_share.group
     alpn = hello.getExtension(ExtensionType.alpn)
     names = alpn.protocol_names if alpn is not None else ()
+    scts = hello.getExtension(SIGNED_CERTIFICATE_TIMESTAMP)
+    sct_list = bytes(scts.extData) if scts is not None and scts.extData else b""
     return ServerFlight(
         protocol,
         (hello.cipher_suite,),
@@ -336,22 +339,26 @@ def _read_server_hello(message: bytes, *, retry: bool) -> ServerFlight:
         extensions=frozenset(extension.extType for extension in hello.extensions or ()),
         alpn=printable(bytes(names[0])) if names else None,
         compression=hello.compression_method != 0,
-        scts=_count_scts(hello),
+        scts=count_scts(sct_list),
+        sct_list=sct_list,
     )
 
 
-def _count_scts(hello: ServerHello) -> int:
-    extension = hello.getExtension(SIGNED_CERTIFICATE_TIMESTAMP)
-    return count_scts(bytearray(extension.extData)) if extension is not None and extension.extData else 0
+def count_scts(sct_list: bytes) -> int:
+    """How many signed certificate timestamps the body of the extension holds (RFC 6962 section 3.3).
 
-
-def count_scts(data: bytearray) -> int:
-    """How many signed certificate timestamps the body of the extension holds (RFC 6962 section 3.3)."""
-    timestamps = Parser(Parser(data).getVarBytes(2))
+    One that is malformed holds none: no client breaks a handshake off for that.
+    """
+    if not sct_list:
+        return 0
     count = 0
-    while timestamps.getRemainingLength():
-        timestamps.getVarBytes(2)
-        count += 1
+    try:
+        timestamps = Parser(Parser(bytearray(sct_list)).getVarBytes(2))
+        while timestamps.getRemainingLength():
+            timestamps.getVarBytes(2)
+            count += 1
+    except SyntaxError:  # the library's word for bytes that are not in their form
+        return 0
     return count
 
 

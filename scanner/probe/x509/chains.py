@@ -10,7 +10,7 @@ from cryptography import x509
 
 from scanner.evidence import Attempt, Certificate, Deployment, Failure, FailureReason, PathValidation, Protocol
 from scanner.probe.x509.parsing import certificate_from_der
-from scanner.probe.x509.staple import staple_of
+from scanner.probe.x509.staple import MAX_SCT_LIST, staple_of
 from scanner.probe.x509.trust import TrustStore, fingerprint_of, load_store, validate_paths
 
 MAX_CHAIN = 12
@@ -25,6 +25,7 @@ def deployment_of(  # noqa: PLR0913  # a deployment has that many parts
     protocol: Protocol | None,
     staple: bytes | None = None,
     tls_scts: int | None = None,
+    tls_sct_list: bytes = b"",
 ) -> Deployment | Failure:
     """Read a chain of DER certificates as it was sent. Fails where its leaf cannot be read."""
     leaf, *others = (read_certificate(der) for der in chain[:MAX_CHAIN])
@@ -41,6 +42,7 @@ def deployment_of(  # noqa: PLR0913  # a deployment has that many parts
         staple=staple_of(staple, certificates, _issuing_roots(paths, trust_stores) if staple else ()),
         tls_scts=tls_scts,
         paths=paths,
+        tls_sct_list=tls_sct_list if len(tls_sct_list) <= MAX_SCT_LIST else b"",
     )
 
 

@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from asn1crypto.parser import parse  # type: ignore[import-untyped]  # the library is not typed
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from scanner.evidence import Certificate, Staple
+from scanner.probe.x509.extensions import BROKEN
 from scanner.probe.x509.signatures import made_by
 
+MAX_SCT_LIST = 4096
+"""Bytes of a list of SCTs that is kept: one SCT takes 120."""
 _MAX_BYTES = 65_536
 _STATUSES = {
     ocsp.OCSPCertStatus.GOOD: "good",
@@ -52,9 +56,19 @@ def staple_of(
         issuer = next((other for other in (*others, *issuers) if _issued(leaf, other)), None)
         if issuer is None:
             return replace(staple, certificate_status="unknown", verified=False)
-        return staple if _signed(response, leaf, issuer) else None
+        return replace(staple, sct_list=_scts(response)) if _signed(response, leaf, issuer) else None
     except (ValueError, TypeError, KeyError, UnsupportedAlgorithm, x509.DuplicateExtension):
         return None
+
+
+def _scts(response: ocsp.OCSPResponse) -> bytes:
+    """The list of SCTs that a response brings (RFC 6962 section 3.3); none where it cannot be read."""
+    try:
+        value = response.single_extensions.get_extension_for_class(x509.SignedCertificateTimestamps).value
+        listed: bytes = parse(value.public_bytes())[4]
+    except (*BROKEN, x509.ExtensionNotFound):
+        return b""
+    return listed if len(listed) <= MAX_SCT_LIST else b""
 
 
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from scanner.counting import counted
-from scanner.evidence import Deployment, Extension, FailureReason, LogProgram, Sct, SctCheck
+from scanner.evidence import Deployment, Extension, FailureReason, LogProgram, Sct, SctCheck, SctSource
 from scanner.rules.certificates import fixes
 from scanner.rules.certificates.leaves import CERTIFICATES_HOW
 from scanner.rules.registry import (
@@ -31,6 +31,16 @@ if TYPE_CHECKING:
 
 _CURRENT: Final = frozenset({"qualified", "usable", "readonly"})
 _RETIRED: Final = "retired"
+_DELIVERED: Final = {
+    LogProgram.GOOGLE: frozenset({SctSource.TLS}),
+    LogProgram.APPLE: frozenset({SctSource.TLS, SctSource.STAPLE}),
+}
+"""The ways beside the certificate in which each browser takes SCTs: Chrome takes none of a staple since version 148."""
+_PLACES: Final = {
+    SctSource.CERTIFICATE: ("embedded SCT", ""),
+    SctSource.TLS: ("SCT", " in the handshake"),
+    SctSource.STAPLE: ("SCT", " in the staple"),
+}
 _BROWSERS: Final = {LogProgram.GOOGLE: "Chrome", LogProgram.APPLE: "Safari"}
 
 
@@ -60,10 +70,11 @@ class TransparencyParameters(Parameters):
     why="Certificates that stand in public logs cannot be issued behind the owner's back; browsers refuse public "
     "certificates that cannot prove it.",
     how=CERTIFICATES_HOW
-    + " The signature of each SCT in the certificate is verified by a list of logs, and counted as Chrome and Safari "
-    "count: of distinct logs and operators, one of them still current. Only a list that is younger than 70 days can "
-    "tell that a log is unknown; the one that ships grows older than that, and [scan] ct_logs names a newer one. SCTs "
-    "in the handshake are counted and not verified.",
+    + " The signature of each SCT, in the certificate, in the handshake's extension or in a stapled OCSP response, is "
+    "verified by a list of logs, and counted as Chrome and Safari count: of distinct logs and operators; one of those "
+    "in the certificate is still current, and all that come in the handshake are. Chrome takes none of a staple any "
+    "more. Only a list that is younger than 70 days can tell that a log is unknown; the one that ships grows older "
+    "than that, and [scan] ct_logs names a newer one.",
     sources=(CHROME_CT, rfc(6962, "3.2"), rfc(6962, "3.3")),
     reasons={
         "enough": passes("The certificate comes with {observed}."),
@@ -92,13 +103,15 @@ def _transparency(deployment: Deployment, facts: Facts, parameters: Transparency
     lifetime = leaf.not_after - leaf.not_before + timedelta(seconds=1)
     needed = parameters.many if lifetime > timedelta(days=parameters.short_days) else parameters.few
     expected = counted(needed, "embedded SCT")
-    if leaf.embedded_scts >= needed:
+    attempt = deployment.transparency
+    delivered = any(item.source is not SctSource.CERTIFICATE for item in attempt.value.scts) if attempt.value else False
+    if leaf.embedded_scts >= needed or delivered:
         return [_by_logs(deployment, needed, expected, facts.now, parameters)]
     return [_by_number(deployment, expected, parameters)]
 
 
 def _by_number(deployment: Deployment, expected: str, parameters: TransparencyParameters) -> Finding:
-    """What can be said where fewer SCTs are embedded than are needed, whatever they are worth."""
+    """What can be said where fewer SCTs are embedded than are needed, and none that came along were verified."""
     embedded = counted(deployment.leaf.embedded_scts, "embedded SCT")
     if deployment.tls_scts is None:
         return Finding("not-looked", embedded, expected)
@@ -121,11 +134,14 @@ def _by_logs(
     found = [_judged(attempt.value, program, needed, now, parameters) for program in LogProgram]
     worst = next((item for item in found if item is not None), None)
     if worst is None:
-        return Finding("enough", _told(attempt.value, attempt.value.scts), expected)
-    if worst.reason not in {"forged", "unknown-log"} and deployment.tls_scts is None:
+        return Finding("enough", _told(attempt.value), expected)
+    if worst.reason in {"forged", "unknown-log"}:
+        return worst
+    if deployment.tls_scts is None:
         return Finding("not-looked", worst.observed, expected)
-    if worst.reason != "forged" and (deployment.tls_scts or 0) >= parameters.delivered:
-        more = f"{counted(deployment.tls_scts or 0, 'SCT')} in the handshake"
+    verified = any(item.source is SctSource.TLS for item in attempt.value.scts)
+    if not verified and deployment.tls_scts >= parameters.delivered:
+        more = f"{counted(deployment.tls_scts, 'SCT')} in the handshake"
         return Finding("not-verified", f"{worst.observed} and {more}", expected)
     return worst
 
@@ -133,29 +149,56 @@ def _by_logs(
 def _judged(
     seen: Transparency, program: LogProgram, needed: int, now: datetime, parameters: TransparencyParameters
 ) -> Finding | None:
-    """What is wrong with the SCTs by one browser's count; None where they are enough."""
-    expected = f"{counted(needed, 'SCT')} of as many logs and {counted(parameters.operators, 'operator')}"
-    valid = [item for item in seen.scts if item.check is SctCheck.VALID]
+    """What is wrong with the SCTs by one browser's count; None where they are enough, in one way or the other."""
+    embedded = [item for item in seen.scts if item.source is SctSource.CERTIFICATE]
+    delivered = [item for item in seen.scts if item.source in _DELIVERED[program]]
+    counts = ((embedded, needed), (delivered, parameters.delivered))
+    wrong = [_group(seen, scts, program, least, now, parameters) for scts, least in counts]
+    if not all(wrong):
+        return None
+    # Of a certificate that has none within it, what came along is told.
+    first = 1 if delivered and not embedded else 0
+    reason = next((one for one in ("unknown-log", "forged") if one in wrong), wrong[first])
+    expected = f"{counted(counts[first][1], 'SCT')} of as many logs and {counted(parameters.operators, 'operator')}"
+    return Finding(
+        reason, _told(seen), expected, values={"browser": _BROWSERS[program]} if reason == "not-current" else {}
+    )
+
+
+def _group(  # noqa: PLR0913, PLR0917  # what one count needs
+    seen: Transparency,
+    scts: Sequence[Sct],
+    program: LogProgram,
+    needed: int,
+    now: datetime,
+    parameters: TransparencyParameters,
+) -> str:
+    """What is wrong with the SCTs that came in one way, as a reason; nothing where they are enough."""
+    inside = any(item.source is SctSource.CERTIFICATE for item in scts)
+    valid = [item for item in scts if item.check is SctCheck.VALID]
     earliest = min((item.logged_at for item in valid), default=now)
-    counting = [item for item in valid if _counts(item, program, earliest)]
-    current = [item for item in counting if item.states[program].state in _CURRENT]
+    current = [item for item in valid if _is_current(item, program)]
+    # What the handshake brings was fetched lately: only logs of today count there.
+    counting = [item for item in valid if _counts(item, program, earliest)] if inside else current
     distinct = {item.log_id for item in counting}
     operators = {item.operator for item in counting}
     enough = len(distinct) >= needed
     if enough and current and len(operators) >= parameters.operators:
-        return None
+        return ""
     fresh = now - seen.list_date <= timedelta(days=parameters.list_days)
-    unknown = [item for item in seen.scts if item.check is SctCheck.UNKNOWN_LOG or _unjudged(item, program)]
-    told = _told(seen, seen.scts)
+    unknown = [item for item in scts if item.check is SctCheck.UNKNOWN_LOG or _unjudged(item, program)]
     if not fresh and unknown and len(distinct | {item.log_id for item in unknown}) >= needed:
-        return Finding("unknown-log", told, expected)
-    if any(item.check is SctCheck.BAD_SIGNATURE for item in seen.scts):
-        return Finding("forged", told, expected)
+        return "unknown-log"
+    if any(item.check is SctCheck.BAD_SIGNATURE for item in scts):
+        return "forged"
     if enough and current:
-        return Finding("one-operator", told, expected)
-    if enough:
-        return Finding("not-current", told, expected, values={"browser": _BROWSERS[program]})
-    return Finding("too-few", told, expected)
+        return "one-operator"
+    return "not-current" if enough else "too-few"
+
+
+def _is_current(sct: Sct, program: LogProgram) -> bool:
+    state = sct.states.get(program)
+    return state is not None and state.state in _CURRENT
 
 
 def _counts(sct: Sct, program: LogProgram, earliest: datetime) -> bool:
@@ -172,10 +215,16 @@ def _unjudged(sct: Sct, program: LogProgram) -> bool:
     return sct.check is SctCheck.VALID and (state is None or state.state == "pending")
 
 
-def _told(seen: Transparency, scts: Sequence[Sct]) -> str:
-    """The SCTs in words, and of when the list is by which they were verified."""
-    words = listing(
-        f"{item.log or item.log_id[:16]}{'' if item.check is SctCheck.VALID else f' ({item.check.value})'}"
-        for item in scts
-    )
-    return f"{counted(len(scts), 'embedded SCT')} ({words}; list of {seen.list_date:%Y-%m-%d}, {seen.list_source})"
+def _told(seen: Transparency) -> str:
+    """The SCTs in words, by where they came from, and of when the list is by which they were verified."""
+    parts = []
+    for source, (one, place) in _PLACES.items():
+        scts = [item for item in seen.scts if item.source is source]
+        words = listing(
+            f"{item.log or item.log_id[:16]}{'' if item.check is SctCheck.VALID else f' ({item.check.value})'}"
+            for item in scts
+        )
+        if scts:
+            parts.append(f"{counted(len(scts), one)}{place} ({words})")
+    told = " and ".join(parts) or "no SCT that can be read"
+    return f"{told}, by the list of {seen.list_date:%Y-%m-%d} ({seen.list_source})"

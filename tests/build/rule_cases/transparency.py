@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 from typing import Any
 
-from scanner.evidence import Attempt, FailureReason, LogProgram, LogState, Sct, SctCheck, not_run
+from scanner.evidence import Attempt, FailureReason, LogProgram, LogState, Sct, SctCheck, SctSource, not_run
 from tests.build.facts import GOOD_STATES, NOW, TIMED_OUT, certificate, deployment, logged, sct, trusted
 from tests.build.rule_cases.case import of_tls
 
@@ -19,6 +20,14 @@ def _with(*scts: Sct, days: float = 1, lives: dict[str, Any] | None = None, **ch
     """A certificate that holds these SCTs."""
     own = certificate(embedded_scts=len(scts), **(lives or {}))
     return deployment(own, transparency=logged(*scts, days=days), **changes)
+
+
+def _beside(*scts: Sct, source: SctSource = SctSource.TLS, embedded: tuple[Sct, ...] = (), **changes: Any) -> Any:
+    """A certificate with which these SCTs come in the handshake."""
+    along = tuple(dataclasses.replace(item, source=source) for item in scts)
+    own = certificate(embedded_scts=len(embedded), **changes.pop("lives", {}))
+    changes.setdefault("tls_scts", len(along) if source is SctSource.TLS else 0)
+    return deployment(own, transparency=logged(*embedded, *along, days=changes.pop("days", 1)), **changes)
 
 
 def _state(state: str, program: LogProgram | None = None, days: float = 5) -> dict[str, Any]:
@@ -59,6 +68,24 @@ CASES = (
     of_tls("cert.transparency", "not-verified", _with(tls_scts=2)),
     of_tls("cert.transparency", "not-verified", _with(sct(1), sct(3), tls_scts=2)),
     of_tls("cert.transparency", "forged", _with(_BAD, sct(2), tls_scts=2)),
+    # What comes in the handshake: two, of two operators, all of logs of today; of a staple for Safari alone.
+    of_tls("cert.transparency", "enough", _beside(sct(1), sct(2))),
+    of_tls("cert.transparency", "enough", _beside(sct(1), sct(2), lives=_LONG)),
+    of_tls("cert.transparency", "enough", _beside(sct(1), sct(2), tls_scts=None)),
+    of_tls("cert.transparency", "enough", _beside(sct(1), sct(2), embedded=(sct(3),))),
+    of_tls("cert.transparency", "enough", _beside(sct(3), sct(4), embedded=(_BAD, sct(2)))),
+    of_tls("cert.transparency", "too-few", _beside(sct(1))),
+    of_tls("cert.transparency", "too-few", _beside(sct(1), sct(1))),
+    of_tls("cert.transparency", "one-operator", _beside(sct(1), sct(3))),
+    of_tls("cert.transparency", "forged", _beside(_BAD, sct(2))),
+    of_tls("cert.transparency", "forged", _beside(_BAD, sct(4), embedded=(sct(2),))),
+    of_tls("cert.transparency", "too-few", _beside(_UNKNOWN, sct(2), days=70)),
+    of_tls("cert.transparency", "unknown-log", _beside(_UNKNOWN, sct(2), days=71)),
+    of_tls("cert.transparency", "too-few", _beside(sct(1, **_state("retired")), sct(2))),
+    of_tls("cert.transparency", "too-few", _beside(sct(1), embedded=(sct(2),))),
+    of_tls("cert.transparency", "too-few", _beside(sct(1), sct(2), source=SctSource.STAPLE)),
+    of_tls("cert.transparency", "not-looked", _beside(sct(1), sct(2), source=SctSource.STAPLE, tls_scts=None)),
+    of_tls("cert.transparency", "not-verified", _beside(sct(1), source=SctSource.STAPLE, tls_scts=2)),
     of_tls("cert.transparency", "not-verified", deployment(transparency=not_run())),
     of_tls("cert.transparency", "not-looked", _with(sct(1), tls_scts=None)),
     of_tls("cert.transparency", "not-looked", _with(sct(1), sct(3), tls_scts=None)),
