@@ -43,6 +43,7 @@ from scanner.inventory import (
     Target,
 )
 from scanner.probe import ProbeSettings
+from scanner.probe.http import client
 from scanner.probe.http.probe import probe_http
 from tests.build.http_servers import Log, read_request, serving
 from tests.build.ports import free_port
@@ -522,6 +523,20 @@ def test_a_proxy_that_fails_tells_nothing_of_the_server(scheme, state):
         "the proxy cannot be reached",
     )
     assert attempt.incomplete is not None
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
+def test_a_proxy_that_takes_all_the_time_of_an_exchange_is_no_late_server(scheme, monkeypatch):
+    monkeypatch.setattr(client, "_EXCHANGE_TIMEOUTS", 0.5)
+
+    async def run() -> Attempt[HttpEvidence]:
+        async with serving(hears_nothing) as proxy:
+            settings = ProbeSettings(timeout_s=1, deadline_s=60, proxy=f"{scheme}://127.0.0.1:{proxy.port}")
+            target = Target(Endpoint("test", HOST, 443, http_port=80), Address("192.0.2.1", 443, 80))
+            return (await probe_http(target, ENVIRONMENT, settings, frozenset({HOST})))[0]
+
+    failure = asyncio.run(run()).value.find("https").first.failure
+    assert failure == Failure(FailureReason.ENGINE_ERROR, "the proxy cannot be reached")
 
 
 async def close_at_once(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

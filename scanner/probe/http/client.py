@@ -128,8 +128,7 @@ class HttpClient:
         except DeadlineError:
             exchange.fail(Failure.of(FailureReason.DEADLINE, "not asked: no time was left"))
         except TimeoutError:
-            reason = FailureReason.TIMED_OUT if self._budget.left > 0 else FailureReason.DEADLINE
-            exchange.fail(Failure.of(reason, "no answer in time"))
+            exchange.fail(self._late(reached=exchange.connected))
         except ProtocolError as error:
             exchange.fail(error.failure)
         except Exception as error:  # noqa: BLE001  # a hostile server reaches the code of three libraries; see failure
@@ -137,6 +136,14 @@ class HttpClient:
         if notes.certificate_requested:
             exchange.certificate_was_requested()
         return exchange
+
+    def _late(self, *, reached: bool) -> Failure:
+        """Whose fault it is that there was no answer in time."""
+        if self._budget.left <= 0:
+            return Failure.of(FailureReason.DEADLINE, "no answer in time")
+        if self._proxy is not None and not reached:
+            return _no_proxy().failure
+        return Failure.of(FailureReason.TIMED_OUT, "no answer in time")
 
     async def _converse(
         self, exchange: Exchange, request: Request, address: tuple[str, int], notes: HandshakeNotes
