@@ -27,10 +27,10 @@ def read_certificates(name: str, data: bytes, options: Options) -> Contents:  # 
         try:
             names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         except x509.ExtensionNotFound:
-            contents.leave_out("certificates without subjectAltName", subject)
+            contents.leave_out("certificate", "without subjectAltName", subject)
             continue
         except ValueError:
-            contents.leave_out("certificates whose subjectAltName cannot be read", subject)
+            contents.leave_out("certificate", "with a subjectAltName that cannot be read", subject)
             continue
         for text in names.get_values_for_type(x509.DNSName):
             add_name(contents, text)

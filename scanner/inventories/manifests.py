@@ -49,7 +49,7 @@ def read_kubernetes(name: str, data: bytes, options: Options) -> Contents:
         elif kind == "Service":
             _service(contents, item, called, options)
         else:
-            contents.leave_out(f"objects that have no host names ({kind})", called)
+            contents.leave_out("object", f"without host names ({kind})", called)
     return contents.once()
 
 
@@ -66,16 +66,16 @@ def _ingress(contents: Contents, spec: Mapping[str, Any], called: str, more: Map
     rules = [_dict(rule).get("host") for rule in _items(spec.get("rules"))]
     secured = [host for entry in _items(spec.get("tls")) for host in _items(_dict(entry).get("hosts"))]
     if not any(rules) and not secured:
-        contents.leave_out("objects for every host", called)
+        contents.leave_out("object", "for every host", called)
     _names(contents, [*rules, *secured], more)
 
 
 def _gateway(contents: Contents, spec: Mapping[str, Any], called: str, more: Mapping[str, Any]) -> None:
     for listener in map(_dict, _items(spec.get("listeners"))):
         if listener.get("protocol") not in {"HTTPS", "TLS"}:
-            contents.leave_out("listeners without TLS", f"{called} {listener.get('name', '')}")
+            contents.leave_out("listener", "without TLS", f"{called} {listener.get('name', '')}")
         elif not listener.get("hostname"):
-            contents.leave_out("objects for every host", f"{called} {listener.get('name', '')}")
+            contents.leave_out("object", "for every host", f"{called} {listener.get('name', '')}")
         else:
             port = listener.get("port")
             number = port if isinstance(port, int) and port != HTTPS_PORT else None
@@ -85,14 +85,14 @@ def _gateway(contents: Contents, spec: Mapping[str, Any], called: str, more: Map
 def _service(contents: Contents, item: Mapping[str, Any], called: str, options: Options) -> None:
     metadata, spec, status = (_dict(item.get(key)) for key in ("metadata", "spec", "status"))
     if spec.get("type") != "LoadBalancer":
-        contents.leave_out("services that are reachable only inside the cluster", called)
+        contents.leave_out("service", "reachable only inside the cluster", called)
         return
     said = str(_dict(metadata.get("annotations")).get(_HOSTNAMES, ""))
     hosts = [host.strip() for host in said.split(",") if host.strip()]
     reached = [_dict(entry) for entry in _items(_dict(status.get("loadBalancer")).get("ingress"))]
     hosts = hosts or [str(entry.get("hostname") or entry.get("ip")) for entry in reached]
     if not hosts:
-        contents.leave_out("services without an address yet", called)
+        contents.leave_out("service", "without an address yet", called)
     for port in (_dict(entry).get("port") for entry in _items(spec.get("ports"))):
         for host in hosts:
             if isinstance(port, int):
@@ -153,7 +153,7 @@ def read_terraform(name: str, data: bytes, options: Options) -> Contents:  # noq
         if resource.get("mode") != "managed":
             continue
         if kind not in _ATTRIBUTES:
-            contents.leave_out(f"resources that say no host name ({kind})", resource.get("name", "?"))
+            contents.leave_out("resource", f"without a host name ({kind})", resource.get("name", "?"))
             continue
         for instance in map(_dict, _items(resource.get("instances"))):
             _resource(contents, kind, _dict(instance.get("attributes")))
@@ -163,7 +163,7 @@ def read_terraform(name: str, data: bytes, options: Options) -> Contents:  # noq
 def _resource(contents: Contents, kind: str, attributes: Mapping[str, Any]) -> None:
     record = attributes.get("type")
     if isinstance(record, str) and kind.endswith(("record", "record_set")) and record.upper() not in _RECORD_TYPES:
-        contents.leave_out("records without an address", f"{attributes.get('name')} {record}")
+        contents.leave_out("record", "without an address", f"{attributes.get('name')} {record}")
         return
     keys = _ATTRIBUTES[kind]
     found = [attributes.get(key) for key in keys]
@@ -194,7 +194,7 @@ def read_prometheus(name: str, data: bytes, options: Options) -> Contents:
         }
         for target in map(str, _items(group["targets"])):
             if target.startswith("http://"):
-                contents.leave_out("targets of plain HTTP", target)
+                contents.leave_out("target", "of plain HTTP", target)
                 continue
             host, port = host_and_port(target)
             if (

@@ -65,7 +65,7 @@ def _nmap_host(host: Element, contents: Contents, options: Options) -> None:
     names += [item.get("addr", "") for item in host.iterfind("address") if item.get("addrtype") in {"ipv4", "ipv6"}]
     called = next((text for text in names if text), None)
     if called is None:
-        contents.leave_out("hosts without a name or address", "?")
+        contents.leave_out("host", "without a name or address", "?")
         return
     for port in host.iterfind("ports/port"):
         state, service = port.find("state"), port.find("service")
@@ -73,7 +73,7 @@ def _nmap_host(host: Element, contents: Contents, options: Options) -> None:
         if state is None or state.get("state") != "open" or not number.isdecimal():
             continue
         if port.get("protocol") != "tcp":
-            contents.leave_out("ports that are not TCP", f"{called}:{number}/{port.get('protocol')}")
+            contents.leave_out("port", "other than TCP", f"{called}:{number}/{port.get('protocol')}")
             continue
         speaks = service.get("name", "") if service is not None else ""
         tls = (service is not None and service.get("tunnel") == "ssl") or speaks in {"https", "https-alt", "ssl"}
@@ -103,7 +103,7 @@ def read_port_lines(name: str, data: bytes, options: Options) -> Contents:
             if number is None:
                 raise refused(name, "names no port", line)
             if port.get("proto", port.get("protocol", "tcp")) not in {"tcp", 0, "TCP", 6}:
-                contents.leave_out("ports that are not TCP", f"{host}:{number}")
+                contents.leave_out("port", "other than TCP", f"{host}:{number}")
                 continue
             # tlsx lists only what speaks TLS.
             tls = bool(
@@ -182,7 +182,7 @@ def read_crt_sh(name: str, data: bytes, options: Options) -> Contents:  # noqa: 
         names = [*str(item["name_value"]).split("\n"), str(item.get("common_name") or "")]
         for text in filter(None, dict.fromkeys(names)):
             if "@" in text:
-                contents.leave_out("mail addresses", text)
+                contents.leave_out(("mail address", "mail addresses"), "", text)
             else:
                 add_name(contents, text)
     return contents.once()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from scanner.counting import counted
 from scanner.errors import ConfigError, Problem
 from scanner.hostname import HostError, normalised
 from scanner.inventory import Role, StartTls
@@ -45,13 +46,25 @@ class Row:
             return self.host, 0
 
 
+class LeftOut(NamedTuple):
+    """A kind of thing that a source names and that is no endpoint."""
+
+    one: str
+    many: str | None
+    why: str
+
+    def counted(self, number: int) -> str:
+        """So many of them: `1 listener without TLS`."""
+        return f"{counted(number, self.one, self.many)} {self.why}".rstrip()
+
+
 @dataclass(slots=True)
 class Contents:
     """What a source gave. `left_out` counts what it names and is no endpoint, by the reason, with a few examples."""
 
     name: str
     rows: list[Row] = field(default_factory=list)
-    left_out: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    left_out: dict[LeftOut, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
 
     def add(self, values: Mapping[str, Any], line: int = 0) -> None:
         """Add a row.
@@ -64,8 +77,10 @@ class Contents:
             raise refused(self.name, f"has more than {MOST_ROWS} hosts", line, hint)
         self.rows.append(Row(values, line))
 
-    def leave_out(self, reason: str, what: object) -> None:
-        """Count something that is no endpoint."""
+    def leave_out(self, noun: str | tuple[str, str], why: str, what: object) -> None:
+        """Count something that is no endpoint, by its noun (and the plural where it is irregular) and what it lacks."""
+        one, many = (noun, None) if isinstance(noun, str) else noun
+        reason = LeftOut(one, many, why)
         count, examples = self.left_out.get(reason, (0, ()))
         if len(examples) < _EXAMPLES:
             examples = (*examples, printable(str(what), 80))
@@ -144,15 +159,15 @@ def add_name(contents: Contents, name: str, *, line: int = 0, **more: Any) -> No
     """Add the host of a name that somebody wrote down somewhere, or say why it is none."""
     name = name.strip().rstrip(".")
     if "*" in name:
-        contents.leave_out("wildcards, which are not hosts", name)
+        contents.leave_out("wildcard", "in place of a host name", name)
         return
     if any(label.startswith("_") for label in name.split(".")):
-        contents.leave_out("names of records that are not hosts", name)
+        contents.leave_out("name", "of a record, not of a host", name)
         return
     try:
         host = normalised(name)
     except HostError:
-        contents.leave_out("entries that are not host names", name)
+        contents.leave_out(("entry", "entries"), "in place of a host name", name)
         return
     contents.add({**endpoint(host), **more}, line)
 
@@ -160,12 +175,12 @@ def add_name(contents: Contents, name: str, *, line: int = 0, **more: Any) -> No
 def add_open_port(contents: Contents, host: str, port: int, options: Options, *, tls: bool = False) -> None:
     """Add a port that a scanner found open, if TLS may be spoken there."""
     if not (tls or options.all_ports or port in KNOWN_PORTS):
-        contents.leave_out("open ports that are not known for TLS (all of them: --all-ports)", f"{host}:{port}")
+        contents.leave_out("open port", "not known for TLS (all of them: --all-ports)", f"{host}:{port}")
         return
     try:
         host = normalised(host)
     except HostError:
-        contents.leave_out("entries that are not host names", host)
+        contents.leave_out(("entry", "entries"), "in place of a host name", host)
         return
     service = KNOWN_PORTS.get(port)
     contents.add(endpoint(host, port, Service(service.role) if tls and service else service))

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from scanner.counting import counted
 from scanner.errors import Problem, nearest
 from scanner.inventories.source import (
     MOST_ROWS,
@@ -78,9 +79,8 @@ def table_of(name: str, cells: Iterable[Cells], options: Options) -> Contents:
         if len(contents.rows) >= MOST_ROWS:
             raise refused(name, f"has more than {MOST_ROWS} rows", line, "split it, or leave out what is not scanned")
         if any(cell.strip() for cell in found[len(keys) :]):
-            problems.append(
-                problem("", f"has {len(found)} cells, and {len(keys)} columns are named", place=f"{name}:{line}")
-            )
+            message = f"has {counted(len(found), 'cell')}, and there are names of {counted(len(keys), 'column')}"
+            problems.append(problem("", message, place=f"{name}:{line}"))
             continue
         values = _values(dict(zip(keys, found, strict=False)), located(name, line), problems)
         if values is not None:

@@ -114,7 +114,7 @@ def _contents(name: str, zone: dns.zone.Zone) -> Contents:
         if kinds & with_address:
             add_name(contents, _text(owner))
         elif kinds - {dns.rdatatype.SOA, dns.rdatatype.RRSIG, dns.rdatatype.NSEC}:
-            contents.leave_out("names without an address", _text(owner))
+            contents.leave_out("name", "without an address", _text(owner))
         mail += (
             rdata.exchange for rdataset in node.rdatasets if rdataset.rdtype == dns.rdatatype.MX for rdata in rdataset
         )
@@ -129,7 +129,7 @@ def _add_mail(contents: Contents, servers: Iterable[dns.name.Name], origin: dns.
         if server.is_subdomain(origin):
             contents.add(endpoint(_text(server), 25, _MAIL))
         else:
-            contents.leave_out("mail servers of others", _text(server))
+            contents.leave_out("mail server", "of somebody else", _text(server))
 
 
 def _text(name: dns.name.Name) -> str:

@@ -50,7 +50,8 @@ def coverage(before: RunRecord | None, after: RunRecord) -> Section:
     entries = []
     if before is not None and after.run.complete and before.run.complete:
         if after.run.expected_targets < before.run.expected_targets * (1 - _COVERAGE_DROP):
-            entries.append(Entry(f"{after.run.expected_targets} targets instead of {before.run.expected_targets}."))
+            targets = counted(after.run.expected_targets, "target")
+            entries.append(Entry(f"{targets} instead of {before.run.expected_targets}."))
         seen, was = _assessed(after), _assessed(before)
         if seen < was - _COVERAGE_DROP:
             entries.append(Entry(f"{seen:.0%} of the targets could be assessed in full, {was:.0%} before."))

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Self
 
+from scanner.counting import counted
 from scanner.evidence import Failure, FailureReason
 from scanner.inventory import Endpoint
 from scanner.probe import ProbeSettings
@@ -114,7 +115,7 @@ class Names:
             if not self._unanswered:
                 return
         while waiting:
-            detail = f"the resolver gave no answer to {self._unanswered} names before it"
+            detail = f"the resolver gave no answer to {counted(self._unanswered, 'name')} before it"
             self._settle(waiting.popleft(), Failure.of(FailureReason.RESOLVER_FAILED, detail))
 
     async def _look_up(self, host: str) -> Answer:

@@ -38,10 +38,10 @@ def shown(text: str) -> list[str]:
         (
             "scan.xml",
             ["shop.example.com", "shop.example.com,9200", "192.0.2.17,25,server,smtp"],
-            ["2 open ports that are not known for TLS (all of them: --all-ports): shop.example.com:22, shop.example.com:80", "1 ports that are not TCP: 192.0.2.17:443/udp"],
+            ["2 open ports not known for TLS (all of them: --all-ports): shop.example.com:22, shop.example.com:80", "1 port other than TCP: 192.0.2.17:443/udp"],
         ),
-        ("masscan.json", ["192.0.2.20", "192.0.2.21,993,server"], ["1 open ports that are not known"]),
-        ("naabu.jsonl", ["api.example.com", "api.example.com,9443"], ["1 ports that are not TCP"]),
+        ("masscan.json", ["192.0.2.20", "192.0.2.21,993,server"], ["1 open port not known"]),
+        ("naabu.jsonl", ["api.example.com", "api.example.com,9443"], ["1 port other than TCP"]),
         ("tlsx.jsonl", ["www.example.com", "db.example.com,9999"], []),
         (
             "example.com.zone",
@@ -49,7 +49,7 @@ def shown(text: str) -> list[str]:
                 "example.com", "ns1.example.com", "www.example.com", "shop.example.com", "mail.example.com",
                 "node-1.example.com", "node-2.example.com", "node-3.example.com", "mail.example.com,25,server,smtp",
             ],
-            ["1 wildcards, which are not hosts: *.apps.example.com", "2 names without an address", "1 names of records", "1 mail servers of others: mx.provider.example"],
+            ["1 wildcard in place of a host name: *.apps.example.com", "2 names without an address", "1 name of a record, not of a host", "1 mail server of somebody else: mx.provider.example"],
         ),
         (
             "cluster.yaml",
@@ -58,20 +58,20 @@ def shown(text: str) -> list[str]:
                 "blog.example.com,,,web", "mqtt.example.com,8883,server", "mqtt2.example.com,8883,server",
             ],
             [
-                "1 wildcards, which are not hosts: *.preview.example.com", "1 listeners without TLS: Gateway infra/edge http",
-                "1 objects for every host: Gateway infra/edge any", "2 open ports that are not known",
-                "1 services that are reachable only inside the cluster: Service iot/db",
-                "1 objects that have no host names (Deployment): Deployment retail/shop",
+                "1 wildcard in place of a host name: *.preview.example.com", "1 listener without TLS: Gateway infra/edge http",
+                "1 object for every host: Gateway infra/edge any", "2 open ports not known",
+                "1 service reachable only inside the cluster: Service iot/db",
+                "1 object without host names (Deployment): Deployment retail/shop",
             ],
         ),
         ("kubectl.json", ["intra.example.com,,,office", "a1b2.elb.example.net,636,server"], []),
         (
             "terraform.tfstate",
             ["www.example.org", "example.org", "cdn.example.org", "d111111abcdef8.cloudfront.example"],
-            ["1 records without an address: _acme TXT", "1 wildcards", "1 resources that say no host name (aws_s3_bucket): logs"],
+            ["1 record without an address: _acme TXT", "1 wildcard in place of a host name", "1 resource without a host name (aws_s3_bucket): logs"],
         ),
-        ("ct.json", ["portal.example.com", "www.portal.example.com"], ["1 mail addresses: user@example.com", "1 wildcards"]),
-        ("blackbox.yml", ["status.example.com,,operations", "192.0.2.90,8443,operations"], ["1 targets of plain HTTP: http://plain.example.com", "1 open ports"]),
+        ("ct.json", ["portal.example.com", "www.portal.example.com"], ["1 mail address: user@example.com", "1 wildcard in place of a host name"]),
+        ("blackbox.yml", ["status.example.com,,operations", "192.0.2.90,8443,operations"], ["1 target of plain HTTP: http://plain.example.com", "1 open port"]),
         ("sslyze.json", ["secure.example.com", "mx.example.com,25,server,smtp"], []),
         ("testssl.json", ["legacy.example.com,8443"], []),
         ("testssl-pretty.json", ["pop.example.com,110,server,pop3"], []),
@@ -111,7 +111,7 @@ def test_certificates(tmp_path: Path, capsys: Captured) -> None:
     assert run(["import", "a.pem", "b.der", "--to", "csv"]) == 0
     said = capsys.readouterr()
     assert shown(said.out) == ["www.example.com", "b.example"]
-    assert "2 hosts that another file names too" in said.err
+    assert "2 hosts named by another file, too" in said.err
     assert run(["import", "c.pem"]) == 2
     assert capsys.readouterr().err == "nightseal: c.pem:2: holds no certificate that can be read (PEM or DER)\n"
 

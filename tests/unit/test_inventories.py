@@ -191,7 +191,7 @@ def test_each_environment_takes_its_rows_and_what_none_takes_is_told(
         ("host,prot\na.example,1\n", ['hosts.csv:1: has a column "prot", which means nothing (did you mean "port"? columns = ']),
         ("port,owner\n1,x\n", ['hosts.csv:1: has no column "host" (the first row names the columns; ']),
         ("host,port,Port\na.example,1,2\n", ['hosts.csv:1: has two columns for "port"']),
-        ("host,port\na.example,1\n\nb.example,1,2\n", ["hosts.csv:4: has 3 cells, and 2 columns are named"]),
+        ("host,port\na.example,1\n\nb.example,1,2\n", ["hosts.csv:4: has 3 cells, and there are names of 2 columns"]),
         ("host,port\n,8443\n", ["hosts.csv:2: host: is empty"]),
         (
             'host,port\na b,1\n"c\n",2\nb.example,99999\nc.example,x\n',

@@ -56,7 +56,7 @@ def forget(run_id: str, why: str | None, config_path: Path, *, yes: bool) -> Non
         why = why or click.prompt("Why (this is kept)", err=True)
         click.confirm("Forget it?", abort=True, err=True)
     gone = forgetting.forget(history, run_id, who=_who(), why=why or _NO_REASON, now=datetime.now(UTC))
-    click.echo(f"Forgotten: {about}; {gone} rows. `nightseal history forgotten` keeps who, when and why.")
+    click.echo(f"Forgotten: {about}; {counted(gone, 'row')}. `nightseal history forgotten` keeps who, when and why.")
     folder = output_folder(config)
     left = report_files(folder).get(run_id, ()) if folder.is_dir() else ()
     for report in left:

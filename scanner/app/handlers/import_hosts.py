@@ -125,7 +125,7 @@ def _without_repetitions(found: list[Contents]) -> list[Contents]:
     for item in found:
         rows = [row for row in item.rows if _identity(row) not in seen]
         for _ in range(len(item.rows) - len(rows)):
-            item.leave_out("hosts that another file names too", item.name)
+            item.leave_out("host", "named by another file, too", item.name)
         seen |= {_identity(row) for row in rows}
         result.append(Contents(item.name, rows, item.left_out))
     return result
@@ -138,10 +138,8 @@ def _identity(row: Row) -> tuple[object, ...]:
 def _tell(contents: Contents) -> None:
     click.echo(f"{contents.name}: {counted(len(contents.rows), 'host')}", err=True)
     for reason, (count, examples) in contents.left_out.items():
-        click.echo(
-            without(f"  left out: {count} {reason}: {', '.join(examples)}{', …' if count > len(examples) else ''}"),
-            err=True,
-        )
+        shown = ", ".join(examples) + (", …" if count > len(examples) else "")
+        click.echo(without(f"  left out: {reason.counted(count)}: {shown}"), err=True)
 
 
 def _configured(path: Path, *, required: bool) -> Config | None:

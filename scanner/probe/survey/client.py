@@ -11,6 +11,7 @@ import errno
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
+from scanner.counting import counted
 from scanner.evidence import Failure, FailureReason
 from scanner.inventory import Target
 from scanner.probe import TLS_AT_ONCE_PORTS, ProbeSettings
@@ -142,7 +143,7 @@ class HelloClient:
     async def _doubt(self, offer: Offer, failure: Failure, *, whole: bool) -> HelloResult:
         if not await self._still_answers() and not await self._answers_after_pause():
             self.stopped = self.stopped or Failure.of(
-                failure.reason, f"the server stopped answering after {self.heard} connections"
+                failure.reason, f"the server stopped answering after {counted(self.heard, 'connection')}"
             )
             return self.stopped
         if failure.reason is FailureReason.RESET and self._closing_means_no:
