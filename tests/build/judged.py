@@ -27,7 +27,7 @@ from scanner.inventory import (
 )
 from scanner.policy import Policy
 from scanner.rules import Observed, all_rules
-from scanner.verdict import RunRecord, TargetResult
+from scanner.verdict import RunRecord, Severity, Status, TargetResult
 from scanner.waiver import Waiver
 from tests.build.records import sample_record
 
@@ -124,3 +124,17 @@ def _evidence(target: TargetResult, record: RunRecord) -> TargetEvidence:
         Attempt(failure=target.error),
         Attempt(failure=target.error),
     )
+
+
+def counts_by_hand(record: RunRecord) -> dict[str, int]:
+    """Counted from the verdicts themselves, by what the contract says of each number."""
+    fails = [item for item in record.verdicts if item.status is Status.FAIL]
+    unwaived = [item for item in fails if item.waiver is None]
+    return {
+        "not_met": sum(item.severity is not Severity.INFO for item in unwaived),
+        "notes": sum(item.severity is Severity.INFO for item in unwaived),
+        "waived": len(fails) - len(unwaived),
+        "not_assessed": sum(item.status is Status.INDETERMINATE for item in record.verdicts),
+        "met": sum(item.status is Status.PASS for item in record.verdicts),
+        "does_not_apply": sum(item.status is Status.NOT_APPLICABLE for item in record.verdicts),
+    }

@@ -13,6 +13,7 @@ import pytest
 import weasyprint
 
 from scanner import forkserver
+from scanner.history import tables
 
 
 class NotAUnitTestError(Exception):
@@ -27,8 +28,8 @@ def _refuse(what: str, where: str) -> Any:
 
 
 @contextmanager
-def only_what_a_unit_test_may_do() -> Iterator[None]:
-    """Make sockets, processes and PDFs fail with the place for such a test."""
+def only_what_a_unit_test_may_do(*, histories: bool = False) -> Iterator[None]:
+    """Make sockets, processes, PDFs and histories fail with the place for such a test; `histories` lets those be."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("connect", "connect_ex", "bind"):
             patch.setattr(socket.socket, name, _refuse("opens a socket", "tests/lab"), raising=False)
@@ -37,4 +38,7 @@ def only_what_a_unit_test_may_do() -> Iterator[None]:
         patch.setattr(forkserver, "begin", lambda: None)
         patch.setattr(multiprocessing.process.BaseProcess, "start", _refuse("starts a process", "tests/acceptance"))
         patch.setattr(weasyprint.HTML, "render", _refuse("draws a PDF", "tests/reports"))
+        if not histories:
+            patch.setattr(tables, "write_deltalake", _refuse("writes a history", "tests/history"))
+            patch.setattr(tables.DeltaTable, "create", _refuse("writes a history", "tests/history"))
         yield

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.unit.conftest import nightseal, pytest_runtest_call, pytest_runtest_setup
+from tests.build.layers import only_what_a_unit_test_may_do
+from tests.unit.conftest import nightseal
 
-__all__ = ["nightseal", "pytest_runtest_call", "pytest_runtest_setup"]
+__all__ = ["nightseal"]
 
 HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    with only_what_a_unit_test_may_do(histories=True):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    with only_what_a_unit_test_may_do(histories=True):
+        return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,11 +8,8 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import openpyxl
-import pytest
-from click.testing import CliRunner
 from lxml import html
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -24,34 +21,17 @@ from reports.export.xlsx import to_xlsx
 from reports.render import render_html
 from reports.text import render_text
 from reports.view import build_view
-from scanner.app.cli import cli
-from scanner.history import History
-from scanner.history.questions import counts_of_runs
 from scanner.jobs.run import RunOutcome
 from scanner.jobs.summary import summary
 from scanner.notify.sections import environment_summaries
 from scanner.rules import all_rules
-from scanner.verdict import RunRecord, Severity, Status, finding_id
-from tests.build.judged import judged_record
+from scanner.verdict import finding_id
+from tests.build.judged import counts_by_hand, judged_record
 
 RECORD = judged_record(4).record
 
 
-def by_hand(record: RunRecord = RECORD) -> dict[str, int]:
-    """Counted from the verdicts themselves, by what the contract says of each number."""
-    fails = [item for item in record.verdicts if item.status is Status.FAIL]
-    unwaived = [item for item in fails if item.waiver is None]
-    return {
-        "not_met": sum(item.severity is not Severity.INFO for item in unwaived),
-        "notes": sum(item.severity is Severity.INFO for item in unwaived),
-        "waived": len(fails) - len(unwaived),
-        "not_assessed": sum(item.status is Status.INDETERMINATE for item in record.verdicts),
-        "met": sum(item.status is Status.PASS for item in record.verdicts),
-        "does_not_apply": sum(item.status is Status.NOT_APPLICABLE for item in record.verdicts),
-    }
-
-
-WANTED = by_hand()
+WANTED = counts_by_hand(RECORD)
 SAID = (
     f"{WANTED['not_met']} not met, {WANTED['notes']} notes, {WANTED['waived']} waived, "
     f"{WANTED['not_assessed']} not assessed, {WANTED['met']} met, {WANTED['does_not_apply']} do not apply"
@@ -144,27 +124,6 @@ def test_what_changed() -> None:
     view = build_view(RECORD, rules=all_rules(), previous=judged_record(1).record)
     assert view.changes is not None
     assert view.changes.failed_now == WANTED["not_met"]
-
-
-class TestHistory:
-    @pytest.fixture
-    def folder(self, tmp_path: Path) -> Path:
-        History.open(tmp_path / "history", create=True).append(RECORD)
-        (tmp_path / "config.toml").write_text(
-            '[nightseal]\nhistory = "history"\n[[environment]]\nname = "test"\nkind = "paas"\n'
-        )
-        return tmp_path
-
-    def test_runs(self, folder: Path) -> None:
-        counts = counts_of_runs(History.open(folder / "history", create=False))
-        assert counts.loc[RECORD.run.id].to_dict() == WANTED
-
-    def test_command(self, folder: Path) -> None:
-        arguments = ["history", "runs", "--format", "json", "--config", str(folder / "config.toml")]
-        made = CliRunner().invoke(cli, arguments)
-        assert made.exit_code == 0, made.output
-        (row,) = json.loads(made.stdout)
-        assert {name: row[name] for name in WANTED} == WANTED
 
 
 def test_a_finding_is_called_the_same_at_every_address() -> None:

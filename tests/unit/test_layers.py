@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 import weasyprint
 
+from scanner.history import History
 from tests.build.layers import NotAUnitTestError
 
 
@@ -29,3 +31,8 @@ def test_no_process_is_started() -> None:
 def test_no_pdf_is_drawn() -> None:
     with pytest.raises(NotAUnitTestError, match="tests/reports"):
         weasyprint.HTML(string="<p>").write_pdf()
+
+
+def test_no_history_is_written(tmp_path: Path) -> None:
+    with pytest.raises(NotAUnitTestError, match="tests/history"):
+        History.open(tmp_path / "history", create=True)
