@@ -252,7 +252,7 @@ def answer(path: Path, request: bytes) -> dict[str, str]:
 
 
 def fetch(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310  # loopback
+    with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310  # loopback
         text: str = response.read().decode()
     return text
 

@@ -52,7 +52,7 @@ class Redis:
         else:
             options += ["--port", str(self.port)]
         self._process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while not listens(self.port):
             assert time.monotonic() < until
             time.sleep(0.02)

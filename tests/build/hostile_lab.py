@@ -43,7 +43,7 @@ def standing(folder: Path, names: Sequence[str] = ()) -> Iterator[list[HostileSe
             yield [HostileServer(**item) for item in json.loads(process.stdout.readline())]
         finally:
             process.stdin.close()
-            process.wait(10)
+            process.wait(60)
 
 
 def scan(folder: Path, servers: Sequence[HostileServer], *, deadline_s: float, concurrency: int = 8) -> Scanned:

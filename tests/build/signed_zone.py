@@ -150,6 +150,6 @@ def _run(stack: contextlib.ExitStack, home: Path, command: list[str]) -> None:
 
     def end() -> None:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
     stack.callback(end)

@@ -122,7 +122,7 @@ def test_a_process_that_never_returns_is_ended_soon_after_the_deadline_and_gives
     error, took = asyncio.run(ask())
 
     assert isinstance(error, DeadlineError)
-    assert 1.5 <= took < 4.0
+    assert 1.5 <= took < 20.0  # and not the minute that it would take by itself
 
 
 def test_waiting_for_a_process_costs_a_target_none_of_its_time():
@@ -226,7 +226,7 @@ def test_who_waits_is_woken_when_all_is_ended():
             thread = threading.Thread(target=wait)
             thread.start()
             budget.end()
-            thread.join(5)
+            thread.join(60)
             return denied.is_set()
 
     assert with_a_server(talk, lambda: target(connections_per_target=1))[0]

@@ -181,7 +181,7 @@ def test_closed_early_it_has_the_workers_end_what_they_do(redis: Redis, tmp_path
                 await task
 
         asyncio.run(begun_and_left())
-        _until(lambda: not _connected(ip), within_s=5.0)
+        _until(lambda: not _connected(ip), within_s=25.0)
         assert process.poll() is None, "the worker itself goes on"
 
 
@@ -190,7 +190,7 @@ def _connected(ip: str) -> bool:
     return any(item.pid and item.raddr and item.raddr.ip == ip for item in psutil.net_connections("tcp"))
 
 
-def _until(true: Callable[[], bool], within_s: float = 30.0) -> None:
+def _until(true: Callable[[], bool], within_s: float = 50.0) -> None:
     until = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < until

@@ -372,7 +372,7 @@ def test_a_server_that_falls_silent_is_left_in_time_and_not_taken_for_sound(engi
         result = seen(lab, "silent-after-handshakes", timeout_s=1, deadline_s=9, engine=engine)
         left = set(threading.enumerate()) - before
         for thread in left:
-            thread.join(10)
+            thread.join(60)
         # Nobody goes on waiting for this server while the worker looks at the next.
         assert not any(thread.is_alive() for thread in left)
 
@@ -424,7 +424,7 @@ def test_an_ended_meter_wakes_who_waits_and_lets_nobody_in():
         waiting = threading.Thread(target=lambda: said.append(ours.recv(1)))
         waiting.start()
         meter.end()
-        waiting.join(10)
+        waiting.join(60)
         assert said == [b""]
     with pytest.raises(ConnectionAbortedError):
         meter.admit()

@@ -238,7 +238,7 @@ def asking_late(identity: Path, ca: Path) -> Iterator[int]:
         thread.start()
         yield listening.getsockname()[1]
         listening.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
+    thread.join(60)
 
 
 def test_a_certificate_demanded_after_the_request(started, lab):

@@ -73,11 +73,11 @@ def lab() -> Iterator[Lab]:
 
 
 def connect(server: LabServer) -> socket.socket:
-    return socket.create_connection((server.address, server.actual_port), timeout=5)
+    return socket.create_connection((server.address, server.actual_port), timeout=30)
 
 
 def connect_plain(server: LabServer) -> socket.socket:
-    return socket.create_connection((server.address, server.actual_http_port), timeout=5)
+    return socket.create_connection((server.address, server.actual_http_port), timeout=30)
 
 
 def client(lab: Lab, lowest=TLS12, highest=TLS13, *, ciphers="ALL", verify=False, curve=None) -> ssl.SSLContext:  # noqa: PLR0913
@@ -107,7 +107,7 @@ def handshake(lab: Lab, server: LabServer, *versions: ssl.TLSVersion, address=No
     context = client(lab, *versions, **options)
     target = address or (server.address, server.actual_port)
     with (
-        socket.create_connection(target, timeout=5) as plain,
+        socket.create_connection(target, timeout=30) as plain,
         context.wrap_socket(plain, server_hostname=server.host) as secured,
     ):
         # None without a certificate. Python 3.13 has a public name for it.
@@ -178,7 +178,7 @@ def get_plain(server: LabServer, path: str = "/") -> Reply:
 
 def connection_refused(address: str, port: int) -> bool:
     try:
-        socket.create_connection((address, port), timeout=5).close()
+        socket.create_connection((address, port), timeout=30).close()
     except ConnectionRefusedError:
         return True
     return False
@@ -424,7 +424,7 @@ def intermediate_ends_before_the_leaf(lab: Lab, server: LabServer) -> None:
 
 def published(lab: Lab, url: str) -> bytes:
     (place,) = lab.connect_to["pki.lab.example:80"]
-    connection = http.client.HTTPConnection(place, timeout=5)
+    connection = http.client.HTTPConnection(place, timeout=30)
     connection.request("GET", url.removeprefix("http://pki.lab.example"))
     return connection.getresponse().read()
 
@@ -766,7 +766,7 @@ def speaks_post_quantum(lab: Lab, server: LabServer) -> None:
       const s = require('tls').connect(options, () => { console.log(s.authorized, s.getProtocol()); s.end(); });
     """
     command = [node, "-e", script, server.address, str(server.actual_port), server.host, lab.ca_file]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     assert shown == "true TLSv1.3\n"
 
 
@@ -896,7 +896,7 @@ def hsts_comes_from_one_node(lab: Lab, server: LabServer) -> None:
     for entry in lab.connect_to[f"{server.host}:{server.port}"]:
         address, _, port = entry.rpartition(":")
         with (
-            socket.create_connection((address, int(port)), timeout=5) as plain,
+            socket.create_connection((address, int(port)), timeout=30) as plain,
             client(lab).wrap_socket(plain, server_hostname=server.host) as secured,
         ):
             sent.append(bool(ask(secured, server.host).all("Strict-Transport-Security")))

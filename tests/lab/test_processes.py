@@ -63,7 +63,7 @@ def forked() -> list[psutil.Process]:
     return psutil.Process(server).children(recursive=True) if server else []
 
 
-def none_left(within_s: float = 0.5) -> bool:
+def none_left(within_s: float = 30.0) -> bool:
     until = time.monotonic() + within_s
     while forked() and time.monotonic() < until:
         time.sleep(0.02)

@@ -244,7 +244,7 @@ def scraped(text: str, folder: Path) -> Iterator[Callable[[str], list[Any]]]:
 
     def ask(query: str) -> list[Any]:
         address = f"http://127.0.0.1:{port}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=60) as answer:
             return list(json.load(answer)["data"]["result"])
 
     def seen_twice() -> bool:
