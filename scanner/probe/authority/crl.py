@@ -10,12 +10,13 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import itertools
 import mmap
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -27,6 +28,9 @@ from scanner.evidence import RevocationFailure, RevocationStatus, ServiceFault
 from scanner.probe.authority.published import Judgement, Unusable, reason_name
 from scanner.probe.x509.extensions import BROKEN
 from scanner.probe.x509.signatures import made_by
+
+if TYPE_CHECKING:
+    from scanner.probe.authority.serials import SerialIndex
 
 Buffer = bytes | mmap.mmap
 _SEQUENCE, _INTEGER, _EXTENSIONS = 0x30, 0x02, 0xA0
@@ -41,8 +45,10 @@ _KNOWN: Final = frozenset(
     }
 )
 _PEM: Final = re.compile(rb"-----BEGIN X509 CRL-----([A-Za-z0-9+/=\s]+)-----END X509 CRL-----")
-_MANY: Final = 20
-"""From so many questions about one list on all of its serial numbers are gathered, which takes as long as these."""
+_MANY: Final = 4
+"""After so many questions about one list its serial numbers are put into an index, which takes as long as these."""
+_MOST_ENTRIES: Final = 8
+"""Entries about one certificate that are read; there is one in a list that is right."""
 
 
 @dataclass(slots=True)
@@ -55,7 +61,7 @@ class RevocationList:
     entries: tuple[int, int]
     digest: str
     _asked: int = 0
-    _serials: frozenset[bytes] | None = field(default=None, repr=False)
+    _index: SerialIndex | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, data: Buffer) -> RevocationList:
@@ -133,7 +139,8 @@ class RevocationList:
         """
         try:
             partial = self._scope(urls, is_ca=is_ca)
-            found = [self._entry(entry) for entry in self._entries_of(certificate.serial_number)]
+            entries = itertools.islice(self._entries_of(certificate.serial_number), _MOST_ENTRIES)
+            found = [self._entry(entry) for entry in entries]
         except BROKEN as error:
             raise Unusable(RevocationFailure.MALFORMED, f"a malformed list: {error}") from error
         faults = (ServiceFault.SHA1,) if isinstance(self.head.signature_hash_algorithm, hashes.SHA1) else ()
@@ -190,16 +197,25 @@ class RevocationList:
     def _entries_of(self, serial: int) -> Iterator[bytes]:
         """Every entry with a serial number, whole."""
         number = _integer(serial)
-        self._asked += 1
-        if self._asked > _MANY and self._serials is None:
-            self._serials = frozenset(_serials(self.data, *self.entries))
-        if self._serials is not None and number not in self._serials:
-            return
-        at, end = self.entries
-        while (at := self.data.find(number, at, end)) >= 0:
+        for at in self._places_of(number):
             if (entry := _entry_at(self.data, at, *self.entries)) is not None:
                 yield entry
-            at += 1
+
+    def _places_of(self, number: bytes) -> Iterator[int]:
+        """Wherever the bytes of a serial number stand among the entries."""
+        self._asked += 1
+        if self._asked == _MANY + 1:
+            # Only a list about which much is asked needs numpy.
+            from scanner.probe.authority.serials import SerialIndex  # noqa: PLC0415  # numpy takes 0.1 s to load
+
+            self._index = SerialIndex.of(self.data, *self.entries)
+        start, end = self.entries
+        if self._index is not None and self._index.holds(number):
+            yield from (at for at in self._index.places_of(number) if self.data[at : at + len(number)] == number)
+            return
+        while (start := self.data.find(number, start, end)) >= 0:
+            yield start
+            start += 1
 
 
 def _entry_at(data: Buffer, number: int, start: int, end: int) -> bytes | None:
@@ -216,13 +232,6 @@ def _entry_at(data: Buffer, number: int, start: int, end: int) -> bytes | None:
         if content == number and time < after and data[time] in _TIMES:
             return data[begin:after]
     return None
-
-
-def _serials(data: Buffer, at: int, end: int) -> Iterator[bytes]:
-    while at < end:
-        content, after = _within(data, at, end, _SEQUENCE)
-        yield data[content : _end(data, content, after)]
-        at = after
 
 
 def _cut(data: Buffer, at: int, end: int) -> tuple[bytes, tuple[int, int]]:
