@@ -13,6 +13,8 @@ from typing import Annotated, Final
 
 from pydantic import PlainSerializer
 
+from scanner.untrusted import printable
+
 _IN_ORDER: Final = PlainSerializer(lambda names: names if names is None else sorted(names), list[str] | None)
 """A set is written in order, so that the same run always makes the same file."""
 
@@ -99,6 +101,13 @@ THIS_MACHINE: Final = "file"
 """Stands in the address's place of a file, which is where the scanner is."""
 CLIENT_FILE: Final = "client:"
 """The same of a certificate by which the scanner, or another client, identifies itself."""
+_LONGEST_NAME: Final = 1 << 16
+"""Characters of a file's name with its folders, of which systems allow 4096, each written in ten at most."""
+
+
+def file_host(name: str) -> str:
+    """How a file stands in a host's place: names may hold control characters, and bytes that are no text."""
+    return printable(name, _LONGEST_NAME)
 
 
 def address_of(host: str, port: int) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from scanner.hostname import normalised_pattern
-from scanner.inventory import address_of
+from scanner.inventory import CLIENT_FILE, FILE, address_of, file_host
 from scanner.verdict import AppliedWaiver, Severity, Status, Verdict
 
 _SEPARATOR = re.compile(r"[\s,;()]+")
@@ -20,9 +20,10 @@ _SEPARATOR = re.compile(r"[\s,;()]+")
 class Waiver:
     """An accepted failure.
 
-    `rule` is a rule id and `scope` is `environment[/host[:port]][/path]`; both may be globs. `expires` is the last day
-    on which it waives. `until_worse` limits it to failures that are no worse than it says: a severity, a reason's slug,
-    or what may be observed (`tls1.1 tls1.2`), of which anything else that was observed is worse.
+    `rule` is a rule id and `scope` is `environment[/host[:port]][/path]`, or `environment/file:NAME` for a file with
+    certificates; both may be globs. `expires` is the last day on which it waives. `until_worse` limits it to failures
+    that are no worse than it says: a severity, a reason's slug, or what may be observed (`tls1.1 tls1.2`), of which
+    anything else that was observed is worse.
     """
 
     rule: str
@@ -96,12 +97,15 @@ class Scope:
 
 @functools.lru_cache(maxsize=4096)
 def scope_of(text: str) -> Scope:
-    """Take a scope apart, with its host spelled as hosts are in the inventory.
+    """Take a scope apart: its host is spelled as hosts are in the inventory, and a file as the configuration names it.
 
     Raises:
         HostError: its host is not one.
     """
     environment, _, rest = text.partition("/")
+    if rest.startswith((FILE, CLIENT_FILE)):
+        # A file's name holds slashes, blanks and capitals, and has no path of HTTP behind it.
+        return Scope(environment, file_host(rest), None)
     place, slash, path = rest.partition("/")
     return Scope(environment, normalised_pattern(place), f"/{path}" if slash else None)
 

@@ -30,6 +30,7 @@ from scanner.inventory import (
     PathSetting,
     Role,
     StartTls,
+    file_host,
     is_address,
 )
 
@@ -196,7 +197,9 @@ class _Endpoints:
 
     def _add_file(self, kind: str, path: Path, folder: Path, file: CertificateFile, ownership: Ownership) -> None:
         name = path.relative_to(folder) if path.is_relative_to(folder) else path
-        endpoint = Endpoint(self._environment, f"{kind}{name}", 0, Role.SERVER, file=file, ownership=ownership)
+        endpoint = Endpoint(
+            self._environment, file_host(f"{kind}{name}"), 0, Role.SERVER, file=file, ownership=ownership
+        )
         self._found.setdefault((endpoint.host, 0), endpoint)
 
     def add_implied(self, endpoint: Endpoint) -> None:

@@ -161,7 +161,7 @@ class WaiverForm(Form):
     rule: str
     """Id of the rule, globs allowed."""
     scope: str
-    """environment[/host[:port]][/path], globs allowed."""
+    """environment[/host[:port]][/path], globs allowed; environment/file:NAME for a file with certificates."""
     reason: Annotated[Text, StringConstraints(min_length=1)]
     """Why it is accepted."""
     owner: Annotated[Text, StringConstraints(min_length=1)]

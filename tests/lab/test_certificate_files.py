@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -182,3 +183,49 @@ def _served(server: LabServer) -> tuple[str, str]:
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=True)
     own, *above = re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", done.stdout, re.DOTALL)
     return own, "".join(above)
+
+
+NAMES = ("ssl/inner/old.pem", "my files/Größe [1].PEM", "back\\slash.pem", "line\nbreak.pem")
+
+
+def test_a_waiver_covers_a_file_however_it_is_named(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    absolute = str(elsewhere / "sub" / "store.p12")
+    folder = tmp_path / "configured"
+    key, old = made("old.example.net", days=3)
+    for name in NAMES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(old.public_bytes(Encoding.PEM))
+    (folder / "odd").mkdir()
+    # A name that is no text, which only a glob can mean.
+    (folder / "odd" / os.fsdecode(b"\xff.pem")).write_bytes(old.public_bytes(Encoding.PEM))
+    Path(absolute).parent.mkdir(parents=True)
+    Path(absolute).write_bytes(pkcs12.serialize_key_and_certificates(b"a", key, old, None, NoEncryption()))
+    soon = (datetime.now(UTC) + timedelta(days=30)).date()
+    quoted = [json.dumps(name, ensure_ascii=False) for name in (*NAMES, absolute)]
+    waivers = "".join(
+        f"""
+[[waiver]]
+rule = "cert.expiry"
+scope = {json.dumps(f"e/file:{name}", ensure_ascii=False)}
+reason = "It is replaced"
+owner = "platform-team"
+expires = {soon}
+"""
+        for name in (*NAMES, absolute, "odd/\\udcff.pem")
+    )
+    named = ", ".join((*(name.replace("[1]", "[[]1]") for name in quoted), '"odd/*"'))
+    found = run(lab, folder, monkeypatch, f"[[environment.certificate]]\nfiles = [{named}]\n", more=waivers)
+
+    files = {host: target for host, target in found.items() if host.startswith("file:")}
+    assert len(files) == len(NAMES) + 2
+    for host, target in files.items():
+        (expiry,) = (verdict for verdict in target["verdicts"] if verdict["rule"] == "cert.expiry")
+        assert (expiry["status"], expiry["waiver"] and expiry["waiver"]["owner"]) == ("fail", "platform-team"), host
+    checked = CliRunner().invoke(cli, ["config", "check"])
+    assert checked.exit_code == 0, checked.output
+    assert "covers no" not in checked.output
+    assert "accepted nothing" not in checked.output
+    for name in ("file:ssl/inner/old.pem", f"file:{absolute}"):
+        told = CliRunner().invoke(cli, ["config", "explain", name])
+        assert (told.exit_code, told.output.split(" (")[0]) == (0, f"e/{name}")

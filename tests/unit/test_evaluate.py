@@ -21,7 +21,7 @@ from scanner.rules import BoundRule, Facts, Finding, Observed, Parameters, Rule,
 from scanner.rules.registry import UNIVERSAL_REASONS, fails, passes
 from scanner.rules.registry.sources import rfc
 from scanner.verdict import Goal, Severity, Status, TargetStatus, Verdict
-from scanner.waiver import Waiver
+from scanner.waiver import Waiver, scope_of
 from tests.build.facts import (
     NO,
     NOW,
@@ -240,6 +240,39 @@ def test_a_waiver_accepts_failures_in_its_scope(scope: str) -> None:
 )
 def test_a_waiver_accepts_nothing_out_of_its_scope(scope: str) -> None:
     assert waived(waiver("comp.none", scope)) == ({"comp.none"} if scope == "production/" else set())
+
+
+@pytest.mark.parametrize(
+    ("scope", "host", "covered"),
+    [
+        ("production/file:ssl/served.pem", "file:ssl/served.pem", True),
+        ("production/file:stores/a/B.P12", "file:stores/a/B.P12", True),
+        ("production/file:stores/a/b.p12", "file:stores/a/B.P12", False),
+        ("production/file:/etc/ssl/app.jks", "file:/etc/ssl/app.jks", True),
+        ("production/file:my certificates/x y.pem", "file:my certificates/x y.pem", True),
+        ("production/file:a\\b.pem", "file:a\\b.pem", True),
+        ("production/file:C:\\ssl\\b.pem", "file:C:\\ssl\\b.pem", True),
+        ("production/file:[old]/x.pem", "file:[old]/x.pem", True),
+        ("production/file:münchen/ü.pem", "file:münchen/ü.pem", True),
+        ("production/file:x.pem.", "file:x.pem.", True),
+        ("production/client:tls/shop.pem", "client:tls/shop.pem", True),
+        ("production/client:tls/shop.pem", "file:tls/shop.pem", False),
+        ("production/file:ssl/*.pem", "file:ssl/served.pem", True),
+        ("production/file:ssl/*", "file:other/served.pem", False),
+        ("production/file:*", "file:ssl/served.pem", True),
+        ("*/file:*", "file:/etc/ssl/app.jks", True),
+        ("production/*", "file:ssl/served.pem", True),
+        ("production", "file:ssl/served.pem", True),
+        ("test/file:ssl/served.pem", "file:ssl/served.pem", False),
+        ("production/file:ssl/served.pem/x", "file:ssl/served.pem", False),
+        ("production/file:ssl", "file:ssl/served.pem", False),
+    ],
+)
+def test_a_waiver_names_a_file_as_its_configuration_does(scope: str, host: str, *, covered: bool) -> None:
+    item = waiver("cert.expiry", scope)
+    assert item.covers("cert.expiry", "production", host, 0, "a subject") is covered
+    assert scope_of(scope).covers("production", host, 0) is covered
+    assert not item.covers("cert.expiry", "production", "www.example.com", 443) or ":" not in scope
 
 
 def test_an_expired_waiver_waives_no_longer_and_the_last_day_counts() -> None:

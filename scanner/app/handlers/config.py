@@ -21,7 +21,7 @@ from scanner.counting import counted
 from scanner.errors import OutputError, Problem, UsageError, nearest
 from scanner.evaluate import report_waivers
 from scanner.hostname import HostError, normalised
-from scanner.inventory import Ownership, Role
+from scanner.inventory import CLIENT_FILE, FILE, Ownership, Role, file_host
 from scanner.requirements import ROOT, Requirement, requirement_at, requirements_of
 from scanner.rules import all_rules
 from scanner.service import preflight
@@ -177,6 +177,8 @@ def _owned(ownership: Ownership) -> str:
 
 def _asked(target: str) -> tuple[SplitResult, str]:
     """The parts of what was asked for, and its host as hosts are spelled in the inventory."""
+    if target.startswith((FILE, CLIENT_FILE)):
+        return urlsplit(""), file_host(target)
     try:
         parts = urlsplit(target if "://" in target else f"//{target}")
         _ = parts.port  # is read by this alone, and may be none
