@@ -20,7 +20,7 @@ not end a run over a thousand others.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar
 
@@ -65,13 +65,16 @@ class UsageError(NightsealError):
 class Problem:
     """One thing wrong in a file: `key` is the dotted path to it, `hint` says how to fix it.
 
-    `place` is the file where it is another than the one that was read, with the line where that is known.
+    `place` is the file where it is another than the one that was read, with the line where that is known. `location` is
+    the way to what is wrong: names of keys, and positions in lists counted from 0. A key names elements of lists by
+    their hosts or names, which several may have; so the line is looked up by the location where it is known.
     """
 
     key: str
     message: str
     hint: str | None = None
     place: str = ""
+    location: tuple[str | int, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         text = f"{self.key}: {self.message}" if self.key else self.message

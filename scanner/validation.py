@@ -63,9 +63,9 @@ def problems_of(error: ValidationError, model: type[BaseModel], raw: Any = None)
         if item["type"] == "extra_forbidden":
             known = _keys_at(model, location[:-1])
             hint = nearest(str(location[-1]), known) or f"known here: {', '.join(sorted(known))}"
-            problems.append(Problem(path, "unknown key", hint))
+            problems.append(Problem(path, "unknown key", hint, location=location))
         elif item["type"] == "missing":
-            problems.append(Problem(path, "is required"))
+            problems.append(Problem(path, "is required", location=location))
         else:
             message = _KINDS.get(item["type"]) or item["msg"].removeprefix("Value error, ").removeprefix("Input ")
             message = _TIMEDELTA.sub(_in_seconds, message)
@@ -73,7 +73,7 @@ def problems_of(error: ValidationError, model: type[BaseModel], raw: Any = None)
                 message = message.replace("'", '"')
             value = item["input"]
             given = f", not {_as_written(value)}" if _is_short(value) and "not " not in message else ""
-            problems.append(Problem(path, f"{message}{given}", _guess(item)))
+            problems.append(Problem(path, f"{message}{given}", _guess(item), location=location))
     return problems
 
 

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 import click
 import idna
 
+from scanner import inventories
 from scanner.counting import counted
 from scanner.errors import UsageError, nearest
 from scanner.evidence import Failure
@@ -214,12 +215,11 @@ def _refuse_network(text: str) -> None:
     address, slash, length = text.replace("[", "").replace("]", "").partition("/")
     if not slash or not length.isdecimal():
         return
-    try:
-        network = ipaddress.ip_network(f"{address}/{length}", strict=False)
-    except ValueError:
+    count = inventories.count_of(f"{address}/{length}")
+    if count is None:
         return
     hint = "write the hosts that are meant, one a line, in a file for --file"
-    raise UsageError(f'"{text}" is a network of {counted(network.num_addresses, "address", "addresses")} ({hint})')
+    raise UsageError(f'"{text}" is a network of {counted(count, "host")} ({hint})')
 
 
 def parse_target(text: str) -> Endpoint:

@@ -7,6 +7,7 @@ is set is overridden; labels are joined, the inner ones winning.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -25,7 +26,7 @@ _FILLED: Final = (
 
 def inherited(raw: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
     """The configuration with what its endpoints and applications inherit; wrong defaults are told where they are."""
-    general = _checked(raw.get("defaults"), "defaults", problems)
+    general = _checked(raw.get("defaults"), "defaults", ("defaults",), problems)
     environments = raw.get("environment")
     if not isinstance(environments, list):
         return raw
@@ -45,7 +46,8 @@ def _environment(
     if not isinstance(item, dict):
         return item
     name = item.get("name") if isinstance(item.get("name"), str) else index + 1
-    own = _checked(item.get("defaults"), f"environment[{name}].defaults", problems)
+    way = ("environment", index, "defaults")
+    own = _checked(item.get("defaults"), f"environment[{name}].defaults", way, problems)
     # From the inside: what it says for its endpoints, what it says of itself, what is said for all.
     result = _joined(item, {key: value for key, value in general.items() if key in _OWNED})
     defaults = _joined(_joined(own, {key: result[key] for key in _OWNED if key in result}), general)
@@ -78,7 +80,7 @@ def _joined(inner: Mapping[str, Any], outer: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
-def _checked(value: Any, key: str, problems: list[Problem]) -> Mapping[str, Any]:
+def _checked(value: Any, key: str, way: tuple[str | int, ...], problems: list[Problem]) -> Mapping[str, Any]:
     """Defaults that can be used; otherwise none, and what is wrong with them."""
     if value is None:
         return {}
@@ -86,7 +88,7 @@ def _checked(value: Any, key: str, problems: list[Problem]) -> Mapping[str, Any]
         DefaultsForm.model_validate(value)
     except ValidationError as error:
         problems.extend(
-            Problem(f"{key}.{problem.key}" if problem.key else key, problem.message, problem.hint)
+            replace(problem, key=f"{key}.{problem.key}" if problem.key else key, location=(*way, *problem.location))
             for problem in problems_of(error, DefaultsForm)
         )
         return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -39,20 +39,40 @@ MOST_FILES: Final = 1000
 """Files that one pattern names."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the configuration: the key that problems call it by, and the way to it, which no other part shares."""
+
+    key: str
+    location: tuple[str | int, ...]
+
+    def element(self, name: str, position: int, label: str) -> Part:
+        """An element of one of its lists."""
+        return Part(f"{self.key}.{name}[{label}]", (*self.location, name, position))
+
+    def problem(self, name: str, message: str, hint: str | None = None) -> Problem:
+        """Something wrong with the part, or with what it has of that name, which may be a dotted key."""
+        way = (*self.location, name) if name else self.location
+        return Problem(f"{self.key}.{name}" if name else self.key, message, hint, location=way)
+
+
 def environment_of(
-    form: EnvironmentForm, folder: Path, problems: list[Problem], warnings: list[Problem]
+    form: EnvironmentForm, position: int, folder: Path, problems: list[Problem], warnings: list[Problem]
 ) -> Environment:
     """The environment that a form means; what is wrong with it is added to `problems` and `warnings`."""
-    key = f"environment[{form.name}]"
-    _check_domains(form, key, problems)
-    endpoints = _Endpoints(form.name, key, problems)
-    for item in form.endpoint:
-        endpoints.add(item)
-    for app in form.application:
-        _check_levels(app, form, f"{key}.application[{app.name}]", problems, warnings)
-        endpoints.add_application(app, folder)
-    for files in form.certificate:
-        endpoints.add_files(files, folder, warnings)
+    part = Part(f"environment[{form.name}]", ("environment", position))
+    _check_domains(form, part, problems)
+    endpoints = _Endpoints(form.name, part, problems)
+    for index, item in enumerate(form.endpoint):
+        endpoints.add(item, part.element("endpoint", index, f"{item.host}:{item.port}"))
+    for index, app in enumerate(form.application):
+        place = part.element("application", index, app.name)
+        _check_levels(app, form, place, problems, warnings)
+        endpoints.add_application(app, folder, place)
+    for index, files in enumerate(form.certificate):
+        endpoints.add_files(
+            files, folder, Part(f"{part.key}.certificate", (*part.location, "certificate", index)), warnings
+        )
     for implied in _implied(form, endpoints.all):
         endpoints.add_implied(implied)
     return Environment(
@@ -71,19 +91,19 @@ def environment_of(
     )
 
 
-def _endpoint(form: EndpointForm, environment: str, key: str, problems: list[Problem]) -> Endpoint:
+def _endpoint(form: EndpointForm, environment: str, part: Part, problems: list[Problem]) -> Endpoint:
     web = form.role.speaks_http
     if web and form.starttls:
-        problems.append(Problem(f"{key}.starttls", "goes with role server only", 'set role = "server"'))
+        problems.append(part.problem("starttls", "goes with role server only", 'set role = "server"'))
     if form.paths and not form.role.is_console:
         hint = 'set role = "monitoring" or "development"; the paths of an application are its own'
-        problems.append(Problem(f"{key}.paths", "are where a console is", hint))
+        problems.append(part.problem("paths", "are where a console is", hint))
     if form.xmpp_domain is not None and form.starttls not in {StartTls.XMPP, StartTls.XMPP_SERVER}:
-        problems.append(Problem(f"{key}.xmpp_domain", "goes with XMPP only", 'set starttls = "xmpp" or "xmpp-server"'))
+        problems.append(part.problem("xmpp_domain", "goes with XMPP only", 'set starttls = "xmpp" or "xmpp-server"'))
     default_http_port = 80 if web and form.port == 443 else 0  # noqa: PLR2004  # the registered ports of HTTP and HTTPS
     http_port = default_http_port if form.http_port is None else form.http_port
-    host = host_of(form.host, f"{key}.host", problems)
-    domain = host_of(form.xmpp_domain, f"{key}.xmpp_domain", problems) if form.xmpp_domain else None
+    host = _host(form.host, "host", part, problems)
+    domain = _host(form.xmpp_domain, "xmpp_domain", part, problems) if form.xmpp_domain else None
     return Endpoint(
         environment,
         host,
@@ -124,33 +144,32 @@ def ownership_of(form: OwnedForm) -> Ownership:
 class _Endpoints:
     """The endpoints of an environment. What is at one host and port is scanned once, and judged for each role there."""
 
-    def __init__(self, environment: str, key: str, problems: list[Problem]) -> None:
+    def __init__(self, environment: str, part: Part, problems: list[Problem]) -> None:
         self._environment = environment
-        self._key = key
+        self._part = part
         self._problems = problems
         self._found: dict[tuple[str, int], Endpoint] = {}
         self._roles: dict[tuple[str, int], set[Role]] = {}
-        self._plain: dict[tuple[str, int], tuple[int | None, str]] = {}
+        self._plain: dict[tuple[str, int], tuple[int | None, Part]] = {}
 
     @property
     def all(self) -> tuple[Endpoint, ...]:
         """All of them, in the configuration's order."""
         return tuple(self._found.values())
 
-    def add(self, form: EndpointForm) -> None:
+    def add(self, form: EndpointForm, part: Part) -> None:
         """Add what an [[environment.endpoint]] says."""
-        key = f"{self._key}.endpoint[{form.host}:{form.port}]"
-        new = _endpoint(form, self._environment, key, self._problems)
+        new = _endpoint(form, self._environment, part, self._problems)
         place = (new.host, new.port)
         known = self._found.get(place)
         roles = self._roles.setdefault(place, set())
         if form.role in roles:
             hint = "say all its paths in one" if form.role.is_console else "leave one out"
             message = f"{new.address} is listed twice with the role {form.role}"
-            self._problems.append(Problem(key, message, hint))
+            self._problems.append(part.problem("", message, hint))
         elif known is not None and Role.SERVER in {*roles, form.role}:
             hint = "a port speaks HTTP or another protocol"
-            self._problems.append(Problem(key, f"{new.address} is a server and something else", hint))
+            self._problems.append(part.problem("", f"{new.address} is a server and something else", hint))
         roles.add(form.role)
         if known is None:
             self._found[place] = new
@@ -162,36 +181,34 @@ class _Endpoints:
                 ownership=known.ownership.merged(new.ownership),
             )
         if form.http_port is not None:
-            self._plain_port(place, form.http_port or None, f"{key}.http_port", new.address)
+            self._plain_port(place, form.http_port or None, part, new.address)
 
-    def add_application(self, form: ApplicationForm, folder: Path) -> None:
+    def add_application(self, form: ApplicationForm, folder: Path, part: Part) -> None:
         """Add an [[environment.application]], beside what else is at its host and port."""
-        key = f"{self._key}.application[{form.name}]"
-        host = host_of(form.host, f"{key}.host", self._problems)
+        host = _host(form.host, "host", part, self._problems)
         place = (host, form.port)
         known = self._found.get(place, Endpoint(self._environment, host, form.port, http_port=form.http_port or None))
         if Role.SERVER in self._roles.get(place, ()):
             hint = "a port speaks HTTP or another protocol"
-            self._problems.append(Problem(key, f"{known.address} is a server as well", hint))
+            self._problems.append(part.problem("", f"{known.address} is a server as well", hint))
         self._found[place] = replace(
             known,
             role=Role.APPLICATION,
             applications=(*known.applications, _application(form, folder)),
             ownership=known.ownership.merged(ownership_of(form)),
         )
-        self._plain_port(place, form.http_port or None, f"{key}.http_port", known.address)
+        self._plain_port(place, form.http_port or None, part, known.address)
         if form.client_certificate is not None:
             path = folder / form.client_certificate.cert
             self._add_file(CLIENT_FILE, path, folder, CertificateFile(path), ownership_of(form))
 
-    def add_files(self, form: CertificateFilesForm, folder: Path, warnings: list[Problem]) -> None:
+    def add_files(self, form: CertificateFilesForm, folder: Path, part: Part, warnings: list[Problem]) -> None:
         """Add the files of an [[environment.certificate]], each as an endpoint of its own."""
         for pattern in form.files:
             paths = sorted(glob.glob(str(folder / pattern), recursive=True))  # noqa: PTH207  # the pattern may be absolute
             files = [Path(path) for path in paths if Path(path).is_file()]
             if not files:
-                key = f"{self._key}.certificate.files"
-                warnings.append(Problem(key, f'"{pattern}" is not a file and matches none'))
+                warnings.append(part.problem("files", f'"{pattern}" is not a file and matches none'))
             for path in files[:MOST_FILES]:
                 self._add_file(FILE, path, folder, CertificateFile(path, form.password_variable), ownership_of(form))
 
@@ -206,12 +223,14 @@ class _Endpoints:
         """Add one that the environment's domain names, where nothing else is there."""
         self._found.setdefault((endpoint.host, endpoint.port), endpoint)
 
-    def _plain_port(self, place: tuple[str, int], port: int | None, key: str, address: str) -> None:
+    def _plain_port(self, place: tuple[str, int], port: int | None, part: Part, address: str) -> None:
         """All that is at one host and port is asked for at one port of plain HTTP."""
-        said, by = self._plain.setdefault(place, (port, key))
+        said, by = self._plain.setdefault(place, (port, part))
         if said != port:
-            message = f"is {port or 0}, and {by.removeprefix(f'{self._key}.')} at {address} says {said or 0}"
-            self._problems.append(Problem(key, message))
+            known = f"{by.key.removeprefix(f'{self._part.key}.')}.http_port"
+            self._problems.append(
+                part.problem("http_port", f"is {port or 0}, and {known} at {address} says {said or 0}")
+            )
         self._found[place] = replace(self._found[place], http_port=said)
 
 
@@ -224,10 +243,18 @@ def host_of(value: str, key: str, problems: list[Problem]) -> str:
         return value
 
 
-def _check_domains(form: EnvironmentForm, key: str, problems: list[Problem]) -> None:
+def _host(value: str, name: str, part: Part, problems: list[Problem]) -> str:
+    """The same of a part of the configuration."""
+    wrong: list[Problem] = []
+    host = host_of(value, name, wrong)
+    problems.extend(part.problem(name, found.message, found.hint) for found in wrong)
+    return host
+
+
+def _check_domains(form: EnvironmentForm, part: Part, problems: list[Problem]) -> None:
     if form.kind is EnvironmentKind.ON_PREMISES:
         problems.extend(
-            Problem(f"{key}.{name}", 'is for kind "paas" only', "an on-premises host brings its own")
+            part.problem(name, 'is for kind "paas" only', "an on-premises host brings its own")
             for name, value in (("default_domain", form.default_domain), ("custom_domain", form.custom_domain))
             if value is not None
         )
@@ -237,10 +264,10 @@ def _check_domains(form: EnvironmentForm, key: str, problems: list[Problem]) -> 
             continue
         if value.startswith("*."):
             hint = f"write the domain itself: {value[2:]!r}; a wildcard certificate covers the hosts under it"
-            problems.append(Problem(f"{key}.{name}", f"is not a host name: {value!r}", hint))
-        elif is_address(host_of(value, f"{key}.{name}", problems)):
+            problems.append(part.problem(name, f"is not a host name: {value!r}", hint))
+        elif is_address(_host(value, name, part, problems)):
             hint = "a host without a name is an [[environment.endpoint]]"
-            problems.append(Problem(f"{key}.{name}", f"should be a host name, not the address {value!r}", hint))
+            problems.append(part.problem(name, f"should be a host name, not the address {value!r}", hint))
 
 
 def _domain(value: str | None) -> str | None:
@@ -260,11 +287,11 @@ def _implied(form: EnvironmentForm, endpoints: tuple[Endpoint, ...]) -> Iterator
         domain = _domain(value)
         if domain and not any(host == domain or host.endswith(f".{domain}") for host in hosts):
             item = EndpointForm(host=domain)
-            yield replace(_endpoint(item, form.name, "", []), implied_by=key)
+            yield replace(_endpoint(item, form.name, Part("", ()), []), implied_by=key)
 
 
 def _check_levels(
-    app: ApplicationForm, environment: EnvironmentForm, key: str, problems: list[Problem], warnings: list[Problem]
+    app: ApplicationForm, environment: EnvironmentForm, part: Part, problems: list[Problem], warnings: list[Problem]
 ) -> None:
     """The levels that cannot be, and those that say less than holds anyway."""
     levels: list[tuple[str, HttpsLevel, IntegrationKind | None]] = [("https", app.https, None)]
@@ -273,16 +300,16 @@ def _check_levels(
     for name, level, integration in levels:
         if level is HttpsLevel.TLS_CLIENT_CERTIFICATE and environment.kind is EnvironmentKind.PAAS:
             why = "client certificates are not available on a provider's platform"
-            problems.append(Problem(f"{key}.{name}", f'"{level}" is not available on "paas"', why))
+            problems.append(part.problem(name, f'"{level}" is not available on "paas"', why))
         if level is HttpsLevel.TLS_CLIENT_CERTIFICATE and integration is IntegrationKind.REST:
             why = "a REST integration can't ask for a client certificate"
-            problems.append(Problem(f"{key}.{name}", f'"{level}" is not available for kind "rest"', why))
+            problems.append(part.problem(name, f'"{level}" is not available for kind "rest"', why))
         if level is HttpsLevel.NONE and ApplicationKind(app.kind).always_https:
             why = f"a {app.kind} back end is always over HTTPS"
-            warnings.append(Problem(f"{key}.{name}", '"none" has no effect', why))
+            warnings.append(part.problem(name, '"none" has no effect', why))
         elif level is HttpsLevel.NONE and integration is None and (environment.hsts or environment.force_https_screens):
             why = "the environment's hsts or force_https_screens wins"
-            warnings.append(Problem(f"{key}.{name}", '"none" has no effect', why))
+            warnings.append(part.problem(name, '"none" has no effect', why))
         elif level is HttpsLevel.NONE and integration is not None and environment.force_https_integrations:
             why = "the environment's force_https_integrations wins"
-            warnings.append(Problem(f"{key}.{name}", '"none" has no effect', why))
+            warnings.append(part.problem(name, '"none" has no effect', why))

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -77,7 +77,7 @@ class ConfigFiles:
     @property
     def paths(self) -> tuple[str, ...]:
         """The paths of all files, as problems name them."""
-        return (*(item.path for item in self.files), *(item.path for item in self.inventories))
+        return (*(item.path for item in self.files), *dict.fromkeys(item.path for item in self.inventories))
 
     @property
     def text(self) -> str:
@@ -90,11 +90,29 @@ class ConfigFiles:
         """The problem with the file and line of its key, as far as these are known."""
         if problem.place:
             return problem
-        file, location = self._origin(self._location(problem.key))
+        file, location = self._origin(self._located(problem.location) or self._location(problem.key))
         line = next(
             (file.lines[location[:end]] for end in range(len(location), 0, -1) if location[:end] in file.lines), 0
         )
-        return Problem(problem.key, problem.message, problem.hint, f"{file.path}:{line}" if line else file.path)
+        return replace(problem, place=f"{file.path}:{line}" if line else file.path)
+
+    def without(self, left_out: Collection[Location]) -> ConfigFiles:
+        """The same without some elements of lists, of which nothing more is to be said; the others keep their lines."""
+        raw: dict[str, Any] = _copy(self.raw)
+        lists = {location[:-1] for location in left_out}
+        origins = {
+            location: origin
+            for location, origin in self.origins.items()
+            if not any(location[: len(way)] == way and len(location) > len(way) for way in lists)
+        }
+        for way in lists:
+            elements: Any = raw
+            for part in way:
+                elements = elements[part]
+            kept = [position for position in range(len(elements)) if (*way, position) not in left_out]
+            origins.update({(*way, new): self._origin((*way, old)) for new, old in enumerate(kept)})
+            elements[:] = [elements[position] for position in kept]
+        return replace(self, raw=raw, origins=origins)
 
     def _origin(self, location: Location) -> tuple[ConfigFile | InventoryFile, Location]:
         for end in range(len(location), 0, -1):
@@ -103,10 +121,20 @@ class ConfigFiles:
                 return file, there + location[end:]
         return self.files[0], location
 
-    def _location(self, key: str) -> Location:
-        """Where a dotted key leads; positions in lists may be told by names or addresses."""
-        found: list[str | int] = []
+    def _located(self, location: Location) -> Location:
+        """A location whose last part may be a dotted key below an element that is known."""
+        if not location or not isinstance(location[-1], str):
+            return location
         value: Any = self.raw
+        for part in location[:-1]:
+            known = part in value if isinstance(value, dict) else isinstance(value, list) and isinstance(part, int)
+            value = value[part] if known else None
+        return (*location[:-1], *self._location(location[-1], value or {}))
+
+    def _location(self, key: str, value: Any = None) -> Location:
+        """Where a dotted key leads, below a value; positions in lists may be told by names or addresses."""
+        found: list[str | int] = []
+        value = self.raw if value is None else value
         for quoted, element, name in _SEGMENT.findall(key):
             if element and isinstance(value, list):
                 position = next((index for index, item in enumerate(value) if label_of(item) == element), None)

@@ -2,7 +2,8 @@
 
 A row becomes an endpoint or an application beside those of config.toml before the form is checked, so that whatever
 holds for these holds for it, and each problem has the row's file and line. What config.toml says of a host and port
-itself is not said again by a row that only names the host; that row gives its owner and labels where there are none.
+itself is not said again by a row that only names the host; that row gives its owner and labels to all that is there,
+where they have none of their own.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Inventories:
 
     raw: dict[str, Any]
     origins: dict[Location, tuple[ConfigFile | InventoryFile, Location]] = field(default_factory=dict)
-    files: dict[str, InventoryFile] = field(default_factory=dict)
+    files: dict[int, InventoryFile] = field(default_factory=dict)
+    """By the `id` of what was read: a file may be read twice, by other columns or of another sheet."""
     sources: dict[str, list[InventorySource]] = field(default_factory=dict)
     untaken: tuple[Untaken, ...] = ()
     digests: list[str] = field(default_factory=list)
@@ -56,7 +58,7 @@ def with_inventories(raw: dict[str, Any], folder: Path, problems: list[Problem])
         isinstance(item, dict) and item.get("inventory") for item in environments
     ):
         return result
-    reading = _Reading(result, folder, problems)
+    reading = _Reading(result, folder, problems, _usual(raw))
     result.raw = {**raw, "environment": [reading.environment(item, index) for index, item in enumerate(environments)]}
     result.untaken = reading.untaken()
     return result
@@ -67,10 +69,13 @@ def with_rows(
 ) -> Inventories:
     """A configuration whose environments get rows that were read already, by the names that these say."""
     result = Inventories(raw)
-    reading = _Reading(result, Path(), problems)
+    usual = _usual(raw)
+    reading = _Reading(result, Path(), problems, usual)
+    for found in contents:
+        problems += found.problems
     environments = [dict(item) for item in raw["environment"]]
     for index, item in enumerate(environments):
-        adding = _Adding(item, index, result, problems)
+        adding = _Adding(item, index, result, problems, {**usual, **_usual(item)})
         for found in contents:
             rows = [row for row in found.rows if environment_of(row) == item["name"]]
             adding.add_all(found, rows, reading.file(found))
@@ -78,11 +83,24 @@ def with_rows(
     return result
 
 
+def _usual(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What its `defaults` say; what is wrong with them is told where they are checked."""
+    defaults = raw.get("defaults")
+    return defaults if isinstance(defaults, dict) else {}
+
+
+def _place(values: Mapping[str, Any], usual: Mapping[str, Any]) -> tuple[str, int]:
+    """Where something is that may inherit its port."""
+    port = usual.get("port")
+    return Row(values).place_at(port if isinstance(port, int) else None)
+
+
 class _Reading:
     """Reads the inventories of all environments; a file that several name is read once."""
 
-    def __init__(self, result: Inventories, folder: Path, problems: list[Problem]) -> None:
+    def __init__(self, result: Inventories, folder: Path, problems: list[Problem], usual: Mapping[str, Any]) -> None:
         self._result = result
+        self._usual = usual
         self._folder = folder
         self._problems = problems
         self._read: dict[tuple[object, ...], Contents | None] = {}
@@ -94,7 +112,7 @@ class _Reading:
             return item
         name = str(item.get("name", index + 1))
         grown = dict(item)
-        adding = _Adding(grown, index, self._result, self._problems)
+        adding = _Adding(grown, index, self._result, self._problems, {**self._usual, **_usual(item)})
         for position, raw in enumerate(item["inventory"], 1):
             said = raw.get("from") if isinstance(raw, dict) else None
             key = f"environment[{name}].inventory[{said if isinstance(said, str) else position}]"
@@ -114,7 +132,7 @@ class _Reading:
     def file(self, contents: Contents) -> InventoryFile:
         """The file that rows come from, once."""
         lines: dict[Location, int] = {(number,): row.line for number, row in enumerate(contents.rows) if row.line}
-        return self._result.files.setdefault(contents.name, InventoryFile(contents.name, lines))
+        return self._result.files.setdefault(id(contents), InventoryFile(contents.name, lines))
 
     def untaken(self) -> tuple[Untaken, ...]:
         """The rows that are in no environment of the configuration that reads their file."""
@@ -122,7 +140,7 @@ class _Reading:
         for contents in filter(None, self._read.values()):
             for row in contents.rows:
                 if (contents.name, id(row)) not in self._taken:
-                    host, port = row.place
+                    host, port = _place(row.values, self._usual)
                     environment = str(row.values.get("environment", ""))
                     item = Untaken(host, port, environment, located(contents.name, row.line))
                     found[contents.name, id(row)] = item
@@ -155,7 +173,9 @@ class _Reading:
                 data = inventories.read_bytes(path)
                 contents = inventories.read(str(path), data, options, form.format)
                 agreed = form.expected_count if form.expand else None
-                self._read[known] = inventories.expanded(contents, agreed=agreed, how=_EXPAND)
+                found = inventories.expanded(contents, agreed=agreed, how=_EXPAND)
+                self._problems.extend(found.problems)
+                self._read[known] = found
                 self._result.digests.append(hashlib.sha256(data).hexdigest())
             except ConfigError as error:
                 self._problems.extend(error.problems)
@@ -163,25 +183,35 @@ class _Reading:
 
 
 class _Adding:
-    """Adds rows to one environment."""
+    """Adds rows to one environment; `usual` is what its endpoints and applications inherit."""
 
-    def __init__(self, environment: dict[str, Any], index: int, result: Inventories, problems: list[Problem]) -> None:
+    def __init__(
+        self,
+        environment: dict[str, Any],
+        index: int,
+        result: Inventories,
+        problems: list[Problem],
+        usual: Mapping[str, Any],
+    ) -> None:
         self._environment = environment
         self._index = index
         self._result = result
         self._problems = problems
+        self._usual = usual
         self._lists: dict[str, list[Any]] = {}
-        self._known: dict[tuple[str, int], tuple[str, int]] = {}
-        """Where config.toml itself speaks of a host and port."""
+        self._known: dict[tuple[str, int], list[tuple[str, dict[str, Any]]]] = {}
+        """What config.toml itself says is at a host and port."""
+        self._given: dict[int, tuple[Mapping[str, Any], str]] = {}
+        """What a row gave to each of that, by its `id`, and where the row stands."""
         self._seen: dict[tuple[object, ...], str] = {}
         self._names: dict[str, str] = {}
         for key in ("endpoint", "application"):
             items = environment.get(key, [])
             if isinstance(items, list):
                 self._lists[key] = environment[key] = [dict(item) if isinstance(item, dict) else item for item in items]
-                for position, item in enumerate(self._lists[key]):
+                for item in self._lists[key]:
                     if isinstance(item, dict):
-                        self._known.setdefault(Row(item).place, (key, position))
+                        self._known.setdefault(_place(item, usual), []).append((key, item))
 
     def add_all(self, contents: Contents, rows: list[Row], file: InventoryFile) -> None:
         """Add rows of a source."""
@@ -191,12 +221,12 @@ class _Adding:
 
     def _add(self, row: Row, file: InventoryFile, number: int) -> None:
         values, place = row.values, located(file.path, row.line)
+        there = _place(values, self._usual)
         is_application = "application" in values or "kind" in values
-        known = self._known.get(row.place)
-        if known is not None and not is_application and "role" not in values:
-            self._own(self._lists[known[0]][known[1]], values)
+        if known := self._meant(there, values):
+            self._give(known, values, place)
             return
-        identity = (*row.place, values.get("application", "") if is_application else values.get("role", "application"))
+        identity = (*there, values.get("application", "") if is_application else values.get("role", "application"))
         if identity in self._seen:
             message = f"{row.host} stands at {self._seen[identity]} already"
             self._problems.append(problem("", message, "leave one out", place))
@@ -209,14 +239,36 @@ class _Adding:
         self._lists[key].append(element)
         self._result.origins["environment", self._index, key, len(self._lists[key]) - 1] = (file, (number,))
 
-    @staticmethod
-    def _own(item: dict[str, Any], values: Mapping[str, Any]) -> None:
-        """Take owner and labels of a row for what config.toml says of the same host and port."""
-        for key in ("owner", "contact"):
-            if key in values:
-                item.setdefault(key, values[key])
-        if "labels" in values:
-            item["labels"] = {**values["labels"], **item.get("labels", {})}
+    def _meant(self, there: tuple[str, int], values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What config.toml says already of all that a row says: of its host, or of an application or role there."""
+        said = {key: value for key, value in values.items() if key not in {*_OF_BOTH, "host", "port", "environment"}}
+        if not said:
+            return [item for _, item in self._known.get(there, [])]
+        kind = "application" if "application" in said else "endpoint"
+        if "application" in said:
+            said["name"] = said.pop("application")
+        usual = {"role": Role.APPLICATION.value, **self._usual}
+        return [
+            item
+            for key, item in self._known.get(there, [])
+            if key == kind and all(item.get(name, usual.get(name)) == value for name, value in said.items())
+        ]
+
+    def _give(self, known: list[dict[str, Any]], values: Mapping[str, Any], place: str) -> None:
+        """Give owner and labels of a row to what config.toml says is there."""
+        owned = {key: value for key, value in values.items() if key in _OF_BOTH}
+        for item in known:
+            earlier, where = self._given.setdefault(id(item), (owned, place))
+            if earlier != owned:
+                message = f"{values['host']} stands at {where} already, with another owner or other labels"
+                self._problems.append(problem("", message, "leave one out", place))
+                return
+            for key in ("owner", "contact"):
+                if key in owned:
+                    item.setdefault(key, owned[key])
+            own = item.get("labels", {})
+            if "labels" in owned and isinstance(own, dict):
+                item["labels"] = {**owned["labels"], **own}
 
     def _endpoint(self, row: Row, place: str) -> dict[str, Any] | None:
         return self._fitting(row, place, _OF_ENDPOINTS, "an endpoint without an application")
@@ -227,7 +279,7 @@ class _Adding:
             hint = "leave the role or the application empty; several rows may name one host"
             self._problems.append(problem("role", f'is "{role}" beside an application', hint, place))
             return None
-        host, port = row.place
+        host, port = _place(row.values, self._usual)
         name = str(row.values.get("application") or (host if port == inventories.HTTPS_PORT else f"{host}:{port}"))
         if name in self._names:
             hint = "give each a name of its own, or leave the column empty and use a label"

@@ -22,14 +22,14 @@ from pydantic import ValidationError
 
 from scanner import confidential
 from scanner.config.defaults import inherited
-from scanner.config.estate import environment_of, host_of
+from scanner.config.estate import Part, environment_of, host_of
 from scanner.config.files import ConfigFile, ConfigFiles, clean, read_files, read_text
 from scanner.config.form import ConfigForm, NotifyForm, ScanForm, ScheduleForm
 from scanner.config.inventories import Inventories, with_inventories, with_rows
 from scanner.counting import counted
 from scanner.errors import ConfigError, Problem, nearest
 from scanner.hostname import HostError, normalised_pattern
-from scanner.inventories import Contents, Row
+from scanner.inventories import Contents, Row, told_of
 from scanner.inventory import Environment, Inventory, InventorySource, Untaken, address_of
 from scanner.validation import label_of, problems_of
 from scanner.waiver import Waiver, scope_of
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 DEFAULT_PATH = Path("config.toml")
+_HOSTS = frozenset({"endpoint", "application"})
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -115,17 +116,24 @@ def parse(
 
 
 def parse_rows(
-    raw: dict[str, Any], contents: Sequence[Contents], environment_of: Callable[[Row], str], *, source: str
+    raw: dict[str, Any],
+    contents: Sequence[Contents],
+    environment_of: Callable[[Row], str],
+    *,
+    source: str,
+    problems: Sequence[Problem] = (),
 ) -> Config:
     """Check rows of inventories as a configuration of their own, whose environments `raw` names.
+
+    `problems` are those of files of which there are no rows: they are told with the others.
 
     Raises:
         ConfigError: they do not make sense; lists every problem with the file and line of its row.
     """
-    problems: list[Problem] = []
-    added = with_rows(raw, contents, environment_of, problems)
+    found = list(problems)
+    added = with_rows(raw, contents, environment_of, found)
     files = ConfigFiles((ConfigFile(source, "", {}),), raw, {})
-    return _checked(_grown(files, added), Path(), added, problems, None)
+    return _checked(_grown(files, added), Path(), added, found, None)
 
 
 def _grown(files: ConfigFiles, added: Inventories) -> ConfigFiles:
@@ -137,22 +145,20 @@ def _grown(files: ConfigFiles, added: Inventories) -> ConfigFiles:
 def _checked(
     files: ConfigFiles, folder: Path, added: Inventories, problems: list[Problem], today: date | None
 ) -> Config:
-    _refuse(files, problems)
-    raw = inherited(files.raw, problems)
-    _refuse(files, problems)
-    try:
-        form = ConfigForm.model_validate(raw)
-    except ValidationError as error:
-        _refuse(files, problems_of(error, ConfigForm, raw))
-        raise
+    defaults: list[Problem] = []
+    files = dataclasses.replace(files, raw=inherited(files.raw, defaults))
+    if defaults:
+        # What lacks its defaults lacks more than is wrong.
+        _refuse(files, [*problems, *defaults])
+    form, files = _form(files, problems)
     for address in (*(item.url for item in form.notify), *filter(None, [form.scan.proxy])):
         confidential.keep_parts(address)
     warnings = list(files.warnings)
     environments = tuple(
         dataclasses.replace(
-            environment_of(item, folder, problems, warnings), sources=tuple(added.sources.get(item.name, ()))
+            environment_of(item, position, folder, problems, warnings), sources=tuple(added.sources.get(item.name, ()))
         )
-        for item in form.environment
+        for position, item in enumerate(form.environment)
     )
     warnings += (_not_taken(item) for item in added.untaken)
     warnings += (_unexpected(item, key) for item in environments for key in item.sources if not key.as_expected)
@@ -179,6 +185,31 @@ def _checked(
     )
 
 
+def _form(files: ConfigFiles, problems: list[Problem]) -> tuple[ConfigForm, ConfigFiles]:
+    """The form of a configuration: without the hosts that are not of it, which are added to `problems`.
+
+    So what is wrong with the sense of the others is told with them.
+
+    Raises:
+        ConfigError: something else is not of the form.
+    """
+    try:
+        return ConfigForm.model_validate(files.raw), files
+    except ValidationError as error:
+        found = problems_of(error, ConfigForm, files.raw)
+        problems += map(files.named, found)
+        elements = {item.location[:4] for item in found}
+        if not all(len(way) == 4 and way[0] == "environment" and way[2] in _HOSTS for way in elements):  # noqa: PLR2004  # environment, its number, a list of it, the number there
+            _refuse(files, problems)
+            raise
+        files = files.without(elements)
+    try:
+        return ConfigForm.model_validate(files.raw), files
+    except ValidationError:
+        _refuse(files, problems)
+        raise
+
+
 def _not_taken(item: Untaken) -> Problem:
     said = f'is in the environment "{item.environment}"' if item.environment else "is in no environment"
     return Problem("", f"{address_of(item.host, item.port)} {said}, which does not read this file", place=item.place)
@@ -189,9 +220,18 @@ def _unexpected(environment: Environment, source: InventorySource) -> Problem:
     return Problem(key, f"is {source.expected}, and the file has {counted(source.hosts, 'host')} of this environment")
 
 
-def _refuse(files: ConfigFiles, problems: list[Problem]) -> None:
-    if problems:
-        raise ConfigError(files.files[0].path, list(map(files.named, problems)))
+def _refuse(files: ConfigFiles, problems: Iterable[Problem]) -> None:
+    """Raise all that is wrong, each once; of a file of hosts, which may be wrong in every row, the first of many."""
+    found = list(dict.fromkeys(map(files.named, problems)))
+    if not found:
+        return
+    inventories = {item.path: list[Problem]() for item in files.inventories}
+    others = list[Problem]()
+    for item in found:
+        path = item.place if item.place in inventories else item.place.rpartition(":")[0]
+        inventories.get(path, others).append(item)
+    told = (item for path, those in inventories.items() for item in told_of(path, those))
+    raise ConfigError(files.files[0].path, [*others, *told])
 
 
 def _expand(value: Any, environ: Mapping[str, str], key: str, problems: list[Problem]) -> Any:
@@ -269,13 +309,19 @@ def _check_owners(form: ConfigForm, problems: list[Problem]) -> None:
     if not form.owner:
         return
     known = [item.name for item in form.owner]
-    for environment in form.environment:
-        key = f"environment[{environment.name}]"
-        owned: list[tuple[str, str | None]] = [(key, environment.owner)]
-        owned += [(f"{key}.endpoint[{item.host}:{item.port}]", item.owner) for item in environment.endpoint]
-        owned += [(f"{key}.application[{item.name}]", item.owner) for item in environment.application]
+    for position, environment in enumerate(form.environment):
+        part = Part(f"environment[{environment.name}]", ("environment", position))
+        owned: list[tuple[Part, str | None]] = [(part, environment.owner)]
+        owned += [
+            (part.element("endpoint", index, f"{item.host}:{item.port}"), item.owner)
+            for index, item in enumerate(environment.endpoint)
+        ]
+        owned += [
+            (part.element("application", index, item.name), item.owner)
+            for index, item in enumerate(environment.application)
+        ]
         problems.extend(
-            Problem(f"{place}.owner", f'there is no [[owner]] "{name}"', nearest(name, known))
+            place.problem("owner", f'there is no [[owner]] "{name}"', nearest(name, known))
             for place, name in owned
             if name is not None and name not in known
         )

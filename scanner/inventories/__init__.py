@@ -7,15 +7,17 @@ source is at most `MOST_BYTES` large and gives at most `MOST_ROWS` rows.
 
 from __future__ import annotations
 
-from scanner.inventories.networks import expanded
+from scanner.inventories.networks import count_of, expanded
 from scanner.inventories.source import (
     HTTPS_PORT,
     MOST_BYTES,
     MOST_ROWS,
+    MOST_TOLD,
     Contents,
     Options,
     Row,
     read_bytes,
+    told_of,
 )
 from scanner.inventories.table import SOURCES, read
 
@@ -23,11 +25,14 @@ __all__ = [
     "HTTPS_PORT",
     "MOST_BYTES",
     "MOST_ROWS",
+    "MOST_TOLD",
     "SOURCES",
     "Contents",
     "Options",
     "Row",
+    "count_of",
     "expanded",
     "read",
     "read_bytes",
+    "told_of",
 ]

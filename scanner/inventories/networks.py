@@ -5,10 +5,12 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from scanner.counting import counted
-from scanner.inventories.source import Contents, Row, located, problem, raise_all
+from scanner.errors import Problem
+from scanner.inventories.source import Contents, Row, located, problem
 
 MOST_ADDRESSES: Final = 65_536
 _RANGE: Final = re.compile(r"([0-9A-Fa-f.:]+)\s*-\s*([0-9A-Fa-f.:]+)")
@@ -23,33 +25,37 @@ def expanded(contents: Contents, *, agreed: int | None, how: str) -> Contents:
         agreed: how many hosts all of it is known to come to; None where networks are not to be expanded.
         how: says how it is agreed to, with `{count}` in the place of the number.
 
-    Raises:
-        ConfigError: it has a network although none is to be expanded, or comes to another number of hosts.
+    Returns:
+        The same without its networks, and a problem of each, where there is one although none is to be expanded; with
+        one problem, where it comes to another number of hosts.
     """
-    found = {index: counts for index, row in enumerate(contents.rows) if (counts := _counted(row.host)) is not None}
+    found = {index: count for index, row in enumerate(contents.rows) if (count := count_of(row.host)) is not None}
     if not found:
         return contents
     total = len(contents.rows) - len(found) + sum(found.values())
-    if agreed is not None and total == agreed and total <= MOST_ADDRESSES:
-        rows = [item for row in contents.rows for item in _each(row)]
-        return Contents(contents.name, rows, contents.left_out)
+    possible = total <= MOST_ADDRESSES
+    if agreed == total and possible:
+        return replace(contents, rows=[item for row in contents.rows for item in _each(row)])
+    most = "" if possible else f", and at most {MOST_ADDRESSES} can be taken"
+    hint = how.format(count=total) if possible else "leave out what is not scanned"
     if agreed is None:
-        hint = how.format(count=total)
-        problems = [
-            problem("", f'"{contents.rows[index].host}" is {counted(count, "address", "addresses")}, not a host', hint,
-                    located(contents.name, contents.rows[index].line))
-            for index, count in found.items()
-        ]  # fmt: skip
+        problems = [_not_agreed(contents, index, count, most, hint) for index, count in found.items()]
     else:
-        most = f", and at most {MOST_ADDRESSES} can be" if total > MOST_ADDRESSES else ""
         message = f"comes to {counted(total, 'host')} with its networks, not to {agreed}{most}"
-        problems = [problem("", message, how.format(count=total) if not most else None, contents.name)]
-    raise_all(contents.name, problems)
-    return contents
+        problems = [problem("", message, hint, contents.name)]
+    rows = [row for index, row in enumerate(contents.rows) if index not in found]
+    return replace(contents, rows=rows, problems=[*contents.problems, *problems])
 
 
-def _counted(text: str) -> int | None:
-    """How many addresses a network or range has; None where the text is neither."""
+def _not_agreed(contents: Contents, index: int, count: int, most: str, hint: str) -> Problem:
+    row = contents.rows[index]
+    what = "network" if "/" in row.host else "range"
+    message = f'"{row.host}" is a {what} of {counted(count, "host")}{most}'
+    return problem("", message, hint, located(contents.name, row.line))
+
+
+def count_of(text: str) -> int | None:
+    """How many hosts a network or range of addresses comes to; None where the text is neither."""
     bounds = _bounds(text)
     return None if bounds is None else int(bounds[1]) - int(bounds[0]) + 1
 

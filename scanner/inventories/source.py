@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +16,8 @@ from scanner.untrusted import printable
 MOST_BYTES: Final = 64 << 20
 """Of a file; a hundred thousand hosts with owners and labels take a tenth of it."""
 MOST_ROWS: Final = 100_000
+MOST_TOLD: Final = 20
+"""Problems of one file; whoever has more has made one mistake in many rows."""
 _EXAMPLES: Final = 3
 HTTPS_PORT: Final = 443
 
@@ -39,7 +41,11 @@ class Row:
     @property
     def place(self) -> tuple[str, int]:
         """Host and port in one spelling, as far as they are a host and a port."""
-        port = str(self.values.get("port", HTTPS_PORT))
+        return self.place_at(None)
+
+    def place_at(self, usual: int | None) -> tuple[str, int]:
+        """The same where what names no port is at a usual one, which is that of HTTPS by default."""
+        port = str(self.values.get("port", usual or HTTPS_PORT))
         try:
             return normalised(self.host), int(port) if port.isdecimal() else 0
         except HostError:
@@ -60,11 +66,17 @@ class LeftOut(NamedTuple):
 
 @dataclass(slots=True)
 class Contents:
-    """What a source gave. `left_out` counts what it names and is no endpoint, by the reason, with a few examples."""
+    """What a source gave.
+
+    `left_out` counts what it names and is no endpoint, by the reason, with a few examples. `problems` are those of its
+    bad rows, which are not among the others: whoever reads it goes on with these, so that all that is wrong is told at
+    once, and then takes nothing.
+    """
 
     name: str
     rows: list[Row] = field(default_factory=list)
     left_out: dict[LeftOut, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
 
     def add(self, values: Mapping[str, Any], line: int = 0) -> None:
         """Add a row.
@@ -91,7 +103,7 @@ class Contents:
         seen: dict[tuple[object, ...], Row] = {}
         for row in self.rows:
             seen.setdefault((*row.place, row.values.get("role"), row.values.get("application")), row)
-        return Contents(self.name, list(seen.values()), self.left_out)
+        return replace(self, rows=list(seen.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +249,15 @@ def problem(key: str, message: str, hint: str | None = None, place: str = "") ->
 
 
 def raise_all(name: str, problems: Iterable[Problem]) -> None:
-    """Raise all that is wrong with a source, if anything is; of many problems the first hundred."""
+    """Raise all that is wrong with a source, if anything is."""
     found = list(problems)
     if found:
-        most = 100
-        more = [Problem("", f"and {len(found) - most} more", place=name)] if len(found) > most else []
-        raise ConfigError(name, [*found[:most], *more])
+        raise ConfigError(name, found)
+
+
+def told_of(name: str, problems: Iterable[Problem]) -> Iterator[Problem]:
+    """What is told of all that is wrong in a file of hosts: the first of many, by line, and how many more there are."""
+    found = sorted(problems, key=lambda item: int(line) if (line := item.place.rpartition(":")[2]).isdecimal() else 0)
+    yield from found[:MOST_TOLD]
+    if len(found) > MOST_TOLD:
+        yield Problem("", f"and {len(found) - MOST_TOLD} more", place=name)

@@ -39,7 +39,7 @@ def read_csv(name: str, data: bytes, options: Options) -> Contents:
     """Read CSV: commas, semicolons or tabs, as the first row tells.
 
     Raises:
-        ConfigError: it is not CSV, lacks a column, or a cell is none that can be used.
+        ConfigError: it is not CSV, or lacks a column.
     """
     return table_of(name, _csv_cells(name, text_of(name, data)), options)
 
@@ -64,7 +64,7 @@ def table_of(name: str, cells: Iterable[Cells], options: Options) -> Contents:
     """The rows of a table, whose first row names the columns.
 
     Raises:
-        ConfigError: a column means nothing or is missing, or a cell is none that can be used.
+        ConfigError: a column means nothing or is missing.
     """
     rows = iter(cells)
     head = next(((line, found) for line, found in rows if any(cell.strip() for cell in found)), None)
@@ -72,11 +72,11 @@ def table_of(name: str, cells: Iterable[Cells], options: Options) -> Contents:
         raise refused(name, "is empty", 1, "its first row names the columns: host, port, owner, …")
     keys = _keys(name, *head, options.columns)
     contents = Contents(name)
-    problems: list[Problem] = []
+    problems = contents.problems
     for line, found in rows:
         if not any(cell.strip() for cell in found):
             continue
-        if len(contents.rows) >= MOST_ROWS:
+        if len(contents.rows) + len(problems) >= MOST_ROWS:
             raise refused(name, f"has more than {MOST_ROWS} rows", line, "split it, or leave out what is not scanned")
         if any(cell.strip() for cell in found[len(keys) :]):
             message = f"has {counted(len(found), 'cell')}, and there are names of {counted(len(keys), 'column')}"
@@ -85,7 +85,6 @@ def table_of(name: str, cells: Iterable[Cells], options: Options) -> Contents:
         values = _values(dict(zip(keys, found, strict=False)), located(name, line), problems)
         if values is not None:
             contents.add(values, line)
-    raise_all(name, problems)
     return contents
 
 
@@ -182,10 +181,10 @@ def read_list(name: str, data: bytes, options: Options) -> Contents:  # noqa: AR
     """Read a plain list: host, host:port or [v6]:port, one a line; what follows a # is left out.
 
     Raises:
-        ConfigError: it is not UTF-8, or a line is none of these.
+        ConfigError: it is not UTF-8.
     """
     contents = Contents(name)
-    problems: list[Problem] = []
+    problems = contents.problems
     for line, text in enumerate(text_of(name, data).splitlines(), 1):
         words = text.partition("#")[0].split()
         if not words:
@@ -203,7 +202,6 @@ def read_list(name: str, data: bytes, options: Options) -> Contents:  # noqa: AR
             )
             continue
         contents.add(endpoint(host, port), line)
-    raise_all(name, problems)
     return contents
 
 

@@ -82,7 +82,7 @@ def test_several_ports_of_a_host() -> None:
 
 @pytest.mark.parametrize("text", ["127.0.0.0/30", "10.0.0.0/8", "[2001:db8::]/64", "2001:db8::/64", "192.0.2.1/32"])
 def test_a_network_is_no_host_with_a_path(text: str) -> None:
-    with pytest.raises(UsageError, match=r"is a network of \d+ address.*--file"):
+    with pytest.raises(UsageError, match=r"is a network of \d+ hosts?.*--file"):
         endpoints_of([text])
 
 

@@ -157,7 +157,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a.zone", "$ORIGIN example.com.\n@ IN TXT ( a\nwww IN A 192.0.2.9\n", "a.zone:2: is not a zone file: unbalanced parentheses"),
         ("a.txt", "a.example\nb.example c.example\n", 'a.txt:2: "b.example c.example" is more than a host'),
         ("a.txt", "a.example\nb.example:99999\n", 'a.txt:2: "b.example:99999": the port must be a number from 1 to 65535'),
-        ("a.txt", "a.example\n10.0.0.0/24\n", 'a.txt:2: "10.0.0.0/24" is 254 addresses, not a host (--expand 255 takes them)'),
+        ("a.txt", "a.example\n10.0.0.0/24\n", 'a.txt:2: "10.0.0.0/24" is a network of 254 hosts (--expand 255 takes them)'),
         ("a.txt", "a.example\nA.EXAMPLE\n", "a.txt:2: A.EXAMPLE stands at a.txt:1 already"),
         ("a.txt", "a b.example\x1b[31m\n", 'a.txt:1: "a b.example\\x1b[31m" is more than a host'),
         ("a.txt", "# nothing\n", "a.txt: names no host that could be scanned"),

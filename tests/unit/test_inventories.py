@@ -196,6 +196,7 @@ def test_each_environment_takes_its_rows_and_what_none_takes_is_told(
         (
             'host,port\na b,1\n"c\n",2\nb.example,99999\nc.example,x\n',
             [
+                "hosts.csv:2: environment[production].endpoint[a b:1].host: is not a host name: 'a b'",
                 "hosts.csv:5: environment[production].endpoint[b.example:99999].port: should be less than or equal to 65535",
                 "hosts.csv:6: environment[production].endpoint[c.example:x].port: should be a",
             ],
@@ -213,8 +214,8 @@ def test_each_environment_takes_its_rows_and_what_none_takes_is_told(
         ("host,https\na.example,tls\n", ["hosts.csv:2: https: is nothing that an endpoint without an application has"]),
         ("host,labels\na.example,tier\n", ['hosts.csv:2: labels: "tier" should be name=value; several by semicolons']),
         ("host\na.example\n10.0.0.0/30\n10.1.0.1-9\n", [
-            'hosts.csv:3: "10.0.0.0/30" is 2 addresses, not a host (expand = true and expected_count = 12 take them)',
-            'hosts.csv:4: "10.1.0.1-9" is 9 addresses, not a host (expand = true and expected_count = 12 take them)',
+            'hosts.csv:3: "10.0.0.0/30" is a network of 2 hosts (expand = true and expected_count = 12 take them)',
+            'hosts.csv:4: "10.1.0.1-9" is a range of 9 hosts (expand = true and expected_count = 12 take them)',
         ]),
         ('host\n"a.example\n', ["hosts.csv:2: is not CSV: unexpected end of data"]),
         ("host\na.example\0\n", ["hosts.csv:2: holds a zero byte, so it is not text"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,17 +50,17 @@ def import_hosts(  # noqa: PLR0913, PLR0917  # one for each option
     options = Options(_columns(columns), origin, sheet, all_ports)
     target = Path(output) if output not in {None, "-"} else None
     _check_target(target, replace=replace)
-    found = [_read(source, options, form) for source in sources]
-    if expand is not None and len(found) > 1:
+    if expand is not None and len(sources) > 1:
         raise UsageError("--expand counts the hosts of one file; import the files one by one")
-    found = [inventories.expanded(item, agreed=expand, how="--expand {count} takes them") for item in found]
-    found = _without_repetitions(found)
-    for item in found:
+    problems: list[Problem] = []
+    found = _without_repetitions(list(_read_all(sources, options, form, expand, problems)))
+    wrong = bool(problems) or any(item.problems for item in found)
+    for item in found if not wrong else ():
         _tell(item)
-    if not any(item.rows for item in found):
+    if not wrong and not any(item.rows for item in found):
         raise ConfigError(found[0].name, [Problem("", "names no host that could be scanned")])
     known = _configured(config_path, required=diff)
-    checked = _checked(found, environment, kind, known)
+    checked = _checked(found, environment, kind, known, problems, inherits=diff)
     if diff and known is not None:
         _show(found, checked, known.inventory, environment)
         return
@@ -96,6 +97,19 @@ def _columns(entries: Sequence[str]) -> Mapping[str, str]:
     return found
 
 
+def _read_all(
+    sources: Sequence[str], options: Options, form: str | None, expand: int | None, problems: list[Problem]
+) -> Iterator[Contents]:
+    """What can be read of the files; why others cannot be is added to `problems`."""
+    for source in sources:
+        try:
+            found = _read(source, options, form)
+        except ConfigError as error:
+            problems += (changed(item, place=item.place or error.source) for item in error.problems)
+            continue
+        yield inventories.expanded(found, agreed=expand, how="--expand {count} takes them")
+
+
 def _read(source: str, options: Options, form: str | None) -> Contents:
     if source.startswith("axfr://"):
         parts = urlsplit(source)
@@ -127,7 +141,7 @@ def _without_repetitions(found: list[Contents]) -> list[Contents]:
         for _ in range(len(item.rows) - len(rows)):
             item.leave_out("host", "named by another file, too", item.name)
         seen |= {_identity(row) for row in rows}
-        result.append(Contents(item.name, rows, item.left_out))
+        result.append(changed(item, rows=rows))
     return result
 
 
@@ -149,8 +163,16 @@ def _configured(path: Path, *, required: bool) -> Config | None:
     return configuration.load(path)
 
 
-def _checked(found: Sequence[Contents], environment: str | None, kind: str | None, known: Config | None) -> Config:
-    """All rows as a configuration of their own, checked as one."""
+def _checked(  # noqa: PLR0913  # what was read, where it belongs, and what is wrong with it already
+    found: Sequence[Contents],
+    environment: str | None,
+    kind: str | None,
+    known: Config | None,
+    problems: Sequence[Problem],
+    *,
+    inherits: bool,
+) -> Config:
+    """All rows as a configuration of their own, checked as one; compared, they inherit as in the configuration."""
 
     def of(row: Row) -> str:
         return environment or str(row.values.get("environment", NAME_OF_NONE))
@@ -162,7 +184,20 @@ def _checked(found: Sequence[Contents], environment: str | None, kind: str | Non
             {"name": name, "kind": kind or kinds.get(name, EnvironmentKind.ON_PREMISES).value} for name in names
         ]
     }
-    return configuration.parse_rows(raw, found, of, source=found[0].name)
+    if inherits and known is not None:
+        raw |= _inherited(known.read_from.raw, raw["environment"])
+    source = found[0].name if found else problems[0].place
+    return configuration.parse_rows(raw, found, of, source=source, problems=problems)
+
+
+def _inherited(configured: Mapping[str, Any], environments: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The same environments with the defaults that a configuration has for them."""
+    own = {item["name"]: item["defaults"] for item in configured.get("environment", ()) if "defaults" in item}
+    result: dict[str, Any] = {"defaults": configured["defaults"]} if "defaults" in configured else {}
+    result["environment"] = [
+        {**item, "defaults": own[item["name"]]} if item["name"] in own else item for item in environments
+    ]
+    return result
 
 
 def _environments(checked: Config, known: Config | None) -> Iterator[Mapping[str, Any]]:
