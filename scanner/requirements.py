@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from scanner.inventory import HttpsLevel, IntegrationKind, Role
+from scanner.inventory import DomainKey, HttpsLevel, IntegrationKind, Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,12 +36,14 @@ class Requirement:
 
     `application` is None for an endpoint that no application stands for; `integration` is the kind of an integration,
     None for pages. `hsts` tells whether the owners demand the HSTS header there. `decided_by` is the line of
-    config.toml (or the fact) that decided; `overridden` are the lines that say less and have no effect.
+    config.toml (or the fact) that decided, `setting` says the same in words, for people who do not have the file;
+    `overridden` are the lines that say less and have no effect.
     """
 
     path: str
     level: HttpsLevel
     decided_by: str
+    setting: str
     application: str | None = None
     integration: IntegrationKind | None = None
     hsts: bool = False
@@ -61,6 +63,21 @@ class _Line:
 
     level: HttpsLevel
     text: str
+    words: str
+
+
+_ROLES = {
+    Role.APPLICATION: "application",
+    Role.DEVELOPMENT: "development endpoint",
+    Role.MONITORING: "monitoring console",
+    Role.SERVER: "server",
+}
+_ENVIRONMENT_WORDS = {
+    "hsts": "HSTS for every page",
+    "force_https_screens": "HTTPS for all screens",
+    "force_https_integrations": "HTTPS for all integrations",
+}
+_DOMAIN_WORDS = {DomainKey.DEFAULT: "its default domain", DomainKey.CUSTOM: "its own domain"}
 
 
 def requirements_of(environment: Environment, endpoint: Endpoint) -> tuple[Requirement, ...]:
@@ -107,7 +124,7 @@ def _endpoint_root(environment: Environment, endpoint: Endpoint) -> Requirement:
 
 def _console(environment: Environment, endpoint: Endpoint, role: Role, path: str) -> Requirement:
     at = "" if path == ROOT else f" at {path}"
-    line = _Line(HttpsLevel.TLS, f'[[environment.endpoint]] {endpoint.address}: role = "{role}"{at}')
+    line = _Line(HttpsLevel.TLS, f'[[environment.endpoint]] {endpoint.address}: role = "{role}"{at}', _as_role(role))
     return _decide(path, [*_environment_pages(environment), line], None, None, hsts=environment.hsts)
 
 
@@ -117,15 +134,18 @@ def _application(environment: Environment, endpoint: Endpoint, application: Appl
     if endpoint.role.is_console:
         always.append(_role_line(endpoint))
     if application.kind.always_https:
-        always.append(_Line(HttpsLevel.TLS, f'[[environment.application]] {name}: kind = "{application.kind}"'))
-    own = _Line(application.https, f'[[environment.application]] {name}: https = "{application.https}"')
+        text = f'[[environment.application]] {name}: kind = "{application.kind}"'
+        always.append(_Line(HttpsLevel.TLS, text, f"application {name}: always HTTPS, as {application.kind}"))
+    text = f'[[environment.application]] {name}: https = "{application.https}"'
+    own = _Line(application.https, text, f"application {name}: its own setting")
     pages = [*_environment_pages(environment), *always]
     integrations = [*_environment_integrations(environment), *always]
     if application.force_https_screens:
-        pages.append(_Line(HttpsLevel.TLS, f"[[environment.application]] {name}: force_https_screens = true"))
+        text = f"[[environment.application]] {name}: force_https_screens = true"
+        pages.append(_Line(HttpsLevel.TLS, text, f"application {name}: HTTPS for all its screens"))
     if application.force_https_integrations:
-        line = f"[[environment.application]] {name}: force_https_integrations = true"
-        integrations.append(_Line(HttpsLevel.TLS, line))
+        text = f"[[environment.application]] {name}: force_https_integrations = true"
+        integrations.append(_Line(HttpsLevel.TLS, text, f"application {name}: HTTPS for all its integrations"))
     if all(item.path != ROOT for item in application.paths):
         yield _decide(ROOT, [*pages, own], name, None, hsts=environment.hsts)
     for path in application.paths:
@@ -145,23 +165,30 @@ def _environment_integrations(environment: Environment) -> list[_Line]:
 
 
 def _environment_line(environment: Environment, setting: str) -> _Line:
-    return _Line(HttpsLevel.TLS, f"[[environment]] {environment.name}: {setting} = true")
+    words = f"environment {environment.name}: {_ENVIRONMENT_WORDS[setting]}"
+    return _Line(HttpsLevel.TLS, f"[[environment]] {environment.name}: {setting} = true", words)
+
+
+def _as_role(role: Role) -> str:
+    return f"role of the endpoint: {_ROLES[role]}"
 
 
 def _role_line(endpoint: Endpoint) -> _Line:
     if endpoint.implied_by:
         text = f'[[environment]] {endpoint.environment}: {endpoint.implied_by} = "{endpoint.host}"'
-        return _Line(HttpsLevel.TLS, text)
-    return _Line(HttpsLevel.TLS, f'[[environment.endpoint]] {endpoint.address}: role = "{endpoint.role}"')
+        return _Line(HttpsLevel.TLS, text, f"environment {endpoint.environment}: {_DOMAIN_WORDS[endpoint.implied_by]}")
+    text = f'[[environment.endpoint]] {endpoint.address}: role = "{endpoint.role}"'
+    return _Line(HttpsLevel.TLS, text, _as_role(endpoint.role))
 
 
 def _path_line(application: str, path: PathSetting) -> _Line:
-    return _Line(path.https, f'[[environment.application]] {application}: paths {path.path}: https = "{path.https}"')
+    text = f'[[environment.application]] {application}: paths {path.path}: https = "{path.https}"'
+    return _Line(path.https, text, f"application {application}: this path")
 
 
 def _integration_line(application: str, integration: Integration) -> _Line:
     text = f'[[environment.application]] {application}: integrations {integration.path}: https = "{integration.https}"'
-    return _Line(integration.https, text)
+    return _Line(integration.https, text, f"application {application}: this integration")
 
 
 def _decide(
@@ -173,6 +200,7 @@ def _decide(
         path=path,
         level=decisive.level,
         decided_by=decisive.text,
+        setting=decisive.words,
         application=application,
         integration=integration,
         hsts=hsts,

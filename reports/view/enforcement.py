@@ -113,21 +113,20 @@ def _rows(
             over_https=_over_https(target, http, place),
             status=verdict.status if verdict else Status.NOT_APPLICABLE,
             severity=verdict.severity if verdict and verdict.status is Status.FAIL else None,
-            explanation=_explanation(verdict, rules, place.line),
+            explanation=_explanation(verdict, rules),
             rule=verdict.rule if verdict else "",
             anchor=anchors.get((verdict.rule, verdict.reason)) if verdict else None,
             waived=verdict is not None and verdict.waiver is not None,
         )
 
 
-def _explanation(verdict: Verdict | None, rules: Mapping[str, Rule], line: str) -> str:
-    """What a verdict says of a place; the line that decides is said in words there, too."""
+def _explanation(verdict: Verdict | None, rules: Mapping[str, Rule]) -> str:
+    """What a verdict says of a place."""
     if verdict is None or verdict.status is Status.PASS:
         return ""
     if verdict.status is Status.INDETERMINATE:
         return reason_in_words(verdict.message, rules.get(verdict.rule), verdict.reason)
-    message = verdict.message.replace(line, setting_in_words(line)) if line else verdict.message
-    return retell(rules.get(verdict.rule), verdict.reason, message)
+    return retell(rules.get(verdict.rule), verdict.reason, verdict.message)
 
 
 def _places(target: TargetResult, environment: Environment | None, http: HttpEvidence | None) -> Iterator[_Place]:
@@ -141,7 +140,7 @@ def _places(target: TargetResult, environment: Environment | None, http: HttpEvi
                 path=requirement.path,
                 purpose=Purpose.ROOT if requirement.path == ROOT and not requirement.integration else purpose,
                 requirement=_demand(requirement),
-                line=requirement.decided_by,
+                line=requirement.setting,
             )
         return
     demand = "" if target.role.speaks_http else "TLS"

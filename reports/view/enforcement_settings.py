@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final
 
@@ -41,18 +42,38 @@ _SETTINGS: Final = (
     ),
     (
         r"\[\[environment\.application\]\] (?P<name>.*): https = .*",
-        mark("application %(name)s: HTTPS of the application"),
+        mark("application %(name)s: its own setting"),
     ),
 )
 """Each line of `scanner.requirements` that can decide, and what it says in words; a test holds the two together."""
+_VALUE: Final = re.compile(r"%\((\w+)\)s")
 
 
 def setting_in_words(line: str) -> str:
-    """What a deciding line of the configuration sets, in words; the line as it is where it is none that is known."""
+    """What a deciding setting sets, in the words of the report's language.
+
+    Args:
+        line: the setting in English words, as rules say it, or the line of the configuration, as they did before.
+
+    Returns:
+        The line as it is where it is none that is known.
+    """
     for pattern, words in _SETTINGS:
         if found := re.fullmatch(pattern, line):
             values = found.groupdict()
             if role := values.get("role"):
                 values["role"] = ROLES[Role(role)]
             return gettext(words) % values
+        if found := _pattern(words).fullmatch(line):
+            values = found.groupdict()
+            if role := values.get("role"):
+                values["role"] = gettext(role)
+            return gettext(words) % values
     return line
+
+
+@functools.cache
+def _pattern(words: str) -> re.Pattern[str]:
+    """What was said by words, with what was filled into them."""
+    parts = _VALUE.split(words)
+    return re.compile("".join(f"(?P<{part}>.*)" if index % 2 else re.escape(part) for index, part in enumerate(parts)))

@@ -15,6 +15,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from reports.language import English, current, gettext, number, short_day, told
+from reports.view.enforcement_settings import setting_in_words
 from reports.wording import FAILURES, counted
 from scanner.evidence import FailureReason
 from scanner.verdict import Verdict
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from scanner.rules import Rule
 
 PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
+_LINE: Final = "{line}"
+"""Where the sentences of rules say which setting decided."""
 _SLUGS: Final = {reason.value: reason for reason in FailureReason}
 _NOT_OBSERVED: Final = "It could not be observed: "
 _DAYS: Final = re.compile(r"(\d{1,9}) days?")
@@ -38,9 +41,9 @@ def retold(verdict: Verdict, rules: Mapping[str, Rule]) -> str:
 
 def retell(rule: Rule | None, reason: str, message: str) -> str:
     """The message of a reason of a rule, in the language that is spoken; marked as English where that is not known."""
-    if current().is_source:
-        return message
     sentence = rule.reasons[reason].sentence if rule is not None and reason in rule.reasons else message
+    if current().is_source:
+        return _without_lines(sentence, message)
     translated = told(sentence)
     if isinstance(translated, English):
         return English(message)
@@ -48,9 +51,17 @@ def retell(rule: Rule | None, reason: str, message: str) -> str:
     return English(message) if values is None else filled(translated, values)
 
 
+def _without_lines(sentence: str, message: str) -> str:
+    """A message that names the setting which decided in words, where an older version quoted its line."""
+    values = values_in(sentence, message) if _LINE in sentence and "[[" in message else None
+    return filled(sentence, {**values, "line": setting_in_words(values["line"])}) if values else message
+
+
 def filled(sentence: str, values: Mapping[str, str]) -> str:
     """A sentence with its placeholders replaced; what stands in them is said in the language, as far as that goes."""
-    return PLACEHOLDER.sub(lambda match: _value(values[match[1]]), sentence)
+    return PLACEHOLDER.sub(
+        lambda match: (setting_in_words if match[0] == _LINE else _value)(values[match[1]]), sentence
+    )
 
 
 def values_in(sentence: str, message: str) -> dict[str, str] | None:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from lxml import html
 
+from reports.language import language_of, speaking
 from reports.render import render_html
 from reports.view import ReportOptions, ReportView, Standing, Tally, build_view, trend_of
 from reports.view.actions import WAIVER_NOTICE_DAYS
@@ -19,7 +20,7 @@ from reports.view.clause_model import ClauseOutcome
 from reports.view.enforcement_settings import setting_in_words
 from reports.view.index import Index, is_failure, tally
 from reports.view.model import ActionKind, ChangeKind
-from reports.view.sentences import reason_in_words
+from reports.view.sentences import reason_in_words, retell
 from scanner.evidence import Attempt, FailureReason
 from scanner.history.attribution import ChangeCause
 from scanner.history.diff import diff
@@ -565,6 +566,7 @@ class TestNothingContradicts:
             for forced in (True, False)
         )
         lines = set()
+        settings_said: dict[str, str] = {}
         for settings in ({}, {"hsts": True}, {"force_https_screens": True}, {"force_https_integrations": True}):
             for role, implied_by in (
                 (Role.APPLICATION, None),
@@ -576,8 +578,14 @@ class TestNothingContradicts:
                     environment = Environment("e", EnvironmentKind.PAAS, (endpoint,), **settings)  # type: ignore[arg-type]  # passed through
                     for item in requirements_of(environment, endpoint):
                         lines |= {item.decided_by, *item.overridden}
+                        settings_said[item.decided_by] = item.setting
         assert len(lines) > 12
         assert [line for line in lines if setting_in_words(line) == line] == []
+        assert {line: setting_in_words(line) for line in settings_said} == settings_said, "as the rules say it"
+        with speaking(language_of("pt")):
+            said = {line: setting_in_words(line) for line in settings_said}
+            assert {line: setting_in_words(words) for line, words in settings_said.items()} == said
+        assert not set(said.values()) & set(settings_said.values())
 
     def test_the_matrix_says_settings_in_words(self) -> None:
         """Whoever reads the report does not have the configuration: no row quotes a line of it."""
@@ -586,6 +594,17 @@ class TestNothingContradicts:
         assert said
         assert not [text for text in said if "[[" in text or " = " in text]
         assert not [row.explanation for row in rows if "[[" in row.explanation]
+
+    def test_what_an_older_version_quoted_is_said_in_words(self) -> None:
+        rule = all_rules()["https.path"]
+        text = "/a is served over plain HTTP: HTTP 200. HTTPS is demanded by [[environment]] e: hsts = true."
+        assert retell(rule, "served-in-plain", text) == text.replace(
+            "[[environment]] e: hsts = true", "environment e: HSTS for every page"
+        )
+        with speaking(language_of("pt")):
+            now = text.replace("[[environment]] e: hsts = true", "environment e: HSTS for every page")
+            assert retell(rule, "served-in-plain", text) == retell(rule, "served-in-plain", now)
+            assert "ambiente e: " in retell(rule, "served-in-plain", now)
 
 
 def judged_as(rule: str, status: Status, reason: str = "", **more: object) -> Verdict:

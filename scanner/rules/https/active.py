@@ -140,7 +140,7 @@ def _redirect(plain: PlainRoot, facts: Facts, parameters: Parameters) -> list[Fi
     probe = plain.probe
     requirement = root_of(facts.environment, facts.target.endpoint)
     if requirement is not None and requirement.level is HttpsLevel.NONE:
-        return [Finding("not-required", describe(probe.first), values={"line": requirement.decided_by})]
+        return [Finding("not-required", describe(probe.first), values={"line": requirement.setting})]
     return [judge_redirect(facts, probe)]
 
 

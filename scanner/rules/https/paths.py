@@ -62,7 +62,7 @@ def _each(
     if not places:
         return [Finding("none-configured")]
     return [
-        replace(finding, subject=place.path, values={"path": place.path, "line": place.decided_by, **finding.values})
+        replace(finding, subject=place.path, values={"path": place.path, "line": place.setting, **finding.values})
         for place in places
         for finding in ([http] if isinstance(http, Finding) else judge(place, http))
     ]
