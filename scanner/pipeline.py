@@ -136,20 +136,39 @@ class _Sorting:
     _elsewhere: list[Target] = field(default_factory=list)
     _all_known: asyncio.Event = field(default_factory=asyncio.Event)
 
+    async def files(self) -> None:
+        """Look into the files that are here; those of zones are on the machines of their workers."""
+        targets = {place: Target(item, None) for place, item in enumerate(self.job.inventory.endpoints) if item.is_file}
+        for place, target in targets.items():
+            self.seen.resolved[place] = (Resolved(target),)
+        here = [target for target in targets.values() if self._sorted(Resolved(target))]
+        found = await asyncio.to_thread(read_files, [item.endpoint for item in here], self.job.settings.stores_for)
+        for target in here:
+            self._seen(target, found[target.endpoint.id])
+
     async def here(self, names: Names, order: Sequence[int]) -> AsyncGenerator[Target]:
         """The targets that are probed here, as their names are resolved; `order` has the endpoints' places."""
         async for place, known in names.resolved():
             self.seen.resolved[order[place]] = known
             for item in reversed(known) if self.job.backwards else known:
-                target, evidence = item.target, self._without_probing(item)
-                if evidence is not None:
-                    self.seen.evidence[target.id] = evidence
-                    self.look_at(evidence)
-                elif self._zone(target) is None:
-                    yield target
-                else:
-                    self._elsewhere.append(target)
+                if self._sorted(item):
+                    yield item.target
         self._all_known.set()
+
+    def _sorted(self, item: Resolved) -> bool:
+        """Whether a target is to be looked at here."""
+        evidence = self._without_probing(item)
+        if evidence is not None:
+            self._seen(item.target, evidence)
+        elif self._zone(item.target) is None:
+            return True
+        else:
+            self._elsewhere.append(item.target)
+        return False
+
+    def _seen(self, target: Target, evidence: TargetEvidence) -> None:
+        self.seen.evidence[target.id] = evidence
+        self.look_at(evidence)
 
     async def elsewhere(self) -> AsyncGenerator[tuple[Target, TargetEvidence]]:
         """What workers of zones find."""
@@ -187,11 +206,8 @@ async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None
         Names.of([endpoints[place] for place in order], job.settings, job.addresses) as names,
         authority.opened(job.settings, job.answers) as authorities,
     ):
-        for place, (target, evidence) in (await asyncio.to_thread(_in_files, job)).items():
-            seen.resolved[place] = (Resolved(target),)
-            seen.evidence[target.id] = job.known.get(target.id) or evidence
-            authorities.look_at(seen.evidence[target.id])
         sorting = _Sorting(job, seen, environments, authorities.look_at)
+        await sorting.files()
         scope = Scope(
             job.settings,
             environments,
@@ -297,13 +313,6 @@ def _questions(job: Job) -> frozenset[str]:
     """The rules of the job's policies for which alone something is asked."""
     listed = {rule for policy in (job.policy, *job.policies.values()) for rule in policy.rules}
     return frozenset(rule for rule in listed if rule in all_rules() and all_rules()[rule].opt_in)
-
-
-def _in_files(job: Job) -> Mapping[int, tuple[Target, TargetEvidence]]:
-    """What is in the files that the inventory names, by the place of their endpoints."""
-    files = {place: item for place, item in enumerate(job.inventory.endpoints) if item.is_file}
-    found = read_files(list(files.values()), job.settings.stores_for) if files else {}
-    return {place: (Target(item, None), found[item.id]) for place, item in files.items()}
 
 
 def _place_of(job: Job) -> str:

@@ -70,9 +70,11 @@ def environment_of(
         _check_levels(app, form, place, problems, warnings)
         endpoints.add_application(app, folder, place)
     for index, files in enumerate(form.certificate):
-        endpoints.add_files(
-            files, folder, Part(f"{part.key}.certificate", (*part.location, "certificate", index)), warnings
-        )
+        place = Part(f"{part.key}.certificate", (*part.location, "certificate", index))
+        if form.zone is None:
+            endpoints.add_files(files, folder, place, warnings)
+        else:
+            endpoints.add_files_of_zone(files, place)
     for implied in _implied(form, endpoints.all):
         endpoints.add_implied(implied)
     return Environment(
@@ -211,6 +213,15 @@ class _Endpoints:
                 warnings.append(part.problem("files", f'"{pattern}" is not a file and matches none'))
             for path in files[:MOST_FILES]:
                 self._add_file(FILE, path, folder, CertificateFile(path, form.password_variable), ownership_of(form))
+
+    def add_files_of_zone(self, form: CertificateFilesForm, part: Part) -> None:
+        """Add those that are on the workers' machines: only there it is known what a pattern means, so it is one."""
+        for pattern in form.files:
+            path = Path(pattern)
+            if not path.is_absolute():
+                hint = "the files of a zone are on the machines of its workers"
+                self._problems.append(part.problem("files", f'"{pattern}" should begin with "/"', hint))
+            self._add_file(FILE, path, Path(), CertificateFile(path, form.password_variable), ownership_of(form))
 
     def _add_file(self, kind: str, path: Path, folder: Path, file: CertificateFile, ownership: Ownership) -> None:
         name = path.relative_to(folder) if path.is_relative_to(folder) else path

@@ -100,7 +100,7 @@ class EndpointForm(OwnedForm):
 
 
 class CertificateFilesForm(OwnedForm):
-    """Certificates that no port shows: files on the machine that scans."""
+    """Certificates that no port shows: files on the machine that scans, of a zone on those of its workers."""
 
     files: list[Annotated[str, StringConstraints(min_length=1)]] = Field(min_length=1)
     """Paths, and globs of them: PEM, DER, PKCS#12 and JKS, which are distinguished by what is in them."""

@@ -24,12 +24,13 @@ from typing import Any, Final
 from celery import Celery
 from kombu.entity import Queue
 
-from scanner.evidence import to_json
+from scanner.evidence import TargetEvidence, to_json
 from scanner.fleet.broker import app_for, queue_of, results_queue
 from scanner.fleet.messages import TASK, Kind, MessageError, Shard, shard_from_json, version
 from scanner.fleet.settings import FleetSettings
-from scanner.inventory import is_address
+from scanner.inventory import Target, is_address
 from scanner.probe import ProbeSettings
+from scanner.probe.x509.files import read_files
 from scanner.probe.x509.trust import MOZILLA, SYSTEM
 from scanner.probing import Scope, probed
 
@@ -122,6 +123,22 @@ def _do(teller: _Teller, versions: str, document: str) -> None:
 
 
 async def _probe(shard: Shard, teller: _Teller) -> None:
+    files = {target.endpoint.id: target for target in shard.targets if target.endpoint.is_file}
+    if files:
+        endpoints = [target.endpoint for target in files.values()]
+        read = await asyncio.to_thread(read_files, endpoints, shard.settings.stores_for)
+        for name, evidence in read.items():
+            await asyncio.to_thread(_say_done, teller, files[name], evidence)
+    shard = dataclasses.replace(shard, targets=tuple(item for item in shard.targets if not item.endpoint.is_file))
+    if shard.targets:
+        await _probe_ports(shard, teller)
+
+
+def _say_done(teller: _Teller, target: Target, evidence: TargetEvidence) -> None:
+    teller.say(Kind.DONE, target=target.id, evidence=to_json(evidence).decode())
+
+
+async def _probe_ports(shard: Shard, teller: _Teller) -> None:
     addresses = {ipaddress.ip_address(target.ip) for target in shard.targets if target.ip and is_address(target.ip)}
     scope = Scope(
         shard.settings, shard.environments, frozenset(shard.hosts), addresses, len(shard.targets),
@@ -130,7 +147,7 @@ async def _probe(shard: Shard, teller: _Teller) -> None:
     async with contextlib.aclosing(probed(shard.targets, scope)) as found:
         async for target, evidence in found:
             # In a thread: where the broker takes nothing, only this waits.
-            await asyncio.to_thread(teller.say, Kind.DONE, target=target.id, evidence=to_json(evidence).decode())
+            await asyncio.to_thread(_say_done, teller, target, evidence)
 
 
 @contextlib.contextmanager

@@ -23,7 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
+from scanner import config as configuration
 from scanner.app.cli import cli
+from scanner.errors import ConfigError
 from scanner.history import History
 from scanner.lab import Lab, LabServer
 from scanner.verdict import Status
@@ -229,3 +231,19 @@ expires = {soon}
     for name in ("file:ssl/inner/old.pem", f"file:{absolute}"):
         told = CliRunner().invoke(cli, ["config", "explain", name])
         assert (told.exit_code, told.output.split(" (")[0]) == (0, f"e/{name}")
+
+
+def test_the_files_of_a_zone_are_not_looked_for_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "ssl"
+    here.mkdir()
+    (here / "own.pem").write_bytes(made("old.example.net", days=3)[1].public_bytes(Encoding.PEM))
+    monkeypatch.chdir(tmp_path)
+    zone = '[[environment]]\nname = "e"\nkind = "on-premises"\nzone = "dmz"\n[[environment.certificate]]\n'
+    Path("config.toml").write_text(f'{zone}files = ["{here}/*.pem"]\n')
+    CliRunner().invoke(cli, ["run", "--format", "json", "--output", "report.json", "--quiet", "--offline"])
+    (target,) = json.loads(Path("report.json").read_text())["targets"]
+    assert (target["host"], target["error"]["reason"]) == (f"file:{here}/*.pem", "no-worker-in-zone")
+    assert {Status(verdict["status"]) for verdict in target["verdicts"]} == {Status.INDETERMINATE}
+    Path("config.toml").write_text(f'{zone}files = ["ssl/*.pem"]\n')
+    with pytest.raises(ConfigError, match=r'"ssl/\*.pem" should begin with "/"'):
+        configuration.load(Path("config.toml"))

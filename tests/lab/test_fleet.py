@@ -14,22 +14,25 @@ from pathlib import Path
 
 import psutil
 import pytest
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 from kombu.serialization import enable_insecure_serializers
 
 from scanner.errors import UsageError
-from scanner.evidence import FailureReason, Protocol, TargetEvidence
+from scanner.evidence import FailureReason, Protocol, TargetEvidence, to_json
 from scanner.fleet import coordinator, leases
 from scanner.fleet.broker import app_for, queue_of
 from scanner.fleet.certificates import make
 from scanner.fleet.coordinator import FleetDispatcher
 from scanner.fleet.settings import FleetSettings
-from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Target
+from scanner.inventory import Address, CertificateFile, Endpoint, Environment, EnvironmentKind, Role, Target
 from scanner.probe import ProbeSettings
+from tests.build.authority import certificate, key, pem
 from tests.build.fleet import Redis, worker
 from tests.build.ports import free_port
 from tests.build.servers import servers
 
 ENVIRONMENTS = {zone: Environment(zone, EnvironmentKind.ON_PREMISES, zone=zone) for zone in ("dmz", "plant", "nobody")}
+PRIVATE = b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----\n"
 SETTINGS = ProbeSettings(timeout_s=3.0, deadline_s=20.0, online=False)
 
 
@@ -224,3 +227,48 @@ def test_nobody_speaks_to_the_broker_without_a_certificate_of_the_fleet(redis: R
             connection.default_channel.client.ping()
     with app_for(redis.fleet).connection_for_write() as connection:
         assert connection.default_channel.client.ping()
+
+
+def test_files_of_a_zone_are_read_by_its_worker(redis: Redis, port: int, tmp_path: Path, monkeypatch):
+    """On the worker's machine, beside its ports, with its passwords; only certificates come back."""
+    monkeypatch.setenv("STORE_PASSWORD", "Zx9-open-sesame")
+    there = tmp_path / "there"
+    (there / "ssl").mkdir(parents=True)
+    issuer = certificate("Issuer", ca=True)
+    leaves = {name: certificate(name, issuer, own_key=key()) for name in ("one", "two", "kept")}
+    for name in ("one", "two"):
+        (there / "ssl" / f"{name}.pem").write_bytes(pem(leaves[name].certificate) + PRIVATE)
+    (there / "ssl" / "broken.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    locked = BestAvailableEncryption(b"Zx9-open-sesame")
+    own = leaves["kept"]
+    (there / "app.p12").write_bytes(pkcs12.serialize_key_and_certificates(b"a", own.key, own.certificate, None, locked))
+    os.mkfifo(there / "pipe")
+    files = {
+        "all": CertificateFile(there / "ssl" / "*.pem"),
+        "one": CertificateFile(there / "ssl" / "one.pem"),
+        "locked": CertificateFile(there / "app.p12", "STORE_PASSWORD"),
+        "unset": CertificateFile(there / "app.p12", "NO_SUCH_VARIABLE"),
+        "pipe": CertificateFile(there / "pipe"),
+        "none": CertificateFile(there / "ssl" / "*.jks"),
+    }
+    asked = {
+        name: Target(Endpoint("dmz", f"file:{name}", 0, Role.SERVER, file=file), None) for name, file in files.items()
+    }
+    with worker(redis, "dmz", tmp_path):
+        seen = asyncio.run(found(redis, [*asked.values(), *targets("dmz", [1], port)]))
+
+    def names(name: str) -> set[str]:
+        tls = seen[asked[name].id].tls.value
+        return {item.leaf.subject for item in tls.certificates.value}
+
+    assert names("all") == {"CN=one", "CN=two"}
+    assert "broken.pem" in seen[asked["all"].id].tls.value.certificates.incomplete.detail
+    assert (names("one"), names("locked")) == ({"CN=one"}, {"CN=kept"})
+    failures = {name: seen[asked[name].id].tls.failure for name in ("unset", "pipe", "none")}
+    assert {failure.reason for failure in failures.values()} == {FailureReason.MALFORMED}
+    assert "NO_SUCH_VARIABLE is not set" in failures["unset"].detail
+    assert "not a regular file" in failures["pipe"].detail
+    assert all(seen[target.id].seen_from == "dmz" for target in asked.values())
+    assert not any(b"PRIVATE" in to_json(evidence) for evidence in seen.values())
+    port_seen = seen[targets("dmz", [1], port)[0].id]
+    assert port_seen.tls.value.negotiated == (Protocol.TLS1_2, Protocol.TLS1_3)

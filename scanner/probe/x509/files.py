@@ -1,17 +1,23 @@
-"""Certificates that no port shows: what is in files of this machine, as evidence like that of a server."""
+"""Certificates that no port shows: what is in files of this machine, as evidence like that of a server.
+
+Where a worker of a zone reads them, a pattern stands for all files that it means there.
+"""
 
 from __future__ import annotations
 
+import glob
 import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from cryptography import x509
 
-from scanner.evidence import Attempt, Deployment, FailureReason, TargetEvidence, TlsEvidence
+from scanner.evidence import Attempt, Deployment, Failure, FailureReason, TargetEvidence, TlsEvidence
 from scanner.inventory import Endpoint
 from scanner.probe.x509.chains import MAX_CHAIN, deployment_of, read_certificate
 from scanner.probe.x509.keystores import Kept, KeystoreError, read_keystore
@@ -19,6 +25,8 @@ from scanner.probe.x509.signatures import issued_by
 
 _MOST_LEAVES: Final = 200
 """Certificates of a file that are judged."""
+_MOST_FILES: Final = 1000
+"""Files that one pattern means."""
 
 
 def read_files(
@@ -36,42 +44,61 @@ def read_files(
         environ: where passwords are looked up; the process's environment by default.
     """
     variables = os.environ if environ is None else environ
-    kept: dict[str, Kept | KeystoreError] = {}
+    kept = {endpoint.id: _read(endpoint, variables) for endpoint in endpoints}
     pools: dict[str, list[bytes]] = defaultdict(list)
     for endpoint in endpoints:
-        found = _read(endpoint, variables)
-        kept[endpoint.id] = found
-        if isinstance(found, Kept):
-            pools[endpoint.environment] += found.certificates
-    by_id = {endpoint.id: endpoint for endpoint in endpoints}
+        pools[endpoint.environment] += kept[endpoint.id].kept.certificates
     return {
-        name: _evidence(found, pools[by_id[name].environment], stores_for(by_id[name].environment))
-        for name, found in kept.items()
+        endpoint.id: _evidence(kept[endpoint.id], pools[endpoint.environment], stores_for(endpoint.environment))
+        for endpoint in endpoints
     }
 
 
-def _read(endpoint: Endpoint, environ: Mapping[str, str]) -> Kept | KeystoreError:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the files of an endpoint hold, and what is wrong with those that could not be read, or not all."""
+
+    kept: Kept
+    wrong: str = ""
+
+
+def _read(endpoint: Endpoint, environ: Mapping[str, str]) -> _Found:
     if endpoint.file is None:
-        return KeystoreError("the configuration does not name it any more")
+        return _Found(Kept(), "the configuration does not name it any more")
     password = None
     if endpoint.file.password_variable is not None:
         password = environ.get(endpoint.file.password_variable)
         if password is None:
-            return KeystoreError(f"the environment variable {endpoint.file.password_variable} is not set")
-    try:
-        return read_keystore(endpoint.file.path, password)
-    except KeystoreError as error:
-        return error
+            return _Found(Kept(), f"the environment variable {endpoint.file.password_variable} is not set")
+    own = endpoint.file.path
+    paths = [own] if own.exists() else _meant(own)
+    stores: list[Kept] = []
+    wrong = [f"{_MOST_FILES} of {len(paths)} files were read"] if len(paths) > _MOST_FILES else []
+    for path in paths[:_MOST_FILES] or [own]:
+        try:
+            stores.append(read_keystore(path, password))
+        except KeystoreError as error:
+            wrong.append(str(error) if path == own else f"{path.name}: {error}")
+    chains = tuple(chain for store in stores for chain in store.chains)
+    others = tuple(der for store in stores for der in store.others)
+    return _Found(Kept(chains, others), "; ".join(wrong))
 
 
-def _evidence(found: Kept | KeystoreError, pool: Sequence[bytes], stores: Sequence[str]) -> TargetEvidence:
+def _meant(pattern: Path) -> list[Path]:
+    """The files that a pattern means on this machine."""
+    found = (Path(name) for name in glob.glob(str(pattern), recursive=True))  # noqa: PTH207  # a Path's own wants a root
+    return sorted(path for path in found if path.is_file())
+
+
+def _evidence(found: _Found, pool: Sequence[bytes], stores: Sequence[str]) -> TargetEvidence:
     started, clock = datetime.now(UTC), time.monotonic()
-    if isinstance(found, KeystoreError):
-        tls: Attempt[TlsEvidence] = Attempt.failed(FailureReason.MALFORMED, str(found))
+    trouble = Failure.of(FailureReason.MALFORMED, found.wrong) if found.wrong else None
+    if trouble is not None and not found.kept.certificates:
+        tls: Attempt[TlsEvidence] = Attempt(failure=trouble)
     else:
-        deployments = tuple(_deployments(found, pool, stores))
+        deployments = tuple(_deployments(found.kept, pool, stores))
         certificates: Attempt[tuple[Deployment, ...]] = (
-            Attempt.ok(deployments)
+            Attempt.partial(deployments, trouble)
             if deployments
             else Attempt.failed(FailureReason.MALFORMED, "it holds no certificate that can be read")
         )

@@ -50,11 +50,15 @@ def read_keystore(path: Path, password: str | None = None) -> Kept:
         KeystoreError: it cannot be read, is none of these, is damaged, or another password opens it.
     """
     try:
-        if path.stat().st_size > LARGEST:
-            raise KeystoreError(f"it is larger than {LARGEST >> 20} MB")
-        data = path.read_bytes()
+        # Neither a pipe, which is waited for, nor a device, which has no end.
+        if not path.is_file() and path.exists():
+            raise KeystoreError("it is not a regular file")
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
     except OSError as error:
         raise KeystoreError(error.strerror or str(error)) from error
+    if len(data) > LARGEST:
+        raise KeystoreError(f"it is larger than {LARGEST >> 20} MB")
     if data[:4] in {_JKS, _JCEKS}:
         return _java(data)
     if b"-----BEGIN" in data:
