@@ -22,6 +22,7 @@ from reports.charts.run import certificates_chart, protections_chart, trend_char
 from reports.layout import SCREEN, Layout, paper_for, screen_for
 from reports.templating import blaming, environment_of, folders_of, hash_of, lang_attribute, source_of, web_fonts
 from scanner.errors import OutputError
+from scanner.untrusted import unturned
 
 if TYPE_CHECKING:
     from reports.view.model import ReportView
@@ -118,7 +119,7 @@ def _render(view: ReportView, layout: Layout, templates: Path | None, proof: Pro
             charts=_charts(view, layout),
             remedy_of={anchor: remedy for remedy in view.remedies for anchor in remedy.causes},
         )
-    return _without_dead_links(html) if layout.chapters is not None else html
+    return unturned(_without_dead_links(html) if layout.chapters is not None else html)
 
 
 def _without_dead_links(html: str) -> str:
@@ -145,20 +146,22 @@ def render_site(view: SiteView, *, templates: Path | None = None) -> dict[str, s
         charts = {name: (chart, Markup(chart.screen)) for name, chart in site_charts(view).items()}  # noqa: S704  # its text was escaped when its XML was written
         template = environment.get_template("site.html")
         return {
-            page: template.render(
-                view=view,
-                title=language.gettext(view.options.title),
-                page=page,
-                index=view.pages[0],
-                first_page=page == view.pages[0],
-                months=[month for month in view.months if month.page == page],
-                layout=SCREEN,
-                medium=SCREEN,  # its name in 0.1
-                language=spoken,
-                style=Markup(style),  # noqa: S704  # our own files, with nothing of the runs in them
-                style_hash=hash_of(style),
-                charts=charts,
-                drawn=PANELS,
+            page: unturned(
+                template.render(
+                    view=view,
+                    title=language.gettext(view.options.title),
+                    page=page,
+                    index=view.pages[0],
+                    first_page=page == view.pages[0],
+                    months=[month for month in view.months if month.page == page],
+                    layout=SCREEN,
+                    medium=SCREEN,  # its name in 0.1
+                    language=spoken,
+                    style=Markup(style),  # noqa: S704  # our own files, with nothing of the runs in them
+                    style_hash=hash_of(style),
+                    charts=charts,
+                    drawn=PANELS,
+                )
             )
             for page in view.pages
         }

@@ -6,13 +6,19 @@ harmless once, where it enters the evidence; markup is the business of each outp
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from typing import Final
 
 ELLIPSIS = "…"
 TEXT_LIMIT = 200
 """Characters kept of a piece of untrusted text, unless the caller says otherwise."""
 
 _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
+
+TURNING: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What turns the reading direction of a text around (Unicode Bidirectional_Control), so that it reads as another."""
+_TURNING_UTF8: Final = re.compile(rb"\xd8\x9c|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9]")
 
 
 def printable(text: str | bytes, limit: int = TEXT_LIMIT) -> str:
@@ -34,3 +40,17 @@ def printable(text: str | bytes, limit: int = TEXT_LIMIT) -> str:
 
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode() if character not in "\n\r\t" else f"\\x{ord(character):02x}"
+
+
+def unturned(text: str) -> str:
+    r"""Return a document with the characters that turn its reading direction around as visible escapes (``\u202e``).
+
+    For what is written at last: no host can say them (`printable`), and no configuration (`scanner.config.values`), but
+    a history may hold names from before that was refused. In JSON the escape is the character itself.
+    """
+    return TURNING.sub(lambda found: _escape(found[0]), text)
+
+
+def unturned_utf8(document: bytes) -> bytes:
+    """The same of a document in UTF-8, which may be long: it is not decoded."""
+    return _TURNING_UTF8.sub(lambda found: _escape(found[0].decode()).encode(), document)

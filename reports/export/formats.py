@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from scanner.formats import FORMATS, WriterInput
+from scanner.untrusted import unturned_utf8
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -50,4 +51,5 @@ def export(
     wanted = FORMATS[format_name]
     known = {"rules": rules, "first_seen": first_seen, "owners": owners}
     made: str | bytes = wanted.load()(record, **{key: known[key] for key in _GIVEN[wanted.source]})
-    return made if isinstance(made, bytes) else made.encode()
+    data = made if isinstance(made, bytes) else made.encode()
+    return data if wanted.binary else unturned_utf8(data)

@@ -19,7 +19,7 @@ from reports.view.environments import environments_of
 from reports.view.index import Index, tally
 from reports.view.standing import STANDINGS, Tally
 from reports.wording import GOALS, STATUSES, TARGET_STATUSES
-from scanner.untrusted import ELLIPSIS
+from scanner.untrusted import ELLIPSIS, unturned
 from scanner.verdict import RunRecord, Status, TargetResult, finding_id
 
 if TYPE_CHECKING:
@@ -254,5 +254,6 @@ def _write_cell(page: Worksheet, row: int, column: int, cell: Cell, *, day: Any,
     elif isinstance(cell, int | float):
         page.write_number(row, column, cell, plain)
     else:
-        whole = len(cell) <= _LONGEST
-        page.write_string(row, column, cell if whole else f"{cell[: _LONGEST - 1]}{ELLIPSIS}", plain)
+        text = unturned(cell)
+        whole = len(text) <= _LONGEST
+        page.write_string(row, column, text if whole else f"{text[: _LONGEST - 1]}{ELLIPSIS}", plain)

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_LONGEST_ESCAPE = 10
+"""Characters that stand for one: nothing is cut off what is for other programs."""
 
 
 def show(frame: pd.DataFrame, format_name: str) -> None:
-    """Print a frame: as a table for people, or as JSON records or CSV."""
+    """Print a frame: as a table for people, or as JSON records (ASCII alone) or CSV."""
     if format_name == "json":
         click.echo(frame.to_json(orient="records", date_format="iso", indent=2))
     elif format_name == "csv":
@@ -59,4 +61,7 @@ def _text(value: Any) -> str:
 def _safe(value: Any) -> Any:
     if hasattr(value, "__len__") and not isinstance(value, str):
         value = "; ".join(str(item) for item in value)
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if isinstance(value, str):
+        value = printable(value, len(value) * _LONGEST_ESCAPE)
+        return f"'{value}" if value.startswith(_FORMULA) else value
+    return value

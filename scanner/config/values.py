@@ -24,6 +24,7 @@ from scanner.described import Described
 from scanner.errors import nearest
 from scanner.formats import FORMATS
 from scanner.inventories import SOURCES
+from scanner.untrusted import TURNING
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
@@ -63,8 +64,6 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"}),
 ]
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-_TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
-_MARKS = frozenset("\u200e\u200f\u061c")
 _LINES = frozenset("\n\r\t")
 _SCOPE_CHARACTERS = frozenset("/@*?[]")
 
@@ -81,8 +80,7 @@ def visible_text(value: str) -> str:
         ValueError: names the first such character.
     """
     for character in value:
-        turns = unicodedata.bidirectional(character) in _TURNING or character in _MARKS
-        if turns or (unicodedata.category(character) == "Cc" and character not in _LINES):
+        if TURNING.match(character) or (unicodedata.category(character) == "Cc" and character not in _LINES):
             raise _refused_unseen(character)
     return value
 

@@ -16,6 +16,7 @@ from reports.view import ReportOptions, ReportView, build_view
 from scanner.jobs.evidence_file import to_evidence_file
 from scanner.jobs.history_answers import answers_of, first_seen_of
 from scanner.rules import all_rules
+from scanner.untrusted import unturned
 
 if TYPE_CHECKING:
     from scanner.jobs.output import Rendering
@@ -56,7 +57,7 @@ def excel_csv(rendering: Rendering) -> bytes:
         owners=rendering.owners,
         delimiter=separator_of(language),
     )
-    return table.encode("utf-8-sig")
+    return unturned(table).encode("utf-8-sig")
 
 
 def pdf(rendering: Rendering, view: ReportView) -> bytes:

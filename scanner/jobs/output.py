@@ -17,6 +17,7 @@ from scanner.formats import FORMATS, WriterInput, by_suffix, contradicts, load
 from scanner.jobs.destinations import descriptor_of, ensure_destination, ensure_writable, put
 from scanner.jobs.keeping import spared
 from scanner.rules import all_rules
+from scanner.untrusted import unturned_utf8
 
 if TYPE_CHECKING:
     from reports.signature import SigningKey
@@ -86,7 +87,8 @@ def render(rendering: Rendering, format_name: str, view: ReportView | None = Non
         tells_past = wanted.source is WriterInput.PAST and rendering.history is not None
         first_seen = load("scanner.jobs.history_answers:first_seen_of")(rendering) if tells_past else None
         made = export(rendering.record, format_name, rules=all_rules(), first_seen=first_seen, owners=rendering.owners)
-    return made if isinstance(made, bytes) else made.encode()
+    data = made if isinstance(made, bytes) else made.encode()
+    return data if wanted.binary else unturned_utf8(data)
 
 
 def _view(rendering: Rendering) -> ReportView:

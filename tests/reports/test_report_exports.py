@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import re
+import zipfile
 from datetime import UTC, date, datetime
 from importlib import resources
 from typing import ClassVar, Final
@@ -29,9 +30,12 @@ from reports.export.junit import to_junit
 from reports.export.openmetrics import to_openmetrics, to_prometheus
 from reports.export.sarif import FINGERPRINT, to_sarif
 from reports.export.xlsx import to_xlsx
+from scanner.formats import FORMATS
 from scanner.inventory import Ownership
+from scanner.jobs.output import Rendering, render
 from scanner.rules import all_rules
-from scanner.verdict import RunRecord, Severity, Status, TargetStatus, finding_id
+from scanner.untrusted import unturned
+from scanner.verdict import AppliedWaiver, RunRecord, Severity, Status, TargetStatus, finding_id
 from tests.build.hostile import configured_record, hostile_record
 from tests.build.judged import judged_record
 
@@ -435,10 +439,51 @@ def test_no_format_holds_a_control_character(record: RunRecord, name: str) -> No
     assert not re.search(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]", export(record, name, rules=RULES))
 
 
+TURNS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+TURNED = f"pro{TURNS}d"
+"""A name that configurations could hold before it was refused; a history may hold it still."""
+
+
+def turned_record() -> RunRecord:
+    record = RECORDS["sample"]
+    waiver = AppliedWaiver(f"planned{TURNS}", f"qa{TURNS}", date(2027, 1, 1))
+    targets = tuple(
+        dataclasses.replace(
+            target,
+            environment=TURNED,
+            applications=(TURNED,),
+            verdicts=tuple(
+                dataclasses.replace(verdict, message=verdict.message + TURNS, waiver=waiver)
+                if verdict.status is Status.FAIL
+                else verdict
+                for verdict in target.verdicts
+            ),
+        )
+        for target in record.targets
+    )
+    return dataclasses.replace(record, targets=targets, run=dataclasses.replace(record.run, environments=(TURNED,)))
+
+
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - {"pdf"}))
+def test_no_format_holds_what_turns_text_around(name: str) -> None:
+    """A host cannot say it, a configuration neither any more; an old history can."""
+    made = render(Rendering(turned_record()), name)
+    if name == "xlsx":
+        with zipfile.ZipFile(io.BytesIO(made)) as book:
+            made = b"".join(map(book.read, book.namelist()))
+    text = made.decode("utf-8-sig")
+
+    assert not set(text) & set(TURNS)
+    if name in {"csv", "csv-excel", "text", "html", "junit", "xlsx"}:
+        assert "\\u061c\\u200e" in text, "it is shown, and not left out"
+    if name == "json":
+        assert json.loads(text)["targets"][0]["environment"] == TURNED, "in JSON the escape is the character"
+
+
 def test_every_format_is_reached_by_its_name(record: RunRecord) -> None:
     made = {name: export(record, name, rules=RULES) for name in EXPORTS}
-    assert made["csv"] == to_csv(record, rules=RULES).encode()
-    assert made["sarif"] == to_sarif(record, rules=RULES).encode()
+    assert made["csv"] == unturned(to_csv(record, rules=RULES)).encode()
+    assert made["sarif"] == unturned(to_sarif(record, rules=RULES)).encode()
     assert json.loads(made["json"])["schema"] == "nightseal.report/1"
     assert all(made.values())
 

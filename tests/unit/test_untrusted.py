@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.untrusted import TEXT_LIMIT, printable
+from scanner.untrusted import TEXT_LIMIT, printable, unturned, unturned_utf8
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,13 @@ def test_nothing_unprintable_and_never_longer_than_allowed(text: str | bytes, li
 
 def test_megabytes_take_no_time() -> None:
     assert len(printable("\x1b" * 50_000_000)) == TEXT_LIMIT
+
+
+def test_text_and_its_utf8_are_unturned_alike() -> None:
+    characters = [chr(code) for code in range(0x3000)]
+    turning = {"\u061c", "\u200e", "\u200f", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
+
+    assert {character for character in characters if unturned(character) != character} == turning
+    for character in characters:
+        assert unturned_utf8(f"é{character}é".encode()) == unturned(f"é{character}é").encode()
+    assert unturned("a\u202eb") == "a\\u202eb"
