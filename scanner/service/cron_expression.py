@@ -36,16 +36,19 @@ class _Field:
 
     name: str
     example: str
+    last: str
+    """The last value, where steps end that say no end."""
 
 
 _FIELDS: Final = (
-    _Field("second", "0-59"),
-    _Field("minute", "0-59"),
-    _Field("hour", "0-23"),
-    _Field("day of the month", "1-31, L for the last, LW for the last working day"),
-    _Field("month", "1-12 or jan-dec"),
-    _Field("weekday", "0-7 (0 and 7 are Sunday) or sun-sat, mon#1 for the first Monday, 5L for the last Friday"),
+    _Field("second", "0-59", "59"),
+    _Field("minute", "0-59", "59"),
+    _Field("hour", "0-23", "23"),
+    _Field("day of the month", "1-31, L for the last, LW for the last working day", "31"),
+    _Field("month", "1-12 or jan-dec", "dec"),
+    _Field("weekday", "0-7 (0 and 7 are Sunday) or sun-sat, mon#1 for the first Monday, 5L for the last Friday", "sat"),
 )
+_WEEKDAY: Final = len(_FIELDS) - 1
 
 
 class CronError(ValueError):
@@ -99,21 +102,37 @@ def _fields_of(text: str) -> tuple[str, ...]:
 
 def _check(field: _Field, position: int, term: str) -> None:
     """Refuse one term of a field that cannot be read, and a step that means nothing."""
-    expression = ["*"] * len(_FIELDS)
-    expression[position] = term or "-"
     about = f'its {field.name} "{term}"'
+    values, slash, step = term.partition("/")
+    if slash and values and step and not step.strip("0"):
+        raise CronError(f"{about} has a step of zero: a step is 1 or more")
     try:
-        found = CronSim(" ".join(expression), _ANY_TIME)
+        found = _values_of(term, position)
     except (CronSimError, ValueError) as error:
         raise CronError(f"{about} is not one: it can be {field.example}{_likely(field, term)}") from error
-    values, slash, step = term.partition("/")
     if not slash:
         return
-    sets = (found.seconds, found.minutes, found.hours, found.days, found.months, {_day(x) for x in found.weekdays})
-    if int(step) > 1 and len(sets[position]) == 1:
-        raise CronError(f"{about} has a step that leaves one value: write that one, or a step of less than {step}")
-    if field.name == "weekday" and values != "*" and "-" not in values:
-        raise CronError(f'{about} does not say where the steps end: write "{values}-sat/{step}"')
+    # cronsim reads the step of a range of one value as one without an end: "2-2/3" as "2-59/3".
+    alone, ranged = len(_values_of(values, position)) == 1, "-" in values
+    if (alone and ranged) or len(found) == 1:
+        smaller = "" if alone else ", or a smaller step"
+        raise CronError(f"{about} has a step that leaves one value: write that one{smaller}")
+    if alone and not ranged:
+        # Debian's cron refuses it, and others mean different things by it.
+        raise CronError(f'{about} does not say where the steps end: write "{values}-{field.last}/{step}"')
+
+
+def _values_of(term: str, position: int) -> frozenset[object]:
+    """The values of one term of a field.
+
+    Raises:
+        CronSimError: it is none.
+    """
+    expression = ["*"] * len(_FIELDS)
+    expression[position] = term or "-"
+    found = CronSim(" ".join(expression), _ANY_TIME)
+    sets = (found.seconds, found.minutes, found.hours, found.days, found.months, found.weekdays)
+    return frozenset(map(_day, sets[position]) if position == _WEEKDAY else sets[position])
 
 
 def _day(weekday: object) -> object:
@@ -124,6 +143,9 @@ def _day(weekday: object) -> object:
 def _likely(field: _Field, term: str) -> str:
     """A likely reason why a term cannot be read."""
     first, dash, last = term.partition("/")[0].partition("-")
-    if dash and first and last and field.name in {"weekday", "month"}:
-        return ", and a range begins with the lower: a week begins with Sunday, a year with January"
+    if dash and first and last:
+        if field.name in {"weekday", "month"}:
+            return ", and a range begins with the lower: a week begins with Sunday, a year with January"
+        if first.isdecimal() and last.isdecimal() and int(first) > int(last):
+            return ", and a range begins with the lower"
     return ""
