@@ -228,16 +228,10 @@ def _entry(members: Sequence[AlarmChange], *, with_cause: bool) -> Entry:
     first = members[0]
     rule = all_rules().get(first.key.rule.removeprefix(alarms.UNKNOWN))
     failing = first.transition is not Transition.RESOLVED or first.result.waived
-    severity = first.after.severity if first.transition is not Transition.WORSE_BUT_WAIVED else first.result.severity
-    if first.transition is Transition.RESOLVED:
-        severity = first.before.severity
-    if first.transition is Transition.FLAPPING:
-        # It may never have been told as a failure, and has no severity then.
-        severity = max(first.after.severity, first.result.severity)
     cause = first.cause if with_cause else None
     return Entry(
         _sentence(members, rule),
-        severity,
+        _severity(first),
         tuple(sorted(map(_place, members))),
         cause=f"{CAUSES[cause]}: {CAUSE_MEANINGS[cause]}" if cause else "",
         advice=rule.fix.summary if rule and failing and not first.unknown else "",
@@ -245,6 +239,18 @@ def _entry(members: Sequence[AlarmChange], *, with_cause: bool) -> Entry:
         was=first.before.severity if first.transition in {Transition.WORSE, Transition.BETTER} else None,
         told_from=max(item.matters for item in members),
     )
+
+
+def _severity(change: AlarmChange) -> Severity:
+    """How bad it is: what is accepted by a waiver as it is now, what is fixed as it was told to be."""
+    if change.transition is Transition.WORSE_BUT_WAIVED:
+        return change.result.severity
+    if change.transition is Transition.RESOLVED:
+        return change.result.severity if change.result.waived else change.before.severity
+    if change.transition is Transition.FLAPPING:
+        # It may never have been told as a failure, and has no severity then.
+        return max(change.after.severity, change.result.severity)
+    return change.after.severity
 
 
 def _sentence(members: Sequence[AlarmChange], rule: Rule | None) -> str:

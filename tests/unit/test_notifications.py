@@ -621,6 +621,31 @@ def test_what_a_waiver_began_to_accept_is_not_worse(engine: Engine) -> None:
     assert "worse" not in texts(engine)[-1]
 
 
+@pytest.mark.parametrize("told_as", [Severity.LOW, Severity.MEDIUM, Severity.HIGH])
+def test_what_a_waiver_accepts_is_told_as_bad_as_it_is_now(engine: Engine, told_as: Severity) -> None:
+    open_ = changed(QUIET, MONITOR, "proto.no-tls1.0", **failed(severity=told_as))
+    waived = changed(QUIET, MONITOR, "proto.no-tls1.0", **failed(severity=Severity.MEDIUM, waiver=WAIVER))
+    settle(engine, open_)
+    settle(engine, waived, open_, 1)
+
+    assert "Accepted by a waiver\n- Medium: TLS 1.0 is negotiated. [proto.no-tls1.0]" in texts(engine)[-1]
+
+
+def test_a_severity_that_swings_is_told_of_a_waived_failure_as_it_is_now(engine: Engine) -> None:
+    """Better and worse are not told any more where they swing; the last that was told is another than that of now."""
+    nights = [
+        changed(QUIET, MONITOR, "proto.no-tls1.0", **failed(severity=severity))
+        for severity in (Severity.HIGH, Severity.MEDIUM, Severity.HIGH, Severity.MEDIUM, Severity.MEDIUM)
+    ]
+    waived = changed(QUIET, MONITOR, "proto.no-tls1.0", **failed(severity=Severity.MEDIUM, waiver=WAIVER))
+    previous: RunRecord | None = None
+    for number, night in enumerate([*nights, waived]):
+        settle(engine, night, previous, number)
+        previous = night
+
+    assert "Accepted by a waiver\n- Medium: TLS 1.0" in texts(engine)[-1]
+
+
 @pytest.mark.parametrize(
     ("attach", "url", "files"),
     [
