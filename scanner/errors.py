@@ -7,6 +7,8 @@ NightsealError
 │       └── PolicyMissingError  there is none, or it cannot be read
 ├── TrustStoreError     a trust store cannot be read or holds no certificate
 ├── HistoryError        the history cannot be read or written
+│   ├── ClockError      the time is implausible
+│   └── HistoryFullError  there is no room to write it
 ├── StateError          the service cannot use its state file for now
 ├── OutputError         a report cannot be written where it was asked for
 ├── NotKeptError        the results of a run are lost, after it was done
@@ -119,13 +121,22 @@ class TrustStoreError(NightsealError):
 
 
 class HistoryError(NightsealError):
-    """The history is not one, is damaged, or cannot be written."""
+    """The history is not one, is damaged, or cannot be written.
+
+    `place` is where it is and `number` the errno, where the system refused something there.
+    """
 
     exit_code = ExitStatus.USAGE
+    place: str = ""
+    number: int | None = None
 
 
 class ClockError(HistoryError):
     """The time is implausible, so that nothing is removed by it."""
+
+
+class HistoryFullError(HistoryError):
+    """There is no room for the history: what was to be kept in it waits elsewhere, and nothing of it is wrong."""
 
 
 class StateError(NightsealError):

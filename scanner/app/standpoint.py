@@ -11,6 +11,7 @@ from scanner import confidential
 from scanner.errors import UsageError
 from scanner.hostname import place_of
 from scanner.inventory import ClientCertificate, is_address
+from scanner.jobs.client_identity import misfit
 from scanner.probe.http.tls import unusable
 
 FROM_ENVIRONMENT: Final = "env"
@@ -92,6 +93,8 @@ def identity_of(certificate: Path | None, key: Path | None) -> ClientCertificate
             raise UsageError("--client-key goes with --client-cert")
         return None
     identity = ClientCertificate(certificate, key or certificate)
+    if wrong := misfit(identity):
+        raise UsageError(f"--client-key: {wrong}")
     if why := unusable(identity):
         raise UsageError(f"--client-cert {certificate}: cannot be used: {why}")
     return identity

@@ -17,7 +17,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from scanner.errors import HistoryError
+from scanner.errors import HistoryError, HistoryFullError
 from scanner.formats import load
 from scanner.history.schema import RUNS, TABLES
 
@@ -33,6 +33,7 @@ _ADVICE = (
     (errno.EACCES, "give the user who runs this write access, or choose another folder by [nightseal] history"),
     (errno.EPERM, "give the user who runs this write access, or choose another folder by [nightseal] history"),
 )
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Location:
@@ -127,11 +128,13 @@ class Location:
     def _failed(self, doing: str, error: Exception) -> HistoryError:
         words = " ".join(_COLOUR.sub("", str(error)).split())
         number = error.errno if isinstance(error, OSError) else None
-        advice = next(
-            (text for code, text in _ADVICE if code == number or os.strerror(code).lower() in words.lower()),
-            "`nightseal doctor` looks closer",
-        )
-        return HistoryError(f"{self}: the history cannot be {_PARTICIPLES.get(doing, doing)}: {words} ({advice})")
+        told = (code for code, _ in _ADVICE if code == number or os.strerror(code).lower() in words.lower())
+        code = next(told, None)
+        advice = dict(_ADVICE).get(code or 0, "`nightseal doctor` looks closer")
+        kind = HistoryFullError if code in _NO_ROOM else HistoryError
+        failed = kind(f"{self}: the history cannot be {_PARTICIPLES.get(doing, doing)}: {words} ({advice})")
+        failed.place, failed.number = self.text, number or code
+        return failed
 
 
 _PARTICIPLES = {"write": "written", "create": "created"}

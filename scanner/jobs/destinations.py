@@ -15,9 +15,14 @@ import stat
 import sys
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from scanner.errors import OutputError
 
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What passes when somebody makes room."""
+_SAMPLE: Final = b"\0" * 65_536
+"""As much is written to see whether a disk is full; the last blocks of one can be had by root alone."""
 _MOST_LINKS = 40
 """As many symbolic links are followed as Linux follows."""
 
@@ -29,6 +34,8 @@ class BusyDestinationError(OutputError):
 def ensure_writable(folder: Path) -> None:
     """Make a folder if it is not there, and see that files can be made in it.
 
+    A disk that is full for now refuses nothing: what is scanned is kept elsewhere, and there may be room by then.
+
     Raises:
         OutputError: neither can be had.
     """
@@ -39,8 +46,22 @@ def ensure_writable(folder: Path) -> None:
     except (FileExistsError, NotADirectoryError) as error:
         raise OutputError(f"{folder} is not a folder: name another by --output or [nightseal] output") from error
     except OSError as error:
+        if error.errno in NO_ROOM:
+            return
         hint = "name another folder by --output or [nightseal] output"
         raise OutputError(f"{folder} cannot be written to: {error.strerror} ({hint})") from error
+
+
+def refusal(folder: Path) -> OSError | None:
+    """Why no file can be made and written in a folder that is there; None where it can. Nothing is left in it."""
+    try:
+        # It has no name, so that it is in nobody's way, and is gone with its descriptor.
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(_SAMPLE)
+            file.flush()
+    except OSError as error:
+        return error
+    return None
 
 
 def ensure_destination(path: Path) -> None:

@@ -9,12 +9,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Self
 
 import click
 
 from scanner.errors import NightsealError
 
 _LOG = logging.getLogger("nightseal.run")
+
+
+class Trouble(str):
+    """A sentence about what went wrong beside a run, with the error that it tells of."""
+
+    __slots__ = ("error",)
+    error: Exception
+
+    def __new__(cls, sentence: str, error: Exception) -> Self:
+        """The sentence, and what it is about."""
+        made = super().__new__(cls, sentence)
+        made.error = error
+        return made
 
 
 @contextmanager
@@ -28,7 +42,7 @@ def spared(what: str, troubles: list[str], *, log: int = logging.DEBUG) -> Itera
         yield
     except Exception as error:  # noqa: BLE001  # whatever it was, the run is done
         _LOG.log(log, "%s", what, exc_info=True)
-        troubles.append(f"{what}: {reason_of(error)}")
+        troubles.append(Trouble(f"{what}: {reason_of(error)}", error))
 
 
 def reason_of(error: Exception) -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from scanner.errors import NotKeptError
 from scanner.formats import DEFAULT_REPORTS
-from scanner.history import History
 from scanner.jobs.fleet import fleet_of
 from scanner.jobs.keeping import spared
 from scanner.jobs.looks import check_looks
@@ -21,7 +20,7 @@ from scanner.jobs.rule_choice import RuleChoice
 from scanner.jobs.selection import select
 from scanner.jobs.session import answers_folder, job_parts, probe_settings
 from scanner.jobs.site import update_site
-from scanner.jobs.waiting_runs import keep, take_in, waiting_folders
+from scanner.jobs.waiting_runs import begin, keep, waiting_folders
 from scanner.pipeline import Job
 from scanner.verdict import Trigger
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from reports.signature import SigningKey
     from scanner.config import Config
     from scanner.config.form import ScheduleForm
+    from scanner.history import History
     from scanner.jobs.session import Overrides
     from scanner.verdict import RunRecord
     from scanner.waiver import Waiver
@@ -76,9 +76,8 @@ def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[
     # The configured output is a folder, even where one format goes there and it is not there yet.
     output = order.output or f"{config.resolve(config.form.nightseal.output).rstrip('/')}/"
     check_output(order.formats, output)
-    history = History.open(config.resolve(config.form.nightseal.history), create=True)
     folders = waiting_folders(config)
-    troubles = take_in(history, folders)
+    history, troubles = begin(config.resolve(config.form.nightseal.history), folders)
     record = order.choice.applied(scan(job))
     kept: History | None = history
     lost: NotKeptError | None = None

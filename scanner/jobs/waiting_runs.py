@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import scanner.history
-from scanner.errors import HistoryError, NotKeptError
-from scanner.jobs.keeping import spared
+from scanner.errors import HistoryError, HistoryFullError, NotKeptError
+from scanner.jobs.keeping import Trouble, spared
 from scanner.jobs.stopping import held
 
 if TYPE_CHECKING:
@@ -37,6 +37,25 @@ def waiting_folders(config: Config) -> tuple[Path, ...]:
     output = config.resolve(config.form.nightseal.output)
     state = Path(config.resolve(config.form.daemon.state)).parent
     return (state,) if "://" in output else (Path(output), state)
+
+
+def begin(place: str, folders: Sequence[Path]) -> tuple[History, list[str]]:
+    """The history that a run is to be kept in, and what there is to tell of it before the scan.
+
+    Runs that waited are taken in. Where there is no room to begin a history, it is begun when there is a run to keep,
+    if there is room by then: a full disk keeps no host from being scanned.
+
+    Raises:
+        HistoryError: no history can be there, whatever room there is.
+    """
+    try:
+        history = scanner.history.History.open(place, create=True)
+    except HistoryFullError as error:
+        from scanner.jobs.unbegun_history import UnbegunHistory  # noqa: PLC0415  # pandas and Delta load with it
+
+        told = f"{error}; what is scanned now may have to wait outside of it"
+        return UnbegunHistory(place), [Trouble(told, error)]
+    return history, take_in(history, folders)
 
 
 def keep(history: History, record: RunRecord, folders: Sequence[Path] = ()) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from scanner.evidence import TargetEvidence, from_json, to_json
+from scanner.service.log_fields import log_with, of_refusal
 from scanner.state.ledger import Start
 
 _LOG = logging.getLogger("nightseal.run")
@@ -35,7 +36,8 @@ class FinishedTargets:
                 file.write(line + "\n")
         except OSError as error:
             # The run itself needs none of it.
-            _LOG.warning("%s cannot be written: %s", self._path, error.strerror)
+            sentence = f"{self._path} cannot be written: {error.strerror}"
+            log_with(_LOG, logging.WARNING, sentence, of_refusal(self._path, error))
 
     def read(self, now: datetime) -> dict[str, TargetEvidence]:
         """What an earlier attempt saw by the same configuration, a short while ago."""
@@ -60,4 +62,5 @@ class FinishedTargets:
             self._path.unlink(missing_ok=True)
         except OSError as error:
             # It is too old to be taken up soon enough.
-            _LOG.warning("%s cannot be removed: %s", self._path, error.strerror)
+            sentence = f"{self._path} cannot be removed: {error.strerror}"
+            log_with(_LOG, logging.WARNING, sentence, of_refusal(self._path, error))

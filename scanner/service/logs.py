@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import sys
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import structlog
@@ -23,6 +25,15 @@ LogForm = Literal["human", "json"]
 # Local variables hold receivers' addresses with their secrets.
 _TRACEBACKS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 _PLAIN_TRACEBACKS = structlog.dev.plain_traceback
+
+
+def form_of(config_path: Path) -> LogForm:
+    """The form that a configuration asks for, also where it is refused for something else; by default `human`."""
+    try:
+        said = tomllib.loads(config_path.read_text("utf-8-sig")).get("daemon", {}).get("log")
+    except (OSError, ValueError, AttributeError):
+        return "human"
+    return "json" if said == "json" else "human"
 
 
 _NAMED = "named_arguments"

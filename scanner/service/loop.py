@@ -6,6 +6,7 @@ threads of its own. Whatever it must not forget is in the state file before it i
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 import threading
@@ -24,6 +25,7 @@ from scanner.notify.outbox import Outbox
 from scanner.notify.service_problems import notify_failed_runs, notify_silent_receivers
 from scanner.service import setup
 from scanner.service.children import Children
+from scanner.service.log_fields import log_error, log_with, of_refusal, of_state
 from scanner.service.planning import Planner
 from scanner.service.setup import Setup
 from scanner.service.spelling import spelled
@@ -134,23 +136,26 @@ class Service:
             self._tick(datetime.now(UTC))
             self.state_problem = ""
         except SQLAlchemyError as error:
-            problem = str(getattr(error, "orig", error))
-            if problem != self.state_problem:
-                _LOG.error(
-                    "%s cannot be used: %s; trying on", self.setup.state, problem
-                )  # the reason is all that helps
-            self.state_problem = problem
+            fields = of_state(self.setup.state, error)
+            if fields["reason"] != self.state_problem:
+                log_with(
+                    _LOG, logging.ERROR, f"{self.setup.state} cannot be used: {fields['reason']}; trying on", fields
+                )
+            self.state_problem = fields["reason"]
         self._look_around()
         self.last_tick = time.monotonic()
         self._supervisor.alive()
 
     def _look_around(self) -> None:
         """See what would keep it from its work tonight, and tell the log of what is new."""
-        before = (*self.watch.problems.values(), self.watch.config_problem)
+        known, refused = set(map(str, self.watch.problems.values())), self.watch.config_problem
         self.watch.look(self.setup.config.files)
-        for problem in (*self.watch.problems.values(), self.watch.config_problem):
-            if problem and problem not in before:
-                _LOG.error("%s", problem)  # the reason is all that helps
+        for problem in self.watch.problems.values():
+            if str(problem) not in known:
+                fields = {"place": problem.name, **of_refusal(problem.folder, problem.error)}
+                log_with(_LOG, logging.ERROR, str(problem), fields)
+        if self.watch.refusal is not None and self.watch.config_problem != refused:
+            log_error(_LOG, logging.ERROR, self.watch.refusal)
 
     def _tick(self, now: datetime) -> None:
         if self._reload.is_set():
@@ -233,8 +238,8 @@ class Service:
             pid = self._children.begin(start, self._allowed(start), recover=recover)
         except OSError as error:
             self.ledger.end(start, State.FAILED, now, reason=f"its process cannot be started: {error.strerror}")
-            # The reason is all that helps.
-            _LOG.error("%(about)s: cannot be started: %(reason)s", start.said(reason=error.strerror))
+            fields = start.said(reason=error.strerror, errno=errno.errorcode.get(error.errno or 0))
+            _LOG.error("%(about)s: cannot be started: %(reason)s", fields)  # the reason is all that helps
             return
         verb = "taken up again" if recover else "begun"
         late_s = int((now - start.due).total_seconds()) if start.late else 0
@@ -308,8 +313,8 @@ class Service:
         try:
             fresh = setup.load(self._config_path)
         except ConfigError as error:
-            self.watch.refused(str(error))
-            _LOG.error("the configuration is refused, the old one stays: %s", error)  # the message says it all
+            self.watch.refused(error)
+            log_error(_LOG, logging.ERROR, error, "the configuration is refused, the old one stays: ")
         else:
             if (fresh.state, fresh.socket, fresh.config.form.daemon.http) != (
                 self.setup.state, self.setup.socket, self.setup.config.form.daemon.http,

@@ -18,6 +18,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from scanner.service.cron import ScheduleTrigger
+from scanner.service.log_fields import log_with, of_state
 from scanner.state.ledger import Ledger
 
 _LOG = logging.getLogger("nightseal.daemon")
@@ -32,7 +33,7 @@ class Planner:
 
     def __init__(self, engine: Engine, ledger: Ledger) -> None:
         self._engine = engine
-        self._entering = _Entering(ledger)
+        self._entering = _Entering(ledger, engine.url.database)
         self._jobs = SQLAlchemyJobStore(engine=engine)
         self._scheduler = _Paced(
             jobstores={"default": self._jobs},
@@ -58,9 +59,8 @@ class Planner:
         try:
             self._scheduler.tick()
         except SQLAlchemyError as error:
-            _LOG.error(
-                "the state file cannot be written: %s", getattr(error, "orig", error)
-            )  # the reason is all that helps
+            fields = of_state(self._engine.url.database, error)
+            log_with(_LOG, logging.ERROR, f"the state file cannot be written: {fields['reason']}", fields)
 
     def stop(self) -> None:
         """Enter nothing more."""
@@ -116,9 +116,10 @@ class _Paced(BaseScheduler):  # type: ignore[misc]  # APScheduler ships no types
 class _Entering(BaseExecutor):  # type: ignore[misc]  # the same
     """Enters a start into the ledger, whence the service begins it."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, state: str | None) -> None:
         super().__init__()
         self._ledger = ledger
+        self._state = state
         self._owed: list[tuple[str, datetime]] = []
 
     def submit_job(self, job: Any, run_times: Iterable[datetime]) -> None:
@@ -140,6 +141,7 @@ class _Entering(BaseExecutor):  # type: ignore[misc]  # the same
             try:
                 self._ledger.add_due(name, moment)
             except SQLAlchemyError as error:
-                _LOG.error("schedule %s: cannot be entered: %s", name, getattr(error, "orig", error))  # the same
+                fields = {"schedule": name, "due": moment.isoformat(timespec="seconds"), **of_state(self._state, error)}
+                log_with(_LOG, logging.ERROR, f"schedule {name}: cannot be entered: {fields['reason']}", fields)
                 return
             del self._owed[0]

@@ -25,6 +25,7 @@ from reports.deliver import problem_of
 from scanner.config import Config
 from scanner.errors import ConfigError, LogListError, PolicyMissingError, Problem, TrustStoreError, UsageError, nearest
 from scanner.inventory import ClientCertificate
+from scanner.jobs.client_identity import misfit
 from scanner.jobs.looks import check_looks
 from scanner.jobs.policies import load_policy
 from scanner.jobs.proxies import carrying_all
@@ -56,8 +57,8 @@ def check(config: Config) -> Checked:
     found = _Found(config)
     found.look()
     if found.problems:
-        raise ConfigError(config.source, found.problems)
-    return Checked((*config.warnings, *found.warnings), found.triggers)
+        raise ConfigError(config.source, config.placed(found.problems))
+    return Checked((*config.warnings, *config.placed(found.warnings)), found.triggers)
 
 
 class _Found:
@@ -237,14 +238,14 @@ def _unfit(key: str, identity: ClientCertificate) -> Problem | None:
     unread = unread or _unread(f"{key}.key", identity.key, _KEY, "private key")
     if unread is not None:
         return unread
+    if wrong := misfit(identity):
+        return Problem(f"{key}.key", wrong, "name the key that the certificate was issued for")
     try:
         # With a passphrase that is none: OpenSSL would ask for one on the terminal.
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(identity.cert, identity.key, password=lambda: b"")
     except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            return Problem(f"{key}.key", f"{identity.key} is not the key of {identity.cert}")
         reason = (error.reason or str(error)).lower().replace("_", " ")
-        return Problem(key, f"{identity.cert} and {identity.key} cannot be used: {reason}")
+        return Problem(key, f"{identity.cert} and {identity.key} cannot be used: OpenSSL says {reason}")
     return None
 
 

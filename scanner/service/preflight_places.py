@@ -1,8 +1,9 @@
-"""What is wrong with the places that a configuration names to write to, told without writing there."""
+"""What is wrong with the places that a configuration names to write to, told without leaving anything there."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import stat
@@ -11,25 +12,85 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlsplit
 
+import psutil
+
 from scanner.errors import HistoryError, Problem, nearest
+from scanner.jobs.destinations import NO_ROOM, refusal
 from scanner.service.orders import LONGEST_SOCKET
 from scanner.state.database import VERSION
 
 _STORES: Final = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl", "file")
 """Schemes of the object stores that hold a history."""
+_KERNELS_OWN: Final = frozenset({
+    "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "efivarfs", "fusectl", "proc", "pstore",
+    "securityfs", "selinuxfs", "sysfs", "tracefs",
+})  # fmt: skip
+_PASSING: Final = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EMFILE, errno.ENFILE})
+"""What somebody mends without configuring it."""
 
 
 def place(key: str, folder: Path, *, made: bool = True) -> tuple[Problem | None, Problem | None]:
-    """What is wrong with a folder that is written to: an error or a warning. One that is `made` need not be there."""
-    there = next(item for item in (folder, *folder.parents) if os.path.lexists(item))
+    """What is wrong with a folder that is written to: an error or a warning. One that is `made` need not be there.
+
+    What may be mended while it is used, or is another matter for the service's user, is a warning.
+    """
+    problem = _impossible(key, folder, made=made)
+    if problem is not None:
+        return problem, None
+    there = _there(folder)
+    refused = refusal(there) if os.access(there, os.W_OK | os.X_OK) else _inaccessible(there)
+    return _refused(key, there, refused, made=made) if refused is not None else (None, None)
+
+
+def _there(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    return next(item for item in (folder, *folder.parents) if os.path.lexists(item))
+
+
+def _impossible(key: str, folder: Path, *, made: bool) -> Problem | None:
+    """Why there can be no such folder, whoever asks and whatever is mended."""
+    if "\0" in str(folder):
+        return Problem(key, "holds a NUL, which no path can", "name another place")
+    there = _there(folder)
     if not there.is_dir():
-        return Problem(key, f"{there} is not a directory", "name another place"), None
+        return Problem(key, f"{there} is not a directory", "name another place")
     if there != folder and not made:
-        return Problem(key, f"there is no directory {folder}", "make it, or name another place"), None
-    if not os.access(there, os.W_OK | os.X_OK):
+        return Problem(key, f"there is no directory {folder}", "make it, or name another place")
+    if kind := _kernels_own(there):
+        message = f"{there} is of the file system {kind}, which shows the kernel's state: no file can be made there"
+        return Problem(key, message, "name another place")
+    return None
+
+
+def _inaccessible(there: Path) -> OSError:
+    """Why access is denied: to everybody, where the file system is read-only."""
+    with contextlib.suppress(OSError):
+        if os.statvfs(there).f_flag & os.ST_RDONLY:
+            return OSError(errno.EROFS, os.strerror(errno.EROFS))
+    return OSError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _refused(key: str, there: Path, error: OSError, *, made: bool) -> tuple[Problem | None, Problem | None]:
+    if error.errno in NO_ROOM:
+        hint = "make room: until then runs wait outside of a full history, and reports are not written"
+        return None, Problem(key, f"{there} is on a disk that is full: {error.strerror}", hint)
+    if error.errno in {errno.EACCES, errno.EPERM}:
         hint = "as the service's user it may be another matter"
         return None, Problem(key, f"{there} cannot be written to by the user who asks", hint)
-    return None, None
+    # The state file may be on a disk that failed and was mounted anew: the service is started until it is mended.
+    if error.errno in _PASSING or (error.errno == errno.EROFS and not made):
+        return None, Problem(key, f"{there} cannot be written to: {error.strerror}", "see what is wrong with the disk")
+    return Problem(key, f"{there} cannot be written to: {error.strerror}", "name another place"), None
+
+
+def _kernels_own(folder: Path) -> str:
+    """The type of the kernel's own file system that a folder is on, in which nobody can make files; else empty."""
+    real = Path(os.path.realpath(folder))
+    with contextlib.suppress(OSError):
+        mounted = {Path(item.mountpoint): item.fstype for item in psutil.disk_partitions(all=True)}
+        kind = next((mounted[item] for item in (real, *real.parents) if item in mounted), "")
+        return kind if kind in _KERNELS_OWN else ""
+    return ""
 
 
 def history_problem(place: str) -> Iterator[Problem]:

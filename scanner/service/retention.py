@@ -18,6 +18,7 @@ from scanner.history.maintenance import maintain, refuse_wrong_clock
 from scanner.jobs.keeping import spared
 from scanner.jobs.site import REPORT_NAME, output_folder, update_site
 from scanner.notify.outbox import Outbox
+from scanner.service.log_fields import log_error, log_trouble, log_with, of_refusal
 from scanner.state.ledger import Ledger
 
 _LOG = logging.getLogger("nightseal.retention")
@@ -33,7 +34,7 @@ def tidy(config: Config, engine: Engine, now: datetime) -> None:
             refuse_wrong_clock(history, now)
         except ClockError as error:
             # Reports, evidence and the state file alike: by a wrong clock all of them would be old.
-            _LOG.warning("%s", error)
+            log_error(_LOG, logging.WARNING, error)
             return
     gone = 0
     with _left("old reports not removed"):
@@ -64,7 +65,7 @@ def _left(what: str) -> Iterator[None]:
     with spared(what, troubles):
         yield
     for trouble in troubles:
-        _LOG.warning("%s", trouble)
+        log_trouble(_LOG, logging.WARNING, trouble)
 
 
 def rotate_reports(folder: Path, before: datetime) -> int:
@@ -80,5 +81,5 @@ def rotate_reports(folder: Path, before: datetime) -> int:
             path.unlink()
             gone += 1
         except OSError as error:
-            _LOG.warning("%s cannot be removed: %s", path, error.strerror)
+            log_with(_LOG, logging.WARNING, f"{path} cannot be removed: {error.strerror}", of_refusal(path, error))
     return gone

@@ -12,6 +12,7 @@ from scanner.config import Config
 from scanner.config.form import ScheduleForm
 from scanner.errors import ConfigError, Problem
 from scanner.service.cron import ScheduleTrigger
+from scanner.service.log_fields import log_with, of_problem
 from scanner.service.orders import socket_of, state_of
 from scanner.service.preflight import check
 
@@ -31,7 +32,8 @@ class Setup:
     def warn(self) -> None:
         """Log what is wrong with it without keeping the service from its work."""
         for problem in self.warnings:
-            _LOG.warning("%s: %s", problem.place or self.config.source, problem)
+            sentence = f"{problem.place or self.config.source}: {problem}"
+            log_with(_LOG, logging.WARNING, sentence, of_problem(problem, self.config.source))
 
     @property
     def state(self) -> Path:

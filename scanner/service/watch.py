@@ -7,7 +7,6 @@ to, and whether the configuration on the disk, if it was changed, would be taken
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,22 +14,34 @@ from pathlib import Path
 
 from scanner.config import Config
 from scanner.errors import NightsealError
+from scanner.jobs.destinations import refusal
 from scanner.service import setup
 
 _EVERY_S = 60.0
-_SAMPLE = b"\0" * 65_536
-"""As much is written to see whether a disk is full; the last blocks of one can be had by root alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceProblem:
+    """A folder that cannot be written to: what for (`name`), which, and why."""
+
+    name: str
+    folder: Path
+    error: OSError
+
+    def __str__(self) -> str:
+        return f"{self.folder} cannot be written to: {self.error.strerror}"
 
 
 @dataclass(slots=True)
 class Watch:
-    """What was seen last. `places` are the folders by what they are for; `config_problem` is empty where none is."""
+    """What was seen last. `places` are the folders by what they are for."""
 
     config_path: Path
     places: Mapping[str, Path] = field(default_factory=dict)
-    problems: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, PlaceProblem] = field(default_factory=dict)
     free_bytes: dict[str, int] = field(default_factory=dict)
-    config_problem: str = ""
+    refusal: NightsealError | None = None
+    """Why the configuration on the disk is refused."""
     _looked_s: float = float("-inf")
     _seen: tuple[tuple[str, int, int], ...] = ()
 
@@ -38,12 +49,17 @@ class Watch:
         """Watch what this configuration names from now on; it is the one on the disk."""
         self.places = places_of(current.config, current.state)
         self._seen = _signature(current.config.files)
-        self.config_problem = ""
+        self.refusal = None
         self._looked_s = float("-inf")
 
-    def refused(self, problem: str) -> None:
+    @property
+    def config_problem(self) -> str:
+        """Why the configuration on the disk is refused, as a sentence for each reason; empty where it is not."""
+        return str(self.refusal) if self.refusal else ""
+
+    def refused(self, error: NightsealError) -> None:
         """The configuration on the disk was refused when it was read."""
-        self.config_problem = problem
+        self.refusal = error
 
     def soon(self) -> None:
         """Look the next time, however long ago the last was: something went wrong."""
@@ -64,27 +80,26 @@ class Watch:
         try:
             space = os.statvfs(there)
             self.free_bytes[name] = space.f_bavail * space.f_frsize
-            # It has no name, so that it is in nobody's way, and is gone with its descriptor.
-            with tempfile.TemporaryFile(dir=there) as file:
-                file.write(_SAMPLE)
-                file.flush()
+            refused = refusal(there)
         except OSError as error:
-            self.problems[name] = f"{there} cannot be written to: {error.strerror}"
-        else:
+            refused = error
+        if refused is None:
             self.problems.pop(name, None)
+        else:
+            self.problems[name] = PlaceProblem(name, there, refused)
 
     def _look_at_configuration(self, files: tuple[Path, ...]) -> None:
         found = _signature(files)
         # What it names may be mended while its own files stay as they are.
-        if found == self._seen and not self.config_problem:
+        if found == self._seen and self.refusal is None:
             return
         self._seen = found
         try:
             setup.load(self.config_path)
         except NightsealError as error:
-            self.config_problem = str(error)
+            self.refusal = error
         else:
-            self.config_problem = ""
+            self.refusal = None
 
 
 def places_of(config: Config, state: Path) -> dict[str, Path]:

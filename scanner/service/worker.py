@@ -28,7 +28,7 @@ from scanner.config import Config
 from scanner.config.form import DEFAULT_FAIL_ON, ScheduleForm
 from scanner.config.values import parse_duration
 from scanner.counting import counted
-from scanner.errors import NightsealError
+from scanner.errors import NightsealError, NotKeptError
 from scanner.formats import DEFAULT_REPORTS
 from scanner.history import History
 from scanner.history.forgetting import forgotten
@@ -43,12 +43,13 @@ from scanner.jobs.selection import schedule_of
 from scanner.jobs.session import Overrides
 from scanner.jobs.site import update_site
 from scanner.jobs.summary import summary
-from scanner.jobs.waiting_runs import keep, take_in, waiting_folders
+from scanner.jobs.waiting_runs import begin, keep, waiting_folders
 from scanner.notify import alarm_store, alarms
 from scanner.notify.finished_run import FinishedRun
 from scanner.pipeline import Job
 from scanner.service import logs
 from scanner.service.finished_targets import FinishedTargets
+from scanner.service.log_fields import log_error, log_trouble
 from scanner.service.retention import tidy
 from scanner.service.spelling import spelled
 from scanner.state.database import open_state
@@ -111,6 +112,8 @@ class RunAttempt:
         self._overrides = Overrides(deadline=parse_duration(asked["deadline"]) if asked.get("deadline") else None)
         self._order = _order(start, self._schedule, config)
         self._troubles: list[str] = []
+        self._lost: NotKeptError | None = None
+        """Why the run is not in the history, where it is not."""
 
     def run(self, *, recover: bool) -> int:
         """Do it; with `recover`, what another process has left of it."""
@@ -118,9 +121,9 @@ class RunAttempt:
         job = self._job()
         if not recover:
             ensure_writable(Path(self._output()))
-        history = History.open(history_place, create=True)
-        for told in take_in(history, waiting_folders(self._config)):
-            _LOG.warning("%s", told)
+        history, troubles = begin(history_place, waiting_folders(self._config))
+        for told in troubles:
+            log_trouble(_LOG, logging.WARNING, told)
         if self._stopping.time and not recover:
             return self._out_of_time()
         record = self._recorded(history) if recover else self._scan(job, history)
@@ -132,6 +135,8 @@ class RunAttempt:
             done = {"targets": len(record.targets), "expected": record.run.expected_targets}
             _LOG.warning("stopped: %(targets)d of %(expected)d targets done", done)
             return ExitStatus.INTERRUPTED
+        if self._lost is not None:
+            return self._unkept(record, self._lost)
         return self._report(job, history, record)
 
     def _out_of_time(self) -> int:
@@ -154,6 +159,8 @@ class RunAttempt:
 
     def _recorded(self, history: History) -> RunRecord | None:
         """The run, where the process that was killed had brought it into the history."""
+        if not history.location.holds_history():
+            return None
         known = {str(run_id) for run_id in history.runs(columns=["run_id"])["run_id"]}
         if self._start.run_id not in known:
             return None
@@ -165,11 +172,24 @@ class RunAttempt:
         if job.known:
             _LOG.info("%(known)d targets were done by an earlier attempt", {"known": len(job.known)})
         record = self._stopping.scan(job)
-        keep(history, record, waiting_folders(self._config))
+        try:
+            keep(history, record, waiting_folders(self._config))
+        except NotKeptError as error:
+            log_error(_LOG, logging.ERROR, error)
+            self._lost = error
+            return record
         self._ledger.recorded(self._start.id)
         if record.run.complete:
             self._finished.remove()
         return record
+
+    def _unkept(self, record: RunRecord, lost: NotKeptError) -> int:
+        """Report what the history did not take, without what only that knows; the start has failed all the same."""
+        self._reports(None, record)
+        reason = "; ".join((str(lost), *self._troubles))
+        told = summary(RunOutcome(record, None))
+        self._ledger.end(self._start, State.FAILED, _now(), exit_status=lost.exit_code, summary=told, reason=reason)
+        return lost.exit_code
 
     def _report(self, job: Job, history: History, record: RunRecord) -> int:
         if not record.run.complete and self._schedule is not None:
@@ -215,16 +235,17 @@ class RunAttempt:
             return history.record(earlier) if earlier else None
         return None
 
-    def _reports(self, history: History, record: RunRecord) -> Sequence[Path]:
+    def _reports(self, history: History | None, record: RunRecord) -> Sequence[Path]:
         written = Written()
         with self._spared("No report was written"):
             rendering = rendering_of(self._config, history, record)
             written = write(rendering, self._order.formats, self._output(), name=record.run.id)
         for trouble in written.troubles:
-            _LOG.error("%s", trouble)
+            log_trouble(_LOG, logging.ERROR, trouble)
         self._troubles += written.troubles
-        with self._spared("The page of all runs was not written"):
-            update_site(self._config, history)
+        if history is not None:
+            with self._spared("The page of all runs was not written"):
+                update_site(self._config, history)
         return written.files
 
     def _spared(self, what: str) -> AbstractContextManager[None]:
@@ -315,7 +336,7 @@ def main() -> int:
         logs.configure(config.form.daemon.log, about=about)
         return RunAttempt(engine, arguments.state, start, config, stopping).run(recover=arguments.recover)
     except NightsealError as error:
-        _LOG.error("%s", error)  # the message says it all
+        log_error(_LOG, logging.ERROR, error)
         ledger.end(start, State.FAILED, _now(), exit_status=error.exit_code, reason=str(error))
         return error.exit_code
     except KeyboardInterrupt:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import shutil
@@ -27,6 +26,8 @@ from scanner.history import History
 from scanner.lab import Lab
 from scanner.state.database import OUTBOX, open_state
 from scanner.state.ledger import State
+from tests.build import disks
+from tests.build.disks import fill
 from tests.build.service import Service, kill_tree, service, wait_for
 
 ONCE_A_YEAR = "0 0 1 1 *"
@@ -379,20 +380,8 @@ def test_what_got_worse_is_looked_at_again_before_anybody_is_told(tmp_path: Path
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", place], capture_output=True, check=False)
-    if mounted.returncode:
-        said = mounted.stderr.decode().strip()
-        pytest.fail(f"a small disk is needed, which root alone can mount ({said}): `sudo env PATH=$PATH make test`")
-    yield place
-    subprocess.run(["umount", "--lazy", place], check=True)
-
-
-def fill(filler: Path) -> None:
-    """Take all the room that there is."""
-    with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
-        file.writelines(itertools.repeat(b"\0" * 4096))
+    with disks.small_disk(tmp_path / "disk") as place:
+        yield place
 
 
 def test_a_full_disk_is_told_and_the_earlier_history_is_whole(small_disk: Path, small_lab: Lab) -> None:

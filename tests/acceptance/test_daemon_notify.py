@@ -121,7 +121,8 @@ def test_mail_and_webhook_get_one_message_each_for_a_run_also_when_they_are_down
 
 
 def test_a_receiver_is_tried_by_command(tmp_path: Path, mail: MailServer, hook: Webhook, nightseal: Runner) -> None:
-    (tmp_path / "config.toml").write_text(RECEIVERS)
+    estate = '[[environment]]\nname = "e"\nkind = "on-premises"\n[[environment.endpoint]]\nhost = "a.example"\n'
+    (tmp_path / "config.toml").write_text(estate + RECEIVERS)
     given = environ(mail, hook)
 
     taken = nightseal("notify", "test", "mail", env=given)
@@ -143,6 +144,15 @@ def test_a_receiver_is_tried_by_command(tmp_path: Path, mail: MailServer, hook: 
     refused = nightseal("notify", "test", "hook", env=given)
     assert refused.status == 4
     assert "hush" not in refused.err
+
+    # What the service refuses is refused here, in the same words, and nothing is sent.
+    mail.mails.clear()
+    (tmp_path / "config.toml").write_text(f'[nightseal]\npolicy = "mozila-modern"\n{estate}{RECEIVERS}')
+    said = [nightseal(*command, env=given) for command in (("notify", "test", "mail"), ("config", "check"), ("run",))]
+    assert [done.status for done in said] == [2, 2, 2]
+    assert len({done.err for done in said}) == 1
+    assert 'nightseal.policy: there is no policy "mozila-modern"' in said[0].err
+    assert mail.mails == []
 
 
 def test_a_receiver_that_answers_for_ever_is_given_up_in_time(hook: Webhook) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from scanner.history import History, questions
 from scanner.jobs import exit_status, session
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.site import REPORT_NAME
+from scanner.jobs.waiting_runs import WAITING
 from scanner.notify import routing
 from scanner.service import loop, retention
 from scanner.service.loop import Service
@@ -32,6 +34,7 @@ from scanner.service.worker import RunAttempt, StopRequests
 from scanner.state.database import OUTBOX, open_state
 from scanner.state.ledger import Ledger, Start, State
 from scanner.verdict import RunRecord, Severity, Trigger
+from tests.build.disks import fill, small_disk
 from tests.build.judged import judged_record
 
 NOW = datetime(2026, 3, 7, 2, tzinfo=UTC)
@@ -53,6 +56,15 @@ url = "json://127.0.0.1/"
 on = ["new-failure", "run-failed"]
 """
 RECORD = judged_record(0).record
+
+
+def _no_room_but_waiting(append: Callable[[History, RunRecord], None]) -> Callable[[History, RunRecord], None]:
+    def full(history: History, record: RunRecord) -> None:
+        if WAITING not in str(history.location):
+            _no_room()
+        append(history, record)
+
+    return full
 
 
 def break_down(*_: object, **__: object) -> NoReturn:
@@ -114,6 +126,80 @@ class TestRun:
         assert run(["run", "-q"]) == ExitStatus.INTERNAL
         told = capsys.readouterr().err
         assert f"run {RECORD.run.id} was done, but its results could not be kept: no room" in told
+
+
+FULL = f'{CONFIG}\n[nightseal]\nhistory = "disk/history"\n'
+
+
+class TestFullDiskWithoutHistory:
+    """A history that does not exist yet, on a disk that is full, keeps no host from being scanned."""
+
+    def test_run(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        (folder / "config.toml").write_text(FULL)
+        with small_disk(folder / "disk") as disk:
+            fill(disk / "filler")
+            assert run(["config", "check"]) == ExitStatus.OK
+            assert "warning: nightseal.history: " in (warned := capsys.readouterr().err)
+            assert "/disk is on a disk that is full: No space left on device (make room" in warned
+
+            assert run(["run", "-q", "-f", "json"]) == ExitStatus.INTERNAL
+            told = capsys.readouterr().err
+            waiting = folder / "out" / WAITING / RECORD.run.id
+            assert "disk is full: make room on it" in told
+            assert f"run {RECORD.run.id} was done, but its results could not be kept: " in told
+            assert f"it waits in {Path('out') / WAITING / RECORD.run.id}, and the next run takes it in" in told
+            assert written(folder) == {"json"}
+            assert History.open(waiting, create=False).record(RECORD.run.id).targets == RECORD.targets
+
+            (disk / "filler").unlink()
+            monkeypatch.setattr(session, "run_with_progress", lambda *_, **__: moved(RECORD))
+            assert run(["run", "-q", "-f", "json"]) == JUDGED
+            history = History.open(disk / "history", create=False)
+            assert history.order() == [RECORD.run.id, moved(RECORD).run.id]
+            assert history.record(RECORD.run.id) == RECORD
+            assert not waiting.exists()
+
+    def test_a_history_half_begun(self, folder: Path) -> None:
+        (folder / "config.toml").write_text(FULL)
+        with small_disk(folder / "disk") as disk:
+            History.open(disk / "history", create=True)
+            shutil.rmtree(disk / "history" / "runs")
+            fill(disk / "filler")
+            assert run(["run", "-q", "-f", "json"]) == ExitStatus.INTERNAL
+            assert written(folder) == {"json"}
+
+    def test_room_that_is_made_during_the_scan_is_used(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (folder / "config.toml").write_text(FULL)
+        with small_disk(folder / "disk") as disk:
+            fill(disk / "filler")
+
+            def scan(*_: object, **__: object) -> RunRecord:
+                (disk / "filler").unlink()
+                return RECORD
+
+            monkeypatch.setattr(session, "run_with_progress", scan)
+            assert run(["run", "-q", "-f", "json"]) == JUDGED
+            assert History.open(disk / "history", create=False).record(RECORD.run.id) == RECORD
+
+    def test_reports_on_a_full_disk_keep_no_run_out_of_the_history(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (folder / "config.toml").write_text(f'{CONFIG}\n[nightseal]\noutput = "disk/out"\n')
+        with small_disk(folder / "disk") as disk:
+            fill(disk / "filler")
+            assert run(["run", "-q", "-f", "json"]) == JUDGED
+            assert "warning: The json report was not written: " in capsys.readouterr().err
+            assert History.open(folder / "history", create=False).order() == [RECORD.run.id]
+
+    def test_scan_that_is_recorded(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (folder / "config.toml").write_text(FULL)
+        with small_disk(folder / "disk") as disk:
+            fill(disk / "filler")
+            assert run(["scan", "a.example", "--record", "-q", "-f", "json"]) == ExitStatus.INTERNAL
+            told = capsys.readouterr()
+            assert RECORD.run.id in told.out
+            assert "could not be kept" in told.err
+            assert (folder / "out" / WAITING / RECORD.run.id).is_dir()
 
 
 def _no_room(*_: object) -> NoReturn:
@@ -203,6 +289,24 @@ class TestService:
         done = attempt()
         assert (done.state, done.exit_status, done.reason) == (State.DONE, JUDGED, "")
         assert len(letters(engine)) == 1
+
+    def test_no_room_for_the_history(
+        self, folder: Path, engine: Engine, attempt: Callable[..., Start], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Reports are written where they can be, and the next run takes in what waits."""
+        with monkeypatch.context() as full:
+            full.setattr(History, "append", _no_room_but_waiting(History.append))
+            done = attempt(status=ExitStatus.INTERNAL)
+        assert (done.state, done.exit_status) == (State.FAILED, ExitStatus.INTERNAL)
+        assert "could not be kept: no room; it waits in " in done.reason
+        assert done.run_id == RECORD.run.id
+        assert written(folder) == {"html", "json"}
+        assert (folder / "out" / WAITING / RECORD.run.id).is_dir()
+        assert letters(engine) == [], "what changed is told after the next run"
+
+        attempt(moved(RECORD))
+        history = History.open(folder / "history", create=False)
+        assert history.order() == [RECORD.run.id, moved(RECORD).run.id]
 
     def test_page_of_all_runs(
         self, engine: Engine, attempt: Callable[..., Start], monkeypatch: pytest.MonkeyPatch

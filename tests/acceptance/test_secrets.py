@@ -168,7 +168,7 @@ def test_no_secret_is_in_any_log_message_report_file_or_process_list(
             config.write_text(right + receivers(*wrong))
             assert told("config", "check") == 2
             for name in ("R10", "R17"):
-                assert told("notify", "test", name.lower()) == 4
+                assert told("notify", "test", name.lower()) == 2
             running.started[-1].send_signal(signal.SIGHUP)
             wait_for(lambda: running.said("refused"), "that they are refused")
             # Addresses where another thing should be.

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from scanner.config import load
 from scanner.errors import ConfigError
-from scanner.service import preflight, setup
+from scanner.service import preflight, preflight_places, setup
 from scanner.service.address import http_address
 from scanner.state.database import open_state
 from tests.build.client_certificates import client_certificate
@@ -82,6 +86,16 @@ def refused(folder: Path, text: str) -> str:
         (HEAD + '[nightseal]\nhistory = "config.toml/x"', "config.toml is not a directory"),
         (HEAD + '[nightseal]\noutput = "config.toml"', "nightseal.output: "),
         (HEAD + '[nightseal]\noutput = "s3://bucket/out"', "nightseal.output: s3://bucket/out is not a directory"),
+        (HEAD + '[nightseal]\noutput = "/proc/x"', "nightseal.output: /proc is of the file system proc, which shows"),
+        (HEAD + '[nightseal]\noutput = "/proc/self/fd"', "is of the file system proc"),
+        (HEAD + '[nightseal]\nhistory = "/proc/h"', "nightseal.history: /proc is of the file system proc"),
+        (HEAD + '[nightseal]\noutput = "/sys/x/y"', "nightseal.output: /sys is of the file system sysfs"),
+        (HEAD + '[nightseal]\noutput = "/dev/pts/x"', "nightseal.output: /dev/pts is of the file system devpts"),
+        (HEAD + '[nightseal]\noutput = "/dev/null"', "nightseal.output: /dev/null is not a directory"),
+        (HEAD + '[nightseal]\noutput = "/dev/null/x"', "nightseal.output: /dev/null is not a directory"),
+        (HEAD + '[nightseal]\noutput = "config.toml/a/b"', "config.toml is not a directory"),
+        (HEAD + '[nightseal]\noutput = "a\\u0000b"', "nightseal.output: holds a NUL"),
+        (HEAD + SCHEDULE + '[daemon]\nstate = "/proc/s.sqlite"', "daemon.state: /proc is of the file system proc"),
         (
             HEAD + '[nightseal]\nhistory = "s4://bucket/h"',
             'nightseal.history: "s4" is not the scheme of an object store',
@@ -158,6 +172,21 @@ def _another_key(folder: Path) -> None:
     client_certificate(folder / "other.pem", folder / "client.key")
 
 
+def _another_kind(folder: Path) -> None:
+    """OpenSSL says of it that no certificate is assigned."""
+    client_certificate(folder / "client.pem", folder / "client.key")
+    key = rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "client.key").write_bytes(pem)
+
+
+def _chain_first(folder: Path) -> None:
+    client_certificate(folder / "ca.pem", folder / "ca.key")
+    client_certificate(folder / "client.pem", folder / "client.key")
+    own = (folder / "client.pem").read_bytes()
+    (folder / "client.pem").write_bytes((folder / "ca.pem").read_bytes() + own)
+
+
 def _exchanged(folder: Path) -> None:
     client_certificate(folder / "client.key", folder / "client.pem")
 
@@ -174,7 +203,15 @@ def _torn(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("made", "expected"),
     [
-        (_another_key, "client_certificate.key: .*client.key is not the key of .*client.pem"),
+        (
+            _another_key,
+            "key: .*client.key does not belong to the certificate .*client.pem: the certificate is for anot",
+        ),
+        (
+            _another_kind,
+            "does not belong to the certificate .*client.pem: the key is RSA, the certificate is for an EC",
+        ),
+        (_chain_first, "client.key belongs to certificate 2 of .*client.pem, and not to the first: the client's own"),
         (_exchanged, "client_certificate.cert: .*client.pem holds no certificate as PEM"),
         (_encrypted, "client_certificate.key: .*client.key is encrypted"),
         (_torn, "client.pem and .*client.key cannot be used: "),
@@ -214,6 +251,54 @@ def test_what_can_be_mended_while_it_runs_is_warned_of(tmp_path: Path, monkeypat
     assert 'scan.connect_to."b.example:443": is not the address of any endpoint (did you mean "a.example"?)' in said
     assert 'daemon.report_url: "reports" is not the address of a web page' in said
     assert len(said.splitlines()) == 5
+
+
+@pytest.mark.parametrize("key", ["output", "history"])
+def test_a_link_into_the_kernels_own_is_followed(key: str, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/proc/sys")
+
+    assert "link is of the file system proc" in refused(tmp_path, HEAD + f'[nightseal]\n{key} = "link"')
+
+
+@pytest.mark.parametrize(
+    ("number", "word"),
+    [
+        (errno.ENOSPC, "is on a disk that is full: No space left on device (make room"),
+        (errno.EDQUOT, "is on a disk that is full: Disk quota exceeded"),
+        (errno.EIO, "cannot be written to: Input/output error (see what is wrong with the disk)"),
+        (errno.EPERM, "cannot be written to by the user who asks"),
+    ],
+)
+def test_what_a_disk_refuses_for_now_is_warned_of(
+    number: int, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight_places, "refusal", lambda _: OSError(number, os.strerror(number)))
+
+    warnings = checked(tmp_path, HEAD + SCHEDULE).warnings
+
+    assert [problem.key for problem in warnings] == ["nightseal.history", "nightseal.output", "daemon.state"]
+    assert all(word in str(problem) for problem in warnings)
+
+
+def test_a_read_only_file_system_is_refused_but_under_the_state_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight_places, "refusal", lambda _: OSError(errno.EROFS, os.strerror(errno.EROFS)))
+
+    said = refused(tmp_path, HEAD + SCHEDULE)
+
+    assert re.findall(r"nightseal\.(\w+): \S+ cannot be written to: Read-only file system", said) == [
+        "history",
+        "output",
+    ]
+    assert "daemon.state" not in said
+
+
+def test_problems_are_told_with_their_lines(tmp_path: Path) -> None:
+    said = refused(tmp_path, HEAD + SCHEDULE + '[daemon]\nhttp = "x"\n')
+    line = (HEAD + SCHEDULE).count("\n") + 2
+
+    assert said.startswith(f"{tmp_path}/config.toml:{line}: daemon.http: ")
 
 
 def test_what_is_well_has_no_warnings(tmp_path: Path) -> None:

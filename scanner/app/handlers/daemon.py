@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from reports.deliver import deliver
 from scanner import config as configuration
 from scanner.app.tables import print_rows
-from scanner.errors import UsageError
+from scanner.errors import NightsealError, UsageError
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.policies import load_policy
 from scanner.jobs.selection import schedule_of, select
@@ -25,6 +25,7 @@ from scanner.service import logs, setup
 from scanner.service.address import not_alive
 from scanner.service.control import ControlServer, RunOrder
 from scanner.service.lock import ServiceLock
+from scanner.service.log_fields import log_error, log_with, of_state
 from scanner.service.loop import Service
 from scanner.service.monitoring import MonitoringServer
 from scanner.service.orders import LONGEST_SOCKET, state_of
@@ -48,9 +49,22 @@ def daemon(config_path: Path, *, only_status: bool, only_alive: bool) -> int:
     """Run the configured schedules until told to stop."""
     if only_alive:
         return _ask(config_path)
-    current = setup.load(config_path)
     if only_status:
-        return _show(current)
+        return _show(setup.load(config_path))
+    form = logs.form_of(config_path)
+    logs.configure(form)
+    try:
+        _started(config_path, setup.load(config_path))
+    except NightsealError as error:
+        if form != "json":
+            raise
+        # Whatever collects the log reads this too, and nothing else is written.
+        log_error(_LOG, logging.ERROR, error, exit_status=int(error.exit_code))
+        return error.exit_code
+    return ExitStatus.OK
+
+
+def _started(config_path: Path, current: setup.Setup) -> None:
     logs.configure(current.config.form.daemon.log)
     current.warn()
     lock = ServiceLock(current.state)
@@ -60,7 +74,6 @@ def daemon(config_path: Path, *, only_status: bool, only_alive: bool) -> int:
         _serve(Service(config_path, current, engine, Supervisor()), engine)
     finally:
         lock.release()
-    return ExitStatus.OK
 
 
 def _serve(service: Service, engine: Engine) -> None:
@@ -103,8 +116,9 @@ def _deliver(service: Service, engine: Engine) -> None:
             service.last_delivery = time.monotonic()
             problem = ""
         except SQLAlchemyError as error:
-            if problem != (problem := str(getattr(error, "orig", error))):  # once, and not every two seconds
-                _LOG.warning("messages wait: %s", problem)
+            fields = of_state(service.setup.state, error)
+            if problem != (problem := fields["reason"]):  # once, and not every two seconds
+                log_with(_LOG, logging.WARNING, f"messages wait: {problem}", fields)
         except Exception:  # noqa: BLE001  # one message must not silence all that come after it
             _LOG.exception("messages wait")
 

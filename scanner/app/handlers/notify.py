@@ -11,12 +11,15 @@ from reports.deliver import deliver
 from reports.deliver_message import Entry, Level, Notification, Section, compose
 from scanner import config as configuration
 from scanner.errors import DeliveryError, UsageError, nearest
+from scanner.service import preflight
 from scanner.verdict import Severity
 
 
 def test(name: str, config_path: Path) -> None:
     """Send a message to the receiver NAME of the configuration, and say whether it was taken."""
     config = configuration.load(config_path)
+    # A receiver that takes messages is of no use to a service that does not start.
+    preflight.check(config)
     receiver = next((receiver for receiver in config.receivers if receiver.name == name), None)
     if receiver is None:
         known = [receiver.name for receiver in config.receivers]

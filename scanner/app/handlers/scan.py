@@ -11,7 +11,6 @@ from pathlib import Path
 
 import click
 
-import scanner.history
 from scanner import config as configuration
 from scanner.app import options, standpoint
 from scanner.app.adhoc import endpoints_of, environment_of, identified, targets_in, under_name
@@ -26,7 +25,7 @@ from scanner.jobs.policies import load_policy
 from scanner.jobs.rule_choice import RuleChoice, check_globs
 from scanner.jobs.session import Overrides, answers_folder, job_parts, probe_settings
 from scanner.jobs.stopping import Stopping
-from scanner.jobs.waiting_runs import keep, waiting_folders
+from scanner.jobs.waiting_runs import begin, keep, waiting_folders
 from scanner.pipeline import Job
 from scanner.verdict import Severity, Trigger
 
@@ -111,7 +110,8 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     )
     history = None
     if record and config:
-        history = scanner.history.History.open(config.resolve(config.form.nightseal.history), create=True)
+        history, told = begin(config.resolve(config.form.nightseal.history), waiting_folders(config))
+        warn(told)
     with Stopping() as stopping:
         result = session.run_with_progress(job, stopping, quiet=quiet)
         result = choice.applied(result)
