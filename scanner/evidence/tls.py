@@ -18,7 +18,8 @@ class AcceptedSuite:
 
     `name` is the IANA name; `group` an IANA group name in lower case (`secp256r1`, `ffdhe2048`, `x25519mlkem768`);
     `ephemeral_bits` the size of the (EC)DH key in bits. `dh_prime` names a finite-field prime that is published
-    (`ffdhe2048`, `rfc5114-…`, `oakley-14`), or is "custom"; "composite" is a modulus that is no prime at all.
+    (`ffdhe2048`, `rfc5114-…`, `oakley-14`) or comes with a program (`apache-2.0.18-1024`), or is "custom"; "composite"
+    is a modulus that is no prime at all.
     `dh_modulus` is the modulus itself in hexadecimal where no name is published, `dh_safe` tells whether half of it is
     prime too (None where that was not tested), `dh_generator_valid` whether the generator is one at all: 2 to p - 2.
     `unconfirmed` marks a suite that the server chose, but of which no handshake was completed: nobody may be able to.

@@ -75,7 +75,8 @@ class SignatureScheme:
     protocols: frozenset[Protocol]
 
 
-def _rows(name: str) -> Iterator[dict[str, str]]:
+def rows(name: str) -> Iterator[dict[str, str]]:
+    """The rows of a data file, without its comments."""
     text = (resources.files("scanner.probe") / "data" / name).read_text(encoding="utf-8")
     yield from csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
 
@@ -87,15 +88,15 @@ def _protocols(cell: str) -> frozenset[Protocol]:
 @cache
 def cipher_suites() -> Mapping[int, CipherSuite]:
     """Every cipher suite of SSL 3.0 to TLS 1.3, by code point."""
-    rows = _rows("cipher_suites.csv")
-    return {int(row["code"], 16): CipherSuite(int(row["code"], 16), row["name"], row["reference"]) for row in rows}
+    suites = rows("cipher_suites.csv")
+    return {int(row["code"], 16): CipherSuite(int(row["code"], 16), row["name"], row["reference"]) for row in suites}
 
 
 @cache
 def ssl2_cipher_kinds() -> Mapping[int, CipherSuite]:
     """The cipher kinds of SSL 2.0, by their three-byte code."""
-    rows = _rows("ssl2_cipher_kinds.csv")
-    return {int(row["code"], 16): CipherSuite(int(row["code"], 16), row["name"], row["reference"]) for row in rows}
+    kinds = rows("ssl2_cipher_kinds.csv")
+    return {int(row["code"], 16): CipherSuite(int(row["code"], 16), row["name"], row["reference"]) for row in kinds}
 
 
 @cache
@@ -105,7 +106,7 @@ def groups() -> Mapping[int, Group]:
         int(row["code"], 16): Group(
             int(row["code"], 16), row["name"], int(row["bits"]) if row["bits"] else None, _protocols(row["protocols"])
         )
-        for row in _rows("groups.csv")
+        for row in rows("groups.csv")
     }
 
 
@@ -116,7 +117,7 @@ def signature_schemes() -> Mapping[int, SignatureScheme]:
         int(row["code"], 16): SignatureScheme(
             int(row["code"], 16), row["name"], row["key"], _protocols(row["protocols"])
         )
-        for row in _rows("signature_schemes.csv")
+        for row in rows("signature_schemes.csv")
     }
 
 

@@ -34,8 +34,10 @@ from tests.build.facts import (
     failing,
     http,
     observed,
+    offer,
     offers,
     probe,
+    suite,
     tls,
 )
 from tests.build.records import sample_record
@@ -452,3 +454,34 @@ def test_no_single_missing_observation_turns_a_failure_into_a_pass() -> None:
         (verdicts,) = run(World(tls=dataclasses.replace(bad, **{item.name: gone})))
         passed = {verdict.rule for verdict in verdicts if verdict.status is Status.PASS}
         assert not failed & passed, item.name
+
+
+def _with_prime(environment_name: str, modulus: str, ip: str) -> Observed:
+    seen = suite(
+        "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256", None, 2048, "custom", dh_modulus=modulus, dh_safe=True,
+        dh_generator_valid=True,
+    )  # fmt: skip
+    item = observed(World(tls=tls(protocols=offers(tls1_2=offer(seen)))), ip)
+    endpoint = dataclasses.replace(item.target.endpoint, environment=environment_name)
+    return dataclasses.replace(item, target=dataclasses.replace(item.target, endpoint=endpoint))
+
+
+def test_a_prime_that_environments_share_is_told_in_each_of_them() -> None:
+    items = [
+        _with_prime("production", "aa11", "192.0.2.1"),
+        _with_prime("production", "bb22", "192.0.2.2"),
+        _with_prime("production", "bb22", "192.0.2.3"),  # within one environment it is that environment's own
+        _with_prime("test", "aa11", "192.0.2.4"),
+        _with_prime("development", "aa11", "192.0.2.5"),
+    ]
+    names = ("production", "test", "development")
+    wanted = policy("kex.dh-parameters")
+    found = evaluate(items, {name: environment(name=name) for name in names}, dict.fromkeys(names, wanted), (), NOW)
+    told = {item.target.ip: (verdict.reason, verdict.observed) for item in items for verdict in found[item.target.id]}
+    assert told == {
+        "192.0.2.1": ("shared", "development, test"),
+        "192.0.2.2": ("safe", "a prime of 2048 bits of its own"),
+        "192.0.2.3": ("safe", "a prime of 2048 bits of its own"),
+        "192.0.2.4": ("shared", "development, production"),
+        "192.0.2.5": ("shared", "production, test"),
+    }

@@ -10,6 +10,8 @@ from typing import Final
 import gmpy2  # type: ignore[import-untyped]  # it ships no types
 from tlslite.mathtls import FFDHE_PARAMETERS  # type: ignore[import-untyped]  # it ships no types
 
+from scanner.probe import iana
+
 _TESTED_BITS: Final = 4096
 _KEPT_BITS: Final = 8192
 """Longer moduli are not written down: nobody has them in earnest, and evidence is kept for years."""
@@ -36,12 +38,15 @@ def known_primes() -> Mapping[int, str]:
     """Published primes of finite-field groups, and the names by which the evidence calls them.
 
     `ffdhe2048` (RFC 7919), `oakley-14` (the MODP groups of RFC 2409 and RFC 3526, by number), `rfc5114-24`,
-    `rfc5054-2` (meant for SRP). A prime that two documents publish has its name from the first.
+    `rfc5054-2` (meant for SRP), and what programs bring along: `apache-2.0.18-1024` (`data/dh_primes.csv`, which has
+    safe primes only). A prime that two documents publish has its name from the first.
     """
     names: dict[int, str] = {}
     for title, (_, prime) in FFDHE_PARAMETERS.items():
         document, _, name = title.partition(" ")
         names.setdefault(prime, name if document == "RFC7919" else _PUBLISHED[document] + name.removeprefix("group "))
+    for row in iana.rows("dh_primes.csv"):
+        names.setdefault(int(row["prime"], 16), row["name"])
     return names
 
 

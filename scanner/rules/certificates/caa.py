@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from scanner.evidence import Attempt, Deployment, Failure, FailureReason
 from scanner.rules.certificates import fixes
-from scanner.rules.certificates.caa_identifiers import AS_OF, IDENTIFIERS
+from scanner.rules.certificates.caa_identifiers import dates, identifiers
 from scanner.rules.registry import (
     Facts,
     Finding,
@@ -34,6 +34,7 @@ _DOMAIN: Final = re.compile(
     r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 )
 _PARAMETER: Final = re.compile(r"\s*[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\s*=\s*[\x21-\x3a\x3c-\x7e]*\s*")
+_SINCE, _UNTIL = dates()
 _ORGANISATION: Final = re.compile(r"(?:^|(?<!\\),)O=((?:\\.|[^,\\])*)")
 
 
@@ -54,8 +55,9 @@ class CaaParameters(Parameters):
     how="The CAA records of each name in the certificate, or of its nearest ancestor that has any, are looked up, "
     "along aliases too. Wildcards are judged by issuewild where there is one, other names by issue; a critical "
     "property that is not known and a malformed value forbid every CA. Which domains are a CA's is told by the "
-    f"organisation that stands in the issuer's name, as of {AS_OF:%B %Y}; whether it kept to an account or method of "
-    "validation cannot be seen. Certificates of a private CA are left out.",
+    f"organisation that stands in the issuer's name, by what the CCADB said in {_SINCE:%B %Y} to {_UNTIL:%B %Y}; of an "
+    "issuer that is not there nothing is said. Whether it kept to an account or method of validation cannot be seen. "
+    "Certificates of a private CA are left out.",
     sources=(rfc(8659, "3"), rfc(8659, "4"), rfc(8657, "3")),
     reasons={
         "allows": passes("The CAA records allow the issuer: {observed}."),
@@ -180,5 +182,5 @@ def _identifiers(issuer: str, others: Mapping[str, tuple[str, ...]]) -> frozense
         return None
     organisation = re.sub(r"\\(.)", r"\1", found[1]).strip().lower()
     own = {name.strip().lower(): domains for name, domains in others.items()}
-    domains = own.get(organisation) or IDENTIFIERS.get(organisation)
+    domains = own.get(organisation) or identifiers().get(organisation)
     return None if domains is None else frozenset(domain.lower() for domain in domains)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from scanner.evidence import Failure, FailureReason, TlsEvidence
@@ -24,6 +24,7 @@ from scanner.verdict import Goal, Severity
 
 _EXPECTED: Final = "a group of RFC 7919, or another safe prime of the server's own"
 _NOT_SAFE: Final = "rfc5114-"
+_ENOUGH_BITS: Final = 2048
 _UNPUBLISHED: Final = frozenset({"custom", "composite"})
 
 
@@ -37,15 +38,17 @@ _UNPUBLISHED: Final = frozenset({"custom", "composite"})
     "listens finds the secret, whatever its size. In a group whose prime is not safe, a program that reuses keys or "
     "checks no public value loses parts of its key; and the work to break a prime is done once for all who share it.",
     how="The prime and the generator are read from the ServerKeyExchange of each DHE suite, up to TLS 1.2 (TLS 1.3 has "
-    "only groups of RFC 7919). Primes that RFC 2409, RFC 3526, RFC 5054, RFC 5114 and RFC 7919 publish are known; "
-    "others of up to 4096 bits are tested for being prime, and for half of them being prime too. An unpublished prime "
-    "is looked for in the other environments of the run.",
+    "only groups of RFC 7919). Primes are known that RFC 2409, RFC 3526, RFC 5054, RFC 5114 and RFC 7919 publish, and "
+    "that Apache, HAProxy, Java, nginx, OpenSSL, Postfix, ProFTPD and socat bring along; others of up to 4096 bits are "
+    "tested for being prime, and for half of them being prime too. An unpublished prime is looked for in the other "
+    "environments of the run.",
     sources=(rfc(7919, "5.1"), rfc(9325, "7.4"), attack("Logjam (CVE-2015-4000)", "https://weakdh.org/")),
     reasons={
         "safe": passes("Every Diffie-Hellman group is of a safe prime: {observed}."),
         "not-prime": fails("The modulus of a Diffie-Hellman group is not a prime number: {observed}."),
         "bad-generator": fails("The generator of a Diffie-Hellman group gives no secret: {observed}."),
         "not-safe": fails("The prime of a Diffie-Hellman group is not a safe one: {observed}."),
+        "common": fails("A Diffie-Hellman prime is a small one that many servers share: {observed}."),
         "shared": fails("An unpublished Diffie-Hellman prime is used in other environments too: {observed}."),
         "no-dhe": not_applicable("No finite-field Diffie-Hellman key exchange is accepted before TLS 1.3."),
     },
@@ -57,15 +60,11 @@ def _dh_parameters(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> li
     suites = accepted_suites(tls, BEFORE_TLS13)
     candidates = [item for item in suites.items if item.suite.finite_field]
 
-    def those(offends: Callable[[Accepted], bool]) -> list[Accepted]:
-        return [item for item in candidates if offends(item)]
-
-    if found := those(lambda item: item.seen.dh_prime == "composite"):
-        return [Finding("not-prime", suites.names(found), _EXPECTED)]
-    if found := those(lambda item: item.seen.dh_generator_valid is False):
-        return [Finding("bad-generator", suites.names(found), _EXPECTED)]
-    if found := those(lambda item: _is_safe(item) is False):
-        return [Finding("not-safe", _told(found), _EXPECTED, severity=Severity.LOW)]
+    for reason, offends in _OFFENCES.items():
+        if found := [item for item in candidates if offends(item)]:
+            if reason in _LOW:
+                return [Finding(reason, _told(found), _EXPECTED, severity=Severity.LOW)]
+            return [Finding(reason, suites.names(found), _EXPECTED)]
     if others := {name for item in candidates for name in _others(item, facts)}:
         return [Finding("shared", listing(sorted(others)), _EXPECTED, severity=Severity.INFO)]
     if suites.gap:
@@ -85,6 +84,22 @@ def _is_safe(item: Accepted) -> bool | None:
     if name is None or name in _UNPUBLISHED:
         return item.seen.dh_safe
     return not name.startswith(_NOT_SAFE)
+
+
+def _is_common(item: Accepted) -> bool:
+    """Whether a prime is published and so small that the work to break it may have been done."""
+    published = item.seen.dh_prime is not None and item.seen.dh_prime not in _UNPUBLISHED
+    return published and item.seen.ephemeral_bits is not None and item.seen.ephemeral_bits < _ENOUGH_BITS
+
+
+_OFFENCES: Final[Mapping[str, Callable[[Accepted], bool]]] = {
+    "not-prime": lambda item: item.seen.dh_prime == "composite",
+    "bad-generator": lambda item: item.seen.dh_generator_valid is False,
+    "not-safe": lambda item: _is_safe(item) is False,
+    "common": _is_common,
+}
+"""What can be wrong with a group by itself, the worst first."""
+_LOW: Final = frozenset({"not-safe", "common"})
 
 
 def _told(items: list[Accepted]) -> str:

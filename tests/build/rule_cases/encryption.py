@@ -32,7 +32,7 @@ _NOTHING = {"protocols": offers(tls1_2=offer(), tls1_3=offer())}
 
 def _dh(reason: str, prime: str | None = None, **more: Any) -> Case:
     of_case = {name: more.pop(name) for name in ("severity", "observed") if name in more}
-    seen = suite(_DHE, None, 2048, prime, **more)
+    seen = suite(_DHE, None, more.pop("bits", 2048), prime, **more)
     return of_tls("kex.dh-parameters", reason, protocols=offers(tls1_2=offer(seen)), **of_case)
 
 
@@ -226,6 +226,11 @@ CASES = (
     _dh("not-prime", "composite"),
     _dh("bad-generator", "oakley-14", dh_generator_valid=False, severity=Severity.CRITICAL),
     _dh("not-safe", "rfc5114-24", observed="rfc5114-24", severity=Severity.LOW),
+    _dh("common", "apache-2.0.18-1024", bits=1024, observed="apache-2.0.18-1024", severity=Severity.LOW),
+    _dh("common", "oakley-2", bits=1024, dh_generator_valid=True, severity=Severity.LOW),
+    _dh("safe", "haproxy-1.6-2048", observed="haproxy-1.6-2048", dh_generator_valid=True),
+    _dh("safe", "custom", bits=1024, dh_safe=True, dh_generator_valid=True),
+    _dh("not-safe", "rfc5114-22", bits=1024, severity=Severity.LOW),
     _dh("not-safe", "custom", dh_safe=False, dh_generator_valid=True, severity=Severity.LOW),
     _shared("safe", "production"),
     _shared("shared", "production", "test"),

@@ -131,6 +131,8 @@ CASES = (
         CaaRecord("issuewild", "letsencrypt.org"),
         certificate_=certificate(_LETS_ENCRYPT, dns_names=("*.example.com",)),
     ),
+    # Domains of those that were bought up are their successors'.
+    _caa("allows", CaaRecord("issue", "entrust.net"), certificate_=certificate(issuer="CN=S,O=Sectigo Limited")),
     _caa("unknown-issuer", CaaRecord("issue", "ca.example"), certificate_=certificate(issuer="O=Nobody Knows")),
     # The issuer's organisation counts, not a word in its name.
     *(
