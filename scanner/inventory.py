@@ -13,6 +13,7 @@ from typing import Annotated, Final
 
 from pydantic import PlainSerializer
 
+from scanner.starttls import StartTls as StartTls  # noqa: PLC0414  # a part of an endpoint, told to mypy as ours
 from scanner.untrusted import printable
 
 _IN_ORDER: Final = PlainSerializer(lambda names: names if names is None else sorted(names), list[str] | None)
@@ -73,26 +74,6 @@ class IntegrationKind(StrEnum):
 
     REST = "rest"
     SOAP = "soap"
-
-
-class StartTls(StrEnum):
-    """The protocols in which a plain connection is upgraded to TLS: each has a module in `probe/net/starttls`."""
-
-    SMTP = "smtp"
-    XMPP = "xmpp"
-    XMPP_SERVER = "xmpp-server"
-    FTP = "ftp"
-    POP3 = "pop3"
-    LDAP = "ldap"
-    IMAP = "imap"
-    RDP = "rdp"
-    POSTGRES = "postgres"
-    LMTP = "lmtp"
-    SIEVE = "sieve"
-    NNTP = "nntp"
-    IRC = "irc"
-    MYSQL = "mysql"
-    MSSQL = "mssql"
 
 
 FILE: Final = "file:"

@@ -16,15 +16,6 @@ _GREETINGS: Final = (
     (re.compile(r'"\+OK\b'), "pop3"),
 )
 """What servers say first that wait for STARTTLS, as the failure quotes it, and the scheme that is meant."""
-_TLS_AT_ONCE: Final = {
-    "smtp": "smtps",
-    "imap": "imaps",
-    "pop3": "pop3s",
-    "ftp": "ftps",
-    "ldap": "ldaps",
-    "nntp": "nntps",
-    "irc": "ircs",
-}
 _PRIVATE: Final = frozenset({"self-signed", "unknown-issuer"})
 
 
@@ -47,8 +38,7 @@ def _hints(target: TargetResult, *, ca_file: bool) -> Iterator[str]:
                 yield f"{where} greets as {scheme.upper()}: try {scheme}://{where}"
                 return
     if error is not None and target.starttls is not None and error.reason is FailureReason.TLS_ONLY:
-        at_once = _TLS_AT_ONCE.get(target.starttls.value, "tls")
-        yield f"TLS begins at once at {where}: try {at_once}://{where}"
+        yield f"TLS begins at once at {where}: try {target.starttls.tls_scheme}://{where}"
     verdicts = (verdict for verdict in target.verdicts if verdict.rule == "cert.trusted")
     if not ca_file and any(verdict.status is Status.FAIL and verdict.reason in _PRIVATE for verdict in verdicts):
         yield f"{where}: if it is of a CA of your own, --ca-file PEM trusts that one as well"

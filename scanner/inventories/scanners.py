@@ -23,12 +23,8 @@ from scanner.inventories.source import (
 from scanner.inventory import Role, StartTls
 
 _STARTTLS: Final[Mapping[str, StartTls]] = {
-    "smtp": StartTls.SMTP, "submission": StartTls.SMTP, "imap": StartTls.IMAP, "imap2": StartTls.IMAP,
-    "pop3": StartTls.POP3, "ftp": StartTls.FTP, "ldap": StartTls.LDAP, "xmpp": StartTls.XMPP,
-    "xmpp-client": StartTls.XMPP,
-    "xmpp-server": StartTls.XMPP_SERVER, "xmpp_server": StartTls.XMPP_SERVER, "postgresql": StartTls.POSTGRES,
-    "postgres": StartTls.POSTGRES, "ms-wbt-server": StartTls.RDP, "rdp": StartTls.RDP,
-}  # fmt: skip
+    name: protocol for protocol in StartTls for name in (*protocol.spoken.schemes, *protocol.spoken.called)
+}
 """Names of services in nmap's, sslyze's and testssl.sh's words."""
 
 

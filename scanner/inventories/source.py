@@ -133,23 +133,9 @@ _TLS: Final = Service(Role.SERVER)
 WEB: Final = Service(Role.APPLICATION)
 KNOWN_PORTS: Final[Mapping[int, Service]] = {
     **dict.fromkeys((443, 4443, 5443, 6443, 7443, 8443, 9443, 10443), WEB),
-    **dict.fromkeys((465, 563, 636, 853, 989, 990, 992, 993, 994, 995, 3269, 5061, 5671, 6697, 8883), _TLS),
-    25: Service(Role.SERVER, StartTls.SMTP),
-    587: Service(Role.SERVER, StartTls.SMTP),
-    110: Service(Role.SERVER, StartTls.POP3),
-    143: Service(Role.SERVER, StartTls.IMAP),
-    21: Service(Role.SERVER, StartTls.FTP),
-    389: Service(Role.SERVER, StartTls.LDAP),
-    3268: Service(Role.SERVER, StartTls.LDAP),
-    3389: Service(Role.SERVER, StartTls.RDP),
-    5222: Service(Role.SERVER, StartTls.XMPP),
-    5269: Service(Role.SERVER, StartTls.XMPP_SERVER),
-    5432: Service(Role.SERVER, StartTls.POSTGRES),
-    24: Service(Role.SERVER, StartTls.LMTP),
-    119: Service(Role.SERVER, StartTls.NNTP),
-    1433: Service(Role.SERVER, StartTls.MSSQL),
-    3306: Service(Role.SERVER, StartTls.MYSQL),
-    4190: Service(Role.SERVER, StartTls.SIEVE),
+    **dict.fromkeys((853, 992, 994, 5061, 5671, 8883), _TLS),
+    **{port: _TLS for protocol in StartTls for port in protocol.tls_ports},
+    **{port: Service(Role.SERVER, protocol) for protocol in StartTls for port in protocol.ports},
 }
 """Ports at which TLS is spoken or can be asked for, by IANA's registry and by use."""
 

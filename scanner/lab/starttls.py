@@ -37,6 +37,8 @@ class Script:
     """Whether what was read in plain behind the request for TLS is forgotten, as it must be."""
     unanswered: bool = False
     """The request for TLS is not answered: the ClientHello may follow at once, and no byte more may be read."""
+    kind: str = ""
+    """What people call such a server, where the lab has one of it without faults."""
 
 
 def play(connection: Connection, script: Script, *, secured: bool) -> bool:
@@ -90,7 +92,7 @@ _RDP_DISCONNECTION: Final = b"\x03\x00\x00\x0b\x06\x80\x00\x00\x00\x00\x00"
 _XMPP_STREAM: Final = rb"<\?xml[^>]*\?>|\s+"
 
 
-def _xmpp(namespace: str) -> Script:
+def _xmpp(namespace: str, kind: str) -> Script:
     opened = (
         f"<?xml version='1.0'?><stream:stream xmlns='{namespace}' xmlns:stream='http://etherx.jabber.org/streams' "
         "id='1' from='lab.example' version='1.0' xml:lang='en'>"
@@ -110,6 +112,7 @@ def _xmpp(namespace: str) -> Script:
             end,
         ),
         (skip, Reply(stream, (opened + features.format("")).encode()), end, nonsense),
+        kind=kind,
     )
 
 
@@ -137,6 +140,7 @@ SCRIPTS: Final[dict[str, Script]] = {
             _SMTP_OTHER,
         ),
         _SMTP_SECURED,
+        kind="a mail server",
     ),
     # The same server before anybody gave it a certificate.
     "smtp-without-starttls": Script(
@@ -162,6 +166,7 @@ SCRIPTS: Final[dict[str, Script]] = {
             _line(r"(\S+) LOGOUT", "* BYE\r\n\\1 OK done\r\n", "close"),
             _line(rf"(\S+)(?: {_ARGUMENT})?", "\\1 BAD unknown\r\n"),
         ),
+        kind="a mailbox server",
     ),
     # RFC 1939, RFC 2595
     "pop3": Script(
@@ -173,6 +178,7 @@ SCRIPTS: Final[dict[str, Script]] = {
             _line(_ARGUMENT, "-ERR\r\n"),
         ),
         (_line("CAPA", "+OK\r\nUSER\r\n.\r\n"), _line("QUIT", "+OK\r\n", "close"), _line(_ARGUMENT, "-ERR\r\n")),
+        kind="a mailbox server",
     ),
     # RFC 4217
     "ftp": Script(
@@ -184,6 +190,7 @@ SCRIPTS: Final[dict[str, Script]] = {
             _line(_ARGUMENT, "530 Use AUTH TLS first\r\n"),
         ),
         (_line("QUIT", "221 Bye\r\n", "close"), _line(_ARGUMENT, "530 Not logged in\r\n")),
+        kind="a file server",
     ),
     # RFC 4511 section 4.14: an ExtendedRequest and its ExtendedResponse, success, with the same message number.
     "ldap": Script(
@@ -196,14 +203,16 @@ SCRIPTS: Final[dict[str, Script]] = {
             ),
         ),
         _last_words(_LDAP_DISCONNECTION),
+        kind="a directory server",
     ),
-    "xmpp": _xmpp("jabber:client"),
-    "xmpp-server": _xmpp("jabber:server"),
+    "xmpp": _xmpp("jabber:client", "a chat server"),
+    "xmpp-server": _xmpp("jabber:server", "a chat server, for other servers,"),
     # PostgreSQL's message flow, SSLRequest
     "postgres": Script(
         b"",
         (Reply(re.compile(rb"\x00\x00\x00\x08\x04\xd2\x16/"), b"S", "upgrade"),),
         _last_words(b"E" + (len(_POSTGRES_ERROR) + 4).to_bytes(4, "big") + _POSTGRES_ERROR),
+        kind="a database server",
     ),
     # [MS-RDPBCGR] 2.2.1.1 and 2.2.1.2: X.224 connection request and confirm, with PROTOCOL_SSL chosen
     "rdp": Script(
@@ -216,6 +225,7 @@ SCRIPTS: Final[dict[str, Script]] = {
             ),
         ),
         _last_words(_RDP_DISCONNECTION),
+        kind="a remote desktop server",
     ),
     # RFC 2033, RFC 3207
     "lmtp": Script(
@@ -228,6 +238,7 @@ SCRIPTS: Final[dict[str, Script]] = {
             _SMTP_OTHER,
         ),
         (_line(f"LHLO{_ARGUMENT}", "250 mail.lab.example\r\n"), _SMTP_QUIT, _SMTP_OTHER),
+        kind="a server that delivers mail",
     ),
     # As servers did before CVE-2011-0411: what was read before TLS is not forgotten, and a login needs none.
     "smtp-careless": Script(
@@ -252,6 +263,7 @@ SCRIPTS: Final[dict[str, Script]] = {
             _line(_ARGUMENT, 'NO (ENCRYPT-NEEDED) "STARTTLS first"\r\n'),
         ),
         (_line("LOGOUT", "OK\r\n", "close"), _line(_ARGUMENT, 'NO "unknown"\r\n')),
+        kind="a server of mail filters",
     ),
     # RFC 4642
     "nntp": Script(
@@ -263,6 +275,7 @@ SCRIPTS: Final[dict[str, Script]] = {
             _line(_ARGUMENT, "500 Unknown command\r\n"),
         ),
         (_line("QUIT", "205 Bye\r\n", "close"), _line(_ARGUMENT, "500 Unknown command\r\n")),
+        kind="a news server",
     ),
     # IRCv3, STARTTLS
     "irc": Script(
@@ -273,6 +286,7 @@ SCRIPTS: Final[dict[str, Script]] = {
             _line(_ARGUMENT, ":irc.lab.example 451 * :You have not registered\r\n"),
         ),
         (_line("QUIT", "ERROR :Closing link\r\n", "close"), _line(_ARGUMENT, ":irc.lab.example 451 * :Register\r\n")),
+        kind="a chat server of IRC",
     ),
     # MySQL's client/server protocol: greeting of version 10 and SSLRequest
     "mysql": Script(
@@ -283,11 +297,13 @@ SCRIPTS: Final[dict[str, Script]] = {
         ),
         _last_words(_MYSQL_ERROR),
         unanswered=True,
+        kind="a database server of MySQL",
     ),
     # [MS-TDS] 2.2.6.5: PRELOGIN, and its answer with ENCRYPT_ON; what follows travels in packets (scanner.lab.tds)
     "mssql": Script(
         b"",
         (Reply(re.compile(rb"(?s)\x12\x01\x00.{5}.{17,64}"), _TDS_ENCRYPTS, "upgrade"),),
         _last_words(_TDS_ENCRYPTS),
+        kind="a database server of Microsoft SQL",
     ),
 }

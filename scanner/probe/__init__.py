@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _CONNECTIONS: Final = 5
 _FEW_CONNECTIONS: Final = 2
-_COUNTING: Final = frozenset(StartTls) - {StartTls.RDP, StartTls.POSTGRES, StartTls.MYSQL, StartTls.MSSQL}
-"""Protocols whose servers commonly take few connections from one client, and turn others away meanwhile."""
-TLS_AT_ONCE_PORTS: Final = frozenset({465, 563, 636, 989, 990, 993, 995, 3269, 5223, 5270, 6697})
+TLS_AT_ONCE_PORTS: Final = frozenset(port for protocol in StartTls for port in protocol.tls_ports)
 """Where protocols that have STARTTLS elsewhere are spoken inside TLS from the beginning."""
 
 
@@ -79,8 +77,9 @@ class ProbeSettings:
 
     def connections_for(self, endpoint: Endpoint) -> int:
         """Connections at once to one endpoint at one address: few where servers of its kind count them."""
-        counting = endpoint.starttls in _COUNTING or endpoint.port in TLS_AT_ONCE_PORTS
-        return self.connections_per_target or (_FEW_CONNECTIONS if counting else _CONNECTIONS)
+        protocol = endpoint.starttls
+        sparing = endpoint.port in TLS_AT_ONCE_PORTS if protocol is None else protocol.spoken.sparing
+        return self.connections_per_target or (_FEW_CONNECTIONS if sparing else _CONNECTIONS)
 
 
 class Probe(Protocol):

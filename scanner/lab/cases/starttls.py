@@ -2,6 +2,8 @@
 
 from scanner.lab.case import Case, expect
 from scanner.lab.certificates import CertificateRecipe
+from scanner.lab.starttls import SCRIPTS
+from scanner.starttls import StartTls
 
 _GOOD = expect(
     """
@@ -11,12 +13,12 @@ _GOOD = expect(
 )
 
 
-def _good(starttls: str, port: int, kind: str) -> Case:
+def _good(protocol: StartTls) -> Case:
     return Case(
-        name=f"{starttls}-starttls",
-        description=f"Nothing: {kind} that can be upgraded to TLS",
-        starttls=starttls,
-        port=port,
+        name=f"{protocol}-starttls",
+        description=f"Nothing: {SCRIPTS[protocol].kind} that can be upgraded to TLS",
+        starttls=protocol.value,
+        port=next(iter(protocol.spoken.schemes.values())),
         http_port=None,
         plain=None,
         expected=_GOOD,
@@ -24,21 +26,7 @@ def _good(starttls: str, port: int, kind: str) -> Case:
 
 
 CASES = (
-    _good("smtp", 25, "a mail server"),
-    _good("imap", 143, "a mailbox server"),
-    _good("pop3", 110, "a mailbox server"),
-    _good("ftp", 21, "a file server"),
-    _good("ldap", 389, "a directory server"),
-    _good("xmpp", 5222, "a chat server"),
-    _good("xmpp-server", 5269, "a chat server, for other servers,"),
-    _good("postgres", 5432, "a database server"),
-    _good("rdp", 3389, "a remote desktop server"),
-    _good("lmtp", 24, "a server that delivers mail"),
-    _good("sieve", 4190, "a server of mail filters"),
-    _good("nntp", 119, "a news server"),
-    _good("irc", 6667, "a chat server of IRC"),
-    _good("mysql", 3306, "a database server of MySQL"),
-    _good("mssql", 1433, "a database server of Microsoft SQL"),
+    *map(_good, StartTls),
     Case(
         name="smtp-expired",
         description="A mail server with STARTTLS whose certificate expired three days ago",

@@ -18,7 +18,7 @@ from scanner.probe.http.tls import tolerant_context
 from scanner.probe.net.budget import Budget
 from scanner.probe.net.connection import PreludeError, TcpStream
 from scanner.probe.net.cutoff import cut_off
-from scanner.probe.net.starttls import LOGINS, Names, upgrade
+from scanner.probe.net.starttls import AHEAD, LOGINS, Names, upgrade
 from scanner.probe.survey.client import HelloClient
 from scanner.untrusted import printable
 
@@ -27,19 +27,6 @@ NO_INJECTION: Final = "starttls.no-injection"
 _LISTENING_S: Final = 1.5
 """How long an answer to a command that was not sent inside TLS is waited for."""
 _REQUESTS: Final = (b"STARTTLS\r\n", b"STLS\r\n", b"AUTH TLS\r\n")
-_TAG: Final = b"nightseal"
-_COMMANDS: Final = {
-    StartTls.SMTP: b"NOOP\r\n",
-    StartTls.LMTP: b"NOOP\r\n",
-    StartTls.IMAP: b"a2 NOOP\r\n",
-    StartTls.POP3: b"CAPA\r\n",
-    StartTls.FTP: b"NOOP\r\n",
-    StartTls.NNTP: b"DATE\r\n",
-    StartTls.SIEVE: b'NOOP "' + _TAG + b'"\r\n',
-}
-"""Harmless commands, which any server answers."""
-_SPEAKS_FIRST: Final = frozenset({StartTls.SIEVE})
-"""Protocols whose servers say something inside TLS unasked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +68,15 @@ class PlainProbe:
         return Attempt.ok(found[0]), printable(found[1].decode("utf-8", "replace").strip())
 
     async def _injection(self, client: HelloClient, protocol: StartTls, names: Names) -> Attempt[bool]:
-        command = _COMMANDS.get(protocol)
-        if command is None:
+        ahead = AHEAD.get(protocol)
+        if ahead is None:
             return Attempt.failed(FailureReason.UNSUPPORTED, f"{protocol} has no lines that could be sent ahead")
         if not self.settings.intrusive:
             return Attempt.failed(FailureReason.NOT_ASKED, "probes that look like attacks are switched off (intrusive)")
 
         async def talk(stream: TcpStream) -> Attempt[bool]:
             injecting = stream.become(_Injecting)
-            injecting.command = command
+            injecting.command = ahead.command
             secured = _Secured(await upgrade(injecting, protocol, names), names.host)
             try:
                 await secured.handshake()
@@ -97,7 +84,7 @@ class PlainProbe:
                 why = f"no handshake was made after the command: {error.reason or error}"
                 return Attempt.failed(FailureReason.HANDSHAKE_FAILED, why)
             answer = await secured.unasked()
-            return Attempt.ok(_TAG in answer if protocol in _SPEAKS_FIRST else bool(answer))
+            return Attempt.ok(bool(answer) and ahead.answer in answer)
 
         found = await client.converse(talk, upgraded=False)
         return Attempt(failure=found) if isinstance(found, Failure) else found

@@ -5,7 +5,8 @@ says what the server did instead: `starttls-refused` where it answered the reque
 it turned the client away before, or only for now.
 
 A protocol is a module beside this one, found by being there: its `PRELUDES` lead to TLS, its `LOGINS`, where it has
-any, begin a login without TLS, take it back, and tell what the server said. Its name stands in `StartTls`.
+any, begin a login without TLS, take it back, and tell what the server said; its `AHEAD`, where it has lines, is what is
+sent ahead of TLS to see whether it is forgotten. All else about it stands in its row of `scanner/starttls.py`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from typing import Final
 from scanner.evidence import PlainLogin
 from scanner.inventory import StartTls
 from scanner.probe.net.connection import TcpStream
-from scanner.probe.net.starttls.replies import Names, address_literal
+from scanner.probe.net.starttls.replies import Ahead, Names, address_literal
 
-__all__ = ["LOGINS", "Names", "address_literal", "upgrade"]
+__all__ = ["AHEAD", "LOGINS", "Names", "address_literal", "upgrade"]
 
 Prelude = Callable[[TcpStream, Names], Awaitable[TcpStream | None]]
 Login = Callable[[TcpStream, Names], Awaitable[tuple[PlainLogin, bytes]]]
@@ -33,6 +34,9 @@ PRELUDES: Final[Mapping[StartTls, Prelude]] = {
 }
 LOGINS: Final[Mapping[StartTls, Login]] = {
     protocol: login for module in _MODULES for protocol, login in getattr(module, "LOGINS", {}).items()
+}
+AHEAD: Final[Mapping[StartTls, Ahead]] = {
+    protocol: ahead for module in _MODULES for protocol, ahead in getattr(module, "AHEAD", {}).items()
 }
 
 

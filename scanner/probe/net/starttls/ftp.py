@@ -9,6 +9,7 @@ from scanner.inventory import StartTls
 from scanner.probe.net.connection import TcpStream
 from scanner.probe.net.starttls.replies import (
     REPLY_CODE,
+    Ahead,
     Names,
     greeted,
     judge,
@@ -37,3 +38,4 @@ async def _login(stream: TcpStream, _: Names) -> tuple[PlainLogin, bytes]:
 
 PRELUDES: Final = {StartTls.FTP: _ftp}
 LOGINS: Final = {StartTls.FTP: _login}
+AHEAD: Final = {StartTls.FTP: Ahead(b"NOOP\r\n")}

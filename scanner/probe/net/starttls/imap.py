@@ -9,6 +9,7 @@ from scanner.evidence import FailureReason, PlainLogin
 from scanner.inventory import StartTls
 from scanner.probe.net.connection import LINES_LIMIT, PreludeError, TcpStream
 from scanner.probe.net.starttls.replies import (
+    Ahead,
     Names,
     malformed,
     refused,
@@ -60,3 +61,4 @@ async def _login(stream: TcpStream, _: Names) -> tuple[PlainLogin, bytes]:
 
 PRELUDES: Final = {StartTls.IMAP: _imap}
 LOGINS: Final = {StartTls.IMAP: _login}
+AHEAD: Final = {StartTls.IMAP: Ahead(b"a2 NOOP\r\n")}

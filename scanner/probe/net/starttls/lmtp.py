@@ -7,7 +7,7 @@ from typing import Final
 from scanner.evidence import PlainLogin
 from scanner.inventory import StartTls
 from scanner.probe.net.connection import TcpStream
-from scanner.probe.net.starttls.replies import Names, greeted, judge, reply, unavailable
+from scanner.probe.net.starttls.replies import Ahead, Names, greeted, judge, reply, unavailable
 from scanner.probe.net.starttls.smtp import begun_auth
 
 
@@ -30,3 +30,4 @@ async def _login(stream: TcpStream, names: Names) -> tuple[PlainLogin, bytes]:
 
 PRELUDES: Final = {StartTls.LMTP: _lmtp}
 LOGINS: Final = {StartTls.LMTP: _login}
+AHEAD: Final = {StartTls.LMTP: Ahead(b"NOOP\r\n")}

@@ -7,7 +7,7 @@ from typing import Final
 from scanner.evidence import PlainLogin
 from scanner.inventory import StartTls
 from scanner.probe.net.connection import TcpStream
-from scanner.probe.net.starttls.replies import REPLY_CODE, Names, judge, malformed, reply, unavailable
+from scanner.probe.net.starttls.replies import REPLY_CODE, Ahead, Names, judge, malformed, reply, unavailable
 
 _READY: Final = frozenset({b"200", b"201"})
 
@@ -36,3 +36,4 @@ async def _login(stream: TcpStream, _: Names) -> tuple[PlainLogin, bytes]:
 
 PRELUDES: Final = {StartTls.NNTP: _nntp}
 LOGINS: Final = {StartTls.NNTP: _login}
+AHEAD: Final = {StartTls.NNTP: Ahead(b"DATE\r\n")}

@@ -9,6 +9,7 @@ from scanner.evidence import PlainLogin
 from scanner.inventory import StartTls
 from scanner.probe.net.connection import TcpStream
 from scanner.probe.net.starttls.replies import (
+    Ahead,
     Names,
     malformed,
     refused,
@@ -41,3 +42,4 @@ async def _login(stream: TcpStream, _: Names) -> tuple[PlainLogin, bytes]:
 
 PRELUDES: Final = {StartTls.POP3: _pop3}
 LOGINS: Final = {StartTls.POP3: _login}
+AHEAD: Final = {StartTls.POP3: Ahead(b"CAPA\r\n")}

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from scanner.evidence import FailureReason
 from scanner.probe.net.connection import LINES_LIMIT, PreludeError, TcpStream
 
 REPLY_CODE: Final = re.compile(rb"[1-5][0-9][0-9](?:[ -]|$)")
 UNKNOWN_COMMAND: Final = frozenset({b"500", b"502"})
+
+
+class Ahead(NamedTuple):
+    """A harmless command that any server answers, sent in the same segment as the request for TLS.
+
+    `answer` is in what a server says inside TLS that carried it out: empty where it says nothing there unasked.
+    """
+
+    command: bytes
+    answer: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Final
 from scanner.evidence import FailureReason, PlainLogin
 from scanner.inventory import StartTls
 from scanner.probe.net.connection import LINES_LIMIT, PreludeError, TcpStream
-from scanner.probe.net.starttls.replies import Names, malformed, refused, unavailable
+from scanner.probe.net.starttls.replies import Ahead, Names, malformed, refused, unavailable
 
 _END: Final = re.compile(rb"(OK|NO|BYE)\b", re.IGNORECASE)
 _CAPABILITY: Final = re.compile(rb'"|\{\d+\+?\}$')
@@ -51,3 +51,4 @@ async def _login(stream: TcpStream, _: Names) -> tuple[PlainLogin, bytes]:
 
 PRELUDES: Final = {StartTls.SIEVE: _sieve}
 LOGINS: Final = {StartTls.SIEVE: _login}
+AHEAD: Final = {StartTls.SIEVE: Ahead(b'NOOP "nightseal"\r\n', b"nightseal")}

@@ -10,6 +10,7 @@ from scanner.probe.net.connection import TcpStream
 from scanner.probe.net.starttls.replies import (
     REPLY_CODE,
     UNKNOWN_COMMAND,
+    Ahead,
     Names,
     greeted,
     judge,
@@ -54,3 +55,4 @@ async def begun_auth(stream: TcpStream) -> tuple[PlainLogin, bytes]:
 
 PRELUDES: Final = {StartTls.SMTP: _smtp}
 LOGINS: Final = {StartTls.SMTP: _login}
+AHEAD: Final = {StartTls.SMTP: Ahead(b"NOOP\r\n")}
