@@ -14,26 +14,35 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
+import gc
+import hashlib
 import importlib
 import importlib.abc
 import importlib.util
+import inspect
+import json
 import os
 import random
 import re
 import resource
 import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, FrameType, FunctionType, ModuleType
 
 import parso
+import pytest
+from _pytest.runner import runtestprotocol
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
+KEPT = ROOT / "build" / "mutants.jsonl"
 RULES = ("tests/unit/test_rules.py", "tests/unit/test_rules_partial.py")
 PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "rules/tls": ("scanner/rules/tls", ("tests/unit/test_rules_suites.py", *RULES)),
@@ -52,6 +61,8 @@ PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "cutoff": ("scanner/probe/net/cutoff.py", ("tests/unit/test_dispatcher.py",)),
 }
 """What is mutated, and the tests that must notice."""
+TESTS = tuple(dict.fromkeys(test for _, tests in PARTS.values() for test in tests))
+PLUGINS = ("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov", "--timeout=0")
 TEXT = frozenset({"fixes.py", "sources.py"})
 """Modules of words alone, which are shown and not judged: tests/lab/test_rule_fixes.py tries what they advise."""
 _RULE = re.compile(r'@rule\(\s*"([^"]+)"')
@@ -70,8 +81,12 @@ LIBRARIES = (
     "lxml.etree",
     "click",
 )
-SURVIVED, LIMIT_S = 0, 60
-"""How a child ends where every test passed, and after how many seconds of its processor time it has been noticed."""
+SURVIVED, NOTICED = 0, 1
+"""How a child ends: every test passed, or one did not. Whatever else ends it, it has been noticed."""
+LIMIT_S, TIMES, MORE_S = 60, 10, 5
+"""The processor time that a child may take: so many seconds; of known tests, so many times theirs and some more."""
+Place = tuple[str, int]
+"""A function: its file, and the line on which it begins (that of its first decorator)."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +98,19 @@ class Mutant:
     operator: str
     occurrence: int
     line: int
+    function: int
+    """The line on which the function begins that is changed; 0 for what runs when the module is loaded."""
+
+    @property
+    def place(self) -> Place:
+        """The function."""
+        return str(self.path), self.function
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """What the result rests on: the change, the module, and the tests."""
+        texts = [self.path, *(ROOT / name for name in TESTS)]
+        return hashlib.sha256("".join([self.name, *map(_text, texts)]).encode()).hexdigest()[:16]
 
     @property
     def name(self) -> str:
@@ -110,21 +138,42 @@ def mutants(parts: list[str]) -> Iterator[Mutant]:
             if path.name in TEXT:
                 continue
             source = path.read_text("utf-8")
-            tree, silent = parso.parse(source), _annotations(source)
+            nodes, silent, bodies = list(_nodes(parso.parse(source))), _annotations(source), _bodies(source)
             for name in operator_names():
                 if name in _PARAMETERISED:
                     continue
                 operator = get_operator(name)()
-                positions = [item for node in _nodes(tree) for item in operator.mutation_positions(node)]
+                positions = [item for node in nodes for item in operator.mutation_positions(node)]
                 for occurrence, ((line, column), _) in enumerate(positions):
                     if not any(start <= (line, column) < end for start, end in silent):
-                        yield Mutant(part, path, name, occurrence, line)
+                        function = next((begins for begins, *body in bodies if body[0] <= line <= body[1]), 0)
+                        yield Mutant(part, path, name, occurrence, line, function)
+
+
+@functools.cache
+def _text(path: Path) -> str:
+    return path.read_text("utf-8")
 
 
 def _nodes(node: parso.tree.NodeOrLeaf) -> Iterator[parso.tree.NodeOrLeaf]:
-    yield node
-    for child in getattr(node, "children", ()):
-        yield from _nodes(child)
+    waiting = [node]
+    while waiting:
+        yield (node := waiting.pop())
+        waiting += reversed(getattr(node, "children", ()))
+
+
+def _bodies(source: str) -> list[tuple[int, int, int]]:
+    """Of each function that stands in no other: where it begins, and the first and last line of its body."""
+    found = []
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        for node in ast.iter_child_nodes(waiting.pop()):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                begins = min(item.lineno for item in (node, *node.decorator_list))
+                found.append((begins, max(node.body[0].lineno, node.lineno + 1), node.end_lineno or 0))
+            else:
+                waiting.append(node)
+    return found
 
 
 def _annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
@@ -172,41 +221,155 @@ class _Loader(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self._mutant.code(), str(self._mutant.path), "exec"), module.__dict__)  # noqa: S102  # that is what it is for
 
 
-def begin(mutant: Mutant) -> int:
-    """Begin to test a mutant in a process of its own, which ends with 0 where every test passes; its id."""
+def _forked(work: Callable[[], bool], seconds: float) -> int:
+    """Begin something in a process of its own, which ends with SURVIVED where it is true; its id."""
     child = os.fork()
     if child:
         return child
-    quiet = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 1)
-    os.dup2(quiet, 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S))  # a mutant that never ends is noticed
-    signal.alarm(8 * LIMIT_S)  # nor does one that waits
-    sys.meta_path.insert(0, _Loader(mutant))
-    import pytest  # loaded already
+    try:
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(quiet, 1)
+        os.dup2(quiet, 2)
+        limit = int(seconds) + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))  # a mutant that never ends is noticed
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(30 * limit)  # nor does one that waits
+        passed = work()
+    except BaseException:  # noqa: BLE001  # whatever a mutant breaks, it is noticed
+        passed = False
+    os._exit(SURVIVED if passed else NOTICED)
 
+
+def loaded_anew(mutant: Mutant) -> bool:
+    """Whether every test of its part passes when the project is loaded with the mutant."""
+    sys.meta_path.insert(0, _Loader(mutant))
     tests = [str(ROOT / name) for name in PARTS[mutant.part][1]]
     rules = _RULE.findall(mutant.path.read_text("utf-8"))
     only = ["-k", " or ".join(rules)] if rules else []
-    plugins = ["-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov"]
-    try:
-        passed = pytest.main(["-x", "-q", "--no-header", *plugins, *only, *tests]) == 0
-    except BaseException:  # noqa: BLE001  # whatever a mutant breaks, it is noticed
-        passed = False
-    os._exit(SURVIVED if passed else 1)
+    return pytest.main(["-x", "-q", "--no-header", *PLUGINS, *only, *tests]) == 0
 
 
-def tested(chosen: list[Mutant], jobs: int, seconds: float) -> Iterator[tuple[Mutant, bool]]:
-    """Each mutant with whether it survived, as they end; none is begun after so many seconds."""
-    end, waiting, running = time.monotonic() + seconds, list(chosen), {}
-    while running or (waiting and time.monotonic() < end):
-        while waiting and len(running) < jobs and time.monotonic() < end:
-            mutant = waiting.pop(0)
-            running[begin(mutant)] = mutant
-        child, status = os.wait()
-        mutant, alive = running.pop(child), os.waitstatus_to_exitcode(status) == SURVIVED
-        print("survived" if alive else "noticed ", mutant.name, file=sys.stderr, flush=True)
-        yield mutant, alive
+class Collected:
+    """A plugin of pytest: when all tests are collected, each mutant is asked of those that call its function."""
+
+    def __init__(self, chosen: Sequence[Mutant], found: Callable[[Mutant, str], None], jobs: int, end: float) -> None:
+        self.left: list[Mutant] = []
+        """Mutants of what had run when the tests were collected: they want the project loaded anew."""
+        self._chosen, self._found, self._jobs, self._end = chosen, found, jobs, end
+        self._watched = {str(item.path) for item in chosen}
+        self._early: set[Place] = set()
+
+    def __enter__(self) -> None:
+        """Watch what is called from now on."""
+        self._watch(self._early)
+
+    def __exit__(self, *_: object) -> None:
+        """Watch no longer."""
+        sys.setprofile(None)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """In place of running the tests once."""
+        sys.setprofile(None)
+        callers, seconds = self._callers(session)
+        functions = self._functions()
+        waiting: list[Mutant] = []
+        running: dict[int, Mutant] = {}
+        for mutant in self._chosen:
+            if not mutant.function or mutant.place in self._early or mutant.place not in functions:
+                self.left.append(mutant)
+            elif mutant.place not in callers:
+                self._found(mutant, "survived")  # no test calls it
+            else:
+                waiting.append(mutant)
+        while running or (waiting and time.monotonic() < self._end):
+            while waiting and len(running) < self._jobs and time.monotonic() < self._end:
+                mutant = waiting.pop(0)
+                numbers = sorted(callers[mutant.place], key=seconds.__getitem__)
+                items = [session.items[number] for number in numbers]
+                limit = TIMES * sum(seconds[number] for number in numbers) + MORE_S
+                work = functools.partial(_holds, mutant, functions[mutant.place], items)
+                running[_forked(work, min(limit, LIMIT_S))] = mutant
+            child, status = os.wait()
+            alive = os.waitstatus_to_exitcode(status) == SURVIVED
+            self._found(running.pop(child), "survived" if alive else "noticed")
+        return True
+
+    def _watch(self, seen: set[Place]) -> None:
+        watched = self._watched
+
+        def called(frame: FrameType, event: str, _: object) -> None:
+            if event == "call" and frame.f_code.co_filename in watched:
+                seen.add((frame.f_code.co_filename, frame.f_code.co_firstlineno))
+
+        sys.setprofile(called)
+        threading.setprofile(called)
+
+    def _callers(self, session: pytest.Session) -> tuple[Mapping[Place, list[int]], Mapping[int, float]]:
+        """Which tests call a function, and how long each takes. They are run in a fork, that nothing is cached here."""
+        reader, writer = os.pipe()
+        child = os.fork()
+        if not child:
+            with os.fdopen(writer, "w") as out:
+                for number, item in enumerate(session.items):
+                    seen: set[Place] = set()
+                    self._watch(seen)
+                    begun = time.process_time()
+                    passed = _passes([item])
+                    sys.setprofile(None)
+                    took = time.process_time() - begun
+                    out.write(json.dumps([number, took, passed, item.nodeid, sorted(seen)]) + "\n")
+            os._exit(0)
+        os.close(writer)
+        callers: dict[Place, list[int]] = {}
+        seconds: dict[int, float] = {}
+        with os.fdopen(reader) as told:
+            for number, took, passed, name, seen in map(json.loads, told):
+                if not passed:
+                    print(f"left out, for it fails without any change: {name}", file=sys.stderr)
+                    continue
+                seconds[number] = took
+                for file, line in seen:
+                    callers.setdefault((file, line), []).append(number)
+        os.waitpid(child, 0)
+        return callers, seconds
+
+    def _functions(self) -> Mapping[Place, list[FunctionType]]:
+        found: dict[Place, list[FunctionType]] = {}
+        for item in gc.get_objects():
+            if isinstance(item, FunctionType) and item.__code__.co_filename in self._watched:
+                found.setdefault((item.__code__.co_filename, item.__code__.co_firstlineno), []).append(item)
+        return found
+
+
+def _passes(items: Sequence[pytest.Item]) -> bool:
+    for number, item in enumerate(items):
+        following = items[number + 1] if number + 1 < len(items) else None
+        if any(report.failed for report in runtestprotocol(item, log=False, nextitem=following)):
+            return False
+    return True
+
+
+def _holds(mutant: Mutant, functions: Sequence[FunctionType], items: Sequence[pytest.Item]) -> bool:
+    """Put the mutant's code in the place of the functions', and run the tests that call them."""
+    module = compile(mutant.code(), str(mutant.path), "exec")
+    (changed,) = (code for code in _codes(module) if code.co_firstlineno == mutant.function and not _is_class(code))
+    for function in functions:
+        function.__code__ = changed
+    return _passes(items)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """The code of every function that stands in no other, and of every class."""
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield inner
+            if _is_class(inner):
+                yield from _codes(inner)
+
+
+def _is_class(code: CodeType) -> bool:
+    return not code.co_flags & inspect.CO_NEWLOCALS
 
 
 def sample(everyone: list[Mutant], of_each: int, chance: random.Random) -> list[Mutant]:
@@ -229,30 +392,80 @@ def main() -> int:
     """Make mutants, test them, and say who survived."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--sample", type=int, default=30, help="so many mutants of each part, chosen by the seed; 0 for all of them"
+        "--sample", type=int, default=0, help="so many mutants of each part, chosen by the seed; 0 for all of them"
     )
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=1800, help="begin no mutant later than this")
+    parser.add_argument("--seconds", type=float, default=3600, help="begin no mutant later than this")
     parser.add_argument("--only", choices=PARTS, action="append", help="these parts alone")
     parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 2) - 1))
     options = parser.parse_args()
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
+    end = time.monotonic() + options.seconds
     everyone = list(mutants(options.only or list(PARTS)))
     chosen = sample(everyone, options.sample, random.Random(options.seed))  # noqa: S311  # nothing secret
+    known = _kept()
     _load_libraries()
-    done = list(tested(chosen, options.jobs, options.seconds))
+    KEPT.parent.mkdir(exist_ok=True)
+    with KEPT.open("a", encoding="utf-8") as kept:
+
+        def found(mutant: Mutant, state: str) -> None:
+            known[mutant.digest] = state
+            kept.write(json.dumps([mutant.digest, state, mutant.name]) + "\n")
+            kept.flush()
+
+        left = _of_functions([item for item in chosen if item.digest not in known], found, options.jobs, end)
+        _of_modules(left, found, options.jobs, end)
+    _tell(chosen, _kept(), len(everyone), options.seed)
+    return 0
+
+
+def _of_functions(chosen: list[Mutant], found: Callable[[Mutant, str], None], jobs: int, end: float) -> list[Mutant]:
+    """Test the mutants of functions; return those that want the project loaded anew: here, nothing of it is loaded."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        plugin = Collected(chosen, found, jobs, end)
+        with plugin:
+            pytest.main(["-q", "-s", "--no-header", *PLUGINS, *TESTS], plugins=[plugin])
+        numbers = {item.digest: number for number, item in enumerate(chosen)}
+        with os.fdopen(writer, "w") as out:
+            json.dump([numbers[item.digest] for item in plugin.left], out)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        numbers = json.load(told)
+    os.waitpid(child, 0)
+    return [chosen[number] for number in numbers]
+
+
+def _of_modules(chosen: list[Mutant], found: Callable[[Mutant, str], None], jobs: int, end: float) -> None:
+    waiting, running = list(chosen), dict[int, Mutant]()
+    while running or (waiting and time.monotonic() < end):
+        while waiting and len(running) < jobs and time.monotonic() < end:
+            mutant = waiting.pop(0)
+            running[_forked(functools.partial(loaded_anew, mutant), LIMIT_S)] = mutant
+        child, status = os.wait()
+        found(running.pop(child), "survived" if os.waitstatus_to_exitcode(status) == SURVIVED else "noticed")
+
+
+def _kept() -> dict[str, str]:
+    """What earlier runs found of the same code and tests."""
+    if not KEPT.exists():
+        return {}
+    return {digest: state for digest, state, _ in map(json.loads, KEPT.read_text("utf-8").splitlines())}
+
+
+def _tell(chosen: Sequence[Mutant], known: Mapping[str, str], everyone: int, seed: int) -> None:
     for part in PARTS:
-        of_part = [alive for mutant, alive in done if mutant.part == part]
-        if of_part:
-            print(f"{part}: {len(of_part) - sum(of_part)} of {len(of_part)} mutants were noticed", flush=True)
-    survivors = [mutant for mutant, alive in done if alive]
-    print(
-        f"{len(done) - len(survivors)} of {len(done)} noticed, of {len(everyone)} that there are (seed {options.seed})"
-    )
+        states = [known[item.digest] for item in chosen if item.part == part and item.digest in known]
+        if states:
+            print(f"{part}: {states.count('noticed')} of {len(states)} mutants were noticed")
+    done = [item for item in chosen if item.digest in known]
+    survivors = [item for item in done if known[item.digest] == "survived"]
+    print(f"{len(done) - len(survivors)} of {len(done)} noticed, of {everyone} that there are (seed {seed})")
     for mutant in sorted(survivors, key=lambda item: item.name):
         print(f"{mutant.name}\n{mutant.change()}")
-    return 0
 
 
 if __name__ == "__main__":
