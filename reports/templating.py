@@ -21,6 +21,7 @@ from reports import language, wording
 from reports.layout import as_data
 from reports.view.clause_model import CLAUSE_OUTCOMES, ClauseOutcome
 from reports.view.model import ChangeKind
+from reports.view.part import part_in_words
 from reports.view.standing import STANDINGS, Standing
 from scanner.errors import OutputError, nearest
 from scanner.verdict import Goal, Severity, Status, TargetStatus
@@ -160,6 +161,7 @@ def environment_of(templates: Path | None) -> jinja2.Environment:
         "span": wording.span,
         "capital": _capital,
         "data": as_data,
+        "part": part_in_words,
         "lang": lang_attribute,
     }
     environment.globals |= {

@@ -20,6 +20,7 @@ from reports.view.certificates import common_name, deployments_of, issuer_name
 from reports.view.coverage import not_covered_in_words
 from reports.view.environments import environments_of, headline_of, standing_of
 from reports.view.index import Index, is_failure, tally
+from reports.view.part import part_in_words
 from reports.view.readable import readable
 from reports.view.sentences import reason_in_words
 from reports.view.standing import Standing, Tally
@@ -283,6 +284,7 @@ def _summary(record: RunRecord) -> RenderableType:
     lines: list[RenderableType] = [
         Line(style="dim"),
         headline,
+        *([Text(part_in_words(record.run.part))] if record.run.part else []),
         Text(" · ".join(part for part in numbers if part)),
         *absent,
         *_not_covered(record),

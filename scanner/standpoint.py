@@ -61,3 +61,22 @@ class NotCovered:
 
 MOST_NOT_COVERED: Final = 1000
 """How many a run lists; it counts all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The part of a run that a report is about: of one environment, of what an owner answers for, of what has labels.
+
+    `rules` and `skipped` are globs of the rules that it was judged by, and of those that it was not judged by.
+    """
+
+    environment: str | None = None
+    owner: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    rules: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def by_endpoint(self) -> bool:
+        """Whether it is chosen among the endpoints of an environment."""
+        return self.owner is not None or bool(self.labels)

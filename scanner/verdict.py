@@ -14,7 +14,7 @@ from typing import Final
 
 from scanner.evidence import Failure, TargetEvidence
 from scanner.inventory import DomainKey, EnvironmentKind, Role, StartTls, address_of
-from scanner.standpoint import NotCovered, Vantage
+from scanner.standpoint import NotCovered, Part, Vantage
 
 
 class Status(StrEnum):
@@ -249,7 +249,8 @@ class Run:
     `complete` is False where the run was interrupted before every target was done; `expected_targets` tells how many
     there would have been. `engines` maps each library that observed to its version. `absent_domains` were looked
     for and are not there. `vantage` is where it looked from, None in runs that older versions made. `not_covered` lists
-    what was not looked at because nobody configured it, `not_covered_total` counts it where the list is cut.
+    what was not looked at because nobody configured it, `not_covered_total` counts it where the list is cut. `part`
+    says which part of the run this is, None where it is the whole; the history keeps whole runs.
     """
 
     id: str
@@ -270,6 +271,7 @@ class Run:
     vantage: Vantage | None = None
     not_covered: tuple[NotCovered, ...] = ()
     not_covered_total: int = 0
+    part: Part | None = None
 
 
 def new_run_id(now: datetime) -> str:

@@ -20,6 +20,7 @@ from reports.export.json_v1_model import (
     AbsentDomainOut,
     Grading,
     NotCoveredOut,
+    PartOut,
     Policy,
     Report,
     RuleOut,
@@ -34,6 +35,7 @@ from reports.export.json_v1_model import (
 from reports.export.json_v1_words import described
 from scanner.grade import METHOD, explained
 from scanner.inventory import Ownership
+from scanner.standpoint import Part
 from scanner.verdict import (
     CountedAs,
     PolicyRef,
@@ -117,6 +119,7 @@ def _without_targets(record: RunRecord, rules: Mapping[str, Rule]) -> Report:
             vantage=VantageOut.model_validate(dataclasses.asdict(run.vantage)) if run.vantage else None,
             not_covered=[NotCoveredOut.model_validate(dataclasses.asdict(item)) for item in run.not_covered],
             not_covered_total=run.not_covered_total,
+            part=_part(run.part) if run.part else None,
         ),
         summary=Summary(
             targets=len(record.targets),
@@ -135,6 +138,16 @@ def _without_targets(record: RunRecord, rules: Mapping[str, Rule]) -> Report:
             if name in rules
         },
         targets=[],
+    )
+
+
+def _part(part: Part) -> PartOut:
+    return PartOut(
+        environment=part.environment,
+        owner=part.owner,
+        labels=dict(part.labels),
+        rules=list(part.rules),
+        skipped_rules=list(part.skipped),
     )
 
 

@@ -75,6 +75,18 @@ class NotCoveredOut(Out):
     """Where that was seen: an endpoint, a file and its line, or numbers."""
 
 
+class PartOut(Out):
+    """The part of a run that the report is about: one environment, what one owner answers for, what has labels."""
+
+    environment: str | None = None
+    owner: str | None = None
+    labels: dict[str, str] = {}
+    rules: list[str] = []
+    """Globs of the rules that were chosen; all where there are none."""
+    skipped_rules: list[str] = []
+    """Globs of the rules that were left out."""
+
+
 class Run(Out):
     """One execution over a set of targets."""
 
@@ -104,6 +116,8 @@ class Run(Out):
     """What was not looked at because nobody configured it; at most 1,000 of it."""
     not_covered_total: int = 0
     """How much of that there is."""
+    part: PartOut | None = None
+    """Null where the report is about the whole run. All numbers are of the part alone."""
 
 
 class Summary(Out):

@@ -112,6 +112,7 @@ def _run(
             "policy": run.policy.id,
             "policyVersion": run.policy.version,
             **({"vantage": dataclasses.asdict(run.vantage)} if run.vantage else {}),
+            **({"part": dataclasses.asdict(run.part)} if run.part else {}),
         },
     }
 

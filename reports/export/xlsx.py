@@ -17,6 +17,7 @@ from reports.view.certificates import certificates_of
 from reports.view.coverage import looked_from, not_covered_in_words
 from reports.view.environments import environments_of
 from reports.view.index import Index, tally
+from reports.view.part import part_in_words
 from reports.view.standing import STANDINGS, Tally
 from reports.wording import GOALS, STATUSES, TARGET_STATUSES
 from scanner.untrusted import ELLIPSIS, unturned
@@ -147,6 +148,8 @@ def _counts(found: Tally) -> tuple[int, ...]:
 def _about(record: RunRecord) -> Iterator[tuple[Cell, ...]]:
     """Which run this is: whoever gets the file alone must be able to tell. Versions are text, however they look."""
     run = record.run
+    if run.part:
+        yield "Part", part_in_words(run.part)
     yield from (("Run", run.id), ("Complete", "yes" if run.complete else "no, it was interrupted"))
     yield from (("Began", f"{run.started_at:%Y-%m-%d %H:%M} UTC"), ("Ended", f"{run.finished_at:%Y-%m-%d %H:%M} UTC"))
     for ref in dict.fromkeys((run.policy, *(target.policy for target in record.targets))):

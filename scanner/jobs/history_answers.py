@@ -5,6 +5,7 @@ Only runs count that had ended when the run ended: its report is the same whenev
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Final
 
 from reports.view.history import HistoryAnswers
@@ -51,7 +52,7 @@ def answers_of(history: History, record: RunRecord, previous: RunRecord | None) 
     names = runs["run_id"].astype(str).tolist()
     recent = _daily(complete, record)
     read = _newest(runs)
-    return HistoryAnswers(
+    answers = HistoryAnswers(
         earlier=len(earlier),
         first=earlier["started_at"].min().to_pydatetime() if len(earlier) else record.run.started_at,
         begun={
@@ -64,6 +65,23 @@ def answers_of(history: History, record: RunRecord, previous: RunRecord | None) 
         differing_addresses=questions.differing_addresses(history, names),
         coverage=questions.coverage(history, recent),
         trend=questions.trend(history, recent),
+    )
+    return _of_endpoints(answers, record) if record.run.part and record.run.part.by_endpoint else answers
+
+
+def _of_endpoints(answers: HistoryAnswers, record: RunRecord) -> HistoryAnswers:
+    """The answers about the endpoints of a record; of what is only counted by environment, nothing."""
+    places = {(target.environment, target.host, target.port) for target in record.targets}
+    names = answers.differing_addresses
+    keys = zip(names["environment"], names["host"], names["port"], strict=True)
+    theirs = [(str(environment), str(host), int(port)) in places for environment, host, port in keys]
+    return dataclasses.replace(
+        answers,
+        differing_addresses=names[theirs],
+        mean_time_to_fix=answers.mean_time_to_fix.iloc[:0],
+        fixes_from=None,
+        coverage=answers.coverage.iloc[:0],
+        trend=answers.trend.iloc[:0],
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from reports.view.options import Edition, ReportOptions
 from scanner.errors import PolicyError, UsageError, nearest
@@ -13,6 +15,7 @@ from scanner.inventory import Endpoint, Ownership
 from scanner.jobs.looks import check_looks, signature_roots
 from scanner.jobs.output import Rendering
 from scanner.policy import load
+from scanner.standpoint import Part
 from scanner.verdict import RunRecord
 
 if TYPE_CHECKING:
@@ -77,6 +80,8 @@ def owned(rendering: Rendering, owner: str | None, labels: Sequence[str]) -> Ren
         hint = (nearest(owner, known) if owner else None) or f"owners: {', '.join(known) or 'none'}"
         raise UsageError(f"the run has no target of this owner and these labels ({hint})")
     previous = rendering.previous
+    part = dataclasses.replace(rendering.record.run.part or Part(), owner=owner, labels=tuple(sorted(wanted)))
+    record = RunRecord(dataclasses.replace(record.run, part=part), record.targets)
     return dataclasses.replace(
         rendering, record=record, previous=_only_those(previous, kept) if previous is not None else None
     )
@@ -95,6 +100,29 @@ def _only_those(record: RunRecord, endpoints: Collection[str]) -> RunRecord:
         expected_targets=len(targets) if record.run.complete else record.run.expected_targets,
     )
     return RunRecord(run, targets)
+
+
+def name_of(record: RunRecord) -> str:
+    """What the files of a report are called: by its run, and by the part of it, whose report is another than the run's.
+
+    Each name of a part begins with what kind of part it is, so that it is no suffix of another format.
+    """
+    part = record.run.part
+    if part is None:
+        return record.run.id
+    said = [("environment", part.environment), ("owner", part.owner)]
+    said += [("label", f"{name}={value}") for name, value in part.labels]
+    said += [("rules", glob) for glob in part.rules] + [("without", glob) for glob in part.skipped]
+    return f"{record.run.id}.{_in_file_names('-'.join(f'{kind}-{text}' for kind, text in said if text is not None))}"
+
+
+def _in_file_names(text: str) -> str:
+    """A text as part of a file name: what cannot stand there becomes a hyphen, and a digest tells it apart."""
+    kept = re.sub(r"[^\w-]+", "-", text)[:_LONGEST_NAME]
+    return kept if kept == text else f"{kept}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+_LONGEST_NAME: Final = 60
 
 
 def policies_of(config: Config, record: RunRecord) -> list[Policy]:
@@ -168,6 +196,7 @@ def _only(record: RunRecord, environment: str) -> RunRecord:
         not_covered=tuple(missing),
         not_covered_total=len(missing),
         environments=(environment,),
+        part=Part(environment) if record.run.environments != (environment,) else None,
         expected_targets=len(targets) if record.run.complete else record.run.expected_targets,
         policies={name: ref for name, ref in record.run.policies.items() if name == environment},
     )

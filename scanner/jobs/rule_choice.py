@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from scanner.errors import UsageError, nearest
 from scanner.policy import Policy, PolicyRule, digest_of
 from scanner.rules import all_rules
+from scanner.standpoint import Part
 from scanner.verdict import NOT_ASKED, RunRecord, Status, TargetResult, Verdict
 
 
@@ -66,6 +67,12 @@ class RuleChoice:
             dataclasses.replace(target, verdicts=tuple(self._verdicts(target))) for target in record.targets
         )
         return dataclasses.replace(record, targets=targets)
+
+    def told_by(self, part: Part | None) -> Part | None:
+        """The part of a run that a report is about, if these rules are chosen for it."""
+        if not (self.only or self.skip):
+            return part
+        return dataclasses.replace(part or Part(), rules=tuple(self.only), skipped=tuple(self.skip))
 
     def _verdicts(self, target: TargetResult) -> Iterable[Verdict]:
         said = set[str]()

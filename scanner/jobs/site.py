@@ -145,17 +145,18 @@ def report_files(folder: Path) -> Mapping[str, Sequence[ReportFile]]:
     for item in sorted(FORMATS.values(), key=lambda item: not item.drawn):
         for name in names:
             match = REPORT_NAME.fullmatch(name)
-            if match and match["suffix"] == item.suffix:
+            # Whoever looks for the report of a run looks for that of all of it.
+            if match and match["suffix"] == item.suffix and match["part"] is None:
                 found[match["run"]].append(ReportFile(item.name, name))
     return found
 
 
 REPORT_NAME: Final = re.compile(
-    r"(?P<run>(?P<moment>\d{8}T\d{6})Z-[0-9a-f]{6})\.(?P<suffix>"
+    r"(?P<run>(?P<moment>\d{8}T\d{6})Z-[0-9a-f]{6})(?:\.(?P<part>(?:environment|owner|label|rules|without)-[\w-]+))?\.(?P<suffix>"
     + "|".join(re.escape(item.suffix) for item in FORMATS.values())
     + ")"
 )
-"""How the reports in an output folder are called: by their run and their format."""
+"""How the reports in an output folder are called: by run, the part of it that they are about, if any, and format."""
 
 
 def _late_runs(config: Config) -> Mapping[str, timedelta]:

@@ -21,7 +21,7 @@ from scanner.jobs import exit_status
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.keeping import spared, warn
 from scanner.jobs.output import check_output, formats_of, goes_to_stdout, write
-from scanner.jobs.reporting import owned, rendering_of_environment
+from scanner.jobs.reporting import name_of, owned, rendering_of_environment
 from scanner.jobs.rule_choice import RuleChoice, check_globs
 from scanner.jobs.site import output_folder, update_site, write_site
 from scanner.verdict import Severity
@@ -76,13 +76,15 @@ def report(  # noqa: PLR0913, PLR0917  # one for each option
     record = choice.applied(history.record(chosen))
     rendering = dataclasses.replace(rendering_of_environment(config, history, record, environment), key=key)
     rendering = owned(rendering, owner, labels)
+    told = dataclasses.replace(rendering.record.run, part=choice.told_by(rendering.record.run.part))
+    rendering = dataclasses.replace(rendering, record=dataclasses.replace(rendering.record, run=told))
     if edition and rendering.options is not None:
         rendering = dataclasses.replace(
             rendering, options=dataclasses.replace(rendering.options, edition=Edition(edition))
         )
     target = output or f"{config.resolve(config.form.nightseal.output).rstrip('/')}/"
     check_output(formats, target)
-    written = write(rendering, formats, target, name=chosen)
+    written = write(rendering, formats, target, name=name_of(rendering.record))
     _tell([("Report", path) for path in written.files], quiet=quiet)
     troubles = list(written.troubles)
     with spared("The page of all runs was not written", troubles):
@@ -93,7 +95,7 @@ def report(  # noqa: PLR0913, PLR0917  # one for each option
     if written.troubles:
         return ExitStatus.INTERNAL
     # What the run came to was said when it was done: a report judges nothing, unless it is asked to.
-    return exit_status.of(record, Severity.INFO, fail_on_rules) if fail_on_rules else ExitStatus.OK
+    return exit_status.of(rendering.record, Severity.INFO, fail_on_rules) if fail_on_rules else ExitStatus.OK
 
 
 def _tell(written: Sequence[tuple[str, Path]], *, quiet: bool) -> None:

@@ -12,11 +12,15 @@ from scanner.app.handlers.lines import line
 from scanner.app.history_access import open_history
 from scanner.counting import counted
 from scanner.jobs.output import render
-from scanner.jobs.reporting import rendering_of_environment
+from scanner.jobs.reporting import owned, rendering_of_environment
+from scanner.jobs.rule_choice import RuleChoice
 from scanner.untrusted import printable
 
 if TYPE_CHECKING:
     from reports.export.json_v1_model import Report, VerdictOut
+    from scanner.config import Config
+    from scanner.history import History
+    from scanner.jobs.output import Rendering
 
 
 def against_history(
@@ -28,9 +32,7 @@ def against_history(
     themselves: another version of Nightseal, of a library or of the configuration draws them otherwise too.
     """
     history = open_history(config_path)
-    record = history.record(report.run.id)
-    (environment,) = report.run.environments if len(report.run.environments) == 1 else (None,)
-    rendering = rendering_of_environment(configuration.load(config_path), history, record, environment)
+    rendering = _rendering_of(report, configuration.load(config_path), history)
     told, kept = _verdicts(report), _verdicts(report_of(rendering.record))
     differing = sorted(name for name in {*told, *kept} if told.get(name) != kept.get(name))
     if differing:
@@ -40,6 +42,20 @@ def against_history(
     same = pdf.startswith(render(dataclasses.replace(rendering, signer=signer), "pdf"))
     pages = "byte for byte as they are drawn from it now" if same else "drawn otherwise from it now, by this version"
     return [line("History", "the same verdicts"), line("Pages", pages)], []
+
+
+def _rendering_of(report: Report, config: Config, history: History) -> Rendering:
+    """What the report is drawn from: its run, or the part of it that it says it is about."""
+    part = report.run.part
+    record = history.record(report.run.id)
+    if part is None:  # Older versions did not say that one environment is a part.
+        (environment,) = report.run.environments if len(report.run.environments) == 1 else (None,)
+        return rendering_of_environment(config, history, record, environment)
+    choice = RuleChoice(part.rules, part.skipped_rules)
+    rendering = rendering_of_environment(config, history, choice.applied(record), part.environment)
+    rendering = owned(rendering, part.owner, [f"{name}={value}" for name, value in part.labels.items()])
+    run = dataclasses.replace(rendering.record.run, part=choice.told_by(rendering.record.run.part))
+    return dataclasses.replace(rendering, record=dataclasses.replace(rendering.record, run=run))
 
 
 def _verdicts(report: Report) -> dict[str, list[VerdictOut]]:
