@@ -28,7 +28,9 @@ def lines_of(text: str) -> dict[Location, int]:
         elif node.type in {"table", "table_array_element"}:
             names = next((tuple(_names(child)) for child in node.children if child.type in _KEYS), ())
             here = _located(names, counts, opens=node.type == "table_array_element")
-            found.setdefault(here, node.start_point[0] + 1)
+            # A list of tables, and a table that only others name, are where they are begun.
+            for end in range(len(here), 0, -1):
+                found.setdefault(here[:end], node.start_point[0] + 1)
             for child in node.children:
                 if child.type == "pair":
                     _pair(child, here, found)

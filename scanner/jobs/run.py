@@ -19,7 +19,7 @@ from scanner.jobs.reporting import rendering_of
 from scanner.jobs.rule_choice import RuleChoice
 from scanner.jobs.selection import select
 from scanner.jobs.session import answers_folder, job_parts, probe_settings
-from scanner.jobs.site import update_site
+from scanner.jobs.site import open_reports, update_site
 from scanner.jobs.waiting_runs import begin, keep, waiting_folders
 from scanner.pipeline import Job
 from scanner.verdict import Trigger
@@ -101,6 +101,8 @@ def _reported(config: Config, history: History | None, record: RunRecord, order:
     if history is not None:
         with spared("The page of all runs was not written", troubles):
             site = update_site(config, history, written.files)
+    else:
+        open_reports(config)
     scanned = tuple(item for item in config.waivers if any(map(item.within, record.run.environments)))
     return RunOutcome(record, rendering.previous, written.files, scanned, site, troubles)
 

@@ -54,11 +54,12 @@ def update_site(config: Config, history: History, written: Sequence[Path] | None
         _LOG.warning("%s", error)
         return None
     finally:
-        _give_mode(config.form.nightseal.output_mode, folder)
+        open_reports(config)
 
 
-def _give_mode(mode: str | None, folder: Path) -> None:
-    """Let others read the reports and pages in a folder, as far as the configuration says; nothing else in it."""
+def open_reports(config: Config) -> None:
+    """Let others read reports and pages in the output folder, as far as the configuration says, no others."""
+    mode, folder = config.form.nightseal.output_mode, output_folder(config)
     if mode is None or not folder.is_dir():
         return
     for path in folder.iterdir():

@@ -41,7 +41,7 @@ from scanner.jobs.reporting import rendering_of
 from scanner.jobs.run import Order, RunOutcome, job_of
 from scanner.jobs.selection import schedule_of
 from scanner.jobs.session import Overrides
-from scanner.jobs.site import update_site
+from scanner.jobs.site import open_reports, update_site
 from scanner.jobs.summary import summary
 from scanner.jobs.waiting_runs import begin, keep, waiting_folders
 from scanner.notify import alarm_store, alarms
@@ -246,6 +246,8 @@ class RunAttempt:
         if history is not None:
             with self._spared("The page of all runs was not written"):
                 update_site(self._config, history)
+        else:
+            open_reports(self._config)
         return written.files
 
     def _spared(self, what: str) -> AbstractContextManager[None]:

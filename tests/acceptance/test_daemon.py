@@ -200,8 +200,12 @@ def test_a_reload_takes_a_valid_configuration_and_refuses_another(tmp_path: Path
         good = (tmp_path / "config.toml").read_text()
         (tmp_path / "config.toml").write_text(good.replace("[[environment]]", "[[environmint]]"))
         running.started[0].send_signal(signal.SIGHUP)
-        (refusal,) = wait_for(lambda: running.said("is refused"), "a refusal")
-        assert 'did you mean "environment"?' in refusal["event"]
+        about = "is refused, the old one stays: config.toml:"
+        wait_for(lambda: "environmint" in [line["key"] for line in running.said(about)], "the refusal of that key")
+        (refusal,) = (line for line in running.said(about) if line["key"] == "environmint")
+        number = (tmp_path / "config.toml").read_text().splitlines().index("[[environmint]]") + 1
+        assert (refusal["file"], refusal["line"], refusal["reason"]) == ("config.toml", number, "unknown key")
+        assert refusal["hint"] == 'did you mean "environment"?'
         assert "nightseal_config_refused 1.0" in fetch(f"{running.address}/metrics")
         # Runs go on with the old one.
         done = running.command("run", "--via-daemon")

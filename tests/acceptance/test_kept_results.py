@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import signal
 import subprocess
@@ -126,6 +127,36 @@ class TestRun:
         assert run(["run", "-q"]) == ExitStatus.INTERNAL
         told = capsys.readouterr().err
         assert f"run {RECORD.run.id} was done, but its results could not be kept: no room" in told
+
+
+class TestOutputMode:
+    """Reports are for a web server, though the service's umask keeps all it writes to itself."""
+
+    @pytest.fixture
+    def closed(self, folder: Path) -> Iterator[Path]:
+        (folder / "config.toml").write_text(f'{CONFIG}\n[nightseal]\noutput_mode = "0640"\n')
+        (folder / "out").mkdir()
+        (folder / "out" / "notes.html").write_text("somebody's own")
+        (folder / "out" / "notes.html").chmod(0o600)
+        before = os.umask(0o077)
+        yield folder
+        os.umask(before)
+
+    def modes(self, folder: Path) -> dict[str, int]:
+        files = (folder / "out").glob("*.*")
+        return {path.name.removeprefix(RECORD.run.id): path.stat().st_mode & 0o777 for path in files if path.is_file()}
+
+    def test_of_a_run(self, closed: Path) -> None:
+        assert run(["run", "-q", "-f", "json,html"]) == JUDGED
+        assert self.modes(closed) == {".json": 0o640, ".html": 0o640, "index.html": 0o640, "notes.html": 0o600}
+        assert not [path for path in (closed / "history").rglob("*") if path.stat().st_mode & 0o077]
+
+    def test_of_a_run_that_the_history_does_not_take(self, closed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(History, "append", _no_room_but_waiting(History.append))
+        assert run(["run", "-q", "-f", "json"]) == ExitStatus.INTERNAL
+        assert self.modes(closed) == {".json": 0o640, "notes.html": 0o600}
+        waiting = closed / "out" / WAITING
+        assert not [path for path in (waiting, *waiting.rglob("*")) if path.stat().st_mode & 0o077]
 
 
 FULL = f'{CONFIG}\n[nightseal]\nhistory = "disk/history"\n'

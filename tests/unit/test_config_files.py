@@ -216,3 +216,11 @@ def test_five_thousand_hosts_in_five_hundred_files_are_a_matter_of_a_second(fold
     assert time.process_time() - begun < 5
     assert len(config.inventory.endpoints) == 5001
     assert json.loads(config.text)
+
+
+def test_a_list_of_tables_that_nobody_knows_is_told_with_its_line(tmp_path: Path) -> None:
+    text = '[scan]\ntimeout = "2s"\n\n[[environmint]]\nname = "e"\n[[environment.endpoint]]\nhost = "a.example"\n'
+    with pytest.raises(ConfigError) as refused:
+        parse(text, source="config.toml", folder=tmp_path)
+
+    assert [problem.place for problem in refused.value.problems] == ["config.toml:6", "config.toml:4"]
