@@ -181,6 +181,9 @@ def test_forget_asks_unless_it_is_told_not_to(configured: Path, capsys: pytest.C
     assert run_id in audit
     assert "a wrong clock" in audit
     assert run([*arguments, "--yes"]) == 2
+    told = capsys.readouterr().err
+    assert "was forgotten already" in told
+    assert "did you mean" not in told, "another run is not offered to whoever removes one"
 
 
 def test_size_tells_each_table(configured: Path, capsys: pytest.CaptureFixture[str]) -> None:

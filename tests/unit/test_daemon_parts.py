@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from scanner.config import parse
 from scanner.errors import UsageError
-from scanner.jobs.site import _give_mode
+from scanner.jobs.site import open_reports
 from scanner.service import logs
 from scanner.service.finished_targets import FinishedTargets
 from scanner.service.lock import ServiceLock
@@ -187,7 +187,8 @@ def test_reports_get_the_mode_that_is_configured_and_nothing_else_does(tmp_path:
         (tmp_path / name).touch(mode=0o600)
     (tmp_path / "20260302T020000Z-abcdef.html").symlink_to(tmp_path / "thesis.pdf")
 
-    _give_mode("0644", tmp_path)
+    opening = '[nightseal]\noutput = "."\noutput_mode = "0644"'
+    open_reports(parse(opening, source="config.toml", folder=tmp_path))
 
     assert [f"{(tmp_path / name).stat().st_mode & 0o777:o}" for name in names] == ["644", "644", "644", "600"]
-    _give_mode(None, tmp_path)
+    open_reports(parse('[nightseal]\noutput = "."', source="config.toml", folder=tmp_path))

@@ -41,6 +41,8 @@ def forget(run_id: str, why: str | None, config_path: Path, *, yes: bool) -> Non
     history = open_history(config_path)
     known = history.order()
     if run_id not in known:
+        if run_id in set(forgetting.forgotten(history)["run_id"].astype(str)):
+            raise UsageError(f'"{run_id}" was forgotten already: `nightseal history forgotten` has who, when and why')
         hint = nearest(run_id, known) or "`nightseal history runs` lists them"
         raise UsageError(f'"{run_id}" is not a run of the history ({hint})')
     (run,) = history.runs([run_id]).to_dict("records")
