@@ -1,11 +1,13 @@
-"""`nightseal import axfr://…` from a name server on loopback."""
+"""`nightseal import axfr://…` from name servers on loopback: Knot DNS, and one that does what none should."""
 
 from __future__ import annotations
 
 import socket
 import struct
+import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import dns.message
 import dns.rcode
@@ -13,6 +15,10 @@ import dns.rrset
 import pytest
 
 from scanner.app.cli import run
+from scanner.config import load
+from tests.build.ports import free_port
+from tests.build.servers import program
+from tests.build.signed_zone import answered
 
 SOA = "ns1.example.com. hostmaster.example.com. 1 7200 3600 1209600 3600"
 RECORDS = (
@@ -75,3 +81,85 @@ def test_a_zone_that_is_not_given_is_an_error(
     assert run(["import", f"axfr://127.0.0.1:{server}/{zone}"]) == 2
 
     assert expected in capsys.readouterr().err
+
+
+KNOT = """
+server:
+  rundir: "{home}"
+  listen: 127.0.0.1@{port}
+database:
+  storage: "{home}"
+log:
+  - target: stderr
+    any: warning
+acl:
+  - id: secondary
+    address: 127.0.0.1
+    action: transfer
+template:
+  - id: default
+    storage: "{home}"
+    file: "%s.zone"
+zone:
+  - domain: example.com
+    acl: secondary
+  - domain: closed.example
+"""
+
+
+@pytest.fixture(scope="module")
+def knot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Knot DNS with a zone of 1,204 names, which needs several messages, and one that nobody may transfer."""
+    home, port = tmp_path_factory.mktemp("knot"), free_port()
+    start = "$TTL 60\n@ IN SOA ns1 hostmaster 1 3600 600 86400 60\n@ IN NS ns1\nns1 IN A 192.0.2.1\n"
+    hosts = "".join(f"host-{number:04} IN A 192.0.2.{number % 250}\n" for number in range(1200))
+    rest = "@ IN MX 10 mail\nmail IN AAAA 2001:db8::1\nwww IN CNAME host-0001\n*.apps IN A 192.0.2.9\n_dmarc IN TXT x\n"
+    (home / "example.com.zone").write_text(f"$ORIGIN example.com.\n{start}{hosts}{rest}", "utf-8")
+    (home / "closed.example.zone").write_text(f"$ORIGIN closed.example.\n{start}", "utf-8")
+    (home / "knot.conf").write_text(KNOT.format(home=home, port=port), "utf-8")
+    command = [program("knotd", "knot"), "-c", str(home / "knot.conf")]
+    with (home / "knot.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            answered(port, "example.com")
+            answered(port, "closed.example")
+            yield port
+        finally:
+            process.terminate()
+
+
+def test_a_real_name_server_transfers_a_zone(
+    knot: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = f"axfr://127.0.0.1:{knot}/example.com"
+    assert run(["import", source, "-o", "hosts.csv"]) == 0
+    said = capsys.readouterr().err
+    assert "left out: 1 wildcard in place of a host name: *.apps.example.com" in said
+    (tmp_path / "config.toml").write_text(
+        '[[environment]]\nname = "production"\nkind = "on-premises"\n'
+        '[[environment.inventory]]\nfrom = "hosts.csv"\nexpected_count = 1204\n',
+        "utf-8",
+    )
+
+    config = load(tmp_path / "config.toml")
+    assert not config.warnings
+    names = {(item.host, item.port) for item in config.inventory.endpoints}
+    assert {("ns1.example.com", 443), ("www.example.com", 443), ("mail.example.com", 25)} <= names
+    assert len(names) == 1204
+    # Nothing has changed at the name server since, and then one host is struck out of what was written.
+    assert run(["import", source, "--diff", "-e", "production"]) == 0
+    assert capsys.readouterr().out == ""
+    table = (tmp_path / "hosts.csv").read_text("utf-8")
+    (tmp_path / "hosts.csv").write_text(table.replace("host-0007.example.com", "gone.example.com"), "utf-8")
+    assert run(["import", source, "--diff", "-e", "production"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "+ production/host-0007.example.com:443", "- production/gone.example.com:443",
+    ]  # fmt: skip
+
+
+def test_a_real_name_server_refuses_what_it_keeps_to_itself(knot: int, capsys: pytest.CaptureFixture[str]) -> None:
+    for zone in ("closed.example", "unknown.example"):
+        assert run(["import", f"axfr://127.0.0.1:{knot}/{zone}"]) == 2
+        said = capsys.readouterr().err
+        assert f"axfr://127.0.0.1/{zone}: the server refuses: " in said
+        assert "let this machine transfer the zone, or import its file" in said

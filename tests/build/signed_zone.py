@@ -110,14 +110,14 @@ def signed_zone(
         text = _UNBOUND.format(home=home, port=resolver, authority=authority, origin=origin, anchor=trusted or anchor)
         (home / "unbound.conf").write_text(text, "utf-8")
         _run(stack, home, [program("unbound", "unbound"), "-d", "-c", str(home / "unbound.conf")])
-        _answered(resolver, origin)
+        answered(resolver, origin)
         yield SignedZone(origin, f"127.0.0.1:{authority}", f"127.0.0.1:{resolver}")
 
 
 def _anchor(port: int, origin: str, *, signed: bool) -> str:
     """The line of unbound's configuration that trusts the zone's key, or leaves it unsigned."""
     if not signed:
-        _answered(port, origin)
+        answered(port, origin)
         return f'domain-insecure: "{origin}"'
     name = dns.name.from_text(origin)
     end = time.monotonic() + _START_SECONDS
@@ -132,7 +132,8 @@ def _anchor(port: int, origin: str, *, signed: bool) -> str:
     raise TimeoutError(message)
 
 
-def _answered(port: int, origin: str) -> None:
+def answered(port: int, origin: str) -> None:
+    """Wait until a name server on loopback answers for a zone."""
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end:
         with contextlib.suppress(dns.exception.Timeout, OSError):
