@@ -1,0 +1,187 @@
+"""What it costs to ask authorities: requests, seconds and processor time of a run, without them, anew and kept.
+
+    python bench/authorities.py --targets 100 --issuers 20
+    python bench/authorities.py --stage 1000 --issuers 20
+
+The targets are loopback addresses of one nginx, each with a certificate of its own by one of the issuers, each of which
+names a list of revoked certificates over plain HTTP. `--stage` scans nothing, but hands so many chains to the stage
+that asks authorities, and says what that takes by itself: between whole runs more varies than what it adds. Processor
+time of whole runs is that of their process trees, looked at five times a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.scale import Used
+from scanner.evidence import Attempt, Deployment, Protocol, TargetEvidence, TlsEvidence
+from scanner.probe import ProbeSettings
+from scanner.probe.authority.stage import opened
+from scanner.probe.x509.chains import deployment_of
+from tests.build.authority import Signed, Site, certificate, der, pem, published, revocation_list
+from tests.build.ports import free_port
+from tests.build.servers import Servers, program, servers
+
+ENTRIES = 2000
+"""Of each list, which then has 80 kB."""
+
+
+class Estate(NamedTuple):
+    """Chains of so many targets, leaf first, and their root."""
+
+    chains: list[tuple[Signed, Signed]]
+    root: Signed
+
+
+def main() -> None:
+    """Measure, and print lines."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--targets", type=int, default=0)
+    parser.add_argument("--stage", type=int, default=0)
+    parser.add_argument("--issuers", type=int, default=20)
+    arguments = parser.parse_args()
+    print("command:", "python", *sys.argv)
+    print("busy before:", ", ".join(f"{load:.1f}" for load in os.getloadavg()), "processes in 1, 5, 15 minutes")
+    with published() as site, tempfile.TemporaryDirectory() as folder:
+        made = estate(site, arguments.targets or arguments.stage, arguments.issuers)
+        (Path(folder) / "root.pem").write_bytes(pem(made.root.certificate))
+        if arguments.stage:
+            asyncio.run(stages(site, made, Path(folder)))
+        if arguments.targets:
+            runs(site, made, Path(folder))
+
+
+def estate(site: Site, targets: int, issuers: int) -> Estate:
+    """Make the certificates, and publish a list of each issuer's."""
+    root = certificate("Root", ca=True, days=(-100, 3000))
+    site.answers["root"] = revocation_list(root)
+    above = []
+    for number in range(issuers):
+        made = certificate(f"Issuer {number}", root, ca=True, lists=["http://pki.example/root"])
+        site.answers[f"list-{number}"] = revocation_list(made, revoked=[(serial, None) for serial in range(1, ENTRIES)])
+        above.append(made)
+    chains = []
+    for number in range(targets):
+        place = f"http://pki.example/list-{number % issuers}"
+        issuer = above[number % issuers]
+        host = f"h{number}.estate.example"
+        chains.append((certificate(host, issuer, dns=[host], lists=[place], days=(-1, 45)), issuer))
+    return Estate(chains, root)
+
+
+async def stages(site: Site, made: Estate, folder: Path) -> None:
+    """The stage alone: with nothing kept, and again with everything kept."""
+    store = str(folder / "root.pem")
+    there = {"pki.example:80": (f"127.0.0.1:{site.port}",)}
+    settings = ProbeSettings(fetch_from=("pki.example",), connect_to=there, trust_stores=(store,))
+    evidence = []
+    for leaf, issuer in made.chains:
+        chain = [der(leaf.certificate), der(issuer.certificate)]
+        deployment = deployment_of(chain, [store], with_sni=True, protocol=Protocol.TLS1_3, tls_scts=0)
+        if not isinstance(deployment, Deployment):
+            sys.exit(f"a chain of the estate cannot be read: {deployment}")
+        tls = TlsEvidence(certificates=Attempt.ok((deployment,)))
+        evidence.append(TargetEvidence(datetime.now(UTC), 1.0, 1, tls=Attempt.ok(tls)))
+    for name in ("anew", "kept"):
+        before, asked = own_time(), len(site.asked)
+        begun = time.perf_counter()
+        async with opened(settings, folder / "kept") as stage:
+            for item in evidence:
+                stage.look_at(item)
+            await stage.finish(60)
+            found = [stage.completed(item) for item in evidence]
+        good = sum(
+            answer.status is not None
+            for item in found
+            if item.tls.value
+            for deployment in item.tls.value.certificates.value or ()
+            for answer in deployment.revocation.value or ()
+        )
+        print(
+            f"stage of {len(evidence)} targets, {name}: {len(site.asked) - asked} requests, {good} answers, "
+            f"{time.perf_counter() - begun:.2f} s, {own_time() - before:.2f} s of processor time with the list's server"
+        )
+
+
+def own_time() -> float:
+    """Processor time of this process, in which the server of the lists is too."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def runs(site: Site, made: Estate, folder: Path) -> None:
+    """Whole runs: nobody asked, asked anew, and with everything kept."""
+    with servers(folder) as context:
+        port = start(made, folder, context)
+        configure(site, made, folder, port)
+        for name, options in (("nobody asked", ["--offline"]), ("anew", []), ("kept", [])):
+            asked = len(site.asked)
+            begun = time.perf_counter()
+            command = [str(Path(sys.executable).parent / "nightseal"), "run", "--quiet", "--ca-file", "root.pem"]
+            process = subprocess.Popen([*command, "--format", "json", "--output", "report.json", *options], cwd=folder)
+            used = Used([process.pid])
+            process.wait()
+            seconds, (spent, _) = time.perf_counter() - begun, used.end()
+            reasons = [
+                verdict["reason"]
+                for target in json.loads((folder / "report.json").read_text())["targets"]
+                for verdict in target["verdicts"]
+                if verdict["rule"] == "cert.revocation"
+            ]
+            told = ", ".join(f"{reasons.count(reason)} {reason}" for reason in sorted(set(reasons)))
+            print(
+                f"run of {len(made.chains)} targets, {name}: {len(site.asked) - asked} requests, {seconds:.1f} s, "
+                f"{spent:.1f} s of processor time; cert.revocation: {told}"
+            )
+
+
+def start(made: Estate, folder: Path, context: Servers) -> int:
+    """The nginx that has all certificates, on every loopback address; its port."""
+    port = free_port()
+    blocks = []
+    for number, (leaf, issuer) in enumerate(made.chains):
+        own = folder / f"{number}.pem"
+        key = leaf.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        own.write_bytes(key + pem(leaf.certificate) + pem(issuer.certificate))
+        named = f"server_name h{number}.estate.example; ssl_certificate {own}; ssl_certificate_key {own};"
+        blocks.append(f"server {{ listen 0.0.0.0:{port} ssl; {named} return 200; }}")
+    settings = "access_log off; server_names_hash_max_size 8192; ssl_protocols TLSv1.2 TLSv1.3;"
+    (folder / "nginx.conf").write_text(
+        f"daemon off; worker_processes 1; pid {folder}/pid; events {{ worker_connections 4096; }} "
+        f"http {{ {settings} {' '.join(blocks)} }}"
+    )
+    command = [program("nginx", "nginx"), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
+    context.run(command, port)
+    return port
+
+
+def configure(site: Site, made: Estate, folder: Path, port: int) -> None:
+    """The configuration of the estate: each host at an address of its own."""
+    hosts = [f"h{number}.estate.example" for number in range(len(made.chains))]
+    connect = "".join(
+        f'"{host}:443" = ["127.9.{number // 250}.{number % 250 + 1}:{port}"]\n' for number, host in enumerate(hosts)
+    )
+    endpoints = "".join(f'[[environment.endpoint]]\nhost = "{host}"\nhttp_port = 0\n' for host in hosts)
+    (folder / "config.toml").write_text(
+        f'[scan]\nfetch_from = ["pki.example"]\n[scan.connect_to]\n"pki.example:80" = '
+        f'["127.0.0.1:{site.port}"]\n{connect}[[environment]]\nname = "e"\nkind = "on-premises"\n{endpoints}'
+    )
+
+
+if __name__ == "__main__":
+    main()
