@@ -24,6 +24,7 @@ from reports.view.model import ChangeKind
 from reports.view.part import part_in_words
 from reports.view.standing import STANDINGS, Standing
 from scanner.errors import OutputError, nearest
+from scanner.evidence import title_of_store
 from scanner.verdict import Goal, Severity, Status, TargetStatus
 
 _PACKAGE: Final = Path(__file__).parent
@@ -160,6 +161,7 @@ def environment_of(templates: Path | None) -> jinja2.Environment:
         "counted": wording.counted,
         "span": wording.span,
         "capital": _capital,
+        "store_title": title_of_store,
         "data": as_data,
         "part": part_in_words,
         "lang": lang_attribute,

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from reports.view.numbering import numbers_of
 from scanner.verdict import RunRecord, Status, TargetResult, Verdict, finding_id
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ COLUMNS = (
     "run", "started_at", "environment", "application", "host", "port", "ip", "role", "target", "target_status",
     "policy", "policy_version", "rule", "goal", "status", "severity", "reason", "subject", "message", "observed",
     "expected", "sources", "waiver_reason", "waiver_owner", "waiver_expires", "id", "counted_as", "first_seen", "title",
-    "fix", "owner", "labels",
+    "fix", "owner", "labels", "finding",
 )  # fmt: skip
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """What no host can say (`scanner.untrusted`), but a configuration can: a terminal would obey it."""
@@ -50,12 +51,13 @@ def to_csv(
     out = io.StringIO(newline="")
     writer = csv.writer(out, delimiter=delimiter)
     writer.writerow(COLUMNS)
+    numbers = numbers_of(record)
     for target in record.targets:
         whose = (owners or {}).get(target.endpoint)
         labels = " ".join(f"{name}={value}" for name, value in whose.labels) if whose else ""
         owned = ("; ".join(whose.owners), labels) if whose else ("", "")
-        for verdict in target.verdicts:
-            row = (*_row(record, target, verdict), *_about(target, verdict, rules, first_seen), *owned)
+        for verdict, finding in zip(target.verdicts, numbers.labels(target), strict=True):
+            row = (*_row(record, target, verdict), *_about(target, verdict, rules, first_seen), *owned, finding)
             writer.writerow([_safe(cell) for cell in row])
     return out.getvalue()
 

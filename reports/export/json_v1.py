@@ -33,6 +33,7 @@ from reports.export.json_v1_model import (
     WaiverOut,
 )
 from reports.export.json_v1_words import described
+from reports.view.numbering import FindingNumbers, numbers_of
 from scanner.grade import METHOD, explained
 from scanner.inventory import Ownership
 from scanner.standpoint import Part
@@ -80,7 +81,8 @@ def report_of(
         owners: who answers for what.
     """
     now = record.run.finished_at
-    targets = [_target(target, now, first_seen or {}, owners or {}) for target in record.targets]
+    numbers = numbers_of(record)
+    targets = [_target(target, now, first_seen or {}, owners or {}, numbers) for target in record.targets]
     return _without_targets(record, rules or {}).model_copy(update={"targets": targets})
 
 
@@ -180,9 +182,10 @@ def to_json_bytes(
     if not record.targets:
         return f"{opening}{empty}{closing}\n".encode()
     margin = "\n" + " " * 2 * _INDENT
+    numbers = numbers_of(record)
     # No string of JSON holds a line feed, so all that there are stand between lines.
     targets = (
-        _target(target, record.run.finished_at, first_seen or {}, owners or {})
+        _target(target, record.run.finished_at, first_seen or {}, owners or {}, numbers)
         .model_dump_json(by_alias=True, indent=_INDENT)
         .replace("\n", margin)
         for target in record.targets
@@ -223,7 +226,9 @@ def _policy(policy: PolicyRef) -> Policy:
     return Policy(id=policy.id, version=policy.version, title=policy.title, digest=policy.digest)
 
 
-def _target(target: TargetResult, now: datetime, first_seen: FirstSeen, owners: Owners) -> Target:
+def _target(
+    target: TargetResult, now: datetime, first_seen: FirstSeen, owners: Owners, numbers: FindingNumbers
+) -> Target:
     ownership = owners.get(target.endpoint)
     return Target(
         id=target.id,
@@ -248,7 +253,10 @@ def _target(target: TargetResult, now: datetime, first_seen: FirstSeen, owners: 
         contact=ownership.contact if ownership else None,
         labels=dict(ownership.labels) if ownership else {},
         evidence=evidence_document(target.evidence) if target.evidence else None,
-        verdicts=[_verdict(target, verdict, first_seen) for verdict in target.verdicts],
+        verdicts=[
+            _verdict(target, verdict, first_seen, finding)
+            for verdict, finding in zip(target.verdicts, numbers.labels(target), strict=True)
+        ],
     )
 
 
@@ -264,7 +272,7 @@ def _grading(target: TargetResult, now: datetime) -> Grading | None:
     )
 
 
-def _verdict(target: TargetResult, verdict: Verdict, first_seen: FirstSeen) -> VerdictOut:
+def _verdict(target: TargetResult, verdict: Verdict, first_seen: FirstSeen, finding: str) -> VerdictOut:
     waiver = verdict.waiver
     status: Status = verdict.status
     return VerdictOut(
@@ -282,6 +290,7 @@ def _verdict(target: TargetResult, verdict: Verdict, first_seen: FirstSeen) -> V
         id=finding_id(target, verdict),
         counted_as=verdict.counted_as.value,
         first_seen=first_seen.get((target.endpoint, verdict.rule, verdict.subject)) if status is Status.FAIL else None,
+        finding=finding or None,
     )
 
 

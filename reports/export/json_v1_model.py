@@ -167,6 +167,8 @@ class VerdictOut(Out):
     """As what it is counted in every report."""
     first_seen: datetime | None = None
     """Since when it fails without a break, as far as the history knows; null where it does not fail or none is kept."""
+    finding: str | None = None
+    """The number of its finding in the reports of this run, `F1` the worst; null where it belongs to none."""
 
 
 class RuleOut(Out):

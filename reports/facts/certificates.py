@@ -158,7 +158,7 @@ def _path(path: PathValidation) -> str:
         f"lasting path {' > '.join(path.lasting)}" if path.lasting else "",
         f"store {path.store_digest}",
     )
-    return f"{what}, by {path.store}{after('; '.join(filter(None, more)))}"
+    return f"{what}, by {path.store_title}{after('; '.join(filter(None, more)))}"
 
 
 def _completion(completion: Completion, *, pem: bool) -> Iterator[str]:

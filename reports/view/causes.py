@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from reports.language import English, Words, gettext, mark, told
 from reports.view.index import Index, anchor_of, unique
@@ -20,6 +20,7 @@ from reports.view.model import (
     Remedy,
     SourceView,
 )
+from reports.view.numbering import numbers_of, told_once
 from reports.view.sentences import PLACEHOLDER, filled, retell, values_in
 from reports.view.servers import PROGRAMS
 from reports.wording import server_heading
@@ -40,25 +41,6 @@ _MESSAGES_READ = 50
 _Placed = tuple[TargetResult, Verdict]
 
 
-_SAME_FACT: Final = {("cert.expiry", "expired"): ("cert.valid-now", "expired")}
-"""Failures that say of a subject what another failure says of it already, by rule and reason."""
-
-
-def _told_once(target: TargetResult) -> list[Verdict]:
-    """The verdicts of a target, without those that only say again what another finding says: it is mended once."""
-    failing = {
-        (verdict.rule, verdict.reason, verdict.subject, verdict.waiver is None)
-        for verdict in target.verdicts
-        if verdict.status is Status.FAIL
-    }
-    return [
-        verdict
-        for verdict in target.verdicts
-        if (again := _SAME_FACT.get((verdict.rule, verdict.reason))) is None
-        or (*again, verdict.subject, verdict.waiver is None) not in failing
-    ]
-
-
 def causes_of(
     index: Index, rules: Mapping[str, Rule], urls: Mapping[str, str], servers: Sequence[str] = ()
 ) -> tuple[tuple[FailureCause, ...], tuple[FailureCause, ...], tuple[FailureCause, ...]]:
@@ -68,25 +50,24 @@ def causes_of(
     """
     grouped: dict[tuple[str, str, bool], list[_Placed]] = defaultdict(list)
     for target in index.record.targets:
-        for verdict in _told_once(target):
-            if verdict.status is Status.FAIL:
-                informs = verdict.severity is Severity.INFO
-                grouped[verdict.rule, verdict.reason, informs].append((target, verdict))
+        for verdict in told_once(target):
+            grouped[verdict.rule, verdict.reason, verdict.severity is Severity.INFO].append((target, verdict))
+    numbers = numbers_of(index.record)
     failures, notes, waived = [], [], []
     taken: set[str] = set()
     shared = _shared_sentences(rules)
-    for (_, _, informs), placed in grouped.items():
-        cause = _cause(index, rules, urls, placed, taken, servers)
+    for finding, placed in sorted(grouped.items(), key=lambda item: (numbers.place(item[0]), item[0])):
+        cause = replace(_cause(index, rules, urls, placed, taken, servers), label=numbers.label(finding))
         if (cause.rule, cause.reason) in shared:
             found = f"{cause.found.removesuffix('.')} ({cause.rule})."
             cause = replace(cause, found=English(found) if isinstance(cause.found, English) else found)
         if not cause.occurrences:
             waived.append(cause)
-        elif informs:
+        elif finding[2]:
             notes.append(cause)
         else:
             failures.append(cause)
-    return _sorted(failures), _sorted(notes), _sorted(waived)
+    return tuple(failures), tuple(notes), tuple(waived)
 
 
 def _shared_sentences(rules: Mapping[str, Rule]) -> frozenset[tuple[str, str]]:
@@ -97,12 +78,6 @@ def _shared_sentences(rules: Mapping[str, Rule]) -> frozenset[tuple[str, str]]:
             if reason.status is Status.FAIL:
                 users[reason.sentence].append((rule.id, slug))
     return frozenset(pair for pairs in users.values() if len(pairs) > 1 for pair in pairs)
-
-
-def _sorted(causes: list[FailureCause]) -> tuple[FailureCause, ...]:
-    return tuple(
-        sorted(causes, key=lambda cause: (-cause.severity.rank, -len(cause.targets), cause.rule, cause.reason))
-    )
 
 
 def _cause(  # noqa: PLR0913, PLR0917  # what a cause is made of

@@ -40,6 +40,9 @@ CLAUSE_OUTCOMES: Final = Words[ClauseOutcome](
 """Each outcome in words."""
 
 
+_FAILING: Final = frozenset({ClauseOutcome.NOT_MET, ClauseOutcome.WAIVED, ClauseOutcome.ADVISED})
+
+
 @dataclass(frozen=True, slots=True)
 class RuleOutcome:
     """A rule behind a clause and how it came out over the targets; `not_looked_at` counts verdicts without a look.
@@ -113,10 +116,22 @@ class PolicyView:
         return len(self.clauses) + len(self.out_of_scope)
 
     @property
-    def open_clauses(self) -> tuple[Clause, ...]:
-        """The clauses that somebody must look at: all but those that are met or do not apply."""
-        settled = {ClauseOutcome.MET, ClauseOutcome.NOT_APPLICABLE}
-        return tuple(clause for clause in self.clauses if clause.outcome not in settled)
+    def failing_clauses(self) -> tuple[Clause, ...]:
+        """The clauses that are not met, those among them that are waived or advised included."""
+        return tuple(clause for clause in self.clauses if clause.outcome in _FAILING)
+
+    @property
+    def others(self) -> tuple[tuple[ClauseOutcome, tuple[tuple[str, tuple[str, ...]], ...]], ...]:
+        """All other clauses by their outcome, then by document: their names."""
+        found: dict[ClauseOutcome, dict[str, list[str]]] = {}
+        for clause in self.clauses:
+            if clause.outcome not in _FAILING:
+                found.setdefault(clause.outcome, {}).setdefault(clause.document, []).append(clause.clause)
+        return tuple(
+            (outcome, tuple((document, tuple(names)) for document, names in found[outcome].items()))
+            for outcome in ClauseOutcome
+            if outcome in found
+        )
 
     @property
     def looked_at(self) -> int:

@@ -116,6 +116,8 @@ class FailureCause:
     fix: FixView | None
     occurrences: tuple[Occurrence, ...]
     waived: tuple[Occurrence, ...] = ()
+    label: str = ""
+    """What it is called in every report of the run and in its data: `F1` the worst; empty where all is waived."""
 
     @property
     def targets(self) -> tuple[TargetRef, ...]:

@@ -25,6 +25,7 @@ from scanner.evidence.certificates import (
     Protocol,
     Staple,
     StoreTrust,
+    title_of_store,
 )
 from scanner.evidence.http import (
     ChainEnd,
@@ -123,5 +124,6 @@ __all__ = [
     "from_json",
     "merge",
     "not_run",
+    "title_of_store",
     "to_json",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import PurePath
 
 from pydantic import Base64Bytes
 
@@ -110,6 +111,12 @@ class Certificate:
         )
 
 
+def title_of_store(name: str) -> str:
+    """What people call a trust store: a file by its own name, as its folder says nothing of the CAs in it."""
+    file = PurePath(name).name
+    return name if file in {"", "mozilla", "system"} else file
+
+
 @dataclass(frozen=True, slots=True)
 class PathValidation:
     """Whether a path from a served chain leads to a root of one trust store, name and dates apart.
@@ -130,6 +137,11 @@ class PathValidation:
     detail: str = ""
     refused: bool = False
     lasting: tuple[str, ...] = ()
+
+    @property
+    def store_title(self) -> str:
+        """What people call the store."""
+        return title_of_store(self.store)
 
 
 BROWSER_STORES = frozenset({"mozilla", "chrome", "apple", "microsoft", "android"})

@@ -6,15 +6,18 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from reports.view.causes import found_sentence
 from reports.view.coverage import not_covered_in_words, unreachables_of
 from reports.view.index import Index, is_failure, tally
+from reports.view.numbering import numbers_of, told_once
 from reports.view.readable import readable
 from scanner.counting import counted
 from scanner.evaluate import WaiverReport, report_waivers
+from scanner.rules import all_rules
 
 if TYPE_CHECKING:
     from scanner.jobs.run import RunOutcome
-    from scanner.verdict import AbsentDomain, RunRecord, Severity, TargetResult
+    from scanner.verdict import AbsentDomain, RunRecord, TargetResult, Verdict
     from scanner.waiver import Waiver
 
 _WORST: Final = 5
@@ -54,20 +57,23 @@ def summary(outcome: RunOutcome) -> str:
 
 
 def _worst_findings(record: RunRecord) -> Iterator[str]:
-    """The worst of what is not met: of one severity, what concerns most targets first."""
-    places: dict[tuple[Severity, str, str], list[str]] = defaultdict(list)
+    """The worst of what is not met, as the reports number it: of one severity, what concerns most targets first."""
+    numbers, rules = numbers_of(record), all_rules()
+    found: dict[int, list[tuple[TargetResult, Verdict]]] = defaultdict(list)
     for target in record.targets:
-        for verdict in filter(is_failure, target.verdicts):
-            subject = f" {verdict.subject}" if verdict.subject and verdict.subject not in verdict.message else ""
-            places[verdict.severity, f"{verdict.rule}{subject}", verdict.message].append(_place(target))
-    ranked = sorted(places.items(), key=lambda item: (-item[0][0].rank, -len(item[1]), item[0][1:]))
-    if ranked:
+        for verdict in filter(is_failure, told_once(target)):
+            found[numbers.place((verdict.rule, verdict.reason, False))].append((target, verdict))
+    if found:
         yield "Worst:"
-    for (severity, rule, message), found in ranked[:_WORST]:
-        yield f"  {severity:<8} {rule}: {message}"
-        yield f"           at {_some(list(dict.fromkeys(found)), _PLACES)}"
-    if len(ranked) > _WORST:
-        yield f"  and {counted(len(ranked) - _WORST, 'other finding')}"
+    for number in sorted(found)[:_WORST]:
+        verdicts = [verdict for _, verdict in found[number]]
+        first, severity = verdicts[0], max(verdict.severity for verdict in verdicts)
+        message = found_sentence(rules.get(first.rule), first.reason, [verdict.message for verdict in verdicts])
+        places = list(dict.fromkeys(_place(target) for target, _ in found[number]))
+        yield f"  F{number} {severity} {first.rule}: {message}"
+        yield f"     at {_some(places, _PLACES)}"
+    if len(found) > _WORST:
+        yield f"  and {counted(len(found) - _WORST, 'other finding')}"
 
 
 def _unreachable(record: RunRecord) -> Iterator[str]:

@@ -10,14 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from reports.export.json_v1 import to_json
 from reports.verification import verify_pdf
 from scanner import policy
 from scanner.app.cli import main
 from scanner.app.handlers.verify_replay import replayed
 from scanner.errors import UsageError
+from scanner.evaluate import evaluate
 from scanner.inventory import ClientCertificate, Ownership
 from scanner.jobs.evidence_file import judge_again, read_evidence_file, to_evidence_file
 from scanner.jobs.output import Rendering, render
+from scanner.rules import Observed
 from tests.build.judged import WAIVERS, Judged, judged_record
 
 
@@ -69,6 +72,22 @@ def test_policies_travel_with_it(name: str) -> None:
 def test_by_another_policy(data: bytes) -> None:
     found = judge_again(read_evidence_file(data), policy.load("mozilla-modern"))
     assert any(item.now and item.now.counted_as == "not-met" for item in found.differences)
+
+
+def test_no_folder_of_the_scanner_is_in_what_rules_say(data: bytes) -> None:
+    """Where a file of CAs lies says something of the scanner's machine, and nothing of the certificate."""
+    moved = data.replace(b'"store":"mozilla"', b'"store":"/var/lib/scan-x1/ca.pem"')
+    assert moved != data
+    file = read_evidence_file(moved)
+    observed = [Observed(item.target, item.evidence) for item in file.targets]
+    found = evaluate(observed, file.environments, file.policies, file.waivers, file.judged_at)
+    said = [
+        f"{verdict.message} {verdict.observed} {verdict.expected}"
+        for verdicts in found.values()
+        for verdict in verdicts
+    ]
+    assert any("ca.pem" in text for text in said)
+    assert not any("/var/lib" in text for text in said)
 
 
 def changed(data: bytes, change: Callable[[dict], object]) -> bytes:
@@ -183,3 +202,14 @@ class TestCommand:
         status, out, _ = verify(data, "--policy", "mozilla-modern")
         assert status == 0
         assert "→ not-met" in out
+        assert re.search(r"^Judged again +\d+ verdicts of \d+ targets, by mozilla-modern ", out, re.MULTILINE)
+        listed = [text for text in out.splitlines() if text.startswith("  ") and " then, " in text]
+        assert listed
+        assert not any("not judged" in text for text in listed), "that is counted"
+
+    def test_a_report_that_carries_no_evidence_says_where_it_is(
+        self, verify: Callable[..., tuple[object, str, str]]
+    ) -> None:
+        status, _, err = verify(to_json(judged_record(4).record).encode())
+        assert status == 2
+        assert "--format evidence" in err

@@ -7,12 +7,14 @@ import re
 
 import pytest
 
+from reports.view import build_view
 from reports.wording import counted as said
 from scanner.app.cli import run
 from scanner.counting import counted
 from scanner.evidence import Failure, FailureReason
 from scanner.jobs.run import RunOutcome
 from scanner.jobs.summary import summary
+from scanner.rules import all_rules
 from scanner.verdict import RunRecord, Severity, Status, TargetStatus
 from tests.build.judged import judged_record
 
@@ -23,23 +25,18 @@ def lines_of(record: RunRecord) -> list[str]:
     return summary(RunOutcome(record, None)).splitlines()
 
 
-def test_the_five_worst_findings_stand_at_the_end_with_their_places() -> None:
+def test_the_five_worst_findings_stand_at_the_end_as_the_report_numbers_them() -> None:
     lines = lines_of(RECORD)
     begin = lines.index("Worst:") + 1
     findings, places = lines[begin : begin + 10 : 2], lines[begin + 1 : begin + 10 : 2]
 
-    severities = [Severity(line.split()[0]) for line in findings]
-    assert severities == sorted(severities, key=lambda severity: -severity.rank)
-    failing = {
-        (verdict.severity, verdict.rule, verdict.message)
-        for target in RECORD.targets
-        for verdict in target.verdicts
-        if verdict.counts_as_failure and verdict.severity is not Severity.INFO
-    }
-    worst = max(severity for severity, _, _ in failing)
-    assert severities[0] is worst
-    assert all(re.match(r" {11}at \S+:\d+ \(", place) for place in places), places
-    assert lines[begin + 10] == f"  and {len(failing) - 5} other findings"
+    causes = build_view(RECORD, rules=all_rules()).causes
+    wanted = [f"  {cause.label} {cause.severity} {cause.rule}: " for cause in causes[:5]]
+    assert [line[: len(start)] for line, start in zip(findings, wanted, strict=True)] == wanted
+    assert [cause.label for cause in causes[:5]] == ["F1", "F2", "F3", "F4", "F5"]
+    assert causes[0].severity is max(item.severity for item in RECORD.verdicts if item.counts_as_failure)
+    assert all(re.match(r" {5}at \S+:\d+ \(", place) for place in places), places
+    assert lines[begin + 10] == f"  and {len(causes) - 5} other findings"
 
 
 def test_who_was_not_reached_is_named_with_the_reason() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-_WIDTH: Final = 11
+_WIDTH: Final = 13
 
 
 def line(name: str, text: str) -> str:

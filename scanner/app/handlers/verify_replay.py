@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from scanner.app.handlers.lines import line
@@ -43,15 +43,20 @@ def replayed(data: bytes | None, report: Report | None, policy_name: str | None)
         told.append(line("Left out", f"{counted(found.not_judgeable, 'verdict')} that rest on settings not recorded"))
     if file.lost:
         told.append(line("Left out", f"{counted(len(file.lost), 'target')} whose evidence or policy was not kept"))
-    listed = [_said(item) for item in found.differences[:_SHOWN]]
-    if len(found.differences) > _SHOWN:
-        listed.append(f"and {len(found.differences) - _SHOWN} more")
     if other is not None:
         kinds = Counter(_kind(item) for item in found.differences)
         said = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items())) or "the same verdicts"
-        return [*told, line("Outcome", said), *(f"  {item}" for item in listed)], problems
+        # What only one of the policies asks is counted: a list of it would hide what both ask and answer otherwise.
+        asked_by_both = [item for item in found.differences if item.then is not None and item.now is not None]
+        return [*told, line("Outcome", said), *(f"  {item}" for item in _listed(asked_by_both))], problems
+    listed = _listed(found.differences)
     told.append(line("Outcome", "the same verdicts" if not found.differences else "other verdicts"))
     return told, [*problems, *listed]
+
+
+def _listed(differences: Sequence[Difference]) -> list[str]:
+    rest = len(differences) - _SHOWN
+    return [*map(_said, differences[:_SHOWN]), *([f"and {rest} more"] if rest > 0 else [])]
 
 
 def _other_run(file: EvidenceFile, report: Report) -> Iterator[str]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from scanner.counting import counted
-from scanner.evidence import Deployment, Extension, Failure, FailureReason
+from scanner.evidence import Deployment, Extension, Failure, FailureReason, title_of_store
 from scanner.rules.certificates import fixes
 from scanner.rules.certificates.hostname import covers
 from scanner.rules.registry import (
@@ -73,7 +73,7 @@ class TrustParameters(Parameters):
     parameters=TrustParameters,
 )
 def _trusted(deployment: Deployment, facts: Facts, parameters: TrustParameters) -> list[Finding]:
-    stores = [path.store for path in deployment.paths]
+    stores = [path.store_title for path in deployment.paths]
     expected = f"a path to a root of {listing(stores)}"
     if not stores:
         return [Finding("no-path")]
@@ -99,7 +99,7 @@ def _trusted_by(
     if trusting == ["mozilla"] and mozilla is not None and mozilla.condition:
         # The roots of a package know no conditions.
         return Finding("distrusted", f"mozilla: {mozilla.condition}", expected, severity=Severity.HIGH)
-    told = listing(trusting) + _besides(deployment, trusting)
+    told = listing(map(title_of_store, trusting)) + _besides(deployment, trusting)
     missing = [name for name in parameters.stores if name in side_by_side and not side_by_side[name].trusted]
     if parameters.stores and not side_by_side:
         return not_observed(Failure(FailureReason.NOT_RUN, "who else trusts it"))
