@@ -202,7 +202,7 @@ class TestCommand:
         status, out, _ = verify(data, "--policy", "mozilla-modern")
         assert status == 0
         assert "→ not-met" in out
-        assert re.search(r"^Judged again +\d+ verdicts of \d+ targets, by mozilla-modern ", out, re.MULTILINE)
+        assert re.search(r"^Replayed +\d+ verdicts of \d+ targets, by mozilla-modern ", out, re.MULTILINE)
         listed = [text for text in out.splitlines() if text.startswith("  ") and " then, " in text]
         assert listed
         assert not any("not judged" in text for text in listed), "that is counted"

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from reports.verification import NotAReportError, verify_pdf
+from reports.view.index import tally
+from scanner.app.handlers.lines import line
 from scanner.app.history_access import baseline, open_history
 from scanner.app.signing import LARGEST_PDF, read_bounded
 from scanner.errors import UsageError
@@ -39,8 +41,13 @@ def diff(runs: tuple[str, ...], config_path: Path, since: datetime | None, since
         before = runs[0] if len(runs) == most else history.previous(after)
     if before is None:
         raise UsageError(f"there is no earlier complete run of the same scope as {after}")
-    for line in describe(compare(history.record(before), history.record(after))):
-        click.echo(line)
+    then, now = history.record(before), history.record(after)
+    heading, *lines = describe(compare(then, now))
+    click.echo(heading)
+    click.echo(line("Then", tally(then.verdicts).said))
+    click.echo(line("Now", tally(now.verdicts).said))
+    for text in lines:
+        click.echo(text)
 
 
 def _run_of(report: Path) -> str:

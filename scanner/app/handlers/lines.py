@@ -1,10 +1,10 @@
-"""Lines of a name and what it is, as `verify` prints them."""
+"""Lines of a name and what it is, as `verify` and `diff` print them."""
 
 from __future__ import annotations
 
 from typing import Final
 
-_WIDTH: Final = 13
+_WIDTH: Final = 11
 
 
 def line(name: str, text: str) -> str:

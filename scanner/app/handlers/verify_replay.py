@@ -37,7 +37,7 @@ def replayed(data: bytes | None, report: Report | None, policy_name: str | None)
     policies = {f"{printable(item.id)} {printable(item.version)}" for item in file.policies.values()}
     by = f"{other.id} {other.version}" if other else ", ".join(sorted(policies))
     told = [
-        line("Judged again", f"{counted(found.compared, 'verdict')} of {counted(len(file.targets), 'target')}, by {by}")
+        line("Replayed", f"{counted(found.compared, 'verdict')} of {counted(len(file.targets), 'target')}, by {by}")
     ]
     if found.not_judgeable:
         told.append(line("Left out", f"{counted(found.not_judgeable, 'verdict')} that rest on settings not recorded"))
