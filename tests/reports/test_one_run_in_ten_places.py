@@ -26,11 +26,11 @@ from scanner.jobs.run import RunOutcome
 from scanner.jobs.summary import summary
 from scanner.notify.sections import environment_summaries
 from tests.build.command_line import call
-from tests.build.judged import judged_record
+from tests.build.judged import counts_by_hand, judged_record
 from tests.build.servers import program
-from tests.unit.test_counting import WANTED, by_hand
 
 RECORD, BEFORE = judged_record(4).record, judged_record(1).record
+WANTED = counts_by_hand(RECORD)
 _NUMBER = r"([\d,]*\d)"
 _COUNTS = re.compile(
     rf"{_NUMBER} not met(?: \([^)]*\))?\W+{_NUMBER} notes?\W+{_NUMBER} waived\W+{_NUMBER} not assessed\W+{_NUMBER} met\W+"
@@ -112,7 +112,7 @@ def in_verify(places: Places) -> dict[str, int]:
 
 def in_diff(places: Places) -> dict[str, int]:
     then, now = re.findall(r"^(?:Then|Now) .*$", places.said("diff", BEFORE.run.id, RECORD.run.id), re.MULTILINE)
-    assert counted(then) == by_hand(BEFORE)
+    assert counted(then) == counts_by_hand(BEFORE)
     return counted(now)
 
 
@@ -161,4 +161,4 @@ def test_counts_the_run_as_all_others_do(places: Places, place: Callable[[Places
 
 def test_the_run_is_one_that_every_number_tells_apart() -> None:
     assert len(set(WANTED.values())) == len(WANTED)
-    assert by_hand(BEFORE) != WANTED
+    assert counts_by_hand(BEFORE) != WANTED
