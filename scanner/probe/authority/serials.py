@@ -27,6 +27,8 @@ _LOWER: Final = np.uint64((1 << 32) - 1)
 _UPPER: Final = ~_LOWER
 _SMALLEST: Final = 16
 """Bytes of an entry, at least: with fewer for each the bytes were made to look like entries."""
+_BY_CHANCE: Final = 100
+"""Places that only look like entries, beyond that: a short list may have some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class SerialIndex:
         # Random, so that no list can be made of which all serial numbers have one hash.
         factors = np.random.default_rng().integers(0, 1 << 63, _WORDS + 1, dtype=np.uint64) * np.uint64(2)
         factors += np.uint64(1)
-        most = (end - start) // _SMALLEST + 1
+        most = (end - start) // _SMALLEST + _BY_CHANCE
         parts: list[npt.NDArray[np.uint64]] = []
         for at in range(start, end, _CHUNK):
             first = max(at - max(_HEADERS), start)
