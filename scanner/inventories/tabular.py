@@ -127,7 +127,7 @@ def _keys(name: str, line: int, cells: Sequence[str], columns: Mapping[str, str]
     return found
 
 
-_MAPPED: Final = 'columns = { host = "…" } names your own'
+_MAPPED: Final = 'columns = { host = "…" }, or --column host=…, names your own'
 
 
 def _values(cells: Mapping[str | None, str], place: str, problems: list[Problem]) -> dict[str, Any] | None:

@@ -174,6 +174,7 @@ def test_the_bad_rows_of_all_files_are_told_by_an_import(
     assert run(["import", "a.csv", "b.csv", "c.txt", "gone.txt", "-o", "out.toml"]) == 2
 
     said = [line.removeprefix("nightseal: ") for line in capsys.readouterr().err.splitlines()]
+    assert "or --column host=…, names your own" in said[0], "an import has no configuration to write columns into"
     assert [line.partition(": ")[0] for line in said] == ["b.csv:1", "gone.txt", "a.csv:2", "a.csv:3", "c.txt:1"]
     assert not (tmp_path / "out.toml").exists()
 
