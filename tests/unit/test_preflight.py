@@ -90,7 +90,6 @@ def refused(folder: Path, text: str) -> str:
         (HEAD + '[nightseal]\noutput = "/proc/self/fd"', "is of the file system proc"),
         (HEAD + '[nightseal]\nhistory = "/proc/h"', "nightseal.history: /proc is of the file system proc"),
         (HEAD + '[nightseal]\noutput = "/sys/x/y"', "nightseal.output: /sys is of the file system sysfs"),
-        (HEAD + '[nightseal]\noutput = "/dev/pts/x"', "nightseal.output: /dev/pts is of the file system devpts"),
         (HEAD + '[nightseal]\noutput = "/dev/null"', "nightseal.output: /dev/null is not a directory"),
         (HEAD + '[nightseal]\noutput = "/dev/null/x"', "nightseal.output: /dev/null is not a directory"),
         (HEAD + '[nightseal]\noutput = "config.toml/a/b"', "config.toml is not a directory"),
