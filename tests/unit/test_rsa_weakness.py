@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from scanner.rules.certificates.rsa_weakness import Weakness, weakness_of
+from scanner.rules.certificates.rsa_weakness import _ROCA_PRIMES, Weakness, weakness_of
 from tests.build.weak_keys import is_prime
 
 MEAN = 1 << 48
@@ -34,3 +34,9 @@ def test_close_primes_are_looked_for_in_a_hundred_rounds(rounds: int, *, weak: b
     assert (found is not None and found[0] is Weakness.CLOSE_PRIMES) is weak
     if found is not None and weak:
         assert f"in round {rounds}" in found[1]
+
+
+def test_the_primes_of_the_published_test_are_all_odd_ones_up_to_167() -> None:
+    assert [number for number in range(3, 168) if all(number % other for other in range(2, number))] == list(
+        _ROCA_PRIMES
+    )
