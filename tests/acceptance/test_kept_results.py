@@ -27,6 +27,7 @@ from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.site import REPORT_NAME
 from scanner.jobs.waiting_runs import WAITING
 from scanner.notify import routing
+from scanner.notify.service_problems import notify_failed_runs
 from scanner.service import loop, retention
 from scanner.service.loop import Service
 from scanner.service.setup import load
@@ -334,6 +335,10 @@ class TestService:
         assert written(folder) == {"html", "json"}
         assert (folder / "out" / WAITING / RECORD.run.id).is_dir()
         assert letters(engine) == [], "what changed is told after the next run"
+        config = configuration.load(folder / "config.toml")
+        notify_failed_runs(engine, config, datetime.now(UTC))
+        (told,) = letters(engine)
+        assert f"was scanned and reported, and has failed all the same: run {RECORD.run.id} was done, but" in told
 
         attempt(moved(RECORD))
         history = History.open(folder / "history", create=False)
