@@ -5,7 +5,8 @@ Nothing that is found here is scanned: somebody has to say that it is theirs fir
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -37,30 +38,61 @@ def not_covered(inventory: Inventory, observed: Sequence[Observed]) -> tuple[tup
     Returns:
         At most `MOST_NOT_COVERED` entries, and the number of all.
     """
-    environments = {item.name: item for item in inventory.environments if item.known_hosts is not None}
-    found: dict[tuple[str, str, str], NotCovered] = {}
-    for item in _all(inventory, environments, observed):
-        found.setdefault((item.reason, item.environment, item.host or item.found), item)
-    order = list(Uncovered)
-    listed = sorted(found.values(), key=lambda item: (order.index(item.reason), item.environment, item.host))
-    return tuple(listed[:MOST_NOT_COVERED]), len(listed)
-
-
-def _all(
-    inventory: Inventory, environments: Mapping[str, Environment], observed: Sequence[Observed]
-) -> Iterator[NotCovered]:
-    for left in inventory.untaken:
-        environment, host, place = (printable(text) for text in (left.environment, left.host, left.place))
-        yield NotCovered(Uncovered.NOT_TAKEN, environment, host, place)
-    # Consoles are a matter of platforms that have them: whoever configured none anywhere has most likely none.
-    consoles = any(_has_console(item) for item in environments.values())
-    for own in environments.values():
-        yield from _of_environment(own, consoles_expected=consoles or own.default_domain is not None)
-    ours = _Ours(tuple(environments.values()), observed)
+    missing = Missing(inventory)
     for item in observed:
-        known = environments[name].known_hosts if (name := item.target.endpoint.environment) in environments else None
-        if known is not None:
-            yield from _of_target(item, known, ours)
+        missing.note(item)
+    return missing.listed()
+
+
+class Missing:
+    """`not_covered` for more targets than memory holds: each is noted, and its evidence is needed no more."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+        self._environments = {item.name: item for item in inventory.environments if item.known_hosts is not None}
+        self._patterns = set[str]()
+        self._named: dict[tuple[str, str], str] = {}
+        self._redirected: dict[tuple[str, str], str] = {}
+
+    def note(self, item: Observed) -> None:
+        """Take in the hosts that a target's certificates and answers name."""
+        endpoint, evidence = item.target.endpoint, item.evidence
+        self._patterns.update(_patterns(evidence))
+        environment = self._environments.get(endpoint.environment)
+        known = environment.known_hosts if environment is not None else None
+        if known is None:
+            return
+        for found, hosts in (
+            (self._named, named_in_certificates(evidence)),
+            (self._redirected, redirected_to(evidence)),
+        ):
+            for host in hosts:
+                if host not in known:
+                    found.setdefault((endpoint.environment, host), endpoint.address)
+
+    def listed(self) -> tuple[tuple[NotCovered, ...], int]:
+        """What `not_covered` returns."""
+        found: dict[tuple[str, str, str], NotCovered] = {}
+        for item in self._all():
+            found.setdefault((item.reason, item.environment, item.host or item.found), item)
+        order = list(Uncovered)
+        listed = sorted(found.values(), key=lambda item: (order.index(item.reason), item.environment, item.host))
+        return tuple(listed[:MOST_NOT_COVERED]), len(listed)
+
+    def _all(self) -> Iterator[NotCovered]:
+        for left in self._inventory.untaken:
+            environment, host, place = (printable(text) for text in (left.environment, left.host, left.place))
+            yield NotCovered(Uncovered.NOT_TAKEN, environment, host, place)
+        # Consoles are a matter of platforms that have them: whoever configured none anywhere has most likely none.
+        consoles = any(_has_console(item) for item in self._environments.values())
+        for own in self._environments.values():
+            yield from _of_environment(own, consoles_expected=consoles or own.default_domain is not None)
+        for (environment, host), place in self._named.items():
+            yield NotCovered(Uncovered.UNLISTED_NAME, environment, host, place)
+        ours = _Ours(tuple(self._environments.values()), self._patterns)
+        for (environment, host), place in self._redirected.items():
+            if ours.include(host):
+                yield NotCovered(Uncovered.UNLISTED_REDIRECT, environment, host, place)
 
 
 def _of_environment(environment: Environment, *, consoles_expected: bool) -> Iterator[NotCovered]:
@@ -71,16 +103,6 @@ def _of_environment(environment: Environment, *, consoles_expected: bool) -> Ite
         if not source.as_expected:
             said = printable(f"{source.name}: {source.hosts}, expected {source.expected}")
             yield NotCovered(Uncovered.UNEXPECTED_COUNT, environment.name, found=said)
-
-
-def _of_target(item: Observed, known: frozenset[str], ours: _Ours) -> Iterator[NotCovered]:
-    endpoint = item.target.endpoint
-    for host in named_in_certificates(item.evidence):
-        if host not in known:
-            yield NotCovered(Uncovered.UNLISTED_NAME, endpoint.environment, host, endpoint.address)
-    for host in redirected_to(item.evidence):
-        if host not in known and ours.include(host):
-            yield NotCovered(Uncovered.UNLISTED_REDIRECT, endpoint.environment, host, endpoint.address)
 
 
 def _has_console(environment: Environment) -> bool:
@@ -118,11 +140,11 @@ class _Ours:
     under.
     """
 
-    def __init__(self, environments: Sequence[Environment], observed: Sequence[Observed]) -> None:
+    def __init__(self, environments: Sequence[Environment], patterns: AbstractSet[str]) -> None:
         self._domains = {domain for item in environments for domain in item.domains.values()}
         self._hosts = {host for item in environments for host in item.known_hosts or () if not is_address(host)}
         self._parents = {parent for host in self._hosts if (parent := _registered(host.partition(".")[2]))}
-        self._patterns = {name for item in observed for name in _patterns(item.evidence)}
+        self._patterns = patterns
         self._answers: dict[str, bool] = {}
 
     def include(self, host: str) -> bool:

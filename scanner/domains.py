@@ -14,7 +14,7 @@ from scanner.rules.certificates.hostname import under
 from scanner.verdict import AbsentDomain, TargetStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from scanner.evidence import Failure, TargetEvidence
     from scanner.inventory import Endpoint, Environment
@@ -37,30 +37,47 @@ def absent_domains(
     Returns:
         The domains, in the order of the targets, and the targets without those of the domains.
     """
-    shown = NOBODY_THERE if every_address else frozenset({FailureReason.UNRESOLVABLE})
-    silent: dict[str, Failure] = {}
-    answered: set[tuple[str, str]] = set()
-    there: set[str] = set()
+    answering = Answering(environments, every_address=every_address)
     for item in observed:
+        answering.note(item)
+    absent = answering.absent(item.target.endpoint for item in observed)
+    gone = {domain.endpoint for domain in absent}
+    return absent, tuple(item for item in observed if item.target.endpoint.id not in gone)
+
+
+class Answering:
+    """`absent_domains` for more targets than memory holds: each is noted, and its evidence is needed no more."""
+
+    def __init__(self, environments: Mapping[str, Environment], *, every_address: bool = True) -> None:
+        self._environments = environments
+        self._shown = NOBODY_THERE if every_address else frozenset({FailureReason.UNRESOLVABLE})
+        self._silent: dict[str, Failure] = {}
+        self._answered: set[tuple[str, str]] = set()
+        self._there: set[str] = set()
+
+    def note(self, item: Observed) -> None:
+        """Take in whether anybody answers at a target."""
         endpoint = item.target.endpoint
         status, failure = target_status(item.evidence)
         if status is not TargetStatus.UNREACHABLE:
-            answered.add((endpoint.environment, endpoint.host))
-        if failure is not None and _fails_for(shown, item.evidence):
-            silent.setdefault(endpoint.id, failure)
+            self._answered.add((endpoint.environment, endpoint.host))
+        if failure is not None and _fails_for(self._shown, item.evidence):
+            self._silent.setdefault(endpoint.id, failure)
         else:
-            there.add(endpoint.id)
-    absent: dict[str, AbsentDomain] = {}
-    for item in observed:
-        endpoint = item.target.endpoint
-        key = endpoint.implied_by
-        if key is None or endpoint.id in there or endpoint.id in absent:
-            continue
-        if _other_answers(endpoint, environments[endpoint.environment], answered):
-            absent[endpoint.id] = AbsentDomain(
-                endpoint.environment, endpoint.host, endpoint.port, key, silent[endpoint.id]
-            )
-    return tuple(absent.values()), tuple(item for item in observed if item.target.endpoint.id not in absent)
+            self._there.add(endpoint.id)
+
+    def absent(self, endpoints: Iterable[Endpoint]) -> tuple[AbsentDomain, ...]:
+        """The domains at which nobody answers, in the order of these endpoints, whose targets were all noted."""
+        absent: dict[str, AbsentDomain] = {}
+        for endpoint in endpoints:
+            key = endpoint.implied_by
+            if key is None or endpoint.id in self._there or endpoint.id in absent:
+                continue
+            if _other_answers(endpoint, self._environments[endpoint.environment], self._answered):
+                absent[endpoint.id] = AbsentDomain(
+                    endpoint.environment, endpoint.host, endpoint.port, key, self._silent[endpoint.id]
+                )
+        return tuple(absent.values())
 
 
 def _fails_for(reasons: frozenset[FailureReason], evidence: TargetEvidence) -> bool:

@@ -76,49 +76,90 @@ def evaluate(
     Raises:
         PolicyError: a policy names a rule or a parameter that does not exist.
     """
-    bound = {name: bind(policy) for name, policy in policies.items()}
-    siblings: dict[str, list[Observed]] = defaultdict(list)
-    users: dict[str, set[str]] = defaultdict(set)
-    served: dict[str, set[str]] = defaultdict(set)
-    primes: dict[str, set[str]] = defaultdict(set)
+    judging = Judging(environments, policies, waivers, now)
+    together: dict[str, list[Observed]] = defaultdict(list)
     for item in observed:
-        siblings[item.target.endpoint.id].append(item)
-        for fingerprint in () if item.target.endpoint.is_file else _leaves(item.evidence):
-            users[fingerprint].add(item.target.endpoint.environment)
-            served[item.target.endpoint.host].add(fingerprint)
+        judging.note(item)
+        together[item.target.endpoint.id].append(item)
+    found: dict[str, tuple[Verdict, ...]] = {}
+    for addresses in together.values():
+        found |= judging.verdicts(addresses)
+    return {item.target.id: found[item.target.id] for item in observed}
+
+
+class Judging:
+    """`evaluate` for more targets than memory holds: each is noted first, and then judged with those of its endpoint.
+
+    What is noted is what rules compare over targets, and nothing else of the evidence. Equal verdicts are one object:
+    of a large estate few are different. The arguments are those of `evaluate`.
+
+    Raises:
+        PolicyError: a policy names a rule or a parameter that does not exist.
+    """
+
+    def __init__(
+        self,
+        environments: Mapping[str, Environment],
+        policies: Mapping[str, Policy],
+        waivers: Sequence[Waiver],
+        now: datetime,
+    ) -> None:
+        self.now = now
+        self._environments = environments
+        self._bound = {name: bind(policy) for name, policy in policies.items()}
+        self._waivers = [waiver for waiver in waivers if not waiver.expired(now.date())]
+        self._users: dict[str, frozenset[str]] = {}
+        self._served: dict[str, frozenset[str]] = {}
+        self._primes: dict[str, frozenset[str]] = {}
+        self._alike: dict[frozenset[str], frozenset[str]] = {}
+        self._known: dict[Verdict, Verdict] = {}
+
+    def note(self, item: Observed) -> None:
+        """Take in what other targets are compared with. All have to be noted before one is judged."""
+        endpoint = item.target.endpoint
+        for fingerprint in () if endpoint.is_file else _leaves(item.evidence):
+            self._add(self._users, fingerprint, endpoint.environment)
+            self._add(self._served, endpoint.host, fingerprint)
         for modulus in _unpublished_primes(item.evidence):
-            primes[modulus].add(item.target.endpoint.environment)
-    certificate_users = {fingerprint: frozenset(names) for fingerprint, names in users.items()}
-    served_by_host = {host: frozenset(fingerprints) for host, fingerprints in served.items()}
-    prime_users = {modulus: frozenset(names) for modulus, names in primes.items()}
-    verdicts: dict[str, tuple[Verdict, ...]] = {}
-    for item in observed:
-        environment = item.target.endpoint.environment
+            self._add(self._primes, modulus, endpoint.environment)
+
+    def _add(self, index: dict[str, frozenset[str]], key: str, name: str) -> None:
+        known = index.get(key, frozenset())
+        if name not in known:
+            more = known | {name}
+            index[key] = self._alike.setdefault(more, more)
+
+    def verdicts(self, addresses: Sequence[Observed]) -> Mapping[str, tuple[Verdict, ...]]:
+        """Judge the targets of one endpoint: all of them, because their rules compare them.
+
+        Returns:
+            The verdicts by target id, as `evaluate` gives them.
+        """
+        return {item.target.id: tuple(self._judged(item, addresses)) for item in addresses}
+
+    def _judged(self, item: Observed, addresses: Sequence[Observed]) -> Iterator[Verdict]:
+        endpoint = item.target.endpoint
+        environment = endpoint.environment
         facts = Facts(
             target=item.target,
-            environment=environments[environment],
+            environment=self._environments[environment],
             evidence=item.evidence,
-            now=now,
-            siblings=tuple(other for other in siblings[item.target.endpoint.id] if other is not item),
-            certificate_users=certificate_users,
-            served=served_by_host,
-            prime_users=prime_users,
+            now=self.now,
+            siblings=tuple(other for other in addresses if other is not item),
+            certificate_users=self._users,
+            served=self._served,
+            prime_users=self._primes,
         )
-        endpoint = item.target.endpoint
-        judged = [
-            verdict
-            for rule in bound[environment]
-            if is_asked_of(rule.rule.id, endpoint)
-            for verdict in judge(rule, facts)
-        ]
         near = [
             waiver
-            for waiver in waivers
-            if not waiver.expired(now.date())
-            and scope_of(waiver.scope).covers(environment, endpoint.host, endpoint.port)
+            for waiver in self._waivers
+            if scope_of(waiver.scope).covers(environment, endpoint.host, endpoint.port)
         ]
-        verdicts[item.target.id] = tuple(_waive(verdict, item.target, near) for verdict in judged)
-    return verdicts
+        for rule in self._bound[environment]:
+            if is_asked_of(rule.rule.id, endpoint):
+                for verdict in judge(rule, facts):
+                    waived = _waive(verdict, item.target, near)
+                    yield self._known.setdefault(waived, waived)
 
 
 def _leaves(evidence: TargetEvidence) -> Iterator[str]:

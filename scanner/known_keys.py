@@ -13,6 +13,7 @@ import hashlib
 import logging
 import mmap
 import sqlite3
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -92,23 +93,54 @@ def compared(
         published: keys whose private halves are public.
         now: when they are seen.
     """
-    certificates = {
-        item.fingerprint: (item, target_id.rpartition("@")[0])
-        for target_id, evidence in seen.items()
-        for deployment in _deployments(evidence)
-        for item in deployment.chain
-    }
-    moduli = {name: modulus_of(item) for name, (item, _) in certificates.items()}
-    keys = [SeenKey(number, name, certificates[name][1]) for name, number in moduli.items() if number is not None]
-    shared = KnownKeys(folder / FILE if folder else None).compare_or_say_why(keys, now)
-    troubles: dict[str, list[KeyTrouble]] = {name: [] for name in certificates}
-    for key in keys:
-        if trouble := shared.get(key.digest):
-            troubles[key.fingerprint].append(replace(trouble, certificate=key.fingerprint))
-    for name, (item, _) in certificates.items():
-        if published is not None and (number := published.list_of(item)) is not None:
-            troubles[name].append(KeyTrouble(name, KeyWeakness.PUBLISHED, listed=number))
-    return {target_id: _with_troubles(evidence, troubles) for target_id, evidence in seen.items()}
+    keys = SeenKeys(published)
+    for target_id, evidence in seen.items():
+        keys.note(target_id, evidence)
+    troubles = keys.troubles(folder, now)
+    return {target_id: with_troubles(evidence, troubles) for target_id, evidence in seen.items()}
+
+
+class SeenKeys:
+    """`compared` for more targets than memory holds: of each, the keys are noted, and its evidence is needed no more.
+
+    Args:
+        published: keys whose private halves are public.
+    """
+
+    def __init__(self, published: PublishedKeys | None) -> None:
+        self._published = published
+        self._keys: dict[str, SeenKey | None] = {}
+        self._listed: dict[str, int] = {}
+
+    def note(self, target_id: str, evidence: TargetEvidence) -> None:
+        """Take in the keys in a target's certificates."""
+        place = target_id.rpartition("@")[0]
+        for item in (item for deployment in _deployments(evidence) for item in deployment.chain):
+            name = item.fingerprint
+            if name not in self._keys:
+                number = modulus_of(item)
+                self._keys[name] = SeenKey(number, name, place) if number is not None else None
+                if self._published is not None and (listed := self._published.list_of(item)) is not None:
+                    self._listed[name] = listed
+            elif (key := self._keys[name]) is not None:
+                self._keys[name] = replace(key, place=place)
+
+    def troubles(self, folder: Path | None, now: datetime) -> Mapping[str, Sequence[KeyTrouble]]:
+        """What is known of the keys that were noted, by the certificate's fingerprint; only of those with any trouble.
+
+        Args:
+            folder: where keys are kept from run to run; None compares those that were noted alone.
+            now: when they are seen.
+        """
+        keys = [key for key in self._keys.values() if key is not None]
+        shared = KnownKeys(folder / FILE if folder else None).compare_or_say_why(keys, now)
+        found: dict[str, list[KeyTrouble]] = defaultdict(list)
+        for key in keys:
+            if trouble := shared.get(key.digest):
+                found[key.fingerprint].append(replace(trouble, certificate=key.fingerprint))
+        for name, listed in self._listed.items():
+            found[name].append(KeyTrouble(name, KeyWeakness.PUBLISHED, listed=listed))
+        return dict(found)
 
 
 def _deployments(evidence: TargetEvidence) -> tuple[Deployment, ...]:
@@ -116,9 +148,11 @@ def _deployments(evidence: TargetEvidence) -> tuple[Deployment, ...]:
     return (tls.certificates.value or ()) if tls is not None else ()
 
 
-def _with_troubles(evidence: TargetEvidence, troubles: Mapping[str, Sequence[KeyTrouble]]) -> TargetEvidence:
+def with_troubles(evidence: TargetEvidence, troubles: Mapping[str, Sequence[KeyTrouble]]) -> TargetEvidence:
+    """The evidence with what is known of the keys in its certificates; itself where that is nothing."""
     found = [
-        tuple(one for item in shown.chain for one in troubles[item.fingerprint]) for shown in _deployments(evidence)
+        tuple(one for item in shown.chain for one in troubles.get(item.fingerprint, ()))
+        for shown in _deployments(evidence)
     ]
     tls = evidence.tls.value
     if tls is None or not any(found):

@@ -13,41 +13,33 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import scanner
-from scanner.coverage import not_covered
 from scanner.dispatch import Progress
-from scanner.domains import absent_domains
-from scanner.evaluate import evaluate, target_status
-from scanner.evidence import Attempt, Failure, FailureReason, TargetEvidence
+from scanner.evidence import Attempt, Failure, FailureReason, Kept, TargetEvidence
 from scanner.fleet.settings import FleetSettings
 from scanner.formats import load
-from scanner.grade import grade
 from scanner.inventory import Environment, Inventory, Target, is_address
-from scanner.known_keys import PublishedKeys, compared
+from scanner.known_keys import PublishedKeys, SeenKeys, with_troubles
 from scanner.policy import Policy
 from scanner.probe import ProbeSettings
 from scanner.probe.authority import stage as authority
 from scanner.probe.dns import Resolved
-from scanner.probe.names import Names, in_order
-from scanner.probe.net.vantage import vantage_of
+from scanner.probe.names import Names
 from scanner.probe.x509.files import read_files
-from scanner.probe.x509.trust import store_digests
 from scanner.probing import Scope, probed
-from scanner.rules import Observed, all_rules
-from scanner.verdict import Run, RunRecord, TargetResult, Trigger, Verdict, new_run_id
+from scanner.recording import Gathered, recorded
+from scanner.rules import all_rules
+from scanner.verdict import RunRecord, Trigger
 from scanner.waiver import Waiver
 
 if TYPE_CHECKING:
     from scanner.fleet.coordinator import FleetDispatcher
 
-_INSECURE = "workers of zones by a broker without mutual TLS"
 _LOCAL_ALONE = '[dispatch] engine = "local" has only this machine'
-ENGINES = ("sslyze", "nassl", "tlslite-ng", "h11", "h2", "cryptography", "certifi")
-"""The libraries that observe, whose versions a run records."""
+_BREATH = 50
+"""After how many targets those who would end the run are listened to, where nothing is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +51,7 @@ class Job:
     other target, as soon as it is. `backwards` begins with the last target. `answers` is the folder in which answers of
     certificate authorities are kept from one run to the next; None keeps none.
     `fleet` is how workers of zones are reached, None where there are none. `vantage` is what the
-    place is called from which it is looked.
+    place is called from which it is looked. Evidence of up to `held` endpoints is held in memory, of more in a file.
     """
 
     inventory: Inventory
@@ -80,49 +72,34 @@ class Job:
     answers: Path | None = None
     vantage: str = ""
     fleet: FleetSettings | None = None
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What a run has gathered so far: it outlives a cancellation. `resolved` has the targets by endpoint."""
-
-    endpoints: int
-    resolved: dict[int, Sequence[Resolved]] = field(default_factory=dict)
-    evidence: dict[str, TargetEvidence] = field(default_factory=dict)
-
-    @property
-    def targets(self) -> list[Target]:
-        """The targets that are known, in the order of their endpoints."""
-        return [item.target for item in in_order(self.resolved)]
-
-    @property
-    def expected(self) -> int:
-        """How many targets there are; a name that is not resolved yet counts as one."""
-        return self.endpoints - len(self.resolved) + sum(map(len, self.resolved.values()))
+    held: int = 50
 
 
 def run(job: Job, on_progress: Callable[[Progress], None] | None = None) -> RunRecord:
     """Run a job to its end. Interrupted (KeyboardInterrupt), it returns what was finished, as an incomplete record."""
     started_at = datetime.now(UTC)
-    seen = _Seen(len(job.inventory.endpoints))
+    seen = Gathered.of(job)
     complete = True
     try:
         asyncio.run(_observe(job, seen, on_progress))
     except KeyboardInterrupt:
         complete = False
-    return _record(job, seen, started_at, complete=complete)
+    return recorded(job, seen, started_at, complete=complete).loaded()
 
 
 async def execute(job: Job, on_progress: Callable[[Progress], None] | None = None) -> RunRecord:
-    """The same within a running event loop: cancelled, it returns what was finished, as an incomplete record."""
+    """The same within a running event loop: cancelled, it returns what was finished, as an incomplete record.
+
+    Evidence that is not held in memory is read from its file whenever it is asked for (`RunRecord.loaded`).
+    """
     started_at = datetime.now(UTC)
-    seen = _Seen(len(job.inventory.endpoints))
+    seen = Gathered.of(job)
     complete = True
     try:
         await _observe(job, seen, on_progress)
     except asyncio.CancelledError:
         complete = False
-    return _record(job, seen, started_at, complete=complete)
+    return recorded(job, seen, started_at, complete=complete)
 
 
 @dataclass(slots=True)
@@ -130,7 +107,7 @@ class _Sorting:
     """Which targets are probed here, which by workers of zones, and which not at all: all goes into what is seen."""
 
     job: Job
-    seen: _Seen
+    seen: Gathered
     environments: Mapping[str, Environment]
     look_at: Callable[[TargetEvidence], None]
     _elsewhere: list[Target] = field(default_factory=list)
@@ -167,7 +144,7 @@ class _Sorting:
         return False
 
     def _seen(self, target: Target, evidence: TargetEvidence) -> None:
-        self.seen.evidence[target.id] = evidence
+        self.seen.keep(target.id, evidence)
         self.look_at(evidence)
 
     async def elsewhere(self) -> AsyncGenerator[tuple[Target, TargetEvidence]]:
@@ -196,7 +173,7 @@ class _Sorting:
         return None
 
 
-async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None] | None) -> None:
+async def _observe(job: Job, seen: Gathered, on_progress: Callable[[Progress], None] | None) -> None:
     environments = {environment.name: environment for environment in job.inventory.environments}
     job = dataclasses.replace(job, settings=dataclasses.replace(job.settings, questions=_questions(job)))
     endpoints = job.inventory.endpoints
@@ -223,16 +200,35 @@ async def _observe(job: Job, seen: _Seen, on_progress: Callable[[Progress], None
         observed = _merged(probed(sorting.here(names, order), scope), sorting.elsewhere())
         async with contextlib.aclosing(observed):
             async for target, evidence in observed:
-                seen.evidence[target.id] = evidence
+                seen.keep(target.id, evidence)
                 authorities.look_at(evidence)
                 if job.on_evidence:
                     job.on_evidence(target.id, evidence)
         await authorities.finish(job.settings.deadline_s)
-        for target_id, evidence in seen.evidence.items():
-            seen.evidence[target_id] = authorities.completed(evidence)
-    published = PublishedKeys(Path(job.settings.published_keys)) if job.settings.published_keys else None
+        published = PublishedKeys(Path(job.settings.published_keys)) if job.settings.published_keys else None
+        keys = SeenKeys(published)
+        async for target_id, kept in _one_by_one(seen.evidence):
+            found = kept.read()
+            completed = authorities.completed(found)
+            if completed is not found:
+                seen.keep(target_id, completed)
+            keys.note(target_id, completed)
     # Not in this thread: the first run of an estate compares thousands of keys.
-    seen.evidence.update(await asyncio.to_thread(compared, seen.evidence, job.answers, published, datetime.now(UTC)))
+    troubles = await asyncio.to_thread(keys.troubles, job.answers, datetime.now(UTC))
+    if troubles:
+        async for target_id, kept in _one_by_one(seen.evidence):
+            found = kept.read()
+            told = with_troubles(found, troubles)
+            if told is not found:
+                seen.keep(target_id, told)
+
+
+async def _one_by_one(evidence: Mapping[str, Kept]) -> AsyncGenerator[tuple[str, Kept]]:
+    """What is kept of each target; between some of them, a run can be ended."""
+    for number, item in enumerate(list(evidence.items())):
+        if number % _BREATH == 0:
+            await asyncio.sleep(0)
+        yield item
 
 
 def _fleet_of(job: Job, fleet: FleetSettings) -> FleetDispatcher:
@@ -315,85 +311,6 @@ def _questions(job: Job) -> frozenset[str]:
     return frozenset(rule for rule in listed if rule in all_rules() and all_rules()[rule].opt_in)
 
 
-def _place_of(job: Job) -> str:
-    """What the place is called from which it is looked; that a broker is not known by mutual TLS is told with it."""
-    open_to_others = job.fleet is not None and job.fleet.insecure
-    return "; ".join(part for part in (job.vantage, _INSECURE if open_to_others else "") if part)
-
-
 def _unresolved(failure: Failure | None) -> TargetEvidence:
     """The evidence about a name that has no address: nothing was seen, for that reason."""
     return TargetEvidence(datetime.now(UTC), 0.0, 0, tls=Attempt(failure=failure), http=Attempt(failure=failure))
-
-
-def _record(job: Job, seen: _Seen, started_at: datetime, *, complete: bool) -> RunRecord:
-    now = datetime.now(UTC)
-    environments = {environment.name: environment for environment in job.inventory.environments}
-    observed = [Observed(target, seen.evidence[target.id]) for target in seen.targets if target.id in seen.evidence]
-    absent, present = absent_domains(observed, environments, every_address=job.addresses == "all")
-    verdicts = evaluate(present, environments, job.policies, job.waivers, now)
-    results = tuple(
-        _result(item, environments[item.target.endpoint.environment], job, verdicts[item.target.id], now)
-        for item in present
-    )
-    missing, missing_total = not_covered(job.inventory, present)
-    run_facts = Run(
-        id=job.run_id or new_run_id(started_at),
-        trigger=job.trigger,
-        started_at=started_at,
-        finished_at=now,
-        policy=job.policy.ref,
-        policies={name: policy.ref for name, policy in job.policies.items()},
-        complete=complete,
-        expected_targets=seen.expected - (len(observed) - len(present)),
-        tool_version=scanner.__version__,
-        environments=tuple(environments),
-        schedule=job.schedule,
-        config_digest=job.config_digest,
-        trust_stores=store_digests(
-            {name for environment in environments for name in job.settings.stores_for(environment)}
-        ),
-        engines={name: metadata.version(name) for name in ENGINES},
-        absent_domains=absent,
-        vantage=vantage_of(_place_of(job), (item.ip for item in seen.targets if item.ip), job.settings),
-        not_covered=missing,
-        not_covered_total=missing_total,
-    )
-    return RunRecord(run_facts, results)
-
-
-def _letter(item: Observed, now: datetime) -> str | None:
-    """The grade; none of a file, which accepts no connections."""
-    endpoint = item.target.endpoint
-    if endpoint.is_file:
-        return None
-    return grade(item.evidence, endpoint.host, endpoint.port, endpoint.role, now).letter
-
-
-def _result(
-    item: Observed, environment: Environment, job: Job, verdicts: tuple[Verdict, ...], now: datetime
-) -> TargetResult:
-    target, endpoint = item.target, item.target.endpoint
-    status, error = target_status(item.evidence, verdicts)
-    return TargetResult(
-        id=target.id,
-        environment=environment.name,
-        environment_kind=environment.kind,
-        host=endpoint.host,
-        port=endpoint.port,
-        # Behind a proxy a name is its own address: which one it has there, nobody here knows.
-        ip=target.ip if target.ip and is_address(target.ip) else None,
-        role=endpoint.role,
-        status=status,
-        policy=job.policies[environment.name].ref,
-        applications=tuple(application.name for application in endpoint.applications),
-        starttls=endpoint.starttls,
-        http_port=endpoint.http_port,
-        error=error,
-        duration_s=item.evidence.duration_s,
-        connections=item.evidence.connections,
-        evidence=item.evidence,
-        verdicts=verdicts,
-        grade=_letter(item, now),
-        implied_by=endpoint.implied_by,
-    )

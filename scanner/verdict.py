@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import secrets
@@ -10,11 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, Self, TypeVar
 
-from scanner.evidence import Failure, TargetEvidence
+from scanner.evidence import Failure, Kept, TargetEvidence, to_json
 from scanner.inventory import DomainKey, EnvironmentKind, Role, StartTls, address_of
 from scanner.standpoint import NotCovered, Part, Vantage
+
+R = TypeVar("R", bound="TargetResult")
 
 
 class Status(StrEnum):
@@ -175,6 +178,8 @@ class PolicyRef:
 class TargetResult:
     """One target in one run: what was scanned, what was seen, and what the rules say of it.
 
+    In a run over many targets `evidence` is kept outside of memory, and read anew whenever it is asked for: whoever
+    needs it more than once holds on to it, or loads the whole record (`RunRecord.loaded`).
     `implied_by` is the key of its environment that names the host, where no endpoint does.
     """
 
@@ -212,6 +217,48 @@ class TargetResult:
     def endpoint(self) -> str:
         """`environment/host:port`: the same from run to run, whatever addresses the name has."""
         return f"{self.environment}/{self.address}"
+
+    @property
+    def evidence_json(self) -> bytes | None:
+        """The evidence as `scanner.evidence.to_json` writes it; None where there is none."""
+        held = _HELD.__get__(self)
+        if isinstance(held, Kept):
+            return held.json
+        return None if held is None else to_json(held)
+
+    def judged(self, verdicts: tuple[Verdict, ...]) -> Self:
+        """The same with other verdicts; evidence that is kept outside of memory stays there."""
+        return _holding(dataclasses.replace(self, verdicts=verdicts, evidence=None), _HELD.__get__(self))
+
+    def with_evidence(self, kept: Kept) -> Self:
+        """The same with evidence that is kept outside of memory."""
+        return _holding(dataclasses.replace(self, evidence=None), kept)
+
+    def loaded(self) -> Self:
+        """The same with its evidence in memory."""
+        return _holding(dataclasses.replace(self, evidence=None), self.evidence)
+
+
+class _Evidence:
+    """The field `evidence`: what is kept outside of memory is read when it is asked for."""
+
+    def __get__(self, target: TargetResult | None, owner: type[TargetResult] | None = None) -> Any:
+        held = _HELD.__get__(target, owner)
+        return held.read() if isinstance(held, Kept) else held
+
+    def __set__(self, target: TargetResult, value: TargetEvidence | Kept | None) -> None:
+        _HELD.__set__(target, value)
+
+
+_HELD: Final[Any] = TargetResult.__dict__["evidence"]
+"""The slot of the field itself: evidence, or where it is kept."""
+setattr(TargetResult, "evidence", _Evidence())  # noqa: B010  # to a type checker it is the field that it was
+
+
+def _holding(target: R, held: TargetEvidence | Kept | None) -> R:
+    """Put the evidence into a result that was made a moment ago, and that nobody else has."""
+    _HELD.__set__(target, held)
+    return target
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,17 +342,25 @@ class Counts:
     notes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class RunRecord:
     """A run with its targets: what is stored, and what is reported."""
 
     run: Run
     targets: tuple[TargetResult, ...]
 
+    def __repr__(self) -> str:
+        """The run, and how many targets: `asyncio.run` spells out what a task returned, hundreds of megabytes here."""
+        return f"<{type(self).__name__} {self.run.id}, {len(self.targets)} targets>"
+
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
         """Every verdict of every target."""
         return tuple(verdict for target in self.targets for verdict in target.verdicts)
+
+    def loaded(self) -> Self:
+        """The same with all evidence in memory, for whoever reads it more than once."""
+        return dataclasses.replace(self, targets=tuple(target.loaded() for target in self.targets))
 
 
 def count(verdicts: Iterable[Verdict]) -> Counts:

@@ -49,6 +49,7 @@ from scanner.evidence.revocation import (
     RevocationStatus,
     ServiceFault,
 )
+from scanner.evidence.spool import Kept, Spool
 from scanner.evidence.target import (
     CaaRecord,
     DnsEvidence,
@@ -90,6 +91,7 @@ __all__ = [
     "HttpEvidence",
     "HttpProbe",
     "InsecureReference",
+    "Kept",
     "KeyTrouble",
     "KeyType",
     "KeyWeakness",
@@ -114,6 +116,7 @@ __all__ = [
     "SctCheck",
     "SctSource",
     "ServiceFault",
+    "Spool",
     "Staple",
     "StoreTrust",
     "StsPolicy",

@@ -63,9 +63,7 @@ class RuleChoice:
         """A run in which the rules that are left out are said not to have been asked."""
         if not (self.only or self.skip):
             return record
-        targets = tuple(
-            dataclasses.replace(target, verdicts=tuple(self._verdicts(target))) for target in record.targets
-        )
+        targets = tuple(target.judged(tuple(self._verdicts(target))) for target in record.targets)
         return dataclasses.replace(record, targets=targets)
 
     def told_by(self, part: Part | None) -> Part | None:

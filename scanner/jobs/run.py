@@ -95,7 +95,7 @@ def _reported(config: Config, history: History | None, record: RunRecord, order:
     troubles = list[str]()
     rendering, written, site = Rendering(record), Written(), None
     with spared("No report was written", troubles):
-        rendering = dataclasses.replace(rendering_of(config, history, record), key=order.key)
+        rendering = dataclasses.replace(rendering_of(config, history, record.loaded()), key=order.key)
         written = write(rendering, order.formats, target, name=record.run.id)
     troubles += written.troubles
     if history is not None:

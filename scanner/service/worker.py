@@ -238,7 +238,7 @@ class RunAttempt:
     def _reports(self, history: History | None, record: RunRecord) -> Sequence[Path]:
         written = Written()
         with self._spared("No report was written"):
-            rendering = rendering_of(self._config, history, record)
+            rendering = rendering_of(self._config, history, record.loaded())
             written = write(rendering, self._order.formats, self._output(), name=record.run.id)
         for trouble in written.troubles:
             log_trouble(_LOG, logging.ERROR, trouble)
@@ -285,9 +285,9 @@ def _gentler(job: Job, record: RunRecord, suspects: set[str]) -> Job:
     # All addresses of a name are looked at again, because some rules compare them.
     again = {(target.environment, target.address) for target in record.targets if target.endpoint in suspects}
     known = {
-        target.id: target.evidence
+        target.id: evidence
         for target in record.targets
-        if target.evidence is not None and (target.environment, target.address) not in again
+        if (target.environment, target.address) not in again and (evidence := target.evidence) is not None
     }
     settings = dataclasses.replace(job.settings, connections_per_target=1)
     return dataclasses.replace(

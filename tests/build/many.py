@@ -54,24 +54,24 @@ def _copy(shape: TargetResult, endpoint: Endpoint, number: int) -> tuple[TargetR
     label, _, rest = shape.host.partition(".")
     host, ip = f"{label}-{number:05}.{rest}", str(_FIRST_ADDRESS + number)
     assert shape.evidence is not None
-    evidence: TargetEvidence = _renamed(shape.evidence, shape.host, host)
+    evidence: TargetEvidence = renamed(shape.evidence, shape.host, host)
     target = Target(dataclasses.replace(endpoint, host=host), Address(ip, shape.port, shape.http_port))
     result = dataclasses.replace(shape, id=target.id, host=host, ip=ip, evidence=evidence)
     return result, Observed(target, evidence)
 
 
-def _renamed(value: Any, old: str, new: str) -> Any:
+def renamed(value: Any, old: str, new: str) -> Any:
     """The same evidence of another host; a server's own certificate is then another one, with another key."""
     if type(value) is str:
         return value.replace(old, new)
     if isinstance(value, tuple):
-        return tuple(_renamed(item, old, new) for item in value)
+        return tuple(renamed(item, old, new) for item in value)
     if isinstance(value, Mapping):
-        return {key: _renamed(item, old, new) for key, item in value.items()}
+        return {key: renamed(item, old, new) for key, item in value.items()}
     if isinstance(value, Certificate) and value.is_ca and not value.self_signed:
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {field.name: _renamed(getattr(value, field.name), old, new) for field in dataclasses.fields(value)}
+        fields = {field.name: renamed(getattr(value, field.name), old, new) for field in dataclasses.fields(value)}
         if isinstance(value, Certificate):
             fields |= {name: _digest(fields[name], new) for name in ("fingerprint", "spki")}
         return dataclasses.replace(value, **fields)

@@ -123,7 +123,7 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
             # What was seen is printed all the same.
             lost = error
     rendering = Rendering(
-        result,
+        result.loaded(),
         policies=[policy],
         color=colors(no_color=no_color) and goes_to_stdout(output),
         width=shutil.get_terminal_size((100, 40)).columns,
