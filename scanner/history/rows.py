@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,6 @@ from scanner.evidence import (
     FailureReason,
     TargetEvidence,
     from_json,
-    to_json,
 )
 from scanner.history.facts import deployments_of, digest, facts_of
 from scanner.history.schema import CERTIFICATES, EVIDENCE, RUNS, TARGETS, TEXT, TEXTS, VERDICTS, Table
@@ -56,24 +55,38 @@ class Writing:
     sequence: int = 0
 
 
-def tables_of(record: RunRecord, writing: Writing) -> Iterator[tuple[Table, pa.Table]]:
-    """The rows of each table for one run, in the order in which they must be written."""
-    evidence = {target.id: to_json(target.evidence) for target in record.targets if target.evidence is not None}
-    digests = {target_id: digest(facts_of(data)) for target_id, data in evidence.items()}
-    yield (
-        TARGETS,
-        _filled(TARGETS, record, writing, (_target_row(*item, digests) for item in enumerate(record.targets))),
-    )
-    yield CERTIFICATES, _filled(CERTIFICATES, record, writing, _certificate_rows(record.targets))
-    yield VERDICTS, _verdict_table(record, writing)
-    rows = (
-        {"started_at": target.evidence.started_at, "facts_digest": digests[target.id], "evidence": evidence[target.id]}
-        | _place(target)
-        for target in record.targets
-        if target.evidence is not None
-    )
-    yield EVIDENCE, _filled(EVIDENCE, record, writing, rows)
-    yield RUNS, pa.Table.from_pylist([_run_row(record) | dataclasses.asdict(writing)], RUNS.arrow)
+_AT_ONCE: Final = 200
+"""Of how many targets the rows are in memory at once."""
+
+
+def rows_of(record: RunRecord, writing: Writing) -> Iterator[tuple[Table, Iterator[pa.Table]]]:
+    """The rows of each table for one run, some targets at a time, in the order in which they must be written."""
+    digests = dict[str, str]()
+
+    def of_each(table: Table, rows: Callable[[TargetResult, int], Iterable[Row]]) -> Iterator[pa.Table]:
+        for first, targets in _batches(record):
+            made = (row for place, target in enumerate(targets, first) for row in rows(target, place))
+            yield _filled(table, record, writing, made)
+
+    yield TARGETS, of_each(TARGETS, lambda target, place: [_target_row(place, target, _digest_of(target, digests))])
+    yield CERTIFICATES, of_each(CERTIFICATES, lambda target, _: _certificate_rows(target))
+    yield VERDICTS, (_verdict_table(record.run, targets, writing) for _, targets in _batches(record))
+    yield EVIDENCE, of_each(EVIDENCE, lambda target, _: _evidence_rows(target, digests))
+    yield RUNS, iter([pa.Table.from_pylist([_run_row(record) | dataclasses.asdict(writing)], RUNS.arrow)])
+
+
+def _batches(record: RunRecord) -> Iterator[tuple[int, Sequence[TargetResult]]]:
+    """Targets, some at a time, with the place of the first."""
+    for first in range(0, len(record.targets), _AT_ONCE):
+        yield first, record.targets[first : first + _AT_ONCE]
+
+
+def _digest_of(target: TargetResult, known: dict[str, str]) -> str | None:
+    """The digest of the facts at a target, made once: two tables have it."""
+    data = target.evidence_json
+    if data is None:
+        return None
+    return known.get(target.id) or known.setdefault(target.id, digest(facts_of(data)))
 
 
 def record_of(run: Row, targets: Iterable[Row], verdicts: pa.Table, evidence: Mapping[str, str | bytes]) -> RunRecord:
@@ -126,7 +139,8 @@ def _policy_from(row: Row) -> PolicyRef:
 
 
 def _run_row(record: RunRecord) -> Row:
-    run, counts = record.run, count(record.verdicts)
+    run = record.run
+    counts = count(verdict for target in record.targets for verdict in target.verdicts)
     statuses = Counter(target.status for target in record.targets)
     return {
         "run_id": run.id,
@@ -195,7 +209,7 @@ def _absent_from(values: Row) -> AbsentDomain:
     )
 
 
-def _target_row(position: int, target: TargetResult, digests: Mapping[str, str]) -> Row:
+def _target_row(position: int, target: TargetResult, facts_digest: str | None) -> Row:
     return _place(target) | {
         "position": position,
         "environment_kind": target.environment_kind,
@@ -213,7 +227,7 @@ def _target_row(position: int, target: TargetResult, digests: Mapping[str, str])
         "grade": target.grade,
         "duration_s": target.duration_s,
         "connections": target.connections,
-        "facts_digest": digests.get(target.id),
+        "facts_digest": facts_digest,
         "implied_by": target.implied_by,
     }
 
@@ -243,15 +257,24 @@ def _target_from(row: Row, verdicts: Sequence[Verdict], evidence: str | bytes | 
     )
 
 
-def _certificate_rows(targets: Iterable[TargetResult]) -> Iterator[Row]:
-    for target in targets:
-        place = _place(target) | {"host": target.host, "port": target.port, "ip": target.ip}
-        seen: set[str] = set()
-        for deployment in deployments_of(target):
-            for index, certificate in enumerate(deployment.chain):
-                if certificate.fingerprint not in seen:
-                    seen.add(certificate.fingerprint)
-                    yield place | _certificate_row(certificate, deployment, index)
+def _certificate_rows(target: TargetResult) -> Iterator[Row]:
+    place = _place(target) | {"host": target.host, "port": target.port, "ip": target.ip}
+    seen: set[str] = set()
+    for deployment in deployments_of(target):
+        for index, certificate in enumerate(deployment.chain):
+            if certificate.fingerprint not in seen:
+                seen.add(certificate.fingerprint)
+                yield place | _certificate_row(certificate, deployment, index)
+
+
+def _evidence_rows(target: TargetResult, digests: dict[str, str]) -> Iterator[Row]:
+    evidence, data = target.evidence, target.evidence_json
+    if evidence is not None:
+        yield _place(target) | {
+            "started_at": evidence.started_at,
+            "facts_digest": _digest_of(target, digests),
+            "evidence": data,
+        }
 
 
 def _certificate_row(certificate: Certificate, deployment: Deployment, index: int) -> Row:
@@ -282,11 +305,10 @@ def _certificate_row(certificate: Certificate, deployment: Deployment, index: in
     }
 
 
-def _verdict_table(record: RunRecord, writing: Writing) -> pa.Table:
+def _verdict_table(run: Run, targets: Sequence[TargetResult], writing: Writing) -> pa.Table:
     """As columns rather than rows: there are a hundred times more verdicts than of anything else."""
-    verdicts = record.verdicts
+    verdicts = [verdict for target in targets for verdict in target.verdicts]
     waivers = [verdict.waiver for verdict in verdicts]
-    targets = record.targets
     columns: dict[str, list[Any]] = {
         "target_id": [target.id for target in targets for _ in target.verdicts],
         "environment": [target.environment for target in targets for _ in target.verdicts],
@@ -300,7 +322,7 @@ def _verdict_table(record: RunRecord, writing: Writing) -> pa.Table:
         "waiver_owner": [waiver.owner if waiver else None for waiver in waivers],
         "waiver_expires": [waiver.expires if waiver else None for waiver in waivers],
     }
-    head = _head(record.run, writing)
+    head = _head(run, writing)
     schema = VERDICTS.arrow
 
     def array(name: str, kind: pa.DataType) -> pa.Array:

@@ -1,9 +1,10 @@
 """The history: runs appended whole, and read as records or as DataFrames.
 
 A run is written to `targets`, `certificates`, `verdicts` and `evidence` first and to `runs` last. Each of these is one
-atomic commit of a Delta table; every row carries the id of the attempt that wrote it, and readers only see rows whose
-attempt is named in `runs`. So a crash at any instant leaves a run either whole or invisible, and the same run can be
-written again after it. Writers need no lock: appends to a Delta table do not conflict, and two of one run id do.
+atomic commit of a Delta table, or several in a large run; every row carries the id of the attempt that wrote
+it, and readers only see rows whose attempt is named in `runs`. So a crash at any instant leaves a run either whole or
+invisible, and the same run can be written again after it. Writers need no lock: appends to a Delta table do not
+conflict, and two of one run id do.
 
 Reading is SQL, run by the query engine inside `deltalake`.
 """
@@ -11,8 +12,9 @@ Reading is SQL, run by the query engine inside `deltalake`.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, Self
 
@@ -24,7 +26,7 @@ from deltalake.exceptions import CommitFailedError
 from scanner.errors import HistoryError
 from scanner.history.frames import frame
 from scanner.history.location import Location
-from scanner.history.rows import Writing, record_of, tables_of
+from scanner.history.rows import Writing, record_of, rows_of
 from scanner.history.schema import (
     CERTIFICATES,
     COUNT,
@@ -49,6 +51,7 @@ from scanner.verdict import RunRecord
 
 WRITTEN: Final = ("sequence", "started_at", "run_id")
 """The order in which runs were written. Those of older versions have no place, and come first, by their times."""
+_BATCHES = 5
 _DATAFUSION = {
     TEXT: "Utf8",
     TEXTS: "List(Utf8)",
@@ -103,10 +106,11 @@ class History:
         now = datetime.now(UTC)
         writing = Writing(f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(8)}", now, self._next_place())
         with self.location.explained("write"):
-            for table, rows in tables_of(record, writing):
+            for table, batches in rows_of(record, writing):
                 if table is RUNS:
-                    self._commit(rows, run_id)
-                elif len(rows):
+                    self._commit(next(batches), run_id)
+                    continue
+                for rows in _streams(table, batches):
                     self.tables.append(table, rows)
 
     def record(self, run_id: str, *, evidence: bool = True) -> RunRecord:
@@ -286,6 +290,18 @@ class History:
         except CommitFailedError:
             self._refuse_known(run_id)
             raise
+
+
+def _streams(table: Table, batches: Iterator[pa.Table]) -> Iterator[pa.RecordBatchReader]:
+    """The rows as streams, each of which is read while it is written; none where there are no rows.
+
+    What writes them gathers many rows before it writes any. Of verdicts and evidence, of which there is by far the
+    most, that is too much: they are several streams.
+    """
+    while (first := next((batch for batch in batches if len(batch)), None)) is not None:
+        more = islice(batches, _BATCHES - 1) if table in {VERDICTS, EVIDENCE} else batches
+        made = (part for rows in chain([first], more) for part in rows.to_batches())
+        yield pa.RecordBatchReader.from_batches(table.arrow, made)
 
 
 def _without_views(rows: pa.Table) -> pa.Table:

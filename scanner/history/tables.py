@@ -65,8 +65,8 @@ class Tables:
         self._version(table, delta)
         return delta
 
-    def append(self, table: Table, rows: pa.Table, *, once: str | None = None) -> None:
-        """Add rows in one atomic commit.
+    def append(self, table: Table, rows: pa.Table | pa.RecordBatchReader, *, once: str | None = None) -> None:
+        """Add rows in one atomic commit; of a stream, only some are in memory at a time.
 
         `once` names a transaction: of all appends with the same name, at the same time or later, one gets through.
 

@@ -16,11 +16,12 @@ from deltalake.exceptions import CommitFailedError
 from scanner.errors import HistoryError
 from scanner.history import History
 from scanner.history.maintenance import GRACE, MANY_FILES, Maintenance, maintain
-from scanner.history.rows import Writing, tables_of
+from scanner.history.rows import Writing
 from scanner.history.schema import EVIDENCE, RUNS, TABLES, VERDICTS, Table
 from scanner.history.tables import Tables
 from scanner.verdict import RunRecord
 from tests.build.records import FIRST_NIGHT, sample_record
+from tests.build.stored_rows import tables_of
 
 DAY = timedelta(days=1)
 NIGHTS = MANY_FILES + 2

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scanner.errors import HistoryError
 from scanner.evidence import Failure, FailureReason
 from scanner.history import History
-from scanner.history.rows import Writing, record_of, tables_of
+from scanner.history.rows import Writing, record_of
 from scanner.history.schema import (
     EVIDENCE,
     FORGOTTEN,
@@ -38,6 +38,7 @@ from scanner.inventory import DomainKey
 from scanner.standpoint import NotCovered, Uncovered, Vantage
 from scanner.verdict import AbsentDomain, AppliedWaiver, RunRecord, Severity, Status
 from tests.build.records import sample_history, sample_record
+from tests.build.stored_rows import tables_of
 
 ROOT = Path(__file__).parents[2]
 RUN_SETS = [None, ["20260302T020000Z-000000"]]

@@ -19,7 +19,7 @@ from reports.view.standing import Standing
 from scanner import config as configuration
 from scanner.config import Config
 from scanner.history import History, questions
-from scanner.history.rows import Writing, tables_of
+from scanner.history.rows import Writing
 from scanner.history.schema import RUNS
 from scanner.jobs.history_answers import answers_of
 from scanner.jobs.site import ForeignPageError, report_files, update_site, write_site
@@ -30,6 +30,7 @@ from scanner.verdict import RunRecord
 from tests.build.judged import judged_record, judged_view
 from tests.build.pages import Page
 from tests.build.records import FIRST_NIGHT, sample_history
+from tests.build.stored_rows import tables_of
 
 CONFIG = """
 [report]
