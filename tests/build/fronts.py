@@ -71,3 +71,9 @@ def offers_heartbeats(record: bytes) -> bool:
     """Whether a hello has the extension of RFC 6520."""
     hello = read_hello(record)
     return hello is not None and hello.getExtension(ExtensionType.heartbeat) is not None
+
+
+def asks_for_a_staple(record: bytes) -> bool:
+    """Whether a hello asks for the certificate's status (RFC 6066 section 8)."""
+    hello = read_hello(record)
+    return hello is not None and hello.getExtension(ExtensionType.status_request) is not None

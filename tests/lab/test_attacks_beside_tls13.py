@@ -19,7 +19,7 @@ from scanner.policy import load
 from scanner.probe import ProbeSettings
 from scanner.rules import Observed
 from scanner.verdict import Status, Verdict
-from tests.build.fronts import Front, names_a_server, offers_heartbeats, offers_tls13
+from tests.build.fronts import Front, asks_for_a_staple, names_a_server, offers_heartbeats, offers_tls13
 from tests.build.servers import HOST, servers
 from tests.build.wiretap import CHANGE_CIPHER_SPEC, Wiretap
 
@@ -66,6 +66,22 @@ def test_an_old_server_behind_a_new_one_is_found_vulnerable(lab, tmp_path, flaw)
     assert {Protocol.TLS1_2, Protocol.TLS1_3} <= set(tls.negotiated)
     assert getattr(tls, FACTS[flaw]).value is True
     assert verdict(evidence, f"vuln.{flaw}").reason == "vulnerable"
+
+
+@pytest.mark.parametrize("flaw", FACTS)
+def test_an_old_server_is_asked_by_hellos_that_it_stands(lab, tmp_path, flaw):
+    with servers(tmp_path) as started:
+        new, old = started.nginx(["rsa"], BOTH), lab.servers[flaw].actual_port
+
+        def route(hello: bytes) -> int | bytes:
+            # wolfSSL closes the connection where it is asked for a staple that it has not.
+            return b"" if asks_for_a_staple(hello) else new if offers_tls13(hello) else old
+
+        evidence = scanned(Front(route))
+
+    tls = evidence.tls.value
+    assert tls.intolerances.value == ("status-request",)
+    assert getattr(tls, FACTS[flaw]).value is True
 
 
 @pytest.mark.parametrize("flaw", FACTS)

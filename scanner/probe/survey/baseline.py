@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -98,6 +99,16 @@ async def find_baseline(
     if protocol is Protocol.SSL2:
         return Baseline(large)
     return await _Search(client, large, template, protocol).narrow(first)
+
+
+def template_of(server_name: str | None, intolerances: Collection[str]) -> HelloTemplate:
+    """How to speak to a server of which it is known what it does not stand (`Baseline.intolerances`)."""
+    without = {
+        *({ExtensionType.status_request} if STATUS_REQUEST in intolerances else ()),
+        *(_OPTIONAL if EXTENSIONS in intolerances else ()),
+    }
+    limit = _FEWEST_SUITES if SUITE_COUNT in intolerances else None
+    return HelloTemplate(server_name, small=SIZE in intolerances, limit=limit, without=frozenset(without))
 
 
 async def _answered(

@@ -6,7 +6,7 @@ A finding that is not confirmed is no finding: both observations are told, and t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final
 
 from scanner.evidence import Attempt, Failure, FailureReason, NameReaction, Protocol, Robot, TlsEvidence
@@ -15,10 +15,10 @@ from scanner.probe import ProbeSettings, iana
 from scanner.probe.net.budget import Budget
 from scanner.probe.net.connection import TcpStream
 from scanner.probe.survey.attacks import Second, ccs_injection, heartbleed, heartbleed_and_ccs, robot
+from scanner.probe.survey.baseline import template_of
 from scanner.probe.survey.client import HelloClient
 from scanner.probe.survey.full_handshake import early_data_in_ticket, speakable, speakable_groups
 from scanner.probe.survey.hello import Offer
-from scanner.probe.survey.offers import HelloTemplate
 from scanner.probe.tls.division import ENOUGH
 
 _OLDER: Final = (Protocol.TLS1_2, Protocol.TLS1_1, Protocol.TLS1_0, Protocol.SSL3)
@@ -125,8 +125,10 @@ async def _looked_at_again(fact: str, tls: TlsEvidence, client: HelloClient, ser
 
 
 def _offer(tls: TlsEvidence, server_name: str | None, *, by_rsa: bool) -> Offer | None:
-    """A hello of the newest version before TLS 1.3, with suites that were accepted."""
+    """A hello of the newest version before TLS 1.3, with what was accepted alone: some servers read no more."""
     codes = {suite.name: code for code, suite in iana.cipher_suites().items()}
+    group_codes = {group.name: code for code, group in iana.groups().items()}
+    scheme_codes = {scheme.name: code for code, scheme in iana.signature_schemes().items()}
     for protocol in _OLDER:
         accepted = tls.offer(protocol).value
         names = [suite.name for suite in accepted.suites] if accepted is not None else []
@@ -134,8 +136,17 @@ def _offer(tls: TlsEvidence, server_name: str | None, *, by_rsa: bool) -> Offer 
         if by_rsa:
             suites = [code for code in suites if iana.cipher_suites()[code].key_exchange == "RSA"]
         if suites:
-            return HelloTemplate(server_name).offer(protocol, suites)
+            groups = _known(tls.groups.get(protocol), group_codes)
+            schemes = _known(tls.signature_schemes.get(protocol), scheme_codes)
+            template = template_of(server_name, tls.intolerances.value or ())
+            return template.offer(protocol, suites, groups=groups, schemes=schemes)
     return None
+
+
+def _known(listed: Attempt[tuple[str, ...]] | None, codes: Mapping[str, int]) -> list[int] | None:
+    """The code points of what was accepted; None where that is not known."""
+    names = (listed.value or ()) if listed is not None else ()
+    return [codes[name] for name in names if name in codes] or None
 
 
 async def _early_data(tls: TlsEvidence, client: HelloClient, server_name: str | None) -> Second:
