@@ -81,6 +81,7 @@ class PartOut(Out):
     environment: str | None = None
     owner: str | None = None
     labels: dict[str, str] = {}
+    """Labels that every endpoint of the report has; none where they were not chosen by."""
     rules: list[str] = []
     """Globs of the rules that were chosen; all where there are none."""
     skipped_rules: list[str] = []
