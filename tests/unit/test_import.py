@@ -259,6 +259,26 @@ def test_the_difference_to_the_configuration(tmp_path: Path, capsys: Captured) -
     assert run(["import", "hosts.csv", "--diff", "--config", "gone.toml"]) == 2
 
 
+@pytest.mark.parametrize("name", sorted(path.name for path in DATA.iterdir()))
+def test_each_form_is_compared_with_what_was_made_of_it(name: str, tmp_path: Path, capsys: Captured) -> None:
+    source, chosen = str(DATA / name), ["--environment", "production"]
+    (tmp_path / "config.toml").write_text(
+        'include = ["new.toml"]\n[[environment]]\nname = "production"\nkind = "on-premises"\n', "utf-8"
+    )
+    (tmp_path / "new.toml").write_text("", "utf-8")
+    assert run(["import", source, *chosen, "--diff"]) == 0
+    count = len(capsys.readouterr().out.splitlines())
+    assert count > 0
+    assert run(["import", source, *chosen, "-o", "new.toml", "--replace"]) == 0
+    capsys.readouterr()
+
+    assert run(["import", source, *chosen, "--diff"]) == 0
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines()[-1] == f"0 new, 0 gone, 0 changed, {count} the same"
+
+
 def test_a_difference_of_many_hosts_takes_seconds(tmp_path: Path) -> None:
     begun = time.process_time()
     hosts = "".join(f"h{number}.example\n" for number in range(5_000))
