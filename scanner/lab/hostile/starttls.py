@@ -9,6 +9,7 @@ from scanner.lab.hostile.behaviour import Behaviour, Serve, Visit
 _GREETING: Final = b"220 mail.example ESMTP\r\n"
 _NO_ANSWER: Final = r"timed-out \(no answer within 2 s"
 _LONG_REPLY: Final = "a reply of more than 100 lines"
+_TOO_LONG: Final = "a line of more than 2048 bytes"
 _ANSWERED: Final = r"malformed \(the server answered "
 _ABLE: Final = b"250-mail.example\r\n250 STARTTLS\r\n"
 
@@ -119,7 +120,7 @@ def _one(name: str, protocol: str, description: str, serve: Serve, told: str) ->
 STARTTLS: Final = (
     _one("silent", "smtp", "Greets nobody", _silent, _NO_ANSWER),
     _one("endless-greeting", "smtp", "Greets without end", _greeting_without_end, _LONG_REPLY),
-    _one("endless-line", "smtp", "Sends a line without end", _line_without_end, "a line of more than 2048 bytes"),
+    _one("endless-line", "smtp", "Sends a line without end", _line_without_end, _TOO_LONG),
     _one("garbage", "smtp", "Greets with all bytes that there are", _garbage, _ANSWERED + r"\\\\x00\\\\x01"),
     _one("drip", "smtp", "Greets one byte in each third of a second", _drip, _NO_ANSWER),
     _one("busy", "smtp", "Has no time, ever", _busy, "421 4.7.0 too many connections"),
@@ -141,7 +142,7 @@ STARTTLS: Final = (
     ),
     _one("then-reset", "smtp", "Agrees, and resets", _then_reset, r"reset \(Connection reset by peer"),
     _one("bye", "imap", "Says good bye at once", _bye, r"\* BYE overloaded"),
-    _one("literal", "imap", "Announces a literal of four gigabytes", _literal, _ANSWERED + "xxx"),
+    _one("literal", "imap", "Announces a literal of four gigabytes", _literal, _TOO_LONG),
     _one("other-byte", "postgres", "Answers with what means nothing", _other_byte, _ANSWERED + r"\?\?\?"),
     _one("lying-length", "ldap", "Announces an answer of two gigabytes", _lying_length, "a reply of 2147483647 bytes"),
     _one("entities", "xmpp", "Sends XML without end", _entities, "a reply of more than 16384 bytes"),

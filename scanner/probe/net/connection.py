@@ -114,10 +114,10 @@ class TcpStream:
 
     async def line(self) -> bytes:
         """One line, without its end."""
-        while (end := self._pending.find(b"\n")) < 0:
-            if len(self._pending) > LINE_LIMIT:
-                raise PreludeError(FailureReason.TOO_LARGE, f"a line of more than {LINE_LIMIT} bytes")
+        while (end := self._pending.find(b"\n")) < 0 and len(self._pending) <= LINE_LIMIT:
             await self._fill()
+        if not 0 <= end <= LINE_LIMIT:  # whether its end has come already is chance
+            raise PreludeError(FailureReason.TOO_LARGE, f"a line of more than {LINE_LIMIT} bytes")
         line = bytes(self._pending[:end]).rstrip(b"\r")
         del self._pending[: end + 1]
         return line
