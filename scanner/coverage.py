@@ -28,24 +28,12 @@ _SHORT = 4
 """Letters of the second-level names under which countries register others: `co.uk`, `com.br`, `gouv.fr`."""
 
 
-def not_covered(inventory: Inventory, observed: Sequence[Observed]) -> tuple[tuple[NotCovered, ...], int]:
-    """What was not looked at because nobody configured it, each once, and how much of it there is.
+class Missing:
+    """What was not looked at because nobody configured it: each target is noted, and its evidence is needed no more.
 
     Args:
         inventory: what was scanned. Hosts that were named on the command line are no estate: nothing is missing there.
-        observed: what was seen.
-
-    Returns:
-        At most `MOST_NOT_COVERED` entries, and the number of all.
     """
-    missing = Missing(inventory)
-    for item in observed:
-        missing.note(item)
-    return missing.listed()
-
-
-class Missing:
-    """`not_covered` for more targets than memory holds: each is noted, and its evidence is needed no more."""
 
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
@@ -71,7 +59,7 @@ class Missing:
                     found.setdefault((endpoint.environment, host), endpoint.address)
 
     def listed(self) -> tuple[tuple[NotCovered, ...], int]:
-        """What `not_covered` returns."""
+        """What is missing, each once: at most `MOST_NOT_COVERED` entries, and the number of all."""
         found: dict[tuple[str, str, str], NotCovered] = {}
         for item in self._all():
             found.setdefault((item.reason, item.environment, item.host or item.found), item)

@@ -14,7 +14,7 @@ from scanner.rules.certificates.hostname import under
 from scanner.verdict import AbsentDomain, TargetStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from scanner.evidence import Failure, TargetEvidence
     from scanner.inventory import Endpoint, Environment
@@ -26,27 +26,13 @@ NOBODY_THERE: Final = frozenset(
 """Reasons for which nobody answers at a name. The scanner's own troubles, its resolver's too, are none of them."""
 
 
-def absent_domains(
-    observed: Sequence[Observed], environments: Mapping[str, Environment], *, every_address: bool = True
-) -> tuple[tuple[AbsentDomain, ...], tuple[Observed, ...]]:
-    """Tell the domains at which nobody answers, while the environment's other one does, from what there is to judge.
+class Answering:
+    """Tells the domains at which nobody answers, while the environment's other one does.
 
     Only domains that no endpoint names are left out: whoever lists a host as an endpoint says that it is there. Where
-    not `every_address` of a name was looked at, only a name that there is not shows that nobody is there.
-
-    Returns:
-        The domains, in the order of the targets, and the targets without those of the domains.
+    not `every_address` of a name was looked at, only a name that there is not shows that nobody is there. Each target
+    is noted, and its evidence is needed no more.
     """
-    answering = Answering(environments, every_address=every_address)
-    for item in observed:
-        answering.note(item)
-    absent = answering.absent(item.target.endpoint for item in observed)
-    gone = {domain.endpoint for domain in absent}
-    return absent, tuple(item for item in observed if item.target.endpoint.id not in gone)
-
-
-class Answering:
-    """`absent_domains` for more targets than memory holds: each is noted, and its evidence is needed no more."""
 
     def __init__(self, environments: Mapping[str, Environment], *, every_address: bool = True) -> None:
         self._environments = environments

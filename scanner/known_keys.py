@@ -82,26 +82,8 @@ def sharing(new: Sequence[int], product: gmpy2.mpz) -> list[int]:
     return [int(number) for number, rest in pairs if gmpy2.gcd(rest // number, number) != 1]
 
 
-def compared(
-    seen: Mapping[str, TargetEvidence], folder: Path | None, published: PublishedKeys | None, now: datetime
-) -> Mapping[str, TargetEvidence]:
-    """What was seen in a run, by target id, with what is known of the keys in its certificates.
-
-    Args:
-        seen: the evidence.
-        folder: where keys are kept from run to run; None compares those of this run alone.
-        published: keys whose private halves are public.
-        now: when they are seen.
-    """
-    keys = SeenKeys(published)
-    for target_id, evidence in seen.items():
-        keys.note(target_id, evidence)
-    troubles = keys.troubles(folder, now)
-    return {target_id: with_troubles(evidence, troubles) for target_id, evidence in seen.items()}
-
-
 class SeenKeys:
-    """`compared` for more targets than memory holds: of each, the keys are noted, and its evidence is needed no more.
+    """The keys in the certificates of a run: of each target they are noted, and its evidence is needed no more.
 
     Args:
         published: keys whose private halves are public.

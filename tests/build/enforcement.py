@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from scanner import policy
-from scanner.domains import absent_domains
 from scanner.evaluate import evaluate
 from scanner.evidence import TargetEvidence
 from scanner.inventory import Address, Environment, Target
@@ -16,6 +15,7 @@ from scanner.probe.http.probe import probe_http
 from scanner.probe.survey.probe import survey
 from scanner.rules import Observed
 from scanner.verdict import Severity, Status, Verdict
+from tests.build.at_once import absent_domains
 
 Verdicts = Mapping[str, tuple[Verdict, ...]]
 

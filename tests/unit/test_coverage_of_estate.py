@@ -15,7 +15,6 @@ from reports.render import render_html
 from reports.text import render_text
 from reports.view import build_view
 from reports.view.coverage import looked_from
-from scanner.coverage import not_covered
 from scanner.evidence import Failure, FailureReason
 from scanner.inventory import Console, Endpoint, Environment, Inventory, InventorySource, Ownership, Role, Untaken
 from scanner.jobs.output import Rendering
@@ -24,6 +23,7 @@ from scanner.redaction import redacted
 from scanner.rules import Observed, all_rules
 from scanner.standpoint import MOST_NOT_COVERED, NotCovered, Uncovered, Vantage
 from scanner.verdict import RunRecord, TargetStatus
+from tests.build.at_once import not_covered
 from tests.build.facts import (
     HOST,
     TIMED_OUT,

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.coverage import Missing, not_covered
-from scanner.domains import Answering, absent_domains
+from scanner.coverage import Missing
+from scanner.domains import Answering
 from scanner.evaluate import Judging, evaluate, judge
 from scanner.evidence import Spool
 from scanner.inventory import Address, Environment, EnvironmentKind, Inventory, Target
@@ -20,6 +20,7 @@ from scanner.rules import Facts, Observed, bind
 from scanner.rules.certificates.in_files import is_asked_of
 from scanner.verdict import Verdict
 from scanner.waiver import Waiver, scope_of
+from tests.build.at_once import absent_domains, not_covered
 from tests.build.judged import WAIVERS, Judged, judged_record
 from tests.build.many import many
 

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.evidence import Attempt, KeyType, KeyWeakness, TargetEvidence
-from scanner.known_keys import FILE, KnownKeys, PublishedKeys, SeenKey, compared, sharing
+from scanner.known_keys import FILE, KnownKeys, PublishedKeys, SeenKey, sharing
+from tests.build.at_once import compared
 from tests.build.facts import NOW, certificate, deployment, tls
 from tests.build.weak_keys import prime, rsa_certificate
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from scanner.domains import NOBODY_THERE, absent_domains
+from scanner.domains import NOBODY_THERE
 from scanner.evidence import Attempt, FailureReason, HttpEvidence, TargetEvidence
 from scanner.inventory import Address, DomainKey, Endpoint, Environment, EnvironmentKind, Target
 from scanner.rules import Observed
+from tests.build.at_once import absent_domains
 from tests.build.facts import NOW, failing, hop, http, probe, tls
 
 DEFAULT, CUSTOM = "tenant.platform.example", "apps.example.com"
