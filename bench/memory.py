@@ -18,7 +18,6 @@ import hashlib
 import ipaddress
 import os
 import random
-import re
 import subprocess
 import sys
 import tempfile
@@ -29,6 +28,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.survey import start_nginx
+from bench.tools.memory import most_memory
 from bench.tools.scanners import HOST, address
 from scanner.evidence import Certificate, TargetEvidence, from_json, to_json
 from tests.build.many import renamed
@@ -156,21 +156,15 @@ class Steps:
     """What each step has taken, since this was made."""
 
     def __init__(self, count: int) -> None:
-        self._count, self._first, self._cpu = count, greatest(), time.process_time()
+        self._count, self._first, self._cpu = count, most_memory(), time.process_time()
         self.done("targets named")
 
     def done(self, what: str) -> None:
         """Print the line of a step."""
-        now, cpu = greatest(), time.process_time()
+        now, cpu = most_memory(), time.process_time()
         grown, used = (now - self._first) / self._count, 1000 * (cpu - self._cpu) / self._count
         print(f"| {self._count} | {what} | {now / 1024:.0f} | {grown:.1f} | {used:.1f} |", flush=True)
         self._cpu = time.process_time()
-
-
-def greatest() -> int:
-    """The greatest resident size of this process so far, in KiB."""
-    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="ascii"))
-    return int(found[1]) if found else 0
 
 
 if __name__ == "__main__":

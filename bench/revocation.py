@@ -13,6 +13,7 @@ import datetime as dt
 import mmap
 import multiprocessing
 import random
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,6 +25,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.tools.memory import most_memory
 from scanner.evidence import RevocationStatus
 from scanner.probe.authority.crl import RevocationList
 
@@ -73,7 +77,7 @@ def make(folder: Path, megabytes: int, questions: int) -> Made:
 def measure(made: Made, questions: int) -> None:
     """Read the list, check its signature and ask."""
     issuer, *asked = map(x509.load_der_x509_certificate, (made.issuer, *made.asked[:questions]))
-    before = _most_memory()
+    before = most_memory()
     started, wall = time.process_time(), time.perf_counter()
     with made.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         found = RevocationList.read(data)
@@ -81,18 +85,12 @@ def measure(made: Made, questions: int) -> None:
         read = time.process_time() - started
         said = [found.judge(one, [], is_ca=False).status for one in asked]
     spent, wall = time.process_time() - started, time.perf_counter() - wall
-    more = _most_memory() - before
+    more = (most_memory() - before) / 1024
     size = made.path.stat().st_size / (1 << 20)
     revoked = said.count(RevocationStatus.REVOKED)
     spent_on = f"{spent:.2f} s of processor time ({read:.2f} s to read and check), {wall:.2f} s"
     held = f"{more:.0f} MiB, of which the file's pages are {size:.0f}"
     print(f"{questions:4} questions, {revoked:3} revoked: {spent_on}; {held}")
-
-
-def _most_memory() -> float:
-    """The most memory that this process had, in MiB; of a process that was started, its parent's does not count."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
 
 
 def main() -> None:

@@ -132,7 +132,7 @@ class Attribution:
 
     def _facts_of(self, target: TargetResult) -> Facts:
         if id(target) not in self._facts:
-            self._facts[id(target)] = facts_of(target.evidence)
+            self._facts[id(target)] = facts_of(target.evidence_json)
         return self._facts[id(target)]
 
     def _surroundings_changed(self, before: TargetResult, after: TargetResult) -> bool:

@@ -57,6 +57,7 @@ def _without_circumstances(values: dict[str, Any]) -> dict[str, Any]:
 
 def deployments_of(target: TargetResult) -> tuple[Deployment, ...]:
     """The certificate chains that a target presented, as far as anyone saw."""
-    tls = target.evidence.tls.value if target.evidence else None
+    evidence = target.evidence
+    tls = evidence.tls.value if evidence else None
     attempt: Attempt[tuple[Deployment, ...]] | None = tls.certificates if tls else None
     return (attempt.value if attempt else None) or ()

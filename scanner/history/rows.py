@@ -83,10 +83,9 @@ def _batches(record: RunRecord) -> Iterator[tuple[int, Sequence[TargetResult]]]:
 
 def _digest_of(target: TargetResult, known: dict[str, str]) -> str | None:
     """The digest of the facts at a target, made once: two tables have it."""
-    data = target.evidence_json
-    if data is None:
-        return None
-    return known.get(target.id) or known.setdefault(target.id, digest(facts_of(data)))
+    if target.id not in known and (data := target.evidence_json) is not None:
+        known[target.id] = digest(facts_of(data))
+    return known.get(target.id)
 
 
 def record_of(run: Row, targets: Iterable[Row], verdicts: pa.Table, evidence: Mapping[str, str | bytes]) -> RunRecord:

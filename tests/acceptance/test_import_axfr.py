@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import struct
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +15,8 @@ import pytest
 
 from scanner.app.cli import run
 from scanner.config import load
+from tests.build import signed_zone
 from tests.build.ports import free_port
-from tests.build.servers import program
-from tests.build.signed_zone import answered
 
 SOA = "ns1.example.com. hostmaster.example.com. 1 7200 3600 1209600 3600"
 RECORDS = (
@@ -83,15 +81,7 @@ def test_a_zone_that_is_not_given_is_an_error(
     assert expected in capsys.readouterr().err
 
 
-KNOT = """
-server:
-  rundir: "{home}"
-  listen: 127.0.0.1@{port}
-database:
-  storage: "{home}"
-log:
-  - target: stderr
-    any: warning
+ZONES = """
 acl:
   - id: secondary
     address: 127.0.0.1
@@ -116,15 +106,10 @@ def knot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     rest = "@ IN MX 10 mail\nmail IN AAAA 2001:db8::1\nwww IN CNAME host-0001\n*.apps IN A 192.0.2.9\n_dmarc IN TXT x\n"
     (home / "example.com.zone").write_text(f"$ORIGIN example.com.\n{start}{hosts}{rest}", "utf-8")
     (home / "closed.example.zone").write_text(f"$ORIGIN closed.example.\n{start}", "utf-8")
-    (home / "knot.conf").write_text(KNOT.format(home=home, port=port), "utf-8")
-    command = [program("knotd", "knot"), "-c", str(home / "knot.conf")]
-    with (home / "knot.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        try:
-            answered(port, "example.com")
-            answered(port, "closed.example")
-            yield port
-        finally:
-            process.terminate()
+    with signed_zone.knot(home, port, ZONES.format(home=home)):
+        signed_zone.answered(port, "example.com")
+        signed_zone.answered(port, "closed.example")
+        yield port
 
 
 def test_a_real_name_server_transfers_a_zone(

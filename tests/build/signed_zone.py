@@ -34,6 +34,8 @@ database:
 log:
   - target: stderr
     any: warning
+"""
+_SIGNING = """
 policy:
   - id: test
     algorithm: ecdsap256sha256
@@ -84,6 +86,15 @@ class SignedZone:
 
 
 @contextlib.contextmanager
+def knot(home: Path, port: int, zones: str) -> Iterator[None]:
+    """Knot DNS on loopback, with its files in `home`, and what `zones` says of its zones."""
+    (home / "knot.conf").write_text(_KNOT.format(home=home, port=port) + zones, "utf-8")
+    with contextlib.ExitStack() as stack:
+        _run(stack, home, [program("knotd", "knot"), "-c", str(home / "knot.conf")])
+        yield
+
+
+@contextlib.contextmanager
 def signed_zone(
     folder: Path, records: str, *, origin: str = ORIGIN, signed: bool = True, trusted: str | None = None
 ) -> Iterator[SignedZone]:
@@ -102,10 +113,7 @@ def signed_zone(
     authority, resolver = free_port(), free_port()
     with contextlib.ExitStack() as stack:
         signing = "on" if signed else "off"
-        (home / "knot.conf").write_text(
-            _KNOT.format(home=home, port=authority, origin=origin, signing=signing), "utf-8"
-        )
-        _run(stack, home, [program("knotd", "knot"), "-c", str(home / "knot.conf")])
+        stack.enter_context(knot(home, authority, _SIGNING.format(home=home, origin=origin, signing=signing)))
         anchor = _anchor(authority, origin, signed=signed)
         text = _UNBOUND.format(home=home, port=resolver, authority=authority, origin=origin, anchor=trusted or anchor)
         (home / "unbound.conf").write_text(text, "utf-8")

@@ -6,7 +6,7 @@ A finding that is not confirmed is no finding: both observations are told, and t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 from scanner.evidence import Attempt, Failure, FailureReason, NameReaction, Protocol, Robot, TlsEvidence
@@ -22,6 +22,7 @@ from scanner.probe.survey.hello import Offer
 from scanner.probe.tls.division import ENOUGH
 
 _OLDER: Final = (Protocol.TLS1_2, Protocol.TLS1_1, Protocol.TLS1_0, Protocol.SSL3)
+_Named = iana.CipherSuite | iana.Group | iana.SignatureScheme
 _FIRST: Final = {
     "heartbleed": "an overlong heartbeat was answered",
     "ccs_injection": "an early ChangeCipherSpec was accepted",
@@ -126,38 +127,38 @@ async def _looked_at_again(fact: str, tls: TlsEvidence, client: HelloClient, ser
 
 def _offer(tls: TlsEvidence, server_name: str | None, *, by_rsa: bool) -> Offer | None:
     """A hello of the newest version before TLS 1.3, with what was accepted alone: some servers read no more."""
-    codes = {suite.name: code for code, suite in iana.cipher_suites().items()}
-    group_codes = {group.name: code for code, group in iana.groups().items()}
-    scheme_codes = {scheme.name: code for code, scheme in iana.signature_schemes().items()}
     for protocol in _OLDER:
-        accepted = tls.offer(protocol).value
-        names = [suite.name for suite in accepted.suites] if accepted is not None else []
-        suites = [codes[name] for name in names if name in codes]
+        suites = _suites(tls, protocol)
         if by_rsa:
             suites = [code for code in suites if iana.cipher_suites()[code].key_exchange == "RSA"]
         if suites:
-            groups = _known(tls.groups.get(protocol), group_codes)
-            schemes = _known(tls.signature_schemes.get(protocol), scheme_codes)
+            groups = _listed(tls.groups.get(protocol), iana.groups()) or None
+            schemes = _listed(tls.signature_schemes.get(protocol), iana.signature_schemes()) or None
             template = template_of(server_name, tls.intolerances.value or ())
             return template.offer(protocol, suites, groups=groups, schemes=schemes)
     return None
 
 
-def _known(listed: Attempt[tuple[str, ...]] | None, codes: Mapping[str, int]) -> list[int] | None:
-    """The code points of what was accepted; None where that is not known."""
-    names = (listed.value or ()) if listed is not None else ()
-    return [codes[name] for name in names if name in codes] or None
+def _suites(tls: TlsEvidence, protocol: Protocol) -> list[int]:
+    """The code points of the suites that were accepted."""
+    accepted = tls.offer(protocol).value
+    return _codes((suite.name for suite in accepted.suites), iana.cipher_suites()) if accepted is not None else []
+
+
+def _listed(accepted: Attempt[tuple[str, ...]] | None, table: Mapping[int, _Named]) -> list[int]:
+    """The code points of what was accepted; empty also where that is not known."""
+    return _codes(accepted.value or () if accepted is not None else (), table)
+
+
+def _codes(names: Iterable[str], table: Mapping[int, _Named]) -> list[int]:
+    known = {item.name: code for code, item in table.items()}
+    return [known[name] for name in names if name in known]
 
 
 async def _early_data(tls: TlsEvidence, client: HelloClient, server_name: str | None) -> Second:
     """Read a session ticket by the other library."""
-    codes = {suite.name: code for code, suite in iana.cipher_suites().items()}
-    groups = {group.name: code for code, group in iana.groups().items()}
-    accepted = tls.offer(Protocol.TLS1_3).value
-    suites = [codes[suite.name] for suite in accepted.suites if suite.name in codes] if accepted is not None else []
-    listed = tls.groups.get(Protocol.TLS1_3)
-    known = [groups[name] for name in (listed.value or () if listed is not None else ()) if name in groups]
-    ciphers, usable = speakable(Protocol.TLS1_3, suites), speakable_groups(known)
+    ciphers = speakable(Protocol.TLS1_3, _suites(tls, Protocol.TLS1_3))
+    usable = speakable_groups(_listed(tls.groups.get(Protocol.TLS1_3), iana.groups()))
     if not ciphers or not usable:
         return Second(confirmed=False, observed="no handshake that a second library could make is accepted")
 
