@@ -15,6 +15,8 @@ _DNS_PORT: Final = 53
 MOST_CHARACTERS: Final = 253
 """Of a name, without the final dot (RFC 1035 section 2.3.4)."""
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_NUMERIC: Final = re.compile(r"[\d.-]*\.[\d-]+|\d+")
+"""What no name is (RFC 3696 section 2) and resolvers may take for an address: 127.1, 10.0.0.256, 10.0.0.1-9."""
 _GLOB_CHARACTERS: Final = re.compile(r"[*?\[\]]")
 _DOTS: Final = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})
 """What IDNA 2003 section 3.1 takes for a dot too."""
@@ -44,6 +46,8 @@ def normalised(text: str) -> str:
     name = _a_labels(given)
     if not 0 < len(name) <= MOST_CHARACTERS or not all(_LABEL.fullmatch(label) for label in name.split(".")):
         raise HostError(f"is not a host name: {text!r}")
+    if _NUMERIC.fullmatch(name):
+        raise HostError(f"is not an IP address: {text!r}", "an IPv4 address is four numbers from 0 to 255")
     return name
 
 

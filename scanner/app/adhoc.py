@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, urlsplit
 
 import click
-import idna
 
 from scanner import inventories
 from scanner.counting import counted
 from scanner.errors import UsageError, nearest
 from scanner.evidence import Failure
+from scanner.hostname import HostError, normalised
 from scanner.inventory import (
     Application,
     ApplicationKind,
@@ -37,6 +37,8 @@ _HTTPS_PORT = 443
 _HTTP_PORT = 80
 _RESOLVER_S = 10.0
 _LARGEST_LIST = 4 << 20
+_SEVERAL = re.compile(r"(?P<hosts>[0-9A-Fa-f.:]+/\d+|[0-9.]+-[0-9.]+|[0-9A-Fa-f:]+-[0-9A-Fa-f:]+)(?::\d+)?")
+"""A network or a range of addresses, as far as these are written alike, with a port or without."""
 _PORTS = re.compile(r"(?P<before>.*):(?P<ports>\d+(?:,\d+)+)(?P<after>(?:/.*)?)")
 
 
@@ -183,20 +185,30 @@ def _each_port(text: str) -> Sequence[str]:
     return [f"{found['before']}:{port}{found['after']}" for port in found["ports"].split(",")]
 
 
-def _refuse_network(text: str) -> None:
-    """A network is no host with a path, though it is written alike.
+def _refuse_several(text: str) -> None:
+    """A network is no host with a path, though it is written alike, and a range is no name.
 
     Raises:
-        UsageError: it is one.
+        UsageError: it is one of them.
     """
-    address, slash, length = text.replace("[", "").replace("]", "").partition("/")
-    if not slash or not length.isdecimal():
-        return
-    count = inventories.count_of(f"{address}/{length}")
-    if count is None:
+    scheme, _, rest = text.rpartition("://")
+    found = _SEVERAL.fullmatch(rest.replace("[", "").replace("]", ""))
+    count = inventories.count_of(found["hosts"]) if found else None
+    address, slash, length = found["hosts"].partition("/") if found else ("", "", "")
+    # A URL of a host within a network has a path; one of the network itself would be asked for nothing.
+    if found is None or count is None or (scheme and slash and not _begins_network(found["hosts"])):
         return
     hint = "write the hosts that are meant, one a line, in a file for --file"
-    raise UsageError(f'"{text}" is a network of {counted(count, "host")} ({hint})')
+    hint = f"{hint}; the path of {address} is written /{length}/" if scheme and slash else hint
+    raise UsageError(f'"{text}" is a {"network" if slash else "range"} of {counted(count, "host")} ({hint})')
+
+
+def _begins_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def parse_target(text: str) -> Endpoint:
@@ -208,9 +220,11 @@ def parse_target(text: str) -> Endpoint:
         UsageError: it is none of the forms, or names a port that cannot be.
     """
     explicit = "://" in text
-    if not explicit:
-        _refuse_network(text)
-    parts = urlsplit(text if explicit else f"//{text}")
+    _refuse_several(text)
+    try:
+        parts = urlsplit(text if explicit else f"//{text}")
+    except ValueError as error:
+        raise UsageError(f'"{text}": write host, host:port or https://host/path ({error})') from error
     if explicit and parts.scheme not in SCHEMES:
         known = ", ".join(SCHEMES)
         hint = nearest(parts.scheme, SCHEMES) or f"known schemes: {known}"
@@ -258,18 +272,9 @@ def _host(text: str, parts: SplitResult) -> str:
     if parts.username is not None or not host:
         raise UsageError(f'"{text}": there is no host name in it (write host, host:port or https://host/path)')
     try:
-        return ipaddress.ip_address(host).compressed
-    except ValueError:
-        pass
-    try:
-        name = idna.encode(host.rstrip("."), uts46=True).decode() if not host.isascii() else host.rstrip(".")
-    except idna.IDNAError as error:
-        raise UsageError(f'"{text}": "{host}" is not a host name ({error})') from error
-    labels = name.split(".")
-    plain = all(0 < len(label) < 64 and label.replace("-", "").replace("_", "").isalnum() for label in labels)  # noqa: PLR2004  # RFC 1035: a label has at most 63 octets
-    if not plain:
-        raise UsageError(f'"{text}": "{host}" is not a host name')
-    return name
+        return normalised(host)
+    except HostError as error:
+        raise UsageError(f'"{text}": {error}{f" ({error.hint})" if error.hint else ""}') from error
 
 
 def _port(text: str, parts: SplitResult) -> int | None:

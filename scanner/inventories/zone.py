@@ -15,8 +15,10 @@ import dns.xfr
 import dns.zone
 
 from scanner.inventories.source import MOST_ROWS, Contents, Options, Service, add_name, endpoint, refused, text_of
-from scanner.inventory import Role, StartTls
+from scanner.inventory import Role, StartTls, address_of
+from scanner.untrusted import printable
 
+_DNS_PORT: Final = 53
 _SECONDS: Final = 30.0
 _GENERATE: Final = re.compile(r"^\s*\$GENERATE\s+(\d+)-(\d+)", re.IGNORECASE)
 _INCLUDE: Final = re.compile(r"^\s*\$INCLUDE\b", re.IGNORECASE)
@@ -25,6 +27,8 @@ _SOA: Final = re.compile(r"^(\S+\.)\s+(?:\d\S*\s+)?(?:IN\s+)?SOA\s", re.IGNORECA
 _LINE: Final = re.compile(r"^(?:.*?):(\d+): ")
 _READ_ON: Final = 4
 """Lines that are looked back over."""
+_ORIGINS: Final = 'say its origin: --origin, or origin = "example.com"'
+_AXFR: Final = "axfr://SERVER/ZONE, such as axfr://192.0.2.53/example.com"
 _MAIL: Final = Service(Role.SERVER, StartTls.SMTP)
 
 
@@ -38,24 +42,39 @@ def read_zone(name: str, data: bytes, options: Options) -> Contents:
     _refuse_directives(name, text)
     origin = options.origin or _said(text)
     if origin is None:
-        raise refused(name, "does not say whose zone it is", 1, 'say its origin: --origin, or origin = "example.com"')
+        raise refused(name, "does not say whose zone it is", 1, _ORIGINS)
+    whose = _zone_name(name, origin, _ORIGINS)
     try:
-        zone = _parsed(name, text, origin)
+        zone = _parsed(name, text, whose)
     except dns.exception.DNSException as error:
         said = str(error) or type(error).__name__
         found = _LINE.match(said)
-        line = _first_wrong(name, text, origin, int(found[1])) if found else 0
+        line = _first_wrong(name, text, whose, int(found[1])) if found else 0
         raise refused(name, f"is not a zone file: {said[found.end() :] if found else said}", line) from error
     except (ValueError, RecursionError) as error:
         raise refused(name, f"is not a zone file: {error}") from error
     return _contents(name, zone)
 
 
-def _parsed(name: str, text: str, origin: str) -> dns.zone.Zone:
+def _zone_name(name: str, text: str, hint: str) -> dns.name.Name:
+    """The name of a zone, from the root.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        return dns.name.from_text(text.strip())
+    except (dns.exception.DNSException, UnicodeError) as error:
+        raise refused(
+            name, f'"{printable(text, 80)}" is not the name of a zone: {str(error).rstrip(".")}', hint=hint
+        ) from error
+
+
+def _parsed(name: str, text: str, origin: dns.name.Name) -> dns.zone.Zone:
     return dns.zone.from_text(text, origin=origin, relativize=False, check_origin=False, filename=name)
 
 
-def _first_wrong(name: str, text: str, origin: str, line: int) -> int:
+def _first_wrong(name: str, text: str, origin: dns.name.Name, line: int) -> int:
     """The line without which the file would be one: the parser has read on when it finds that one is wrong."""
     lines = text.splitlines(keepends=True)
     for earlier in range(line - 1, max(line - _READ_ON, 0), -1):
@@ -85,14 +104,15 @@ def _said(text: str) -> str | None:
     return found[1] if found else None
 
 
-def transferred(server: str, zone_name: str, *, port: int = 53) -> Contents:
+def transferred(server: str, zone_name: str, *, port: int = _DNS_PORT) -> Contents:
     """What a name server gives of a zone that it lets us have (RFC 5936).
 
     Raises:
         ConfigError: it gives nothing.
     """
-    name = f"axfr://{server}/{zone_name}"
-    zone = dns.zone.Zone(zone_name, relativize=False)
+    place = address_of(server, port) if port != _DNS_PORT or ":" in server else server
+    name = f"axfr://{place}/{zone_name}"
+    zone = dns.zone.Zone(_zone_name(name, zone_name, _AXFR), relativize=False)
     try:
         address = socket.getaddrinfo(server, port, type=socket.SOCK_STREAM)[0][4][0]
         dns.query.inbound_xfr(str(address), zone, port=port, timeout=_SECONDS, lifetime=_SECONDS)

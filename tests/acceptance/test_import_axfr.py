@@ -78,7 +78,7 @@ def test_a_zone_that_is_not_given_is_an_error(
 ) -> None:
     assert run(["import", f"axfr://127.0.0.1:{server}/{zone}"]) == 2
 
-    assert expected in capsys.readouterr().err
+    assert f"axfr://127.0.0.1:{server}/{zone}: {expected}" in capsys.readouterr().err
 
 
 ZONES = """

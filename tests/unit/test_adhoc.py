@@ -58,6 +58,15 @@ def test_a_path_is_looked_at_too() -> None:
         ("exa mple.com", "is not a host name"),
         ("a..example", "is not a host name"),
         ("-", "is not a host name"),
+        (f"{'a' * 64}.example", "is not a host name"),
+        (f"{'a.' * 130}example", "is not a host name"),
+        (f"é{'a' * 64}.example", "is not a host name: Label too long"),
+        ("https://[::1/x", "write host, host:port or https://host/path"),
+        ("smtp://[x.example", "write host, host:port or https://host/path"),
+        ("10.0.0.256", "an IPv4 address is four numbers from 0 to 255"),
+        ("10.0.0-3.1", "is not an IP address"),
+        ("127.1:443", "is not an IP address"),
+        ("https://10.0.0.9-1", "is not an IP address"),
     ],
 )
 def test_what_is_no_target(text: str, message: str) -> None:
@@ -84,6 +93,29 @@ def test_several_ports_of_a_host() -> None:
 def test_a_network_is_no_host_with_a_path(text: str) -> None:
     with pytest.raises(UsageError, match=r"is a network of \d+ hosts?.*--file"):
         endpoints_of([text])
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("127.0.0.1-9", "range of 9"),
+        ("127.0.0.1-127.0.0.9:8443", "range of 9"),
+        ("https://127.0.0.1-9", "range of 9"),
+        ("[::1]-[::4]", "range of 4"),
+        ("10.0.0.0/30:443", "network of 2"),
+        ("smtp://10.0.0.0/30", "network of 2"),
+    ],
+)
+def test_several_hosts_in_any_spelling_are_no_target(text: str, hosts: str) -> None:
+    with pytest.raises(UsageError, match=rf"is a {hosts} hosts \(.*--file"):
+        endpoints_of([text])
+
+
+def test_the_url_of_a_network_says_how_its_path_is_written() -> None:
+    with pytest.raises(UsageError, match=r"is a network of 2 hosts .*; the path of 10\.0\.0\.0 is written /30/"):
+        endpoints_of(["https://10.0.0.0/30"])
+
+    assert endpoints_of(["https://10.0.0.0/30/"])[0].applications[0].paths[0].path == "/30/"
 
 
 def test_a_path_below_an_address_is_none() -> None:

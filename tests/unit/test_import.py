@@ -333,3 +333,30 @@ def test_an_alias_within_bounds_is_an_alias() -> None:
     text = "apiVersion: v1\nkind: Ingress\nspec:\n  tls: [{hosts: &h [a.example]}]\n  rules: []\n  again: *h\n"
 
     assert [row.host for row in read("a.yaml", text.encode(), Options(), "kubernetes").rows] == ["a.example"]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("axfr://127.0.0.1/a..b", '"a..b" is not the name of a zone: A DNS label is empty'),
+        ("axfr://127.0.0.1/../x", '"../x" is not the name of a zone'),
+        (f"axfr://127.0.0.1/{'a' * 70}", "is not the name of a zone: A DNS label is > 63 octets long"),
+        (f"axfr://127.0.0.1/{'a.' * 130}b", "is not the name of a zone: A DNS name is > 255 octets long"),
+        ("axfr://127.0.0.1/x\\999", "is not the name of a zone"),
+        ("axfr://127.0.0.1/é..b", '"é..b" is not the name of a zone'),
+        ("axfr://[::1/x", "should be axfr://SERVER/ZONE"),
+        ("axfr://127.0.0.1:0/x", "the port must be a number from 1 to 65535"),
+        ("axfr://127.0.0.1/", "should be axfr://SERVER/ZONE"),
+    ],
+)
+def test_what_no_zone_can_be_called_is_refused(source: str, message: str, capsys: Captured) -> None:
+    assert run(["import", source]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("origin", ["a..b", "a" * 70, "../x", "\\999"])
+def test_an_origin_that_is_no_name_is_said_to_be_none(origin: str, capsys: Captured) -> None:
+    Path("a.zone").write_text("$TTL 60\nwww A 192.0.2.1\n")
+
+    assert run(["import", "a.zone", "--origin", origin]) == 2
+    assert "is not the name of a zone" in capsys.readouterr().err

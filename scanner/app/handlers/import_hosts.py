@@ -112,16 +112,7 @@ def _read_all(
 
 def _read(source: str, options: Options, form: str | None) -> Contents:
     if source.startswith("axfr://"):
-        parts = urlsplit(source)
-        zone = parts.path.strip("/")
-        try:
-            port = parts.port or 53
-        except ValueError as error:
-            raise UsageError(f'"{source}": the port must be a number from 1 to 65535') from error
-        if not parts.hostname or not zone:
-            raise UsageError(f'"{source}": should be axfr://SERVER/ZONE')
-        found: Contents = load("scanner.inventories.zone:transferred")(parts.hostname, zone, port=port)
-        return found
+        return _transferred(source)
     if source == "-":
         if form is None:
             raise UsageError("stdin has no file name to determine the format by: name it with --from")
@@ -130,6 +121,24 @@ def _read(source: str, options: Options, form: str | None) -> Contents:
             raise UsageError(f"stdin gave more than {inventories.MOST_BYTES >> 20} MiB, so it is not a list of hosts")
         return inventories.read("stdin", data, options, form)
     return inventories.read(source, inventories.read_bytes(Path(source)), options, form)
+
+
+def _transferred(source: str) -> Contents:
+    try:
+        parts = urlsplit(source)
+    except ValueError as error:
+        raise UsageError(f'"{source}": should be axfr://SERVER/ZONE ({error})') from error
+    zone = parts.path.removeprefix("/").removesuffix("/")
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise UsageError(f'"{source}": the port must be a number from 1 to 65535')
+    if not parts.hostname or not zone:
+        raise UsageError(f'"{source}": should be axfr://SERVER/ZONE')
+    found: Contents = load("scanner.inventories.zone:transferred")(parts.hostname, zone, port=port or 53)
+    return found
 
 
 def _without_repetitions(found: list[Contents]) -> list[Contents]:
