@@ -158,11 +158,17 @@ class Ownership:
         return (self.owner, *self.shared_with) if self.owner else ()
 
     def merged(self, other: Ownership) -> Ownership:
-        """Of both, where two things share a host; what only one of them says, and the first's where both do."""
+        """Of both, where two things share a host: the first's where both say something, but all their owners.
+
+        The contact is that of the owner who comes first, never another's.
+        """
+        first, *others = dict.fromkeys((*self.owners, *other.owners)) or (None,)
+        contacts = (item.contact for item in (self, other) if item.owner == first)
         return Ownership(
-            self.owner or other.owner,
-            self.contact or other.contact,
+            first,
+            next(filter(None, contacts), None),
             tuple(sorted({**dict(other.labels), **dict(self.labels)}.items())),
+            tuple(filter(None, others)),
         )
 
 
@@ -245,10 +251,21 @@ class Endpoint:
 
     @property
     def owners(self) -> tuple[str, ...]:
-        """All who answer for what is there, each once: owners of its applications, and of a console beside them."""
-        named = [app.ownership.owner for app in self.applications] or [self.ownership.owner]
-        named += [self.ownership.owner] if self.consoles else []
-        return tuple(dict.fromkeys(name for name in named if name))
+        """All who answer for what is there, each once: owners of its applications, and of consoles beside them."""
+        named = [app.ownership.owner for app in self.applications if app.ownership.owner]
+        named += self.ownership.owners if self.consoles or not named else ()
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def whose(self) -> Ownership:
+        """The same with the labels, and with the contact of the first of them, who is named before the others."""
+        first, *others = self.owners or (None,)
+        return Ownership(first, self.contact_of(first), self.ownership.labels, tuple(filter(None, others)))
+
+    def contact_of(self, owner: str | None) -> str | None:
+        """How an owner of what is there is reached, as far as it was said beside that owner."""
+        said = (self.ownership, *(app.ownership for app in self.applications))
+        return next((item.contact for item in said if item.contact and item.owner == owner), None)
 
     @property
     def address(self) -> str:

@@ -49,8 +49,9 @@ def _environment(
     way = ("environment", index, "defaults")
     own = _checked(item.get("defaults"), f"environment[{name}].defaults", way, problems)
     # From the inside: what it says for its endpoints, what it says of itself, what is said for all.
-    result = _joined(item, {key: value for key, value in general.items() if key in _OWNED})
-    defaults = _joined(_joined(own, {key: result[key] for key in _OWNED if key in result}), general)
+    result = _joined(item, {key: value for key, value in general.items() if key in _OWNED}, contacts)
+    of_itself: dict[str, Any] = {key: result[key] for key in _OWNED if key in result}
+    defaults = _joined(_joined(own, of_itself, contacts), general, contacts)
     for key, form in _FILLED:
         elements = item.get(key)
         if isinstance(elements, list):
@@ -60,7 +61,7 @@ def _environment(
 
 
 def _filled(element: Any, defaults: Mapping[str, Any], contacts: Mapping[str, Any]) -> Any:
-    return _reached(_joined(element, defaults), contacts) if isinstance(element, dict) else element
+    return _reached(_joined(element, defaults, contacts), contacts) if isinstance(element, dict) else element
 
 
 def _reached(item: dict[str, Any], contacts: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,9 +72,17 @@ def _reached(item: dict[str, Any], contacts: Mapping[str, Any]) -> dict[str, Any
     return item
 
 
-def _joined(inner: Mapping[str, Any], outer: Mapping[str, Any]) -> dict[str, Any]:
-    """What is set inside, and from outside what is not."""
+def _joined(inner: Mapping[str, Any], outer: Mapping[str, Any], contacts: Mapping[str, Any]) -> dict[str, Any]:
+    """What is set inside, and from outside what is not.
+
+    A contact is that of the owner beside whom it was written, and nobody else's; one without an owner is that of all
+    who have none of their own.
+    """
     result = {**outer, **inner}
+    owner = inner.get("owner")
+    another = "owner" in inner and owner != outer.get("owner")
+    if another and "contact" not in inner and ("owner" in outer or (isinstance(owner, str) and owner in contacts)):
+        result.pop("contact", None)
     labels = [value["labels"] for value in (outer, inner) if isinstance(value.get("labels"), dict)]
     if len(labels) > 1:
         result["labels"] = {**labels[0], **labels[1]}

@@ -3,7 +3,7 @@
 A row becomes an endpoint or an application beside those of config.toml before the form is checked, so that whatever
 holds for these holds for it, and each problem has the row's file and line. What config.toml says of a host and port
 itself is not said again by a row that only names the host; that row gives its owner and labels to all that is there,
-where they have none of their own.
+by whatever row or file, where they have none of their own.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ _OF_APPLICATIONS: Final = {
     "host", "port", "http_port", "paths", "kind", "https", "force_https_screens", "force_https_integrations",
 }  # fmt: skip
 _OF_BOTH: Final = {"owner", "contact", "labels"}
+_OF_PLACES: Final = {"host", "port", "environment"}
 _EXPAND: Final = "expand = true and expected_count = {count} take them"
 
 
@@ -79,6 +80,7 @@ def with_rows(
         for found in contents:
             rows = [row for row in found.rows if environment_of(row) == item["name"]]
             adding.add_all(found, rows, reading.file(found))
+        adding.give_of_hosts()
     result.raw = {**raw, "environment": environments}
     return result
 
@@ -93,6 +95,17 @@ def _place(values: Mapping[str, Any], usual: Mapping[str, Any]) -> tuple[str, in
     """Where something is that may inherit its port."""
     port = usual.get("port")
     return Row(values).place_at(port if isinstance(port, int) else None)
+
+
+def _give(item: dict[str, Any], owned: Mapping[str, Any]) -> None:
+    """Give the owner and labels of a row to something that may have its own; a contact only with its owner."""
+    if item.setdefault("owner", owned.get("owner")) is None:
+        del item["owner"]
+    if "contact" in owned and item.get("owner") == owned.get("owner"):
+        item.setdefault("contact", owned["contact"])
+    own = item.get("labels", {})
+    if "labels" in owned and isinstance(own, dict):
+        item["labels"] = {**owned["labels"], **own}
 
 
 class _Reading:
@@ -127,6 +140,7 @@ class _Reading:
             adding.add_all(contents, rows, self.file(contents))
             source = InventorySource(form.source, len(rows), form.expected_count)
             self._result.sources.setdefault(name, []).append(source)
+        adding.give_of_hosts()
         return grown
 
     def file(self, contents: Contents) -> InventoryFile:
@@ -201,8 +215,12 @@ class _Adding:
         self._lists: dict[str, list[Any]] = {}
         self._known: dict[tuple[str, int], list[tuple[str, dict[str, Any]]]] = {}
         """What config.toml itself says is at a host and port."""
+        self._there: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        """The same with what rows say."""
         self._given: dict[int, tuple[Mapping[str, Any], str]] = {}
-        """What a row gave to each of that, by its `id`, and where the row stands."""
+        """What a row gave to each of what config.toml says, by its `id`, and where the row stands."""
+        self._hosts: dict[tuple[str, int], tuple[Mapping[str, Any], str]] = {}
+        """What rows that only name a host say of whose it is, and where each stands."""
         self._seen: dict[tuple[object, ...], str] = {}
         self._names: dict[str, str] = {}
         for key in ("endpoint", "application"):
@@ -212,6 +230,7 @@ class _Adding:
                 for item in self._lists[key]:
                     if isinstance(item, dict):
                         self._known.setdefault(_place(item, usual), []).append((key, item))
+                        self._there.setdefault(_place(item, usual), []).append(item)
 
     def add_all(self, contents: Contents, rows: list[Row], file: InventoryFile) -> None:
         """Add rows of a source."""
@@ -219,12 +238,30 @@ class _Adding:
         for row in rows:
             self._add(row, file, numbers[id(row)])
 
+    def give_of_hosts(self) -> None:
+        """Give what rows say that only name a host to all that is there, where it has none of its own."""
+        for there, (owned, _) in self._hosts.items():
+            for item in self._there.get(there, ()):
+                _give(item, owned)
+
     def _add(self, row: Row, file: InventoryFile, number: int) -> None:
         values, place = row.values, located(file.path, row.line)
         there = _place(values, self._usual)
         is_application = "application" in values or "kind" in values
-        if known := self._meant(there, values):
-            self._give(known, values, place)
+        owned = {key: value for key, value in values.items() if key in _OF_BOTH}
+        if not values.keys() - {*_OF_BOTH, *_OF_PLACES}:
+            earlier, where = self._hosts.setdefault(there, (owned, place))
+            if there in self._known:
+                if earlier != owned:
+                    self._differ(values, where, place)
+                return
+        elif known := self._meant(there, values):
+            for item in known:
+                earlier, where = self._given.setdefault(id(item), (owned, place))
+                if earlier != owned:
+                    self._differ(values, where, place)
+                    return
+                _give(item, owned)
             return
         identity = (*there, values.get("application", "") if is_application else values.get("role", "application"))
         if identity in self._seen:
@@ -237,13 +274,16 @@ class _Adding:
         if element is None or key not in self._lists:
             return
         self._lists[key].append(element)
+        self._there.setdefault(there, []).append(element)
         self._result.origins["environment", self._index, key, len(self._lists[key]) - 1] = (file, (number,))
 
+    def _differ(self, values: Mapping[str, Any], where: str, place: str) -> None:
+        message = f"{values['host']} stands at {where} already, with another owner or other labels"
+        self._problems.append(problem("", message, "leave one out", place))
+
     def _meant(self, there: tuple[str, int], values: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What config.toml says already of all that a row says: of its host, or of an application or role there."""
-        said = {key: value for key, value in values.items() if key not in {*_OF_BOTH, "host", "port", "environment"}}
-        if not said:
-            return [item for _, item in self._known.get(there, [])]
+        """What config.toml says already of all that a row says of an application or a role at its host."""
+        said = {key: value for key, value in values.items() if key not in {*_OF_BOTH, *_OF_PLACES}}
         kind = "application" if "application" in said else "endpoint"
         if "application" in said:
             said["name"] = said.pop("application")
@@ -253,22 +293,6 @@ class _Adding:
             for key, item in self._known.get(there, [])
             if key == kind and all(item.get(name, usual.get(name)) == value for name, value in said.items())
         ]
-
-    def _give(self, known: list[dict[str, Any]], values: Mapping[str, Any], place: str) -> None:
-        """Give owner and labels of a row to what config.toml says is there."""
-        owned = {key: value for key, value in values.items() if key in _OF_BOTH}
-        for item in known:
-            earlier, where = self._given.setdefault(id(item), (owned, place))
-            if earlier != owned:
-                message = f"{values['host']} stands at {where} already, with another owner or other labels"
-                self._problems.append(problem("", message, "leave one out", place))
-                return
-            for key in ("owner", "contact"):
-                if key in owned:
-                    item.setdefault(key, owned[key])
-            own = item.get("labels", {})
-            if "labels" in owned and isinstance(own, dict):
-                item["labels"] = {**owned["labels"], **own}
 
     def _endpoint(self, row: Row, place: str) -> dict[str, Any] | None:
         return self._fitting(row, place, _OF_ENDPOINTS, "an endpoint without an application")

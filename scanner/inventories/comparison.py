@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from scanner.inventory import Endpoint, Inventory, Ownership
+from scanner.inventory import Endpoint, Inventory
 
 NEW: Final = "new"
 GONE: Final = "gone"
@@ -68,7 +68,7 @@ def _details(new: Endpoint, known: Endpoint, said: frozenset[str]) -> Iterator[s
         ("starttls", new.starttls, known.starttls),
         ("http_port", new.http_port, known.http_port),
         ("owner", _owners(new), _owners(known)),
-        ("contact", new.ownership.contact, known.ownership.contact),
+        ("contact", new.whose.contact, known.whose.contact),
     )
     for key, value, before in compared:
         if key in said and value is not None and value != before and not (key == "role" and known.consoles):
@@ -90,12 +90,7 @@ def _details(new: Endpoint, known: Endpoint, said: frozenset[str]) -> Iterator[s
 
 
 def _owners(endpoint: Endpoint) -> str | None:
-    owners = [_owner(item.ownership) for item in endpoint.applications] + [_owner(endpoint.ownership)]
-    return ", ".join(dict.fromkeys(filter(None, owners))) or None
-
-
-def _owner(ownership: Ownership) -> str | None:
-    return ownership.owner
+    return ", ".join(dict.fromkeys((*endpoint.owners, *endpoint.ownership.owners))) or None
 
 
 def _told(value: Any) -> str:

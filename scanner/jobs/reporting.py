@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from reports.view.options import Edition, ReportOptions
 from scanner.errors import PolicyError, UsageError, nearest
-from scanner.inventory import Endpoint, Ownership
+from scanner.inventory import Ownership
 from scanner.jobs.looks import check_looks, signature_roots
 from scanner.jobs.output import Rendering
 from scanner.policy import load
@@ -47,12 +47,7 @@ def rendering_of(config: Config, history: History | None, record: RunRecord) -> 
 
 def owners_of(config: Config) -> dict[str, Ownership]:
     """Who answers for each endpoint of the configuration, and its labels."""
-    return {endpoint.id: owned for endpoint in config.inventory.endpoints if (owned := _owned(endpoint)) != Ownership()}
-
-
-def _owned(endpoint: Endpoint) -> Ownership:
-    first, *others = endpoint.owners or (None,)
-    return dataclasses.replace(endpoint.ownership, owner=first, shared_with=tuple(filter(None, others)))
+    return {endpoint.id: whose for endpoint in config.inventory.endpoints if (whose := endpoint.whose) != Ownership()}
 
 
 def owned(rendering: Rendering, owner: str | None, labels: Sequence[str]) -> Rendering:

@@ -146,5 +146,5 @@ def test_a_real_name_server_refuses_what_it_keeps_to_itself(knot: int, capsys: p
     for zone in ("closed.example", "unknown.example"):
         assert run(["import", f"axfr://127.0.0.1:{knot}/{zone}"]) == 2
         said = capsys.readouterr().err
-        assert f"axfr://127.0.0.1/{zone}: the server refuses: " in said
+        assert f"axfr://127.0.0.1:{knot}/{zone}: the server refuses: " in said
         assert "let this machine transfer the zone, or import its file" in said

@@ -50,7 +50,7 @@ def test_the_inner_setting_wins_and_labels_are_joined() -> None:
     a, b, shop, c = config.inventory.endpoints
 
     assert (a.port, a.http_port) == (8443, 8080)
-    assert a.ownership == Ownership("operations", "platform@example.com", (("site", "a"), ("tier", "1")))
+    assert a.ownership == Ownership("operations", None, (("site", "a"), ("tier", "1")))
     assert (b.port, b.http_port) == (443, None)
     assert b.ownership.owner == "payments"
     assert dict(b.ownership.labels) == {"tier": "0", "site": "a", "pci": "yes"}
@@ -179,7 +179,7 @@ def test_explain_names_every_application_and_console_of_a_host(
         "  Shop (traditional-web)",
         "  Portal (traditional-web) owner payments, tier = 1",
         "  monitoring at /ServiceCenter",
-        "  owner operations, tier = 1",
+        "  owner payments; owner operations; tier = 1",
         f'  {"/":<30} {"tls":<24} [[environment.application]] Shop: https = "tls"',
     ]
     assert any(line.startswith("  /ServiceCenter ") for line in said)
@@ -196,3 +196,62 @@ def test_an_owners_contact_is_that_of_what_names_the_owner() -> None:
 
     assert [item.ownership.contact for item in config.inventory.endpoints] == ["ops@example.com", "b@example.com"]
     assert config.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # Another owner, whom nobody says how to reach: not by the contact of the environment's.
+        (HEAD + 'owner = "ops"\ncontact = "ops@x"\n' + endpoint("a.example", owner='"pay"'), ("pay", None)),
+        (HEAD + 'owner = "ops"\ncontact = "ops@x"\n' + endpoint("a.example", owner='"ops"'), ("ops", "ops@x")),
+        (HEAD + 'owner = "ops"\ncontact = "ops@x"\n' + endpoint("a.example", contact='"a@x"'), ("ops", "a@x")),
+        # One that was written beside no owner is for everybody who has none.
+        (HEAD + 'contact = "help@x"\n' + endpoint("a.example", owner='"pay"'), ("pay", "help@x")),
+        (
+            '[[owner]]\nname = "pay"\ncontact = "pay@x"\n'
+            + HEAD
+            + 'contact = "help@x"\n'
+            + endpoint("a.example", owner='"pay"'),
+            ("pay", "pay@x"),
+        ),
+        # Of the outermost again, past another owner between.
+        (
+            '[defaults]\nowner = "pay"\ncontact = "pay@x"\n'
+            + HEAD
+            + 'owner = "ops"\ncontact = "ops@x"\n[environment.defaults]\nowner = "pay"\n'
+            + endpoint("a.example"),
+            ("pay", "pay@x"),
+        ),
+    ],
+)
+def test_a_contact_is_of_the_owner_beside_whom_it_was_written(text: str, expected: tuple[str, str | None]) -> None:
+    whose = only(read(text)).whose
+
+    assert (whose.owner, whose.contact) == expected
+
+
+def test_of_a_host_with_several_owners_each_has_their_own_contact(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (
+        HEAD
+        + 'owner = "ops"\ncontact = "ops@x"\n'
+        + endpoint("shop.example", role='"monitoring"', paths='["/ServiceCenter"]')
+        + endpoint("shop.example", role='"development"', paths='["/ServiceStudio"]', owner='"tools"')
+        + SHOP
+        + 'owner = "pay"\n'
+    )
+    found = only(read(text))
+    (tmp_path / "config.toml").write_text(text, "utf-8")
+
+    assert found.owners == ("pay", "ops", "tools")
+    assert found.whose == Ownership("pay", None, (), ("ops", "tools"))
+    assert [found.contact_of(name) for name in ("pay", "ops", "tools")] == [None, "ops@x", None]
+    assert run(["config", "explain", "shop.example", "--config", str(tmp_path / "config.toml")]) == 0
+    assert "  owner pay; owner ops, contact ops@x; owner tools\n" in capsys.readouterr().out
+
+
+def test_an_application_without_an_owner_is_its_endpoints() -> None:
+    found = only(read(HEAD + endpoint("shop.example", owner='"ops"', contact='"ops@x"') + SHOP))
+
+    assert (found.owners, found.whose.contact) == (("ops",), "ops@x")

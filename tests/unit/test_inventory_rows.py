@@ -108,6 +108,33 @@ def test_an_owner_reaches_all_that_is_at_a_host(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "rows", ["con.example,,,ops,1\ncon.example,Shop,pwa,,\n", "con.example,Shop,pwa,,\ncon.example,,,ops,1\n"]
+)
+@pytest.mark.parametrize("console", [CONSOLE, CONSOLE + 'paths = ["/ServiceCenter"]\n', ""])
+def test_an_owner_reaches_what_other_rows_add_at_its_host(tmp_path: Path, rows: str, console: str) -> None:
+    """A console in config.toml takes nothing from an application that the same table adds."""
+    config = '[defaults]\nowner = "platform"\n' + HEAD + console + INVENTORY
+
+    (found,) = read(tmp_path, config, f"host,application,kind,owner,label.tier\n{rows}").inventory.endpoints
+
+    (shop,) = found.applications
+    assert (shop.ownership.owner, dict(shop.ownership.labels)) == ("ops", {"tier": "1"})
+    assert (found.owners, dict(found.ownership.labels)) == (("ops",), {"tier": "1"})
+
+
+def test_an_owner_of_a_row_takes_nothing_from_another_row_or_the_configuration(tmp_path: Path) -> None:
+    config = HEAD + CONSOLE + 'owner = "platform"\nlabels = { tier = "0" }\n' + INVENTORY
+    table = "host,application,kind,owner,contact,label.tier\ncon.example,,,ops,ops@x,1\ncon.example,Shop,pwa,web,,\n"
+
+    (found,) = read(tmp_path, config, table).inventory.endpoints
+
+    assert (found.ownership.owner, dict(found.ownership.labels)) == ("platform", {"tier": "0"})
+    (shop,) = found.applications
+    assert (shop.ownership.owner, shop.ownership.contact, dict(shop.ownership.labels)) == ("web", None, {"tier": "1"})
+    assert found.contact_of("platform") is None, "the row's contact is of the row's owner"
+
+
+@pytest.mark.parametrize(
     ("row", "console", "application"),
     [
         ("con.example,monitoring,,,ops", "ops", "platform"),

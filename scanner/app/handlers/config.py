@@ -164,8 +164,10 @@ def _told(endpoint: Endpoint, origin: str) -> Iterator[str]:
     ):
         for role, path in endpoint.console_places:
             yield f"  {role} at {path}"
-    if owned := _owned(endpoint.ownership):
-        yield f"  {owned.strip()}"
+    said = [_owned(Ownership(owner, endpoint.contact_of(owner))) for owner in endpoint.whose.owners or (None,)]
+    said += [_owned(Ownership(labels=endpoint.ownership.labels))]
+    if owned := ";".join(filter(None, said)):
+        yield f" {owned}"
 
 
 def _owned(ownership: Ownership) -> str:
