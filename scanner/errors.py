@@ -24,7 +24,9 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from scanner.untrusted import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -63,6 +65,10 @@ class UsageError(NightsealError):
     exit_code = ExitStatus.USAGE
 
 
+_LONGEST: Final = 4000
+"""Characters of a problem, which may list names or quote a value."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong in a file: `key` is the dotted path to it, `hint` says how to fix it.
@@ -80,7 +86,8 @@ class Problem:
 
     def __str__(self) -> str:
         text = f"{self.key}: {self.message}" if self.key else self.message
-        return f"{text} ({self.hint})" if self.hint else text
+        # One line, whatever stands in a cell or a value that it quotes.
+        return printable(f"{text} ({self.hint})" if self.hint else text, _LONGEST)
 
 
 class ConfigError(NightsealError):

@@ -13,7 +13,8 @@ _MEANT: Final[Mapping[str, str]] = {
     # Kinds of applications.
     "traditional-web": "traditional, traditional web app, traditional web application, web, web app, website, screens",
     "reactive-web": "reactive, reactive web app, reactive web application, react, spa, single page application",
-    "mobile-backend": "mobile, mobile app, mobile application, native, native mobile app, android, ios",
+    "mobile-backend": "mobile, mobile app, mobile application, mobile apps, mobile backend app, native, "
+    "native mobile app, native app, android, ios",
     "pwa": "progressive, progressive web app, progressive web application",
     "service": "services, api, backend, back end, library, core service, service module, web service, integration",
     # Roles of endpoints.
@@ -24,10 +25,13 @@ _MEANT: Final[Mapping[str, str]] = {
     "traditional web app, reactive, reactive web app",
     "server": "mail, smtp, ldap, database, db, mail server, database server",
     # Levels of HTTPS.
-    "tls": "ssl, https, ssl/tls, tls/ssl, true, yes, required, on, enabled, secure, require https, enforce https",
+    "tls": "ssl, https, ssl/tls, tls/ssl, true, yes, required, on, enabled, secure, require https, enforce https, "
+    "always, always https, enforced, enforce, forced, force, mandatory, must, https only, tls only, "
+    "only https",
     "tls-client-certificate": "client certificate, client certificates, ssl/tls with client certificates, mtls, "
     "mutual tls, ssl with client certificates, tls with client certificates, tls client certificates, certificate",
-    "none": "http, false, no, off, disabled, plain, optional",
+    "none": "http, false, no, off, disabled, plain, optional, never, "
+    "not required, not enforced, any, both, http or https, http and https, allowed",
     # Kinds of environments, of integrations.
     "paas": "cloud, outsystems cloud, saas, hosted, managed, provider, odc, o11 cloud",
     "on-premises": "on premises, on premise, on prem, onprem, onpremises, self managed, self hosted, private, own",

@@ -117,7 +117,8 @@ def _guess(error: ErrorDetails) -> str | None:
         return None
     known = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
     word = " ".join(re.split(r"[\s_-]+", str(error["input"]).strip().casefold()))
-    meant = next((value for value in WORDS.get(word, ()) if value in known), None)
+    meant = next((value for value in known if value.replace("-", " ") == word), None)
+    meant = meant or next((value for value in WORDS.get(word, ()) if value in known), None)
     return f'did you mean "{meant}"?' if meant else nearest(str(error["input"]), known)
 
 

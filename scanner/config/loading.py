@@ -230,8 +230,16 @@ def _refuse(files: ConfigFiles, problems: Iterable[Problem]) -> None:
     for item in found:
         path = item.place if item.place in inventories else item.place.rpartition(":")[0]
         inventories.get(path, others).append(item)
-    told = (item for path, those in inventories.items() for item in told_of(path, those))
+    told = (item for path, those in inventories.items() for item in told_of(path, _each_once(those)))
     raise ConfigError(files.files[0].path, [*others, *told])
+
+
+def _each_once(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems of a file of hosts, of which several environments may take the same row: each of them once."""
+    found = dict[tuple[str, ...], Problem]()
+    for item in problems:
+        found.setdefault((item.place, item.key.partition("].")[2], item.message), item)
+    return list(found.values())
 
 
 def _expand(value: Any, environ: Mapping[str, str], key: str, problems: list[Problem]) -> Any:

@@ -29,6 +29,11 @@ COLUMNS: Final = (
 """The columns that a table may have, besides `label.NAME` for each label."""
 _LABEL: Final = "label."
 _LIST: Final = re.compile(r"[\s;,]+")
+_FORMULA: Final = re.compile(r"=|[@+-][A-Za-z][A-Za-z0-9._]*\(")
+"""What a spreadsheet computes: anything after an equals sign, and functions after the signs that stand for one."""
+_HEADINGS: Final = frozenset(
+    {*COLUMNS, "hosts", "hostname", "hostnames", "host name", "host_name", "fqdn", "domain", "address", "ip", "url"}
+)
 _QUOTED: Final = re.compile(r"'[=+\-@\t\r]")
 
 Cells = tuple[int, Sequence[str]]
@@ -139,7 +144,7 @@ def _values(cells: Mapping[str | None, str], place: str, problems: list[Problem]
         text = cell.strip()
         if not text or key is None:
             continue
-        if text.startswith("="):
+        if _FORMULA.match(text):
             problems.append(problem(key, "is a formula", "paste its value instead", place))
             continue
         text = text[1:] if _QUOTED.match(text) else text  # as spreadsheets are told that it is no formula
@@ -185,9 +190,17 @@ def read_list(name: str, data: bytes, options: Options) -> Contents:  # noqa: AR
     """
     contents = Contents(name)
     problems = contents.problems
+    first = True
     for line, text in enumerate(text_of(name, data).splitlines(), 1):
         words = text.partition("#")[0].split()
         if not words:
+            continue
+        heads, first = first and _is_heading(text.partition("#")[0]), False
+        if heads:
+            message = f'"{" ".join(words)}" names columns, not a host'
+            hint = 'leave the line out, or read a table: --from csv, or format = "csv"'
+            hint += f"; a host of that name is {words[0]}:443" if words[0].isalnum() and len(words) == 1 else ""
+            problems.append(problem("", message, hint, f"{name}:{line}"))
             continue
         if len(words) > 1:
             message = f'"{" ".join(words)[:60]}" is more than a host'
@@ -203,6 +216,11 @@ def read_list(name: str, data: bytes, options: Options) -> Contents:  # noqa: AR
             continue
         contents.add(endpoint(host, port), line)
     return contents
+
+
+def _is_heading(text: str) -> bool:
+    """Whether the first line names columns: all of its words do."""
+    return all(word.strip().casefold() in _HEADINGS for word in re.split(r"[,;\t]", text))
 
 
 def host_and_port(text: str) -> tuple[str, int | None]:

@@ -449,7 +449,7 @@ def test_scopes_are_spelled_as_hosts_are(scope: str) -> None:
 def test_a_scope_whose_host_is_none_is_refused() -> None:
     text = _WAIVER.format(date.today() + timedelta(days=9)).replace("b.example", "\u200d.example")  # noqa: DTZ011  # the same
 
-    assert 'waiver[1].scope: "a/\u200d.example/pay/*" is not a host name' in refused(text)[0]
+    assert 'waiver[1].scope: "a/\\u200d.example/pay/*" is not a host name' in refused(text)[0]
 
 
 @pytest.mark.parametrize("changed", [str, lambda text: f"\ufeff{text}", lambda text: text.replace("\n", "\r\n")])

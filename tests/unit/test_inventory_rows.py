@@ -254,3 +254,54 @@ def test_nothing_is_offered_that_is_refused(
     assert "--expand" not in said
     config = HEAD + '[[environment.inventory]]\nfrom = "networks.txt"\n'
     assert not any("expand" in line for line in refused(tmp_path, config))
+
+
+def test_a_row_of_several_environments_is_told_once(tmp_path: Path) -> None:
+    config = HEAD + INVENTORY + HEAD.replace("production", "test") + INVENTORY
+
+    said = refused(tmp_path, config, "host,port,owner\na b,443,\nc.example,0,\nd.example,443,@SUM(1)\n")
+
+    assert [line.partition(": ")[0] for line in said] == ["hosts.csv:2", "hosts.csv:3", "hosts.csv:4"]
+
+
+@pytest.mark.parametrize("column", ["host", "application", "owner", "contact", "port", "label.x", "labels"])
+def test_a_cell_of_several_lines_makes_an_error_of_one(tmp_path: Path, column: str) -> None:
+    cells = {"host": "a.example", "kind": "pwa", column: "a\nb c\x1b[31m\r"}
+    table = f"{','.join(cells)}\n" + ",".join(f'"{cell}"' for cell in cells.values())
+
+    said = refused(tmp_path, HEAD + INVENTORY, table + "\n")
+
+    assert all(line.startswith("hosts.csv:2: ") for line in said)
+    assert "\x1b" not in "".join(said)
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "@SUM(1)", "+SUM(A1)", "-HYPERLINK(1)", "=cmd|'/c calc'!A1"])
+def test_what_a_spreadsheet_computes_is_said_to_be_a_formula(tmp_path: Path, cell: str) -> None:
+    (said,) = refused(tmp_path, HEAD + INVENTORY, f'host,contact\na.example,"{cell}"\n')
+
+    assert said == "hosts.csv:2: contact: is a formula (paste its value instead)"
+
+
+def test_what_begins_like_a_formula_and_is_none_is_text(tmp_path: Path) -> None:
+    table = "host,contact\na.example,+351 123 456\nb.example,@team-payments\nc.example,-\n"
+
+    found = read(tmp_path, HEAD + INVENTORY, table).inventory.endpoints
+
+    assert [item.ownership.contact for item in found] == ["+351 123 456", "@team-payments", "-"]
+
+
+@pytest.mark.parametrize("line", ["host", "# ours\n\nHost", "FQDN", "host,owner", "Host name", "host;port"])
+def test_a_heading_of_a_plain_list_is_no_host(tmp_path: Path, line: str) -> None:
+    (tmp_path / "hosts.txt").write_text(f"{line}\na.example\n", "utf-8")
+
+    (said,) = refused(tmp_path, HEAD + INVENTORY.replace("csv", "txt"))
+
+    assert 'names columns, not a host (leave the line out, or read a table: --from csv, or format = "csv"' in said
+
+
+def test_a_host_that_is_called_as_columns_are_can_be_said(tmp_path: Path) -> None:
+    (tmp_path / "hosts.txt").write_text("host:443\nowner\n", "utf-8")
+
+    config = read(tmp_path, HEAD + INVENTORY.replace("csv", "txt"), "")
+
+    assert [item.host for item in config.inventory.endpoints] == ["host", "owner"]
