@@ -19,10 +19,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scanner.errors import PolicyError, PolicyMissingError, Problem, nearest
+from scanner.judgement import PolicyRef, Severity, Source
 from scanner.validation import problems_of
-from scanner.verdict import PolicyRef, Severity, Source
 
 SUFFIX = ".toml"
+DEFAULT = "https-by-default"
+"""The policy that judges where none is named; it has every rule that is not asked for by name."""
 
 
 @dataclass(frozen=True, slots=True)

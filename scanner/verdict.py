@@ -9,56 +9,24 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, Self, TypeVar
 
 from scanner.evidence import Failure, Kept, TargetEvidence, to_json
 from scanner.inventory import DomainKey, EnvironmentKind, Role, StartTls, address_of
+from scanner.judgement import AppliedWaiver as AppliedWaiver  # noqa: PLC0414  # parts of verdicts, told to mypy as ours
+from scanner.judgement import PolicyRef as PolicyRef  # noqa: PLC0414
+from scanner.judgement import Severity as Severity  # noqa: PLC0414
+from scanner.judgement import Source as Source  # noqa: PLC0414
+from scanner.judgement import Status as Status  # noqa: PLC0414
 from scanner.standpoint import NotCovered, Part, Vantage
 
 R = TypeVar("R", bound="TargetResult")
 
 
-class Status(StrEnum):
-    """The four outcomes of a rule. What could not be observed is INDETERMINATE, never PASS."""
-
-    PASS = "pass"  # noqa: S105  # a verdict, not a password
-    FAIL = "fail"
-    NOT_APPLICABLE = "not-applicable"
-    INDETERMINATE = "indeterminate"
-
-
 NOT_ASKED: Final = "not-asked"
 """The reason of contract section 1 for what the configuration or the command line forbids to ask."""
-
-
-class Severity(StrEnum):
-    """How bad a failure is. Ordered: INFO < LOW < MEDIUM < HIGH < CRITICAL."""
-
-    INFO = "info"
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-    CRITICAL = "critical"
-
-    @property
-    def rank(self) -> int:
-        """0 for INFO up to 4 for CRITICAL."""
-        return list(Severity).index(self)
-
-    # All four: total_ordering would leave the ones alone that StrEnum has from str, which order by the alphabet.
-    def __lt__(self, other: object) -> bool:
-        return self.rank < other.rank if isinstance(other, Severity) else NotImplemented
-
-    def __le__(self, other: object) -> bool:
-        return self.rank <= other.rank if isinstance(other, Severity) else NotImplemented
-
-    def __gt__(self, other: object) -> bool:
-        return self.rank > other.rank if isinstance(other, Severity) else NotImplemented
-
-    def __ge__(self, other: object) -> bool:
-        return self.rank >= other.rank if isinstance(other, Severity) else NotImplemented
 
 
 class Goal(StrEnum):
@@ -68,28 +36,6 @@ class Goal(StrEnum):
     INTEGRITY = "integrity"
     AUTHENTICITY = "authenticity"
     ENFORCEMENT = "enforcement"
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The clause that sets a requirement."""
-
-    document: str
-    clause: str = ""
-    version: str = ""
-    url: str = ""
-
-    def __str__(self) -> str:
-        return " ".join(part for part in (self.document, self.version, self.clause) if part)
-
-
-@dataclass(frozen=True, slots=True)
-class AppliedWaiver:
-    """The waiver that accepts a failure."""
-
-    reason: str
-    owner: str
-    expires: date
 
 
 class CountedAs(StrEnum):
@@ -162,16 +108,6 @@ class TargetStatus(StrEnum):
     ASSESSED = "assessed"
     PARTIAL = "partial"
     UNREACHABLE = "unreachable"
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyRef:
-    """The policy that judged: `digest` is the SHA-256 of its canonical form, so that a changed file is told apart."""
-
-    id: str
-    version: str
-    title: str = ""
-    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
 from scanner.hostname import normalised_pattern
 from scanner.inventory import CLIENT_FILE, FILE, address_of, file_host
-from scanner.verdict import AppliedWaiver, Severity, Status, Verdict
+from scanner.judgement import AppliedWaiver, Severity, Status
+
+if TYPE_CHECKING:
+    from scanner.verdict import Verdict
 
 _SEPARATOR = re.compile(r"[\s,;()]+")
 

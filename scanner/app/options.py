@@ -15,7 +15,7 @@ from scanner.config.values import parse_duration
 from scanner.errors import UsageError, nearest
 from scanner.formats import FORMATS
 from scanner.inventory import StartTls
-from scanner.verdict import Severity
+from scanner.judgement import Severity
 
 TABLE_FORMATS = ("text", "json", "csv")
 """The forms of a table of the history."""

@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints
 from scanner.config.form_estate import DefaultsForm, EnvironmentForm, OwnerForm
 from scanner.config.values import Duration, Event, Form, FormatName, HostOrNetwork, Name, NameServer, Text, Weekday
 from scanner.formats import DEFAULT_REPORTS
-from scanner.verdict import Severity
+from scanner.judgement import Severity
 
 
 class NightsealForm(Form):

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from scanner.config.values import Event, Form, Labels, Name, Port, ShortText, SourceName, UrlPath
 from scanner.inventory import ApplicationKind, EnvironmentKind, HttpsLevel, IntegrationKind, Role, StartTls
-from scanner.verdict import Severity
+from scanner.judgement import Severity
 
 
 class ClientCertificateForm(Form):

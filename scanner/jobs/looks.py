@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-
-from reports.language import UnknownLanguageError, language_of
-from reports.logo import Logo, LogoError, read_logo
-from reports.templating import TemplatesError, check_templates
-from scanner.errors import ConfigError, Problem, UsageError
+from scanner.errors import ConfigError
 
 if TYPE_CHECKING:
+    from reports.logo import Logo
     from scanner.config import Config
+
+ENGLISH = "en"
+"""The language that reports are written in: it is not looked for among the translations."""
 
 
 def check_looks(config: Config, *, templates: bool = True) -> Logo | None:
@@ -24,49 +22,12 @@ def check_looks(config: Config, *, templates: bool = True) -> Logo | None:
     Raises:
         ConfigError: there is no such language, the logo is none, or a template cannot be used; lists all of it.
     """
-    form, problems = config.form.report, list[Problem]()
-    logo: Logo | None = None
-    try:
-        language_of(form.locale)
-    except UnknownLanguageError as error:
-        problems.append(Problem("report.locale", error.problem, error.hint))
-    if form.logo:
-        path = Path(config.resolve(form.logo))
-        try:
-            logo = read_logo(path)
-        except LogoError as error:
-            problems.append(Problem("report.logo", f"{path} {error.problem}", error.hint))
-    if form.templates and templates:
-        try:
-            check_templates(Path(config.resolve(form.templates)))
-        except TemplatesError as error:
-            problems.append(Problem("report.templates", error.problem, error.hint))
-    try:
-        signature_roots(config)
-    except UsageError as error:
-        problems.append(Problem("report.signature_roots", str(error)))
-    if form.signature_roots and not form.tsa:
-        problems.append(Problem("report.signature_roots", "needs tsa: no stamp says when it was signed"))
+    form = config.form.report
+    if form.locale == ENGLISH and not form.logo and not form.templates and not form.signature_roots:
+        return None
+    from scanner.jobs.looks_opened import opened  # noqa: PLC0415  # what reads them loads only where one is named
+
+    logo, problems = opened(config, templates=templates)
     if problems:
         raise ConfigError(config.source, problems)
     return logo
-
-
-def signature_roots(config: Config) -> bytes:
-    """The certificates of the CAs of signer and time stamp, PEM; empty where none are named.
-
-    Raises:
-        UsageError: the file cannot be read, or holds no certificate.
-    """
-    name = config.form.report.signature_roots
-    if name is None:
-        return b""
-    path = Path(config.resolve(name))
-    try:
-        data = path.read_bytes()
-        found = x509.load_pem_x509_certificates(data)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{path} holds no certificate in PEM") from error
-    return data if found else b""

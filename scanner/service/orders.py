@@ -11,8 +11,7 @@ from typing import Any
 import click
 
 from scanner.config import Config
-from scanner.errors import UsageError
-from scanner.jobs.exit_status import ExitStatus
+from scanner.errors import ExitStatus, UsageError
 
 LONGEST_SOCKET = 107
 """Bytes of a Unix socket's name; Linux has room for no more."""

@@ -9,35 +9,33 @@ scanned.
 from __future__ import annotations
 
 import ipaddress
-import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-import psutil
-from cryptography import x509
-
-from reports.deliver import problem_of
 from scanner.config import Config
-from scanner.errors import ConfigError, LogListError, PolicyMissingError, Problem, TrustStoreError, UsageError, nearest
-from scanner.inventory import ClientCertificate
-from scanner.jobs.client_identity import misfit
+from scanner.errors import ConfigError, PolicyMissingError, Problem, UsageError, nearest
 from scanner.jobs.looks import check_looks
-from scanner.jobs.policies import load_policy
+from scanner.jobs.policies import check_policy
 from scanner.jobs.proxies import carrying_all
-from scanner.probe.x509.trust import MOZILLA, SYSTEM, load_store
 from scanner.service.address import http_address
 from scanner.service.cron import ScheduleTrigger, trigger_of
 from scanner.service.orders import socket_of, state_of
-from scanner.service.preflight_places import history_problem, place, socket_problem, socket_warning, state_problem
+from scanner.service.preflight_places import (
+    addresses_here,
+    history_problem,
+    place,
+    socket_problem,
+    socket_warning,
+    state_problem,
+)
 
 _BEGIN: Final = "`nightseal config init` writes an example"
-_CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
-_KEY: Final = b"PRIVATE KEY-----"
+_SHIPPED_STORE: Final = "mozilla"
+"""Comes with a library, whole: there is nothing to check of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +74,12 @@ class _Found:
             self.problems.append(Problem("environment", "nothing is configured to be scanned", _BEGIN))
         self._policies()
         self._schedules()
-        self.problems += _receivers(self._config)
         try:
             check_looks(self._config)
         except ConfigError as error:
             self.problems += error.problems
-        self._trust_stores()
         self._scan()
-        self._client_certificates()
+        self._opened()
         self._places()
         self._monitoring()
         self.warnings += _connect_to(self._config)
@@ -97,7 +93,7 @@ class _Found:
                     named.setdefault(item.policy, f"{kind}[{item.name}].policy")
         for name, key in sorted(named.items()):
             try:
-                load_policy(name, base=self._config.folder)
+                check_policy(name, base=self._config.folder)
             except PolicyMissingError as error:
                 self.problems.append(error.named_by(key))
             except ConfigError as error:
@@ -129,55 +125,32 @@ class _Found:
                 if receiver.name not in told
             )
 
-    def _trust_stores(self) -> None:
-        named = [("scan.trust_store", self._config.scan.trust_store)]
-        named += [
-            (f"environment[{item.name}].trust_store", item.trust_store)
-            for item in self._config.form.environment
-            if item.trust_store
-        ]
-        for key, name in named:
-            path = name if name in {MOZILLA, SYSTEM} else str((self._config.folder / name).absolute())
-            kinds = _kinds_of(Path(path)) if path != name else frozenset()
-            if kinds == {_KEY}:
-                hint = "name the certificates of your CAs, and keep keys out of the scanner's reach"
-                self.problems.append(Problem(key, f"{path} is a private key, not a trust store", hint))
-                continue
-            if _KEY in kinds:
-                self.warnings.append(Problem(key, f"{path} holds a private key beside certificates", "take it out"))
-            try:
-                load_store(path)
-            except TrustStoreError as error:
-                self.problems.append(Problem(key, str(error)))
-
     def _scan(self) -> None:
         scan = self._config.scan
-        if scan.ct_logs:
-            from scanner.probe.x509.ct_logs import load_logs  # noqa: PLC0415  # loads only where a list is named
-
-            try:
-                load_logs(str((self._config.folder / scan.ct_logs).absolute()))
-            except LogListError as error:
-                self.problems.append(Problem("scan.ct_logs", str(error)))
         try:
             carrying_all(scan.proxy)
         except UsageError as error:
             self.problems.append(Problem("scan.proxy", str(error)))
 
-    def _client_certificates(self) -> None:
-        now = datetime.now(UTC)
-        for environment in self._config.inventory.environments:
-            for endpoint in environment.endpoints:
-                for application in endpoint.applications:
-                    identity = application.client_certificate
-                    if identity is None:
-                        continue
-                    key = f"environment[{environment.name}].application[{application.name}].client_certificate"
-                    unfit = _unfit(key, identity)
-                    if unfit is not None:
-                        self.problems.append(unfit)
-                    else:
-                        self.warnings += _out_of_date(key, identity.cert, now)
+    def _opened(self) -> None:
+        """What is named and takes long to open, or rather what opens it takes long to load."""
+        config, form = self._config, self._config.form
+        stores = {config.scan.trust_store, *(item.trust_store for item in form.environment if item.trust_store)}
+        applications = (item for each in config.inventory.endpoints for item in each.applications)
+        if (
+            stores == {_SHIPPED_STORE}
+            and not config.scan.ct_logs
+            and not config.receivers
+            and all(item.client_certificate is None for item in applications)
+        ):
+            return
+        from scanner.service import preflight_opened as opened  # noqa: PLC0415  # loads only where it is named
+
+        for problems, warnings in (opened.trust_stores(config), opened.client_certificates(config)):
+            self.problems += problems
+            self.warnings += warnings
+        self.problems += opened.ct_logs(config)
+        self.problems += opened.receivers(config)
 
     def _places(self) -> None:
         form = self._config.form
@@ -216,71 +189,15 @@ class _Found:
             self.warnings.append(Problem("daemon.report_url", f'"{url}" is not the address of a web page', hint))
 
 
-def _receivers(config: Config) -> Iterator[Problem]:
-    for receiver in config.receivers:
-        if wrong := problem_of(receiver.url):
-            hint = "see the list of services in Apprise's documentation"
-            yield Problem(f"notify[{receiver.name}].url", wrong, hint)
-
-
-def _kinds_of(path: Path) -> frozenset[bytes]:
-    """Which of certificates and private keys a PEM file holds; nothing where it cannot be read."""
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return frozenset()
-    return frozenset(kind for kind in (_CERTIFICATE, _KEY) if kind in data)
-
-
-def _unfit(key: str, identity: ClientCertificate) -> Problem | None:
-    """Why a client certificate and its key cannot be used together; None where they can."""
-    unread = _unread(f"{key}.cert", identity.cert, _CERTIFICATE, "certificate")
-    unread = unread or _unread(f"{key}.key", identity.key, _KEY, "private key")
-    if unread is not None:
-        return unread
-    if wrong := misfit(identity):
-        return Problem(f"{key}.key", wrong, "name the key that the certificate was issued for")
-    try:
-        # With a passphrase that is none: OpenSSL would ask for one on the terminal.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(identity.cert, identity.key, password=lambda: b"")
-    except ssl.SSLError as error:
-        reason = (error.reason or str(error)).lower().replace("_", " ")
-        return Problem(key, f"{identity.cert} and {identity.key} cannot be used: OpenSSL says {reason}")
-    return None
-
-
-def _unread(key: str, path: Path, kind: bytes, words: str) -> Problem | None:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        return Problem(key, f"{path} cannot be read: {error.strerror}")
-    if kind not in data:
-        return Problem(key, f"{path} holds no {words} as PEM")
-    if kind == _KEY and b"ENCRYPTED" in data:
-        hint = "a scheduled scan cannot ask for a passphrase: openssl pkey -in FILE -out FILE.plain"
-        return Problem(key, f"{path} is encrypted", hint)
-    return None
-
-
-def _out_of_date(key: str, path: Path, now: datetime) -> Iterator[Problem]:
-    try:
-        leaf = x509.load_pem_x509_certificates(path.read_bytes())[0]
-    except (OSError, ValueError):
-        return
-    if now > leaf.not_valid_after_utc:
-        yield Problem(f"{key}.cert", f"{path} expired on {leaf.not_valid_after_utc:%Y-%m-%d}", "renew it")
-    elif now < leaf.not_valid_before_utc:
-        yield Problem(f"{key}.cert", f"{path} is not valid before {leaf.not_valid_before_utc:%Y-%m-%d}")
-
-
 def _not_ours(text: str, host: str) -> Iterator[Problem]:
     """Whether an IP address to listen at is one of another machine."""
     try:
         wanted = ipaddress.ip_address(host)
     except ValueError:
         return
-    ours = {address.address.partition("%")[0] for items in psutil.net_if_addrs().values() for address in items}
-    if not wanted.is_loopback and not wanted.is_unspecified and wanted.compressed not in ours:
+    if wanted.is_loopback or wanted.is_unspecified:
+        return
+    if wanted.compressed not in addresses_here():
         yield Problem("daemon.http", f'"{text}" is not an address of this machine')
 
 

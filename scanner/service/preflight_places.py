@@ -9,15 +9,14 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 from urllib.parse import quote, urlsplit
-
-import psutil
 
 from scanner.errors import HistoryError, Problem, nearest
 from scanner.jobs.destinations import NO_ROOM, refusal
 from scanner.service.orders import LONGEST_SOCKET
-from scanner.state.database import VERSION
+from scanner.state import VERSION
 
 _STORES: Final = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl", "file")
 """Schemes of the object stores that hold a history."""
@@ -87,10 +86,24 @@ def _kernels_own(folder: Path) -> str:
     """The type of the kernel's own file system that a folder is on, in which nobody can make files; else empty."""
     real = Path(os.path.realpath(folder))
     with contextlib.suppress(OSError):
-        mounted = {Path(item.mountpoint): item.fstype for item in psutil.disk_partitions(all=True)}
+        if os.major(real.stat().st_dev):
+            return ""  # on a device
+        mounted = {Path(item.mountpoint): item.fstype for item in _system().disk_partitions(all=True)}
         kind = next((mounted[item] for item in (real, *real.parents) if item in mounted), "")
         return kind if kind in _KERNELS_OWN else ""
     return ""
+
+
+def addresses_here() -> frozenset[str]:
+    """The IP addresses of this machine."""
+    interfaces = _system().net_if_addrs().values()
+    return frozenset(address.address.partition("%")[0] for items in interfaces for address in items)
+
+
+def _system() -> ModuleType:
+    import psutil  # noqa: PLC0415  # loads only where a place asks for it
+
+    return psutil
 
 
 def history_problem(place: str) -> Iterator[Problem]:

@@ -1,1 +1,4 @@
 """What the service must remember when it is killed: one SQLite file."""
+
+VERSION = 2
+"""That of the file's form. 2: alarms are of endpoints, where they were of targets."""

@@ -39,10 +39,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from scanner.errors import NightsealError, StateError, UsageError
-from scanner.state import migrations
+from scanner.state import VERSION, migrations
 
-VERSION = 2
-"""2: alarms are of endpoints, where they were of targets."""
 _BUSY_S = 30.0
 _PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENFILE, errno.EMFILE})
 _PASSING_IN_SQLITE: Final = frozenset(

@@ -65,6 +65,27 @@ def test_the_text_of_a_scan_needs_no_history_and_draws_nothing() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_checking_a_configuration_loads_what_it_names_and_no_more(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(
+        '[[environment]]\nname = "a"\nkind = "paas"\nendpoint = [{ host = "a.example" }]\n'
+        '[[schedule]]\nname = "nightly"\ncron = "0 2 * * *"\n'
+        '[[waiver]]\nrule = "cert.*"\nscope = "a"\nreason = "r"\nowner = "o"\nexpires = 2000-01-01\n',
+        "utf-8",
+    )
+    unneeded = ("PIL", "babel", "cryptography", "jinja2", "pandas", "psutil", "sqlalchemy",
+                "scanner.evidence", "scanner.pipeline", "scanner.rules", "reports")  # fmt: skip
+    script = (
+        "import sys; from scanner.app.cli import run; print(run(['config', 'check'])); "
+        f"print([name for name in {unneeded!r} if name in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert "all is well" in done.stdout
+    assert "it expired on 2000-01-01" in done.stderr
+    assert done.stdout.splitlines()[-2:] == ["0", "[]"]
+
+
 def test_asking_the_service_for_a_run_loads_nothing_that_scans(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("", "utf-8")
     script = (

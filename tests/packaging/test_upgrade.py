@@ -12,7 +12,8 @@ import pytest
 
 from reports.export.json_v1 import from_json
 from scanner import __version__
-from scanner.state.database import VERSION, open_state
+from scanner.state import VERSION
+from scanner.state.database import open_state
 from tests.conftest import REPOSITORY, Runner
 
 GOLDEN = REPOSITORY / "tests" / "golden"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -13,17 +13,15 @@ from urllib.parse import SplitResult, urlsplit
 
 import click
 
-import scanner.history
 from scanner import config as configuration
+from scanner import policy
 from scanner.confidential import without
 from scanner.config.form import ConfigForm
 from scanner.counting import counted
 from scanner.errors import OutputError, Problem, UsageError, nearest
-from scanner.evaluate import report_waivers
 from scanner.hostname import HostError, normalised
 from scanner.inventory import CLIENT_FILE, FILE, Ownership, Role, file_host
 from scanner.requirements import ROOT, Requirement, requirement_at, requirements_of
-from scanner.rules import all_rules
 from scanner.service import preflight
 from scanner.waiver import scope_of
 
@@ -49,9 +47,9 @@ def check(config_path: Path) -> None:
 
 def _waiver_warnings(config: Config) -> list[Problem]:
     """Waivers that can never waive anything: an unknown rule, or a scope that covers no endpoint."""
-    rules = all_rules()
     warnings = []
     for index, waiver in enumerate(config.waivers, 1):
+        rules = _rules_for(waiver.rule)
         key = f"waiver[{index}]"
         if not any(character in waiver.rule for character in "*?[") and waiver.rule not in rules:
             warnings.append(Problem(f"{key}.rule", f'there is no rule "{waiver.rule}"', nearest(waiver.rule, rules)))
@@ -62,6 +60,19 @@ def _waiver_warnings(config: Config) -> list[Problem]:
         elif waiver.expired(datetime.now(UTC).date()):
             warnings.append(Problem(f"{key}.expires", f"it expired on {waiver.expires} and waives nothing any more"))
     return [*warnings, *_unused_waivers(config, {problem.key.partition(".")[0] for problem in warnings})]
+
+
+def _rules_for(pattern: str) -> Collection[str]:
+    """The ids of rules in which to look for a waiver's: those of the default policy, where that has it.
+
+    All of them take longer to load than all else that `config check` does.
+    """
+    common = policy.load(policy.DEFAULT).rules
+    if fnmatch.filter(common, pattern):
+        return common
+    from scanner.rules import all_rules  # noqa: PLC0415  # loads only for what the default policy lacks
+
+    return all_rules()
 
 
 def _not_covered(config: Config, text: str) -> str | None:
@@ -88,24 +99,9 @@ def _unused_waivers(config: Config, known: set[str]) -> list[Problem]:
     place = config.resolve(config.form.nightseal.history)
     if not config.waivers or not ("://" in place or Path(place).is_dir()):
         return []
-    history = scanner.history.History(place)
-    if not history.location.holds_history():
-        return []
-    latest = {item.name: history.latest(item.name) for item in config.inventory.environments}
-    records = {run_id: history.record(run_id, evidence=False) for run_id in set(latest.values()) if run_id}
-    targets = [
-        target
-        for run_id, record in records.items()
-        for target in record.targets
-        if latest.get(target.environment) == run_id
-    ]
-    scanned = {target.environment for target in targets}
-    unused = report_waivers(targets, config.waivers, datetime.now(UTC).date()).unused
-    return [
-        Problem(f"waiver[{index}]", f"{waiver.rule} at {waiver.scope} accepted nothing in the last run")
-        for index, waiver in enumerate(config.waivers, 1)
-        if waiver in unused and f"waiver[{index}]" not in known and any(map(waiver.within, scanned))
-    ]
+    from scanner.jobs.unused_waivers import unused_waivers  # noqa: PLC0415  # loads only where there is a history
+
+    return unused_waivers(config, place, known)
 
 
 def schema() -> None:

@@ -22,7 +22,7 @@ from scanner.jobs.policies import load_policy
 from scanner.jobs.selection import schedule_of, select
 from scanner.notify.outbox import Outbox
 from scanner.service import logs, setup
-from scanner.service.address import not_alive
+from scanner.service.alive import not_alive
 from scanner.service.control import ControlServer, RunOrder
 from scanner.service.lock import ServiceLock
 from scanner.service.log_fields import log_error, log_with, of_state

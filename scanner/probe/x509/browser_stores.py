@@ -92,23 +92,27 @@ def browser_stores() -> tuple[BrowserStore, ...]:
 
 def read_stores(document: Mapping[str, Any]) -> tuple[BrowserStore, ...]:
     """The lists in a document of the package's form."""
-    roots: dict[str, list[x509.Certificate]] = {name: [] for name in _OWNERS.values()}
+    roots: dict[str, dict[str, x509.Certificate]] = {name: {} for name in _OWNERS.values()}
+    subjects: dict[str, set[bytes]] = {name: set() for name in _OWNERS.values()}
     conditions: dict[str, dict[str, Condition]] = {name: {} for name in _OWNERS.values()}
     for item in document.values():
+        holders = [(name, each) for each in item["trust_stores"] if (name := _OWNERS.get(each["owner"])) is not None]
+        if not holders:
+            continue  # it is most of what a scan of one host would read
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an old root has a serial number of zero
             try:
                 root = x509.load_pem_x509_certificate("\n".join(item["certificate"]).encode())
             except ValueError:
                 continue
-        for holder in item["trust_stores"]:
-            if (name := _OWNERS.get(holder["owner"])) is not None:
-                roots[name].append(root)
-                if holder.get("constraints"):
-                    conditions[name][fingerprint_of(root)] = _condition(holder["constraints"])
+        fingerprint, subject = fingerprint_of(root), root.subject.public_bytes()
+        for name, holder in holders:
+            roots[name][fingerprint] = root
+            subjects[name].add(subject)
+            if holder.get("constraints"):
+                conditions[name][fingerprint] = _condition(holder["constraints"])
     return tuple(
-        BrowserStore(_store(name, found), conditions[name], frozenset(root.subject.public_bytes() for root in found))
-        for name, found in roots.items()
+        BrowserStore(_store(name, found), conditions[name], frozenset(subjects[name])) for name, found in roots.items()
     )
 
 
@@ -119,7 +123,6 @@ def _condition(constraints: Sequence[Mapping[str, Any]]) -> Condition:
     return Condition(min(dates, default=None), domains)
 
 
-def _store(name: str, roots: Sequence[x509.Certificate]) -> TrustStore:
-    fingerprints = frozenset(fingerprint_of(root) for root in roots)
-    digest = hashlib.sha256("".join(sorted(fingerprints)).encode()).hexdigest()
-    return TrustStore(name, digest, tuple(roots), fingerprints)
+def _store(name: str, roots: Mapping[str, x509.Certificate]) -> TrustStore:
+    digest = hashlib.sha256("".join(sorted(roots)).encode()).hexdigest()
+    return TrustStore(name, digest, tuple(roots.values()), frozenset(roots))
