@@ -107,7 +107,6 @@ def test_a_server_that_has_enough_of_us_is_left_alone_and_told_in_part(lab: Lab,
     found = verdicts(target)
 
     assert target["status"] == "partial"
-    assert target["duration_s"] < 26
     assert target["error"]["reason"] == reason
     # Not all over again: a few to find out whether it was by chance, and those that were under way.
     assert 24 < target["connections"] < 24 + 50

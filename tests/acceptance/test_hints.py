@@ -74,7 +74,6 @@ def test_at_a_port_of_tls_it_is_told_at_once(lab: Lab, quick: Runner) -> None:
 
     (target,) = done.json["targets"]
     assert (target["error"]["reason"], target["connections"]) == ("tls-only", 1)
-    assert target["duration_s"] < 3
     assert "try smtps://mail.example:465" in done.err
 
 

@@ -41,13 +41,13 @@ class Asking:
 
 
 async def spans(budget: Budget, *, ip: str | None, count: int) -> str:
-    held = []
+    held, asked = [], time.monotonic()
     for _ in range(count):
         async with budget.connection(ip):
             begun = time.monotonic()
             await asyncio.sleep(0.01)
             held.append(f"{begun:.6f}-{time.monotonic():.6f}")
-    return f"{os.getpid()} {' '.join(held)}"
+    return f"{os.getpid()} {asked:.6f} {' '.join(held)}"
 
 
 async def own(_: Target, budget: Budget) -> str:

@@ -6,17 +6,20 @@ import asyncio
 import contextlib
 import socket
 import struct
-import time
 from collections.abc import AsyncIterator, Callable
 
 
 class Relay:
-    """Passes on what it does not dislike. `dislikes` sees each hello and says what to do: pass, close, reset, hang."""
+    """Passes on what it does not dislike. `dislikes` sees each hello and says what to do: pass, close, reset, hang.
+
+    `at_work` is whether something will come of a connection by itself: one is open that does not hang.
+    """
 
     def __init__(self, port: int, dislikes: Callable[[Relay, bytes], str], *, closes_for_alert: bool = False) -> None:
         self.port, self.dislikes, self.closes_for_alert = port, dislikes, closes_for_alert
         self.seen = 0
         self.open = 0
+        self._hanging = 0
         self.begun: list[float] = []
         self._changed = asyncio.Condition()
 
@@ -27,6 +30,9 @@ class Relay:
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
+
+    def at_work(self) -> bool:
+        return self.open > self._hanging
 
     async def until(self, true: Callable[[], bool]) -> None:
         async with self._changed:
@@ -40,12 +46,16 @@ class Relay:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.seen += 1
         await self._count(1)
-        self.begun.append(time.monotonic())
+        self.begun.append(asyncio.get_running_loop().time())
         try:
             hello = await reader.read(65_536)
             verdict = self.dislikes(self, hello)
             if verdict == "hang":
-                await reader.read()
+                self._hanging += 1
+                try:
+                    await reader.read()
+                finally:
+                    self._hanging -= 1
             elif verdict == "reset":
                 linger = struct.pack("ii", 1, 0)
                 writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

@@ -63,6 +63,17 @@ def hold_some(count: int, seconds: float, budget: RemoteBudget) -> list[tuple[fl
     return held
 
 
+def begin_some(count: int, budget: RemoteBudget) -> list[tuple[float, float]]:
+    """Begin so many connections, one after the other, and tell when each was asked for and when it began."""
+    begun = []
+    for _ in range(count):
+        asked = time.monotonic()
+        budget.admit()
+        begun.append((asked, time.monotonic()))
+        budget.give_back()
+    return begun
+
+
 def die_holding(budget: RemoteBudget) -> None:
     """Take a place, and end as a crash would."""
     budget.admit()
@@ -77,14 +88,12 @@ def hang_holding(budget: RemoteBudget) -> None:
 
 
 def test_a_rate_holds_across_processes():
-    held, budget = asked_by_processes({"rate_per_s": 20.0}, hold_some, 2, 6, 0.0)
+    begun, budget = asked_by_processes({"rate_per_s": 20.0}, begin_some, 2, 6)
 
-    begun = sorted(begun for of_one in held for begun, _ in of_one)
-    assert len(begun) == 12
+    assert [len(of_one) for of_one in begun] == [6, 6]
     assert budget.opened == 13  # with the one that was asked for at the end
-    # One may be told of its turn a little late, and the next one in time.
-    assert begun[-1] - begun[0] >= 11 / 20 - 0.03
-    assert min(b - a for a, b in itertools.pairwise(begun)) > 0.02
+    # From when the first was asked for: it may be told of its turn late, and the last one in time.
+    assert max(began for of_one in begun for _, began in of_one) - min(of_one[0][0] for of_one in begun) >= 11 / 20
 
 
 def test_places_hold_across_processes():
@@ -201,14 +210,14 @@ def test_a_sign_of_load_told_from_elsewhere_slows_all_down():
         with RemoteBudget.of(access) as budget:
             budget.admit()
             budget.give_back()
-            budget.slow_down(0.3)
             begun = time.monotonic()
+            budget.slow_down(0.3)
             budget.admit()
             return time.monotonic() - begun
 
     waited, _ = with_a_server(talk)
 
-    assert waited >= 0.25
+    assert waited >= 0.3
 
 
 def test_who_waits_is_woken_when_all_is_ended():
@@ -237,6 +246,7 @@ def test_a_probe_in_a_loop_of_its_own_asks_as_well():
         async def ask(remote: RemoteBudget) -> list[float]:
             budget, begun = remote.in_a_loop(IP), []
             for _ in range(3):
+                begun.append(time.monotonic())
                 async with budget.connection():
                     begun.append(time.monotonic())
             assert budget.left == pytest.approx(remote.left, abs=0.5)
@@ -247,5 +257,5 @@ def test_a_probe_in_a_loop_of_its_own_asks_as_well():
 
     begun, budget = with_a_server(talk, lambda: target(rate_per_s=10.0, connections_per_target=1))
 
-    assert begun[-1] - begun[0] >= 0.17
+    assert begun[-1] - begun[0] >= 0.2  # from when the first was asked for
     assert budget.opened == 3

@@ -155,7 +155,8 @@ def in_its_place(monkeypatch: pytest.MonkeyPatch, work: Callable) -> asyncio.Eve
 def test_a_worker_that_fails_takes_nothing_with_it(lab, monkeypatch, work, reason):
     in_its_place(monkeypatch, work)
 
-    evidence = one(settings_for(lab, deadline_s=8), target_of(lab.servers["good"]))
+    deadline_s = 10 if reason is FailureReason.DEADLINE else 60
+    evidence = one(settings_for(lab, deadline_s=deadline_s), target_of(lab.servers["good"]))
 
     assert evidence.tls.value.heartbleed.failure.reason is reason
     assert Protocol.TLS1_3 in evidence.tls.value.negotiated

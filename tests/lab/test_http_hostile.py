@@ -12,6 +12,7 @@ from scanner.evidence import ChainEnd, FailureReason, HttpProbe
 from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Target
 from scanner.probe import ProbeSettings
 from scanner.probe.http.probe import probe_http
+from tests.build import virtual_time
 from tests.build.http_servers import Handler, read_request, saying, serving
 
 HOST = "shop.example"
@@ -33,7 +34,7 @@ def ask(handler: Handler, settings: ProbeSettings = SETTINGS) -> HttpProbe:
             assert found is not None
             return found
 
-    return asyncio.run(run())
+    return virtual_time.run_with_servers(run())
 
 
 async def close_at_once(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

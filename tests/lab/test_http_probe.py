@@ -45,6 +45,7 @@ from scanner.inventory import (
 from scanner.probe import ProbeSettings
 from scanner.probe.http import client
 from scanner.probe.http.probe import probe_http
+from tests.build import virtual_time
 from tests.build.http_servers import Log, read_request, serving
 from tests.build.ports import free_port
 
@@ -84,7 +85,7 @@ def probe(
             attempt, connections = await probe_http(target, ENVIRONMENT, settings, frozenset({HOST}))
             return attempt, log, connections
 
-    attempt, log, connections = asyncio.run(run())
+    attempt, log, connections = virtual_time.run_with_servers(run())
     assert attempt.value is not None
     return attempt.value, log, connections
 
@@ -149,7 +150,7 @@ def test_of_an_integrations_answers_the_telling_one_comes_first():
             attempt, _ = await probe_http(target, ENVIRONMENT, SETTINGS, frozenset())
             return attempt.value
 
-    first = asyncio.run(run()).find("http", "/rest", purpose=Purpose.INTEGRATION).first
+    first = virtual_time.run_with_servers(run()).find("http", "/rest", purpose=Purpose.INTEGRATION).first
     assert (first.method, first.status) == ("OPTIONS", 204)
 
 
@@ -183,7 +184,7 @@ def test_a_configured_host_that_leads_to_an_address_that_is_not_scanned_is_not_f
             attempt, _ = await probe_http(target, ENVIRONMENT, settings, frozenset({HOST, "localhost"}))
             return attempt.value
 
-    found = asyncio.run(run()).find("http")
+    found = virtual_time.run_with_servers(run()).find("http")
     assert (found.end, len(found.hops), found.first.location) == (end, hops, "https://localhost/in")
 
 
@@ -292,7 +293,7 @@ def test_connections_begin_at_the_configured_rate():
             _, connections = await probe_http(target, ENVIRONMENT, settings, frozenset())
             return loop.time() - begun, connections
 
-    seconds, connections = asyncio.run(run())
+    seconds, connections = virtual_time.run_with_servers(run())
     assert connections == 5
     assert seconds > 0.9 * (connections - 1) / 20  # no sooner: how much later is the machine's business
 
@@ -311,7 +312,7 @@ def test_one_slow_path_does_not_hold_the_others_and_the_deadline_holds_all():
             attempt, _ = await probe_http(target, ENVIRONMENT, ProbeSettings(timeout_s=30, deadline_s=1), frozenset())
             return attempt.value
 
-    evidence = asyncio.run(run())
+    evidence = virtual_time.run_with_servers(run())
     assert evidence.find("http", "/slow").first.failure.reason is FailureReason.DEADLINE
     assert evidence.find("http", "/quick").first.status == 204
 
@@ -331,7 +332,7 @@ def test_paths_that_no_time_was_left_for_say_so_and_the_others_are_kept():
             attempt, _ = await probe_http(target, ENVIRONMENT, settings, frozenset())
             return attempt, log
 
-    attempt, log = asyncio.run(run())
+    attempt, log = virtual_time.run_with_servers(run())
     asked = [attempt.value.find("http", path).first for path in ("/", *paths)]
     assert 1 <= len(log.requests) == sum(hop.status == 204 for hop in asked) < len(asked)
     late = [hop.failure for hop in asked if hop.failure is not None]
@@ -354,7 +355,7 @@ def test_a_port_that_takes_no_more_connections_refuses_no_path():
             attempt, connections = await probe_http(target, ENVIRONMENT, settings, frozenset())
             return attempt, connections
 
-    attempt, connections = asyncio.run(run())
+    attempt, connections = virtual_time.run_with_servers(run())
     hops = [attempt.value.find("http", path).first for path in ("/", "/a", "/b", "/c", "/d", "/e")]
     assert [hop.status for hop in hops] == [204, 204, 204, None, None, None]
     assert {hop.failure.reason for hop in hops[3:]} == {FailureReason.UNAVAILABLE}
@@ -390,7 +391,7 @@ def test_a_port_that_takes_connections_again_is_asked_on():
             server.close()
             return attempt
 
-    attempt = asyncio.run(run())
+    attempt = virtual_time.run_with_servers(run())
     assert [attempt.value.find("http", path).first.status for path in ("/", "/a", "/b", "/c")] == [204] * 4
     assert attempt.incomplete is None
     assert times[2] - times[1] >= 0.5
@@ -415,7 +416,7 @@ def test_headers_that_break_off_leave_the_evidence_incomplete_and_a_body_its_ans
             attempt, _ = await probe_http(target, ENVIRONMENT, SETTINGS, frozenset())
             return attempt
 
-    evidence = asyncio.run(run())
+    evidence = virtual_time.run_with_servers(run())
     first = evidence.value.find("http").first
     assert (first.status, first.incomplete.reason, first.headers_cut) == (200, FailureReason.RESET, headers_cut)
     assert evidence.incomplete == (first.incomplete if headers_cut else None)
@@ -434,7 +435,9 @@ def test_headers_that_break_off_leave_the_evidence_incomplete_and_a_body_its_ans
     ],
 )
 def test_where_there_is_nothing_to_ask(endpoint, address, reason):
-    attempt, connections = asyncio.run(probe_http(Target(endpoint, address), ENVIRONMENT, SETTINGS, frozenset()))
+    attempt, connections = virtual_time.run_with_servers(
+        probe_http(Target(endpoint, address), ENVIRONMENT, SETTINGS, frozenset())
+    )
     assert (attempt.failure.reason, connections) == (reason, 0)
 
 
@@ -489,7 +492,7 @@ def test_a_proxy_inside_tls_gets_its_password_only_where_it_is_trusted(tmp_path,
             target = Target(Endpoint("test", HOST, 443, http_port=80), Address("192.0.2.1", 443, 80))
             return (await probe_http(target, ENVIRONMENT, settings, frozenset({HOST})))[0].value
 
-    evidence = asyncio.run(run())
+    evidence = virtual_time.run_with_servers(run())
     plain, inside = evidence.find("http").first, evidence.find("https").first
     if trusted:
         assert sorted(asked) == [b"CONNECT shop.example:443 HTTP/1.1", b"GET http://shop.example/ HTTP/1.1"]
@@ -516,7 +519,7 @@ def test_a_proxy_that_fails_tells_nothing_of_the_server(scheme, state):
             target = Target(Endpoint("test", HOST, 443, http_port=80), Address("192.0.2.1", 443, 80))
             return (await probe_http(target, ENVIRONMENT, settings, frozenset({HOST})))[0]
 
-    attempt = asyncio.run(run())
+    attempt = virtual_time.run_with_servers(run())
     through_tunnel = attempt.value.find("https").first.failure
     assert (through_tunnel.reason, through_tunnel.detail) == (
         FailureReason.ENGINE_ERROR,
@@ -535,7 +538,7 @@ def test_a_proxy_that_takes_all_the_time_of_an_exchange_is_no_late_server(scheme
             target = Target(Endpoint("test", HOST, 443, http_port=80), Address("192.0.2.1", 443, 80))
             return (await probe_http(target, ENVIRONMENT, settings, frozenset({HOST})))[0]
 
-    failure = asyncio.run(run()).value.find("https").first.failure
+    failure = virtual_time.run_with_servers(run()).value.find("https").first.failure
     assert failure == Failure(FailureReason.ENGINE_ERROR, "the proxy cannot be reached")
 
 
@@ -601,7 +604,7 @@ def test_through_a_proxy_the_name_is_what_it_gets(scheme):
             attempt, _ = await probe_http(target, ENVIRONMENT, settings, frozenset({HOST}))
             return attempt.value
 
-    evidence = asyncio.run(run())
+    evidence = virtual_time.run_with_servers(run())
     assert evidence.find("http").first.status == 204
     failure = evidence.find("https").first.failure
     assert failure.reason is FailureReason.UNREACHABLE

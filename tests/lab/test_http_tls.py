@@ -37,7 +37,9 @@ from tests.build.http_servers import Handler, read_request, saying, serving
 from tests.build.servers import HOST, Servers, servers
 
 ENVIRONMENT = Environment("test", EnvironmentKind.ON_PREMISES)
-SETTINGS = ProbeSettings(timeout_s=2, deadline_s=20)
+SETTINGS = ProbeSettings(timeout_s=8, deadline_s=60)
+IMPATIENT = ProbeSettings(timeout_s=1, deadline_s=20)
+"""For servers that are silent."""
 CASES = (
     *("good", "ipv6", "legacy-tls", "ssl3", "rc4", "null-ciphers", "anonymous-ciphers", "expired", "self-signed"),
     *("client-certificate-required", "client-certificate-optional", "no-secure-renegotiation", "post-quantum-only"),
@@ -64,10 +66,10 @@ def ask(endpoint: Endpoint, address: Address, settings: ProbeSettings = SETTINGS
     return attempt.value
 
 
-def of_lab(lab: Lab, name: str, *applications: Application) -> HttpEvidence:
+def of_lab(lab: Lab, name: str, *applications: Application, settings: ProbeSettings = SETTINGS) -> HttpEvidence:
     server = lab.servers[name]
     endpoint = Endpoint("test", server.host, server.port, http_port=server.http_port, applications=applications)
-    return ask(endpoint, Address(server.address, server.actual_port, server.actual_http_port))
+    return ask(endpoint, Address(server.address, server.actual_port, server.actual_http_port), settings)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +101,8 @@ def test_enforcement_is_seen_however_bad_the_tls_is(lab, name):
     ],
 )
 def test_why_nothing_was_heard(lab, name, reason):
-    assert of_lab(lab, name).find("https").first.failure.reason is reason
+    settings = IMPATIENT if reason is FailureReason.TIMED_OUT else SETTINGS
+    assert of_lab(lab, name, settings=settings).find("https").first.failure.reason is reason
 
 
 def shop(level: HttpsLevel, certificate: ClientCertificate | None = None, path: str = "/") -> Application:

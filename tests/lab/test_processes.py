@@ -54,8 +54,17 @@ async def dispatched(
 
 def said(evidence: TargetEvidence) -> tuple[int, list[tuple[float, float]]]:
     """Which process it was, and from when to when it held connections."""
-    process, *spans = evidence.tls.failure.detail.split()
+    process, _, *spans = evidence.tls.failure.detail.split()
     return int(process), [tuple(map(float, span.split("-"))) for span in spans]
+
+
+def seconds(found: list[tuple[Target, TargetEvidence]]) -> float:
+    """From when the first connection was asked for to when the last one began.
+
+    Not from when the first began: the machine may be late to tell one of its turn, and in time for all others.
+    """
+    first = min(float(evidence.tls.failure.detail.split()[1]) for _, evidence in found)
+    return max(begun for _, evidence in found for begun, _ in said(evidence)[1]) - first
 
 
 def forked() -> list[psutil.Process]:
@@ -101,18 +110,16 @@ def test_what_many_redirects_lead_to_is_asked_within_its_limits_by_all_processes
 def test_a_rate_holds_for_an_address_whoever_asks_it():
     found = asyncio.run(dispatched("crowd", spread(6), rate_per_s=20.0))
 
-    begun = sorted(span[0] for _, evidence in found for span in said(evidence)[1])
-    assert len(begun) == 18
-    assert begun[-1] - begun[0] >= 17 / 20 - 0.05
+    assert sum(len(said(evidence)[1]) for _, evidence in found) == 18
+    assert seconds(found) >= 17 / 20
 
 
 def test_the_total_rate_is_dealt_out():
     found = asyncio.run(dispatched("own", spread(8), total_rate_per_s=40.0))
 
-    begun = sorted(span[0] for _, evidence in found for span in said(evidence)[1])
-    assert len(begun) == 40
+    assert sum(len(said(evidence)[1]) for _, evidence in found) == 40
     # Each process keeps to its half.
-    assert begun[-1] - begun[0] >= (max(Counter(owner(t.ip, 2) for t in spread(8)).values()) * 5 - 1) / 20 - 0.05
+    assert seconds(found) >= (max(Counter(owner(t.ip, 2) for t in spread(8)).values()) * 5 - 1) / 20
 
 
 def test_a_process_that_dies_costs_no_target(tmp_path: Path):

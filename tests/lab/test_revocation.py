@@ -89,7 +89,9 @@ def authority(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Authority
     return Authority(site, store, root, middle)
 
 
-SETTINGS = ProbeSettings(timeout_s=0.5, deadline_s=8.0, fetch_from=LOOPBACK)
+SETTINGS = ProbeSettings(timeout_s=20.0, deadline_s=120.0, fetch_from=LOOPBACK)
+IMPATIENT = dataclasses.replace(SETTINGS, timeout_s=0.5)
+"""For what never ends."""
 
 
 def asked(deployment: Deployment, folder: Path | None = None, settings: ProbeSettings = SETTINGS) -> Deployment:
@@ -236,7 +238,8 @@ def test_a_list(authority: Authority, name: str) -> None:
     authority.site.answers[f"l-{name}"] = publish(authority, leaf)
     if name == "redirect":
         authority.site.answers["l-good"] = revocation_list(authority.middle)
-    found = asked(authority.deployment(leaf, authority.middle))
+    settings = IMPATIENT if name == "drip" else SETTINGS
+    found = asked(authority.deployment(leaf, authority.middle), settings=settings)
     assert verdicts(found) == {reason}, answers(found)
     again = from_json(to_json(TargetEvidence(START, 1.0, 1, tls=Attempt.ok(tls(found)))))
     assert again.tls.value is not None
@@ -511,10 +514,9 @@ def _limited(allowance: Any, requests: int, size: int) -> None:
 def test_the_time_of_a_run_ends_and_says_so(authority: Authority) -> None:
     leaf = authority.leaf(lists=[authority.url("l-drip")])
     authority.site.answers["l-drip"] = _drip
-    settings = dataclasses.replace(SETTINGS, timeout_s=5, deadline_s=0.4)
-    begun = time.monotonic()
+    settings = dataclasses.replace(SETTINGS, deadline_s=0.4)
+    # Waited for, the drops would be a list that is malformed.
     assert verdicts(asked(authority.deployment(leaf, authority.middle), settings=settings)) == {"budget"}
-    assert time.monotonic() - begun < 3
 
 
 def test_a_host_that_is_silent_is_not_waited_for_again_and_again(authority: Authority) -> None:
@@ -523,10 +525,10 @@ def test_a_host_that_is_silent_is_not_waited_for_again_and_again(authority: Auth
         leaf = authority.leaf(lists=[authority.url(f"drip-{number}")])
         authority.site.answers[f"drip-{number}"] = _drip
         deployments.append(authority.deployment(leaf, authority.middle))
-    settings = dataclasses.replace(SETTINGS, timeout_s=0.1)
-    begun = time.monotonic()
-    assert all(verdicts(item) == {"unreachable"} for item in all_asked(deployments, settings=settings))
-    assert time.monotonic() - begun < 4
+    authority.site.asked.clear()
+    assert all(verdicts(item) == {"unreachable"} for item in all_asked(deployments, settings=IMPATIENT))
+    # Those that were asked for at once, until two were silent.
+    assert 2 <= len(authority.site.asked) <= 8
 
 
 @pytest.mark.parametrize(("status", "reason"), [("V", "good"), ("R", "revoked"), ("", "unknown")])
@@ -555,8 +557,7 @@ def test_openssl_as_responder_of_another_hand(authority: Authority, tmp_path: Pa
         handler.wfile.write(data)
 
     authority.site.answers["openssl"] = answer
-    settings = dataclasses.replace(SETTINGS, timeout_s=5)
-    assert verdicts(asked(authority.deployment(leaf, authority.middle), settings=settings)) == {reason}
+    assert verdicts(asked(authority.deployment(leaf, authority.middle))) == {reason}
 
 
 def _pem_key(signed: Signed) -> bytes:

@@ -18,6 +18,7 @@ from scanner.lab.manifest import LabServer
 from scanner.probe import ProbeSettings, iana
 from scanner.probe.survey.families import Family, family_of
 from scanner.probe.survey.probe import survey
+from tests.build import virtual_time
 from tests.build.relay import Relay
 
 SETTINGS = ProbeSettings(timeout_s=0.5, deadline_s=30.0, connections_per_target=3)
@@ -51,7 +52,7 @@ def surveyed(backend: LabServer, dislikes: Callable[[bytes, ClientHello], bool],
             attempt, _ = await survey(target, SETTINGS)
             return attempt
 
-    attempt = asyncio.run(run())
+    attempt = virtual_time.run(run(), at_work=relay.at_work)
     assert attempt.value is not None, attempt.failure
     return attempt.value, sum(seen)
 
@@ -131,7 +132,7 @@ def answering(answer: Callable[[bytes], bytes]) -> TlsEvidence:
             attempt, _ = await survey(target, SETTINGS)
             return attempt
 
-    attempt = asyncio.run(both())
+    attempt = virtual_time.run_with_servers(both())
     assert attempt.value is not None, attempt.failure
     return attempt.value
 

@@ -1,10 +1,12 @@
-"""Servers that dislike how they are asked: a relay in front of a good server of the lab does what they do."""
+"""Servers that dislike how they are asked: a relay in front of a good server of the lab does what they do.
+
+Time is virtual: the good server has all the time that it takes, and silence takes none.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -16,6 +18,7 @@ from scanner.lab import Lab
 from scanner.probe import ProbeSettings
 from scanner.probe.net.connection import TcpStream
 from scanner.probe.survey.probe import survey
+from tests.build import virtual_time
 from tests.build.relay import Relay
 
 SETTINGS = ProbeSettings(timeout_s=0.5, deadline_s=20.0, connections_per_target=3)
@@ -35,15 +38,15 @@ def target(host: str, port: int) -> Target:
 def surveyed(
     backend, dislikes: Callable[[Relay, bytes], str], settings: ProbeSettings = SETTINGS, **options
 ) -> tuple[Attempt[TlsEvidence], Relay, int, float]:
+    """What the survey sees, by how many connections, and in how many seconds of virtual time."""
     relay = Relay(backend.actual_port, dislikes, **options)
 
     async def run():
         async with relay.listening() as port:
-            begun = time.monotonic()
             attempt, connections = await survey(target(backend.host, port), settings)
-            return attempt, connections, time.monotonic() - begun
+            return attempt, connections, asyncio.get_running_loop().time()
 
-    attempt, connections, seconds = asyncio.run(run())
+    attempt, connections, seconds = virtual_time.run(run(), at_work=relay.at_work)
     return attempt, relay, connections, seconds
 
 
@@ -207,7 +210,7 @@ def test_a_cancelled_survey_leaves_nothing_open(backend):
                 await task
             await relay.until(lambda: relay.open == 0)
 
-    asyncio.run(asyncio.wait_for(run(), 10))
+    virtual_time.run(run(), at_work=relay.at_work)
 
 
 @pytest.mark.parametrize(
@@ -232,4 +235,4 @@ def test_an_answer_to_plain_http_is_proof_only_where_it_does_not_speak_for_tls(a
             attempt, _ = await survey(target("good.example", server.sockets[0].getsockname()[1]), SETTINGS)
             return attempt
 
-    assert asyncio.run(run()).failure.reason is (reason or FailureReason.TIMED_OUT)
+    assert virtual_time.run_with_servers(run()).failure.reason is (reason or FailureReason.TIMED_OUT)

@@ -16,6 +16,7 @@ from scanner.probe import ProbeSettings
 from scanner.probe.net.connection import PreludeError, TcpStream
 from scanner.probe.net.starttls import Names, address_literal, upgrade
 from scanner.probe.survey.probe import survey
+from tests.build import virtual_time
 
 NAMES = Names("host.example")
 MYSQL = SCRIPTS["mysql"].greeting
@@ -62,7 +63,7 @@ def talk(  # noqa: PLR0913  # how a server behaves, and what it is to be told
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             stream = await TcpStream.open("127.0.0.1", server.sockets[0].getsockname()[1])
             try:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     await upgrade(stream, protocol, names)
             except PreludeError as error:
                 return error.failure
@@ -356,7 +357,7 @@ def surveyed(greetings: list[bytes], deadline_s: float) -> tuple[Attempt[TlsEvid
             assert connections == len(times)
             return attempt, times
 
-    return asyncio.run(run())
+    return virtual_time.run_with_servers(run())
 
 
 BUSY, READY = b"421 4.7.0 too many connections\r\n", b"220 here\r\n"
