@@ -46,10 +46,14 @@ class ExitStatus(IntEnum):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The process was told to end by a signal; `status` is the one that says by which."""
+    """The process was told to end by a signal; `status` is the one that says by which, `kept` what is left of its work.
 
-    def __init__(self, status: ExitStatus) -> None:
+    Of a process that keeps nothing, `kept` is empty.
+    """
+
+    def __init__(self, status: ExitStatus, kept: str = "") -> None:
         self.status = status
+        self.kept = kept
         super().__init__()
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 import scanner
+from scanner import inherited
 from scanner.app.process import have_home, outlive_readers, without_plugins
 from scanner.confidential import HidingFormatter, without
 from scanner.errors import ExitStatus, Interrupted, NightsealError, nearest
@@ -126,6 +127,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the contract's status."""
+    inherited.note()
     outlive_readers()
     have_home()
     without_plugins()
@@ -146,8 +148,10 @@ def run(arguments: list[str]) -> int:
         error.show()
         return ExitStatus.USAGE
     except (KeyboardInterrupt, click.Abort) as error:
-        status = error.status if isinstance(error, Interrupted) else ExitStatus.INTERRUPTED
-        _complain(_ENDED[status])
+        # Click makes an abort of its own of whatever interrupts a command.
+        told = error if isinstance(error, Interrupted) else error.__cause__
+        status = told.status if isinstance(told, Interrupted) else ExitStatus.INTERRUPTED
+        _complain("; ".join(filter(None, [_ENDED[status], told.kept if isinstance(told, Interrupted) else ""])))
         return status
     except Exception as error:
         logging.getLogger(__name__).debug("unexpected", exc_info=True)

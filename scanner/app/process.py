@@ -30,7 +30,7 @@ def outlive_readers() -> None:
 
     Otherwise click, rich and Python each end it with a status of theirs, which says that a rule failed.
     """
-    sys.stdout, sys.stderr = _enduring(sys.stdout), _enduring(sys.stderr)
+    sys.stdout, sys.stderr = _enduring(sys.stdout or _nowhere(1)), _enduring(sys.stderr or _nowhere(2))
 
 
 def have_home() -> None:
@@ -44,6 +44,11 @@ def have_home() -> None:
 def without_plugins() -> None:
     """Have pydantic look for no plugins: it would read what every installed package says of itself, at each start."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+
+def _nowhere(number: int) -> TextIO:
+    """The stream of a descriptor that was closed when the process was started, and leads to nothing by now."""
+    return open(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def _enduring(stream: TextIO) -> TextIO:

@@ -2,7 +2,8 @@
 
 A regular file is there whole or not at all; where a symbolic link leads to it, the link stays. Devices, pipes, and what
 is already open (`/dev/stdout`, `/dev/fd/N`, which is what a shell makes of `>(command)`) are written into: they are
-somebody else's, and a file in their place would be of use to nobody.
+somebody else's, and a file in their place would be of use to nobody. A descriptor is only somebody else's where this
+process was started with it.
 """
 
 from __future__ import annotations
@@ -11,18 +12,30 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import stat
 import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
+import click
+
 from scanner.errors import OutputError
+from scanner.inherited import is_callers
+from scanner.jobs.stopping import ended_at_once
 
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What passes when somebody makes room."""
 _SAMPLE: Final = b"\0" * 65_536
 """As much is written to see whether a disk is full; the last blocks of one can be had by root alone."""
+_NUMBER: Final = re.compile(r"0|[1-9][0-9]*")
+"""How the kernel writes them, and the only way in which it reads them."""
+_NONE: Final = -1
+"""What no descriptor has as its number."""
+_STDOUT: Final = 1
+_NOT_FOR_BYTES: Final = frozenset({errno.EINVAL, errno.EISDIR, errno.ENXIO, errno.EOPNOTSUPP})
+"""What is said by descriptors that take no bytes: those of timers, of events, of a socket that listens."""
 _MOST_LINKS = 40
 """As many symbolic links are followed as Linux follows."""
 
@@ -73,6 +86,7 @@ def ensure_destination(path: Path) -> None:
     try:
         number = descriptor_of(path)
         if number is not None:
+            _refuse_unopened(path, number)
             if fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
                 raise OutputError(f"{path} is open only for reading")
             return
@@ -87,7 +101,7 @@ def ensure_destination(path: Path) -> None:
 
 
 def put(path: Path, data: bytes) -> None:
-    """Write to the place that somebody names. Where a pipe's reader has gone away, that is the reader's affair.
+    """Write to the place that somebody names. A pipe without a reader is waited for, and that is said.
 
     Raises:
         OutputError: it cannot be written.
@@ -95,21 +109,32 @@ def put(path: Path, data: bytes) -> None:
     try:
         number = descriptor_of(path)
         if number is not None:
+            _refuse_unopened(path, number)
             _flush(number)
             # Not opened again: that would begin at the start of a file, and is refused where it is a socket.
-            _write_into(os.dup(number), data)
+            _write_into(path, os.dup(number), data)
             return
         if _is_written_into(path):
-            _write_into(os.open(path, os.O_WRONLY | os.O_NOCTTY), data)
+            _write_into(path, _opened(path), data)
             return
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}") from error
+        raise OutputError(f"{path} cannot be written: {_reason(error)}") from error
     target = _target_of(path)
     try:
         write_whole(target, data)
     except BusyDestinationError:
         # Another file system may be mounted there, as containers do with single files; it can't be moved away.
         _overwrite(target, data)
+
+
+def refuse_closed_stdout() -> None:
+    """See that there is a stdout to write to.
+
+    Raises:
+        OutputError: the process was started without one.
+    """
+    if not is_callers(_STDOUT):
+        raise OutputError("stdout is not open: name a file by --output")
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -136,12 +161,12 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def descriptor_of(path: Path) -> int | None:
-    """The number of what this process has open and the path stands for, by whatever links; None for all other paths."""
+    """The number of the descriptor that a path stands for, by whatever links; None for all other paths."""
     current = path
     for _ in range(_MOST_LINKS):
         folder = Path(os.path.realpath(current.parent))
-        if current.name.isdecimal() and _holds_descriptors(folder):
-            return int(current.name)
+        if _holds_descriptors(folder):
+            return int(current.name) if _NUMBER.fullmatch(current.name) else _NONE
         try:
             current = folder / (folder / current.name).readlink()
         except OSError:
@@ -184,16 +209,53 @@ def _flush(number: int) -> None:
                 stream.flush()
 
 
-def _write_into(descriptor: int, data: bytes) -> None:
-    with contextlib.suppress(BrokenPipeError), os.fdopen(descriptor, "wb", buffering=0) as file:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[file.write(rest) or 0 :]
+def _refuse_unopened(path: Path, number: int) -> None:
+    """Refuse a descriptor that is not of whoever started this process.
+
+    Raises:
+        OutputError: it is not open, or is one of our own files and sockets.
+    """
+    if not is_callers(number):
+        raise OutputError(f"{path} is not open: open it in the shell first, or name a file")
+
+
+def _opened(path: Path) -> int:
+    """Open what is written into. A pipe that nobody reads is waited for, since its reader may be late."""
+    try:
+        return _blocking(os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK))
+    except OSError as error:
+        if error.errno != errno.ENXIO or not path.is_fifo():
+            raise
+    click.echo(f"nightseal: {path} waits for a reader (Ctrl-C ends it)", err=True)
+    with ended_at_once():
+        return os.open(path, os.O_WRONLY | os.O_NOCTTY)
+
+
+def _blocking(descriptor: int) -> int:
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def _reason(error: OSError) -> str:
+    if error.errno in _NOT_FOR_BYTES:
+        return "what is there takes no bytes"
+    return error.strerror or str(error)
+
+
+def _write_into(path: Path, descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    try:
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            while rest:
+                rest = rest[file.write(rest) or 0 :]
+    except (BrokenPipeError, ConnectionResetError) as error:
+        told = f"its reader closed it after {len(data) - len(rest):,} of {len(data):,} bytes"
+        raise OutputError(f"{path} was not written whole: {told}") from error
 
 
 def _overwrite(path: Path, data: bytes) -> None:
     try:
-        _write_into(os.open(path, os.O_WRONLY | os.O_TRUNC), data)
+        _write_into(path, os.open(path, os.O_WRONLY | os.O_TRUNC), data)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}") from error
 

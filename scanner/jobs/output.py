@@ -14,7 +14,7 @@ from reports.export.formats import export
 from reports.facts import render_facts, render_overview
 from scanner.errors import OutputError, UsageError
 from scanner.formats import FORMATS, WriterInput, by_suffix, contradicts, load
-from scanner.jobs.destinations import descriptor_of, ensure_destination, ensure_writable, put
+from scanner.jobs.destinations import descriptor_of, ensure_destination, ensure_writable, put, refuse_closed_stdout
 from scanner.jobs.keeping import spared
 from scanner.rules import all_rules
 from scanner.untrusted import unturned_utf8
@@ -164,6 +164,7 @@ def check_output(formats: Sequence[str], output: str | None) -> None:
     """
     if goes_to_stdout(output):
         _refuse_for_stdout(formats)
+        refuse_closed_stdout()
         return
     path = Path(str(output))
     if _is_folder(formats, path, str(output)):

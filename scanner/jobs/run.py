@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scanner.errors import NotKeptError
+from scanner.errors import HistoryError, NotKeptError
 from scanner.formats import DEFAULT_REPORTS
 from scanner.jobs.fleet import fleet_of
 from scanner.jobs.keeping import spared
@@ -20,6 +21,7 @@ from scanner.jobs.rule_choice import RuleChoice
 from scanner.jobs.selection import select
 from scanner.jobs.session import answers_folder, job_parts, probe_settings
 from scanner.jobs.site import open_reports, update_site
+from scanner.jobs.stopping import telling
 from scanner.jobs.waiting_runs import begin, keep, waiting_folders
 from scanner.pipeline import Job
 from scanner.verdict import Trigger
@@ -78,16 +80,26 @@ def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[
     check_output(order.formats, output)
     folders = waiting_folders(config)
     history, troubles = begin(config.resolve(config.form.nightseal.history), folders)
-    record = order.choice.applied(scan(job))
-    kept: History | None = history
+    record: RunRecord | None = None
     lost: NotKeptError | None = None
-    try:
-        keep(history, record, folders)
-    except NotKeptError as error:
-        # Its reports are written all the same, without what only the history knows.
-        kept, lost = None, error
-    outcome = _reported(config, kept, record, order, output)
+    with telling(lambda: str(lost) if lost else _kept(history, record)):
+        record = order.choice.applied(scan(job))
+        try:
+            keep(history, record, folders)
+        except NotKeptError as error:
+            # Its reports are written all the same, without what only the history knows.
+            lost = error
+        outcome = _reported(config, None if lost else history, record, order, output)
     return dataclasses.replace(outcome, troubles=(*troubles, *outcome.troubles), lost=lost)
+
+
+def _kept(history: History, record: RunRecord | None) -> str:
+    """What is left of a run that is interrupted; it may be in the history already, and its reports not written yet."""
+    with contextlib.suppress(HistoryError):
+        if record is not None and history.order([record.run.id]):
+            again = f"`nightseal report --run {record.run.id}` writes its reports"
+            return f"run {record.run.id} is in the history; {again}"
+    return "nothing of the run was kept"
 
 
 def _reported(config: Config, history: History | None, record: RunRecord, order: Order, target: str) -> RunOutcome:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -24,6 +25,8 @@ _STATUSES: Final = {
     signal.SIGTERM: ExitStatus.TERMINATED,
     signal.SIGHUP: ExitStatus.HUNG_UP,
 }
+_TOLD_ONCE_S: Final = 1.0
+"""`timeout` sends its signal to a command and then to its group, so that it comes twice though it was meant once."""
 
 
 class Stopping:
@@ -34,6 +37,7 @@ class Stopping:
 
     def __init__(self) -> None:
         self._told: signal.Signals | None = None
+        self._told_at = float("-inf")
         self._before: dict[signal.Signals, _Handler] = {}
 
     def __enter__(self) -> Self:
@@ -80,7 +84,10 @@ class Stopping:
             signal.signal(number, signal.default_int_handler if number is signal.SIGINT else self._note)
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        again, self._told = self._told is not None, signal.Signals(number)
+        now, number = time.monotonic(), signal.Signals(number)
+        if number is self._told and number is not signal.SIGINT and now - self._told_at < _TOLD_ONCE_S:
+            return
+        again, self._told, self._told_at = self._told is not None, number, now
         if again:
             raise Interrupted(_STATUSES[self._told])
 
@@ -90,6 +97,16 @@ def _heeded() -> Sequence[signal.Signals]:
     if threading.current_thread() is not threading.main_thread():
         return ()
     return [number for number in _STATUSES if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+@contextmanager
+def telling(kept: Callable[[], str]) -> Iterator[None]:
+    """Have whatever interrupts this say what was kept by then."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        status = error.status if isinstance(error, Interrupted) else ExitStatus.INTERRUPTED
+        raise Interrupted(status, kept()) from error
 
 
 @contextmanager
@@ -106,3 +123,21 @@ def held() -> Iterator[None]:
             signal.signal(number, handler)
     for told in dict.fromkeys(late):
         signal.raise_signal(told)
+
+
+@contextmanager
+def ended_at_once() -> Iterator[None]:
+    """A time of waiting for somebody else: whatever the process is told ends it, also where it would finish first."""
+    before = {number: signal.getsignal(number) for number in _heeded()}
+    ours = [number for number, handler in before.items() if handler is not signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, _leave)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, before[number])
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    raise Interrupted(_STATUSES[signal.Signals(number)])

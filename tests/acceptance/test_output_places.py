@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -12,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Thread
 from typing import BinaryIO, NoReturn
 
 import pytest
@@ -23,6 +26,7 @@ from scanner.jobs import session
 from scanner.jobs.destinations import descriptor_of, ensure_destination, put
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.output import formats_of
+from scanner.jobs.stopping import Stopping
 from tests.build.judged import judged_record
 from tests.conftest import REPOSITORY
 
@@ -162,9 +166,59 @@ class TestPipes:
         placed(tmp_path / "link", b"short")
         assert os.read(pipe[0].fileno(), 100) == b"short"
 
-    def test_a_reader_that_goes_away_is_no_failure(self, pipe: Pipe) -> None:
+    def test_a_reader_that_goes_away_is_told(self, pipe: Pipe) -> None:
         pipe[0].close()
-        placed(Path(f"/dev/fd/{pipe[1].fileno()}"))
+        with pytest.raises(OutputError, match="its reader closed it after 0 of 180,000 bytes"):
+            placed(Path(f"/dev/fd/{pipe[1].fileno()}"))
+
+    def test_a_reader_that_leaves_early_is_told(self, tmp_path: Path) -> None:
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+
+        def first_bytes() -> BinaryIO:
+            with path.open("rb", buffering=0) as file:
+                file.read(10)
+            return (tmp_path / "nothing").open("w+b")
+
+        read = read_beside(first_bytes)
+        with pytest.raises(OutputError, match=r"pipe was not written whole: its reader closed it after [\d,]+ of 180,000"):
+            put(path, DATA)
+        assert read.result(30) == b""
+
+    def test_one_without_a_reader_is_waited_for_and_that_is_said(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+        said = list[str]()
+
+        def late() -> BinaryIO:
+            while not said:
+                said.extend(filter(None, [capsys.readouterr().err]))
+            return path.open("rb")
+
+        read = read_beside(late)
+        put(path, DATA)
+        assert read.result(60) == DATA
+        assert said == [f"nightseal: {path} waits for a reader (Ctrl-C ends it)\n"]
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_whatever_the_process_is_told_ends_the_waiting(
+        self, tmp_path: Path, number: signal.Signals, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+
+        def tell() -> None:
+            while not capsys.readouterr().err:
+                pass
+            os.kill(os.getpid(), number)
+
+        told = Thread(target=tell)
+        told.start()
+        with Stopping(), pytest.raises(KeyboardInterrupt):
+            put(path, DATA)
+        told.join()
 
     def test_a_socket(self) -> None:
         ours, theirs = socket.socketpair()
@@ -183,8 +237,13 @@ class TestPipes:
     def test_what_is_not_open_for_writing_is_refused(self, pipe: Pipe) -> None:
         with pytest.raises(OutputError, match="open only for reading"):
             ensure_destination(Path(f"/dev/fd/{pipe[0].fileno()}"))
-        with pytest.raises(OutputError, match="Bad file descriptor"):
-            ensure_destination(Path("/dev/fd/987"))
+        for name in ("987", "03", "99999999999999999999", "٣", "x"):
+            with pytest.raises(OutputError, match=f"/dev/fd/{name} is not open"):
+                placed(Path(f"/dev/fd/{name}"))
+
+    def test_what_takes_no_bytes_is_refused_in_words(self) -> None:
+        with select.epoll() as events, pytest.raises(OutputError, match="what is there takes no bytes"):
+            placed(Path(f"/dev/fd/{events.fileno()}"))
 
 
 class TestDevices:
@@ -214,11 +273,11 @@ class TestDevices:
 CONFIG = '[[environment]]\nname = "legacy"\nkind = "on-premises"\n[[environment.endpoint]]\nhost = "a.example"\n'
 COMMAND = """
 import sys
-from scanner.app.cli import run
+from scanner.app.cli import main
 from scanner.jobs import session
 from tests.build.judged import judged_record
 session.run_with_progress = lambda *_, **__: judged_record(0).record
-sys.exit(run(sys.argv[1:]))
+main()
 """
 
 
@@ -245,6 +304,25 @@ def test_process_substitution(shell: Path) -> None:
     )
     assert done.returncode == 0, done
     assert (shell / "got.json").read_bytes().startswith(b'{\n  "schema"')
+
+
+@pytest.mark.parametrize("folder", ["/dev/fd", "/proc/self/fd"])
+def test_a_descriptor_is_the_callers_or_refused(shell: Path, folder: str) -> None:
+    """The numbers are those that the program's own files and sockets have by then."""
+    for number in (3, 6, 7):
+        done = sh(shell, f"./ns run -q -f json -o {folder}/{number}")
+        assert (done.returncode, done.stdout) == (2, ""), done
+        assert done.stderr == f"nightseal: {folder}/{number} is not open: open it in the shell first, or name a file\n"
+    done = sh(shell, f"./ns run -q -f json -o {folder}/7 7> got.json")
+    assert (shell / "got.json").read_bytes().startswith(b'{\n  "schema"'), done
+
+
+def test_streams_that_are_closed_hold_no_file_of_ours(shell: Path) -> None:
+    """What opens first would be stdout otherwise, and whatever is printed would be written into it."""
+    assert sh(shell, "./ns run -q >&- 2>&- <&-").returncode in {0, 1}
+    assert sh(shell, "./ns history runs").stdout.count("20260") >= 1, "the history is whole"
+    done = sh(shell, "./ns scan a.example >&-")
+    assert (done.returncode, done.stderr) == (2, "nightseal: stdout is not open: name a file by --output\n")
 
 
 @pytest.mark.parametrize("command", ["scan a.example", "run"])
@@ -306,4 +384,4 @@ def test_a_place_that_cannot_be_written_to_is_found_before_anything_is_scanned(
     monkeypatch.setattr(session, "run_with_progress", lambda *_, **__: pytest.fail("it scans"))
     for command in (["scan", "a.example"], ["run"]):
         assert run([*command, "-f", "json", "-o", "/dev/fd/987"]) == ExitStatus.USAGE
-        assert "/dev/fd/987 cannot be written to: Bad file descriptor" in capsys.readouterr().err
+        assert "/dev/fd/987 is not open" in capsys.readouterr().err

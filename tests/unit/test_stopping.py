@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import os
 import signal
 from collections.abc import Iterator
 
+import click
 import pytest
 
+from scanner.app import cli
 from scanner.errors import ExitStatus, Interrupted
-from scanner.jobs.stopping import Stopping, held
+from scanner.jobs import stopping as stopping_module
+from scanner.jobs.stopping import Stopping, held, telling
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STATUSES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -68,6 +73,41 @@ def test_told_while_its_reports_are_written_it_finishes_them_unless_it_is_told_a
             os.kill(os.getpid(), signal.SIGTERM)
 
     assert ended.value.status == 143
+    assert not ended.value.kept
+
+
+@pytest.mark.parametrize(("first", "second"), list(itertools.product(SIGNALS, SIGNALS)))
+def test_the_status_is_of_what_it_was_told_last(
+    first: signal.Signals, second: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Through the command line, where click turns every interrupt into an abort of its own."""
+    monkeypatch.setattr(stopping_module, "_TOLD_ONCE_S", 0.0)
+
+    async def deaf() -> None:
+        for number in (first, second):
+            os.kill(os.getpid(), number)
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(5)
+
+    @click.command()
+    def command() -> None:
+        with Stopping() as stopping, telling(lambda: "nothing was kept"):
+            stopping.run(deaf())
+
+    monkeypatch.setitem(cli.COMMANDS, "deaf", cli.CommandEntry("scanner.app.cli", ""))
+    monkeypatch.setattr(cli, "command", command, raising=False)
+
+    assert cli.run(["deaf"]) == STATUSES[second]
+    assert capsys.readouterr().err.endswith("; nothing was kept\n")
+
+
+def test_a_signal_that_comes_twice_at_once_was_meant_once() -> None:
+    """`timeout` sends it to the command, and to its group."""
+    with Stopping() as stopping:
+        assert stopping.run(scan(signal.SIGTERM)) == "what was finished"
+        os.kill(os.getpid(), signal.SIGTERM)
+
+        assert stopping.status(ExitStatus.FAILED, complete=False) == STATUSES[signal.SIGTERM]
 
 
 def test_told_twice_the_scan_is_left() -> None:
