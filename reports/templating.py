@@ -10,7 +10,7 @@ import contextlib
 import functools
 import hashlib
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -68,11 +68,12 @@ def check_templates(folder: Path) -> None:
         for path in templates_folder().rglob("*.*")
         if path.suffix in {*_TEMPLATE_SUFFIXES, ".woff2"}
     }
-    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    if not shipped & found.keys():
+    if not any((folder / name).is_file() for name in shipped):
         known = "the files in it are called as those that ship: report.html, print.css, partials/summary.html, …"
-        hint = next(filter(None, (nearest(name, shipped) for name in found)), known)
-        raise TemplatesError(f"{folder} holds no file that would win over one that ships", hint)
+        raise TemplatesError(
+            f"{folder} holds no file that would win over one that ships", _meant(folder, shipped) or known
+        )
+    found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     environment = environment_of(folder)
     with blaming(folder):
         for name, path in found.items():
@@ -83,6 +84,17 @@ def check_templates(folder: Path) -> None:
                     raise TemplatesError(f"{path}: cannot be read: {error}", "save it as UTF-8") from error
                 if path.suffix == ".html":
                     environment.compile(source, name, str(path))
+
+
+def _meant(folder: Path, shipped: Collection[str]) -> str | None:
+    """Which file of the owner's is called almost as one that ships. A folder of other things is not gone through."""
+    beside = (folder, *(folder / name for name in sorted({Path(name).parent.as_posix() for name in shipped} - {"."})))
+    for place in beside:
+        for path in sorted(place.iterdir()) if place.is_dir() else ():
+            name = path.relative_to(folder).as_posix()
+            if path.suffix in _TEMPLATE_SUFFIXES and (hint := nearest(name, shipped)):
+                return f"{name}: {hint}"
+    return None
 
 
 @contextlib.contextmanager

@@ -8,8 +8,9 @@ NightsealError
 ├── TrustStoreError     a trust store cannot be read or holds no certificate
 ├── HistoryError        the history cannot be read or written
 │   ├── ClockError      the time is implausible
-│   └── HistoryFullError  there is no room to write it
+│   └── HistoryFullError  its disk is full, or read-only for now
 ├── StateError          the service cannot use its state file for now
+├── ListenError         the service cannot answer where it was told to, for now
 ├── OutputError         a report cannot be written where it was asked for
 ├── NotKeptError        the results of a run are lost, after it was done
 ├── DeliveryError       a notification was not taken by its receiver
@@ -147,13 +148,23 @@ class ClockError(HistoryError):
 
 
 class HistoryFullError(HistoryError):
-    """There is no room for the history: what was to be kept in it waits elsewhere, and nothing of it is wrong."""
+    """The history cannot be written for now, because its disk is full or was made read-only; nothing of it is wrong.
+
+    What was to be kept in it waits elsewhere.
+    """
 
 
 class StateError(NightsealError):
     """The service cannot use its state file, for a reason that passes or that somebody mends without configuring it.
 
     So it does not end with the status of a wrong configuration: whatever supervises the service starts it again.
+    """
+
+
+class ListenError(NightsealError):
+    """The service cannot listen where it was told to, because of what else is there or is not there yet.
+
+    Whatever supervises the service starts it again, as with a StateError.
     """
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from scanner import config as configuration
+from scanner.app.reading import config_to_read
 from scanner.errors import UsageError, nearest
 from scanner.history import History
 from scanner.history.scope import ConfiguredScope
@@ -19,7 +20,7 @@ def open_history(config_path: Path) -> History:
     Raises:
         HistoryError: there is none.
     """
-    config = configuration.load(config_path)
+    config = config_to_read(config_path)
     return History.open(config.resolve(config.form.nightseal.history), create=False)
 
 
@@ -29,7 +30,7 @@ def history_and_scope(config_path: Path) -> tuple[History, ConfiguredScope | Non
     Raises:
         HistoryError: there is none.
     """
-    config = configuration.load(config_path)
+    config = config_to_read(config_path)
     history = History.open(config.resolve(config.form.nightseal.history), create=False)
     return history, ConfiguredScope.of(config.inventory)
 
@@ -49,6 +50,21 @@ def environments_meant(history: History, patterns: Sequence[str]) -> frozenset[s
             hint = nearest(pattern, known) or f"it has: {', '.join(known) or 'none yet'}"
             raise UsageError(f'the history has no environment "{pattern}" ({hint})')
     return found
+
+
+def retired_of(scope: ConfiguredScope | None, names: Collection[str] | None) -> str:
+    """What to say of environments that were asked for and that the configuration no longer has; empty without any."""
+    gone = sorted(set(names or ()) - scope.environments) if scope is not None else []
+    if not gone:
+        return ""
+    chosen = " ".join(f"--environment {shlex.quote(name)}" for name in gone)
+    named = ", ".join(f'"{name}"' for name in gone)
+    what = f"Environment {named} is retired" if len(gone) == 1 else f"Environments {named} are retired"
+    return (
+        f"{what}: the configuration no longer has {'it' if len(gone) == 1 else 'them'}. "
+        f"`nightseal history failing --retired {chosen}` shows what failed last, "
+        f"`nightseal history coverage {chosen}` the runs."
+    )
 
 
 def runs_since(history: History, since: datetime | None) -> list[str] | None:

@@ -10,7 +10,6 @@ import functools
 import hashlib
 import ipaddress
 import os
-import re
 import zoneinfo
 from collections import Counter
 from dataclasses import dataclass
@@ -26,20 +25,20 @@ from scanner.config.estate import Part, environment_of, host_of
 from scanner.config.files import ConfigFile, ConfigFiles, clean, read_files, read_text
 from scanner.config.form import ConfigForm, NotifyForm, ScanForm, ScheduleForm
 from scanner.config.inventories import Inventories, with_inventories, with_rows
+from scanner.config.variables import expand, is_unset
 from scanner.counting import counted
 from scanner.errors import ConfigError, Problem, nearest
 from scanner.hostname import HostError, normalised_pattern
 from scanner.inventories import Contents, Row, told_of
 from scanner.inventory import Environment, Inventory, InventorySource, Untaken, address_of
-from scanner.validation import label_of, problems_of
+from scanner.validation import problems_of
 from scanner.waiver import Waiver, scope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 DEFAULT_PATH = Path("config.toml")
 _HOSTS = frozenset({"endpoint", "application"})
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,28 +89,41 @@ class Config:
         return path if "://" in path else str(self.folder / path)
 
 
-def load(path: Path, *, environ: Mapping[str, str] | None = None) -> Config:
+def load(path: Path, *, environ: Mapping[str, str] | None = None, unset: Collection[str] = ()) -> Config:
     """Read and check a configuration file.
 
     Args:
         path: the file.
         environ: where "${NAME}" is looked up; the process's environment by default.
+        unset: the tables in which it may be missing, and then stays as it is.
 
     Raises:
         ConfigError: it cannot be read, is not TOML, or does not make sense; lists every problem.
     """
-    return parse(read_text(path), source=str(path), folder=path.parent, environ=environ)
+    return parse(read_text(path), source=str(path), folder=path.parent, environ=environ, unset=unset)
 
 
-def parse(
-    text: str, *, source: str, folder: Path, environ: Mapping[str, str] | None = None, today: date | None = None
+def parse(  # noqa: PLR0913  # each says of the text what is not in it
+    text: str,
+    *,
+    source: str,
+    folder: Path,
+    environ: Mapping[str, str] | None = None,
+    unset: Collection[str] = (),
+    today: date | None = None,
 ) -> Config:
     """Check the text of a configuration, as of a day. Raises what `load` raises."""
     files = read_files(clean(text), source, folder)
     problems: list[Problem] = []
-    raw = _expand(files.raw, os.environ if environ is None else environ, "", problems)
-    _refuse(files, problems)
-    added = with_inventories(raw, folder, problems)
+    raw = expand(files.raw, os.environ if environ is None else environ, "", problems)
+    _refuse(files, (item for item in problems if item.key.partition("[")[0].partition(".")[0] not in unset))
+    return parse_files(dataclasses.replace(files, raw=raw), folder, today)
+
+
+def parse_files(files: ConfigFiles, folder: Path, today: date | None = None) -> Config:
+    """Check what files say that were read and put together. Raises what `load` raises."""
+    problems: list[Problem] = []
+    added = with_inventories(files.raw, folder, problems)
     return _checked(_grown(files, added), folder, added, problems, today)
 
 
@@ -152,7 +164,8 @@ def _checked(
         _refuse(files, [*problems, *defaults])
     form, files = _form(files, problems)
     for address in (*(item.url for item in form.notify), *filter(None, [form.scan.proxy])):
-        confidential.keep_parts(address)
+        if not is_unset(address):
+            confidential.keep_parts(address)
     warnings = list(files.warnings)
     environments = tuple(
         dataclasses.replace(
@@ -240,28 +253,6 @@ def _each_once(problems: Iterable[Problem]) -> list[Problem]:
     for item in problems:
         found.setdefault((item.place, item.key.partition("].")[2], item.message), item)
     return list(found.values())
-
-
-def _expand(value: Any, environ: Mapping[str, str], key: str, problems: list[Problem]) -> Any:
-    """Replace "${NAME}" in every string by the environment variable of that name."""
-    if isinstance(value, dict):
-        return {
-            name: _expand(item, environ, f"{key}.{name}" if key else name, problems) for name, item in value.items()
-        }
-    if isinstance(value, list):
-        return [
-            _expand(item, environ, f"{key}[{label_of(item) or index}]", problems) for index, item in enumerate(value, 1)
-        ]
-    if not isinstance(value, str):
-        return value
-    for name in _VARIABLE.findall(value):
-        if name not in environ:
-            # Not by an assignment: a shell remembers what was typed.
-            hint = f"in a shell: read -rs {name} && export {name}; for the service, in its environment file"
-            problems.append(Problem(key, f"the environment variable {name} is not set", hint))
-        else:
-            confidential.keep_variable(name, environ[name])
-    return _VARIABLE.sub(lambda match: environ.get(match[1], ""), value)
 
 
 def _check_names(form: ConfigForm, problems: list[Problem]) -> None:

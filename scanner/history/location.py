@@ -29,7 +29,10 @@ _ADVICE = (
     (errno.ENOSPC, "the disk is full: make room on it; earlier runs are whole"),
     (errno.EDQUOT, "the disk quota is used up: make room; earlier runs are whole"),
     (errno.EFBIG, "a file grew beyond the size that is allowed here; earlier runs are whole"),
-    (errno.EROFS, "the file system is read-only: choose another folder by [nightseal] history"),
+    (
+        errno.EROFS,
+        "the file system is read-only: see what is wrong with its disk, or choose another folder",
+    ),
     (errno.EACCES, "give the user who runs this write access, or choose another folder by [nightseal] history"),
     (errno.EPERM, "give the user who runs this write access, or choose another folder by [nightseal] history"),
 )
@@ -94,7 +97,7 @@ class Location:
             return
         for folder in (self.folder, *(self.folder / name / _LOG for name in TABLES)):
             if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
-                raise self._failed("write", PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder)))
+                raise self._failed("write", _denied(folder))
 
     def missing(self) -> HistoryError:
         """The error that there is no history here."""
@@ -131,13 +134,20 @@ class Location:
         told = (code for code, _ in _ADVICE if code == number or os.strerror(code).lower() in words.lower())
         code = next(told, None)
         advice = dict(_ADVICE).get(code or 0, "`nightseal doctor` looks closer")
-        kind = HistoryFullError if code in _NO_ROOM else HistoryError
+        passing = code in _NO_ROOM or (code == errno.EROFS and self.folder is not None and self.folder.is_dir())
+        kind = HistoryFullError if passing else HistoryError
         failed = kind(f"{self}: the history cannot be {_PARTICIPLES.get(doing, doing)}: {words} ({advice})")
         failed.place, failed.number = self.text, number or code
         return failed
 
 
 _PARTICIPLES = {"write": "written", "create": "created"}
+
+
+def _denied(folder: Path) -> OSError:
+    """Why nobody here may write there: on a file system that is read-only, whoever asks."""
+    number = errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES
+    return OSError(number, os.strerror(number), str(folder))
 
 
 def _belongs(item: Path) -> bool:

@@ -23,7 +23,6 @@ import click
 
 from scanner.errors import OutputError
 from scanner.inherited import is_callers
-from scanner.jobs.stopping import ended_at_once
 
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What passes when somebody makes room."""
@@ -44,10 +43,11 @@ class BusyDestinationError(OutputError):
     """A file cannot be replaced because something holds it in its place."""
 
 
-def ensure_writable(folder: Path) -> None:
+def ensure_writable(folder: Path, *, outages: bool = False) -> None:
     """Make a folder if it is not there, and see that files can be made in it.
 
-    A disk that is full for now refuses nothing: what is scanned is kept elsewhere, and there may be room by then.
+    A disk that is full for now refuses nothing: what is scanned is kept elsewhere, and there may be room by then. With
+    `outages` this holds for a folder that is there and on a disk that was made read-only, as a disk that fails is.
 
     Raises:
         OutputError: neither can be had.
@@ -59,7 +59,7 @@ def ensure_writable(folder: Path) -> None:
     except (FileExistsError, NotADirectoryError) as error:
         raise OutputError(f"{folder} is not a folder: name another by --output or [nightseal] output") from error
     except OSError as error:
-        if error.errno in NO_ROOM:
+        if error.errno in NO_ROOM or (outages and error.errno == errno.EROFS and folder.is_dir()):
             return
         hint = "name another folder by --output or [nightseal] output"
         raise OutputError(f"{folder} cannot be written to: {error.strerror} ({hint})") from error
@@ -226,6 +226,8 @@ def _opened(path: Path) -> int:
     except OSError as error:
         if error.errno != errno.ENXIO or not path.is_fifo():
             raise
+    from scanner.jobs.stopping import ended_at_once  # noqa: PLC0415  # asyncio loads only where somebody is waited for
+
     click.echo(f"nightseal: {path} waits for a reader (Ctrl-C ends it)", err=True)
     with ended_at_once():
         return os.open(path, os.O_WRONLY | os.O_NOCTTY)

@@ -155,8 +155,8 @@ def formats_of(named: Sequence[str], output: str | None, default: Sequence[str])
     return named
 
 
-def check_output(formats: Sequence[str], output: str | None) -> None:
-    """See, before anything is scanned, that `write` will find a place for each format.
+def check_output(formats: Sequence[str], output: str | None, *, outages: bool = False) -> None:
+    """See, before anything is scanned, that `write` will find a place for each format; `outages` of disks may pass.
 
     Raises:
         UsageError: several formats, or a PDF, were to go to a terminal's stdout.
@@ -168,7 +168,7 @@ def check_output(formats: Sequence[str], output: str | None) -> None:
         return
     path = Path(str(output))
     if _is_folder(formats, path, str(output)):
-        ensure_writable(path)
+        ensure_writable(path, outages=outages)
     else:
         ensure_destination(path)
 

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from scanner.policy import Policy
 
 
-def rendering_of(config: Config, history: History | None, record: RunRecord) -> Rendering:
+def rendering_of(config: Config, history: History | None, record: RunRecord, *, drawn: bool = True) -> Rendering:
     """Gather everything that a report of `record` may show. Without the history that it is in, nothing of its past.
+
+    Where nothing is `drawn`, it does not matter what drawn reports look like, nor whether their templates can be used.
 
     The configuration is used only where it is the one that the run was made with: requirements and waivers of another
     would not be those that were judged.
@@ -41,7 +43,7 @@ def rendering_of(config: Config, history: History | None, record: RunRecord) -> 
         environments=config.inventory.environments if same else None,
         waivers=config.waivers if same else (),
         history=history,
-        options=report_options(config),
+        options=report_options(config) if drawn else ReportOptions(language=config.form.report.locale),
         owners=owners_of(config),
     )
 
@@ -162,13 +164,15 @@ def report_options(config: Config) -> ReportOptions:
     )
 
 
-def rendering_of_environment(config: Config, history: History, record: RunRecord, environment: str | None) -> Rendering:
+def rendering_of_environment(
+    config: Config, history: History, record: RunRecord, environment: str | None, *, drawn: bool = True
+) -> Rendering:
     """What the report of a run is made of; with an environment, of that alone.
 
     Raises:
         UsageError: the run has no such environment.
     """
-    rendering = rendering_of(config, history, record)
+    rendering = rendering_of(config, history, record, drawn=drawn)
     if environment is None:
         return rendering
     previous = rendering.previous

@@ -77,7 +77,7 @@ def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[
     check_looks(config)
     # The configured output is a folder, even where one format goes there and it is not there yet.
     output = order.output or f"{config.resolve(config.form.nightseal.output).rstrip('/')}/"
-    check_output(order.formats, output)
+    check_output(order.formats, output, outages=order.output is None)
     folders = waiting_folders(config)
     history, troubles = begin(config.resolve(config.form.nightseal.history), folders)
     record: RunRecord | None = None

@@ -18,7 +18,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from sqlalchemy import Engine
 
-from scanner.errors import UsageError
+from scanner.errors import ListenError, UsageError
 from scanner.inventory import address_of
 from scanner.service.address import http_address
 from scanner.service.health import alive, health
@@ -44,8 +44,11 @@ class MonitoringServer:
         try:
             host, port = http_address(address)
             self._server = _server_of(host)((host, port), _Handler)
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{address}: cannot listen there: {error} ([daemon] http)") from error
+        except ValueError as error:
+            raise UsageError(f'[daemon] http: "{address}" {error}') from error
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ListenError(f"{address}: cannot listen there: {reason} ([daemon] http)") from error
         self._server.daemon_threads = True
         self.address = address_of(host, self._server.server_port)
         threading.Thread(target=self._server.serve_forever, name="monitoring", daemon=True).start()

@@ -1,14 +1,13 @@
 """Says of a configuration what the night would say of it: everything that it names is opened before anything starts.
 
-`config check`, `run`, the start of the service and its reload ask here: none of them takes what another refuses. What
-cannot work is an error, and all errors are told at once. What can be mended while the service runs (a folder that may
-not be written to, a client certificate that has expired) is a warning, so that it keeps no other host from being
-scanned.
+`config check`, `run`, the start of the service and its reload ask here: none of them takes what another refuses, but
+for receivers' variables, without which `run` does, since it tells nobody. What cannot work is an error, and all errors
+are told at once. What can be mended while the service runs (a folder that may not be written to, a client certificate
+that has expired) is a warning, so that it keeps no other host from being scanned.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -21,12 +20,11 @@ from scanner.errors import ConfigError, PolicyMissingError, Problem, UsageError,
 from scanner.jobs.looks import check_looks
 from scanner.jobs.policies import check_policy
 from scanner.jobs.proxies import carrying_all
-from scanner.service.address import http_address
+from scanner.service.address import http_address, not_here
 from scanner.service.cron import ScheduleTrigger, trigger_of
 from scanner.service.orders import socket_of, state_of
 from scanner.service.preflight_places import (
-    addresses_here,
-    history_problem,
+    history_place,
     place,
     socket_problem,
     socket_warning,
@@ -157,7 +155,7 @@ class _Found:
         history, output = (self._config.resolve(name) for name in (form.nightseal.history, form.nightseal.output))
         if "://" not in history:
             self._take(place("nightseal.history", Path(history).absolute()))
-        self.problems += history_problem(history)
+        self._take(history_place(history))
         if "://" in output:
             hint = "reports are files: name a folder, and copy it from there"
             self.problems.append(Problem("nightseal.output", f"{output} is not a directory", hint))
@@ -178,27 +176,20 @@ class _Found:
         text = self._config.form.daemon.http
         if text:
             try:
-                host, _ = http_address(text)
+                host, port = http_address(text)
             except ValueError as error:
                 self.problems.append(Problem("daemon.http", f'"{text}" {error}', 'for example "127.0.0.1:9745"'))
             else:
-                self.warnings += _not_ours(text, host)
+                if wrong := not_here(host):
+                    hint = "the service tries again until it is, and scans nothing meanwhile"
+                    self.warnings.append(Problem("daemon.http", f'"{text}" {wrong}', hint))
+                if not port:
+                    hint = "name one, so that it can be asked for"
+                    self.warnings.append(Problem("daemon.http", f'"{text}" is another port with each start', hint))
         url = self._config.form.daemon.report_url
         if url and not (url.startswith(("http://", "https://")) and urlsplit(url).netloc):
             hint = 'for example "https://reports.example.com/nightseal/"'
             self.warnings.append(Problem("daemon.report_url", f'"{url}" is not the address of a web page', hint))
-
-
-def _not_ours(text: str, host: str) -> Iterator[Problem]:
-    """Whether an IP address to listen at is one of another machine."""
-    try:
-        wanted = ipaddress.ip_address(host)
-    except ValueError:
-        return
-    if wanted.is_loopback or wanted.is_unspecified:
-        return
-    if wanted.compressed not in addresses_here():
-        yield Problem("daemon.http", f'"{text}" is not an address of this machine')
 
 
 def _connect_to(config: Config) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from cryptography import x509
 
 from reports.deliver import problem_of
 from scanner.config import Config
+from scanner.config.variables import is_unset
 from scanner.errors import LogListError, Problem, TrustStoreError
 from scanner.inventory import ClientCertificate
 from scanner.jobs.client_identity import misfit
@@ -28,6 +29,9 @@ _KEY: Final = b"PRIVATE KEY-----"
 def receivers(config: Config) -> Iterator[Problem]:
     """Receivers whose addresses are none."""
     for receiver in config.receivers:
+        # Of a variable that is not set: `run` tells nobody, and goes without.
+        if is_unset(receiver.url):
+            continue
         if wrong := problem_of(receiver.url):
             hint = "see the list of services in Apprise's documentation"
             yield Problem(f"notify[{receiver.name}].url", wrong, hint)

@@ -38,7 +38,7 @@ def place(key: str, folder: Path, *, made: bool = True) -> tuple[Problem | None,
         return problem, None
     there = _there(folder)
     refused = refusal(there) if os.access(there, os.W_OK | os.X_OK) else _inaccessible(there)
-    return _refused(key, there, refused, made=made) if refused is not None else (None, None)
+    return _refused(key, there, refused, exists=there == folder) if refused is not None else (None, None)
 
 
 def _there(folder: Path) -> Path:
@@ -69,16 +69,19 @@ def _inaccessible(there: Path) -> OSError:
     return OSError(errno.EACCES, os.strerror(errno.EACCES))
 
 
-def _refused(key: str, there: Path, error: OSError, *, made: bool) -> tuple[Problem | None, Problem | None]:
+def _refused(key: str, there: Path, error: OSError, *, exists: bool) -> tuple[Problem | None, Problem | None]:
     if error.errno in NO_ROOM:
         hint = "make room: until then runs wait outside of a full history, and reports are not written"
         return None, Problem(key, f"{there} is on a disk that is full: {error.strerror}", hint)
     if error.errno in {errno.EACCES, errno.EPERM}:
         hint = "as the service's user it may be another matter"
         return None, Problem(key, f"{there} cannot be written to by the user who asks", hint)
-    # The state file may be on a disk that failed and was mounted anew: the service is started until it is mended.
-    if error.errno in _PASSING or (error.errno == errno.EROFS and not made):
-        return None, Problem(key, f"{there} cannot be written to: {error.strerror}", "see what is wrong with the disk")
+    # A folder that is there was written to before: its disk failed and was mounted anew, and will be mended.
+    if error.errno in _PASSING or (error.errno == errno.EROFS and exists):
+        hint = "see what is wrong with the disk"
+        if error.errno == errno.EROFS:
+            hint += "; under systemd, ReadWritePaths= in the unit says where the service may write"
+        return None, Problem(key, f"{there} cannot be written to: {error.strerror}", hint)
     return Problem(key, f"{there} cannot be written to: {error.strerror}", "name another place"), None
 
 
@@ -94,36 +97,35 @@ def _kernels_own(folder: Path) -> str:
     return ""
 
 
-def addresses_here() -> frozenset[str]:
-    """The IP addresses of this machine."""
-    interfaces = _system().net_if_addrs().values()
-    return frozenset(address.address.partition("%")[0] for items in interfaces for address in items)
-
-
 def _system() -> ModuleType:
     import psutil  # noqa: PLC0415  # loads only where a place asks for it
 
     return psutil
 
 
-def history_problem(place: str) -> Iterator[Problem]:
-    """Why no history can be there, as far as that is seen without asking an object store."""
+def history_place(place: str) -> tuple[Problem | None, Problem | None]:
+    """Why no history can be there, as far as that is seen without asking an object store: an error or a warning."""
     key = "nightseal.history"
     if "://" in place:
         scheme = urlsplit(place).scheme
         if scheme not in _STORES:
             hint = nearest(scheme, _STORES) or "s3://, az:// and gs:// are"
-            yield Problem(key, f'"{scheme}" is not the scheme of an object store', hint)
-        return
+            return Problem(key, f'"{scheme}" is not the scheme of an object store', hint), None
+        return None, None
     folder = Path(place).absolute()
-    if not folder.is_dir() or (folder / "runs").is_dir():
-        return
-    from scanner.history import History  # noqa: PLC0415  # pandas and Delta load only where it looks odd
-
     try:
+        if not folder.is_dir() or (folder / "runs").is_dir():
+            return None, None
+        from scanner.history import History  # noqa: PLC0415  # pandas and Delta load only where it looks odd
+
         History(str(folder)).location.holds_history()
     except HistoryError as error:
-        yield Problem(key, str(error))
+        # What the system refuses to read is an outage, or another matter for the service's user.
+        problem = Problem(key, str(error))
+        return (problem, None) if error.number is None else (None, problem)
+    except OSError as error:
+        return None, Problem(key, f"{folder} cannot be read: {error.strerror}", "see what is wrong with the disk")
+    return None, None
 
 
 def state_problem(path: Path) -> Iterator[Problem]:

@@ -120,7 +120,7 @@ class RunAttempt:
         history_place = self._config.resolve(self._config.form.nightseal.history)
         job = self._job()
         if not recover:
-            ensure_writable(Path(self._output()))
+            ensure_writable(Path(self._output()), outages=True)
         history, troubles = begin(history_place, waiting_folders(self._config))
         for told in troubles:
             log_trouble(_LOG, logging.WARNING, told)

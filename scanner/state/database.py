@@ -14,8 +14,10 @@ import errno
 import os
 import sqlite3
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from sqlalchemy import (
     JSON,
@@ -203,6 +205,32 @@ def open_state(path: Path) -> Engine:
     except DatabaseError as error:
         raise cannot_use(path, error) from error
     return engine
+
+
+def read_state(path: Path) -> Engine:
+    """Open a state file only to look into it, also where its disk is full or read-only, or its owner is somebody else.
+
+    Raises:
+        UsageError: it may not be opened, or is something else.
+        StateError: it cannot be read for now.
+    """
+    for how in ("mode=ro", "mode=ro&immutable=1"):
+        # The second goes without the files beside it, which the first may have to make.
+        engine = create_engine("sqlite://", creator=partial(_connected, path, how))
+        try:
+            with engine.connect() as connection:
+                found = connection.scalar(select(_ABOUT.c.value).where(_ABOUT.c.key == "version"))
+        except DatabaseError as error:
+            engine.dispose()
+            refused = error
+            continue
+        # One of another version is brought up to date first, or refused.
+        return engine if found == str(VERSION) else open_state(path)
+    raise cannot_use(path, refused)
+
+
+def _connected(path: Path, how: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?{how}", timeout=_BUSY_S, uri=True)
 
 
 def cannot_use(path: Path, error: OSError | SQLAlchemyError) -> NightsealError:

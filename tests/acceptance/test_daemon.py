@@ -471,6 +471,31 @@ def test_on_a_full_disk_the_service_does_not_start_and_is_started_again(small_di
         assert "itself failed" not in refused.stderr
 
 
+def test_an_address_that_is_in_use_is_an_outage(tmp_path: Path, small_lab: Lab) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with service(tmp_path, small_lab, "good", schedule=schedule()) as running:
+            config = tmp_path / "config.toml"
+            config.write_text(config.read_text().replace("127.0.0.1:0", address).replace('log = "json"', ""))
+            refused = running.command("daemon")
+            assert refused.returncode == 4, "which a supervisor tries again"
+            assert f"{address}: cannot listen there: Address already in use ([daemon] http)" in refused.stderr
+
+
+def test_the_service_begins_on_a_history_that_became_read_only(small_disk: Path, small_lab: Lab) -> None:
+    folder = small_disk.parent
+    with service(
+        folder, small_lab, "good", schedule=schedule(), more='[nightseal]\nhistory = "disk/history"'
+    ) as running:
+        History.open(small_disk / "history", create=True)
+        with disks.read_only(small_disk):
+            ready(running)
+            status, problems = wait_for(lambda: health(running) if health(running)[1] else None, "a problem")
+            assert status == 503
+            assert problems == [f"history: {small_disk}/history cannot be written to: Read-only file system"]
+        stop(running)
+
+
 def test_a_full_disk_under_the_state_file_stops_nothing_for_ever(small_disk: Path, small_lab: Lab) -> None:
     folder = small_disk.parent
     text = schedule("*/2 * * * * *")

@@ -36,7 +36,7 @@ from scanner.service.worker import RunAttempt, StopRequests
 from scanner.state.database import OUTBOX, open_state
 from scanner.state.ledger import Ledger, Start, State
 from scanner.verdict import RunRecord, Severity, Trigger
-from tests.build.disks import fill, small_disk
+from tests.build.disks import fill, read_only, small_disk
 from tests.build.judged import judged_record
 
 NOW = datetime(2026, 3, 7, 2, tzinfo=UTC)
@@ -223,6 +223,34 @@ class TestFullDiskWithoutHistory:
             assert "warning: The json report was not written: " in capsys.readouterr().err
             assert History.open(folder / "history", create=False).order() == [RECORD.run.id]
 
+    def test_a_disk_that_became_read_only_is_an_outage_too(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (folder / "config.toml").write_text(FULL)
+        with small_disk(folder / "disk") as disk:
+            assert run(["run", "-q", "-f", "json"]) == JUDGED
+            scanned = iter([moved(RECORD), moved(RECORD, 2)])
+            monkeypatch.setattr(session, "run_with_progress", lambda *_, **__: next(scanned))
+            capsys.readouterr()
+            with read_only(disk):
+                assert run(["config", "check"]) == ExitStatus.OK
+                assert "/disk/history cannot be written to: Read-only file system (see what" in capsys.readouterr().err
+                assert run(["run", "-q", "-f", "json"]) == ExitStatus.INTERNAL
+                assert f"it waits in {Path('out') / WAITING / moved(RECORD).run.id}, and" in capsys.readouterr().err
+            assert run(["run", "-q", "-f", "json"]) == JUDGED
+            history = History.open(disk / "history", create=False)
+            assert history.order() == [RECORD.run.id, moved(RECORD).run.id, moved(RECORD, 2).run.id]
+
+    def test_reports_on_a_disk_that_became_read_only(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (folder / "config.toml").write_text(f'{CONFIG}\n[nightseal]\noutput = "disk/out"\n')
+        with small_disk(folder / "disk") as disk:
+            (disk / "out").mkdir()
+            with read_only(disk):
+                assert run(["run", "-q", "-f", "json"]) == JUDGED
+                assert "warning: The json report was not written: " in capsys.readouterr().err
+                assert run(["run", "-q", "-f", "json", "-o", "disk/out/"]) == ExitStatus.USAGE, "it was asked for"
+            assert History.open(folder / "history", create=False).order() == [RECORD.run.id]
+
     def test_scan_that_is_recorded(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (folder / "config.toml").write_text(FULL)
         with small_disk(folder / "disk") as disk:
@@ -406,9 +434,9 @@ class TestService:
         assert caplog.text.count("receivers are not told") == 1, "once, and not every second"
 
 
-def moved(record: RunRecord) -> RunRecord:
-    """The same run a week later."""
-    at = record.run.started_at + timedelta(days=7)
+def moved(record: RunRecord, weeks: int = 1) -> RunRecord:
+    """The same run some weeks later."""
+    at = record.run.started_at + timedelta(weeks=weeks)
     run = dataclasses.replace(
         record.run,
         id=f"{at:%Y%m%dT%H%M%SZ}-0b0b0b",

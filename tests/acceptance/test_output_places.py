@@ -181,7 +181,9 @@ class TestPipes:
             return (tmp_path / "nothing").open("w+b")
 
         read = read_beside(first_bytes)
-        with pytest.raises(OutputError, match=r"pipe was not written whole: its reader closed it after [\d,]+ of 180,000"):
+        with pytest.raises(
+            OutputError, match=r"pipe was not written whole: its reader closed it after [\d,]+ of 180,000"
+        ):
             put(path, DATA)
         assert read.result(30) == b""
 
@@ -282,7 +284,7 @@ main()
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Path]:
+def shell(tmp_path: Path) -> Path:
     """A folder with a command `ns` whose every scan gives the same run, and a configuration."""
     (tmp_path / "config.toml").write_text(CONFIG)
     (tmp_path / "ns.py").write_text(COMMAND)

@@ -1,4 +1,4 @@
-"""Disks of a few megabytes, which can be full."""
+"""Disks of a few megabytes, which can be full or read-only."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ def small_disk(place: Path) -> Iterator[Path]:
         yield place
     finally:
         subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@contextlib.contextmanager
+def read_only(place: Path) -> Iterator[None]:
+    """A disk that is read-only meanwhile, as the kernel makes one that fails."""
+    subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", place], check=True)
 
 
 def fill(filler: Path) -> None:

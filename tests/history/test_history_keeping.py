@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -213,6 +214,30 @@ def test_what_is_retired_is_marked_and_fails_no_more(configured: Path, capsys: p
     }
     assert "erp.example.internal" in told("history", "certificates")
     assert "shop.example.com" not in told("history", "certificates")
+
+
+def test_whoever_asks_for_what_is_retired_is_told_where_its_past_is(
+    configured: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configured.write_text(
+        '[nightseal]\nhistory = "history"\n[[environment]]\nname = "legacy"\nkind = "on-premises"\n'
+        '[[environment.endpoint]]\nhost = "erp.example.internal"\n'
+    )
+
+    def told(*arguments: str) -> str:
+        assert run(["history", *arguments, "--config", str(configured)]) == 0
+        return capsys.readouterr().err
+
+    for question in ("failing", "keys", "issuers", "addresses"):
+        err = told(question, "-e", "production")
+        assert err.startswith('Environment "production" is retired: the configuration no longer has it. '), question
+        assert "Nothing yet" not in err
+        for command in re.findall(r"`nightseal history ([^`]+)`", err):
+            assert run(["history", *command.split(), "--config", str(configured)]) == 0
+            assert capsys.readouterr().out, "it shows something"
+    assert "what the configuration no longer has; --retired shows them" in told("failing")
+    assert "retired" not in told("failing", "-e", "legacy")
+    assert "retired" not in told("failing", "--retired", "-e", "production")
 
 
 def test_the_page_of_all_runs_shows_no_retired_environment_as_present(configured: Path) -> None:

@@ -6,9 +6,11 @@ import contextlib
 import errno
 import os
 import re
+import socket
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -77,9 +79,19 @@ def refused(folder: Path, text: str) -> str:
         (HEAD + SCHEDULE + "[scan]\ntrust_store = 'ca.pem'", "scan.trust_store: trust store"),
         (HEAD + '[report]\nlogo = "logo.svg"', "report.logo: "),
         (HEAD + '[report]\ntemplates = "own"', "report.templates: "),
+        (
+            HEAD + '[report]\ntemplates = "/etc"',
+            "one that ships (the files in it are called as those that ship: report",
+        ),
         (HEAD + '[report]\nlocale = "xx"', "report.locale: "),
         (HEAD + '[daemon]\nhttp = "9745"', 'daemon.http: "9745" should be an address and a port'),
-        (HEAD + '[daemon]\nhttp = "127.0.0.1:99999"', "daemon.http: "),
+        (HEAD + '[daemon]\nhttp = "127.0.0.1:70000"', "should have a port up to 65535"),
+        (HEAD + '[daemon]\nhttp = "300.0.0.1:9745"', "should have an IPv4 address of four numbers up to 255"),
+        (HEAD + '[daemon]\nhttp = "1.2.3:9745"', "should have an IPv4 address of four numbers up to 255"),
+        (HEAD + '[daemon]\nhttp = "[::g]:9745"', "should have an IPv6 address between the brackets"),
+        (HEAD + '[daemon]\nhttp = "[127.0.0.1]:9745"', "should have an IPv6 address between the brackets"),
+        (HEAD + '[daemon]\nhttp = "[::1:9745"', "should have an IPv6 address in brackets"),
+        (HEAD + '[daemon]\nhttp = "local host:9745"', "should have a host: it is not a host name"),
         (HEAD + '[daemon]\nhttp = "::1:9745"', "should have an IPv6 address in brackets"),
         (HEAD + SCHEDULE + '[daemon]\nstate = "gone/nightseal.sqlite"', "daemon.state: there is no directory "),
         (HEAD + '[nightseal]\nhistory = "config.toml"', "config.toml is not a directory"),
@@ -252,6 +264,37 @@ def test_what_can_be_mended_while_it_runs_is_warned_of(tmp_path: Path, monkeypat
     assert len(said.splitlines()) == 5
 
 
+@pytest.mark.parametrize(
+    ("http", "expected"),
+    [
+        ("no-such-host.invalid:9745", "does not resolve to an IPv4 address"),
+        ("192.0.2.1:9745", "is not an address of this machine"),
+        ("[2001:db8::1]:9745", "is not an address of this machine"),
+        ("127.0.0.1:0", "is another port with each start"),
+    ],
+)
+def test_where_nothing_can_listen_for_now_is_warned_of(
+    http: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = socket.getaddrinfo
+
+    def resolved(host: str, *about: Any) -> Any:
+        if host.endswith(".invalid"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return real(host, *about)
+
+    monkeypatch.setattr("socket.getaddrinfo", resolved)
+
+    (warning,) = checked(tmp_path, f'{HEAD}[daemon]\nhttp = "{http}"').warnings
+
+    assert str(warning).startswith(f'daemon.http: "{http}" {expected}')
+
+
+@pytest.mark.parametrize("http", ["[::1]:9745", ":9745", "0.0.0.0:9745", "[::]:9745", "127.0.0.9:9745"])
+def test_where_something_can_listen_nothing_is_said(http: str, tmp_path: Path) -> None:
+    assert checked(tmp_path, f'{HEAD}[daemon]\nhttp = "{http}"').warnings == ()
+
+
 @pytest.mark.parametrize("key", ["output", "history"])
 def test_a_link_into_the_kernels_own_is_followed(key: str, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/proc/sys")
@@ -279,18 +322,20 @@ def test_what_a_disk_refuses_for_now_is_warned_of(
     assert all(word in str(problem) for problem in warnings)
 
 
-def test_a_read_only_file_system_is_refused_but_under_the_state_file(
+def test_a_read_only_file_system_is_an_outage_where_the_folder_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What is there was written to before, so that its disk failed; what never was is the wrong place."""
     monkeypatch.setattr(preflight_places, "refusal", lambda _: OSError(errno.EROFS, os.strerror(errno.EROFS)))
+    found = re.compile(r"(\w+\.\w+): \S+ cannot be written to: Read-only file system")
 
-    said = refused(tmp_path, HEAD + SCHEDULE)
-
-    assert re.findall(r"nightseal\.(\w+): \S+ cannot be written to: Read-only file system", said) == [
-        "history",
-        "output",
-    ]
-    assert "daemon.state" not in said
+    assert found.findall(refused(tmp_path, HEAD + SCHEDULE)) == ["nightseal.history", "nightseal.output"]
+    (tmp_path / "history").mkdir()
+    assert found.findall(refused(tmp_path, HEAD + SCHEDULE)) == ["nightseal.output"]
+    (tmp_path / "out").mkdir()
+    warnings = "\n".join(map(str, checked(tmp_path, HEAD + SCHEDULE).warnings))
+    assert found.findall(warnings) == ["nightseal.history", "nightseal.output", "daemon.state"]
+    assert "ReadWritePaths=" in warnings
 
 
 def test_problems_are_told_with_their_lines(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from reports.clients import ClientsAt, as_data, outcomes, told
 from scanner import config as configuration
 from scanner.app import options
 from scanner.app.adhoc import endpoints_of, environment_of
+from scanner.app.reading import config_to_read
 from scanner.clients import Client, all_clients
 from scanner.config.form import ScanForm
 from scanner.errors import ExitStatus, UsageError, nearest
@@ -121,7 +122,7 @@ def _groups(chosen: Mapping[str, Client]) -> frozenset[str]:
 
 def _scanned(targets: Sequence[str], config_path: Path | None, overrides: Overrides, *, quiet: bool) -> RunRecord:
     """What is seen there now."""
-    config = configuration.load(config_path) if config_path else None
+    config = configuration.load(config_path, unset=("notify",)) if config_path else None
     scan = config.form.scan if config else ScanForm()
     environment = environment_of(endpoints_of(targets))
     policy = load_policy("https-by-default")
@@ -139,7 +140,7 @@ def _scanned(targets: Sequence[str], config_path: Path | None, overrides: Overri
 
 def _stored(config_path: Path, targets: Sequence[str]) -> Sequence[RunRecord]:
     """The latest run that saw each of them."""
-    config = configuration.load(config_path)
+    config = config_to_read(config_path)
     history = History.open(config.resolve(config.form.nightseal.history), create=False)
     frame = history.targets(columns=("run_id", "target_id"))
     order = {run_id: place for place, run_id in enumerate(history.order())}

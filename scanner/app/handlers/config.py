@@ -125,7 +125,7 @@ def init(path: Path) -> None:
 
 def explain(target: str, config_path: Path) -> None:
     """Show what is required of a host or path, and which line of the configuration decided it."""
-    config = configuration.load(config_path)
+    config = configuration.load(config_path, unset=("notify",))
     parts, host = _asked(target)
     found = [
         (environment, endpoint)

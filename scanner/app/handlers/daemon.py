@@ -14,8 +14,9 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from reports.deliver import deliver
-from scanner import config as configuration
+from scanner.app.reading import config_to_read
 from scanner.app.tables import print_rows
+from scanner.config import Config
 from scanner.errors import NightsealError, UsageError
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.policies import load_policy
@@ -30,7 +31,7 @@ from scanner.service.loop import Service
 from scanner.service.monitoring import MonitoringServer
 from scanner.service.orders import LONGEST_SOCKET, state_of
 from scanner.service.systemd import Supervisor
-from scanner.state.database import open_state
+from scanner.state.database import open_state, read_state
 from scanner.state.ledger import Ledger
 
 _LOG = logging.getLogger("nightseal.daemon")
@@ -50,7 +51,7 @@ def daemon(config_path: Path, *, only_status: bool, only_alive: bool) -> int:
     if only_alive:
         return _ask(config_path)
     if only_status:
-        return _show(setup.load(config_path))
+        return _show(config_to_read(config_path))
     form = logs.form_of(config_path)
     logs.configure(form)
     try:
@@ -135,7 +136,7 @@ def _check(service: Service, order: RunOrder) -> None:
 
 def _ask(config_path: Path) -> int:
     """Whether the service is alive: by its monitoring, or where it has none, by its lock."""
-    config = configuration.load(config_path)
+    config = config_to_read(config_path)
     address = config.form.daemon.http
     problem = not_alive(address) if address else ServiceLock(state_of(config)).free()
     if problem:
@@ -145,10 +146,11 @@ def _ask(config_path: Path) -> int:
     return ExitStatus.OK
 
 
-def _show(current: setup.Setup) -> int:
-    if not current.state.exists():
-        raise UsageError(f"{current.state}: there is none; `nightseal daemon` has not run with this configuration yet")
-    ledger = Ledger(open_state(current.state))
+def _show(config: Config) -> int:
+    state = state_of(config)
+    if not state.exists():
+        raise UsageError(f"{state}: there is none; `nightseal daemon` has not run with this configuration yet")
+    ledger = Ledger(read_state(state))
     rows = [
         (
             start.schedule or "(one-off)",

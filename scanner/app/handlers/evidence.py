@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scanner import config as configuration
+from scanner.app.reading import config_to_read
 from scanner.counting import counted
 from scanner.errors import UsageError
 from scanner.history import History
@@ -29,7 +29,7 @@ def export(config_path: Path, run_id: str | None, target_glob: str | None, *, re
     Raises:
         UsageError: There is no such run or target.
     """
-    config = configuration.load(config_path)
+    config = config_to_read(config_path)
     history = History.open(config.resolve(config.form.nightseal.history), create=False)
     chosen = run_id or history.latest()
     if chosen is None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from scanner.app.history_access import environments_meant, history_and_scope, open_history, runs_since
+import click
+
+from scanner.app.history_access import environments_meant, history_and_scope, open_history, retired_of, runs_since
 from scanner.app.tables import show
+from scanner.counting import counted
 from scanner.history.questions import (
     certificates_by_issuer,
     differing_addresses,
@@ -21,6 +24,9 @@ from scanner.history.replaced import certificate_changes
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_NOTHING: Final = "Nothing yet."
 
 
 def _within(frame: pd.DataFrame, names: frozenset[str] | None) -> pd.DataFrame:
@@ -40,16 +46,24 @@ def failing(
 ) -> None:
     """List what fails now, since when, and for how long."""
     history, scope = history_and_scope(config_path)
-    found = failing_since(history, scope=None if retired else scope)
-    if retired:
-        found["retired"] = ~scope.of_frame(found) if scope is not None else False
-    frame = _within(found, environments_meant(history, environments))
+    names = environments_meant(history, environments)
+    frame = _within(failing_since(history), names).copy()
+    frame["retired"] = ~scope.of_frame(frame) if scope is not None else False
+    left_out = 0 if retired else int(frame["retired"].sum())
+    if not retired:
+        frame = frame[~frame.pop("retired").astype(bool)]
     if since is not None:
         frame = frame[frame["since"] >= since]
     if format_name == "text":
         wanted = ["since", "duration", "severity", "began_as", "rule", "subject", "endpoint", "places", "waived"]
         frame = frame[[*wanted, *(["retired"] if retired else []), "message"]]
-    show(frame, format_name)
+    told = "" if retired else retired_of(scope, names)
+    show(frame, format_name, nothing=told or _NOTHING)
+    if told and not frame.empty:
+        click.echo(told, err=True)
+    elif left_out and not told:
+        what = counted(left_out, "failure")
+        click.echo(f"Left out: {what} of what the configuration no longer has; --retired shows them.", err=True)
 
 
 def fixes(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
@@ -61,17 +75,17 @@ def fixes(config_path: Path, environments: tuple[str, ...], since: datetime | No
 def keys(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
     """List the private keys that several hosts hold, those in most environments first."""
     history, scope = history_and_scope(config_path)
-    frame = _touching(
-        reused_keys(history, runs_since(history, since), scope=scope), environments_meant(history, environments)
-    )
-    show(frame, format_name)
+    names = environments_meant(history, environments)
+    frame = _touching(reused_keys(history, runs_since(history, since), scope=scope), names)
+    show(frame, format_name, nothing=retired_of(scope, names) or _NOTHING)
 
 
 def issuers(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
     """List who issued the certificates in use, those with most certificates first."""
     history, scope = history_and_scope(config_path)
     frame = certificates_by_issuer(history, runs_since(history, since), scope=scope)
-    show(_touching(frame, environments_meant(history, environments)), format_name)
+    names = environments_meant(history, environments)
+    show(_touching(frame, names), format_name, nothing=retired_of(scope, names) or _NOTHING)
 
 
 def renewals(
@@ -92,8 +106,10 @@ def renewals(
 def addresses(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
     """List the names whose addresses do not answer alike, in what, and since when."""
     history, scope = history_and_scope(config_path)
-    frame = _within(differing_addresses(history, scope=scope), environments_meant(history, environments))
-    show(frame if since is None else frame[frame["since"] >= since], format_name)
+    names = environments_meant(history, environments)
+    frame = _within(differing_addresses(history, scope=scope), names)
+    frame = frame if since is None else frame[frame["since"] >= since]
+    show(frame, format_name, nothing=retired_of(scope, names) or _NOTHING)
 
 
 def environments(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
@@ -104,7 +120,7 @@ def environments(config_path: Path, environments: tuple[str, ...], since: dateti
     if names is not None:
         frame = frame[[name for name in frame.columns if str(name) in names]]
         frame = frame[[row.nunique() > 1 for _, row in frame.iterrows()]]  # noqa: PD101  # an outcome, or none at all
-    show(frame.reset_index(), format_name)
+    show(frame.reset_index(), format_name, nothing=retired_of(scope, names) or _NOTHING)
 
 
 def coverage(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:

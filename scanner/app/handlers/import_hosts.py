@@ -169,7 +169,7 @@ def _configured(path: Path, *, required: bool) -> Config | None:
     """The configuration, where there is one: it says which environments there are."""
     if not path.is_file() and not required:
         return None
-    return configuration.load(path)
+    return configuration.load(path, unset=("notify",))
 
 
 def _checked(  # noqa: PLR0913  # what was read, where it belongs, and what is wrong with it already

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scanner import config as configuration
 from scanner import policy as policies
+from scanner.app.reading import config_to_read
 from scanner.counting import counted
 from scanner.errors import PolicyError, UsageError
 from scanner.history import History
@@ -57,7 +57,7 @@ def policy_replay(  # noqa: PLR0913, PLR0917  # one for each option
     output: str | None,
 ) -> None:
     """Judge the history's evidence by another policy, without network."""
-    config = configuration.load(config_path)
+    config = config_to_read(config_path)
     policy = load_policy(name)
     replays = replays_of(config, policy, _day(since), _moment(as_of))
     text = json.dumps(as_json(replays), indent=2) if format_name == "json" else "\n".join(describe(replays))

@@ -12,10 +12,10 @@ import click
 
 from reports.export.json_v1 import published_schema
 from reports.view.options import Edition
-from scanner import config as configuration
+from scanner.app.reading import config_to_read
 from scanner.app.signing import signing_key
 from scanner.errors import UsageError
-from scanner.formats import DEFAULT_REPORTS
+from scanner.formats import DEFAULT_REPORTS, FORMATS
 from scanner.history import History
 from scanner.jobs import exit_status
 from scanner.jobs.exit_status import ExitStatus
@@ -64,7 +64,7 @@ def report(  # noqa: PLR0913, PLR0917  # one for each option
     choice = RuleChoice(rules, skipped)
     check_globs("--fail-on-rule", fail_on_rules)
     key = signing_key(sign_with, formats)
-    config = configuration.load(config_path)
+    config = config_to_read(config_path)
     history = History.open(config.resolve(config.form.nightseal.history), create=False)
     if site_alone:
         _tell([("All runs", write_site(config, history, _site_folder(config, output)))], quiet=quiet)
@@ -74,7 +74,9 @@ def report(  # noqa: PLR0913, PLR0917  # one for each option
         what = f'of environment "{environment}" ' if environment else ""
         raise UsageError(f"the history {config.form.nightseal.history} has no run {what}yet: nightseal run makes one")
     record = choice.applied(history.record(chosen))
-    rendering = dataclasses.replace(rendering_of_environment(config, history, record, environment), key=key)
+    drawn = any(FORMATS[name].drawn for name in formats)
+    rendering = rendering_of_environment(config, history, record, environment, drawn=drawn)
+    rendering = dataclasses.replace(rendering, key=key)
     rendering = owned(rendering, owner, labels)
     told = dataclasses.replace(rendering.record.run, part=choice.told_by(rendering.record.run.part))
     rendering = dataclasses.replace(rendering, record=dataclasses.replace(rendering.record, run=told))

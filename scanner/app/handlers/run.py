@@ -47,7 +47,7 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option
     no_color: bool,  # noqa: ARG001  # nothing that it prints is coloured; scripts pass it everywhere
 ) -> int:
     """Scan what is configured, keep it in the history, write the reports."""
-    config = configuration.load(config_path)
+    config = configuration.load(config_path, unset=("notify",))
     check_globs("--fail-on-rule", fail_on_rules)
     schedule = schedule_of(config, schedule_name) if schedule_name else None
     formats_wanted = formats_of(formats, output, schedule.reports if schedule else DEFAULT_REPORTS)

@@ -76,9 +76,9 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     there: Mapping[str, Sequence[str]] = options.parse_connect_to(connect_to)
     if sni is not None:
         endpoints, there = under_name(endpoints, sni, there, resolving=proxy is None, server=resolver)
-    config = configuration.load(config_path) if config_path else None
+    config = configuration.load(config_path, unset=("notify",)) if config_path else None
     if record and config is None:
-        config = configuration.load(configuration.DEFAULT_PATH)
+        config = configuration.load(configuration.DEFAULT_PATH, unset=("notify",))
     scan = config.form.scan if config else ScanForm()
     configured = (config.form.nightseal if config else NightsealForm()).policy
     policy = load_policy(policy_name or configured, base=config.folder if config and not policy_name else None)

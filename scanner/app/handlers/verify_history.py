@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reports.export.json_v1 import report_of
-from scanner import config as configuration
 from scanner.app.handlers.lines import line
-from scanner.app.history_access import open_history
+from scanner.app.reading import config_to_read
 from scanner.counting import counted
+from scanner.errors import ConfigError
+from scanner.history import History
 from scanner.jobs.output import render
-from scanner.jobs.reporting import owned, rendering_of_environment
+from scanner.jobs.reporting import owned, rendering_of_environment, report_options
 from scanner.jobs.rule_choice import RuleChoice
 from scanner.untrusted import printable
 
 if TYPE_CHECKING:
     from reports.export.json_v1_model import Report, VerdictOut
     from scanner.config import Config
-    from scanner.history import History
     from scanner.jobs.output import Rendering
 
 
@@ -31,15 +31,20 @@ def against_history(
     `signer` is whom the first signature names, as page one does. Pages that are drawn otherwise are no fault by
     themselves: another version of Nightseal, of a library or of the configuration draws them otherwise too.
     """
-    history = open_history(config_path)
-    rendering = _rendering_of(report, configuration.load(config_path), history)
+    config = config_to_read(config_path)
+    history = History.open(config.resolve(config.form.nightseal.history), create=False)
+    rendering = _rendering_of(report, config, history)
     told, kept = _verdicts(report), _verdicts(report_of(rendering.record))
     differing = sorted(name for name in {*told, *kept} if told.get(name) != kept.get(name))
     if differing:
         return [], [
             f"the history has other verdicts for {counted(len(differing), 'target')}, {printable(differing[0])} first"
         ]
-    same = pdf.startswith(render(dataclasses.replace(rendering, signer=signer), "pdf"))
+    try:
+        drawn = dataclasses.replace(rendering, signer=signer, options=report_options(config))
+    except ConfigError as error:
+        return [line("History", "the same verdicts"), line("Pages", f"not compared: {error}")], []
+    same = pdf.startswith(render(drawn, "pdf"))
     pages = "byte for byte as they are drawn from it now" if same else "drawn otherwise from it now, by this version"
     return [line("History", "the same verdicts"), line("Pages", pages)], []
 
@@ -50,9 +55,9 @@ def _rendering_of(report: Report, config: Config, history: History) -> Rendering
     record = history.record(report.run.id)
     if part is None:  # Older versions did not say that one environment is a part.
         (environment,) = report.run.environments if len(report.run.environments) == 1 else (None,)
-        return rendering_of_environment(config, history, record, environment)
+        return rendering_of_environment(config, history, record, environment, drawn=False)
     choice = RuleChoice(part.rules, part.skipped_rules)
-    rendering = rendering_of_environment(config, history, choice.applied(record), part.environment)
+    rendering = rendering_of_environment(config, history, choice.applied(record), part.environment, drawn=False)
     rendering = owned(rendering, part.owner, [f"{name}={value}" for name, value in part.labels.items()])
     run = dataclasses.replace(rendering.record.run, part=choice.told_by(rendering.record.run.part))
     return dataclasses.replace(rendering, record=dataclasses.replace(rendering.record, run=run))
