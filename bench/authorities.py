@@ -1,12 +1,16 @@
 """What it costs to ask authorities: requests, seconds and processor time of a run, without them, anew and kept.
 
-    python bench/authorities.py --targets 100 --issuers 20
+    python bench/authorities.py --targets 1000 --issuers 20 --repeat 3
     python bench/authorities.py --stage 1000 --issuers 20
 
 The targets are loopback addresses of one nginx, each with a certificate of its own by one of the issuers, each of which
 names a list of revoked certificates over plain HTTP. `--stage` scans nothing, but hands so many chains to the stage
-that asks authorities, and says what that takes by itself: between whole runs more varies than what it adds. Processor
-time of whole runs is that of their process trees, looked at five times a second.
+that asks authorities, and says what that takes by itself: between whole runs more varies than what it adds. Each time
+it is a process of its own, which remembers nothing, as a run is; so the server of the lists is not in its time.
+
+Whole runs are done in turns, each with a history of its own, because a run also tells what has changed since the last
+one. Their processor time is that of their process trees, looked at five times a second. All that asking adds is in the
+process that asks, judges and writes; the others probe, and don't know of it.
 """
 
 from __future__ import annotations
@@ -14,12 +18,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import multiprocessing
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +42,7 @@ from scanner.evidence import Attempt, Deployment, Protocol, TargetEvidence, TlsE
 from scanner.probe import ProbeSettings
 from scanner.probe.authority.stage import opened
 from scanner.probe.x509.chains import deployment_of
+from scanner.probe.x509.trust import MOZILLA
 from tests.build.authority import Signed, Site, certificate, der, pem, published, revocation_list
 from tests.build.ports import free_port
 from tests.build.servers import Servers, program, servers
@@ -54,6 +64,7 @@ def main() -> None:
     parser.add_argument("--targets", type=int, default=0)
     parser.add_argument("--stage", type=int, default=0)
     parser.add_argument("--issuers", type=int, default=20)
+    parser.add_argument("--repeat", type=int, default=1, help="how often each kind of run is done")
     arguments = parser.parse_args()
     print("command:", "python", *sys.argv)
     print("busy before:", ", ".join(f"{load:.1f}" for load in os.getloadavg()), "processes in 1, 5, 15 minutes")
@@ -61,9 +72,9 @@ def main() -> None:
         made = estate(site, arguments.targets or arguments.stage, arguments.issuers)
         (Path(folder) / "root.pem").write_bytes(pem(made.root.certificate))
         if arguments.stage:
-            asyncio.run(stages(site, made, Path(folder)))
+            stages(site, made, Path(folder))
         if arguments.targets:
-            runs(site, made, Path(folder))
+            runs(site, made, Path(folder), arguments.repeat)
 
 
 def estate(site: Site, targets: int, issuers: int) -> Estate:
@@ -84,52 +95,69 @@ def estate(site: Site, targets: int, issuers: int) -> Estate:
     return Estate(chains, root)
 
 
-async def stages(site: Site, made: Estate, folder: Path) -> None:
-    """The stage alone: with nothing kept, and again with everything kept."""
-    store = str(folder / "root.pem")
+def stages(site: Site, made: Estate, folder: Path) -> None:
+    """The stage alone: where nobody is asked, with nothing kept, and again with everything kept."""
+    stores = (MOZILLA, str(folder / "root.pem"))
     there = {"pki.example:80": (f"127.0.0.1:{site.port}",)}
-    settings = ProbeSettings(fetch_from=("pki.example",), connect_to=there, trust_stores=(store,))
+    settings = ProbeSettings(fetch_from=("pki.example",), connect_to=there, trust_stores=stores)
     evidence = []
     for leaf, issuer in made.chains:
         chain = [der(leaf.certificate), der(issuer.certificate)]
-        deployment = deployment_of(chain, [store], with_sni=True, protocol=Protocol.TLS1_3, tls_scts=0)
+        deployment = deployment_of(chain, stores, with_sni=True, protocol=Protocol.TLS1_3, tls_scts=0)
         if not isinstance(deployment, Deployment):
             sys.exit(f"a chain of the estate cannot be read: {deployment}")
         tls = TlsEvidence(certificates=Attempt.ok((deployment,)))
         evidence.append(TargetEvidence(datetime.now(UTC), 1.0, 1, tls=Attempt.ok(tls)))
-    for name in ("anew", "kept"):
-        before, asked = own_time(), len(site.asked)
-        begun = time.perf_counter()
-        async with opened(settings, folder / "kept") as stage:
-            for item in evidence:
-                stage.look_at(item)
-            await stage.finish(60)
-            found = [stage.completed(item) for item in evidence]
-        good = sum(
-            answer.status is not None
-            for item in found
-            if item.tls.value
-            for deployment in item.tls.value.certificates.value or ()
-            for answer in deployment.revocation.value or ()
-        )
+    for name, online in (("nobody asked", False), ("anew", True), ("kept", True)):
+        settings = replace(settings, online=online)
+        asked = len(site.asked)
+        with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+            good, seconds, spent = pool.submit(stage_of, settings, folder / "kept", evidence).result()
         print(
             f"stage of {len(evidence)} targets, {name}: {len(site.asked) - asked} requests, {good} answers, "
-            f"{time.perf_counter() - begun:.2f} s, {own_time() - before:.2f} s of processor time with the list's server"
+            f"{seconds:.2f} s, {spent:.2f} s of processor time"
         )
+
+
+def stage_of(settings: ProbeSettings, kept: Path, evidence: Sequence[TargetEvidence]) -> tuple[int, float, float]:
+    """In a process of its own: the answers that were found, seconds, and those of processor time."""
+    before, begun = own_time(), time.perf_counter()
+    found = asyncio.run(asked_about(settings, kept, evidence))
+    seconds, spent = time.perf_counter() - begun, own_time() - before
+    good = sum(
+        answer.status is not None
+        for item in found
+        if item.tls.value
+        for deployment in item.tls.value.certificates.value or ()
+        for answer in deployment.revocation.value or ()
+    )
+    return good, seconds, spent
+
+
+async def asked_about(settings: ProbeSettings, kept: Path, evidence: Sequence[TargetEvidence]) -> list[TargetEvidence]:
+    """What the stage makes of evidence."""
+    async with opened(settings, kept) as stage:
+        for item in evidence:
+            stage.look_at(item)
+        await stage.finish(60)
+        return [stage.completed(item) for item in evidence]
 
 
 def own_time() -> float:
-    """Processor time of this process, in which the server of the lists is too."""
+    """Processor time of this process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
-def runs(site: Site, made: Estate, folder: Path) -> None:
-    """Whole runs: nobody asked, asked anew, and with everything kept."""
+def runs(site: Site, made: Estate, folder: Path, repeat: int) -> None:
+    """Whole runs in turns: nobody asked, asked anew, and with everything kept."""
     with servers(folder) as context:
         port = start(made, folder, context)
         configure(site, made, folder, port)
-        for name, options in (("nobody asked", ["--offline"]), ("anew", []), ("kept", [])):
+        for name, options in (("nobody asked", ["--offline"]), ("anew", []), ("kept", [])) * repeat:
+            shutil.rmtree(folder / "history", ignore_errors=True)
+            if name == "anew":
+                shutil.rmtree(folder / "answers", ignore_errors=True)
             asked = len(site.asked)
             begun = time.perf_counter()
             command = [str(Path(sys.executable).parent / "nightseal"), "run", "--quiet", "--ca-file", "root.pem"]
@@ -146,7 +174,9 @@ def runs(site: Site, made: Estate, folder: Path) -> None:
             told = ", ".join(f"{reasons.count(reason)} {reason}" for reason in sorted(set(reasons)))
             print(
                 f"run of {len(made.chains)} targets, {name}: {len(site.asked) - asked} requests, {seconds:.1f} s, "
-                f"{spent:.1f} s of processor time; cert.revocation: {told}"
+                f"{spent:.1f} s of processor time, {used.of(process.pid):.1f} s of it in the process that asks and "
+                f"judges; cert.revocation: {told}",
+                flush=True,
             )
 
 

@@ -141,6 +141,10 @@ class Used(threading.Thread):
         self.join()
         return sum(used - self._first.get(member, 0.0) for member, used in self._last.items()), self._most
 
+    def of(self, pid: int) -> float:
+        """Seconds that a process took itself, without what it started."""
+        return next((used for member, used in self._last.items() if member.pid == pid), 0.0)
+
 
 def tree(pid: int) -> list[psutil.Process]:
     """A process and all below it."""

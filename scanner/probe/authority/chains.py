@@ -5,6 +5,8 @@ Only what a known issuer has signed is asked about: a URL in a certificate that 
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -18,7 +20,7 @@ from scanner.errors import TrustStoreError
 from scanner.evidence import Certificate, Deployment, RevocationAnswer, RevocationFailure, RevocationSource
 from scanner.probe.x509.extensions import BROKEN, read_extensions
 from scanner.probe.x509.signatures import issued_by
-from scanner.probe.x509.trust import load_store
+from scanner.probe.x509.trust import load_store, roots_above
 from scanner.untrusted import printable
 
 _SHA256: Final = hashes.SHA256()
@@ -61,8 +63,8 @@ def chain_of(deployment: Deployment) -> tuple[Named, ...]:
     asked = [leaf, *(item for item in others if not item.self_signed and (not on_path or item.fingerprint in on_path))]
     staple = deployment.staple
     until = staple.next_update if staple is not None and staple.certificate_status == "good" else None
-    chain = tuple(item.der for item in deployment.browser_chain)
-    found = (_named(item, chain, stores, until if item is leaf else None) for item in asked)
+    above = tuple(item.der for item in others)
+    found = (_named(item, above, stores, until if item is leaf else None) for item in asked)
     return tuple(named for named in found if named.sources)
 
 
@@ -72,8 +74,8 @@ def leaf_and_issuer(deployment: Deployment) -> tuple[x509.Certificate, x509.Cert
     if read is None:
         return None
     stores = tuple(sorted({path.store for path in deployment.paths}))
-    signers = _signers(deployment.leaf.der, tuple(item.der for item in deployment.browser_chain), stores)
-    return read[0], signers[0] if signers else None
+    signers = _signers(deployment.leaf.der, tuple(item.der for item in deployment.browser_chain[1:]), stores)
+    return read[0], next(iter(signers.values()), None)
 
 
 @lru_cache(maxsize=2048)
@@ -106,35 +108,34 @@ def _chosen(urls: list[str], most: int) -> tuple[str, ...]:
     return tuple([url for url in unique if url[:5].lower() == "http:"][:most] or unique[:1])
 
 
-def _named(item: Certificate, chain: tuple[bytes, ...], stores: tuple[str, ...], until: datetime | None) -> Named:
+def _named(item: Certificate, above: tuple[bytes, ...], stores: tuple[str, ...], until: datetime | None) -> Named:
     read = _read(item.der)
     if read is None:
         return Named(item.fingerprint, (), (), ())
     certificate, lists, responders = read
-    signers = _signers(item.der, chain, stores) if lists or responders else ()
-    names = tuple(signer.fingerprint(_SHA256).hex() for signer in signers)
-    return Named(item.fingerprint, names, lists, responders, item.is_ca, until, certificate, signers)
+    signers = _signers(item.der, above, stores) if lists or responders else {}
+    found = (certificate, tuple(signers.values()))
+    return Named(item.fingerprint, tuple(signers), lists, responders, item.is_ca, until, *found)
 
 
 @lru_cache(maxsize=2048)
-def _signers(der: bytes, chain: tuple[bytes, ...], stores: tuple[str, ...]) -> tuple[x509.Certificate, ...]:
-    """The certificates whose key signed this one, and the roots of the stores that have the same name.
+def _signers(der: bytes, above: tuple[bytes, ...], stores: tuple[str, ...]) -> Mapping[str, x509.Certificate]:
+    """The certificates whose key signed this one, and the roots of the stores that have the same name, by fingerprint.
 
-    An authority that changed its key may sign its list with the one before; only a root's word for that counts.
+    An authority that changed its key may sign its list with the one before; only a root's word for that counts. Asked
+    without the server's own certificate, which signs none: so an intermediate is looked at once for all its leaves.
     """
     read = _read(der)
     if read is None:
-        return ()
+        return {}
     certificate = read[0]
-    sent = [other[0] for one in chain if one != der and (other := _read(one)) is not None]
+    sent = [other[0] for one in above if one != der and (other := _read(one)) is not None]
     signers = [one for one in sent if issued_by(certificate, one)]
-    roots = []
+    roots: list[x509.Certificate] = []
     for store in stores:
-        try:
-            roots += [root for root in load_store(store).roots if root.subject == certificate.issuer]
-        except TrustStoreError:
-            continue
+        with contextlib.suppress(TrustStoreError):
+            roots += roots_above(certificate, load_store(store))
     own = [root for root in roots if issued_by(certificate, root)]
     if not signers and not own:
-        return ()
-    return tuple(dict.fromkeys((*own, *signers, *roots)))
+        return {}
+    return {one.fingerprint(_SHA256).hex(): one for one in (*own, *signers, *roots)}

@@ -40,6 +40,7 @@ class Lists:
         self._fetcher = fetcher
         self._kept = kept
         self._seconds = _TIMEOUTS * timeout_s
+        self._keys: dict[tuple[str, tuple[x509.Certificate, ...]], str] = {}
         self._asked: dict[str, asyncio.Task[Fetched]] = {}
 
     async def get(self, url: str, signers: Sequence[x509.Certificate]) -> Fetched:
@@ -49,7 +50,10 @@ class Lists:
             FetchError: it could not be had.
             Unusable: what is there is no list, or none of theirs.
         """
-        key = key_of(url, b"".join(spki(signer) for signer in signers))
+        wanted = (url, tuple(signers))
+        key = self._keys.get(wanted)
+        if key is None:
+            key = self._keys[wanted] = key_of(url, b"".join(spki(signer) for signer in signers))
         task = self._asked.get(key)
         if task is None:
             task = self._asked[key] = asyncio.create_task(self._get(url, key, signers))

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Coroutine
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
 from scanner.evidence import (
     Attempt,
@@ -44,9 +44,22 @@ from scanner.probe.x509.browser_stores import trusted_by
 from scanner.probe.x509.ct_logs import LogList, load_logs
 from scanner.probe.x509.extensions import BROKEN
 from scanner.probe.x509.scts import verified
+from scanner.untrusted import printable
 
 _Shown = tuple[tuple[str, ...], tuple[str, ...], datetime | None]
 NOT_ASKED: Final = "[scan] online = false"
+
+
+class _Chain(NamedTuple):
+    """What was fetched of a chain's missing intermediates, and the certificates that are asked about then."""
+
+    completion: Completion | None
+    asked: tuple[Named, ...]
+
+    @classmethod
+    def of(cls, deployment: Deployment, completion: Completion | None) -> Self:
+        """The chain of a deployment with what was fetched."""
+        return cls(completion, chain_of(dataclasses.replace(deployment, completion=completion)))
 
 
 class AuthorityStage:
@@ -64,7 +77,7 @@ class AuthorityStage:
         self._names: dict[_Shown, asyncio.Task[tuple[NameCaa, ...]]] = {}
         self._completer = completer
         self._asker = asker
-        self._chains: dict[_Shown, asyncio.Task[Completion | None]] = {}
+        self._chains: dict[_Shown, asyncio.Task[_Chain]] = {}
         self._tasks: dict[Named, asyncio.Task[tuple[RevocationAnswer, ...]]] = {}
 
     def look_at(self, evidence: TargetEvidence) -> None:
@@ -76,21 +89,22 @@ class AuthorityStage:
             if self._lookups is not None and shown not in self._names and _asks_names(evidence):
                 self._names[shown] = asyncio.create_task(self._names_of(deployment, self._lookups))
 
-    async def _begin(self, deployment: Deployment) -> Completion | None:
+    async def _begin(self, deployment: Deployment) -> _Chain:
         """Complete a chain, and begin to ask about its certificates."""
         completion = None
         if self._completer is not None:
             with contextlib.suppress(*BROKEN):
                 completion = await self._completer.complete(deployment)
-        for named in chain_of(dataclasses.replace(deployment, completion=completion)):
+        chain = _Chain.of(deployment, completion)
+        for named in chain.asked:
             if self._asker is not None and named not in self._tasks:
                 self._tasks[named] = asyncio.create_task(self._spared(named, self._asker.about(named)))
-        return completion
+        return chain
 
     async def _names_of(self, deployment: Deployment, lookups: CaaLookups) -> tuple[NameCaa, ...]:
         """The CAA records of every name in a public CA's certificate; private ones are bound by none."""
         chain = self._chains.get(_shown(deployment))
-        completion = await asyncio.shield(chain) if chain is not None else None
+        completion = (await asyncio.shield(chain)).completion if chain is not None else None
         whole = _trusted(dataclasses.replace(deployment, completion=completion))
         if not whole.publicly_trusted:
             return ()
@@ -117,7 +131,7 @@ class AuthorityStage:
         tls = evidence.tls.value
         if tls is None or not tls.certificates.value:
             return evidence
-        found = tuple(self._completed(deployment) for deployment in tls.certificates.value)
+        found = tuple(self._completed_spared(deployment) for deployment in tls.certificates.value)
         certificates = dataclasses.replace(tls.certificates, value=found)
         return dataclasses.replace(
             evidence,
@@ -144,16 +158,25 @@ class AuthorityStage:
             evidence.dns, value=dataclasses.replace(dns, certificate_names=tuple(names.values()))
         )
 
+    def _completed_spared(self, deployment: Deployment) -> Deployment:
+        try:
+            return self._completed(deployment)
+        except Exception as error:  # noqa: BLE001  # hostile bytes reach three libraries; a run does not end by them
+            detail = f"the chain cannot be read: {type(error).__name__}: {error}"
+            failed: Attempt[tuple[RevocationAnswer, ...]] = Attempt.failed(FailureReason.MALFORMED, printable(detail))
+            return dataclasses.replace(deployment, revocation=failed)
+
     def _completed(self, deployment: Deployment) -> Deployment:
         if deployment.revocation.value is not None:
             return deployment
         if self._asker is None:
             unasked: Attempt[tuple[RevocationAnswer, ...]] = Attempt.failed(FailureReason.NOT_ASKED, NOT_ASKED)
             return self._logged(dataclasses.replace(deployment, revocation=unasked))
-        chain = self._chains.get(_shown(deployment))
-        completion = chain.result() if chain is not None and chain.done() and not chain.cancelled() else None
-        whole = dataclasses.replace(deployment, completion=completion)
-        answers = tuple(answer for named in chain_of(whole) for answer in self._answers(named))
+        task = self._chains.get(_shown(deployment))
+        ended = task is not None and task.done() and not task.cancelled()
+        chain = task.result() if task is not None and ended else _Chain.of(deployment, None)
+        whole = dataclasses.replace(deployment, completion=chain.completion)
+        answers = tuple(answer for named in chain.asked for answer in self._answers(named))
         return self._logged(dataclasses.replace(whole, revocation=Attempt.ok(answers)))
 
     def _logged(self, deployment: Deployment) -> Deployment:

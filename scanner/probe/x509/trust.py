@@ -7,11 +7,12 @@ moment when the leaf was valid, and with the checks of its extensions left to th
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import ssl
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -74,6 +75,24 @@ def load_store(name: str) -> TrustStore:
         return _load(name, path, state.st_mtime_ns, state.st_size)
     except OSError as error:
         raise TrustStoreError(f"trust store {name}: {path} cannot be read: {error.strerror}") from error
+
+
+def roots_above(certificate: x509.Certificate, store: TrustStore) -> tuple[x509.Certificate, ...]:
+    """The roots of a store that have the name which a certificate gives its issuer; none where it cannot be read."""
+    try:
+        return _by_name(store).get(certificate.issuer, ())
+    except ValueError:
+        return ()
+
+
+# The library compares names in Python, attribute by attribute: with each of some hundred roots that takes milliseconds.
+@functools.lru_cache(maxsize=32)
+def _by_name(store: TrustStore) -> Mapping[x509.Name, tuple[x509.Certificate, ...]]:
+    found: dict[x509.Name, tuple[x509.Certificate, ...]] = {}
+    for root in store.roots:
+        with contextlib.suppress(ValueError):  # a name that cannot be read is nobody's issuer
+            found[root.subject] = (*found.get(root.subject, ()), root)
+    return found
 
 
 def prepare_store(name: str) -> None:
@@ -189,7 +208,7 @@ def _leads_to_root(chain: Sequence[Certificate], store: TrustStore) -> bool:
     except ValueError:
         return False
     for _ in range(_MAX_CHAIN):
-        if any(issued_by(leaf, root) for root in store.roots):
+        if any(issued_by(leaf, root) for root in roots_above(leaf, store)):
             return True
         above = next((other for other in others if issued_by(leaf, other)), None)
         if above is None:
