@@ -26,6 +26,8 @@ class WriterInput(Enum):
     """The run, the rules, and who answers: `writer(record, rules=…, owners=…)`."""
     PAST = auto()
     """The same, since when failures last, and who answers: `writer(record, rules=…, first_seen=…, owners=…)`."""
+    PLACES = auto()
+    """The same, and the roles of consoles by path: `writer(record, rules=…, first_seen=…, owners=…, roles=…)`."""
     RENDERING = auto()
     """The run with the configuration that it was made with: `writer(rendering)`."""
     VIEW = auto()
@@ -85,7 +87,7 @@ FORMATS: Final[Mapping[str, Format]] = {
             syntaxes=("json",),
         ),
         Format("junit", "JUnit", "junit.xml", "reports.export.junit:to_junit"),
-        Format("csv", "CSV", "csv", "reports.export.csv:to_csv", WriterInput.PAST, syntaxes=("text",)),
+        Format("csv", "CSV", "csv", "reports.export.csv:to_csv", WriterInput.PLACES, syntaxes=("text",)),
         Format(
             "csv-excel",
             "CSV for Excel",

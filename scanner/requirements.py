@@ -7,7 +7,7 @@ reactive back ends, the consoles). `config explain`, the rules and the report al
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,7 @@ class Requirement:
     `application` is None for an endpoint that no application stands for; `integration` is the kind of an integration,
     None for pages. `hsts` tells whether the owners demand the HSTS header there. `decided_by` is the line of
     config.toml (or the fact) that decided, `setting` says the same in words, for people who do not have the file;
-    `overridden` are the lines that say less and have no effect.
+    `overridden` are the lines that say less and have no effect. `role` is that of a console, where one is there.
     """
 
     path: str
@@ -48,6 +48,7 @@ class Requirement:
     integration: IntegrationKind | None = None
     hsts: bool = False
     overridden: tuple[str, ...] = ()
+    role: Role | None = None
 
     @property
     def plain(self) -> PlainAllowed:
@@ -83,8 +84,22 @@ _DOMAIN_WORDS = {DomainKey.DEFAULT: "its default domain", DomainKey.CUSTOM: "its
 def requirements_of(environment: Environment, endpoint: Endpoint) -> tuple[Requirement, ...]:
     """Every requirement at an endpoint: first of its root, then of each path and integration, as configured.
 
-    Several applications at one endpoint each have a root of their own; the rules judge the strictest (`root_of`).
+    Several applications at one endpoint each have a root of their own. Of what several demand of one path, the
+    strictest holds for all of them.
     """
+    found = _each_as_said(environment, endpoint)
+    return tuple(_as_strict(item, _strictest(found, item.path)) for item in found)
+
+
+def contradictions(environment: Environment, endpoint: Endpoint) -> tuple[tuple[Requirement, Requirement], ...]:
+    """Each requirement at an endpoint that is weaker than another of the same path, with the one that holds."""
+    found = _each_as_said(environment, endpoint)
+    pairs = ((item, _strictest(found, item.path)) for item in found)
+    return tuple((item, holds) for item, holds in pairs if _STRENGTH[item.level] < _STRENGTH[holds.level])
+
+
+def _each_as_said(environment: Environment, endpoint: Endpoint) -> tuple[Requirement, ...]:
+    """What each application and console demands for itself."""
     if not endpoint.role.speaks_http:
         return ()
     of_applications = tuple(
@@ -97,9 +112,26 @@ def requirements_of(environment: Environment, endpoint: Endpoint) -> tuple[Requi
     return found if of_applications else (_endpoint_root(environment, endpoint), *found)
 
 
+def _strictest(requirements: tuple[Requirement, ...], path: str) -> Requirement:
+    return max((item for item in requirements if item.path == path), key=lambda item: _STRENGTH[item.level])
+
+
+def _as_strict(requirement: Requirement, holds: Requirement) -> Requirement:
+    """A requirement of a path of which another demands more: nobody can answer one request in two ways."""
+    if _STRENGTH[requirement.level] == _STRENGTH[holds.level]:
+        return requirement
+    return replace(
+        requirement,
+        level=holds.level,
+        decided_by=holds.decided_by,
+        setting=holds.setting,
+        overridden=(*requirement.overridden, requirement.decided_by),
+    )
+
+
 def root_of(environment: Environment, endpoint: Endpoint) -> Requirement | None:
     """The strictest requirement of the endpoint's root; None where HTTP is not spoken."""
-    roots = [item for item in requirements_of(environment, endpoint) if item.path == ROOT and item.integration is None]
+    roots = [item for item in _each_as_said(environment, endpoint) if item.path == ROOT and item.integration is None]
     return max(roots, key=lambda item: _STRENGTH[item.level], default=None)
 
 
@@ -125,7 +157,8 @@ def _endpoint_root(environment: Environment, endpoint: Endpoint) -> Requirement:
 def _console(environment: Environment, endpoint: Endpoint, role: Role, path: str) -> Requirement:
     at = "" if path == ROOT else f" at {path}"
     line = _Line(HttpsLevel.TLS, f'[[environment.endpoint]] {endpoint.address}: role = "{role}"{at}', _as_role(role))
-    return _decide(path, [*_environment_pages(environment), line], None, None, hsts=environment.hsts)
+    found = _decide(path, [*_environment_pages(environment), line], None, None, hsts=environment.hsts)
+    return replace(found, role=role)
 
 
 def _application(environment: Environment, endpoint: Endpoint, application: Application) -> Iterator[Requirement]:

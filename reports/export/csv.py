@@ -16,7 +16,7 @@ from reports.view.numbering import numbers_of
 from scanner.verdict import RunRecord, Status, TargetResult, Verdict, finding_id
 
 if TYPE_CHECKING:
-    from scanner.inventory import Ownership
+    from scanner.inventory import Ownership, Role
     from scanner.rules import Rule
 
 COLUMNS = (
@@ -27,15 +27,18 @@ COLUMNS = (
 )  # fmt: skip
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """What no host can say (`scanner.untrusted`), but a configuration can: a terminal would obey it."""
+_OF_CONSOLES = frozenset({"https.console", "https.path"})
+"""Rules that judge a console at its path."""
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def to_csv(
+def to_csv(  # noqa: PLR0913  # everything that is known besides the run, all of it by keyword
     record: RunRecord,
     *,
     rules: Mapping[str, Rule] | None = None,
     first_seen: Mapping[tuple[str, str, str], datetime] | None = None,
     owners: Mapping[str, Ownership] | None = None,
+    roles: Mapping[str, Mapping[str, Role]] | None = None,
     delimiter: str = ",",
 ) -> str:
     """Write a run as CSV, with a row of column names.
@@ -45,6 +48,7 @@ def to_csv(
         rules: by id; one that is not among them goes without title and fix.
         first_seen: since when something fails, by endpoint, rule and subject.
         owners: who answers for an endpoint, and its labels.
+        roles: of the consoles at an endpoint, by their paths: a verdict on one of these is about that console.
         delimiter: what stands between cells.
     """
     rules, first_seen = rules or {}, first_seen or {}
@@ -57,15 +61,17 @@ def to_csv(
         labels = " ".join(f"{name}={value}" for name, value in whose.labels) if whose else ""
         owned = ("; ".join(whose.owners), labels) if whose else ("", "")
         for verdict, finding in zip(target.verdicts, numbers.labels(target), strict=True):
-            row = (*_row(record, target, verdict), *_about(target, verdict, rules, first_seen), *owned, finding)
+            consoles = (roles or {}).get(target.endpoint, {}) if verdict.rule in _OF_CONSOLES else {}
+            role = consoles.get(verdict.subject or "/", target.role)
+            row = (*_row(record, target, verdict, role), *_about(target, verdict, rules, first_seen), *owned, finding)
             writer.writerow([_safe(cell) for cell in row])
     return out.getvalue()
 
 
-def _row(record: RunRecord, target: TargetResult, verdict: Verdict) -> Iterator[str]:
+def _row(record: RunRecord, target: TargetResult, verdict: Verdict, role: Role) -> Iterator[str]:
     run, waiver = record.run, verdict.waiver
     yield from (run.id, f"{run.started_at:%Y-%m-%dT%H:%M:%SZ}", target.environment, target.application or "")
-    yield from (target.host, str(target.port), target.ip or "", target.role, target.id, target.status)
+    yield from (target.host, str(target.port), target.ip or "", role, target.id, target.status)
     yield from (target.policy.id, target.policy.version)
     yield from (verdict.rule, verdict.goal, verdict.status, verdict.severity, verdict.reason, verdict.subject)
     yield from (verdict.message, verdict.observed, verdict.expected, "; ".join(verdict.sources))

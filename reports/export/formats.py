@@ -11,7 +11,7 @@ from scanner.untrusted import unturned_utf8
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from scanner.inventory import Ownership
+    from scanner.inventory import Ownership, Role
     from scanner.rules import Rule
     from scanner.verdict import RunRecord
 
@@ -21,6 +21,7 @@ _GIVEN: Final[Mapping[WriterInput, tuple[str, ...]]] = {
     WriterInput.OWNERS: ("owners",),
     WriterInput.OWNED_RULES: ("rules", "owners"),
     WriterInput.PAST: ("rules", "first_seen", "owners"),
+    WriterInput.PLACES: ("rules", "first_seen", "owners", "roles"),
 }
 """What the writers of machine formats are given besides the run."""
 
@@ -28,13 +29,14 @@ EXPORTS: Final = tuple(name for name, item in FORMATS.items() if item.source in 
 """The names of the machine formats."""
 
 
-def export(
+def export(  # noqa: PLR0913  # everything that is known besides the run, all of it by keyword
     record: RunRecord,
     format_name: str,
     *,
     rules: Mapping[str, Rule],
     first_seen: Mapping[tuple[str, str, str], datetime] | None = None,
     owners: Mapping[str, Ownership] | None = None,
+    roles: Mapping[str, Mapping[str, Role]] | None = None,
 ) -> bytes:
     """Write a run in one of the machine formats.
 
@@ -44,12 +46,13 @@ def export(
         rules: by id, for the formats that describe them.
         first_seen: since when something fails, by endpoint, rule and subject, for the formats that tell it.
         owners: who answers for an endpoint, and its labels, for the same formats.
+        roles: of the consoles at an endpoint, by their paths.
 
     Raises:
         KeyError: there is no such format.
     """
     wanted = FORMATS[format_name]
-    known = {"rules": rules, "first_seen": first_seen, "owners": owners}
+    known = {"rules": rules, "first_seen": first_seen, "owners": owners, "roles": roles}
     made: str | bytes = wanted.load()(record, **{key: known[key] for key in _GIVEN[wanted.source]})
     data = made if isinstance(made, bytes) else made.encode()
     return data if wanted.binary else unturned_utf8(data)

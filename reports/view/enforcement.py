@@ -136,7 +136,7 @@ def _places(target: TargetResult, environment: Environment | None, http: HttpEvi
         for requirement in requirements_of(environment, endpoint):
             purpose = Purpose.INTEGRATION if requirement.integration else Purpose.PATH
             yield _Place(
-                application=requirement.application or fallback,
+                application=requirement.application or (ROLES[requirement.role] if requirement.role else fallback),
                 path=requirement.path,
                 purpose=Purpose.ROOT if requirement.path == ROOT and not requirement.integration else purpose,
                 requirement=_demand(requirement),

@@ -33,6 +33,7 @@ from scanner.inventory import (
     file_host,
     is_address,
 )
+from scanner.requirements import contradictions
 
 ROOT_PATH: Final = "/"
 MOST_FILES: Final = 1000
@@ -77,7 +78,7 @@ def environment_of(
             endpoints.add_files_of_zone(files, place)
     for implied in _implied(form, endpoints.all):
         endpoints.add_implied(implied)
-    return Environment(
+    result = Environment(
         name=form.name,
         kind=form.kind,
         endpoints=endpoints.all,
@@ -91,6 +92,25 @@ def environment_of(
         zone=form.zone,
         ownership=ownership_of(form),
     )
+    warnings += _contradictions(result, form, part)
+    return result
+
+
+def _contradictions(environment: Environment, form: EnvironmentForm, part: Part) -> Iterator[Problem]:
+    """What is set for a path of which something else at the same host demands more."""
+    positions = {item.name: index for index, item in enumerate(form.application)}
+    for endpoint in environment.endpoints:
+        for weaker, holds in contradictions(environment, endpoint):
+            name = weaker.application
+            place = part.element("application", positions[name], name) if name is not None else part
+            key = "" if name is None else "https"
+            if weaker.integration is not None:
+                key = f"integrations[{weaker.path}].https"
+            elif name is not None and any(item.path == weaker.path for item in form.application[positions[name]].paths):
+                key = f"paths[{weaker.path}].https"
+            message = f'"{weaker.level}" has no effect at {endpoint.address}{weaker.path}'
+            hint = f'{holds.setting} demands "{holds.level}" of the same path, and the stricter one holds'
+            yield place.problem(key, message, hint)
 
 
 def _endpoint(form: EndpointForm, environment: str, part: Part, problems: list[Problem]) -> Endpoint:

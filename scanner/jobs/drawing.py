@@ -55,6 +55,7 @@ def excel_csv(rendering: Rendering) -> bytes:
         rules=all_rules(),
         first_seen=first_seen_of(rendering),
         owners=rendering.owners,
+        roles=rendering.roles,
         delimiter=separator_of(language),
     )
     return unturned(table).encode("utf-8-sig")
@@ -68,8 +69,17 @@ def pdf(rendering: Rendering, view: ReportView) -> bytes:
     """
     run_id = rendering.record.run.id
     first_seen = first_seen_of(rendering)
-    data = export(rendering.record, "json", rules=all_rules(), first_seen=first_seen, owners=rendering.owners)
-    table = export(rendering.record, "csv", rules=all_rules(), first_seen=first_seen, owners=rendering.owners)
+    data, table = (
+        export(
+            rendering.record,
+            name,
+            rules=all_rules(),
+            first_seen=first_seen,
+            owners=rendering.owners,
+            roles=rendering.roles,
+        )
+        for name in ("json", "csv")
+    )
     digest, key = hashlib.sha256(data).hexdigest(), rendering.key
     drawn = render.render_pdf(
         view,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from reports.signature import SigningKey
     from reports.view import ReportOptions, ReportView
     from scanner.history import History
-    from scanner.inventory import Environment, Ownership
+    from scanner.inventory import Environment, Ownership, Role
     from scanner.policy import Policy
     from scanner.verdict import RunRecord
     from scanner.waiver import Waiver
@@ -49,6 +49,8 @@ class Rendering:
     """Who is said to sign where there is no key: whoever signed a report that is drawn again to compare it."""
     owners: Mapping[str, Ownership] = field(default_factory=dict)
     """Who answers for each endpoint (`environment/host:port`) today, whatever the configuration was at the time."""
+    roles: Mapping[str, Mapping[str, Role]] = field(default_factory=dict)
+    """Of the consoles at each endpoint, by their paths, as they are configured today."""
     color: bool = False
     width: int = 100
     verbose: bool = False
@@ -84,9 +86,16 @@ def render(rendering: Rendering, format_name: str, view: ReportView | None = Non
     elif wanted.source is WriterInput.VIEW:
         made = wanted.load()(rendering, view or _view(rendering))
     else:
-        tells_past = wanted.source is WriterInput.PAST and rendering.history is not None
+        tells_past = wanted.source in {WriterInput.PAST, WriterInput.PLACES} and rendering.history is not None
         first_seen = load("scanner.jobs.history_answers:first_seen_of")(rendering) if tells_past else None
-        made = export(rendering.record, format_name, rules=all_rules(), first_seen=first_seen, owners=rendering.owners)
+        made = export(
+            rendering.record,
+            format_name,
+            rules=all_rules(),
+            first_seen=first_seen,
+            owners=rendering.owners,
+            roles=rendering.roles,
+        )
     data = made if isinstance(made, bytes) else made.encode()
     return data if wanted.binary else unturned_utf8(data)
 

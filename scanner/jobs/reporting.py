@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from reports.view.options import Edition, ReportOptions
 from scanner.errors import PolicyError, UsageError, nearest
-from scanner.inventory import Ownership
+from scanner.inventory import Ownership, Role
 from scanner.jobs.looks import check_looks
 from scanner.jobs.looks_opened import signature_roots
 from scanner.jobs.output import Rendering
@@ -45,7 +45,14 @@ def rendering_of(config: Config, history: History | None, record: RunRecord, *, 
         history=history,
         options=report_options(config) if drawn else ReportOptions(language=config.form.report.locale),
         owners=owners_of(config),
+        roles=roles_of(config),
     )
+
+
+def roles_of(config: Config) -> dict[str, dict[str, Role]]:
+    """The roles of the consoles at each endpoint that has any at paths, by their paths."""
+    endpoints = (endpoint for endpoint in config.inventory.endpoints if endpoint.consoles)
+    return {item.id: {path: role for role, path in item.console_places} for item in endpoints}
 
 
 def owners_of(config: Config) -> dict[str, Ownership]:

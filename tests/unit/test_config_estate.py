@@ -120,7 +120,7 @@ def test_a_console_at_the_root_beside_an_application() -> None:
     found = only(config)
     roots = [item for item in requirements_of(config.inventory.environments[0], found) if item.path == "/"]
 
-    assert [(item.application, item.level) for item in roots] == [("Shop", HttpsLevel.NONE), (None, HttpsLevel.TLS)]
+    assert [(item.application, item.level) for item in roots] == [("Shop", HttpsLevel.TLS), (None, HttpsLevel.TLS)]
     assert found.console_places == ((Role.MONITORING, "/"),)
 
 
@@ -255,3 +255,48 @@ def test_an_application_without_an_owner_is_its_endpoints() -> None:
     found = only(read(HEAD + endpoint("shop.example", owner='"ops"', contact='"ops@x"') + SHOP))
 
     assert (found.owners, found.whose.contact) == (("ops",), "ops@x")
+
+
+def test_what_has_no_effect_beside_a_stricter_one_is_warned_of_on_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (
+        HEAD
+        + SHOP
+        + 'https = "none"\npaths = [{ path = "/x", https = "none" }, { path = "/y", https = "none" }]\n'
+        + SHOP.replace("Shop", "Portal")
+        + 'paths = [{ path = "/x", https = "tls-client-certificate" }]\n'
+        + endpoint("shop.example", role='"monitoring"', paths='["/ServiceCenter"]')
+    )
+    (tmp_path / "config.toml").write_text(text, "utf-8")
+
+    assert run(["config", "check", "--config", str(tmp_path / "config.toml")]) == 0
+
+    said = [line.removeprefix(f"{tmp_path}/") for line in capsys.readouterr().err.splitlines() if "no effect" in line]
+    assert said == [
+        'config.toml:8: warning: environment[production].application[Shop].https: "none" has no effect at '
+        'shop.example:443/ (application Portal: its own setting demands "tls" of the same path, and the stricter one holds)',
+        'config.toml:9: warning: environment[production].application[Shop].paths[/x].https: "none" has no effect at '
+        'shop.example:443/x (application Portal: this path demands "tls-client-certificate" of the same path, '
+        "and the stricter one holds)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        SHOP.replace("Shop", "Portal").replace("shop.example", "portal.example"),
+        SHOP.replace("Shop", "Portal") + "port = 8443\n",
+        SHOP.replace("Shop", "Portal") + 'https = "none"\npaths = [{ path = "/p" }]\n',
+        endpoint("shop.example", role='"development"', paths='["/ServiceStudio"]'),
+    ],
+)
+def test_another_host_port_or_path_contradicts_nothing(beside: str) -> None:
+    assert read(HEAD + SHOP + 'https = "none"\n' + beside).warnings == ()
+
+
+def test_what_an_environment_overrides_is_warned_of_once() -> None:
+    config = read(HEAD + "force_https_screens = true\n" + SHOP + 'https = "none"\n' + SHOP.replace("Shop", "Portal"))
+
+    (said,) = config.warnings
+    assert "force_https_screens wins" in str(said)

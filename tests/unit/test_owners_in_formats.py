@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -14,10 +15,10 @@ import pytest
 from reports.export.formats import export
 from reports.export.numbers import families_of, numbers_of
 from scanner.config import parse
-from scanner.inventory import Ownership
+from scanner.inventory import Ownership, Role
 from scanner.jobs.output import Rendering
-from scanner.jobs.reporting import owned, owners_of
-from scanner.verdict import CountedAs
+from scanner.jobs.reporting import owned, owners_of, roles_of
+from scanner.verdict import CountedAs, RunRecord
 from tests.build.judged import judged_record
 from tests.build.records import sample_record
 
@@ -45,6 +46,44 @@ def test_csv_names_both() -> None:
 
     assert {row["owner"] for row in rows if row["target"] == SHOP.id} == {"apps; intranet"}
     assert {row["labels"] for row in rows if row["target"] == SHOP.id} == {"site=porto tier=1"}
+
+
+def test_csv_says_of_each_console_which_it_is() -> None:
+    judged = next(item for item in SHOP.verdicts if item.rule == "https.console")
+    at_paths = tuple(
+        dataclasses.replace(judged, subject=path) for path in ("/ServiceCenter", "/ServiceStudio", "/other")
+    )
+    target = dataclasses.replace(SHOP, verdicts=at_paths)
+    roles = {SHOP.endpoint: {"/ServiceCenter": Role.MONITORING, "/ServiceStudio": Role.DEVELOPMENT}}
+
+    text = export(RunRecord(RECORD.run, (target,)), "csv", rules={}, roles=roles).decode()
+
+    assert {row["subject"]: row["role"] for row in csv.DictReader(io.StringIO(text))} == {
+        "/ServiceCenter": "monitoring", "/ServiceStudio": "development", "/other": SHOP.role,
+    }  # fmt: skip
+
+
+def test_the_roles_of_consoles_come_from_the_configuration() -> None:
+    text = """
+[[environment]]
+name = "production"
+kind = "on-premises"
+  [[environment.endpoint]]
+  host = "shop.example"
+  role = "monitoring"
+  paths = ["/ServiceCenter"]
+  [[environment.endpoint]]
+  host = "shop.example"
+  role = "development"
+  paths = ["/ServiceStudio"]
+  [[environment.endpoint]]
+  host = "other.example"
+"""
+    config = parse(text, source="config.toml", folder=Path())
+
+    assert roles_of(config) == {
+        "production/shop.example:443": {"/ServiceCenter": Role.MONITORING, "/ServiceStudio": Role.DEVELOPMENT}
+    }
 
 
 def test_sarif_names_both_at_each_result() -> None:

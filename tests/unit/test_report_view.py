@@ -27,6 +27,7 @@ from scanner.history.diff import diff
 from scanner.inventory import (
     Application,
     ApplicationKind,
+    Console,
     DomainKey,
     Endpoint,
     Environment,
@@ -442,6 +443,24 @@ class TestEnforcementMatrix:
             (("192.0.2.10",), False),
             (("192.0.2.11",), True),
         ]
+
+    def test_each_console_is_called_by_its_own_role(self) -> None:
+        judged = judged_record(4)
+        consoles = (Console(Role.MONITORING, ("/ServiceCenter",)), Console(Role.DEVELOPMENT, ("/ServiceStudio",)))
+        environments = {
+            name: dataclasses.replace(
+                item,
+                endpoints=tuple(
+                    dataclasses.replace(each, consoles=consoles if each.host == "shop.example.com" else ())
+                    for each in item.endpoints
+                ),
+            )
+            for name, item in judged.environments.items()
+        }
+        view = view_of(judged.record, environments=environments)
+        called = {row.place: row.application for matrix in view.matrices for row in matrix.rows}
+        assert called["shop.example.com:443/ServiceCenter"] == "monitoring console"
+        assert called["shop.example.com:443/ServiceStudio"] == "development endpoint"
 
     def test_mail_server_has_no_plain_http(self, view: ReportView) -> None:
         row = next(row for matrix in view.matrices for row in matrix.rows if row.place == "mail.example.com:25")

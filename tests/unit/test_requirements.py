@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from scanner.inventory import (
     Application,
     ApplicationKind,
+    Console,
     DomainKey,
     Endpoint,
     Environment,
@@ -19,7 +21,15 @@ from scanner.inventory import (
     PathSetting,
     Role,
 )
-from scanner.requirements import PlainAllowed, Requirement, contains, requirement_at, requirements_of, root_of
+from scanner.requirements import (
+    PlainAllowed,
+    Requirement,
+    contains,
+    contradictions,
+    requirement_at,
+    requirements_of,
+    root_of,
+)
 
 NONE, TLS, MUTUAL = HttpsLevel.NONE, HttpsLevel.TLS, HttpsLevel.TLS_CLIENT_CERTIFICATE
 WEB = ApplicationKind.TRADITIONAL_WEB
@@ -166,6 +176,64 @@ def test_of_several_applications_the_strictest_decides_the_root() -> None:
     found = root_of(environment(), endpoint(shop(NONE), Application("Bank", WEB, TLS)))
     assert found is not None
     assert (found.application, found.level) == ("Bank", TLS)
+
+
+def app(name: str, https: HttpsLevel = TLS, *paths: tuple[str, HttpsLevel], **more: Any) -> Application:
+    return Application(name, WEB, https, paths=tuple(PathSetting(*item) for item in paths), **more)
+
+
+def demanded(*applications: Application, consoles: tuple[Console, ...] = ()) -> dict[tuple[str | None, str], str]:
+    found = requirements_of(environment(), replace(endpoint(*applications), consoles=consoles))
+    return {(item.application, item.path): item.level.value for item in found}
+
+
+def contradicted(*applications: Application, consoles: tuple[Console, ...] = ()) -> list[tuple[str | None, str, str]]:
+    pairs = contradictions(environment(), replace(endpoint(*applications), consoles=consoles))
+    return [(weaker.application, weaker.path, holds.setting) for weaker, holds in pairs]
+
+
+def test_what_several_demand_of_one_path_the_strictest_demands_for_all() -> None:
+    both = app("Shop", NONE, ("/x", NONE)), app("Portal", TLS, ("/x", MUTUAL))
+
+    assert demanded(*both) == {
+        ("Shop", "/"): "tls", ("Shop", "/x"): "tls-client-certificate",
+        ("Portal", "/"): "tls", ("Portal", "/x"): "tls-client-certificate",
+    }  # fmt: skip
+    shop = requirements_of(environment(), endpoint(*both))[0]
+    assert shop.decided_by == '[[environment.application]] Portal: https = "tls"'
+    assert shop.overridden == ('[[environment.application]] Shop: https = "none"',)
+    assert contradicted(*both) == [
+        ("Shop", "/", "application Portal: its own setting"), ("Shop", "/x", "application Portal: this path"),
+    ]  # fmt: skip
+
+
+def test_a_console_an_integration_and_forced_screens_are_stricter_too() -> None:
+    shop = app("Shop", NONE, ("/ServiceCenter", NONE), ("/api", NONE))
+    service = app("Api", NONE, integrations=(Integration("/api", IntegrationKind.REST, TLS),))
+    forced = app("Forced", NONE, force_https_screens=True)
+    console = (Console(Role.MONITORING, ("/ServiceCenter",)),)
+
+    assert contradicted(shop, consoles=console) == [
+        ("Shop", "/ServiceCenter", "role of the endpoint: monitoring console")
+    ]
+    assert contradicted(shop, service) == [("Shop", "/api", "application Api: this integration")]
+    assert contradicted(shop, forced) == [("Shop", "/", "application Forced: HTTPS for all its screens")]
+
+
+def test_other_paths_contradict_nothing() -> None:
+    both = app("Shop", NONE, ("/x", NONE)), app("Portal", NONE, ("/y", TLS), ("/xy", TLS), ("/x/z", MUTUAL))
+
+    assert contradicted(*both, consoles=(Console(Role.DEVELOPMENT, ("/ServiceStudio",)),)) == []
+    assert demanded(*both)["Shop", "/x"] == "none"
+
+
+def test_each_console_is_called_by_its_own_role() -> None:
+    consoles = (Console(Role.MONITORING, ("/ServiceCenter",)), Console(Role.DEVELOPMENT, ("/ServiceStudio",)))
+    found = requirements_of(environment(), replace(endpoint(app("Shop")), consoles=consoles))
+
+    assert [(item.path, item.role) for item in found] == [
+        ("/", None), ("/ServiceCenter", Role.MONITORING), ("/ServiceStudio", Role.DEVELOPMENT),
+    ]  # fmt: skip
 
 
 def test_places_contain_whole_segments() -> None:

@@ -58,7 +58,9 @@ def _each(
     http = http_of(facts)
     if isinstance(http, Finding) and http.reason == "not-http":
         return [http]
-    places = [item for item in requirements_of(facts.environment, facts.target.endpoint) if chosen(item)]
+    demanded = (item for item in requirements_of(facts.environment, facts.target.endpoint) if chosen(item))
+    # Applications that share a path share what is demanded there and what it answers.
+    places = list({(item.path, item.integration): item for item in reversed([*demanded])}.values())[::-1]
     if not places:
         return [Finding("none-configured")]
     return [
