@@ -1,11 +1,13 @@
-"""What clusters and clouds say of themselves: Kubernetes manifests, Terraform state, Prometheus targets."""
+"""What clusters say of themselves, and what watches them: Kubernetes manifests, Prometheus targets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
-from scanner.inventories.json_text import json_of, yaml_of
+from scanner.inventories.json_text import yaml_of
 from scanner.inventories.source import (
     HTTPS_PORT,
     KNOWN_PORTS,
@@ -20,11 +22,17 @@ from scanner.inventories.tabular import host_and_port
 
 _HOSTNAMES: Final = "external-dns.alpha.kubernetes.io/hostname"
 _ROUTES: Final = frozenset({"HTTPRoute", "TLSRoute", "GRPCRoute"})
-_CLUSTER: Final = frozenset({"Ingress", "Gateway", "Service", "Route", *_ROUTES})
+_CLUSTER: Final = frozenset({"Ingress", "Gateway", "Service", "Route", "IngressRoute", "Certificate", *_ROUTES})
+_WITH_TLS: Final = frozenset({"HTTPS", "TLS"})
+_HOST_RULE: Final = re.compile(r"Host(?:SNI)?\(([^)]*)\)")
+_QUOTED: Final = re.compile(r"[`\"]([^`\"]+)[`\"]")
+"""Traefik's rules: Host(`a.example`, `b.example`)."""
 
 
 def read_kubernetes(name: str, data: bytes, options: Options) -> Contents:
-    """Read Ingress, Gateway API, Service and OpenShift's Route: manifests in YAML, or `kubectl get -o json`.
+    """Read Ingress, Gateway API, Service and what else names hosts: manifests in YAML, or `kubectl get -o json`.
+
+    Besides these: OpenShift's Route, Istio's Gateway, Traefik's IngressRoute and cert-manager's Certificate.
 
     Raises:
         ConfigError: it is not YAML or JSON, or holds no object of Kubernetes.
@@ -33,24 +41,50 @@ def read_kubernetes(name: str, data: bytes, options: Options) -> Contents:
     found = [item for document in yaml_of(name, data) for item in _objects(document)]
     if not found:
         raise refused(name, "holds no object of Kubernetes", 1, "kubectl get ingress,service -A -o json writes them")
+    gateways = {_called(item): _listeners(item) for item in found if item.get("kind") == "Gateway"}
     for item in found:
-        kind = str(item.get("kind"))
-        metadata, spec = _dict(item.get("metadata")), _dict(item.get("spec"))
-        called = f"{kind} {metadata.get('namespace', 'default')}/{metadata.get('name', '?')}"
-        more = {"labels": {"namespace": str(metadata["namespace"])}} if metadata.get("namespace") else {}
-        if kind == "Ingress":
-            _ingress(contents, spec, called, more)
-        elif kind == "Gateway":
-            _gateway(contents, spec, called, more)
-        elif kind in _ROUTES:
-            _names(contents, spec.get("hostnames"), more)
-        elif kind == "Route":
-            _names(contents, [spec.get("host")], more)
-        elif kind == "Service":
-            _service(contents, item, called, options)
-        else:
-            contents.leave_out("object", f"without host names ({kind})", called)
+        add_object(contents, item, options, gateways)
     return contents.once()
+
+
+Listeners = Mapping[str, Sequence[Mapping[str, Any]]]
+"""The listeners of each gateway, by its `Gateway namespace/name`."""
+
+
+def add_object(
+    contents: Contents, item: Mapping[str, Any], options: Options, gateways: Listeners = MappingProxyType({})
+) -> None:
+    """Add the hosts of an object of Kubernetes, or say why it names none."""
+    kind, called = str(item.get("kind")), _called(item)
+    metadata, spec = _dict(item.get("metadata")), _dict(item.get("spec"))
+    more = {"labels": {"namespace": str(metadata["namespace"])}} if metadata.get("namespace") else {}
+    if kind == "Ingress":
+        _ingress(contents, spec, called, more)
+    elif kind == "Gateway":
+        _gateway(contents, item, called, more)
+    elif kind in _ROUTES:
+        _route(contents, item, gateways, more)
+    elif kind == "Route":
+        _names(contents, [spec.get("host")], called, more)
+    elif kind == "IngressRoute":
+        rules = (str(_dict(route).get("match", "")) for route in _items(spec.get("routes")))
+        _names(
+            contents,
+            [host for rule in rules for hosts in _HOST_RULE.findall(rule) for host in _QUOTED.findall(hosts)],
+            called,
+            more,
+        )
+    elif kind == "Certificate" and str(item.get("apiVersion")).startswith("cert-manager.io/"):
+        _names(contents, [*_items(spec.get("dnsNames")), spec.get("commonName")], called, more)
+    elif kind == "Service":
+        _service(contents, item, called, options)
+    else:
+        contents.leave_out("object", f"of a kind that is not read ({kind})", called)
+
+
+def _called(item: Mapping[str, Any]) -> str:
+    metadata = _dict(item.get("metadata"))
+    return f"{item.get('kind')} {metadata.get('namespace', 'default')}/{metadata.get('name', '?')}"
 
 
 def _objects(document: Any) -> Iterator[Mapping[str, Any]]:
@@ -65,21 +99,73 @@ def _objects(document: Any) -> Iterator[Mapping[str, Any]]:
 def _ingress(contents: Contents, spec: Mapping[str, Any], called: str, more: Mapping[str, Any]) -> None:
     rules = [_dict(rule).get("host") for rule in _items(spec.get("rules"))]
     secured = [host for entry in _items(spec.get("tls")) for host in _items(_dict(entry).get("hosts"))]
-    if not any(rules) and not secured:
-        contents.leave_out("object", "for every host", called)
-    _names(contents, [*rules, *secured], more)
+    _names(contents, [*rules, *secured], called, more)
 
 
-def _gateway(contents: Contents, spec: Mapping[str, Any], called: str, more: Mapping[str, Any]) -> None:
-    for listener in map(_dict, _items(spec.get("listeners"))):
-        if listener.get("protocol") not in {"HTTPS", "TLS"}:
+def _listeners(gateway: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The listeners of a gateway: of Kubernetes' own, and Istio's servers in the same words."""
+    spec = _dict(gateway.get("spec"))
+    found = [_dict(item) for item in _items(spec.get("listeners"))]
+    for server in map(_dict, _items(spec.get("servers"))):
+        port = _dict(server.get("port"))
+        for host in _items(server.get("hosts")):
+            # Istio's hosts may be led by a namespace, and "*" is every host.
+            name = str(host).rpartition("/")[2]
+            found.append(
+                {
+                    "name": port.get("name", ""),
+                    "protocol": port.get("protocol"),
+                    "port": port.get("number"),
+                    "hostname": "" if name == "*" else name,
+                }
+            )
+    return found
+
+
+def _gateway(contents: Contents, item: Mapping[str, Any], called: str, more: Mapping[str, Any]) -> None:
+    listeners = _listeners(item)
+    if not listeners:
+        contents.leave_out("object", "without listeners", called)
+    for listener in listeners:
+        if listener.get("protocol") not in _WITH_TLS:
             contents.leave_out("listener", "without TLS", f"{called} {listener.get('name', '')}")
         elif not listener.get("hostname"):
             contents.leave_out("object", "for every host", f"{called} {listener.get('name', '')}")
         else:
-            port = listener.get("port")
-            number = port if isinstance(port, int) and port != HTTPS_PORT else None
+            number = _other_port(listener)
             add_name(contents, str(listener["hostname"]), **more, **({"port": number} if number else {}))
+
+
+def _other_port(listener: Mapping[str, Any]) -> int | None:
+    port = listener.get("port")
+    return port if isinstance(port, int) and port != HTTPS_PORT else None
+
+
+def _route(contents: Contents, item: Mapping[str, Any], gateways: Listeners, more: Mapping[str, Any]) -> None:
+    """The hosts of a route, at the ports of the listeners that it is attached to, as far as these are in the file."""
+    spec, namespace = _dict(item.get("spec")), _dict(item.get("metadata")).get("namespace", "default")
+    protocol = "TLS" if item.get("kind") == "TLSRoute" else "HTTPS"
+    attached = [
+        listener
+        for parent in map(_dict, _items(spec.get("parentRefs")))
+        for listener in gateways.get(f"Gateway {parent.get('namespace', namespace)}/{parent.get('name')}", ())
+        if parent.get("sectionName") in {None, listener.get("name")}
+        and parent.get("port") in {None, listener.get("port")}
+        and listener.get("protocol") == protocol
+    ]
+    hosts = [str(host) for host in _items(spec.get("hostnames")) if host]
+    if not hosts:
+        contents.leave_out("object", "for every host", _called(item))
+    for host in hosts:
+        ports = dict.fromkeys(_other_port(listener) for listener in attached if _takes(listener, host))
+        for port in ports or (None,):
+            add_name(contents, host, **more, **({"port": port} if port else {}))
+
+
+def _takes(listener: Mapping[str, Any], host: str) -> bool:
+    """Whether a listener, which may be for one host or those under a domain, is for this one."""
+    of = str(listener.get("hostname") or "").casefold()
+    return of in {"", host.casefold()} or (of.startswith("*.") and host.casefold().endswith(of[1:]))
 
 
 def _service(contents: Contents, item: Mapping[str, Any], called: str, options: Options) -> None:
@@ -99,80 +185,12 @@ def _service(contents: Contents, item: Mapping[str, Any], called: str, options: 
                 add_open_port(contents, host, port, options)
 
 
-def _names(contents: Contents, names: Any, more: Mapping[str, Any]) -> None:
-    for host in _items(names):
-        if host:
-            add_name(contents, str(host), **more)
-
-
-_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
-    "aws_route53_record": ("fqdn", "name"),
-    "aws_acm_certificate": ("domain_name", "subject_alternative_names"),
-    "aws_cloudfront_distribution": ("aliases", "domain_name"),
-    "aws_lb": ("dns_name",),
-    "aws_alb": ("dns_name",),
-    "aws_elb": ("dns_name",),
-    "aws_api_gateway_domain_name": ("domain_name",),
-    "aws_apigatewayv2_domain_name": ("domain_name",),
-    "azurerm_app_service_custom_hostname_binding": ("hostname",),
-    "azurerm_dns_a_record": ("fqdn",),
-    "azurerm_dns_cname_record": ("fqdn",),
-    "azurerm_linux_web_app": ("default_hostname",),
-    "azurerm_windows_web_app": ("default_hostname",),
-    "azurerm_public_ip": ("fqdn",),
-    "azurerm_cdn_endpoint_custom_domain": ("host_name",),
-    "azurerm_cdn_frontdoor_custom_domain": ("host_name",),
-    "cloudflare_record": ("hostname",),
-    "cloudflare_dns_record": ("name",),
-    "google_dns_record_set": ("name",),
-    "google_cloud_run_domain_mapping": ("name",),
-    "digitalocean_record": ("fqdn",),
-    "digitalocean_loadbalancer": ("ip",),
-    "hcloud_load_balancer": ("ipv4",),
-}
-"""Where resources of Terraform's common providers say their host names."""
-_RECORD_TYPES: Final = frozenset({"A", "AAAA", "CNAME"})
-
-
-def read_terraform(name: str, data: bytes, options: Options) -> Contents:  # noqa: ARG001  # as all readers
-    """Read Terraform's or OpenTofu's state (version 4): records, certificates, load balancers, distributions.
-
-    Raises:
-        ConfigError: it is not that.
-    """
-    state = json_of(name, data)
-    if not isinstance(state, dict) or not isinstance(state.get("resources"), list):
-        raise refused(name, "is not a state of Terraform", hint="terraform state pull writes it")
-    if state.get("version") != 4:  # noqa: PLR2004  # of the form of states, since Terraform 0.12
-        raise refused(
-            name, f"is a state of version {state.get('version')!r}, not 4", hint="terraform refresh renews it"
-        )
-    contents = Contents(name)
-    for resource in map(_dict, state["resources"]):
-        kind = str(resource.get("type"))
-        if resource.get("mode") != "managed":
-            continue
-        if kind not in _ATTRIBUTES:
-            contents.leave_out("resource", f"without a host name ({kind})", resource.get("name", "?"))
-            continue
-        for instance in map(_dict, _items(resource.get("instances"))):
-            _resource(contents, kind, _dict(instance.get("attributes")))
-    return contents.once()
-
-
-def _resource(contents: Contents, kind: str, attributes: Mapping[str, Any]) -> None:
-    record = attributes.get("type")
-    if isinstance(record, str) and kind.endswith(("record", "record_set")) and record.upper() not in _RECORD_TYPES:
-        contents.leave_out("record", "without an address", f"{attributes.get('name')} {record}")
-        return
-    keys = _ATTRIBUTES[kind]
-    found = [attributes.get(key) for key in keys]
-    # Of a record the first that is there; of the others everything that they are called.
-    said = [next((value for value in found if value), None)] if kind.endswith("record") else found
-    for value in said:
-        for host in value if isinstance(value, list) else [value]:
-            if isinstance(host, str) and host:
-                add_name(contents, host)
+def _names(contents: Contents, names: Any, called: str, more: Mapping[str, Any]) -> None:
+    found = [str(host) for host in _items(names) if host]
+    if not found:
+        contents.leave_out("object", "for every host", called)
+    for host in dict.fromkeys(found):
+        add_name(contents, host, **more)
 
 
 def read_prometheus(name: str, data: bytes, options: Options) -> Contents:

@@ -40,7 +40,7 @@ SOURCES: Final[Mapping[str, Source]] = {
         Source("port-lines", "JSON lines of masscan, naabu, tlsx", "scanners:read_port_lines", ("jsonl", "ndjson")),
         Source("zone", "DNS zone file", "zone:read_zone", ("zone", "db")),
         Source("kubernetes", "Kubernetes manifests", "manifests:read_kubernetes"),
-        Source("terraform", "Terraform state", "manifests:read_terraform", ("tfstate",)),
+        Source("terraform", "Terraform state", "terraform:read_terraform", ("tfstate",)),
         Source("certificates", "certificates", "certificates:read_certificates", ("pem", "crt", "cer", "der")),
         Source("crt.sh", "search in certificate transparency logs", "scanners:read_crt_sh"),
         Source("prometheus", "Prometheus targets (file_sd)", "manifests:read_prometheus"),
