@@ -256,6 +256,7 @@ class _Merge:
     """Puts files together. Lists of tables grow; an environment of a known name grows inside."""
 
     def __init__(self, first: ConfigFile) -> None:
+        self._first = first
         self.raw: dict[str, Any] = {key: _copy(value) for key, value in first.raw.items()}
         self.origins: dict[Location, tuple[ConfigFile | InventoryFile, Location]] = {}
         self.problems: list[Problem] = []
@@ -280,10 +281,16 @@ class _Merge:
             for name, item in value.items():
                 self._merge(known, name, item, (*here, name), file, (*there, name))
         elif known != value:
-            name = ".".join(part for part in there if isinstance(part, str))
             place = f"{file.path}:{file.line_of(there)}"
-            problem = Problem(name, "another file says something else", "say it in one file", place)
-            self.problems.append(problem)
+            message = f"{self._place(here)} says something else"
+            self.problems.append(Problem(_key(there, file.raw), message, "say it in one file", place))
+
+    def _place(self, here: Location) -> str:
+        """Where something that is known stands: the file that said it first, and the line."""
+        way = next((here[:end] for end in range(len(here), 0, -1) if here[:end] in self.origins), None)
+        file, there = (self._first, here) if way is None else self.origins[way]
+        there = there if way is None else (*there, *here[len(way) :])
+        return f"{file.path}:{file.line_of(there)}" if isinstance(file, ConfigFile) else file.path
 
     def _element(
         self, known: list[Any], item: dict[str, Any], here: Location, file: ConfigFile, there: Location
@@ -301,6 +308,18 @@ class _Merge:
     def _is_elsewhere(self, location: Location, file: ConfigFile) -> bool:
         """Twice in one file is a mistake; in two it is one environment, whose hosts are in several."""
         return location not in self.origins or self.origins[location][0] is not file
+
+
+def _key(location: Location, raw: Any) -> str:
+    """The key at a location, elements of lists by what they are called."""
+    text, value = "", raw
+    for part in location:
+        value = value[part]
+        if isinstance(part, int):
+            text += f"[{label_of(value) or part + 1}]"
+        else:
+            text += f".{part}" if text else part
+    return text
 
 
 def _are_tables(value: Any) -> bool:

@@ -117,11 +117,22 @@ def test_included_files_include_others_relative_to_themselves(folder: Path) -> N
         ),
         (
             {"a.toml": '[scan]\n\ntimeout = "3s"\n'},
-            ["conf.d/a.toml:3: scan.timeout: another file says something else (say it in one file)"],
+            ["conf.d/a.toml:3: scan.timeout: config.toml:4 says something else (say it in one file)"],
         ),
         (
             {"a.toml": '[[environment]]\nname = "production"\nkind = "paas"\n'},
-            ["conf.d/a.toml:3: environment.kind: another file says something else (say it in one file)"],
+            [
+                "conf.d/a.toml:3: environment[production].kind: config.toml:8 says something else (say it in one file)"
+            ],
+        ),
+        (
+            {
+                "a.toml": '[[environment]]\nname = "t"\nkind = "paas"\n[environment.defaults]\nport = 1\n',
+                "b.toml": '\n[[environment]]\nname = "t"\n[environment.defaults]\n\nport = 2\n',
+            },
+            [
+                "conf.d/b.toml:6: environment[t].defaults.port: conf.d/a.toml:5 says something else (say it in one file)",
+            ],
         ),
         ({"a.toml": "x = 1\ny = [1,\n"}, ["conf.d/a.toml:3: not valid TOML: "]),
         (
