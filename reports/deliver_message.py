@@ -216,11 +216,12 @@ def _above(section: Section, severity: Severity) -> Section | None:
     )
     if not entries:
         return None
-    return dataclasses.replace(section, entries=entries, summary=_summary(section, entries))
-
-
-def _summary(section: Section, entries: Sequence[Entry]) -> str:
-    return section.summary if len(entries) == len(section.entries) else recounted(section, entries)
+    if len(entries) == len(section.entries):
+        return section
+    # Beside the counts of the current state, which leave nothing out.
+    from_then_on = f" ({severity}{'' if severity is max(Severity) else ' or worse'})"
+    said = re.sub(r"(?=,|$)", from_then_on, recounted(section, entries), count=1)
+    return dataclasses.replace(section, entries=entries, summary=said)
 
 
 def recounted(section: Section, entries: Sequence[Entry]) -> str:
@@ -263,7 +264,7 @@ def _text(notification: Notification) -> str:
             lines.append(f"- and {section.more} more, in the report")
         lines.append("")
     if notification.environments:
-        lines.append("Current state")
+        lines.append("Current state, each address counted")
         lines += [f"- {_counts(summary)}" for summary in notification.environments]
         lines.append("")
     lines += [f"Report ({name}): {address}" for name, address in notification.links]

@@ -31,7 +31,9 @@ from scanner.verdict import Goal, RunRecord, Severity, Status, TargetResult, Tar
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from scanner.inventory import Ownership
     from scanner.rules import Rule
+    from scanner.standpoint import Part
 
 _NONE: Final = "\N{EN DASH}"
 _SYMBOLS: Final = {
@@ -57,13 +59,14 @@ _OBSERVED_LIMIT = 400
 """Characters of an observation that are shown without `--verbose`."""
 
 
-def render_text(
+def render_text(  # noqa: PLR0913  # how it is drawn, all of it by keyword
     record: RunRecord,
     *,
     rules: Mapping[str, Rule],
     color: bool = False,
     width: int = 100,
     verbose: bool = False,
+    owners: Mapping[str, Ownership] | None = None,
 ) -> str:
     """Draw a run for a terminal, target by target, with a summary at the end.
 
@@ -73,6 +76,7 @@ def render_text(
         color: whether to colour by ANSI escapes; without, words and signs say the same.
         width: columns of the terminal.
         verbose: list the requirements that are met or do not apply too.
+        owners: who answers for each endpoint, and its labels.
     """
     record = readable(record)
     out = io.StringIO()
@@ -88,14 +92,30 @@ def render_text(
         legacy_windows=False,
     )
     for target in record.targets:
-        console.print(_target(target, rules, record.run.finished_at, verbose=verbose))
+        owned = _owned((owners or {}).get(target.endpoint), record.run.part)
+        console.print(_target(target, rules, record.run.finished_at, owned, verbose=verbose))
         console.print()
     console.print(_summary(record))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-def _target(target: TargetResult, rules: Mapping[str, Rule], now: datetime, *, verbose: bool) -> RenderableType:
-    parts: list[RenderableType] = [_header(target), Padding(_facts(target, now), (0, 0, 0, _INDENT))]
+def _owned(whose: Ownership | None, part: Part | None) -> str:
+    """Who answers for a target, and its labels. The report of an owner says with whom what is theirs is shared."""
+    if whose is None:
+        return ""
+    said = [f"{'Owners' if whose.shared_with else 'Owner'}: {', '.join(whose.owners)}"] if whose.owners else []
+    if part is not None and part.owner in whose.owners and whose.shared_with:
+        said = [f"Owner: {part.owner}, shared with {', '.join(name for name in whose.owners if name != part.owner)}"]
+    said += [f"{name}={value}" for name, value in whose.labels]
+    return " · ".join(said)
+
+
+def _target(
+    target: TargetResult, rules: Mapping[str, Rule], now: datetime, owned: str, *, verbose: bool
+) -> RenderableType:
+    parts: list[RenderableType] = [_header(target)]
+    parts += [Padding(Text(owned, style="dim"), (0, 0, 0, _INDENT))] if owned else []
+    parts += [Padding(_facts(target, now), (0, 0, 0, _INDENT))]
     if target.status is TargetStatus.UNREACHABLE:
         return Group(*parts)
     failures = sorted(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from scanner.counting import counted
 from scanner.errors import Problem
-from scanner.inventories.source import Contents, Row, located, problem
+from scanner.inventories.source import HTTPS_PORT, Contents, Row, located, problem
 
 MOST_ADDRESSES: Final = 65_536
 _RANGE: Final = re.compile(r"([0-9A-Fa-f.:]+)\s*-\s*([0-9A-Fa-f.:]+)")
@@ -32,10 +32,10 @@ def expanded(contents: Contents, *, agreed: int | None, how: str) -> Contents:
     found = {index: count for index, row in enumerate(contents.rows) if (count := count_of(row.host)) is not None}
     if not found:
         return contents
-    total = len(contents.rows) - len(found) + sum(found.values())
+    total = _total(contents.rows, found)
     possible = total <= MOST_ADDRESSES
     if agreed == total and possible:
-        return replace(contents, rows=[item for row in contents.rows for item in _each(row)])
+        return replace(contents, rows=list(_all(contents.rows, found)))
     most = "" if possible else f", and at most {MOST_ADDRESSES} can be taken"
     hint = how.format(count=total) if possible else "leave out what is not scanned"
     if agreed is None:
@@ -81,10 +81,52 @@ def _whole(first: str, last: str) -> str:
     return f"{first.rpartition('.')[0]}.{last}" if last.isdecimal() and "." in first else last
 
 
-def _each(row: Row) -> Iterator[Row] | Sequence[Row]:
-    bounds = _bounds(row.host)
-    if bounds is None:
-        return [row]
-    kind = type(bounds[0])
-    numbers = range(int(bounds[0]), int(bounds[1]) + 1)
-    return (Row({**row.values, "host": str(kind(number))}, row.line) for number in numbers)
+def _total(rows: Sequence[Row], networks: Collection[int]) -> int:
+    """How many hosts rows come to: what several networks, or a network and a row of its own, have is counted once."""
+    spans: dict[tuple[object, ...], list[tuple[int, int]]] = {}
+    for index in networks:
+        if bounds := _bounds(rows[index].host):
+            spans.setdefault(_beside(rows[index], bounds[0].version), []).append((int(bounds[0]), int(bounds[1])))
+    merged = {key: _merged(those) for key, those in spans.items()}
+    total = len(rows) - len(networks) + sum(last - first + 1 for those in merged.values() for first, last in those)
+    named = {item for index, row in enumerate(rows) if index not in networks and (item := _named(row)) is not None}
+    return total - sum(any(first <= at <= last for first, last in merged.get(key, ())) for key, at in named)
+
+
+def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    result: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if result and first <= result[-1][1] + 1:
+            result[-1] = (result[-1][0], max(result[-1][1], last))
+        else:
+            result.append((first, last))
+    return result
+
+
+def _beside(row: Row, version: int) -> tuple[object, ...]:
+    """What besides the address tells one host from another."""
+    said = (str(row.values.get(key, "")) for key in ("role", "application", "environment"))
+    return (version, str(row.values.get("port", HTTPS_PORT)), *said)
+
+
+def _named(row: Row) -> tuple[tuple[object, ...], int] | None:
+    try:
+        address = ipaddress.ip_address(row.host)
+    except ValueError:
+        return None
+    return _beside(row, address.version), int(address)
+
+
+def _all(rows: Sequence[Row], networks: Collection[int]) -> Iterator[Row]:
+    """All hosts in the order of their rows, each once: a row of its own says more of a host than its network does."""
+    seen = {item for index, row in enumerate(rows) if index not in networks and (item := _named(row)) is not None}
+    for index, row in enumerate(rows):
+        bounds = _bounds(row.host) if index in networks else None
+        if bounds is None:
+            yield row
+            continue
+        kind, key = type(bounds[0]), _beside(row, bounds[0].version)
+        for number in range(int(bounds[0]), int(bounds[1]) + 1):
+            if (key, number) not in seen:
+                seen.add((key, number))
+                yield Row({**row.values, "host": str(kind(number))}, row.line)

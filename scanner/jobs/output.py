@@ -76,6 +76,7 @@ def render(rendering: Rendering, format_name: str, view: ReportView | None = Non
                 color=rendering.color,
                 width=rendering.width,
                 verbose=rendering.verbose,
+                owners=rendering.owners,
             )
         )
         if rendering.verbose:

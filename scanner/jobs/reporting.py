@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -81,15 +81,40 @@ def owned(rendering: Rendering, owner: str | None, labels: Sequence[str]) -> Ren
     }
     record = _only_those(rendering.record, kept)
     if not record.targets:
-        known = sorted({name for item in rendering.owners.values() for name in item.owners})
-        hint = (nearest(owner, known) if owner else None) or f"owners: {', '.join(known) or 'none'}"
-        raise UsageError(f"the run has no target of this owner and these labels ({hint})")
+        raise UsageError(_nothing(_only_those(rendering.record, rendering.owners), rendering.owners, owner, wanted))
     previous = rendering.previous
     part = dataclasses.replace(rendering.record.run.part or Part(), owner=owner, labels=tuple(sorted(wanted)))
     record = RunRecord(dataclasses.replace(record.run, part=part), record.targets)
     return dataclasses.replace(
         rendering, record=record, previous=_only_those(previous, kept) if previous is not None else None
     )
+
+
+def _nothing(
+    record: RunRecord, known: Mapping[str, Ownership], owner: str | None, labels: Collection[tuple[str, str]]
+) -> str:
+    """Why nothing of a run is an owner's and has some labels, and what there is instead."""
+    there = [known[endpoint] for endpoint in dict.fromkeys(target.endpoint for target in record.targets)]
+    owners = sorted({name for item in there for name in item.owners})
+    if owner is not None and owner not in owners:
+        hint = nearest(owner, owners) or _listed("owners", owners)
+        return f'the run has no target of the owner "{owner}" ({hint})'
+    theirs = [item for item in there if owner is None or owner in item.owners]
+    found = sorted({f"{name}={value}" for item in theirs for name, value in item.labels})
+    said = [f"{name}={value}" for name, value in sorted(labels)]
+    missing = next((label for label in said if label not in found), None)
+    hint = (nearest(missing, found) if missing else None) or _listed("labels", found)
+    whose = "" if owner is None else f' of the owner "{owner}"'
+    quoted = " and ".join(f'"{label}"' for label in said)
+    return f"the run has no target{whose} with the label{'' if len(said) == 1 else 's'} {quoted} ({hint})"
+
+
+def _listed(what: str, names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return f"{what}: {', '.join(names[:_MOST_LISTED]) or 'none'}{more}"
+
+
+_MOST_LISTED: Final = 30
 
 
 def _only_those(record: RunRecord, endpoints: Collection[str]) -> RunRecord:

@@ -121,9 +121,7 @@ def test_included_files_include_others_relative_to_themselves(folder: Path) -> N
         ),
         (
             {"a.toml": '[[environment]]\nname = "production"\nkind = "paas"\n'},
-            [
-                "conf.d/a.toml:3: environment[production].kind: config.toml:8 says something else (say it in one file)"
-            ],
+            ["conf.d/a.toml:3: environment[production].kind: config.toml:8 says something else (say it in one file)"],
         ),
         (
             {

@@ -239,7 +239,7 @@ def test_the_hosts_of_a_network_are_counted_in_one_way(
 
 
 @pytest.mark.parametrize(
-    "network", ["::/0", "10.0.0.0/8", "2001:db8::/64", "10.0.0.0-10.255.0.0", "10.0.0.0/16\n10.1.0.0/30"]
+    "network", ["::/0", "10.0.0.0/8", "2001:db8::/64", "10.0.0.0-10.255.0.0", "10.0.0.0/16\n10.1.0.0/29"]
 )
 def test_nothing_is_offered_that_is_refused(
     network: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
@@ -305,3 +305,51 @@ def test_a_host_that_is_called_as_columns_are_can_be_said(tmp_path: Path) -> Non
     config = read(tmp_path, HEAD + INVENTORY.replace("csv", "txt"), "")
 
     assert [item.host for item in config.inventory.endpoints] == ["host", "owner"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "hosts"),
+    [
+        (["10.0.0.0/30", "10.0.0.0/29"], 6),
+        (["10.0.0.1-9", "10.0.0.5-12"], 12),
+        (["10.0.0.1-4", "10.0.0.5-8", "10.0.0.1-8"], 8),
+        (["10.0.0.0/30", "10.0.0.1", "10.0.0.9"], 3),
+        (["10.0.0.9", "10.0.0.0/30", "10.0.0.0/30"], 3),
+        (["2001:db8::/126", "2001:db8::2-2001:db8::9"], 10),
+    ],
+)
+def test_what_two_networks_have_is_counted_and_taken_once(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, rows: list[str], hosts: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("host\n" + "".join(f"{row}\n" for row in rows), "utf-8")
+
+    assert run(["import", "a.csv"]) == 2
+    assert f"(--expand {hosts} takes them)" in capsys.readouterr().err
+    assert run(["import", "a.csv", "--expand", str(hosts), "--to", "csv"]) == 0
+    written = capsys.readouterr().out.splitlines()[1:]
+    assert len(written) == len(set(written)) == hosts
+
+
+def test_a_row_of_its_own_says_more_of_a_host_than_its_network(tmp_path: Path) -> None:
+    inventory = INVENTORY + "expand = true\nexpected_count = 3\n"
+    table = "host,port,owner\n10.0.0.0/30,443,net\n10.0.0.2,443,ops\n10.0.0.2,8443,\n"
+
+    found = read(tmp_path, HEAD + inventory, table).inventory.endpoints
+
+    assert {item.address: item.ownership.owner for item in found} == {
+        "10.0.0.1:443": "net", "10.0.0.2:443": "ops", "10.0.0.2:8443": None,
+    }  # fmt: skip
+
+
+def test_what_is_compared_with_an_environment_that_is_not_there_is_refused(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    read(tmp_path, HEAD + CONSOLE + HEAD.replace("production", "test"), "host\n")
+    (tmp_path / "new.txt").write_text("a.example\n", "utf-8")
+
+    assert run(["import", "new.txt", "--diff", "-e", "nope"]) == 2
+    assert 'config.toml has no environment "nope" to compare with (it has: production, test)' in capsys.readouterr().err
+    assert run(["import", "new.txt", "--diff", "-e", "prodution"]) == 2
+    assert 'did you mean "production"?' in capsys.readouterr().err

@@ -146,7 +146,7 @@ def test_what_is_below_the_severity_is_not_counted() -> None:
     )
 
     assert told is not None
-    assert told.title == "Nightseal, nightly: 3 new failures, worst high"
+    assert told.title == "Nightseal, nightly: 3 new failures (high or worse), worst high"
     assert "low" not in told.text
 
 

@@ -156,6 +156,17 @@ def test_titles_count_what_is_theirs(engine: Engine) -> None:
     assert title == "Nightseal, nightly, intranet: first look: 2 not met, worst high, no new failure"
 
 
+def test_a_title_that_leaves_out_the_milder_says_so(engine: Engine) -> None:
+    """Beside it stands how many are not met, of any severity and at each address."""
+    message = told(engine)["apps-mail", "apps"]
+
+    assert message.startswith(
+        "Nightseal, nightly, apps: first look: 3 not met (high or worse), worst high, no new failure\n"
+    )
+    assert "Current state, each address counted\n- test: 1 target, 2 not met" in message
+    assert "legacy: 1 target, 5 not met" in message
+
+
 def test_nouns_are_counted_again(engine: Engine) -> None:
     messages = told(engine, CONFIG.replace('on = ["new-failure"]\n', ""))
 

@@ -8,7 +8,7 @@ import pytest
 
 from scanner.errors import UsageError
 from scanner.inventory import Ownership
-from scanner.jobs.output import Rendering
+from scanner.jobs.output import Rendering, render
 from scanner.jobs.reporting import owned
 from tests.build.judged import judged_record
 
@@ -51,7 +51,10 @@ def test_only_what_is_theirs(owner: str | None, labels: tuple[str, ...], expecte
     ("owner", "labels", "problem"),
     [
         ("erp-taem", (), "erp-team"),
-        ("erp-team", ("tier=1",), "no target of this owner and these labels"),
+        ("erp-team", ("tier=1",), r'no target of the owner "erp-team" with the label "tier=1" \(did you mean "tier=2"'),
+        (None, ("zzz=yyyyyyyy",), r'no target with the label "zzz=yyyyyyyy" \(labels: region=eu, tier=1, tier=2\)'),
+        (None, ("tier=1", "tier=2"), r'with the labels "tier=1" and "tier=2" \(labels: '),
+        ("xyz", (), r'no target of the owner "xyz" \(owners: erp-team, payments\)'),
         (None, ("tier",), "is not NAME=VALUE"),
         (None, ("=1",), "is not NAME=VALUE"),
     ],
@@ -65,3 +68,16 @@ def test_an_interrupted_run_still_says_how_many_there_would_have_been() -> None:
     run = dataclasses.replace(RECORD.run, complete=False, expected_targets=99)
     found = owned(dataclasses.replace(ALL, record=dataclasses.replace(RECORD, run=run)), "erp-team", ())
     assert found.record.run.expected_targets == 99
+
+
+def test_the_terminal_says_whose_a_target_is_and_with_whom_it_is_shared() -> None:
+    shared = {**OWNERS, SHOP: Ownership("payments", None, (("tier", "1"),), ("erp-team",))}
+    everything = dataclasses.replace(ALL, owners=shared)
+
+    whole = render(everything, "text").decode()
+    theirs = render(owned(everything, "erp-team", ()), "text").decode()
+
+    assert "  Owners: payments, erp-team · tier=1\n" in whole
+    assert "  Owner: erp-team · tier=2\n" in whole
+    assert "  Owner: erp-team, shared with payments · tier=1\n" in theirs
+    assert "Owner" not in render(dataclasses.replace(ALL, owners={}), "text").decode()

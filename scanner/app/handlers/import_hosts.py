@@ -16,7 +16,7 @@ from scanner import inventories
 from scanner.confidential import without
 from scanner.config import Config
 from scanner.counting import counted
-from scanner.errors import ConfigError, OutputError, Problem, UsageError
+from scanner.errors import ConfigError, OutputError, Problem, UsageError, nearest
 from scanner.formats import load
 from scanner.inventories import Contents, Options, Row
 from scanner.inventories.comparison import CHANGED, GONE, NEW, Difference, differences
@@ -60,6 +60,8 @@ def import_hosts(  # noqa: PLR0913, PLR0917  # one for each option
     if not wrong and not any(item.rows for item in found):
         raise ConfigError(found[0].name, [Problem("", "names no host that could be scanned")])
     known = _configured(config_path, required=diff)
+    if diff and known is not None and environment is not None:
+        _check_environment(known, environment)
     checked = _checked(found, environment, kind, known, problems, inherits=diff)
     if diff and known is not None:
         _show(found, checked, known.inventory, environment)
@@ -170,6 +172,13 @@ def _configured(path: Path, *, required: bool) -> Config | None:
     if not path.is_file() and not required:
         return None
     return configuration.load(path, unset=("notify",))
+
+
+def _check_environment(known: Config, name: str) -> None:
+    names = [item.name for item in known.inventory.environments]
+    if name not in names:
+        hint = nearest(name, names) or f"it has: {', '.join(names) or 'none'}"
+        raise UsageError(f'{known.source} has no environment "{name}" to compare with ({hint})')
 
 
 def _checked(  # noqa: PLR0913  # what was read, where it belongs, and what is wrong with it already
