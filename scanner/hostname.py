@@ -70,6 +70,8 @@ def normalised_pattern(text: str) -> str:
 
 
 def _address(text: str) -> str | None:
+    if ":" not in text and not text[-1:].isdigit():
+        return None  # a name, as nearly all are: to fail at parsing it costs ten times as much
     try:
         return ipaddress.ip_address(text).compressed
     except ValueError:

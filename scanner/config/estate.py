@@ -99,7 +99,7 @@ def environment_of(
 def _contradictions(environment: Environment, form: EnvironmentForm, part: Part) -> Iterator[Problem]:
     """What is set for a path of which something else at the same host demands more."""
     positions = {item.name: index for index, item in enumerate(form.application)}
-    for endpoint in environment.endpoints:
+    for endpoint in (item for item in environment.endpoints if item.applications):
         for weaker, holds in contradictions(environment, endpoint):
             name = weaker.application
             place = part.element("application", positions[name], name) if name is not None else part
