@@ -22,7 +22,8 @@ from scanner.jobs.selection import select
 from scanner.jobs.session import answers_folder, job_parts, probe_settings
 from scanner.jobs.site import open_reports, update_site
 from scanner.jobs.stopping import telling
-from scanner.jobs.waiting_runs import begin, keep, waiting_folders
+from scanner.jobs.waiting_places import waiting_places
+from scanner.jobs.waiting_runs import begin, keep
 from scanner.pipeline import Job
 from scanner.verdict import Trigger
 
@@ -78,14 +79,14 @@ def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[
     # The configured output is a folder, even where one format goes there and it is not there yet.
     output = order.output or f"{config.resolve(config.form.nightseal.output).rstrip('/')}/"
     check_output(order.formats, output, outages=order.output is None)
-    folders = waiting_folders(config)
-    history, troubles = begin(config.resolve(config.form.nightseal.history), folders)
+    places = waiting_places(config)
+    history, troubles = begin(config.resolve(config.form.nightseal.history), places)
     record: RunRecord | None = None
     lost: NotKeptError | None = None
     with telling(lambda: str(lost) if lost else _kept(history, record)):
         record = order.choice.applied(scan(job))
         try:
-            keep(history, record, folders)
+            keep(history, record, places)
         except NotKeptError as error:
             # Its reports are written all the same, without what only the history knows.
             lost = error

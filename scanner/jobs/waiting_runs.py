@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,27 +19,20 @@ import scanner.history
 from scanner.errors import HistoryError, HistoryFullError, NotKeptError
 from scanner.jobs.keeping import Trouble, spared
 from scanner.jobs.stopping import held
+from scanner.jobs.waiting_places import WAITING, WaitingPlaces
 
 if TYPE_CHECKING:
-    from scanner.config import Config
     from scanner.history import History
     from scanner.verdict import RunRecord
 
-WAITING: Final = ".not-kept"
-"""The folder, inside one that takes files, in which runs wait for the history."""
+NOWHERE: Final = WaitingPlaces()
+"""Where no run can wait."""
 _STDERR: Final = 2
 _PANIC: Final = re.compile(r"\s*^thread '[^']*'[^\n]* panicked at ", re.MULTILINE)
 _LOG = logging.getLogger("nightseal.run")
 
 
-def waiting_folders(config: Config) -> tuple[Path, ...]:
-    """Where runs may wait for the history: in the output folder, or beside the service's state."""
-    output = config.resolve(config.form.nightseal.output)
-    state = Path(config.resolve(config.form.daemon.state)).parent
-    return (state,) if "://" in output else (Path(output), state)
-
-
-def begin(place: str, folders: Sequence[Path]) -> tuple[History, list[str]]:
+def begin(place: str, places: WaitingPlaces) -> tuple[History, list[str]]:
     """The history that a run is to be kept in, and what there is to tell of it before the scan.
 
     Runs that waited are taken in. Where there is no room to begin a history, it is begun when there is a run to keep,
@@ -48,6 +41,7 @@ def begin(place: str, folders: Sequence[Path]) -> tuple[History, list[str]]:
     Raises:
         HistoryError: no history can be there, whatever room there is.
     """
+    places.remember()
     try:
         history = scanner.history.History.open(place, create=True)
     except HistoryFullError as error:
@@ -55,13 +49,13 @@ def begin(place: str, folders: Sequence[Path]) -> tuple[History, list[str]]:
 
         told = f"{error}; what is scanned now may have to wait outside of it"
         return UnbegunHistory(place), [Trouble(told, error)]
-    return history, take_in(history, folders)
+    return history, take_in(history, places)
 
 
-def keep(history: History, record: RunRecord, folders: Sequence[Path] = ()) -> None:
+def keep(history: History, record: RunRecord, places: WaitingPlaces = NOWHERE) -> None:
     """Bring a run into the history. Whoever tells the process to end meanwhile waits until it is there.
 
-    Where it can't be, it waits in the first of these folders that takes it, until the next run takes it in (`take_in`).
+    Where it can't be, it waits in the first of the folders that takes it, until the next run takes it in (`take_in`).
 
     Raises:
         NotKeptError: the history cannot be written, after all was scanned; says where the run is now.
@@ -70,16 +64,16 @@ def keep(history: History, record: RunRecord, folders: Sequence[Path] = ()) -> N
         try:
             _append(history, record)
         except HistoryError as error:
-            where = _left_waiting(record, folders)
+            where = _left_waiting(record, places)
             then = f"it waits in {where}, and the next run takes it in" if where else "nor anywhere else"
             message = f"run {record.run.id} was done, but its results could not be kept: {error}; {then}"
             raise NotKeptError(message) from error
 
 
-def take_in(history: History, folders: Sequence[Path]) -> list[str]:
+def take_in(history: History, places: WaitingPlaces) -> list[str]:
     """Bring into the history what could not be kept there when it was scanned; say so in a line for each run."""
     told = list[str]()
-    for waiting in sorted(path for folder in folders for path in (folder / WAITING).glob("*") if path.is_dir()):
+    for waiting in places.runs():
         with spared(f"{waiting} could not be taken into the history", told), held():
             record = scanner.history.History.open(waiting, create=False).record(waiting.name)
             if waiting.name not in set(history.runs(columns=["run_id"])["run_id"].astype(str)):
@@ -89,9 +83,9 @@ def take_in(history: History, folders: Sequence[Path]) -> list[str]:
     return told
 
 
-def _left_waiting(record: RunRecord, folders: Sequence[Path]) -> Path | None:
+def _left_waiting(record: RunRecord, places: WaitingPlaces) -> Path | None:
     """Put a run into the first folder that takes it, as a small history of its own."""
-    for folder in folders:
+    for folder in places.folders:
         waiting = folder / WAITING / record.run.id
         try:
             waiting.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -100,6 +94,7 @@ def _left_waiting(record: RunRecord, folders: Sequence[Path]) -> Path | None:
             _LOG.debug("%s cannot hold the run", waiting, exc_info=True)
             shutil.rmtree(waiting, ignore_errors=True)
         else:
+            places.claim(waiting)
             return waiting
     return None
 

@@ -20,6 +20,7 @@ from scanner.errors import ConfigError, PolicyMissingError, Problem, UsageError,
 from scanner.jobs.looks import check_looks
 from scanner.jobs.policies import check_policy
 from scanner.jobs.proxies import carrying_all
+from scanner.jobs.waiting_places import waiting_places
 from scanner.service.address import http_address, not_here
 from scanner.service.cron import ScheduleTrigger, trigger_of
 from scanner.service.orders import socket_of, state_of
@@ -161,6 +162,9 @@ class _Found:
             self.problems.append(Problem("nightseal.output", f"{output} is not a directory", hint))
         else:
             self._take(place("nightseal.output", Path(output).absolute()))
+        for waiting in waiting_places(self._config).runs():
+            message = f"run {waiting.name}, which it did not take, waits in {waiting.parent}"
+            self.warnings.append(Problem("nightseal.history", message, "the next run takes it in"))
         if form.schedule:
             self._take(place("daemon.state", state_of(self._config).parent, made=False))
             self.problems += state_problem(state_of(self._config))

@@ -43,7 +43,8 @@ from scanner.jobs.selection import schedule_of
 from scanner.jobs.session import Overrides
 from scanner.jobs.site import open_reports, update_site
 from scanner.jobs.summary import summary
-from scanner.jobs.waiting_runs import begin, keep, waiting_folders
+from scanner.jobs.waiting_places import waiting_places
+from scanner.jobs.waiting_runs import begin, keep
 from scanner.notify import alarm_store, alarms
 from scanner.notify.finished_run import FinishedRun
 from scanner.pipeline import Job
@@ -121,7 +122,7 @@ class RunAttempt:
         job = self._job()
         if not recover:
             ensure_writable(Path(self._output()), outages=True)
-        history, troubles = begin(history_place, waiting_folders(self._config))
+        history, troubles = begin(history_place, waiting_places(self._config))
         for told in troubles:
             log_trouble(_LOG, logging.WARNING, told)
         if self._stopping.time and not recover:
@@ -173,7 +174,7 @@ class RunAttempt:
             _LOG.info("%(known)d targets were done by an earlier attempt", {"known": len(job.known)})
         record = self._stopping.scan(job)
         try:
-            keep(history, record, waiting_folders(self._config))
+            keep(history, record, waiting_places(self._config))
         except NotKeptError as error:
             log_error(_LOG, logging.ERROR, error)
             self._lost = error

@@ -25,7 +25,7 @@ from scanner.history import History, questions
 from scanner.jobs import exit_status, session
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.site import REPORT_NAME
-from scanner.jobs.waiting_runs import WAITING
+from scanner.jobs.waiting_places import WAITING
 from scanner.notify import routing
 from scanner.notify.service_problems import notify_failed_runs
 from scanner.service import loop, retention
@@ -179,7 +179,7 @@ class TestFullDiskWithoutHistory:
             waiting = folder / "out" / WAITING / RECORD.run.id
             assert "disk is full: make room on it" in told
             assert f"run {RECORD.run.id} was done, but its results could not be kept: " in told
-            assert f"it waits in {Path('out') / WAITING / RECORD.run.id}, and the next run takes it in" in told
+            assert f"it waits in {folder / 'out' / WAITING / RECORD.run.id}, and the next run takes it in" in told
             assert written(folder) == {"json"}
             assert History.open(waiting, create=False).record(RECORD.run.id).targets == RECORD.targets
 
@@ -236,7 +236,7 @@ class TestFullDiskWithoutHistory:
                 assert run(["config", "check"]) == ExitStatus.OK
                 assert "/disk/history cannot be written to: Read-only file system (see what" in capsys.readouterr().err
                 assert run(["run", "-q", "-f", "json"]) == ExitStatus.INTERNAL
-                assert f"it waits in {Path('out') / WAITING / moved(RECORD).run.id}, and" in capsys.readouterr().err
+                assert f"it waits in {folder / 'out' / WAITING / moved(RECORD).run.id}, and" in capsys.readouterr().err
             assert run(["run", "-q", "-f", "json"]) == JUDGED
             history = History.open(disk / "history", create=False)
             assert history.order() == [RECORD.run.id, moved(RECORD).run.id, moved(RECORD, 2).run.id]

@@ -12,7 +12,8 @@ import pytest
 from scanner.errors import HistoryError, NotKeptError
 from scanner.history import History
 from scanner.jobs import waiting_runs
-from scanner.jobs.waiting_runs import WAITING, keep, take_in
+from scanner.jobs.waiting_places import WAITING, WaitingPlaces
+from scanner.jobs.waiting_runs import keep, take_in
 from scanner.verdict import RunRecord
 from tests.build.judged import judged_record
 
@@ -46,23 +47,23 @@ def test_what_cannot_be_kept_waits_and_is_taken_in_whole(
     with monkeypatch.context() as full:
         refuse(full, tmp_path / "history", tmp_path / "first")
         with pytest.raises(NotKeptError, match=r"no room; it waits in .*second") as lost:
-            keep(history, RECORD, (tmp_path / "first", tmp_path / "second"))
+            keep(history, RECORD, WaitingPlaces((tmp_path / "first", tmp_path / "second")))
         waiting = tmp_path / "second" / WAITING / RECORD.run.id
         assert str(waiting) in str(lost.value)
         assert not list((tmp_path / "first" / WAITING).iterdir()), "half of a run is left nowhere"
         assert waiting.parent.stat().st_mode & 0o077 == 0, "evidence is nobody else's"
-        (told,) = take_in(history, (tmp_path / "second",))
+        (told,) = take_in(history, WaitingPlaces((tmp_path / "second",)))
         assert "could not be taken into the history: no room" in told
         assert waiting.is_dir(), "it waits on"
 
-    (told,) = take_in(history, (tmp_path / "first", tmp_path / "second"))
+    (told,) = take_in(history, WaitingPlaces((tmp_path / "first", tmp_path / "second")))
 
     assert told == f"Run {RECORD.run.id}, which could not be kept when it was done, is in the history now"
     assert not waiting.exists()
     taken, kept = history.record(RECORD.run.id), History.open(tmp_path / "other", create=True)
     kept.append(RECORD)
     assert taken == kept.record(RECORD.run.id), "as if it had been kept at once"
-    assert take_in(history, (tmp_path / "second",)) == []
+    assert take_in(history, WaitingPlaces((tmp_path / "second",))) == []
 
 
 def test_a_run_that_another_process_took_in_is_not_taken_in_twice(
@@ -71,10 +72,10 @@ def test_a_run_that_another_process_took_in_is_not_taken_in_twice(
     with monkeypatch.context() as full:
         refuse(full, tmp_path / "history")
         with pytest.raises(NotKeptError):
-            keep(history, RECORD, (tmp_path,))
+            keep(history, RECORD, WaitingPlaces((tmp_path,)))
     history.append(RECORD)
 
-    take_in(history, (tmp_path,))
+    take_in(history, WaitingPlaces((tmp_path,)))
 
     assert len(history.runs()) == 1
     assert not (tmp_path / WAITING / RECORD.run.id).exists()
@@ -84,7 +85,7 @@ def test_where_nothing_takes_it_that_is_said(history: History, tmp_path: Path, m
     refuse(monkeypatch, tmp_path)
 
     with pytest.raises(NotKeptError, match="no room; nor anywhere else"):
-        keep(history, RECORD, (tmp_path / "a", tmp_path / "b"))
+        keep(history, RECORD, WaitingPlaces((tmp_path / "a", tmp_path / "b")))
 
 
 def test_what_waits_and_cannot_be_read_keeps_nothing_else_from_being_taken_in(
@@ -94,9 +95,9 @@ def test_what_waits_and_cannot_be_read_keeps_nothing_else_from_being_taken_in(
     with monkeypatch.context() as full:
         refuse(full, tmp_path / "history")
         with pytest.raises(NotKeptError):
-            keep(history, RECORD, (tmp_path,))
+            keep(history, RECORD, WaitingPlaces((tmp_path,)))
 
-    told = take_in(history, (tmp_path,))
+    told = take_in(history, WaitingPlaces((tmp_path,)))
 
     assert [line.startswith("Run ") for line in told] == [False, True]
     assert list(history.runs()["run_id"].astype(str)) == [RECORD.run.id]
@@ -127,8 +128,8 @@ def test_an_incomplete_run_waits_as_well(history: History, tmp_path: Path, monke
     with monkeypatch.context() as full:
         refuse(full, tmp_path / "history")
         with pytest.raises(NotKeptError):
-            keep(history, incomplete, (tmp_path,))
+            keep(history, incomplete, WaitingPlaces((tmp_path,)))
 
-    take_in(history, (tmp_path,))
+    take_in(history, WaitingPlaces((tmp_path,)))
 
     assert not history.record(RECORD.run.id, evidence=False).run.complete

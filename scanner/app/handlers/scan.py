@@ -25,7 +25,8 @@ from scanner.jobs.policies import load_policy
 from scanner.jobs.rule_choice import RuleChoice, check_globs
 from scanner.jobs.session import Overrides, answers_folder, job_parts, probe_settings
 from scanner.jobs.stopping import Stopping
-from scanner.jobs.waiting_runs import begin, keep, waiting_folders
+from scanner.jobs.waiting_places import waiting_places
+from scanner.jobs.waiting_runs import begin, keep
 from scanner.pipeline import Job
 from scanner.verdict import Severity, Trigger
 
@@ -110,7 +111,7 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     )
     history = None
     if record and config:
-        history, told = begin(config.resolve(config.form.nightseal.history), waiting_folders(config))
+        history, told = begin(config.resolve(config.form.nightseal.history), waiting_places(config))
         warn(told)
     with Stopping() as stopping:
         result = session.run_with_progress(job, stopping, quiet=quiet)
@@ -118,7 +119,7 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
         lost: NotKeptError | None = None
         try:
             if history and config:
-                keep(history, result, waiting_folders(config))
+                keep(history, result, waiting_places(config))
         except NotKeptError as error:
             # What was seen is printed all the same.
             lost = error
