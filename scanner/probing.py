@@ -23,6 +23,7 @@ from scanner.inventory import Environment, Target
 from scanner.probe import ProbeSettings
 from scanner.probe.caa import CaaLookups
 from scanner.probe.dns import Answer, DnsProbe, addresses_of
+from scanner.probe.doors.probe import DoorsProbe
 from scanner.probe.http.probe import WebProbe
 from scanner.probe.mail.probe import MailProbe
 from scanner.probe.net.gate import Address
@@ -126,6 +127,7 @@ async def _with_workers(  # noqa: PLR0913, PLR0917  # what both have in common
             DnsProbe(settings, CaaLookups(settings)),
             PlainProbe(settings),
             MailProbe(settings),
+            DoorsProbe(settings),
         )
         dispatcher = LocalDispatcher(settings, probes, order.concurrency, on_progress, expected)
         if engine is not None:

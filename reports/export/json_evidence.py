@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from reports.export.json_doors import doors_of
 from reports.export.json_evidence_model import (
     Caa,
     CertificateOut,
@@ -116,6 +117,7 @@ def evidence_document(evidence: TargetEvidence) -> Evidence:
         http=_http(http) if http else None,
         dns=_dns(dns) if dns else None,
         mail=_mail(evidence.mail.value) if evidence.mail.value else None,
+        doors=doors_of(evidence.doors.value) if evidence.doors.value else None,
         plain=_plain(evidence.plain.value) if evidence.plain.value else None,
         not_observed=[
             NotObserved(what=what, reason=attempt.failure.reason.value, detail=attempt.failure.detail)
@@ -149,7 +151,7 @@ def _features(tls: TlsEvidence) -> Iterator[tuple[str, bool | int | str | list[s
             yield item.name, list(value) if isinstance(value, tuple) else value
 
 
-def _attempts(evidence: TargetEvidence) -> Iterator[tuple[str, Attempt[Any]]]:  # noqa: C901  # one line for each
+def _attempts(evidence: TargetEvidence) -> Iterator[tuple[str, Attempt[Any]]]:  # noqa: C901, PLR0912  # one line for each
     """Every fact that was looked for, by its dotted path."""
     yield "tls", evidence.tls
     if evidence.tls.value is not None:
@@ -169,6 +171,10 @@ def _attempts(evidence: TargetEvidence) -> Iterator[tuple[str, Attempt[Any]]]:  
     if evidence.mail.value is not None:
         for fact in ("tlsa", "signed", "sts_record", "sts_policy", "tls_reports"):
             yield f"mail.{fact}", getattr(evidence.mail.value, fact)
+    yield "doors", evidence.doors
+    if evidence.doors.value is not None:
+        for fact in ("https_records", "http3", "preloading"):
+            yield f"doors.{fact}", getattr(evidence.doors.value, fact)
     yield "plain", evidence.plain
     if evidence.plain.value is not None:
         yield "plain.login", evidence.plain.value.login

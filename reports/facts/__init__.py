@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from reports.clients import ClientsAt, lines_of, outcomes
 from reports.facts.certificates import certificate_lines
-from reports.facts.http import dns_lines, http_lines, mail_lines, plain_lines
+from reports.facts.http import dns_lines, door_lines, http_lines, mail_lines, plain_lines
 from reports.facts.lines import after, cut_off, fact, facts, failure, known, moment, why
 from reports.view.readable import readable
 from reports.wording import FAILURES, PROTOCOLS
@@ -114,6 +114,8 @@ def _shown(target: TargetResult, view: str, *, pem: bool) -> Iterator[str]:
         yield from mail_lines(evidence)
     if view in {"facts", "http"}:
         yield from http_lines(evidence)
+    if view in {"facts", "http"} and evidence.doors != not_run():
+        yield from door_lines(evidence)
     if view == "facts":
         yield from dns_lines(evidence)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from reports.facts.lines import after, cut_off, fact, facts, failure, known, listed, why
+from reports.facts.lines import after, cut_off, fact, facts, failure, known, listed, moment, why
 from scanner.counting import counted
 
 if TYPE_CHECKING:
-    from scanner.evidence import Attempt, CaaRecord, Cookie, Hop, HttpProbe, TargetEvidence
+    from scanner.evidence import Attempt, CaaRecord, Cookie, Hop, Http3, HttpProbe, TargetEvidence
 
 
 def http_lines(evidence: TargetEvidence) -> Iterator[str]:
@@ -102,6 +102,43 @@ def mail_lines(evidence: TargetEvidence) -> Iterator[str]:
     yield fact("MTA-STS record", known(mail.sts_record))
     yield fact("MTA-STS policy", (told or known(mail.sts_policy)) + after(cut_off(mail.sts_policy) if told else ""))
     yield fact("TLS-RPT", known(mail.tls_reports))
+
+
+def door_lines(evidence: TargetEvidence) -> Iterator[str]:
+    """What leads to the host beside its port."""
+    yield "  Other ways in"
+    doors = evidence.doors.value
+    if doors is None:
+        yield fact("answers", why(evidence.doors))
+        return
+    yield from facts(("answers", cut_off(evidence.doors)))
+    records = doors.https_records.value or ()
+    yield fact(
+        "HTTPS records",
+        known(doors.https_records) if not records else cut_off(doors.https_records) or f"{len(records)}",
+    )
+    for item in records:
+        where = f" port {item.port}" if item.port is not None else ""
+        ech = ", with keys of ECH" if item.ech else ""
+        yield fact("HTTPS record", f"{item.priority} {item.target}{where}{after(listed(item.alpn))}{ech}")
+    yield fact("HTTP/3", _http3(doors.http3))
+    listed_at = doors.preloading.value
+    told = f"{'yes' if listed_at.listed else 'no'}, by the list of {moment(listed_at.date)}" if listed_at else ""
+    yield fact("HSTS preloading", (told or known(doors.preloading)) + after(cut_off(doors.preloading) if told else ""))
+
+
+def _http3(found: Attempt[Http3]) -> str:
+    if found.value is None:
+        return known(found)
+    seen = found.value
+    said = (
+        f"advertised by {listed(seen.advertised)}" if seen.advertised else "nothing advertises it",
+        f"port {seen.port}" if seen.port is not None else "",
+        f"status {seen.status}" if seen.status is not None else "",
+        f"certificate {seen.certificate}" if seen.certificate else "",
+        f"HSTS {listed(seen.hsts)}" if seen.hsts else "",
+    )
+    return "; ".join(filter(None, said)) + after(cut_off(found))
 
 
 def dns_lines(evidence: TargetEvidence) -> Iterator[str]:

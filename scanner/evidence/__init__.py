@@ -27,6 +27,7 @@ from scanner.evidence.certificates import (
     StoreTrust,
     title_of_store,
 )
+from scanner.evidence.doors import FrontDoors, Http3, HttpsRecord, Preloading
 from scanner.evidence.http import (
     ChainEnd,
     ClientIdentity,
@@ -87,9 +88,12 @@ __all__ = [
     "Extension",
     "Failure",
     "FailureReason",
+    "FrontDoors",
     "Hop",
+    "Http3",
     "HttpEvidence",
     "HttpProbe",
+    "HttpsRecord",
     "InsecureReference",
     "Kept",
     "KeyTrouble",
@@ -103,6 +107,7 @@ __all__ = [
     "PathValidation",
     "PlainEvidence",
     "PlainLogin",
+    "Preloading",
     "Protocol",
     "ProtocolOffer",
     "Purpose",

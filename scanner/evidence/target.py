@@ -10,6 +10,7 @@ from enum import StrEnum
 from pydantic import TypeAdapter
 
 from scanner.evidence.attempt import Attempt, not_run
+from scanner.evidence.doors import FrontDoors
 from scanner.evidence.http import HttpEvidence
 from scanner.evidence.mail import MailDomain
 from scanner.evidence.plain import PlainEvidence
@@ -63,7 +64,8 @@ class TargetEvidence:
 
     `tls` fails as a whole where no TLS engine got an answer, with the reason (refused, not TLS, …).
     `http` is NOT_RUN at endpoints that do not speak HTTP, `plain` where there is no STARTTLS or no policy judges it,
-    `mail` where no mail domain was asked for. `connections` counts TCP connections opened to the target. `seen_from` is
+    `mail` where no mail domain was asked for, `doors` where no policy judges them. `connections` counts the connections
+    opened to the target. `seen_from` is
     the zone whose worker looked; empty where it was the machine of the run.
     """
 
@@ -75,6 +77,7 @@ class TargetEvidence:
     dns: Attempt[DnsEvidence] = field(default_factory=not_run)
     plain: Attempt[PlainEvidence] = field(default_factory=not_run)
     mail: Attempt[MailDomain] = field(default_factory=not_run)
+    doors: Attempt[FrontDoors] = field(default_factory=not_run)
     seen_from: str = ""
 
 

@@ -86,7 +86,7 @@ class Probe(Protocol):
     """Asks targets for one kind of thing."""
 
     @property
-    def name(self) -> Literal["tls", "http", "dns", "plain", "mail"]:
+    def name(self) -> Literal["tls", "http", "dns", "plain", "mail", "doors"]:
         """The field of the evidence."""
         ...
 

@@ -253,6 +253,7 @@ class World:
     dns: Any = field(default_factory=lambda: DnsEvidence(caa=Attempt.ok(()), dnssec=Attempt.ok(Dnssec.SIGNED)))
     plain: Any = field(default_factory=not_run)
     mail: Any = field(default_factory=not_run)
+    doors: Any = field(default_factory=not_run)
     host: str = HOST
     role: Role = Role.APPLICATION
     http_port: int | None = 80
@@ -280,6 +281,7 @@ def observed(world: World, ip: str = "192.0.2.1") -> Observed:
             dns=_attempt(world.dns),
             plain=_attempt(world.plain),
             mail=_attempt(world.mail),
+            doors=_attempt(world.doors),
         ),
     )
 

@@ -16,7 +16,7 @@ from scanner.verdict import Status, Verdict
 from tests.build.facts import World, facts
 from tests.build.rule_cases import CASES, Case
 
-_OF_THE_NAME = {"dns.dnssec"}
+_OF_THE_NAME = {"dns.dnssec", "dns.ech"}
 """Rules about a host's name, whatever its port speaks."""
 _BY_CONFIGURATION = {"inventory.expected-count"}
 """What is configured is known, whatever the target answers."""
