@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from importlib import metadata
 
-import hstspreload  # type: ignore[import-untyped]  # it ships no types
+import hstspreload
 
 from scanner.evidence import Attempt, FailureReason, Preloading
 

@@ -38,7 +38,7 @@ class QuicAnswer:
     hsts: tuple[str, ...]
 
 
-class _Client(QuicConnectionProtocol):
+class _Client(QuicConnectionProtocol):  # type: ignore[misc]  # its types are left out
     """Sends one request as soon as the handshake is done, and keeps its answer."""
 
     def __init__(self, quic: QuicConnection, headers: list[tuple[bytes, bytes]]) -> None:
