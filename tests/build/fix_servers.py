@@ -18,7 +18,7 @@ MODULES = Path("/usr/lib/apache2/modules")
 APACHE_MODULES = (
     "mpm_event", "authz_core", "ssl", "socache_shmcb", "headers", "alias", "dir", "mime", "proxy", "proxy_http",
 )  # fmt: skip
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 # What is weak in any way needs the lowest level of OpenSSL's own precautions, as it had when such sites were set up.
 _LAX = """
 openssl_conf = lax

@@ -18,7 +18,7 @@ from tests.build.ports import free_port
 
 T = TypeVar("T")
 HOST = "parity.lab.example"
-_START_SECONDS = 40.0
+_START_SECONDS = 120.0
 
 NGINX = """
 daemon off;

@@ -20,7 +20,7 @@ from scanner.state.database import open_state
 from scanner.state.ledger import Ledger, Start
 from tests.conftest import REPOSITORY
 
-PATIENCE_S = 90.0
+PATIENCE_S = 200.0
 _TICK_NS = 100_000_000
 
 

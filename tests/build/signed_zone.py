@@ -24,7 +24,7 @@ from tests.build.ports import free_port
 from tests.build.servers import program
 
 ORIGIN = "example.net"
-_START_SECONDS = 40.0
+_START_SECONDS = 120.0
 _KNOT = """
 server:
   rundir: "{home}"
