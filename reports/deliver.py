@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from reports.deliver_message import Message
+from reports.deliver_message import Level, Message
 from scanner import confidential
 from scanner.untrusted import printable
 
@@ -61,18 +61,22 @@ def deliver(url: str, message: Message, *, timeout_s: float = TIMEOUT_S) -> Deli
         return Delivery(delivered=False, reason=f"the sender ended with status {done.returncode}")
 
 
-def send(url: str, message: Message) -> Delivery:
-    """Send a message from this process."""
+def _apprise() -> Any:
     import apprise  # noqa: PLC0415  # takes half a second to load
 
-    plugin = _plugin(url)
+    return apprise
+
+
+def send(url: str, message: Message) -> Delivery:
+    """Send a message from this process."""
+    apprise, plugin = _apprise(), _plugin(url)
     if plugin is None:
         return Delivery(delivered=False, reason="is not an address that Apprise knows")
     # Chat services call their few tags HTML too; mail is what has room for a page.
     wants_html = plugin.notify_format[0] == apprise.NotifyFormat.HTML and plugin.body_maxlen >= _ROOM_FOR_A_PAGE
     sender = apprise.Apprise()
     sender.add(plugin)
-    with apprise.LogCapture(level=apprise.logging.INFO, fmt="%(message)s") as log:  # type: ignore[no-untyped-call]  # Apprise leaves it untyped
+    with apprise.LogCapture(level=apprise.logging.INFO, fmt="%(message)s") as log:
         delivered = sender.notify(
             title=message.title,
             body=message.html if wants_html else message.text,
@@ -90,14 +94,12 @@ def send(url: str, message: Message) -> Delivery:
 
 def _plugin(url: str) -> Any:
     """What Apprise makes of an address; None where it makes nothing of it."""
-    import apprise  # noqa: PLC0415  # takes half a second to load
-
     # Apprise logs addresses that it does not know as they are, with the passwords in them.
     log = logging.getLogger("apprise")
     log.propagate = False
     if not log.handlers:
         log.addHandler(logging.NullHandler())
-    return apprise.Apprise.instantiate(url, suppress_exceptions=True)
+    return _apprise().Apprise.instantiate(url, suppress_exceptions=True)
 
 
 def _files(names: Sequence[str]) -> list[str]:
@@ -116,14 +118,8 @@ def main() -> None:
     """Send what stdin holds."""
     order = json.load(sys.stdin)
     raw = order["message"]
-    message = Message(**{**raw, "files": tuple(raw["files"]), "level": _level(raw["level"])})
+    message = Message(**{**raw, "files": tuple(raw["files"]), "level": Level(raw["level"])})
     print(json.dumps(asdict(send(order["url"], message))))  # noqa: T201  # the answer to whoever started this process
-
-
-def _level(value: str) -> Any:
-    from reports.deliver_message import Level  # noqa: PLC0415  # beside the message that it is of
-
-    return Level(value)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Callable
+from types import ModuleType
 from typing import Final
 
 from scanner.hostname import HostError, normalised
@@ -62,7 +63,12 @@ def not_here(host: str) -> str:
 
 def addresses_here() -> frozenset[str]:
     """The IP addresses of this machine."""
-    import psutil  # noqa: PLC0415  # loads only where an address asks for it
-
-    interfaces = psutil.net_if_addrs().values()
+    interfaces = system().net_if_addrs().values()
     return frozenset(address.address.partition("%")[0] for items in interfaces for address in items)
+
+
+def system() -> ModuleType:
+    """What tells of this machine's interfaces and disks."""
+    import psutil  # noqa: PLC0415  # loads only where an address or a place asks for it
+
+    return psutil

@@ -9,12 +9,13 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Final
 from urllib.parse import quote, urlsplit
 
+import scanner.history
 from scanner.errors import HistoryError, Problem, nearest
 from scanner.jobs.destinations import NO_ROOM, refusal
+from scanner.service.address import system
 from scanner.service.orders import LONGEST_SOCKET
 from scanner.state import VERSION
 
@@ -91,16 +92,10 @@ def _kernels_own(folder: Path) -> str:
     with contextlib.suppress(OSError):
         if os.major(real.stat().st_dev):
             return ""  # on a device
-        mounted = {Path(item.mountpoint): item.fstype for item in _system().disk_partitions(all=True)}
+        mounted = {Path(item.mountpoint): item.fstype for item in system().disk_partitions(all=True)}
         kind = next((mounted[item] for item in (real, *real.parents) if item in mounted), "")
         return kind if kind in _KERNELS_OWN else ""
     return ""
-
-
-def _system() -> ModuleType:
-    import psutil  # noqa: PLC0415  # loads only where a place asks for it
-
-    return psutil
 
 
 def history_place(place: str) -> tuple[Problem | None, Problem | None]:
@@ -116,9 +111,8 @@ def history_place(place: str) -> tuple[Problem | None, Problem | None]:
     try:
         if not folder.is_dir() or (folder / "runs").is_dir():
             return None, None
-        from scanner.history import History  # noqa: PLC0415  # pandas and Delta load only where it looks odd
-
-        History(str(folder)).location.holds_history()
+        # Pandas and Delta load with the class, only where it looks odd.
+        scanner.history.History(str(folder)).location.holds_history()
     except HistoryError as error:
         # What the system refuses to read is an outage, or another matter for the service's user.
         problem = Problem(key, str(error))

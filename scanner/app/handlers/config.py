@@ -21,6 +21,7 @@ from scanner.counting import counted
 from scanner.errors import OutputError, Problem, UsageError, nearest
 from scanner.hostname import HostError, normalised
 from scanner.inventory import CLIENT_FILE, FILE, Ownership, Role, file_host
+from scanner.jobs.policies import registry
 from scanner.requirements import ROOT, Requirement, requirement_at, requirements_of
 from scanner.service import preflight
 from scanner.waiver import scope_of
@@ -70,9 +71,8 @@ def _rules_for(pattern: str) -> Collection[str]:
     common = policy.load(policy.DEFAULT).rules
     if fnmatch.filter(common, pattern):
         return common
-    from scanner.rules import all_rules  # noqa: PLC0415  # loads only for what the default policy lacks
-
-    return all_rules()
+    known: Collection[str] = registry().all_rules()
+    return known
 
 
 def _not_covered(config: Config, text: str) -> str | None:
