@@ -157,11 +157,15 @@ def test_a_receiver_is_tried_by_command(tmp_path: Path, mail: MailServer, hook: 
 
 def test_a_receiver_that_answers_for_ever_is_given_up_in_time(hook: Webhook) -> None:
     hook.mood = "slow"
-    slow = deliver(hook.url, MESSAGE, timeout_s=6)
+    # A busy machine may take longer to start the sender than it is waited for.
+    for patience_s in (4, 60):
+        slow = deliver(hook.url, MESSAGE, timeout_s=patience_s)
+        assert not slow.delivered
+        assert f"{patience_s} s" in slow.reason
+        if hook.tries:
+            break
 
-    assert not slow.delivered
     assert hook.tries == 1
-    assert "6 s" in slow.reason
 
 
 def test_a_receiver_that_is_not_there() -> None:
