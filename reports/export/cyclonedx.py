@@ -37,6 +37,7 @@ from cyclonedx.schema.schema import SchemaVersion1Dot6, SchemaVersion1Dot7
 
 from reports.export.crypto_algorithms import Algorithm, of_group, of_key, of_signature, of_suite
 from reports.view.certificates import common_name, deployments_of
+from reports.view.part import part_in_words
 from scanner.evidence import Certificate, Protocol, ProtocolOffer, TlsEvidence
 from scanner.verdict import RunRecord, TargetResult
 
@@ -71,7 +72,7 @@ def _bill(record: RunRecord) -> Bom:
         bom_ref=f"run/{run.id}",
     )
     return Bom(
-        serial_number=uuid.uuid5(NAMESPACE, run.id),
+        serial_number=uuid.uuid5(NAMESPACE, f"{run.id} {run.part}" if run.part else run.id),
         metadata=BomMetaData(
             timestamp=run.finished_at,
             tools=ToolRepository(
@@ -82,6 +83,7 @@ def _bill(record: RunRecord) -> Bom:
             properties=[
                 Property(name="nightseal:run", value=run.id),
                 Property(name="nightseal:complete", value=str(run.complete).lower()),
+                *([Property(name="nightseal:part", value=part_in_words(run.part))] if run.part else []),
             ],
         ),
         components=assets.components.values(),

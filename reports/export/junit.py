@@ -20,6 +20,7 @@ from typing import Final
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from reports.view.index import Index
+from reports.view.part import part_in_words
 from reports.wording import FAILURES
 from scanner.evidence import FailureReason
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, TargetStatus, Verdict
@@ -38,6 +39,9 @@ def to_junit(record: RunRecord) -> str:
         suite.timestamp = f"{record.run.started_at:%Y-%m-%dT%H:%M:%S}"
         suite.add_property("environment", _xml(target.environment))
         suite.add_property("policy", f"{target.policy.id} {target.policy.version}")
+        if record.run.part is not None:
+            # Of each suite: xUnit's schema has properties nowhere else.
+            suite.add_property("part", _xml(part_in_words(record.run.part)))
         unreachable = target.status is TargetStatus.UNREACHABLE
         cases = (_unreachable if unreachable else _cases)(target, places[target.id])
         suite.add_testcases(cases)

@@ -26,6 +26,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from reports.view.part import part_in_words
 from reports.wording import FAILURES
 from scanner.counting import counted
 from scanner.verdict import CountedAs, RunRecord, Status, TargetResult, TargetStatus, Verdict
@@ -72,8 +73,10 @@ class _Document:
                 "last-modified": _time(run.finished_at),
                 "version": run.id,
                 "oscal-version": OSCAL_VERSION,
+                **({"remarks": part_in_words(run.part)} if run.part else {}),
                 "props": [
                     _prop("run-complete", str(run.complete).lower()),
+                    *([_prop("part", part_in_words(run.part))] if run.part else []),
                     *([_prop("configuration-sha256", run.config_digest)] if run.config_digest else []),
                     *(_prop("engine", f"{name} {version}") for name, version in sorted(run.engines.items())),
                 ],
@@ -87,8 +90,8 @@ class _Document:
         }
 
     def _id(self, *names: str) -> str:
-        """The id of what is of this run alone."""
-        return _lasting(self._run.id, *names)
+        """The id of what is of this run alone, or of a part of it."""
+        return _lasting(self._run.id, *([str(self._run.part)] if self._run.part else []), *names)
 
     def _policy(self, ref: str) -> _Json:
         policy = self._run.policy

@@ -95,6 +95,26 @@ def test_the_report_of_an_owner_is_a_file_of_its_own_and_says_whose_it_is(
 
 
 @pytest.mark.parametrize(
+    ("form", "suffix"),
+    [("junit", "junit.xml"), ("oscal", "oscal.json"), ("cyclonedx", "cdx.json"), ("cyclonedx-1.7", "1.7.cdx.json")],
+)
+def test_formats_of_programs_say_inside_that_they_are_a_part(folder: Path, form: str, suffix: str) -> None:
+    assert run(["report", "-f", form]) == 0
+    assert run(["report", "-f", form, "--owner", "payments"]) == 0
+
+    whole, theirs = (
+        (folder / "out" / name).read_text("utf-8") for name in (f"{RUN}.{suffix}", f"{RUN}.owner-payments.{suffix}")
+    )
+    assert OWNER in theirs
+    assert "Part of the run" not in whole
+    for key in ("uuid", "serialNumber"):
+        assert theirs.count(f'"{key}"') == 0 or json.loads(theirs).get(key, 0) != json.loads(whole).get(key, 1)
+    if form == "oscal":
+        ids = [json.loads(text)["assessment-results"]["uuid"] for text in (whole, theirs)]
+        assert ids[0] != ids[1]
+
+
+@pytest.mark.parametrize(
     ("options", "name", "words"),
     [
         (("--label", "tier=1"), "label-tier-1", "what has the label tier=1"),
