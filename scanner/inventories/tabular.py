@@ -31,6 +31,7 @@ _LABEL: Final = "label."
 _LIST: Final = re.compile(r"[\s;,]+")
 _FORMULA: Final = re.compile(r"=|[@+-][A-Za-z][A-Za-z0-9._]*\(")
 """What a spreadsheet computes: anything after an equals sign, and functions after the signs that stand for one."""
+_ERROR: Final = re.compile(r"#(?:REF!|N/A|NAME\?|VALUE!|DIV/0!|NULL!|NUM!|SPILL!|CALC!)")
 _HEADINGS: Final = frozenset(
     {*COLUMNS, "hosts", "hostname", "hostnames", "host name", "host_name", "fqdn", "domain", "address", "ip", "url"}
 )
@@ -146,6 +147,11 @@ def _values(cells: Mapping[str | None, str], place: str, problems: list[Problem]
             continue
         if _FORMULA.match(text):
             problems.append(problem(key, "is a formula", "paste its value instead", place))
+            continue
+        if _ERROR.fullmatch(text):
+            problems.append(
+                problem(key, f"is an error of the spreadsheet, {text}", "repair it, or empty the cell", place)
+            )
             continue
         text = text[1:] if _QUOTED.match(text) else text  # as spreadsheets are told that it is no formula
         if key.startswith(_LABEL):

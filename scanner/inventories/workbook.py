@@ -9,13 +9,14 @@ from typing import Any, Final
 
 import openpyxl
 
-from scanner.errors import nearest
-from scanner.inventories.source import Contents, Options, refused
+from scanner.errors import ConfigError, nearest
+from scanner.inventories.source import Contents, Options, problem, refused
 from scanner.inventories.tabular import Cells, table_of
 
 _MOST_UNPACKED: Final = 256 << 20
 """Bytes of an unpacked workbook: its parts are XML, of which a small file can hold very much."""
 _MOST_EMPTY: Final = 1000
+_MOST_NAMED: Final = 10
 
 
 def read_xlsx(name: str, data: bytes, options: Options) -> Contents:
@@ -24,10 +25,20 @@ def read_xlsx(name: str, data: bytes, options: Options) -> Contents:
     Raises:
         ConfigError: it is not a workbook, lacks the sheet or a column, or a cell is none that can be used.
     """
-    return table_of(name, _xlsx_cells(name, data, options.sheet), options)
+    book = _opened(name, data, options.sheet)
+    page = book[options.sheet] if options.sheet is not None else book.worksheets[0]
+    try:
+        return table_of(name, _cells(name, page), options)
+    except ConfigError as error:
+        others = [item.title for item in book.worksheets if item is not page]
+        if options.sheet is not None or not others:
+            raise
+        hint = f'say which one is meant: --sheet, or sheet = "{others[0]}"; there are {", ".join(others[:_MOST_NAMED])}'
+        told = problem("", f'the first sheet, "{page.title}", was read', hint, name)
+        raise ConfigError(name, [*error.problems, told]) from error
 
 
-def _xlsx_cells(name: str, data: bytes, sheet: str | None) -> Iterator[Cells]:
+def _opened(name: str, data: bytes, sheet: str | None) -> Any:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             unpacked = sum(item.file_size for item in archive.infolist())
@@ -38,7 +49,10 @@ def _xlsx_cells(name: str, data: bytes, sheet: str | None) -> Iterator[Cells]:
         raise refused(name, "is not a workbook of Excel (XLSX)", hint="save it as XLSX or as CSV UTF-8") from error
     if sheet is not None and sheet not in book.sheetnames:
         raise refused(name, f'has no sheet "{sheet}"', hint=nearest(sheet, book.sheetnames))
-    page = book[sheet] if sheet is not None else book.worksheets[0]
+    return book
+
+
+def _cells(name: str, page: Any) -> Iterator[Cells]:
     empty = 0
     try:
         for number, cells in enumerate(page.iter_rows(), 1):

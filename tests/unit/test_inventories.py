@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from datetime import date
 from pathlib import Path
 
 import openpyxl
@@ -315,3 +316,58 @@ def test_a_file_larger_than_any_list_is_not_read(folder: Path) -> None:
 
     with pytest.raises(ConfigError, match=r"hosts\.csv: is larger than 64 MiB, so it is not a list of hosts"):
         load(folder / "config.toml")
+
+
+def test_a_workbook_whose_first_sheet_is_none_of_hosts_says_which_there_are(folder: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.title = "Notes"  # type: ignore[union-attr]  # a new workbook has a sheet
+    book.active.append(["see the others"])  # type: ignore[union-attr]  # the same
+    for title in ("Hosts", "Old"):
+        book.create_sheet(title).append(["host"])
+    data = io.BytesIO()
+    book.save(data)
+
+    said = refused(folder, data.getvalue(), "hosts.xlsx", HEAD + inventory("hosts.xlsx"))
+
+    assert len(said) == 2
+    assert said[1] == (
+        'hosts.xlsx: the first sheet, "Notes", was read (say which one is meant: --sheet, or sheet = "Hosts"; '
+        "there are Hosts, Old)"
+    )
+    named = inventory("hosts.xlsx", 'sheet = "Notes"')
+    assert len(refused(folder, data.getvalue(), "hosts.xlsx", HEAD + named)) == 1
+
+
+@pytest.mark.parametrize("cell", ["#REF!", "#N/A", "#NAME?", "#DIV/0!"])
+def test_an_error_of_a_spreadsheet_is_nobodys_name(folder: Path, cell: str) -> None:
+    expected = f"owner: is an error of the spreadsheet, {cell} (repair it, or empty the cell)"
+
+    assert refused(folder, f"host,owner\na.example,{cell}\n") == [f"hosts.csv:2: {expected}"]
+    book = workbook([["host", "owner"], ["a.example", cell]])
+    assert refused(folder, book, "hosts.xlsx", HEAD + inventory("hosts.xlsx")) == [f"hosts.xlsx:2: {expected}"]
+
+
+def test_a_workbook_as_people_have_them_is_imported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of its own, numbers that are floats, a date, an empty row, capitals, a name in another script."""
+    monkeypatch.chdir(folder)
+    rows: list[list[object]] = [
+        ["FQDN", "Port", "Team", "Location", "Go-live", "Paths"],
+        ["shop.example", 443, "payments", "porto", date(2026, 1, 1), None],
+        ["Con.Example.", 8443.0, "platform", None, None, "/ServiceCenter /lifetime"],
+        [None] * 6,
+        ["bücher.example", None, "payments", "porto", None, None],
+    ]
+    (folder / "config.toml").unlink()
+    (folder / "estate.xlsx").write_bytes(workbook(rows))
+    columns = ["host=FQDN", "port=Port", "owner=Team", "label.site=Location"]
+    options = [word for column in columns for word in ("--column", column)]
+
+    assert run(["import", "estate.xlsx", *options, "-e", "production", "-o", "hosts.toml"]) == 0
+
+    assert "application" not in (folder / "hosts.toml").read_text("utf-8")
+    (folder / "config.toml").write_text('include = ["hosts.toml"]\n' + HEAD, "utf-8")
+    assert [(item.address, item.owners, dict(item.ownership.labels)) for item in load(folder / "config.toml").inventory.endpoints] == [
+        ("shop.example:443", ("payments",), {"site": "porto"}),
+        ("con.example:8443", ("platform",), {}),
+        ("xn--bcher-kva.example:443", ("payments",), {"site": "porto"}),
+    ]  # fmt: skip

@@ -223,7 +223,8 @@ def _environments(checked: Config, known: Config | None) -> Iterator[Mapping[str
     there = {item.name for item in known.inventory.environments} if known else set()
     for form in checked.form.environment:
         values = form.model_dump(mode="json", exclude_unset=True, by_alias=True)
-        yield {key: value for key, value in values.items() if key != "kind" or form.name not in there}
+        said = {key: value for key, value in values.items() if value != []}
+        yield {key: value for key, value in said.items() if key != "kind" or form.name not in there}
 
 
 def _remarks(found: Sequence[Contents], target: Path | None) -> Iterator[str]:
