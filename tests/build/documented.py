@@ -1,4 +1,4 @@
-"""The commands of the documents: every `nightseal …` in a block that is a shell's or nobody's."""
+"""The commands of the documents: every `nightseal …` in a block that is a shell's or nobody's, and within sentences."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from tests.conftest import REPOSITORY
 
 DOCUMENTS = [
     path
-    for path in (REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md")))
+    for path in (
+        *(REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+        *sorted((REPOSITORY / "docs").rglob("*.md")),
+    )
     if "adr" not in path.parts
+]
+FORMS = [
+    *sorted((REPOSITORY / ".github" / "ISSUE_TEMPLATE").glob("*.yml")),
+    REPOSITORY / ".github" / "pull_request_template.md",
 ]
 _COMMAND = re.compile(r"\s*(?:\$ )?(?:\$as_service )?(?:/opt/nightseal/bin/|\.?venv/bin/)?(nightseal [a-z].*)$")
 
@@ -40,3 +47,43 @@ def documented() -> list[tuple[str, str]]:
         for line in block.replace("\\\n", " ").splitlines()
         if (found := _COMMAND.match(line))
     ]
+
+
+def mentioned() -> list[tuple[str, str]]:
+    """Every command that a sentence or a form names, with the file that does."""
+    return [
+        (str(document.relative_to(REPOSITORY)), " ".join(found.split()))
+        for document in (*DOCUMENTS, *FORMS)
+        for found in re.findall(
+            r"`(nightseal [a-z][^`]*)`",
+            re.sub(r"^```.*?^```", "", document.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE),
+        )
+    ]
+
+
+ELSEWHERE = {
+    "daemon": "tests/acceptance/test_daemon.py",
+    "demo": "tests/packaging/test_wheel.py",
+    "worker": "tests/build/fleet.py",
+}
+"""Commands that run for months, or set up everything that they scan: what runs them."""
+
+
+def commands() -> list[str]:
+    """Each command once, without what follows on its line, less those that other tests begin."""
+    found = dict.fromkeys(re.split(r"\s+#|\s[|>]\s|\s&&", line)[0].strip() for _, line in documented())
+    return [line for line in found if not elsewhere(line)]
+
+
+def elsewhere(line: str) -> bool:
+    """Whether it is begun by a test of its own."""
+    words = line.split()
+    return words[1] in ELSEWHERE and words[:3] != ["nightseal", "demo", "--config"]
+
+
+def connects(line: str) -> bool:
+    """Whether it asks a server, a proxy or a receiver."""
+    words = line.split()
+    return words[1] in {"scan", "run", "doctor", "notify", "demo"} or (
+        words[1] == "clients" and "--config" not in words
+    )

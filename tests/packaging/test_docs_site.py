@@ -12,16 +12,17 @@ import pytest
 from release import site
 from scanner.app.cli import cli
 from scanner.lab import Lab
-from tests.build.documented import documented
+from tests.build.documented import documented, mentioned
 from tests.conftest import REPOSITORY, Runner, reach
 
 PLACEHOLDERS = {"…", "..."}
 
 
-@pytest.mark.parametrize(("document", "line"), documented(), ids=lambda text: text[:60])
+@pytest.mark.parametrize(("document", "line"), [*documented(), *mentioned()], ids=lambda text: text[:60])
 def test_each_documented_command_is_one_that_there_is(document: str, line: str) -> None:
+    plain = re.sub(r"[\[\]]", "", line)  # what may be left out
     words = [
-        word for word in shlex.split(re.split(r"\s[|>]|\s&&", line)[0], comments=True)[1:] if word not in PLACEHOLDERS
+        word for word in shlex.split(re.split(r"\s[|>]|\s&&", plain)[0], comments=True)[1:] if word not in PLACEHOLDERS
     ]
     context, command = click.Context(cli, info_name="nightseal"), cli
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
@@ -30,6 +31,9 @@ def test_each_documented_command_is_one_that_there_is(document: str, line: str) 
         assert found is not None, f"{document}: {line}"
         command = found
     with click.Context(command, info_name="nightseal") as inner:
+        if words and words[-1].startswith("--"):  # an option that is named without its value
+            option = next(item for item in command.params if words[-1] in (*item.opts, *item.secondary_opts))
+            words += [] if getattr(option, "is_flag", False) else ["VALUE"]
         # The values are not converted: files of a document need not be there.
         command.make_parser(inner).parse_args(words)
 

@@ -1,11 +1,10 @@
-"""Every command of the README and the documents that scans nothing is run as it stands there, or its test is named.
+"""Every command of the README and the documents that connects to nobody is run as it stands there.
 
-There is a history of two nights. What scans is only parsed here (`test_docs_site.py`), the tutorial apart.
+There is a history of two nights. `tests/lab/test_documented_scans.py` runs those that connect.
 """
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 from pathlib import Path
@@ -14,21 +13,10 @@ import openpyxl
 import pytest
 
 from scanner.history import History
-from tests.build.documented import documented
+from tests.build.documented import ELSEWHERE, commands, connects, documented
 from tests.build.judged import judged_record
 from tests.build.signers import person
 from tests.conftest import REPOSITORY, Runner
-
-ELSEWHERE = {
-    "daemon": "tests/acceptance/test_daemon.py",
-    "demo": "tests/packaging/test_wheel.py",
-    "notify": "tests/acceptance/test_daemon_notify.py",
-    "doctor": "tests/packaging/test_docs_site.py",
-    "run": "tests/packaging/test_docs_site.py",
-    "worker": "tests/lab/test_fleet.py",
-}
-"""Commands that run for months, need somebody else, or are a document's own story: the tests that run them."""
-OPTIONS_ELSEWHERE = {"--proxy": "tests/lab/test_proxies.py", "--resolver": "tests/lab"}
 
 CONFIGURATION = """\
 [nightseal]
@@ -47,23 +35,7 @@ kind = "on-premises"
 """
 
 
-def _commands() -> list[str]:
-    """Each once, without what follows on its line."""
-    found = dict.fromkeys(re.split(r"\s+#|\s[|>]\s|\s&&", line)[0].strip() for _, line in documented())
-    return [line for line in found if not _elsewhere(line)]
-
-
-def _elsewhere(line: str) -> bool:
-    words = line.split()
-    return words[1] in ELSEWHERE or any(option in words for option in OPTIONS_ELSEWHERE) or "…" in line
-
-
-def _scans(line: str) -> bool:
-    words = line.split()
-    return words[1] == "scan" or (words[1] == "clients" and "--config" not in words)
-
-
-OTHERS = [line for line in _commands() if not _scans(line)]
+OTHERS = [line for line in commands() if not connects(line)]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +63,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_commands_that_are_not_run_here_are_run_by_a_test_that_there_is() -> None:
-    assert [path for path in ELSEWHERE.values() if not (REPOSITORY / path).is_file()] == []
+    for command, path in ELSEWHERE.items():
+        assert f'"{command}"' in (REPOSITORY / path).read_text("utf-8"), path
+    exempt = {line.split()[1] for _, line in documented()} - {line.split()[1] for line in commands()}
+    assert exempt <= set(ELSEWHERE)
     assert len(OTHERS) > 20
 
 
