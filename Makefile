@@ -1,6 +1,6 @@
 # The two commands of the README set everything up by themselves on a fresh Debian machine.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers rounds soak fuzz mutants coverage pythons lint types imports docs catalogue docs-check check lock test-verapdf dist licences audit \
+.PHONY: help demo test test-servers rounds soak fuzz mutants coverage pythons debian-pythons lint types imports docs catalogue docs-check check lock test-verapdf dist licences audit \
   container-check release-check release-prepare clients-check bench bench-reports clean
 
 PYTHON ?= python3
@@ -54,6 +54,9 @@ coverage: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Every test, with bra
 
 pythons: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Unit tests and one scan on each Python that this machine has
 	$(BIN)/nox
+
+debian-pythons: $(VENV)/.installed-dev  ## The same on the Pythons of other Debian releases (root, debootstrap; SUITES=trixie)
+	$(BIN)/python -m release.pythons $(or $(SUITES),trixie)
 
 lint: $(VENV)/.installed-dev  ## Style, and that what is imported is declared
 	$(BIN)/ruff check .

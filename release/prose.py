@@ -26,20 +26,26 @@ COMMANDS = "scanner/app/commands"
 def word_list(page: str) -> list[tuple[re.Pattern[str], str]]:
     """The table of the page: what to look for, as a regular expression, and what to write."""
     rows = re.findall(r"^\| `([^`]+)` \| (.+) \|$", page, re.MULTILINE)
-    return [(re.compile(pattern.replace("\\|", "|")), instead) for pattern, instead in rows]
+    # A phrase may go on in the next line.
+    return [(re.compile(pattern.replace("\\|", "|").replace(" ", r"\s")), instead) for pattern, instead in rows]
 
 
 def documents() -> Iterator[tuple[str, int, str]]:
-    """Each line of the documents, less what stands in blocks of code."""
+    """Each paragraph of the documents, less what stands in blocks of code."""
     for page in (*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").rglob("*.md"))):
         name = str(page.relative_to(REPOSITORY))
         if name in MEANT or "/adr/" in name:
             continue
-        fenced = False
-        for number, line in enumerate(page.read_text("utf-8").splitlines(), 1):
-            fenced ^= line.lstrip().startswith("```")
-            if not fenced:
-                yield name, number, line
+        fenced, paragraph, first = False, list[str](), 1
+        for number, line in enumerate((*page.read_text("utf-8").splitlines(), ""), 1):
+            fence = line.lstrip().startswith("```")
+            fenced ^= fence
+            if line.strip() and not fence and not fenced:
+                first = first if paragraph else number
+                paragraph.append(line.strip())
+            elif paragraph:
+                yield name, first, "\n".join(paragraph)
+                paragraph.clear()
 
 
 def templates() -> Iterator[tuple[str, int, str]]:
@@ -71,13 +77,19 @@ def docstrings(tree: ast.Module, *, modules_alone: bool) -> set[int]:
 def findings() -> list[str]:
     """Each word of the list that stands where users read it, with what to write."""
     words = word_list(STYLE.read_text("utf-8"))
-    return [
-        f'{name}:{number}: "{found[0]}": {instead}'
-        for name, number, text in (*documents(), *templates(), *program())
-        for pattern, instead in words
+    found = []
+    for name, number, text in (*documents(), *templates(), *program()):
         # A single word in small letters is a key, not a text.
-        if (found := pattern.search(text)) and (" " in text or not text.islower())
-    ]
+        if " " in text or not text.islower():
+            found += [f'{name}:{number + line}: "{word}": {instead}' for line, word, instead in matches(text, words)]
+    return found
+
+
+def matches(text: str, words: list[tuple[re.Pattern[str], str]]) -> Iterator[tuple[int, str, str]]:
+    """Each word of the list in a text: how many lines below its first, the word, and what to write."""
+    for pattern, instead in words:
+        for found in pattern.finditer(text):
+            yield text.count("\n", 0, found.start()), " ".join(found[0].split()), instead
 
 
 def main() -> None:

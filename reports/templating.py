@@ -48,7 +48,7 @@ class TemplatesError(OutputError):
 
 
 _MEND_TEMPLATE: Final = (
-    "docs/reports.md tells what templates are given; without [report] templates those that ship are used"
+    "docs/reports.md describes what templates receive; without [report] templates, the built-in ones are used"
 )
 
 

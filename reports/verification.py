@@ -319,7 +319,7 @@ def _contradictions(report: Report) -> Iterator[str]:
     if len(ids) != len(set(ids)):
         yield "a target is listed twice"
     if any(verdict.waiver is not None and verdict.status != "fail" for verdict in verdicts):
-        yield "a waiver stands at something that does not fail"
+        yield "a waiver is attached to something that does not fail"
 
 
 def _other_data(signatures: Sequence[SignatureCheck], report: Report, digest: str) -> Iterator[str]:

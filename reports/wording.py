@@ -130,7 +130,7 @@ FAILURES: Final = Words[FailureReason](
         FailureReason.UNAVAILABLE: mark("the server turned the scanner away for the moment"),
         FailureReason.INTERRUPTED: mark("the run was interrupted"),
         FailureReason.ENGINE_ERROR: mark("the engine failed"),
-        FailureReason.NO_WORKER: mark("nobody is there who could look from inside its network"),
+        FailureReason.NO_WORKER: mark("no worker is connected that could scan from inside its network"),
     }
 )
 

@@ -39,7 +39,7 @@ class Policy(Out):
 
 
 class AbsentDomainOut(Out):
-    """A host name of a platform at which nobody answers, while its other one does: no target, and not assessed."""
+    """A host name of a platform that does not answer, while its other one does: not a target, and not assessed."""
 
     environment: str
     host: str

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 _WORDS: Final[Mapping[str, str]] = {
-    "absent_domains": "Host names of platforms at which nobody answers, while their other name does.",
+    "absent_domains": "Host names of platforms that do not answer, while their other name does.",
     "addresses": "The addresses that the name has.",
     "application": "The application that it belongs to; null where it is of none.",
     "applications": "Applications that share the endpoint.",

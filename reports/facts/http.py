@@ -37,7 +37,7 @@ def _hop(hop: Hop) -> Iterator[str]:
     said = f"{version}{hop.status}" if hop.status is not None or hop.failure is None else ""
     answer = ", ".join(filter(None, (said, failure(hop.failure) if hop.failure else "")))
     yield f"      {hop.method} {hop.url}: {answer}"
-    length = f"{hop.body_bytes} bytes" + (", not all that there is" if hop.body_truncated else "")
+    length = f"{hop.body_bytes} bytes" + (", truncated" if hop.body_truncated else "")
     named = [
         ("location", hop.location),
         ("strict-transport-security", " | ".join(hop.hsts)),

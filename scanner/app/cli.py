@@ -42,7 +42,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "worker": CommandEntry(
         "scanner.app.commands.worker", "Probe the targets of a zone for runs elsewhere, until told to stop."
     ),
-    "cluster": CommandEntry("scanner.app.commands.cluster", "Make what a fleet needs."),
+    "cluster": CommandEntry("scanner.app.commands.cluster", "Create the certificates of a fleet."),
     "notify": CommandEntry("scanner.app.commands.notify", "Try the receivers of notifications."),
     "report": CommandEntry("scanner.app.commands.report", "Render a run of the history again, without network."),
     "verify": CommandEntry(
@@ -50,7 +50,7 @@ COMMANDS: dict[str, CommandEntry] = {
     ),
     "history": CommandEntry("scanner.app.commands.history", "Look into the history."),
     "evidence": CommandEntry(
-        "scanner.app.commands.evidence", "Hand on what was observed, with names and addresses replaced."
+        "scanner.app.commands.evidence", "Export what was observed, with names and addresses replaced."
     ),
     "diff": CommandEntry("scanner.app.commands.diff", "Show what changed between two runs."),
     "policy": CommandEntry("scanner.app.commands.policy", "List, show, check, compare and replay policies."),
@@ -61,7 +61,7 @@ COMMANDS: dict[str, CommandEntry] = {
     ),
     "config": CommandEntry("scanner.app.commands.config", "Check, describe or begin a configuration."),
     "doctor": CommandEntry(
-        "scanner.app.commands.doctor", "Check what this machine lacks, and print how to install it."
+        "scanner.app.commands.doctor", "Check what is missing on this machine, and print how to install it."
     ),
     "demo": CommandEntry("scanner.app.commands.demo", "Start the bundled lab of TLS servers and run everything on it."),
 }
@@ -72,7 +72,7 @@ Examples:
   nightseal scan smtp://mail.example.com    STARTTLS
   nightseal config init                     begin a config.toml
   nightseal run                             everything configured, with reports
-  nightseal demo                            see it work, on servers of its own
+  nightseal demo                            see it work, on its own servers
 
 \b
 Exit status: 0 all is well, 1 a rule failed, 2 wrong use or configuration,

@@ -88,7 +88,7 @@ output_option = click.option(
     "--output", "-o", type=str, metavar="PATH", help='File, folder, pipe or device to write to; "-" is stdout.'
 )
 quiet_option = click.option(
-    "--quiet", "-q", is_flag=True, help="Nothing but errors, and what was asked for by --format or --output."
+    "--quiet", "-q", is_flag=True, help="Print only errors, and what --format or --output requests."
 )
 color_option = click.option("--no-color", is_flag=True, help="No colours (NO_COLOR does the same).")
 connect_to_option = click.option(
@@ -100,14 +100,14 @@ connect_to_option = click.option(
 )
 
 offline_option = click.option(
-    "--offline", is_flag=True, help="Ask no certificate authority what it revoked; the rule says so."
+    "--offline", is_flag=True, help="Do not ask certificate authorities about revocation; the rule says so."
 )
 
 
 table_format_option = click.option(
     "--format", "-f", "format_name", type=click.Choice(TABLE_FORMATS), default="text", show_default=True, help="Form."
 )
-_FORMAT_HELP = "By commas, or repeated. By the suffix of --output where missing."
+_FORMAT_HELP = "Separated by commas, or repeated. Default: by the suffix of --output."
 
 
 class Formats(click.ParamType[tuple[str, ...]]):
@@ -172,13 +172,13 @@ client_cert_option = click.option(
     "--client-cert",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="PEM",
-    help="Identify ourselves by this certificate, where one is asked for.",
+    help="Present this client certificate to servers that ask for one.",
 )
 client_key_option = click.option(
     "--client-key",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="PEM",
-    help="The key of --client-cert, where that file does not hold it.",
+    help="The key of --client-cert, if that file does not contain it.",
 )
 resolver_option = click.option(
     "--resolver", metavar="IP[:PORT]", help="Ask this name server instead of the system's resolver."

@@ -65,5 +65,5 @@ def read_bounded(path: Path, largest: int) -> bytes:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     if len(data) > largest:
-        raise UsageError(f"{path} is larger than {largest >> 20} MiB, so it is not what is asked for")
+        raise UsageError(f"{path} is larger than {largest >> 20} MiB, so it is not the expected file")
     return data

@@ -265,7 +265,7 @@ class _Adding:
             return
         identity = (*there, values.get("application", "") if is_application else values.get("role", "application"))
         if identity in self._seen:
-            message = f"{row.host} stands at {self._seen[identity]} already"
+            message = f"{row.host} is already listed at {self._seen[identity]}"
             self._problems.append(problem("", message, "leave one out", place))
             return
         self._seen[identity] = place
@@ -278,7 +278,7 @@ class _Adding:
         self._result.origins["environment", self._index, key, len(self._lists[key]) - 1] = (file, (number,))
 
     def _differ(self, values: Mapping[str, Any], where: str, place: str) -> None:
-        message = f"{values['host']} stands at {where} already, with another owner or other labels"
+        message = f"{values['host']} is already listed at {where}, with another owner or other labels"
         self._problems.append(problem("", message, "leave one out", place))
 
     def _meant(self, there: tuple[str, int], values: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -306,8 +306,8 @@ class _Adding:
         host, port = _place(row.values, self._usual)
         name = str(row.values.get("application") or (host if port == inventories.HTTPS_PORT else f"{host}:{port}"))
         if name in self._names:
-            hint = "give each a name of its own, or leave the column empty and use a label"
-            message = f'the application "{name}" stands at {self._names[name]} already'
+            hint = "give each a different name, or leave the column empty and use a label"
+            message = f'the application "{name}" is already listed at {self._names[name]}'
             self._problems.append(problem("application", message, hint, place))
             return None
         self._names[name] = place

@@ -91,7 +91,7 @@ def _name(value: str) -> str:
         if unicodedata.category(character) in _UNSEEN:
             raise _refused_unseen(character)
         if character in _SCOPE_CHARACTERS:
-            raise ValueError(f'holds "{character}", which has a meaning of its own in scopes')
+            raise ValueError(f'holds "{character}", which has a special meaning in scopes')
     if value != value.strip():
         raise ValueError("begins or ends with a space")
     return value

@@ -153,7 +153,7 @@ RUNS = Table(
         Column(
             "absent_domains",
             TEXT,
-            "JSON list: host names of platforms at which nobody answers while the other one does",
+            "JSON list: host names of platforms that do not answer while the other name does",
             since=2,
         ),
         Column(
@@ -173,10 +173,10 @@ RUNS = Table(
         Column(
             "not_covered",
             TEXT,
-            "JSON list: what was not looked at because nobody configured it, at most 1,000 of it",
+            "JSON list: what was not scanned because it is not configured, at most 1,000 entries",
             since=4,
         ),
-        Column("not_covered_total", COUNT, "how much of that there is", since=4, default=0),
+        Column("not_covered_total", COUNT, "the number of such entries", since=4, default=0),
     ),
 )
 
@@ -237,7 +237,7 @@ CERTIFICATES = Table(
         Column("key_bits", OPTIONAL_COUNT, "size of the modulus or curve, bits"),
         _text("curve", "named curve; null where there is none"),
         _text("signature_algorithm", "algorithm by which it is signed"),
-        _text("signature_hash", "hash of that signature; null where it has none of its own"),
+        _text("signature_hash", "hash of that signature; null where the algorithm includes none"),
         Column("dns_names", TEXTS, "dNSName entries of subjectAltName"),
         Column("ip_addresses", TEXTS, "iPAddress entries of subjectAltName"),
         Column("is_ca", FLAG, "whether it may issue certificates"),

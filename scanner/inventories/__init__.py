@@ -1,4 +1,4 @@
-"""Hosts that stand elsewhere than in config.toml: spreadsheets, zones, manifests, what other scanners saw.
+"""Hosts listed elsewhere than in config.toml: spreadsheets, zones, manifests, what other scanners saw.
 
 A source is read into rows, each with the keys of an endpoint or application and the line that it comes from. Nothing of
 it is scanned, or believed to be a host, before the configuration's own form has checked it. All readers are bounded: a

@@ -114,7 +114,7 @@ def _clause(only: bool, words: list[str], groups: frozenset[str]) -> _Clause:  #
         elif word.startswith(("tls_", "ssl_")) and classify(word.upper()) is not None:
             names.add(word.upper())
         elif word in groups:
-            raise UsageError(f'--if: "{word}" is a group: write it in a clause of its own, as "no {word}"')
+            raise UsageError(f'--if: "{word}" is a group: write it as a separate clause, such as "no {word}"')
         else:
             every = [*Protocol, *_KINDS]
             hint = nearest(word, [*every, *groups]) or f"known are {', '.join(every)}, suites and groups by name"

@@ -90,7 +90,7 @@ def _not_covered(record: RunRecord) -> Iterator[str]:
     """What was not looked at because nobody configured it: the first of it, and how much there is."""
     run = record.run
     if run.not_covered:
-        yield "Not covered, because nobody configured it:"
+        yield "Not covered, because it is not configured:"
     for item in run.not_covered[:_WORST]:
         yield f"  {not_covered_in_words(item)}"
     if run.not_covered_total > _WORST:

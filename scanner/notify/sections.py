@@ -100,7 +100,7 @@ def certificate_changes(changed: Sequence[CertificateChange]) -> list[Section]:
     renewed = _replaced([item for item in changed if item.expected])
     return [
         Section(
-            "certificate-changed", Level.WARNING, "Certificates that changed otherwise than by renewal",
+            "certificate-changed", Level.WARNING, "Certificates that changed other than by renewal",
             f"{counted(len(surprising), 'certificate')} changed, not by renewal", surprising,
         ),
         Section(
@@ -192,11 +192,11 @@ def changes(changed: Sequence[AlarmChange]) -> list[Section]:
             f"{len(exceeding)} worse but waived", _entries(exceeding),
         ),
         Section(
-            "new-failure", Level.WARNING, "Comes and goes: told again when it is steady",
+            "new-failure", Level.WARNING, "Comes and goes: reported again when it is steady",
             f"{len(flapping)} flapping", _entries(flapping),
         ),
         Section(
-            "indeterminate", Level.WARNING, "Assessed in some runs only: told again when it is steady",
+            "indeterminate", Level.WARNING, "Assessed in some runs only: reported again when it is steady",
             f"{len(unsteady)} assessed in some runs only", _entries(unsteady),
         ),
         Section(

@@ -73,7 +73,7 @@ class Recorded:
             verdict,
             status=Status.INDETERMINATE,
             reason=NOT_RECORDED,
-            message="The configuration of that run is not at hand, and the history does not keep what it demanded.",
+            message="The configuration of that run is not available, and the history does not record what it demanded.",
             observed="",
             expected="",
             waiver=None,

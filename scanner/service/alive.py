@@ -25,4 +25,4 @@ def not_alive(text: str) -> str:
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return f"the service does not answer at {text}: {reason}"
-    return "" if status == http.client.OK else f"the service at {text} is not alive: its main loop does not come round"
+    return "" if status == http.client.OK else f"the service at {text} is not alive: its main loop has stalled"

@@ -54,7 +54,7 @@ def health(service: Service, engine: Engine) -> tuple[bool, dict[str, Any]]:
 def _own(service: Service) -> Iterator[str]:
     silence = time.monotonic() - service.last_tick
     if silence > _STUCK_S:
-        yield f"the main loop has not come round for {silence:.0f} s"
+        yield f"the main loop has stalled for {silence:.0f} s"
     if service.state_problem:
         yield f"the state file cannot be used: {service.state_problem}"
     if service.watch.config_problem:

@@ -181,7 +181,7 @@ class Service:
             raise
         except Exception as error:  # noqa: BLE001  # the schedules do not depend on it
             if self._untold != reason_of(error):  # once, and not every second
-                _LOG.exception("receivers are not told of what failed; trying on")
+                _LOG.exception("receivers could not be notified of failures; trying again")
             self._untold = reason_of(error)
 
     def _watch_clock(self, now: datetime) -> None:

@@ -63,11 +63,13 @@ class StateCollector:
         yield info
         watch = self._service.watch
         failed = float(bool(watch.config_problem))
-        yield GaugeMetricFamily("nightseal_config_refused", "1 where the configuration on disk is refused", failed)
+        yield GaugeMetricFamily("nightseal_config_refused", "1 if the configuration on disk is refused", failed)
         broken = float(bool(self._service.state_problem) or not readable)
-        yield GaugeMetricFamily("nightseal_state_broken", "1 where the state file cannot be used", broken)
+        yield GaugeMetricFamily("nightseal_state_broken", "1 if the state file cannot be used", broken)
         unwritable = GaugeMetricFamily(
-            "nightseal_place_unwritable", "1 where a place cannot be written to, a full disk for one", labels=["place"]
+            "nightseal_place_unwritable",
+            "1 if a place cannot be written to, for example because the disk is full",
+            labels=["place"],
         )
         free = GaugeMetricFamily("nightseal_place_free_bytes", "Room on the disk of a place", labels=["place"])
         for name in sorted(watch.places):
@@ -90,12 +92,12 @@ class StateCollector:
         yield waiting
         oldest = GaugeMetricFamily(
             "nightseal_outbox_oldest_timestamp_seconds",
-            "Since when the oldest message waits; missing where none does",
+            "Time since which the oldest message has been waiting; absent if none is",
             labels=["receiver"],
         )
         failing = GaugeMetricFamily(
             "nightseal_receiver_failing_since_timestamp_seconds",
-            "Since when a receiver takes no message; missing where it does",
+            "Time since which a receiver has accepted no message; absent if it accepts them",
             labels=["receiver"],
         )
         with self._engine.begin() as connection:
@@ -107,7 +109,7 @@ class StateCollector:
 
     def _start_metrics(self) -> Iterator[Metric]:
         total = CounterMetricFamily(
-            "nightseal_starts", "Attempts at starts, by what became of them", labels=["schedule", "state"]
+            "nightseal_starts", "Attempts to start a run, by outcome", labels=["schedule", "state"]
         )
         # From the beginning: what is born with 1 has not increased, and nobody would be woken by a first failure.
         numbers = {(name, state.value): 0 for name in self._service.setup.schedules for state in ENDED}
@@ -117,12 +119,12 @@ class StateCollector:
             "nightseal_last_success_timestamp_seconds", "When the last complete run ended", labels=["schedule"]
         )
         failed = GaugeMetricFamily(
-            "nightseal_last_start_failed", "1 where the last start ended without a complete run", labels=["schedule"]
+            "nightseal_last_start_failed", "1 if the last start ended without a complete run", labels=["schedule"]
         )
         ends = self._service.ledger.last_ended()
         for name in sorted(self._service.setup.schedules):
             failed.add_metric([name], float(name in ends and ends[name].went_wrong))
-        late = GaugeMetricFamily("nightseal_last_start_late", "1 where the last start was late", labels=["schedule"])
+        late = GaugeMetricFamily("nightseal_last_start_late", "1 if the last start was late", labels=["schedule"])
         newest = select(func.max(STARTS.c.id)).where(STARTS.c.run_id.is_not(None)).group_by(STARTS.c.schedule)
         ended = select(STARTS.c.schedule, func.max(STARTS.c.finished_at)).where(STARTS.c.state == State.DONE)
         with self._engine.begin() as connection:

@@ -76,7 +76,7 @@ def _refused(key: str, there: Path, error: OSError, *, exists: bool) -> tuple[Pr
         return None, Problem(key, f"{there} is on a disk that is full: {error.strerror}", hint)
     if error.errno in {errno.EACCES, errno.EPERM}:
         hint = "as the service's user it may be another matter"
-        return None, Problem(key, f"{there} cannot be written to by the user who asks", hint)
+        return None, Problem(key, f"{there} is not writable for the user who runs the check", hint)
     # A folder that is there was written to before: its disk failed and was mounted anew, and will be mended.
     if error.errno in _PASSING or (error.errno == errno.EROFS and exists):
         hint = "see what is wrong with the disk"

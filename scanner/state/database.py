@@ -245,7 +245,7 @@ def cannot_use(path: Path, error: OSError | SQLAlchemyError) -> NightsealError:
         code = getattr(getattr(error, "orig", None), "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         passing = code in _PASSING_IN_SQLITE
         if code in _DAMAGED_IN_SQLITE:
-            hint = "move it away and a new one is begun: what fails is told once more, the history is not in it"
+            hint = "move it away, and a new one is created: failures are reported once more; the history is unaffected"
             return UsageError(f"{path} cannot be used: {reason} ({hint})")
     if not passing:
         return UsageError(f"{path} cannot be used: {reason} ([daemon] state names another place)")

@@ -366,7 +366,7 @@ class TestService:
         config = configuration.load(folder / "config.toml")
         notify_failed_runs(engine, config, datetime.now(UTC))
         (told,) = letters(engine)
-        assert f"was scanned and reported, and has failed all the same: run {RECORD.run.id} was done, but" in told
+        assert f"was scanned and reported, but has failed: run {RECORD.run.id} was done, but" in told
 
         attempt(moved(RECORD))
         history = History.open(folder / "history", create=False)

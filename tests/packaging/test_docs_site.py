@@ -47,6 +47,17 @@ def test_the_site_is_built_and_loads_nothing_from_outside(tmp_path: Path) -> Non
     assert "connections_per_target" in (tmp_path / "site" / "reference" / "configuration.html").read_text("utf-8")
 
 
+def test_every_document_is_in_the_navigation() -> None:
+    text = (REPOSITORY / "mkdocs.yml").read_text("utf-8").partition("nav:")[2]
+    listed = set(re.findall(r"(\S+\.md)$", text, re.MULTILINE))
+    docs = REPOSITORY / "docs"
+    # Each rule's page is reached by the table of the rules.
+    documents = {str(path.relative_to(docs)) for path in docs.rglob("*.md") if path.parent.name != "rules"}
+
+    generated = {"index.md", "reference/cli.md", "reference/configuration.md", "reference/json.md", "rules/README.md"}
+    assert listed == documents | generated
+
+
 def test_what_is_loaded_from_outside_is_found(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_text(
         '<a href="https://a.example"></a><script src="https://b.example/x.js"></script>'

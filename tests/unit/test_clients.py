@@ -194,7 +194,7 @@ def test_a_group_is_taken_away() -> None:
         ("cbc", 'begins with "no" or "only"'),
         ("no", 'begins with "no" or "only"'),
         ("no cbcs", 'did you mean "cbc"?'),
-        ("no tls1.2 x25519", "in a clause of its own"),
+        ("no tls1.2 x25519", "as a separate clause"),
         ("", "such as"),
     ],
 )

@@ -119,7 +119,7 @@ def test_its_own_troubles(serving: Serving) -> None:
 
     said = serving.problems()
 
-    assert "the main loop has not come round for 300 s" in said
+    assert "the main loop has stalled for 300 s" in said
     assert "the state file cannot be used: disk I/O error" in said
     assert any(text.startswith("schedule nightly was due at") for text in said)
     assert "no message was tried for 60 minutes" in said

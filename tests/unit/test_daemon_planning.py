@@ -248,7 +248,7 @@ def test_what_is_no_state_file(tmp_path: Path) -> None:
         open_state(tmp_path / "missing" / "s.sqlite")
     open_state(tmp_path / "damaged.sqlite").dispose()
     damage(tmp_path / "damaged.sqlite")
-    with pytest.raises(UsageError, match=r"malformed \(move it away and a new one is begun"):
+    with pytest.raises(UsageError, match=r"malformed \(move it away, and a new one is created"):
         open_state(tmp_path / "damaged.sqlite")
     (tmp_path / "folder").mkdir()
     with pytest.raises(UsageError, match=r"folder cannot be used: .*\[daemon\] state names another place"):

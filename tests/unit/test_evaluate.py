@@ -480,8 +480,8 @@ def test_a_prime_that_environments_share_is_told_in_each_of_them() -> None:
     told = {item.target.ip: (verdict.reason, verdict.observed) for item in items for verdict in found[item.target.id]}
     assert told == {
         "192.0.2.1": ("shared", "development, test"),
-        "192.0.2.2": ("safe", "a prime of 2048 bits of its own"),
-        "192.0.2.3": ("safe", "a prime of 2048 bits of its own"),
+        "192.0.2.2": ("safe", "a prime of 2048 bits that is not published"),
+        "192.0.2.3": ("safe", "a prime of 2048 bits that is not published"),
         "192.0.2.4": ("shared", "development, production"),
         "192.0.2.5": ("shared", "production, test"),
     }

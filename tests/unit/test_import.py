@@ -158,7 +158,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a.txt", "a.example\nb.example c.example\n", 'a.txt:2: "b.example c.example" is more than a host'),
         ("a.txt", "a.example\nb.example:99999\n", 'a.txt:2: "b.example:99999": the port must be a number from 1 to 65535'),
         ("a.txt", "a.example\n10.0.0.0/24\n", 'a.txt:2: "10.0.0.0/24" is a network of 254 hosts (--expand 255 takes them)'),
-        ("a.txt", "a.example\nA.EXAMPLE\n", "a.txt:2: A.EXAMPLE stands at a.txt:1 already"),
+        ("a.txt", "a.example\nA.EXAMPLE\n", "a.txt:2: A.EXAMPLE is already listed at a.txt:1"),
         ("a.txt", "a b.example\x1b[31m\n", 'a.txt:1: "a b.example\\x1b[31m" is more than a host'),
         ("a.txt", "# nothing\n", "a.txt: names no host that could be scanned"),
     ],
@@ -206,7 +206,7 @@ def test_what_is_written_is_included_as_it_is(tmp_path: Path, capsys: Captured) 
     )
 
     text = (tmp_path / "new.toml").read_text("utf-8")
-    assert text.startswith("# Written by `nightseal import` from hosts.csv.\n# Read it, strike out what is not yours")
+    assert text.startswith("# Written by `nightseal import` from hosts.csv.\n# Review it, remove what is not yours")
     production, test = tomllib.loads(text)["environment"]
     assert "kind" not in production, "the configuration says it"
     assert test["kind"] == "on-premises"

@@ -204,10 +204,10 @@ def test_each_environment_takes_its_rows_and_what_none_takes_is_told(
         ),
         ("host\na b\n", ["hosts.csv:2: environment[production].endpoint[a b:443].host: is not a host name: 'a b'"]),
         ('host\n=HYPERLINK("x")\n', ["hosts.csv:2: host: is a formula (paste its value instead)"]),
-        ("host,owner\na.example,x\nA.Example.,y\n", ["hosts.csv:3: A.Example. stands at hosts.csv:2 already (leave one out)"]),
+        ("host,owner\na.example,x\nA.Example.,y\n", ["hosts.csv:3: A.Example. is already listed at hosts.csv:2 (leave one out)"]),
         (
             "host,application,kind\na.example,A,pwa\nb.example,A,pwa\n",
-            ['hosts.csv:3: application: the application "A" stands at hosts.csv:2 already (give each a name of its own'],
+            ['hosts.csv:3: application: the application "A" is already listed at hosts.csv:2 (give each a different name'],
         ),
         ("host,role,application\na.example,monitoring,A\n", ['hosts.csv:2: role: is "monitoring" beside an application (']),
         ("host,application\na.example,A\n", ["hosts.csv:2: environment[production].application[A].kind: is required"]),

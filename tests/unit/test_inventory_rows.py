@@ -157,7 +157,7 @@ def test_two_rows_that_give_different_owners_are_an_error(tmp_path: Path) -> Non
     table = "host,owner\ncon.example,ops\ncon.example,ops\nCON.example.,web\n"
 
     assert refused(tmp_path, HEAD + CONSOLE + INVENTORY, table) == [
-        "hosts.csv:4: CON.example. stands at hosts.csv:2 already, with another owner or other labels (leave one out)"
+        "hosts.csv:4: CON.example. is already listed at hosts.csv:2, with another owner or other labels (leave one out)"
     ]
 
 

@@ -257,7 +257,7 @@ def test_what_can_be_mended_while_it_runs_is_warned_of(tmp_path: Path, monkeypat
     said = "\n".join(map(str, checked(tmp_path, text).warnings))
 
     assert "notify[n]: no schedule sends it anything" in said
-    assert "/h cannot be written to by the user who asks" in said
+    assert "/h is not writable for the user who runs the check" in said
     assert 'daemon.http: "192.0.2.1:9745" is not an address of this machine' in said
     assert 'scan.connect_to."b.example:443": is not the address of any endpoint (did you mean "a.example"?)' in said
     assert 'daemon.report_url: "reports" is not the address of a web page' in said
@@ -308,7 +308,7 @@ def test_a_link_into_the_kernels_own_is_followed(key: str, tmp_path: Path) -> No
         (errno.ENOSPC, "is on a disk that is full: No space left on device (make room"),
         (errno.EDQUOT, "is on a disk that is full: Disk quota exceeded"),
         (errno.EIO, "cannot be written to: Input/output error (see what is wrong with the disk)"),
-        (errno.EPERM, "cannot be written to by the user who asks"),
+        (errno.EPERM, "is not writable for the user who runs the check"),
     ],
 )
 def test_what_a_disk_refuses_for_now_is_warned_of(

@@ -113,7 +113,7 @@ def test_the_difference_of_two_runs_tells_what_is_other_in_a_certificate() -> No
     (change,) = diff(before, after).certificates
     assert (change.expected, change.words) == (False, "replaced, until 2026-05-30")
     text = "\n".join(describe(diff(before, after)))
-    assert "Certificates changed otherwise than by renewal (1)" in text
+    assert "Certificates changed other than by renewal (1)" in text
     assert "issuer: Example Issuing CA 1 (Example Trust Services) → X (Other)" in text
     renewed = "\n".join(describe(diff(before, with_leaves(sample_record(1), NEW_KEY))))
     assert "Certificates changed (1)" in renewed

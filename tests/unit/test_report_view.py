@@ -737,7 +737,7 @@ def test_what_was_not_asked_is_told_with_its_reason() -> None:
     assert (gap.rules, gap.checks) == (("a",), 1)
     assert view.gaps == ()
     chapter = html.fromstring(render_html(view)).get_element_by_id("coverage").text_content()
-    assert "Nobody was allowed to ask, or there was nobody to ask." in chapter
+    assert "Asking was not allowed, or there was no one to ask." in chapter
     assert "Every check that applies gave an answer." not in chapter
 
 

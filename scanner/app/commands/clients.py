@@ -16,7 +16,9 @@ from scanner.app.lazy import done_by
 @click.option(
     "--if", "change", metavar="CHANGE", help='Whom this change would cut off: "no tls1.2 cbc", "only tls1.3".'
 )
-@click.option("--policy", "policy_name", metavar="P", help="Whom doing what this policy demands would cut off.")
+@click.option(
+    "--policy", "policy_name", metavar="P", help="Show which clients compliance with this policy would cut off."
+)
 @click.option("--client", "globs", multiple=True, metavar="GLOB", help="Only these clients, by id. Repeatable.")
 @click.option("--core", is_flag=True, help="Only the clients that matter most.")
 @click.option("--now", is_flag=True, help="Scan the host now, even if the history of --config has it.")

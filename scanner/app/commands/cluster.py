@@ -11,7 +11,7 @@ from scanner.app.lazy import done_by
 
 @click.group("cluster")
 def command() -> None:
-    """Make what a fleet needs."""
+    """Create the certificates of a fleet."""
 
 
 @command.command("certificates")

@@ -10,13 +10,14 @@ from scanner.app.lazy import done_by
 
 @click.command("daemon")
 @options.config_option
-@click.option("--status", "only_status", is_flag=True, help="Show the last starts and what became of them, and end.")
+@click.option("--status", "only_status", is_flag=True, help="Show the last starts and their outcomes, then exit.")
 @click.option("--alive", "only_alive", is_flag=True, help="Ask whether the service of this configuration is alive.")
 @done_by("scanner.app.handlers.daemon:daemon")
 def command() -> None:
     """Run the configured schedules until told to stop.
 
-    SIGTERM ends it, SIGHUP has it read its configuration again. docs/operations.md says how to install it as a service.
+    SIGTERM stops it; SIGHUP makes it read its configuration again. docs/operations.md explains how to install it as a
+    service.
 
     \b
     Examples:

@@ -12,7 +12,7 @@ from scanner.app.lazy import done_by
 @options.config_option
 @done_by("scanner.app.handlers.doctor:doctor")
 def command() -> None:
-    """Check what this machine lacks, and print how to install it.
+    """Check what is missing on this machine, and print how to install it.
 
     \b
     Examples:

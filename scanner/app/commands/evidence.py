@@ -10,7 +10,7 @@ from scanner.app.lazy import done_by
 
 @click.group("evidence")
 def command() -> None:
-    """Hand on what was observed, with names and addresses replaced."""
+    """Export what was observed, with names and addresses replaced."""
 
 
 @command.command("export")

@@ -25,8 +25,8 @@ _environment_option = click.option(
 @click.command("failing")
 @options.config_option
 @_environment_option
-@_since_option("Only what began to fail then or later.")
-@click.option("--retired", is_flag=True, help="Also what the configuration no longer has, marked as that.")
+@_since_option("Only failures that began on or after this date.")
+@click.option("--retired", is_flag=True, help="Include what is no longer configured, marked as retired.")
 @options.table_format_option
 @done_by("scanner.app.handlers.history_questions:failing")
 def failing() -> None:
@@ -47,7 +47,7 @@ def failing() -> None:
 @click.command("fixes")
 @options.config_option
 @_environment_option
-@_since_option("Only what was fixed then or later.")
+@_since_option("Only failures fixed on or after this date.")
 @options.table_format_option
 @done_by("scanner.app.handlers.history_questions:fixes")
 def fixes() -> None:
@@ -71,8 +71,8 @@ def fixes() -> None:
 def keys() -> None:
     """List the private keys that several hosts hold, those in most environments first.
 
-    They are told by their public halves in the certificates that are served now. --environment keeps the keys that one
-    of these environments holds, wherever else they are.
+    They are identified by the public keys in the certificates that are served now. --environment keeps the keys that
+    one of these environments holds, wherever else they are.
 
     \b
     Examples:
@@ -100,7 +100,7 @@ def issuers() -> None:
 @options.config_option
 @_environment_option
 @_since_option("Only what came then or later.")
-@click.option("--surprising", is_flag=True, help="Only what was no renewal: another authority, other names.")
+@click.option("--surprising", is_flag=True, help="Only changes other than renewals: another authority, other names.")
 @options.table_format_option
 @done_by("scanner.app.handlers.history_questions:renewals")
 def renewals() -> None:
@@ -119,7 +119,7 @@ def renewals() -> None:
 @click.command("addresses")
 @options.config_option
 @_environment_option
-@_since_option("Only what began to differ then or later.")
+@_since_option("Only differences that began on or after this date.")
 @options.table_format_option
 @done_by("scanner.app.handlers.history_questions:addresses")
 def addresses() -> None:

@@ -13,12 +13,12 @@ from scanner.inventory import EnvironmentKind
 @click.command("import")
 @click.argument("sources", metavar="FILE...", nargs=-1, required=True)
 @click.option(
-    "--from", "form", type=click.Choice(list(SOURCES)), help="Format of the files, where their names do not say it."
+    "--from", "form", type=click.Choice(list(SOURCES)), help="Format of the files, if their names do not show it."
 )
 @click.option("--to", type=click.Choice(["toml", "csv"]), help="Form to write; by the suffix of --output, else TOML.")
 @click.option("--output", "-o", metavar="PATH", help="File to write; it is not replaced. Stdout by default.")
 @click.option("--replace", is_flag=True, help="Replace the file, if there is one.")
-@click.option("--environment", "-e", metavar="E", help='Environment of the hosts; "imported" where nothing says one.')
+@click.option("--environment", "-e", metavar="E", help='Environment of the hosts; "imported" if none is given.')
 @click.option("--kind", type=click.Choice([kind.value for kind in EnvironmentKind]), help="Of the environment, if new.")
 @click.option(
     "--diff", is_flag=True, help="Show what is new, gone and changed against the configuration; write nothing."

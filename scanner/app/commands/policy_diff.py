@@ -13,7 +13,7 @@ from scanner.app.lazy import done_by
 @click.option("--format", "-f", "format_name", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @done_by("scanner.app.handlers.policy_diff:policy_diff")
 def command() -> None:
-    """Show what policy Q demands otherwise than P.
+    """Show how the demands of policy Q differ from those of P.
 
     \b
     Examples:

@@ -13,8 +13,8 @@ from scanner.app.signing import sign_option
 @options.config_option
 @click.option("--run", "run_id", metavar="ID", help="The run; the last one by default.")
 @click.option("--environment", "-e", metavar="E", help="Only this environment.")
-@click.option("--owner", metavar="NAME", help="Only what this owner answers for.")
-@click.option("--label", "labels", metavar="K=V", multiple=True, help="Only what has this label; may be repeated.")
+@click.option("--owner", metavar="NAME", help="Only this owner's targets.")
+@click.option("--label", "labels", metavar="K=V", multiple=True, help="Only targets with this label; may be repeated.")
 @options.format_option
 @options.output_option
 @options.rule_option

@@ -35,11 +35,11 @@ from scanner.formats import VIEWS
 @options.rule_option
 @options.skip_option
 @options.fail_on_rule_option
-@click.option("--show", type=click.Choice(VIEWS), help="Print what was seen instead of what is judged of it.")
+@click.option("--show", type=click.Choice(VIEWS), help="Print what was observed instead of the verdicts.")
 @click.option("--summary", is_flag=True, help="One line for each target.")
 @click.option("--file", "target_file", metavar="FILE", help='Take targets from here as well, one a line; "-" is stdin.')
 @click.option("--record", is_flag=True, help="Keep the run in the history.")
-@click.option("--verbose", "-v", is_flag=True, help="Show what is met, and what was seen, as well.")
+@click.option("--verbose", "-v", is_flag=True, help="Also show passed requirements and what was observed.")
 @click.option("--pem", is_flag=True, help="Print the certificates themselves, too.")
 @options.quiet_option
 @options.color_option

@@ -31,8 +31,8 @@ def command() -> None:
     """Probe the targets of a zone for runs elsewhere, until told to stop.
 
     It connects out to the broker and listens nowhere. Client certificates that targets want are read here, from the
-    paths that the configuration names. The broker's URL may stand in the variable NIGHTSEAL_BROKER, so that its
-    password stands on no command line.
+    paths that the configuration names. The broker's URL may be given in the variable NIGHTSEAL_BROKER, so that its
+    password is on no command line.
 
     \b
     Examples:

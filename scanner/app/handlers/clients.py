@@ -50,7 +50,7 @@ def clients(  # noqa: PLR0913, PLR0917  # one for each option
 ) -> int:
     """Tell which clients connect, and whom a change would cut off."""
     if change and policy_name:
-        raise UsageError("--if and --policy both say what changes: leave one out")
+        raise UsageError("--if and --policy both define the change: omit one of them")
     chosen = _chosen(globs, core=core)
     meant = parse_change(change, _groups(chosen)) if change else None
     policy = load_policy(policy_name) if policy_name else None

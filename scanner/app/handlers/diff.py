@@ -32,7 +32,9 @@ def diff(runs: tuple[str, ...], config_path: Path, since: datetime | None, since
         raise UsageError("the history has no run yet: nightseal run makes one")
     before: str | None
     if (since or since_report) and len(runs) == most:
-        raise UsageError("two runs say already what is compared: leave --since and --since-report out, or name one run")
+        raise UsageError(
+            "two runs already define the comparison: omit --since and --since-report, or name only one run"
+        )
     if since_report is not None:
         before = _run_of(since_report)
     elif since is not None:
@@ -108,7 +110,7 @@ def describe(change: RunDiff) -> Iterator[str]:
 def _certificates(change: RunDiff) -> Iterator[str]:
     """Certificates that took others' places, what is no renewal first."""
     for title, items in (
-        ("Certificates changed otherwise than by renewal", [item for item in change.certificates if not item.expected]),
+        ("Certificates changed other than by renewal", [item for item in change.certificates if not item.expected]),
         ("Certificates changed", [item for item in change.certificates if item.expected]),
     ):
         if items:

@@ -39,7 +39,7 @@ class Check:
 
 
 def doctor(config_path: Path) -> int:
-    """Check what this machine lacks, and print how to install it."""
+    """Check what is missing on this machine, and print how to install it."""
     lacking = False
     for check in checks(config_path):
         sign = "ok  " if check.problem is None else "LACK" if check.needed else "note"

@@ -55,7 +55,7 @@ def _checked(data: bytes) -> str:
     """What judging the redacted file again gives, in a sentence."""
     found = judge_again(read_evidence_file(data))
     if not found.compared:
-        return "Not judged again: the policy of that run is not at hand."
+        return "Not judged again: the policy of that run is not available."
     if rules := sorted({item.rule for item in found.differences}):
         return f"Judged again, these rules come out differently in the redacted file: {', '.join(rules)}."
     return f"Judged again, the redacted file gives the same {counted(found.compared, 'verdict')}."

@@ -230,7 +230,7 @@ def _environments(checked: Config, known: Config | None) -> Iterator[Mapping[str
 def _remarks(found: Sequence[Contents], target: Path | None) -> Iterator[str]:
     yield f"Written by `nightseal import` from {', '.join(item.name for item in found)}."
     place = target.name if target else "this.toml"
-    yield f'Read it, strike out what is not yours, and include it in config.toml: include = ["{place}"]'
+    yield f'Review it, remove what is not yours, and include it in config.toml: include = ["{place}"]'
 
 
 def _counts(checked: Config) -> str:

@@ -79,7 +79,7 @@ def _changes(before: BoundRule, after: BoundRule) -> Iterator[PropertyChange]:
 
 
 def policy_diff(first: str, second: str, format_name: str) -> None:
-    """Show what policy Q demands otherwise than P."""
+    """Show how the demands of policy Q differ from those of P."""
     before, after = load_policy(first), load_policy(second)
     comparison = compare(before, after)
     if format_name == "json":

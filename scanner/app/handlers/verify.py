@@ -65,7 +65,7 @@ def verify(  # noqa: PLR0913  # the options of the command
     for problem in (*(item for signature in found.signatures for item in signature.problems), *problems):
         click.echo(f"Problem: {problem}", err=True)
     if not quiet:
-        known = "Valid." if trust else "Valid, but who signed it was not checked."
+        known = "Valid." if trust else "Valid, but the signer's identity was not checked."
         unsigned = "Unsigned: the data are complete, but no signature vouches for them."
         click.echo((known if signed else unsigned) if valid else "Not valid.")
     return ExitStatus.OK if valid and signed else ExitStatus.FAILED
@@ -105,7 +105,7 @@ def _signature_lines(signature: SignatureCheck) -> Iterator[str]:
     if signature.long_term:
         yield line("Lasts", "the file shows that nobody was revoked then (PAdES B-LT)")
     vouched = {
-        None: "not checked: name who may vouch for the signer by --trust",
+        None: "not checked: use --trust to name the signer's certificate authorities",
         True: "leads to a trusted root",
         False: "leads to no trusted root",
     }[signature.trusted]

@@ -121,7 +121,7 @@ STARTTLS: Final = (
     _one("silent", "smtp", "Greets nobody", _silent, _NO_ANSWER),
     _one("endless-greeting", "smtp", "Greets without end", _greeting_without_end, _LONG_REPLY),
     _one("endless-line", "smtp", "Sends a line without end", _line_without_end, _TOO_LONG),
-    _one("garbage", "smtp", "Greets with all bytes that there are", _garbage, _ANSWERED + r"\\\\x00\\\\x01"),
+    _one("garbage", "smtp", "Greets with every byte value", _garbage, _ANSWERED + r"\\\\x00\\\\x01"),
     _one("drip", "smtp", "Greets one byte in each third of a second", _drip, _NO_ANSWER),
     _one("busy", "smtp", "Has no time, ever", _busy, "421 4.7.0 too many connections"),
     _one(

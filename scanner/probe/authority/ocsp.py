@@ -104,7 +104,7 @@ def _check_signature(response: ocsp.OCSPResponse, issuer: x509.Certificate, now:
     for delegate, no_check in _delegates(response, issuer, now):
         if _signed_by(response, delegate.public_key()):
             return faults if no_check else (*faults, ServiceFault.NO_NOCHECK)
-    raise Unusable(RevocationFailure.NOT_SIGNED, "signed neither by the issuer nor by a responder of its own")
+    raise Unusable(RevocationFailure.NOT_SIGNED, "signed neither by the issuer nor by the issuer's own responder")
 
 
 _SHA1_SIGNATURES: Final = frozenset({SignatureAlgorithmOID.RSA_WITH_SHA1, SignatureAlgorithmOID.ECDSA_WITH_SHA1})

@@ -55,7 +55,7 @@ class PlainProbe:
     async def _login(self, client: HelloClient, protocol: StartTls, names: Names) -> tuple[Attempt[PlainLogin], str]:
         begin = LOGINS.get(protocol)
         if begin is None:
-            return Attempt.failed(FailureReason.UNSUPPORTED, f"{protocol} has no login of its own"), ""
+            return Attempt.failed(FailureReason.UNSUPPORTED, f"{protocol} defines no login"), ""
         if protocol is StartTls.LDAP and not self.settings.intrusive:
             return Attempt.failed(FailureReason.NOT_ASKED, "a bind looks like an attack, which is switched off"), ""
 

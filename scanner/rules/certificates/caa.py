@@ -54,8 +54,8 @@ class CaaParameters(Parameters):
     why="Without CAA any of a hundred CAs may issue a certificate for the name; with it, all but those named must not.",
     how="The CAA records of each name in the certificate, or of its nearest ancestor that has any, are looked up, "
     "along aliases too. Wildcards are judged by issuewild where there is one, other names by issue; a critical "
-    "property that is not known and a malformed value forbid every CA. Which domains are a CA's is told by the "
-    f"organisation that stands in the issuer's name, by what the CCADB said in {_SINCE:%B %Y} to {_UNTIL:%B %Y}; of an "
+    "property that is not known and a malformed value forbid every CA. The domains of a CA are found by the "
+    f"organisation in the issuer's name, according to the CCADB in {_SINCE:%B %Y} to {_UNTIL:%B %Y}; of an "
     "issuer that is not there nothing is said. Whether it kept to an account or method of validation cannot be seen. "
     "Certificates of a private CA are left out.",
     sources=(rfc(8659, "3"), rfc(8659, "4"), rfc(8657, "3")),

@@ -79,7 +79,7 @@ def _complete(deployment: Deployment, facts: Facts, parameters: Parameters) -> l
     of=Deployment,
     why="Older clients take each certificate for the issuer of the one before it, and give up where it is not; what "
     "does not belong to the chain costs every handshake bytes.",
-    how=CERTIFICATES_HOW + " Each certificate must be issued by the next. The root may stand at the end, and a second "
+    how=CERTIFICATES_HOW + " Each certificate must be issued by the next. The root may come last, and a second "
     "certificate of the same issuer beside the first (cross-signed).",
     sources=(rfc(5246, "7.4.2"), rfc(8446, "4.4.2")),
     reasons={

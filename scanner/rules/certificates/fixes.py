@@ -47,7 +47,7 @@ KEY: Final = Fix(
     {"openssl": "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out privkey.pem", **_RENEW},
 )
 SIGNATURE: Final = Fix(
-    "Have the certificates reissued with SHA-256 or better; a private CA must be told to sign with it.",
+    "Have the certificates reissued with SHA-256 or better; configure a private CA to sign with it.",
     {"openssl ca": "default_md = sha256", "windows ca": "certutil -setreg ca\\csp\\CNGHashAlgorithm SHA256"},
 )
 USAGE: Final = Fix(

@@ -49,7 +49,7 @@ class TrustParameters(Parameters):
     "and people who learn to click the warning away will click his away too.",
     how="A path from what the server sent to a root of the configured trust stores is built and its signatures are "
     "checked. Where there is none, intermediates are fetched from where the certificates say that they are, as "
-    "browsers do. Name and dates have rules of their own.",
+    "browsers do. Separate rules judge names and dates.",
     sources=(rfc(5280, "6"), rfc(9525, "6")),
     reasons={
         "trusted": passes("The chain leads to a root of the trust store {observed}."),
@@ -60,7 +60,7 @@ class TrustParameters(Parameters):
         "distrusted": fails("The chain leads to a root that is not trusted for this certificate: {observed}."),
         "not-everywhere": fails("The chain is trusted by {observed}; the policy wants {expected}."),
         "old-data": indeterminate(
-            "The lists of roots at hand are too old to tell that {missing} would not trust the chain: {observed}."
+            "The available lists of roots are too old to show that {missing} would not trust the chain: {observed}."
         ),
         "self-signed": fails("The certificate is self-signed: no CA vouches for it."),
         "unknown-issuer": fails("The chain leads to no trusted root; it ends at the unknown issuer {observed}."),

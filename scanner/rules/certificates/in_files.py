@@ -96,7 +96,7 @@ def _served(deployment: Deployment, facts: Facts, parameters: Parameters) -> lis
     why="Servers refuse a client certificate that is only for servers. Public CAs issue no other kind since June "
     "2026, so one that is for both cannot be renewed as it is.",
     how="The extended key usage of the certificate that client_certificate names is read; whether a public CA issued "
-    "it is told by its path.",
+    "its path shows.",
     sources=(rfc(5280, "4.2.1.12"), _CHROME_ROOTS),
     reasons={
         "for-clients": passes("The certificate may be used by a client."),

@@ -110,7 +110,7 @@ class CertificateSignatureParameters(IssuerParameters):
     """Parameters of cert.signature."""
 
     hashes: tuple[str, ...] = ("sha256", "sha384", "sha512", "sha3-256", "sha3-384", "sha3-512")
-    """Hash functions that signatures may use. Signatures without one of their own (Ed25519, Ed448) always may."""
+    """Hash functions that signatures may use. Signatures that include none (Ed25519, Ed448) are always allowed."""
     leaf_algorithms: tuple[str, ...] = ()
     """Signature algorithms of the server's certificate, such as `sha256WithRSAEncryption`; empty: any."""
     phase_out: tuple[str, ...] = ()

@@ -47,8 +47,9 @@ _ASKED_HOW = (
     STAPLE_HOW
     + " Where no staple says so, the lists (CRLs) that the certificate and each intermediate on its path name "
     "are fetched, and where none of them decides, OCSP responders are asked: once a run, through plain HTTP, at public "
-    "addresses and those of [scan] fetch_from. A list or response counts if the issuer signed it, or a responder of "
-    "its own. A revocation counts even out of an old list; that there is none, only out of a current one."
+    "addresses and those of [scan] fetch_from. A list or response counts if the issuer signed it, or the "
+    "issuer's own responder. A revocation counts even from an expired list; the absence of one counts only in a "
+    "current list."
 )
 
 _ISSUER_UNKNOWN: Final = indeterminate("Nobody looked whether the certificate is of a public or a private CA.")

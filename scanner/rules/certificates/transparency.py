@@ -67,7 +67,7 @@ class TransparencyParameters(Parameters):
     goal=Goal.AUTHENTICITY,
     severity=Severity.MEDIUM,
     of=Deployment,
-    why="Certificates that stand in public logs cannot be issued behind the owner's back; browsers refuse public "
+    why="Certificates in public logs cannot be issued behind the owner's back; browsers refuse public "
     "certificates that cannot prove it.",
     how=CERTIFICATES_HOW
     + " The signature of each SCT, in the certificate, in the handshake's extension or in a stapled OCSP response, is "
@@ -84,11 +84,11 @@ class TransparencyParameters(Parameters):
         "not-current": fails("None of the logs counts any more, says the list for {browser}: {observed}."),
         "unreadable": fails("The list of SCTs in the certificate is malformed, and {observed}; {expected} are needed."),
         "unknown-log": indeterminate(
-            "Logs are not in the list at hand, which is too old to tell whether they are any: {observed}."
+            "Logs are not in the available list, which is too old to show whether they are genuine: {observed}."
         ),
         "not-verified": indeterminate("The certificate comes with {observed}, which were not verified."),
         "not-looked": indeterminate("The certificate holds {observed}; the handshake was not searched for more."),
-        "private-ca": not_applicable("The certificate is of a private CA, whose certificates stand in no public log."),
+        "private-ca": not_applicable("The certificate is of a private CA, whose certificates are in no public log."),
         "issuer-unknown": indeterminate("Nobody looked whether the certificate is of a public or a private CA."),
     },
     fix=fixes.TRANSPARENCY,

@@ -50,7 +50,7 @@ def _doors(facts: Facts, _: Parameters, judge: EvidenceJudge[FrontDoors]) -> Ite
     severity=Severity.MEDIUM,
     of=FrontDoors,
     why="Browsers go over to HTTP/3 by themselves where it is advertised; what answers there is often another "
-    "program, with a certificate and headers of its own that nobody renews or watches.",
+    "program, with its own certificate and headers that nobody renews or watches.",
     how="Where the Alt-Svc header or an HTTPS record advertises h3 for the host itself, / is asked for over QUIC, "
     "twice. Certificate and Strict-Transport-Security are compared with those of HTTPS. Other protocols "
     "and other hosts that are advertised are not asked.",
@@ -124,7 +124,7 @@ def _compared(found: Http3, facts: Facts) -> list[Finding]:
         "not-public": _NOT_PUBLIC,
     },
     fix=Fix("Have whoever ends TLS make the keys and publish them in an HTTPS record; most large CDNs do both."),
-    mistake=untried("the keys stand in the DNS; tests/lab/test_doors.py shows it on Knot DNS"),
+    mistake=untried("the keys are in the DNS; tests/lab/test_doors.py shows it on Knot DNS"),
     proof=Proof.SINGULAR,
 )
 def _ech(doors: FrontDoors, facts: Facts, parameters: Parameters) -> list[Finding]:
@@ -150,18 +150,18 @@ def _ech(doors: FrontDoors, facts: Facts, parameters: Parameters) -> list[Findin
 @rule(
     "https.hsts-listed",
     opt_in=True,
-    title="The host stands on the HSTS preload list",
+    title="The host is on the HSTS preload list",
     goal=Goal.ENFORCEMENT,
     severity=Severity.INFO,
     of=FrontDoors,
     why="Browsers that carry the host, or a domain above it, in their list never send it a plain request.",
-    how="Chromium's list, from which the other browsers' are made, as a package carries it; its date stands in the "
-    "finding. Nobody is asked. A list that is more than 70 days old says nothing of a host that it does not have. "
+    how="Chromium's list, from which the other browsers' are made, as a package carries it; its date is in the "
+    "finding. No request is made. A list that is more than 70 days old says nothing of a host that it does not have. "
     "Whether a host is fit for the list is https.hsts-preload's.",
     sources=(PRELOAD, asvs("v5.0.0-3.7.4")),
     reasons={
-        "listed": passes("The host, or a domain above it, stands on the list: {observed}."),
-        "not-listed": fails("The host does not stand on the list: {observed}."),
+        "listed": passes("The host, or a domain above it, is on the list: {observed}."),
+        "not-listed": fails("The host is not on the list: {observed}."),
         "list-too-old": indeterminate("The host is not on the list that is known, which is old: {observed}."),
         "address": _ADDRESS,
     },

@@ -260,7 +260,7 @@ def _subdomains(heeded: Heeded, facts: Facts, parameters: Parameters) -> list[Fi
     why="Browsers that carry the domain in their list never send it a plain request, not even the first.",
     how=_HOW
     + " Header and redirects are judged by the list's conditions; whether the name is a registrable domain, and "
-    "whether it stands on the list, is not looked at.",
+    "whether it is on the list, is not checked.",
     sources=(PRELOAD,),
     reasons={
         "eligible": passes("Header and redirects meet the conditions of the preload list."),

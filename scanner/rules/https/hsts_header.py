@@ -43,7 +43,7 @@ def parse_hsts(value: str) -> Hsts:
     directives: dict[str, str | None] = {}
     for name, content in _directives(value):
         if name in directives:
-            message = f"the directive {name} stands there twice"
+            message = f"the directive {name} occurs twice"
             raise HstsError(message)
         directives[name] = content
     if "max-age" not in directives:

@@ -140,7 +140,7 @@ def _inside(inside: HttpProbe, place: Requirement, observed_in_plain: str) -> Fi
     goal=Goal.ENFORCEMENT,
     severity=Severity.HIGH,
     why="A program that calls in plain sends its secret with the first request: served, it will go on for years; "
-    "redirected, it has been read all the same.",
+    "redirected, it has already been read.",
     how="Each configured integration is called in plain and over HTTPS (SOAP: POST of an empty envelope; REST: OPTIONS "
     "and GET, or the methods that are configured). An error or no answer is a refusal, unless HTTPS gives the very "
     "same error: then nothing was refused.",
@@ -280,7 +280,7 @@ def _always(facts: Facts, parameters: Parameters) -> list[Finding]:
     goal=Goal.ENFORCEMENT,
     severity=Severity.HIGH,
     why="Where only known machines may call, a server that asks for a certificate and takes none, or any, lets "
-    "everybody in; where nobody was told to bring one, a server that demands it keeps everybody out.",
+    "everybody in; where clients were not told to present one, a server that demands it keeps everybody out.",
     how="Each place is asked for over HTTPS without a client certificate, with the configured one, and with one that "
     "nobody has issued for it.",
     sources=(OUTSYSTEMS_ELEMENTS, rfc(8446, "4.3.2")),

@@ -271,7 +271,7 @@ def _content_type_options(pages: Pages, facts: Facts, parameters: Parameters) ->
     goal=Goal.ENCRYPTION,
     severity=Severity.LOW,
     of=Pages,
-    why="The address of a page, with what stands in it, goes to every site that it links to or loads from.",
+    why="The address of a page, with everything in it, goes to every site that it links to or loads from.",
     how=_HOW + " Of Referrer-Policy the last value that browsers know counts.",
     sources=(asvs("v5.0.0-3.4.5"), Source("W3C Referrer Policy", url="https://www.w3.org/TR/referrer-policy/")),
     reasons={

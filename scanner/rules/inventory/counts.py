@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         "no-count": not_applicable("No inventory file of the environment has an expected_count."),
         "judged-once": not_applicable("It is judged once for the environment, at {endpoint}."),
     },
-    fix=Fix("Export the inventory again, or set expected_count to the number of hosts that there are now."),
+    fix=Fix("Export the inventory again, or set expected_count to the present number of hosts."),
     mistake=untried("how many hosts an inventory has is Nightseal's own configuration"),
 )
 def _expected_count(facts: Facts, parameters: Parameters) -> list[Finding]:

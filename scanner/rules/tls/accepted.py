@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 SEEN_TWICE = (
-    "A finding is told only where a second probe, which shares nothing with the first, sees it as well; else it is "
+    "A finding is reported only if a second, independent probe sees it as well; otherwise it is "
     "`inconsistent`, with both observations."
 )
 """How what would be grave is made certain; part of what the rules' pages say."""

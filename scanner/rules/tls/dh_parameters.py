@@ -105,7 +105,7 @@ _LOW: Final = frozenset({"not-safe", "common"})
 def _told(items: list[Accepted]) -> str:
     return listing(
         dict.fromkeys(
-            f"a prime of {item.seen.ephemeral_bits} bits of its own"
+            f"a prime of {item.seen.ephemeral_bits} bits that is not published"
             if item.seen.dh_prime in _UNPUBLISHED
             else str(item.seen.dh_prime)
             for item in items

@@ -302,7 +302,7 @@ def _secure_renegotiation(tls: TlsEvidence, facts: Facts, parameters: Parameters
     goal=Goal.INTEGRITY,
     severity=Severity.LOW,
     of=TlsEvidence,
-    why="A client that fell back to an older version because an attacker cut its first attempt is told so.",
+    why="A client that fell back to an older version because an attacker cut off its first attempt is warned.",
     how="A ClientHello of an older version than the best carries TLS_FALLBACK_SCSV; the server must answer with the "
     "alert inappropriate_fallback. Not asked where only one version is negotiated, nor of TLS 1.3 servers: their "
     "ServerHello marks a downgrade (RFC 8446 section 4.1.3), and RFC 8996 made the SCSV historic.",

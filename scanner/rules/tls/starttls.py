@@ -54,7 +54,7 @@ def _plain(facts: Facts, _: Parameters, judge: EvidenceJudge[PlainEvidence]) -> 
         "refused": passes("A login before STARTTLS is refused: {observed}."),
         "not-offered": passes("No login is known to the server before STARTTLS: {observed}."),
         "taken": fails("A login before STARTTLS is taken, with its password in plain: {observed}."),
-        "no-login": not_applicable("The protocol has no login of its own."),
+        "no-login": not_applicable("The protocol defines no login."),
     },
     fix=Fix(
         "Have the server refuse logins without TLS.",
