@@ -35,6 +35,7 @@ from scanner.fleet.messages import (
     version,
 )
 from scanner.fleet.settings import FleetSettings
+from scanner.fleet.stores import trusted_stores
 from scanner.inventory import Environment, Target
 from scanner.probe import ProbeSettings
 from scanner.probe.x509.trust import MOZILLA, SYSTEM
@@ -153,6 +154,9 @@ class FleetDispatcher:
     def _of(self, leases: Leases, lease: Lease, told: Told) -> list[Found]:
         if told.kind == Kind.DONE:
             evidence = evidence_from(told.evidence)
+            if not trusted_stores(evidence) <= _stores(self.settings):
+                # They are opened by name afterwards: a worker does not choose which files of this machine that are.
+                raise MessageError("it names a trust store that the run does not have")
             zone = dataclasses.replace(evidence, seen_from=lease.zone)
             return [(leases.answered(lease, told.target), zone)]
         if told.kind == Kind.REFUSED:
@@ -225,9 +229,13 @@ def _heard(inbox: queue.Queue[Any]) -> list[Any]:
     return heard
 
 
+def _stores(settings: ProbeSettings) -> set[str]:
+    by_environment = (name for names in settings.environment_trust_stores.values() for name in names)
+    return {*settings.trust_stores, *by_environment}
+
+
 def _files(settings: ProbeSettings) -> set[str]:
-    stores = {*settings.trust_stores, *(name for names in settings.environment_trust_stores.values() for name in names)}
-    return (stores - {MOZILLA, SYSTEM}) | ({settings.ct_logs} if settings.ct_logs else set())
+    return (_stores(settings) - {MOZILLA, SYSTEM}) | ({settings.ct_logs} if settings.ct_logs else set())
 
 
 def _lost(loss: Loss) -> Found:

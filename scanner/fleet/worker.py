@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from scanner.evidence import TargetEvidence, to_json
 from scanner.fleet.broker import app_for, queue_of, results_queue
 from scanner.fleet.messages import TASK, Kind, MessageError, Shard, shard_from_json, version
 from scanner.fleet.settings import FleetSettings
+from scanner.fleet.stores import stores_renamed
 from scanner.inventory import Target, is_address
 from scanner.probe import ProbeSettings
 from scanner.probe.x509.files import read_files
@@ -114,31 +116,42 @@ def _do(teller: _Teller, versions: str, document: str) -> None:
             return
         teller.say(Kind.ACCEPTED)
         begun = time.monotonic()
-        with _files_of(shard) as settings:
-            asyncio.run(_probe(dataclasses.replace(shard, settings=settings), teller))
+        with _files_of(shard) as (settings, names):
+            asyncio.run(_probe(dataclasses.replace(shard, settings=settings), _Done(teller, names)))
         teller.say(Kind.FINISHED)
         _LOG.info("%d targets in %.1f s", len(shard.targets), time.monotonic() - begun)
     finally:
         teller.end()
 
 
-async def _probe(shard: Shard, teller: _Teller) -> None:
+async def _probe(shard: Shard, done: _Done) -> None:
     files = {target.endpoint.id: target for target in shard.targets if target.endpoint.is_file}
     if files:
         endpoints = [target.endpoint for target in files.values()]
         read = await asyncio.to_thread(read_files, endpoints, shard.settings.stores_for)
         for name, evidence in read.items():
-            await asyncio.to_thread(_say_done, teller, files[name], evidence)
+            await done.say(files[name], evidence)
     shard = dataclasses.replace(shard, targets=tuple(item for item in shard.targets if not item.endpoint.is_file))
     if shard.targets:
-        await _probe_ports(shard, teller)
+        await _probe_ports(shard, done)
 
 
-def _say_done(teller: _Teller, target: Target, evidence: TargetEvidence) -> None:
-    teller.say(Kind.DONE, target=target.id, evidence=to_json(evidence).decode())
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """Says what was seen at targets. `names` are those by which the run knows files that are elsewhere here."""
+
+    teller: _Teller
+    names: Mapping[str, str]
+
+    async def say(self, target: Target, evidence: TargetEvidence) -> None:
+        # In a thread: where the broker takes nothing, only this waits.
+        await asyncio.to_thread(self._say, target, stores_renamed(evidence, self.names))
+
+    def _say(self, target: Target, evidence: TargetEvidence) -> None:
+        self.teller.say(Kind.DONE, target=target.id, evidence=to_json(evidence).decode())
 
 
-async def _probe_ports(shard: Shard, teller: _Teller) -> None:
+async def _probe_ports(shard: Shard, done: _Done) -> None:
     addresses = {ipaddress.ip_address(target.ip) for target in shard.targets if target.ip and is_address(target.ip)}
     scope = Scope(
         shard.settings, shard.environments, frozenset(shard.hosts), addresses, len(shard.targets),
@@ -146,13 +159,12 @@ async def _probe_ports(shard: Shard, teller: _Teller) -> None:
     )  # fmt: skip
     async with contextlib.aclosing(probed(shard.targets, scope)) as found:
         async for target, evidence in found:
-            # In a thread: where the broker takes nothing, only this waits.
-            await asyncio.to_thread(_say_done, teller, target, evidence)
+            await done.say(target, evidence)
 
 
 @contextlib.contextmanager
-def _files_of(shard: Shard) -> Iterator[ProbeSettings]:
-    """The settings with the files that came with the shard in the place of those that the coordinator has."""
+def _files_of(shard: Shard) -> Iterator[tuple[ProbeSettings, Mapping[str, str]]]:
+    """The settings with the files that came with the shard in the place of the run's, and what those are called."""
     with tempfile.TemporaryDirectory(prefix="nightseal-") as folder:
         here: dict[str, str] = {}
         for name, text in shard.files.items():
@@ -161,7 +173,7 @@ def _files_of(shard: Shard) -> Iterator[ProbeSettings]:
             path.write_text(text, "utf-8")
             here[name] = str(path)
         settings = shard.settings
-        yield dataclasses.replace(
+        found = dataclasses.replace(
             settings,
             trust_stores=_stores(settings.trust_stores, here),
             environment_trust_stores={
@@ -169,6 +181,7 @@ def _files_of(shard: Shard) -> Iterator[ProbeSettings]:
             },
             ct_logs=here.get(settings.ct_logs) if settings.ct_logs else None,
         )
+        yield found, {path: name for name, path in here.items()}
 
 
 def _stores(names: tuple[str, ...], here: Mapping[str, str]) -> tuple[str, ...]:

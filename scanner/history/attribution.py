@@ -42,7 +42,8 @@ class Attribution:
         self._before, self._after = before, after
         first, second = before.run, after.run
         self._new_configuration = first.config_digest != second.config_digest
-        self._new_trust = dict(first.trust_stores) != dict(second.trust_stores)
+        # By what is in them: the same roots in another file are the same store.
+        self._new_trust = sorted(first.trust_stores.values()) != sorted(second.trust_stores.values())
         self._new_tool = (first.tool_version, dict(first.engines)) != (second.tool_version, dict(second.engines))
         self._endpoints = _by_endpoint(before), _by_endpoint(after)
         self._users = _certificate_users(before), _certificate_users(after)

@@ -19,13 +19,24 @@ CIRCUMSTANCES: Final = frozenset(
         "connections",
         "detail",  # the words of a failure; its reason is kept
         "body_bytes",
-        "store_digest",  # the trust store is ours, not the server's
         "this_update",
         "next_update",
         "produced_at",
     }
 )
 """Keys of the evidence's JSON that may differ while the server is the same."""
+
+_OURS: Final = (
+    (frozenset({"store", "store_digest"}), frozenset({"store", "store_digest"})),
+    (frozenset({"store", "trusted"}), frozenset({"date"})),
+    (frozenset({"list_source", "list_date"}), frozenset({"list_source", "list_date"})),
+    (frozenset({"log_id", "check"}), frozenset({"log", "operator", "states"})),
+    (frozenset({"certificate", "source", "url"}), frozenset({"fetched_at", "from_cache", "digest"})),
+)
+"""By which keys a part of the evidence is known, and what of it is of our files or of the look, not the server's.
+
+That is where a trust store lies, of when lists of roots and of logs are, and which copy of a list of revoked
+certificates was read."""
 
 Facts = dict[str, Any]
 
@@ -50,8 +61,11 @@ def _without_circumstances(values: dict[str, Any]) -> dict[str, Any]:
         return {"fingerprint": values["fingerprint"]}
     if "addresses" in values:
         values["addresses"] = sorted(values["addresses"])  # the DNS rotates its answers
-    for name in CIRCUMSTANCES & values.keys():
+    ours = next((ours for known_by, ours in _OURS if known_by <= values.keys()), frozenset())
+    for name in (CIRCUMSTANCES | ours) & values.keys():
         del values[name]
+    if isinstance(values.get("paths"), list):
+        values["paths"].sort(key=digest)  # stores can be named in another order
     return values
 
 

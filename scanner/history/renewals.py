@@ -59,7 +59,8 @@ class Presented:
     """What of a certificate counts when it is compared with the one before it.
 
     `issuer` is an RFC 4514 string, `spki` the SHA-256 of the public key, `names` are dNSName and iPAddress entries.
-    `stores` are the lists of roots that trust it, None where nobody looked.
+    `stores` are the lists of roots that trust it, None where nobody looked; `refusing` were looked at and do not trust
+    it. `own` are those of `stores` that the configuration names. A file is known by its name, wherever it lies.
     """
 
     fingerprint: str
@@ -70,15 +71,16 @@ class Presented:
     not_before: datetime
     not_after: datetime
     stores: frozenset[str] | None = None
+    refusing: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, deployment: Deployment) -> Presented:
         """The leaf of a chain, with who trusts it."""
         leaf = deployment.leaf
-        stores = frozenset(
-            {path.store for path in deployment.paths if path.trusted}
-            | {item.store for item in deployment.stores if item.trusted}
-        )
+        looked = [(path.store_title, path.trusted) for path in deployment.paths]
+        looked += [(item.store, item.trusted) for item in deployment.stores]
+        stores = frozenset(store for store, trusted in looked if trusted)
         return cls(
             leaf.fingerprint,
             leaf.issuer,
@@ -88,6 +90,8 @@ class Presented:
             leaf.not_before,
             leaf.not_after,
             stores if deployment.paths else None,
+            frozenset(store for store, _ in looked) - stores,
+            frozenset(path.store_title for path in deployment.paths if path.trusted),
         )
 
 
@@ -105,7 +109,7 @@ def differences(before: Presented, after: Presented) -> tuple[Difference, ...]:
         found.append(Difference(Aspect.INTERMEDIATE, _shown(before.issuer), _shown(after.issuer)))
     if before.names != after.names:
         found.append(_of_names(before.names, after.names))
-    if before.stores is not None and after.stores is not None and (lost := before.stores - after.stores):
+    if lost := _lost(before, after):
         found.append(Difference(Aspect.TRUST, f"trusted by {_listed(lost)}", "no more"))
     if after.not_before < before.not_before and after.not_after < before.not_after:
         found.append(Difference(Aspect.OLDER, f"issued {before.not_before:%Y-%m-%d}", f"{after.not_before:%Y-%m-%d}"))
@@ -156,6 +160,17 @@ def paired(
 def _distance(before: Presented, after: Presented) -> tuple[bool, bool, int]:
     kinds = before.key != after.key
     return kinds, before.names != after.names, len(differences(before, after))
+
+
+def _lost(before: Presented, after: Presented) -> frozenset[str]:
+    """Who trusted the one and does not trust the other. A store that is no longer asked trusts no less for it.
+
+    But where none of those that the configuration names is left, they are told, whatever they are called by now.
+    """
+    if before.stores is None or after.stores is None:
+        return frozenset()
+    lost = before.stores & after.refusing
+    return lost if after.own else lost | (before.own - after.stores)
 
 
 def _authority(issuer: str) -> str:

@@ -83,4 +83,5 @@ def _presented(row: pd.Series[Any]) -> Presented:
         row["not_before"].to_pydatetime(),
         row["not_after"].to_pydatetime(),
         None if pd.isna(trusted) else stores,
+        frozenset(words.values()) - stores,
     )

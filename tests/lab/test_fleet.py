@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import pickle
 import socket
@@ -26,6 +27,8 @@ from scanner.fleet.coordinator import FleetDispatcher
 from scanner.fleet.settings import FleetSettings
 from scanner.inventory import Address, CertificateFile, Endpoint, Environment, EnvironmentKind, Role, Target
 from scanner.probe import ProbeSettings
+from scanner.probe.authority.chains import leaf_and_issuer
+from scanner.probe.x509.trust import MOZILLA
 from tests.build.authority import certificate, key, pem
 from tests.build.fleet import Redis, worker
 from tests.build.ports import free_port
@@ -60,9 +63,14 @@ def targets(zone: str, numbers: Sequence[int], port: int) -> list[Target]:
     ]
 
 
-async def found(redis: Redis, asked: Sequence[Target], on_each: Callable[[int], None] | None = None):
+async def found(
+    redis: Redis,
+    asked: Sequence[Target],
+    on_each: Callable[[int], None] | None = None,
+    settings: ProbeSettings = SETTINGS,
+):
     """What was found, by target, and how often each came."""
-    dispatcher = FleetDispatcher(redis.fleet, SETTINGS, frozenset(), os.urandom(4).hex())
+    dispatcher = FleetDispatcher(redis.fleet, settings, frozenset(), os.urandom(4).hex())
     seen: list[tuple[str, TargetEvidence]] = []
     async with contextlib.aclosing(dispatcher.dispatch(asked, ENVIRONMENTS)) as answers:
         async for target, evidence in answers:
@@ -272,3 +280,25 @@ def test_files_of_a_zone_are_read_by_its_worker(redis: Redis, port: int, tmp_pat
     assert not any(b"PRIVATE" in to_json(evidence) for evidence in seen.values())
     port_seen = seen[targets("dmz", [1], port)[0].id]
     assert port_seen.tls.value.negotiated == (Protocol.TLS1_2, Protocol.TLS1_3)
+
+
+def test_a_trust_store_has_the_name_that_the_run_gave_it(redis: Redis, port: int, tmp_path: Path):
+    """The worker has its roots in a folder of its own, which is gone when the evidence is looked at."""
+    root = certificate("Root", ca=True)
+    store, file = tmp_path / "roots.pem", tmp_path / "leaf.pem"
+    store.write_bytes(pem(root.certificate))
+    file.write_bytes(pem(certificate("own", root).certificate))
+    settings = dataclasses.replace(SETTINGS, trust_stores=(MOZILLA, str(store)))
+    kept = Target(Endpoint("dmz", "file:own", 0, Role.SERVER, file=CertificateFile(file)), None)
+    asked = [kept, *targets("dmz", [1], port)]
+    with worker(redis, "dmz", tmp_path):
+        seen = asyncio.run(found(redis, asked, settings=settings))
+
+    for target in asked:
+        (deployment, *_) = seen[target.id].tls.value.certificates.value
+        assert [path.store for path in deployment.paths] == [MOZILLA, str(store)]
+    (deployment,) = seen[kept.id].tls.value.certificates.value
+    assert [path.trusted for path in deployment.paths] == [False, True]
+    read = leaf_and_issuer(deployment)
+    assert read is not None
+    assert read[1] == root.certificate, "the run finds the root by that name"

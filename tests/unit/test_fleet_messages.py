@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from datetime import UTC, datetime
 
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.evidence import Attempt, FailureReason, TargetEvidence, to_json
+from scanner.evidence import Attempt, Deployment, FailureReason, PathValidation, TargetEvidence, TlsEvidence, to_json
+from scanner.fleet.coordinator import FleetDispatcher
 from scanner.fleet.leases import IN_FLIGHT, LARGEST, LEASE_S, NO_WORKER_S, SMALLEST, TRIES, Lease, Leases, shards_of
 from scanner.fleet.messages import (
     Kind,
@@ -21,8 +23,10 @@ from scanner.fleet.messages import (
     shard_to_json,
     told_from,
 )
+from scanner.fleet.settings import FleetSettings
 from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Target
 from scanner.probe import ProbeSettings
+from tests.build.certificates import leaf
 
 
 def at(number: int, zone: str = "dmz", ip: str | None = None) -> Target:
@@ -201,3 +205,25 @@ def test_a_worker_that_ends_its_shard_with_targets_missing_is_asked_for_them_aga
     assert list(leases.broken_off(lease)) == []
     (again,) = leases.to_give(2.0)
     assert len(again.missing) == 2
+
+
+def test_a_worker_does_not_choose_which_files_of_the_machine_are_opened():
+    """Trust stores are opened by their names when authorities are asked: a pipe would hold up the run."""
+    own = dataclasses.replace(ProbeSettings(), trust_stores=("mozilla", "/etc/ca.pem"))
+    dispatcher = FleetDispatcher(FleetSettings("redis://127.0.0.1:1"), own, frozenset(), "run")
+    leases = Leases({"dmz": [at(1), at(2)]})
+    (lease,) = leases.to_give(0.0)
+
+    def said(number: int, store: str) -> dict[str, str]:
+        deployment = Deployment(
+            (leaf("a.example", not_before=datetime.now(UTC), days=90),),
+            paths=(PathValidation(store, "aa", trusted=True),),
+        )
+        tls = TlsEvidence(certificates=Attempt.ok((deployment,)))
+        evidence = TargetEvidence(datetime.now(UTC), 1.0, 1, tls=Attempt.ok(tls))
+        document = to_json(evidence).decode()
+        return {"lease": lease.token, "kind": Kind.DONE.value, "target": at(number).id, "evidence": document}
+
+    assert dispatcher._took(leases, said(1, "/dev/zero"), 0.0) == []
+    assert [target for target, _ in dispatcher._took(leases, said(1, "/etc/ca.pem"), 0.0)] == [at(1)]
+    assert [target for target, _ in dispatcher._took(leases, said(2, "mozilla"), 0.0)] == [at(2)]

@@ -18,9 +18,16 @@ from scanner.evidence import (
     Protocol,
     ProtocolOffer,
     Purpose,
+    RevocationAnswer,
+    RevocationSource,
+    RevocationStatus,
+    Sct,
+    SctCheck,
     Staple,
+    StoreTrust,
     TargetEvidence,
     TlsEvidence,
+    Transparency,
 )
 from scanner.history.attribution import ChangeCause
 from scanner.history.diff import diff
@@ -211,6 +218,69 @@ def test_another_trust_store_is_configuration() -> None:
     assert only(diff(BASE, after).new_failures).cause is ChangeCause.CONFIGURATION
     same_store = fails(with_evidence(later(), SHOP, distrusted), "cert.trusted")
     assert only(diff(BASE, same_store).new_failures).cause is ChangeCause.SERVER
+
+
+def asked_about(night: int, folder: str = "") -> Callable[[TargetEvidence], TargetEvidence]:
+    """What authorities say of the chains, and by which files of ours that was seen, of a night."""
+    moment = BASE.run.started_at + timedelta(days=night)
+
+    def changed(evidence: TargetEvidence) -> TargetEvidence:
+        tls = evidence.tls.value
+        deployments = tuple(
+            dataclasses.replace(
+                item,
+                paths=tuple(dataclasses.replace(path, store=f"{folder}{path.store}") for path in item.paths),
+                revocation=Attempt.ok(
+                    (
+                        RevocationAnswer(
+                            item.leaf.fingerprint, RevocationSource.CRL, "http://pki.example/list",
+                            RevocationStatus.GOOD, this_update=moment, next_update=moment + timedelta(days=7),
+                            fetched_at=moment, from_cache=night > 0, digest=f"{night}",
+                        ),
+                    )
+                ),
+                stores=(StoreTrust("apple", trusted=True, date=moment),),
+                transparency=Attempt.ok(
+                    Transparency((Sct("aa", BASE.run.started_at, SctCheck.VALID, f"Log {night}"),), "list", moment)
+                ),
+            )
+            for item in tls.certificates.value
+        )  # fmt: skip
+        found = dataclasses.replace(tls, certificates=Attempt.ok(deployments))
+        return dataclasses.replace(evidence, tls=Attempt.ok(found))
+
+    return changed
+
+
+def test_files_of_ours_that_lie_elsewhere_or_are_fresher_are_no_change_of_the_server() -> None:
+    before = with_evidence(BASE, SHOP, asked_about(0))
+    moved = {f"/mnt/x1/{name}": of_roots for name, of_roots in BASE.run.trust_stores.items()}
+    after = with_evidence(later(trust_stores=moved), SHOP, asked_about(1, "/mnt/x1/"))
+    assert only(diff(before, fails(after, "cert.trusted")).new_failures).cause is ChangeCause.TIME
+
+
+def test_what_an_authority_says_is_a_change() -> None:
+    def revoked(evidence: TargetEvidence) -> TargetEvidence:
+        found = asked_about(1)(evidence)
+        tls = found.tls.value
+        deployments = tuple(
+            dataclasses.replace(
+                item,
+                revocation=Attempt.ok(
+                    tuple(
+                        dataclasses.replace(answer, status=RevocationStatus.REVOKED) for answer in item.revocation.value
+                    )
+                ),
+            )
+            for item in tls.certificates.value
+        )
+        return dataclasses.replace(
+            found, tls=Attempt.ok(dataclasses.replace(tls, certificates=Attempt.ok(deployments)))
+        )
+
+    before = with_evidence(BASE, SHOP, asked_about(0))
+    after = fails(with_evidence(later(), SHOP, revoked), "cert.trusted")
+    assert only(diff(before, after).new_failures).cause is ChangeCause.SERVER
 
 
 def test_what_an_older_tool_did_not_look_at_is_the_tools() -> None:

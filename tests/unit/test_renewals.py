@@ -75,6 +75,34 @@ def test_trust_that_is_lost_is_a_surprise_and_trust_that_is_won_is_none() -> Non
     assert not aspects(everywhere, presented(LATER)), "where nobody looked nothing was lost"
 
 
+def chosen(certificate: Certificate, **stores: bool) -> Presented:
+    """Trusted or not by stores that the configuration names: `a=True` is /etc/a.pem, and `a_moved` the same elsewhere."""
+    folders = {"": "/etc", "moved": "/mnt/nightseal-x1"}
+    named = [(*name.partition("_")[::2], trusted) for name, trusted in stores.items()]
+    paths = tuple(PathValidation(f"{folders[where]}/{name}.pem", "aa", trusted) for name, where, trusted in named)
+    return Presented.of(Deployment((certificate,), paths=paths))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lost"),
+    [
+        ({"a": True}, {"a_moved": True}, None),
+        ({"a_moved": True}, {"a": True}, None),
+        ({"a": True}, {"b": True}, None),
+        ({"a": True, "b": True}, {"b_moved": True}, None),
+        ({"a": True}, {"a_moved": False}, "trusted by a.pem"),
+        ({"a": True}, {"b": False}, "trusted by a.pem"),
+        ({"a": True, "b": True}, {"a_moved": True, "b_moved": False}, "trusted by b.pem"),
+        ({"a": False}, {"b": False}, None),
+    ],
+)
+def test_a_store_is_the_same_wherever_its_file_lies(
+    before: dict[str, bool], after: dict[str, bool], lost: str | None
+) -> None:
+    found = [item.before for item in differences(chosen(OLD, **before), chosen(LATER, **after))]
+    assert found == ([lost] if lost else [])
+
+
 def test_what_is_surprising_stands_first() -> None:
     after = presented(NEW_KEY, issuer="CN=X,O=Other")
     assert [item.aspect for item in differences(presented(OLD), after)] == [Aspect.ISSUER, Aspect.KEY]
