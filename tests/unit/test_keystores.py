@@ -22,7 +22,10 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scanner.inventory import CertificateFile, Endpoint, Role
+from scanner.probe.x509.files import read_files
 from scanner.probe.x509.keystores import Kept, KeystoreError, read_keystore
+from tests.build.authority import certificate, der
 from tests.build.certificates import intermediate, leaf
 from tests.build.records import FIRST_NIGHT
 
@@ -124,3 +127,50 @@ def test_what_is_no_file_or_no_certificate_is_told(tmp_path: Path) -> None:
         file.truncate(17 << 20)
     with pytest.raises(KeystoreError, match="larger than 16 MB"):
         read_keystore(tmp_path / "large")
+
+
+ROOT = certificate("Root", ca=True)
+ISSUER = certificate("Issuer", ROOT, ca=True)
+OWN = der(certificate("own.example", ISSUER, dns=["own.example"]).certificate)
+
+
+def spoilt(found: bytes, text: bytes) -> bytes:
+    """The certificate with a name that is no text in place of the first one that reads so."""
+    return found.replace(text, b"\xff\xfe" + text[2:], 1)
+
+
+def pem_of(*found: bytes) -> bytes:
+    head, end = b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n"
+    return b"".join(head + base64.encodebytes(item) + end for item in found)
+
+
+def java_of(*found: bytes) -> bytes:
+    """A Java keystore with these as trusted certificates."""
+    entries = b"".join(b"\0\0\0\2\0\1a" + bytes(8) + b"\0\5X.509" + len(item).to_bytes(4) + item for item in found)
+    return b"\xfe\xed\xfe\xed\0\0\0\2" + len(found).to_bytes(4) + entries + bytes(20)
+
+
+@pytest.mark.parametrize(
+    ("data", "chains"),
+    [
+        (pem_of(OWN, der(ISSUER.certificate)), [2]),
+        (pem_of(spoilt(OWN, b"Issuer"), der(ISSUER.certificate)), [1]),
+        (pem_of(OWN, spoilt(der(ISSUER.certificate), b"Root")), [2]),
+        (pem_of(OWN, spoilt(der(ISSUER.certificate), b"Issuer")), [1]),
+        (java_of(OWN, der(ISSUER.certificate), b"garbage"), [2]),
+        (java_of(b"garbage", OWN), [1]),
+        (java_of(b"garbage"), []),
+        (java_of(b""), []),
+    ],
+    ids=["whole", "leaf", "issuer", "subject", "garbage-above", "garbage", "only-garbage", "empty"],
+)
+def test_what_cannot_be_read_in_a_file_costs_itself_and_not_the_run(
+    tmp_path: Path, data: bytes, chains: list[int]
+) -> None:
+    path = written(tmp_path, data)
+    endpoint = Endpoint("e", "file:store", 0, Role.SERVER, file=CertificateFile(path))
+    (evidence,) = read_files([endpoint], lambda _: ["mozilla"]).values()
+    tls = evidence.tls.value
+    found = (tls.certificates.value or ()) if tls is not None else ()
+    assert [len(item.chain) for item in found] == chains
+    assert chains or evidence.tls.failure or tls.certificates.failure, "it is told that there is none"

@@ -124,19 +124,29 @@ def _is_leaf(der: bytes) -> bool:
 
 def _chain(leaf: bytes, above: Sequence[bytes]) -> list[bytes]:
     """The leaf, and who issued whom as far as the files have it; roots are left out, as servers do."""
-    chain, names = [leaf], {der: x509.load_der_x509_certificate(der) for der in above}
+    chain, readable = [leaf], {der: item for der in above if (item := _read_der(der)) is not None}
     while len(chain) < MAX_CHAIN:
-        last = names.get(chain[-1]) or x509.load_der_x509_certificate(chain[-1])
-        issuer = next(
-            (
-                der
-                for der, item in names.items()
-                if der not in chain and item.subject == last.issuer and item.subject != item.issuer
-                and issued_by(last, item)
-            ),
-            None,
-        )  # fmt: skip
+        last = readable.get(chain[-1]) or _read_der(chain[-1])
+        if last is None:
+            return chain
+        others = ((der, item) for der, item in readable.items() if der not in chain)
+        issuer = next((der for der, item in others if issued_by(last, item) and not _self_issued(item)), None)
         if issuer is None:
             return chain
         chain.append(issuer)
     return chain
+
+
+def _read_der(der: bytes) -> x509.Certificate | None:
+    """A Java keystore may hold any bytes as a certificate."""
+    try:
+        return x509.load_der_x509_certificate(der)
+    except ValueError:
+        return None
+
+
+def _self_issued(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.subject == certificate.issuer
+    except ValueError:
+        return False  # a name that is no text: whoever issued it has another one
