@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.view.certificates import common_name, deployments_of, issuer_name
-from reports.view.coverage import not_covered_in_words
+from reports.view.coverage import looked_from, not_covered_in_words
 from reports.view.environments import environments_of, headline_of, standing_of
 from reports.view.index import Index, is_failure, tally
 from reports.view.part import part_in_words
@@ -26,7 +26,7 @@ from reports.view.sentences import reason_in_words
 from reports.view.standing import Standing, Tally
 from reports.wording import FAILURES, GOALS, PROTOCOLS, ROLES, SEVERITIES, STATUSES, TARGET_STATUSES, counted
 from scanner.grade import METHOD, explained, in_words
-from scanner.verdict import Goal, RunRecord, Severity, Status, TargetResult, TargetStatus, Verdict
+from scanner.verdict import Goal, RunRecord, Severity, Status, TargetResult, TargetStatus, Trigger, Verdict
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -309,6 +309,10 @@ def _summary(record: RunRecord) -> RenderableType:
         *absent,
         *_not_covered(record),
     ]
+    # Whoever scans a host by hand knows where from, but for a proxy that came from the environment.
+    vantage = record.run.vantage
+    if record.run.trigger is not Trigger.AD_HOC or (vantage is not None and (vantage.name or vantage.proxy)):
+        lines += [Text(f"looked from {place}", style="dim")] if (place := looked_from(record)) else []
     lines.append(
         Text(f"policy {judged}" + (" · nightseal explain RULE explains a rule" if total.failed else ""), style="dim")
     )

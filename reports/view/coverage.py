@@ -70,7 +70,7 @@ def _place(vantage: Vantage) -> str:
 
 def not_covered_in_words(item: NotCovered) -> str:
     """One thing that was not looked at because nobody configured it, on one line."""
-    what = " ".join(part for part in (item.host, f"({item.environment})") if part)
+    what = f"{item.host} ({item.environment})" if item.host else item.environment
     found = f" ({item.found})" if item.found else ""
     return f"{what}: {UNCOVERED[item.reason]}{found}"
 

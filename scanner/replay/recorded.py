@@ -147,7 +147,10 @@ def _rebuilt(target: TargetResult) -> tuple[Environment, Endpoint]:
 
 
 def _address(target: TargetResult) -> Address | None:
-    return Address(target.ip, target.port, target.http_port) if target.ip else None
+    # Behind a proxy, which resolves names itself, a target is at its name.
+    named = target.host if target.id == f"{target.endpoint}@{target.host}" else None
+    at = target.ip or named
+    return Address(at, target.port, target.http_port) if at else None
 
 
 def _evidence(target: TargetResult, run: Run) -> TargetEvidence:

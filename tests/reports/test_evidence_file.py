@@ -62,6 +62,25 @@ def test_hosts_of_other_environments_are_in_no_environments_evidence() -> None:
     assert of_shop >= {"shop.example.com"}, "what its own certificates name is judged by"
 
 
+def test_what_was_seen_through_a_proxy_is_at_its_name_and_judged_alike() -> None:
+    """A proxy resolves names itself, so no address is recorded; verdicts are of the same evidence all the same."""
+    judged = judged_record(4)
+    targets = tuple(
+        dataclasses.replace(item, id=f"{item.endpoint}@{item.host}", ip=None)
+        if item.host == "erp.example.internal"
+        else item
+        for item in judged.record.targets
+    )
+    seen = dataclasses.replace(judged, record=dataclasses.replace(judged.record, targets=targets))
+
+    file = read_evidence_file(to_evidence_file(rendering(seen)))
+
+    named = [item.target for item in file.targets if item.target.endpoint.host == "erp.example.internal"]
+    assert [item.id.rpartition("@")[2] for item in named] == ["erp.example.internal"] * len(named) != []
+    assert file.lost == ()
+    assert judge_again(file).differences == ()
+
+
 @pytest.mark.parametrize("name", ["pci-dss-4.0.1", "nist-sp800-52r2"])
 def test_policies_travel_with_it(name: str) -> None:
     file = read_evidence_file(to_evidence_file(rendering(judged_record(4, name))))

@@ -22,7 +22,7 @@ from scanner.jobs.reporting import owned
 from scanner.redaction import redacted
 from scanner.rules import Observed, all_rules
 from scanner.standpoint import MOST_NOT_COVERED, NotCovered, Uncovered, Vantage
-from scanner.verdict import RunRecord, TargetStatus
+from scanner.verdict import RunRecord, TargetStatus, Trigger
 from tests.build.at_once import not_covered
 from tests.build.facts import (
     HOST,
@@ -194,7 +194,12 @@ def test_terminal_json_and_workbook_list_it_and_say_where_it_was_looked_from() -
 
     text = render_text(record, rules={}, width=200)
     assert "Not covered: a.example.com (legacy): named in a served certificate, not configured" in text
-    assert "Not covered: (test): applications, but no console configured" in text
+    assert "Not covered: test: applications, but no console configured" in text
+    assert "looked from dmz-1; 192.0.2.9 (192.0.2.0/24); through socks5://bastion:1080; names by 192.0.2.53\n" in text
+    by_hand = dataclasses.replace(record, run=dataclasses.replace(record.run, trigger=Trigger.AD_HOC))
+    assert "through socks5://bastion:1080" in render_text(by_hand, rules={}, width=200)
+    unnamed = dataclasses.replace(by_hand.run, vantage=Vantage(addresses=("192.0.2.9",)))
+    assert "looked from" not in render_text(dataclasses.replace(by_hand, run=unnamed), rules={}, width=200)
     document = json.loads(export(record, "json", rules={}))["run"]
     assert document["not_covered"][0] == {
         "reason": "unlisted-name",
