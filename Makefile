@@ -55,8 +55,8 @@ coverage: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Every test, with bra
 pythons: $(VENV)/.installed-dev $(VENV)/.test-packages  ## Unit tests and one scan on each Python that this machine has
 	$(BIN)/nox
 
-debian-pythons: $(VENV)/.installed-dev  ## The same on the Pythons of other Debian releases (root, debootstrap; SUITES=trixie)
-	$(BIN)/python -m release.pythons $(or $(SUITES),trixie)
+debian-pythons: $(VENV)/.installed-dev  ## The same on the Pythons of other Debian releases (root, debootstrap; SUITES="bookworm trixie")
+	$(BIN)/python -m release.pythons $(or $(SUITES),bookworm trixie)
 
 lint: $(VENV)/.installed-dev  ## Style, and that what is imported is declared
 	$(BIN)/ruff check .

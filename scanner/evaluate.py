@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from scanner.evidence import Attempt, ClientIdentity, Failure, FailureReason
 from scanner.rules import BoundRule, Facts, Finding, Observed, bind
@@ -313,17 +313,26 @@ def target_status(evidence: TargetEvidence, verdicts: Sequence[Verdict] = ()) ->
 
 
 class _Area(Enum):
-    """What a verdict rests on, by the first part of its rule's id; all that is not named here is about TLS."""
+    """What a verdict rests on."""
 
-    TLS = ()
-    CERTIFICATES = ("cert", "inventory")
-    HTTP = ("https", "headers")
-    DNS = ("dns",)
+    TLS = "tls"
+    CERTIFICATES = "certificates"
+    HTTP = "http"
+    DNS = "dns"
+
+
+_AREAS: Final = {
+    "cert": _Area.CERTIFICATES,
+    "inventory": _Area.CERTIFICATES,
+    "https": _Area.HTTP,
+    "headers": _Area.HTTP,
+    "dns": _Area.DNS,
+}
+"""By the first part of a rule's id; all that is not named here is about TLS."""
 
 
 def _area(rule: str) -> _Area:
-    name = rule.partition(".")[0]
-    return next((area for area in _Area if name in area.value), _Area.TLS)
+    return _AREAS.get(rule.partition(".")[0], _Area.TLS)
 
 
 def _cut_off(

@@ -97,6 +97,6 @@ def _noted(note: Path) -> Sequence[str]:
 
 
 def _folders_in(folder: Path) -> Iterator[Path]:
-    # A disk that is not there for now, or belongs to somebody else, has none.
-    with contextlib.suppress(OSError):
+    # A disk that is not there for now, or belongs to somebody else, has none; nor has a name with a NUL.
+    with contextlib.suppress(OSError, ValueError):
         yield from (path for path in folder.iterdir() if path.is_dir())
