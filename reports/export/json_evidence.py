@@ -11,48 +11,26 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reports.export.json_doors import doors_of
+from reports.export.json_evidence_certificates import presented
+from reports.export.json_evidence_http import http_document
 from reports.export.json_evidence_model import (
     Caa,
-    CertificateOut,
-    CompletionOut,
-    CookieOut,
     Dns,
     Evidence,
-    FailureOut,
-    HopOut,
-    Http,
     KeyExchange,
-    KeyTroubleOut,
     Mail,
     NameCaaOut,
     NotObserved,
     Plain,
-    Presented,
-    ReferenceOut,
-    Request,
-    RevocationOut,
-    SctOut,
-    StapleOut,
-    StoreOut,
     StsPolicyOut,
     TlsaOut,
-    TransparencyOut,
-    Trust,
 )
 from scanner.evidence import (
     Attempt,
     CaaRecord,
-    Certificate,
-    Completion,
-    Deployment,
     DnsEvidence,
-    Failure,
     FailureReason,
-    Hop,
-    HttpEvidence,
-    HttpProbe,
     MailDomain,
-    PathValidation,
     PlainEvidence,
     Protocol,
     TargetEvidence,
@@ -112,9 +90,9 @@ def evidence_document(evidence: TargetEvidence) -> Evidence:
             for protocol, attempt in tls.signature_schemes.items()
             if attempt.value is not None
         },
-        certificates=[_presented(deployment) for deployment in tls.certificates.value or ()],
+        certificates=[presented(deployment) for deployment in tls.certificates.value or ()],
         tls=dict(_features(tls)),
-        http=_http(http) if http else None,
+        http=http_document(http) if http else None,
         dns=_dns(dns) if dns else None,
         mail=_mail(evidence.mail.value) if evidence.mail.value else None,
         doors=doors_of(evidence.doors.value) if evidence.doors.value else None,
@@ -131,11 +109,6 @@ def evidence_document(evidence: TargetEvidence) -> Evidence:
             if attempt.incomplete is not None
         ],
     )
-
-
-def failure_of(failure: Failure | None) -> FailureOut | None:
-    """Bring a failure into the outer form."""
-    return FailureOut(reason=failure.reason.value, detail=failure.detail) if failure else None
 
 
 def _groups(tls: TlsEvidence) -> list[str]:
@@ -185,191 +158,6 @@ def _attempts(evidence: TargetEvidence) -> Iterator[tuple[str, Attempt[Any]]]:  
         yield "dns.dnssec", evidence.dns.value.dnssec
         for name in evidence.dns.value.certificate_names:
             yield f"dns.certificate_names.{name.domain}.caa", name.caa
-
-
-def _presented(deployment: Deployment) -> Presented:
-    staple = deployment.staple
-    return Presented(
-        with_sni=deployment.with_sni,
-        protocol=deployment.protocol.value if deployment.protocol else None,
-        chain=[_certificate(certificate) for certificate in deployment.chain],
-        trust=[_trust(path) for path in deployment.paths],
-        staple=StapleOut(
-            certificate_status=staple.certificate_status,
-            this_update=staple.this_update,
-            next_update=staple.next_update,
-            produced_at=staple.produced_at,
-            verified=staple.verified,
-        )
-        if staple
-        else None,
-        tls_scts=deployment.tls_scts,
-        revocation=[
-            RevocationOut(
-                certificate=answer.certificate,
-                source=answer.source.value,
-                url=answer.url,
-                status=answer.status.value if answer.status else None,
-                failure=answer.failure.value if answer.failure else None,
-                detail=answer.detail,
-                reason=answer.reason,
-                revoked_at=answer.revoked_at,
-                this_update=answer.this_update,
-                next_update=answer.next_update,
-                fetched_at=answer.fetched_at,
-                from_cache=answer.from_cache,
-                digest=answer.digest,
-                faults=[fault.value for fault in answer.faults],
-            )
-            for answer in deployment.revocation.value or ()
-        ],
-        stores=[
-            StoreOut(store=item.store, trusted=item.trusted, date=item.date, condition=item.condition)
-            for item in deployment.stores
-        ],
-        transparency=_transparency(deployment),
-        fetched=[_certificate(item) for item in deployment.browser_chain[len(deployment.chain) :]],
-        key_troubles=[
-            KeyTroubleOut(
-                certificate=item.certificate,
-                kind=item.kind.value,
-                other=item.other,
-                place=item.place,
-                seen_at=item.seen_at,
-                listed=item.listed,
-            )
-            for item in deployment.key_troubles
-        ],
-        completion=_completion(deployment.completion) if deployment.completion else None,
-    )
-
-
-def _completion(completion: Completion) -> CompletionOut:
-    return CompletionOut(
-        fetched=[_certificate(item) for item in completion.fetched],
-        trust=[_trust(path) for path in completion.paths],
-        failure=completion.failure.value if completion.failure else None,
-        detail=completion.detail,
-    )
-
-
-def _trust(path: PathValidation) -> Trust:
-    return Trust(
-        store=path.store,
-        trusted=path.trusted,
-        publicly_trusted=path.publicly_trusted,
-        path=list(path.path),
-        missing=list(path.missing),
-        detail=path.detail,
-        refused=path.refused,
-        lasting=list(path.lasting),
-        store_digest=path.store_digest,
-    )
-
-
-def _transparency(deployment: Deployment) -> TransparencyOut | None:
-    seen = deployment.transparency.value
-    if seen is None:
-        return None
-    scts = [
-        SctOut(
-            log_id=item.log_id,
-            logged_at=item.logged_at,
-            check=item.check.value,
-            log=item.log,
-            operator=item.operator,
-            states={program.value: state.state for program, state in item.states.items()},
-            since={program.value: state.since for program, state in item.states.items() if state.since},
-            source=item.source.value,
-        )
-        for item in seen.scts
-    ]
-    return TransparencyOut(scts=scts, list_source=seen.list_source, list_date=seen.list_date)
-
-
-def _certificate(certificate: Certificate) -> CertificateOut:
-    return CertificateOut(
-        fingerprint=certificate.fingerprint,
-        spki=certificate.spki,
-        subject=certificate.subject,
-        issuer=certificate.issuer,
-        serial=certificate.serial,
-        not_before=certificate.not_before,
-        not_after=certificate.not_after,
-        key_type=certificate.key_type.value,
-        key_bits=certificate.key_bits,
-        curve=certificate.curve,
-        signature_algorithm=certificate.signature_algorithm,
-        dns_names=list(certificate.dns_names),
-        ip_addresses=list(certificate.ip_addresses),
-        is_ca=certificate.is_ca,
-        self_signed=certificate.self_signed,
-        must_staple=certificate.must_staple,
-        embedded_scts=certificate.embedded_scts,
-        unreadable_extensions=list(certificate.unreadable_extensions),
-        ocsp_urls=list(certificate.ocsp_urls),
-        crl_urls=list(certificate.crl_urls),
-        issuer_urls=list(certificate.issuer_urls),
-        signature_hash=certificate.signature_hash,
-        self_issued=certificate.self_issued,
-        extended_key_usage=list(certificate.extended_key_usage),
-        key_usage=None if certificate.key_usage is None else list(certificate.key_usage),
-        policies=list(certificate.policies),
-    )
-
-
-def _http(http: HttpEvidence) -> Http:
-    return Http(requests=[_request(probe) for probe in http.probes])
-
-
-def _request(probe: HttpProbe) -> Request:
-    return Request(
-        scheme=probe.scheme,
-        path=probe.path,
-        purpose=probe.purpose.value,
-        application=probe.application,
-        identity=probe.identity.value,
-        hops=[_hop(hop) for hop in probe.hops],
-        end=probe.end.value,
-    )
-
-
-def _hop(hop: Hop) -> HopOut:
-    return HopOut(
-        method=hop.method,
-        url=hop.url,
-        status=hop.status,
-        http_version=hop.http_version,
-        location=hop.location,
-        meta_refresh=hop.meta_refresh,
-        script_redirect=hop.script_redirect,
-        hsts=list(hop.hsts),
-        cookies=[
-            CookieOut(
-                name=cookie.name,
-                secure=cookie.secure,
-                http_only=cookie.http_only,
-                same_site=cookie.same_site,
-                deleted=cookie.deleted,
-                domain=cookie.domain,
-                path=cookie.path,
-            )
-            for cookie in hop.cookies
-        ],
-        insecure_references=[reference.url for reference in hop.insecure_references],
-        failure=failure_of(hop.failure),
-        incomplete=failure_of(hop.incomplete),
-        headers_cut=hop.headers_cut,
-        irregularities=list(hop.irregularities),
-        certificate_requested=hop.certificate_requested,
-        headers=list(hop.headers),
-        server=hop.server,
-        content_type=hop.content_type,
-        body_bytes=hop.body_bytes,
-        body_truncated=hop.body_truncated,
-        upgrade_insecure_requests=hop.upgrade_insecure_requests,
-        references=[ReferenceOut(kind=item.kind.value, tag=item.tag, url=item.url) for item in hop.insecure_references],
-    )
 
 
 def _mail(mail: MailDomain) -> Mail:

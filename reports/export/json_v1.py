@@ -13,7 +13,8 @@ from datetime import datetime
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from reports.export.json_evidence import evidence_document, failure_of
+from reports.export.json_evidence import evidence_document
+from reports.export.json_evidence_http import failure_of
 from reports.export.json_evidence_model import FailureOut
 from reports.export.json_v1_model import (
     SCHEMA_ID,

@@ -15,17 +15,14 @@ made from what it names, so the same run gives the same bytes.
 
 from __future__ import annotations
 
-import base64
 import ipaddress
 import json
-import re
-import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
+from reports.export.oscal_catalogue import catalogue_resource, policy_resource
+from reports.export.oscal_words import NAMESPACE_URI, OSCAL_VERSION, Json, lasting, prop, prose, string, time_of, token
 from reports.view.part import part_in_words
 from reports.wording import FAILURES
 from scanner.counting import counted
@@ -34,16 +31,6 @@ from scanner.verdict import CountedAs, RunRecord, Status, TargetResult, TargetSt
 if TYPE_CHECKING:
     from scanner.rules import Rule
 
-OSCAL_VERSION: Final = "1.2.3"
-NAMESPACE_URI: Final = "urn:nightseal:oscal"
-"""The namespace of properties that OSCAL does not define."""
-_IDS: Final = uuid.UUID("0c9f2c53-6a3c-5b7e-8a41-2f4f1f7f9d10")
-_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]<>~^$&]|^[#+-](?=\s)|^\d+(?=\.\s))")
-"""What means something in OSCAL's Markdown, anywhere or as the first thing of a line; nothing else is escaped."""
-_SPACE: Final = re.compile(r"\s+")
-_TOKEN: Final = re.compile(r"[^\w.-]")
-
-_Json = dict[str, Any]
 _Found = tuple[TargetResult, Verdict]
 _Key = tuple[Status, str]
 """How a rule came out, and why."""
@@ -60,86 +47,42 @@ class _Document:
         self._record = record
         self._run = record.run
         self._rules = rules
-        self._targets = {target.id: _lasting("target", target.id) for target in record.targets}
+        self._targets = {target.id: lasting("target", target.id) for target in record.targets}
 
-    def assessment_results(self) -> _Json:
+    def assessment_results(self) -> Json:
         run = self._run
-        plan = _lasting("plan", run.policy.id, run.policy.digest or run.policy.version)
+        plan = lasting("plan", run.policy.id, run.policy.digest or run.policy.version)
+        catalogue = catalogue_resource(self._record, self._rules)
         names = dict.fromkeys((*run.environments, *(target.environment for target in self._record.targets)))
         return {
             "uuid": self._id("document"),
             "metadata": {
                 "title": f"HTTPS compliance, run {run.id}",
-                "last-modified": _time(run.finished_at),
+                "last-modified": time_of(run.finished_at),
                 "version": run.id,
                 "oscal-version": OSCAL_VERSION,
                 **({"remarks": part_in_words(run.part)} if run.part else {}),
                 "props": [
-                    _prop("run-complete", str(run.complete).lower()),
-                    *([_prop("part", part_in_words(run.part))] if run.part else []),
-                    *([_prop("configuration-sha256", run.config_digest)] if run.config_digest else []),
-                    *(_prop("engine", f"{name} {version}") for name, version in sorted(run.engines.items())),
+                    prop("run-complete", str(run.complete).lower()),
+                    *([prop("part", part_in_words(run.part))] if run.part else []),
+                    *([prop("configuration-sha256", run.config_digest)] if run.config_digest else []),
+                    *(prop("engine", f"{name} {version}") for name, version in sorted(run.engines.items())),
                 ],
+                "links": [{"href": f"#{item}", "rel": "reference"} for item in (plan, catalogue["uuid"])],
             },
             "import-ap": {
                 "href": f"#{plan}",
                 "remarks": "There is no assessment plan apart from the policy: it says what is assessed.",
             },
             "results": [self._result(name) for name in names] or [self._result("none")],
-            "back-matter": {"resources": [self._policy(plan), self._catalogue()]},
+            "back-matter": {"resources": [policy_resource(run, plan), catalogue]},
         }
 
     def _id(self, *names: str) -> str:
         """The id of what is of this run alone, or of a part of it."""
-        return _lasting(self._run.id, *([str(self._run.part)] if self._run.part else []), *names)
+        return lasting(self._run.id, *([str(self._run.part)] if self._run.part else []), *names)
 
-    def _policy(self, ref: str) -> _Json:
-        policy = self._run.policy
-        title = f"Policy {policy.id} {policy.version}"
-        props = [_prop("policy-id", policy.id), _prop("policy-version", policy.version)]
-        if policy.digest:
-            props.append(_prop("policy-sha256", policy.digest))
-        for environment, other in sorted(self._run.policies.items()):
-            props.append(_prop("policy-of-environment", f"{environment}: {other.id} {other.version}"))
-        return {
-            "uuid": ref,
-            "title": _prose(title),
-            "description": _prose(policy.title or title),
-            "props": props,
-            "rlinks": [{"href": f"{quote(policy.id)}.toml"}],
-        }
-
-    def _catalogue(self) -> _Json:
-        """The rules that were judged, as an OSCAL catalog inside: what control ids and objectives here mean."""
-        used = sorted({verdict.rule for verdict in self._record.verdicts})
-        policy = self._run.policy
-        name = (policy.id, policy.digest or policy.version)
-        catalog: dict[str, _Json] = {
-            "catalog": {
-                "uuid": _lasting("catalog", *name, *used),
-                "metadata": {
-                    "title": _prose(policy.title or policy.id),
-                    "last-modified": _time(self._run.finished_at),
-                    "version": _string(policy.version),
-                    "oscal-version": OSCAL_VERSION,
-                },
-            }
-        }
-        controls = [_control(rule, self._rules.get(rule)) for rule in used]
-        if controls:
-            catalog["catalog"]["controls"] = controls
-        text = json.dumps(catalog, ensure_ascii=False, separators=(",", ":")).encode()
-        return {
-            "uuid": _lasting("catalog-resource", *name, *used),
-            "title": "The rules of the policy, as an OSCAL catalog",
-            "base64": {
-                "filename": f"{_token(policy.id)}.oscal-catalog.json",
-                "media-type": "application/oscal+json",
-                "value": base64.b64encode(text).decode(),
-            },
-        }
-
-    def _result(self, environment: str) -> _Json:
+    def _result(self, environment: str) -> Json:
         run = self._run
         targets = [target for target in self._record.targets if target.environment == environment]
         judged: dict[str, list[_Found]] = defaultdict(list)
@@ -147,12 +90,12 @@ class _Document:
             for verdict in target.verdicts:
                 judged[verdict.rule].append((target, verdict))
         grouped = {rule: _grouped(found) for rule, found in judged.items()}
-        result: _Json = {
+        result: Json = {
             "uuid": self._id("result", environment),
-            "title": _prose(f"Environment {environment}"),
-            "description": _prose(_coverage(targets)),
-            "start": _time(run.started_at),
-            "end": _time(run.finished_at),
+            "title": prose(f"Environment {environment}"),
+            "description": prose(_coverage(targets)),
+            "start": time_of(run.started_at),
+            "end": time_of(run.finished_at),
             "local-definitions": self._local_definitions(environment, targets),
             "reviewed-controls": {"control-selections": [_selection(sorted(judged))]},
         }
@@ -175,25 +118,25 @@ class _Document:
         parts = {"observations": observations, "risks": risks, "findings": findings}
         return result | {name: items for name, items in parts.items() if items}
 
-    def _local_definitions(self, environment: str, targets: Sequence[TargetResult]) -> _Json:
-        tool = _lasting("tool", environment)
+    def _local_definitions(self, environment: str, targets: Sequence[TargetResult]) -> Json:
+        tool = lasting("tool", environment)
         component = {
             "uuid": tool,
             "type": "software",
             "title": "Nightseal",
             "description": "Scans servers over the network and judges what they do by a policy.",
-            "props": [{"name": "version", "value": _string(self._run.tool_version)}],
+            "props": [{"name": "version", "value": string(self._run.tool_version)}],
             "status": {"state": "operational"},
         }
         platform = {
-            "uuid": _lasting("platform", environment),
+            "uuid": lasting("platform", environment),
             "title": "Network",
             "uses-components": [{"component-uuid": tool}],
         }
         items = [
             {
                 "uuid": self._targets[target.id],
-                "description": _prose(f"{target.address}, {target.role.value}"),
+                "description": prose(f"{target.address}, {target.role.value}"),
                 "props": list(_target_props(target)),
             }
             for target in targets
@@ -201,36 +144,36 @@ class _Document:
         assets = {"assessment-assets": {"components": [component], "assessment-platforms": [platform]}}
         return ({"inventory-items": items} if items else {}) | assets
 
-    def _observation(self, environment: str, rule: str, key: _Key, found: Sequence[_Found]) -> _Json:
+    def _observation(self, environment: str, rule: str, key: _Key, found: Sequence[_Found]) -> Json:
         status, reason = key
         started = self._run.started_at
         subjects = dict.fromkeys(self._targets[target.id] for target, _ in found)
-        described: _Json = {
+        described: Json = {
             "uuid": self._id("observation", environment, rule, status, reason),
-            "title": _prose(f"{rule}: {status}, {reason}"),
-            "description": _prose(_sentence(found)),
-            "props": [_prop("rule", rule), _prop("status", status), _prop("reason", reason)],
+            "title": prose(f"{rule}: {status}, {reason}"),
+            "description": prose(_sentence(found)),
+            "props": [prop("rule", rule), prop("status", status), prop("reason", reason)],
             "methods": ["TEST"],
             "types": ["finding" if status in {Status.FAIL, Status.INDETERMINATE} else "control-objective"],
             "origins": [self._origin(environment)],
             "subjects": [{"subject-uuid": item, "type": "inventory-item"} for item in subjects],
-            "collected": _time(started),
+            "collected": time_of(started),
         }
         if status in {Status.FAIL, Status.INDETERMINATE}:
             described["relevant-evidence"] = [_evidence(target, verdict) for target, verdict in found]
         return described
 
-    def _risk(self, environment: str, rule: str, key: _Key, found: Sequence[_Found]) -> _Json:
+    def _risk(self, environment: str, rule: str, key: _Key, found: Sequence[_Found]) -> Json:
         waived = [verdict for _, verdict in found if verdict.waiver is not None]
         severity = max(verdict.severity for _, verdict in found)
         about = self._rules.get(rule)
-        described: _Json = {
-            "uuid": _lasting("risk", environment, rule, key[1]),
-            "title": _prose(f"{about.title if about else rule}: {key[1]}"),
-            "description": _prose(_sentence(found)),
-            "statement": _prose(about.why if about else f"The requirement {rule} is not met."),
+        described: Json = {
+            "uuid": lasting("risk", environment, rule, key[1]),
+            "title": prose(f"{about.title if about else rule}: {key[1]}"),
+            "description": prose(_sentence(found)),
+            "statement": prose(about.why if about else f"The requirement {rule} is not met."),
             "props": [
-                _prop("waiver", f"{item.reason}; {item.owner}; until {item.expires}")
+                prop("waiver", f"{item.reason}; {item.owner}; until {item.expires}")
                 for item in dict.fromkeys(verdict.waiver for verdict in waived if verdict.waiver)
             ],
             "status": "deviation-approved" if len(waived) == len(found) else "open",
@@ -245,39 +188,34 @@ class _Document:
         }
         return {name: value for name, value in described.items() if value != []}
 
-    def _remediation(self, environment: str, rule: str, reason: str, about: Rule) -> _Json:
+    def _remediation(self, environment: str, rule: str, reason: str, about: Rule) -> Json:
         return {
-            "uuid": _lasting("remediation", environment, rule, reason),
+            "uuid": lasting("remediation", environment, rule, reason),
             "lifecycle": "recommendation",
             "title": "How to fix it",
-            "description": _prose(about.fix.summary),
+            "description": prose(about.fix.summary),
         }
 
-    def _finding(self, environment: str, rule: str, groups: Mapping[_Key, Sequence[_Found]]) -> _Json:
+    def _finding(self, environment: str, rule: str, groups: Mapping[_Key, Sequence[_Found]]) -> Json:
         verdicts = [verdict for found in groups.values() for _, verdict in found]
         about = self._rules.get(rule)
         failing = [key for key in groups if key[0] is Status.FAIL]
         return {
-            "uuid": _lasting("finding", environment, rule),
-            "title": _prose(about.title if about else rule),
-            "description": _prose(_counted(verdicts)),
-            "target": {"type": "objective-id", "target-id": _token(rule), "status": _state(verdicts)},
+            "uuid": lasting("finding", environment, rule),
+            "title": prose(about.title if about else rule),
+            "description": prose(_counted(verdicts)),
+            "target": {"type": "objective-id", "target-id": token(rule), "status": _state(verdicts)},
             "related-observations": [
                 {"observation-uuid": self._id("observation", environment, rule, *key)} for key in groups
             ],
         } | (
-            {"related-risks": [{"risk-uuid": _lasting("risk", environment, rule, reason)} for _, reason in failing]}
+            {"related-risks": [{"risk-uuid": lasting("risk", environment, rule, reason)} for _, reason in failing]}
             if failing
             else {}
         )
 
-    def _origin(self, environment: str) -> _Json:
-        return {"actors": [{"type": "tool", "actor-uuid": _lasting("tool", environment)}]}
-
-
-def _lasting(*names: str) -> str:
-    """The id of what is the same from run to run."""
-    return str(uuid.uuid5(_IDS, "\n".join(names)))
+    def _origin(self, environment: str) -> Json:
+        return {"actors": [{"type": "tool", "actor-uuid": lasting("tool", environment)}]}
 
 
 def _grouped(found: Iterable[_Found]) -> dict[_Key, list[_Found]]:
@@ -287,20 +225,7 @@ def _grouped(found: Iterable[_Found]) -> dict[_Key, list[_Found]]:
     return dict(groups)
 
 
-def _control(rule_id: str, rule: Rule | None) -> _Json:
-    """A rule as a control, with an objective of the same name, which findings are about."""
-    control: _Json = {"id": _token(rule_id), "title": _prose(rule.title if rule else rule_id)}
-    if rule is None:
-        return control
-    parts = [
-        {"id": f"{_token(rule_id)}_smt", "name": "statement", "prose": _prose(rule.title)},
-        {"id": f"{_token(rule_id)}_gdn", "name": "guidance", "prose": _prose(rule.why)},
-        {"id": f"{_token(rule_id)}_obj", "name": "assessment-objective", "prose": _prose(rule.how)},
-    ]
-    return control | {"props": [_prop("goal", rule.goal.value)], "parts": parts}
-
-
-def _state(verdicts: Sequence[Verdict]) -> _Json:
+def _state(verdicts: Sequence[Verdict]) -> Json:
     """Satisfied only where something was judged, nothing failed that no waiver accepts, and nothing is unknown."""
     if any(verdict.counted_as is CountedAs.NOT_MET for verdict in verdicts):
         return {"state": "not-satisfied", "reason": "fail"}
@@ -325,29 +250,29 @@ def _state(verdicts: Sequence[Verdict]) -> _Json:
     return {"state": "satisfied", "reason": "pass"}
 
 
-def _selection(rules: Sequence[str]) -> _Json:
-    if not rules:
-        return {"description": "No rule was judged."}
-    return {"include-controls": [{"control-id": _token(rule)} for rule in rules]}
+def _selection(rules: Sequence[str]) -> Json:
+    if not rules:  # the schema wants one or the other, and of no controls there is no list
+        return {"description": "Every rule of the policy; nothing was there to be judged.", "include-all": {}}
+    return {"include-controls": [{"control-id": token(rule)} for rule in rules]}
 
 
-def _target_props(target: TargetResult) -> Iterator[_Json]:
-    yield _prop("target", target.id)
-    yield _prop("role", target.role.value)
-    yield _prop("status", target.status.value)
-    yield _prop("port", str(target.port))
+def _target_props(target: TargetResult) -> Iterator[Json]:
+    yield prop("target", target.id)
+    yield prop("role", target.role.value)
+    yield prop("status", target.status.value)
+    yield prop("port", str(target.port))
     for application in target.applications:
-        yield _prop("application", application)
+        yield prop("application", application)
     if target.error is not None:
-        yield _prop("not-observed", FAILURES[target.error.reason])
+        yield prop("not-observed", FAILURES[target.error.reason])
     if target.ip is not None:
         version = ipaddress.ip_address(target.ip.partition("%")[0]).version
-        yield {"name": f"ipv{version}-address", "value": _string(target.ip)}
+        yield {"name": f"ipv{version}-address", "value": string(target.ip)}
     if target.host != target.ip:
-        yield {"name": "fqdn", "value": _string(target.host)}
+        yield {"name": "fqdn", "value": string(target.host)}
 
 
-def _evidence(target: TargetResult, verdict: Verdict) -> _Json:
+def _evidence(target: TargetResult, verdict: Verdict) -> Json:
     values = {
         "target": target.id,
         "subject": verdict.subject,
@@ -357,8 +282,8 @@ def _evidence(target: TargetResult, verdict: Verdict) -> _Json:
         "waived-by": verdict.waiver.owner if verdict.waiver else "",
     }
     return {
-        "description": _prose(verdict.message),
-        "props": [_prop(name, value) for name, value in values.items() if value.strip()],
+        "description": prose(verdict.message),
+        "props": [prop(name, value) for name, value in values.items() if value.strip()],
     }
 
 
@@ -380,26 +305,3 @@ def _counted(verdicts: Sequence[Verdict]) -> str:
     told = ", ".join(f"{number} {status.value}" for status, number in counts.items() if number)
     waived = sum(verdict.waiver is not None for verdict in verdicts)
     return f"{told}{f' ({waived} waived)' if waived else ''}."
-
-
-def _prop(name: str, value: str) -> _Json:
-    return {"name": name, "ns": NAMESPACE_URI, "value": _string(value)}
-
-
-def _string(value: str) -> str:
-    """A string of OSCAL is one line, has no space at its ends, and is not empty."""
-    return _SPACE.sub(" ", value).strip() or "-"
-
-
-def _token(value: str) -> str:
-    """A rule's id is a token already; an id from a history of another version might not be."""
-    return _TOKEN.sub("_", value)
-
-
-def _prose(text: str) -> str:
-    """Text as OSCAL's Markdown: on one line, and no character of it means anything."""
-    return _MARKDOWN.sub(r"\\\1", _SPACE.sub(" ", text).strip()) or "\N{EN DASH}"
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -211,6 +211,31 @@ class TestOscal:
         }
         assert used <= ids
 
+    def test_a_run_without_targets_still_says_which_controls_it_is_about(self) -> None:
+        """OSCAL wants a list of controls or all of them; a list of none is refused."""
+        record = dataclasses.replace(RECORDS["sample"], targets=())
+        text = to_oscal(record, rules=RULES)
+        assert parse_assessment_results(text)
+        for result in json.loads(text)["assessment-results"]["results"]:
+            (selection,) = result["reviewed-controls"]["control-selections"]
+            assert selection["include-all"] == {}
+            assert "nothing was there to be judged" in selection["description"]
+            assert "findings" not in result
+
+    def test_what_travels_is_linked_to(self, record: RunRecord) -> None:
+        document = json.loads(to_oscal(record, rules=RULES))["assessment-results"]
+        inside = {f"#{item['uuid']}" for item in document["back-matter"]["resources"]}
+        assert {item["href"] for item in document["metadata"]["links"]} == inside
+        assert document["import-ap"]["href"] in inside
+
+    @pytest.mark.parametrize("name", ["2026-own", "-x", "own policy", "tls"])
+    def test_files_inside_are_named_as_oscal_allows(self, name: str) -> None:
+        record = RECORDS["sample"]
+        policy = dataclasses.replace(record.run.policy, id=name)
+        text = to_oscal(dataclasses.replace(record, run=dataclasses.replace(record.run, policy=policy)), rules=RULES)
+        (encoded,) = values(json.loads(text), "base64")
+        assert re.fullmatch(r"[^\W\d][\w.-]*", encoded["filename"])
+
     def test_titles_are_read_as_they_are_written(self) -> None:
         text = to_oscal(judged_record(4).record, rules=all_rules())
         assert "TLS\\\\-" not in text
