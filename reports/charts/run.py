@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _WIDTH: Final = 640
 _CERTIFICATES_SHOWN: Final = 20
+_CERTIFICATE_ROW: Final = 12.5
 _ENVIRONMENTS_SHOWN: Final = 15
 _TREND_LINES: Final = 6
 _STATES: Final = (
@@ -108,7 +109,7 @@ def certificates_chart(view: ReportView) -> Chart | None:
     )
     labels = base.mark_text(align="left", dx=8, fontSize=9.5, color=MUTED).encode(x="end:Q", text="label:N")
     names = base.mark_text(align="right", color=INK, fontSize=10).encode(x=alt.value(-12), text="name:N")
-    chart = (stems + points + labels + names).properties(width=_WIDTH - 250, height=17 * len(rows))
+    chart = (stems + points + labels + names).properties(width=_WIDTH - 250, height=_CERTIFICATE_ROW * len(rows))
     said = "; ".join(f"{item.name}: {_ends(item)}" for item in due)
     spec = framed(chart.to_dict(), left=190, right=60, bottom=40)
     return chart_of(

@@ -83,7 +83,7 @@ def test_pdf(english: bytes) -> None:
     [
         ("executive", "Page 1 of "),
         ("charts", "Page 2 of "),
-        ("findings", "2 Findings by cause"),
+        ("findings", "Findings by cause"),
         ("certificates-and-enforcement", "4 Enforcement matrix"),
         ("appendix", "9 Appendix: every target"),
     ],
