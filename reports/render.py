@@ -42,7 +42,7 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class ReportProof:
     """What a report on paper says of its own proof: the attached data, their SHA-256, and who signs; None is nobody."""
 
     data_name: str
@@ -69,7 +69,7 @@ def render_pdf(
     *,
     attachments: Sequence[Attachment] = (),
     templates: Path | None = None,
-    proof: Proof | None = None,
+    proof: ReportProof | None = None,
 ) -> bytes:
     """Draw the view as a PDF/A-3a and PDF/UA-1, with bookmarks and attachments. The same view gives the same bytes.
 
@@ -98,7 +98,7 @@ def render_pdf(
     )
 
 
-def _render(view: ReportView, layout: Layout, templates: Path | None, proof: Proof | None = None) -> str:
+def _render(view: ReportView, layout: Layout, templates: Path | None, proof: ReportProof | None = None) -> str:
     environment = environment_of(templates)
     script = source_of(environment, "report.js")
     style = source_of(environment, "common.css", layout.style)

@@ -47,7 +47,7 @@ class TemplatesError(OutputError):
         super().__init__(f"{problem} ({hint})")
 
 
-_MEND_TEMPLATE: Final = (
+_FIX_TEMPLATE: Final = (
     "docs/reports.md describes what templates receive; without [report] templates, the built-in ones are used"
 )
 
@@ -107,13 +107,13 @@ def blaming(folder: Path | None) -> Iterator[None]:
     except jinja2.TemplateSyntaxError as error:
         if folder is None or error.filename is None or not Path(error.filename).is_relative_to(folder):
             raise
-        raise TemplatesError(f"{error.filename}, line {error.lineno}: {error.message}", _MEND_TEMPLATE) from error
+        raise TemplatesError(f"{error.filename}, line {error.lineno}: {error.message}", _FIX_TEMPLATE) from error
     except Exception as error:
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_in(frame.filename, folder)]
         if not frames:
             raise
         where = f"{frames[-1].filename}, line {frames[-1].lineno}"
-        raise TemplatesError(f"{where}: {error or type(error).__name__}", _MEND_TEMPLATE) from error
+        raise TemplatesError(f"{where}: {error or type(error).__name__}", _FIX_TEMPLATE) from error
 
 
 def _is_in(filename: str, folder: Path | None) -> bool:

@@ -147,7 +147,7 @@ def verify_pdf(pdf: bytes, *, roots: Sequence[x509.Certificate] = (), moment: da
     except ValidationError as error:
         problems.append(f"the attached data are not {SCHEMA_ID}: {error.error_count()} errors")
         return Verification(signatures, None, digest, tuple(problems))
-    problems += _contradictions(report)
+    problems += _conflicts(report)
     problems += _other_data(signatures, report, digest)
     problems += _other_pages(reader, report)
     problems += _other_table(files, report)
@@ -291,7 +291,7 @@ def _cell(value: str) -> str:
     return value.removeprefix("'")
 
 
-def _contradictions(report: Report) -> Iterator[str]:
+def _conflicts(report: Report) -> Iterator[str]:
     """Where what the data say in sum is not what they say one by one."""
     verdicts = [verdict for target in report.targets for verdict in target.verdicts]
     statuses = [verdict.status for verdict in verdicts]

@@ -42,7 +42,7 @@ _TO_END_S: Final = 5.0
 
 
 @dataclass(slots=True)
-class Child:
+class ForkedChild:
     """A process that was forked for this one: a socket to talk to it, and what keeps it alive."""
 
     channel: socket.socket
@@ -98,7 +98,7 @@ def begin() -> None:
         _server = _Server(here, alive, process)
 
 
-def spawn(entry: str, *, handing_on: bool = False) -> Child:
+def spawn(entry: str, *, handing_on: bool = False) -> ForkedChild:
     """Have a process forked, which calls a function with its socket and ends when that returns. Nothing is waited for.
 
     Args:
@@ -118,7 +118,7 @@ def spawn(entry: str, *, handing_on: bool = False) -> Child:
     finally:
         there.close()
         os.close(ends)
-    return Child(here, alive)
+    return ForkedChild(here, alive)
 
 
 def running() -> int | None:

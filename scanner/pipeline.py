@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from scanner.dispatch import Progress
-from scanner.evidence import Attempt, Failure, FailureReason, Kept, TargetEvidence
+from scanner.evidence import Attempt, Failure, FailureReason, KeptEvidence, TargetEvidence
 from scanner.fleet.settings import FleetSettings
 from scanner.formats import load
 from scanner.inventory import Environment, Inventory, Target, is_address
@@ -26,10 +26,10 @@ from scanner.policy import Policy
 from scanner.probe import ProbeSettings
 from scanner.probe.authority import stage as authority
 from scanner.probe.dns import Resolved
-from scanner.probe.names import Names
+from scanner.probe.names import RunNames
 from scanner.probe.x509.files import read_files
-from scanner.probing import Scope, probed
-from scanner.recording import Gathered, recorded
+from scanner.probing import ProbeContext, probed
+from scanner.recording import RunEvidence, recorded
 from scanner.rules import all_rules
 from scanner.verdict import RunRecord, Trigger
 from scanner.waiver import Waiver
@@ -78,7 +78,7 @@ class Job:
 def run(job: Job, on_progress: Callable[[Progress], None] | None = None) -> RunRecord:
     """Run a job to its end. Interrupted (KeyboardInterrupt), it returns what was finished, as an incomplete record."""
     started_at = datetime.now(UTC)
-    seen = Gathered.of(job)
+    seen = RunEvidence.of(job)
     complete = True
     try:
         asyncio.run(_observe(job, seen, on_progress))
@@ -93,7 +93,7 @@ async def execute(job: Job, on_progress: Callable[[Progress], None] | None = Non
     Evidence that is not held in memory is read from its file whenever it is asked for (`RunRecord.loaded`).
     """
     started_at = datetime.now(UTC)
-    seen = Gathered.of(job)
+    seen = RunEvidence.of(job)
     complete = True
     try:
         await _observe(job, seen, on_progress)
@@ -107,7 +107,7 @@ class _Sorting:
     """Which targets are probed here, which by workers of zones, and which not at all: all goes into what is seen."""
 
     job: Job
-    seen: Gathered
+    seen: RunEvidence
     environments: Mapping[str, Environment]
     look_at: Callable[[TargetEvidence], None]
     _elsewhere: list[Target] = field(default_factory=list)
@@ -123,7 +123,7 @@ class _Sorting:
         for target in here:
             self._seen(target, found[target.endpoint.id])
 
-    async def here(self, names: Names, order: Sequence[int]) -> AsyncGenerator[Target]:
+    async def here(self, names: RunNames, order: Sequence[int]) -> AsyncGenerator[Target]:
         """The targets that are probed here, as their names are resolved; `order` has the endpoints' places."""
         async for place, known in names.resolved():
             self.seen.resolved[order[place]] = known
@@ -173,19 +173,19 @@ class _Sorting:
         return None
 
 
-async def _observe(job: Job, seen: Gathered, on_progress: Callable[[Progress], None] | None) -> None:
+async def _observe(job: Job, seen: RunEvidence, on_progress: Callable[[Progress], None] | None) -> None:
     environments = {environment.name: environment for environment in job.inventory.environments}
     job = dataclasses.replace(job, settings=dataclasses.replace(job.settings, questions=_questions(job)))
     endpoints = job.inventory.endpoints
     order = [place for place, endpoint in enumerate(endpoints) if not endpoint.is_file]
     order = order[:: -1 if job.backwards else 1]
     async with (
-        Names.of([endpoints[place] for place in order], job.settings, job.addresses) as names,
+        RunNames.of([endpoints[place] for place in order], job.settings, job.addresses) as names,
         authority.opened(job.settings, job.answers) as authorities,
     ):
         sorting = _Sorting(job, seen, environments, authorities.look_at)
         await sorting.files()
-        scope = Scope(
+        scope = ProbeContext(
             job.settings,
             environments,
             frozenset(endpoint.host for endpoint in endpoints if not endpoint.is_file),
@@ -223,7 +223,7 @@ async def _observe(job: Job, seen: Gathered, on_progress: Callable[[Progress], N
                 seen.keep(target_id, told)
 
 
-async def _one_by_one(evidence: Mapping[str, Kept]) -> AsyncGenerator[tuple[str, Kept]]:
+async def _one_by_one(evidence: Mapping[str, KeptEvidence]) -> AsyncGenerator[tuple[str, KeptEvidence]]:
     """What is kept of each target; between some of them, a run can be ended."""
     for number, item in enumerate(list(evidence.items())):
         if number % _BREATH == 0:
@@ -290,7 +290,7 @@ async def probe_targets(  # noqa: PLR0913  # what a job has of it, by keyword
     """
     hosts = frozenset(target.endpoint.host for target in targets)
     addresses = {ipaddress.ip_address(target.ip) for target in targets if target.ip and is_address(target.ip)}
-    scope = Scope(
+    scope = ProbeContext(
         settings,
         environments,
         hosts,

@@ -16,7 +16,7 @@ from typing import Final
 
 from scanner.dispatch import LocalDispatcher, Progress, WorkerProcesses
 from scanner.dispatch import engine as engines
-from scanner.dispatch.engine import Engine, Order
+from scanner.dispatch.engine import Engine, EngineOrder
 from scanner.dispatch.processes import ProcessDispatcher
 from scanner.evidence import Failure, TargetEvidence
 from scanner.inventory import Environment, Target
@@ -37,7 +37,7 @@ _TARGETS_PER_ENGINE: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class ProbeContext:
     """What the probes of a run have in common.
 
     `hosts` are those of the run, `addresses` those that it knows by now; `names` resolves. `endpoints` is how many
@@ -57,7 +57,7 @@ class Scope:
 
 
 async def probed(
-    targets: Sequence[Target] | AsyncIterable[Target], scope: Scope
+    targets: Sequence[Target] | AsyncIterable[Target], scope: ProbeContext
 ) -> AsyncGenerator[tuple[Target, TargetEvidence]]:
     """Yield each target with its evidence as it is done. Nothing that a target does raises.
 
@@ -65,7 +65,9 @@ async def probed(
     """
     workers = scope.workers or WORKERS_PER_PROCESSOR * (os.cpu_count() or 1)
     count = engines_for(scope.endpoints, workers, scope.concurrency)
-    order = Order(scope.settings, scope.environments, scope.hosts, max(1, scope.concurrency), workers, engines=count)
+    order = EngineOrder(
+        scope.settings, scope.environments, scope.hosts, max(1, scope.concurrency), workers, engines=count
+    )
     if count == 1:
         found = _by_itself(targets, scope, order)
     else:
@@ -95,7 +97,7 @@ def _length_of(targets: Sequence[Target] | AsyncIterable[Target]) -> Callable[[]
 
 
 async def _by_itself(
-    targets: Sequence[Target] | AsyncIterable[Target], scope: Scope, order: Order
+    targets: Sequence[Target] | AsyncIterable[Target], scope: ProbeContext, order: EngineOrder
 ) -> AsyncGenerator[tuple[Target, TargetEvidence]]:
     web = WebProbe.of(order.settings, order.hosts, scope.addresses, scope.names)
     async for observed in _with_workers(targets, order, web, scope.on_progress, scope.expected):
@@ -113,7 +115,7 @@ async def _in_an_engine(
 
 async def _with_workers(  # noqa: PLR0913, PLR0917  # what both have in common
     targets: Sequence[Target] | AsyncIterable[Target],
-    order: Order,
+    order: EngineOrder,
     web: WebProbe,
     on_progress: Callable[[Progress], None] | None,
     expected: Callable[[], int] | None,

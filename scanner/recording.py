@@ -17,7 +17,7 @@ import scanner
 from scanner.coverage import Missing
 from scanner.domains import Answering
 from scanner.evaluate import Judging, target_status
-from scanner.evidence import Kept, Spool, TargetEvidence
+from scanner.evidence import EvidenceStore, KeptEvidence, TargetEvidence
 from scanner.grade import grade
 from scanner.inventory import is_address
 from scanner.probe.names import in_order
@@ -37,23 +37,23 @@ ENGINES = ("sslyze", "nassl", "tlslite-ng", "h11", "h2", "cryptography", "certif
 
 
 @dataclass(slots=True)
-class Gathered:
+class RunEvidence:
     """What a run has gathered so far: it outlives a cancellation. `resolved` has the targets by endpoint."""
 
     endpoints: int
-    spool: Spool
+    store: EvidenceStore
     resolved: dict[int, Sequence[Resolved]] = field(default_factory=dict)
-    evidence: dict[str, Kept] = field(default_factory=dict)
+    evidence: dict[str, KeptEvidence] = field(default_factory=dict)
 
     @classmethod
     def of(cls, job: Job) -> Self:
         """Nothing yet."""
         endpoints = len(job.inventory.endpoints)
-        return cls(endpoints, Spool(few=endpoints <= job.held))
+        return cls(endpoints, EvidenceStore(few=endpoints <= job.held))
 
     def keep(self, target_id: str, evidence: TargetEvidence) -> None:
         """Put away what was seen at a target, in place of what was kept of it before."""
-        self.evidence[target_id] = self.spool.keep(evidence)
+        self.evidence[target_id] = self.store.keep(evidence)
 
     @property
     def targets(self) -> list[Target]:
@@ -66,7 +66,7 @@ class Gathered:
         return self.endpoints - len(self.resolved) + sum(map(len, self.resolved.values()))
 
 
-def recorded(job: Job, seen: Gathered, started_at: datetime, *, complete: bool) -> RunRecord:
+def recorded(job: Job, seen: RunEvidence, started_at: datetime, *, complete: bool) -> RunRecord:
     """Judge what was seen: each target is noted first, and then read again with those that it is compared with."""
     now = datetime.now(UTC)
     environments = {environment.name: environment for environment in job.inventory.environments}
@@ -82,7 +82,7 @@ def recorded(job: Job, seen: Gathered, started_at: datetime, *, complete: bool) 
             taking.note(item)
     absent = answering.absent(target.endpoint for target, _ in observed)
     gone = {domain.endpoint for domain in absent}
-    present: dict[str, list[tuple[Target, Kept]]] = defaultdict(list)
+    present: dict[str, list[tuple[Target, KeptEvidence]]] = defaultdict(list)
     for target, kept in observed:
         if target.endpoint.id not in gone:
             present[target.endpoint.id].append((target, kept))
@@ -124,7 +124,10 @@ def _letter(item: Observed, now: datetime) -> str | None:
 
 
 def _results(
-    addresses: Sequence[tuple[Target, Kept]], environments: Mapping[str, Environment], judging: Judging, job: Job
+    addresses: Sequence[tuple[Target, KeptEvidence]],
+    environments: Mapping[str, Environment],
+    judging: Judging,
+    job: Job,
 ) -> Iterator[TargetResult]:
     """The results of one endpoint's addresses. Their evidence is in memory only meanwhile."""
     observed = [Observed(target, kept.read()) for target, kept in addresses]

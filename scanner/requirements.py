@@ -91,7 +91,7 @@ def requirements_of(environment: Environment, endpoint: Endpoint) -> tuple[Requi
     return tuple(_as_strict(item, _strictest(found, item.path)) for item in found)
 
 
-def contradictions(environment: Environment, endpoint: Endpoint) -> tuple[tuple[Requirement, Requirement], ...]:
+def conflicts(environment: Environment, endpoint: Endpoint) -> tuple[tuple[Requirement, Requirement], ...]:
     """Each requirement at an endpoint that is weaker than another of the same path, with the one that holds."""
     found = _each_as_said(environment, endpoint)
     pairs = ((item, _strictest(found, item.path)) for item in found)

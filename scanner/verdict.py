@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, Self, TypeVar
 
-from scanner.evidence import Failure, Kept, TargetEvidence, to_json
+from scanner.evidence import Failure, KeptEvidence, TargetEvidence, to_json
 from scanner.inventory import DomainKey, EnvironmentKind, Role, StartTls, address_of
 from scanner.judgement import AppliedWaiver as AppliedWaiver  # noqa: PLC0414  # parts of verdicts, told to mypy as ours
 from scanner.judgement import PolicyRef as PolicyRef  # noqa: PLC0414
@@ -158,7 +158,7 @@ class TargetResult:
     def evidence_json(self) -> bytes | None:
         """The evidence as `scanner.evidence.to_json` writes it; None where there is none."""
         held = _HELD.__get__(self)
-        if isinstance(held, Kept):
+        if isinstance(held, KeptEvidence):
             return held.json
         return None if held is None else to_json(held)
 
@@ -166,7 +166,7 @@ class TargetResult:
         """The same with other verdicts; evidence that is kept outside of memory stays there."""
         return _holding(dataclasses.replace(self, verdicts=verdicts, evidence=None), _HELD.__get__(self))
 
-    def with_evidence(self, kept: Kept) -> Self:
+    def with_evidence(self, kept: KeptEvidence) -> Self:
         """The same with evidence that is kept outside of memory."""
         return _holding(dataclasses.replace(self, evidence=None), kept)
 
@@ -180,9 +180,9 @@ class _Evidence:
 
     def __get__(self, target: TargetResult | None, owner: type[TargetResult] | None = None) -> Any:
         held = _HELD.__get__(target, owner)
-        return held.read() if isinstance(held, Kept) else held
+        return held.read() if isinstance(held, KeptEvidence) else held
 
-    def __set__(self, target: TargetResult, value: TargetEvidence | Kept | None) -> None:
+    def __set__(self, target: TargetResult, value: TargetEvidence | KeptEvidence | None) -> None:
         _HELD.__set__(target, value)
 
 
@@ -191,7 +191,7 @@ _HELD: Final[Any] = TargetResult.__dict__["evidence"]
 setattr(TargetResult, "evidence", _Evidence())  # noqa: B010  # to a type checker it is the field that it was
 
 
-def _holding(target: R, held: TargetEvidence | Kept | None) -> R:
+def _holding(target: R, held: TargetEvidence | KeptEvidence | None) -> R:
     """Put the evidence into a result that was made a moment ago, and that nobody else has."""
     _HELD.__set__(target, held)
     return target

@@ -13,7 +13,7 @@ from typing import Final
 
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, Verdict
 
-Finding = tuple[str, str, bool]
+FindingKey = tuple[str, str, bool]
 """Rule, reason, and whether it only informs."""
 
 _SAME_FACT: Final = {("cert.expiry", "expired"): ("cert.valid-now", "expired")}
@@ -24,13 +24,13 @@ _SAME_FACT: Final = {("cert.expiry", "expired"): ("cert.valid-now", "expired")}
 class FindingNumbers:
     """The numbers of a run's findings. What is waived everywhere has none: it is listed with its waiver."""
 
-    numbers: Mapping[Finding, int]
+    numbers: Mapping[FindingKey, int]
 
-    def place(self, finding: Finding) -> int:
+    def place(self, finding: FindingKey) -> int:
         """The place of a finding in their order; behind all others where it has no number."""
         return self.numbers.get(finding, len(self.numbers) + 1)
 
-    def label(self, finding: Finding | None) -> str:
+    def label(self, finding: FindingKey | None) -> str:
         """What a finding is called: `F1`; empty where it has no number."""
         number = self.numbers.get(finding, 0) if finding else 0
         return f"F{number}" if number else ""
@@ -40,7 +40,7 @@ class FindingNumbers:
         return tuple(map(self.label, findings_of(target)))
 
 
-def findings_of(target: TargetResult) -> tuple[Finding | None, ...]:
+def findings_of(target: TargetResult) -> tuple[FindingKey | None, ...]:
     """To which finding each verdict of a target belongs, in order; None where it does not fail.
 
     A verdict that only says again what another one says of the same subject belongs to the finding of that one.
@@ -51,7 +51,7 @@ def findings_of(target: TargetResult) -> tuple[Finding | None, ...]:
         if verdict.status is Status.FAIL
     }
 
-    def finding(verdict: Verdict) -> Finding | None:
+    def finding(verdict: Verdict) -> FindingKey | None:
         if verdict.status is not Status.FAIL:
             return None
         same = _SAME_FACT.get((verdict.rule, verdict.reason))
@@ -70,8 +70,8 @@ def told_once(target: TargetResult) -> list[Verdict]:
 
 def numbers_of(record: RunRecord) -> FindingNumbers:
     """Number the findings of a run: what stands against compliance first, the gravest and most frequent of it first."""
-    severity: dict[Finding, Severity] = {}
-    places: dict[Finding, set[str]] = defaultdict(set)
+    severity: dict[FindingKey, Severity] = {}
+    places: dict[FindingKey, set[str]] = defaultdict(set)
     for target in record.targets:
         for verdict in told_once(target):
             if verdict.waiver is None:

@@ -28,7 +28,7 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class ServerKey:
     """The key of a certificate that the server has: `rsa`, `rsa-pss`, `ed25519`, `ed448`, or the name of a curve."""
 
     kind: str
@@ -59,7 +59,7 @@ class Server:
 
     versions: Mapping[Protocol, Version]
     unknown: frozenset[Protocol]
-    keys: tuple[Key, ...]
+    keys: tuple[ServerKey, ...]
     secure_renegotiation: bool | None
 
 
@@ -89,19 +89,19 @@ def _all_of(attempt: Attempt[tuple[str, ...]] | None) -> tuple[str, ...] | None:
     return None if attempt is None or attempt.incomplete is not None else attempt.value
 
 
-def _keys(tls: TlsEvidence) -> tuple[Key, ...]:
+def _keys(tls: TlsEvidence) -> tuple[ServerKey, ...]:
     deployments = tls.certificates.value or ()
     named = [item for item in deployments if item.with_sni] or list(deployments)
-    unique: dict[str, Key] = {}
+    unique: dict[str, ServerKey] = {}
     for item in named:
         key = _key(item)
         unique.setdefault(key.kind, key)
     return tuple(unique.values())
 
 
-def _key(deployment: Deployment) -> Key:
+def _key(deployment: Deployment) -> ServerKey:
     leaf = deployment.leaf
     kind = leaf.key_type.value
     if leaf.key_type is KeyType.ECDSA:
         kind = leaf.curve or kind
-    return Key(kind, leaf.key_bits, leaf, deployment.publicly_trusted)
+    return ServerKey(kind, leaf.key_bits, leaf, deployment.publicly_trusted)

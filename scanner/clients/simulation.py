@@ -12,7 +12,7 @@ from typing import Final
 
 from scanner.clients.outcome import Outcome, Why
 from scanner.clients.profile import Client, Demands
-from scanner.clients.server import Key, Server, Version
+from scanner.clients.server import Server, ServerKey, Version
 from scanner.evidence import AcceptedSuite, Protocol
 
 _OLDER: Final = frozenset({Protocol.SSL3, Protocol.TLS1_0, Protocol.TLS1_1})
@@ -33,7 +33,7 @@ class _Chosen:
     """What the server chose."""
 
     outcome: Outcome
-    key: Key
+    key: ServerKey
     exchange: str
     bits: int | None = None
 
@@ -165,7 +165,7 @@ def _is_tls13(suite: str) -> bool:
     return "_WITH_" not in suite
 
 
-def _fitting(client: Client, keys: Sequence[Key], exchange: str) -> Sequence[Key]:
+def _fitting(client: Client, keys: Sequence[ServerKey], exchange: str) -> Sequence[ServerKey]:
     if exchange in _RSA_EXCHANGES:
         return [key for key in keys if key.kind == "rsa" or (key.kind == "rsa-pss" and exchange != "RSA")]
     if exchange == "ECDHE_ECDSA":
@@ -194,7 +194,9 @@ def _is_curve(group: str) -> bool:
     return not group.startswith("ffdhe") and "mlkem" not in group and "kyber" not in group
 
 
-def _signed(client: Client, keys: Sequence[Key], protocol: Protocol, version: Version) -> tuple[Key, str | None] | None:
+def _signed(
+    client: Client, keys: Sequence[ServerKey], protocol: Protocol, version: Version
+) -> tuple[ServerKey, str | None] | None:
     """The key that signs and the scheme (None where it is not known); None where no scheme is common to both."""
     for key in keys:
         if protocol in _OLDER:
@@ -213,7 +215,7 @@ def _signed(client: Client, keys: Sequence[Key], protocol: Protocol, version: Ve
     return None
 
 
-def _fits(scheme: str, key: Key, protocol: Protocol) -> bool:
+def _fits(scheme: str, key: ServerKey, protocol: Protocol) -> bool:
     if key.kind in _EDWARDS:
         return scheme == key.kind
     if key.kind == "rsa-pss":
@@ -250,7 +252,7 @@ def _refusals(demands: Demands, chosen: _Chosen, server: Server) -> Iterator[Why
     yield from _certificate_refusals(demands, chosen.key, chosen.exchange)
 
 
-def _certificate_refusals(demands: Demands, key: Key, exchange: str) -> Iterator[Why | None]:
+def _certificate_refusals(demands: Demands, key: ServerKey, exchange: str) -> Iterator[Why | None]:
     leaf = key.certificate
     if key.kind.startswith("rsa"):
         smallest, refused, largest = demands.rsa_bits, demands.rsa_bits_refused, demands.rsa_bits_max

@@ -33,7 +33,7 @@ from scanner.inventory import (
     file_host,
     is_address,
 )
-from scanner.requirements import contradictions
+from scanner.requirements import conflicts
 
 ROOT_PATH: Final = "/"
 MOST_FILES: Final = 1000
@@ -41,15 +41,15 @@ MOST_FILES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ConfigPart:
     """A part of the configuration: the key that problems call it by, and the way to it, which no other part shares."""
 
     key: str
     location: tuple[str | int, ...]
 
-    def element(self, name: str, position: int, label: str) -> Part:
+    def element(self, name: str, position: int, label: str) -> ConfigPart:
         """An element of one of its lists."""
-        return Part(f"{self.key}.{name}[{label}]", (*self.location, name, position))
+        return ConfigPart(f"{self.key}.{name}[{label}]", (*self.location, name, position))
 
     def problem(self, name: str, message: str, hint: str | None = None) -> Problem:
         """Something wrong with the part, or with what it has of that name, which may be a dotted key."""
@@ -61,7 +61,7 @@ def environment_of(
     form: EnvironmentForm, position: int, folder: Path, problems: list[Problem], warnings: list[Problem]
 ) -> Environment:
     """The environment that a form means; what is wrong with it is added to `problems` and `warnings`."""
-    part = Part(f"environment[{form.name}]", ("environment", position))
+    part = ConfigPart(f"environment[{form.name}]", ("environment", position))
     _check_domains(form, part, problems)
     endpoints = _Endpoints(form.name, part, problems)
     for index, item in enumerate(form.endpoint):
@@ -71,7 +71,7 @@ def environment_of(
         _check_levels(app, form, place, problems, warnings)
         endpoints.add_application(app, folder, place)
     for index, files in enumerate(form.certificate):
-        place = Part(f"{part.key}.certificate", (*part.location, "certificate", index))
+        place = ConfigPart(f"{part.key}.certificate", (*part.location, "certificate", index))
         if form.zone is None:
             endpoints.add_files(files, folder, place, warnings)
         else:
@@ -92,15 +92,15 @@ def environment_of(
         zone=form.zone,
         ownership=ownership_of(form),
     )
-    warnings += _contradictions(result, form, part)
+    warnings += _conflicts(result, form, part)
     return result
 
 
-def _contradictions(environment: Environment, form: EnvironmentForm, part: Part) -> Iterator[Problem]:
+def _conflicts(environment: Environment, form: EnvironmentForm, part: ConfigPart) -> Iterator[Problem]:
     """What is set for a path of which something else at the same host demands more."""
     positions = {item.name: index for index, item in enumerate(form.application)}
     for endpoint in (item for item in environment.endpoints if item.applications):
-        for weaker, holds in contradictions(environment, endpoint):
+        for weaker, holds in conflicts(environment, endpoint):
             name = weaker.application
             place = part.element("application", positions[name], name) if name is not None else part
             key = "" if name is None else "https"
@@ -113,7 +113,7 @@ def _contradictions(environment: Environment, form: EnvironmentForm, part: Part)
             yield place.problem(key, message, hint)
 
 
-def _endpoint(form: EndpointForm, environment: str, part: Part, problems: list[Problem]) -> Endpoint:
+def _endpoint(form: EndpointForm, environment: str, part: ConfigPart, problems: list[Problem]) -> Endpoint:
     web = form.role.speaks_http
     if web and form.starttls:
         problems.append(part.problem("starttls", "goes with role server only", 'set role = "server"'))
@@ -166,20 +166,20 @@ def ownership_of(form: OwnedForm) -> Ownership:
 class _Endpoints:
     """The endpoints of an environment. What is at one host and port is scanned once, and judged for each role there."""
 
-    def __init__(self, environment: str, part: Part, problems: list[Problem]) -> None:
+    def __init__(self, environment: str, part: ConfigPart, problems: list[Problem]) -> None:
         self._environment = environment
         self._part = part
         self._problems = problems
         self._found: dict[tuple[str, int], Endpoint] = {}
         self._roles: dict[tuple[str, int], set[Role]] = {}
-        self._plain: dict[tuple[str, int], tuple[int | None, Part]] = {}
+        self._plain: dict[tuple[str, int], tuple[int | None, ConfigPart]] = {}
 
     @property
     def all(self) -> tuple[Endpoint, ...]:
         """All of them, in the configuration's order."""
         return tuple(self._found.values())
 
-    def add(self, form: EndpointForm, part: Part) -> None:
+    def add(self, form: EndpointForm, part: ConfigPart) -> None:
         """Add what an [[environment.endpoint]] says."""
         new = _endpoint(form, self._environment, part, self._problems)
         place = (new.host, new.port)
@@ -205,7 +205,7 @@ class _Endpoints:
         if form.http_port is not None:
             self._plain_port(place, form.http_port or None, part, new.address)
 
-    def add_application(self, form: ApplicationForm, folder: Path, part: Part) -> None:
+    def add_application(self, form: ApplicationForm, folder: Path, part: ConfigPart) -> None:
         """Add an [[environment.application]], beside what else is at its host and port."""
         host = _host(form.host, "host", part, self._problems)
         place = (host, form.port)
@@ -224,7 +224,7 @@ class _Endpoints:
             path = folder / form.client_certificate.cert
             self._add_file(CLIENT_FILE, path, folder, CertificateFile(path), ownership_of(form))
 
-    def add_files(self, form: CertificateFilesForm, folder: Path, part: Part, warnings: list[Problem]) -> None:
+    def add_files(self, form: CertificateFilesForm, folder: Path, part: ConfigPart, warnings: list[Problem]) -> None:
         """Add the files of an [[environment.certificate]], each as an endpoint of its own."""
         for pattern in form.files:
             paths = sorted(glob.glob(str(folder / pattern), recursive=True))  # noqa: PTH207  # the pattern may be absolute
@@ -234,7 +234,7 @@ class _Endpoints:
             for path in files[:MOST_FILES]:
                 self._add_file(FILE, path, folder, CertificateFile(path, form.password_variable), ownership_of(form))
 
-    def add_files_of_zone(self, form: CertificateFilesForm, part: Part) -> None:
+    def add_files_of_zone(self, form: CertificateFilesForm, part: ConfigPart) -> None:
         """Add those that are on the workers' machines: only there it is known what a pattern means, so it is one."""
         for pattern in form.files:
             path = Path(pattern)
@@ -254,7 +254,7 @@ class _Endpoints:
         """Add one that the environment's domain names, where nothing else is there."""
         self._found.setdefault((endpoint.host, endpoint.port), endpoint)
 
-    def _plain_port(self, place: tuple[str, int], port: int | None, part: Part, address: str) -> None:
+    def _plain_port(self, place: tuple[str, int], port: int | None, part: ConfigPart, address: str) -> None:
         """All that is at one host and port is asked for at one port of plain HTTP."""
         said, by = self._plain.setdefault(place, (port, part))
         if said != port:
@@ -274,7 +274,7 @@ def host_of(value: str, key: str, problems: list[Problem]) -> str:
         return value
 
 
-def _host(value: str, name: str, part: Part, problems: list[Problem]) -> str:
+def _host(value: str, name: str, part: ConfigPart, problems: list[Problem]) -> str:
     """The same of a part of the configuration."""
     wrong: list[Problem] = []
     host = host_of(value, name, wrong)
@@ -282,7 +282,7 @@ def _host(value: str, name: str, part: Part, problems: list[Problem]) -> str:
     return host
 
 
-def _check_domains(form: EnvironmentForm, part: Part, problems: list[Problem]) -> None:
+def _check_domains(form: EnvironmentForm, part: ConfigPart, problems: list[Problem]) -> None:
     if form.kind is EnvironmentKind.ON_PREMISES:
         problems.extend(
             part.problem(name, 'is for kind "paas" only', "an on-premises host brings its own")
@@ -318,11 +318,15 @@ def _implied(form: EnvironmentForm, endpoints: tuple[Endpoint, ...]) -> Iterator
         domain = _domain(value)
         if domain and not any(host == domain or host.endswith(f".{domain}") for host in hosts):
             item = EndpointForm(host=domain)
-            yield replace(_endpoint(item, form.name, Part("", ()), []), implied_by=key)
+            yield replace(_endpoint(item, form.name, ConfigPart("", ()), []), implied_by=key)
 
 
 def _check_levels(
-    app: ApplicationForm, environment: EnvironmentForm, part: Part, problems: list[Problem], warnings: list[Problem]
+    app: ApplicationForm,
+    environment: EnvironmentForm,
+    part: ConfigPart,
+    problems: list[Problem],
+    warnings: list[Problem],
 ) -> None:
     """The levels that cannot be, and those that say less than holds anyway."""
     levels: list[tuple[str, HttpsLevel, IntegrationKind | None]] = [("https", app.https, None)]

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from scanner import confidential
 from scanner.config.defaults import inherited
-from scanner.config.estate import Part, environment_of, host_of
+from scanner.config.estate import ConfigPart, environment_of, host_of
 from scanner.config.files import ConfigFile, ConfigFiles, clean, read_files, read_text
 from scanner.config.form import ConfigForm, NotifyForm, ScanForm, ScheduleForm
 from scanner.config.inventories import Inventories, with_inventories, with_rows
@@ -309,8 +309,8 @@ def _check_owners(form: ConfigForm, problems: list[Problem]) -> None:
         return
     known = [item.name for item in form.owner]
     for position, environment in enumerate(form.environment):
-        part = Part(f"environment[{environment.name}]", ("environment", position))
-        owned: list[tuple[Part, str | None]] = [(part, environment.owner)]
+        part = ConfigPart(f"environment[{environment.name}]", ("environment", position))
+        owned: list[tuple[ConfigPart, str | None]] = [(part, environment.owner)]
         owned += [
             (part.element("endpoint", index, f"{item.host}:{item.port}"), item.owner)
             for index, item in enumerate(environment.endpoint)

@@ -37,7 +37,7 @@ def owner(ip: str | None, engines: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class EngineOrder:
     """What a process is to do, of which there are `engines`, and it is the one with this `index`.
 
     `settings` has its part of what is dealt out; `hosts` are those of the run, to which redirects are followed.
@@ -56,7 +56,7 @@ class Order:
 class Engine:
     """What the probes of a process have of the run: their part of its budget, and what only its parent knows."""
 
-    order: Order
+    order: EngineOrder
     addresses: set[Address] = field(default_factory=set)
     _talk: Talk | None = None
     _asked: dict[int, asyncio.Future[Any]] = field(default_factory=dict)

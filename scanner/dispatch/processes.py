@@ -27,7 +27,7 @@ from scanner.dispatch.engine import (
     RESOLVE,
     STARTED,
     TARGET,
-    Order,
+    EngineOrder,
     owner,
 )
 from scanner.dispatch.local import each
@@ -56,7 +56,7 @@ class _Process:
     """One engine, as the parent sees it: what it was given, what of that it has begun, what it holds elsewhere."""
 
     index: int
-    child: forkserver.Child
+    child: forkserver.ForkedChild
     talk: Talk
     pending: dict[str, Target] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
@@ -82,7 +82,7 @@ class ProcessDispatcher:
     """
 
     entry: str
-    order: Order
+    order: EngineOrder
     resolver: Resolver
     on_progress: Callable[[Progress], None] | None = None
     expected: Callable[[], int] | None = None
@@ -146,7 +146,7 @@ class ProcessDispatcher:
         self._task(self._listen(process))
         return process
 
-    def _part(self, index: int) -> Order:
+    def _part(self, index: int) -> EngineOrder:
         """Its part of the run: places and workers as even as can be, and of the total rate as much as of the places."""
         order, count = self.order, self.order.engines
         settings = order.settings

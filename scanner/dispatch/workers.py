@@ -41,7 +41,7 @@ threads with the usual 8 MiB each would be all that a worker may have."""
 class _Worker:
     """One process, as the one sees it that gives it work."""
 
-    _child: forkserver.Child
+    _child: forkserver.ForkedChild
     _reader: asyncio.StreamReader
     _writer: asyncio.StreamWriter
     served: int = 0

@@ -50,7 +50,7 @@ from scanner.evidence.revocation import (
     RevocationStatus,
     ServiceFault,
 )
-from scanner.evidence.spool import Kept, Spool
+from scanner.evidence.store import EvidenceStore, KeptEvidence
 from scanner.evidence.target import (
     CaaRecord,
     DnsEvidence,
@@ -85,6 +85,7 @@ __all__ = [
     "Deployment",
     "DnsEvidence",
     "Dnssec",
+    "EvidenceStore",
     "Extension",
     "Failure",
     "FailureReason",
@@ -95,7 +96,7 @@ __all__ = [
     "HttpProbe",
     "HttpsRecord",
     "InsecureReference",
-    "Kept",
+    "KeptEvidence",
     "KeyTrouble",
     "KeyType",
     "KeyWeakness",
@@ -121,7 +122,6 @@ __all__ = [
     "SctCheck",
     "SctSource",
     "ServiceFault",
-    "Spool",
     "Staple",
     "StoreTrust",
     "StsPolicy",

@@ -34,7 +34,7 @@ from scanner.inventory import Target, is_address
 from scanner.probe import ProbeSettings
 from scanner.probe.x509.files import read_files
 from scanner.probe.x509.trust import MOZILLA, SYSTEM
-from scanner.probing import Scope, probed
+from scanner.probing import ProbeContext, probed
 
 BEAT_S: Final = 5.0
 """How often a worker says that it is still at a shard; six are missed before it is taken for lost."""
@@ -153,7 +153,7 @@ class _Done:
 
 async def _probe_ports(shard: Shard, done: _Done) -> None:
     addresses = {ipaddress.ip_address(target.ip) for target in shard.targets if target.ip and is_address(target.ip)}
-    scope = Scope(
+    scope = ProbeContext(
         shard.settings, shard.environments, frozenset(shard.hosts), addresses, len(shard.targets),
         concurrency=shard.concurrency,
     )  # fmt: skip

@@ -42,7 +42,7 @@ SURPRISING: Final = frozenset({Aspect.ISSUER, Aspect.NAMES, Aspect.TRUST, Aspect
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class CertificateDifference:
     """One aspect in which two certificates differ, with what stood there before and what does now."""
 
     aspect: Aspect
@@ -100,39 +100,41 @@ def key_kind(certificate: Certificate) -> str:
     return f"{certificate.key_type} {certificate.curve or certificate.key_bits}"
 
 
-def differences(before: Presented, after: Presented) -> tuple[Difference, ...]:
+def differences(before: Presented, after: Presented) -> tuple[CertificateDifference, ...]:
     """In what a certificate differs from the one before it, what is surprising first."""
     found = []
     if _authority(before.issuer) != _authority(after.issuer):
-        found.append(Difference(Aspect.ISSUER, _shown(before.issuer), _shown(after.issuer)))
+        found.append(CertificateDifference(Aspect.ISSUER, _shown(before.issuer), _shown(after.issuer)))
     elif before.issuer != after.issuer:
-        found.append(Difference(Aspect.INTERMEDIATE, _shown(before.issuer), _shown(after.issuer)))
+        found.append(CertificateDifference(Aspect.INTERMEDIATE, _shown(before.issuer), _shown(after.issuer)))
     if before.names != after.names:
         found.append(_of_names(before.names, after.names))
     if lost := _lost(before, after):
-        found.append(Difference(Aspect.TRUST, f"trusted by {_listed(lost)}", "no more"))
+        found.append(CertificateDifference(Aspect.TRUST, f"trusted by {_listed(lost)}", "no more"))
     if after.not_before < before.not_before and after.not_after < before.not_after:
-        found.append(Difference(Aspect.OLDER, f"issued {before.not_before:%Y-%m-%d}", f"{after.not_before:%Y-%m-%d}"))
+        found.append(
+            CertificateDifference(Aspect.OLDER, f"issued {before.not_before:%Y-%m-%d}", f"{after.not_before:%Y-%m-%d}")
+        )
     lasted, lasts = before.not_after - before.not_before, after.not_after - after.not_before
     if abs(lasts - lasted) > max(lasted, lasts) * _SAME_LIFETIME:
-        found.append(Difference(Aspect.LIFETIME, _days(lasted), _days(lasts)))
+        found.append(CertificateDifference(Aspect.LIFETIME, _days(lasted), _days(lasts)))
     if before.key != after.key:
-        found.append(Difference(Aspect.KEY_KIND, before.key, after.key))
+        found.append(CertificateDifference(Aspect.KEY_KIND, before.key, after.key))
     elif before.spki != after.spki:
-        found.append(Difference(Aspect.KEY, before.spki[:16], after.spki[:16]))
+        found.append(CertificateDifference(Aspect.KEY, before.spki[:16], after.spki[:16]))
     return tuple(sorted(found, key=lambda item: item.aspect not in SURPRISING))
 
 
-def nearest(others: Sequence[Presented], after: Presented) -> tuple[Difference, ...]:
+def nearest(others: Sequence[Presented], after: Presented) -> tuple[CertificateDifference, ...]:
     """In what a certificate differs from the one that is most like it of others, one at least."""
     return min((differences(item, after) for item in others), key=_surprise)
 
 
-def _surprise(found: Sequence[Difference]) -> tuple[int, int]:
+def _surprise(found: Sequence[CertificateDifference]) -> tuple[int, int]:
     return sum(item.aspect in SURPRISING for item in found), len(found)
 
 
-def is_expected(found: Sequence[Difference]) -> bool:
+def is_expected(found: Sequence[CertificateDifference]) -> bool:
     """Whether nothing differs but what a renewal changes."""
     return not any(item.aspect in SURPRISING for item in found)
 
@@ -184,9 +186,9 @@ def _shown(issuer: str) -> str:
     return f"{names[0]} ({names[1]})" if len(names) > 1 else (names or [issuer])[0]
 
 
-def _of_names(before: frozenset[str], after: frozenset[str]) -> Difference:
+def _of_names(before: frozenset[str], after: frozenset[str]) -> CertificateDifference:
     gone, came = before - after, after - before
-    return Difference(
+    return CertificateDifference(
         Aspect.NAMES,
         f"without {_listed(gone)}" if gone else "all kept",
         f"with {_listed(came)}" if came else "none added",

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from scanner.evidence import Certificate
 from scanner.history.attribution import ChangeCause
-from scanner.history.renewals import Difference, is_expected
+from scanner.history.renewals import CertificateDifference, is_expected
 from scanner.verdict import Run, TargetResult, Verdict
 
 
@@ -80,7 +80,7 @@ class CertificateChange:
     target: TargetResult
     before: Certificate | None
     after: Certificate | None
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[CertificateDifference, ...] = ()
 
     @property
     def expected(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from scanner.evidence import Certificate
 from scanner.history.attribution import ChangeCause
 from scanner.history.facts import deployments_of
-from scanner.history.renewals import Difference, Presented, nearest, paired
+from scanner.history.renewals import CertificateDifference, Presented, nearest, paired
 from scanner.history.run_diff import AddressChange, CertificateChange, TargetChange
 from scanner.verdict import RunRecord, TargetResult, TargetStatus
 
@@ -75,7 +75,7 @@ _Leaf = tuple[Certificate, Presented]
 def _change(
     target: TargetResult, before: _Leaf | None, after: _Leaf | None, others: Sequence[_Leaf]
 ) -> CertificateChange:
-    found: tuple[Difference, ...] = ()
+    found: tuple[CertificateDifference, ...] = ()
     if after is not None:
         # One more beside those that were there before is compared with the one that is most like it.
         found = nearest([item[1] for item in ([before] if before is not None else others)], after[1])

@@ -65,7 +65,7 @@ class _Clause:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ClientChange:
     """A change in words: clauses by commas."""
 
     clauses: tuple[_Clause, ...]
@@ -81,7 +81,7 @@ def _goes(clause: _Clause, protocol: Protocol, suite: AcceptedSuite) -> bool:
     return clause.means(protocol, suite.name) is not clause.only
 
 
-def parse_change(text: str, groups: Iterable[str]) -> Change:
+def parse_change(text: str, groups: Iterable[str]) -> ClientChange:
     """Read a change: "no WORD…" takes away what all the words mean, "only WORD…" all else.
 
     Commas part clauses. Words are protocols (tls1.2; several are alternatives), kinds of suites, names of suites, and
@@ -101,7 +101,7 @@ def parse_change(text: str, groups: Iterable[str]) -> Change:
             gone.update(words)
             continue
         clauses.append(_clause(head == "only", words, known))
-    return Change(tuple(clauses), frozenset(gone))
+    return ClientChange(tuple(clauses), frozenset(gone))
 
 
 def _clause(only: bool, words: list[str], groups: frozenset[str]) -> _Clause:  # noqa: FBT001  # which of two heads it has

@@ -83,7 +83,7 @@ def pdf(rendering: Rendering, view: ReportView) -> bytes:
     digest, key = hashlib.sha256(data).hexdigest(), rendering.key
     drawn = render.render_pdf(
         view,
-        proof=render.Proof(f"{run_id}.json", digest, key.name if key else rendering.signer),
+        proof=render.ReportProof(f"{run_id}.json", digest, key.name if key else rendering.signer),
         attachments=[
             render.Attachment(f"{run_id}.json", data, "The run, as data"),
             render.Attachment(f"{run_id}.csv", table, "The verdicts, as a table"),

@@ -63,7 +63,7 @@ class EvidenceFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class VerdictDifference:
     """A verdict that came out otherwise; None where there is none on that side."""
 
     target: str
@@ -74,12 +74,12 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Rejudgement:
     """What judging again gave: how many verdicts were compared, and those that differ."""
 
     compared: int
     not_judgeable: int
-    differences: tuple[Difference, ...] = field(default=())
+    differences: tuple[VerdictDifference, ...] = field(default=())
 
 
 def to_evidence_file(rendering: Rendering) -> bytes:
@@ -151,7 +151,7 @@ def read_evidence_file(data: bytes) -> EvidenceFile:
     return file
 
 
-def judge_again(file: EvidenceFile, policy: Policy | None = None) -> Judgement:
+def judge_again(file: EvidenceFile, policy: Policy | None = None) -> Rejudgement:
     """Judge the evidence by the policies that travel with it, or by another, and compare verdict by verdict.
 
     Raises:
@@ -161,7 +161,7 @@ def judge_again(file: EvidenceFile, policy: Policy | None = None) -> Judgement:
     policies = dict.fromkeys(file.environments, policy) if policy else dict(file.policies)
     found = evaluate(observed, file.environments, policies, file.waivers, file.judged_at)
     compared = left = 0
-    differences: list[Difference] = []
+    differences: list[VerdictDifference] = []
     for item in file.targets:
         # What nobody asked is no question of the evidence.
         out = {*item.not_judgeable} | {verdict.rule for verdict in item.verdicts if verdict.not_asked}
@@ -170,16 +170,16 @@ def judge_again(file: EvidenceFile, policy: Policy | None = None) -> Judgement:
         now = {(one.rule, one.subject): one for one in found[item.target.id] if one.rule not in out}
         compared += len(then)
         differences += _differences(item.target.id, then, now)
-    return Judgement(compared, left, tuple(differences))
+    return Rejudgement(compared, left, tuple(differences))
 
 
 def _differences(
     target: str, then: Mapping[tuple[str, str], Verdict], now: Mapping[tuple[str, str], Verdict]
-) -> Iterator[Difference]:
+) -> Iterator[VerdictDifference]:
     for rule, subject in dict.fromkeys((*then, *now)):
         before, after = then.get((rule, subject)), now.get((rule, subject))
         if before is None or after is None or _outcome(before) != _outcome(after):
-            yield Difference(target, rule, subject, before, after)
+            yield VerdictDifference(target, rule, subject, before, after)
 
 
 def _outcome(verdict: Verdict) -> tuple[Status, str, str, bool]:

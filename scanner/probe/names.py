@@ -27,7 +27,7 @@ _TRIES: Final = 12
 """How many names are asked for one after the other, when nobody was answered, before all others are given up."""
 
 
-class Names:
+class RunNames:
     """The names of a run's endpoints. To be used in one event loop.
 
     `addresses` are those that are known by now, and grow: what is scanned anyway, a redirect may lead to.

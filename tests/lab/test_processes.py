@@ -15,7 +15,7 @@ import pytest
 
 from scanner import forkserver, probing
 from scanner.dispatch import Progress, Stage
-from scanner.dispatch.engine import Order, owner
+from scanner.dispatch.engine import EngineOrder, owner
 from scanner.dispatch.processes import ProcessDispatcher
 from scanner.evidence import FailureReason, Protocol, TargetEvidence
 from scanner.inventory import Address, Console, Endpoint, Environment, EnvironmentKind, Role, Target
@@ -45,7 +45,7 @@ async def resolver(_host: str) -> tuple[tuple[str, ...], frozenset]:
 async def dispatched(
     what: str, targets: Sequence[Target], told: list[Progress] | None = None, **settings
 ) -> list[tuple[Target, TargetEvidence]]:
-    order = Order(ProbeSettings(deadline_s=20.0, **settings), ENVIRONMENTS, frozenset(), 50, 2, engines=2)
+    order = EngineOrder(ProbeSettings(deadline_s=20.0, **settings), ENVIRONMENTS, frozenset(), 50, 2, engines=2)
     dispatcher = ProcessDispatcher(
         f"tests.build.engines:serve_{what}", order, resolver, told.append if told is not None else None, lambda: 40
     )
@@ -143,7 +143,7 @@ def test_a_target_that_kills_its_process_twice_is_given_up_and_told():
 
 def test_closed_early_it_leaves_no_process():
     async def first() -> str:
-        order = Order(ProbeSettings(), ENVIRONMENTS, frozenset(), 50, 2, engines=2)
+        order = EngineOrder(ProbeSettings(), ENVIRONMENTS, frozenset(), 50, 2, engines=2)
         dispatcher = ProcessDispatcher("tests.build.engines:serve_hanging", order, resolver)
         async with contextlib.aclosing(dispatcher.dispatch([*spread(4, "hangs"), *spread(1)], ENVIRONMENTS)) as found:
             async for target, _ in found:

@@ -9,7 +9,7 @@ import re
 import pikepdf
 import pytest
 
-from reports.render import Proof, render_html, render_pdf
+from reports.render import ReportProof, render_html, render_pdf
 from reports.view import ReportOptions, ReportView, build_view
 from reports.view.options import Edition
 from reports.view.servers import guessed_servers
@@ -20,7 +20,7 @@ from scanner.verdict import RunRecord
 from tests.build.judged import WAIVERS, judged_record
 from tests.build.many import many
 
-PROOF = Proof("run.json", "ab" * 32)
+PROOF = ReportProof("run.json", "ab" * 32)
 MAIL = {"exim", "postfix"}  # what the lab's mail server is guessed to be, which says nothing of itself
 OPTIONS = ReportOptions(organisation="Example Ltd", prepared_by="Jane Doe", vantage="dmz-scanner-1", sign_off=True)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pikepdf
 import pytest
 
-from reports.render import Attachment, Proof, render_pdf
+from reports.render import Attachment, ReportProof, render_pdf
 from reports.view import ReportOptions, build_view
 from reports.view.options import Edition
 from scanner.rules import all_rules
@@ -30,7 +30,7 @@ def drawn(options: ReportOptions) -> bytes:
         waivers=WAIVERS,
         options=options,
     )
-    return render_pdf(view, proof=Proof("run.json", "ab" * 32), attachments=[ATTACHMENT])
+    return render_pdf(view, proof=ReportProof("run.json", "ab" * 32), attachments=[ATTACHMENT])
 
 
 @pytest.mark.verapdf

@@ -13,7 +13,7 @@ from scanner.inventory import Address, Endpoint
 from scanner.probe import ProbeSettings
 from scanner.probe import names as resolving
 from scanner.probe.dns import Answer, Resolved
-from scanner.probe.names import Names, in_order
+from scanner.probe.names import RunNames, in_order
 from tests.build import virtual_time
 
 BOTH = {"both.example": ("192.0.2.1", "2001:db8::1", "192.0.2.1")}
@@ -27,7 +27,7 @@ def resolved(*endpoints: Endpoint, mode="all", connect_to=None, timeout_s=5.0) -
     settings = ProbeSettings(timeout_s=timeout_s, connect_to=connect_to or {})
 
     async def resolve() -> list[Resolved]:
-        async with Names.of(endpoints, settings, mode) as names:
+        async with RunNames.of(endpoints, settings, mode) as names:
             return in_order({place: found async for place, found in names.resolved()})
 
     return asyncio.run(resolve())
@@ -188,7 +188,7 @@ def in_virtual_time(hosts: list[str]) -> tuple[dict[str, float], list[Resolved]]
 
     async def resolve() -> tuple[dict[str, float], list[Resolved]]:
         known, found = {}, {}
-        async with Names.of([endpoint(host) for host in hosts], ProbeSettings(timeout_s=5.0)) as names:
+        async with RunNames.of([endpoint(host) for host in hosts], ProbeSettings(timeout_s=5.0)) as names:
             async for place, items in names.resolved():
                 known[hosts[place]] = asyncio.get_running_loop().time()
                 found[place] = items
@@ -233,7 +233,7 @@ def test_a_redirect_to_a_name_of_the_run_waits_for_the_runs_own_answer(monkeypat
     resolver = Resolver(monkeypatch)
 
     async def resolve() -> tuple[Answer, float]:
-        async with Names.of([endpoint("slow.example")], ProbeSettings()) as names:
+        async with RunNames.of([endpoint("slow.example")], ProbeSettings()) as names:
             return await names.addresses_of("slow.example"), asyncio.get_running_loop().time()
 
     assert virtual_time.run(resolve()) == (("192.0.2.1",), 1.0)

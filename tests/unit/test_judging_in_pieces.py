@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scanner.coverage import Missing
 from scanner.domains import Answering
 from scanner.evaluate import Judging, evaluate, judge
-from scanner.evidence import Spool
+from scanner.evidence import EvidenceStore
 from scanner.inventory import Address, Environment, EnvironmentKind, Inventory, Target
 from scanner.policy import Policy
 from scanner.rules import Facts, Observed, bind
@@ -100,8 +100,8 @@ def in_pieces(
     observed: Sequence[Observed], judged: Judged, waivers: Sequence[Waiver], now: datetime
 ) -> Mapping[str, tuple[Verdict, ...]]:
     """The same as a run does it: kept in a file, noted one by one, judged by endpoint, the last first."""
-    spool = Spool()
-    kept = [(item.target, spool.keep(item.evidence)) for item in observed]
+    store = EvidenceStore()
+    kept = [(item.target, store.keep(item.evidence)) for item in observed]
     judging = Judging(judged.environments, judged.policies, waivers, now)
     for target, own in kept:
         judging.note(Observed(target, own.read()))
@@ -174,9 +174,9 @@ def test_noted_one_by_one_nothing_else_is_missing_or_absent() -> None:
     hosts = frozenset({"shop.example.com"})
     environments = {name: dataclasses.replace(item, known_hosts=hosts) for name, item in SAMPLE.environments.items()}
     inventory = Inventory(tuple(environments.values()))
-    missing, answering, spool = Missing(inventory), Answering(environments), Spool()
+    missing, answering, store = Missing(inventory), Answering(environments), EvidenceStore()
     for item in OBSERVED:
-        read = Observed(item.target, spool.keep(item.evidence).read())
+        read = Observed(item.target, store.keep(item.evidence).read())
         missing.note(read)
         answering.note(read)
     assert missing.listed() == not_covered(inventory, OBSERVED)

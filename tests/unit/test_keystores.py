@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from scanner.inventory import CertificateFile, Endpoint, Role
 from scanner.probe.x509.files import read_files
-from scanner.probe.x509.keystores import Kept, KeystoreError, read_keystore
+from scanner.probe.x509.keystores import KeystoreContents, KeystoreError, read_keystore
 from tests.build.authority import certificate, der
 from tests.build.certificates import intermediate, leaf
 from tests.build.records import FIRST_NIGHT
@@ -60,14 +60,14 @@ def written(folder: Path, data: bytes) -> Path:
     return path
 
 
-def fingerprints(kept: Kept) -> list[str]:
+def fingerprints(kept: KeystoreContents) -> list[str]:
     return [hashlib.sha256(der).hexdigest() for der in kept.certificates]
 
 
 def test_a_java_keystore_gives_chains_and_trusted_certificates_without_a_password(tmp_path: Path) -> None:
     kept = read_keystore(written(tmp_path, JKS))
     assert [[hashlib.sha256(der).hexdigest() for der in chain] for chain in kept.chains] == [[APP, CA]]
-    assert fingerprints(Kept(others=kept.others)) == [CA]
+    assert fingerprints(KeystoreContents(others=kept.others)) == [CA]
 
 
 @pytest.mark.parametrize("cut", range(0, len(JKS) - 40, 37))
@@ -80,7 +80,7 @@ def test_a_java_keystore_that_ends_early_is_told(tmp_path: Path, cut: int) -> No
 def test_whatever_is_in_a_file_is_a_keystore_or_an_error(tmp_path_factory, data: bytes, head: bytes) -> None:
     path = written(tmp_path_factory.mktemp("any"), head + data)
     with contextlib.suppress(KeystoreError):
-        assert isinstance(read_keystore(path, "x"), Kept)
+        assert isinstance(read_keystore(path, "x"), KeystoreContents)
 
 
 def test_a_count_of_four_thousand_million_costs_nothing(tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ from scanner.inventory import (
 from scanner.requirements import (
     PlainAllowed,
     Requirement,
+    conflicts,
     contains,
-    contradictions,
     requirement_at,
     requirements_of,
     root_of,
@@ -188,7 +188,7 @@ def demanded(*applications: Application, consoles: tuple[Console, ...] = ()) -> 
 
 
 def contradicted(*applications: Application, consoles: tuple[Console, ...] = ()) -> list[tuple[str | None, str, str]]:
-    pairs = contradictions(environment(), replace(endpoint(*applications), consoles=consoles))
+    pairs = conflicts(environment(), replace(endpoint(*applications), consoles=consoles))
     return [(weaker.application, weaker.path, holds.setting) for weaker, holds in pairs]
 
 

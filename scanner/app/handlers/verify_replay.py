@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from scanner.app.handlers.lines import line
 from scanner.counting import counted
 from scanner.errors import UsageError
-from scanner.jobs.evidence_file import Difference, EvidenceFile, judge_again, read_evidence_file
+from scanner.jobs.evidence_file import EvidenceFile, VerdictDifference, judge_again, read_evidence_file
 from scanner.policy import load
 from scanner.untrusted import printable
 
@@ -54,7 +54,7 @@ def replayed(data: bytes | None, report: Report | None, policy_name: str | None)
     return told, [*problems, *listed]
 
 
-def _listed(differences: Sequence[Difference]) -> list[str]:
+def _listed(differences: Sequence[VerdictDifference]) -> list[str]:
     rest = len(differences) - _SHOWN
     return [*map(_said, differences[:_SHOWN]), *([f"and {rest} more"] if rest > 0 else [])]
 
@@ -74,7 +74,7 @@ def _other_run(file: EvidenceFile, report: Report) -> Iterator[str]:
             yield f"the evidence and the data have other verdicts for {printable(item.target.id)}"
 
 
-def _said(item: Difference) -> str:
+def _said(item: VerdictDifference) -> str:
     subject = f" {printable(item.subject)}" if item.subject else ""
     where = f"{printable(item.target)}: {printable(item.rule)}{subject}"
     return f"{where}: {_verdict(item.then)} then, {_verdict(item.now)} now"
@@ -86,6 +86,6 @@ def _verdict(verdict: Verdict | None) -> str:
     return f"{verdict.counted_as} ({printable(verdict.reason)}, {verdict.severity})"
 
 
-def _kind(item: Difference) -> str:
+def _kind(item: VerdictDifference) -> str:
     then, now = (verdict.counted_as if verdict else "not judged" for verdict in (item.then, item.now))
     return f"{then} → {now}" if then != now else f"{then} for another reason or severity"

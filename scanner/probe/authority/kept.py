@@ -33,7 +33,7 @@ def key_of(url: str, issuer_key: bytes, about: str = "") -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class KeptEntry:
     """A kept answer: its bytes, mapped and not read, and what to ask the server by whether it has changed."""
 
     path: Path
@@ -72,7 +72,7 @@ class Kept:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def read(self, key: str) -> Entry | None:
+    def read(self, key: str) -> KeptEntry | None:
         """What is kept under a key; None where nothing is, or nothing that can be read."""
         path = self._folder / (key + SUFFIX)
         try:
@@ -84,7 +84,7 @@ class Kept:
                     return None
                 body = mmap.mmap(file.fileno(), size - start, access=mmap.ACCESS_READ, offset=start)
                 fetched_at = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
-                return Entry(path, body, fetched_at, str(head["etag"]), str(head["last_modified"]))
+                return KeptEntry(path, body, fetched_at, str(head["etag"]), str(head["last_modified"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -115,7 +115,7 @@ class Kept:
             draft.file.flush()
             draft.path.replace(self._folder / (key + SUFFIX))
 
-    def confirm(self, entry: Entry) -> None:
+    def confirm(self, entry: KeptEntry) -> None:
         """The server says that an answer has not changed: it counts as fetched now."""
         with contextlib.suppress(OSError):
             os.utime(entry.path)

@@ -13,7 +13,7 @@ from cryptography import x509
 from scanner.evidence import CLOCK_SKEW, RevocationFailure
 from scanner.probe.authority.crl import Buffer, RevocationList
 from scanner.probe.authority.fetching import Fetcher, FetchError, Question
-from scanner.probe.authority.kept import Entry, Kept, key_of
+from scanner.probe.authority.kept import Kept, KeptEntry, key_of
 from scanner.probe.authority.published import Unusable, spki
 
 LARGEST_LIST: Final = 128 << 20
@@ -81,7 +81,7 @@ class Lists:
             return Fetched(known.list, known.fetched_at, from_cache=True, trouble=error)
 
     async def _fetch(
-        self, url: str, key: str, signers: Sequence[x509.Certificate], entry: Entry | None, known: Fetched | None
+        self, url: str, key: str, signers: Sequence[x509.Certificate], entry: KeptEntry | None, known: Fetched | None
     ) -> Fetched:
         conditions = entry.conditions if entry is not None else ()
         question = Question(url, LARGEST_LIST, self._seconds, headers=conditions)
@@ -107,7 +107,7 @@ def _read(data: Buffer, signers: Sequence[x509.Certificate]) -> RevocationList:
     return found
 
 
-def _checked(entry: Entry, signers: Sequence[x509.Certificate]) -> Fetched | None:
+def _checked(entry: KeptEntry, signers: Sequence[x509.Certificate]) -> Fetched | None:
     try:
         return Fetched(_read(entry.body, signers), entry.fetched_at, from_cache=True)
     except Unusable:

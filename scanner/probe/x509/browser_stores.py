@@ -35,7 +35,7 @@ _OWNERS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class TrustCondition:
     """On what a root is trusted: only leaves from before `until`, only names under one of `domains`."""
 
     until: datetime | None = None
@@ -56,7 +56,7 @@ class BrowserStore:
     """A list of roots with its conditions, by the root's fingerprint; `subjects` are the roots' names, DER."""
 
     store: TrustStore
-    conditions: Mapping[str, Condition]
+    conditions: Mapping[str, TrustCondition]
     subjects: frozenset[bytes]
 
 
@@ -94,7 +94,7 @@ def read_stores(document: Mapping[str, Any]) -> tuple[BrowserStore, ...]:
     """The lists in a document of the package's form."""
     roots: dict[str, dict[str, x509.Certificate]] = {name: {} for name in _OWNERS.values()}
     subjects: dict[str, set[bytes]] = {name: set() for name in _OWNERS.values()}
-    conditions: dict[str, dict[str, Condition]] = {name: {} for name in _OWNERS.values()}
+    conditions: dict[str, dict[str, TrustCondition]] = {name: {} for name in _OWNERS.values()}
     for item in document.values():
         holders = [(name, each) for each in item["trust_stores"] if (name := _OWNERS.get(each["owner"])) is not None]
         if not holders:
@@ -116,11 +116,11 @@ def read_stores(document: Mapping[str, Any]) -> tuple[BrowserStore, ...]:
     )
 
 
-def _condition(constraints: Sequence[Mapping[str, Any]]) -> Condition:
+def _condition(constraints: Sequence[Mapping[str, Any]]) -> TrustCondition:
     """The package calls both "distrust"; its domains are those to which Mozilla confines a root, not denied ones."""
     dates = [datetime.fromisoformat(item["date"]).replace(tzinfo=UTC) for item in constraints if item.get("date")]
     domains = tuple(domain for item in constraints for domain in item.get("domains", ()))
-    return Condition(min(dates, default=None), domains)
+    return TrustCondition(min(dates, default=None), domains)
 
 
 def _store(name: str, roots: Mapping[str, x509.Certificate]) -> TrustStore:

@@ -20,7 +20,7 @@ from cryptography import x509
 from scanner.evidence import Attempt, Deployment, Failure, FailureReason, TargetEvidence, TlsEvidence
 from scanner.inventory import Endpoint
 from scanner.probe.x509.chains import MAX_CHAIN, deployment_of, read_certificate
-from scanner.probe.x509.keystores import Kept, KeystoreError, read_keystore
+from scanner.probe.x509.keystores import KeystoreContents, KeystoreError, read_keystore
 from scanner.probe.x509.signatures import issued_by
 
 _MOST_LEAVES: Final = 200
@@ -58,21 +58,21 @@ def read_files(
 class _Found:
     """What the files of an endpoint hold, and what is wrong with those that could not be read, or not all."""
 
-    kept: Kept
+    kept: KeystoreContents
     wrong: str = ""
 
 
 def _read(endpoint: Endpoint, environ: Mapping[str, str]) -> _Found:
     if endpoint.file is None:
-        return _Found(Kept(), "the configuration does not name it any more")
+        return _Found(KeystoreContents(), "the configuration does not name it any more")
     password = None
     if endpoint.file.password_variable is not None:
         password = environ.get(endpoint.file.password_variable)
         if password is None:
-            return _Found(Kept(), f"the environment variable {endpoint.file.password_variable} is not set")
+            return _Found(KeystoreContents(), f"the environment variable {endpoint.file.password_variable} is not set")
     own = endpoint.file.path
     paths = [own] if own.exists() else _meant(own)
-    stores: list[Kept] = []
+    stores: list[KeystoreContents] = []
     wrong = [f"{_MOST_FILES} of {len(paths)} files were read"] if len(paths) > _MOST_FILES else []
     for path in paths[:_MOST_FILES] or [own]:
         try:
@@ -81,7 +81,7 @@ def _read(endpoint: Endpoint, environ: Mapping[str, str]) -> _Found:
             wrong.append(str(error) if path == own else f"{path.name}: {error}")
     chains = tuple(chain for store in stores for chain in store.chains)
     others = tuple(der for store in stores for der in store.others)
-    return _Found(Kept(chains, others), "; ".join(wrong))
+    return _Found(KeystoreContents(chains, others), "; ".join(wrong))
 
 
 def _meant(pattern: Path) -> list[Path]:
@@ -106,7 +106,7 @@ def _evidence(found: _Found, pool: Sequence[bytes], stores: Sequence[str]) -> Ta
     return TargetEvidence(started, round(time.monotonic() - clock, 3), 0, tls=tls)
 
 
-def _deployments(found: Kept, pool: Sequence[bytes], stores: Sequence[str]) -> Iterable[Deployment]:
+def _deployments(found: KeystoreContents, pool: Sequence[bytes], stores: Sequence[str]) -> Iterable[Deployment]:
     """A chain for each certificate of a server; for each of an authority, where there is no other."""
     leaves = [chain[0] for chain in found.chains]
     leaves += [der for der in found.others if _is_leaf(der)] or ([] if leaves else list(found.others))

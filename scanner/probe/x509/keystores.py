@@ -31,7 +31,7 @@ class KeystoreError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeystoreContents:
     """What is in a file: chains of private keys (leaf first), and certificates that stand alone, all in DER."""
 
     chains: tuple[tuple[bytes, ...], ...] = ()
@@ -43,7 +43,7 @@ class Kept:
         return tuple(dict.fromkeys((*(der for chain in self.chains for der in chain), *self.others)))
 
 
-def read_keystore(path: Path, password: str | None = None) -> Kept:
+def read_keystore(path: Path, password: str | None = None) -> KeystoreContents:
     """Read the certificates of a file. A password is for PKCS#12 alone.
 
     Raises:
@@ -64,26 +64,28 @@ def read_keystore(path: Path, password: str | None = None) -> Kept:
     if b"-----BEGIN" in data:
         return _pem(data)
     try:
-        return Kept(others=(x509.load_der_x509_certificate(data).public_bytes(Encoding.DER),))
+        return KeystoreContents(others=(x509.load_der_x509_certificate(data).public_bytes(Encoding.DER),))
     except ValueError:
         pass
     try:
-        return Kept(others=tuple(item.public_bytes(Encoding.DER) for item in pkcs7.load_der_pkcs7_certificates(data)))
+        return KeystoreContents(
+            others=tuple(item.public_bytes(Encoding.DER) for item in pkcs7.load_der_pkcs7_certificates(data))
+        )
     except (ValueError, UnsupportedAlgorithm):
         return _pkcs12(data, password)
 
 
-def _pem(data: bytes) -> Kept:
+def _pem(data: bytes) -> KeystoreContents:
     try:
         found = x509.load_pem_x509_certificates(data)
     except ValueError as error:
         raise KeystoreError("it has no certificate in PEM that can be read") from error
     if len(found) > _MOST:
         raise KeystoreError(f"it has more than {_MOST} certificates")
-    return Kept(others=tuple(item.public_bytes(Encoding.DER) for item in found))
+    return KeystoreContents(others=tuple(item.public_bytes(Encoding.DER) for item in found))
 
 
-def _pkcs12(data: bytes, password: str | None) -> Kept:
+def _pkcs12(data: bytes, password: str | None) -> KeystoreContents:
     try:
         store = pkcs12.load_pkcs12(data, password.encode() if password is not None else None)
     except (ValueError, UnsupportedAlgorithm, TypeError) as error:
@@ -92,12 +94,12 @@ def _pkcs12(data: bytes, password: str | None) -> Kept:
         raise KeystoreError(f"it is no PEM, DER, JKS or PKCS#12 file, or {what}") from error
     others = tuple(item.certificate.public_bytes(Encoding.DER) for item in store.additional_certs)
     if store.cert is None:
-        return Kept(others=others)
+        return KeystoreContents(others=others)
     # In which order the others stand says nothing.
-    return Kept(chains=((store.cert.certificate.public_bytes(Encoding.DER),),), others=others)
+    return KeystoreContents(chains=((store.cert.certificate.public_bytes(Encoding.DER),),), others=others)
 
 
-def _java(data: bytes) -> Kept:
+def _java(data: bytes) -> KeystoreContents:
     """The certificates of a JKS file. Of JCEKS the same, as long as no secret key comes first.
 
     The form: magic, version and count, four bytes each; then entries: what it is, alias, time in milliseconds, for a
@@ -124,7 +126,7 @@ def _java(data: bytes) -> Kept:
                 break
     except EOFError as error:
         raise KeystoreError("it is a Java keystore that ends too early") from error
-    return Kept(tuple(chain for chain in chains if chain), tuple(others))
+    return KeystoreContents(tuple(chain for chain in chains if chain), tuple(others))
 
 
 def _certificates(stream: io.BytesIO, count: int, version: int) -> Iterator[bytes]:

@@ -360,8 +360,8 @@ def _with_certificates(http: HttpEvidence, place: Requirement, cut_off: Failure 
     """Judge a place that is refused without a certificate by what it does with one."""
     expected = "served only with the configured client certificate"
     wrong = _with_identity(http, place, ClientIdentity.WRONG)
-    strangers = _refused(wrong) if wrong is not None else not_observed(cut_off)
-    if wrong is not None and strangers is False:
+    others_refused = _refused(wrong) if wrong is not None else not_observed(cut_off)
+    if wrong is not None and others_refused is False:
         return Finding("accepts-any", describe(wrong.first), expected)
     configured = _with_identity(http, place, ClientIdentity.CONFIGURED)
     if configured is None:
@@ -371,4 +371,8 @@ def _with_certificates(http: HttpEvidence, place: Requirement, cut_off: Failure 
         return refused
     if refused:
         return Finding("refuses-configured", describe(configured.first), expected)
-    return strangers if isinstance(strangers, Finding) else Finding("enforced", describe(configured.first), expected)
+    return (
+        others_refused
+        if isinstance(others_refused, Finding)
+        else Finding("enforced", describe(configured.first), expected)
+    )

@@ -17,7 +17,7 @@ from scanner.rules.registry.finding import Finding, Reason, indeterminate, not_a
 E = TypeVar("E")
 EvidenceJudge = Callable[[E], Iterable[Finding]]
 """A rule's own function, with the facts and the parameters filled in."""
-HandOver = Callable[[Facts, Parameters, EvidenceJudge[E]], Iterable[Finding]]
+Apply = Callable[[Facts, Parameters, EvidenceJudge[E]], Iterable[Finding]]
 """Lets evidence be judged, once or for each of its parts, or says why there is none."""
 
 
@@ -25,19 +25,19 @@ HandOver = Callable[[Facts, Parameters, EvidenceJudge[E]], Iterable[Finding]]
 class Judged(Generic[E]):
     """A kind of evidence: how rules are handed it, and the reasons that this may give in their place."""
 
-    hand_over: HandOver[E]
+    apply: Apply[E]
     reasons: Mapping[str, Reason]
 
 
 _KINDS: dict[type, Judged[Any]] = {}
 
 
-def judged(kind: type[E], reasons: Mapping[str, Reason]) -> Callable[[HandOver[E]], HandOver[E]]:
+def judged(kind: type[E], reasons: Mapping[str, Reason]) -> Callable[[Apply[E]], Apply[E]]:
     """Declare the decorated function the way in which rules get evidence of a kind."""
 
-    def register(hand_over: HandOver[E]) -> HandOver[E]:
-        _KINDS[kind] = Judged(hand_over, reasons)
-        return hand_over
+    def register(apply: Apply[E]) -> Apply[E]:
+        _KINDS[kind] = Judged(apply, reasons)
+        return apply
 
     return register
 

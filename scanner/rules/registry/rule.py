@@ -179,10 +179,10 @@ def rule(
 
 def _handed(kind: type[E], function: CheckOf[E]) -> Check:
     """A rule's function as one of the facts and the parameters alone."""
-    hand_over = judged_as(kind).hand_over
+    apply = judged_as(kind).apply
 
     def check(facts: Facts, parameters: Parameters) -> Iterable[Finding]:
-        return hand_over(facts, parameters, lambda evidence: function(evidence, facts, parameters))
+        return apply(facts, parameters, lambda evidence: function(evidence, facts, parameters))
 
     return check
 

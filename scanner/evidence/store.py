@@ -20,13 +20,13 @@ _LEVEL: Final = 1
 """Of compression: more takes several times as long, for a tenth of the file."""
 
 
-class Kept:
+class KeptEvidence:
     """The evidence of one target, as it was when it was kept."""
 
-    __slots__ = ("_length", "_place", "_spool")
+    __slots__ = ("_length", "_place", "_store")
 
-    def __init__(self, spool: Spool, place: int | bytes | TargetEvidence, length: int = 0) -> None:
-        self._spool, self._place, self._length = spool, place, length
+    def __init__(self, store: EvidenceStore, place: int | bytes | TargetEvidence, length: int = 0) -> None:
+        self._store, self._place, self._length = store, place, length
 
     @property
     def json(self) -> bytes:
@@ -35,14 +35,14 @@ class Kept:
             return to_json(self._place)
         if isinstance(self._place, bytes):
             return zlib.decompress(self._place)
-        return zlib.decompress(self._spool.read(self._place, self._length))
+        return zlib.decompress(self._store.read(self._place, self._length))
 
     def read(self) -> TargetEvidence:
         """The evidence; made anew each time, where it is kept outside of memory."""
         return self._place if isinstance(self._place, TargetEvidence) else from_json(self.json)
 
 
-class Spool:
+class EvidenceStore:
     """Where evidence is kept, for as long as this or anything that was kept in it is held on to.
 
     With `few` it is held in memory as it is: to write and to read JSON takes longer to load than one scan has time for.
@@ -63,17 +63,17 @@ class Spool:
         else:
             weakref.finalize(self, os.close, self._file)
 
-    def keep(self, evidence: TargetEvidence) -> Kept:
+    def keep(self, evidence: TargetEvidence) -> KeptEvidence:
         """Put evidence away. What was kept before stays as it is."""
         if self._few:
-            return Kept(self, evidence)
+            return KeptEvidence(self, evidence)
         data = zlib.compress(to_json(evidence), _LEVEL)
         if self._takes_more:
             try:
-                return Kept(self, self._written(data), len(data))
+                return KeptEvidence(self, self._written(data), len(data))
             except OSError as error:
                 self._hold_the_rest(error)
-        return Kept(self, data, len(data))
+        return KeptEvidence(self, data, len(data))
 
     def read(self, place: int, length: int) -> bytes:
         """Bytes of the file."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.evidence import Spool, TargetEvidence, to_json
+from scanner.evidence import EvidenceStore, TargetEvidence, to_json
 from scanner.verdict import RunRecord, TargetResult
 from tests.build.records import sample_record
 
@@ -39,8 +39,8 @@ def full() -> Iterator[None]:
 
 @pytest.mark.parametrize("few", [True, False])
 def test_what_is_read_is_what_was_kept(*, few: bool) -> None:
-    spool = Spool(few=few)
-    kept = [spool.keep(evidence_of(target)) for target in SEEN]
+    store = EvidenceStore(few=few)
+    kept = [store.keep(evidence_of(target)) for target in SEEN]
     for target, own in zip(SEEN, kept, strict=True):
         assert own.read() == target.evidence
         assert own.json == to_json(evidence_of(target))
@@ -48,14 +48,14 @@ def test_what_is_read_is_what_was_kept(*, few: bool) -> None:
 
 def test_a_few_are_held_as_they_are() -> None:
     evidence = evidence_of(SEEN[0])
-    assert Spool(few=True).keep(evidence).read() is evidence
-    assert Spool().keep(evidence).read() is not evidence
+    assert EvidenceStore(few=True).keep(evidence).read() is evidence
+    assert EvidenceStore().keep(evidence).read() is not evidence
 
 
 def test_a_full_disk_costs_memory_and_no_evidence(full: None, caplog: pytest.LogCaptureFixture) -> None:  # noqa: ARG001
     with caplog.at_level(logging.WARNING):
-        spool = Spool()
-        kept = [spool.keep(evidence_of(target)) for target in SEEN]
+        store = EvidenceStore()
+        kept = [store.keep(evidence_of(target)) for target in SEEN]
         assert [own.read() for own in kept] == [target.evidence for target in SEEN]
     assert len(caplog.messages) == 1, "it is said once"
     assert "is held in memory" in caplog.text
@@ -67,8 +67,8 @@ def test_no_folder_for_files_costs_memory_and_no_evidence(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with caplog.at_level(logging.WARNING):
-        spool = Spool()
-    assert [spool.keep(evidence_of(target)).read() for target in SEEN] == [target.evidence for target in SEEN]
+        store = EvidenceStore()
+    assert [store.keep(evidence_of(target)).read() for target in SEEN] == [target.evidence for target in SEEN]
     assert "is held in memory" in caplog.text
 
 
@@ -76,7 +76,7 @@ def test_the_file_has_no_name_and_goes_with_what_was_kept_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    kept = Spool().keep(evidence_of(SEEN[0]))
+    kept = EvidenceStore().keep(evidence_of(SEEN[0]))
     assert not list(tmp_path.iterdir())
     assert kept.read() == SEEN[0].evidence, "what is kept holds on to the file"
     assert len(_open_files(tmp_path)) == 1
@@ -95,9 +95,9 @@ def _open_files(folder: Path) -> list[Path]:
 
 
 def test_a_result_whose_evidence_is_kept_is_the_same_result() -> None:
-    spool = Spool()
+    store = EvidenceStore()
     for target in SEEN:
-        away = target.with_evidence(spool.keep(evidence_of(target)))
+        away = target.with_evidence(store.keep(evidence_of(target)))
         assert away == target
         assert away.evidence == target.evidence
         assert away.evidence is not away.evidence, "it is read anew: nothing holds it"
@@ -120,9 +120,9 @@ def test_a_result_without_evidence_has_none() -> None:
 def test_a_record_is_told_in_a_few_words() -> None:
     """`asyncio.run` spells out what a task gave; of 10,000 targets that took a gigabyte."""
     record = sample_record(0)
-    spool = Spool()
+    store = EvidenceStore()
     targets = tuple(
-        target.with_evidence(spool.keep(target.evidence)) if target.evidence else target for target in record.targets
+        target.with_evidence(store.keep(target.evidence)) if target.evidence else target for target in record.targets
     )
     away = RunRecord(record.run, targets)
     assert repr(away) == f"<RunRecord {record.run.id}, {len(targets)} targets>"

@@ -1,0 +1,107 @@
+"""Names are the field's words, one meaning a word, and the glossary has those that the whole house uses."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+MANY = 6
+"""A class that so many packages import is a word of the whole house."""
+PRIVATE = frozenset(
+    {"aftermath", "contradictions", "gathered", "greet", "handover", "labour", "lanes", "manner", "mend", "questioner"}
+    | {"spool", "stranger", "wire", "bad news", "hand over", "hear out", "second thoughts"}
+)
+"""Words that nobody who is new here could guess the meaning of."""
+ONE_MEANING = ("Answer", "Cause", "Finding", "Outcome", "SignatureParameters", "Standing", "Turn")
+"""Words that once had several."""
+
+
+def words(name: str) -> str:
+    """A name in camel or snake case as words."""
+    return " ".join(re.findall(r"[A-Z]+(?=[A-Z][a-z]|$|\d)|[A-Z]?[a-z]+|\d+", name)).lower()
+
+
+@cache
+def modules() -> tuple[tuple[Path, ast.Module], ...]:
+    paths = sorted(path for folder in ("scanner", "reports") for path in (REPOSITORY / folder).rglob("*.py"))
+    return tuple((path.relative_to(REPOSITORY), ast.parse(path.read_text("utf-8"))) for path in paths)
+
+
+@cache
+def declared() -> tuple[tuple[Path, str], ...]:
+    """Classes, functions, and what modules give a name to."""
+    return tuple(_declared())
+
+
+def _declared() -> Iterator[tuple[Path, str]]:
+    for path, module in modules():
+        for node in ast.walk(module):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                yield path, node.name
+        for node in module.body:
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            yield from ((path, target.id) for target in targets if isinstance(target, ast.Name))
+
+
+def terms() -> frozenset[str]:
+    """Those of the glossary, in lower case."""
+    text = (REPOSITORY / "docs" / "glossary.md").read_text("utf-8")
+    cells = re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE)
+    return frozenset(term.strip().replace("-", " ").lower() for cell in cells for term in cell.split(","))
+
+
+def house_words() -> dict[str, int]:
+    """Classes that are imported all over the house, by how many packages."""
+    classes = {
+        node.name
+        for path, module in modules()
+        for node in module.body
+        if isinstance(node, ast.ClassDef) and path.parts[:2] != ("reports", "export")
+    }
+    packages: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for path, module in modules():
+        for node in ast.walk(module):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in {"scanner", "reports"}:
+                for name in {alias.name for alias in node.names} & classes:
+                    packages[name].add(path.with_suffix("").parts[:2])
+    return {name: len(users) for name, users in packages.items() if len(users) >= MANY}
+
+
+def test_the_glossary_has_every_word_of_the_whole_house() -> None:
+    known = terms()
+    found = house_words()
+    assert len(found) > 30
+    assert sorted(name for name in found if words(name) not in known and not name.endswith("Error")) == []
+
+
+def test_no_term_of_the_glossary_stands_there_twice() -> None:
+    text = (REPOSITORY / "docs" / "glossary.md").read_text("utf-8")
+    first = [term for term in re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE) if term not in {"term", "---"}]
+    assert len(first) == len(set(first))
+
+
+def test_no_name_is_a_private_word() -> None:
+    pattern = re.compile(rf"\b(?:{'|'.join(sorted(PRIVATE))})\b")
+    # A protocol's own words: what DNS and TLS call the bytes that are sent.
+    usual = {"to_wire", "from_wire", "WIRE_VERSIONS"}
+    named = {f"{path}: {name}" for path, name in declared() if name not in usual and pattern.search(words(name))}
+    named |= {str(path) for path, _ in modules() if pattern.search(words(path.stem))}
+    assert sorted(named) == []
+
+
+@pytest.mark.parametrize("word", ONE_MEANING)
+def test_a_word_has_one_meaning(word: str) -> None:
+    assert len([path for path, name in declared() if name == word]) <= 1
+
+
+def test_names_are_read_as_words() -> None:
+    assert [words(name) for name in ("TlsEvidence", "hear_out", "HTTPProbe", "Http3")] == [
+        "tls evidence", "hear out", "http probe", "http 3",
+    ]  # fmt: skip
