@@ -42,8 +42,13 @@ _FEATURES: Final[Mapping[str, str]] = {
     "heartbleed": "Heartbleed",
     "ccs_injection": "CCS injection",
     "robot": "ROBOT",
+    "padding_oracle": "padding oracles",
+    "reused_keys": "ephemeral keys reused",
     "intolerances": "intolerances",
 }
+
+_BY_POLICY: Final = frozenset({"padding_oracle", "reused_keys"})
+"""What is asked where a policy judges it, and is else no fact that is missing."""
 
 
 def render_facts(record: RunRecord, view: str, *, width: int = 100, pem: bool = False) -> str:
@@ -175,4 +180,6 @@ def _prime(suite: AcceptedSuite) -> Iterator[str]:
 def _features(tls: TlsEvidence) -> Iterator[str]:
     yield "  Behaviour"
     for name, title in _FEATURES.items():
-        yield fact(title, known(getattr(tls, name)))
+        found = getattr(tls, name)
+        if name not in _BY_POLICY or found != not_run():
+            yield fact(title, known(found))

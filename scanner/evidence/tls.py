@@ -91,6 +91,8 @@ class TlsEvidence:
     and older alone, `client_renegotiation` that it renegotiates at a client's wish often enough to exhaust it,
     `compression` that it compresses, `early_data` that it accepts 0-RTT, `fallback_scsv` that it refuses a downgrade.
     `max_early_data_size` is the largest in bytes that a session ticket of TLS 1.3 allows, 0 where none allows any.
+    `padding_oracle` names the broken records in CBC that the server tells from others by its answers, `reused_keys` the
+    key exchanges in which several connections were shown one ephemeral key; both are asked where a policy judges them.
     `intolerances` names what an unusual but correct ClientHello broke (`size`, `version`, …).
     `classical_curves_only` tells that the engine asked for no other groups than elliptic curves, and for those in the
     newest protocol alone: what `groups` does not list may still be accepted.
@@ -115,6 +117,8 @@ class TlsEvidence:
     heartbleed: Attempt[bool] = field(default_factory=not_run)
     ccs_injection: Attempt[bool] = field(default_factory=not_run)
     robot: Attempt[Robot] = field(default_factory=not_run)
+    padding_oracle: Attempt[tuple[str, ...]] = field(default_factory=not_run)
+    reused_keys: Attempt[tuple[str, ...]] = field(default_factory=not_run)
     without_sni: Attempt[NameReaction] = field(default_factory=not_run)
     wrong_sni: Attempt[NameReaction] = field(default_factory=not_run)
     intolerances: Attempt[tuple[str, ...]] = field(default_factory=not_run)

@@ -17,7 +17,7 @@ AEAD_WITH_FORWARD_SECRECY: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 GOOD_CERTIFICATE: Final = CertificateRecipe()
 
-Vulnerability = Literal["heartbleed", "ccs-injection", "robot"]
+Vulnerability = Literal["heartbleed", "ccs-injection", "robot", "padding-oracle", "padding-unchecked", "key-reuse"]
 Status = Literal["assessed", "partial", "unreachable"]
 
 

@@ -13,6 +13,7 @@ from tlslite.api import HandshakeSettings, TLSConnection, X509CertChain, parsePE
 from tlslite.constants import CipherSuite, ExtensionType  # type: ignore[import-untyped]
 from tlslite.errors import TLSDecodeError, TLSError  # type: ignore[import-untyped]
 from tlslite.extensions import TLSExtension  # type: ignore[import-untyped]
+from tlslite.keyexchange import ECDHKeyExchange, FFDHKeyExchange  # type: ignore[import-untyped]
 from tlslite.messages import ClientHello  # type: ignore[import-untyped]
 
 from scanner.lab.connection import linger
@@ -31,6 +32,9 @@ ERRORS: Final = (TLSError, SyntaxError, AssertionError, AttributeError, IndexErr
 _DEFLATE: Final = 1
 _SCTS: Final = 18  # RFC 6962 section 3.3.1
 _SECRET_SIZE: Final = 48
+_OLD_KEY: Final = int.from_bytes(b"made once, and used for every connection")
+_OLD_KEYS: Final[dict[int, Any]] = {}
+"""The same on elliptic curves, by group."""
 _VERSIONS: Final = ((3, 4), (3, 3), (3, 2), (3, 1), (3, 0))
 
 
@@ -113,7 +117,30 @@ class _FlawedConnection(TLSConnection):  # type: ignore[misc]
             key_exchange.processClientKeyExchange = partial(
                 _tell_padding, self._key, key_exchange.processClientKeyExchange
             )
+        if self._options.vulnerability == "key-reuse":
+            key_exchange = rest[2]
+            key_exchange.makeServerKeyExchange = partial(
+                _with_old_key, key_exchange, key_exchange.makeServerKeyExchange
+            )
         yield from super()._serverCertKeyExchange(client_hello, server_hello, *rest)
+
+
+def _with_old_key(key_exchange: Any, make: Any, *arguments: Any) -> Any:
+    """The message of a key exchange with the ephemeral key of all other connections."""
+    message = make(*arguments)
+    version = key_exchange.serverHello.server_version
+    if message.dh_p:
+        key_exchange.dh_Xs = _OLD_KEY
+        group = FFDHKeyExchange(None, version, key_exchange.dh_g, key_exchange.dh_p)
+        message.createDH(key_exchange.dh_p, key_exchange.dh_g, group.calc_public_value(_OLD_KEY))
+    else:
+        if key_exchange.group_id not in _OLD_KEYS:
+            _OLD_KEYS[key_exchange.group_id] = key_exchange.ecdhXs
+        key_exchange.ecdhXs = _OLD_KEYS[key_exchange.group_id]
+        point = ECDHKeyExchange(key_exchange.group_id, version).calc_public_value(key_exchange.ecdhXs, "uncompressed")
+        message.createECDH(message.curve_type, message.named_curve, point)
+    key_exchange.signServerKeyExchange(message, *arguments)
+    return message
 
 
 def _tell_padding(key: Any, process: Any, message: Any) -> Any:

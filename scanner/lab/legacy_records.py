@@ -5,11 +5,16 @@ Each is what the flaw looked like from outside, and no more: nothing of this pro
 
 from __future__ import annotations
 
+import copy
 import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 from tlslite.constants import AlertDescription, AlertLevel, ContentType  # type: ignore[import-untyped]
-from tlslite.errors import TLSAbruptCloseError  # type: ignore[import-untyped]
+from tlslite.errors import (  # type: ignore[import-untyped]
+    TLSAbruptCloseError,
+    TLSBadRecordMAC,
+    TLSDecryptionFailed,
+)
 from tlslite.messages import Alert, Message  # type: ignore[import-untyped]
 from tlslite.recordlayer import RecordLayer  # type: ignore[import-untyped]
 from tlslite.utils.codec import Parser  # type: ignore[import-untyped]
@@ -36,6 +41,29 @@ class FlawedRecordLayer(RecordLayer):  # type: ignore[misc]
         self._deflate: Any = None
         self._inflate: Any = None
         self._early_change = False
+
+    def _decryptThenMAC(self, recordType: int, data: Any) -> Any:  # noqa: N802, N803  # the library's own names
+        """Decrypt a record in CBC, and make of wrong padding what the flaw is."""
+        if self._vulnerability not in {"padding-oracle", "padding-unchecked"} or not self._readState.encContext:
+            return super()._decryptThenMAC(recordType, data)
+        ahead = bytes(copy.deepcopy(self._readState.encContext).decrypt(bytearray(data)))
+        size = ahead[-1] + 1
+        if size <= len(ahead) and ahead[-size:] == bytes([size - 1]) * size:
+            return super()._decryptThenMAC(recordType, data)
+        if self._vulnerability == "padding-oracle":
+            # Vaudenay: an alert of its own for wrong padding.
+            raise TLSDecryptionFailed
+        # POODLE over TLS: the last byte alone is believed, and what stands before it is not looked at.
+        content = ahead[self._readState.encContext.block_size :]
+        end = len(content) - size - self._readState.macContext.digest_size
+        if end < 0:
+            raise TLSBadRecordMAC
+        self._readState.encContext.decrypt(bytearray(data))
+        mac = self._readState.macContext.copy()
+        made = self.calculateMAC(mac, self._readState.getSeqNumBytes(), recordType, bytearray(content[:end]))
+        if bytes(made) != content[end : len(content) - size]:
+            raise TLSBadRecordMAC
+        return bytearray(content[:end])
 
     def changeWriteState(self) -> None:  # noqa: N802
         """Begin to compress with the new keys."""

@@ -98,6 +98,7 @@ def test_a_whole_flight_of_tls12():
         (ECDHE,),
         group=23,
         scheme=0x0401,
+        public=bytes(65),
         extensions=frozenset({16, 18, 23}),
         alpn="h2",
         scts=2,

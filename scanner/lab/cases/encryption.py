@@ -246,6 +246,25 @@ CASES = (
         expected=expect(f"{_IDENTITY} vuln.heartbleed", "vuln.robot cipher.forward-secrecy"),
     ),
     Case(
+        name="padding-oracle",
+        description="Answers wrong padding in CBC by an alert of its own, which decrypts for an attacker (Vaudenay)",
+        engine=TlsLite(vulnerability="padding-oracle", ciphers=("aes128",), macs=("sha",), encrypt_then_mac=False),
+        expected=expect(f"{_IDENTITY} vuln.heartbleed vuln.ccs-injection", "integrity.aead"),
+    ),
+    Case(
+        name="padding-unchecked",
+        description="Does not look at the padding of records in CBC, as SSL 3.0 did not (POODLE over TLS)",
+        engine=TlsLite(vulnerability="padding-unchecked", ciphers=("aes128",), macs=("sha",), encrypt_then_mac=False),
+        expected=expect(f"{_IDENTITY} vuln.heartbleed vuln.ccs-injection", "integrity.aead"),
+    ),
+    Case(
+        name="key-reuse",
+        description="Shows every connection the same ephemeral key, which Raccoon makes use of",
+        engine=TlsLite(vulnerability="key-reuse", key_exchanges=("ecdhe_rsa", "dhe_rsa")),
+        certificate=_RSA,
+        expected=expect(f"{_IDENTITY} vuln.heartbleed vuln.ccs-injection cipher.forward-secrecy"),
+    ),
+    Case(
         name="early-data",
         description="TLS 1.3 early data (0-RTT), which an eavesdropper can replay",
         engine=Nginx(directives="ssl_early_data on; ssl_session_tickets on;"),

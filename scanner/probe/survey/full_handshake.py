@@ -92,7 +92,7 @@ async def handshake(
     Raises:
         OSError: the connection broke.
     """
-    buffers = _Buffers()
+    buffers = Buffers()
     connection = _Connection(buffers)
     steps = connection.handshakeClientCert(
         settings=_settings(protocol, ciphers, group), serverName=server_name, async_=True
@@ -131,7 +131,7 @@ async def early_data_in_ticket(
     Raises:
         OSError: the connection broke.
     """
-    buffers = _Buffers()
+    buffers = Buffers()
     connection = _Connection(buffers)
     settings = _settings(Protocol.TLS1_3, ciphers, group)
     asked, received, ends = False, 0, 0.0
@@ -192,7 +192,7 @@ def _settings(protocol: Protocol, ciphers: Sequence[str], group: int | None) -> 
     return settings
 
 
-class _Buffers:
+class Buffers:
     """What the library takes for a socket: bytes in, bytes out."""
 
     def __init__(self) -> None:
@@ -234,7 +234,7 @@ class _Buffers:
 class _Connection(TLSConnection):  # type: ignore[misc]
     """A client that asks for a staple and timestamps, and keeps the Certificate message even if it cannot read it."""
 
-    def __init__(self, buffers: _Buffers) -> None:
+    def __init__(self, buffers: Buffers) -> None:
         super().__init__(buffers)
         self.asked = False
         self._certificate = b""

@@ -6,7 +6,7 @@ A finding that is not confirmed is no finding: both observations are told, and t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from scanner.evidence import Attempt, Failure, FailureReason, NameReaction, Protocol, Robot, TlsEvidence
@@ -132,11 +132,17 @@ def _offer(tls: TlsEvidence, server_name: str | None, *, by_rsa: bool) -> Offer 
         if by_rsa:
             suites = [code for code in suites if iana.cipher_suites()[code].key_exchange == "RSA"]
         if suites:
-            groups = _listed(tls.groups.get(protocol), iana.groups()) or None
-            schemes = _listed(tls.signature_schemes.get(protocol), iana.signature_schemes()) or None
-            template = template_of(server_name, tls.intolerances.value or ())
-            return template.offer(protocol, suites, groups=groups, schemes=schemes)
+            return offer_of(tls, server_name, protocol, suites)
     return None
+
+
+def offer_of(tls: TlsEvidence, server_name: str | None, protocol: Protocol, suites: Sequence[int]) -> Offer:
+    """A hello with these suites, and with what else was accepted alone."""
+    groups = _listed(tls.groups.get(protocol), iana.groups()) or None
+    schemes = _listed(tls.signature_schemes.get(protocol), iana.signature_schemes()) or None
+    return template_of(server_name, tls.intolerances.value or ()).offer(
+        protocol, suites, groups=groups, schemes=schemes
+    )
 
 
 def _suites(tls: TlsEvidence, protocol: Protocol) -> list[int]:

@@ -81,7 +81,8 @@ class ServerFlight:
     """A hello answered by a ServerHello: the server's first flight, up to TLS 1.2; in TLS 1.3 the ServerHello alone.
 
     `retry` marks a HelloRetryRequest. `group` is the code point of the group chosen, `dh_prime` and `dh_generator` are
-    of a finite-field exchange, `scheme` is the code point with which the key exchange is signed (TLS 1.2), `chain` and
+    of a finite-field exchange, `scheme` is the code point with which the key exchange is signed (TLS 1.2), `public` the
+    ephemeral key itself, `chain` and
     `staple` DER as received, `scts` how many signed certificate timestamps came in the extension `sct_list`.
     """
 
@@ -92,6 +93,7 @@ class ServerFlight:
     dh_prime: int | None = None
     dh_generator: int | None = None
     scheme: int | None = None
+    public: bytes = b""
     extensions: frozenset[int] = frozenset()
     alpn: str | None = None
     compression: bool = False
@@ -392,4 +394,12 @@ def _key_exchange(answer: ServerFlight, body: Parser) -> ServerFlight:
     )
     prime = message.dh_p or None
     generator = message.dh_g if prime is not None else None
-    return replace(answer, group=message.named_curve, dh_prime=prime, dh_generator=generator, scheme=scheme)
+    public = bytes(message.ecdh_Ys) or (message.dh_Ys.to_bytes((message.dh_Ys.bit_length() + 7) // 8) if prime else b"")
+    return replace(
+        answer,
+        group=message.named_curve,
+        dh_prime=prime,
+        dh_generator=generator,
+        scheme=scheme,
+        public=public,
+    )

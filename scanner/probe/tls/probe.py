@@ -17,6 +17,7 @@ from scanner.probe import ProbeSettings, WorkerError, Workers
 from scanner.probe.net.budget import Budget, DeadlineError
 from scanner.probe.net.cutoff import cut_off
 from scanner.probe.net.remote import RemoteBudget
+from scanner.probe.survey.by_policy import asked_for, seen_by_policy
 from scanner.probe.survey.probe import survey
 from scanner.probe.survey.second_opinion import asked, before_tls13, confirmed, doubted, suspected, unasked
 from scanner.probe.tls.division import FEARED, HandshakeResult, Remaining, Surveyed, remaining
@@ -47,6 +48,7 @@ class TlsProbe:
         if self.settings.intrusive:
             found = await self._asked(found, target, budget)
         found = await self._confirmed(found, target, budget)
+        found = await self._by_policy(found, target, budget)
         return found if self.settings.intrusive else without_intrusive(found)
 
     async def _observe(self, target: Target, budget: Budget) -> Attempt[TlsEvidence]:
@@ -103,6 +105,20 @@ class TlsProbe:
             return Attempt.ok(dataclasses.replace(seen, **dict.fromkeys(names, Attempt(failure=told))))  # type: ignore[arg-type]  # its own fields
 
         return await cut_off(again(), lambda: budget.deadline, unconfirmed)
+
+    async def _by_policy(self, found: Attempt[TlsEvidence], target: Target, budget: Budget) -> Attempt[TlsEvidence]:
+        """What is looked for only where a policy judges it."""
+        seen, facts = found.value, asked_for(self.settings)
+        if seen is None or not facts:
+            return found
+
+        async def look() -> Attempt[TlsEvidence]:
+            return Attempt.ok(await seen_by_policy(seen, target, self.settings, budget))
+
+        def unseen(failure: Failure) -> Attempt[TlsEvidence]:
+            return Attempt.ok(dataclasses.replace(seen, **dict.fromkeys(facts, Attempt(failure=failure))))  # type: ignore[arg-type]  # its own fields
+
+        return await cut_off(look(), lambda: budget.deadline, unseen)
 
     async def _surveyed(
         self, target: Target, budget: Budget, first_answer: asyncio.Future[Surveyed | Failure | None]
