@@ -34,7 +34,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 from tlslite.api import HandshakeSettings, TLSConnection
-from tlslite.constants import SignatureScheme
+from tlslite.constants import AlertDescription, SignatureScheme
 from tlslite.errors import TLSRemoteAlert
 
 from scanner.lab import Lab, LabError, LabServer
@@ -745,6 +745,64 @@ def has_known_vulnerability(_lab: Lab, server: LabServer) -> None:
         "client-renegotiation": result.session_renegotiation.result.is_vulnerable_to_client_renegotiation_dos,
     }
     assert [name for name, is_vulnerable in found.items() if is_vulnerable] == [server.name]
+
+
+def answer_to_padding(server: LabServer, *, right: bool) -> str:
+    """The alert that a request in a record in CBC is answered with, whose padding is right or not; or "content"."""
+    settings = HandshakeSettings()
+    settings.minVersion = settings.maxVersion = (3, 3)
+    settings.versions, settings.cipherNames = [(3, 3)], ["aes128"]
+    settings.useEncryptThenMAC = False
+    with connect(server) as plain:
+        connection = TLSConnection(plain)
+        connection.handshakeClientCert(settings=settings, serverName=server.host)
+        records = connection._recordLayer
+        pad = records.addPadding
+
+        def padded(data: bytearray) -> bytearray:
+            block = records.blockSize
+            made = pad(data + bytearray(block))
+            size = made[-1] + block
+            made[-size - 1 :] = bytearray([size] * (size + 1))
+            if not right:
+                made[-size - 1] ^= 1
+            return made
+
+        records.addPadding = padded
+        connection.write(b"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")
+        try:
+            return "content" if connection.read(min=1, max=4) == b"HTTP" else "nothing"
+        except TLSRemoteAlert as error:
+            return AlertDescription.toRepr(error.description)
+
+
+@check("padding-oracle", "padding-unchecked")
+def tells_of_padding(_lab: Lab, server: LabServer) -> None:
+    assert answer_to_padding(server, right=True) == "content"
+    told = {"padding-oracle": "decryption_failed", "padding-unchecked": "content"}[server.name]
+    assert answer_to_padding(server, right=False) == told
+
+
+@check("key-reuse")
+def shows_its_key_again(lab: Lab, server: LabServer) -> None:
+    def keys(shown: LabServer, cipher: str) -> set[bytes]:
+        """The ephemeral keys in two handshakes of OpenSSL, as its trace prints them."""
+        command = ["openssl", "s_client", "-connect", f"{shown.address}:{shown.actual_port}", "-servername", shown.host]
+        found = set()
+        for _ in range(2):
+            done = subprocess.run(
+                [*command, "-tls1_2", "-cipher", cipher, "-trace"],
+                input=b"", capture_output=True, check=False, timeout=120,
+            )  # fmt: skip
+            (key,) = re.findall(
+                rb"ServerKeyExchange.*?(?:ecdh_Ys|dh_Ys|point)[^:]*: ([0-9A-F]+)", done.stdout, re.DOTALL
+            )
+            found.add(key)
+        return found
+
+    assert len(keys(server, "ECDHE")) == 1
+    assert len(keys(server, "DHE")) == 1
+    assert len(keys(lab.servers["no-tls1.3"], "ECDHE")) == 2
 
 
 @check("early-data")
