@@ -247,7 +247,7 @@ CASES = (
     ),
     Case(
         name="padding-oracle",
-        description="Answers wrong padding in CBC by an alert of its own, which decrypts for an attacker (Vaudenay)",
+        description="Answers wrong padding in CBC by a separate alert, which decrypts for an attacker (Vaudenay)",
         engine=TlsLite(vulnerability="padding-oracle", ciphers=("aes128",), macs=("sha",), encrypt_then_mac=False),
         expected=expect(f"{_IDENTITY} vuln.heartbleed vuln.ccs-injection", "integrity.aead"),
     ),

@@ -94,7 +94,7 @@ def _judge_keys(tls: TlsEvidence, *, dhe: bool) -> Finding | tuple[str, ...]:
 @rule(
     "kex.fresh-keys",
     opt_in=True,
-    title="Every connection has an ephemeral key of its own",
+    title="Every connection has its own ephemeral key",
     goal=Goal.ENCRYPTION,
     severity=Severity.MEDIUM,
     of=TlsEvidence,
@@ -129,7 +129,7 @@ def _fresh_keys(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[
     goal=Goal.ENCRYPTION,
     severity=Severity.LOW,
     of=TlsEvidence,
-    why="Where a server uses one Diffie-Hellman key for many connections, the time that a handshake takes tells of the "
+    why="Where a server uses one Diffie-Hellman key for many connections, the duration of a handshake depends on the "
     "shared secret; with thousands of measurements a recorded connection can be decrypted.",
     how="By evidence: DHE is accepted, and kex.fresh-keys saw its key again. No time is measured.",
     sources=(attack("Raccoon (CVE-2020-1968 and others)", "https://raccoon-attack.com/"), rfc(9325, "4.1")),
@@ -157,7 +157,7 @@ def _raccoon(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Fin
     goal=Goal.ENCRYPTION,
     severity=Severity.INFO,
     of=TlsEvidence,
-    why="The time that a server takes over a broken record in CBC tells of its padding, unless the library takes care "
+    why="The time that a server takes over a broken record in CBC reveals its padding, unless the library takes care "
     "that all take the same; from outside nobody sees whether it does.",
     how="By evidence: a suite in CBC is accepted, and no encrypt-then-MAC (RFC 7366), with which the attack does not "
     "work. A note: libraries of the last ten years take care.",
