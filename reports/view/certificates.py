@@ -1,4 +1,4 @@
-"""The servers' own certificates of a run, by the day on which they end."""
+"""The servers' own certificates of a run, and intermediates that end before them, by the day on which they end."""
 
 from __future__ import annotations
 
@@ -27,16 +27,19 @@ class _Use:
 
 
 def certificates_of(index: Index) -> tuple[CertificateView, ...]:
-    """Every leaf that was served, once, with all the targets that serve it; the first to end first."""
+    """Every leaf that was served, once, with all the targets that serve it; the first to end first.
+
+    An intermediate with which a chain ends before its leaf does stands among them.
+    """
     uses: dict[str, _Use] = {}
     keys: dict[str, set[str]] = defaultdict(set)
     for target in index.record.targets:
         for deployment in deployments_of(target):
-            leaf = deployment.leaf
-            use = uses.setdefault(leaf.fingerprint, _Use(leaf, _trusted(deployment), with_sni=False))
-            use.with_sni = use.with_sni or deployment.with_sni
-            use.targets[index.ref(target)] = None
-            keys[leaf.spki].add(leaf.fingerprint)
+            for item in (deployment.leaf, deployment.ends_first or deployment.leaf):
+                use = uses.setdefault(item.fingerprint, _Use(item, _trusted(deployment), with_sni=False))
+                use.with_sni = use.with_sni or deployment.with_sni
+                use.targets[index.ref(target)] = None
+                keys[item.spki].add(item.fingerprint)
     started = index.record.run.started_at
     views = [_view(use, started, shared=len(keys[use.certificate.spki]) > 1) for use in uses.values()]
     return tuple(sorted(views, key=lambda view: (view.not_after, view.name, view.fingerprint)))

@@ -262,6 +262,20 @@ class Deployment:
         return (*self.chain, *self.completion.fetched) if self.completion is not None and self.completed else self.chain
 
     @property
+    def ends_first(self) -> Certificate | None:
+        """With which certificate the chain ends, of the path that holds longest; None where no path is trusted.
+
+        A root does not count: clients have it, and take it by itself.
+        """
+        first = []
+        for path in self.browser_paths:
+            for holding in (path.path, path.lasting) if path.trusted else ():
+                if holding:
+                    on_path = [item for item in self.browser_chain if item.fingerprint in holding[:-1]]
+                    first.append(min(on_path or [self.leaf], key=lambda item: item.not_after))
+        return max(first, key=lambda item: item.not_after, default=None)
+
+    @property
     def publicly_trusted(self) -> bool | None:
         """Whether its chain leads to a root of any browser; None where no path was looked for."""
         if not self.paths:

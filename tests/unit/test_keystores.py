@@ -173,4 +173,9 @@ def test_what_cannot_be_read_in_a_file_costs_itself_and_not_the_run(
     tls = evidence.tls.value
     found = (tls.certificates.value or ()) if tls is not None else ()
     assert [len(item.chain) for item in found] == chains
-    assert chains or evidence.tls.failure or tls.certificates.failure, "it is told that there is none"
+    if not chains:
+        assert evidence.tls.failure or tls.certificates.failure, "it is told that there is none"
+    elif b"garbage" in data:
+        assert tls.certificates.incomplete.detail == "1 certificate cannot be read"
+    else:
+        assert tls.certificates.incomplete is None

@@ -17,6 +17,7 @@ from typing import Final
 
 from cryptography import x509
 
+from scanner.counting import counted
 from scanner.evidence import Attempt, Deployment, Failure, FailureReason, TargetEvidence, TlsEvidence
 from scanner.inventory import Endpoint
 from scanner.probe.x509.chains import MAX_CHAIN, deployment_of, read_certificate
@@ -92,7 +93,9 @@ def _meant(pattern: Path) -> list[Path]:
 
 def _evidence(found: _Found, pool: Sequence[bytes], stores: Sequence[str]) -> TargetEvidence:
     started, clock = datetime.now(UTC), time.monotonic()
-    trouble = Failure.of(FailureReason.MALFORMED, found.wrong) if found.wrong else None
+    unread = sum(read_certificate(der).value is None for der in found.kept.certificates)
+    wrong = "; ".join(filter(None, (found.wrong, f"{counted(unread, 'certificate')} cannot be read" if unread else "")))
+    trouble = Failure.of(FailureReason.MALFORMED, wrong) if wrong else None
     if trouble is not None and not found.kept.certificates:
         tls: Attempt[TlsEvidence] = Attempt(failure=trouble)
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from scanner.counting import counted
 from scanner.evidence import Deployment
@@ -22,9 +21,6 @@ from scanner.rules.registry import (
 )
 from scanner.rules.registry.sources import rfc
 from scanner.verdict import Goal, Severity
-
-if TYPE_CHECKING:
-    from scanner.evidence import Certificate
 
 _DAY = timedelta(days=1)
 
@@ -63,15 +59,9 @@ class ChainExpiryParameters(Parameters):
 def _chain_expiry(deployment: Deployment, facts: Facts, parameters: ChainExpiryParameters) -> list[Finding]:
     if not deployment.paths:
         return [Finding("no-path")]
-    first = [
-        _first_to_end(deployment, holding)
-        for path in deployment.browser_paths
-        if path.trusted
-        for holding in ((path.path, path.lasting) if path.lasting else (path.path,))
-    ]
-    if not first:
+    leaf, ends = deployment.leaf, deployment.ends_first
+    if ends is None:
         return [Finding("untrusted")]
-    leaf, ends = deployment.leaf, max(first, key=lambda item: item.not_after)
     day = f"{ends.not_after:%Y-%m-%d}"
     expected = f"{leaf.not_after:%Y-%m-%d} or later"
     if ends.not_after >= leaf.not_after:
@@ -88,9 +78,3 @@ def _chain_expiry(deployment: Deployment, facts: Facts, parameters: ChainExpiryP
     if left < timedelta(days=parameters.days):
         severity = Severity.HIGH if left < timedelta(days=parameters.urgent_days) else Severity.MEDIUM
     return [Finding("ends-before", day, expected, severity=severity, values=values)]
-
-
-def _first_to_end(deployment: Deployment, path: tuple[str, ...]) -> Certificate:
-    """The certificate of a path that ends first. Its root does not count: clients have it, and take it by itself."""
-    on_path = [item for item in deployment.browser_chain if item.fingerprint in path[:-1]]
-    return min(on_path or [deployment.leaf], key=lambda item: item.not_after)
