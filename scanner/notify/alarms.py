@@ -8,7 +8,7 @@ flapping, once, and not every night. What could not be observed changes no alarm
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +16,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
+from scanner.evidence import FailureReason
 from scanner.history.waived import is_worse
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, TargetStatus, Verdict
 
@@ -112,6 +113,7 @@ class CheckResult:
 
     `places` are the addresses at which it is so, of the `addresses` that the endpoint has; at those of `held` it does
     not fail, and of those of `unknown` nothing is known. `verdict` is the worst of its verdicts, where there is one.
+    `silence` is why what does not answer does not: of several reasons, that of most addresses.
     """
 
     condition: Condition
@@ -122,6 +124,7 @@ class CheckResult:
     held: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     verdict: Verdict | None = None
+    silence: FailureReason | None = None
 
 
 def update(
@@ -208,7 +211,11 @@ def results_of(record: RunRecord) -> dict[Key, CheckResult]:
     found: dict[Key, CheckResult] = {}
     for endpoint, targets in endpoints.items():
         silent = [target for target in targets if target.status is TargetStatus.UNREACHABLE]
-        found[Key(endpoint, UNREACHABLE)] = _result(targets, silent, Severity.HIGH)
+        reasons = Counter(target.error.reason for target in silent if target.error is not None)
+        found[Key(endpoint, UNREACHABLE)] = dataclasses.replace(
+            _result(targets, silent, Severity.HIGH),
+            silence=max(reasons, key=reasons.__getitem__, default=None),
+        )
         verdicts: dict[tuple[str, str], dict[str, Verdict]] = defaultdict(dict)
         for target in targets:
             for verdict in target.verdicts:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from reports.deliver_message import Entry, EnvironmentSummary, Level, Section, inert
 from reports.view.causes import found_sentence
 from reports.view.index import tally
-from reports.wording import CAUSE_MEANINGS, CAUSES
+from reports.wording import CAUSE_MEANINGS, CAUSES, FAILURES
 from scanner.counting import counted
 from scanner.history.attribution import ChangeCause
 from scanner.history.run_diff import CertificateChange
@@ -220,6 +220,7 @@ def _entries(items: Sequence[AlarmChange], *, with_cause: bool = True) -> tuple[
     grouped: dict[tuple[object, ...], list[AlarmChange]] = defaultdict(list)
     for item in items:
         reason = item.result.verdict.reason if item.result.verdict else ""
+        reason = reason or (item.result.silence or "")
         grouped[item.key.rule, reason, item.result.severity, item.before.severity, item.cause].append(item)
     return tuple(_entry(members, with_cause=with_cause) for members in grouped.values())
 
@@ -257,7 +258,12 @@ def _sentence(members: Sequence[AlarmChange], rule: Rule | None) -> str:
     """What was found, in the words of the rule's finding."""
     first = members[0]
     if first.key.rule == alarms.UNREACHABLE:
-        return "It answers again." if first.transition is Transition.RESOLVED else "It cannot be reached."
+        if first.transition is Transition.RESOLVED:
+            return "It answers again."
+        if first.transition is Transition.FLAPPING:
+            return "It answers in some runs only."
+        silence = first.result.silence
+        return f"It cannot be reached: {FAILURES[silence]}." if silence else "It cannot be reached."
     if first.unknown and first.transition is Transition.RESOLVED:
         return "It could be assessed again."
     verdicts = [item.result.verdict for item in members if item.result.verdict is not None]

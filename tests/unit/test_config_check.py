@@ -65,6 +65,13 @@ def test_a_waiver_that_covers_nothing_is_warned_of_and_no_other(
         assert f'waiver[1].scope: "{scope}" {warned}' in said
 
 
+def test_not_all_is_well_where_something_is_warned_of(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "config.toml").write_text(ESTATE + waiver("staging/gone.example"), "utf-8")
+
+    assert run(["config", "check"]) == ExitStatus.OK
+    assert capsys.readouterr().out.endswith("1 waiver: it can be used, with 1 warning.\n")
+
+
 def test_a_waiver_for_rules_that_there_are_not(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "config.toml").write_text(ESTATE + waiver("*", "headres.*") + waiver("*", "https.pth"), "utf-8")
 

@@ -470,6 +470,7 @@ def test_after_a_night_without_dns_nothing_is_new_and_nothing_was_fixed(engine: 
     titles = [title for receiver, title in (*dark, *morning) if receiver == "a"]
 
     assert "not assessed" in titles[0]
+    assert any("It cannot be reached: the name does not resolve.\n" in text for text in texts(engine)), "and why"
     assert "assessed again" in titles[1]
     assert all("fail" not in title and "fixed" not in title and "first look" not in title for title in titles)
 

