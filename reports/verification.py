@@ -117,6 +117,8 @@ def verify_pdf(pdf: bytes, *, roots: Sequence[x509.Certificate] = (), moment: da
     """
     if not pdf.startswith(b"%PDF-"):
         message = "it is not a PDF"
+        if pdf[:1] == b"{":
+            message += ", and only a PDF is signed; evidence in JSON is judged again with --replay"
         raise NotAReportError(message)
     if not _LOG.isEnabledFor(logging.DEBUG):
         # What it finds wrong is told below, as a finding; it would log it with a traceback as well.

@@ -141,10 +141,12 @@ def read_evidence_file(data: bytes) -> EvidenceFile:
     try:
         file = _FORM.validate_json(data)
     except ValidationError as error:
-        # A report says what came out, not all that it came from.
-        is_report = b'"nightseal.report/' in data[:200]
-        other = "; --format evidence writes one, and a PDF carries it" if is_report else ""
-        raise UsageError(f"not {SCHEMA}: {error.error_count()} errors{other}") from error
+        if b'"nightseal.report/' in data[:200]:
+            raise UsageError(
+                f"not {SCHEMA} but a report, which has verdicts, and neither all the evidence nor the policy that they "
+                "came from: replay the PDF of the run, or what nightseal report --format evidence writes"
+            ) from error
+        raise UsageError(f"not {SCHEMA}: {error.error_count()} errors") from error
     for policy in file.policies.values():
         if digest_of(policy) != policy.digest:
             raise UsageError(f"the text of policy {printable(policy.id)} is not what its SHA-256 is of")

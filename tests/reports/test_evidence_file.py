@@ -231,4 +231,12 @@ class TestCommand:
     ) -> None:
         status, _, err = verify(to_json(judged_record(4).record).encode())
         assert status == 2
-        assert "--format evidence" in err
+        assert "run.evidence.json: not nightseal.evidence/1 but a report" in err
+        assert "replay the PDF of the run, or what nightseal report --format evidence writes" in err
+
+    def test_json_is_no_signed_report(self, data: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "run.json").write_bytes(data)
+        with pytest.raises(SystemExit) as ended:
+            main(["verify", str(tmp_path / "run.json")])
+        assert ended.value.code == 2
+        assert "it is not a PDF, and only a PDF is signed" in capsys.readouterr().err

@@ -43,7 +43,7 @@ def verify(  # noqa: PLR0913  # the options of the command
     roots = load_roots(read_bounded(trust, _LARGEST_PEM), source=str(trust)) if trust else ()
     pdf = read_bounded(file, LARGEST_PDF)
     if replay and not pdf.startswith(b"%PDF-"):
-        return _replay_alone(pdf, policy_name, quiet=quiet)
+        return _replay_alone(file, pdf, policy_name, quiet=quiet)
     try:
         found = verify_pdf(pdf, roots=roots)
     except NotAReportError as error:
@@ -86,9 +86,12 @@ def _comparisons(
         yield replayed(found.evidence, found.report, policy_name)
 
 
-def _replay_alone(data: bytes, policy_name: str | None, *, quiet: bool) -> int:
+def _replay_alone(file: Path, data: bytes, policy_name: str | None, *, quiet: bool) -> int:
     """Judge a file of `--format evidence` again."""
-    lines, differing = replayed(data, None, policy_name)
+    try:
+        lines, differing = replayed(data, None, policy_name)
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}") from error
     if not quiet:
         for told in lines:
             click.echo(told)
