@@ -12,6 +12,9 @@ CERTIFICATES_HOW = (
     "clients that name no host is judged only where the host is an address, as no browser sees it otherwise."
 )
 
+COMPLETED = "judged with an issuer that was fetched, not sent"
+"""What is told of a chain that only browsers have whole: what holds of it holds for them."""
+
 
 def below_root(deployment: Deployment) -> tuple[Certificate, ...]:
     """The leaf and every other certificate that is not self-signed: those whose signatures count."""

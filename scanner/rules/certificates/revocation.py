@@ -15,7 +15,7 @@ from scanner.evidence import (
     ServiceFault,
 )
 from scanner.rules.certificates import fixes
-from scanner.rules.certificates.leaves import below_root
+from scanner.rules.certificates.leaves import COMPLETED, below_root
 from scanner.rules.certificates.staples import STAPLE_HOW, UNVERIFIED, current_staple, end_of_staple
 from scanner.rules.registry import (
     Facts,
@@ -202,6 +202,7 @@ def _told(answer: RevocationAnswer, deployment: Deployment, *, until: bool = Fal
         details += [answer.reason] if answer.reason else []
     if until:
         details.append(f"until {answer.next_update:%Y-%m-%d %H:%M} UTC" if answer.next_update else "without an end")
+    details += [COMPLETED] if deployment.completed else []
     return " ".join(words) + (f" ({', '.join(details)})" if details else "")
 
 

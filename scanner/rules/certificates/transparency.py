@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from scanner.counting import counted
 from scanner.evidence import Deployment, Extension, FailureReason, LogProgram, Sct, SctCheck, SctSource
 from scanner.rules.certificates import fixes
-from scanner.rules.certificates.leaves import CERTIFICATES_HOW
+from scanner.rules.certificates.leaves import CERTIFICATES_HOW, COMPLETED
 from scanner.rules.registry import (
     Facts,
     Finding,
@@ -106,7 +107,9 @@ def _transparency(deployment: Deployment, facts: Facts, parameters: Transparency
     attempt = deployment.transparency
     delivered = any(item.source is not SctSource.CERTIFICATE for item in attempt.value.scts) if attempt.value else False
     if leaf.embedded_scts >= needed or delivered:
-        return [_by_logs(deployment, needed, expected, facts.now, parameters)]
+        found = _by_logs(deployment, needed, expected, facts.now, parameters)
+        told = deployment.completed and attempt.value is not None
+        return [replace(found, observed=f"{found.observed}; {COMPLETED}") if told else found]
     return [_by_number(deployment, expected, parameters)]
 
 

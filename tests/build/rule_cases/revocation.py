@@ -18,6 +18,7 @@ from scanner.evidence import (
     Staple,
     not_run,
 )
+from scanner.rules.certificates.leaves import COMPLETED
 from scanner.verdict import Severity
 from tests.build.certificates import intermediate
 from tests.build.facts import NOW, TIMED_OUT, certificate, deployment, trusted, unrevoked, untrusted
@@ -83,7 +84,30 @@ CASES = (
     of_tls("cert.trusted", "unknown-issuer", deployment(completion=_NOT_COMPLETED, **_ALONE)),
     of_tls("cert.chain-complete", "missing-fetched", deployment(completion=_COMPLETED, **_ALONE)),
     of_tls("cert.chain-complete", "missing", deployment(completion=_NOT_COMPLETED, **_ALONE)),
-    of_tls("cert.transparency", "enough", deployment(_LEAF, completion=_COMPLETED, **_ALONE)),
+    of_tls(
+        "cert.transparency",
+        "enough",
+        deployment(_LEAF, completion=_COMPLETED, **_ALONE),
+        observed=f"2 embedded SCTs (Log 0, Log 1), by the list of {NOW - _DAY:%Y-%m-%d} (a list); {COMPLETED}",
+    ),
+    of_tls(
+        "cert.revocation",
+        "good",
+        deployment(completion=_COMPLETED, revocation=Attempt.ok((_answer(),)), **_ALONE),
+        observed=f"the list {_URL} ({COMPLETED})",
+    ),
+    of_tls(
+        "cert.revocation",
+        "revoked",
+        deployment(completion=_COMPLETED, revocation=Attempt.ok((_revoked(),)), **_ALONE),
+        observed=f"the list {_URL} (on {NOW - 2 * _DAY:%Y-%m-%d}, keyCompromise, {COMPLETED})",
+    ),
+    of_tls(
+        "cert.revocation",
+        "intermediate-revoked",
+        deployment(completion=_COMPLETED, revocation=Attempt.ok((_revoked(_ABOVE),)), **_ALONE),
+        observed=f"the list {_URL} about {_ABOVE.subject} (on {NOW - 2 * _DAY:%Y-%m-%d}, keyCompromise, {COMPLETED})",
+    ),
     of_tls("cert.chain-expiry", "leaf-ends-first", deployment(completion=_COMPLETED, **_ALONE)),
     of_tls("cert.chain-expiry", "leaf-ends-first", _lasting()),
     of_tls("cert.revocation", "good"),
