@@ -34,6 +34,8 @@ LONGEST_FIRST = (
     "test_commands",
     "whole-lab",
     "test_daemon",
+    "test_daemon_disks",
+    "test_daemon_watched",
     "test_daemon_notify",
     "hostile-",
     "report-pdf",
