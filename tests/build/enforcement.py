@@ -23,7 +23,7 @@ Verdicts = Mapping[str, tuple[Verdict, ...]]
 def observe(environments: Sequence[Environment], connect_to: Mapping[str, Sequence[str]]) -> list[Observed]:
     """Survey every target and ask it over HTTP; sslyze is left out, as enforcement does not need it."""
     settings = ProbeSettings(
-        timeout_s=2, deadline_s=20, connect_to={name: tuple(addresses) for name, addresses in connect_to.items()}
+        timeout_s=8, deadline_s=60, connect_to={name: tuple(addresses) for name, addresses in connect_to.items()}
     )
     scope = frozenset(endpoint.host for environment in environments for endpoint in environment.endpoints)
 

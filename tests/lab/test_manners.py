@@ -22,7 +22,7 @@ from tests.build.wiretap import Wiretap
 from tests.conftest import reach
 
 ENVIRONMENTS = {"lab": Environment("lab", EnvironmentKind.ON_PREMISES)}
-SETTINGS = ProbeSettings(timeout_s=2, deadline_s=30)
+SETTINGS = ProbeSettings(timeout_s=6, deadline_s=60)
 ATTACKS = {
     "vuln.heartbleed": "heartbleed",
     "vuln.ccs-injection": "ccs",

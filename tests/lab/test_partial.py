@@ -63,7 +63,9 @@ def scanned(backend: LabServer, after: int, manner: str) -> tuple[TargetEvidence
     async def scan() -> tuple[Target, TargetEvidence]:
         async with breaking_off(backend.actual_port, after, manner) as port:
             target = Target(Endpoint("test", backend.host, port, role=Role.SERVER), Address("127.0.0.1", port))
-            settings = ProbeSettings(timeout_s=1.0, deadline_s=12.0)
+            # Short only where silence is what is waited for.
+            silent = manner == "ignores"
+            settings = ProbeSettings(timeout_s=1.5 if silent else 10.0, deadline_s=20.0 if silent else 60.0)
             probed = probe_targets([target], {"test": ENVIRONMENT}, settings, concurrency=1, workers=1)
             async with contextlib.aclosing(probed):
                 async for _, evidence in probed:

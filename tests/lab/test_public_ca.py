@@ -110,7 +110,7 @@ def observed(lab: Lab, server: str, host: str) -> Facts:
     """A server of the lab under a name of the zone, which it does not ask about."""
     address = Address(lab.servers[server].address, lab.servers[server].actual_port)
     target = Target(Endpoint("e", host, 443), address)
-    settings = ProbeSettings(timeout_s=2, deadline_s=20)
+    settings = ProbeSettings(timeout_s=8, deadline_s=60)
     tls, connections = asyncio.run(survey(target, settings))
     records = asyncio.run(probe_dns(target, settings))
     now = datetime.now(UTC)

@@ -233,7 +233,7 @@ def _policy() -> policy.Policy:
 async def _observe(folder: Path, environment: Environment, connect_to: dict[str, tuple[str, ...]]) -> list[Observed]:
     """Survey each site and ask it over HTTP; full handshakes are made only where nothing else tells."""
     settings = ProbeSettings(
-        timeout_s=3, deadline_s=30, connect_to=connect_to, trust_stores=("mozilla", str(folder / "ca.pem"))
+        timeout_s=8, deadline_s=60, connect_to=connect_to, trust_stores=("mozilla", str(folder / "ca.pem"))
     )
     # The certificate by which an integration identifies the caller is judged from its file, which no server mends.
     sites = [endpoint for endpoint in environment.endpoints if not endpoint.host.startswith(CLIENT_FILE)]
@@ -292,7 +292,7 @@ def test_the_advice_on_post_quantum_groups_is_shown_with_node(tmp_path: Path, se
         assert process.stdout is not None
         port = int(process.stdout.readline())
         target = Target(Endpoint("e", "node.fix.example", 443), Address("127.0.0.1", port))
-        tls, _ = asyncio.run(survey(target, ProbeSettings(timeout_s=3, deadline_s=20)))
+        tls, _ = asyncio.run(survey(target, ProbeSettings(timeout_s=8, deadline_s=60)))
         process.terminate()
     evidence = TargetEvidence(datetime.now(UTC), 1.0, 1, tls=tls)
     rule = all_rules()["kex.post-quantum"]

@@ -35,7 +35,7 @@ from scanner.verdict import Status, Verdict
 from tests.build.ports import free_port
 from tests.build.servers import HOST, Servers, node, servers
 
-SETTINGS = ProbeSettings(timeout_s=3.0, deadline_s=30.0)
+SETTINGS = ProbeSettings(timeout_s=8.0, deadline_s=60.0)
 TLS12, TLS13 = Protocol.TLS1_2, Protocol.TLS1_3
 CLIENT_KEY_EXCHANGE = 16
 

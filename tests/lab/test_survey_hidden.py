@@ -19,9 +19,10 @@ from scanner.inventory import Address, Endpoint, Role, Target
 from scanner.probe import ProbeSettings, iana
 from scanner.probe.survey.families import Family, by_family, family_of
 from scanner.probe.survey.probe import survey
+from tests.build import virtual_time
 from tests.build.servers import HOST, Servers, servers
 
-SETTINGS = ProbeSettings(timeout_s=2.0, deadline_s=20.0)
+SETTINGS = ProbeSettings(timeout_s=8.0, deadline_s=60.0)
 TLS12 = Protocol.TLS1_2
 NAMES = {suite.name: code for code, suite in iana.cipher_suites().items()}
 GCM, GCM_256 = NAMES["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"], NAMES["TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"]
@@ -85,7 +86,7 @@ def answered_by(chooses: Chooses, *, alert: int = AlertDescription.handshake_fai
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             return await surveyed(server.sockets[0].getsockname()[1])
 
-    return asyncio.run(both())
+    return virtual_time.run_with_servers(both())
 
 
 def first_of(own: Sequence[int], offered: Sequence[int]) -> int:
@@ -284,7 +285,7 @@ def tls13_server(chooses: Callable[[ClientHello], tuple[int, int] | int]) -> Tls
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             return (await surveyed(server.sockets[0].getsockname()[1]))[0]
 
-    return asyncio.run(both())
+    return virtual_time.run_with_servers(both())
 
 
 X25519, FFDHE2048, MLKEM = 29, 256, 0x11EC
