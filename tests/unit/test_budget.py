@@ -272,3 +272,66 @@ def test_a_probe_that_runs_by_itself_has_the_time_that_its_settings_say():
         return budget.deadline, budget.ends, len({*times})
 
     assert virtual_time.run(scan()) == (37.0, 35.0, 2)
+
+
+class Elsewhere:
+    """Who admits to the addresses of another process: takes note of what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, object]] = []
+
+    async def admit(self, ip: str, ends: float, service: object, *, first: bool = False) -> None:
+        self.asked.append(("admit", ip, (ends, service, first)))
+
+    def give_back(self, ip: str, service: object) -> None:
+        self.asked.append(("give back", ip, service))
+
+
+def test_an_address_of_another_process_is_asked_for_there_and_ones_own_here():
+    async def scan() -> tuple[list[tuple[str, str, object]], list[float], int]:
+        there = Elsewhere()
+        run = RunBudget(Limits(connections=1), elsewhere=there, ours=lambda ip: ip == IP)
+        budget = target(run, IP, 60.0)
+        own = await begun(budget, 2, takes_s=1.0)
+        async with budget.connection(OTHER):
+            pass
+        return there.asked, own, budget.opened
+
+    asked, own, opened = virtual_time.run(scan())
+
+    assert asked == [("admit", OTHER, (58.0, None, False)), ("give back", OTHER, None)]
+    assert (own, opened) == ([0.0, 1.0], 3)
+
+
+def test_a_process_that_has_all_addresses_asks_nobody_elsewhere():
+    async def scan() -> tuple[list[object], int]:
+        there = Elsewhere()
+        budget = target(RunBudget(Limits(), elsewhere=there), IP, 60.0)
+        async with budget.connection(OTHER):
+            pass
+        return list(there.asked), budget.opened
+
+    assert virtual_time.run(scan()) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("rate", "deadline_s", "at_once"),
+    [(None, 60.0, 50), (10.0, 60.0, 6), (10.0, 79.0, 7), (1000.0, 60.0, 50), (0.1, 60.0, 1), (3.0, 100.0, 3)],
+)
+def test_a_total_rate_says_how_many_targets_it_serves_at_once(rate: float | None, deadline_s: float, at_once: int):
+    assert RunBudget(Limits(total_rate_per_s=rate)).targets_at_once(50, deadline_s) == at_once
+
+
+def test_what_is_waited_for_on_our_own_account_is_put_off_and_no_more():
+    async def wait() -> list[float]:
+        await asyncio.sleep(5.0)
+        budget, seen = target(RunBudget(Limits()), IP, 60.0), []
+        for takes_s in (2.0, 3.0):
+            async with budget.paused():
+                await asyncio.sleep(takes_s)
+                seen.append(budget.put_off_s)
+            await asyncio.sleep(1.0)
+            seen.append(budget.put_off_s)
+        return seen
+
+    assert virtual_time.run(wait()) == [2.0, 2.0, 5.0, 5.0]

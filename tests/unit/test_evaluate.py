@@ -190,10 +190,13 @@ def test_of_several_findings_on_one_subject_the_worst_counts_and_subjects_are_so
         Finding("bad", subject="a", severity=Severity.LOW, values={"what": 1}),
         Finding("bad", subject="a", severity=Severity.HIGH, values={"what": 2}),
         Finding("not-observed", subject="b", values={"why": "reset"}),
+        Finding("good", subject="b"),
+        Finding("bad", subject="a", severity=Severity.HIGH, values={"what": 3}),
     )
-    assert [(v.subject, v.reason, v.severity) for v in found] == [
-        ("a", "bad", Severity.HIGH),
-        ("b", "not-observed", Severity.MEDIUM),
+    # Of two that are as bad, the first is told.
+    assert [(v.subject, v.reason, v.severity, v.message) for v in found] == [
+        ("a", "bad", Severity.HIGH, "Bad: 2 ."),
+        ("b", "not-observed", Severity.MEDIUM, found[1].message),
     ]
 
 
@@ -329,8 +332,8 @@ def test_a_scope_may_name_an_ipv6_address() -> None:
 
 def test_the_report_on_waivers_tells_used_unused_expired_and_soon_expiring() -> None:
     item = observed(_OLD_TLS)
-    late, soon = waiver("comp.*", days=31), waiver("comp.none", days=30)
-    waivers = (late, waiver("cert.*"), waiver("vuln.crime", days=-3), waiver("proto.*", days=-3), soon)
+    late, soon, sooner = waiver("comp.*", days=31), waiver("comp.none", days=30), waiver("comp.none", days=29)
+    waivers = (late, waiver("cert.*"), waiver("vuln.crime", days=-3), waiver("proto.*", days=-3), soon, sooner)
     found = evaluate([item], {"production": environment()}, {"production": load("https-by-default")}, waivers, NOW)
     endpoint = item.target.endpoint
     target = dataclasses.replace(
@@ -341,8 +344,8 @@ def test_the_report_on_waivers_tells_used_unused_expired_and_soon_expiring() -> 
         verdicts=found[item.target.id],
     )
     report = report_waivers([target], waivers, NOW.date())
-    assert report.used == ((late, 1), (soon, 1))
-    assert report.soon == ((soon, 1),)
+    assert report.used == ((late, 1), (soon, 1), (sooner, 1))
+    assert report.soon == ((soon, 1), (sooner, 1))
     assert report.unused == (waivers[1],)
     assert report.expired == ((waivers[2], 1), (waivers[3], 0))
 
