@@ -101,6 +101,7 @@ def tests(folder: Path) -> None:
     for what, arguments in (
         ("every word of the reports and rules is translated", ["-m", "release", "tests/unit", "tests/reports"]),
         ("documents name what is there", ["tests/unit/test_docs.py"]),
+        ("nothing else depends on the version", ["tests/golden", "tests/packaging/test_release_check.py"]),
         (
             "what older versions wrote is read",
             ["tests/packaging/test_upgrade.py", "tests/unit/test_stored_evidence.py"],

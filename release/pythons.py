@@ -46,7 +46,7 @@ def prepare(suite: str, folder: Path) -> Image:
     copy_of_checkout(root / "src")
     image.workdir = "/src"
     for command in (
-        "python3 -m venv --clear /venv",
+        "python3 -m venv /venv",
         "/venv/bin/pip install --quiet --require-hashes -r requirements-dev.txt",
         "/venv/bin/pip install --quiet --no-deps --editable .",
     ):

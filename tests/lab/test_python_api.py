@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import doctest
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,26 @@ def test_the_cells_of_the_document_run(lab: Lab, tmp_path: Path) -> None:
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
     assert b"sarif" in names["sarif"]
     assert servers[0].host not in repr(names["nameless"])
+
+
+def test_the_cells_of_the_document_are_typed_for_those_who_use_them(tmp_path: Path) -> None:
+    text = (REPOSITORY / "docs" / "python.md").read_text("utf-8")
+    cells = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    given = "import pathlib\nfrom typing import Any\n\nhosts: list[str] = []\noptions: dict[str, Any] = {}\nfolder = pathlib.Path()\n"
+    (tmp_path / "cells.py").write_text(given + "\n".join(cells) + "\napi.judge(record, 3)\n", "utf-8")
+
+    # From where nothing of the checkout's settings holds: as a user's own program is checked.
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "cells.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    errors = [line for line in done.stdout.splitlines() if ": error: " in line]
+    assert len(errors) == 1, done.stdout
+    assert "[arg-type]" in errors[0], "the last line alone is wrong"
 
 
 def test_wrong_use_is_an_error_of_ours() -> None:

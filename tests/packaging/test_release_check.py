@@ -39,6 +39,9 @@ def test_the_version_stands_in_one_place(tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     copy_of_checkout(folder)
     before = check.version_of(REPOSITORY)
+    # Right after a release nothing is unreleased yet.
+    changelog = (folder / check.CHANGELOG).read_text("utf-8")
+    (folder / check.CHANGELOG).write_text(changelog.replace("## Unreleased\n", "## Unreleased\n- a\n"), "utf-8")
     check.prepare(folder, "9.8.7", DAY)
 
     assert check.version_of(folder) == "9.8.7"

@@ -44,6 +44,8 @@ def test_the_wheel_holds_what_is_needed_and_nothing_else(wheel: Path) -> None:
         "scanner/probe/data/cipher_suites.csv",
         "scanner/lab/demo.toml",
         "scanner/app/config_example.toml",
+        "scanner/py.typed",
+        "reports/py.typed",
     ):
         assert needed in names
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
