@@ -241,6 +241,7 @@ _COUNTED: Final = {
         mark_plural("%(num)s certificate", "%(num)s certificates"),
         mark_plural("%(num)s change", "%(num)s changes"),
         mark_plural("%(num)s check", "%(num)s checks"),
+        mark_plural("%(num)s client", "%(num)s clients"),
         mark_plural("%(num)s clause", "%(num)s clauses"),
         mark_plural("%(num)s day", "%(num)s days"),
         mark_plural("%(num)s earlier complete run", "%(num)s earlier complete runs"),

@@ -12,6 +12,7 @@ from reports.view.causes import causes_of, remedies_of
 from reports.view.certificates import certificates_of
 from reports.view.changes import changes_of
 from reports.view.clauses import policies_of
+from reports.view.clients import clients_of
 from reports.view.coverage import gaps_of, looked_from, unasked_of, unreachables_of
 from reports.view.enforcement import matrices_of
 from reports.view.environments import environments_of, headline_of, standing_of
@@ -127,6 +128,7 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
             targets=targets_of(index, certificates, rules),
             trend=tuple(trend),
             history=history_of(index, history, causes, rules) if history is not None else None,
+            clients=clients_of(index),
             looked_from=looked_from(index.record),
         )
 

@@ -15,6 +15,7 @@ from scanner.verdict import AppliedWaiver, Goal, PolicyRef, Run, Severity, Statu
 
 if TYPE_CHECKING:
     from reports.view.clause_model import PolicyView
+    from reports.view.client_model import ClientsView
     from reports.view.history_model import HistoryView
     from scanner.history.attribution import ChangeCause
 
@@ -386,6 +387,8 @@ class ReportView:
     targets: tuple[TargetView, ...]
     trend: tuple[TrendPoint, ...] = ()
     history: HistoryView | None = None
+    clients: ClientsView | None = None
+    """None where no TLS was seen, or the run is too large for it."""
     looked_from: str = ""
     """Where the run looked from, on one line; empty in runs that older versions made."""
 

@@ -1,0 +1,51 @@
+"""Which clients cannot connect to which targets, computed from what was seen: no client is started."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final
+
+from reports.clients import in_words, outcomes
+from reports.view.client_model import ClientsView, ClientView
+from reports.view.index import Index
+from reports.view.model import TargetRef
+from scanner.clients import all_clients
+
+MOST_TARGETS: Final = 1_000
+"""Of a larger run the chapter is left out: it would take longer than all the others together."""
+
+
+def clients_of(index: Index) -> ClientsView | None:
+    """Who is cut off, those that are still supported first; None where no TLS was seen, or the run is too large."""
+    targets = index.record.targets
+    if len(targets) > MOST_TARGETS:
+        return None
+    clients = {one: client for one, client in all_clients().items() if client.core}
+    failing: dict[tuple[str, str], list[TargetRef]] = defaultdict(list)
+    unclear: set[str] = set()
+    seen = 0
+    for target in targets:
+        tls = target.evidence.tls.value if target.evidence else None
+        if tls is None or not tls.negotiated:
+            continue
+        seen += 1
+        for one, outcome in outcomes(tls, clients).items():
+            if outcome.connects is False:
+                failing[one, in_words(outcome)].append(index.ref(target))
+            elif outcome.connects is None:
+                unclear.add(one)
+    if not seen:
+        return None
+    cut_off = {one for one, _ in failing}
+    views = [
+        ClientView(clients[one].title, clients[one].platform, clients[one].supported, why, tuple(refs))
+        for (one, why), refs in failing.items()
+    ]
+    views.sort(key=lambda view: (view.supported is False, -len(view.targets), view.title, view.why))
+    return ClientsView(
+        clients=len(clients),
+        targets=seen,
+        everywhere=len(clients) - len(cut_off | unclear),
+        unclear=len(unclear - cut_off),
+        cut_off=tuple(views),
+    )

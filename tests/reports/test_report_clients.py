@@ -1,0 +1,78 @@
+"""The chapter on who cannot connect."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from reports.render import render_html
+from reports.view import clients
+from reports.view.clients import clients_of
+from reports.view.index import Index
+from scanner.clients import all_clients
+from scanner.evidence import Attempt, FailureReason, Protocol, ProtocolOffer
+from scanner.verdict import RunRecord
+from tests.build.facts import tls
+from tests.build.judged import judged_record, judged_view
+
+
+def record(*seen: object) -> RunRecord:
+    """As many targets as there is evidence of TLS for."""
+    made = judged_record(max(4, len(seen))).record
+    targets = tuple(
+        dataclasses.replace(target, evidence=dataclasses.replace(target.evidence, tls=found))
+        for target, found in zip(made.targets, seen, strict=False)
+    )
+    return dataclasses.replace(made, targets=targets)
+
+
+ONLY_TLS13 = tls(
+    protocols={
+        **{protocol: Attempt.ok(ProtocolOffer()) for protocol in Protocol},
+        Protocol.TLS1_3: tls().protocols[Protocol.TLS1_3],
+    }
+)
+
+
+def test_who_is_cut_off_is_told_with_why_and_where() -> None:
+    found = clients_of(Index.of(record(Attempt.ok(ONLY_TLS13), Attempt.ok(tls()))))
+
+    assert found is not None
+    assert found.targets == 2
+    core = [client for client in all_clients().values() if client.core]
+    assert found.clients == len(core)
+    cut_off = {view.title: view for view in found.cut_off if len(view.targets) == 1}
+    ie11 = all_clients()["ie11-win7"].title
+    assert cut_off[ie11].why == "no common protocol version"
+    assert found.everywhere + found.unclear + len({view.title for view in found.cut_off}) == found.clients
+    standing = [view.supported is False for view in found.cut_off]
+    assert standing == sorted(standing), "those that are supported come first"
+
+
+def test_what_was_not_seen_is_unclear_and_cuts_nobody_off() -> None:
+    half = tls(protocols={**tls().protocols, Protocol.TLS1_2: Attempt.failed(FailureReason.TIMED_OUT)})
+    found = clients_of(Index.of(record(Attempt.ok(half))))
+
+    assert found is not None
+    assert found.unclear
+    assert clients_of(Index.of(record(Attempt.failed(FailureReason.REFUSED)))) is None
+
+
+def test_a_large_run_goes_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "MOST_TARGETS", 1)
+    assert clients_of(Index.of(record(Attempt.ok(tls()), Attempt.ok(tls())))) is None
+
+
+def test_the_page_has_the_chapter_with_the_unsupported_collapsed() -> None:
+    found = clients_of(Index.of(record(Attempt.ok(ONLY_TLS13))))
+    assert found is not None
+    view = dataclasses.replace(judged_view(), clients=found)
+    chapter = render_html(view).partition('<section id="clients"')[2].partition("</section>")[0]
+    shown, _, collapsed = chapter.partition("<details")
+    alive = {item.title for item in found.cut_off if item.supported is not False}
+    old = {item.title for item in found.cut_off if item.supported is False}
+    assert all(title in collapsed and title not in shown for title in old - alive)
+    assert all(title in shown for title in alive)
+    assert 'href="#clients"' in render_html(view)
+    assert 'id="clients"' not in render_html(dataclasses.replace(view, clients=None))
