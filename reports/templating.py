@@ -9,13 +9,14 @@ import base64
 import contextlib
 import functools
 import hashlib
+import re
 import traceback
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from reports import language, wording
 from reports.layout import as_data
@@ -28,6 +29,9 @@ from scanner.evidence import title_of_store
 from scanner.verdict import Goal, Severity, Status, TargetStatus
 
 _PACKAGE: Final = Path(__file__).parent
+
+_PORT: Final = re.compile(r":[0-9]{1,5}(?=$|[/ @])")
+"""The port of an address: nothing of an IPv6 literal, which stands in brackets, or behind an at."""
 
 
 def templates_folder() -> Path:
@@ -177,6 +181,7 @@ def environment_of(templates: Path | None) -> jinja2.Environment:
         "data": as_data,
         "part": part_in_words,
         "lang": lang_attribute,
+        "whole_port": whole_port,
     }
     environment.globals |= {
         "words": wording,
@@ -190,6 +195,11 @@ def environment_of(templates: Path | None) -> jinja2.Environment:
 def hash_of(text: str) -> str:
     """What a Content-Security-Policy wants of an inline style or script, line feeds as the browser normalises them."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def whole_port(text: str) -> Markup:
+    """An address whose port stays on one line, however narrow the column: half a port reads as another one."""
+    return Markup(_PORT.sub(r'<span class="port">\g<0></span>', str(escape(text))))  # noqa: S704  # escaped
 
 
 def lang_attribute(text: str) -> Markup:

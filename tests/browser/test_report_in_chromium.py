@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from reports import layout
+from reports.deliver_message import Entry, Level, Notification, Section, compose
 from reports.render import render_html
 from reports.view import ReportOptions
 from scanner import config as configuration
@@ -19,7 +21,7 @@ from scanner.history import History
 from scanner.jobs.output import write as write_reports
 from scanner.jobs.reporting import rendering_of
 from scanner.jobs.site import write_site
-from scanner.verdict import RunRecord
+from scanner.verdict import RunRecord, Severity
 from tests.build.hostile import hostile_record
 from tests.build.judged import judged_record, judged_view
 from tests.build.many import many
@@ -284,6 +286,34 @@ def test_page_never_scrolls_sideways(browser: Browser, tmp_path: Path, name: str
         for width in (320, 480, 768, 1024, 1280, 2560):
             page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_no_column_breaks_inside_a_port(browser: Browser, report: str) -> None:
+    """Half a port reads as another one. Nothing but the port itself is kept together: a long name may break."""
+    for opened in _open(browser, report):
+        page = opened.page
+        page.evaluate("document.querySelectorAll('details').forEach(box => { box.open = true })")
+        for width in (320, 480, 768, 1024, 1280, 2560):
+            page.set_viewport_size({"width": width, "height": 900})
+            lines = page.evaluate("[...document.querySelectorAll('.port')].map(port => port.getClientRects().length)")
+            assert len(lines) > 20
+            assert max(lines) == 1, width
+
+
+@pytest.mark.parametrize("width", [320, 360, 1280])
+def test_a_message_is_as_wide_as_the_telephone(browser: Browser, width: int) -> None:
+    """However long the names in it are: a message that scrolls sideways is not read."""
+    place = f"production/{'a-very-long-name-' * 4}.lab.example:443"
+    entry = Entry("x" * 90, Severity.HIGH, (place,), "o" * 80, "Renew it.", "cert.trusted")
+    section = Section("new-failure", Level.FAILURE, "New failures", "1 new failure", (entry,))
+    told = Notification("nightly", "20261130T082322Z-b5c586", datetime.now(UTC), sections=(section,))
+    message = compose(told, on={"new-failure"}, severity=Severity.LOW, attach=False)
+    assert message is not None
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.set_content(message.html)
+    assert place in page.inner_text("body")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
 
 
 def test_hostile_text_runs_nothing(browser: Browser, tmp_path: Path) -> None:
