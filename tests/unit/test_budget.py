@@ -335,3 +335,24 @@ def test_what_is_waited_for_on_our_own_account_is_put_off_and_no_more():
         return seen
 
     assert virtual_time.run(wait()) == [2.0, 2.0, 5.0, 5.0]
+
+
+def test_a_target_does_not_begin_while_those_that_have_wait_for_the_pace():
+    async def scan() -> list[float]:
+        run, settings = RunBudget(Limits(rate_per_s=2.0)), ProbeSettings(deadline_s=600.0)
+        times: list[float] = []
+
+        async def one(port: int, count: int) -> None:
+            of = Target(Endpoint("test", "name.example", port), Address(IP, port))
+            async with run.turn(of, settings):
+                times.append(now())
+                await begun(run.of(of, settings), count)
+                await asyncio.sleep(100.0)
+
+        await asyncio.gather(one(443, 5), one(8443, 1))
+        return times
+
+    first, second = virtual_time.run(scan())
+
+    assert first == 0.0
+    assert 2.5 <= second <= 5.0  # the last of five begins after two seconds, and half a second is between each
