@@ -175,7 +175,8 @@ def inside(image: Image, command: tuple[str, ...], *, network: bool) -> list[str
     settings = {**image.env, **(machines_settings(image) if network else {})}
     prepare = (
         f"root={shlex.quote(str(image.root))}; {'' if network else 'ip link set lo up; '}"
-        "mount -t proc proc $root/proc; mount --bind /dev $root/dev; mount -t tmpfs tmpfs $root/dev/shm; "
+        "mount -t proc proc $root/proc; mount -t sysfs sysfs $root/sys; mount --bind /dev $root/dev; "
+        "mount -t tmpfs tmpfs $root/dev/shm; "
         f"exec chroot --userspec={image.user}:{image.user} $root /usr/bin/env --ignore-environment "
         + " ".join(shlex.quote(f"{name}={value}") for name, value in settings.items())
         + f" /bin/sh -c {shlex.quote(f'cd {image.workdir} && exec {shlex.join(command)}')}"

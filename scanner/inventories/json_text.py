@@ -27,12 +27,32 @@ def json_of(name: str, data: bytes) -> Any:
     """
     text = text_of(name, data)
     try:
-        return json.loads(text)
+        return _shallow(json.loads(text))
     except json.JSONDecodeError as error:
         raise refused(name, f"is not JSON: {error.msg}", error.lineno) from error
     except (RecursionError, ValueError) as error:
         what, line = _excess(text)
         raise refused(name, what, line) from error
+
+
+def _shallow(parsed: Any) -> Any:
+    """What was parsed, if it is not too deep: how deep the parser itself goes differs between versions of Python.
+
+    Raises:
+        RecursionError: it is.
+    """
+    level = [parsed]
+    for _ in range(_DEEPEST):
+        level = [
+            child
+            for item in level
+            if isinstance(item, dict | list)
+            for child in (item.values() if isinstance(item, dict) else item)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return parsed
+    raise RecursionError
 
 
 def _excess(text: str) -> tuple[str, int]:
@@ -65,7 +85,7 @@ def json_lines(name: str, data: bytes) -> Iterator[tuple[int, Any]]:
         if item in {"", "[", "]"} or item.startswith("#"):
             continue
         try:
-            found = json.loads(item)
+            found = _shallow(json.loads(item))
         except json.JSONDecodeError as error:
             raise refused(name, f"is not JSON: {error.msg}", line, "one object a line") from error
         except (RecursionError, ValueError) as error:

@@ -134,6 +134,8 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a.yaml", "apiVersion: v1\nx: &x [*x]\n", "a.yaml:1: holds no object of Kubernetes"),
         ("a.json", '{"apiVersion": "v1", "x": ' + "[" * 100_000, "a.json:1: is nested more than 100 deep"),
         ("a.json", '{"apiVersion": "v1", "x": "[[ \\" {{",\n' + '"a": {\n' * 5000 + "}" * 5001, "a.json:101: is nested more than 100 deep"),
+        ("a.json", '{"apiVersion": "v1",\n"x": ' + "[" * 100 + "]" * 100 + "}", "a.json:2: is nested more than 100 deep"),
+        ("a.jsonl", '{"ip": "192.0.2.1", "port": 443}\n{"x": ' + "[" * 100 + "]" * 100 + "}\n", "a.jsonl:2: is nested more than 100 deep"),
         ("a.json", f'{{"apiVersion": "v1", "x": "{"1" * 5000}", "y": 1.{"0" * 5000},\n"z": -{"9" * 5000}}}', "a.json:2: has a number of more than 4300 digits"),
         ("a.jsonl", '{"ip": "192.0.2.1", "port": 443}\n{"ip": "192.0.2.1", "port": ' + "9" * 5000 + "}\n", "a.jsonl:2: has a number of more than 4300 digits"),
         ("a.jsonl", '{"ip": "192.0.2.1", "port": 443}\n{"ip": ' + "[" * 100_000 + "\n", "a.jsonl:2: is nested more than 100 deep"),
