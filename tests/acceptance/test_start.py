@@ -81,7 +81,7 @@ def test_checking_a_configuration_loads_what_it_names_and_no_more(tmp_path: Path
 
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
 
-    assert "all is well" in done.stdout
+    assert "1 environment, 1 endpoint" in done.stdout
     assert "it expired on 2000-01-01" in done.stderr
     assert done.stdout.splitlines()[-2:] == ["0", "[]"]
 
