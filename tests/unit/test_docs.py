@@ -113,3 +113,17 @@ def test_every_claim_of_the_threat_model_names_its_test_or_that_there_is_none() 
 
     assert len(claims) > 25
     assert [cells[0] for cells in claims if "`tests/" not in cells[2] and not cells[2].startswith("none: ")] == []
+
+
+def test_the_classifiers_name_the_pythons_that_were_seen_to_pass() -> None:
+    page = (REPOSITORY / "docs" / "releasing.md").read_text("utf-8")
+    rows = re.findall(r"^\| (3\.\d+(?:, 3\.\d+)*) \| (.+) \|$", page, re.MULTILINE)
+    seen = {
+        version for versions, where in rows if not where.startswith("only in CI") for version in versions.split(", ")
+    }
+    classifiers = re.findall(
+        r'"Programming Language :: Python :: (3\.\d+)"', (REPOSITORY / "pyproject.toml").read_text("utf-8")
+    )
+
+    assert len(rows) >= 3
+    assert set(classifiers) == seen
