@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy.exc import SQLAlchemyError
 
 from scanner.config.values import Duration, FormatName
 from scanner.errors import ConfigError, UsageError
@@ -123,7 +124,10 @@ class _Handler(socketserver.StreamRequestHandler):
             self.check(order)
         except (UsageError, ConfigError) as error:
             return {"error": str(error)}
-        number = self.ledger.add_asked(order.model_dump(mode="json"), datetime.now(UTC))
+        try:
+            number = self.ledger.add_asked(order.model_dump(mode="json"), datetime.now(UTC))
+        except SQLAlchemyError as error:
+            return {"error": f"the service cannot note the run: {getattr(error, 'orig', error)}"}
         self.wake()
         _LOG.info("one-off run %(start)d was asked for", {"start": number})
         return self._outcome(number)

@@ -133,6 +133,8 @@ def test_a_full_disk_under_the_state_file_stops_nothing_for_ever(small_disk: Pat
         fill(filler)
         wait_for(lambda: [line for line in running.lines() if "full" in line["event"]], "a line about it")
         assert running.started[0].poll() is None
+        asked = running.command("run", "--via-daemon", "--schedule", "nightly")
+        assert "the service cannot note the run: database or disk is full" in asked.stderr, "and not that it ended"
         filler.unlink()
         number = len(running.said("begun"))
         wait_for(lambda: len(running.said("begun")) > number, "another run")

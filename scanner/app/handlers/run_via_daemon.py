@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from scanner.app.reading import config_to_read
+from scanner import config as configuration
 from scanner.errors import UsageError
 from scanner.service.orders import run_via_daemon
 
@@ -37,7 +37,7 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option that can be asked for
     **own: object,
 ) -> int:
     """Have the running service do what `nightseal run` would, and wait for the outcome."""
-    config = config_to_read(config_path)
+    config = configuration.load(config_path, unset=("notify",))
     if any(own[name] for name in _OWN):
         *most, last = _OWN.values()
         raise UsageError(
