@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -43,6 +44,7 @@ def prepare(suite: str, folder: Path) -> Image:
     update = "apt-get -o Acquire::Check-Valid-Until=false update -qq"
     install = f"{update} && apt-get install -y -qq --no-install-recommends {PACKAGES} {runtime_packages()}"
     run(image, ("/bin/sh", "-c", install))
+    shutil.rmtree(root / "src", ignore_errors=True)  # of a checkout before, which had other files
     copy_of_checkout(root / "src")
     image.workdir = "/src"
     for command in (
