@@ -6,6 +6,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 _WORDS: Final[Mapping[str, str]] = {
+    "target": "Host that it leads to.",
+    "priority": "Priority of the record; 0 makes it an alias.",
+    "preloading": "What the HSTS preload list has for the host; null where that was not observed.",
+    "listed": "Whether the host, or a domain above it, is on the list.",
+    "https_records": "HTTPS records of the name in the DNS; null where they were not observed.",
+    "http3": "What answered over HTTP/3 where it is advertised; null where that was not observed.",
+    "alpn": "Protocols that the record offers, in its order.",
     "absent_domains": "Host names of platforms that do not answer, while their other name does.",
     "addresses": "The addresses that the name has.",
     "application": "The application that it belongs to; null where it is of none.",
