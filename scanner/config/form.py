@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import date, time, timedelta
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints
 
@@ -24,7 +25,7 @@ class NightsealForm(Form):
     """Folder or object-store URL of the history tables."""
     output: str = "out"
     """Folder in which the reports are written."""
-    output_mode: Annotated[str, StringConstraints(pattern=r"^0?[0-7]{3}$")] | None = None
+    output_mode: Annotated[str, StringConstraints(pattern=r"^0?[4-7][0-7]{2}$")] | None = None
     """Mode of the reports' files, such as "0644" for a web server of another user; by default the umask decides."""
     policy: str = "https-by-default"
     """Id of a policy that ships, or the path of a policy file."""
@@ -235,6 +236,12 @@ class DaemonForm(Form):
     """Form of the log lines on stderr."""
     report_url: str | None = None
     """Where the output folder is served, so that messages can link to the reports."""
+
+    @property
+    def report_base(self) -> str | None:
+        """The address under which reports are linked to; None without one, or where it is not that of a web page."""
+        text = self.report_url or ""
+        return text.rstrip("/") if text.startswith(("http://", "https://")) and urlsplit(text).netloc else None
 
 
 class DispatchForm(Form):

@@ -197,8 +197,17 @@ def _is_written_into(path: Path) -> bool:
 
 
 def _target_of(path: Path) -> Path:
-    """The place that a path leads to, by all links; what it leads to need not be there."""
-    return Path(os.path.realpath(path))
+    """The place that a path leads to, by all links; what it leads to need not be there.
+
+    Raises:
+        OutputError: a link leads into a folder that does not exist. Folders are made where they are named; a link that
+            leads nowhere is more likely wrong than meant.
+    """
+    target = Path(os.path.realpath(path))
+    # A link in a circle is its own target, and is refused where it is opened.
+    if path.is_symlink() and target != path and not target.parent.exists():
+        raise OutputError(f"{path} leads to {target}, whose folder does not exist: make it, or remove the link")
+    return target
 
 
 def _flush(number: int) -> None:

@@ -94,8 +94,8 @@ class FinishedRun:
         return tuple(summary for summary in theirs if summary.targets)
 
     def _notification(self, found: Sequence[Section]) -> Notification:
-        base = self.config.form.daemon.report_url
-        links = tuple((path.suffix[1:], f"{base.rstrip('/')}/{path.name}") for path in self.reports) if base else ()
+        base = self.config.form.daemon.report_base
+        links = tuple((path.suffix[1:], f"{base}/{path.name}") for path in self.reports) if base else ()
         run = self.record.run
         return Notification(
             self.schedule.name,

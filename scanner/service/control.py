@@ -23,8 +23,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from scanner.config.values import Duration, FormatName
-from scanner.errors import ConfigError, UsageError
+from scanner.errors import ConfigError, StateError, UsageError
 from scanner.formats import FORMATS
+from scanner.service.log_fields import log_error
 from scanner.state.database import cannot_use
 from scanner.state.ledger import ENDED, Ledger
 from scanner.validation import problems_of
@@ -91,6 +92,10 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     block_on_close = False
     request_queue_size = 16
 
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  # the standard library's signature
+        """Log it as all else is logged: the standard library prints lines of its own, also between lines of JSON."""
+        _LOG.exception("a request to the control socket could not be answered")
+
 
 class _Handler(socketserver.StreamRequestHandler):
     timeout = _REQUEST_TIMEOUT_S
@@ -105,6 +110,10 @@ class _Handler(socketserver.StreamRequestHandler):
             answer = self._answer()
         except (OSError, TimeoutError):
             return
+        except SQLAlchemyError as error:
+            refused = cannot_use(self.ledger.place, error)
+            log_error(_LOG, logging.ERROR, refused, "a one-off run was asked for: ")
+            answer = {"error": str(refused), "outage": isinstance(refused, StateError)}
         try:
             self.wfile.write(json.dumps(answer).encode() + b"\n")
         except OSError:
@@ -124,10 +133,7 @@ class _Handler(socketserver.StreamRequestHandler):
             self.check(order)
         except (UsageError, ConfigError) as error:
             return {"error": str(error)}
-        try:
-            number = self.ledger.add_asked(order.model_dump(mode="json"), datetime.now(UTC))
-        except SQLAlchemyError as error:
-            return {"error": f"the service cannot note the run: {getattr(error, 'orig', error)}"}
+        number = self.ledger.add_asked(order.model_dump(mode="json"), datetime.now(UTC))
         self.wake()
         _LOG.info("one-off run %(start)d was asked for", {"start": number})
         return self._outcome(number)

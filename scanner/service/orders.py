@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from scanner.config import Config
-from scanner.errors import ExitStatus, UsageError
+from scanner.errors import ExitStatus, StateError, UsageError
 
 LONGEST_SOCKET = 107
 """Bytes of a Unix socket's name; Linux has room for no more."""
@@ -51,6 +51,7 @@ def ask(path: Path, order: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         UsageError: no service listens there, or it refuses.
+        StateError: it cannot write down for now what it is asked for.
     """
     with socket.socket(socket.AF_UNIX) as connection:
         try:
@@ -65,6 +66,8 @@ def ask(path: Path, order: Mapping[str, Any]) -> dict[str, Any]:
     if not line:
         raise UsageError(f"{path}: the service ended before the run did; it goes on with it when it is back")
     answer: dict[str, Any] = json.loads(line)
+    if answer.get("outage"):
+        raise StateError(str(answer["error"]))
     if "error" in answer:
         raise UsageError(str(answer["error"]))
     return answer

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from scanner.config import Config
+from scanner.counting import counted
 from scanner.errors import ConfigError, PolicyMissingError, Problem, UsageError, nearest
 from scanner.jobs.looks import check_looks
 from scanner.jobs.policies import check_policy
@@ -31,10 +32,14 @@ from scanner.service.preflight_places import (
     socket_warning,
     state_problem,
 )
+from scanner.service.spelling import spelled
 
 _BEGIN: Final = "`nightseal config init` writes an example"
 _SHIPPED_STORE: Final = "mozilla"
 """Comes with a library, whole: there is nothing to check of it."""
+_FIELDS_WITH_SECONDS: Final = 6
+_MOST_NAMED: Final = 3
+"""Of entries with the same warning: more would bury other warnings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +110,11 @@ class _Found:
         environments = [item.name for item in self._config.form.environment]
         for schedule in self._config.schedules:
             try:
-                self.triggers[schedule.name] = trigger_of(schedule, self._config.source)
+                trigger = self.triggers[schedule.name] = trigger_of(schedule, self._config.source)
             except ConfigError as error:
                 self.problems += error.problems
+            else:
+                self.warnings += _seconds(schedule.name, trigger)
             # A name without a match is refused where the form is read; a run would find a glob's out at night.
             self.problems += (
                 Problem(f"schedule[{schedule.name}].environments", f'no environment is called like "{name}"',
@@ -191,14 +198,32 @@ class _Found:
                     hint = "name one, so that it can be asked for"
                     self.warnings.append(Problem("daemon.http", f'"{text}" is another port with each start', hint))
         url = self._config.form.daemon.report_url
-        if url and not (url.startswith(("http://", "https://")) and urlsplit(url).netloc):
+        if url and self._config.form.daemon.report_base is None:
             hint = 'for example "https://reports.example.com/nightseal/"'
-            self.warnings.append(Problem("daemon.report_url", f'"{url}" is not the address of a web page', hint))
+            self.warnings.append(
+                Problem("daemon.report_url", f'"{url}" is not the address of a web page: nothing links to it', hint)
+            )
+
+
+def _seconds(name: str, trigger: ScheduleTrigger) -> Iterator[Problem]:
+    """Debian's cron has five fields: one star too many makes a schedule of each night one of each hour."""
+    if len(trigger.cron.split()) != _FIELDS_WITH_SECONDS:
+        return
+    gap = trigger.shortest_gap(datetime.now(UTC))
+    often = f": it starts every {spelled(gap)} at the shortest" if gap else ""
+    key, hint = f"schedule[{name}].cron", "leave the first out where minutes were meant"
+    yield Problem(key, f'"{trigger.cron}" has six fields, of which the first is seconds{often}', hint)
 
 
 def _connect_to(config: Config) -> Iterator[Problem]:
     hosts = {endpoint.host for endpoint in config.inventory.endpoints}
-    for name in config.scan.connect_to:
-        host = name.rpartition(":")[0].removeprefix("[").removesuffix("]")
-        if host not in hosts:
-            yield Problem(f'scan.connect_to."{name}"', "is not the address of any endpoint", nearest(host, hosts))
+    lost = [
+        (name, host)
+        for name in config.scan.connect_to
+        if (host := name.rpartition(":")[0].removeprefix("[").removesuffix("]")) not in hosts
+    ]
+    for name, host in lost[:_MOST_NAMED]:
+        yield Problem(f'scan.connect_to."{name}"', "is not the address of any endpoint", nearest(host, hosts))
+    more = len(lost) - _MOST_NAMED
+    if more > 0:
+        yield Problem("scan.connect_to", f"{counted(more, 'more entry', 'more entries')} name no endpoint either")

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, Row, delete, func, insert, select, update
@@ -103,6 +104,11 @@ class Ledger:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+
+    @property
+    def place(self) -> Path:
+        """The state file."""
+        return Path(self._engine.url.database or "")
 
     def add_due(self, schedule: str, due: datetime) -> bool:
         """Enter a start; False where it was entered before."""

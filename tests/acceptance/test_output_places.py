@@ -105,9 +105,22 @@ class TestLinks:
     def test_may_lead_to_what_is_not_there_yet(self, tmp_path: Path) -> None:
         link = tmp_path / "link.json"
         link.symlink_to("later/report.json")
+        (tmp_path / "later").mkdir()
         placed(link)
         assert link.is_symlink()
         assert (tmp_path / "later" / "report.json").read_bytes() == DATA
+
+    @pytest.mark.parametrize("lead", ["gone/report.json", "gone/deeper/report.json", "../gone/report.json"])
+    def test_make_no_folder(self, tmp_path: Path, lead: str) -> None:
+        link = tmp_path / "here" / "link.json"
+        link.parent.mkdir()
+        link.symlink_to(lead)
+        for attempt in (ensure_destination, lambda place: put(place, DATA)):
+            with pytest.raises(
+                OutputError, match=r"link\.json leads to .*gone.*, whose folder does not exist: make it"
+            ):
+                attempt(link)
+        assert sorted(item.name for item in tmp_path.rglob("*")) == ["here", "link.json"]
 
     def test_in_a_circle_are_refused(self, tmp_path: Path) -> None:
         (tmp_path / "a").symlink_to("b")

@@ -117,3 +117,26 @@ def test_what_decides_is_asked_for_in_any_spelling(folder: Path, capsys: pytest.
     for wrong in ("a_b..example", "bücher.example:x", "[::1"):
         assert run(["config", "explain", wrong]) == ExitStatus.USAGE
         assert "nightseal: " in capsys.readouterr().err
+
+
+def test_what_shares_a_place_is_called_by_its_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "config.toml").write_text(
+        """
+[[environment]]
+name = "e"
+kind = "on-premises"
+force_https_screens = true
+  [[environment.application]]
+  name = "Shop"
+  kind = "traditional-web"
+  host = "a.example"
+  [[environment.endpoint]]
+  host = "a.example"
+  role = "monitoring"
+""",
+        "utf-8",
+    )
+    assert run(["config", "explain", "a.example"]) == ExitStatus.OK
+    shown = [line for line in capsys.readouterr().out.splitlines() if " / " in line or " /" in line.split("(")[0]]
+    assert any("/ (Shop)" in line for line in shown), shown
+    assert any("/ (monitoring)" in line for line in shown), shown

@@ -264,6 +264,37 @@ def test_what_can_be_mended_while_it_runs_is_warned_of(tmp_path: Path, monkeypat
     assert len(said.splitlines()) == 5
 
 
+def test_a_schedule_of_seconds_is_warned_of(tmp_path: Path) -> None:
+    def said(cron: str) -> list[str]:
+        return [str(item) for item in checked(tmp_path, HEAD + SCHEDULE.replace("0 2 * * *", cron)).warnings]
+
+    assert said("0 2 * * * *") == [
+        'schedule[nightly].cron: "0 2 * * * *" has six fields, of which the first is seconds: it starts every 1 h at the '
+        "shortest (leave the first out where minutes were meant)"
+    ]
+    assert "it starts every 20 s at the shortest" in said("*/20 * * * * *")[0]
+    assert said("0 2 * * *") == []
+
+
+def test_many_entries_for_hosts_that_are_not_there_bury_no_other_warning(tmp_path: Path) -> None:
+    entries = "".join(f'"h{number}.example:443" = ["127.0.0.1:1"]\n' for number in range(19))
+    said = [str(item) for item in checked(tmp_path, f"{HEAD}[scan.connect_to]\n{entries}").warnings]
+    assert len(said) == 4
+    assert said[-1] == "scan.connect_to: 16 more entries name no endpoint either"
+
+
+@pytest.mark.parametrize("mode", ["0000", "044", "0200", "0377"])
+def test_reports_that_their_owner_cannot_read_are_refused(mode: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="output_mode"):
+        checked(tmp_path, f'[nightseal]\noutput_mode = "{mode}"\n{HEAD}')
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "file:///etc", "https:///x", "reports", "http:host"])
+def test_messages_link_to_web_pages_only(url: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(f'{HEAD}[daemon]\nreport_url = "{url}"\n', "utf-8")
+    assert load(tmp_path / "config.toml").form.daemon.report_base is None
+
+
 @pytest.mark.parametrize(
     ("http", "expected"),
     [

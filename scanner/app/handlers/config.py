@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from importlib import resources
@@ -143,8 +144,13 @@ def explain(target: str, config_path: Path) -> None:
         origin = f", from {endpoint.implied_by}" if endpoint.implied_by else ""
         for line in _told(endpoint, origin):
             click.echo(line)
-        for requirement in _asked_for(environment, endpoint, parts.path):
-            kind = f" ({requirement.integration})" if requirement.integration else ""
+        asked = _asked_for(environment, endpoint, parts.path)
+        shared = {path for path, number in Counter(item.path for item in asked).items() if number > 1}
+        for requirement in asked:
+            whose = requirement.integration or (
+                requirement.path in shared and (requirement.application or requirement.role)
+            )
+            kind = f" ({whose})" if whose else ""
             click.echo(f"  {requirement.path + kind:<30} {requirement.level:<24} {requirement.decided_by}")
             for line in requirement.overridden:
                 click.echo(f"  {'':<30} {'':<24} though {line}")
