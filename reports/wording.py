@@ -158,6 +158,8 @@ DIFF_KINDS: Final = Words[str](
 CAUSES: Final = Words[str](
     {
         "server": mark("Server"),
+        "addresses": mark("Addresses"),
+        "network": mark("Scanner or network"),
         "policy": mark("Policy"),
         "configuration": mark("Configuration"),
         "tool": mark("Tool"),
@@ -169,6 +171,8 @@ CAUSES: Final = Words[str](
 CAUSE_MEANINGS: Final = Words[str](
     {
         "server": mark("something else was observed"),
+        "addresses": mark("the name has other addresses, and those that failed were not looked at"),
+        "network": mark("the scanner's resolver, route, proxy, worker or time kept it from looking"),
         "policy": mark("another policy, or another version of it, judged"),
         "configuration": mark("other targets, paths, trust stores or waivers"),
         "tool": mark("another version of Nightseal or of an engine looked"),

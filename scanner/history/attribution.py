@@ -1,4 +1,4 @@
-"""Why a verdict is another than it was: the server, the policy, the configuration, the tool, or the date.
+"""Why a verdict is another than it was: the server, its addresses, the policy, the configuration, the tool, the date.
 
 A rule is judged from one part of the evidence. Where that part differs, the server has changed; where it does not, what
 else differs between the two runs is named, the likeliest first. Two things can make the same server look different, and
@@ -14,21 +14,32 @@ from typing import Any, Final
 from scanner.evidence import FailureReason
 from scanner.history.facts import Facts, deployments_of, digest, facts_of
 from scanner.history.waived import is_another
-from scanner.verdict import RunRecord, TargetResult, Verdict
+from scanner.verdict import RunRecord, Status, TargetResult, TargetStatus, Verdict
 
 _NOT_LOOKED_AT: Final = frozenset({FailureReason.NOT_RUN, FailureReason.UNSUPPORTED, FailureReason.ENGINE_ERROR})
+OURS: Final = frozenset(
+    {
+        FailureReason.RESOLVER_FAILED, FailureReason.UNREACHABLE, FailureReason.DEADLINE, FailureReason.NO_WORKER,
+        FailureReason.ENGINE_ERROR, FailureReason.INTERRUPTED, FailureReason.NOT_RUN,
+    }
+)  # fmt: skip
+"""Reasons that lie with the scanner, or between it and the server: nothing is known of that."""
 _PROBE_KEYS = ("scheme", "path", "purpose", "identity", "application")
 
 
 class ChangeCause(StrEnum):
     """What a change comes from.
 
-    SERVER: something else was observed. POLICY: another policy, or another version of it, judged. CONFIGURATION: other
-    targets, paths, trust stores or waivers. TOOL: another version of Nightseal or of its engines. TIME: nothing but the
-    date; a certificate came closer to its end, or a waiver reached its own.
+    SERVER: something else was observed. ADDRESSES: what failed was at an address that the later run did not look at, as
+    the name has others. NETWORK: the scanner's resolver, route, proxy, worker or time kept it from looking. POLICY:
+    another policy, or another version of it, judged. CONFIGURATION: other targets, paths, trust stores or waivers.
+    TOOL: another version of Nightseal or of its engines. TIME: nothing but the date; a certificate came closer to its
+    end, or a waiver reached its own.
     """
 
     SERVER = "server"
+    ADDRESSES = "addresses"
+    NETWORK = "network"
     POLICY = "policy"
     CONFIGURATION = "configuration"
     TOOL = "tool"
@@ -53,6 +64,13 @@ class Attribution:
         self, rule: str, before: tuple[TargetResult, Verdict | None], after: tuple[TargetResult, Verdict | None]
     ) -> ChangeCause:
         """Why the verdicts of a rule on one target, or the lack of one, differ."""
+        if any(_kept_from_looking(*side) for side in (before, after)):
+            return ChangeCause.NETWORK
+        return self._of_seen(rule, before, after)
+
+    def _of_seen(
+        self, rule: str, before: tuple[TargetResult, Verdict | None], after: tuple[TargetResult, Verdict | None]
+    ) -> ChangeCause:
         target_before, target_after = before[0], after[0]
         if target_before.policy.digest != target_after.policy.digest and _judges(rule, before[0]) != _judges(
             rule, after[0]
@@ -147,6 +165,18 @@ class Attribution:
             for target, known in zip((before, after), self._users, strict=True)
         ]
         return others[0] != others[1] or users[0] != users[1]
+
+
+def cause_of_silence(target: TargetResult) -> ChangeCause:
+    """What it comes from that a target does not answer."""
+    return ChangeCause.NETWORK if target.error is not None and target.error.reason in OURS else ChangeCause.SERVER
+
+
+def _kept_from_looking(target: TargetResult, verdict: Verdict | None) -> bool:
+    """Whether it is not the server that left a verdict unknown."""
+    if target.status is TargetStatus.UNREACHABLE and target.error is not None:
+        return target.error.reason in OURS
+    return verdict is not None and verdict.status is Status.INDETERMINATE and verdict.reason in OURS
 
 
 def _judges(rule: str, target: TargetResult) -> bool:

@@ -1,8 +1,9 @@
 """What changed between two runs, and why.
 
 A verdict is known again by environment, host, port, rule and subject: addresses are places where it is so, and a name
-that moves to another address has not changed by that. Only environments that both runs scanned are compared. What one
-of them did not finish is told apart from what is gone.
+that moves to another address has not changed by that. What failed at an address that the later run did not look at is
+not fixed: it is judged no more. Only environments that both runs scanned are compared. What one of them did not finish
+is told apart from what is gone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from scanner.verdict import RunRecord, Status, TargetResult, Verdict
 
 _Judged = tuple[TargetResult, Verdict | None]
 _Key = tuple[str, str]
+ONE_ADDRESS = "one-address"
+"""The reason of rules that compare addresses, where there is only one: it says nothing of those that failed."""
 
 
 def diff(before: RunRecord, after: RunRecord) -> RunDiff:
@@ -109,7 +112,7 @@ class _Changes:
                 self.newly_assessed.append(self._change(pair))
             elif self._since_whole or pair.targets[1].id in {target.id for target in pair.before}:
                 self.new_failures.append(self._change(pair))
-        elif failed and (second is None or second.not_asked):
+        elif failed and (second is None or second.not_asked or (pair.away and not self._missed & pair.failed_before)):
             self.no_longer_judged.append(self._change(pair))
         elif second is not None and second.status is Status.INDETERMINATE:
             if first is not None and not first.unknown:
@@ -144,6 +147,8 @@ class _Changes:
         old, new = pair.old.get(before.id, pair.first), pair.new.get(after.id, pair.second)
         if any(verdict is not None and verdict.not_asked for verdict in (old, new)):
             return pair.change(ChangeCause.CONFIGURATION)
+        if pair.away:
+            return pair.change(ChangeCause.ADDRESSES)
         if old is not None and new is not None and old.status is new.status is Status.FAIL:
             cause = self._attribution.of_failures(pair.key[0], (before, old), (after, new))
         else:
@@ -197,6 +202,16 @@ class _Pair:
         return frozenset(name for name, verdict in self.old.items() if verdict.status is Status.FAIL)
 
     @property
+    def away(self) -> bool:
+        """Whether it fails no more only as far as the later run looked: not at every address at which it failed."""
+        if self.second is not None and self.second.status is not Status.PASS and not _held(self.second):
+            return False
+        looked_at = {
+            target.id for target in self.after if target.id not in self.new or self.new[target.id].reason != ONE_ADDRESS
+        }
+        return any(place.ip and place.id in self.failed_before - looked_at for place in self.before)
+
+    @property
     def spread(self) -> bool:
         """Whether it fails now at an address where it was seen not to fail."""
         return any(
@@ -207,6 +222,9 @@ class _Pair:
     def change(self, cause: ChangeCause) -> VerdictChange:
         """The change, with the places where it is so."""
         second, chosen = self.second, self.targets[1] if self.before else self._worst()
+        if cause is ChangeCause.ADDRESSES:
+            # What is said of it is what was seen where it failed; nothing was seen there since.
+            second, chosen = None, next(place for place in self.before if place.id in self.failed_before)
         now, at = (self.new, self.after) if second is not None else (self.old, self.before)
         status = second.status if second is not None else Status.FAIL
         places = tuple(item for item in at if item.id in now and now[item.id].status is status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from scanner.evidence import Certificate
-from scanner.history.attribution import ChangeCause
+from scanner.history.attribution import cause_of_silence
 from scanner.history.facts import deployments_of
 from scanner.history.renewals import CertificateDifference, Presented, nearest, paired
 from scanner.history.run_diff import AddressChange, CertificateChange, TargetChange
@@ -25,7 +25,7 @@ def missed_targets(before: RunRecord, after: RunRecord, both: Both) -> list[Targ
 def now_unreachable(pairs: Both, *, later_first: bool = False) -> Iterator[TargetChange]:
     """The targets that do not answer in the second of each pair, where the endpoint did, or this address of it.
 
-    That is always the server's doing. With `later_first` the second is the earlier run: those targets are back, and
+    With `later_first` the second is the earlier run: those targets are back, and
     are told as the later run saw them.
     """
     for first, second in pairs:
@@ -40,7 +40,7 @@ def now_unreachable(pairs: Both, *, later_first: bool = False) -> Iterator[Targe
             if twin is None and later_first and any(item.status is TargetStatus.UNREACHABLE for item in first):
                 continue  # another address is silent now; this one is merely gone
             answering = next(item for item in first if item.status is not TargetStatus.UNREACHABLE)
-            yield TargetChange((twin or answering) if later_first else target, ChangeCause.SERVER)
+            yield TargetChange((twin or answering) if later_first else target, cause_of_silence(target))
 
 
 def address_changes(pairs: Both) -> Iterator[AddressChange]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select
@@ -39,6 +40,7 @@ def _alarm(row: Row[Any]) -> Alarm:
         accepted=AcceptedFailure(**{**row.accepted, "severity": Severity(row.accepted["severity"])})
         if row.accepted
         else None,
+        seen={address: datetime.fromisoformat(at) for address, at in (row.seen or {}).items()},
     )
 
 
@@ -60,4 +62,5 @@ def _row(schedule: str, key: Key, alarm: Alarm) -> dict[str, Any]:
             if accepted
             else None
         ),
+        "seen": {address: at.isoformat() for address, at in alarm.seen.items()},
     }

@@ -1,8 +1,9 @@
 """What receivers were told is wrong, so that each thing is told once: when it begins, gets worse, and is fixed.
 
 An alarm is one rule (and subject) at one endpoint under one schedule; the addresses of the endpoint are places where it
-is so, and may change from night to night. It remembers the last results, so that what comes and goes is told as
-flapping, once, and not every night. What could not be observed changes no alarm.
+is so, and may change from night to night: what failed at an address that a run did not look at is not fixed by that.
+It remembers the last results, so that what comes and goes is told as flapping, once, and not every night. What could
+not be observed changes no alarm.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
 from scanner.evidence import FailureReason
+from scanner.history.diff import ONE_ADDRESS
 from scanner.history.waived import is_worse
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, TargetStatus, Verdict
 
@@ -24,6 +26,8 @@ UNREACHABLE = "target.unreachable"
 """Stands for a rule where an endpoint could not be looked at."""
 UNKNOWN = "unknown:"
 """Stands before a rule's id where the rule could not be judged."""
+AWAY = timedelta(days=7)
+"""So long after an address was last looked at, what failed there ends: the name has other addresses."""
 
 _TRAIL = 12
 _WATCHED = 8
@@ -89,6 +93,7 @@ class Alarm:
 
     `trail` holds the last results, oldest first, and `levels` the ranks of severity of the last failing ones. `held`
     are the addresses at which it did not fail in the last run that saw it. `accepted` is what a waiver accepts of it.
+    `seen` tells when each address was last looked at, of those that failed then.
     """
 
     failing: bool = False
@@ -100,6 +105,7 @@ class Alarm:
     places: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
     accepted: AcceptedFailure | None = None
+    seen: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def idle(self) -> bool:
@@ -139,11 +145,10 @@ def update(
         failed_before: whether the run before saw it fail, or did not look. What a waiver accepts is told as new where
             nothing was accepted before and it did not fail.
     """
-    if result.condition is Condition.OK and alarm.failing and not result.waived:
+    alarm = dataclasses.replace(alarm, seen=_seen(alarm, result, now))
+    if result.condition is not Condition.FAILING and alarm.failing and alarm.seen and not result.waived:
         # Fixed at another address says nothing of the one that failed and is not seen now.
-        unseen = set(result.unknown) & set(alarm.places)
-        if unseen:
-            return alarm, None
+        return alarm, None
     trail = (alarm.trail + result.condition)[-_TRAIL:]
     recent = trail[-_WATCHED:]
     changes = sum(before != after for before, after in pairwise(recent))
@@ -160,8 +165,31 @@ def update(
     if failing and not alarm.failing:
         return dataclasses.replace(noted, failing=True, since=now), Transition.FIRING
     if not failing and (alarm.failing or alarm.flapping):
-        return dataclasses.replace(noted, failing=False, since=None, places=()), Transition.RESOLVED
+        return dataclasses.replace(noted, failing=False, since=None, places=(), seen={}), Transition.RESOLVED
     return noted, worse
+
+
+def _seen(alarm: Alarm, result: CheckResult, now: datetime) -> dict[str, datetime]:
+    """The addresses that failed when they were last looked at, and when that was, as long as it is not too long ago."""
+    failing = result.condition is Condition.FAILING
+    # An older state file names the addresses alone. Where a name did not resolve there is none that could go away.
+    seen = dict(alarm.seen) if alarm.seen or not alarm.failing else dict.fromkeys(alarm.places, now)
+    seen |= {address: now for address in result.unknown if address in seen}
+    seen = {address: at for address, at in seen.items() if now - at < AWAY}
+    seen |= dict.fromkeys(result.places if failing else (), now)
+    passed = {*result.held, "", *(() if failing else result.places)}
+    return {address: at for address, at in seen.items() if address not in passed}
+
+
+def has_moved(alarm: Alarm, result: CheckResult) -> bool:
+    """Whether what ends an alarm is that addresses at which it failed are there no more, and not that it is met there.
+
+    Args:
+        alarm: what receivers believed before.
+        result: what ended it.
+    """
+    looked_at = {*result.held, *result.places, *result.unknown, ""}
+    return not result.waived and bool((set(alarm.seen) or set(alarm.places)) - looked_at)
 
 
 def _noted(alarm: Alarm, result: CheckResult, trail: str, *, failed_before: bool) -> tuple[Alarm, Transition | None]:
@@ -171,7 +199,8 @@ def _noted(alarm: Alarm, result: CheckResult, trail: str, *, failed_before: bool
         return _accepting(noted, result.verdict, failed_before=failed_before or alarm.failing)
     if result.condition is not Condition.FAILING:
         return noted, None
-    here = {*result.places, *result.held, *result.unknown}
+    looked_at = {*result.places, *result.held, *result.unknown}
+    here = looked_at | alarm.seen.keys()
     places = (*(place for place in alarm.places if place in here and place not in result.places), *result.places)
     levels = (alarm.levels + str(result.severity.rank))[-_WATCHED:]
     changes = sum(before != after for before, after in pairwise(levels))
@@ -181,9 +210,11 @@ def _noted(alarm: Alarm, result: CheckResult, trail: str, *, failed_before: bool
         return dataclasses.replace(noted, severity=result.severity, levels=str(result.severity.rank)), None
     if result.severity > alarm.severity or spread:
         return dataclasses.replace(noted, severity=max(result.severity, alarm.severity)), Transition.WORSE
-    if result.severity < alarm.severity and changes < _CHANGES:
+    # Where it was worse is perhaps not looked at now.
+    away = bool(alarm.seen.keys() - looked_at)
+    if result.severity < alarm.severity and changes < _CHANGES and not away:
         return dataclasses.replace(noted, severity=result.severity), Transition.BETTER
-    return noted, None
+    return dataclasses.replace(noted, levels=alarm.levels if away else levels), None
 
 
 def _accepting(alarm: Alarm, verdict: Verdict, *, failed_before: bool) -> tuple[Alarm, Transition | None]:
@@ -256,7 +287,7 @@ def absent(record: RunRecord, results: Mapping[Key, CheckResult], known: Mapping
         if any(verdict.unknown for verdict in (*here.values(), *whole)):
             continue
         result = _judged(targets, here) if here and key.rule == key.about else None
-        found[key] = result or CheckResult(Condition.OK, alarm.severity)
+        found[key] = result or CheckResult(Condition.OK, alarm.severity, addresses=len(targets), held=_ips(targets))
     return found
 
 
@@ -275,7 +306,7 @@ def _judged(targets: list[TargetResult], verdicts: Mapping[str, Verdict]) -> Che
         waived=bool(waived) and not failing,
         places=_ips(failing or waived),
         addresses=len(targets),
-        held=_ips(target for target in known if target not in failing),
+        held=_ips(target for target in known if target not in failing and verdicts[target.id].reason != ONE_ADDRESS),
         unknown=_ips(target for target in targets if target not in known),
         verdict=worst,
     )
@@ -349,6 +380,7 @@ def from_record(record: RunRecord) -> dict[Key, Alarm]:
                 since=record.run.started_at,
                 places=result.places,
                 held=result.held,
+                seen={address: record.run.started_at for address in result.places if address},
             )
         elif result.waived and result.verdict is not None:
             found[key], _ = _accepting(Alarm(), result.verdict, failed_before=True)

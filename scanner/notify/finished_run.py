@@ -18,10 +18,13 @@ from sqlalchemy import Connection, Engine, func, select, update
 from reports.deliver_message import EnvironmentSummary, Notification, Section
 from scanner.config import Config
 from scanner.config.form import ScheduleForm
+from scanner.history.attribution import OURS, ChangeCause
 from scanner.history.diff import diff
 from scanner.history.run_diff import RunDiff
+from scanner.history.scope import ConfiguredScope
 from scanner.notify import alarm_store, alarms, expiry, run_metrics, sections, told
-from scanner.notify.alarms import Alarm, CheckResult, Condition, Key
+from scanner.notify.alarms import UNKNOWN, UNREACHABLE, Alarm, CheckResult, Condition, Key, Transition
+from scanner.notify.coverage import coverage
 from scanner.notify.owners import owners_of
 from scanner.notify.routing import enqueue_for_owners, enqueue_for_receivers
 from scanner.notify.sections import AlarmChange
@@ -72,7 +75,7 @@ class FinishedRun:
                 found += [*sections.changes(self._update_alarms(connection, now, difference))]
                 found += [*self._replaced_certificates(connection, now, difference), *self._endings(connection, now)]
                 # A run of fewer environments, which a person asked for, covers less on purpose.
-                found += [] if narrowed else [sections.coverage(self.previous, self.record)]
+                found += [] if narrowed else [self._coverage()]
                 owners = owners_of(self.config)
                 run_metrics.save(connection, self.schedule.name, self.record, owners, narrowed=narrowed)
             notification = self._notification([section for section in found if section.entries])
@@ -86,6 +89,9 @@ class FinishedRun:
                 start_id=self.start.id, complete=complete, now=now,
             )  # fmt: skip
         return state
+
+    def _coverage(self) -> Section:
+        return coverage(self.previous, self.record, ConfiguredScope.of(self.config.inventory))
 
     def _summaries_of(self, endpoints: frozenset[str]) -> tuple[EnvironmentSummary, ...]:
         """The counts of each environment, of some endpoints alone."""
@@ -146,10 +152,14 @@ class FinishedRun:
     @staticmethod
     def _with_causes(changed: list[AlarmChange], difference: RunDiff | None) -> list[AlarmChange]:
         """The changes with what each comes from, as far as the two runs tell."""
-        if not changed or difference is None:
-            return changed
-        causes = {Key(item.target.endpoint, item.rule, item.subject): item.cause for item in difference.verdict_changes}
-        return [dataclasses.replace(item, cause=causes.get(item.key)) for item in changed]
+        causes: dict[Key, ChangeCause] = {}
+        if difference is not None:
+            for item in difference.verdict_changes:
+                causes[Key(item.target.endpoint, item.rule, item.subject)] = item.cause
+                causes[Key(item.target.endpoint, UNKNOWN + item.rule, item.subject)] = item.cause
+            for silent in (*difference.now_unreachable, *difference.back):
+                causes[Key(silent.target.endpoint, UNREACHABLE)] = silent.cause
+        return [dataclasses.replace(item, cause=_cause(item, causes.get(item.key))) for item in changed]
 
     def _first_told(self, connection: Connection) -> bool:
         """Whether this service has reported a run of the schedule before."""
@@ -203,3 +213,10 @@ class FinishedRun:
         steps = [(item.key, *item.passed) for item in certificates] + [(item.key, *item.passed) for item in waivers]
         told.remember(connection, self.schedule.name, chain.from_iterable(steps), now)
         return sections.endings(certificates, waivers, now)
+
+
+def _cause(change: AlarmChange, cause: ChangeCause | None) -> ChangeCause | None:
+    """What a change comes from: two runs do not tell what ended over several nights, nor every silence of ours."""
+    if change.transition is Transition.RESOLVED and alarms.has_moved(change.before, change.result):
+        return ChangeCause.ADDRESSES
+    return ChangeCause.NETWORK if change.result.silence in OURS else cause

@@ -10,19 +10,18 @@ from datetime import datetime, timedelta
 from reports.deliver_message import Entry, EnvironmentSummary, Level, Section, inert
 from reports.view.causes import found_sentence
 from reports.view.index import tally
-from reports.wording import CAUSE_MEANINGS, CAUSES, FAILURES
+from reports.wording import CAUSE_MEANINGS, CAUSES
 from scanner.counting import counted
 from scanner.history.attribution import ChangeCause
 from scanner.history.run_diff import CertificateChange
 from scanner.notify import alarms
 from scanner.notify.alarms import Alarm, CheckResult, Key, Transition
 from scanner.notify.expiry import Expiring, WaiverEnding
+from scanner.notify.silence import advice_for, reason_of, why
 from scanner.rules import Rule, all_rules
 from scanner.state.ledger import Start
 from scanner.verdict import RunRecord, Severity, TargetStatus
 
-_COVERAGE_DROP = 0.1
-"""A tenth of the targets fewer, or assessed less, is told."""
 _ADDRESSES = 3
 """Addresses of a place that are listed."""
 
@@ -43,25 +42,6 @@ def run_problems(record: RunRecord, start: Start, earlier: Sequence[Start], prob
     level = Level.WARNING if record.run.complete else Level.FAILURE
     word = "the run was late or in trouble" if record.run.complete else "the run is incomplete"
     return Section("run-failed", level, "The run itself", word, tuple(entries))
-
-
-def coverage(before: RunRecord | None, after: RunRecord) -> Section:
-    """What could be looked at less than in the run before."""
-    entries = []
-    if before is not None and after.run.complete and before.run.complete:
-        if after.run.expected_targets < before.run.expected_targets * (1 - _COVERAGE_DROP):
-            targets = counted(after.run.expected_targets, "target")
-            entries.append(Entry(f"{targets} instead of {before.run.expected_targets}."))
-        seen, was = _assessed(after), _assessed(before)
-        if seen < was - _COVERAGE_DROP:
-            entries.append(Entry(f"{seen:.0%} of the targets could be assessed in full, {was:.0%} before."))
-        before_ids = {f"{target.environment}/{target.address}" for target in before.targets}
-        entries += [
-            Entry(f"{domain.host} ({domain.environment}, {domain.named_by}) gives no answer any more.")
-            for domain in after.run.absent_domains
-            if domain.endpoint in before_ids
-        ]
-    return Section("coverage", Level.WARNING, "Coverage dropped", "coverage dropped", tuple(entries))
 
 
 def endings(certificates: Sequence[Expiring], waivers: Sequence[WaiverEnding], now: datetime) -> list[Section]:
@@ -155,6 +135,11 @@ class AlarmChange:
         return self.key.rule == alarms.UNREACHABLE or self.key.rule.startswith(alarms.UNKNOWN)
 
     @property
+    def moved(self) -> bool:
+        """Whether it ended as the name has other addresses, and nothing was fixed."""
+        return self.transition is Transition.RESOLVED and self.cause is ChangeCause.ADDRESSES
+
+    @property
     def matters(self) -> Severity:
         """The severity from which on receivers are told: of what is better or fixed, the one that they believed in."""
         return max(self.before.severity, self.after.severity) if self.before.failing else self.result.severity
@@ -167,12 +152,15 @@ def changes(changed: Sequence[AlarmChange]) -> list[Section]:
         told[item.transition, item.unknown].append(item)
     firing = told[Transition.FIRING, False]
     new, first = [item for item in firing if not item.first_look], [item for item in firing if item.first_look]
-    unknown, seen = [*told[Transition.FIRING, True], *told[Transition.WORSE, True]], told[Transition.RESOLVED, True]
+    unknown = [*told[Transition.FIRING, True], *told[Transition.WORSE, True]]
+    seen = [item for item in told[Transition.RESOLVED, True] if not item.moved]
     worse, better = told[Transition.WORSE, False], told[Transition.BETTER, False]
     exceeding = told[Transition.WORSE_BUT_WAIVED, False]
     resolved = told[Transition.RESOLVED, False]
+    moved = [item for item in resolved if item.moved]
+    moved_unknown = [item for item in told[Transition.RESOLVED, True] if item.moved]
     fixed, waived = (
-        [item for item in resolved if not item.result.waived],
+        [item for item in resolved if not item.result.waived and not item.moved],
         [item for item in resolved if item.result.waived],
     )
     flapping, unsteady = told[Transition.FLAPPING, False], told[Transition.FLAPPING, True]
@@ -206,7 +194,12 @@ def changes(changed: Sequence[AlarmChange]) -> list[Section]:
         Section("better", Level.INFO, "Better, and still failing", f"{len(better)} better", _entries(better)),
         Section("fixed", Level.SUCCESS, "Fixed: met again", f"{len(fixed)} fixed", _entries(fixed)),
         Section("fixed", Level.INFO, "Accepted by a waiver", f"{len(waived)} waived", _entries(waived)),
+        Section("fixed", Level.INFO, "Ended: the addresses changed", f"{len(moved)} ended", _entries(moved)),
         Section("indeterminate", Level.SUCCESS, "Assessed again", f"{len(seen)} assessed again", _entries(seen)),
+        Section(
+            "indeterminate", Level.INFO, "Ended: the addresses changed",
+            f"{len(moved_unknown)} ended", _entries(moved_unknown),
+        ),
     ]  # fmt: skip
 
 
@@ -235,11 +228,19 @@ def _entry(members: Sequence[AlarmChange], *, with_cause: bool) -> Entry:
         _severity(first),
         tuple(sorted(map(_place, members))),
         cause=f"{CAUSES[cause]}: {CAUSE_MEANINGS[cause]}" if cause else "",
-        advice=rule.fix.summary if rule and failing and not first.unknown else "",
+        advice=_advice(first, rule) if failing else "",
         rule=first.key.rule.removeprefix(alarms.UNKNOWN) if rule else "",
         was=first.before.severity if first.transition in {Transition.WORSE, Transition.BETTER} else None,
         told_from=max(item.matters for item in members),
     )
+
+
+def _advice(change: AlarmChange, rule: Rule | None) -> str:
+    """What to do: about what failed as its rule says, about what was not observed as the reason has it."""
+    if not change.unknown:
+        return rule.fix.summary if rule else ""
+    verdict = change.result.verdict
+    return advice_for(change.result.silence or (reason_of(verdict.reason) if verdict else None))
 
 
 def _severity(change: AlarmChange) -> Severity:
@@ -257,19 +258,27 @@ def _severity(change: AlarmChange) -> Severity:
 def _sentence(members: Sequence[AlarmChange], rule: Rule | None) -> str:
     """What was found, in the words of the rule's finding."""
     first = members[0]
+    if first.moved:
+        seen = "did not answer or could not be assessed" if first.unknown else "failed"
+        days = counted(alarms.AWAY.days, "day")
+        return f"The addresses at which it {seen} have not been in use for {days}; at the others that is not so."
     if first.key.rule == alarms.UNREACHABLE:
-        if first.transition is Transition.RESOLVED:
-            return "It answers again."
-        if first.transition is Transition.FLAPPING:
-            return "It answers in some runs only."
-        silence = first.result.silence
-        return f"It cannot be reached: {FAILURES[silence]}." if silence else "It cannot be reached."
+        return _answering(first)
     if first.unknown and first.transition is Transition.RESOLVED:
         return "It could be assessed again."
     verdicts = [item.result.verdict for item in members if item.result.verdict is not None]
     if not verdicts:
         return "What failed is not there any more."
     return inert(found_sentence(rule, verdicts[0].reason, [verdict.message for verdict in verdicts]))
+
+
+def _answering(change: AlarmChange) -> str:
+    """Whether the endpoint answers, and why not."""
+    if change.transition is Transition.RESOLVED:
+        return "It answers again."
+    if change.transition is Transition.FLAPPING:
+        return "It answers in some runs only."
+    return f"It cannot be reached{why(change.result.silence)}."
 
 
 def _place(item: AlarmChange) -> str:
@@ -281,11 +290,6 @@ def _place(item: AlarmChange) -> str:
     where = ", ".join(address or "unresolved" for address in result.places[:_ADDRESSES])
     more = f" and {len(result.places) - _ADDRESSES} more" if len(result.places) > _ADDRESSES else ""
     return f"{place} (at {len(result.places)} of {result.addresses} addresses: {where}{more})"
-
-
-def _assessed(record: RunRecord) -> float:
-    statuses = [target.status for target in record.targets]
-    return statuses.count(TargetStatus.ASSESSED) / len(statuses) if statuses else 0.0
 
 
 def _spoken(duration: timedelta) -> str:

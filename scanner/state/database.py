@@ -118,6 +118,7 @@ ALARMS = Table(
     Column("places", JSON, nullable=False, default=list),
     Column("held", JSON, nullable=False, default=list),
     Column("accepted", JSON),
+    Column("seen", JSON),
 )
 
 TOLD = Table(
@@ -199,6 +200,8 @@ def open_state(path: Path) -> Engine:
                 raise UsageError(f"{path} was written by a newer Nightseal (version {found} of its form)")
             if found == "1":
                 migrations.alarms_by_endpoint(connection, ALARMS)
+            elif found == "2":
+                migrations.alarms_with_sightings(connection, ALARMS)
             META.create_all(connection)
             value = {"key": "version", "value": str(VERSION)}
             connection.execute(upsert(_ABOUT).values(value).on_conflict_do_update(["key"], set_=value))

@@ -33,3 +33,10 @@ def alarms_by_endpoint(connection: Connection, alarms: Table) -> None:
     if merged:
         connection.execute(insert(new), list(merged.values()))
     old.drop(connection)
+
+
+def alarms_with_sightings(connection: Connection, alarms: Table) -> None:
+    """From version 2: an alarm did not know when it was last seen at each address; that is so from the next run on."""
+    inspected = inspect(connection)
+    if inspected.has_table(alarms.name) and "seen" not in {item["name"] for item in inspected.get_columns(alarms.name)}:
+        connection.execute(text(f"ALTER TABLE {alarms.name} ADD COLUMN seen JSON"))

@@ -10,6 +10,7 @@ import pytest
 from scanner.history.facts import deployments_of
 from scanner.notify import expiry
 from scanner.notify.alarms import (
+    AWAY,
     UNKNOWN,
     UNREACHABLE,
     Alarm,
@@ -18,6 +19,7 @@ from scanner.notify.alarms import (
     Key,
     Transition,
     confirmed,
+    has_moved,
     results_of,
     to_confirm,
     update,
@@ -196,7 +198,13 @@ def at(*failing: str, held: tuple[str, ...] = (), unknown: tuple[str, ...] = ())
         # Seen to hold where it never failed says nothing of the address that failed.
         ((at("a", held=("b",)), at(held=("b",), unknown=("a",)), at("a", held=("b",))), (FIRING, None, None)),
         ((at("a", held=("b",)), at(held=("a", "b"))), (FIRING, RESOLVED)),
-        ((at("a"), at(held=("b",))), (FIRING, RESOLVED)),
+        # Nor does another address that the name has tonight: it stays open, and is not new when it comes again.
+        ((at("a"), at(held=("b",))), (FIRING, None)),
+        ((at("a", held=("b",)), at(held=("b",)), at("a"), at(held=("b",)), at("a")), (FIRING, None, None, None, None)),
+        ((at("a", "b"), at(held=("a",)), at(held=("b",))), (FIRING, None, RESOLVED)),
+        ((at("a", "b"), at(held=("a", "b"))), (FIRING, RESOLVED)),
+        # Where a name did not resolve there is no address that could come back.
+        ((at(""), at(held=("a",))), (FIRING, RESOLVED)),
     ],
 )
 def test_addresses_are_places_of_an_alarm(
@@ -207,6 +215,37 @@ def test_addresses_are_places_of_an_alarm(
         alarm, transition = update(alarm, result, NOW)
         transitions.append(transition)
     assert tuple(transitions) == expected
+
+
+@pytest.mark.parametrize("asleep", [(), ("a",)])
+def test_an_address_that_is_gone_for_good_ends_what_failed_there(asleep: tuple[str, ...]) -> None:
+    """After the bound; not while it is looked at and nothing is known of it."""
+    alarm, _ = update(Alarm(), at("a", held=("b",)), NOW)
+    ends: list[int] = []
+    for night in range(1, 12):
+        before, result = alarm, at(held=("b",), unknown=asleep)
+        alarm, transition = update(before, result, NOW + timedelta(days=night))
+        if transition is RESOLVED:
+            ends.append(night)
+            assert has_moved(before, result)
+    assert ends == ([] if asleep else [AWAY.days])
+
+
+def test_what_passes_at_each_of_its_addresses_has_not_moved() -> None:
+    alarm, _ = update(Alarm(), at("a", "b"), NOW)
+    alarm, _ = update(alarm, at(held=("a",)), NOW)
+    assert not has_moved(alarm, at(held=("b",)))
+
+
+def test_it_is_not_better_where_the_worse_address_was_not_looked_at() -> None:
+    def seen(severity: Severity, *places: str, held: tuple[str, ...] = ()) -> CheckResult:
+        return dataclasses.replace(at(*places, held=held), severity=severity)
+
+    alarm, told = Alarm(), []
+    for result in (seen(HIGH, "a"), seen(LOW, "b"), seen(HIGH, "a"), seen(LOW, "b"), seen(LOW, "b", held=("a",))):
+        alarm, transition = update(alarm, result, NOW)
+        told.append(transition)
+    assert told == [FIRING, None, None, None, BETTER]
 
 
 def test_a_run_says_at_which_addresses_of_a_name_it_is_so() -> None:

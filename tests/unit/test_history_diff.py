@@ -411,7 +411,10 @@ def test_targets_that_come_and_go() -> None:
     assert [(item.target.host, item.came, item.gone) for item in away.addresses] == [
         ("shop.example.com", (), ("192.0.2.11",))
     ]
-    assert {change.rule for change in away.fixed} == {"cert.expiry"}, "the address that failed is not there any more"
+    assert not away.fixed, "the address that failed was not looked at"
+    gone = only(away.no_longer_judged)
+    assert (gone.rule, gone.cause, gone.after) == ("cert.expiry", ChangeCause.ADDRESSES, None)
+    assert ([place.ip for place in gone.places], gone.addresses) == (["192.0.2.11"], 2)
     came = diff(fewer, later(BASE))
     assert {change.target.id: change.cause for change in came.appeared} == {ERP: ChangeCause.CONFIGURATION}
     assert {change.target.id for change in came.new_failures} == {ERP, OTHER_SHOP}
@@ -429,14 +432,14 @@ def moved(record: RunRecord, host: str, *addresses: str | None) -> RunRecord:
     return dataclasses.replace(record, targets=(*(target for target in record.targets if target.host != host), *copies))
 
 
-def unresolved(record: RunRecord) -> RunRecord:
-    """The same run on a night without DNS."""
-    failure = Failure(FailureReason.UNRESOLVABLE)
+def unresolved(record: RunRecord, reason: FailureReason = FailureReason.UNRESOLVABLE) -> RunRecord:
+    """The same run on a night without DNS, or without something else that every host needs."""
+    failure = Failure(reason)
     targets = []
     for endpoint in dict.fromkeys(target.endpoint for target in record.targets):
         target = next(item for item in record.targets if item.endpoint == endpoint)
         verdicts = tuple(
-            dataclasses.replace(verdict, status=Status.INDETERMINATE, waiver=None, reason="unresolvable")
+            dataclasses.replace(verdict, status=Status.INDETERMINATE, waiver=None, reason=reason.value)
             for verdict in target.verdicts
         )
         silent = dataclasses.replace(target, id=f"{endpoint}@unresolved", ip=None, evidence=None, verdicts=verdicts)
@@ -484,6 +487,68 @@ def test_a_failure_at_another_address_besides_is_worse_and_told_with_its_places(
     change = only(diff(one, both).worse)
     assert ({place.ip for place in change.places}, change.addresses) == ({"192.0.2.10", "192.0.2.11"}, 2)
     assert not diff(one, both).new_failures
+
+
+def test_what_failed_at_an_address_that_the_later_run_did_not_look_at_is_not_fixed() -> None:
+    one = fails(BASE, "proto.tls1.3", OTHER_SHOP)
+    alone = dataclasses.replace(later(), targets=tuple(item for item in BASE.targets if item.id != OTHER_SHOP))
+    change = diff(one, alone)
+    assert not change.fixed
+    gone = next(item for item in change.no_longer_judged if item.rule == "proto.tls1.3")
+    assert (gone.target.id, gone.cause) == (OTHER_SHOP, ChangeCause.ADDRESSES)
+    assert "proto.tls1.3  production/shop.example.com:443 (at 1 of 2 addresses: 192.0.2.11)  [addresses]" in "\n".join(
+        describe(change)
+    )
+    assert "proto.tls1.3" in {item.rule for item in diff(one, later()).fixed}, "where it is looked at and passes"
+
+
+def judged_by(record: RunRecord, rule: str, instead_of: str) -> RunRecord:
+    """The same run with the verdicts of one rule as those of another."""
+    targets = tuple(
+        dataclasses.replace(
+            target,
+            verdicts=tuple(
+                dataclasses.replace(verdict, rule=rule) if verdict.rule == instead_of else verdict
+                for verdict in target.verdicts
+            ),
+        )
+        for target in record.targets
+    )
+    return dataclasses.replace(record, targets=targets)
+
+
+def test_one_address_is_no_agreement_of_all() -> None:
+    rule = "cert.same-on-all-addresses"
+    base = judged_by(BASE, rule, "proto.tls1.3")
+    before = fails(fails(base, rule), rule, OTHER_SHOP)
+    alone = dataclasses.replace(later(), targets=tuple(item for item in base.targets if item.id != OTHER_SHOP))
+    change = diff(before, with_verdict(alone, SHOP, rule, status=Status.NOT_APPLICABLE, reason="one-address"))
+    assert not change.fixed
+    assert {item.cause for item in change.no_longer_judged if item.rule == rule} == {ChangeCause.ADDRESSES}
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause"),
+    [
+        (FailureReason.RESOLVER_FAILED, ChangeCause.NETWORK),
+        (FailureReason.UNREACHABLE, ChangeCause.NETWORK),
+        (FailureReason.NO_WORKER, ChangeCause.NETWORK),
+        (FailureReason.DEADLINE, ChangeCause.NETWORK),
+        (FailureReason.REFUSED, ChangeCause.SERVER),
+        (FailureReason.UNRESOLVABLE, ChangeCause.SERVER),
+    ],
+)
+def test_what_kept_the_scanner_from_looking_is_not_the_servers(reason: FailureReason, cause: ChangeCause) -> None:
+    night = unresolved(later(), reason)
+    fell, rose = diff(BASE, night), diff(night, later(later()))
+    for change in (fell.became_indeterminate, fell.now_unreachable, rose.newly_assessed, rose.back):
+        assert change
+        assert {item.cause for item in change if item.target.host != "console.example.internal"} == {cause}
+
+
+def test_what_one_probe_had_no_time_for_is_not_the_servers() -> None:
+    cut = with_verdict(later(), SHOP, "proto.tls1.3", status=Status.INDETERMINATE, reason="deadline")
+    assert only(diff(BASE, cut).became_indeterminate).cause is ChangeCause.NETWORK
 
 
 def test_what_failed_at_an_address_that_is_unknown_now_is_not_fixed() -> None:

@@ -475,6 +475,182 @@ def test_after_a_night_without_dns_nothing_is_new_and_nothing_was_fixed(engine: 
     assert all("fail" not in title and "fixed" not in title and "first look" not in title for title in titles)
 
 
+# --- Addresses that change, and endpoints that are retired -----------------------------------------------------------
+
+
+def at_addresses(record: RunRecord, host: str, **by_address: RunRecord) -> RunRecord:
+    """The same run with a host at some addresses (`a10` is 192.0.2.10), each as another run saw its first one."""
+    copies = []
+    for name, seen in by_address.items():
+        target = next(item for item in seen.targets if item.host == host)
+        address = f"192.0.2.{name[1:]}"
+        copies.append(dataclasses.replace(target, id=f"{target.endpoint}@{address}", ip=address))
+    return dataclasses.replace(record, targets=(*without_host(record, host).targets, *copies))
+
+
+def judged_by(record: RunRecord, rule: str, instead_of: str) -> RunRecord:
+    """The same run with the verdicts of one rule as those of another."""
+    targets = tuple(
+        dataclasses.replace(
+            target,
+            verdicts=tuple(
+                dataclasses.replace(verdict, rule=rule) if verdict.rule == instead_of else verdict
+                for verdict in target.verdicts
+            ),
+        )
+        for target in record.targets
+    )
+    return dataclasses.replace(record, targets=targets)
+
+
+def silent_host(record: RunRecord, host: str, reason: FailureReason) -> RunRecord:
+    """The same run in which a host gave no answer."""
+
+    def silent(target: TargetResult) -> TargetResult:
+        verdicts = tuple(
+            dataclasses.replace(verdict, status=Status.INDETERMINATE, waiver=None, reason=reason.value)
+            for verdict in target.verdicts
+        )
+        return dataclasses.replace(
+            target, status=TargetStatus.UNREACHABLE, error=Failure(reason), evidence=None, verdicts=verdicts
+        )
+
+    return dataclasses.replace(
+        record, targets=tuple(silent(item) if item.host == host else item for item in record.targets)
+    )
+
+
+def nights(engine: Engine, *records: RunRecord, text: str = CONFIG, days: int = 1) -> list[str]:
+    """What receiver a was told on each of these nights."""
+    previous, told = None, []
+    for number, record in enumerate(records):
+        finish(engine, record, previous, 24 * days * number, text)
+        told.append(texts(engine)[-1])
+        previous = record
+    return told
+
+
+WEAK = changed(QUIET, MONITOR, "proto.no-tls1.0", **failed())
+
+
+@pytest.mark.parametrize("days", [1, 3])
+def test_what_failed_at_an_address_that_is_not_there_tonight_is_neither_fixed_nor_new_again(
+    engine: Engine, days: int
+) -> None:
+    both = at_addresses(QUIET, MONITOR, a13=QUIET, a21=WEAK)
+    good, bad = at_addresses(QUIET, MONITOR, a13=QUIET), at_addresses(QUIET, MONITOR, a21=WEAK)
+    told = nights(engine, QUIET, both, good, both, good, bad, good, bad, days=days)
+
+    assert "1 new failure" in told[1]
+    assert not [text for text in told[2:] if "fixed" in text or "new failure" in text or "flapping" in text]
+    assert not [text for text in told if "overage" in text], "each endpoint was looked at each night"
+
+
+def test_an_address_that_failed_is_fixed_where_it_is_seen_to_be(engine: Engine) -> None:
+    both = at_addresses(QUIET, MONITOR, a13=QUIET, a21=WEAK)
+    good = at_addresses(QUIET, MONITOR, a13=QUIET)
+    told = nights(engine, QUIET, both, good, at_addresses(QUIET, MONITOR, a21=QUIET))
+
+    assert "1 fixed" in told[3]
+    assert "ended" not in told[3]
+
+
+def test_an_address_that_is_gone_for_good_ends_what_failed_there_once(engine: Engine) -> None:
+    both = at_addresses(QUIET, MONITOR, a13=QUIET, a21=WEAK)
+    told = nights(engine, QUIET, both, *[at_addresses(QUIET, MONITOR, a13=QUIET)] * 9)
+
+    (ended,) = [text for text in told if "Ended: the addresses changed" in text]
+    assert told.index(ended) == 8, "a week after it was seen"
+    assert "The addresses at which it failed have not been in use for 7 days" in ended
+    assert "Cause: Addresses: the name has other addresses" in ended
+    assert not [text for text in told if "fixed" in text]
+
+
+@pytest.mark.parametrize("rule", ["cert.same-on-all-addresses", "https.node-consistency"])
+def test_one_address_is_no_agreement_of_all(engine: Engine, rule: str) -> None:
+    base = judged_by(QUIET, rule, "proto.no-tls1.0")
+    differs = changed(base, MONITOR, rule, **failed("They differ.", reason="different"))
+    lone = changed(
+        base, MONITOR, rule, **failed("One.", status=Status.NOT_APPLICABLE, reason="one-address", observed="")
+    )
+    both = at_addresses(QUIET, MONITOR, a13=differs, a21=differs)
+    told = nights(
+        engine, base, both, at_addresses(QUIET, MONITOR, a13=lone), at_addresses(QUIET, MONITOR, a21=lone), both
+    )
+
+    assert "1 new failure" in told[1]
+    assert not [text for text in told[2:] if "fixed" in text or "new failure" in text]
+
+
+def of_estate(*hosts: str, name: str = "production") -> str:
+    endpoints = "".join(f'[[environment.endpoint]]\nhost = "{host}"\nrole = "server"\n' for host in hosts)
+    return f'{CONFIG}\n[[environment]]\nname = "{name}"\nkind = "on-premises"\n{endpoints}'
+
+
+SHOP = "shop.example.com"
+
+
+@pytest.mark.parametrize(
+    ("text", "environments", "told"),
+    [
+        pytest.param(of_estate(SHOP), ("production",), False, id="an endpoint, or a row of an inventory"),
+        pytest.param(of_estate(SHOP, name="qa"), ("qa",), False, id="an environment"),
+        pytest.param(of_estate(SHOP, MONITOR), ("qa",), False, id="a schedule of fewer environments"),
+        pytest.param(of_estate(SHOP, MONITOR), ("production",), True, id="a real drop"),
+    ],
+)
+def test_what_the_configuration_no_longer_has_is_no_drop(
+    engine: Engine, text: str, environments: tuple[str, ...], *, told: bool
+) -> None:
+    both = of_environments(QUIET, "production")
+    left = without_host(both, MONITOR) if environments == ("production",) else of_environments(QUIET)
+    left = RunRecord(dataclasses.replace(left.run, environments=environments, expected_targets=1), left.targets)
+    finish(engine, both, None, 0, of_estate(SHOP, MONITOR))
+    finish(engine, left, both, 1, text)
+    finish(engine, left, left, 2, text)
+    drops = [text for text in texts(engine) if "Coverage dropped" in text]
+
+    assert len(drops) == int(told)
+    assert all(f"production/{MONITOR}:443" in text for text in drops), "which host is missing"
+    assert not [text for text in texts(engine) if "fixed" in text]
+
+
+def test_a_drop_names_its_hosts_and_its_cause_once(engine: Engine) -> None:
+    dark = silent_host(QUIET, MONITOR, FailureReason.RESOLVER_FAILED)
+    told = nights(engine, QUIET, dark, dark)
+
+    assert "1 of " in told[1]
+    assert (
+        "assessed in full before, and not now: the resolver could not determine whether the name exists.\n"
+        f"    production/{MONITOR}:443\n    Cause: Scanner or network: "
+    ) in told[1]
+    assert "Coverage dropped" not in told[2]
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause", "advice"),
+    [
+        (FailureReason.RESOLVER_FAILED, "Scanner or network", "Check the scanner's resolver"),
+        (FailureReason.UNREACHABLE, "Scanner or network", "Check the scanner's route"),
+        (FailureReason.NO_WORKER, "Scanner or network", "Start a worker"),
+        (FailureReason.DEADLINE, "Scanner or network", "Give the target more time"),
+        (FailureReason.ENGINE_ERROR, "Scanner or network", "Look into the log of the run"),
+        (FailureReason.REFUSED, "Server", "Check that the service listens"),
+        (FailureReason.UNRESOLVABLE, "Server", "Correct the name in the DNS"),
+    ],
+)
+def test_what_cannot_be_reached_says_through_what_and_what_to_do(
+    engine: Engine, reason: FailureReason, cause: str, advice: str
+) -> None:
+    told = nights(engine, QUIET, silent_host(QUIET, MONITOR, reason), QUIET)
+    about = told[1].partition("It cannot be reached")[2]
+
+    assert f"    Cause: {cause}: " in about
+    assert f"    To do: {advice}" in about
+    assert "It answers again" in told[2]
+    assert f"    Cause: {cause}: " in told[2].partition("It answers again")[2]
+
+
 # --- What a run says nothing of is neither fixed nor, the night after, new -------------------------------------------
 
 NOT_ASKED = {"status": Status.NOT_APPLICABLE, "reason": "not-asked", "waiver": None, "observed": ""}
@@ -816,3 +992,24 @@ def test_what_is_a_week_old_and_what_has_no_receiver_is_given_up(engine: Engine)
     outbox.forget(NOW + timedelta(days=1))
     with engine.begin() as connection:
         assert connection.execute(select(OUTBOX)).all() == []
+
+
+def test_a_state_file_without_sightings_gets_them_and_keeps_its_alarms(tmp_path: Path) -> None:
+    """Version 2 of the file's form did not know when each address was last looked at."""
+    path = tmp_path / "state.sqlite"
+    state = open_state(path)
+    both = at_addresses(QUIET, MONITOR, a13=QUIET, a21=WEAK)
+    settle(state, QUIET)
+    settle(state, both, QUIET, 1)
+    state.dispose()
+    with sqlite3.connect(path) as older:
+        older.execute("ALTER TABLE alarms DROP COLUMN seen")
+        older.execute("UPDATE about SET value = '2' WHERE key = 'version'")
+    state = open_state(path)
+    told = settle(state, at_addresses(QUIET, MONITOR, a13=QUIET), both, 2)
+    with state.begin() as connection:
+        known = alarm_store.load(connection, "nightly")
+    state.dispose()
+
+    assert not [title for _, title in told if "fixed" in title or "new failure" in title]
+    assert [known[key].seen.keys() for key in known if key.rule == "proto.no-tls1.0"] == [{"192.0.2.21"}]
