@@ -25,6 +25,8 @@ from scanner.standpoint import NotCovered, Part, Vantage
 R = TypeVar("R", bound="TargetResult")
 
 
+ONE_ADDRESS: Final = "one-address"
+"""The reason of rules that compare addresses, where there is only one: it says nothing of those that failed."""
 NOT_ASKED: Final = "not-asked"
 """The reason of contract section 1 for what the configuration or the command line forbids to ask."""
 

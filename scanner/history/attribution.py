@@ -8,6 +8,7 @@ are told apart: another version of the tool, which sees more, and another trust 
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ OURS: Final = frozenset(
     }
 )  # fmt: skip
 """Reasons that lie with the scanner, or between it and the server: nothing is known of that."""
+AWAY: Final = timedelta(days=7)
+"""So long after an address was last looked at, what failed there ends: the name has other addresses."""
 _PROBE_KEYS = ("scheme", "path", "purpose", "identity", "application")
 
 

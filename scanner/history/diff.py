@@ -16,12 +16,10 @@ from scanner.history.attribution import Attribution, ChangeCause
 from scanner.history.run_diff import RunDiff, StillFailing, TargetChange, VerdictChange
 from scanner.history.target_changes import address_changes, certificate_changes, missed_targets, now_unreachable
 from scanner.history.waived import is_worse
-from scanner.verdict import RunRecord, Status, TargetResult, Verdict
+from scanner.verdict import ONE_ADDRESS, RunRecord, Status, TargetResult, Verdict
 
 _Judged = tuple[TargetResult, Verdict | None]
 _Key = tuple[str, str]
-ONE_ADDRESS = "one-address"
-"""The reason of rules that compare addresses, where there is only one: it says nothing of those that failed."""
 
 
 def diff(before: RunRecord, after: RunRecord) -> RunDiff:

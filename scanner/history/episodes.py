@@ -2,16 +2,17 @@
 
 An endpoint is an environment, host and port. Its addresses are places: a failure lasts while it is seen at any of them,
 and a name that moves takes it along. Verdicts that are `indeterminate`, or were not asked for, say nothing: a failure
-lasts until something else than it is seen, at the address that failed or, where that is gone, at the others. Only the
-verdicts of those rules and endpoints are read that are asked about, in integers rather than in text, so that years of
-nights of many targets are a matter of seconds. Runs follow each other as they were written, whatever their clocks said.
+lasts until something else than it is seen at the address that failed or, where that is gone, at the others for `AWAY`:
+a name whose addresses take turns does not begin to fail each time that one of them has its turn. Only the verdicts of
+those rules and endpoints are read that are asked about, in integers rather than in text, so that years of nights of
+many targets are a matter of seconds. Runs follow each other as they were written, whatever their clocks said.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -19,10 +20,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from scanner.history.attribution import AWAY
 from scanner.history.frames import frame
 from scanner.history.schema import VERDICTS
 from scanner.history.store import History
-from scanner.verdict import NOT_ASKED, Severity
+from scanner.verdict import NOT_ASKED, ONE_ADDRESS, Severity
 
 KEY: Final = ("endpoint", "rule", "subject")
 """What tells one life of verdicts from the others."""
@@ -33,7 +35,7 @@ _LIFE: Final = """
 , placed AS (SELECT *, {endpoint} AS endpoint FROM verdicts),
 wanted AS ({wanted})
 SELECT {columns}, arrow_cast(v.endpoint, 'Dictionary(Int32, Utf8)') AS endpoint, run_started_at, waived,
-v.status = 'fail' AS failing, {unknown} AS unknown
+v.status = 'fail' AS failing, {unknown} AS unknown, coalesce(reason = '{one_address}', false) AS alone
 FROM wanted RIGHT SEMI JOIN placed AS v
 ON v.endpoint = wanted.endpoint AND v.rule = wanted.rule AND v.subject = wanted.subject
 """
@@ -53,7 +55,7 @@ def episodes_of(history: History, run_ids: Iterable[str] | None, wanted: str = E
     place of the run that saw it first in the order of runs), `seen_last_in` (of the run that saw it failing last).
     """
     columns = ", ".join(f"arrow_cast(v.{name}, 'Dictionary(Int32, Utf8)') AS {name}" for name in _TEXTS)
-    sql = _LIFE.format(wanted=wanted, columns=columns, endpoint=ENDPOINT, unknown=UNKNOWN)
+    sql = _LIFE.format(wanted=wanted, columns=columns, endpoint=ENDPOINT, unknown=UNKNOWN, one_address=ONE_ADDRESS)
     places = {run_id: place for place, run_id in enumerate(history.order(run_ids))}
     return _cut(history.query(sql, VERDICTS, run_ids=run_ids), places)
 
@@ -80,7 +82,6 @@ def _lives(rows: pa.Table, order: Mapping[str, int]) -> _Lives:
     run = _mapped(rows.column("run_id"), order)
     failing, unknown = (rows.column(name).to_numpy() for name in ("failing", "unknown"))
     rank = _mapped(rows.column("severity"), _RANKS)
-    lasting = _lasting(codes, address, run, failing, unknown)
     weight = np.where(failing, 100 + rank - 50 * rows.column("waived").to_numpy(), 0)
     # Within a run the gravest comes last, and is what is spoken of.
     by = np.lexsort((weight, run, *reversed(codes)))
@@ -93,23 +94,65 @@ def _lives(rows: pa.Table, order: Mapping[str, int]) -> _Lives:
     def summed(values: Any) -> Any:
         return np.add.reduceat(values[by].astype(np.int64), starts) if len(starts) else np.zeros(0, dtype=np.int64)
 
+    lasting, failed = _lasting(codes, address, run, failing, unknown)
     fails, carried, known = summed(failing), summed(lasting), summed(~unknown)
+    group = np.empty(len(by), dtype=np.int64)
+    group[by] = np.cumsum(last) - last
+    at = rows.column("run_started_at").to_numpy()
+    # Where a rule compares addresses, one of them alone says nothing of those that failed.
+    asked = np.flatnonzero(~rows.column("alone").to_numpy())
+    carried += _away(address[asked], group[asked], failed[asked], at=at[asked], keys=keys[ends], began=at[by[ends]])
     told = (fails > 0) | ((carried == 0) & (known > 0))
     ends = ends[told]
     return _Lives(keys[ends], run[ends], by[ends], fails[told] > 0, fails[told], rank[by[ends]])
 
 
-def _lasting(codes: Sequence[Any], address: Any, run: Any, failing: Any, unknown: Any) -> Any:
-    """Which rows say nothing of an address that failed when it was last seen."""
+def _away(address: Any, group: Any, failed: Any, *, at: Any, keys: Any, began: Any) -> Any:  # noqa: PLR0913  # three of rows, three of groups
+    """Whether each group (a key in a run) lacks an address that failed when it was last looked at, not too long ago.
+
+    Args:
+        address: of each row, as a number.
+        group: the group that each row is in; groups are in the order of keys, and of runs within a key.
+        failed: whether the address failed when it was last known, at each row.
+        at: when the run of each row began.
+        keys: the key of each group.
+        began: when the run of each group began.
+    """
+    size = len(keys)
+    if not size or not len(group):
+        return np.zeros(size, dtype=np.int64)
+    of_key = np.zeros(size, dtype=np.int64)
+    of_key[1:] = np.cumsum((keys[1:] != keys[:-1]).any(axis=1))
+    # A moment within a key as one number that grows from key to key, so that all of them are searched at once.
+    began, at = (moments.astype("datetime64[us]").astype(np.int64) for moments in (began, at))
+    away = AWAY // timedelta(microseconds=1)
+    start, span = began.min(), began.max() - began.min() + away + 1
+    timeline = np.maximum.accumulate(of_key * span + began - start)
+    by = np.lexsort((group, address, of_key[group]))
+    group, address, failed, at = group[by], address[by], failed[by], at[by]
+    key = of_key[group]
+    until = np.searchsorted(timeline, key * span + at - start + away)
+    same = (key[1:] == key[:-1]) & (address[1:] == address[:-1])
+    until[:-1] = np.where(same, np.minimum(until[:-1], group[1:]), until[:-1])
+    open_ = failed & (until > group + 1)
+    covered = np.zeros(size + 1, dtype=np.int64)
+    np.add.at(covered, group[open_] + 1, 1)
+    np.subtract.at(covered, until[open_], 1)
+    return np.cumsum(covered)[:-1]
+
+
+def _lasting(codes: Sequence[Any], address: Any, run: Any, failing: Any, unknown: Any) -> tuple[Any, Any]:
+    """Which rows say nothing of an address that failed when it was last seen; and at which it failed when last seen."""
     by = np.lexsort((run, address, *reversed(codes)))
     group = np.column_stack([*(column[by] for column in codes), address[by]])
     first = np.ones(len(by), dtype=bool)
     first[1:] = (group[1:] != group[:-1]).any(axis=1)
     blind = unknown[by]
     known = np.maximum.accumulate(np.where(first | ~blind, np.arange(len(by)), 0)) if len(by) else by
-    carried = np.zeros(len(by), dtype=bool)
-    carried[by] = blind & failing[by][known]
-    return carried
+    carried, failed = np.zeros(len(by), dtype=bool), np.zeros(len(by), dtype=bool)
+    failed[by] = failing[by][known]
+    carried[by] = blind & failed[by]
+    return carried, failed
 
 
 def _cut(rows: pa.Table, order: Mapping[str, int]) -> pd.DataFrame:

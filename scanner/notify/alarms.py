@@ -12,22 +12,20 @@ import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
 
 from scanner.evidence import FailureReason
-from scanner.history.diff import ONE_ADDRESS
+from scanner.history.attribution import AWAY
 from scanner.history.waived import is_worse
-from scanner.verdict import RunRecord, Severity, Status, TargetResult, TargetStatus, Verdict
+from scanner.verdict import ONE_ADDRESS, RunRecord, Severity, Status, TargetResult, TargetStatus, Verdict
 
 UNREACHABLE = "target.unreachable"
 """Stands for a rule where an endpoint could not be looked at."""
 UNKNOWN = "unknown:"
 """Stands before a rule's id where the rule could not be judged."""
-AWAY = timedelta(days=7)
-"""So long after an address was last looked at, what failed there ends: the name has other addresses."""
 
 _TRAIL = 12
 _WATCHED = 8

@@ -12,7 +12,7 @@ from reports.view.causes import found_sentence
 from reports.view.index import tally
 from reports.wording import CAUSE_MEANINGS, CAUSES
 from scanner.counting import counted
-from scanner.history.attribution import ChangeCause
+from scanner.history.attribution import AWAY, ChangeCause
 from scanner.history.run_diff import CertificateChange
 from scanner.notify import alarms
 from scanner.notify.alarms import Alarm, CheckResult, Key, Transition
@@ -260,7 +260,7 @@ def _sentence(members: Sequence[AlarmChange], rule: Rule | None) -> str:
     first = members[0]
     if first.moved:
         seen = "did not answer or could not be assessed" if first.unknown else "failed"
-        days = counted(alarms.AWAY.days, "day")
+        days = counted(AWAY.days, "day")
         return f"The addresses at which it {seen} have not been in use for {days}; at the others that is not so."
     if first.key.rule == alarms.UNREACHABLE:
         return _answering(first)

@@ -302,12 +302,29 @@ FAIL, PASS, UNKNOWN = Status.FAIL, Status.PASS, Status.INDETERMINATE
         ([{"a": FAIL, "b": PASS}, {"a": FAIL, "b": FAIL}, {"a": PASS, "b": FAIL}], 0, 1),
         # Where it failed nothing is known, while the other address holds.
         ([{"a": FAIL, "b": PASS}, {"a": UNKNOWN, "b": PASS}, {"a": FAIL, "b": PASS}], 0, 1),
-        # The address that failed is gone, and the other one holds: mended, until it fails again.
-        ([{"a": FAIL}, {"b": PASS}, {"b": FAIL, "c": FAIL}], 2, 2),
+        # One address in rotation fails, and the others hold: it does not begin to fail at each of its turns.
+        ([{"a": FAIL}, {"b": PASS}, {"a": FAIL}, {"b": PASS}, {"c": PASS}, {"a": FAIL}], 0, 1),
+        ([{"a": FAIL, "b": PASS}, {"b": PASS}, {"a": FAIL, "b": PASS}], 0, 1),
+        # Where it passes at its next turn, that is the end.
+        ([{"a": FAIL}, {"b": PASS}, {"a": PASS}, {"b": FAIL}], 3, 1),
+        # The address that failed is gone for good, and the other one holds: an end after a week, until it fails again.
+        ([{"a": FAIL}, *[{"b": PASS}] * 6, {"b": FAIL, "c": FAIL}], 0, 2),
+        ([{"a": FAIL}, *[{"b": PASS}] * 7, {"b": FAIL, "c": FAIL}], 8, 2),
         # What failed long ago at an address, of which nothing is known now, begins nothing.
-        ([{"a": FAIL}, {"b": PASS}, {"a": UNKNOWN, "b": PASS}, {"b": FAIL}], 3, 1),
+        ([{"a": FAIL}, *[{"b": PASS}] * 7, {"a": UNKNOWN, "b": PASS}, {"b": FAIL}], 9, 1),
     ],
-    ids=["rotation", "no DNS", "handed on", "unknown", "gone", "forgotten"],
+    ids=[
+        "rotation",
+        "no DNS",
+        "handed on",
+        "unknown",
+        "one in rotation",
+        "one in and out",
+        "passes",
+        "gone for six days",
+        "gone",
+        "forgotten",
+    ],
 )
 def test_a_failure_lasts_whatever_addresses_its_name_has(
     tmp_path_factory: pytest.TempPathFactory, nights: list[dict[str | None, Status]], since: int, places: int

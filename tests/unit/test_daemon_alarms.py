@@ -7,10 +7,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from scanner.history.attribution import AWAY
 from scanner.history.facts import deployments_of
 from scanner.notify import expiry
 from scanner.notify.alarms import (
-    AWAY,
     UNKNOWN,
     UNREACHABLE,
     Alarm,
