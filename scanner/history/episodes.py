@@ -35,7 +35,7 @@ _LIFE: Final = """
 , placed AS (SELECT *, {endpoint} AS endpoint FROM verdicts),
 wanted AS ({wanted})
 SELECT {columns}, arrow_cast(v.endpoint, 'Dictionary(Int32, Utf8)') AS endpoint, run_started_at, waived,
-v.status = 'fail' AS failing, {unknown} AS unknown, coalesce(reason = '{one_address}', false) AS alone
+v.status = 'fail' AS failing, {unknown} AS unknown, coalesce(reason = '{one_address}', false) AS lone
 FROM wanted RIGHT SEMI JOIN placed AS v
 ON v.endpoint = wanted.endpoint AND v.rule = wanted.rule AND v.subject = wanted.subject
 """
@@ -100,7 +100,7 @@ def _lives(rows: pa.Table, order: Mapping[str, int]) -> _Lives:
     group[by] = np.cumsum(last) - last
     at = rows.column("run_started_at").to_numpy()
     # Where a rule compares addresses, one of them alone says nothing of those that failed.
-    asked = np.flatnonzero(~rows.column("alone").to_numpy())
+    asked = np.flatnonzero(~rows.column("lone").to_numpy())
     carried += _away(address[asked], group[asked], failed[asked], at=at[asked], keys=keys[ends], began=at[by[ends]])
     told = (fails > 0) | ((carried == 0) & (known > 0))
     ends = ends[told]
