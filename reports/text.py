@@ -8,11 +8,13 @@ from __future__ import annotations
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule as Line
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -26,6 +28,7 @@ from reports.view.sentences import reason_in_words
 from reports.view.standing import Standing, Tally
 from reports.wording import FAILURES, GOALS, PROTOCOLS, ROLES, SEVERITIES, STATUSES, TARGET_STATUSES, counted
 from scanner.grade import METHOD, explained, in_words
+from scanner.untrusted import uncontrolled
 from scanner.verdict import Goal, RunRecord, Severity, Status, TargetResult, TargetStatus, Trigger, Verdict
 
 if TYPE_CHECKING:
@@ -93,10 +96,21 @@ def render_text(  # noqa: PLR0913  # how it is drawn, all of it by keyword
     )
     for target in record.targets:
         owned = _owned((owners or {}).get(target.endpoint), record.run.part)
-        console.print(_target(target, rules, record.run.finished_at, owned, verbose=verbose))
+        console.print(_Harmless(_target(target, rules, record.run.finished_at, owned, verbose=verbose)))
         console.print()
-    console.print(_summary(record))
+    console.print(_Harmless(_summary(record)))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Harmless:
+    """What is drawn, without any character that commands the terminal, wherever it came from: colours come later."""
+
+    drawn: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        for segment in console.render(self.drawn, options):
+            yield segment if segment.control else Segment(uncontrolled(segment.text), segment.style)
 
 
 def _owned(whose: Ownership | None, part: Part | None) -> str:

@@ -42,6 +42,17 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode() if character not in "\n\r\t" else f"\\x{ord(character):02x}"
 
 
+_CONTROLS: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
+
+def uncontrolled(text: str) -> str:
+    r"""Return lines of text with the characters that command a terminal as visible escapes (``\x1b``).
+
+    For what is drawn at last; whatever is known to be untrusted was made `printable` long before.
+    """
+    return _CONTROLS.sub(lambda found: _escape(found[0]), text)
+
+
 def unturned(text: str) -> str:
     r"""Return a document with the characters that turn its reading direction around as visible escapes (``\u202e``).
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel
 
 from scanner.errors import Problem, nearest
-from scanner.platform_words import WORDS
+from scanner.platform_words import KEYS, WORDS
 from scanner.untrusted import printable
 
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ _KINDS: Final = {
     "date_parsing": _DATE,
     "date_from_datetime_parsing": _DATE,
     "date_from_datetime_inexact": _DATE,
+    "string_pattern_mismatch": "should be written as its documentation says",
 }
-"""What pydantic says in words of Python, by its types of errors."""
+"""What pydantic says in words of Python or as a regular expression, by its types of errors."""
 
 
 def problems_of(error: ValidationError, model: type[BaseModel], raw: Any = None) -> list[Problem]:
@@ -62,7 +63,7 @@ def problems_of(error: ValidationError, model: type[BaseModel], raw: Any = None)
         seen.add(path)
         if item["type"] == "extra_forbidden":
             known = _keys_at(model, location[:-1])
-            hint = nearest(str(location[-1]), known) or f"known here: {', '.join(sorted(known))}"
+            hint = _guess_of_key(str(location[-1]), known) or f"known here: {', '.join(sorted(known))}"
             problems.append(Problem(path, "unknown key", hint, location=location))
         elif item["type"] == "missing":
             problems.append(Problem(path, "is required", location=location))
@@ -72,9 +73,14 @@ def problems_of(error: ValidationError, model: type[BaseModel], raw: Any = None)
             if item["type"] in {"enum", "literal_error"}:
                 message = message.replace("'", '"')
             value = item["input"]
-            given = f", not {_as_written(value)}" if _is_short(value) and "not " not in message else ""
+            given = f", not {_as_written(value)}" if _is_short(value) and _wants_another(message) else ""
             problems.append(Problem(path, f"{message}{given}", _guess(item), location=location))
     return problems
+
+
+def _wants_another(message: str) -> bool:
+    """Whether a message says what should stand in place of the value, so that the value is worth telling."""
+    return "should" in message and "not " not in message
 
 
 def _in_seconds(bound: re.Match[str]) -> str:
@@ -116,10 +122,23 @@ def _guess(error: ErrorDetails) -> str | None:
     if error["type"] not in {"enum", "literal_error"}:
         return None
     known = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
-    word = " ".join(re.split(r"[\s_-]+", str(error["input"]).strip().casefold()))
+    word = _as_word(error["input"])
     meant = next((value for value in known if value.replace("-", " ") == word), None)
     meant = meant or next((value for value in WORDS.get(word, ()) if value in known), None)
     return f'did you mean "{meant}"?' if meant else nearest(str(error["input"]), known)
+
+
+def _guess_of_key(key: str, known: set[str]) -> str | None:
+    """The nearest of the keys that there are: by its words, by those of the documentation, or by the letters."""
+    word = _as_word(key)
+    meant = next((name for name in sorted(known) if _as_word(name) == word), None)
+    meant = meant or next((name for name in KEYS.get(word, ()) if name in known), None)
+    return f'did you mean "{meant}"?' if meant else nearest(key.casefold(), known)
+
+
+def _as_word(said: Any) -> str:
+    """What was written, as the words of the documentation are: in lower case, with single spaces."""
+    return " ".join(re.split(r"[\s_-]+", str(said).strip().casefold()))
 
 
 def label_of(item: Any) -> str | None:

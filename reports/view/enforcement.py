@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from scanner.rules import Rule
 
 _PLACE_RULES = frozenset({"https.path", "https.integration", "https.client-certificate"})
+_NOT_REQUIRED = ("https.redirect", "not-required")
+"""The rule that says so of a root, and its reason."""
 _GRAVITY = {Status.NOT_APPLICABLE: 0, Status.PASS: 1, Status.INDETERMINATE: 2, Status.FAIL: 3}
 _LEVELS = Words[HttpsLevel](
     {
@@ -52,6 +54,8 @@ class _Place:
     requirement: str
     line: str
     """Of the configuration, that decides; empty where it is not known."""
+    optional: bool = False
+    """Whether plain HTTP may serve it."""
 
 
 def matrices_of(
@@ -102,7 +106,7 @@ def _rows(
     places = tuple(_places(target, environment, http))
     paths = frozenset(place.path for place in places) - {ROOT}
     for place in places:
-        verdict = _gravest(target, place, paths)
+        verdict = _of_place(target, place, paths)
         yield MatrixRow(
             application=readable_name(place.application),
             place=target.address + (place.path if place.path != ROOT or target.role.speaks_http else ""),
@@ -141,6 +145,7 @@ def _places(target: TargetResult, environment: Environment | None, http: HttpEvi
                 purpose=Purpose.ROOT if requirement.path == ROOT and not requirement.integration else purpose,
                 requirement=_demand(requirement),
                 line=requirement.setting,
+                optional=requirement.level is HttpsLevel.NONE,
             )
         return
     demand = "" if target.role.speaks_http else "TLS"
@@ -163,6 +168,17 @@ def _demand(requirement: Requirement) -> str:
     if requirement.hsts:
         parts.append("HSTS")
     return "; ".join(part for part in parts if part)
+
+
+def _of_place(target: TargetResult, place: _Place, others: frozenset[str]) -> Verdict | None:
+    """What stands in the row of a place: the gravest verdict on it.
+
+    Where HTTPS is not required, nothing is met: what does not fail does not apply, at the root as at a path.
+    """
+    verdict = _gravest(target, place, others)
+    if not place.optional or verdict is None or verdict.status is not Status.PASS:
+        return verdict
+    return next((item for item in target.verdicts if (item.rule, item.reason) == _NOT_REQUIRED), None)
 
 
 def _gravest(target: TargetResult, place: _Place, others: frozenset[str]) -> Verdict | None:

@@ -22,8 +22,11 @@ _REASON_LIMIT: Final = 600
 
 
 def readable(record: RunRecord) -> RunRecord:
-    """The run with names of applications and reasons of waivers on one line, short and without control characters."""
-    return dataclasses.replace(record, targets=tuple(_target(target) for target in record.targets))
+    """The run with names and reasons of waivers on one line, short and without control characters."""
+    run = record.run
+    if run.vantage is not None:
+        run = dataclasses.replace(run, vantage=dataclasses.replace(run.vantage, name=readable_name(run.vantage.name)))
+    return dataclasses.replace(record, run=run, targets=tuple(_target(target) for target in record.targets))
 
 
 def readable_waivers(waivers: Sequence[Waiver]) -> tuple[Waiver, ...]:

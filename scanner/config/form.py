@@ -13,7 +13,21 @@ from urllib.parse import urlsplit
 from pydantic import Field, StringConstraints
 
 from scanner.config.form_estate import DefaultsForm, EnvironmentForm, OwnerForm
-from scanner.config.values import Duration, Event, Form, FormatName, HostOrNetwork, Name, NameServer, Text, Weekday
+from scanner.config.values import (
+    Duration,
+    Event,
+    FileMode,
+    Form,
+    FormatName,
+    HostOrNetwork,
+    MailName,
+    Name,
+    NameServer,
+    ShortText,
+    Text,
+    WebAddress,
+    Weekday,
+)
 from scanner.formats import DEFAULT_REPORTS
 from scanner.judgement import Severity
 
@@ -25,7 +39,7 @@ class NightsealForm(Form):
     """Folder or object-store URL of the history tables."""
     output: str = "out"
     """Folder in which the reports are written."""
-    output_mode: Annotated[str, StringConstraints(pattern=r"^0?[4-7][0-7]{2}$")] | None = None
+    output_mode: FileMode | None = None
     """Mode of the reports' files, such as "0644" for a web server of another user; by default the umask decides."""
     policy: str = "https-by-default"
     """Id of a policy that ships, or the path of a policy file."""
@@ -44,7 +58,7 @@ class ScanForm(Form):
     """Connections at once to one address; to mail, LDAP, FTP and XMPP servers 2, unless it is set."""
     rate: float | None = Field(default=None, gt=0)
     """New connections per second to one address at most, over all that share it; no limit by default."""
-    vantage: str | None = None
+    vantage: ShortText | None = None
     """What the place is called from which it is looked; reports say it."""
     total_rate: float | None = Field(default=None, gt=0)
     """New connections per second over all addresses at most; no limit by default."""
@@ -72,9 +86,9 @@ class ScanForm(Form):
     """File with a newer list of Certificate Transparency logs than the one that ships, in the form of Chrome's."""
     published_keys: str | None = None
     """File with a list of keys whose private halves are public, in the form of badkeys' blocklist."""
-    helo: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]-]{1,255}$")] | None = None
+    helo: MailName | None = None
     """What mail servers are greeted with: a host name, or an address literal, which is the default: "[192.0.2.1]"."""
-    contact: str | None = None
+    contact: ShortText | None = None
     """Told to the scanned servers in the User-Agent header: a mail address or URL of who scans."""
     connect_to: dict[str, list[str]] = {}
     """Where to connect instead of asking the DNS: "host:port" = ["ip:port", …]."""
@@ -201,7 +215,7 @@ class ReportForm(Form):
     """Server programs whose configuration the PDF tells beside those that were seen."""
     appendix: bool = True
     """Whether the PDF lists every target; the data that it carries has them in any case."""
-    tsa: Annotated[str, StringConstraints(pattern=r"^https?://")] | None = None
+    tsa: WebAddress | None = None
     """Address of the authority for time stamps (RFC 3161) whose stamp signatures get."""
     signature_roots: str | None = None
     """PEM file of the CAs of signer and time stamp authority: with tsa, what shows that nobody was revoked is fetched

@@ -6,7 +6,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from scanner.config.values import Event, Form, Labels, Name, Port, ShortText, SourceName, UrlPath
+from scanner.config.values import (
+    Event,
+    Form,
+    Labels,
+    Method,
+    Name,
+    Port,
+    ShortText,
+    SourceName,
+    UrlPath,
+    VariableName,
+    ZoneName,
+)
 from scanner.inventory import ApplicationKind, EnvironmentKind, HttpsLevel, IntegrationKind, Role, StartTls
 from scanner.judgement import Severity
 
@@ -38,7 +50,7 @@ class IntegrationForm(Form):
     """soap or rest."""
     https: HttpsLevel = HttpsLevel.TLS
     """How HTTPS is required there."""
-    methods: list[Annotated[str, StringConstraints(pattern=r"^[A-Z]+$")]] = []
+    methods: list[Method] = []
     """HTTP methods that may be sent besides the harmless ones; none by default."""
 
 
@@ -104,7 +116,7 @@ class CertificateFilesForm(OwnedForm):
 
     files: list[Annotated[str, StringConstraints(min_length=1)]] = Field(min_length=1)
     """Paths, and globs of them: PEM, DER, PKCS#12 and JKS, which are distinguished by what is in them."""
-    password_variable: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    password_variable: VariableName | None = None
     """Environment variable that has the password of PKCS#12 files; a password stands in no configuration."""
 
 
@@ -174,7 +186,7 @@ class EnvironmentForm(OwnedForm):
     """Unique."""
     kind: EnvironmentKind
     """paas or on-premises."""
-    zone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+    zone: ZoneName | None = None
     """Which workers scan it (`nightseal worker --zone`); the machine of the run where it is missing."""
     default_domain: str | None = None
     """PaaS: the provider's domain, with a certificate from the start; scanned itself where no host is under it."""

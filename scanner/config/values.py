@@ -85,6 +85,20 @@ def visible_text(value: str) -> str:
     return value
 
 
+def one_line(value: str) -> str:
+    """Refuse visible text of more than one line, or of none.
+
+    Raises:
+        ValueError: says which character breaks the line, or that there is no text.
+    """
+    for character in visible_text(value):
+        if character in _LINES or unicodedata.category(character) in {"Zl", "Zp"}:
+            raise ValueError(f"holds U+{ord(character):04X} (a break of the line or a tab): write it on one line")
+    if not value.strip():
+        raise ValueError("is empty: write something, or leave the key out")
+    return value
+
+
 def _name(value: str) -> str:
     """Refuse a name that is not what it looks like, or that a scope could not hold."""
     for character in value:
@@ -103,15 +117,71 @@ Name = Annotated[
     AfterValidator(_name),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 100, "pattern": r"^[^\x00-\x1f\x7f/@*?\[\]]+$"}),
 ]
+
+
+def _spelled(pattern: str, sentence: str) -> tuple[AfterValidator, WithJsonSchema]:
+    """Text of a form, and what is said of text of another: a regular expression is nothing to read."""
+    wanted = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not wanted.fullmatch(value):
+            raise ValueError(sentence)
+        return value
+
+    return AfterValidator(check), WithJsonSchema({"type": "string", "pattern": f"^{pattern}$"})
+
+
+def _url_path(value: str) -> str:
+    """Refuse what no server is asked for as a path, with what is meant as far as that can be told.
+
+    Raises:
+        ValueError: says how it is written.
+    """
+    if value.startswith(("http://", "https://")):
+        value = value.partition("://")[2].partition("/")[2]
+        raise ValueError(f'has to be a path without the host: write "/{visible_text(value)}"')
+    if not value.startswith("/"):
+        raise ValueError(f'has to begin with "/": write "/{visible_text(value)}"')
+    if any(character.isspace() for character in value):
+        raise ValueError("holds a space or a break of the line: write a space as %20")
+    if "#" in value:
+        raise ValueError('holds "#", and what follows that is never sent to a server: leave it out')
+    return visible_text(value)
+
+
+_LABEL = _spelled(
+    r"[a-zA-Z][a-zA-Z0-9_.-]{0,62}",
+    'the name of a label should be a letter and then letters, digits, ".", "_" or "-", at most 63 in all',
+)
+_METHOD = _spelled("[A-Z]+", 'should be an HTTP method in capitals, such as "POST"')
+_VARIABLE = _spelled(
+    r"[A-Za-z_][A-Za-z0-9_]*", 'should be the name of an environment variable, such as "KEYSTORE_PASSWORD"'
+)
+_ZONE = _spelled(r"[A-Za-z0-9_-]{1,64}", 'should be at most 64 letters, digits, "_" or "-", such as "dmz"')
+_MODE = _spelled("0?[4-7][0-7]{2}", 'should be the mode of a file that its owner can read, such as "0644"')
+_HELO = _spelled(r"[A-Za-z0-9.:\[\]-]{1,255}", 'should be a host name, or an address in brackets such as "[192.0.2.1]"')
+_WEB = _spelled("https?://.*", 'should be an address that begins with "http://" or "https://"')
+LabelName = Annotated[str, _LABEL[0], _LABEL[1]]
+Method = Annotated[str, _METHOD[0], _METHOD[1]]
+VariableName = Annotated[str, _VARIABLE[0], _VARIABLE[1]]
+ZoneName = Annotated[str, _ZONE[0], _ZONE[1]]
+FileMode = Annotated[str, _MODE[0], _MODE[1]]
+MailName = Annotated[str, _HELO[0], _HELO[1]]
+WebAddress = Annotated[str, _WEB[0], _WEB[1]]
 Labels = Annotated[
     dict[
-        Annotated[str, StringConstraints(pattern=r"^[a-zA-Z][a-zA-Z0-9_.-]{0,62}$")],
+        LabelName,
         Annotated[str, StringConstraints(max_length=100), AfterValidator(_name)],
     ],
     Field(max_length=20),
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
-UrlPath = Annotated[str, StringConstraints(pattern=r"^/[^\s#]*$", max_length=2000), AfterValidator(visible_text)]
+UrlPath = Annotated[
+    str,
+    StringConstraints(max_length=2000),
+    AfterValidator(_url_path),
+    WithJsonSchema({"type": "string", "maxLength": 2000, "pattern": r"^/[^\s#]*$"}),
+]
 Event = Literal[
     "new-failure", "worse", "better", "fixed", "expiring", "run-failed", "indeterminate", "waiver-expiring", "coverage",
     "certificate-changed", "certificate-renewed",
@@ -150,7 +220,12 @@ NameServer = Annotated[str, AfterValidator(_name_server)]
 """The address of a name server, with a port where it is not 53."""
 HostOrNetwork = Annotated[str, AfterValidator(host_or_network)]
 """A host, or a network in prefix notation."""
-ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(visible_text)]
+ShortText = Annotated[
+    str,
+    StringConstraints(max_length=200),
+    AfterValidator(one_line),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[^\x00-\x1f\x7f]+$"}),
+]
 """A line for people."""
 Text = Annotated[str, AfterValidator(visible_text)]
 """What people read in reports."""

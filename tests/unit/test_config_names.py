@@ -55,6 +55,12 @@ def test_names_of_any_language_are_taken(name: str) -> None:
     [
         ("report.title", '[report]\ntitle = "HTTPS{0}"'),
         ("report.organisation", '[report]\norganisation = "ACME{0}"'),
+        ("report.classification", '[report]\nclassification = "Secret{0}"'),
+        ("report.prepared_by", '[report]\nprepared_by = "Jane{0}"'),
+        ("scan.vantage", '[scan]\nvantage = "dmz{0}"'),
+        ("scan.contact", '[scan]\ncontact = "a@example.com{0}"'),
+        ("owner[a].contact", '[[owner]]\nname = "a"\ncontact = "a@example.com{0}"'),
+        ("schedule[nightly{0}].name", '[[schedule]]\nname = "nightly{0}"\ncron = "0 3 * * *"'),
         (
             "waiver[1].reason",
             '[[waiver]]\nrule = "*"\nscope = "*"\nreason = "later{0}"\nowner = "a"\nexpires = 2026-12-31',
@@ -69,7 +75,25 @@ def test_names_of_any_language_are_taken(name: str) -> None:
 def test_what_stands_in_reports_cannot_turn_their_text_around(key: str, text: str, character: str) -> None:
     with pytest.raises(ConfigError, match="which cannot be seen") as refused:
         parse(text.format(character), source="c.toml", folder=Path())
-    assert key in str(refused.value)
+    assert key.partition("{")[0] in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["scan.vantage", "scan.contact", "defaults.contact"])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", "is empty: write something, or leave the key out"),
+        ("  ", "is empty: write something, or leave the key out"),
+        ("a\\nb", "holds U+000A (a break of the line or a tab): write it on one line"),
+        ("a\\rb", "holds U+000D (a break of the line or a tab): write it on one line"),
+        ("a\\u2028b", "holds U+2028 (a break of the line or a tab): write it on one line"),
+    ],
+)
+def test_a_line_is_one_line_and_says_something(key: str, value: str, expected: str) -> None:
+    section, _, name = key.partition(".")
+    with pytest.raises(ConfigError) as refused:
+        parse(f'[{section}]\n{name} = "{value}"\n', source="c.toml", folder=Path())
+    assert str(refused.value) == f"c.toml:2: {key}: {expected}"
 
 
 def test_letters_of_other_scripts_and_line_breaks_are_text() -> None:

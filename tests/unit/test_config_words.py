@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from scanner.config import parse
+from scanner.config.form import ConfigForm
 from scanner.errors import ConfigError
 from scanner.inventory import ApplicationKind, EnvironmentKind, HttpsLevel, IntegrationKind, Role, StartTls
-from scanner.platform_words import _MEANT, WORDS
+from scanner.platform_words import _MEANT, _MEANT_KEYS, KEYS, WORDS
 
 TEXT = """[[environment]]
 name = "e"
@@ -53,6 +55,12 @@ FINE = {"environment": '"on-premises"', "role": '"monitoring"', "kind": '"servic
         ("role", '"Service Center"', "monitoring"),
         ("role", '"LifeTime"', "monitoring"),
         ("role", '"service-studio"', "development"),
+        ("role", '"Integration Studio"', "development"),
+        ("role", '"IntegrationStudio"', "development"),
+        ("role", '"ODC Studio"', "development"),
+        ("role", '"Users"', "monitoring"),
+        ("role", '"ODC Portal"', "monitoring"),
+        ("role", '"Forge"', "application"),
         ("role", '"monitor"', "monitoring"),
         ("role", '"mobile"', "application"),
         ("role", '"Traditional Web App"', "application"),
@@ -101,3 +109,106 @@ def test_a_duration_out_of_bounds_is_told_as_one(key: str) -> None:
     with pytest.raises(ConfigError) as refused:
         parse(f'[{section}]\n{name} = "0s"\n', source="c.toml", folder=Path())
     assert str(refused.value) == f'c.toml:2: {key}: should be greater than 0s, not "0s"'
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "meant"),
+    [
+        ("[[environment]]", "HSTS", "hsts"),
+        ("[[environment]]", "Force-HTTPS-Screens", "force_https_screens"),
+        ("[[environment]]", "ssl", "force_https_screens"),
+        ("[[environment]]", "http_strict_transport_security", "hsts"),
+        ("[[environment]]", "domain", "default_domain"),
+        ("[[environment]]", "TYPE", "kind"),
+        ("[[environment.application]]", "ssl", "https"),
+        ("[[environment.application]]", "SSL", "https"),
+        ("[[environment.application]]", "http_security", "https"),
+        ("[[environment.application]]", "https_security", "https"),
+        ("[[environment.application]]", "HTTP-Security", "https"),
+        ("[[environment.application]]", "rest", "integrations"),
+        ("[[environment.application]]", "screens", "force_https_screens"),
+        ("[[environment.endpoint]]", "type", "role"),
+        ("[[environment.endpoint]]", "fqdn", "host"),
+        ("[scan]", "vantage_point", "vantage"),
+    ],
+)
+def test_a_word_for_a_key_is_answered_with_the_key(section: str, key: str, meant: str) -> None:
+    head = '[[environment]]\nname = "e"\n' if "." in section else ""
+    with pytest.raises(ConfigError) as caught:
+        parse(f'{head}{section}\n{key} = "x"\n', source="c.toml", folder=Path())
+
+    (line,) = [line for line in str(caught.value).splitlines() if "unknown key" in line]
+    assert line.endswith(f'{key}: unknown key (did you mean "{meant}"?)'), line
+
+
+def test_every_word_for_a_key_means_one_that_exists() -> None:
+    schema = ConfigForm.model_json_schema()
+    known = {name for form in (schema, *schema["$defs"].values()) for name in form.get("properties", ())}
+
+    assert set(_MEANT_KEYS) <= known
+    for word, meant in KEYS.items():
+        assert word == " ".join(word.casefold().split())
+        assert word not in meant
+
+
+E = '[[environment]]\nname = "e"\nkind = "on-premises"\n'
+APPLICATION = f'{E}[[environment.application]]\nname = "A"\nkind = "service"\nhost = "a.example"\n'
+CONSOLE = f'{E}[[environment.endpoint]]\nhost = "a.example"\nrole = "monitoring"\n'
+MISSPELLED = {
+    r"^/[^\s#]*$": [
+        (f'{CONSOLE}paths = ["ServiceCenter"]', 'has to begin with "/": write "/ServiceCenter"'),
+        (f'{CONSOLE}paths = ["https://a.example/lifetime"]', 'a path without the host: write "/lifetime"'),
+        (f'{CONSOLE}paths = ["/Service Center"]', "holds a space or a break of the line: write a space as %20"),
+        (f'{CONSOLE}paths = ["/a#b"]', 'holds "#", and what follows that is never sent to a server'),
+        (f'{APPLICATION}paths = [{{ path = "Login" }}]', 'has to begin with "/": write "/Login"'),
+        (f'{APPLICATION}integrations = [{{ path = "r", kind = "rest" }}]', 'has to begin with "/": write "/r"'),
+    ],
+    "^[a-zA-Z][a-zA-Z0-9_.-]{0,62}$": [
+        (f'{E}labels = {{ "1 tier" = "x" }}', "the name of a label should be a letter and then letters, digits")
+    ],
+    "^[A-Z]+$": [
+        (
+            f'{APPLICATION}integrations = [{{ path = "/r", kind = "rest", methods = ["post"] }}]',
+            'should be an HTTP method in capitals, such as "POST", not "post"',
+        )
+    ],
+    "^[A-Za-z_][A-Za-z0-9_]*$": [
+        (
+            f'{E}[[environment.certificate]]\nfiles = ["a.p12"]\npassword_variable = "$PASS"',
+            "should be the name of an environment variable",
+        )
+    ],
+    "^[A-Za-z0-9_-]{1,64}$": [(f'{E}zone = "the dmz"', 'letters, digits, "_" or "-", such as "dmz", not "the dmz"')],
+    "^0?[4-7][0-7]{2}$": [('[nightseal]\noutput_mode = "rw"', "should be the mode of a file")],
+    r"^[A-Za-z0-9.:\[\]-]{1,255}$": [('[scan]\nhelo = "a b"', "should be a host name, or an address in brackets")],
+    "^https?://.*$": [('[report]\ntsa = "tsa.example"', 'an address that begins with "http://" or "https://"')],
+    r"^[^\x00-\x1f\x7f/@*?\[\]]+$": [(E.replace('"e"', '"a/b"'), 'holds "/", which has a special meaning in scopes')],
+    r"^[^\x00-\x1f\x7f]+$": [('[scan]\nvantage = "a\\u0007"', "holds U+0007 (a control character)")],
+    r"^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)$": [('[scan]\ntimeout = "soon"', 'should be a duration such as "500ms"')],
+}
+"""By each regular expression in the schema of the configuration: what it does not take, and what is said then."""
+
+
+def patterns_in(schema: object) -> set[str]:
+    found = set[str]()
+    if isinstance(schema, dict):
+        found |= {schema["pattern"]} if isinstance(schema.get("pattern"), str) else set()
+        for value in schema.values():
+            found |= patterns_in(value)
+        for names in (schema.get("patternProperties"),):
+            found |= set(names or ())
+    elif isinstance(schema, list):
+        for value in schema:
+            found |= patterns_in(value)
+    return found
+
+
+def test_no_regular_expression_is_said_to_anybody() -> None:
+    patterns = patterns_in(ConfigForm.model_json_schema())
+    assert patterns <= set(MISSPELLED), "each has a sentence of its own"
+    for text, said in (item for items in MISSPELLED.values() for item in items):
+        with pytest.raises(ConfigError) as caught:
+            parse(text, source="c.toml", folder=Path())
+        assert said in str(caught.value)
+        assert not any(pattern in str(caught.value) for pattern in MISSPELLED)
+        assert not re.search(r"\^|\[\^|pattern|\\s", str(caught.value))

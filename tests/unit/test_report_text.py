@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 
 from reports.text import render_text
+from scanner.inventory import Ownership
 from scanner.rules import all_rules
+from scanner.standpoint import Vantage
 from scanner.verdict import RunRecord, Severity, Status
 from tests.build.judged import judged_record
 
@@ -65,6 +68,30 @@ def test_colour_adds_escapes_and_no_word() -> None:
     record = only("api.test.example.com")
     coloured = text_of(record, color=True)
     assert "\x1b[" in coloured
+
+
+def test_a_control_character_is_never_drawn_wherever_it_came_from() -> None:
+    record = only("api.test.example.com")
+    target = record.targets[0]
+    hostile = "a\x1b[31mred\x1b]0;title\x07\x9b2J\x08\x00\x7f"
+    verdict = dataclasses.replace(
+        next(item for item in target.verdicts if item.status is Status.FAIL), observed=hostile, message=hostile
+    )
+    changed = RunRecord(
+        dataclasses.replace(record.run, vantage=Vantage(name=f"dmz\n{hostile}")),
+        (dataclasses.replace(target, environment=hostile, applications=(hostile,), verdicts=(verdict,)),),
+    )
+    owners = {target.endpoint: Ownership(owner=hostile, labels=((hostile, hostile),))}
+
+    plain = text_of(changed, width=200, owners=owners)
+    coloured = text_of(changed, width=200, color=True, owners=owners)
+
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", plain)
+    assert "looked from dmz a\\x1b[31mred" in plain, "a name is one line"
+    assert plain.count("\\x1b[31mred") >= 5
+    assert "\x1b[31mred" not in coloured
+    assert "\x1b]0;" not in coloured
+    assert re.search(r"\x1b\[[0-9;]+m", coloured), "its own colours stay"
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

@@ -498,6 +498,42 @@ class TestOwners:
 class TestNothingContradicts:
     """What one chapter says is not denied by another."""
 
+    @pytest.mark.parametrize("failing", [False, True])
+    def test_what_is_not_required_does_not_apply_at_a_root_as_at_a_path(self, failing: bool) -> None:  # noqa: FBT001  # a parameter of the test
+        judged = judged_record(4)
+        target = next(item for item in judged.record.targets if item.host == "shop.example.com")
+        open_paths = Application(
+            "Shop", ApplicationKind.TRADITIONAL_WEB, https=HttpsLevel.NONE, paths=(PathSetting("/p", HttpsLevel.NONE),)
+        )
+        environments = {
+            name: dataclasses.replace(
+                item,
+                hsts=False,
+                force_https_screens=False,
+                endpoints=tuple(dataclasses.replace(each, applications=(open_paths,)) for each in item.endpoints),
+            )
+            for name, item in judged.environments.items()
+        }
+        first = next(item for item in target.verdicts if item.goal is Goal.ENFORCEMENT)
+        calm = dataclasses.replace(first, subject="", status=Status.PASS, waiver=None)
+        verdicts = (
+            dataclasses.replace(calm, rule="https.active", status=Status.FAIL if failing else Status.PASS),
+            dataclasses.replace(
+                calm, rule="https.redirect", status=Status.NOT_APPLICABLE, reason="not-required", message="Not here."
+            ),
+            dataclasses.replace(
+                calm, rule="https.path", subject="/p", status=Status.NOT_APPLICABLE, reason="not-required"
+            ),
+        )
+        record = dataclasses.replace(judged.record, targets=(dataclasses.replace(target, verdicts=verdicts),))
+        view = view_of(record, environments=environments)
+        rows = {row.place: row for matrix in view.matrices for row in matrix.rows}
+        root, path = rows["shop.example.com:443/"], rows["shop.example.com:443/p"]
+        assert root.requirement == path.requirement == "HTTP or HTTPS"
+        assert path.status is Status.NOT_APPLICABLE
+        assert root.status is (Status.FAIL if failing else Status.NOT_APPLICABLE)
+        assert root.rule == ("https.active" if failing else "https.redirect")
+
     @pytest.mark.parametrize("night", [1, 4])
     def test_no_place_is_met_beside_a_finding_of_enforcement(self, night: int) -> None:
         judged = judged_record(night)

@@ -213,7 +213,8 @@ def _permanent(plain: PlainRoot, facts: Facts, parameters: Parameters) -> list[F
     why="Whoever reads an administrator's password has everything.",
     how="At endpoints with the role development or monitoring, TLS is tried at the port and "
     + _PLAIN_HOW[0].lower()
-    + _PLAIN_HOW[1:],
+    + _PLAIN_HOW[1:]
+    + " Where the endpoint has paths, each of them is asked for instead of / and judged by itself.",
     sources=(OUTSYSTEMS_ENFORCE, M_15_13),
     reasons={
         "https-alone": passes("The console answers over HTTPS; plain HTTP: {observed}."),
