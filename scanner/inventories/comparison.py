@@ -23,7 +23,7 @@ class Difference:
 
 
 def differences(
-    source: Inventory, configured: Inventory, *, said: frozenset[str], environment: str | None
+    source: Inventory, configured: Inventory, *, said: frozenset[str], none: str | None
 ) -> list[Difference]:
     """Compare a source with what is configured, endpoint by endpoint.
 
@@ -31,33 +31,36 @@ def differences(
         source: its endpoints, in environments.
         configured: those of the configuration.
         said: the keys that the source speaks of at all; what it never says is not compared.
-        environment: the one that is compared; None where the source says itself which endpoint is in which, or where
-            a host is looked for in all.
+        none: what the source's environment is called that holds what is in none by name: these are looked for in all.
+            None where there is no such thing.
+
+    What is gone is told of the environments that the source names; of all, where it names none.
 
     Returns:
         What is new, then gone, then changed, each in the order of its side.
     """
-    theirs = [item for item in configured.endpoints if environment in {None, item.environment}]
+    theirs = configured.endpoints
     by_place: dict[tuple[str, str, int], Endpoint] = {(item.environment, item.host, item.port): item for item in theirs}
     anywhere: dict[tuple[str, int], list[Endpoint]] = {}
     for item in theirs:
         anywhere.setdefault((item.host, item.port), []).append(item)
-    names = "environment" in said or environment is not None
+    named = {item.environment for item in source.endpoints if item.environment != none}
+    compared = named or {item.environment for item in theirs}
     seen: set[str] = set()
     new: list[Difference] = []
     changed: list[Difference] = []
     for item in source.endpoints:
         exact = by_place.get((item.environment, item.host, item.port))
-        found = ([exact] if exact else []) if names else anywhere.get((item.host, item.port), [])
+        is_named = item.environment != none
+        found = ([exact] if exact else []) if is_named else anywhere.get((item.host, item.port), [])
         if not found:
-            new.append(Difference(NEW, item.id if names else item.address))
+            new.append(Difference(NEW, item.id if is_named else item.address))
             continue
         known = found[0]
         seen |= {other.id for other in found}
         details = tuple(_details(item, known, said))
         if details:
             changed.append(Difference(CHANGED, known.id, details))
-    compared = {item.environment for item in source.endpoints} if names else {item.environment for item in theirs}
     gone = [Difference(GONE, item.id) for item in theirs if item.id not in seen and item.environment in compared]
     return [*new, *gone, *changed]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,14 @@ from scanner.errors import ConfigError, OutputError, Problem, UsageError, neares
 from scanner.formats import load
 from scanner.inventories import Contents, Options, Row
 from scanner.inventories.comparison import CHANGED, GONE, NEW, Difference, differences
+from scanner.inventories.repetitions import only_of, without_repetitions
 from scanner.inventories.writing import to_csv, to_toml
 from scanner.inventory import EnvironmentKind, Inventory
 from scanner.jobs.destinations import descriptor_of, put
 
 NAME_OF_NONE = "imported"
 """The environment of hosts of which nothing says where they are."""
+_MOST_NAMED = 10
 _SIGNS = {NEW: "+", GONE: "-", CHANGED: "~"}
 
 
@@ -49,22 +51,29 @@ def import_hosts(  # noqa: PLR0913, PLR0917  # one for each option
     """Write configuration from files that name hosts, to be read first; nothing is scanned."""
     options = Options(_columns(columns), origin, sheet, all_ports)
     target = Path(output) if output not in {None, "-"} else None
+    if diff and output is not None:
+        raise UsageError("--diff writes nothing: leave out --output")
     _check_target(target, replace=replace)
     if expand is not None and len(sources) > 1:
         raise UsageError("--expand counts the hosts of one file; import the files one by one")
     problems: list[Problem] = []
-    found = _without_repetitions(list(_read_all(sources, options, form, expand, problems)))
+    found = list(_read_all(sources, options, form, expand, problems))
+    if environment is not None:
+        _check_named(found, environment)
+        found = [only_of(item, environment) for item in found]
+    known = _configured(config_path, required=diff)
+    if diff and known is not None and environment is not None:
+        _check_environment(known, environment)
+    names = _Names(found, known, environment, apart=diff)
+    found = without_repetitions(found, names.of)
     wrong = bool(problems) or any(item.problems for item in found)
     for item in found if not wrong else ():
         _tell(item)
     if not wrong and not any(item.rows for item in found):
         raise ConfigError(found[0].name, [Problem("", "names no host that could be scanned")])
-    known = _configured(config_path, required=diff)
-    if diff and known is not None and environment is not None:
-        _check_environment(known, environment)
-    checked = _checked(found, environment, kind, known, problems, inherits=diff)
+    checked = _checked(found, names.of, kind, known, problems, inherits=diff)
     if diff and known is not None:
-        _show(found, checked, known.inventory, environment)
+        _show(found, checked, known.inventory, names.none)
         return
     written = list(_environments(checked, known))
     form_to = to or ("csv" if target is not None and target.suffix.lower() == ".csv" else "toml")
@@ -143,21 +152,42 @@ def _transferred(source: str) -> Contents:
     return found
 
 
-def _without_repetitions(found: list[Contents]) -> list[Contents]:
-    """Several files may name one host; within one that people write, it is an error, which is told later."""
-    result = []
-    seen: set[tuple[object, ...]] = set()
-    for item in found:
-        rows = [row for row in item.rows if _identity(row) not in seen]
-        for _ in range(len(item.rows) - len(rows)):
-            item.leave_out("host", "named by another file, too", item.name)
-        seen |= {_identity(row) for row in rows}
-        result.append(changed(item, rows=rows))
-    return result
+def _check_named(found: Sequence[Contents], environment: str) -> None:
+    """See that some row is of the chosen environment, where all of them name one."""
+    rows = [row for item in found for row in item.rows]
+    named = dict.fromkeys(str(row.values.get("environment", environment)) for row in rows)
+    if rows and environment.casefold() not in {name.casefold() for name in named}:
+        others = list(named)
+        hint = nearest(environment, others) or f"they are of {', '.join(others[:_MOST_NAMED])}"
+        raise UsageError(f'no row is of the environment "{environment}" ({hint})')
 
 
-def _identity(row: Row) -> tuple[object, ...]:
-    return (*row.place, row.values.get("environment"), row.values.get("role"), row.values.get("application"))
+class _Names:
+    """Which environment each row is of, as the configuration or else the first row that names it spells it.
+
+    `none` is that of the rows that name none: `apart` says that it must be no other's. It is None where `environment`
+    was chosen, of which all rows are then.
+    """
+
+    def __init__(
+        self, found: Sequence[Contents], known: Config | None, environment: str | None, *, apart: bool
+    ) -> None:
+        configured = [item.name for item in known.inventory.environments] if known else []
+        named = (str(row.values["environment"]) for item in found for row in item.rows if "environment" in row.values)
+        self._spelling: dict[str, str] = {}
+        for name in (*configured, *named):
+            self._spelling.setdefault(name.casefold(), name)
+        self._chosen = environment
+        none = NAME_OF_NONE
+        while apart and none in self._spelling:
+            none += "-"
+        self._none = none
+        self.none = none if environment is None else None
+
+    def of(self, row: Row) -> str:
+        """The environment of a row."""
+        name = self._chosen or str(row.values.get("environment", self._none))
+        return name if self._chosen else self._spelling.get(name.casefold(), name)
 
 
 def _tell(contents: Contents) -> None:
@@ -183,7 +213,7 @@ def _check_environment(known: Config, name: str) -> None:
 
 def _checked(  # noqa: PLR0913  # what was read, where it belongs, and what is wrong with it already
     found: Sequence[Contents],
-    environment: str | None,
+    of: Callable[[Row], str],
     kind: str | None,
     known: Config | None,
     problems: Sequence[Problem],
@@ -191,10 +221,6 @@ def _checked(  # noqa: PLR0913  # what was read, where it belongs, and what is w
     inherits: bool,
 ) -> Config:
     """All rows as a configuration of their own, checked as one; compared, they inherit as in the configuration."""
-
-    def of(row: Row) -> str:
-        return environment or str(row.values.get("environment", NAME_OF_NONE))
-
     kinds = {item.name: item.kind for item in known.inventory.environments} if known else {}
     names = dict.fromkeys(of(row) for item in found for row in item.rows)
     raw: dict[str, Any] = {
@@ -248,9 +274,9 @@ def _next(target: Path, form: str, known: Config | None) -> str:
     return f'Read it, then include it: include = ["{target}"]'
 
 
-def _show(found: Sequence[Contents], checked: Config, configured: Inventory, environment: str | None) -> None:
+def _show(found: Sequence[Contents], checked: Config, configured: Inventory, none: str | None) -> None:
     said = frozenset(key for item in found for row in item.rows for key in row.values)
-    shown = differences(checked.inventory, configured, said=said, environment=environment)
+    shown = differences(checked.inventory, configured, said=said, none=none)
     for item in shown:
         details = f": {'; '.join(item.details)}" if item.details else ""
         click.echo(f"{_SIGNS[item.kind]} {item.endpoint}{details}")

@@ -1,0 +1,111 @@
+"""`nightseal import` of several files, and of rows that name an environment: nothing is lost or moved in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scanner.app.cli import run
+
+Captured = pytest.CaptureFixture[str]
+CONFIG = "".join(
+    f'[[environment]]\nname = "{name}"\nkind = "on-premises"\n[[environment.endpoint]]\nhost = "{host}"\n'
+    for name, host in (("production", "p.example"), ("test", "t.example"))
+)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(**files: str) -> None:
+    for name, text in files.items():
+        Path(f"{name}.csv").write_text(text, "utf-8")
+
+
+def test_rows_of_another_environment_are_left_out_and_told_with_their_lines(capsys: Captured) -> None:
+    write(o="host,environment\na.example,Production\nb.example,test\nc.example,\n")
+
+    assert run(["import", "o.csv", "-e", "production", "--to", "csv"]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines() == ["host", "a.example", "c.example"]
+    assert 'left out: 1 row of another environment than "production": o.csv:3 b.example (test)' in said.err
+    write(o="host,environment\na.example,production\n")
+    assert run(["import", "o.csv", "-e", "prodution"]) == 2
+    assert 'no row is of the environment "prodution" (did you mean "production"?)' in capsys.readouterr().err
+
+
+def test_a_difference_of_one_environment_has_no_row_of_another(capsys: Captured) -> None:
+    Path("config.toml").write_text(CONFIG, "utf-8")
+    write(o="host,environment\np.example,production\nt.example,test\nn.example,test\n")
+
+    assert run(["import", "o.csv", "--diff", "-e", "production"]) == 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert '2 rows of another environment than "production"' in said.err
+    assert said.err.splitlines()[-1] == "0 new, 0 gone, 0 changed, 1 the same"
+
+
+def test_a_row_that_names_no_environment_is_looked_for_in_all(capsys: Captured) -> None:
+    Path("config.toml").write_text(CONFIG + '[[environment]]\nname = "imported"\nkind = "paas"\n', "utf-8")
+    write(o="host,environment\np.example,PRODUCTION\nt.example,\nn.example,\n")
+
+    assert run(["import", "o.csv", "--diff"]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines() == ["+ n.example:443"]
+    assert said.err.splitlines()[-1] == "1 new, 0 gone, 0 changed, 2 the same"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("host,owner\na.example,x\n", "host,owner\nA.example,y\n", "with another owner or other labels"),
+        ("host,label.tier\na.example,1\n", "host,label.tier\na.example,2\n", "with another owner or other labels"),
+        ("host\na.example\n", "host,owner\na.example,y\n", "with another owner or other labels"),
+        (
+            "host,role,paths\na.example,monitoring,/a\n",
+            "host,role,paths\na.example,monitoring,/b\n",
+            "which says otherwise or nothing of its paths",
+        ),
+    ],
+)
+def test_what_two_files_say_otherwise_of_one_host_is_refused(
+    first: str, second: str, expected: str, capsys: Captured
+) -> None:
+    write(o1=first, o2=second)
+
+    assert run(["import", "o1.csv", "o2.csv", "-o", "out.csv"]) == 2
+    said = capsys.readouterr().err
+    assert "nightseal: o2.csv:2: " in said
+    assert f"is already listed at o1.csv:2, {expected} (leave one out, or name the file first that says more)" in said
+    assert not Path("out.csv").exists()
+
+
+def test_what_two_files_say_alike_is_told_by_its_host(capsys: Captured) -> None:
+    write(
+        o1="host,owner,label.a,label.b\na.example,x,1,2\n", o2="host,port,label.b\na.example,443,2\nb.example,8443,\n"
+    )
+
+    assert run(["import", "o1.csv", "o2.csv", "--to", "csv"]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[1:] == ["a.example,,x,1,2", "b.example,8443,,,"]
+    assert "left out: 1 host named by another file, too: a.example:443" in said.err
+
+
+def test_what_one_file_says_twice_is_refused_beside_another_as_alone(capsys: Captured) -> None:
+    write(lab="host\na.example\n", dup="host\na.example\na.example\n")
+
+    assert run(["import", "dup.csv"]) == 2
+    alone = capsys.readouterr().err.splitlines()[-1]
+    assert "dup.csv:3: a.example is already listed at dup.csv:2" in alone
+    assert run(["import", "lab.csv", "dup.csv"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == alone
+
+
+def test_a_difference_is_written_nowhere(capsys: Captured) -> None:
+    write(o="host\na.example\n")
+
+    assert run(["import", "o.csv", "--diff", "-o", "out.toml"]) == 2
+    assert "--diff writes nothing: leave out --output" in capsys.readouterr().err
