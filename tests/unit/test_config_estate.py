@@ -180,7 +180,7 @@ def test_explain_names_every_application_and_console_of_a_host(
         "  Portal (traditional-web) owner payments, tier = 1",
         "  monitoring at /ServiceCenter",
         "  owner payments; owner operations; tier = 1",
-        f'  {"/":<30} {"tls":<24} [[environment.application]] Shop: https = "tls"',
+        f'  {"/ (Shop)":<30} {"tls":<24} [[environment.application]] Shop: https = "tls"',
     ]
     assert any(line.startswith("  /ServiceCenter ") for line in said)
 
