@@ -18,6 +18,9 @@ _MOST_ALIASES: Final = 100
 _TOKENS: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]|[\]}]|(\d++)([.eE][\d.eE+-]*+)?', re.DOTALL)
 """What JSON's depth and its integers are told by: strings, brackets, and numbers, of which fractions may be long."""
 
+_FINISHED: Final = re.compile(r"\{\s*finished\s*:\s*1\s*\}")
+"""The last line of masscan 1.0, which is no JSON."""
+
 
 def json_of(name: str, data: bytes) -> Any:
     """Parse JSON.
@@ -82,7 +85,7 @@ def json_lines(name: str, data: bytes) -> Iterator[tuple[int, Any]]:
     """
     for line, text in enumerate(text_of(name, data).splitlines(), 1):
         item = text.strip().rstrip(",")
-        if item in {"", "[", "]"} or item.startswith("#"):
+        if item in {"", "[", "]"} or item.startswith("#") or _FINISHED.fullmatch(item):
             continue
         try:
             found = _shallow(json.loads(item))

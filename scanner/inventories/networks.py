@@ -41,7 +41,8 @@ def expanded(contents: Contents, *, agreed: int | None, how: str) -> Contents:
     if agreed is None:
         problems = [_not_agreed(contents, index, count, most, hint) for index, count in found.items()]
     else:
-        message = f"comes to {counted(total, 'host')} with its networks, not to {agreed}{most}"
+        other = f", not to {agreed}" if agreed != total else ""
+        message = f"comes to {counted(total, 'host')} with its networks{other}{most}"
         problems = [problem("", message, hint, contents.name)]
     rows = [row for index, row in enumerate(contents.rows) if index not in found]
     return replace(contents, rows=rows, problems=[*contents.problems, *problems])

@@ -57,9 +57,10 @@ def read_nmap(name: str, data: bytes, options: Options) -> Contents:
 
 def _nmap_host(host: Element, contents: Contents, options: Options) -> None:
     names = [item.get("name", "") for item in host.iterfind("hostnames/hostname") if item.get("type") == "user"]
-    names += [item.get("name", "") for item in host.iterfind("hostnames/hostname")]
     names += [item.get("addr", "") for item in host.iterfind("address") if item.get("addrtype") in {"ipv4", "ipv6"}]
+    reverse = [item.get("name", "") for item in host.iterfind("hostnames/hostname") if item.get("type") != "user"]
     called = next((text for text in names if text), None)
+    before = len(contents.rows)
     if called is None:
         contents.leave_out("host", "without a name or address", "?")
         return
@@ -77,6 +78,9 @@ def _nmap_host(host: Element, contents: Contents, options: Options) -> None:
             contents.add(endpoint(called, int(number), Service(Role.SERVER, _STARTTLS[speaks])))
         else:
             add_open_port(contents, called, int(number), options, tls=tls)
+    if called not in names[:-1] and reverse and len(contents.rows) > before:
+        # Whoever holds an address says its reverse name, and several may have the same.
+        contents.leave_out("reverse name", "in place of a scanned address", f"{reverse[0]} of {called}")
 
 
 def read_port_lines(name: str, data: bytes, options: Options) -> Contents:
@@ -94,10 +98,16 @@ def read_port_lines(name: str, data: bytes, options: Options) -> Contents:
         ports = listed if isinstance(listed, list) else [item]
         if not isinstance(host, str):
             raise refused(name, "names no host or ip", line, "masscan, naabu and tlsx write these")
-        for port in ports:
-            number = _port(port.get("port") if isinstance(port, dict) else None)
+        for port in map(_naabu_port, ports):
+            number = _port(port.get("port"))
             if number is None:
                 raise refused(name, "names no port", line)
+            if port.get("status", "open") != "open":
+                contents.leave_out("port", "that is not open", f"{host}:{number}")
+                continue
+            if item.get("probe_status") is False:
+                contents.leave_out("port", "at which tlsx got no answer", f"{host}:{number}")
+                continue
             if port.get("proto", port.get("protocol", "tcp")) not in {"tcp", 0, "TCP", 6}:
                 contents.leave_out("port", "other than TCP", f"{host}:{number}")
                 continue
@@ -107,6 +117,13 @@ def read_port_lines(name: str, data: bytes, options: Options) -> Contents:
             )
             add_open_port(contents, host, number, options, tls=tls)
     return contents.once()
+
+
+def _naabu_port(port: Any) -> Mapping[str, Any]:
+    """What says a port; naabu 2.1 and before wrote it as an object, with names of Go."""
+    found: Mapping[str, Any] = port if isinstance(port, dict) else {}
+    inner = found.get("port")
+    return {str(key).casefold(): value for key, value in inner.items()} if isinstance(inner, dict) else found
 
 
 def _port(value: Any) -> int | None:
@@ -123,11 +140,15 @@ def read_sslyze(name: str, data: bytes, options: Options) -> Contents:  # noqa: 
         ConfigError: it is not that.
     """
     contents = Contents(name)
-    for item in _list(name, json_of(name, data), "server_scan_results", "sslyze --json_out writes it"):
-        location, network = item.get("server_location") or {}, item.get("network_configuration") or {}
+    found = _list(name, json_of(name, data), "server_scan_results", "sslyze --json_out writes it")
+    for number, item in enumerate(found, 1):
+        location, network = (
+            said if isinstance(said := item.get(key), dict) else {}
+            for key in ("server_location", "network_configuration")
+        )
         host, port = location.get("hostname"), _port(location.get("port"))
         if not isinstance(host, str) or port is None:
-            raise refused(name, "has a result without hostname and port")
+            raise refused(name, f"server_scan_results[{number}] has no hostname and port")
         said = str(network.get("tls_opportunistic_encryption") or "").casefold()
         service = Service(Role.SERVER, _STARTTLS[said]) if said in _STARTTLS else None
         contents.add(endpoint(host, port, service))
@@ -172,8 +193,12 @@ def read_crt_sh(name: str, data: bytes, options: Options) -> Contents:  # noqa: 
     """
     contents = Contents(name)
     found = json_of(name, data)
-    if not isinstance(found, list) or not all(isinstance(item, dict) and "name_value" in item for item in found):
-        raise refused(name, "is not a search in certificate transparency logs", hint="save …&output=json of crt.sh")
+    hint = "save …&output=json of crt.sh"
+    if not isinstance(found, list):
+        raise refused(name, "is not a search in certificate transparency logs", hint=hint)
+    for number, item in enumerate(found, 1):
+        if not isinstance(item, dict) or "name_value" not in item:
+            raise refused(name, f"element {number} of the list has no name_value", hint=hint)
     for item in found:
         names = [*str(item["name_value"]).split("\n"), str(item.get("common_name") or "")]
         for text in filter(None, dict.fromkeys(names)):

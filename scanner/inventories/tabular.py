@@ -37,6 +37,9 @@ _HEADINGS: Final = frozenset(
 )
 _QUOTED: Final = re.compile(r"'[=+\-@\t\r]")
 
+_WITH_PATH: Final = re.compile(r"(?:(?:https|tls)://)?([^/\s]+)/(?!\d+$)[^/\s].*")
+"""A host with a path; a number after the slash is the mask of a network."""
+
 Cells = tuple[int, Sequence[str]]
 """The number of a row, and its cells."""
 
@@ -154,10 +157,12 @@ def _values(cells: Mapping[str | None, str], place: str, problems: list[Problem]
             )
             continue
         text = text[1:] if _QUOTED.match(text) else text  # as spreadsheets are told that it is no formula
-        if key.startswith(_LABEL):
-            labels[key.removeprefix(_LABEL)] = text
-        elif key == "labels":
-            labels |= _labels(text, place, problems)
+        if key.startswith(_LABEL) or key == "labels":
+            said = [(key.removeprefix(_LABEL), text)] if key != "labels" else _labels(text, place, problems)
+            for label, value in said:
+                if label in labels:
+                    problems.append(problem("labels", f'says "{label}" twice', "leave one out", place))
+                labels[label] = value
         else:
             values[key] = [part for part in _LIST.split(text) if part] if key == "paths" else text
     if "host" not in values and len(problems) == before:
@@ -167,13 +172,13 @@ def _values(cells: Mapping[str | None, str], place: str, problems: list[Problem]
     return _completed(values) if len(problems) == before else None
 
 
-def _labels(text: str, place: str, problems: list[Problem]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _labels(text: str, place: str, problems: list[Problem]) -> list[tuple[str, str]]:
+    found = []
     for part in filter(None, re.split(r"\s*[;,]\s*", text)):
         name, sign, value = part.partition("=")
         if not sign:
             problems.append(problem("labels", f'"{part}" should be name=value; several by semicolons', place=place))
-        found[name.strip()] = value.strip()
+        found.append((name.strip(), value.strip()))
     return found
 
 
@@ -213,6 +218,10 @@ def read_list(name: str, data: bytes, options: Options) -> Contents:  # noqa: AR
             problems.append(
                 problem("", message, "one a line, or name the columns of a table in the first row", f"{name}:{line}")
             )
+            continue
+        if found := _WITH_PATH.fullmatch(words[0]):
+            hint = f"write only {found[1]}; paths are in the column paths of a table"
+            problems.append(problem("", f'"{words[0]}" is more than a host', hint, f"{name}:{line}"))
             continue
         host, port = host_and_port(words[0])
         if port is not None and not 0 < port <= 65535:  # noqa: PLR2004  # the range of ports

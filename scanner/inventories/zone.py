@@ -29,6 +29,7 @@ _READ_ON: Final = 4
 """Lines that are looked back over."""
 _ORIGINS: Final = 'say its origin: --origin, or origin = "example.com"'
 _AXFR: Final = "axfr://SERVER/ZONE, such as axfr://192.0.2.53/example.com"
+_ONE: Final = "one zone a file; or say its origin: --origin"
 _MAIL: Final = Service(Role.SERVER, StartTls.SMTP)
 
 
@@ -52,6 +53,8 @@ def read_zone(name: str, data: bytes, options: Options) -> Contents:
         line = _first_wrong(name, text, whose, int(found[1])) if found else 0
         raise refused(name, f"is not a zone file: {said[found.end() :] if found else said}", line) from error
     except (ValueError, RecursionError) as error:
+        if "non-origin SOA" in str(error):
+            raise refused(name, f"has an SOA record of another zone than {whose.to_text()}", hint=_ONE) from error
         raise refused(name, f"is not a zone file: {error}") from error
     return _contents(name, zone)
 
