@@ -190,7 +190,7 @@ def _is_written_into(path: Path) -> bool:
     if not stat.S_ISREG(found.st_mode):
         return True
     try:
-        return not os.path.samestat(found, _target_of(path).stat())
+        return not os.path.samestat(found, Path(os.path.realpath(path)).stat())
     except OSError:
         # What another process has open, and nobody else any more.
         return True
