@@ -75,6 +75,6 @@ def test_what_the_history_does_not_know_is_said(nightseal: Runner) -> None:
 
 def test_wrong_use_of_clients(nightseal: Runner) -> None:
     both = nightseal("clients", "a.example", "--if", "no cbc", "--policy", "mozilla-modern")
-    assert (both.status, "leave one out" in both.err) == (2, True)
+    assert (both.status, "omit one of them" in both.err) == (2, True)
     typo = nightseal("clients", "a.example", "--client", "chromum-156")
     assert (typo.status, "chromium-156" in typo.err) == (2, True)

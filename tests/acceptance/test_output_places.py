@@ -19,6 +19,7 @@ from typing import BinaryIO, NoReturn
 
 import pytest
 
+from scanner import inherited
 from scanner.app.cli import run
 from scanner.errors import OutputError
 from scanner.history import History
@@ -32,6 +33,12 @@ from tests.conftest import REPOSITORY
 
 DATA = b"a report\n" * 20_000
 """More than a pipe holds at once."""
+
+
+@pytest.fixture(autouse=True)
+def _all_descriptors_are_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a program that calls the library: what another test noted in this process holds for that test alone."""
+    monkeypatch.setattr(inherited, "_noted", None)
 
 
 def placed(path: Path, data: bytes = DATA) -> None:
