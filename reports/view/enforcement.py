@@ -72,7 +72,7 @@ def matrices_of(
         for row in _rows(target, environment, index.ref(target), anchors, rules):
             # What was not observed may name the address that was not seen: that makes no other row.
             why = row.rule if row.status is Status.INDETERMINATE else row.explanation
-            key = (row.application, row.place, row.over_http, row.over_https, row.status, why)
+            key = (row.application, row.place, row.over_http, row.over_https, row.status, row.severity, row.waived, why)
             known = rows[target.environment].get(key)
             merged = replace(known, targets=(*known.targets, *row.targets)) if known else row
             rows[target.environment][key] = merged
