@@ -162,7 +162,7 @@ def test_diff_since_a_day(quick: Runner, nights: Path) -> None:
         (["history", "failing", "--since", "yesterday"], "should be a day such as"),
         (["history", "coverage", "--since", "1d"], "has no run since"),
         (["history", "nonsense"], "No such command"),
-        (["diff", "--since", "30d", "a", "b"], "two runs say already what is compared"),
+        (["diff", "--since", "30d", "a", "b"], "two runs already define the comparison"),
         (["diff", "nonsense", "--since", "30d"], "there is no run nonsense"),
         (["report", "--format", "html", "--sign", "key.p12"], "--sign signs a PDF: add --format pdf"),
         (["report", "--format", "pdf", "--sign", "missing.p12"], "missing.p12 cannot be read"),
@@ -225,7 +225,7 @@ def test_signed_report_is_verified_and_a_changed_one_is_not(
     stranger = quick("verify", "signed.pdf", "--trust", "other.pem")
     assert stranger.status == 1
     assert "does not lead to a trusted root" in stranger.err
-    assert "who signed it was not checked" in quick("verify", "signed.pdf").out
+    assert "the signer's identity was not checked" in quick("verify", "signed.pdf").out
 
     assert quick("diff", "--since-report", "signed.pdf").out.startswith(f"From {two_hosts.run.id} to ")
     changed = bytearray((tmp_path / "signed.pdf").read_bytes())

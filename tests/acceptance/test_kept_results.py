@@ -431,7 +431,7 @@ class TestService:
         serving = Service(folder / "config.toml", load(folder / "config.toml"), engine, Supervisor())
         for _ in range(3):
             serving._guarded_tick()
-        assert caplog.text.count("receivers are not told") == 1, "once, and not every second"
+        assert caplog.text.count("receivers could not be notified") == 1, "once, and not every second"
 
 
 def moved(record: RunRecord, weeks: int = 1) -> RunRecord:

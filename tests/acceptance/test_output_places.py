@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import select
 import shutil
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Thread
 from typing import BinaryIO, NoReturn
 
@@ -39,6 +41,21 @@ DATA = b"a report\n" * 20_000
 def _all_descriptors_are_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a program that calls the library: what another test noted in this process holds for that test alone."""
     monkeypatch.setattr(inherited, "_noted", None)
+
+
+class Heard(io.StringIO):
+    """A stderr of which another thread can wait for each text; what pytest captures cannot be read while it is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts = SimpleQueue[str]()
+
+    def write(self, text: str) -> int:
+        self.texts.put(text)
+        return len(text)
+
+    def next(self) -> str:
+        return self.texts.get(timeout=60)
 
 
 def placed(path: Path, data: bytes = DATA) -> None:
@@ -208,32 +225,33 @@ class TestPipes:
         assert read.result(30) == b""
 
     def test_one_without_a_reader_is_waited_for_and_that_is_said(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = tmp_path / "pipe"
         os.mkfifo(path)
-        said = list[str]()
+        heard = Heard()
+        monkeypatch.setattr(sys, "stderr", heard)
 
         def late() -> BinaryIO:
-            while not said:
-                said.extend(filter(None, [capsys.readouterr().err]))
+            assert heard.next() == f"nightseal: {path} waits for a reader (Ctrl-C ends it)\n"
             return path.open("rb")
 
         read = read_beside(late)
         put(path, DATA)
         assert read.result(60) == DATA
-        assert said == [f"nightseal: {path} waits for a reader (Ctrl-C ends it)\n"]
+        assert heard.texts.empty()
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_whatever_the_process_is_told_ends_the_waiting(
-        self, tmp_path: Path, number: signal.Signals, capsys: pytest.CaptureFixture[str]
+        self, tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = tmp_path / "pipe"
         os.mkfifo(path)
+        heard = Heard()
+        monkeypatch.setattr(sys, "stderr", heard)
 
         def tell() -> None:
-            while not capsys.readouterr().err:
-                pass
+            heard.next()
             os.kill(os.getpid(), number)
 
         told = Thread(target=tell)

@@ -177,7 +177,7 @@ def test_no_secret_is_in_any_log_message_report_file_or_process_list(
                 right + "".join(f'[[notify]]\nurl = "json://127.0.0.1/"\nname = "${{{name}}}"\n' for name in names)
             )
             assert told("config", "check") == 2
-            assert sum("which has a meaning of its own in scopes" in text for text in said) == 1
+            assert sum("which has a special meaning in scopes" in text for text in said) == 1
             through_proxies(config, right, told)
             assert sum("scan.proxy: a proxy's address begins with its scheme" in text for text in said) == 3
             config.write_text(right)
