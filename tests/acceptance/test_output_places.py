@@ -51,8 +51,10 @@ class Heard(io.StringIO):
         self.texts = SimpleQueue[str]()
 
     def write(self, text: str) -> int:
-        self.texts.put(text)
-        return len(text)
+        written = super().write(text)  # refuses bytes, by which click tells what it is
+        if text:
+            self.texts.put(text)
+        return written
 
     def next(self) -> str:
         return self.texts.get(timeout=60)
