@@ -101,7 +101,7 @@ def test_the_worst_comes_first_in_one_message() -> None:
     assert told is not None
     assert told.level is Level.FAILURE
     assert told.text.index("Critical: high") < told.text.index("Low: low") < told.text.index("TLS 1.3")
-    assert told.html.index("high") < told.html.index("low")
+    assert told.html.index("</strong> · high") < told.html.index("</strong> · low")
 
 
 def test_a_late_run_is_no_worse_than_what_it_found() -> None:
