@@ -15,7 +15,7 @@ from scanner.platform_words import KEYS, WORDS
 from scanner.untrusted import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
@@ -122,18 +122,20 @@ def _guess(error: ErrorDetails) -> str | None:
     if error["type"] not in {"enum", "literal_error"}:
         return None
     known = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
-    word = _as_word(error["input"])
-    meant = next((value for value in known if value.replace("-", " ") == word), None)
-    meant = meant or next((value for value in WORDS.get(word, ()) if value in known), None)
-    return f'did you mean "{meant}"?' if meant else nearest(str(error["input"]), known)
+    return _meant(error["input"], known, WORDS) or nearest(str(error["input"]), known)
 
 
 def _guess_of_key(key: str, known: set[str]) -> str | None:
     """The nearest of the keys that there are: by its words, by those of the documentation, or by the letters."""
-    word = _as_word(key)
-    meant = next((name for name in sorted(known) if _as_word(name) == word), None)
-    meant = meant or next((name for name in KEYS.get(word, ()) if name in known), None)
-    return f'did you mean "{meant}"?' if meant else nearest(key.casefold(), known)
+    return _meant(key, sorted(known), KEYS) or nearest(key.casefold(), known)
+
+
+def _meant(said: Any, known: Sequence[str], words: Mapping[str, Sequence[str]]) -> str | None:
+    """Which of what is known is meant, by its own words or by those of the documentation."""
+    word = _as_word(said)
+    meant = next((item for item in known if _as_word(item) == word), None)
+    meant = meant or next((item for item in words.get(word, ()) if item in known), None)
+    return f'did you mean "{meant}"?' if meant else None
 
 
 def _as_word(said: Any) -> str:

@@ -41,7 +41,7 @@ def numbers_of(record: RunRecord, owners: Mapping[str, Sequence[str]] | None = N
             status = "waived" if verdict.waiver else "not-asked" if verdict.not_asked else verdict.status.value
             verdicts[target.environment][f"{status} {verdict.severity.value}"] += 1
         for deployment in deployments_of(target):
-            for item in (deployment.leaf, deployment.ends_first or deployment.leaf):
+            for item in deployment.ending:
                 certificates[target.environment, target.address, item.fingerprint[:16]] = item.not_after.timestamp()
     soonest = sorted(certificates.items(), key=lambda item: item[1])[:_MOST_CERTIFICATES]
     run = record.run

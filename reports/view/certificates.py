@@ -35,7 +35,7 @@ def certificates_of(index: Index) -> tuple[CertificateView, ...]:
     keys: dict[str, set[str]] = defaultdict(set)
     for target in index.record.targets:
         for deployment in deployments_of(target):
-            for item in (deployment.leaf, deployment.ends_first or deployment.leaf):
+            for item in deployment.ending:
                 use = uses.setdefault(item.fingerprint, _Use(item, _trusted(deployment), with_sni=False))
                 use.with_sni = use.with_sni or deployment.with_sni
                 use.targets[index.ref(target)] = None

@@ -22,15 +22,18 @@ _LONGEST_ESCAPE = 10
 """Characters that stand for one: nothing is cut off what is for other programs."""
 
 
-def show(frame: pd.DataFrame, format_name: str, *, nothing: str = "Nothing yet.") -> None:
-    """Print a frame: as a table for people, or as JSON records (ASCII alone) or CSV; `nothing` where it is empty."""
+def show(frame: pd.DataFrame, format_name: str, *, nothing: str = "") -> None:
+    """Print a frame: as a table for people, or as JSON records (ASCII alone) or CSV.
+
+    `nothing` is what people are told instead of "Nothing yet." where it is empty.
+    """
     if format_name == "json":
         click.echo(frame.to_json(orient="records", date_format="iso", indent=2))
     elif format_name == "csv":
         # A cell that a spreadsheet would take for a formula is led by an apostrophe, as OWASP advises.
         click.echo(frame.map(_safe).to_csv(index=False), nl=False)
     elif frame.empty:
-        click.echo(nothing, err=True)
+        click.echo(nothing or "Nothing yet.", err=True)
     else:
         print_rows([str(name) for name in frame.columns], frame.itertuples(index=False))
 

@@ -276,6 +276,12 @@ class Deployment:
         return max(first, key=lambda item: item.not_after, default=None)
 
     @property
+    def ending(self) -> tuple[Certificate, ...]:
+        """The certificates whose ends are watched: the leaf, and the one with which the chain ends before it."""
+        first = self.ends_first
+        return (self.leaf,) if first is None or first == self.leaf else (self.leaf, first)
+
+    @property
     def publicly_trusted(self) -> bool | None:
         """Whether its chain leads to a root of any browser; None where no path was looked for."""
         if not self.paths:

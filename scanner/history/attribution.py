@@ -170,9 +170,9 @@ class Attribution:
         return others[0] != others[1] or users[0] != users[1]
 
 
-def cause_of_silence(target: TargetResult) -> ChangeCause:
-    """What it comes from that a target does not answer."""
-    return ChangeCause.NETWORK if target.error is not None and target.error.reason in OURS else ChangeCause.SERVER
+def cause_of_silence(reason: FailureReason | None) -> ChangeCause:
+    """What it comes from that nothing was observed for a reason."""
+    return ChangeCause.NETWORK if reason in OURS else ChangeCause.SERVER
 
 
 def _kept_from_looking(target: TargetResult, verdict: Verdict | None) -> bool:

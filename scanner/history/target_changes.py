@@ -25,8 +25,7 @@ def missed_targets(before: RunRecord, after: RunRecord, both: Both) -> list[Targ
 def now_unreachable(pairs: Both, *, later_first: bool = False) -> Iterator[TargetChange]:
     """The targets that do not answer in the second of each pair, where the endpoint did, or this address of it.
 
-    With `later_first` the second is the earlier run: those targets are back, and
-    are told as the later run saw them.
+    With `later_first` the second is the earlier run: those targets are back, and are told as the later run saw them.
     """
     for first, second in pairs:
         known = {target.id: target for target in first}
@@ -40,7 +39,8 @@ def now_unreachable(pairs: Both, *, later_first: bool = False) -> Iterator[Targe
             if twin is None and later_first and any(item.status is TargetStatus.UNREACHABLE for item in first):
                 continue  # another address is silent now; this one is merely gone
             answering = next(item for item in first if item.status is not TargetStatus.UNREACHABLE)
-            yield TargetChange((twin or answering) if later_first else target, cause_of_silence(target))
+            reason = target.error.reason if target.error is not None else None
+            yield TargetChange((twin or answering) if later_first else target, cause_of_silence(reason))
 
 
 def address_changes(pairs: Both) -> Iterator[AddressChange]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import yaml
@@ -164,3 +164,13 @@ def _construct_object(loader: Any, node: Any, deep: bool = False) -> Any:  # noq
 
 def _is_tag(error: Any) -> bool:
     return "could not determine a constructor" in str(error.problem)
+
+
+def object_in(value: Any) -> Mapping[str, Any]:
+    """What was parsed where an object should be; empty where it is none."""
+    return value if isinstance(value, dict) else {}
+
+
+def items_in(value: Any) -> Sequence[Any]:
+    """What was parsed where a list should be; empty where it is none."""
+    return value if isinstance(value, list) else ()

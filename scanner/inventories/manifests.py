@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from scanner.inventories.json_text import yaml_of
+from scanner.inventories.json_text import items_in, object_in, yaml_of
 from scanner.inventories.source import (
     HTTPS_PORT,
     KNOWN_PORTS,
@@ -56,7 +56,7 @@ def add_object(
 ) -> None:
     """Add the hosts of an object of Kubernetes, or say why it names none."""
     kind, called = str(item.get("kind")), _called(item)
-    metadata, spec = _dict(item.get("metadata")), _dict(item.get("spec"))
+    metadata, spec = object_in(item.get("metadata")), object_in(item.get("spec"))
     more = {"labels": {"namespace": str(metadata["namespace"])}} if metadata.get("namespace") else {}
     if kind == "Ingress":
         _ingress(contents, spec, called, more)
@@ -67,7 +67,7 @@ def add_object(
     elif kind == "Route":
         _names(contents, [spec.get("host")], called, more)
     elif kind == "IngressRoute":
-        rules = (str(_dict(route).get("match", "")) for route in _items(spec.get("routes")))
+        rules = (str(object_in(route).get("match", "")) for route in items_in(spec.get("routes")))
         _names(
             contents,
             [host for rule in rules for hosts in _HOST_RULE.findall(rule) for host in _QUOTED.findall(hosts)],
@@ -75,7 +75,7 @@ def add_object(
             more,
         )
     elif kind == "Certificate" and str(item.get("apiVersion")).startswith("cert-manager.io/"):
-        _names(contents, [*_items(spec.get("dnsNames")), spec.get("commonName")], called, more)
+        _names(contents, [*items_in(spec.get("dnsNames")), spec.get("commonName")], called, more)
     elif kind == "Service":
         _service(contents, item, called, options)
     else:
@@ -83,32 +83,32 @@ def add_object(
 
 
 def _called(item: Mapping[str, Any]) -> str:
-    metadata = _dict(item.get("metadata"))
+    metadata = object_in(item.get("metadata"))
     return f"{item.get('kind')} {metadata.get('namespace', 'default')}/{metadata.get('name', '?')}"
 
 
 def _objects(document: Any) -> Iterator[Mapping[str, Any]]:
-    item = _dict(document)
+    item = object_in(document)
     kind = item.get("kind")
     if isinstance(kind, str) and kind.endswith("List") and kind.removesuffix("List") in {"", *_CLUSTER}:
-        yield from (one for each in _items(item.get("items")) for one in _objects(each))
+        yield from (one for each in items_in(item.get("items")) for one in _objects(each))
     elif isinstance(kind, str) and "apiVersion" in item:
         yield item
 
 
 def _ingress(contents: Contents, spec: Mapping[str, Any], called: str, more: Mapping[str, Any]) -> None:
-    rules = [_dict(rule).get("host") for rule in _items(spec.get("rules"))]
-    secured = [host for entry in _items(spec.get("tls")) for host in _items(_dict(entry).get("hosts"))]
+    rules = [object_in(rule).get("host") for rule in items_in(spec.get("rules"))]
+    secured = [host for entry in items_in(spec.get("tls")) for host in items_in(object_in(entry).get("hosts"))]
     _names(contents, [*rules, *secured], called, more)
 
 
 def _listeners(gateway: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The listeners of a gateway: of Kubernetes' own, and Istio's servers in the same words."""
-    spec = _dict(gateway.get("spec"))
-    found = [_dict(item) for item in _items(spec.get("listeners"))]
-    for server in map(_dict, _items(spec.get("servers"))):
-        port = _dict(server.get("port"))
-        for host in _items(server.get("hosts")):
+    spec = object_in(gateway.get("spec"))
+    found = [object_in(item) for item in items_in(spec.get("listeners"))]
+    for server in map(object_in, items_in(spec.get("servers"))):
+        port = object_in(server.get("port"))
+        for host in items_in(server.get("hosts")):
             # Istio's hosts may be led by a namespace, and "*" is every host.
             name = str(host).rpartition("/")[2]
             found.append(
@@ -143,17 +143,17 @@ def _other_port(listener: Mapping[str, Any]) -> int | None:
 
 def _route(contents: Contents, item: Mapping[str, Any], gateways: Listeners, more: Mapping[str, Any]) -> None:
     """The hosts of a route, at the ports of the listeners that it is attached to, as far as these are in the file."""
-    spec, namespace = _dict(item.get("spec")), _dict(item.get("metadata")).get("namespace", "default")
+    spec, namespace = object_in(item.get("spec")), object_in(item.get("metadata")).get("namespace", "default")
     protocol = "TLS" if item.get("kind") == "TLSRoute" else "HTTPS"
     attached = [
         listener
-        for parent in map(_dict, _items(spec.get("parentRefs")))
+        for parent in map(object_in, items_in(spec.get("parentRefs")))
         for listener in gateways.get(f"Gateway {parent.get('namespace', namespace)}/{parent.get('name')}", ())
         if parent.get("sectionName") in {None, listener.get("name")}
         and parent.get("port") in {None, listener.get("port")}
         and listener.get("protocol") == protocol
     ]
-    hosts = [str(host) for host in _items(spec.get("hostnames")) if host]
+    hosts = [str(host) for host in items_in(spec.get("hostnames")) if host]
     if not hosts:
         contents.leave_out("object", "for every host", _called(item))
     for host in hosts:
@@ -169,24 +169,24 @@ def _takes(listener: Mapping[str, Any], host: str) -> bool:
 
 
 def _service(contents: Contents, item: Mapping[str, Any], called: str, options: Options) -> None:
-    metadata, spec, status = (_dict(item.get(key)) for key in ("metadata", "spec", "status"))
+    metadata, spec, status = (object_in(item.get(key)) for key in ("metadata", "spec", "status"))
     if spec.get("type") != "LoadBalancer":
         contents.leave_out("service", "reachable only inside the cluster", called)
         return
-    said = str(_dict(metadata.get("annotations")).get(_HOSTNAMES, ""))
+    said = str(object_in(metadata.get("annotations")).get(_HOSTNAMES, ""))
     hosts = [host.strip() for host in said.split(",") if host.strip()]
-    reached = [_dict(entry) for entry in _items(_dict(status.get("loadBalancer")).get("ingress"))]
+    reached = [object_in(entry) for entry in items_in(object_in(status.get("loadBalancer")).get("ingress"))]
     hosts = hosts or [str(entry.get("hostname") or entry.get("ip")) for entry in reached]
     if not hosts:
         contents.leave_out("service", "without an address yet", called)
-    for port in (_dict(entry).get("port") for entry in _items(spec.get("ports"))):
+    for port in (object_in(entry).get("port") for entry in items_in(spec.get("ports"))):
         for host in hosts:
             if isinstance(port, int):
                 add_open_port(contents, host, port, options)
 
 
 def _names(contents: Contents, names: Any, called: str, more: Mapping[str, Any]) -> None:
-    found = [str(host) for host in _items(names) if host]
+    found = [str(host) for host in items_in(names) if host]
     if not found:
         contents.leave_out("object", "for every host", called)
     for host in dict.fromkeys(found):
@@ -207,10 +207,10 @@ def read_prometheus(name: str, data: bytes, options: Options) -> Contents:
     for group in groups:
         labels = {
             str(key): str(value)
-            for key, value in _dict(group.get("labels")).items()
+            for key, value in object_in(group.get("labels")).items()
             if not str(key).startswith("__") and str(value)
         }
-        for target in map(str, _items(group["targets"])):
+        for target in map(str, items_in(group["targets"])):
             if target.startswith("http://"):
                 contents.leave_out("target", "of plain HTTP", target)
                 continue
@@ -224,11 +224,3 @@ def read_prometheus(name: str, data: bytes, options: Options) -> Contents:
                 continue
             contents.add({**endpoint(host, port), **({"labels": labels} if labels else {})})
     return contents.once()
-
-
-def _dict(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _items(value: Any) -> Iterable[Any]:
-    return value if isinstance(value, list) else ()

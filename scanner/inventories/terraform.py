@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from scanner.errors import ConfigError
-from scanner.inventories.json_text import json_of, yaml_of
+from scanner.inventories.json_text import items_in, json_of, object_in, yaml_of
 from scanner.inventories.manifests import add_object
 from scanner.inventories.source import HTTPS_PORT, Contents, Options, add_name, add_open_port, refused
 
@@ -109,15 +109,15 @@ def read_terraform(name: str, data: bytes, options: Options) -> Contents:
             name, f"is a state of version {state.get('version')!r}, not 4", hint="terraform refresh renews it"
         )
     contents = Contents(name)
-    for resource in map(_dict, state["resources"]):
+    for resource in map(object_in, state["resources"]):
         kind, called = str(resource.get("type")), resource.get("name", "?")
         if resource.get("mode") != "managed":
             contents.leave_out("data source", f"that is managed elsewhere ({kind})", called)
         elif kind not in _NAMES and kind not in _SERVICES and kind not in _MANIFESTS:
             contents.leave_out("resource", f"of a type that is not read ({kind})", called)
         else:
-            for instance in map(_dict, _list(resource.get("instances"))):
-                _add(contents, kind, _dict(instance.get("attributes")), called, options)
+            for instance in map(object_in, items_in(resource.get("instances"))):
+                _add(contents, kind, object_in(instance.get("attributes")), called, options)
     return contents.once()
 
 
@@ -166,7 +166,7 @@ def _at(value: Any, way: list[str]) -> Iterator[str]:
         for item in value:
             yield from _at(item, way)
     elif way:
-        yield from _at(_dict(value).get(way[0]), way[1:])
+        yield from _at(object_in(value).get(way[0]), way[1:])
     elif isinstance(value, str) and value.strip():
         yield value
 
@@ -179,8 +179,8 @@ def _service(contents: Contents, attributes: Mapping[str, Any], called: Any, opt
     hosts = [*_at(attributes, [*reached, "hostname"])] or [*_at(attributes, [*reached, "ip"])]
     if not hosts:
         contents.leave_out("service", "without an address yet", called)
-    for spec in map(_dict, _list(attributes.get("spec"))):
-        for port in (_dict(entry).get("port") for entry in _list(spec.get("port"))):
+    for spec in map(object_in, items_in(attributes.get("spec"))):
+        for port in (object_in(entry).get("port") for entry in items_in(spec.get("port"))):
             for host in hosts:
                 if isinstance(port, int):
                     add_open_port(contents, host, port, options)
@@ -193,17 +193,9 @@ def _manifest(contents: Contents, kind: str, attributes: Mapping[str, Any], call
         documents = yaml_of(contents.name, said.encode()) if isinstance(said, str) else [said]
     except ConfigError:
         documents = []
-    found = [_dict(_dict(item).get("value")) or _dict(item) for item in documents]
+    found = [object_in(object_in(item).get("value")) or object_in(item) for item in documents]
     objects = [item for item in found if isinstance(item.get("kind"), str)]
     if not objects:
         contents.leave_out("resource", f"that cannot be read ({kind})", called)
     for item in objects:
         add_object(contents, item, options)
-
-
-def _dict(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

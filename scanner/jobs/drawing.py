@@ -50,14 +50,8 @@ def html(_: Rendering, view: ReportView) -> str:
 def excel_csv(rendering: Rendering) -> bytes:
     """The table as spreadsheets open it: with a byte order mark, and a semicolon where commas are in numbers."""
     language = rendering.options.language if rendering.options else "en"
-    table = to_csv(
-        rendering.record,
-        rules=all_rules(),
-        first_seen=first_seen_of(rendering),
-        owners=rendering.owners,
-        roles=rendering.roles,
-        delimiter=separator_of(language),
-    )
+    beside = rendering.beside(first_seen_of(rendering))
+    table = to_csv(rendering.record, **beside, delimiter=separator_of(language))
     return unturned(table).encode("utf-8-sig")
 
 
@@ -68,18 +62,8 @@ def pdf(rendering: Rendering, view: ReportView) -> bytes:
         OutputError: the libraries that it is drawn with are not installed.
     """
     run_id = rendering.record.run.id
-    first_seen = first_seen_of(rendering)
-    data, table = (
-        export(
-            rendering.record,
-            name,
-            rules=all_rules(),
-            first_seen=first_seen,
-            owners=rendering.owners,
-            roles=rendering.roles,
-        )
-        for name in ("json", "csv")
-    )
+    beside = rendering.beside(first_seen_of(rendering))
+    data, table = (export(rendering.record, name, **beside) for name in ("json", "csv"))
     digest, key = hashlib.sha256(data).hexdigest(), rendering.key
     drawn = render.render_pdf(
         view,

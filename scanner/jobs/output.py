@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reports.export.formats import export
 from reports.facts import render_facts, render_overview
@@ -20,6 +20,8 @@ from scanner.rules import all_rules
 from scanner.untrusted import unturned_utf8
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from reports.signature import SigningKey
     from reports.view import ReportOptions, ReportView
     from scanner.history import History
@@ -59,6 +61,10 @@ class Rendering:
     show: str | None = None
     """The view of the facts that is printed instead of the verdicts: one of `scanner.formats.VIEWS`, or "overview"."""
 
+    def beside(self, first_seen: Mapping[tuple[str, str, str], datetime] | None) -> dict[str, Any]:
+        """What the writers of tables and data are given besides the run, with since when something fails."""
+        return {"rules": all_rules(), "first_seen": first_seen, "owners": self.owners, "roles": self.roles}
+
 
 def render(rendering: Rendering, format_name: str, view: ReportView | None = None) -> bytes:
     """Render in one format. Each renderer is loaded when it is asked for; `view` is for those who draw twice."""
@@ -89,14 +95,7 @@ def render(rendering: Rendering, format_name: str, view: ReportView | None = Non
     else:
         tells_past = wanted.source in {WriterInput.PAST, WriterInput.PLACES} and rendering.history is not None
         first_seen = load("scanner.jobs.history_answers:first_seen_of")(rendering) if tells_past else None
-        made = export(
-            rendering.record,
-            format_name,
-            rules=all_rules(),
-            first_seen=first_seen,
-            owners=rendering.owners,
-            roles=rendering.roles,
-        )
+        made = export(rendering.record, format_name, **rendering.beside(first_seen))
     data = made if isinstance(made, bytes) else made.encode()
     return data if wanted.binary else unturned_utf8(data)
 

@@ -229,6 +229,12 @@ def _accepting(alarm: Alarm, verdict: Verdict, *, failed_before: bool) -> tuple[
     return alarm, None
 
 
+def usual_reason(targets: Iterable[TargetResult]) -> FailureReason | None:
+    """Why targets were not looked at as they should: of several reasons, that of most of them."""
+    reasons = Counter(target.error.reason for target in targets if target.error is not None)
+    return max(reasons, key=reasons.__getitem__, default=None)
+
+
 def results_of(record: RunRecord) -> dict[Key, CheckResult]:
     """What a run says of everything that there could be an alarm about, as far as it could be observed.
 
@@ -240,10 +246,8 @@ def results_of(record: RunRecord) -> dict[Key, CheckResult]:
     found: dict[Key, CheckResult] = {}
     for endpoint, targets in endpoints.items():
         silent = [target for target in targets if target.status is TargetStatus.UNREACHABLE]
-        reasons = Counter(target.error.reason for target in silent if target.error is not None)
         found[Key(endpoint, UNREACHABLE)] = dataclasses.replace(
-            _result(targets, silent, Severity.HIGH),
-            silence=max(reasons, key=reasons.__getitem__, default=None),
+            _result(targets, silent, Severity.HIGH), silence=usual_reason(silent)
         )
         verdicts: dict[tuple[str, str], dict[str, Verdict]] = defaultdict(dict)
         for target in targets:

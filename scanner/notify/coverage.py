@@ -6,15 +6,15 @@ asked to look at is none either.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 
 from reports.deliver_message import Entry, Level, Section
-from reports.wording import CAUSE_MEANINGS, CAUSES
 from scanner.counting import counted
 from scanner.evidence import FailureReason
-from scanner.history.attribution import OURS, ChangeCause
+from scanner.history.attribution import cause_of_silence
 from scanner.history.scope import ConfiguredScope
-from scanner.notify.silence import advice_for, why
+from scanner.notify.alarms import usual_reason
+from scanner.notify.silence import advice_for, cause_in_words, why
 from scanner.verdict import RunRecord, TargetResult, TargetStatus
 
 _DROP = 0.1
@@ -66,32 +66,21 @@ def _not_assessed(pairs: dict[str, tuple[list[TargetResult], list[TargetResult]]
         return []
     by_reason: dict[FailureReason | None, list[str]] = defaultdict(list)
     for name in sorted(was - now):
-        by_reason[_reason(pairs[name][1])].append(name)
+        by_reason[usual_reason(pairs[name][1])].append(name)
     return [
         Entry(
             f"{len(names)} of {counted(len(pairs), 'endpoint')} assessed in full before, and not now{why(reason)}.",
             places=tuple(names),
-            cause=_cause(reason),
+            cause=cause_in_words(cause_of_silence(reason)) if reason else "",
             advice=advice_for(reason),
         )
         for reason, names in by_reason.items()
     ]
 
 
-def _cause(reason: FailureReason | None) -> str:
-    cause = ChangeCause.NETWORK if reason in OURS else ChangeCause.SERVER
-    return f"{CAUSES[cause]}: {CAUSE_MEANINGS[cause]}" if reason else ""
-
-
 def _assessed(targets: list[TargetResult]) -> bool:
     """Whether one address at least was assessed in full: of others that are silent, receivers hear as that."""
     return any(target.status is TargetStatus.ASSESSED for target in targets)
-
-
-def _reason(targets: list[TargetResult]) -> FailureReason | None:
-    """Why an endpoint was not assessed: of several reasons, that of most addresses."""
-    reasons = Counter(target.error.reason for target in targets if target.error is not None)
-    return max(reasons, key=reasons.__getitem__, default=None)
 
 
 def _endpoints(record: RunRecord) -> dict[str, list[TargetResult]]:

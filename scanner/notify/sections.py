@@ -10,14 +10,13 @@ from datetime import datetime, timedelta
 from reports.deliver_message import Entry, EnvironmentSummary, Level, Section, inert
 from reports.view.causes import found_sentence
 from reports.view.index import tally
-from reports.wording import CAUSE_MEANINGS, CAUSES
 from scanner.counting import counted
 from scanner.history.attribution import AWAY, ChangeCause
 from scanner.history.run_diff import CertificateChange
 from scanner.notify import alarms
 from scanner.notify.alarms import Alarm, CheckResult, Key, Transition
 from scanner.notify.expiry import Expiring, WaiverEnding
-from scanner.notify.silence import advice_for, reason_of, why
+from scanner.notify.silence import advice_for, cause_in_words, reason_of, why
 from scanner.rules import Rule, all_rules
 from scanner.state.ledger import Start
 from scanner.verdict import RunRecord, Severity, TargetStatus
@@ -227,7 +226,7 @@ def _entry(members: Sequence[AlarmChange], *, with_cause: bool) -> Entry:
         _sentence(members, rule),
         _severity(first),
         tuple(sorted(map(_place, members))),
-        cause=f"{CAUSES[cause]}: {CAUSE_MEANINGS[cause]}" if cause else "",
+        cause=cause_in_words(cause) if cause else "",
         advice=_advice(first, rule) if failing else "",
         rule=first.key.rule.removeprefix(alarms.UNKNOWN) if rule else "",
         was=first.before.severity if first.transition in {Transition.WORSE, Transition.BETTER} else None,

@@ -1,11 +1,12 @@
-"""What messages say of hosts that could not be looked at: through what, and what to do about it."""
+"""What messages say of what a change comes from, and of hosts that could not be looked at: why, and what to do."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from reports.wording import FAILURES
+from reports.wording import CAUSE_MEANINGS, CAUSES, FAILURES
 from scanner.evidence import FailureReason
+from scanner.history.attribution import ChangeCause
 
 _RESOLVE: Final = "resolve the name on the scanner's machine with the name servers that it uses"
 ADVICE: Final[dict[FailureReason, str]] = {
@@ -24,6 +25,11 @@ ADVICE: Final[dict[FailureReason, str]] = {
     FailureReason.NO_WORKER: "Start a worker in that network, or check its connection to the broker.",
 }
 """What to do where nothing was observed for a reason, as far as there is something to do."""
+
+
+def cause_in_words(cause: ChangeCause) -> str:
+    """A cause and what it means."""
+    return f"{CAUSES[cause]}: {CAUSE_MEANINGS[cause]}"
 
 
 def why(reason: FailureReason | None) -> str:

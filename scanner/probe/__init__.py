@@ -71,6 +71,11 @@ class ProbeSettings:
         return self.environment_trust_stores.get(environment, self.trust_stores)
 
     @property
+    def agent(self) -> str:
+        """What servers are told of who scans: the User-Agent header."""
+        return f"{self.user_agent} (+{self.contact})" if self.contact else self.user_agent
+
+    @property
     def connections(self) -> int:
         """Connections at once to one address, whatever is spoken there."""
         return self.connections_per_target or _CONNECTIONS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -24,9 +24,6 @@ from scanner.history.replaced import certificate_changes
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-_NOTHING: Final = "Nothing yet."
 
 
 def _within(frame: pd.DataFrame, names: frozenset[str] | None) -> pd.DataFrame:
@@ -58,7 +55,7 @@ def failing(
         wanted = ["since", "duration", "severity", "began_as", "rule", "subject", "endpoint", "places", "waived"]
         frame = frame[[*wanted, *(["retired"] if retired else []), "message"]]
     told = "" if retired else retired_of(scope, names)
-    show(frame, format_name, nothing=told or _NOTHING)
+    show(frame, format_name, nothing=told)
     if told and not frame.empty:
         click.echo(told, err=True)
     elif left_out and not told:
@@ -77,7 +74,7 @@ def keys(config_path: Path, environments: tuple[str, ...], since: datetime | Non
     history, scope = history_and_scope(config_path)
     names = environments_meant(history, environments)
     frame = _touching(reused_keys(history, runs_since(history, since), scope=scope), names)
-    show(frame, format_name, nothing=retired_of(scope, names) or _NOTHING)
+    show(frame, format_name, nothing=retired_of(scope, names))
 
 
 def issuers(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
@@ -85,7 +82,7 @@ def issuers(config_path: Path, environments: tuple[str, ...], since: datetime | 
     history, scope = history_and_scope(config_path)
     frame = certificates_by_issuer(history, runs_since(history, since), scope=scope)
     names = environments_meant(history, environments)
-    show(_touching(frame, names), format_name, nothing=retired_of(scope, names) or _NOTHING)
+    show(_touching(frame, names), format_name, nothing=retired_of(scope, names))
 
 
 def renewals(
@@ -109,7 +106,7 @@ def addresses(config_path: Path, environments: tuple[str, ...], since: datetime 
     names = environments_meant(history, environments)
     frame = _within(differing_addresses(history, scope=scope), names)
     frame = frame if since is None else frame[frame["since"] >= since]
-    show(frame, format_name, nothing=retired_of(scope, names) or _NOTHING)
+    show(frame, format_name, nothing=retired_of(scope, names))
 
 
 def environments(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
@@ -120,7 +117,7 @@ def environments(config_path: Path, environments: tuple[str, ...], since: dateti
     if names is not None:
         frame = frame[[name for name in frame.columns if str(name) in names]]
         frame = frame[[row.nunique() > 1 for _, row in frame.iterrows()]]  # noqa: PD101  # an outcome, or none at all
-    show(frame.reset_index(), format_name, nothing=retired_of(scope, names) or _NOTHING)
+    show(frame.reset_index(), format_name, nothing=retired_of(scope, names))
 
 
 def coverage(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:

@@ -1,15 +1,15 @@
 """Asks about HTTPS records, about HTTP/3 where it is advertised, and whether a host is preloaded.
 
-QUIC is spoken only where an answer
-over HTTPS or a record advertises it for the host itself, twice, because what is told is what both connections showed.
+QUIC is spoken only where an answer over HTTPS or a record advertises it for the host itself, twice, because what is
+told is what both connections showed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from scanner.evidence import Attempt, Failure, FailureReason, FrontDoors, Http3, HttpsRecord, Preloading
+from scanner.evidence import Attempt, Failure, FailureReason, FrontDoors, Http3, HttpsRecord, Preloading, not_run
 from scanner.inventory import Target
 from scanner.probe import ProbeSettings
 from scanner.probe.caa import is_public
@@ -40,9 +40,9 @@ class Doors:
 
     async def look(self) -> FrontDoors:
         """Ask what those rules judge."""
-        records = await self._records() if {ECH, HTTP3} & self.asked else _not_run()
-        http3 = await self._http3(records) if HTTP3 in self.asked else _not_run()
-        return FrontDoors(records, http3, self._preloading() if LISTED in self.asked else _not_run())
+        records = await self._records() if {ECH, HTTP3} & self.asked else not_run()
+        http3 = await self._http3(records) if HTTP3 in self.asked else not_run()
+        return FrontDoors(records, http3, self._preloading() if LISTED in self.asked else not_run())
 
     async def _records(self) -> _Records:
         target, settings = self.target, self.settings
@@ -110,14 +110,13 @@ class Doors:
         url = Url.of("https", endpoint.host, endpoint.port, "/")
         # The port that users have may be another one at the address that is asked in its place.
         actual = address.port if port == endpoint.port else port
-        agent = f"{settings.user_agent} (+{settings.contact})" if settings.contact else settings.user_agent
         try:
             async with self.budget.connection():
                 return await ask(
                     (address.ip, actual),
                     endpoint.host,
                     url.authority,
-                    user_agent=agent,
+                    user_agent=settings.agent,
                     seconds=self.budget.bound(_ROUNDS * settings.timeout_s),
                     source=settings.source_address,
                     named=not endpoint.is_address,
@@ -129,7 +128,3 @@ class Doors:
 def _no_records(failure: Failure) -> bool:
     """Whether there can be no records at all, which is an answer."""
     return failure.reason in {FailureReason.UNSUPPORTED, FailureReason.NOT_ASKED}
-
-
-def _not_run() -> Attempt[Any]:
-    return Attempt(failure=Failure(FailureReason.NOT_RUN))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from scanner.evidence import Attempt, Failure, FailureReason, FrontDoors
+from scanner.evidence import Attempt, FrontDoors, not_run
 from scanner.inventory import Environment, Target
 from scanner.probe import ProbeSettings
 from scanner.probe.net.budget import Budget
@@ -31,7 +31,7 @@ class DoorsProbe:
         asked = frozenset({ECH, HTTP3, LISTED} & self.settings.questions)
         endpoint = target.endpoint
         if not asked or not endpoint.role.speaks_http or endpoint.starttls is not None or target.address is None:
-            return Attempt(failure=Failure(FailureReason.NOT_RUN))
+            return not_run()
         from scanner.probe.doors.asking import Doors  # noqa: PLC0415  # QUIC and the list load only where asked for
 
         async def look() -> Attempt[FrontDoors]:

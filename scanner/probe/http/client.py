@@ -53,8 +53,6 @@ class HttpClient:
         self._budget = budget
         self._gate = gate
         self._proxy = Proxy.parse(settings.proxy) if settings.proxy else None
-        contact = settings.contact
-        self._user_agent = f"{settings.user_agent} (+{contact})" if contact else settings.user_agent
         self._loop = asyncio.get_running_loop()
         self._took: set[tuple[str, int]] = set()
         self._stopped: dict[tuple[str, int], Failure] = {}
@@ -106,7 +104,7 @@ class HttpClient:
         forwarded = self._proxy is not None and self._proxy.speaks_http and request.url.scheme == "http"
         return Exchange(
             request,
-            user_agent=self._user_agent,
+            user_agent=self._settings.agent,
             max_body_bytes=self._settings.max_body_bytes,
             headers=self._settings.headers,
             for_proxy=self._proxy.headers if self._proxy is not None and forwarded else None,

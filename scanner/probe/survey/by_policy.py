@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
-from scanner.evidence import Attempt, Failure, FailureReason, Protocol, TlsEvidence
+from scanner.evidence import Attempt, FailureReason, Protocol, TlsEvidence, not_run
 from scanner.inventory import Target
 from scanner.probe import ProbeSettings
 from scanner.probe.net.budget import Budget
@@ -18,7 +18,6 @@ from scanner.probe.survey.second_opinion import offer_of
 PADDING: Final = "vuln.padding-oracle"
 REUSE: Final = frozenset({"kex.fresh-keys", "vuln.raccoon"})
 _ANYWHERE: Final = (Protocol.TLS1_2, Protocol.TLS1_1, Protocol.TLS1_0)
-_NOT_RUN: Final = Failure(FailureReason.NOT_RUN)
 
 
 def asked_for(settings: ProbeSettings) -> tuple[str, ...]:
@@ -50,7 +49,7 @@ async def _oracles(client: HelloClient, tls: TlsEvidence, name: str | None, cont
         return await padding_oracles(client, offer, name, content)
     if any("_CBC_" in suite for protocol in Protocol for suite in _names(tls, protocol)):
         return Attempt.failed(FailureReason.UNSUPPORTED, "its suites in CBC are none that a handshake can be made with")
-    return Attempt(failure=_NOT_RUN)
+    return not_run()
 
 
 async def _reused(client: HelloClient, tls: TlsEvidence, name: str | None) -> Attempt[tuple[str, ...]]:
@@ -59,7 +58,7 @@ async def _reused(client: HelloClient, tls: TlsEvidence, name: str | None) -> At
         offers = exchanges_of(_names(tls, protocol), partial(offer_of, tls, name, protocol))
         if offers:
             return await reused_keys(client, offers)
-    return Attempt(failure=_NOT_RUN)
+    return not_run()
 
 
 def _names(tls: TlsEvidence, protocol: Protocol) -> Iterable[str]:

@@ -82,8 +82,8 @@ class ServerFlight:
 
     `retry` marks a HelloRetryRequest. `group` is the code point of the group chosen, `dh_prime` and `dh_generator` are
     of a finite-field exchange, `scheme` is the code point with which the key exchange is signed (TLS 1.2), `public` the
-    ephemeral key itself, `chain` and
-    `staple` DER as received, `scts` how many signed certificate timestamps came in the extension `sct_list`.
+    ephemeral key itself, `chain` and `staple` DER as received, `scts` how many signed certificate timestamps came in
+    the extension `sct_list`.
     """
 
     protocol: Protocol
@@ -396,10 +396,5 @@ def _key_exchange(answer: ServerFlight, body: Parser) -> ServerFlight:
     generator = message.dh_g if prime is not None else None
     public = bytes(message.ecdh_Ys) or (message.dh_Ys.to_bytes((message.dh_Ys.bit_length() + 7) // 8) if prime else b"")
     return replace(
-        answer,
-        group=message.named_curve,
-        dh_prime=prime,
-        dh_generator=generator,
-        scheme=scheme,
-        public=public,
+        answer, group=message.named_curve, dh_prime=prime, dh_generator=generator, scheme=scheme, public=public
     )
