@@ -84,8 +84,6 @@ _DOMAIN_WORDS = {DomainKey.DEFAULT: "its default domain", DomainKey.CUSTOM: "its
 def requirements_of(environment: Environment, endpoint: Endpoint) -> tuple[Requirement, ...]:
     """Every requirement at an endpoint: first of its root, then of each path and integration, as configured.
 
-    Consoles that are only at paths have no root, unless the environment demands something of all its pages.
-
     Several applications at one endpoint each have a root of their own. Of what several demand of one path, the
     strictest holds for all of them.
     """
@@ -111,15 +109,7 @@ def _each_as_said(environment: Environment, endpoint: Endpoint) -> tuple[Require
     )
     consoles = tuple(_console(environment, endpoint, role, path) for role, path in endpoint.console_places)
     found = (*of_applications, *(item for item in consoles if item.path != ROOT or of_applications))
-    has_own_root = not of_applications and _has_root(environment, endpoint)
-    return (_endpoint_root(environment, endpoint), *found) if has_own_root else found
-
-
-def _has_root(environment: Environment, endpoint: Endpoint) -> bool:
-    """Whether anything is demanded of the root where no application is: not where only paths of consoles are."""
-    places = endpoint.console_places
-    only_paths = endpoint.role.is_console and bool(places) and all(path != ROOT for _, path in places)
-    return not only_paths or bool(_environment_pages(environment))
+    return found if of_applications else (_endpoint_root(environment, endpoint), *found)
 
 
 def _strictest(requirements: tuple[Requirement, ...], path: str) -> Requirement:
@@ -140,7 +130,7 @@ def _as_strict(requirement: Requirement, holds: Requirement) -> Requirement:
 
 
 def root_of(environment: Environment, endpoint: Endpoint) -> Requirement | None:
-    """The strictest requirement of the endpoint's root; None where HTTP is not spoken, or only paths are consoles."""
+    """The strictest requirement of the endpoint's root; None where HTTP is not spoken."""
     roots = [item for item in _each_as_said(environment, endpoint) if item.path == ROOT and item.integration is None]
     return max(roots, key=lambda item: _STRENGTH[item.level], default=None)
 

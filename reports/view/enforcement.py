@@ -105,9 +105,8 @@ def _rows(
     http = target.evidence.http.value if target.evidence else None
     places = tuple(_places(target, environment, http))
     paths = frozenset(place.path for place in places) - {ROOT}
-    roots = [place for place in places if place.purpose is Purpose.ROOT] or [*places[:1]]
     for place in places:
-        verdict = _of_place(target, place, paths, is_root=place in roots)
+        verdict = _of_place(target, place, paths)
         yield MatrixRow(
             application=readable_name(place.application),
             place=target.address + (place.path if place.path != ROOT or target.role.speaks_http else ""),
@@ -171,25 +170,26 @@ def _demand(requirement: Requirement) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _of_place(target: TargetResult, place: _Place, others: frozenset[str], *, is_root: bool) -> Verdict | None:
+def _of_place(target: TargetResult, place: _Place, others: frozenset[str]) -> Verdict | None:
     """What stands in the row of a place: the gravest verdict on it.
 
     Where HTTPS is not required, nothing is met: what does not fail does not apply, at the root as at a path.
     """
-    verdict = _gravest(target, place, others, is_root=is_root)
+    verdict = _gravest(target, place, others)
     if not place.optional or verdict is None or verdict.status is not Status.PASS:
         return verdict
     return next((item for item in target.verdicts if (item.rule, item.reason) == _NOT_REQUIRED), None)
 
 
-def _gravest(target: TargetResult, place: _Place, others: frozenset[str], *, is_root: bool) -> Verdict | None:
+def _gravest(target: TargetResult, place: _Place, others: frozenset[str]) -> Verdict | None:
     """The gravest verdict on this place; failures that are waived count less than those that are not.
 
     What a rule says of a path stands in that path's row. All else of enforcement stands in the root's: a row that is
     met has no finding beside it. Notes stand against nothing, here as elsewhere. https.always judges all answers of a
     back end together: where it failed, it stands at the paths that it names; at the root where it names the root, or
-    no path that has a row. Where only paths are configured, the first of them stands for the host.
+    no path that has a row.
     """
+    is_root = place.purpose is Purpose.ROOT
     verdicts = [
         verdict
         for verdict in target.verdicts

@@ -40,17 +40,7 @@ from scanner.evidence import (
     Transparency,
     not_run,
 )
-from scanner.inventory import (
-    Address,
-    Application,
-    Console,
-    Endpoint,
-    Environment,
-    EnvironmentKind,
-    Role,
-    StartTls,
-    Target,
-)
+from scanner.inventory import Address, Application, Endpoint, Environment, EnvironmentKind, Role, StartTls, Target
 from scanner.rules import Facts, Observed
 from tests.build.certificates import intermediate, leaf, root
 
@@ -275,21 +265,11 @@ class World:
     prime_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
     served: Mapping[str, frozenset[str]] = field(default_factory=dict)
     now: datetime = NOW
-    consoles: tuple[Console, ...] = ()
 
 
 def observed(world: World, ip: str = "192.0.2.1") -> Observed:
     """A world's target with its evidence."""
-    endpoint = Endpoint(
-        "production",
-        world.host,
-        443,
-        world.role,
-        world.http_port,
-        world.starttls,
-        world.applications,
-        consoles=world.consoles,
-    )
+    endpoint = Endpoint("production", world.host, 443, world.role, world.http_port, world.starttls, world.applications)
     return Observed(
         Target(endpoint, Address(ip, 443, world.http_port)),
         TargetEvidence(

@@ -240,19 +240,3 @@ def test_places_contain_whole_segments() -> None:
     assert contains("/", "/anything")
     assert contains("/a/", "/a")
     assert not contains("/a", "/ab")
-
-
-def test_a_console_at_paths_alone_demands_nothing_of_the_root() -> None:
-    at_paths = replace(endpoint(role=Role.MONITORING), consoles=(Console(Role.MONITORING, ("/ServiceCenter",)),))
-    open_environment, forced = environment(), environment(hsts=True)
-
-    assert [item.path for item in requirements_of(open_environment, at_paths)] == ["/ServiceCenter"]
-    assert root_of(open_environment, at_paths) is None
-    assert requirement_at(open_environment, at_paths, "/elsewhere") is None
-    assert [item.path for item in requirements_of(forced, at_paths)] == ["/", "/ServiceCenter"]
-
-    for places in ((), (Console(Role.MONITORING, ("/", "/ServiceCenter")),)):
-        found = requirements_of(open_environment, replace(at_paths, consoles=places))
-        assert next(item.path for item in found) == "/", "the root by default, or where it is said"
-    beside = replace(at_paths, role=Role.APPLICATION)
-    assert [item.path for item in requirements_of(open_environment, beside)] == ["/", "/ServiceCenter"]

@@ -108,12 +108,7 @@ class PlainRoot:
 
 
 @judged(
-    PlainRoot,
-    NOT_HTTP
-    | {
-        "no-plain-port": not_applicable("No port of plain HTTP is configured for this endpoint."),
-        "no-root": not_applicable("Only paths of consoles are configured for this endpoint, and not its root."),
-    },
+    PlainRoot, NOT_HTTP | {"no-plain-port": not_applicable("No port of plain HTTP is configured for this endpoint.")}
 )
 def _plain_root(facts: Facts, parameters: Parameters, judge: EvidenceJudge[PlainRoot]) -> Iterable[Finding]:
     http = http_of(facts)
@@ -121,8 +116,6 @@ def _plain_root(facts: Facts, parameters: Parameters, judge: EvidenceJudge[Plain
         return [http]
     if facts.target.endpoint.http_port is None:
         return [Finding("no-plain-port")]
-    if root_of(facts.environment, facts.target.endpoint) is None:
-        return [Finding("no-root")]
     probe = http.find("http", purpose=Purpose.ROOT) or http.find("http")
     return [not_observed(facts.evidence.http.cut_off)] if probe is None else judge(PlainRoot(probe))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from scanner.evidence import (
     Attempt,
     ChainEnd,
@@ -16,7 +14,7 @@ from scanner.evidence import (
     Purpose,
     ReferenceKind,
 )
-from scanner.inventory import Application, ApplicationKind, Console, HttpsLevel, Role
+from scanner.inventory import Application, ApplicationKind, HttpsLevel, Role
 from scanner.verdict import Severity
 from tests.build.facts import (
     HOST,
@@ -68,11 +66,6 @@ _SERVER = World(role=Role.SERVER, http_port=None)
 _ADDRESS = World(host="192.0.2.1")
 _UNSEEN = World(http=TIMED_OUT)
 _NONE = Application("Intranet", ApplicationKind.TRADITIONAL_WEB, https=HttpsLevel.NONE)
-_AT_PATHS = World(
-    role=Role.MONITORING,
-    consoles=(Console(Role.MONITORING, ("/ServiceCenter",)),),
-    http=http(probe(hop(_HTTP))),
-)
 
 CASES = (
     Case("https.active", "tls", observed="tls1.2, tls1.3"),
@@ -153,9 +146,6 @@ CASES = (
         World(applications=(_NONE,), http=http(probe(hop(_HTTP))), environment={"hsts": True}),
     ),
     Case("https.redirect", "no-plain-port", World(http_port=None)),
-    Case("https.redirect", "no-root", _AT_PATHS),
-    Case("https.redirect", "served", dataclasses.replace(_AT_PATHS, environment={"hsts": True})),
-    Case("https.redirect-permanent", "no-root", _AT_PATHS),
     Case("https.redirect", "not-http", _SERVER),
     Case("https.redirect", "not-observed", _UNSEEN),
     # https.redirect-permanent
