@@ -141,6 +141,17 @@ def test_an_issuer_whose_name_cannot_be_read_does_not_end_a_run(text: bytes, pla
     assert signers[whole.leaf.fingerprint] == (MIDDLE.certificate,)
 
 
+@pytest.mark.parametrize("kind", [0, 7, 29, 55])
+def test_an_issuer_whose_name_is_of_no_known_type_does_not_end_a_run(kind: int) -> None:
+    own, middle = der(leaf().certificate), der(MIDDLE.certificate)
+    at = own.index(b"Issuer") - 2  # the type of the text, and then its length
+    odd = own[:at] + bytes([kind]) + own[at + 1 :]
+    with pytest.raises((KeyError, ValueError)):
+        _ = x509.load_der_x509_certificate(odd).issuer
+    broken, whole = completed([odd, middle], [own, middle])
+    assert all(item.revocation.value for item in (broken, whole))
+
+
 def test_what_no_library_was_expected_to_raise_does_not_end_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> bool:
         raise RecursionError("too deep")

@@ -21,6 +21,7 @@ from scanner.counting import counted
 from scanner.evidence import Attempt, Deployment, Failure, FailureReason, TargetEvidence, TlsEvidence
 from scanner.inventory import Endpoint
 from scanner.probe.x509.chains import MAX_CHAIN, deployment_of, read_certificate
+from scanner.probe.x509.extensions import BROKEN
 from scanner.probe.x509.keystores import KeystoreContents, KeystoreError, read_keystore
 from scanner.probe.x509.signatures import issued_by
 
@@ -151,5 +152,5 @@ def _read_der(der: bytes) -> x509.Certificate | None:
 def _self_issued(certificate: x509.Certificate) -> bool:
     try:
         return certificate.subject == certificate.issuer
-    except ValueError:
+    except BROKEN:
         return False  # a name that is no text: whoever issued it has another one

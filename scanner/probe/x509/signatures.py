@@ -6,11 +6,13 @@ The library's own `verify_directly_issued_by` refuses MD5 and SHA-1, as who reli
 from __future__ import annotations
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+
+from scanner.probe.x509.extensions import BROKEN
 
 
 def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -26,7 +28,7 @@ def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
             certificate.signature_hash_algorithm,
             padding_used if isinstance(padding_used, padding.PSS) else None,
         )
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except BROKEN:
         return False
 
 

@@ -25,6 +25,7 @@ from cryptography.x509 import verification
 
 from scanner.errors import TrustStoreError
 from scanner.evidence import Certificate, PathValidation
+from scanner.probe.x509.extensions import BROKEN
 from scanner.probe.x509.signatures import issued_by
 from scanner.untrusted import printable
 
@@ -81,7 +82,7 @@ def roots_above(certificate: x509.Certificate, store: TrustStore) -> tuple[x509.
     """The roots of a store that have the name which a certificate gives its issuer; none where it cannot be read."""
     try:
         return _by_name(store).get(certificate.issuer, ())
-    except ValueError:
+    except BROKEN:
         return ()
 
 
@@ -90,7 +91,7 @@ def roots_above(certificate: x509.Certificate, store: TrustStore) -> tuple[x509.
 def _by_name(store: TrustStore) -> Mapping[x509.Name, tuple[x509.Certificate, ...]]:
     found: dict[x509.Name, tuple[x509.Certificate, ...]] = {}
     for root in store.roots:
-        with contextlib.suppress(ValueError):  # a name that cannot be read is nobody's issuer
+        with contextlib.suppress(*BROKEN):  # a name that cannot be read is nobody's issuer
             found[root.subject] = (*found.get(root.subject, ()), root)
     return found
 
