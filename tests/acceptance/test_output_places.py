@@ -257,10 +257,15 @@ class TestPipes:
             os.kill(os.getpid(), number)
 
         told = Thread(target=tell)
-        told.start()
-        with Stopping(), pytest.raises(KeyboardInterrupt):
-            put(path, DATA)
-        told.join()
+        # A shell has what it runs in the background ignore SIGINT, as nohup does with SIGHUP; these are then not heeded.
+        before = signal.signal(number, signal.default_int_handler)
+        try:
+            told.start()
+            with Stopping(), pytest.raises(KeyboardInterrupt):
+                put(path, DATA)
+            told.join()
+        finally:
+            signal.signal(number, before)
 
     def test_a_socket(self) -> None:
         ours, theirs = socket.socketpair()
