@@ -129,6 +129,21 @@ def test_every_changed_part_is_found_out(pdf: bytes) -> None:
         assert not verify_pdf(bytes(changed)).valid, place
 
 
+def test_no_changed_name_ends_the_check(pdf: bytes) -> None:
+    """A filter, a type or a key that its parser does not know: each raises something of its own."""
+    start, end = room(pdf)
+    names = [found for found in re.finditer(rb"/[A-Z][A-Za-z]{2,}\b", pdf) if not start <= found.start() < end]
+    kinds = {found[0]: found.start() + 3 for found in names}
+    assert {b"/FlateDecode", b"/EmbeddedFile", b"/ByteRange", b"/Contents"} <= set(kinds)
+    for name, place in kinds.items():
+        changed = bytearray(pdf)
+        changed[place] ^= 0x01
+        try:
+            assert not verify_pdf(bytes(changed)).valid, name
+        except NotAReportError:
+            assert b"ByteRange" not in changed, name
+
+
 def test_room_of_the_signature_holds_nothing_else(pdf: bytes) -> None:
     _, end = room(pdf)
     changed = pdf[: end - 9] + b"68656c6c" + pdf[end - 1 :]
