@@ -39,6 +39,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.scale import Used
 from scanner.evidence import Attempt, Deployment, Protocol, TargetEvidence, TlsEvidence
+from scanner.jobs.session import ANSWERS
 from scanner.probe import ProbeSettings
 from scanner.probe.authority.stage import opened
 from scanner.probe.x509.chains import deployment_of
@@ -157,7 +158,7 @@ def runs(site: Site, made: Estate, folder: Path, repeat: int) -> None:
         for name, options in (("nobody asked", ["--offline"]), ("anew", []), ("kept", [])) * repeat:
             shutil.rmtree(folder / "history", ignore_errors=True)
             if name == "anew":
-                shutil.rmtree(folder / "answers", ignore_errors=True)
+                shutil.rmtree(folder / ANSWERS, ignore_errors=True)
             asked = len(site.asked)
             begun = time.perf_counter()
             command = [str(Path(sys.executable).parent / "nightseal"), "run", "--quiet", "--ca-file", "root.pem"]
