@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from scanner.config import load
@@ -44,3 +47,16 @@ def test_a_reload_ends_none_of_the_services_locks_on_its_state_file(tmp_path: Pa
         state.open("rb").close()
         assert locks_on(state) == []
     engine.dispose()
+
+
+def test_two_that_begin_a_state_file_wait_for_each_other(tmp_path: Path) -> None:
+    """A service and a command beside it: SQLite refuses the second the switch to its log at once, without waiting."""
+    state = tmp_path / "nightseal.sqlite"
+    first = sqlite3.connect(state, isolation_level=None)
+    first.execute("BEGIN IMMEDIATE")
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(open_state, state)
+        time.sleep(0.5)
+        first.execute("COMMIT")
+        second.result(timeout=60).dispose()
+    first.close()

@@ -147,6 +147,12 @@ class Service:
         event: str = wait_for(lambda: self.said("monitoring: http"), "the address of monitoring")[-1]["event"]
         return event.removeprefix("monitoring: ").partition("/healthz")[0]
 
+    def account(self) -> str:
+        """What a failed test needs to be understood afterwards: how the services ended, and what they said last."""
+        ends = [process.poll() for process in self.started]
+        last = self.log.read_text()[-6000:] if self.log.exists() else ""
+        return f"services ended with {ends}; the log's end:\n{last}"
+
     def end(self) -> None:
         """Kill everything that was started here."""
         for process in self.started:
@@ -182,5 +188,8 @@ def service(folder: Path, lab: Lab, *names: str, schedule: str, more: str = "", 
     running = Service(folder, lab, *names, schedule=schedule, more=more, daemon=daemon)
     try:
         yield running
+    except BaseException as error:
+        error.add_note(running.account())
+        raise
     finally:
         running.end()
