@@ -45,8 +45,20 @@ LONGEST_FIRST = (
     "golden",
     "test_deploy",
     "history-",
+    "unit-test_rules_partial",
+    "unit-test_notifications",
+    "unit-test_glossary",
+    "unit-test_contradictory_verdicts",
+    "unit-test_judging_in_pieces",
+    "unit-test_grade",
 )
 """Groups of tests, or modules whose tests are no group, by how long one worker has to do with them."""
+TOGETHER = frozenset({"history", "reports", "unit"})
+"""Folders whose tests go to workers by module, unless they name a group of their own.
+
+A module's tests share what is long in the making: histories, documents, the house's syntax trees. And after each test the
+scheduler counts all groups that it ever gave out: with thousands of short tests, each by itself, it takes longer than they do.
+"""
 COMMAND_SECONDS = 300.0
 
 
@@ -61,9 +73,14 @@ def pytest_collection() -> Iterator[None]:
         gc.enable()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Begin with what takes longest, so that no worker is alone with it in the end (`--no-loadscope-reorder`)."""
+    for item in items:
+        folder = item.path.parent.name
+        if folder in TOGETHER and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(f"{folder}-{item.path.stem}"))
+    yield
 
     def place(item: pytest.Item) -> int:
         group = item.get_closest_marker("xdist_group")

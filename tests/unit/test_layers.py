@@ -11,7 +11,7 @@ import pytest
 import weasyprint
 
 from scanner.history import History
-from tests.build.layers import NotAUnitTestError
+from tests.build.layers import NotAUnitTestError, only_what_a_unit_test_may_do
 
 
 def test_no_socket_is_opened() -> None:
@@ -36,3 +36,16 @@ def test_no_pdf_is_drawn() -> None:
 def test_no_history_is_written(tmp_path: Path) -> None:
     with pytest.raises(NotAUnitTestError, match="tests/history"):
         History.open(tmp_path / "history", create=True)
+
+
+def test_what_is_refused_is_as_before_afterwards() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weasyprint.HTML, "render", lambda *_: "drawn")
+        patch.delattr(socket.socket, "connect")
+        with only_what_a_unit_test_may_do():
+            with pytest.raises(NotAUnitTestError):
+                weasyprint.HTML(string="<p>").render()
+            with socket.socket() as client, pytest.raises(NotAUnitTestError):
+                client.connect(("127.0.0.1", 9))
+        assert weasyprint.HTML(string="<p>").render() == "drawn"
+        assert "connect" not in vars(socket.socket), "it is inherited"
