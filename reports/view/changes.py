@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from reports.language import gettext, listed, told
-from reports.view.index import Index, is_failure, tally
+from reports.view.index import Index, tally
 from reports.view.model import (
     Change,
     ChangeKind,
@@ -17,7 +17,6 @@ from reports.view.model import (
     TargetRef,
 )
 from reports.view.sentences import retold
-from scanner.history.attribution import ChangeCause
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, Verdict
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def changes_of(
         ),
         failed_before=tally(previous.verdicts).failed,
         failed_now=tally(index.record.verdicts).failed,
-        through=_through(difference),
+        through=difference.balances,
     )
 
 
@@ -98,22 +97,6 @@ def _verdict_changes(difference: RunDiff) -> Iterator[tuple[ChangeKind, Sequence
             if item.before is not None and item.before.status is not Status.NOT_APPLICABLE
         ],
     )
-
-
-def _through(difference: RunDiff) -> tuple[tuple[ChangeCause, int, int], ...]:
-    """How many failures there are more and fewer by what they come from, notes apart; the most first."""
-    more, fewer = Counter[ChangeCause](), Counter[ChangeCause]()
-    for item in (*difference.new_failures, *difference.newly_assessed):
-        more[item.cause] += _weight(item.after)
-    gone = (*difference.fixed, *difference.newly_waived, *difference.no_longer_judged, *difference.became_indeterminate)
-    for item in gone:
-        fewer[item.cause] += _weight(item.before)
-    causes = sorted(more.keys() | fewer.keys(), key=lambda cause: (-more[cause] - fewer[cause], cause))
-    return tuple((cause, more[cause], fewer[cause]) for cause in causes if more[cause] or fewer[cause])
-
-
-def _weight(verdict: Verdict | None) -> int:
-    return int(verdict is not None and is_failure(verdict))
 
 
 def _together(changes: list[Change]) -> list[Change]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reports.view.clause_model import PolicyView
     from reports.view.client_model import ClientsView
     from reports.view.history_model import HistoryView
-    from scanner.history.attribution import ChangeCause
+    from scanner.history.balance import Balance
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,8 @@ class Change:
 class Changes:
     """What changed since the previous run. `other_policy` tells that it was judged by another policy or version.
 
-    `through` tells how many endpoints fail a requirement more and fewer, by what that comes from.
+    `through` tells how many checks are not met more and fewer, by what that comes from; `failed_before` with all of
+    that is `failed_now`.
     """
 
     since: datetime
@@ -182,7 +183,7 @@ class Changes:
     other_policy: bool
     failed_before: int
     failed_now: int
-    through: tuple[tuple[ChangeCause, int, int], ...] = ()
+    through: tuple[Balance, ...] = ()
 
     def of(self, *kinds: str) -> tuple[Change, ...]:
         """The changes of these kinds."""

@@ -91,6 +91,17 @@ class Attribution:
             return ChangeCause.TOOL
         return ChangeCause.SERVER if self._surroundings_changed(target_before, target_after) else ChangeCause.TIME
 
+    def of_address(
+        self, rule: str, before: tuple[TargetResult, Verdict | None], after: tuple[TargetResult, Verdict | None]
+    ) -> ChangeCause:
+        """Why what a rule says of one address differs, whatever it says in the two runs."""
+        first, second = before[1], after[1]
+        if any(verdict is not None and verdict.not_asked for verdict in (first, second)):
+            return ChangeCause.CONFIGURATION
+        if first is not None and second is not None and first.status is second.status is Status.FAIL:
+            return self.of_failures(rule, (before[0], first), (after[0], second))
+        return self.of_verdict(rule, before, after)
+
     def of_failures(
         self, rule: str, before: tuple[TargetResult, Verdict], after: tuple[TargetResult, Verdict]
     ) -> ChangeCause:

@@ -9,14 +9,16 @@ is told apart from what is gone.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from scanner.history.attribution import Attribution, ChangeCause
+from scanner.history.balance import Balances
 from scanner.history.run_diff import RunDiff, StillFailing, TargetChange, VerdictChange
 from scanner.history.target_changes import address_changes, certificate_changes, missed_targets, now_unreachable
 from scanner.history.waived import is_worse
-from scanner.verdict import ONE_ADDRESS, RunRecord, Status, TargetResult, Verdict
+from scanner.verdict import ONE_ADDRESS, CountedAs, RunRecord, Status, TargetResult, Verdict
 
 _Judged = tuple[TargetResult, Verdict | None]
 _Key = tuple[str, str]
@@ -31,12 +33,23 @@ def diff(before: RunRecord, after: RunRecord) -> RunDiff:
     came = [target for name, targets in new.items() if name not in old for target in targets]
     gone = [target for name, targets in old.items() if name not in new for target in targets]
     missed = missed_targets(before, after, both)
-    changes = _Changes(attribution, missed=frozenset(target.id for target in missed), since_whole=before.run.complete)
+    balances = Balances(attribution, whole=(before.run.complete, after.run.complete))
+    changes = _Changes(
+        attribution, balances, missed=frozenset(target.id for target in missed), since_whole=before.run.complete
+    )
     for first, second in both:
         changes.compare(first, second)
     for name, targets in new.items() if before.run.complete else ():
         if name not in old:
             changes.add_new(targets)
+    # Environments that only one of the runs scanned are not compared; they are counted all the same.
+    counted = [_endpoints(record) for record in (before, after)]
+    for name, targets in counted[1].items():
+        if name not in counted[0]:
+            balances.come(targets)
+    for name, targets in counted[0].items():
+        if name not in counted[1]:
+            balances.go(targets)
     return RunDiff(
         before=before.run,
         after=after.run,
@@ -58,6 +71,7 @@ def diff(before: RunRecord, after: RunRecord) -> RunDiff:
         now_unreachable=tuple(now_unreachable(both)),
         back=tuple(now_unreachable([(second, first) for first, second in both], later_first=True)),
         certificates=tuple(certificate_changes(both)),
+        balances=balances.found,
     )
 
 
@@ -68,10 +82,13 @@ class _Changes:
     earlier run was interrupted, and an address that it lacks is not new.
     """
 
-    def __init__(self, attribution: Attribution, *, missed: frozenset[str], since_whole: bool) -> None:
+    def __init__(
+        self, attribution: Attribution, balances: Balances, *, missed: frozenset[str], since_whole: bool
+    ) -> None:
         self._attribution = attribution
         self._missed = missed
         self._since_whole = since_whole
+        self.balances = balances
         self.new_failures: list[VerdictChange] = []
         self.fixed: list[VerdictChange] = []
         self.still_failing: list[StillFailing] = []
@@ -89,7 +106,11 @@ class _Changes:
         for key in dict.fromkeys((*new, *old)):
             was, now = old.get(key, {}), new.get(key, {})
             pair = _with_unknown(key, was, old, now), _with_unknown(key, now, new, was)
-            self._sort(_Pair(key, before, after, *pair))
+            found = _Pair(key, before, after, *pair)
+            self._sort(found)
+            self.balances.compare(
+                key[0], (before, found.old), (after, found.new), partial(self._cause_at_other_addresses, found)
+            )
 
     def add_new(self, targets: Sequence[TargetResult]) -> None:
         """Take up an endpoint that the earlier run did not have."""
@@ -141,17 +162,22 @@ class _Changes:
             self.worse_but_waived.append(self._change(pair))
 
     def _change(self, pair: _Pair) -> VerdictChange:
+        return pair.change(self._cause(pair))
+
+    def _cause_at_other_addresses(self, pair: _Pair) -> ChangeCause:
+        """Why it is not met at more or fewer addresses, as far as only one of the runs has these addresses."""
+        failed, fails = (
+            verdict is not None and verdict.counted_as is CountedAs.NOT_MET for verdict in (pair.first, pair.second)
+        )
+        return ChangeCause.ADDRESSES if failed == fails else self._cause(pair)
+
+    def _cause(self, pair: _Pair) -> ChangeCause:
         before, after = pair.targets
         old, new = pair.old.get(before.id, pair.first), pair.new.get(after.id, pair.second)
-        if any(verdict is not None and verdict.not_asked for verdict in (old, new)):
-            return pair.change(ChangeCause.CONFIGURATION)
-        if pair.away:
-            return pair.change(ChangeCause.ADDRESSES)
-        if old is not None and new is not None and old.status is new.status is Status.FAIL:
-            cause = self._attribution.of_failures(pair.key[0], (before, old), (after, new))
-        else:
-            cause = self._attribution.of_verdict(pair.key[0], (before, old), (after, new))
-        return pair.change(cause)
+        not_asked = any(verdict is not None and verdict.not_asked for verdict in (old, new))
+        if pair.away and not not_asked:
+            return ChangeCause.ADDRESSES
+        return self._attribution.of_address(pair.key[0], (before, old), (after, new))
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,10 +277,10 @@ def _common_environments(before: RunRecord, after: RunRecord) -> tuple[str, ...]
     return tuple(sorted(scanned[0] & scanned[1]))
 
 
-def _endpoints(record: RunRecord, environments: tuple[str, ...]) -> dict[str, list[TargetResult]]:
+def _endpoints(record: RunRecord, environments: Container[str] | None = None) -> dict[str, list[TargetResult]]:
     found: dict[str, list[TargetResult]] = defaultdict(list)
     for target in record.targets:
-        if target.environment in environments:
+        if environments is None or target.environment in environments:
             found[target.endpoint].append(target)
     return dict(found)
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from scanner.evidence import Certificate
 from scanner.history.attribution import ChangeCause
+from scanner.history.balance import Balance
 from scanner.history.renewals import CertificateDifference, is_expected
 from scanner.verdict import Run, TargetResult, Verdict
 
@@ -106,6 +107,8 @@ class RunDiff:
     it, or was less. `newly_assessed` are failures of which nothing was known before: nothing says that they are new.
     `no_longer_judged` holds failures whose rule is not judged any more, or was not asked for, which says nothing of the
     server.
+    `balances` is how many checks are not met more and fewer, counted as a run is, in whatever environments, by what
+    that comes from.
     `not_scanned` holds targets of an earlier run that an interrupted one did not come to.
     """
 
@@ -129,6 +132,7 @@ class RunDiff:
     now_unreachable: tuple[TargetChange, ...] = ()
     back: tuple[TargetChange, ...] = ()
     certificates: tuple[CertificateChange, ...] = ()
+    balances: tuple[Balance, ...] = ()
 
     @property
     def changed(self) -> bool:

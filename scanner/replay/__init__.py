@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from scanner.evaluate import evaluate
 from scanner.grade import grade
 from scanner.history.attribution import ChangeCause
+from scanner.history.balance import Balance
 from scanner.history.diff import diff
 from scanner.history.run_diff import RunDiff
 from scanner.replay.recorded import NOT_RECORDED, evidence_is_gone, recorded
@@ -165,6 +166,8 @@ def _caused(change: RunDiff, cause: ChangeCause) -> RunDiff:
     lists: dict[str, Any] = {
         name: tuple(dataclasses.replace(found, cause=cause) for found in getattr(change, name)) for name in _CAUSED
     }
+    more, fewer = sum(found.more for found in change.balances), sum(found.fewer for found in change.balances)
+    lists["balances"] = (Balance(cause, more, fewer),) if more or fewer else ()
     return dataclasses.replace(change, **lists)
 
 

@@ -264,7 +264,7 @@ class TestChanges:
         difference = diff(before, after)
         lost = [item for item in difference.no_longer_judged if is_failure(item.verdict)]
         assert {item.rule for item in lost} <= dropped
-        through = {cause: (more, fewer) for cause, more, fewer in changes.through}
+        through = {item.cause: (item.more, item.fewer) for item in changes.through}
         assert through[ChangeCause.POLICY][1] >= len(lost) > 0
         assert sum(more - fewer for more, fewer in through.values()) == changes.failed_now - changes.failed_before
         listed = {ref.id for change in changes.of(ChangeKind.NO_LONGER_JUDGED) for ref in change.targets}

@@ -18,6 +18,7 @@ from scanner.errors import UsageError
 from scanner.history.diff import diff as compare
 
 if TYPE_CHECKING:
+    from scanner.history.balance import Balance
     from scanner.history.run_diff import RunDiff, VerdictChange
 
 
@@ -44,12 +45,20 @@ def diff(runs: tuple[str, ...], config_path: Path, since: datetime | None, since
     if before is None:
         raise UsageError(f"there is no earlier complete run of the same scope as {after}")
     then, now = history.record(before), history.record(after)
-    heading, *lines = describe(compare(then, now))
+    found = compare(then, now)
+    heading, *lines = describe(found)
     click.echo(heading)
     click.echo(line("Then", tally(then.verdicts).said))
     click.echo(line("Now", tally(now.verdicts).said))
+    if found.balances:
+        click.echo(line("Not met", "; ".join(map(_balance, found.balances))))
     for text in lines:
         click.echo(text)
+
+
+def _balance(found: Balance) -> str:
+    counts = [f"{number} {word}" for number, word in ((found.more, "more"), (found.fewer, "fewer")) if number]
+    return f"{', '.join(counts)} [{found.cause}]"
 
 
 def _run_of(report: Path) -> str:
