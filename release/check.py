@@ -82,7 +82,8 @@ def prepare(folder: Path, version: str, day: dt.date) -> None:
     now = version_of(folder)
     changelog = (folder / CHANGELOG).read_text("utf-8")
     (folder / CHANGELOG).write_text(closed(changelog, version, day), "utf-8")
-    for name in (VERSION_FILE, Path("README.md"), Path("docs/operations.md")):
+    documents = (path.relative_to(folder) for path in (*folder.glob("*.md"), *(folder / "docs").rglob("*.md")))
+    for name in (VERSION_FILE, *(name for name in documents if name != CHANGELOG)):
         text = (folder / name).read_text("utf-8")
         text = _VERSION.sub(f'__version__ = "{version}"', text)
         text = text.replace(f"nightseal-{version}-py3", f"nightseal-{following(version)}-py3")

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from celery import Celery
+from celery.signals import worker_ready
 from kombu.entity import Queue
 
 from scanner.evidence import TargetEvidence, to_json
@@ -57,6 +58,13 @@ def work(settings: FleetSettings, zone: str, processes: int) -> int:
         _do(_Teller(app, results_queue(results), lease, f"{name}/{zone}"), versions, document)
 
     del shard  # Celery has it by its name
+    _LOG.setLevel(logging.INFO)
+
+    def ready(**_: object) -> None:
+        # Celery's banner is there before the broker has answered.
+        _LOG.info('ready: the worker takes targets of zone "%s"', zone)
+
+    worker_ready.connect(ready, weak=False)
     worker: Any = app.Worker(
         queues=[queue_of(zone)],
         hostname=f"{zone}@{name}",

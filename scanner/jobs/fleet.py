@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from typing import TYPE_CHECKING
 
+from scanner import __version__
 from scanner.errors import UsageError
 from scanner.fleet.settings import FleetSettings
 from scanner.formats import load
@@ -12,7 +13,10 @@ from scanner.formats import load
 if TYPE_CHECKING:
     from scanner.config import Config
 
-_MISSING = "Celery is not installed (pip install 'nightseal[fleet]')"
+_MISSING = (
+    'Celery is not installed: install Nightseal\'s wheel with its extra "fleet" '
+    f"(pip install './nightseal-{__version__}-py3-none-any.whl[fleet]')"
+)
 
 
 def fleet_of(config: Config) -> FleetSettings | None:

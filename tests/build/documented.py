@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tests.conftest import REPOSITORY
 
@@ -62,21 +62,31 @@ def mentioned() -> list[tuple[str, str]]:
 
 
 ELSEWHERE = {
-    "daemon": "tests/acceptance/test_daemon.py",
+    "daemon": "tests/packaging/test_documented_services.py",
     "demo": "tests/packaging/test_wheel.py",
-    "worker": "tests/build/fleet.py",
+    "worker": "tests/packaging/test_documented_services.py",
 }
-"""Commands that run for months, or set up everything that they scan: what runs them."""
+"""Commands that run until they are stopped, or set up everything that they scan: the test that runs each as it is
+documented, which takes its lines from `elsewhere`."""
 
 
 def commands() -> list[str]:
     """Each command once, without what follows on its line, less those that other tests begin."""
-    found = dict.fromkeys(re.split(r"\s+#|\s[|>]\s|\s&&", line)[0].strip() for _, line in documented())
-    return [line for line in found if not elsewhere(line)]
+    return [line for line in _distinct(documented()) if not _is_elsewhere(line)]
 
 
-def elsewhere(line: str) -> bool:
-    """Whether it is begun by a test of its own."""
+def elsewhere(command: str) -> list[str]:
+    """The lines of one of those commands, of blocks and of sentences: each once."""
+    return [
+        line for line in _distinct((*documented(), *mentioned())) if line.split()[1] == command and _is_elsewhere(line)
+    ]
+
+
+def _distinct(found: Iterable[tuple[str, str]]) -> list[str]:
+    return list(dict.fromkeys(re.split(r"\s+#|\s[|>]\s|\s&&", line)[0].strip() for _, line in found))
+
+
+def _is_elsewhere(line: str) -> bool:
     words = line.split()
     return words[1] in ELSEWHERE and words[:3] != ["nightseal", "demo", "--config"]
 

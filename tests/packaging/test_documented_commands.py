@@ -13,7 +13,7 @@ import openpyxl
 import pytest
 
 from scanner.history import History
-from tests.build.documented import ELSEWHERE, commands, connects, documented
+from tests.build.documented import ELSEWHERE, commands, connects, documented, elsewhere
 from tests.build.judged import judged_record
 from tests.build.signers import person
 from tests.conftest import REPOSITORY, Runner
@@ -64,7 +64,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_commands_that_are_not_run_here_are_run_by_a_test_that_there_is() -> None:
     for command, path in ELSEWHERE.items():
-        assert f'"{command}"' in (REPOSITORY / path).read_text("utf-8"), path
+        assert f'elsewhere("{command}")' in (REPOSITORY / path).read_text("utf-8"), path
+        assert elsewhere(command), f"no document has a nightseal {command}"
     exempt = {line.split()[1] for _, line in documented()} - {line.split()[1] for line in commands()}
     assert exempt <= set(ELSEWHERE)
     assert len(OTHERS) > 20

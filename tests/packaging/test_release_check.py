@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,14 @@ def test_the_version_stands_in_one_place(tmp_path: Path) -> None:
 
     assert check.version_of(folder) == "9.8.7"
     assert f'"{before}"' not in (folder / "pyproject.toml").read_text("utf-8")
-    assert "./nightseal-9.8.7-py3-none-any.whl" in (folder / "README.md").read_text("utf-8")
+    for document in (folder / "README.md", folder / "docs" / "how-to" / "zones.md"):
+        assert "./nightseal-9.8.7-py3-none-any.whl" in document.read_text("utf-8")
+    named = {
+        version
+        for document in (*folder.glob("*.md"), *(folder / "docs").rglob("*.md"))
+        for version in re.findall(r"nightseal-([0-9.]+)-py3", document.read_text("utf-8"))
+    }
+    assert before not in named, "a document names a file of the version before"
     install, _, upgrade = (folder / "docs" / "operations.md").read_text("utf-8").partition("## Upgrade")
     assert "./nightseal-9.8.7-py3-none-any.whl" in install
     assert f"nightseal-{before}-py3" not in install + upgrade

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.build.documented import elsewhere
 from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.xdist_group("packaging")
@@ -73,7 +74,8 @@ def test_what_operations_installs_runs_the_demo(wheel: Path, tmp_path: Path) -> 
         )  # fmt: skip
 
     assert "nightseal, version" in call(python.parent / "nightseal", "--version", cwd=tmp_path)
-    out = call(python.parent / "nightseal", "demo", "--quiet", cwd=tmp_path)
+    (line,) = elsewhere("demo")  # as the documents have it
+    out = call(python.parent / "nightseal", *line.split()[1:], cwd=tmp_path)
 
     # The demo ends by naming what it wrote.
     html, pdf = (Path(line.removeprefix("Report: ")) for line in out.splitlines() if line.startswith("Report: "))
@@ -85,6 +87,8 @@ def test_the_readmes_other_ways_to_install_work(wheel: Path, tmp_path: Path) -> 
     text = (REPOSITORY / "README.md").read_text("utf-8")
     assert f"uv tool install ./{wheel.name}" in text
     assert '"nightseal @ git+file:///path/to/checkout"' in text
+    zones = (REPOSITORY / "docs" / "how-to" / "zones.md").read_text("utf-8")
+    assert f"'./{wheel.name}[fleet]'" in zones
 
     pinned = ("--constraints", str(REPOSITORY / "requirements.txt"))
     places = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
@@ -97,3 +101,8 @@ def test_the_readmes_other_ways_to_install_work(wheel: Path, tmp_path: Path) -> 
     call(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python, *pinned,
          f"nightseal @ git+file://{REPOSITORY}", cwd=tmp_path)  # fmt: skip
     assert "nightseal, version" in call(python.parent / "nightseal", "--version", cwd=tmp_path)
+
+    # The extra of docs/how-to/zones.md has what a worker needs.
+    call(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python,
+         "--constraints", REPOSITORY / "requirements-dev.txt", f"{wheel}[fleet]", cwd=tmp_path)  # fmt: skip
+    call(python, "-c", "import scanner.fleet.worker, redis", cwd=tmp_path)

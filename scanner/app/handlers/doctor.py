@@ -38,6 +38,9 @@ class Check:
     needed: bool = True
 
 
+_AGAIN = "install Nightseal again, with all its libraries (docs/operations.md, Install)"
+
+
 def doctor(config_path: Path) -> int:
     """Check what is missing on this machine, and print how to install it."""
     lacking = False
@@ -56,7 +59,7 @@ def checks(config_path: Path) -> Iterator[Check]:
     old = sys.version_info[:2] < _MINIMUM_PYTHON
     yield Check(f"Python {version}", "3.11 or later is needed" if old else None)
     for name in _LIBRARIES:
-        yield _tried(f"library {name}", lambda name=name: importlib.import_module(name), "pip install nightseal")  # type: ignore[misc]  # the default binds the name
+        yield _tried(f"library {name}", lambda name=name: importlib.import_module(name), _AGAIN)  # type: ignore[misc]  # the default binds the name
     yield _tried("PDF: WeasyPrint with Pango", lambda: importlib.import_module("weasyprint"), PANGO)
     yield Check(f"OpenSSL of Python: {ssl.OPENSSL_VERSION}")
     yield _tried("trust store: Mozilla's roots", _mozilla, "pip install --upgrade certifi")
