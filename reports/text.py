@@ -34,7 +34,7 @@ from scanner.verdict import Goal, RunRecord, Severity, Status, TargetResult, Tar
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from scanner.inventory import Ownership
+    from scanner.ownership import Ownership
     from scanner.rules import Rule
     from scanner.standpoint import Part
 
@@ -114,12 +114,17 @@ class _Harmless:
 
 
 def _owned(whose: Ownership | None, part: Part | None) -> str:
-    """Who answers for a target, and its labels. The report of an owner says with whom what is theirs is shared."""
+    """Who answers for a target, how they are reached, and its labels.
+
+    The report of an owner says with whom what is theirs is shared.
+    """
     if whose is None:
         return ""
     said = [f"{'Owners' if whose.shared_with else 'Owner'}: {', '.join(whose.owners)}"] if whose.owners else []
     if part is not None and part.owner in whose.owners and whose.shared_with:
         said = [f"Owner: {part.owner}, shared with {', '.join(name for name in whose.owners if name != part.owner)}"]
+    contacts = whose.contacts
+    said += [f"Contact{'s' if len(contacts) > 1 else ''}: {', '.join(contacts)}"] if contacts else []
     said += [f"{name}={value}" for name, value in whose.labels]
     return " · ".join(said)
 

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 
 from pydantic import PlainSerializer
 
+from scanner.ownership import NOBODY, Ownership
 from scanner.starttls import StartTls as StartTls  # noqa: PLC0414  # a part of an endpoint, told to mypy as ours
 from scanner.untrusted import printable
 
@@ -141,38 +142,6 @@ class Integration:
 
 
 @dataclass(frozen=True, slots=True)
-class Ownership:
-    """Who answers for something: an owner's name, how to reach them, and labels, sorted by name.
-
-    `shared_with` are others who answer for what is at the same host and port.
-    """
-
-    owner: str | None = None
-    contact: str | None = None
-    labels: tuple[tuple[str, str], ...] = ()
-    shared_with: tuple[str, ...] = ()
-
-    @property
-    def owners(self) -> tuple[str, ...]:
-        """All who answer for it."""
-        return (self.owner, *self.shared_with) if self.owner else ()
-
-    def merged(self, other: Ownership) -> Ownership:
-        """Of both, where two things share a host: the first's where both say something, but all their owners.
-
-        The contact is that of the owner who comes first, never another's.
-        """
-        first, *others = dict.fromkeys((*self.owners, *other.owners)) or (None,)
-        contacts = (item.contact for item in (self, other) if item.owner == first)
-        return Ownership(
-            first,
-            next(filter(None, contacts), None),
-            tuple(sorted({**dict(other.labels), **dict(self.labels)}.items())),
-            tuple(filter(None, others)),
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Console:
     """Where a console is: its role, and the paths of it at the endpoint's host; the root where none was configured."""
 
@@ -195,7 +164,7 @@ class Application:
     client_certificate: ClientCertificate | None = None
     force_https_screens: bool = False
     force_https_integrations: bool = False
-    ownership: Ownership = Ownership()
+    ownership: Ownership = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +195,7 @@ class Endpoint:
     applications: tuple[Application, ...] = ()
     implied_by: DomainKey | None = None
     consoles: tuple[Console, ...] = ()
-    ownership: Ownership = Ownership()
+    ownership: Ownership = NOBODY
     xmpp_domain: str | None = None
     mail_domain: str | None = None
     mail_preference: int | None = None
@@ -258,9 +227,10 @@ class Endpoint:
 
     @property
     def whose(self) -> Ownership:
-        """The same with the labels, and with the contact of the first of them, who is named before the others."""
+        """The same with the labels, and with how each of them is reached."""
         first, *others = self.owners or (None,)
-        return Ownership(first, self.contact_of(first), self.ownership.labels, tuple(filter(None, others)))
+        reached = tuple((name, contact) for name in others if name and (contact := self.contact_of(name)))
+        return Ownership(first, self.contact_of(first), self.ownership.labels, tuple(filter(None, others)), reached)
 
     def contact_of(self, owner: str | None) -> str | None:
         """How an owner of what is there is reached, as far as it was said beside that owner."""
@@ -328,7 +298,7 @@ class Environment:
     force_https_screens: bool = False
     force_https_integrations: bool = False
     trust_store: str | None = None
-    ownership: Ownership = Ownership()
+    ownership: Ownership = NOBODY
     sources: tuple[InventorySource, ...] = ()
     known_hosts: Annotated[frozenset[str] | None, _IN_ORDER] = field(default=None, repr=False)
     zone: str | None = None

@@ -13,17 +13,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from reports.view.numbering import numbers_of
+from reports.view.part import part_in_words
 from scanner.verdict import RunRecord, Status, TargetResult, Verdict, finding_id
 
 if TYPE_CHECKING:
-    from scanner.inventory import Ownership, Role
+    from scanner.inventory import Role
+    from scanner.ownership import Ownership
     from scanner.rules import Rule
 
 COLUMNS = (
     "run", "started_at", "environment", "application", "host", "port", "ip", "role", "target", "target_status",
     "policy", "policy_version", "rule", "goal", "status", "severity", "reason", "subject", "message", "observed",
     "expected", "sources", "waiver_reason", "waiver_owner", "waiver_expires", "id", "counted_as", "first_seen", "title",
-    "fix", "owner", "labels", "finding",
+    "fix", "owner", "labels", "contact", "part", "finding",
 )  # fmt: skip
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """What no host can say (`scanner.untrusted`), but a configuration can: a terminal would obey it."""
@@ -47,7 +49,7 @@ def to_csv(  # noqa: PLR0913  # everything that is known besides the run, all of
         record: the run.
         rules: by id; one that is not among them goes without title and fix.
         first_seen: since when something fails, by endpoint, rule and subject.
-        owners: who answers for an endpoint, and its labels.
+        owners: who answers for an endpoint, how they are reached, and its labels.
         roles: of the consoles at an endpoint, by their paths: a verdict on one of these is about that console.
         delimiter: what stands between cells.
     """
@@ -55,15 +57,15 @@ def to_csv(  # noqa: PLR0913  # everything that is known besides the run, all of
     out = io.StringIO(newline="")
     writer = csv.writer(out, delimiter=delimiter)
     writer.writerow(COLUMNS)
-    numbers = numbers_of(record)
+    numbers, part = numbers_of(record), part_in_words(record.run.part)
     for target in record.targets:
         whose = (owners or {}).get(target.endpoint)
-        labels = " ".join(f"{name}={value}" for name, value in whose.labels) if whose else ""
-        owned = ("; ".join(whose.owners), labels) if whose else ("", "")
+        owned = whose.in_cells if whose else ("", "", "")
         for verdict, finding in zip(target.verdicts, numbers.labels(target), strict=True):
             consoles = (roles or {}).get(target.endpoint, {}) if verdict.rule in _OF_CONSOLES else {}
             role = consoles.get(verdict.subject or "/", target.role)
-            row = (*_row(record, target, verdict, role), *_about(target, verdict, rules, first_seen), *owned, finding)
+            about = _about(target, verdict, rules, first_seen)
+            row = (*_row(record, target, verdict, role), *about, *owned, part, finding)
             writer.writerow([_safe(cell) for cell in row])
     return out.getvalue()
 

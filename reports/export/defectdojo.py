@@ -11,12 +11,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from reports.view.part import part_in_words
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, Verdict, finding_id
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from scanner.inventory import Ownership
+    from scanner.ownership import Ownership
     from scanner.rules import Rule
 
 _Json = dict[str, Any]
@@ -36,7 +37,7 @@ def to_defectdojo(
         record: the run.
         rules: by id; one that is not among them has no words but its verdicts'.
         first_seen: since when something fails, by endpoint, rule and subject: the date of the finding.
-        owners: who answers for an endpoint, and its labels: tags of the finding.
+        owners: who answers for an endpoint, how they are reached, and its labels: tags of the finding.
     """
     found: dict[str, _Found] = defaultdict(list)
     for target in record.targets:
@@ -47,6 +48,7 @@ def to_defectdojo(
         "name": f"Nightseal {record.run.policy.id} {record.run.policy.version}",
         "type": "Nightseal",
         "version": record.run.tool_version,
+        **({"description": part_in_words(record.run.part)} if record.run.part else {}),
         "dynamic_tool": True,
         "findings": [
             _finding(name, places, record, rules.get(places[0][1].rule), first_seen or {})
@@ -100,6 +102,7 @@ def _finding(
 def _tags(place: tuple[TargetResult, Verdict], whose: Ownership | None) -> list[str]:
     target, verdict = place
     owned = [f"owner:{name}" for name in whose.owners] if whose else []
+    owned += [f"contact:{text}" for text in whose.contacts] if whose else []
     labels = [f"{name}:{value}" for name, value in whose.labels] if whose else []
     return [verdict.goal.value, target.environment, *owned, *labels]
 

@@ -11,7 +11,8 @@ from scanner.untrusted import unturned_utf8
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from scanner.inventory import Ownership, Role
+    from scanner.inventory import Role
+    from scanner.ownership import Ownership
     from scanner.rules import Rule
     from scanner.verdict import RunRecord
 

@@ -36,7 +36,7 @@ from reports.export.json_v1_model import (
 from reports.export.json_v1_words import described
 from reports.view.numbering import FindingNumbers, numbers_of
 from scanner.grade import METHOD, explained
-from scanner.inventory import Ownership
+from scanner.ownership import Ownership
 from scanner.standpoint import Part
 from scanner.verdict import (
     CountedAs,
@@ -252,6 +252,7 @@ def _target(
         owner=ownership.owner if ownership else None,
         owners=list(ownership.owners) if ownership else [],
         contact=ownership.contact if ownership else None,
+        contacts=list(ownership.contacts) if ownership else [],
         labels=dict(ownership.labels) if ownership else {},
         evidence=evidence_document(target.evidence) if target.evidence else None,
         verdicts=[

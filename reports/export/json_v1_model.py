@@ -225,7 +225,9 @@ class Target(Out):
     owners: list[str] = []
     """All who answer for it: several where applications of theirs share the endpoint."""
     contact: str | None = None
-    """How they are reached."""
+    """How the owner is reached."""
+    contacts: list[str] = []
+    """How all owners are reached, in their order, each once."""
     labels: dict[str, str] = {}
     """What the configuration says of it besides, such as a tier."""
     evidence: Evidence | None

@@ -22,11 +22,12 @@ from prometheus_client.registry import Collector
 from reports.export.numbers import families_of, numbers_of
 from reports.view.environments import environments_of
 from reports.view.index import Index, is_failure
+from reports.view.part import part_in_words
 from reports.view.standing import Standing
 from scanner.verdict import RunRecord, Severity
 
 if TYPE_CHECKING:
-    from scanner.inventory import Ownership
+    from scanner.ownership import Ownership
 
 
 def to_openmetrics(record: RunRecord, *, owners: Mapping[str, Ownership] | None = None) -> str:
@@ -59,6 +60,7 @@ class _Run(Collector):
             "version": run.tool_version,
             "policy": run.policy.id,
             "policy_version": run.policy.version,
+            **({"part": part_in_words(run.part)} if run.part else {}),
         }
         info = GaugeMetricFamily("nightseal_run_info", "The last run.", labels=tuple(labels))
         info.add_metric(tuple(labels.values()), 1)

@@ -20,7 +20,7 @@ from scanner.evidence import FailureReason
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, TargetStatus, Trigger, Verdict, finding_id
 
 if TYPE_CHECKING:
-    from scanner.inventory import Ownership
+    from scanner.ownership import Ownership
     from scanner.rules import Rule
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -118,9 +118,11 @@ def _run(
 
 
 def _owned(result: _Json, whose: Ownership | None) -> _Json:
-    """A result with who answers for its place, and the labels there."""
+    """A result with who answers for its place, how they are reached, and the labels there."""
     if whose is not None and whose.owners:
         result["properties"]["owners"] = list(whose.owners)
+    if whose is not None and whose.contacts:
+        result["properties"]["contacts"] = list(whose.contacts)
     if whose is not None and whose.labels:
         result["properties"]["labels"] = dict(whose.labels)
     return result

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from xlsxwriter.workbook import Workbook  # type: ignore[import-untyped]  # the same
     from xlsxwriter.worksheet import Worksheet  # type: ignore[import-untyped]  # the same
 
-    from scanner.inventory import Ownership
+    from scanner.ownership import Ownership
     from scanner.rules import Rule
 
 _LAST_ROW: Final = 1_048_576 - 1
@@ -55,7 +55,7 @@ def to_xlsx(
     """Write a run as a workbook: what it was, environments, targets, verdicts and certificates.
 
     The same run gives the same bytes. `rules` are by id; one that is not among them has no title. `owners`
-    say who answers for an endpoint, and its labels.
+    say who answers for an endpoint, how they are reached, and its labels.
     """
     out = io.BytesIO()
     options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
@@ -107,16 +107,16 @@ def _sheets(record: RunRecord, rules: Mapping[str, Rule], owners: Mapping[str, O
     yield _Sheet(
         "Targets",
         ("Target", "Environment", "Application", "Host", "Port", "IP", "State", "Not met", "Notes", "Waived",
-         "Not assessed", "Met", "Does not apply", "Seconds", "Connections", "Owner", "Labels"),
-        (44, 16, 20, 32, 8, 18, 18, 10, 10, 10, 13, 10, 15, 10, 12, 22, 30),
+         "Not assessed", "Met", "Does not apply", "Seconds", "Connections", "Owner", "Labels", "Contact"),
+        (44, 16, 20, 32, 8, 18, 18, 10, 10, 10, 13, 10, 15, 10, 12, 22, 30, 30),
         _targets(record, owners),
     )  # fmt: skip
     yield _Sheet(
         "Verdicts",
         ("Target", "Environment", "Rule", "Goal", "Verdict", "Severity", "Path", "What was found", "Observed",
          "Expected", "Sources", "Waived until", "Waived by", "Waived because", "Requirement", "Reason", "Counted as",
-         "Id", "Owner", "Labels"),
-        (44, 16, 26, 14, 15, 10, 18, 60, 36, 30, 36, 13, 18, 30, 40, 20, 14, 34, 22, 30),
+         "Id", "Owner", "Labels", "Contact"),
+        (44, 16, 26, 14, 15, 10, 18, 60, 36, 30, 36, 13, 18, 30, 40, 20, 14, 34, 22, 30, 30),
         _verdicts(record, rules, owners),
     )  # fmt: skip
     yield _Sheet(
@@ -166,12 +166,10 @@ def _about(record: RunRecord) -> Iterator[tuple[Cell, ...]]:
         yield "Not covered", f"and {run.not_covered_total - len(run.not_covered)} more"
 
 
-def _owned(target: TargetResult, owners: Mapping[str, Ownership]) -> tuple[Cell, Cell]:
-    """All who answer for a target, and its labels."""
+def _owned(target: TargetResult, owners: Mapping[str, Ownership]) -> tuple[Cell, ...]:
+    """All who answer for a target, its labels, and how they are reached."""
     whose = owners.get(target.endpoint)
-    if whose is None:
-        return None, None
-    return "; ".join(whose.owners) or None, " ".join(f"{name}={value}" for name, value in whose.labels) or None
+    return whose.in_cells if whose is not None else (None, None, None)
 
 
 def _targets(record: RunRecord, owners: Mapping[str, Ownership]) -> Iterator[tuple[Cell, ...]]:

@@ -24,12 +24,14 @@ from reports.view.model import (
 )
 from reports.view.options import ReportOptions
 from reports.wording import SEVERITIES, counted
+from scanner.ownership import Ownership
 from scanner.verdict import Severity
 
 RENEWAL_RULES = frozenset({"cert.expiry", "cert.valid-now"})
 WAIVER_NOTICE_DAYS = 60
 _FAR = date.max
 
+_Who = tuple[str, str]
 FirstSeen = Mapping[tuple[str, str], date]
 """The day on which a rule was first seen to fail at an endpoint, by (endpoint, rule id), of what still fails."""
 
@@ -43,7 +45,7 @@ def actions_of(  # noqa: PLR0913  # everything that can call for an action
     options: ReportOptions,
     today: date,
     first_seen: FirstSeen,
-    owners: Mapping[str, str],
+    owners: Mapping[str, Ownership],
 ) -> tuple[Action, ...]:
     """Every action that the run calls for; what has a date first, by date, then by severity.
 
@@ -73,14 +75,14 @@ def _actions_for(  # noqa: PLR0913  # what dates and owners follow from
     options: ReportOptions,
     today: date,
     first_seen: FirstSeen,
-    owners: Mapping[str, str],
+    owners: Mapping[str, Ownership],
 ) -> list[Action]:
-    by_owner: dict[str, list[tuple[Occurrence, TargetRef]]] = defaultdict(list)
+    by_owner: dict[_Who, list[tuple[Occurrence, TargetRef]]] = defaultdict(list)
     for occurrence in cause.occurrences:
         for target in occurrence.targets:
-            by_owner[owners.get(target.endpoint, target.environment)].append((occurrence, target))
+            by_owner[_who(target, owners)].append((occurrence, target))
     actions = []
-    for who, places in by_owner.items():
+    for (who, contact), places in by_owner.items():
         occurrences = [occurrence for occurrence, _ in places]
         targets = tuple(dict.fromkeys(target for _, target in places))
         severity: Severity = max(item.severity for item in occurrences)
@@ -98,6 +100,7 @@ def _actions_for(  # noqa: PLR0913  # what dates and owners follow from
             Action(
                 kind=kind,
                 who=who,
+                contact=contact,
                 what=cause.fix.summary if cause.fix else cause.title,
                 targets=targets,
                 due=due,
@@ -111,9 +114,9 @@ def _actions_for(  # noqa: PLR0913  # what dates and owners follow from
 
 def _merged(actions: list[Action]) -> list[Action]:
     """One action where several causes are mended in the same way; its date is the soonest."""
-    merged: dict[tuple[ActionKind, str, str], Action] = {}
+    merged: dict[tuple[ActionKind, str, str, str], Action] = {}
     for action in sorted(actions, key=lambda item: item.due or _FAR):
-        key = (action.kind, action.who, action.what)
+        key = (action.kind, action.who, action.contact, action.what)
         known = merged.setdefault(key, action)
         if known is not action:
             targets = tuple(dict.fromkeys((*known.targets, *action.targets)))
@@ -138,18 +141,27 @@ def _decide(waiver: WaiverView) -> Action:
     )
 
 
-def _reach(item: UnreachableView, owners: Mapping[str, str]) -> list[Action]:
-    by_owner: dict[str, list[TargetRef]] = defaultdict(list)
+def _reach(item: UnreachableView, owners: Mapping[str, Ownership]) -> list[Action]:
+    by_owner: dict[_Who, list[TargetRef]] = defaultdict(list)
     for target in item.targets:
-        by_owner[owners.get(target.endpoint, target.environment)].append(target)
+        by_owner[_who(target, owners)].append(target)
     return [
         Action(
             kind=ActionKind.REACH,
             who=who,
+            contact=contact,
             what=gettext("Let the scanner reach it, or take it out of the configuration."),
             targets=tuple(targets),
             due=None,
             because=item.reason[:1].upper() + item.reason[1:],
         )
-        for who, targets in by_owner.items()
+        for (who, contact), targets in by_owner.items()
     ]
+
+
+def _who(target: TargetRef, owners: Mapping[str, Ownership]) -> _Who:
+    """Who answers for a target, and how they are reached; the environment, where nobody is named."""
+    whose = owners.get(target.endpoint)
+    if whose is None:
+        return target.environment, ""
+    return ", ".join(whose.owners) or target.environment, ", ".join(whose.contacts)

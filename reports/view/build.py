@@ -31,6 +31,7 @@ from scanner.verdict import RunRecord, TargetStatus
 
 if TYPE_CHECKING:
     from scanner.inventory import Environment
+    from scanner.ownership import Ownership
     from scanner.policy import Policy
     from scanner.rules import Rule
     from scanner.waiver import Waiver
@@ -48,7 +49,7 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
     trend: Sequence[TrendPoint] = (),
     history: HistoryAnswers | None = None,
     options: ReportOptions | None = None,
-    owners: Mapping[str, str] | None = None,
+    owners: Mapping[str, Ownership] | None = None,
 ) -> ReportView:
     """Build what a report shows of a run.
 
@@ -64,8 +65,7 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
         trend: earlier runs, from `trend_of`.
         history: what the history answers about the runs up to this one; `first_seen` and `trend` follow from it.
         options: title, organisation, classification and the like, and the language that everything is said in.
-
-        owners: who answers for an endpoint (`environment/host:port`), where somebody does.
+        owners: who answers for an endpoint (`environment/host:port`), how they are reached, and its labels.
 
     Raises:
         UnknownLanguageError: there is no catalogue for the language.
@@ -129,8 +129,14 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
             trend=tuple(trend),
             history=history_of(index, history, causes, rules) if history is not None else None,
             clients=clients_of(index),
+            whose={endpoint: said for endpoint, item in (owners or {}).items() if (said := _in_words(item))},
             looked_from=looked_from(index.record),
         )
+
+
+def _in_words(whose: Ownership) -> str:
+    """Who answers for an endpoint, how they are reached, and its labels, as far as any of it is known."""
+    return " · ".join(filter(None, (", ".join(whose.owners), ", ".join(whose.contacts), whose.labels_said(" "))))
 
 
 def _changes(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -215,6 +215,8 @@ class Action:
     targets: tuple[TargetRef, ...] = ()
     severity: Severity | None = None
     anchor: str | None = None
+    contact: str = ""
+    """How they are reached, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,8 +392,15 @@ class ReportView:
     history: HistoryView | None = None
     clients: ClientsView | None = None
     """None where no TLS was seen, or the run is too large for it."""
+    whose: Mapping[str, str] = field(default_factory=dict)
+    """Who answers for each endpoint (`environment/host:port`), how they are reached, and its labels, in words."""
     looked_from: str = ""
     """Where the run looked from, on one line; empty in runs that older versions made."""
+
+    def whose_are(self, targets: Iterable[TargetRef]) -> tuple[str, ...]:
+        """Who answers for these targets, in words, each once."""
+        known = (self.whose.get(target.endpoint, "") for target in targets)
+        return tuple(dict.fromkeys(filter(None, known)))
 
     @property
     def today(self) -> date:

@@ -26,13 +26,13 @@ from scanner.inventory import (
     HttpsLevel,
     Integration,
     IntegrationKind,
-    Ownership,
     PathSetting,
     Role,
     StartTls,
     file_host,
     is_address,
 )
+from scanner.ownership import Ownership
 from scanner.requirements import conflicts
 
 ROOT_PATH: Final = "/"

@@ -38,7 +38,7 @@ def view_of(rendering: Rendering) -> ReportView:
         previous=rendering.previous,
         history=answers_of(history, rendering.record, rendering.previous) if history is not None else None,
         options=rendering.options or ReportOptions(),
-        owners={endpoint: ", ".join(item.owners) for endpoint, item in rendering.owners.items() if item.owners},
+        owners=rendering.owners,
     )
 
 

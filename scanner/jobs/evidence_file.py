@@ -20,7 +20,8 @@ from scanner.coverage import named_in_certificates
 from scanner.errors import UsageError
 from scanner.evaluate import evaluate
 from scanner.evidence import TargetEvidence
-from scanner.inventory import Endpoint, Environment, Inventory, Ownership, Target
+from scanner.inventory import Endpoint, Environment, Inventory, Target
+from scanner.ownership import Ownership
 from scanner.policy import Policy, digest_of
 from scanner.replay.recorded import recorded
 from scanner.rules import Observed

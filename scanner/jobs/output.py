@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from reports.signature import SigningKey
     from reports.view import ReportOptions, ReportView
     from scanner.history import History
-    from scanner.inventory import Environment, Ownership, Role
+    from scanner.inventory import Environment, Role
+    from scanner.ownership import Ownership
     from scanner.policy import Policy
     from scanner.verdict import RunRecord
     from scanner.waiver import Waiver

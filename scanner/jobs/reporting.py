@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from reports.view.options import Edition, ReportOptions
 from scanner.errors import PolicyError, UsageError, nearest
-from scanner.inventory import Ownership, Role
+from scanner.inventory import Role
 from scanner.jobs.looks import check_looks
 from scanner.jobs.looks_opened import signature_roots
 from scanner.jobs.output import Rendering
+from scanner.ownership import Ownership
 from scanner.policy import load
 from scanner.standpoint import Part
 from scanner.verdict import RunRecord

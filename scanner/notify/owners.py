@@ -12,6 +12,7 @@ from reports.deliver_message import recounted
 if TYPE_CHECKING:
     from reports.deliver_message import Entry, Notification, Section
     from scanner.config import Config
+    from scanner.ownership import Ownership
 
     _Change = Callable[[Entry], Entry | None]
 
@@ -24,13 +25,24 @@ def owners_of(config: Config) -> Owners:
     return {endpoint.id: endpoint.owners for endpoint in config.inventory.endpoints if endpoint.owners}
 
 
-def labels_of(config: Config) -> Mapping[str, str]:
-    """The labels of each endpoint that has any, by its `environment/host:port`."""
+def whose_in_words(config: Config) -> Mapping[str, str]:
+    """Who answers for each endpoint, how they are reached, and its labels, by its `environment/host:port`."""
+    return {endpoint.id: said for endpoint in config.inventory.endpoints if (said := _in_words(endpoint.whose))}
+
+
+def contacts_of(config: Config) -> Mapping[str, Mapping[str, str]]:
+    """How each owner of an endpoint is reached, by the endpoint and the owner's name."""
     return {
-        endpoint.id: ", ".join(f"{name}={value}" for name, value in endpoint.ownership.labels)
+        endpoint.id: {name: contact for name in endpoint.owners if (contact := endpoint.contact_of(name))}
         for endpoint in config.inventory.endpoints
-        if endpoint.ownership.labels
     }
+
+
+def _in_words(whose: Ownership) -> str:
+    said = [f"owner: {', '.join(whose.owners)}"] if whose.owners else []
+    said += [f"contact: {', '.join(whose.contacts)}"] if whose.contacts else []
+    said += [whose.labels_said(", ")] if whose.labels else []
+    return "; ".join(said)
 
 
 def endpoint_in(place: str, known: Collection[str]) -> str | None:
@@ -41,43 +53,46 @@ def endpoint_in(place: str, known: Collection[str]) -> str | None:
     return next((place[:end] for end in ends if place[:end] in known), None)
 
 
-def with_owners(notification: Notification, owners: Owners, labels: Mapping[str, str] | None = None) -> Notification:
-    """A notification whose places say who answers for them, and their labels."""
-    labels = labels or {}
-    known = {*owners, *labels}
-    if not known:
+def with_owners(notification: Notification, whose: Mapping[str, str]) -> Notification:
+    """A notification whose places say who answers for them, in the words of `whose_in_words`."""
+    if not whose:
         return notification
 
     def named(place: str) -> str:
-        endpoint = endpoint_in(place, known)
-        if endpoint is None:
-            return place
-        said = [f"owner: {', '.join(owners[endpoint])}"] if endpoint in owners else []
-        said += [labels[endpoint]] if endpoint in labels else []
-        return f"{place} ({'; '.join(said)})"
+        endpoint = endpoint_in(place, whose)
+        return place if endpoint is None else f"{place} ({whose[endpoint]})"
 
     return _each(notification, lambda entry: dataclasses.replace(entry, places=tuple(map(named, entry.places))))
 
 
-def owned(notification: Notification, owner: str, owners: Owners) -> Notification:
+def owned(
+    notification: Notification,
+    owner: str,
+    owners: Owners,
+    contacts: Mapping[str, Mapping[str, str]] | None = None,
+) -> Notification:
     """What of a notification is one owner's. Reports are of everybody's hosts, so none comes along.
 
-    A place that others answer for too says so.
+    A place that others answer for too says so, and how these are reached.
     """
 
     def theirs(entry: Entry) -> Entry | None:
-        places = tuple(_shared(entry.places, owner, owners))
+        places = tuple(_shared(entry.places, owner, owners, contacts or {}))
         return dataclasses.replace(entry, places=places) if places else None
 
     kept = _each(notification, theirs)
     return dataclasses.replace(kept, schedule=f"{notification.schedule}, {owner}", reports=(), links=())
 
 
-def _shared(places: tuple[str, ...], owner: str, owners: Owners) -> Iterator[str]:
+def _shared(
+    places: tuple[str, ...], owner: str, owners: Owners, contacts: Mapping[str, Mapping[str, str]]
+) -> Iterator[str]:
     for place in places:
         endpoint = endpoint_in(place, owners)
         if endpoint is not None and owner in owners[endpoint]:
-            others = [name for name in owners[endpoint] if name != owner]
+            known = contacts.get(endpoint, {})
+            named = {name: f"{name} ({known[name]})" if name in known else name for name in owners[endpoint]}
+            others = [said for name, said in named.items() if name != owner]
             yield f"{place} (shared with {', '.join(others)}, told too)" if others else place
 
 

@@ -12,7 +12,7 @@ from reports.deliver_message import EnvironmentSummary, Message, Notification, c
 from scanner.config import Config
 from scanner.config.form import NotifyForm, ScheduleForm
 from scanner.notify.outbox import enqueue
-from scanner.notify.owners import labels_of, owned, owners_of, with_owners
+from scanner.notify.owners import contacts_of, owned, owners_of, whose_in_words, with_owners
 from scanner.state.database import OUTBOX
 
 _DIGEST_AFTER = {"run": timedelta(0), "day": timedelta(days=1), "week": timedelta(days=7)}
@@ -32,7 +32,7 @@ def enqueue_for_receivers(  # noqa: PLR0913  # a message, for whom, of which sta
 
     A run that is not `complete` is no occasion for a digest.
     """
-    named = with_owners(notification, owners_of(config), labels_of(config))
+    named = with_owners(notification, whose_in_words(config))
     for receiver in config.receivers:
         if receiver.name in schedule.notify:
             _enqueue(connection, named, receiver, start_id=start_id, complete=complete, now=now)
@@ -54,7 +54,7 @@ def enqueue_for_owners(  # noqa: PLR0913  # the same
     A receiver whom the schedule tells everything is told nothing twice. `summaries` counts a run's verdicts at some
     endpoints, by environment.
     """
-    owners = owners_of(config)
+    owners, contacts = owners_of(config), contacts_of(config)
     for owner in config.form.owner:
         places = frozenset(place for place, names in owners.items() if owner.name in names)
         receivers = [
@@ -62,7 +62,7 @@ def enqueue_for_owners(  # noqa: PLR0913  # the same
         ]
         if not places or not receivers:
             continue
-        theirs = dataclasses.replace(owned(notification, owner.name, owners), environments=summaries(places))
+        theirs = dataclasses.replace(owned(notification, owner.name, owners, contacts), environments=summaries(places))
         if not theirs.environments:
             continue
         wishes = {

@@ -17,9 +17,10 @@ from scanner.app.cli import main
 from scanner.app.handlers.verify_replay import replayed
 from scanner.errors import UsageError
 from scanner.evaluate import evaluate
-from scanner.inventory import ClientCertificate, Ownership
+from scanner.inventory import ClientCertificate
 from scanner.jobs.evidence_file import judge_again, read_evidence_file, to_evidence_file
 from scanner.jobs.output import Rendering, render
+from scanner.ownership import Ownership
 from scanner.rules import Observed
 from tests.build.judged import WAIVERS, Judged, judged_record
 

@@ -31,8 +31,8 @@ from reports.export.openmetrics import to_openmetrics, to_prometheus
 from reports.export.sarif import FINGERPRINT, to_sarif
 from reports.export.xlsx import to_xlsx
 from scanner.formats import FORMATS
-from scanner.inventory import Ownership
 from scanner.jobs.output import Rendering, render
+from scanner.ownership import Ownership
 from scanner.rules import all_rules
 from scanner.untrusted import unturned
 from scanner.verdict import AppliedWaiver, RunRecord, Severity, Status, TargetStatus, finding_id

@@ -15,6 +15,7 @@ from reports.render import render_html
 from reports.templating import templates_folder
 from reports.view import ReportOptions, ReportView, build_view
 from reports.view.model import TrendPoint
+from scanner.ownership import Ownership
 from scanner.verdict import RunRecord
 from tests.build.hostile import hostile_record
 from tests.build.judged import judged_record, judged_view
@@ -141,6 +142,20 @@ def test_findings_have_what_a_reviewer_asks(text: str) -> None:
         "Apache httpd",
     ):
         assert expected in finding
+
+
+def test_owners_their_contacts_and_labels_are_at_each_finding_and_target_and_in_what_to_do() -> None:
+    record = judged_record(4).record
+    erp = next(item for item in record.targets if item.host == "erp.example.internal")
+    whose = Ownership("erp-team", "erp@example.com", (("tier", "2"),), ("dba",), (("dba", "ext. 4711"),))
+    view = view_of(record, owners={erp.endpoint: whose})
+    page = Page(render_html(view))
+
+    assert "erp-team, dbaerp@example.com, ext. 4711" in page.texts["th"], "in what to do, one below the other"
+    addresses = sum(item.endpoint == erp.endpoint for item in record.targets)
+    findings = sum(any(ref.endpoint == erp.endpoint for ref in cause.targets) for cause in view.causes)
+    assert findings
+    assert page.texts["dd"].count("erp-team, dba · erp@example.com, ext. 4711 · tier=2") == findings + addresses
 
 
 def test_same_view_gives_the_same_bytes() -> None:

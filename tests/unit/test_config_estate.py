@@ -9,7 +9,8 @@ import pytest
 from scanner.app.cli import run
 from scanner.config import Config, parse
 from scanner.errors import ConfigError
-from scanner.inventory import Console, Endpoint, HttpsLevel, Ownership, Role
+from scanner.inventory import Console, Endpoint, HttpsLevel, Role
+from scanner.ownership import Ownership
 from scanner.requirements import requirements_of
 
 HEAD = '[[environment]]\nname = "production"\nkind = "on-premises"\n'
@@ -245,7 +246,8 @@ def test_of_a_host_with_several_owners_each_has_their_own_contact(
     (tmp_path / "config.toml").write_text(text, "utf-8")
 
     assert found.owners == ("pay", "ops", "tools")
-    assert found.whose == Ownership("pay", None, (), ("ops", "tools"))
+    assert found.whose == Ownership("pay", None, (), ("ops", "tools"), (("ops", "ops@x"),))
+    assert found.whose.contacts == ("ops@x",)
     assert [found.contact_of(name) for name in ("pay", "ops", "tools")] == [None, "ops@x", None]
     assert run(["config", "explain", "shop.example", "--config", str(tmp_path / "config.toml")]) == 0
     assert "  owner pay; owner ops, contact ops@x; owner tools\n" in capsys.readouterr().out

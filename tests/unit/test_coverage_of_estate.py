@@ -16,9 +16,10 @@ from reports.text import render_text
 from reports.view import build_view
 from reports.view.coverage import looked_from
 from scanner.evidence import Failure, FailureReason
-from scanner.inventory import Console, Endpoint, Environment, Inventory, InventorySource, Ownership, Role, Untaken
+from scanner.inventory import Console, Endpoint, Environment, Inventory, InventorySource, Role, Untaken
 from scanner.jobs.output import Rendering
 from scanner.jobs.reporting import owned
+from scanner.ownership import Ownership
 from scanner.redaction import redacted
 from scanner.rules import Observed, all_rules
 from scanner.standpoint import MOST_NOT_COVERED, NotCovered, Uncovered, Vantage

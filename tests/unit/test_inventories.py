@@ -13,7 +13,8 @@ import pytest
 from scanner.app.cli import run
 from scanner.config import Config, load, parse
 from scanner.errors import ConfigError
-from scanner.inventory import ApplicationKind, HttpsLevel, Ownership, Role, StartTls
+from scanner.inventory import ApplicationKind, HttpsLevel, Role, StartTls
+from scanner.ownership import Ownership
 
 HEAD = '[[environment]]\nname = "production"\nkind = "on-premises"\n'
 

@@ -149,6 +149,18 @@ def test_places_say_their_labels(engine: Engine) -> None:
     assert "production/mail.example.com:25 (tier=3)" in message
 
 
+def test_places_say_how_their_owners_are_reached(engine: Engine) -> None:
+    """Those that the schedule tells everything learn all contacts, an owner those of the others."""
+    text = CONFIG.replace('name = "apps"\nnotify', 'name = "apps"\ncontact = "apps@example.com"\nnotify')
+    text = text.replace('owner = "intranet"', 'owner = "intranet"\n  contact = "ext. 4711"')
+    messages = told(engine, text)
+
+    place = "test/shop.test.example.com:443"
+    assert f"{place} (owner: apps, intranet; contact: apps@example.com, ext. 4711)" in messages["all", ""]
+    assert f"{place} (shared with intranet (ext. 4711), told too)" in messages["apps-mail", "apps"]
+    assert f"{place} (shared with apps (apps@example.com), told too)" in messages["mail-mail", "intranet"]
+
+
 def test_titles_count_what_is_theirs(engine: Engine) -> None:
     messages = told(engine)
 

@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 
 from scanner.errors import UsageError
-from scanner.inventory import Ownership
 from scanner.jobs.output import Rendering, render
 from scanner.jobs.reporting import owned
+from scanner.ownership import Ownership
 from tests.build.judged import judged_record
 
 RECORD = judged_record(4).record
@@ -71,13 +71,13 @@ def test_an_interrupted_run_still_says_how_many_there_would_have_been() -> None:
 
 
 def test_the_terminal_says_whose_a_target_is_and_with_whom_it_is_shared() -> None:
-    shared = {**OWNERS, SHOP: Ownership("payments", None, (("tier", "1"),), ("erp-team",))}
+    shared = {**OWNERS, SHOP: Ownership("payments", "pay@example.com", (("tier", "1"),), ("erp-team",))}
     everything = dataclasses.replace(ALL, owners=shared)
 
     whole = render(everything, "text").decode()
     theirs = render(owned(everything, "erp-team", ()), "text").decode()
 
-    assert "  Owners: payments, erp-team · tier=1\n" in whole
+    assert "  Owners: payments, erp-team · Contact: pay@example.com · tier=1\n" in whole
     assert "  Owner: erp-team · tier=2\n" in whole
-    assert "  Owner: erp-team, shared with payments · tier=1\n" in theirs
+    assert "  Owner: erp-team, shared with payments · Contact: pay@example.com · tier=1\n" in theirs
     assert "Owner" not in render(dataclasses.replace(ALL, owners={}), "text").decode()

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from reports.text import render_text
-from scanner.inventory import Ownership
+from scanner.ownership import Ownership
 from scanner.rules import all_rules
 from scanner.standpoint import Vantage
 from scanner.verdict import RunRecord, Severity, Status

@@ -38,6 +38,7 @@ from scanner.inventory import (
     PathSetting,
     Role,
 )
+from scanner.ownership import Ownership
 from scanner.policy import Policy, PolicyRule
 from scanner.requirements import requirements_of
 from scanner.rules import all_rules
@@ -487,12 +488,28 @@ class TestOwners:
     def test_who_must_mend_is_the_owner_and_the_environment_where_nobody_is(self) -> None:
         record = judged_record(4).record
         erp = next(target.endpoint for target in record.targets if target.host == "erp.example.internal")
-        view = view_of(record, owners={erp: "erp-team"})
+        whose = Ownership("erp-team", "erp@example.com", (("tier", "2"),))
+        view = view_of(record, owners={erp: whose})
         for action in view.actions:
             if action.kind in {ActionKind.MEND, ActionKind.RENEW, ActionKind.REACH}:
                 owners = {"erp-team" if ref.endpoint == erp else ref.environment for ref in action.targets}
                 assert owners == {action.who}
+                assert action.contact == ("erp@example.com" if action.who == "erp-team" else "")
         assert "erp-team" in {action.who for action in view.actions}
+        assert view.whose == {erp: "erp-team · erp@example.com · tier=2"}
+        assert view.whose_are(ref for cause in view.causes for ref in cause.targets) == (view.whose[erp],)
+
+    def test_one_owner_who_is_reached_in_two_ways_has_an_action_for_each(self) -> None:
+        record = judged_record(4).record
+        ways = {
+            endpoint: f"way {number}"
+            for number, endpoint in enumerate(dict.fromkeys(item.endpoint for item in record.targets))
+        }
+        view = view_of(record, owners={endpoint: Ownership("all", way) for endpoint, way in ways.items()})
+        actions = [item for item in view.actions if item.kind is ActionKind.MEND]
+        assert len({item.contact for item in actions}) > 1
+        for action in actions:
+            assert {ways[ref.endpoint] for ref in action.targets} == {action.contact}
 
 
 class TestNothingContradicts:

@@ -21,8 +21,9 @@ from scanner.config.form import ConfigForm
 from scanner.counting import counted
 from scanner.errors import OutputError, Problem, UsageError, nearest
 from scanner.hostname import HostError, normalised
-from scanner.inventory import CLIENT_FILE, FILE, Ownership, Role, file_host
+from scanner.inventory import CLIENT_FILE, FILE, Role, file_host
 from scanner.jobs.policies import registry
+from scanner.ownership import Ownership
 from scanner.requirements import ROOT, Requirement, requirement_at, requirements_of
 from scanner.service import preflight
 from scanner.waiver import scope_of
