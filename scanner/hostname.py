@@ -17,6 +17,13 @@ MOST_CHARACTERS: Final = 253
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMERIC: Final = re.compile(r"[\d.-]*\.[\d-]+|\d+")
 """What no name is (RFC 3696 section 2) and resolvers may take for an address: 127.1, 10.0.0.256, 10.0.0.1-9."""
+_PARTS: Final = re.compile(
+    r"(?:[a-z][a-z0-9+.-]*://)?(?:[^/@]*@)?\[?((?<=\[)[0-9A-Fa-f:.]+(?=\])|[^:/\[\]]+)\]?(?::(\d+))?(?![^/])"
+)
+"""Of a URL, or of a host with its port or a path: the host, and the port."""
+_MASK: Final = re.compile(r"[\d.]*")
+_RANGE: Final = re.compile(r"(\d+(?:\.\d+){3})-(\d+(?:\.\d+){3}|\d+)")
+_EXPANDED: Final = "an [[environment.inventory]] takes networks and ranges, with expand = true"
 _GLOB_CHARACTERS: Final = re.compile(r"[*?\[\]]")
 _DOTS: Final = str.maketrans({"\u3002": ".", "\uff0e": ".", "\uff61": "."})
 """What IDNA 2003 section 3.1 takes for a dot too."""
@@ -41,14 +48,49 @@ def normalised(text: str) -> str:
     if address is not None:
         return address
     if "/" in given or ":" in given:
-        host = re.sub(r"^[a-z+]+://", "", given).split("/", maxsplit=1)[0].split(":", maxsplit=1)[0]
-        raise HostError(f"should be a host name or an IP address, not {text!r}", f"write only the host: {host!r}")
+        raise _network(given) or _more_than_a_host(text)
     name = _a_labels(given)
     if not 0 < len(name) <= MOST_CHARACTERS or not all(_LABEL.fullmatch(label) for label in name.split(".")):
         raise HostError(f"is not a host name: {text!r}")
+    if bounds := _RANGE.fullmatch(name):
+        raise HostError(f"is not an IP address but a range: {text!r}", _of_range(bounds[1], bounds[2]))
     if _NUMERIC.fullmatch(name):
         raise HostError(f"is not an IP address: {text!r}", "an IPv4 address is four numbers from 0 to 255")
     return name
+
+
+def _more_than_a_host(text: str) -> HostError:
+    """A URL, or a host with its port or a path."""
+    found = _PARTS.match(text.strip())
+    host, port = (found[1], found[2]) if found else ("", "")
+    hint = f"write only the host: {host!r}" if host else None
+    if hint and port:
+        hint += f', and {port} as its "port"'
+    return HostError(f"should be a host name or an IP address, not {text!r}", hint)
+
+
+def _network(text: str) -> HostError | None:
+    """A network, or what would be one if its mask were right; None where it is something else."""
+    address, _, mask = text.partition("/")
+    known = _address(address)
+    if known is None or not _MASK.fullmatch(mask):
+        return None
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        most = 128 if ":" in known else 32
+        return HostError(f"is not a network: {text!r}", f"the mask after the slash is a number from 0 to {most}")
+    return HostError(f"is a network, not a host: {text!r}", _EXPANDED)
+
+
+def _of_range(first: str, last: str) -> str:
+    """What is wrong with a range where a host should be."""
+    ends = last if "." in last else f"{first.rpartition('.')[0]}.{last}"
+    try:
+        backward = ipaddress.IPv4Address(first) > ipaddress.IPv4Address(ends)
+    except ValueError:
+        return "an IPv4 address is four numbers from 0 to 255"
+    return f"it ends before it begins, at {ends}" if backward else _EXPANDED
 
 
 def normalised_pattern(text: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from scanner.errors import ConfigError, Problem
+from scanner.inventories.source import located
 from scanner.validation import label_of
 
 Location = tuple[str | int, ...]
@@ -51,10 +52,11 @@ class ConfigFile:
 
 @dataclass(frozen=True)
 class InventoryFile:
-    """A file of hosts: its path as problems name it, and the line of each row."""
+    """A file of hosts: its path as problems name it, the line of each row, and what of the file says it, in words."""
 
     path: str
     lines: Mapping[Location, int] = field(repr=False)
+    parts: Mapping[Location, str] = field(repr=False)
 
 
 Origins = Mapping[Location, tuple[ConfigFile | InventoryFile, Location]]
@@ -94,7 +96,8 @@ class ConfigFiles:
         line = next(
             (file.lines[location[:end]] for end in range(len(location), 0, -1) if location[:end] in file.lines), 0
         )
-        return replace(problem, place=f"{file.path}:{line}" if line else file.path)
+        part = file.parts.get(location[:1], "") if isinstance(file, InventoryFile) else ""
+        return replace(problem, place=located(file.path, line, part))
 
     def without(self, left_out: Collection[Location]) -> ConfigFiles:
         """The same without some elements of lists, of which nothing more is to be said; the others keep their lines."""

@@ -108,6 +108,10 @@ def _give(item: dict[str, Any], owned: Mapping[str, Any]) -> None:
         item["labels"] = {**owned["labels"], **own}
 
 
+def _ordinal(number: int) -> str:
+    return {1: "first", 2: "second", 3: "third"}.get(number, f"{number}th")
+
+
 class _Reading:
     """Reads the inventories of all environments; a file that several name is read once."""
 
@@ -126,12 +130,20 @@ class _Reading:
         name = str(item.get("name", index + 1))
         grown = dict(item)
         adding = _Adding(grown, index, self._result, self._problems, {**self._usual, **_usual(item)})
+        seen: dict[int, int] = {}
         for position, raw in enumerate(item["inventory"], 1):
             said = raw.get("from") if isinstance(raw, dict) else None
             key = f"environment[{name}].inventory[{said if isinstance(said, str) else position}]"
             form = self._form(raw, key)
             contents = self._contents(form, key) if form else None
             if form is None or contents is None:
+                continue
+            # Of two sheets, or by other columns, one file is two sources.
+            first = seen.setdefault(id(contents), position)
+            if first != position:
+                where = ("environment", index, "inventory", position - 1, "from")
+                message = f"is the same as the {_ordinal(first)} inventory of the environment"
+                self._problems.append(Problem(f"{key}.from", message, "leave one out", location=where))
                 continue
             rows = [
                 row for row in contents.rows if str(row.values.get("environment", name)).casefold() == name.casefold()
@@ -146,7 +158,8 @@ class _Reading:
     def file(self, contents: Contents) -> InventoryFile:
         """The file that rows come from, once."""
         lines: dict[Location, int] = {(number,): row.line for number, row in enumerate(contents.rows) if row.line}
-        return self._result.files.setdefault(id(contents), InventoryFile(contents.name, lines))
+        parts: dict[Location, str] = {(number,): row.part for number, row in enumerate(contents.rows) if row.part}
+        return self._result.files.setdefault(id(contents), InventoryFile(contents.name, lines, parts))
 
     def untaken(self) -> tuple[Untaken, ...]:
         """The rows that are in no environment of the configuration that reads their file."""
@@ -156,7 +169,7 @@ class _Reading:
                 if (contents.name, id(row)) not in self._taken:
                     host, port = _place(row.values, self._usual)
                     environment = str(row.values.get("environment", ""))
-                    item = Untaken(host, port, environment, located(contents.name, row.line))
+                    item = Untaken(host, port, environment, located(contents.name, row.line, row.part))
                     found[contents.name, id(row)] = item
         return tuple(found.values())
 
@@ -245,7 +258,7 @@ class _Adding:
                 _give(item, owned)
 
     def _add(self, row: Row, file: InventoryFile, number: int) -> None:
-        values, place = row.values, located(file.path, row.line)
+        values, place = row.values, located(file.path, row.line, row.part)
         there = _place(values, self._usual)
         is_application = "application" in values or "kind" in values
         owned = {key: value for key, value in values.items() if key in _OF_BOTH}

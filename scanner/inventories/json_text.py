@@ -121,6 +121,41 @@ def yaml_of(name: str, data: bytes) -> list[Any]:
         raise refused(name, f"is not YAML: {' '.join(str(error).split())[:100]}", 1) from error
 
 
+Way = tuple[str | int, ...]
+"""The way to a value: keys, and positions in lists counted from 0."""
+
+
+def lines_of(data: bytes, depth: int = 3) -> Mapping[Way, int]:
+    """The lines of what is in the first document of YAML or JSON that was parsed already, as deep as is asked for.
+
+    Empty where YAML's parser does not take it.
+    """
+    safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    found: dict[Way, int] = {}
+    try:
+        loader = safe(data.decode("utf-8-sig"))
+        root = loader.get_node() if loader.check_node() else None
+    except (yaml.YAMLError, RecursionError, ValueError):
+        return {}
+    level: list[tuple[Way, Any]] = [((), root)] if root is not None else []
+    for _ in range(depth):
+        level = [((*way, step), child) for way, node in level for step, child in _children(node)]
+        found.update((way, node.start_mark.line + 1) for way, node in level)
+    return found
+
+
+def _children(node: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(node, yaml.SequenceNode):
+        yield from enumerate(node.value)
+    elif isinstance(node, yaml.MappingNode):
+        yield from ((str(key.value), child) for key, child in node.value)
+
+
+def line_of(lines: Mapping[Way, int], way: Way) -> int:
+    """The line of a value, or of what it is in; 0 where neither is known."""
+    return next((lines[way[:end]] for end in range(len(way), 0, -1) if way[:end] in lines), 0)
+
+
 def _bounded(name: str, events: Iterable[Any]) -> None:
     """See that the documents are no deeper and, with every alias written out, no larger than anybody would write.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from scanner.inventories.json_text import items_in, object_in, yaml_of
+from scanner.inventories.json_text import Way, items_in, line_of, lines_of, object_in, yaml_of
 from scanner.inventories.source import (
     HTTPS_PORT,
     KNOWN_PORTS,
@@ -58,6 +58,7 @@ def add_object(
     kind, called = str(item.get("kind")), _called(item)
     metadata, spec = object_in(item.get("metadata")), object_in(item.get("spec"))
     more = {"labels": {"namespace": str(metadata["namespace"])}} if metadata.get("namespace") else {}
+    contents.part = called
     if kind == "Ingress":
         _ingress(contents, spec, called, more)
     elif kind == "Gateway":
@@ -201,16 +202,17 @@ def read_prometheus(name: str, data: bytes, options: Options) -> Contents:
     """
     documents = yaml_of(name, data)
     groups = documents[0] if documents else None
-    if not isinstance(groups, list) or not all(isinstance(item, dict) and "targets" in item for item in groups):
-        raise refused(name, "is not a list of target groups", 1, "each with targets and labels, as file_sd has them")
+    if not isinstance(groups, list):
+        raise refused(name, "is not a list of target groups", 1, _GROUPS)
     contents = Contents(name)
-    for group in groups:
-        labels = {
-            str(key): str(value)
-            for key, value in object_in(group.get("labels")).items()
-            if not str(key).startswith("__") and str(value)
-        }
-        for target in map(str, items_in(group["targets"])):
+    lines = lines_of(data)
+    for number, group in enumerate(groups):
+        labels = _labels(name, group, number, lines)
+        for position, target in enumerate(group["targets"]):
+            way = (number, "targets", position)
+            line, contents.part = line_of(lines, way), f"group {number + 1}, target {position + 1}"
+            if not isinstance(target, str):
+                raise refused(name, "is not text", line, "a target is host:port or a URL", part=contents.part)
             if target.startswith("http://"):
                 contents.leave_out("target", "of plain HTTP", target)
                 continue
@@ -222,5 +224,34 @@ def read_prometheus(name: str, data: bytes, options: Options) -> Contents:
             ):
                 add_open_port(contents, host, port, options)
                 continue
-            contents.add({**endpoint(host, port), **({"labels": labels} if labels else {})})
+            contents.add({**endpoint(host, port), **({"labels": labels} if labels else {})}, line)
     return contents.once()
+
+
+_GROUPS: Final = "each with targets and labels, as file_sd has them"
+
+
+def _labels(name: str, group: Any, number: int, lines: Mapping[Way, int]) -> dict[str, str]:
+    """The labels of a group of targets.
+
+    Raises:
+        ConfigError: it is none, or has no list of targets.
+    """
+    line, part = line_of(lines, (number,)), f"group {number + 1}"
+    if not isinstance(group, dict) or "targets" not in group:
+        what = "has no targets" if isinstance(group, dict) else "is not an object"
+        raise refused(name, f"{what}, so it is not a target group", line, _GROUPS, part=part)
+    for key, kind, meant in (("targets", list, "a list"), ("labels", dict, "names with values")):
+        if not isinstance(group[key] if key == "targets" else group.get(key) or {}, kind):
+            at = line_of(lines, (number, key))
+            raise refused(name, f'has "{key}" that are not {meant}', at, _GROUPS, part=part)
+    found = (group.get("labels") or {}).items()
+    said = ((str(key), _said(value)) for key, value in found)
+    return {key: value for key, value in said if value and not key.startswith("__")}
+
+
+def _said(value: Any) -> str:
+    """The value of a label as Prometheus takes it: `true` for what YAML takes for a truth."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)

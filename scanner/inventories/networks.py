@@ -52,7 +52,7 @@ def _not_agreed(contents: Contents, index: int, count: int, most: str, hint: str
     row = contents.rows[index]
     what = "network" if "/" in row.host else "range"
     message = f'"{row.host}" is a {what} of {counted(count, "host")}{most}'
-    return problem("", message, hint, located(contents.name, row.line))
+    return problem("", message, hint, located(contents.name, row.line, row.part))
 
 
 def count_of(text: str) -> int | None:
@@ -130,4 +130,4 @@ def _all(rows: Sequence[Row], networks: Collection[int]) -> Iterator[Row]:
         for number in range(int(bounds[0]), int(bounds[1]) + 1):
             if (key, number) not in seen:
                 seen.add((key, number))
-                yield Row({**row.values, "host": str(kind(number))}, row.line)
+                yield Row({**row.values, "host": str(kind(number))}, row.line, row.part)

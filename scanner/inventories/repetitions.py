@@ -23,7 +23,7 @@ def only_of(contents: Contents, environment: str) -> Contents:
         if named.casefold() == environment.casefold():
             rows.append(row)
         else:
-            where = f"{located(contents.name, row.line)} {row.host} ({named})"
+            where = f"{located(contents.name, row.line, row.part)} {row.host} ({named})"
             contents.leave_out("row", f'of another environment than "{environment}"', where)
     return replace(contents, rows=rows)
 
@@ -41,7 +41,7 @@ def without_repetitions(found: Sequence[Contents], environment_of: Callable[[Row
         problems: list[Problem] = []
         here: dict[tuple[object, ...], str] = {}
         for row in item.rows:
-            key, place = _identity(row, environment_of), located(item.name, row.line)
+            key, place = _identity(row, environment_of), located(item.name, row.line, row.part)
             earlier, where = seen.get(key, (None, ""))
             if earlier is None:
                 rows.append(row)  # what one file alone says twice is told where its rows are taken
@@ -53,7 +53,7 @@ def without_repetitions(found: Sequence[Contents], environment_of: Callable[[Row
                 item.leave_out("host", "named by another file, too", address_of(*row.place))
             here.setdefault(key, place)
         for row in rows:
-            seen.setdefault(_identity(row, environment_of), (row, located(item.name, row.line)))
+            seen.setdefault(_identity(row, environment_of), (row, located(item.name, row.line, row.part)))
         result.append(replace(item, rows=rows, problems=[*item.problems, *problems]))
     return result
 

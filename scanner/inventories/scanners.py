@@ -148,9 +148,10 @@ def read_sslyze(name: str, data: bytes, options: Options) -> Contents:  # noqa: 
         )
         host, port = location.get("hostname"), _port(location.get("port"))
         if not isinstance(host, str) or port is None:
-            raise refused(name, f"server_scan_results[{number}] has no hostname and port")
+            raise refused(name, "has no hostname and port", part=f"element {number} of server_scan_results")
         said = str(network.get("tls_opportunistic_encryption") or "").casefold()
         service = Service(Role.SERVER, _STARTTLS[said]) if said in _STARTTLS else None
+        contents.part = f"element {number} of server_scan_results"
         contents.add(endpoint(host, port, service))
     return contents.once()
 
@@ -162,27 +163,36 @@ def read_testssl(name: str, data: bytes, options: Options) -> Contents:  # noqa:
         ConfigError: it is not that.
     """
     contents = Contents(name)
-    for host, address, port, service in _testssl_places(name, json_of(name, data)):
+    for part, host, port, service in _testssl_places(name, json_of(name, data)):
+        if not host or port in {None, ""}:
+            continue  # what is about the scan itself has neither
         number = _port(port)
         if number is None:
-            continue  # lines about the scan itself have no port
-        called = host or address
+            raise refused(name, f'has the port "{port}", which must be a number from 1 to 65535', part=part)
         known = Service(Role.SERVER, _STARTTLS[service]) if service in _STARTTLS else None
-        contents.add(endpoint(called, number, known))
+        contents.part = part
+        contents.add(endpoint(host, number, known))
     return contents.once()
 
 
 def _testssl_places(name: str, found: Any) -> Iterator[tuple[str, str, Any, str]]:
+    """Each element in words, with the host or else the address, the port, and the service that it names."""
     if isinstance(found, dict):
-        for item in _list(name, found, "scanResult", "testssl.sh --jsonfile-pretty writes it"):
+        for number, item in enumerate(_list(name, found, "scanResult", "testssl.sh --jsonfile-pretty writes it"), 1):
             service = str(item.get("service", "")).casefold()
-            yield str(item.get("targetHost", "")), str(item.get("ip", "")), item.get("port"), service
+            host = str(item.get("targetHost") or item.get("ip") or "")
+            yield f"element {number} of scanResult", host, item.get("port"), service
         return
-    if not isinstance(found, list) or not all(isinstance(item, dict) and "id" in item for item in found):
-        raise refused(name, "is not what testssl.sh writes", hint="by --jsonfile or --jsonfile-pretty")
-    for item in found:
+    hint = "by --jsonfile or --jsonfile-pretty"
+    if not isinstance(found, list):
+        raise refused(name, "is not what testssl.sh writes", hint=hint)
+    for number, item in enumerate(found, 1):
+        part = f"element {number}"
+        if not isinstance(item, dict) or "id" not in item:
+            what = 'has no "id"' if isinstance(item, dict) else "is not an object"
+            raise refused(name, f"{what}, so it is not what testssl.sh writes", hint=hint, part=part)
         host, _, address = str(item.get("ip", "")).partition("/")
-        yield host, address, item.get("port"), ""
+        yield part, host or address, item.get("port"), ""
 
 
 def read_crt_sh(name: str, data: bytes, options: Options) -> Contents:  # noqa: ARG001  # the same
@@ -198,8 +208,9 @@ def read_crt_sh(name: str, data: bytes, options: Options) -> Contents:  # noqa: 
         raise refused(name, "is not a search in certificate transparency logs", hint=hint)
     for number, item in enumerate(found, 1):
         if not isinstance(item, dict) or "name_value" not in item:
-            raise refused(name, f"element {number} of the list has no name_value", hint=hint)
-    for item in found:
+            raise refused(name, "has no name_value", hint=hint, part=f"element {number}")
+    for number, item in enumerate(found, 1):
+        contents.part = f"element {number}"
         names = [*str(item["name_value"]).split("\n"), str(item.get("common_name") or "")]
         for text in filter(None, dict.fromkeys(names)):
             if "@" in text:
@@ -211,6 +222,9 @@ def read_crt_sh(name: str, data: bytes, options: Options) -> Contents:  # noqa: 
 
 def _list(name: str, found: Any, key: str, hint: str) -> list[dict[str, Any]]:
     items = found.get(key) if isinstance(found, dict) else None
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+    if not isinstance(items, list):
         raise refused(name, f'has no list "{key}"', hint=hint)
+    for number, item in enumerate(items, 1):
+        if not isinstance(item, dict):
+            raise refused(name, "is not an object", hint=hint, part=f"element {number} of {key}")
     return items

@@ -27,11 +27,13 @@ class Row:
     """One host of a source.
 
     `values` has the keys of an endpoint or application as config.toml spells them, and besides them `application`, the
-    name of one, and `environment`. `line` counts from 1; it is 0 where the form of the source has no lines.
+    name of one, and `environment`. `line` counts from 1; it is 0 where the form of the source has no lines, or its
+    parser does not say them. `part` is what of the source says it, in words, where that can be told.
     """
 
     values: Mapping[str, Any]
     line: int = 0
+    part: str = ""
 
     @property
     def host(self) -> str:
@@ -70,10 +72,11 @@ class Contents:
 
     `left_out` counts what it names and is no endpoint, by the reason, with a few examples. `problems` are those of its
     bad rows, which are not among the others: whoever reads it goes on with these, so that all that is wrong is told at
-    once, and then takes nothing.
+    once, and then takes nothing. `part` is what is being read of it, in words.
     """
 
     name: str
+    part: str = ""
     rows: list[Row] = field(default_factory=list)
     left_out: dict[LeftOut, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -87,7 +90,7 @@ class Contents:
         if len(self.rows) >= MOST_ROWS:
             hint = "split it, or leave out what is not to be scanned"
             raise refused(self.name, f"has more than {MOST_ROWS} hosts", line, hint)
-        self.rows.append(Row(values, line))
+        self.rows.append(Row(values, line, self.part))
 
     def leave_out(self, noun: str | tuple[str, str], why: str, what: object) -> None:
         """Count something that is no endpoint, by its noun (and the plural where it is irregular) and what it lacks."""
@@ -165,7 +168,7 @@ def add_name(contents: Contents, name: str, *, line: int = 0, **more: Any) -> No
     try:
         host = normalised(name)
     except HostError:
-        contents.leave_out(("entry", "entries"), "in place of a host name", name)
+        contents.leave_out(("entry", "entries"), "in place of a host name", _of(contents, name))
         return
     contents.add({**endpoint(host), **more}, line)
 
@@ -178,10 +181,14 @@ def add_open_port(contents: Contents, host: str, port: int, options: Options, *,
     try:
         host = normalised(host)
     except HostError:
-        contents.leave_out(("entry", "entries"), "in place of a host name", host)
+        contents.leave_out(("entry", "entries"), "in place of a host name", _of(contents, host))
         return
     service = KNOWN_PORTS.get(port)
     contents.add(endpoint(host, port, Service(service.role) if tls and service else service))
+
+
+def _of(contents: Contents, said: str) -> str:
+    return f"{contents.part}: {said}" if contents.part else said
 
 
 def read_bytes(path: Path) -> bytes:
@@ -219,14 +226,16 @@ def text_of(name: str, data: bytes) -> str:
     return text
 
 
-def located(name: str, line: int) -> str:
-    """A file and a line in it, where there is one."""
-    return f"{name}:{line}" if line else name
+def located(name: str, line: int, part: str = "") -> str:
+    """A file and a line in it, where there is one, or else what of it is meant."""
+    if line:
+        return f"{name}:{line}"
+    return f"{name}: {printable(part, 120)}" if part else name
 
 
-def refused(name: str, message: str, line: int = 0, hint: str | None = None) -> ConfigError:
+def refused(name: str, message: str, line: int = 0, hint: str | None = None, *, part: str = "") -> ConfigError:
     """The error that a source cannot be used."""
-    return ConfigError(name, [problem("", message, hint, located(name, line))])
+    return ConfigError(name, [problem("", message, hint, located(name, line, part))])
 
 
 def problem(key: str, message: str, hint: str | None = None, place: str = "") -> Problem:

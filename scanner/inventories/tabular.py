@@ -40,6 +40,8 @@ _QUOTED: Final = re.compile(r"'[=+\-@\t\r]")
 _WITH_PATH: Final = re.compile(r"(?:(?:https|tls)://)?([^/\s]+)/(?!\d+$)[^/\s].*")
 """A host with a path; a number after the slash is the mask of a network."""
 
+_WITH_PORT: Final = re.compile(r"((?:(?:https|tls)://)?(?:[^:/\s\[\]]+|\[[0-9A-Fa-f:.]+\])):(\d{1,5})/?")
+
 Cells = tuple[int, Sequence[str]]
 """The number of a row, and its cells."""
 
@@ -148,13 +150,8 @@ def _values(cells: Mapping[str | None, str], place: str, problems: list[Problem]
         text = cell.strip()
         if not text or key is None:
             continue
-        if _FORMULA.match(text):
-            problems.append(problem(key, "is a formula", "paste its value instead", place))
-            continue
-        if _ERROR.fullmatch(text):
-            problems.append(
-                problem(key, f"is an error of the spreadsheet, {text}", "repair it, or empty the cell", place)
-            )
+        if wrong := _wrong(key, text):
+            problems.append(problem(key, *wrong, place))
             continue
         text = text[1:] if _QUOTED.match(text) else text  # as spreadsheets are told that it is no formula
         if key.startswith(_LABEL) or key == "labels":
@@ -170,6 +167,17 @@ def _values(cells: Mapping[str | None, str], place: str, problems: list[Problem]
     if labels:
         values["labels"] = labels
     return _completed(values) if len(problems) == before else None
+
+
+def _wrong(key: str, text: str) -> tuple[str, str] | None:
+    """What is wrong with a cell whatever its column holds, or with that of a host, and how to fix it."""
+    if _FORMULA.match(text):
+        return "is a formula", "paste its value instead"
+    if _ERROR.fullmatch(text):
+        return f"is an error of the spreadsheet, {text}", "repair it, or empty the cell"
+    if key == "host" and (found := _WITH_PORT.fullmatch(text)):
+        return f'"{text}" is a host with its port', f"write {found[1]} there, and {found[2]} in the column port"
+    return None
 
 
 def _labels(text: str, place: str, problems: list[Problem]) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ A type that is not in the table is counted by its name, so that nobody takes wha
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -109,16 +110,45 @@ def read_terraform(name: str, data: bytes, options: Options) -> Contents:
             name, f"is a state of version {state.get('version')!r}, not 4", hint="terraform refresh renews it"
         )
     contents = Contents(name)
-    for resource in map(object_in, state["resources"]):
-        kind, called = str(resource.get("type")), resource.get("name", "?")
+    for number, resource in enumerate(state["resources"], 1):
+        if not isinstance(resource, dict):
+            raise refused(name, "is not an object", part=f"element {number} of resources")
+        kind, called = str(resource.get("type")), _address(resource)
         if resource.get("mode") != "managed":
             contents.leave_out("data source", f"that is managed elsewhere ({kind})", called)
         elif kind not in _NAMES and kind not in _SERVICES and kind not in _MANIFESTS:
             contents.leave_out("resource", f"of a type that is not read ({kind})", called)
         else:
-            for instance in map(object_in, items_in(resource.get("instances"))):
-                _add(contents, kind, object_in(instance.get("attributes")), called, options)
+            for at, attributes in _instances(name, resource, called):
+                contents.part = at
+                _add(contents, kind, attributes, at, options)
     return contents.once()
+
+
+def _address(resource: Mapping[str, Any]) -> str:
+    """A resource as Terraform names it: its module, its type and its name."""
+    kind = f"{'data.' if resource.get('mode') == 'data' else ''}{resource.get('type')}"
+    return ".".join(filter(None, (str(resource.get("module") or ""), kind, str(resource.get("name", "?")))))
+
+
+def _instances(name: str, resource: Mapping[str, Any], called: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The instances of a resource, as Terraform names them, and their attributes.
+
+    Raises:
+        ConfigError: what should be one is none.
+    """
+    instances = resource.get("instances", [])
+    if not isinstance(instances, list):
+        raise refused(name, "has instances that are not a list", part=called)
+    for number, instance in enumerate(instances):
+        key = object_in(instance).get("index_key")
+        at = (
+            called if key is None and len(instances) == 1 else f"{called}[{json.dumps(number if key is None else key)}]"
+        )
+        attributes = object_in(instance).get("attributes")
+        if not isinstance(attributes, dict):
+            raise refused(name, "has no attributes", hint="terraform state pull writes them", part=at)
+        yield at, attributes
 
 
 def _add(contents: Contents, kind: str, attributes: Mapping[str, Any], called: Any, options: Options) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
+from datetime import date, datetime, time
 from typing import Any, Final
 
 import openpyxl
@@ -73,6 +74,10 @@ def _cell_text(cell: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
+    if isinstance(value, datetime) and value.time() == time():
+        value = value.date()  # a day: Excel knows only moments
+    if isinstance(value, date | time):
+        return value.isoformat()
     if cell.data_type == "f":
         return f"={str(value).removeprefix('=')}"
     return str(value)

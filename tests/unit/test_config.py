@@ -300,6 +300,10 @@ def test_an_implied_endpoint_is_asked_at_the_ports_that_others_are_asked_at() ->
         ("192.0.2.1", "should be a host name, not the address '192.0.2.1'"),
         ("[2001:db8::1]", "should be a host name"),
         ("https://shop.example/", "write only the host: 'shop.example'"),
+        ("shop.example:8443", "write only the host: 'shop.example', and 8443 as its"),
+        ("https://u@shop.example:8443/x", "write only the host: 'shop.example', and 8443"),
+        ("10.0.0.0/24", "is a network, not a host: '10.0.0.0/24' (an [[environment.inventory]] takes networks"),
+        ("10.0.0.0/33", "the mask after the slash is a number from 0 to 32"),
         ("", "is not a host name"),
     ],
 )

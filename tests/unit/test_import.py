@@ -68,7 +68,7 @@ def shown(text: str) -> list[str]:
         (
             "terraform.tfstate",
             ["www.example.org", "example.org", "cdn.example.org", "d111111abcdef8.cloudfront.example"],
-            ["1 record without an address: _acme TXT", "1 wildcard in place of a host name", "1 resource of a type that is not read (aws_s3_bucket): logs", "1 data source that is managed elsewhere (aws_lb): other"],
+            ["1 record without an address: _acme TXT", "1 wildcard in place of a host name", "1 resource of a type that is not read (aws_s3_bucket): aws_s3_bucket.logs", "1 data source that is managed elsewhere (aws_lb): data.aws_lb.other"],
         ),
         ("ct.json", ["portal.example.com", "www.portal.example.com"], ["1 mail address: user@example.com", "1 wildcard in place of a host name"]),
         ("blackbox.yml", ["status.example.com,,operations", "192.0.2.90,8443,operations"], ["1 target of plain HTTP: http://plain.example.com", "1 open port"]),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from scanner.app.cli import run
 from scanner.errors import ConfigError
 from scanner.inventories import Contents, Options, expanded, read
 
+STATE = (
+    '{"version": 4, "resources": [{"mode": "managed", "module": "module.net", "type": "aws_lb", "name": "front", %s}]}'
+)
 TLSX = '{"host": "a.example", "port": "443", "probe_status": '
 
 
@@ -71,8 +77,8 @@ def test_rows_that_would_lose_something_are_refused(name: str, text: str, expect
 @pytest.mark.parametrize(
     ("form", "text", "expected"),
     [
-        ("sslyze", '{"server_scan_results": [{"server_location": [1]}]}', "a.json: server_scan_results[1] has no hostname and port"),
-        ("crt.sh", '[{"name_value": "a.example"}, {"x": 1}]', "a.json: element 2 of the list has no name_value"),
+        ("sslyze", '{"server_scan_results": [{"server_location": [1]}]}', "a.json: element 1 of server_scan_results: has no hostname and port"),
+        ("crt.sh", '[{"name_value": "a.example"}, {"x": 1}]', "a.json: element 2: has no name_value"),
         ("zone", "$ORIGIN a.example.\nw 60 IN A 192.0.2.1\nsub 60 IN SOA ns h 1 2 3 4 5\n", "a.json: has an SOA record of another zone than a.example. (one zone a file; or say its origin: --origin)"),
     ],
 )  # fmt: skip
@@ -80,6 +86,77 @@ def test_what_is_wrong_in_a_file_is_told_by_its_element(form: str, text: str, ex
     with pytest.raises(ConfigError) as caught:
         read("a.json", text.encode(), Options(), form)
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "expected"),
+    [
+        ("testssl", '[{"id": "a", "ip": "a.example/192.0.2.1", "port": "443"}, {"ip": "x"}]', 'element 2: has no "id"'),
+        ("testssl", "[7]", "element 1: is not an object"),
+        ("testssl", '[{"id": "a", "ip": "a.example/", "port": "99999"}]', 'element 1: has the port "99999"'),
+        ("testssl", '{"scanResult": [{}, 7]}', "element 2 of scanResult: is not an object"),
+        ("sslyze", '{"server_scan_results": [[]]}', "element 1 of server_scan_results: is not an object"),
+        ("terraform", '{"version": 4, "resources": [{}, 7]}', "element 2 of resources: is not an object"),
+        ("terraform", STATE % '"instances": 7', "module.net.aws_lb.front: has instances that are not a list"),
+        ("terraform", STATE % '"instances": [{}]', "module.net.aws_lb.front: has no attributes"),
+        ("terraform", STATE % '"instances": [{"index_key": "eu"}]', 'module.net.aws_lb.front["eu"]: has no attributes'),
+        ("prometheus", "- targets: [a.example]\n- labels: {a: b}\n", "a.x:2: has no targets"),
+        ("prometheus", "- targets: [a.example]\n- 7\n", "a.x:2: is not an object"),
+        ("prometheus", "- targets: [a.example]\n- labels: {a: b}\n  targets: b.example\n", 'a.x:3: has "targets" that'),
+        ("prometheus", "- labels: [a]\n  targets:\n  - b.example\n", 'a.x:1: has "labels" that'),
+        ("prometheus", "- targets:\n  - a.example\n  - 7\n", "a.x:3: is not text"),
+        ("prometheus", '[{"targets":\n["a.example",\n7]}]', "a.x:3: is not text"),
+        ("prometheus", '[\n\t{"targets": ["a.example", 7]}]', "a.x:2: is not text"),
+    ],
+)
+def test_what_is_none_of_its_form_is_told_by_where_it_is(form: str, text: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read("a.x", text.encode(), Options(), form)
+    assert f"a.x: {expected}" in str(caught.value) or str(caught.value).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "text", "expected"),
+    [
+        ("a.json", "testssl", '[{"id": "a", "ip": "a.example/", "port": "443"}, {"id": "b", "ip": "b c/", "port": "443"}]', "a.json: element 2: "),
+        ("a.json", "testssl", '{"scanResult": [{"targetHost": "b c", "port": "443"}]}', "a.json: element 1 of scanResult: "),
+        ("a.json", "sslyze", '{"server_scan_results": [{"server_location": {"hostname": "b c", "port": 443}}]}', "a.json: element 1 of server_scan_results: "),
+        ("a.yaml", "prometheus", "- targets:\n  - a.example\n  - b c\n", "a.yaml:3: "),
+    ],
+)  # fmt: skip
+def test_a_host_that_is_none_is_told_by_where_it_is(  # noqa: PLR0913, PLR0917  # a file, and where it is told
+    name: str, form: str, text: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text(text, "utf-8")
+
+    assert run(["import", name, "--from", form]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"nightseal: {expected}")
+    assert "is not a host name: 'b c'" in said
+
+
+def test_a_name_in_a_state_that_is_none_is_told_by_its_address() -> None:
+    text = STATE % '"instances": [{"index_key": 0, "attributes": {"dns_name": "b c"}}]'
+    found = read("a.tfstate", text.encode(), Options())
+
+    assert left_out(found) == ["1 entry in place of a host name: module.net.aws_lb.front[0]: b c"]
+
+
+def test_what_testssl_says_of_itself_is_no_host() -> None:
+    text = (
+        '[{"id": "engine_problem", "ip": "/", "port": "443"}, {"id": "a", "ip": "a.example/192.0.2.1", "port": "443"}]'
+    )
+
+    assert hosts(read("a.json", text.encode(), Options(), "testssl")) == ["a.example:443"]
+
+
+def test_labels_of_prometheus_are_as_prometheus_has_them() -> None:
+    text = "- targets: [a.example]\n  labels: {up: true, due: 2026-11-30, tier: 1, none: }\n"
+    (row,) = read("a.yaml", text.encode(), Options(), "prometheus").rows
+
+    assert row.values["labels"] == {"up": "true", "due": "2026-11-30", "tier": "1"}
 
 
 def test_more_addresses_than_can_be_taken_are_not_said_to_be_another_number() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from datetime import date
+from datetime import date, datetime, time
 from pathlib import Path
 
 import openpyxl
@@ -98,6 +98,16 @@ def test_a_workbook_is_read_as_a_table(folder: Path) -> None:
 
     assert addresses(config) == ["a.example:8443", "b.example:443"]
     assert config.inventory.endpoints[0].ownership.labels == (("tier", "1"),)
+
+
+def test_days_and_times_of_a_workbook_are_iso_8601(folder: Path) -> None:
+    cells = [date(2026, 11, 30), datetime(2026, 11, 30), datetime(2026, 11, 30, 8, 15), time(8, 15)]  # noqa: DTZ001  # Excel has no zones
+    data = workbook([["host", "label.a", "label.b", "label.c", "label.d"], ["a.example", *cells]])
+    config = read(folder, data, "hosts.xlsx", HEAD + inventory("hosts.xlsx"))
+
+    assert dict(config.inventory.endpoints[0].ownership.labels) == {
+        "a": "2026-11-30", "b": "2026-11-30", "c": "2026-11-30T08:15:00", "d": "08:15:00",
+    }  # fmt: skip
 
 
 def test_a_plain_list(folder: Path) -> None:
@@ -205,6 +215,12 @@ def test_each_environment_takes_its_rows_and_what_none_takes_is_told(
         ),
         ("host\na b\n", ["hosts.csv:2: environment[production].endpoint[a b:443].host: is not a host name: 'a b'"]),
         ('host\n=HYPERLINK("x")\n', ["hosts.csv:2: host: is a formula (paste its value instead)"]),
+        ("host,owner\na.example:8443,x\n", ['hosts.csv:2: host: "a.example:8443" is a host with its port (write a.example there, and 8443 in the column port)']),
+        ("host\n[::1]:8443\n", ['hosts.csv:2: host: "[::1]:8443" is a host with its port (write [::1] there, and 8443 in the column port)']),
+        ("host\n10.0.0.0/33\n", ["hosts.csv:2: environment[production].endpoint[10.0.0.0/33:443].host: is not a network: '10.0.0.0/33' (the mask after the slash is a number from 0 to 32)"]),
+        ("host\n10.0.0.0/255.0.255.0\n", ["hosts.csv:2: environment[production].endpoint[10.0.0.0/255.0.255.0:443].host: is not a network: '10.0.0.0/255.0.255.0' (the mask after the slash is a number from 0 to 32)"]),
+        ("host\nfe80::/129\n", ["hosts.csv:2: environment[production].endpoint[fe80::/129:443].host: is not a network: 'fe80::/129' (the mask after the slash is a number from 0 to 128)"]),
+        ("host\n10.0.0.9-1\n", ["hosts.csv:2: environment[production].endpoint[10.0.0.9-1:443].host: is not an IP address but a range: '10.0.0.9-1' (it ends before it begins, at 10.0.0.1)"]),
         ("host,owner\na.example,x\nA.Example.,y\n", ["hosts.csv:3: A.Example. is already listed at hosts.csv:2 (leave one out)"]),
         (
             "host,application,kind\na.example,A,pwa\nb.example,A,pwa\n",
@@ -250,6 +266,28 @@ def test_what_is_wrong_with_an_inventory_is_told_where_it_is_named(
     (line,) = refused(folder, "host\n10.0.0.0/30\n", config=HEAD + inventory("hosts.csv", *keys))
 
     assert expected in line
+
+
+def test_an_inventory_that_is_named_twice_is_told_once_at_the_second(folder: Path) -> None:
+    config = HEAD + inventory("hosts.csv") + inventory("hosts.csv")
+    (line,) = [number for number, text in enumerate(config.splitlines(), 1) if text.strip().startswith("from")][1:]
+
+    assert refused(folder, "host\na.example\nb.example\n", "hosts.csv", config) == [
+        f"config.toml:{line}: environment[production].inventory[hosts.csv].from: is the same as the first inventory of the "
+        "environment (leave one out)"
+    ]
+
+
+def test_two_sheets_of_one_workbook_are_two_inventories(folder: Path) -> None:
+    book = openpyxl.Workbook()
+    for title, host in (("One", "a.example"), ("Two", "b.example")):
+        book.create_sheet(title).append(["host"])
+        book[title].append([host])
+    out = io.BytesIO()
+    book.save(out)
+    config = HEAD + inventory("hosts.xlsx", 'sheet = "One"') + inventory("hosts.xlsx", 'sheet = "Two"')
+
+    assert addresses(read(folder, out.getvalue(), "hosts.xlsx", config)) == ["a.example:443", "b.example:443"]
 
 
 def test_a_file_that_is_not_there_is_told_where_it_is_named(folder: Path) -> None:
