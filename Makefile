@@ -1,7 +1,7 @@
 # The two commands of the README set everything up by themselves on a fresh Debian machine.
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-servers rounds soak fuzz mutants coverage pythons debian-pythons lint types imports docs catalogue docs-check check lock test-verapdf test-receivers dist licences audit \
-  container-check release-check release-prepare clients-check bench bench-reports clean
+  container-check newcomer-check release-check release-prepare clients-check bench bench-reports clean
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -130,6 +130,9 @@ audit: $(VENV)/.installed-dev  ## Known vulnerabilities of what is pinned, and t
 
 container-check: $(VENV)/.installed-dev  ## Each step of the Dockerfile, without an engine (root, debootstrap)
 	$(BIN)/python -m release.container
+
+newcomer-check: $(VENV)/.installed-dev  ## What the README says, line by line, on a new Debian 12 (root, debootstrap)
+	$(BIN)/python -m release.newcomer
 
 COMPILE := -m uv pip compile --quiet --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 \
   --generate-hashes --no-strip-extras --upgrade --custom-compile-command "make lock"

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scanner.lab import Lab
+from tests.build.documented import documented, mentioned
 from tests.build.ports import free_port
 from tests.build.service import service, wait_for
 from tests.conftest import REPOSITORY
@@ -205,3 +206,6 @@ def test_no_command_that_is_documented_shows_secrets_to_others() -> None:
         assert not re.search(r"\$\(\s*cat [^)]*environment", text), page
         assert not re.search(r"^\s*export \w*(URL|PASSWORD|TOKEN|SECRET|KEY)\w*=\S", text, re.MULTILINE), page
         assert not re.search(r"docker (run|exec)[^\n]* -e \w*(URL|PASSWORD|TOKEN)\w*=", text), page
+    commands = [*documented(), *mentioned()]
+    assert [found for found in commands if re.search(r"://[^\s/]+@", found[1])] == [], "a password in a URL"
+    assert len(commands) > 100

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from release import audit, container, licences
+from release import audit, container, licences, newcomer
 from release.steps import ReleaseError
 from tests.conftest import REPOSITORY
 
@@ -91,6 +91,15 @@ def test_each_instruction_of_the_dockerfile_is_one_that_the_check_does(tmp_path:
         container.describe(image, "ONBUILD", "RUN true")
     with pytest.raises(ReleaseError, match="VOLUME"):
         container.describe(image, "VOLUME", "/nowhere")
+
+
+def test_each_way_to_install_is_one_that_a_newcomer_tries() -> None:
+    lines = newcomer.ways((REPOSITORY / "README.md").read_text("utf-8"))
+
+    assert [line.split()[0] for line in lines] == ["pipx", "uv", "python3", "python3"]
+    for wrong in ("", "```\nconda install nightseal\n```\n"):
+        with pytest.raises(ReleaseError, match="Install"):
+            newcomer.ways(f"# N\n\n## Install\n{wrong}\n## Use\n")
 
 
 def test_copy_does_what_the_dockerfile_says(tmp_path: Path) -> None:

@@ -28,12 +28,26 @@ def test_examples(text: str | bytes, expected: str) -> None:
     assert printable(text) == expected
 
 
-@given(st.text() | st.binary(), st.integers(min_value=1, max_value=400))
+ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""The categories of what acts in a terminal or a page. A text at random seldom has one."""
+
+
+def test_no_character_that_acts_gets_through() -> None:
+    acting = [character for character in map(chr, range(0x110000)) if unicodedata.category(character) in ACTING]
+
+    assert len(acting) > 2000
+    assert [character for character in acting if character in printable(f"a{character}b")] == []
+
+
+@given(
+    st.text(st.characters() | st.one_of(*(st.characters(categories=[name]) for name in sorted(ACTING)))) | st.binary(),
+    st.integers(min_value=1, max_value=400),
+)
 def test_nothing_unprintable_and_never_longer_than_allowed(text: str | bytes, limit: int) -> None:
     result = printable(text, limit)
 
     assert len(result) <= limit
-    assert not [character for character in result if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}]
+    assert not [character for character in result if unicodedata.category(character) in ACTING]
     result.encode()
 
 
