@@ -52,8 +52,16 @@ def keep_variable(name: str, value: str) -> None:
     if separator and scheme not in _PLACES:
         keep([value])
     keep(_credentials(_SCHEME.sub("", value).strip(_QUOTES)))
+    keep_literal(value)
     if _SPEAKING.search(name):
         keep([value])
+
+
+def keep_literal(value: str) -> None:
+    """Never tell the password in an address that stands in a file, or what a key of its query says is one."""
+    if "://" in value:
+        keep(_credentials(_SCHEME.sub("", value).strip(_QUOTES)))
+        keep(_signatures(value))
 
 
 def parts_of(address: str) -> set[str]:
@@ -82,6 +90,14 @@ def _credentials(rest: str) -> Iterator[str]:
         yield password
         if _is_token(name) and len(name) >= _LONG:
             yield name
+
+
+def _signatures(address: str) -> Iterator[str]:
+    """What gives access in the query of an address: signatures of object stores, tokens."""
+    for pair in address.partition("?")[2].split("&"):
+        key, _, value = pair.partition("=")
+        if _SPEAKING.search(key) or "sig" in key.lower():
+            yield from (value, unquote(value))
 
 
 def _is_token(text: str) -> bool:

@@ -25,6 +25,7 @@ def expand(value: Any, environ: Mapping[str, str], key: str, problems: list[Prob
         ]
     if not isinstance(value, str):
         return value
+    confidential.keep_literal(value)
     for name in _VARIABLE.findall(value):
         if name not in environ:
             # Not by an assignment: a shell remembers what was typed.

@@ -13,6 +13,7 @@ from typing import Self
 
 import click
 
+from scanner.confidential import without
 from scanner.errors import NightsealError
 
 _LOG = logging.getLogger("nightseal.run")
@@ -42,7 +43,7 @@ def spared(what: str, troubles: list[str], *, log: int = logging.DEBUG) -> Itera
         yield
     except Exception as error:  # noqa: BLE001  # whatever it was, the run is done
         _LOG.log(log, "%s", what, exc_info=True)
-        troubles.append(Trouble(f"{what}: {reason_of(error)}", error))
+        troubles.append(Trouble(without(f"{what}: {reason_of(error)}"), error))
 
 
 def reason_of(error: Exception) -> str:
@@ -56,4 +57,4 @@ def warn(troubles: Sequence[str]) -> None:
     """Tell whoever started the command what went wrong beside the run, also where it is told to be quiet."""
     for trouble in troubles:
         for line in trouble.splitlines():
-            click.echo(f"nightseal: warning: {line}", err=True)
+            click.echo(without(f"nightseal: warning: {line}"), err=True)

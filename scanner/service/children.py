@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -16,8 +17,9 @@ import psutil
 
 from scanner.state.ledger import Start
 
+_WORKER = "scanner.service.worker"
 _SAME_BIRTH_S = 1.5
-"""Two readings of when a process began may differ by this much where the clock is corrected."""
+"""Two readings of when a process began may differ by this much: the machine's start is told in whole seconds."""
 _KILL_AFTER_S = 45.0
 """How long a run may take to write down what it has, after it was told to end at its deadline."""
 
@@ -57,7 +59,7 @@ class Children:
 
     def __init__(self, state: Path, config_path: Path) -> None:
         self._command = [
-            sys.executable, "-m", "scanner.service.worker", "--state", str(state), "--config", str(config_path),
+            sys.executable, "-m", _WORKER, "--state", str(state), "--config", str(config_path),
         ]  # fmt: skip
         self._children: list[Child] = []
 
@@ -92,9 +94,10 @@ class Children:
             return False
         try:
             process = psutil.Process(start.pid)
-            if abs(process.create_time() - start.pid_started) > _SAME_BIRTH_S:
-                return False
-        except psutil.NoSuchProcess:
+            same = abs(birth_of(process) - start.pid_started) <= _SAME_BIRTH_S and _runs(process, start)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return False
+        if not same:
             return False
         child = Child(start, process, None, _deadline(remaining))
         if child.ended:
@@ -127,6 +130,17 @@ class Children:
         """Send a signal to all."""
         for child in self._children:
             child.tell(number)
+
+
+def birth_of(process: psutil.Process) -> float:
+    """When a process began, in seconds since the machine did: whoever sets the clock changes nothing of it."""
+    return float(process.create_time() - psutil.boot_time())
+
+
+def _runs(process: psutil.Process, start: Start) -> bool:
+    """Whether it is the process of that attempt, and not one that has its number and age since the machine started."""
+    command = process.cmdline()
+    return _WORKER in command and ("--start", str(start.id)) in itertools.pairwise(command)
 
 
 def _deadline(remaining: timedelta | None) -> float | None:

@@ -8,6 +8,7 @@ that has expired) is a warning, so that it keeps no other host from being scanne
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from typing import Final
 from scanner.config import Config
 from scanner.counting import counted
 from scanner.errors import ConfigError, PolicyMissingError, Problem, UsageError, nearest
+from scanner.jobs.fleet import fleet_of
 from scanner.jobs.looks import check_looks
 from scanner.jobs.policies import check_policy
 from scanner.jobs.proxies import carrying_all
@@ -137,6 +139,13 @@ class _Found:
             carrying_all(scan.proxy)
         except UsageError as error:
             self.problems.append(Problem("scan.proxy", str(error)))
+        try:
+            fleet = fleet_of(self._config)
+        except UsageError as error:
+            self.problems.append(Problem("dispatch", str(error)))
+        else:
+            self.warnings += _without_workers(self._config) if fleet is None else ()
+        self.warnings += _passwords(self._config)
 
     def _opened(self) -> None:
         """What is named and takes long to open, or rather what opens it takes long to load."""
@@ -146,6 +155,7 @@ class _Found:
         if (
             stores == {_SHIPPED_STORE}
             and not config.scan.ct_logs
+            and not config.scan.published_keys
             and not config.receivers
             and all(item.client_certificate is None for item in applications)
         ):
@@ -156,6 +166,7 @@ class _Found:
             self.problems += problems
             self.warnings += warnings
         self.problems += opened.ct_logs(config)
+        self.problems += opened.published_keys(config)
         self.problems += opened.receivers(config)
 
     def _places(self) -> None:
@@ -213,6 +224,24 @@ def _seconds(name: str, trigger: ScheduleTrigger) -> Iterator[Problem]:
     often = f": it starts every {spelled(gap)} at the shortest" if gap else ""
     key, hint = f"schedule[{name}].cron", "leave the first out where minutes were meant"
     yield Problem(key, f'"{trigger.cron}" has six fields, of which the first is seconds{often}', hint)
+
+
+def _without_workers(config: Config) -> Iterator[Problem]:
+    """A zone is scanned by its workers alone, and they are reached by a broker."""
+    for item in config.form.environment:
+        if item.zone is not None:
+            message = f'nothing of it is scanned: "{item.zone}" is a zone of workers, which are reached by a broker'
+            yield Problem(f"environment[{item.name}].zone", message, 'see engine = "celery" in [dispatch]')
+
+
+def _passwords(config: Config) -> Iterator[Problem]:
+    """Variables with passwords that are not there: files of a zone are opened on other machines, by their variables."""
+    for item in config.form.environment:
+        for files in item.certificate if item.zone is None else ():
+            name = files.password_variable
+            if name is not None and name not in os.environ:
+                message = f"the environment variable {name} is not set: a file with a password cannot be read"
+                yield Problem(f"environment[{item.name}].certificate.password_variable", message)
 
 
 def _connect_to(config: Config) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ from scanner.config.variables import is_unset
 from scanner.errors import LogListError, Problem, TrustStoreError
 from scanner.inventory import ClientCertificate
 from scanner.jobs.client_identity import misfit
+from scanner.known_keys import PublishedKeys
 from scanner.probe.x509.ct_logs import load_logs
 from scanner.probe.x509.trust import MOZILLA, SYSTEM, load_store
 
@@ -69,6 +70,18 @@ def ct_logs(config: Config) -> Iterator[Problem]:
             load_logs(str((config.folder / config.scan.ct_logs).absolute()))
         except LogListError as error:
             yield Problem("scan.ct_logs", str(error))
+
+
+def published_keys(config: Config) -> Iterator[Problem]:
+    """Why the list of published keys that is named is none."""
+    if config.scan.published_keys:
+        path = (config.folder / config.scan.published_keys).absolute()
+        try:
+            PublishedKeys(path)
+        except OSError as error:
+            yield Problem("scan.published_keys", f"{path} cannot be read: {error.strerror}")
+        except ValueError as error:
+            yield Problem("scan.published_keys", str(error))
 
 
 def client_certificates(config: Config) -> tuple[list[Problem], list[Problem]]:

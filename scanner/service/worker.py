@@ -49,6 +49,7 @@ from scanner.notify import alarm_store, alarms
 from scanner.notify.finished_run import FinishedRun
 from scanner.pipeline import Job
 from scanner.service import logs
+from scanner.service.children import birth_of
 from scanner.service.finished_targets import FinishedTargets
 from scanner.service.log_fields import log_error, log_trouble
 from scanner.service.retention import tidy
@@ -327,7 +328,7 @@ def main() -> int:
     ledger = Ledger(engine)
     start = ledger.get(arguments.start)
     pid = os.getpid()
-    born = psutil.Process(pid).create_time()
+    born = birth_of(psutil.Process(pid))
     if not (ledger.take_over(start, pid, born) if arguments.recover else ledger.take(start.id, pid, born)):
         # The service that started this process was killed, and the next one has given the attempt up.
         return ExitStatus.OK

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Engine, Row, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from scanner.confidential import without
 from scanner.state.database import CONFIGURATIONS, FORGOTTEN, STARTS
 
 LATE_AFTER = timedelta(minutes=2)
@@ -223,7 +224,9 @@ class Ledger:
             return connection.execute(update(STARTS).where(condition).values(values)).rowcount == 1
 
     def end(self, start: Start, state: State, now: datetime, **values: Any) -> bool:
-        """Say what has become of it; False where that is known already."""
+        """Say what has become of it; False where that is known already. What is secret in a reason is not kept."""
+        if "reason" in values:
+            values["reason"] = without(values["reason"])
         return self._move(start.id, (State.WAITING, *OPEN), {"state": state, "finished_at": now, **values})
 
     def recorded(self, number: int, **values: Any) -> None:

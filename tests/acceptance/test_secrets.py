@@ -21,7 +21,7 @@ from scanner.lab import Lab
 from tests.build.documented import documented, mentioned
 from tests.build.ports import free_port
 from tests.build.service import service, wait_for
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, Runner
 
 PLANTED = "Planted5ecret"
 RECEIVED = (
@@ -197,6 +197,32 @@ def test_no_secret_is_in_any_log_message_report_file_or_process_list(
     assert found == {}
 
 
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ('[nightseal]\nhistory = "https://ops:{}@box.example/h"', "is not the scheme of an object store"),
+        ('[nightseal]\noutput = "https://ops:{}@reports.example/"', "is not a directory"),
+        ('[report]\ntsa = "htp://ops:{}@tsa.example/"', "begins with"),
+        ('[daemon]\nhttp = "http://ops:{}@127.0.0.1"', "should be an address and a port"),
+    ],
+)
+def test_an_address_that_stands_elsewhere_in_the_file_is_told_without_its_password(
+    place: str, told: str, tmp_path: Path, nightseal: Runner
+) -> None:
+    """Also where it is refused, and where what is there is read all the same."""
+    config = tmp_path / "config.toml"
+    config.write_text(
+        place.format(secret(1)) + '\n[[environment]]\nname = "e"\nkind = "on-premises"\n'
+        '  [[environment.endpoint]]\n  host = "127.0.0.1"\n' + SCHEDULE
+    )
+    said = [
+        nightseal(*command, "--config", str(config))
+        for command in (("config", "check"), ("run",), ("daemon",), ("history", "runs"), ("daemon", "--alive"))
+    ]
+    assert all(told in done.err for done in said[:3])
+    assert [done for done in said if PLANTED in done.out + done.err] == []
+
+
 def test_no_command_that_is_documented_shows_secrets_to_others() -> None:
     """What is expanded on a command line is in `ps` and in the logs of sudo; what is typed is in the shell's history."""
     for page in (*REPOSITORY.glob("docs/**/*.md"), REPOSITORY / "README.md", *REPOSITORY.glob("deploy/*")):
@@ -205,6 +231,7 @@ def test_no_command_that_is_documented_shows_secrets_to_others() -> None:
         text = page.read_text("utf-8")
         assert not re.search(r"\$\(\s*cat [^)]*environment", text), page
         assert not re.search(r"^\s*export \w*(URL|PASSWORD|TOKEN|SECRET|KEY)\w*=\S", text, re.MULTILINE), page
+        assert not re.search(r"^\s*nightseal [^\n]*://[^\s/@]*:[^\s/@]*@", text, re.MULTILINE), page
         assert not re.search(r"docker (run|exec)[^\n]* -e \w*(URL|PASSWORD|TOKEN)\w*=", text), page
     commands = [*documented(), *mentioned()]
     assert [found for found in commands if re.search(r"://[^\s/]+@", found[1])] == [], "a password in a URL"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from pathlib import Path
 
 import pytest
 
 from scanner import confidential
 from scanner.confidential import HidingFormatter, keep_parts, keep_variable, parts_of, without
+from scanner.config import parse
+from scanner.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +48,26 @@ def test_what_is_secret_in_an_address(address: str, secret: str) -> None:
     keep_parts(address)
 
     assert secret not in without(f"{address} and {secret} and {address.strip()!r}")
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ('[nightseal]\nhistory = "s3://key:S3CRET@bucket/h"', "S3CRET"),
+        ('[nightseal]\nhistory = "az://box/h?sv=1&sig=S3CRET%2Ft"', "S3CRET/t"),
+        ('[nightseal]\noutput = "https://ops:S3CRET@reports.example/"', "S3CRET"),
+        ('[report]\ntsa = "htp://ops:S3CRET@tsa.example/"', "S3CRET"),
+        ('[daemon]\nhttp = "http://ops:S3CRET@127.0.0.1"', "S3CRET"),
+        ('[dispatch]\nengine = "celery"\nbroker = "rediss://ops:S3CRET@broker.example"', "S3CRET"),
+        ('[[notify]]\nname = "ops"\nurls = ["json://ops:S3CRET@127.0.0.1/"]', "S3CRET"),
+        ('[scan]\nproxi = "socks5://ops:S3CRET@127.0.0.1:1"', "S3CRET"),
+    ],
+)
+def test_an_address_may_stand_anywhere_in_a_file(text: str, secret: str, tmp_path: Path) -> None:
+    with contextlib.suppress(ConfigError):
+        parse(text, source="config.toml", folder=tmp_path)
+
+    assert secret not in without(f"cannot be used: {text}; {secret}")
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,20 @@ def refused(folder: Path, text: str) -> str:
             "scan.ct_logs: list of logs .*logs.json: cannot be read: No such file",
         ),
         (HEAD + '[scan]\nct_logs = "config.toml"', "is not in the form of Chrome's"),
+        (HEAD + '[scan]\npublished_keys = "keys.dat"', "scan.published_keys: .*keys.dat cannot be read: No such file"),
+        (HEAD + '[scan]\npublished_keys = "odd.dat"', "scan.published_keys: .*odd.dat is not a list of keys"),
+        (
+            HEAD + '[dispatch]\nengine = "celery"\nbroker = "amqqs://b.example"',
+            "dispatch: amqqs://b.example: not a broker",
+        ),
+        (
+            HEAD + '[dispatch]\nengine = "celery"\nbroker = "redis://b.example"',
+            "dispatch: .* would be spoken to without",
+        ),
+        (
+            HEAD + '[dispatch]\nengine = "celery"\nbroker = "rediss://b.example"\ncertificates = "gone"',
+            "dispatch: .*gone/ca.pem: there is no such file",
+        ),
         (HEAD + '[scan]\nproxy = "https://a.example:1"', "scan.proxy: a proxy of the scheme"),
         (HEAD + '[scan]\nproxy = "http://"', "scan.proxy: a proxy's address has a host"),
         (HEAD + '[scan]\nproxy = "http://a.example:99999"', "scan.proxy: a proxy's address has a host"),
@@ -121,6 +135,8 @@ def refused(folder: Path, text: str) -> str:
     ],
 )
 def test_what_the_night_would_find_is_refused(text: str, expected: str, tmp_path: Path) -> None:
+    if "odd.dat" in text:
+        (tmp_path / "odd.dat").write_bytes(b"17 bytes, not 16.")
     assert re.search(re.escape(expected).replace(r"\.\*", ".*"), refused(tmp_path, text))
 
 
@@ -262,6 +278,23 @@ def test_what_can_be_mended_while_it_runs_is_warned_of(tmp_path: Path, monkeypat
     assert 'scan.connect_to."b.example:443": is not the address of any endpoint (did you mean "a.example"?)' in said
     assert 'daemon.report_url: "reports" is not the address of a web page' in said
     assert len(said.splitlines()) == 5
+
+
+def test_what_the_night_could_not_look_at_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STORE_PASSWORD", raising=False)
+    (tmp_path / "store.p12").write_bytes(b"")
+    files = '  [[environment.certificate]]\n  files = ["store.p12"]\n  password_variable = "STORE_PASSWORD"\n'
+
+    (warning,) = checked(tmp_path, HEAD + files).warnings
+    assert "the environment variable STORE_PASSWORD is not set" in str(warning)
+    assert warning.place.endswith("config.toml:7")
+
+    monkeypatch.setenv("STORE_PASSWORD", "")
+    assert checked(tmp_path, HEAD + files).warnings == ()
+
+    # Nobody scans a zone where no workers are reached.
+    (warning,) = checked(tmp_path, HEAD.replace("kind", 'zone = "dmz"\nkind')).warnings
+    assert 'environment[production].zone: nothing of it is scanned: "dmz" is a zone of workers' in str(warning)
 
 
 def test_a_schedule_of_seconds_is_warned_of(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from reports.deliver import deliver
 from scanner.app.reading import config_to_read
 from scanner.app.tables import print_rows
+from scanner.confidential import without
 from scanner.config import Config
 from scanner.errors import NightsealError, UsageError
 from scanner.jobs.exit_status import ExitStatus
@@ -140,7 +141,7 @@ def _ask(config_path: Path) -> int:
     address = config.form.daemon.http
     problem = not_alive(address) if address else ServiceLock(state_of(config)).free()
     if problem:
-        click.echo(f"nightseal: {problem}", err=True)
+        click.echo(without(f"nightseal: {problem}"), err=True)
         return ExitStatus.INTERNAL
     click.echo("The service is alive.")
     return ExitStatus.OK
