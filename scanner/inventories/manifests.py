@@ -92,7 +92,9 @@ def _objects(document: Any) -> Iterator[Mapping[str, Any]]:
     item = object_in(document)
     kind = item.get("kind")
     if isinstance(kind, str) and kind.endswith("List") and kind.removesuffix("List") in {"", *_CLUSTER}:
-        yield from (one for each in items_in(item.get("items")) for one in _objects(each))
+        # The API server does not repeat in its items what its list is of; kubectl does.
+        said = {"kind": kind.removesuffix("List"), "apiVersion": item.get("apiVersion")} if kind != "List" else {}
+        yield from (one for each in items_in(item.get("items")) for one in _objects({**said, **object_in(each)}))
     elif isinstance(kind, str) and "apiVersion" in item:
         yield item
 
@@ -143,12 +145,22 @@ def _other_port(listener: Mapping[str, Any]) -> int | None:
 
 
 def _route(contents: Contents, item: Mapping[str, Any], gateways: Listeners, more: Mapping[str, Any]) -> None:
-    """The hosts of a route, at the ports of the listeners that it is attached to, as far as these are in the file."""
+    """The hosts of a route, at the ports of the listeners that it is attached to, as far as these are in the file.
+
+    Where all of its gateways are, and none of their listeners takes a host by TLS, no HTTPS is there. Of gateways that
+    are not in the file nobody knows that.
+    """
     spec, namespace = object_in(item.get("spec")), object_in(item.get("metadata")).get("namespace", "default")
     protocol = "TLS" if item.get("kind") == "TLSRoute" else "HTTPS"
+    parents = [object_in(parent) for parent in items_in(spec.get("parentRefs"))]
+    if parents and all(parent.get("kind") == "Service" for parent in parents):
+        contents.leave_out("route", "reachable only inside the cluster", _called(item))
+        return
+    named = {f"Gateway {parent.get('namespace', namespace)}/{parent.get('name')}": parent for parent in parents}
+    all_known = bool(named) and named.keys() <= gateways.keys()
     attached = [
         listener
-        for parent in map(object_in, items_in(spec.get("parentRefs")))
+        for parent in parents
         for listener in gateways.get(f"Gateway {parent.get('namespace', namespace)}/{parent.get('name')}", ())
         if parent.get("sectionName") in {None, listener.get("name")}
         and parent.get("port") in {None, listener.get("port")}
@@ -159,14 +171,20 @@ def _route(contents: Contents, item: Mapping[str, Any], gateways: Listeners, mor
         contents.leave_out("object", "for every host", _called(item))
     for host in hosts:
         ports = dict.fromkeys(_other_port(listener) for listener in attached if _takes(listener, host))
+        if all_known and not ports:
+            contents.leave_out("route", "without a listener with TLS", f"{_called(item)} {host}")
+            continue
         for port in ports or (None,):
             add_name(contents, host, **more, **({"port": port} if port else {}))
 
 
 def _takes(listener: Mapping[str, Any], host: str) -> bool:
-    """Whether a listener, which may be for one host or those under a domain, is for this one."""
-    of = str(listener.get("hostname") or "").casefold()
-    return of in {"", host.casefold()} or (of.startswith("*.") and host.casefold().endswith(of[1:]))
+    """Whether a listener, which may be for one host or those under a domain, is for this one, or some of these."""
+    of, host = str(listener.get("hostname") or "").casefold(), host.casefold()
+    return of in {"", host} or any(
+        wide.startswith("*.") and narrow.removeprefix("*").endswith(wide[1:])
+        for wide, narrow in ((of, host), (host, of))
+    )
 
 
 def _service(contents: Contents, item: Mapping[str, Any], called: str, options: Options) -> None:

@@ -165,13 +165,66 @@ def test_routes_are_at_the_ports_of_their_listeners() -> None:
     found = read("a.yaml", GATEWAY.encode(), Options())
 
     assert hosts(found) == [
-        "shop.example", "one.apps.example:8443", "db.example:9443",
-        "grpc.example", "redirected.example",
+        "shop.example", "one.apps.example:8443", "db.example:9443", "grpc.example",
     ]  # fmt: skip
     assert {row.values["labels"]["namespace"] for row in found.rows} == {"shop", "infra"}
     assert left_out(found) == [
         "1 listener without TLS", "3 objects for every host", "2 wildcards in place of a host name",
+        "1 route without a listener with TLS",
     ]  # fmt: skip
+
+
+def route(parents: str, host: str, kind: str = "HTTPRoute") -> str:
+    return (
+        f"---\napiVersion: gateway.networking.k8s.io/v1\nkind: {kind}\nmetadata: {{name: r, namespace: infra}}\n"
+        f"spec:\n  parentRefs: {parents}\n  hostnames: ['{host}']\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("added", "expected"),
+    [
+        # Attached to both a listener of plain HTTP and one with TLS.
+        (route("[{name: edge}]", "both.example"), ["both.example"]),
+        # Of a gateway that is not in the file, it is not known whether it has TLS.
+        (route("[{name: edge, sectionName: plain}, {name: another}]", "two.example"), ["two.example"]),
+        (route("[]", "none.example"), ["none.example"]),
+        (route("[{name: edge, sectionName: plain}]", "x.example"), "1 route without a listener with TLS"),
+        (route("[{name: edge, port: 80}]", "x.example"), "1 route without a listener with TLS"),
+        # The listener with TLS is for other hosts.
+        (route("[{name: edge, sectionName: alt}]", "x.example"), "1 route without a listener with TLS"),
+        # TLS that is passed through is not that of an HTTPRoute, and the reverse.
+        (route("[{name: edge, sectionName: pass}]", "x.example"), "1 route without a listener with TLS"),
+        (route("[{name: edge, sectionName: web}]", "x.example", "TLSRoute"), "1 route without a listener with TLS"),
+        (route("[{name: cart, kind: Service, group: ''}]", "x.example"), "1 route reachable only inside the cluster"),
+    ],
+)
+def test_a_route_without_a_listener_with_tls_has_no_https(added: str, expected: list[str] | str) -> None:
+    gateway = GATEWAY.partition("---")[0]
+    found = read("a.yaml", (gateway + added).encode(), Options())
+
+    assert (hosts(found) or left_out(found)[-1]) == expected
+
+
+INGRESS = {"spec": {"rules": [{"host": "a.example"}], "tls": [{"hosts": ["a.example", "b.example"]}]}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("List", {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress"}),
+        ("IngressList", {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress"}),
+        ("IngressList", {}),
+    ],
+)
+def test_lists_are_read_as_kubectl_and_the_api_server_write_them(kind: str, said: dict[str, str]) -> None:
+    version = "v1" if kind == "List" else "networking.k8s.io/v1"
+    listed = {"apiVersion": version, "kind": kind, "items": [{**said, "metadata": {"name": "i"}, **INGRESS}]}
+
+    found = read("a.json", json.dumps(listed).encode(), Options())
+
+    assert hosts(found) == ["a.example", "b.example"]
+    assert left_out(found) == []
 
 
 OTHERS = """
