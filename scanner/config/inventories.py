@@ -288,7 +288,11 @@ class _Adding:
             return
         self._lists[key].append(element)
         self._there.setdefault(there, []).append(element)
-        self._result.origins["environment", self._index, key, len(self._lists[key]) - 1] = (file, (number,))
+        here: Location = ("environment", self._index, key, len(self._lists[key]) - 1)
+        self._result.origins[here] = (file, (number,))
+        for way, (name, line, part) in row.said.items():
+            other = InventoryFile(name, {(0,): line} if line else {}, {(0,): part} if part else {})
+            self._result.origins[*here, *way] = (other, (0,))
 
     def _differ(self, values: Mapping[str, Any], where: str, place: str) -> None:
         message = f"{values['host']} is already listed at {where}, with another owner or other labels"

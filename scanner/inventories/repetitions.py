@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from scanner.errors import Problem
-from scanner.inventories.source import Contents, Row, located, problem
+from scanner.inventories.source import Contents, Place, Row, located, problem
 from scanner.inventory import Role, address_of
 
-_OF_PLACES: Final = frozenset({"host", "port", "environment", "role", "application"})
-"""What tells one row from another, so that two of the same do not differ in it."""
+_OF_PLACES: Final = frozenset({"host", "port", "environment"})
 _OWNED: Final = frozenset({"owner", "contact", "labels"})
 
 
@@ -28,57 +27,120 @@ def only_of(contents: Contents, environment: str) -> Contents:
     return replace(contents, rows=rows)
 
 
-def without_repetitions(found: Sequence[Contents], environment_of: Callable[[Row], str]) -> list[Contents]:
-    """Several sources with each host once, where a later one says no more of it than an earlier one.
+def joined(found: Sequence[Contents], environment_of: Callable[[Row], str]) -> list[Contents]:
+    """Several sources with each host once, of which each says what all of them say together.
 
-    What two files say otherwise of one host is a problem of the later one, and so is what a single file says twice,
-    whether another file has that host or not.
+    A row that says no more than where a host is, and whose, is of all that others say is there. What two files say
+    otherwise of one thing is a problem of the later one, and so is what a single file says twice, whether another file
+    has that host or not.
     """
-    result = []
-    seen: dict[tuple[object, ...], tuple[Row, str]] = {}
+    by_place: dict[tuple[str, int], list[_Taken]] = {}
+    results = []
     for item in found:
-        rows: list[Row] = []
+        taken: list[_Taken] = []
         problems: list[Problem] = []
         here: dict[tuple[object, ...], str] = {}
         for row in item.rows:
-            key, place = _identity(row, environment_of), located(item.name, row.line, row.part)
-            earlier, where = seen.get(key, (None, ""))
-            if earlier is None:
-                rows.append(row)  # what one file alone says twice is told where its rows are taken
-            elif key in here:
+            key, place = (environment_of(row), *row.place, *_identity(row)), located(item.name, row.line, row.part)
+            known = [other for other in by_place.get(row.place, ()) if _in_one(other.row, row, environment_of)]
+            meant = _meant(row, known)
+            if key in here and known:
                 problems.append(problem("", f"{row.host} is already listed at {here[key]}", "leave one out", place))
-            elif more := ", ".join(_otherwise(row, earlier)):
-                problems.append(problem("", f"{row.host} is already listed at {where}, {more}", _HINT, place))
-            else:
+            elif all(_is_bare(other.row) for other in meant) and not _is_bare(row):
+                # What is there is said here; what was said of the host alone is said of it, too.
+                mine = _Taken(item, row)
+                for other in meant:
+                    problems += mine.join(other.source.name, other.row)
+                    other.give_up()
+                taken.append(mine)
+            elif meant:
+                said = [wrong for other in meant for wrong in other.join(item.name, row)]
+                problems += said
                 item.leave_out("host", "named by another file, too", address_of(*row.place))
+            else:
+                taken.append(_Taken(item, row))
             here.setdefault(key, place)
-        for row in rows:
-            seen.setdefault(_identity(row, environment_of), (row, located(item.name, row.line, row.part)))
-        result.append(replace(item, rows=rows, problems=[*item.problems, *problems]))
-    return result
-
-
-_HINT: Final = "leave one out, or name the file first that says more"
-
-
-def _identity(row: Row, environment_of: Callable[[Row], str]) -> tuple[object, ...]:
-    role = str(row.values.get("role", Role.APPLICATION.value))
-    return (*row.place, environment_of(row), role, row.values.get("application"))
-
-
-def _otherwise(row: Row, earlier: Row) -> Iterator[str]:
-    """What a row says otherwise than an earlier one of the same host, or says and that one does not."""
-    keys = [
-        key for key, value in row.values.items() if key not in _OF_PLACES and not _says(earlier.values.get(key), value)
+        for mine in taken:
+            by_place.setdefault(mine.row.place, []).append(mine)
+        results.append((item, taken, problems))
+    return [
+        replace(item, rows=[mine.row for mine in taken if not mine.gone], problems=[*item.problems, *problems])
+        for item, taken, problems in results
     ]
-    if _OWNED.intersection(keys):
-        yield "with another owner or other labels"
-    if others := [key for key in keys if key not in _OWNED]:
-        yield f"which says otherwise or nothing of its {' and '.join(others)}"
 
 
-def _says(earlier: Any, value: Any) -> bool:
-    """Whether what was said earlier has all of it: of labels, each that is said again."""
-    if isinstance(earlier, dict) and isinstance(value, dict):
-        return value.items() <= earlier.items()
-    return bool(earlier == value)
+@dataclass(slots=True)
+class _Taken:
+    """A row with what other files say of the same; `gone` where their rows say all that it does."""
+
+    source: Contents
+    row: Row
+    gone: bool = field(default=False)
+
+    def give_up(self) -> None:
+        if not self.gone:
+            self.source.leave_out("host", "named by another file, too", address_of(*self.row.place))
+        self.gone = True
+
+    def join(self, name: str, other: Row) -> list[Problem]:
+        """Add what a row of another file says; problems, where it says something otherwise."""
+        values, said = dict(self.row.values), dict(self.row.said)
+        problems = []
+        for way, value in _said(other):
+            origin = other.said.get(way, Place(name, other.line, other.part))
+            before = _at(values, way)
+            if before is None:
+                _put(values, way, value)
+                said[way] = origin
+            elif str(before) != str(value):
+                where = said.get(way, Place(self.source.name, self.row.line, self.row.part))
+                column = ".".join(way).replace("labels.", "label.")
+                message = f'of {other.host} is "{_shown(value)}", and at {where} it is "{_shown(before)}"'
+                problems.append(problem(column, message, "make them the same, or empty one", str(origin)))
+        self.row = replace(self.row, values=values, said=said)
+        return problems
+
+
+def _in_one(one: Row, other: Row, environment_of: Callable[[Row], str]) -> bool:
+    """Whether two rows may be of one environment; a row that names none may be of any."""
+    named = "environment" in one.values and "environment" in other.values
+    return not named or environment_of(one) == environment_of(other)
+
+
+def _meant(row: Row, known: Sequence[_Taken]) -> list[_Taken]:
+    """Of what is known at a place, that of which a row speaks: the same thing, or all where one says only the place."""
+    if _is_bare(row):
+        return [other for other in known if not other.gone] or list(known)
+    same = [other for other in known if not _is_bare(other.row) and _identity(other.row) == _identity(row)]
+    return same or [other for other in known if _is_bare(other.row)]
+
+
+def _is_bare(row: Row) -> bool:
+    """Whether it says only where a host is, and whose."""
+    return not row.values.keys() - _OF_PLACES - _OWNED
+
+
+def _identity(row: Row) -> tuple[object, ...]:
+    """What tells one row from another of the same place, as far as it says so."""
+    return str(row.values.get("role", Role.APPLICATION.value)), row.values.get("application")
+
+
+def _said(row: Row) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """What a row says besides where it is: each with the way to it."""
+    for key, value in row.values.items():
+        if key == "labels":
+            yield from ((("labels", name), text) for name, text in value.items())
+        elif key not in {"host", "port"}:
+            yield (key,), value
+
+
+def _at(values: dict[str, Any], way: tuple[str, ...]) -> Any:
+    return values.get(way[0]) if len(way) == 1 else values.get(way[0], {}).get(way[1])
+
+
+def _put(values: dict[str, Any], way: tuple[str, ...], value: Any) -> None:
+    values[way[0]] = value if len(way) == 1 else {**values.get(way[0], {}), way[1]: value}
+
+
+def _shown(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -22,18 +22,31 @@ _EXAMPLES: Final = 3
 HTTPS_PORT: Final = 443
 
 
+class Place(NamedTuple):
+    """Where something is said: a file, and the line in it or what of it is meant."""
+
+    name: str
+    line: int = 0
+    part: str = ""
+
+    def __str__(self) -> str:
+        return located(*self)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One host of a source.
 
     `values` has the keys of an endpoint or application as config.toml spells them, and besides them `application`, the
     name of one, and `environment`. `line` counts from 1; it is 0 where the form of the source has no lines, or its
-    parser does not say them. `part` is what of the source says it, in words, where that can be told.
+    parser does not say them. `part` is what of the source says it, in words, where that can be told. `said` names the
+    places of what another source says, by the ways to it.
     """
 
     values: Mapping[str, Any]
     line: int = 0
     part: str = ""
+    said: Mapping[tuple[str, ...], Place] = field(default_factory=dict)
 
     @property
     def host(self) -> str:

@@ -61,13 +61,25 @@ def test_a_row_that_names_no_environment_is_looked_for_in_all(capsys: Captured) 
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [
-        ("host,owner\na.example,x\n", "host,owner\nA.example,y\n", "with another owner or other labels"),
-        ("host,label.tier\na.example,1\n", "host,label.tier\na.example,2\n", "with another owner or other labels"),
-        ("host\na.example\n", "host,owner\na.example,y\n", "with another owner or other labels"),
+        (
+            "host,owner\na.example,x\n",
+            "host,owner\nA.example,y\n",
+            'owner: of A.example is "y", and at o1.csv:2 it is "x"',
+        ),
+        (
+            "host,label.tier\na.example,1\n",
+            "host,owner,label.tier\na.example,x,2\n",
+            'label.tier: of a.example is "2", and at o1.csv:2 it is "1"',
+        ),
         (
             "host,role,paths\na.example,monitoring,/a\n",
-            "host,role,paths\na.example,monitoring,/b\n",
-            "which says otherwise or nothing of its paths",
+            "host,role,paths\na.example,monitoring,/b /c\n",
+            'paths: of a.example is "/b /c", and at o1.csv:2 it is "/a"',
+        ),
+        (
+            "host,role,paths,owner\na.example,monitoring,/a,x\n",
+            "host,contact,owner\na.example,c,y\n",
+            'owner: of a.example is "y", and at o1.csv:2 it is "x"',
         ),
     ],
 )
@@ -77,10 +89,65 @@ def test_what_two_files_say_otherwise_of_one_host_is_refused(
     write(o1=first, o2=second)
 
     assert run(["import", "o1.csv", "o2.csv", "-o", "out.csv"]) == 2
-    said = capsys.readouterr().err
-    assert "nightseal: o2.csv:2: " in said
-    assert f"is already listed at o1.csv:2, {expected} (leave one out, or name the file first that says more)" in said
+    assert capsys.readouterr().err.splitlines()[-1] == f"nightseal: o2.csv:2: {expected} ({HINT})"
     assert not Path("out.csv").exists()
+
+
+HINT = "make them the same, or empty one"
+
+
+def test_a_contradiction_is_told_by_the_file_that_said_it(capsys: Captured) -> None:
+    write(o1="host\na.example\n", o2="host,owner\na.example,x\n", o3="host,owner\na.example,y\n")
+
+    assert run(["import", "o1.csv", "o2.csv", "o3.csv"]) == 2
+    said = capsys.readouterr().err
+    assert f'nightseal: o3.csv:2: owner: of a.example is "y", and at o2.csv:2 it is "x" ({HINT})' in said
+
+
+NMAP = (
+    "<nmaprun><host><address addr='192.0.2.1' addrtype='ipv4'/><hostnames><hostname name='a.example' type='user'/></hostnames>"
+    "<ports>{}</ports></host></nmaprun>"
+)
+PORT = "<port protocol='tcp' portid='{}'><state state='open'/><service name='{}'/></port>"
+
+
+@pytest.mark.parametrize("files", [["scan.xml", "o.csv"], ["o.csv", "scan.xml"]])
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ("host,owner,label.tier\na.example,x,1", ["a.example,,,,x,1", "a.example,25,server,smtp,,"]),
+        ("host,port,owner\na.example,25,x", ["a.example,,,,", "a.example,25,server,smtp,x"]),
+        (
+            "host,role,environment,owner\na.example,monitoring,production,x\na.example,development,production,y",
+            [
+                "a.example,,monitoring,,production,x", "a.example,,development,,production,y",
+                "a.example,25,server,smtp,imported,",
+            ],
+        ),
+        ("host,owner,environment\na.example,x,test", ["a.example,,,,test,x", "a.example,25,server,smtp,imported,"]),
+        ("host,application,kind,owner\na.example,Shop,pwa,x", ["a.example,,,,Shop,pwa,x", "a.example,25,server,smtp,,,"]),
+    ],
+)  # fmt: skip
+def test_what_files_say_of_one_host_is_joined(
+    files: list[str], rows: str, expected: list[str], capsys: Captured
+) -> None:
+    Path("scan.xml").write_text(NMAP.format(PORT.format(443, "https") + PORT.format(25, "smtp")), "utf-8")
+    write(o=f"{rows}\n")
+
+    assert run(["import", *files, "--to", "csv"]) == 0
+    said = capsys.readouterr()
+    assert sorted(said.out.splitlines()[1:]) == sorted(expected)
+    assert "left out: 1 host named by another file, too: a.example:" in said.err
+
+
+@pytest.mark.parametrize("files", [["a.csv", "b.csv"], ["b.csv", "a.csv"]])
+def test_what_is_wrong_in_what_was_joined_is_told_by_its_own_file(files: list[str], capsys: Captured) -> None:
+    write(a="host,label.x\na.example,1\n", b="host,http_port\n\na.example,eighty\n")
+
+    assert run(["import", *files]) == 2
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("nightseal: ")]
+    assert said.startswith("nightseal: b.csv:3: ")
+    assert "http_port" in said
 
 
 def test_what_two_files_say_alike_is_told_by_its_host(capsys: Captured) -> None:

@@ -20,7 +20,7 @@ from scanner.errors import ConfigError, OutputError, Problem, UsageError, neares
 from scanner.formats import load
 from scanner.inventories import Contents, Options, Row
 from scanner.inventories.comparison import CHANGED, GONE, NEW, Difference, differences
-from scanner.inventories.repetitions import only_of, without_repetitions
+from scanner.inventories.repetitions import joined, only_of
 from scanner.inventories.writing import to_csv, to_toml
 from scanner.inventory import EnvironmentKind, Inventory
 from scanner.jobs.destinations import descriptor_of, put
@@ -65,7 +65,7 @@ def import_hosts(  # noqa: PLR0913, PLR0917  # one for each option
     if diff and known is not None and environment is not None:
         _check_environment(known, environment)
     names = _Names(found, known, environment, apart=diff)
-    found = without_repetitions(found, names.of)
+    found = joined(found, names.of)
     wrong = bool(problems) or any(item.problems for item in found)
     for item in found if not wrong else ():
         _tell(item)
