@@ -93,6 +93,7 @@ def _trust(path: PathValidation) -> Trust:
         missing=list(path.missing),
         detail=path.detail,
         refused=path.refused,
+        unsigned=path.unsigned,
         lasting=list(path.lasting),
         store_digest=path.store_digest,
     )

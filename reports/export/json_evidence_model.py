@@ -90,6 +90,8 @@ class Trust(Out):
     detail: str
     refused: bool = False
     """The signatures lead to a root, and clients take no such path all the same; `detail` says why."""
+    unsigned: str = ""
+    """Where the chain breaks because a certificate of the issuer's name is there and its key did not sign, in words."""
     lasting: list[str] = []
     """The path that holds longest, where another one than `path` does."""
     store_digest: str = ""

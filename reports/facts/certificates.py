@@ -152,6 +152,7 @@ def _path(path: PathValidation) -> str:
     more = (
         path.detail,
         "refused although signed" if path.refused else "",
+        path.unsigned,
         "a public CA" if path.publicly_trusted else "",
         f"path {' > '.join(path.path)}" if path.path else "",
         f"missing {listed(path.missing)}" if path.missing else "",

@@ -125,7 +125,8 @@ class PathValidation:
     `refused` tells that the signatures do lead to a root, and `detail` why clients take no such path all the same.
     `path` holds SHA-256 fingerprints, leaf first, root last; empty where there is none.
     `missing` holds fingerprints of intermediates that the path needed and the server did not send. `lasting` is the
-    path that holds longest, where another one than `path` does; its root's dates do not count.
+    path that holds longest, where another one than `path` does; its root's dates do not count. `unsigned` says in words
+    where the chain breaks because a certificate of the issuer's name is there and its key did not sign; else empty.
     """
 
     store: str
@@ -137,6 +138,7 @@ class PathValidation:
     detail: str = ""
     refused: bool = False
     lasting: tuple[str, ...] = ()
+    unsigned: str = ""
 
     @property
     def store_title(self) -> str:

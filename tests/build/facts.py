@@ -255,6 +255,7 @@ class World:
     mail: Any = field(default_factory=not_run)
     doors: Any = field(default_factory=not_run)
     host: str = HOST
+    port: int = 443  # a file has none
     role: Role = Role.APPLICATION
     http_port: int | None = 80
     starttls: StartTls | None = None
@@ -269,7 +270,9 @@ class World:
 
 def observed(world: World, ip: str = "192.0.2.1") -> Observed:
     """A world's target with its evidence."""
-    endpoint = Endpoint("production", world.host, 443, world.role, world.http_port, world.starttls, world.applications)
+    endpoint = Endpoint(
+        "production", world.host, world.port, world.role, world.http_port, world.starttls, world.applications
+    )
     return Observed(
         Target(endpoint, Address(ip, 443, world.http_port)),
         TargetEvidence(

@@ -96,6 +96,20 @@ def test_a_whole_chain_costs_no_request(chain: Chain) -> None:
     assert {path for _, path in chain.site.asked} <= {"leaf.crl", "upper.crl"}
 
 
+def test_a_chain_is_not_climbed_without_end_and_the_verdict_says_so(chain: Chain) -> None:
+    above = chain.root
+    for number in range(5):
+        above = certificate(
+            f"Level {number}", above, ca=True, days=(-9, 900), issuers=[f"{chain.site.base}/{number - 1}"]
+        )
+        chain.site.answers[str(number)] = der(above.certificate)
+    chain.leaf = certificate("www", above, dns=["www.example.com"], issuers=[f"{chain.site.base}/4"])
+    found = asked(chain.sent())
+    assert verdicts(found, "cert.chain-complete") == {"missing"}
+    assert found.completion is not None
+    assert "no more than 4 are fetched" in found.completion.detail
+
+
 FORMS: dict[str, Callable[[Chain], Any]] = {
     "pem": lambda c: pem(c.lower.certificate),
     "pkcs7": lambda c: pkcs7.serialize_certificates([c.root.certificate, c.lower.certificate], Encoding.DER),

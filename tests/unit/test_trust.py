@@ -14,13 +14,14 @@ import pytest
 from asn1crypto import x509 as asn1
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from scanner.errors import TrustStoreError
-from scanner.evidence import Certificate, PathValidation
+from scanner.evidence import Certificate, Deployment, PathValidation, Protocol
 from scanner.lab.certificates import _resign_with_sha1
+from scanner.probe.x509.chains import MAX_CHAIN, deployment_of
 from scanner.probe.x509.parsing import certificate_from_der
 from scanner.probe.x509.trust import MOZILLA, load_store, store_digests, validate_paths
 
@@ -160,6 +161,66 @@ def test_without_a_path_nothing_is_trusted(look, sent, word):
     assert found.path == ()
     assert word in found.detail
     assert found.detail.isprintable()
+
+
+_STRANGERS = tuple(
+    issued(f"Stranger {number}", f"Stranger {number}", OTHER_KEY, OTHER_KEY, ca=True) for number in range(20)
+)
+
+
+def test_no_number_of_strangers_hides_the_issuer(look, tmp_path):
+    sent = (LEAF, *_STRANGERS, INTERMEDIATE)
+    assert look(*sent).path == fingerprints(LEAF, INTERMEDIATE, ROOT)
+    (tmp_path / "root.pem").write_bytes(ROOT.public_bytes(Encoding.PEM))
+    found = deployment_of(
+        [item.public_bytes(Encoding.DER) for item in sent],
+        [str(tmp_path / "root.pem")],
+        with_sni=True,
+        protocol=Protocol.TLS1_3,
+    )
+
+    assert isinstance(found, Deployment)
+    assert found.paths[0].trusted
+    assert len(found.chain) == MAX_CHAIN
+    names = tuple(item.fingerprint for item in found.chain)
+    assert names == fingerprints(LEAF, *_STRANGERS[: MAX_CHAIN - 2], INTERMEDIATE), "in the order in which they came"
+
+
+_NAMESAKE = issued("Root", "Root", OTHER_KEY, OTHER_KEY, ca=True)
+
+
+@pytest.mark.parametrize(
+    ("sent", "roots", "unsigned"),
+    [
+        (
+            (issued("a", "Issuing", LEAF_KEY, OTHER_KEY), INTERMEDIATE),
+            (ROOT,),
+            "CN=a names CN=Issuing as its issuer, and the key of the one sent did not sign it",
+        ),
+        (
+            (LEAF, INTERMEDIATE),
+            (_NAMESAKE,),
+            "CN=Issuing names CN=Root as its issuer, and the key of the one in the trust store did not sign it",
+        ),
+        ((LEAF, INTERMEDIATE), (_NAMESAKE, ROOT), ""),
+        ((LEAF,), (ROOT,), ""),
+        ((issued("Root", "Root", LEAF_KEY, LEAF_KEY),), (ROOT,), ""),
+        ((LEAF, issued("Issuing", "Elsewhere", INTERMEDIATE_KEY, OTHER_KEY, ca=True)), (ROOT,), ""),
+    ],
+    ids=["forged", "another root of the name", "both roots", "not sent", "self-signed", "unknown root"],
+)
+def test_who_is_called_an_issuer_and_is_none_is_named(look, sent, roots, unsigned):
+    found = look(*sent, roots=roots)
+
+    assert found.unsigned == unsigned
+    assert not found.refused
+    assert found.trusted == (ROOT in roots and len(roots) > 1)
+
+
+def test_a_signature_that_nobody_could_check_shows_no_forger(look):
+    """A key of a kind that is not known here may have signed it all the same."""
+    key = x25519.X25519PrivateKey.from_private_bytes(bytes(31) + b"1")
+    assert not look(LEAF, issued("Issuing", "Root", key, ROOT_KEY, ca=True)).unsigned
 
 
 def test_a_weak_ca_leads_nowhere_and_the_detail_says_why(look):

@@ -69,6 +69,9 @@ class Completer:
             if any(path.trusted for path in paths):
                 return Completion(tuple(fetched), paths)
             top = above
+        else:
+            if not top.self_signed:
+                trouble = FetchError(RevocationFailure.BUDGET, f"no more than {_DEEPEST} are fetched of one chain")
         return Completion(tuple(fetched), (), trouble.failure, trouble.detail)
 
     async def _issuer(self, urls: Sequence[str], below: Certificate) -> tuple[Certificate | None, FetchError | None]:

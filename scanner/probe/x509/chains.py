@@ -11,10 +11,12 @@ from cryptography import x509
 from scanner.evidence import Attempt, Certificate, Deployment, Failure, FailureReason, PathValidation, Protocol
 from scanner.probe.x509.parsing import certificate_from_der
 from scanner.probe.x509.staple import MAX_SCT_LIST, staple_of
-from scanner.probe.x509.trust import TrustStore, fingerprint_of, load_store, validate_paths
+from scanner.probe.x509.trust import TrustStore, fingerprint_of, load_store, looked_at, validate_paths
 
 MAX_CHAIN = 12
-"""Certificates of a chain that are kept; more only serve to tire a reader."""
+"""Certificates of a chain that are kept: those that lead on from the leaf, and of others the first."""
+_MOST_READ = 100
+"""Certificates of a chain that are read; more only serve to tire a reader."""
 
 
 def deployment_of(  # noqa: PLR0913  # a deployment has that many parts
@@ -28,11 +30,14 @@ def deployment_of(  # noqa: PLR0913  # a deployment has that many parts
     tls_sct_list: bytes = b"",
 ) -> Deployment | Failure:
     """Read a chain of DER certificates as it was sent. Fails where its leaf cannot be read."""
-    leaf, *others = (read_certificate(der) for der in chain[:MAX_CHAIN])
+    leaf, *others = (read_certificate(der) for der in chain[:_MOST_READ])
     if leaf.value is None:
         return leaf.failure or Failure(FailureReason.MALFORMED)
     # What cannot be read beside the leaf leads nowhere: it is as good as not sent.
     certificates = (leaf.value, *(other.value for other in others if other.value is not None))
+    if len(certificates) > MAX_CHAIN:
+        kept = {id(item) for item in looked_at(certificates, MAX_CHAIN)}
+        certificates = tuple(item for item in certificates if id(item) in kept)
     trust_stores = tuple(load_store(name) for name in stores)
     paths = _paths(certificates, trust_stores, datetime.now(UTC).date())
     return Deployment(

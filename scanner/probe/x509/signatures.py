@@ -32,6 +32,27 @@ def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
         return False
 
 
+def is_named_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether `issuer` has the name that the certificate gives its issuer, whoever signed it."""
+    try:
+        return certificate.issuer == issuer.subject
+    except BROKEN:
+        return False
+
+
+def is_checkable(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether a signature by the issuer's key could be checked here: the library knows its kind and its hash."""
+    try:
+        key = issuer.public_key()
+        hashed = certificate.signature_hash_algorithm is not None
+        _ = certificate.signature_algorithm_parameters
+    except BROKEN:
+        return False
+    if isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        return hashed
+    return isinstance(key, ed25519.Ed25519PublicKey | ed448.Ed448PublicKey)
+
+
 def made_by(
     key: PublicKeyTypes,
     signature: bytes,

@@ -26,7 +26,7 @@ from cryptography.x509 import verification
 from scanner.errors import TrustStoreError
 from scanner.evidence import Certificate, PathValidation
 from scanner.probe.x509.extensions import BROKEN
-from scanner.probe.x509.signatures import issued_by
+from scanner.probe.x509.signatures import is_checkable, is_named_by, issued_by
 from scanner.untrusted import printable
 
 MOZILLA = "mozilla"
@@ -156,6 +156,7 @@ def validate_paths(chain: Sequence[Certificate], stores: Sequence[str]) -> tuple
                 detail=result.detail,
                 refused=result.refused,
                 lasting=result.lasting,
+                unsigned=result.unsigned,
             )
         )
     return tuple(results)
@@ -182,7 +183,22 @@ def path_in(chain: Sequence[Certificate], store: TrustStore) -> PathValidation:
             lasting = _lasting(chain, store, path)
             return PathValidation(name, store.digest, trusted=True, path=path, lasting=lasting)
     refused = _leads_to_root(chain, store)
-    return PathValidation(name, store.digest, trusted=False, detail=_detail(failure), refused=refused)
+    unsigned = "" if refused else _unsigned(chain, store)
+    detail = _detail(failure)
+    return PathValidation(name, store.digest, trusted=False, detail=detail, refused=refused, unsigned=unsigned)
+
+
+def looked_at(chain: Sequence[Certificate], most: int = _MAX_CHAIN + 1) -> list[Certificate]:
+    """So many certificates of a chain, its leaf first, and before all others those that names lead to from there.
+
+    A server may send any number of others, and the one that is needed last.
+    """
+    leaf, *others = chain
+    found = [leaf]
+    for below in found:
+        found += (above := [item for item in others if item.subject == below.issuer])
+        others = [item for item in others if item not in above]
+    return [*found, *others][:most]
 
 
 def _lasting(chain: Sequence[Certificate], store: TrustStore, path: tuple[str, ...]) -> tuple[str, ...]:
@@ -205,7 +221,7 @@ def _lasting(chain: Sequence[Certificate], store: TrustStore, path: tuple[str, .
 def _leads_to_root(chain: Sequence[Certificate], store: TrustStore) -> bool:
     """Whether names and signatures lead from the leaf to a root, whatever else clients demand of a path."""
     try:
-        leaf, *others = (x509.load_der_x509_certificate(certificate.der) for certificate in chain[: _MAX_CHAIN + 1])
+        leaf, *others = (x509.load_der_x509_certificate(certificate.der) for certificate in looked_at(chain))
     except ValueError:
         return False
     for _ in range(_MAX_CHAIN):
@@ -219,9 +235,30 @@ def _leads_to_root(chain: Sequence[Certificate], store: TrustStore) -> bool:
     return False
 
 
+def _unsigned(chain: Sequence[Certificate], store: TrustStore) -> str:
+    """Where a chain breaks although there is a certificate of the issuer's name: the key of none of them signed."""
+    try:
+        last, *others = ((item, x509.load_der_x509_certificate(item.der)) for item in looked_at(chain))
+    except ValueError:
+        return ""
+    while not last[0].self_issued:
+        above = next((other for other in others if issued_by(last[1], other[1])), None)
+        if above is None:
+            break
+        others.remove(above)
+        last = above
+    sent = [one for _, one in others if is_named_by(last[1], one)]
+    named = [*sent, *roots_above(last[1], store)]
+    # Only a signature that could be checked, and did not hold, shows anything.
+    if last[0].self_issued or not named or not all(is_checkable(last[1], one) for one in named):
+        return ""
+    where = "sent" if sent else "in the trust store"
+    return f"{last[0].subject} names {last[0].issuer} as its issuer, and the key of the one {where} did not sign it"
+
+
 def _path(chain: Sequence[Certificate], store: TrustStore, moment: datetime) -> tuple[str, ...]:
     """The fingerprints of a path, leaf first. Raises what the library raises where there is none."""
-    leaf, *others = (x509.load_der_x509_certificate(certificate.der) for certificate in chain[: _MAX_CHAIN + 1])
+    leaf, *others = (x509.load_der_x509_certificate(certificate.der) for certificate in looked_at(chain))
     verifier = (
         verification.PolicyBuilder()
         .store(_library_store(store))

@@ -47,6 +47,9 @@ def _path(chain: tuple[Certificate, ...]) -> list[Certificate]:
             "The issuer of {observed} was not sent. Browsers fetch it from the CA; programs, phones and other servers "
             "do not, and fail."
         ),
+        "not-signed": indeterminate(
+            "Whether another intermediate is missing is unknown, because what is called an issuer is none: {observed}."
+        ),
         "unknown-root": indeterminate(
             "The chain ends at {observed}, which is not in the trust stores: whether another intermediate is missing "
             "is unknown."
@@ -61,10 +64,13 @@ def _complete(deployment: Deployment, facts: Facts, parameters: Parameters) -> l
     expected = "every intermediate"
     missing = any(item.missing for item in deployment.paths)
     trusted = any(item.trusted and not item.missing for item in deployment.paths)
-    if top.self_signed or trusted:
+    # What clients refuse for another reason leads to a root all the same.
+    if top.self_signed or trusted or any(item.refused for item in deployment.paths):
         return [Finding("complete", counted(len(deployment.chain), "certificate"), expected)]
     if deployment.completed:
         return [Finding("missing-fetched", f"{top.subject} ({top.issuer})", expected)]
+    if unsigned := next((item.unsigned for item in deployment.paths if item.unsigned), ""):
+        return [Finding("not-signed", unsigned, expected)]
     if missing or (deployment.paths and len(path) == 1):
         tried = deployment.completion.detail if deployment.completion is not None else ""
         return [Finding("missing", f"{top.subject} ({'; '.join(filter(None, (top.issuer, tried)))})", expected)]

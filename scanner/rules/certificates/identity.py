@@ -15,6 +15,7 @@ from scanner.rules.registry import (
     Parameters,
     fails,
     indeterminate,
+    not_applicable,
     not_observed,
     passes,
     rule,
@@ -63,6 +64,10 @@ class TrustParameters(Parameters):
             "The available lists of roots are too old to show that {missing} would not trust the chain: {observed}."
         ),
         "self-signed": fails("The certificate is self-signed: no CA vouches for it."),
+        "root": not_applicable(
+            "The file holds a root certificate, which programs that read the file trust without an issuer."
+        ),
+        "not-signed": fails("The chain leads to no trusted root: {observed}."),
         "unknown-issuer": fails("The chain leads to no trusted root; it ends at the unknown issuer {observed}."),
         "refused": fails("The chain leads to a root of the trust stores, but clients refuse it: {observed}."),
         "chain-incomplete": fails("The chain leads to no trusted root: an intermediate was not sent ({observed})."),
@@ -80,6 +85,8 @@ def _trusted(deployment: Deployment, facts: Facts, parameters: TrustParameters) 
     trusting = [path.store for path in deployment.browser_paths if path.trusted]
     if trusting:
         return [_trusted_by(deployment, trusting, expected, facts.now, parameters)]
+    if deployment.leaf.self_signed and deployment.leaf.is_ca and facts.target.endpoint.is_file:
+        return [Finding("root", deployment.leaf.subject, expected)]
     if deployment.leaf.self_signed:
         return [Finding("self-signed", f"issued by itself: {deployment.leaf.subject}", expected)]
     last = deployment.chain[-1]
@@ -87,6 +94,8 @@ def _trusted(deployment: Deployment, facts: Facts, parameters: TrustParameters) 
         return [Finding("chain-incomplete", last.issuer, expected)]
     if refusing := [path.detail for path in deployment.paths if path.refused]:
         return [Finding("refused", listing(refusing), expected, severity=Severity.HIGH)]
+    if unsigned := next((path.unsigned for path in deployment.paths if path.unsigned), ""):
+        return [Finding("not-signed", unsigned, expected)]
     return [Finding("unknown-issuer", last.issuer, expected)]
 
 
@@ -159,13 +168,14 @@ def _hostname(deployment: Deployment, facts: Facts, parameters: Parameters) -> l
     severity=Severity.CRITICAL,
     of=Deployment,
     why="Browsers refuse a certificate outside its dates, and after it has expired the CA no longer vouches for it.",
-    how="notBefore and notAfter of the certificate and of each intermediate that was sent are compared with the time.",
+    how="notBefore and notAfter of the certificate and of each intermediate on its path are compared with the time.",
     sources=(rfc(5280, "4.1.2.5"),),
     reasons={
         "valid": passes("The certificates are inside their dates; the server's ends on {observed}."),
         "expired": fails("The certificate expired on {observed}."),
         "not-yet-valid": fails("The certificate is not valid before {observed}."),
         "intermediate-expired": fails("An intermediate certificate expired: {observed}."),
+        "intermediate-not-yet-valid": fails("An intermediate certificate is not valid yet: {observed}."),
     },
     fix=fixes.RENEW,
     mistake=fixes.OLD,
@@ -179,17 +189,18 @@ def _valid_now(deployment: Deployment, facts: Facts, parameters: Parameters) -> 
     if now < leaf.not_before:
         return [Finding("not-yet-valid", _day(leaf.not_before), expected)]
     # What was sent and is on no path does no harm by its age: an old cross-signed root is often left in.
-    used = {fingerprint for path in deployment.paths if path.trusted for fingerprint in path.path}
-    old = [
-        item
-        for item in deployment.chain[1:]
-        if now > item.not_after and not item.self_signed and (not used or item.fingerprint in used)
+    used = {fingerprint for path in deployment.browser_paths if path.trusted for fingerprint in path.path}
+    above = [
+        item for item in deployment.browser_chain[1:] if not item.self_signed and (not used or item.fingerprint in used)
     ]
-    if old and not deployment.paths:
-        return [not_observed(Failure(FailureReason.NOT_RUN, "whether a path leads over an expired certificate"))]
+    old = [f"{item.subject} on {_day(item.not_after)}" for item in above if now > item.not_after]
+    early = [f"{item.subject} before {_day(item.not_before)}" for item in above if now < item.not_before]
+    if (old or early) and not deployment.paths:
+        return [not_observed(Failure(FailureReason.NOT_RUN, "whether a path leads over one out of its dates"))]
     if old:
-        names = listing(f"{item.subject} on {_day(item.not_after)}" for item in old)
-        return [Finding("intermediate-expired", names, expected)]
+        return [Finding("intermediate-expired", listing(old), expected)]
+    if early:
+        return [Finding("intermediate-not-yet-valid", listing(early), expected)]
     return [Finding("valid", _day(leaf.not_after), expected)]
 
 

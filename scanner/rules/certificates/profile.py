@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scanner.evidence import Deployment, Extension, KeyType
+from scanner.evidence import Deployment, Extension, Failure, FailureReason, KeyType
 from scanner.inventory import Role
 from scanner.rules.certificates import fixes
 from scanner.rules.certificates.leaves import CERTIFICATES_HOW, below_root
-from scanner.rules.registry import Facts, Finding, IssuerParameters, fails, passes, rule
+from scanner.rules.registry import Facts, Finding, IssuerParameters, fails, not_observed, passes, rule
 from scanner.rules.registry.listing import listing
 from scanner.rules.registry.sources import baseline, rfc
 from scanner.verdict import Goal, Severity
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scanner.evidence import Certificate
 
 SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
+_ANY_USAGE = "2.5.29.37.0"
 _CURVES = ("secp256r1", "secp384r1", "secp521r1", "brainpoolp256r1", "brainpoolp384r1", "brainpoolp512r1")
 _DECISIVE = (Extension.EXTENDED_KEY_USAGE, Extension.KEY_USAGE, Extension.BASIC_CONSTRAINTS)
 """The extensions that say what the certificate is for: malformed, it is fit for nothing."""
@@ -160,6 +161,21 @@ def _signature(deployment: Deployment, facts: Facts, parameters: CertificateSign
     return [Finding("good", observed, expected)]
 
 
+def _may_issue_for_servers(item: Certificate) -> bool:
+    return not item.extended_key_usage or bool({SERVER_AUTH, _ANY_USAGE} & set(item.extended_key_usage))
+
+
+def _confined_otherwise(deployment: Deployment) -> list[Certificate]:
+    """The intermediates on a path that may not issue for servers, where no other certificate stands for them."""
+    used = {fingerprint for path in deployment.browser_paths if path.trusted for fingerprint in path.path[1:]}
+    fitting = {(item.subject, item.spki) for item in deployment.browser_chain if _may_issue_for_servers(item)}
+    return [
+        item
+        for item in deployment.browser_chain[1:]
+        if item.fingerprint in used and not item.self_signed and (item.subject, item.spki) not in fitting
+    ]
+
+
 @rule(
     "cert.usage",
     title="The certificate is meant for servers",
@@ -169,12 +185,14 @@ def _signature(deployment: Deployment, facts: Facts, parameters: CertificateSign
     why="A certificate made for something else is refused by careful clients; one that is a CA's could sign a "
     "certificate for any name, and its key does not belong on a server.",
     how=CERTIFICATES_HOW + " extendedKeyUsage must hold serverAuth, basicConstraints must not say CA, and keyUsage, "
-    "where there is one, must hold digitalSignature and not keyCertSign. Every extension must be there once and be "
-    "well-formed; each is read by itself, so that a malformed one hides no other.",
+    "where there is one, must hold digitalSignature and not keyCertSign. An intermediate on the path that has an "
+    "extendedKeyUsage must have serverAuth in it, as it confines what is issued below. Every extension must be there "
+    "once and be well-formed; each is read by itself, so that a malformed one hides no other.",
     sources=(
         rfc(5280, "4.2"),
         rfc(5280, "4.2.1.3"),
         rfc(5280, "4.2.1.12"),
+        baseline("7.1.2.10.6"),
         baseline("7.1.2.7.10"),
         baseline("7.1.2.7.11"),
     ),
@@ -183,6 +201,7 @@ def _signature(deployment: Deployment, facts: Facts, parameters: CertificateSign
         "is-ca": fails("The server's certificate is that of a certificate authority."),
         "no-server-auth": fails("The extended key usage does not hold serverAuth: {observed}."),
         "key-usage": fails("The key usage does not fit a server: {observed}."),
+        "issuer-usage": fails("An intermediate may not issue certificates for servers: {observed}."),
         "unreadable": fails("Extensions of the certificate are malformed, or there twice: {observed}."),
     },
     fix=fixes.USAGE,
@@ -200,6 +219,13 @@ def _usage(deployment: Deployment, facts: Facts, parameters: IssuerParameters) -
     usage = leaf.key_usage
     if usage is not None and ("digitalSignature" not in usage or "keyCertSign" in usage):
         return [Finding("key-usage", listing(usage) or "none", expected)]
+    if not deployment.paths and not all(map(_may_issue_for_servers, below_root(deployment)[1:])):
+        return [
+            not_observed(Failure(FailureReason.NOT_RUN, "whether a path leads over one that is for something else"))
+        ]
+    if confined := _confined_otherwise(deployment):
+        names = listing(f"{item.subject} ({listing(item.extended_key_usage)})" for item in confined)
+        return [Finding("issuer-usage", names, "serverAuth, or no extendedKeyUsage")]
     if leaf.unreadable_extensions:
         observed = listing(leaf.unreadable_extensions)
         return [Finding("unreadable", observed, "well-formed extensions", severity=Severity.MEDIUM)]

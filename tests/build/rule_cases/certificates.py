@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from datetime import UTC, datetime, timedelta
 
-from scanner.evidence import KeyType, Staple
+from scanner.evidence import Completion, KeyType, Staple
 from scanner.inventory import Role
 from scanner.verdict import Severity
 from tests.build.certificates import intermediate, leaf, root
@@ -20,6 +20,12 @@ _GOOD = Staple("good", NOW - timedelta(hours=1), NOW + timedelta(days=3), NOW)
 _OLD = Staple("good", NOW - timedelta(days=9), NOW - timedelta(days=2), NOW)
 _EARLY = Staple("good", NOW + timedelta(days=1), NOW + timedelta(days=2), NOW)
 _REFUSED = dataclasses.replace(untrusted(), refused=True, detail="a negative serial")
+_ROOT_ALONE = deployment(root(), paths=(untrusted(),), chain=(root(),))
+_SELF_SIGNED_ALONE = deployment(_SELF_SIGNED, paths=(untrusted(),), chain=(_SELF_SIGNED,))
+_UNSIGNED = dataclasses.replace(untrusted(), unsigned="CN=a names CN=b as its issuer, and it is not")
+_ENDED = certificate(intermediate(), not_after=NOW - timedelta(days=1))
+_ANY = "2.5.29.37.0"
+_FOR_CLIENTS = certificate(intermediate(), fingerprint="cc" * 32, extended_key_usage=("1.3.6.1.5.5.7.3.2",))
 _UNKNOWN, _UNVERIFIED = Staple("unknown", NOW, verified=True), Staple("unknown", NOW, verified=False)
 _OCSP = certificate(ocsp_urls=("http://ocsp.example.com",))
 _MUST = certificate(must_staple=True)
@@ -51,11 +57,22 @@ CASES = (
     of_tls("cert.trusted", "trusted"),
     of_tls("cert.trusted", "trusted", deployment(paths=(untrusted(), trusted(certificate(), public=False)))),
     of_tls("cert.trusted", "self-signed", deployment(_SELF_SIGNED, paths=(untrusted(),), chain=(_SELF_SIGNED,))),
+    # A root's certificate is meant to be in a file of roots, and on no server's port.
+    Case("cert.trusted", "root", World(host="file:roots.pem", port=0, tls=tls(_ROOT_ALONE))),
+    of_tls("cert.trusted", "self-signed", _ROOT_ALONE),
+    Case("cert.trusted", "self-signed", World(host="file:a.pem", port=0, tls=tls(_SELF_SIGNED_ALONE))),
     of_tls("cert.trusted", "unknown-issuer", deployment(paths=(untrusted(),))),
     of_tls("cert.trusted", "chain-incomplete", deployment(paths=(untrusted((intermediate().fingerprint,)),), **_ALONE)),
     of_tls("cert.trusted", "no-path", deployment(paths=())),
     of_tls(
         "cert.trusted", "refused", deployment(paths=(_REFUSED,)), severity=Severity.HIGH, observed="a negative serial"
+    ),
+    of_tls(
+        "cert.trusted",
+        "not-signed",
+        deployment(paths=(_UNSIGNED,)),
+        severity=Severity.CRITICAL,
+        observed="CN=a names CN=b as its issuer, and it is not",
     ),
     of_tls("cert.trusted", "not-observed", certificates=TIMED_OUT),
     of_tls("cert.hostname", "matches"),
@@ -95,6 +112,38 @@ CASES = (
             paths=(trusted(certificate(), intermediate()),),
         ),
     ),
+    of_tls(
+        "cert.valid-now",
+        "intermediate-not-yet-valid",
+        deployment(certificate(), certificate(intermediate(), not_before=NOW + timedelta(days=2))),
+        severity=Severity.CRITICAL,
+        observed="CN=Example Issuing CA 1,O=Example Trust Services before 2026-11-26",
+    ),
+    of_tls(  # nor does one that is not valid yet
+        "cert.valid-now",
+        "valid",
+        deployment(
+            certificate(),
+            intermediate(),
+            certificate(intermediate(), fingerprint="ff" * 32, not_before=NOW + timedelta(days=1)),
+            paths=(trusted(certificate(), intermediate()),),
+        ),
+    ),
+    of_tls(
+        "cert.valid-now",
+        "not-observed",
+        deployment(certificate(), certificate(intermediate(), not_before=NOW + timedelta(days=2)), paths=()),
+    ),
+    of_tls(  # browsers fetch it, and find that it has ended
+        "cert.valid-now",
+        "intermediate-expired",
+        deployment(
+            certificate(),
+            paths=(untrusted(),),
+            completion=Completion((_ENDED,), (trusted(certificate(), _ENDED),)),
+            **_ALONE,
+        ),
+    ),
     of_tls("cert.valid-now", "not-observed", certificates=TIMED_OUT),
     of_tls("cert.expiry", "enough-time"),
     of_tls("cert.expiry", "enough-time", deployment(_ends(30))),
@@ -112,6 +161,10 @@ CASES = (
     of_tls("cert.chain-complete", "missing", deployment(paths=(untrusted(),), **_ALONE)),
     of_tls("cert.chain-complete", "missing", deployment(paths=(untrusted(("ff" * 32,)),))),
     of_tls("cert.chain-complete", "unknown-root", deployment(paths=(untrusted(),))),
+    # Refused for something else than a gap, it leads to a root.
+    of_tls("cert.chain-complete", "complete", deployment(paths=(_REFUSED,), **_ALONE)),
+    of_tls("cert.chain-complete", "complete", deployment(paths=(_REFUSED,))),
+    of_tls("cert.chain-complete", "not-signed", deployment(paths=(_UNSIGNED,), **_ALONE)),
     of_tls("cert.chain-complete", "not-observed", certificates=TIMED_OUT),
     of_tls("cert.chain-order", "in-order"),
     of_tls("cert.chain-order", "in-order", deployment(certificate(), intermediate(), root())),
@@ -218,6 +271,21 @@ CASES = (
         severity=Severity.MEDIUM,
         observed="nameConstraints, 1.2.3",
     ),
+    of_tls(
+        "cert.usage",
+        "issuer-usage",
+        deployment(certificate(), _FOR_CLIENTS),
+        severity=Severity.HIGH,
+        observed="CN=Example Issuing CA 1,O=Example Trust Services (1.3.6.1.5.5.7.3.2)",
+    ),
+    of_tls("cert.usage", "fit", deployment(certificate(), certificate(intermediate(), extended_key_usage=(_ANY,)))),
+    # One that is on no path confines nothing, and beside one for everything the other is taken.
+    of_tls(
+        "cert.usage",
+        "fit",
+        deployment(certificate(), intermediate(), _FOR_CLIENTS, paths=(trusted(certificate(), intermediate()),)),
+    ),
+    of_tls("cert.usage", "fit", deployment(certificate(), _FOR_CLIENTS, intermediate())),
     of_tls("cert.usage", "not-observed", certificates=TIMED_OUT),
     of_tls("cert.lifetime", "within", observed="90 days"),
     of_tls("cert.lifetime", "within", deployment(_lives(200))),
