@@ -151,7 +151,17 @@ def contains(place: str, path: str) -> bool:
 
 
 def _endpoint_root(environment: Environment, endpoint: Endpoint) -> Requirement:
-    return _decide(ROOT, [*_environment_pages(environment), _role_line(endpoint)], None, None, hsts=environment.hsts)
+    """Of a host without applications. Where consoles are only at paths nobody named the root, so it is said why.
+
+    It is required there, too: what asks for the host itself (https.redirect, HSTS) asks for its root. Whether its
+    environment demands that anyway must not decide, since stored runs do not know what it demanded.
+    """
+    line = _role_line(endpoint)
+    if endpoint.consoles and all(path != ROOT for _, path in endpoint.console_places):
+        line = replace(
+            line, text=f"{line.text}, whose host is judged by its root", words=f"{line.words}; the whole host"
+        )
+    return _decide(ROOT, [*_environment_pages(environment), line], None, None, hsts=environment.hsts)
 
 
 def _console(environment: Environment, endpoint: Endpoint, role: Role, path: str) -> Requirement:

@@ -236,6 +236,27 @@ def test_each_console_is_called_by_its_own_role() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("paths", "applications", "said"),
+    [
+        (("/ServiceCenter",), (), "role of the endpoint: monitoring console; the whole host"),
+        (("/ServiceCenter", "/"), (), "role of the endpoint: monitoring console"),
+        (("/ServiceCenter",), (app("Shop"),), "application Shop: its own setting"),
+    ],
+)
+def test_the_root_of_a_host_whose_consoles_are_at_paths_says_that_it_is_of_the_host(
+    paths: tuple[str, ...], applications: tuple[Application, ...], said: str
+) -> None:
+    consoles = (Console(Role.MONITORING, paths),)
+    role = Role.APPLICATION if applications else Role.MONITORING
+    found = requirements_of(environment(), replace(endpoint(*applications), role=role, consoles=consoles))
+
+    root = next(item for item in found if item.path == "/")
+    assert root.setting == said
+    assert (", whose host is judged by its root" in root.decided_by) == said.endswith("the whole host")
+    assert root.level is TLS, "whatever its environment says: stored runs do not know that"
+
+
 def test_places_contain_whole_segments() -> None:
     assert contains("/", "/anything")
     assert contains("/a/", "/a")
