@@ -120,35 +120,33 @@ def test_mail_and_webhook_get_one_message_each_for_a_run_also_when_they_are_down
             assert b"hush" not in kept
 
 
-def test_a_receiver_is_tried_by_command(tmp_path: Path, mail: MailServer, hook: Webhook, nightseal: Runner) -> None:
+def test_a_receiver_is_tried_by_command(tmp_path: Path, mail: MailServer, hook: Webhook, quick: Runner) -> None:
     estate = '[[environment]]\nname = "e"\nkind = "on-premises"\n[[environment.endpoint]]\nhost = "a.example"\n'
     (tmp_path / "config.toml").write_text(estate + RECEIVERS)
     given = environ(mail, hook)
 
-    taken = nightseal("notify", "test", "mail", env=given)
+    taken = quick("notify", "test", "mail", env=given)
     assert taken.status == 0, taken.err
     assert mail.mails[0]["Subject"] == "Nightseal, test: a test"
-    unknown = nightseal("notify", "test", "mial", env=given)
+    unknown = quick("notify", "test", "mial", env=given)
     assert unknown.status == 2
     assert 'did you mean "mail"?' in unknown.err
 
-    wrong = nightseal("notify", "test", "mail", env={**given, "MAIL_URL": mail_url(mail, "battery-staple")})
+    wrong = quick("notify", "test", "mail", env={**given, "MAIL_URL": mail_url(mail, "battery-staple")})
     assert wrong.status == 4
     assert "did not take the message" in wrong.err
     assert "battery-staple" not in wrong.err
-    distrusted = nightseal(
-        "notify", "test", "mail", env={**given, "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"}
-    )
+    distrusted = quick("notify", "test", "mail", env={**given, "SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"})
     assert distrusted.status == 4, "a certificate that nobody vouches for is not taken"
     hook.mood = 500
-    refused = nightseal("notify", "test", "hook", env=given)
+    refused = quick("notify", "test", "hook", env=given)
     assert refused.status == 4
     assert "hush" not in refused.err
 
     # What the service refuses is refused here, in the same words, and nothing is sent.
     mail.mails.clear()
     (tmp_path / "config.toml").write_text(f'[nightseal]\npolicy = "mozila-modern"\n{estate}{RECEIVERS}')
-    said = [nightseal(*command, env=given) for command in (("notify", "test", "mail"), ("config", "check"), ("run",))]
+    said = [quick(*command, env=given) for command in (("notify", "test", "mail"), ("config", "check"), ("run",))]
     assert [done.status for done in said] == [2, 2, 2]
     assert len({done.err for done in said}) == 1
     assert 'nightseal.policy: there is no policy "mozila-modern"' in said[0].err

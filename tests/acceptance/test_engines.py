@@ -13,8 +13,8 @@ from scanner.lab import Lab, LabServer
 from tests.conftest import Runner, reach
 
 
-def scanned(nightseal: Runner, name: str, *options: str) -> dict:
-    (target,) = nightseal("scan", f"{name}.lab.example", "--format", "json", *options).json["targets"]
+def scanned(quick: Runner, name: str, *options: str) -> dict:
+    (target,) = quick("scan", f"{name}.lab.example", "--format", "json", *options).json["targets"]
     return target
 
 
@@ -38,8 +38,8 @@ def verdicts(target: dict) -> dict[str, dict]:
         ),
     ],
 )
-def test_a_server_that_sslyze_cannot_talk_to_is_told_by_the_survey(lab, nightseal, name, told, unseen) -> None:
-    target = scanned(nightseal, name, *reach(lab, name))
+def test_a_server_that_sslyze_cannot_talk_to_is_told_by_the_survey(lab, quick, name, told, unseen) -> None:
+    target = scanned(quick, name, *reach(lab, name))
     found = verdicts(target)
 
     assert target["evidence"]["protocols"]
@@ -95,10 +95,10 @@ async def ended(loop: asyncio.AbstractEventLoop) -> None:
 
 
 @pytest.mark.parametrize(("end", "reason"), [("silence", "timed-out"), ("reset", "reset")])
-def test_a_server_that_has_enough_of_us_is_left_alone_and_told_in_part(lab: Lab, nightseal, end, reason) -> None:
+def test_a_server_that_has_enough_of_us_is_left_alone_and_told_in_part(lab: Lab, quick, end, reason) -> None:
     with tired_of_us(lab.servers["tls1.0-to-1.3"], 24, end) as port:
         target = scanned(
-            nightseal,
+            quick,
             "tls1.0-to-1.3",
             f"--connect-to=tls1.0-to-1.3.lab.example:443=127.0.0.1:{port}",
             f"--ca-file={lab.ca_file}",

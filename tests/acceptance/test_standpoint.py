@@ -13,7 +13,7 @@ from tests.build.servers import HOST, servers
 from tests.conftest import Runner
 
 
-def test_a_client_certificate_opens_what_asks_for_one(nightseal: Runner, tmp_path: Path) -> None:
+def test_a_client_certificate_opens_what_asks_for_one(quick: Runner, tmp_path: Path) -> None:
     cert, key = tmp_path / "me.pem", tmp_path / "me.key"
     client_certificate(cert, key)
     log = tmp_path / "seen.log"
@@ -22,8 +22,8 @@ def test_a_client_certificate_opens_what_asks_for_one(nightseal: Runner, tmp_pat
         port = context.nginx(["rsa"], f"{asks} if ($ssl_client_s_dn = '') {{ return 403; }}")
         there = ("--connect-to", f"{HOST}:{port}=127.0.0.1:{port}", "--format", "json", "--rule", "https.client-*")
         mine = ("--client-cert", str(cert), "--client-key", str(key))
-        done = nightseal("scan", f"{HOST}:{port}", *there, *mine)
-        alone = nightseal("scan", f"{HOST}:{port}", *there)
+        done = quick("scan", f"{HOST}:{port}", *there, *mine)
+        alone = quick("scan", f"{HOST}:{port}", *there)
 
     assert {line.split()[8] for line in log.read_text("utf-8").splitlines() if "/ HTTP" in line} >= {"200", "403"}
 
@@ -56,16 +56,16 @@ def test_wrong_standpoints_are_refused(quick: Runner, arguments: tuple[str, ...]
     assert said in done.err
 
 
-def test_a_name_is_asked_of_the_resolver_that_was_named(nightseal: Runner, tmp_path: Path) -> None:
+def test_a_name_is_asked_of_the_resolver_that_was_named(quick: Runner, tmp_path: Path) -> None:
     """The system's resolver knows no such name; the one that is given leads to the server, and is asked for CAA."""
     dns_server = DnsServer({"www.zone.net.": ['0 issue "ca.example"']}, {"zone.net."}, {"www.zone.net.": ["127.0.0.1"]})
     try:
         with servers(tmp_path) as context:
             port = context.nginx(["rsa"], "")
             asked = ("--resolver", f"127.0.0.1:{dns_server.port}", "--format", "json")
-            done = nightseal("scan", f"www.zone.net:{port}", *asked)
-            unknown = nightseal("scan", f"missing.zone.net:{port}", *asked)
-            through = nightseal("scan", f"www.zone.net:{port}", "--sni", HOST, *asked)
+            done = quick("scan", f"www.zone.net:{port}", *asked)
+            unknown = quick("scan", f"missing.zone.net:{port}", *asked)
+            through = quick("scan", f"www.zone.net:{port}", "--sni", HOST, *asked)
     finally:
         dns_server.stop()
 
@@ -78,8 +78,8 @@ def test_a_name_is_asked_of_the_resolver_that_was_named(nightseal: Runner, tmp_p
     assert (through.json["targets"][0]["host"], through.json["targets"][0]["ip"]) == (HOST, "127.0.0.1")
 
 
-def test_a_resolver_that_is_silent_tells_nothing_of_the_name(nightseal: Runner) -> None:
-    done = nightseal("scan", "www.zone.net", "--resolver", f"127.0.0.1:{free_port()}", "--format", "json")
+def test_a_resolver_that_is_silent_tells_nothing_of_the_name(quick: Runner) -> None:
+    done = quick("scan", "www.zone.net", "--resolver", f"127.0.0.1:{free_port()}", "--format", "json")
 
     (target,) = done.json["targets"]
     assert (done.status, target["error"]["reason"]) == (3, "resolver-failed")

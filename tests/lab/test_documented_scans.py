@@ -47,7 +47,7 @@ def test_there_are_such_commands() -> None:
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_it_works_as_it_is_documented(nightseal: Runner, lab: Lab, tmp_path: Path, line: str) -> None:
+def test_it_works_as_it_is_documented(quick: Runner, lab: Lab, tmp_path: Path, line: str) -> None:
     good, mail = lab.servers["good"], lab.servers["smtp-starttls"]
     place = (good.address, good.actual_port)
     with contextlib.ExitStack() as stack:
@@ -79,7 +79,7 @@ def test_it_works_as_it_is_documented(nightseal: Runner, lab: Lab, tmp_path: Pat
             options += [f"--connect-to={name}={place[0]}:{place[1]}" for name in (f"{good.host}:8443", "192.0.2.7:443")]
         if "--proxy" in words:
             options = options[:2]  # who asks through a proxy does not say where names lead
-        done = nightseal(command, *words, *options, env={"ALL_PROXY": proxy.url} if "env" in words else {})
+        done = quick(command, *words, *options, env={"ALL_PROXY": proxy.url} if "env" in words else {})
 
         assert done.status in ({0, 1, 3} if command in {"scan", "run", "clients", "doctor", "demo"} else {0}), done.err
         assert done.out or "--quiet" in words or "--output" in words

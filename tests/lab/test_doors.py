@@ -102,7 +102,7 @@ def nginx(context: Servers, *, alternative: str, hsts: str = _HSTS) -> int:
     ],
 )
 def test_http3_is_compared_with_https(
-    nightseal: Runner, tmp_path: Path, key: str, hsts: tuple[str | None, ...], reason: str
+    quick: Runner, tmp_path: Path, key: str, hsts: tuple[str | None, ...], reason: str
 ) -> None:
     """On the port that the header names, which is another one than that of HTTPS; twice, and no more often."""
     with servers(tmp_path) as context:
@@ -110,7 +110,7 @@ def test_http3_is_compared_with_https(
         port = nginx(context, alternative=f'h3=":{udp}"; ma=60')
         with http3_server(context.identities[key], udp, *hsts) as server:
             there = ("--connect-to", f"{HOST}:{port}=127.0.0.1:{port}", "--format", "json", "--rule", HTTP3)
-            (target,) = nightseal("scan", f"{HOST}:{port}", *there).json["targets"]
+            (target,) = quick("scan", f"{HOST}:{port}", *there).json["targets"]
 
     (verdict,) = (item for item in target["verdicts"] if item["rule"] == HTTP3)
     assert verdict["reason"] == reason, verdict

@@ -22,7 +22,7 @@ def test_every_row_of_the_table_is_run() -> None:
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_it_does_what_the_table_says(nightseal: Runner, lab: Lab, tmp_path: Path, line: str) -> None:
+def test_it_does_what_the_table_says(quick: Runner, lab: Lab, tmp_path: Path, line: str) -> None:
     good, mail = lab.servers["good"], lab.servers["smtp-starttls"]
     client_certificate(tmp_path / "me.pem", tmp_path / "me.key")
     (tmp_path / "hosts.txt").write_text(f"{good.host}\n", "utf-8")
@@ -35,7 +35,7 @@ def test_it_does_what_the_table_says(nightseal: Runner, lab: Lab, tmp_path: Path
     for name, there in names.items():
         line = line.replace(name, there)
     options = reach(lab, "good", "smtp-starttls")
-    done = nightseal(*shlex.split(line), *options, f"--connect-to=192.0.2.7:443={good.address}:{good.actual_port}")
+    done = quick(*shlex.split(line), *options, f"--connect-to=192.0.2.7:443={good.address}:{good.actual_port}")
 
     assert done.status in {0, 1, 3}, done.err
     seen = (tmp_path / "seen.json").read_text("utf-8") if "seen.json" in line else done.out

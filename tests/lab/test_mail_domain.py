@@ -66,7 +66,7 @@ def judged(done: Any) -> dict[str, tuple[str, str]]:
     ],
 )
 def test_what_a_mail_domain_says_is_compared_with_what_is_served(  # noqa: PLR0913  # what is made, and what follows
-    nightseal: Runner, tmp_path: Path, lab: Lab, *, signed: bool, right: bool, mode: str, dane: tuple, sts: tuple
+    quick: Runner, tmp_path: Path, lab: Lab, *, signed: bool, right: bool, mode: str, dane: tuple, sts: tuple
 ) -> None:
     server = lab.servers["smtp-starttls"]
     digest = certificate_of(lab) if right else "00" * 32
@@ -81,7 +81,7 @@ def test_what_a_mail_domain_says_is_compared_with_what_is_served(  # noqa: PLR09
             f"--connect-to=mta-sts.{ORIGIN}:443=127.0.0.1:{port}",
             "--ca-file", str(ca), "--resolver", zone.resolver,
         ]  # fmt: skip
-        done = nightseal("scan", f"mx:{ORIGIN}", *options, "--format", "json")
+        done = quick("scan", f"mx:{ORIGIN}", *options, "--format", "json")
 
     (target,) = done.json["targets"]
     assert (target["host"], target["port"], target["starttls"]) == (MX, 25, "smtp")
@@ -91,8 +91,8 @@ def test_what_a_mail_domain_says_is_compared_with_what_is_served(  # noqa: PLR09
     assert judged(done) == {"mail.dane": dane, "mail.mta-sts": sts}
 
 
-def test_a_domain_that_takes_no_mail_is_told(nightseal: Runner, tmp_path: Path) -> None:
+def test_a_domain_that_takes_no_mail_is_told(quick: Runner, tmp_path: Path) -> None:
     with signed_zone(tmp_path, "@ IN MX 0 .") as zone:
-        done = nightseal("scan", f"mx:{ORIGIN}", "--resolver", zone.resolver)
+        done = quick("scan", f"mx:{ORIGIN}", "--resolver", zone.resolver)
 
     assert (done.status, "takes no mail" in done.err) == (2, True)

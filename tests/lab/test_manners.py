@@ -72,12 +72,12 @@ def test_what_looks_like_an_attack_is_left_out_on_the_wire(lab, engine):
 
 
 @pytest.mark.parametrize("how", ["option", "configuration"])
-def test_the_rules_of_what_was_left_out_say_that_it_was_not_asked(lab, nightseal, tmp_path, how):
+def test_the_rules_of_what_was_left_out_say_that_it_was_not_asked(lab, quick, tmp_path, how):
     (tmp_path / "config.toml").write_text("[scan]\nintrusive = false\n")
     said = ["--no-intrusive"] if how == "option" else ["--config", "config.toml"]
     host = lab.servers["robot"].host
 
-    done = nightseal("scan", f"{host}:{lab.servers['robot'].port}", *said, *reach(lab, "robot"), "--format", "json")
+    done = quick("scan", f"{host}:{lab.servers['robot'].port}", *said, *reach(lab, "robot"), "--format", "json")
 
     (target,) = json.loads(done.out)["targets"]
     verdicts = {item["rule"]: item for item in target["verdicts"] if item["rule"] in ATTACKS}
@@ -178,10 +178,10 @@ def test_after_a_sign_of_load_every_engine_asks_one_thing_at_a_time(lab):
     assert (after[-1] - after[0]) / (len(after) - 1) >= 0.04
 
 
-def test_what_a_ticket_allows_is_in_the_json(nightseal):
+def test_what_a_ticket_allows_is_in_the_json(quick):
     with Lab(only=("early-data",)) as running:
         server = running.servers["early-data"]
-        done = nightseal("scan", f"{server.host}:{server.port}", *reach(running), "--format", "json")
+        done = quick("scan", f"{server.host}:{server.port}", *reach(running), "--format", "json")
     (target,) = json.loads(done.out)["targets"]
     verdicts = {item["rule"]: item["status"] for item in target["verdicts"]}
     assert target["evidence"]["tls"]["max_early_data_size"] == 16_384

@@ -23,9 +23,9 @@ def lab() -> Iterator[Lab]:
         yield running
 
 
-def scanned(nightseal: Runner, host: str, address: str, port: int, *options: str) -> dict[str, Any]:
+def scanned(quick: Runner, host: str, address: str, port: int, *options: str) -> dict[str, Any]:
     there = ("--connect-to", f"{host}:443={address}:{port}", "--format", "json", "--deadline", "120s")
-    (target,) = nightseal("scan", f"{host}:443", *there, *options).json["targets"]
+    (target,) = quick("scan", f"{host}:443", *there, *options).json["targets"]
     return target
 
 
@@ -43,10 +43,10 @@ def judged(target: dict[str, Any]) -> dict[str, str]:
     ],
 )
 def test_servers_with_the_flaw_are_told(
-    lab: Lab, nightseal: Runner, name: str, expected: dict[str, str], observed: str | None
+    lab: Lab, quick: Runner, name: str, expected: dict[str, str], observed: str | None
 ) -> None:
     server = lab.servers[name]
-    target = scanned(nightseal, server.host, server.address, server.actual_port, *_RULES)
+    target = scanned(quick, server.host, server.address, server.actual_port, *_RULES)
 
     assert judged(target) == expected, target["evidence"]["not_observed"]
     if observed:
@@ -56,12 +56,12 @@ def test_servers_with_the_flaw_are_told(
 @pytest.mark.parametrize(
     "directives", ["ssl_protocols TLSv1.2;", "ssl_ciphers ECDHE-RSA-AES128-SHA; ssl_protocols TLSv1.2;"]
 )
-def test_nginx_has_none(nightseal: Runner, tmp_path: Path, directives: str) -> None:
+def test_nginx_has_none(quick: Runner, tmp_path: Path, directives: str) -> None:
     with servers(tmp_path) as context:
         port = context.nginx(["rsa"], directives)
-        target = scanned(nightseal, HOST, "127.0.0.1", port, *_RULES)
-        quiet = scanned(nightseal, HOST, "127.0.0.1", port, *_RULES, "--no-intrusive")
-        usual = scanned(nightseal, HOST, "127.0.0.1", port)
+        target = scanned(quick, HOST, "127.0.0.1", port, *_RULES)
+        quiet = scanned(quick, HOST, "127.0.0.1", port, *_RULES, "--no-intrusive")
+        usual = scanned(quick, HOST, "127.0.0.1", port)
 
     assert judged(target) == {ORACLE: "not-vulnerable", FRESH: "fresh", RACCOON: "no-exchange"}, target["evidence"]
     assert judged(quiet)[ORACLE] == "not-asked"

@@ -10,11 +10,11 @@ from tests.conftest import Runner, reach
 NEW = ("lmtp", "sieve", "nntp", "irc", "mysql", "mssql")
 
 
-def scanned(nightseal: Runner, lab: Lab, name: str, *options: str) -> dict:
+def scanned(quick: Runner, lab: Lab, name: str, *options: str) -> dict:
     server = lab.servers[name]
     scheme = server.starttls or "smtp"
     where = f"{scheme}://{server.host}:{server.port}"
-    (target,) = nightseal("scan", where, *reach(lab, name), "--format", "json", *options).json["targets"]
+    (target,) = quick("scan", where, *reach(lab, name), "--format", "json", *options).json["targets"]
     return target
 
 
@@ -23,8 +23,8 @@ def judged(target: dict) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("protocol", NEW)
-def test_a_protocol_is_upgraded_for_both_engines(nightseal: Runner, lab: Lab, protocol: str) -> None:
-    target = scanned(nightseal, lab, f"{protocol}-starttls", "--rule", "starttls.*", "--rule", "vuln.*")
+def test_a_protocol_is_upgraded_for_both_engines(quick: Runner, lab: Lab, protocol: str) -> None:
+    target = scanned(quick, lab, f"{protocol}-starttls", "--rule", "starttls.*", "--rule", "vuln.*")
 
     assert target["evidence"]["protocols"] == ["tls1.2", "tls1.3"], target["error"]
     statuses = {item["rule"]: item["status"] for item in target["verdicts"]}
@@ -51,16 +51,16 @@ def test_a_protocol_is_upgraded_for_both_engines(nightseal: Runner, lab: Lab, pr
         ("xmpp-starttls", "refused", "no-lines"),
     ],
 )
-def test_what_is_taken_in_plain(nightseal: Runner, lab: Lab, name: str, required: str, injection: str) -> None:
-    found = judged(scanned(nightseal, lab, name, "--rule", "starttls.*"))
+def test_what_is_taken_in_plain(quick: Runner, lab: Lab, name: str, required: str, injection: str) -> None:
+    found = judged(scanned(quick, lab, name, "--rule", "starttls.*"))
 
     assert found == {"starttls.required": required, "starttls.no-injection": injection}
 
 
-def test_nobody_asks_unasked(nightseal: Runner, lab: Lab) -> None:
-    usual = scanned(nightseal, lab, "smtp-careless")
-    asked = scanned(nightseal, lab, "smtp-careless", "--rule", "starttls.*")
-    gentle = scanned(nightseal, lab, "smtp-careless", "--rule", "starttls.*", "--no-intrusive")
+def test_nobody_asks_unasked(quick: Runner, lab: Lab) -> None:
+    usual = scanned(quick, lab, "smtp-careless")
+    asked = scanned(quick, lab, "smtp-careless", "--rule", "starttls.*")
+    gentle = scanned(quick, lab, "smtp-careless", "--rule", "starttls.*", "--no-intrusive")
 
     assert judged(usual) == {}
     assert usual["evidence"]["plain"] is None

@@ -33,38 +33,38 @@ def from_0_1(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_history_of_0_1_is_read_reported_and_gone_on_with(from_0_1: Path, nightseal: Runner) -> None:
+def test_the_history_of_0_1_is_read_reported_and_gone_on_with(from_0_1: Path, quick: Runner) -> None:
     def runs() -> list[str]:
-        done = nightseal("history", "runs", "--format", "csv")
+        done = quick("history", "runs", "--format", "csv")
         assert done.status == 0, done.err
         return re.findall(r"^(\d{8}T\d{6}Z-[0-9a-f]+),", done.out, re.MULTILINE)
 
     old = runs()
     assert len(old) == 3
-    assert nightseal("diff").status == 0
+    assert quick("diff").status == 0
     for name in ("html", "pdf", "json"):
-        done = nightseal("report", "--run", old[0], "--format", name, "--output", f"old.{name}", "--quiet")
+        done = quick("report", "--run", old[0], "--format", name, "--output", f"old.{name}", "--quiet")
         assert done.status == 0, done.err
     written = from_json((from_0_1 / "old.json").read_bytes())
     assert written.run.id == old[0]
     assert written.summary.targets > 1
-    assert nightseal("policy", "replay", "https-by-default").status == 0
+    assert quick("policy", "replay", "https-by-default").status == 0
 
-    assert nightseal("run", "--quiet").status == 3, "the only target refuses connections"
+    assert quick("run", "--quiet").status == 3, "the only target refuses connections"
     assert runs()[:3] == old
     assert len(runs()) == 4
 
 
-def test_the_state_file_of_0_1_is_taken_over_and_a_newer_one_refused(from_0_1: Path, nightseal: Runner) -> None:
+def test_the_state_file_of_0_1_is_taken_over_and_a_newer_one_refused(from_0_1: Path, quick: Runner) -> None:
     path = from_0_1 / "v0.1" / "state.sqlite"
     open_state(path).dispose()
-    assert nightseal("daemon", "--status").status == 0
+    assert quick("daemon", "--status").status == 0
 
     newer = sqlite3.connect(path)
     with newer:
         newer.execute("UPDATE about SET value = ? WHERE key = 'version'", (str(VERSION + 1),))
     newer.close()
-    done = nightseal("daemon", "--status")
+    done = quick("daemon", "--status")
 
     assert done.status == 2
     assert "version" in done.err
