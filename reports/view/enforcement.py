@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from reports.language import Words, gettext, mark
 from reports.view.enforcement_settings import setting_in_words
 from reports.view.index import Index, anchor_of, unique
-from reports.view.model import EnforcementMatrix, FailureCause, MatrixRow, TargetRef
+from reports.view.matrix_model import EnforcementMatrix, MatrixRow
+from reports.view.model import FailureCause, TargetRef
 from reports.view.readable import readable_name
 from reports.view.sentences import reason_in_words, retell
 from reports.wording import FAILURES, PROTOCOLS, ROLES, SHORT_FAILURES

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from reports.view.options import ReportOptions
 from reports.view.standing import Standing, Tally
 from scanner.inventory import EnvironmentKind, Role
-from scanner.verdict import AppliedWaiver, Goal, PolicyRef, Run, Severity, Status, TargetStatus
+from scanner.verdict import AppliedWaiver, Goal, PolicyRef, Run, Severity, TargetStatus
 
 if TYPE_CHECKING:
     from reports.view.clause_model import PolicyView
     from reports.view.client_model import ClientsView
     from reports.view.history_model import HistoryView
+    from reports.view.matrix_model import EnforcementMatrix
     from scanner.history.balance import Balance
 
 
@@ -238,45 +239,6 @@ class CertificateView:
     environments: tuple[str, ...]
     key_shared: bool = False
     with_sni: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class MatrixRow:
-    """One place and how HTTPS is enforced there. The verdict is the gravest of the rules that judge it.
-
-    `only_at` are the addresses where this was seen, if others answer otherwise.
-    """
-
-    application: str
-    place: str
-    targets: tuple[TargetRef, ...]
-    requirement: str
-    decided_by: str
-    over_http: str
-    over_https: str
-    status: Status
-    severity: Severity | None
-    explanation: str
-    rule: str = ""
-    anchor: str | None = None
-    waived: bool = False
-    only_at: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class EnforcementMatrix:
-    """The places of one environment."""
-
-    environment: str
-    anchor: str
-    rows: tuple[MatrixRow, ...]
-
-    @property
-    def open_rows(self) -> tuple[MatrixRow, ...]:
-        """The places that are not as required, or not known to be; those that are not come first."""
-        failing = [row for row in self.rows if row.status is Status.FAIL]
-        unknown = [row for row in self.rows if row.status is Status.INDETERMINATE]
-        return (*failing, *unknown)
 
 
 @dataclass(frozen=True, slots=True)

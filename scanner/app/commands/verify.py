@@ -23,7 +23,7 @@ from scanner.app.lazy import done_by
 @click.option("--policy", "policy_name", metavar="P", help="With --replay: judge by this policy instead.")
 @options.config_option
 @options.quiet_option
-@done_by("scanner.app.handlers.verify:verify")
+@done_by("scanner.app.handlers.verify:verify", instead={"with_history": "scanner.app.handlers.verify_history:verify"})
 def command() -> None:
     """Verify the signature of a report's PDF, and the data that it carries.
 

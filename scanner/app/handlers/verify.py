@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
@@ -27,17 +27,37 @@ if TYPE_CHECKING:
 _LARGEST_PEM: Final = 16 << 20
 
 
+class Against(Protocol):
+    """Compares a report with something else: lines to print, and what is wrong."""
+
+    def __call__(self, pdf: bytes, report: Report, /, *, signer: str | None) -> tuple[list[str], list[str]]:
+        """Compare; `signer` is whom the first signature names."""
+
+
 def verify(  # noqa: PLR0913  # the options of the command
     file: Path,
     trust: Path | None,
     policy_name: str | None,
-    config_path: Path,
+    config_path: Path,  # noqa: ARG001  # asked for where there is a history to compare with, which is done instead
     *,
-    with_history: bool,
+    with_history: bool,  # noqa: ARG001  # the same
     replay: bool,
     quiet: bool,
 ) -> int:
     """Verify the signature of a report's PDF, and the data that it carries."""
+    return verified(file, trust, policy_name, replay=replay, quiet=quiet)
+
+
+def verified(  # noqa: PLR0913  # the options of the command
+    file: Path,
+    trust: Path | None,
+    policy_name: str | None,
+    against: Against | None = None,
+    *,
+    replay: bool,
+    quiet: bool,
+) -> int:
+    """The same; where there is something that it is compared with, `against` does that."""
     if policy_name and not replay:
         raise UsageError("--policy judges the evidence again: add --replay")
     roots = load_roots(read_bounded(trust, _LARGEST_PEM), source=str(trust)) if trust else ()
@@ -52,9 +72,7 @@ def verify(  # noqa: PLR0913  # the options of the command
     lines = [line for signature in found.signatures for line in _signature_lines(signature)]
     if found.report is not None:
         lines += _data_lines(found, found.report)
-        for told, differing in _comparisons(
-            found, pdf, config_path if with_history else None, policy_name, replay=replay
-        ):
+        for told, differing in _comparisons(found, pdf, against, policy_name, replay=replay):
             lines += told
             problems += differing
     signed = bool(found.signatures)
@@ -72,16 +90,14 @@ def verify(  # noqa: PLR0913  # the options of the command
 
 
 def _comparisons(
-    found: Verification, pdf: bytes, history_of: Path | None, policy_name: str | None, *, replay: bool
+    found: Verification, pdf: bytes, against: Against | None, policy_name: str | None, *, replay: bool
 ) -> Iterator[tuple[list[str], list[str]]]:
     """What the report is compared with, as asked for: lines to print, and what is wrong."""
     if found.report is None:
         return
-    if history_of is not None:
-        from scanner.app.handlers.verify_history import against_history  # noqa: PLC0415  # pandas loads with it
-
+    if against is not None:
         signer = found.signatures[0].signer if found.signatures else None
-        yield against_history(pdf, found.report, history_of, signer=signer)
+        yield against(pdf, found.report, signer=signer)
     if replay:
         yield replayed(found.evidence, found.report, policy_name)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reports.export.json_v1 import report_of
 from scanner.app.handlers.lines import line
+from scanner.app.handlers.verify import verified
 from scanner.app.reading import config_to_read
 from scanner.counting import counted
 from scanner.errors import ConfigError
@@ -23,8 +25,13 @@ if TYPE_CHECKING:
     from scanner.jobs.output import Rendering
 
 
-def against_history(
-    pdf: bytes, report: Report, config_path: Path, *, signer: str | None
+def verify(*, with_history: bool, config_path: Path, **options: Any) -> int:  # noqa: ARG001  # it is what brought us here
+    """Verify a report, and compare it with the history too, which takes longer to load."""
+    return verified(**options, against=partial(_against_history, config_path))
+
+
+def _against_history(
+    config_path: Path, pdf: bytes, report: Report, *, signer: str | None
 ) -> tuple[list[str], list[str]]:
     """Compare with the run as the history has it; lines to print, and what is wrong.
 
