@@ -38,6 +38,7 @@ from tests.build.authority import (
     der,
     distribution,
     key,
+    name,
     pem,
     published,
     response,
@@ -361,9 +362,14 @@ def test_a_responder_without_get_is_asked_by_post_and_that_is_told(authority: Au
 
 
 def test_what_the_authority_publishes_is_judged_for_itself(authority: Authority) -> None:
-    for name, reason in (("l-stale", "stale"), ("l-good", "in-order")):
-        leaf = authority.leaf(lists=[authority.url(name)])
-        authority.site.answers[name] = LISTS[name[2:]][0](authority, leaf)
+    for path, reason in (
+        ("l-stale", "stale"),
+        ("l-good", "in-order"),
+        ("l-other-shard", "unfit"),
+        ("l-critical", "unfit"),
+    ):
+        leaf = authority.leaf(lists=[authority.url(path)])
+        authority.site.answers[path] = LISTS[path[2:]][0](authority, leaf)
         assert verdicts(asked(authority.deployment(leaf, authority.middle)), "cert.revocation-service") == {reason}
     leaf = authority.leaf(responders=[authority.url("bare")])
     authority.site.answers["bare"] = response(leaf, authority.middle, signer=_delegate(authority, DELEGATE))
@@ -396,6 +402,59 @@ def test_other_schemes_are_refused(authority: Authority, url: str) -> None:
     both = authority.leaf(lists=[url, authority.url("beside")])
     authority.site.answers["beside"] = revocation_list(authority.middle)
     assert verdicts(asked(authority.deployment(both, authority.middle))) == {"good"}
+
+
+def _point(url: str | None, **more: Any) -> x509.DistributionPoint:
+    full = [x509.UniformResourceIdentifier(url)] if url else None
+    return x509.DistributionPoint(full, **{"relative_name": None, "reasons": None, "crl_issuer": None, **more})
+
+
+_KEY_COMPROMISE = frozenset([F.key_compromise])
+_RELATIVE = x509.RelativeDistinguishedName([x509.NameAttribute(x509.NameOID.COMMON_NAME, "1")])
+
+
+@pytest.mark.parametrize(
+    ("points", "revoked", "reason"),
+    [
+        # Lists that are named in ways that are not followed: nobody knows what is in them.
+        (lambda u, _m: [_point(u, crl_issuer=[x509.DirectoryName(name("Other"))])], True, "other-scope"),
+        (lambda _u, _m: [_point(None, crl_issuer=[x509.DirectoryName(name("Other"))])], True, "other-scope"),
+        (lambda _u, _m: [_point(None, relative_name=_RELATIVE)], True, "other-scope"),
+        (
+            lambda _u, _m: [x509.DistributionPoint([x509.DirectoryName(name("List 1"))], None, None, None)],
+            True,
+            "other-scope",
+        ),
+        # A list for some reasons shows a revocation, and not that there is none.
+        (lambda u, _m: [_point(u, reasons=_KEY_COMPROMISE)], True, "revoked"),
+        (lambda u, _m: [_point(u, reasons=_KEY_COMPROMISE)], False, "other-scope"),
+        (lambda u, _m: [_point(u, reasons=_KEY_COMPROMISE), _point(u)], False, "good"),
+        # The issuer may name itself, and another list may be one that is followed.
+        (lambda u, m: [_point(u, crl_issuer=[x509.DirectoryName(m)])], False, "good"),
+        (lambda u, _m: [_point(None, relative_name=_RELATIVE), _point(u)], False, "good"),
+        (lambda u, _m: [_point(u + "x", crl_issuer=[x509.DirectoryName(name("Other"))]), _point(u)], True, "revoked"),
+    ],
+)
+def test_a_list_that_is_named_otherwise_is_not_taken_for_none(
+    authority: Authority,
+    points: Any,
+    revoked: bool,  # noqa: FBT001  # a parameter of the test
+    reason: str,
+) -> None:
+    named = x509.CRLDistributionPoints(points(authority.url("odd"), authority.middle.certificate.subject))
+    leaf = authority.leaf(more=[(named, False)])
+    serials = [(leaf.certificate.serial_number, None)] if revoked else []
+    authority.site.answers["odd"] = revocation_list(authority.middle, revoked=serials)
+    seen = authority.deployment(leaf, authority.middle)
+    assert verdicts(asked(seen)) == {reason}
+    assert verdicts(asked(seen, settings=dataclasses.replace(SETTINGS, online=False))) == {"not-asked"}
+
+
+def test_a_list_may_name_another_of_the_places_that_the_certificate_names(authority: Authority) -> None:
+    other = "ldap:///CN=ca?certificateRevocationList"
+    leaf = authority.leaf(lists=[other, authority.url("both")])
+    authority.site.answers["both"] = revocation_list(authority.middle, more=[distribution(other)])
+    assert verdicts(asked(authority.deployment(leaf, authority.middle))) == {"good"}
 
 
 def test_switched_off_nothing_is_asked_and_the_rule_says_so(authority: Authority) -> None:
@@ -480,9 +539,9 @@ def test_responses_are_kept_too(authority: Authority, tmp_path: Path) -> None:
 
 
 def test_old_files_are_removed_and_others_are_left(tmp_path: Path, authority: Authority) -> None:
-    for name, age in (("a.answer", 31), ("b.answer", 1), ("c.writing", 2), ("notes.txt", 400)):
-        (tmp_path / name).write_bytes(b"x")
-        os.utime(tmp_path / name, (time.time() - age * 86_400,) * 2)
+    for kept, age in (("a.answer", 31), ("b.answer", 1), ("c.writing", 2), ("notes.txt", 400)):
+        (tmp_path / kept).write_bytes(b"x")
+        os.utime(tmp_path / kept, (time.time() - age * 86_400,) * 2)
     asked(authority.deployment(authority.leaf(), authority.middle), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"b.answer", "notes.txt"}
 

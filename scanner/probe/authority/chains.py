@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -18,7 +18,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from scanner.errors import TrustStoreError
 from scanner.evidence import Certificate, Deployment, RevocationAnswer, RevocationFailure, RevocationSource
-from scanner.probe.x509.extensions import BROKEN, read_extensions
+from scanner.probe.x509.extensions import BROKEN, places_of, read_extensions
 from scanner.probe.x509.signatures import issued_by
 from scanner.probe.x509.trust import load_store, roots_above
 from scanner.untrusted import printable
@@ -30,7 +30,11 @@ _MOST_RESPONDERS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A certificate, and where its authority says what became of it. Two are the same where all that is shown is."""
+    """A certificate, and where its authority says what became of it. Two are the same where all that is shown is.
+
+    `places` are all URLs at which it says that lists are, `some_reasons` those of lists for only some reasons. `unread`
+    are lists that are not asked for, each with the reason.
+    """
 
     fingerprint: str
     issuers: tuple[str, ...]
@@ -38,13 +42,16 @@ class Named:
     responders: tuple[str, ...]
     is_ca: bool = False
     stapled_until: datetime | None = None
+    places: tuple[str, ...] = ()
+    some_reasons: frozenset[str] = frozenset()
+    unread: tuple[tuple[str, str], ...] = ()
     certificate: x509.Certificate | None = field(default=None, compare=False, repr=False)
     signers: tuple[x509.Certificate, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def sources(self) -> tuple[tuple[RevocationSource, str], ...]:
         """Every place that it names, lists first."""
-        lists = tuple((RevocationSource.CRL, url) for url in self.lists)
+        lists = tuple((RevocationSource.CRL, url) for url in (*self.lists, *(place for place, _ in self.unread)))
         return (*lists, *((RevocationSource.OCSP, url) for url in self.responders))
 
     def failed(self, failure: RevocationFailure, detail: str) -> tuple[RevocationAnswer, ...]:
@@ -75,31 +82,63 @@ def leaf_and_issuer(deployment: Deployment) -> tuple[x509.Certificate, x509.Cert
         return None
     stores = tuple(sorted({path.store for path in deployment.paths}))
     signers = _signers(deployment.leaf.der, tuple(item.der for item in deployment.browser_chain[1:]), stores)
-    return read[0], next(iter(signers.values()), None)
+    return read.certificate, next(iter(signers.values()), None)
+
+
+class _Read(NamedTuple):
+    """A certificate, and the URLs of lists and responders in it, as they stand there."""
+
+    certificate: x509.Certificate
+    lists: tuple[str, ...] = ()
+    responders: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    some_reasons: frozenset[str] = frozenset()
+    unread: tuple[tuple[str, str], ...] = ()
 
 
 @lru_cache(maxsize=2048)
-def _read(der: bytes) -> tuple[x509.Certificate, tuple[str, ...], tuple[str, ...]] | None:
-    """A certificate, and the URLs of lists and responders in it, as they stand there."""
+def _read(der: bytes) -> _Read | None:
     try:
         certificate = x509.load_der_x509_certificate(der)
         values = read_extensions(certificate, der).values
-        lists = [
-            name.value
-            for point in values.get(x509.CRLDistributionPoints) or ()
-            if point.crl_issuer is None and point.reasons is None
-            for name in point.full_name or ()
-            if isinstance(name, x509.UniformResourceIdentifier)
-        ]
+        points = tuple(values.get(x509.CRLDistributionPoints) or ())
+        own = [point for point in points if _is_its_issuers(point, certificate)]
         responders = [
             item.access_location.value
             for item in values.get(x509.AuthorityInformationAccess) or ()
             if item.access_method == AuthorityInformationAccessOID.OCSP
             and isinstance(item.access_location, x509.UniformResourceIdentifier)
         ]
+        whole = [url for point in own if point.reasons is None for url in _urls(point)]
+        in_part = [url for point in own if point.reasons is not None for url in _urls(point) if url not in whole]
+        unread = [(place, _OF_ANOTHER) for point in points if point not in own for place in places_of(point)]
+        if not whole and not in_part:
+            unread += [(place, _NO_URL) for point in own for place in places_of(point)]
     except BROKEN:
         return None
-    return certificate, _chosen(lists, _MOST_LISTS), _chosen(responders, _MOST_RESPONDERS)
+    return _Read(
+        certificate,
+        _chosen([*whole, *in_part], _MOST_LISTS),
+        _chosen(responders, _MOST_RESPONDERS),
+        (*whole, *in_part),
+        frozenset(in_part),
+        tuple(dict.fromkeys(unread))[:_MOST_LISTS],
+    )
+
+
+_OF_ANOTHER: Final = "the list of another issuer (an indirect CRL), which is not read"
+_NO_URL: Final = "no URL, so nobody knows where to ask"
+
+
+def _is_its_issuers(point: x509.DistributionPoint, certificate: x509.Certificate) -> bool:
+    """Whether a list is by the certificate's own issuer: that is so where no other is named."""
+    if point.crl_issuer is None:
+        return True
+    return any(isinstance(name, x509.DirectoryName) and name.value == certificate.issuer for name in point.crl_issuer)
+
+
+def _urls(point: x509.DistributionPoint) -> list[str]:
+    return [name.value for name in point.full_name or () if isinstance(name, x509.UniformResourceIdentifier)]
 
 
 def _chosen(urls: list[str], most: int) -> tuple[str, ...]:
@@ -112,10 +151,21 @@ def _named(item: Certificate, above: tuple[bytes, ...], stores: tuple[str, ...],
     read = _read(item.der)
     if read is None:
         return Named(item.fingerprint, (), (), ())
-    certificate, lists, responders = read
-    signers = _signers(item.der, above, stores) if lists or responders else {}
-    found = (certificate, tuple(signers.values()))
-    return Named(item.fingerprint, tuple(signers), lists, responders, item.is_ca, until, *found)
+    named = bool(read.lists or read.responders or read.unread)
+    signers = _signers(item.der, above, stores) if named else {}
+    return Named(
+        item.fingerprint,
+        tuple(signers),
+        read.lists,
+        read.responders,
+        item.is_ca,
+        until,
+        read.places,
+        read.some_reasons,
+        read.unread,
+        read.certificate,
+        tuple(signers.values()),
+    )
 
 
 @lru_cache(maxsize=2048)
@@ -128,8 +178,8 @@ def _signers(der: bytes, above: tuple[bytes, ...], stores: tuple[str, ...]) -> M
     read = _read(der)
     if read is None:
         return {}
-    certificate = read[0]
-    sent = [other[0] for one in above if one != der and (other := _read(one)) is not None]
+    certificate = read.certificate
+    sent = [other.certificate for one in above if one != der and (other := _read(one)) is not None]
     signers = [one for one in sent if issued_by(certificate, one)]
     roots: list[x509.Certificate] = []
     for store in stores:

@@ -131,14 +131,18 @@ class RevocationList:
             hashed = hashlib.new(algorithm.name.replace("-", "_"), signed).digest()
         return made_by(key, signature, hashed, Prehashed(algorithm), pss)
 
-    def judge(self, certificate: x509.Certificate, urls: Sequence[str], *, is_ca: bool) -> Judgement:
+    def judge(
+        self, certificate: x509.Certificate, urls: Sequence[str], *, is_ca: bool, some_reasons: bool = False
+    ) -> Judgement:
         """What it says of a certificate of its issuer. `urls` are where the certificate says that lists are.
+
+        `some_reasons` tells that the certificate names it for only some reasons of revocation.
 
         Raises:
             Unusable: it does not speak of certificates like this one, or an entry is malformed.
         """
         try:
-            partial = self._scope(urls, is_ca=is_ca)
+            partial = self._scope(urls, is_ca=is_ca) or some_reasons
             entries = itertools.islice(self._entries_of(certificate.serial_number), _MOST_ENTRIES)
             found = [self._entry(entry) for entry in entries]
         except BROKEN as error:

@@ -53,6 +53,16 @@ class Asker:
             answers.append(await self._by_list(named, url))
             if answers[-1].decides(now):
                 return tuple(answers)
+        answers += [
+            RevocationAnswer(
+                named.fingerprint,
+                RevocationSource.CRL,
+                printable(place),
+                failure=RevocationFailure.OTHER_SCOPE,
+                detail=why,
+            )
+            for place, why in named.unread
+        ]
         if named.stapled_until is not None and now <= named.stapled_until:
             return tuple(answers)
         for url in named.responders:
@@ -67,7 +77,8 @@ class Asker:
         try:
             fetched = await self._lists.get(url, named.signers)
             assert named.certificate is not None  # noqa: S101  # `about` has seen to it
-            judged = fetched.list.judge(named.certificate, named.lists, is_ca=named.is_ca)
+            some = url in named.some_reasons
+            judged = fetched.list.judge(named.certificate, named.places, is_ca=named.is_ca, some_reasons=some)
         except (FetchError, Unusable) as error:
             answer = dataclasses.replace(answer, failure=error.failure, detail=error.detail)
             return _of_list(answer, fetched) if fetched is not None else answer

@@ -46,6 +46,13 @@ _METADATA: Final = frozenset(
 _NAT64: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
 _6TO4: Final = ipaddress.IPv6Network("2002::/16")
 _TEREDO: Final = ipaddress.IPv6Network("2001::/32")
+_SPECIAL: Final = (
+    (ipaddress.ip_network("192.0.0.0/24"), "it is for protocols (RFC 6890)"),
+    (ipaddress.ip_network("192.88.99.0/24"), "it is a relay of 6to4 (RFC 7526)"),
+    (ipaddress.ip_network("3fff::/20"), "it is for documents (RFC 9637)"),
+    (ipaddress.ip_network("5f00::/16"), "it is for segment routing (RFC 9602)"),
+)
+"""What no server of the public has, whichever of them the version of Python knows."""
 _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
 _TRANSLATED: Final = ipaddress.IPv6Network("::ffff:0:0:0/96")
 _ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
@@ -232,6 +239,9 @@ def _why_not(address: Address) -> str | None:
     for network, words in ((_6TO4, "6to4"), (_TEREDO, "Teredo"), (_NAT64[0], "NAT64"), (_NAT64[1], "NAT64")):
         if address.version == network.version and address in network:
             return f"{words} leads to another address"
+    for special, words in _SPECIAL:
+        if address.version == special.version and address in special:
+            return words
     kinds = (
         (address.is_loopback or address.is_unspecified, "it is this machine"),
         (address.is_link_local, "it is link-local"),

@@ -45,6 +45,19 @@ def what_is_wrong(error: Exception) -> str:
     return f"no certificate in DER: {_WORD.sub(' ', kind[1]).lower()}" if kind is not None else str(error)
 
 
+def places_of(point: x509.DistributionPoint) -> list[str]:
+    """Where a distribution point says that a list is: URLs as they stand, and in words what is no URL."""
+    found = []
+    for name in point.full_name or point.crl_issuer or ():
+        if isinstance(name, x509.UniformResourceIdentifier):
+            found.append(name.value)
+        elif isinstance(name, x509.DirectoryName):
+            found.append(f"directory name {name.value.rfc4514_string()}")
+        else:
+            found.append("a name that is no URL")
+    return [*found, "a name relative to its issuer's"] if point.relative_name is not None else found
+
+
 _EXTENSIONS = {
     x509.SubjectAlternativeName.oid: Extension.SUBJECT_ALT_NAME,
     x509.ExtendedKeyUsage.oid: Extension.EXTENDED_KEY_USAGE,

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID, PublicKeyAlgorithmOID
 
 from scanner.evidence import Attempt, Certificate, FailureReason, KeyType
-from scanner.probe.x509.extensions import BROKEN, read_extensions, what_is_wrong
+from scanner.probe.x509.extensions import BROKEN, places_of, read_extensions, what_is_wrong
 from scanner.probe.x509.signatures import issued_by
 from scanner.untrusted import printable
 
@@ -181,9 +181,5 @@ def _access_urls(access: Iterable[x509.AccessDescription], method: x509.ObjectId
 
 
 def _crl_urls(points: Iterable[x509.DistributionPoint]) -> tuple[str, ...]:
-    return tuple(
-        printable(name.value)
-        for point in points
-        for name in point.full_name or ()
-        if isinstance(name, x509.UniformResourceIdentifier)
-    )[:10]
+    """Where lists are: URLs, and in words what is named otherwise, so that nobody takes it for nothing."""
+    return tuple(printable(place) for point in points for place in places_of(point))[:10]

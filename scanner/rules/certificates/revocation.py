@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from scanner.evidence import (
+    CLOCK_SKEW,
     Deployment,
     Extension,
     FailureReason,
@@ -82,8 +83,8 @@ def revocations(deployment: Deployment, now: datetime) -> tuple[RevocationAnswer
         "stale": indeterminate("What is published about revocation is not of today: {observed}."),
         RevocationFailure.UNREACHABLE.value: indeterminate("Nobody could be asked about revocation: {observed}."),
         RevocationFailure.REFUSED_BY_GATE.value: indeterminate(
-            "What the certificate names for revocation is not asked: {observed}. [scan] fetch_from lets a host or "
-            "network be asked that is not public."
+            "What the certificate names for revocation is not asked: {observed}. Only plain HTTP to public addresses "
+            "is asked; [scan] fetch_from lets a host or network be asked besides."
         ),
         RevocationFailure.TRY_LATER.value: indeterminate("The responder wants to be asked later: {observed}."),
         RevocationFailure.RESPONDER_ERROR.value: indeterminate("The responder gives no answer: {observed}."),
@@ -158,7 +159,8 @@ def _of_leaf(deployment: Deployment, now: datetime) -> Finding:
 
 def _without_source(deployment: Deployment) -> Finding:
     leaf = deployment.leaf
-    if leaf.unreadable(Extension.AUTHORITY_INFO_ACCESS, Extension.CRL_DISTRIBUTION_POINTS):
+    unreadable = leaf.unreadable(Extension.AUTHORITY_INFO_ACCESS, Extension.CRL_DISTRIBUTION_POINTS)
+    if unreadable or _names_source(leaf):
         return Finding("unreadable", "malformed extensions")
     lifetime = leaf.not_after - leaf.not_before + timedelta(seconds=1)
     limit = next(days for since, days in _SHORT_LIVED if leaf.not_before >= since)
@@ -183,14 +185,14 @@ def _undecided(answers: Sequence[RevocationAnswer], deployment: Deployment, now:
             return Finding("unknown", _told(answer, deployment), "good")
     stale = [item for item in answers if item.status is not None and not item.current(now)]
     if stale:
-        return Finding("stale", _told(stale[0], deployment, until=True), "a current answer")
+        return Finding("stale", _told(stale[0], deployment, now), "a current answer")
     failed = next(item for item in answers if item.failure is not None)
     assert failed.failure is not None  # noqa: S101  # for the type checker
     return Finding(failed.failure.value, _told(failed, deployment), "good")
 
 
-def _told(answer: RevocationAnswer, deployment: Deployment, *, until: bool = False) -> str:
-    """An answer in words: whose it is, what it says, and about which certificate where that is not the server's."""
+def _told(answer: RevocationAnswer, deployment: Deployment, now: datetime | None = None) -> str:
+    """An answer in words: whose it is, what it says, and of which certificate; where `now` is given, when it holds."""
     kind = "the list" if answer.source is RevocationSource.CRL else "the responder"
     words = [f"{kind} {answer.url}"]
     if answer.certificate != deployment.leaf.fingerprint:
@@ -200,10 +202,17 @@ def _told(answer: RevocationAnswer, deployment: Deployment, *, until: bool = Fal
     if answer.status is RevocationStatus.REVOKED:
         details += [f"on {answer.revoked_at:%Y-%m-%d}"] if answer.revoked_at else []
         details += [answer.reason] if answer.reason else []
-    if until:
-        details.append(f"until {answer.next_update:%Y-%m-%d %H:%M} UTC" if answer.next_update else "without an end")
+    if now is not None:
+        details.append(_when(answer, now))
     details += [COMPLETED] if deployment.completed else []
     return " ".join(words) + (f" ({', '.join(details)})" if details else "")
+
+
+def _when(answer: RevocationAnswer, now: datetime) -> str:
+    """Until when an answer holds, or from when on where that is to come."""
+    if answer.this_update is not None and answer.this_update > now + CLOCK_SKEW:
+        return f"not before {answer.this_update:%Y-%m-%d %H:%M} UTC"
+    return f"until {answer.next_update:%Y-%m-%d %H:%M} UTC" if answer.next_update else "without an end"
 
 
 class ServiceParameters(Parameters):
@@ -230,7 +239,7 @@ class ServiceParameters(Parameters):
     sources=(baseline("4.9.7"), baseline("4.9.10"), baseline("7.1.2.8"), rfc(5280, "5.1.2.5"), rfc(5019, "5")),
     reasons={
         "in-order": passes("What the CA publishes about revocation is in order: {observed}."),
-        "stale": fails("What the CA publishes about revocation is past its date: {observed}."),
+        "stale": fails("What the CA publishes about revocation is not of today: {observed}."),
         "no-end": fails("What the CA publishes about revocation does not say until when it holds: {observed}."),
         "too-old": fails("A list of the CA is older than it may be: {observed}."),
         "validity": fails("An OCSP response holds for a shorter or longer time than it may: {observed}."),
@@ -243,6 +252,8 @@ class ServiceParameters(Parameters):
         ),
         ServiceFault.SHA1.value: fails("What the CA publishes about revocation is signed with SHA-1: {observed}."),
         "issuer-unknown": _ISSUER_UNKNOWN,
+        "unknown": fails("A responder of the CA does not know a certificate that the CA issued: {observed}."),
+        "unfit": indeterminate("What the CA publishes could not be read for this certificate: {observed}."),
         "no-answer": indeterminate("Nothing that was asked gave an answer; cert.revocation says why."),
         "no-source": not_applicable("No certificate of the chain names a list or a responder."),
         "stapled": not_applicable("The stapled OCSP response says all that there was to ask."),
@@ -263,9 +274,12 @@ def _service(deployment: Deployment, facts: Facts, parameters: ServiceParameters
         return [Finding("no-answer" if attempt.value else nothing_asked)]
     for answer in answers:
         if reason := _fault(answer, deployment, parameters, facts.now):
-            return [
-                Finding(reason, _told(answer, deployment, until=True), "lists and responses as the CA must publish")
-            ]
+            return [Finding(reason, _told(answer, deployment, facts.now), "lists and responses as the CA must publish")]
+    if strangers := [item for item in answers if item.status is RevocationStatus.UNKNOWN]:
+        words = listing(_told(item, deployment) for item in strangers)
+        return [Finding("unknown", words, "a responder that knows what the CA issued")]
+    if unfit := [item for item in answers if item.failure is not None]:
+        return [Finding("unfit", listing(_told(item, deployment) for item in unfit))]
     return [Finding("in-order", listing(dict.fromkeys(_told(item, deployment) for item in answers)))]
 
 

@@ -40,6 +40,11 @@ def _failed(failure: RevocationFailure, about: Any = _LEAF) -> RevocationAnswer:
     return RevocationAnswer(about.fingerprint, RevocationSource.CRL, _URL, failure=failure, detail="as the test wants")
 
 
+def _unread() -> RevocationAnswer:
+    """A list that was fetched and does not speak of the certificate."""
+    return _answer(status=None, failure=RevocationFailure.OTHER_SCOPE, detail="another part of the list")
+
+
 def _revoked(about: Any = _LEAF, **changes: Any) -> RevocationAnswer:
     revoked = {"status": RevocationStatus.REVOKED, "reason": "keyCompromise", "revoked_at": NOW - 2 * _DAY}
     return _answer(about, **{**revoked, **changes})
@@ -183,6 +188,17 @@ CASES = (
     ),
     *(of_tls("cert.revocation-service", fault.value, _asked(_answer(faults=(fault,)))) for fault in ServiceFault),
     of_tls("cert.revocation-service", "no-answer", _asked(_failed(RevocationFailure.UNREACHABLE))),
+    of_tls("cert.revocation-service", "unknown", _asked(_answer(source=_OCSP, status=RevocationStatus.UNKNOWN))),
+    # What was fetched and could not be read is not in order, nor is what comes beside it.
+    of_tls("cert.revocation-service", "unfit", _asked(_unread())),
+    of_tls("cert.revocation-service", "unfit", _asked(_unread(), _answer(source=_OCSP))),
+    of_tls("cert.revocation-service", "stale", _asked(_unread(), _answer(source=_OCSP, **_OLD))),
+    of_tls(
+        "cert.revocation",
+        "stale",
+        _asked(_answer(this_update=NOW + _DAY, next_update=NOW + 2 * _DAY)),
+        observed="the list http://crl.example.com/1.crl (not before 2026-11-25 12:00 UTC)",
+    ),
     of_tls("cert.revocation-service", "stapled", _asked(staple=_STAPLE)),
     of_tls("cert.revocation-service", "no-source", _asked(leaf=_BARE)),
     of_tls("cert.revocation-service", "not-asked", _asked(revocation=_NOT_ASKED)),
