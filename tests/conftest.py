@@ -27,6 +27,7 @@ settings.load_profile(os.environ.get("NIGHTSEAL_HYPOTHESIS", "nightseal"))
 load_iris_late()
 
 REPOSITORY = Path(__file__).parent.parent
+OTHERS = "others"
 LONGEST_FIRST = (
     "parity",
     "packaging",
@@ -44,20 +45,30 @@ LONGEST_FIRST = (
     "reports-",
     "golden",
     "test_deploy",
+    "lab-test_documented_scans",
+    "lab-test_lab_servers",
+    "lab-test_handshake",
+    "lab-",
     "history-",
+    OTHERS,
     "unit-test_rules_partial",
     "unit-test_notifications",
     "unit-test_glossary",
     "unit-test_contradictory_verdicts",
     "unit-test_judging_in_pieces",
     "unit-test_grade",
+    "unit-",
 )
-"""Groups of tests, or modules whose tests are no group, by how long one worker has to do with them."""
-TOGETHER = frozenset({"history", "reports", "unit"})
+"""Groups of tests, or modules whose tests are no group, by how long one worker has to do with them.
+
+Unit tests come last: none of them leaves a worker alone for long.
+"""
+TOGETHER = frozenset({"history", "lab", "reports", "unit"})
 """Folders whose tests go to workers by module, unless they name a group of their own.
 
-A module's tests share what is long in the making: histories, documents, the house's syntax trees. And after each test the
-scheduler counts all groups that it ever gave out: with thousands of short tests, each by itself, it takes longer than they do.
+A module's tests share what is long in the making: servers and scans of them, histories, documents, the house's syntax
+trees. And after each test the scheduler counts all groups that it ever gave out: with thousands of short tests, each by
+itself, it takes longer than they do.
 """
 COMMAND_SECONDS = 300.0
 
@@ -74,9 +85,9 @@ def pytest_collection() -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Begin with what takes longest, so that no worker is alone with it in the end (`--no-loadscope-reorder`)."""
-    for item in items:
+    for item in items if config.pluginmanager.has_plugin("xdist") else ():
         folder = item.path.parent.name
         if folder in TOGETHER and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(f"{folder}-{item.path.stem}"))
@@ -85,7 +96,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     def place(item: pytest.Item) -> int:
         group = item.get_closest_marker("xdist_group")
         name = group.args[0] if group else item.path.stem
-        return next((number for number, known in enumerate(LONGEST_FIRST) if _named(name, known)), len(LONGEST_FIRST))
+        return LONGEST_FIRST.index(next((known for known in LONGEST_FIRST if _named(name, known)), OTHERS))
 
     items.sort(key=place)
 
@@ -99,6 +110,13 @@ def lab() -> Iterator[Lab]:
     """Every server of the lab. One whose behaviour depends on what came before wants a lab of its own."""
     with Lab() as running:
         assert not running.skipped, f"the lab lacks something: {dict(running.skipped)}"
+        yield running
+
+
+@pytest.fixture(scope="session")
+def small_lab() -> Iterator[Lab]:
+    """A server that is fine, one that fails and one that is silent, for services, which start in a moment with so few."""
+    with Lab(only=("good", "expired", "silent")) as running:
         yield running
 
 

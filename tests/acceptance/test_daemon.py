@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from scanner.history import History
 from scanner.lab import Lab
@@ -21,12 +18,6 @@ from tests.build.daemon import (
     stop,
 )
 from tests.build.service import kill_tree, service, wait_for
-
-
-@pytest.fixture(scope="module")
-def small_lab() -> Iterator[Lab]:
-    with Lab(only=("good", "expired", "silent")) as running:
-        yield running
 
 
 def test_one_service_for_one_state_and_a_dead_ones_lock_is_taken_over(tmp_path: Path, small_lab: Lab) -> None:

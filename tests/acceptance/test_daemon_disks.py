@@ -29,12 +29,6 @@ from tests.build.disks import fill
 from tests.build.service import service, wait_for
 
 
-@pytest.fixture(scope="module")
-def small_lab() -> Iterator[Lab]:
-    with Lab(only=("good", "expired", "silent")) as running:
-        yield running
-
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     with disks.small_disk(tmp_path / "disk") as place:

@@ -10,7 +10,6 @@ import random
 import signal
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -48,12 +47,6 @@ name = "hook"
 url = "json://127.0.0.1:9/"
 on = ["new-failure"]
 """
-
-
-@pytest.fixture(scope="module")
-def small_lab() -> Iterator[Lab]:
-    with Lab(only=("good", "expired")) as running:
-        yield running
 
 
 def wait_for_instant(running: Service, chance: random.Random) -> None:

@@ -39,12 +39,6 @@ url = "${HOOK_URL}"
 MESSAGE = Message(Level.INFO, "A title", "A text", "<p>A text</p>")
 
 
-@pytest.fixture(scope="module")
-def small_lab() -> Iterator[Lab]:
-    with Lab(only=("good", "expired")) as running:
-        yield running
-
-
 @pytest.fixture
 def mail(tmp_path: Path) -> Iterator[MailServer]:
     server = MailServer(tmp_path, password=PASSWORD)

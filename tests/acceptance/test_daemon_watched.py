@@ -12,7 +12,6 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,12 +31,6 @@ from tests.build.daemon import (
     stop,
 )
 from tests.build.service import service, wait_for
-
-
-@pytest.fixture(scope="module")
-def small_lab() -> Iterator[Lab]:
-    with Lab(only=("good", "expired", "silent")) as running:
-        yield running
 
 
 def test_a_reload_takes_a_valid_configuration_and_refuses_another(tmp_path: Path, small_lab: Lab) -> None:
