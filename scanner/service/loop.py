@@ -6,6 +6,7 @@ threads of its own. Whatever it must not forget is in the state file before it i
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import signal
@@ -19,12 +20,14 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from scanner.counting import counted
-from scanner.errors import ConfigError
+from scanner.errors import ConfigError, StateError
 from scanner.jobs.keeping import reason_of
 from scanner.notify.outbox import Outbox
 from scanner.notify.service_problems import notify_failed_runs, notify_silent_receivers
 from scanner.service import setup
+from scanner.service.belongings import Belongings
 from scanner.service.children import Children
+from scanner.service.lock import ServiceLock
 from scanner.service.log_fields import log_error, log_with, of_refusal, of_state
 from scanner.service.planning import Planner
 from scanner.service.setup import Setup
@@ -60,6 +63,7 @@ class Service:
         self.state_problem = ""
         self.messages = threading.Event()
         """Set where there may be messages to deliver."""
+        self._belongings = Belongings(current.state, ServiceLock(current.state).path)
         self._config_path = config_path
         self._engine = engine
         self._outbox = Outbox(engine)
@@ -108,7 +112,7 @@ class Service:
         """Serve until told to stop; the runs in progress have ended then.
 
         Raises:
-            StateError: the state file cannot be written to begin with.
+            StateError: the state file cannot be written to begin with, or is another one since then.
         """
         now = datetime.now(UTC)
         try:
@@ -123,13 +127,20 @@ class Service:
                 "schedule %(schedule)s: next start %(next_start)s", {"schedule": name, "next_start": due.isoformat()}
             )
         self._supervisor.ready(self._status())
-        while not self._stop.is_set():
+        lost = None
+        while not self._stop.is_set() and lost is None:
             self._guarded_tick()
             self._wake.wait(_TICK_S)
             self._wake.clear()
+            lost = self._belongings.lost()
+        gone = StateError(f"{lost} was removed or replaced while the service used it: it has to begin again")
+        if lost is not None:
+            log_error(_LOG, logging.ERROR, gone, "stopping: ")
         self._supervisor.stopping()
         self._planner.stop()
         self._end_children()
+        if lost is not None:
+            raise gone
 
     def _guarded_tick(self) -> None:
         try:
@@ -342,7 +353,8 @@ class Service:
         for number, until in ((signal.SIGINT, grace * (1 - _ABANDON_BEFORE_END)), (signal.SIGKILL, grace)):
             while len(self._children) and time.monotonic() - begins < until:
                 for start in self._children.reap():
-                    _LOG.info("%(about)s: %(state)s", self.ledger.get(start.id).said())
+                    with contextlib.suppress(SQLAlchemyError):  # the state file may be what it ends for
+                        _LOG.info("%(about)s: %(state)s", self.ledger.get(start.id).said())
                 time.sleep(0.05)
             self._children.tell(number)
 
