@@ -149,6 +149,9 @@ def read_sslyze(name: str, data: bytes, options: Options) -> Contents:  # noqa: 
         host, port = location.get("hostname"), _port(location.get("port"))
         if not isinstance(host, str) or port is None:
             raise refused(name, "has no hostname and port", part=f"element {number} of server_scan_results")
+        if item.get("scan_status") == "ERROR_NO_CONNECTIVITY":
+            contents.leave_out("server", "to which sslyze could not connect", f"{host}:{port}")
+            continue
         said = str(network.get("tls_opportunistic_encryption") or "").casefold()
         service = Service(Role.SERVER, _STARTTLS[said]) if said in _STARTTLS else None
         contents.part = f"element {number} of server_scan_results"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from scanner.inventories.source import (
     refused,
     text_of,
 )
+from scanner.platform_words import KEYS
 
 COLUMNS: Final = (
     "host", "port", "role", "starttls", "http_port", "xmpp_domain", "paths", "application", "kind", "https",
@@ -125,11 +127,13 @@ def _keys(name: str, line: int, cells: Sequence[str], columns: Mapping[str, str]
             key = f"{_LABEL}{key[len(_LABEL) :]}" if key.casefold().startswith(_LABEL) else key
             found.append(key or None)
             if key and key not in COLUMNS and not key.startswith(_LABEL):
-                hint = nearest(key, COLUMNS) or f"known: {', '.join(COLUMNS)}, label.NAME"
-                hint = f"{hint.rstrip('?')}? {_MAPPED}" if hint.startswith("did") else f"{hint}; {_MAPPED}"
+                guess = _guessed(cell)
+                meant = f'did you mean "{guess}"?' if guess else nearest(key, COLUMNS)
+                hint = f"{meant} {_mapped(given)}" if meant else f"{_KNOWN}; {_mapped(given)}"
                 problems.append(problem("", f'has a column "{cell}", which means nothing', hint, place))
     if "host" not in found and not problems:
-        problems.append(problem("", 'has no column "host"', f"the first row names the columns; {_MAPPED}", place))
+        hint = f"the first row names the columns; {_mapped(given)}"
+        problems.append(problem("", 'has no column "host"', hint, place))
     problems += (
         problem("", f'has two columns for "{key}"', place=place)
         for key in dict.fromkeys(key for key in found if key and found.count(key) > 1)
@@ -138,7 +142,31 @@ def _keys(name: str, line: int, cells: Sequence[str], columns: Mapping[str, str]
     return found
 
 
-_MAPPED: Final = 'columns = { host = "…" }, or --column host=…, names your own'
+_KNOWN: Final = f"known: {', '.join(COLUMNS)}, label.NAME"
+
+
+def _guessed(column: str) -> str | None:
+    """What a column of another name holds, by the words that people use."""
+    word = " ".join(re.split(r"[\s_-]+", column.casefold()))
+    return next((key for key in KEYS.get(word, ()) if key in COLUMNS), None)
+
+
+def _mapped(columns: Sequence[str]) -> str:
+    """How the columns of a table are named: those that can be guessed, or how it is written."""
+    found: dict[str, str] = {}
+    for column in columns:
+        key = re.sub(r"[\s-]+", "_", column.casefold())
+        if meant := key if key in COLUMNS else _guessed(column):
+            found.setdefault(meant, column)
+    if "host" not in found or not all(map(_PLAIN.fullmatch, found.values())):
+        return 'columns = { host = "…" }, or --column host=…, names your own'
+    keys = ", ".join(f'{key} = "{column}"' for key, column in found.items())
+    options = " ".join(f"--column {shlex.quote(f'{key}={column}')}" for key, column in found.items())
+    return f"columns = {{ {keys} }}, or {options}"
+
+
+_PLAIN: Final = re.compile(r"[\w .-]+")
+"""A name of a column that needs no escape in TOML or a shell."""
 
 
 def _values(cells: Mapping[str | None, str], place: str, problems: list[Problem]) -> dict[str, Any] | None:

@@ -152,6 +152,15 @@ def test_what_testssl_says_of_itself_is_no_host() -> None:
     assert hosts(read("a.json", text.encode(), Options(), "testssl")) == ["a.example:443"]
 
 
+def test_servers_to_which_sslyze_could_not_connect_are_no_hosts() -> None:
+    item = '{"scan_status": "%s", "server_location": {"hostname": "%s", "port": 443}}'
+    listed = ", ".join([item % ("COMPLETED", "a.example"), item % ("ERROR_NO_CONNECTIVITY", "b.example")])
+    found = read("a.json", f'{{"server_scan_results": [{listed}]}}'.encode(), Options())
+
+    assert hosts(found) == ["a.example:443"]
+    assert left_out(found) == ["1 server to which sslyze could not connect: b.example:443"]
+
+
 def test_labels_of_prometheus_are_as_prometheus_has_them() -> None:
     text = "- targets: [a.example]\n  labels: {up: true, due: 2026-11-30, tier: 1, none: }\n"
     (row,) = read("a.yaml", text.encode(), Options(), "prometheus").rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from datetime import date, datetime, time
 from pathlib import Path
@@ -118,6 +119,29 @@ def test_a_plain_list(folder: Path) -> None:
         "a.example:443", "b.example:8443", "[2001:db8::1]:443", "c.example:443", "mail.example:587",
     ]  # fmt: skip
     assert config.inventory.endpoints[-1].starttls is StartTls.SMTP
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ("FQDN,Team", ["host", "owner"]),
+        ("Host name,port,E-Mail,Stage", ["host", "contact", "environment"]),
+        ("IP;Tags", ["host", "labels"]),
+    ],
+)
+def test_columns_as_people_call_them_are_guessed_and_the_offer_is_one_that_is_taken(
+    folder: Path, head: str, expected: list[str]
+) -> None:
+    names = re.split("[,;]", head)
+    cells = {"port": "443", "Tags": "tier=1", "Stage": "production"}
+    row = ("," if "," in head else ";").join(cells.get(name, "a.example") for name in names)
+    said = refused(folder, f"{head}\n{row}\n", "hosts.csv", HEAD + inventory("hosts.csv"))
+
+    assert [line.partition("did you mean ")[2].partition("?")[0] for line in said] == [f'"{key}"' for key in expected]
+    (offer,) = {line.partition("? ")[2].partition(", or --column")[0] for line in said}
+    assert addresses(read(folder, f"{head}\n{row}\n", "hosts.csv", HEAD + inventory("hosts.csv", offer))) == [
+        "a.example:443"
+    ]
 
 
 def test_columns_with_names_of_their_own(folder: Path) -> None:
