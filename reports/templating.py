@@ -182,6 +182,7 @@ def environment_of(templates: Path | None) -> jinja2.Environment:
         "part": part_in_words,
         "lang": lang_attribute,
         "whole_port": whole_port,
+        "port_beside_link": port_beside_link,
     }
     environment.globals |= {
         "words": wording,
@@ -200,6 +201,13 @@ def hash_of(text: str) -> str:
 def whole_port(text: str) -> Markup:
     """An address whose port stays on one line, however narrow the column: half a port reads as another one."""
     return Markup(_PORT.sub(r'<span class="port">\g<0></span>', str(escape(text))))  # noqa: S704  # escaped
+
+
+def port_beside_link(text: str, anchor: str) -> Markup:
+    """The same as a link on paper: in PDF an element inside of a link would be a second one, which PDF/UA forbids."""
+    port = _PORT.search(text)
+    linked, rest = (text[: port.start()], text[port.start() :]) if port else (text, "")
+    return Markup('<a class="target" href="#{}">{}</a>{}').format(anchor, linked, whole_port(rest))
 
 
 def lang_attribute(text: str) -> Markup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -211,6 +212,28 @@ class TestCommand:
         assert status == 0
         assert "by https-by-default" in out
         assert "the same verdicts" in out
+
+    def test_the_paper_alone_is_enough(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """In a folder that has nothing else, on a machine that reaches nobody."""
+
+        def unreachable(*_: object) -> None:
+            raise AssertionError
+
+        asked = rendering(judged_record(1))
+        (tmp_path / "report.pdf").write_bytes(render(asked, "pdf"))
+        monkeypatch.chdir(tmp_path)
+        for name in ("connect", "connect_ex", "sendto"):
+            monkeypatch.setattr(socket.socket, name, unreachable)
+        monkeypatch.setattr(socket, "getaddrinfo", unreachable)
+        with pytest.raises(SystemExit) as ended:
+            main(["verify", "report.pdf", "--replay"])
+        said = capsys.readouterr().out
+        assert ended.value.code == 1, "nobody has signed it"
+        assert "Unsigned: the data are complete" in said
+        assert re.search(r"^Outcome +the same verdicts$", said, re.MULTILINE)
+        assert [path.name for path in tmp_path.iterdir()] == ["report.pdf"]
 
     def test_a_changed_verdict_is_told(self, data: bytes, verify: Callable[..., tuple[object, str, str]]) -> None:
         status, out, err = verify(changed(data, a_verdict))

@@ -12,7 +12,7 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from scanner.history import History
 from scanner.jobs.run import RunOutcome
 from scanner.jobs.summary import summary
 from scanner.notify.sections import environment_summaries
+from scanner.verdict import CountedAs, Goal, RunRecord, Status
 from tests.build.command_line import call
 from tests.build.judged import counts_by_hand, judged_record
 from tests.build.servers import program
@@ -157,6 +158,51 @@ def in_json(places: Places) -> dict[str, int]:
 )  # fmt: skip
 def test_counts_the_run_as_all_others_do(places: Places, place: Callable[[Places], dict[str, int]]) -> None:
     assert place(places) == WANTED
+
+
+def mended(record: RunRecord, environment: str) -> RunRecord:
+    """The run, with everything met in an environment but what is only a note."""
+    bad = {CountedAs.NOT_MET, CountedAs.NOT_ASSESSED, CountedAs.WAIVED}
+    targets = tuple(
+        replace(
+            target,
+            verdicts=tuple(
+                replace(verdict, status=Status.PASS, waiver=None) if verdict.counted_as in bad else verdict
+                for verdict in target.verdicts
+            ),
+        )
+        if target.environment == environment
+        else target
+        for target in record.targets
+    )
+    return RunRecord(record.run, targets)
+
+
+def test_the_page_of_all_runs_counts_each_protection_as_the_report_does(tmp_path: Path) -> None:
+    """Of each environment and protection it says the gravest count alone; a note is not met, and not "met" either."""
+    record = mended(RECORD, "production")
+    History.open(tmp_path / "history", create=True).append(record)
+    (tmp_path / "config.toml").write_text('[nightseal]\nhistory = "history"\n')
+    call("report", "--site", "--output", ".", cwd=tmp_path)
+    page = html.fromstring((tmp_path / "index.html").read_bytes())
+    order = (CountedAs.NOT_MET, CountedAs.NOT_ASSESSED, CountedAs.WAIVED, CountedAs.MET, CountedAs.NOTE)
+    words = {CountedAs.NOT_MET: "not met", CountedAs.NOT_ASSESSED: "not assessed", CountedAs.NOTE: "notes"}
+    with_notes = 0
+    for row in page.xpath("//table[contains(@class, 'seen')]/tbody/tr"):
+        environment = row.xpath("th/text()")[0].strip()
+        for goal, cell in zip(Goal, row.xpath("td"), strict=False):
+            counts = Counter(
+                verdict.counted_as
+                for target in record.targets
+                if target.environment == environment
+                for verdict in target.verdicts
+                if verdict.goal is goal
+            )
+            gravest = next((kind for kind in order if counts[kind]), None)
+            wanted = f"{counts[gravest]} {words.get(gravest, gravest)}" if gravest else "nothing judged"
+            assert " ".join(" ".join(cell.itertext()).split()) == wanted, (environment, goal)
+            with_notes += gravest is CountedAs.MET and counts[CountedAs.NOTE] > 0
+    assert with_notes, "in no cell would a note be taken for something that is met"
 
 
 def test_the_run_is_one_that_every_number_tells_apart() -> None:

@@ -315,3 +315,20 @@ def empty() -> bytes:
 
 def test_run_without_targets_is_a_document(empty: bytes) -> None:
     assert len(pikepdf.open(io.BytesIO(empty)).pages) >= 2
+
+
+def test_no_line_ends_inside_a_port(tmp_path: Path) -> None:
+    """In whichever column: half a port reads as another one, and a host without its port is another place."""
+    judged = judged_record(4)
+    pool = itertools.cycle(range(8, 60, 3))
+    targets = tuple(
+        dataclasses.replace(target, host=f"{'a-b' * 20}"[:size] + ".lab.example", id=f"{target.environment}/{number}")
+        for number, (target, size) in enumerate(zip(judged.record.targets * 3, pool, strict=False))
+    )
+    record = dataclasses.replace(judged.record, targets=targets)
+    path = tmp_path / "report.pdf"
+    path.write_bytes(render_pdf(build_view(record, rules=all_rules(), environments=judged.environments)))
+    arguments = [program("pdftotext", "poppler-utils"), "-raw", str(path), "-"]
+    lines = subprocess.run(arguments, capture_output=True, check=True, text=True).stdout.splitlines()
+    assert sum(bool(re.search(r"\.example:(443|25)\b", line)) for line in lines) > len(targets)
+    assert [line for line in lines if re.search(r"\.example:\d?$", line)] == []
