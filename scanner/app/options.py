@@ -14,6 +14,7 @@ from scanner.config.form import DEFAULT_FAIL_ON
 from scanner.config.values import parse_duration
 from scanner.errors import UsageError, nearest
 from scanner.formats import FORMATS
+from scanner.hostname import HostError, normalised_pattern
 from scanner.inventory import StartTls
 from scanner.judgement import Severity
 
@@ -196,5 +197,8 @@ def parse_connect_to(entries: tuple[str, ...]) -> dict[str, list[str]]:
         source, separator, target = entry.partition("=")
         if not separator or not source.rpartition(":")[2].isdecimal() or not target.rpartition(":")[2].isdecimal():
             raise UsageError(f'--connect-to "{entry}": should be HOST:PORT=IP:PORT')
-        result.setdefault(source, []).append(target)
+        try:
+            result.setdefault(normalised_pattern(source), []).append(target)
+        except HostError as error:
+            raise UsageError(f'--connect-to "{entry}": {error}') from error
     return result

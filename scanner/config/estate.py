@@ -33,6 +33,7 @@ from scanner.inventory import (
     is_address,
 )
 from scanner.ownership import Ownership
+from scanner.pem_labels import holds_no_certificate
 from scanner.requirements import conflicts
 
 ROOT_PATH: Final = "/"
@@ -231,6 +232,12 @@ class _Endpoints:
             files = [Path(path) for path in paths if Path(path).is_file()]
             if not files:
                 warnings.append(part.problem("files", f'"{pattern}" is not a file and matches none'))
+            if files != [folder / pattern]:
+                # Beside certificates lie their keys and requests, which a pattern means as well.
+                files = [path for path in files if not holds_no_certificate(path)]
+            if len(files) > MOST_FILES:
+                text = f'"{pattern}" matches {len(files)} files, and {MOST_FILES} of them are judged'
+                warnings.append(part.problem("files", text))
             for path in files[:MOST_FILES]:
                 self._add_file(FILE, path, folder, CertificateFile(path, form.password_variable), ownership_of(form))
 

@@ -29,6 +29,7 @@ from scanner.errors import ConfigError
 from scanner.history import History
 from scanner.lab import Lab, LabServer
 from scanner.verdict import Status
+from tests.build.authority import certificate, pem
 from tests.build.servers import program
 from tests.conftest import reach
 
@@ -95,6 +96,10 @@ def test_files_are_judged_beside_the_servers(lab: Lab, tmp_path: Path, monkeypat
     own, above = _served(server)
     (tmp_path / "ssl" / "served.pem").write_text(own)
     (tmp_path / "chain.pem").write_text(above)
+    # Beside certificates lie their keys, which a pattern means and nobody wants to hear of.
+    (tmp_path / "ssl" / "privkey.pem").write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+    root = certificate("Somebody's root", ca=True, days=(-100, 20))
+    (tmp_path / "roots.pem").write_bytes(pem(root.certificate))
     (tmp_path / "ssl" / "renewed.pem").write_bytes(made(server.host, days=80)[1].public_bytes(Encoding.PEM))
     key, forgotten = made("forgotten.example.net", days=3)
     locked = pkcs12.serialize_key_and_certificates(
@@ -105,7 +110,7 @@ def test_files_are_judged_beside_the_servers(lab: Lab, tmp_path: Path, monkeypat
     monkeypatch.setenv("STORE_PASSWORD", "Zx9-open-sesame")
     found = run(lab, tmp_path, monkeypatch, """
 [[environment.certificate]]
-files = ["ssl/*.pem", "chain.pem"]
+files = ["ssl/*.pem", "chain.pem", "roots.pem"]
 [[environment.certificate]]
 files = ["app.p12", "broken.jks"]
 password_variable = "STORE_PASSWORD"
@@ -121,6 +126,10 @@ password_variable = "STORE_PASSWORD"
         "cert.weak-key", "cert.revocation", "cert.served",
     }, "nothing is asked that only a port could answer"  # fmt: skip
     assert reasons(found["file:chain.pem"])["cert.served"] == "not-a-servers"
+    assert "file:ssl/privkey.pem" not in found
+    roots = reasons(found["file:roots.pem"])
+    assert (roots["cert.trusted"], roots["cert.expiry"]) == ("root", "expires-soon")
+    assert status(found["file:roots.pem"], "cert.trusted") is Status.NOT_APPLICABLE
     assert reasons(found["file:ssl/renewed.pem"])["cert.served"] == "another-served"
     lost = reasons(found["file:app.p12"])
     assert (lost["cert.served"], lost["cert.expiry"]) == ("unused", "expires-very-soon")

@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.inventory import CertificateFile, Endpoint, Role
+from scanner.pem_labels import holds_no_certificate
 from scanner.probe.x509.files import read_files
 from scanner.probe.x509.keystores import KeystoreContents, KeystoreError, read_keystore
 from tests.build.authority import certificate, der
@@ -52,6 +53,16 @@ APP = "4816f052e0e6a2962611457fe1ea8e03706fccf3bc5f35ea5892f692c04bdea2"
 CA = "23002ed1d23502ffd840e483f2e39800c52a84f95a1a19e2bcf9a33bf7424cf2"
 LEAF, ABOVE = leaf("a.example.com", not_before=FIRST_NIGHT, days=90).der, intermediate().der
 CERTIFICATES = [x509.load_der_x509_certificate(der) for der in (LEAF, ABOVE)]
+
+
+ROOT = certificate("Root", ca=True)
+ISSUER = certificate("Issuer", ROOT, ca=True)
+OWN = der(certificate("own.example", ISSUER, dns=["own.example"]).certificate)
+
+
+def pem_of(*found: bytes) -> bytes:
+    head, end = b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n"
+    return b"".join(head + base64.encodebytes(item) + end for item in found)
 
 
 def written(folder: Path, data: bytes) -> Path:
@@ -96,6 +107,74 @@ def test_pem_der_and_pkcs7_are_told_apart_by_what_is_in_them(tmp_path: Path) -> 
     assert read_keystore(written(tmp_path, LEAF)).others == (LEAF,)
     bundle = pkcs7.serialize_certificates(CERTIFICATES, Encoding.DER)
     assert set(read_keystore(written(tmp_path, bundle)).others) == {LEAF, ABOVE}
+    in_pem = pkcs7.serialize_certificates(CERTIFICATES, Encoding.PEM)
+    assert set(read_keystore(written(tmp_path, in_pem)).others) == {LEAF, ABOVE}
+    assert set(read_keystore(written(tmp_path, pem_of(OWN) + in_pem)).others) == {OWN, LEAF, ABOVE}
+
+
+def test_openssls_own_form_is_the_certificate_without_its_settings(tmp_path: Path) -> None:
+    settings = bytes.fromhex("300c300a06082b06010505070301")
+    trusted = pem_of(LEAF + settings).replace(b" CERTIFICATE", b" TRUSTED CERTIFICATE")
+    assert read_keystore(written(tmp_path, trusted + pem_of(ABOVE))).others == (LEAF, ABOVE)
+    with pytest.raises(KeystoreError, match="no certificate in PEM"):
+        read_keystore(written(tmp_path, trusted.replace(b"MII", b"AAA", 1)))
+
+
+def test_what_follows_a_secret_key_of_jceks_is_not_taken_for_nothing(tmp_path: Path) -> None:
+    entry = b"\0\0\0\2\0\1a" + bytes(8) + b"\0\5X.509" + len(LEAF).to_bytes(4) + LEAF
+    secret = b"\0\0\0\3\0\1s" + bytes(8) + b"\xac\xed serialised"
+    data = b"\xce\xce\xce\xce\0\0\0\2\0\0\0\3" + entry + secret + entry
+    kept = read_keystore(written(tmp_path, data))
+    assert kept.others == (LEAF,)
+    assert kept.wrong == "what follows a secret key, the entry 2 of 3, cannot be read"
+    path = written(tmp_path, data)
+    endpoint = Endpoint("e", "file:store", 0, Role.SERVER, file=CertificateFile(path))
+    tls = read_files([endpoint], lambda _: ())[endpoint.id].tls.value
+    assert tls is not None
+    assert tls.certificates.value
+    assert tls.certificates.incomplete is not None
+    assert "follows a secret key" in tls.certificates.incomplete.detail
+    assert not read_keystore(written(tmp_path, data.replace(b"\0\0\0\3", b"\0\0\0\1", 1))).wrong
+
+
+def test_certificates_beyond_the_most_that_are_judged_are_not_taken_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scanner.probe.x509.files._MOST_LEAVES", 1)
+    path = written(tmp_path, pem_of(OWN, LEAF))
+    endpoint = Endpoint("e", "file:store", 0, Role.SERVER, file=CertificateFile(path))
+    tls = read_files([endpoint], lambda _: ())[endpoint.id].tls.value
+    assert tls is not None
+    assert tls.certificates.incomplete is not None
+    assert tls.certificates.incomplete.detail == "1 of 2 certificates are judged"
+
+
+def test_an_authority_that_issued_none_of_the_others_is_judged_by_itself(tmp_path: Path) -> None:
+    other = der(certificate("Trusted", ca=True).certificate)
+    path = written(tmp_path, pem_of(OWN, der(ISSUER.certificate), der(ROOT.certificate), other))
+    endpoint = Endpoint("e", "file:store", 0, Role.SERVER, file=CertificateFile(path))
+    tls = read_files([endpoint], lambda _: ())[endpoint.id].tls.value
+    assert tls is not None
+    assert [item.leaf.der for item in tls.certificates.value or ()] == [OWN, other]
+
+
+@pytest.mark.parametrize(
+    ("data", "nothing"),
+    [
+        (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", True),
+        (b"-----BEGIN DH PARAMETERS-----\nAAAA\n-----END DH PARAMETERS-----\n", True),
+        (b"-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n", True),
+        (b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", True),
+        (b"-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----BEGIN CERTIFICATE-----\nbroken", False),
+        (b"-----BEGIN TRUSTED CERTIFICATE-----\nbroken", False),
+        (b"-----BEGIN PKCS7-----\nbroken", False),
+        (b"broken", False),
+        (b"", False),
+    ],
+)
+def test_a_file_of_keys_alone_is_told_from_one_that_is_broken(tmp_path: Path, data: bytes, nothing: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    assert holds_no_certificate(written(tmp_path, data)) is nothing
+    assert not holds_no_certificate(tmp_path / "missing")
 
 
 def test_pkcs12_opens_by_its_password_alone(tmp_path: Path) -> None:
@@ -114,6 +193,9 @@ def test_pkcs12_opens_by_its_password_alone(tmp_path: Path) -> None:
         read_keystore(written(tmp_path, locked), "wrong")
     with pytest.raises(KeystoreError, match="wants a password"):
         read_keystore(written(tmp_path, locked))
+    # The others that a pattern means may have none.
+    open_to_all = pkcs12.serialize_key_and_certificates(b"a", key, own, CERTIFICATES[1:], NoEncryption())
+    assert read_keystore(written(tmp_path, open_to_all), "secret") == kept
 
 
 def test_what_is_no_file_or_no_certificate_is_told(tmp_path: Path) -> None:
@@ -129,19 +211,9 @@ def test_what_is_no_file_or_no_certificate_is_told(tmp_path: Path) -> None:
         read_keystore(tmp_path / "large")
 
 
-ROOT = certificate("Root", ca=True)
-ISSUER = certificate("Issuer", ROOT, ca=True)
-OWN = der(certificate("own.example", ISSUER, dns=["own.example"]).certificate)
-
-
 def spoilt(found: bytes, text: bytes) -> bytes:
     """The certificate with a name that is no text in place of the first one that reads so."""
     return found.replace(text, b"\xff\xfe" + text[2:], 1)
-
-
-def pem_of(*found: bytes) -> bytes:
-    head, end = b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n"
-    return b"".join(head + base64.encodebytes(item) + end for item in found)
 
 
 def java_of(*found: bytes) -> bytes:
@@ -154,9 +226,9 @@ def java_of(*found: bytes) -> bytes:
     ("data", "chains"),
     [
         (pem_of(OWN, der(ISSUER.certificate)), [2]),
-        (pem_of(spoilt(OWN, b"Issuer"), der(ISSUER.certificate)), [1]),
+        (pem_of(spoilt(OWN, b"Issuer"), der(ISSUER.certificate)), [1, 1]),
         (pem_of(OWN, spoilt(der(ISSUER.certificate), b"Root")), [2]),
-        (pem_of(OWN, spoilt(der(ISSUER.certificate), b"Issuer")), [1]),
+        (pem_of(OWN, spoilt(der(ISSUER.certificate), b"Issuer")), [1, 1]),
         (java_of(OWN, der(ISSUER.certificate), b"garbage"), [2]),
         (java_of(b"garbage", OWN), [1]),
         (java_of(b"garbage"), []),

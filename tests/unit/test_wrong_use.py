@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from scanner.app.options import parse_connect_to
 from tests.conftest import Runner
 
 
@@ -16,6 +17,7 @@ from tests.conftest import Runner
         (["scan", "a.example", "--ca-file", "missing.pem"], 2, "missing.pem cannot be read"),
         (["scan", "a.example", "-f", "json", "-f", "html"], 2, "several formats need a folder"),
         (["scan", "a.example", "--connect-to", "a:b"], 2, "should be HOST:PORT=IP:PORT"),
+        (["scan", "a.example", "--connect-to", "\u00fc..example:443=127.0.0.1:1"], 2, "Empty Label"),
         (["explain", "no.such"], 2, 'there is no rule "no.such"'),
         (["report"], 2, "there is no such file"),
         (["demo", "--config", "missing.toml"], 2, "there is no such file"),
@@ -27,3 +29,11 @@ def test_wrong_use_scans_nothing(nightseal: Runner, arguments: list[str], status
     assert done.status == status, done
     assert message in done.err
     assert "Starting the lab" not in done.err
+
+
+def test_a_name_is_the_same_however_it_is_written() -> None:
+    written = ("Shop.Example:443=127.0.0.1:1", "shop.example.:443=127.0.0.1:2", "B\u00fccher.example:443=127.0.0.1:3")
+    assert parse_connect_to(written) == {
+        "shop.example:443": ["127.0.0.1:1", "127.0.0.1:2"],
+        "xn--bcher-kva.example:443": ["127.0.0.1:3"],
+    }

@@ -20,6 +20,7 @@ from cryptography import x509
 from scanner.counting import counted
 from scanner.evidence import Attempt, Deployment, Failure, FailureReason, TargetEvidence, TlsEvidence
 from scanner.inventory import Endpoint
+from scanner.pem_labels import holds_no_certificate
 from scanner.probe.x509.chains import MAX_CHAIN, deployment_of, read_certificate
 from scanner.probe.x509.extensions import BROKEN
 from scanner.probe.x509.keystores import KeystoreContents, KeystoreError, read_keystore
@@ -79,28 +80,37 @@ def _read(endpoint: Endpoint, environ: Mapping[str, str]) -> _Found:
     for path in paths[:_MOST_FILES] or [own]:
         try:
             stores.append(read_keystore(path, password))
+            trouble = stores[-1].wrong
         except KeystoreError as error:
-            wrong.append(str(error) if path == own else f"{path.name}: {error}")
+            trouble = str(error)
+        if trouble:
+            wrong.append(trouble if path == own else f"{path.name}: {trouble}")
     chains = tuple(chain for store in stores for chain in store.chains)
     others = tuple(der for store in stores for der in store.others)
     return _Found(KeystoreContents(chains, others), "; ".join(wrong))
 
 
 def _meant(pattern: Path) -> list[Path]:
-    """The files that a pattern means on this machine."""
+    """The files that a pattern means on this machine, save those of keys and the like alone."""
     found = (Path(name) for name in glob.glob(str(pattern), recursive=True))  # noqa: PTH207  # a Path's own wants a root
-    return sorted(path for path in found if path.is_file())
+    return sorted(path for path in found if path.is_file() and not holds_no_certificate(path))
 
 
 def _evidence(found: _Found, pool: Sequence[bytes], stores: Sequence[str]) -> TargetEvidence:
     started, clock = datetime.now(UTC), time.monotonic()
     unread = sum(read_certificate(der).value is None for der in found.kept.certificates)
-    wrong = "; ".join(filter(None, (found.wrong, f"{counted(unread, 'certificate')} cannot be read" if unread else "")))
+    leaves = _leaves(found.kept)
+    troubles = (
+        found.wrong,
+        f"{counted(unread, 'certificate')} cannot be read" if unread else "",
+        f"{_MOST_LEAVES} of {len(leaves)} certificates are judged" if len(leaves) > _MOST_LEAVES else "",
+    )
+    wrong = "; ".join(filter(None, troubles))
     trouble = Failure.of(FailureReason.MALFORMED, wrong) if wrong else None
     if trouble is not None and not found.kept.certificates:
         tls: Attempt[TlsEvidence] = Attempt(failure=trouble)
     else:
-        deployments = tuple(_deployments(found.kept, pool, stores))
+        deployments = tuple(_deployments(leaves, found.kept, pool, stores))
         certificates: Attempt[tuple[Deployment, ...]] = (
             Attempt.partial(deployments, trouble)
             if deployments
@@ -110,12 +120,24 @@ def _evidence(found: _Found, pool: Sequence[bytes], stores: Sequence[str]) -> Ta
     return TargetEvidence(started, round(time.monotonic() - clock, 3), 0, tls=tls)
 
 
-def _deployments(found: KeystoreContents, pool: Sequence[bytes], stores: Sequence[str]) -> Iterable[Deployment]:
-    """A chain for each certificate of a server; for each of an authority, where there is no other."""
+def _leaves(found: KeystoreContents) -> list[bytes]:
+    """The certificates that are judged: those of servers, and those of authorities that issued none of these."""
     leaves = [chain[0] for chain in found.chains]
-    leaves += [der for der in found.others if _is_leaf(der)] or ([] if leaves else list(found.others))
+    leaves += [der for der in found.others if _is_leaf(der)]
+    read = {der: item for der in found.certificates if (item := read_certificate(der).value) is not None}
+    issuers = {read[der].issuer for der in leaves if der in read}
+    while above := {item.issuer for item in read.values() if item.is_ca and item.subject in issuers} - issuers:
+        issuers |= above
+    leaves += [der for der in found.others if der not in read or read[der].subject not in issuers]
+    return list(dict.fromkeys(leaves))
+
+
+def _deployments(
+    leaves: Sequence[bytes], found: KeystoreContents, pool: Sequence[bytes], stores: Sequence[str]
+) -> Iterable[Deployment]:
+    """A chain for each certificate that is judged."""
     above = [der for der in dict.fromkeys((*found.certificates, *pool)) if not _is_leaf(der)]
-    for leaf in list(dict.fromkeys(leaves))[:_MOST_LEAVES]:
+    for leaf in leaves[:_MOST_LEAVES]:
         shown = deployment_of(_chain(leaf, above), stores, with_sni=True, protocol=None)
         if isinstance(shown, Deployment):
             yield shown

@@ -7,12 +7,15 @@ compiler for a cipher that no certificate needs.
 
 from __future__ import annotations
 
+import base64
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from asn1crypto.parser import parse  # type: ignore[import-untyped]  # the library is not typed
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7, pkcs12
@@ -32,10 +35,14 @@ class KeystoreError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KeystoreContents:
-    """What is in a file: chains of private keys (leaf first), and certificates that stand alone, all in DER."""
+    """What is in a file: chains of private keys (leaf first), and certificates that stand alone, all in DER.
+
+    `wrong` says what more there may be that could not be read.
+    """
 
     chains: tuple[tuple[bytes, ...], ...] = ()
     others: tuple[bytes, ...] = ()
+    wrong: str = ""
 
     @property
     def certificates(self) -> tuple[bytes, ...]:
@@ -44,7 +51,7 @@ class KeystoreContents:
 
 
 def read_keystore(path: Path, password: str | None = None) -> KeystoreContents:
-    """Read the certificates of a file. A password is for PKCS#12 alone.
+    """Read the certificates of a file. A password is for PKCS#12 alone, and for such as has one.
 
     Raises:
         KeystoreError: it cannot be read, is none of these, is damaged, or another password opens it.
@@ -77,21 +84,44 @@ def read_keystore(path: Path, password: str | None = None) -> KeystoreContents:
 
 def _pem(data: bytes) -> KeystoreContents:
     try:
-        found = x509.load_pem_x509_certificates(data)
-    except ValueError as error:
+        found = [item for bag in _BAG.findall(data) for item in pkcs7.load_pem_pkcs7_certificates(bag)]
+        if not found or _A_CERTIFICATE.search(data):
+            found += x509.load_pem_x509_certificates(_TRUSTED.sub(_without_trust, data))
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise KeystoreError("it has no certificate in PEM that can be read") from error
     if len(found) > _MOST:
         raise KeystoreError(f"it has more than {_MOST} certificates")
     return KeystoreContents(others=tuple(item.public_bytes(Encoding.DER) for item in found))
 
 
+_A_CERTIFICATE: Final = re.compile(rb"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----")
+_BAG: Final = re.compile(rb"-----BEGIN PKCS7-----[A-Za-z0-9+/=\s]+-----END PKCS7-----")
+_TRUSTED: Final = re.compile(
+    rb"-----BEGIN TRUSTED CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END TRUSTED CERTIFICATE-----"
+)
+
+
+def _without_trust(found: re.Match[bytes]) -> bytes:
+    """The certificate in OpenSSL's own form, in which its settings of trust follow it."""
+    _, _, _, header, content, trailer = parse(base64.b64decode(re.sub(rb"\s", b"", found[1])))
+    whole = base64.encodebytes(header + content + trailer)
+    return b"-----BEGIN CERTIFICATE-----\n" + whole + b"-----END CERTIFICATE-----"
+
+
 def _pkcs12(data: bytes, password: str | None) -> KeystoreContents:
-    try:
-        store = pkcs12.load_pkcs12(data, password.encode() if password is not None else None)
-    except (ValueError, UnsupportedAlgorithm, TypeError) as error:
+    # Of the files that one pattern means, some have no password.
+    tried = (password.encode(), None) if password is not None else (None,)
+    trouble: Exception | None = None
+    for one in tried:
+        try:
+            store = pkcs12.load_pkcs12(data, one)
+            break
+        except (ValueError, UnsupportedAlgorithm, TypeError) as error:
+            trouble = trouble or error
+    else:
         # The library does not tell a wrong password from a damaged file.
         what = "the password does not open it, or it is damaged" if password else "it wants a password, or is damaged"
-        raise KeystoreError(f"it is no PEM, DER, JKS or PKCS#12 file, or {what}") from error
+        raise KeystoreError(f"it is no PEM, DER, JKS or PKCS#12 file, or {what}") from trouble
     others = tuple(item.certificate.public_bytes(Encoding.DER) for item in store.additional_certs)
     if store.cert is None:
         return KeystoreContents(others=others)
@@ -100,7 +130,7 @@ def _pkcs12(data: bytes, password: str | None) -> KeystoreContents:
 
 
 def _java(data: bytes) -> KeystoreContents:
-    """The certificates of a JKS file. Of JCEKS the same, as long as no secret key comes first.
+    """The certificates of a JKS file. Of JCEKS the same, up to the first secret key.
 
     The form: magic, version and count, four bytes each; then entries: what it is, alias, time in milliseconds, for a
     key its encrypted bytes and how many certificates there are, and each certificate with its type and length.
@@ -108,12 +138,13 @@ def _java(data: bytes) -> KeystoreContents:
     stream = io.BytesIO(data)
     chains: list[tuple[bytes, ...]] = []
     others: list[bytes] = []
+    wrong = ""
     try:
         _take(stream, 4)
         version, count = _number(stream), _number(stream)
         if version > _SECOND_VERSION or count > _MOST:
             raise KeystoreError("it is a Java keystore of an unknown version, or of too many entries")
-        for _ in range(count):
+        for number in range(count):
             kind = _number(stream)
             _take(stream, _number(stream, 2))
             _take(stream, 8)
@@ -123,10 +154,11 @@ def _java(data: bytes) -> KeystoreContents:
             elif kind == _CERTIFICATE_ENTRY:
                 others.extend(_certificates(stream, 1, version))
             else:  # a secret key of JCEKS: an object of Java's, whose length stands nowhere
+                wrong = f"what follows a secret key, the entry {number + 1} of {count}, cannot be read"
                 break
     except EOFError as error:
         raise KeystoreError("it is a Java keystore that ends too early") from error
-    return KeystoreContents(tuple(chain for chain in chains if chain), tuple(others))
+    return KeystoreContents(tuple(chain for chain in chains if chain), tuple(others), wrong)
 
 
 def _certificates(stream: io.BytesIO, count: int, version: int) -> Iterator[bytes]:
