@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from scanner.counting import counted
 from scanner.evidence import Deployment
 from scanner.rules.certificates import fixes
-from scanner.rules.certificates.leaves import CERTIFICATES_HOW
+from scanner.rules.certificates.leaves import CERTIFICATES_HOW, sent_path
 from scanner.rules.registry import Facts, Finding, Parameters, fails, indeterminate, passes, rule
 from scanner.rules.registry.listing import listing
 from scanner.rules.registry.sources import rfc
 from scanner.verdict import Goal, Severity
-
-if TYPE_CHECKING:
-    from scanner.evidence import Certificate
-
-
-def _path(chain: tuple[Certificate, ...]) -> list[Certificate]:
-    """The leaf and those of its issuers that were sent, each once, up to where no issuer follows."""
-    path = [chain[0]]
-    rest = list(chain[1:])
-    while not path[-1].self_signed:
-        issuer = next((item for item in rest if item.subject == path[-1].issuer), None)
-        if issuer is None:
-            break
-        rest.remove(issuer)
-        path.append(issuer)
-    return path
 
 
 @rule(
@@ -59,7 +41,7 @@ def _path(chain: tuple[Certificate, ...]) -> list[Certificate]:
     mistake=fixes.OLD,
 )
 def _complete(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
-    path = _path(deployment.chain)
+    path = sent_path(deployment.chain)
     top = path[-1]
     expected = "every intermediate"
     missing = any(item.missing for item in deployment.paths)
@@ -104,7 +86,7 @@ def _order(deployment: Deployment, facts: Facts, parameters: Parameters) -> list
     again = [item for index, item in enumerate(chain) if item.fingerprint in fingerprints[:index]]
     if again:
         return [Finding("duplicate", listing(item.subject for item in again), expected)]
-    path = _path(chain)
+    path = sent_path(chain)
     belonging = {(item.subject, item.spki) for item in path}
     needed = {item.issuer for item in path}
     alternates = [item for item in chain if (item.subject, item.spki) in belonging or item.subject in needed]

@@ -7,7 +7,7 @@ from datetime import timedelta
 from scanner.counting import counted
 from scanner.evidence import Deployment
 from scanner.rules.certificates import fixes
-from scanner.rules.certificates.leaves import CERTIFICATES_HOW
+from scanner.rules.certificates.leaves import CERTIFICATES_HOW, sent_path
 from scanner.rules.registry import (
     Facts,
     Finding,
@@ -43,7 +43,8 @@ class ChainExpiryParameters(Parameters):
     why="The service fails when the first certificate of its chain expires, and the dates of the others are easily "
     "overlooked.",
     how=CERTIFICATES_HOW + " Of each path to a root of the trust stores the certificate that ends first is looked for, "
-    "the root apart; of several paths the one that holds longest counts, and paths are looked for at later times too.",
+    "the root apart; of several paths the one that holds longest counts, and paths are looked for at later times too. "
+    "Of a client's certificate whose root is in no trust store, what its file holds above it counts.",
     sources=(rfc(5280, "6.1.3"), rfc(5280, "4.1.2.5")),
     reasons={
         "leaf-ends-first": passes("Every intermediate holds at least as long as the server's certificate: {observed}."),
@@ -60,6 +61,10 @@ def _chain_expiry(deployment: Deployment, facts: Facts, parameters: ChainExpiryP
     if not deployment.paths:
         return [Finding("no-path")]
     leaf, ends = deployment.leaf, deployment.ends_first
+    if ends is None and facts.target.endpoint.is_client_file:
+        # Which roots the server trusts that asks for it is not known here: what is in the file has to hold.
+        above = [item for item in sent_path(deployment.chain) if not item.self_signed]
+        ends = min(above or [leaf], key=lambda item: item.not_after)
     if ends is None:
         return [Finding("untrusted")]
     day = f"{ends.not_after:%Y-%m-%d}"

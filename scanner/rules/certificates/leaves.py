@@ -20,3 +20,16 @@ def below_root(deployment: Deployment) -> tuple[Certificate, ...]:
     """The leaf and every other certificate that is not self-signed: those whose signatures count."""
     leaf, *others = deployment.browser_chain
     return (leaf, *(item for item in others if not item.self_signed))
+
+
+def sent_path(chain: tuple[Certificate, ...]) -> list[Certificate]:
+    """The leaf and those of its issuers that were sent, each once, up to where no issuer follows."""
+    path = [chain[0]]
+    rest = list(chain[1:])
+    while not path[-1].self_signed:
+        issuer = next((item for item in rest if item.subject == path[-1].issuer), None)
+        if issuer is None:
+            break
+        rest.remove(issuer)
+        path.append(issuer)
+    return path

@@ -15,7 +15,7 @@ _ROUNDS: Final = 100
 """Rounds of Fermat's method: Baseline Requirements section 6.1.1.3 (5)."""
 _SMALL: Final = 65_537
 """Prime factors up to this one are looked for; the Baseline Requirements ask for those below 752."""
-_MOST_BITS: Final = 16_384
+MOST_BITS: Final = 16_384
 """Larger moduli are left alone: they are a way to keep a scanner busy."""
 _ROCA_GENERATOR: Final = 65_537
 _ROCA_PRIMES: Final = (
@@ -40,7 +40,7 @@ def weakness_of(modulus: int, exponent: int) -> tuple[Weakness, str] | None:
     """The gravest weakness of a key, and how it shows; None where none is known, or the key is too large to look at."""
     if exponent < 3 or not exponent % 2:  # noqa: PLR2004  # one encrypts nothing, and no even one can be undone
         return Weakness.EXPONENT, f"its public exponent is {exponent}"
-    if modulus.bit_length() > _MOST_BITS:
+    if modulus.bit_length() > MOST_BITS:
         return None
     return _of_modulus(modulus)
 

@@ -12,7 +12,7 @@ from scanner.evidence import Certificate, Deployment, KeyTrouble, KeyType, KeyWe
 from scanner.evidence.certificates import FINGERPRINT_SHOWN
 from scanner.rules.certificates import fixes
 from scanner.rules.certificates.leaves import CERTIFICATES_HOW, below_root
-from scanner.rules.certificates.rsa_weakness import Weakness, weakness_of
+from scanner.rules.certificates.rsa_weakness import MOST_BITS, Weakness, weakness_of
 from scanner.rules.registry import (
     Facts,
     Finding,
@@ -57,6 +57,7 @@ _USUAL_EXPONENT = 65_537
         "published": fails("A private key is public: {observed}."),
         "small-exponent": fails("A key has a smaller public exponent than is wanted: {observed}."),
         "no-rsa": not_applicable("No key is RSA, and keys of other kinds show no weakness of the kinds looked for."),
+        "too-large": indeterminate("A key is too large to be looked at: {observed}."),
         "unreadable": indeterminate("A key cannot be read, as if it were no point of its curve: {observed}."),
     },
     fix=fixes.KEY,
@@ -74,6 +75,8 @@ def _weak_key(deployment: Deployment, facts: Facts, parameters: Parameters) -> l
     for trouble in deployment.key_troubles:
         if trouble.certificate in subjects:
             return [Finding(trouble.kind.value, f"{_told(trouble)} ({subjects[trouble.certificate]})", expected)]
+    if large := [item for item, (modulus, _) in numbers if modulus.bit_length() > MOST_BITS]:
+        return [Finding("too-large", listing(f"{item.key_bits} bits ({item.subject})" for item in large), expected)]
     if unread := [item for item in keys if item.key_type is KeyType.OTHER]:
         return [Finding("unreadable", listing(item.subject for item in unread), expected)]
     if small := [(item, exponent) for item, (_, exponent) in numbers if exponent < _USUAL_EXPONENT]:

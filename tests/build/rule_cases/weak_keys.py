@@ -8,10 +8,11 @@ from datetime import timedelta
 from scanner.evidence import KeyTrouble, KeyType, KeyWeakness
 from scanner.verdict import Severity
 from tests.build.certificates import intermediate
-from tests.build.facts import NOW, TIMED_OUT, certificate, deployment, trusted, untrusted
+from tests.build.facts import NOW, TIMED_OUT, World, certificate, deployment, tls, trusted, untrusted
 from tests.build.rule_cases.case import Case, of_tls
-from tests.build.weak_keys import TWICE_THE_SAME, WEAK, rsa_certificate
+from tests.build.weak_keys import TWICE_THE_SAME, WEAK, prime, rsa_certificate
 
+_HUGE = rsa_certificate((prime(64) << 16_384 | 1, 65_537))
 _SOUND = rsa_certificate(WEAK["sound"])
 
 
@@ -37,6 +38,10 @@ def _chain(days: float, leaf_days: float = 89) -> object:
     leaf = certificate(not_after=NOW + timedelta(days=leaf_days))
     above = certificate(intermediate(), not_after=NOW + timedelta(days=days))
     return deployment(leaf, above, paths=(trusted(leaf, above),))
+
+
+def _untrusted_chain(days: float) -> object:
+    return dataclasses.replace(_chain(days), paths=(untrusted(),))  # type: ignore[type-var]
 
 
 def _two_paths() -> object:
@@ -66,6 +71,7 @@ CASES = (
     of_tls("cert.weak-key", "published", deployment(key_troubles=(_PUBLISHED,)), severity=Severity.CRITICAL),
     # What is known of a certificate that is not on the path says nothing of this one.
     of_tls("cert.weak-key", "no-rsa", deployment(key_troubles=(dataclasses.replace(_SHARED, certificate="cc" * 32),))),
+    of_tls("cert.weak-key", "too-large", deployment(certificate(key_type=KeyType.RSA, der=_HUGE))),
     of_tls("cert.weak-key", "unreadable", deployment(certificate(key_type=KeyType.OTHER))),
     of_tls("cert.weak-key", "not-observed", certificates=TIMED_OUT),
     of_tls(
@@ -90,6 +96,17 @@ CASES = (
     of_tls("cert.chain-expiry", "ends-before", _chain(6.9), severity=Severity.HIGH),
     of_tls("cert.chain-expiry", "ended", _chain(-1), severity=Severity.HIGH),
     of_tls("cert.chain-expiry", "untrusted", deployment(paths=(untrusted(),))),
+    # Whom a server trusts that asks for a client's certificate is not known here: its file has to hold.
+    *(
+        Case("cert.chain-expiry", reason, World(host="client:me.pem", port=0, tls=tls(shown)), **more)
+        for reason, shown, more in (
+            ("ends-before", _untrusted_chain(6.9), {"severity": Severity.HIGH}),
+            ("leaf-ends-first", _untrusted_chain(100), {}),
+            ("leaf-ends-first", deployment(chain=(certificate(),), paths=(untrusted(),)), {}),
+            ("ends-before", _chain(31), {"severity": Severity.LOW}),
+        )
+    ),
+    Case("cert.chain-expiry", "untrusted", World(host="file:me.pem", port=0, tls=tls(_untrusted_chain(6.9)))),
     of_tls("cert.chain-expiry", "no-path", deployment(paths=())),
     of_tls("cert.chain-expiry", "not-observed", certificates=TIMED_OUT),
 )
