@@ -65,7 +65,7 @@ def lines_of(found: ClientsAt, clients: Mapping[str, Client], *, every: bool) ->
 
 def _changed(found: ClientsAt, after: Mapping[str, Outcome], clients: Mapping[str, Client]) -> Iterator[str]:
     connecting = sum(outcome.connects is True for outcome in found.now.values())
-    yield f"  {len(found.cut_off)} of {counted(connecting, 'client')} that connect now would not connect any more"
+    yield f"  {len(found.cut_off)} of {counted(connecting, 'client')} that connect now could no longer connect"
     for one in found.cut_off:
         client = clients[one]
         age = {True: ", still supported", False: ", no longer supported", None: ""}[client.supported]
@@ -89,7 +89,7 @@ def in_words(outcome: Outcome) -> str:
         return f"{outcome.why}" + (f" in {_version(outcome)}" if outcome.protocol else "")
     parts = [_version(outcome), outcome.suite, outcome.group, outcome.signature]
     parts += ["no forward secrecy"] if not outcome.forward_secrecy else []
-    parts += ["after another hello of the client"] if outcome.second_hello else []
+    parts += ["after a second hello of the client"] if outcome.second_hello else []
     return ", ".join(filter(None, parts))
 
 

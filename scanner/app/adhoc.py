@@ -92,9 +92,9 @@ def mail_endpoints(text: str, server: str | None) -> tuple[Endpoint, ...]:
     domain = parse_target(text.removeprefix(MAIL_DOMAIN)).host
     found = asyncio.run(servers_of(domain, server, _RESOLVER_S))
     if isinstance(found, Failure):
-        raise UsageError(f'"{text}": the mail servers could not be asked for: {found.detail or found.reason}')
+        raise UsageError(f'"{text}": the mail servers could not be looked up: {found.detail or found.reason}')
     if not found:
-        raise UsageError(f'"{text}": the domain takes no mail: it has a null MX record (RFC 7505)')
+        raise UsageError(f'"{text}": the domain accepts no mail: it has a null MX record (RFC 7505)')
     return tuple(
         replace(parse_target(f"smtp://{item.host}"), mail_domain=domain, mail_preference=item.preference)
         for item in found
@@ -113,7 +113,7 @@ def endpoints_of(
         UsageError: there is none, or one of them cannot be read.
     """
     if not targets:
-        raise UsageError("nothing to scan: name a TARGET such as www.example.com, or a file of them by --file")
+        raise UsageError("nothing to scan: name a TARGET such as www.example.com, or a file of them with --file")
     mail = [endpoint for text in targets if text.startswith(MAIL_DOMAIN) for endpoint in mail_endpoints(text, server)]
     targets = [text for text in targets if not text.startswith(MAIL_DOMAIN)]
     upgraded = (text if starttls is None or "://" in text else f"{starttls}://{text}" for text in targets)
@@ -199,7 +199,7 @@ def _refuse_several(text: str) -> None:
     if found is None or count is None or (scheme and slash and not _begins_network(found["hosts"])):
         return
     hint = "write the hosts that are meant, one a line, in a file for --file"
-    hint = f"{hint}; the path of {address} is written /{length}/" if scheme and slash else hint
+    hint = f"{hint}; to scan the path /{length} of {address}, write /{length}/" if scheme and slash else hint
     raise UsageError(f'"{text}" is a {"network" if slash else "range"} of {counted(count, "host")} ({hint})')
 
 
@@ -234,8 +234,8 @@ def parse_target(text: str) -> Endpoint:
                 secure, plain = parts.netloc, ""
             # What answers plain HTTP at a port of its own has its HTTPS at another, which nobody here knows.
             doubt = f"; if port {plain} speaks TLS, https://{parts.netloc}" if plain not in {"", "80"} else ""
-            hint = f"plain HTTP is looked at along with HTTPS: nightseal scan https://{secure}{parts.path}{doubt}"
-        raise UsageError(f'"{text}": the scheme "{parts.scheme}" is not one that can be scanned ({hint})')
+            hint = f"plain HTTP is checked together with HTTPS: nightseal scan https://{secure}{parts.path}{doubt}"
+        raise UsageError(f'"{text}": the scheme "{parts.scheme}" cannot be scanned ({hint})')
     host = _host(text, parts)
     port = _port(text, parts)
     if explicit:
@@ -270,7 +270,7 @@ def _host(text: str, parts: SplitResult) -> str:
     if not parts.netloc.startswith("[") and parts.netloc.count(":") > 1:
         raise UsageError(f'"{text}": an IPv6 address is written in brackets: [{text}]:443')
     if parts.username is not None or not host:
-        raise UsageError(f'"{text}": there is no host name in it (write host, host:port or https://host/path)')
+        raise UsageError(f'"{text}": it contains no host name (write host, host:port or https://host/path)')
     try:
         return normalised(host)
     except HostError as error:

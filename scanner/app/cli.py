@@ -33,7 +33,7 @@ class CommandEntry:
 COMMANDS: dict[str, CommandEntry] = {
     "scan": CommandEntry("scanner.app.commands.scan", "Scan hosts now and print what was found."),
     "clients": CommandEntry(
-        "scanner.app.commands.clients", "Tell which clients connect, and whom a change would cut off."
+        "scanner.app.commands.clients", "Show which clients connect, and which ones a change would cut off."
     ),
     "run": CommandEntry(
         "scanner.app.commands.run", "Scan what is configured, keep it in the history, write the reports."
@@ -48,7 +48,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "verify": CommandEntry(
         "scanner.app.commands.verify", "Verify the signature of a report's PDF, and the data that it carries."
     ),
-    "history": CommandEntry("scanner.app.commands.history", "Look into the history."),
+    "history": CommandEntry("scanner.app.commands.history", "Query the history."),
     "evidence": CommandEntry(
         "scanner.app.commands.evidence", "Export what was observed, with names and addresses replaced."
     ),

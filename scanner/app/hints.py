@@ -41,4 +41,4 @@ def _hints(target: TargetResult, *, ca_file: bool) -> Iterator[str]:
         yield f"TLS begins at once at {where}: try {target.starttls.tls_scheme}://{where}"
     verdicts = (verdict for verdict in target.verdicts if verdict.rule == "cert.trusted")
     if not ca_file and any(verdict.status is Status.FAIL and verdict.reason in _PRIVATE for verdict in verdicts):
-        yield f"{where}: if it is of a CA of your own, --ca-file PEM trusts that one as well"
+        yield f"{where}: if your own CA issued its certificate, add that CA with --ca-file PEM"

@@ -35,7 +35,7 @@ class Seconds(click.ParamType[timedelta]):
         except ValueError as error:
             self.fail(f"{value!r} {error}", param, ctx)
         if duration <= timedelta(0):
-            self.fail(f"{value!r} should be more than nothing", param, ctx)
+            self.fail(f"{value!r} should be greater than zero", param, ctx)
         return duration
 
 
@@ -72,9 +72,11 @@ ca_file_option = click.option(
     "--ca-file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="PEM",
-    help="CAs that are trusted as well.",
+    help="Additional CAs to trust.",
 )
-deadline_option = click.option("--deadline", type=Seconds(), metavar="S", help="Hard bound per target, in seconds.")
+deadline_option = click.option(
+    "--deadline", type=Seconds(), metavar="S", help="Hard limit for each target, in seconds."
+)
 fail_on_option = click.option(
     "--fail-on",
     type=click.Choice([severity.value for severity in Severity]),
@@ -156,18 +158,23 @@ fail_on_rule_option = click.option(
 starttls_option = click.option(
     "--starttls",
     type=click.Choice([item.value for item in StartTls]),
-    help="What TARGETs without a scheme speak before TLS: smtp is as smtp://TARGET.",
+    help="STARTTLS protocol of TARGETs without a scheme: smtp means smtp://TARGET.",
 )
 sni_option = click.option("--sni", metavar="NAME", help="Ask TARGET under this name (server name, Host, certificate).")
 proxy_option = click.option(
     "--proxy",
     metavar="URL",
-    help='Through this proxy, and nothing past it: http:// or socks5://, or "env" for ALL_PROXY or HTTPS_PROXY.',
+    help='Connect only through this proxy: http:// or socks5://, or "env" for ALL_PROXY or HTTPS_PROXY.',
 )
 source_option = click.option("--source-address", metavar="IP", help="Connect from this address of this machine.")
 helo_option = click.option("--helo", metavar="NAME", help="Greet mail servers with this name.")
 header_option = click.option(
-    "--header", "-H", "headers", multiple=True, metavar="NAME: VALUE", help='Send it with HTTP requests; "@FILE" too.'
+    "--header",
+    "-H",
+    "headers",
+    multiple=True,
+    metavar="NAME: VALUE",
+    help='Header to send with HTTP requests, or "@FILE" with one a line.',
 )
 client_cert_option = click.option(
     "--client-cert",

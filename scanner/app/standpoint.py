@@ -76,7 +76,7 @@ def headers_of(entries: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
             raise UsageError('--header: should be "NAME: VALUE", or "@FILE" with one a line')
         name, value = found.groups()
         if name.lower() in _OURS:
-            raise UsageError(f"--header {name}: is decided by each request")
+            raise UsageError(f"--header {name}: is set by each request itself")
         confidential.keep([value])
         headers.append((name, value))
     return tuple(headers)

@@ -57,11 +57,11 @@ def ensure_writable(folder: Path, *, outages: bool = False) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except (FileExistsError, NotADirectoryError) as error:
-        raise OutputError(f"{folder} is not a folder: name another by --output or [nightseal] output") from error
+        raise OutputError(f"{folder} is not a directory: name another with --output or [nightseal] output") from error
     except OSError as error:
         if error.errno in NO_ROOM or (outages and error.errno == errno.EROFS and folder.is_dir()):
             return
-        hint = "name another folder by --output or [nightseal] output"
+        hint = "name another folder with --output or [nightseal] output"
         raise OutputError(f"{folder} cannot be written to: {error.strerror} ({hint})") from error
 
 
@@ -134,7 +134,7 @@ def refuse_closed_stdout() -> None:
         OutputError: the process was started without one.
     """
     if not is_callers(_STDOUT):
-        raise OutputError("stdout is not open: name a file by --output")
+        raise OutputError("stdout is not open: name a file with --output")
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -249,7 +249,7 @@ def _blocking(descriptor: int) -> int:
 
 def _reason(error: OSError) -> str:
     if error.errno in _NOT_FOR_BYTES:
-        return "what is there takes no bytes"
+        return "it accepts no bytes"
     return error.strerror or str(error)
 
 

@@ -43,7 +43,9 @@ def opened(config: Config, *, templates: bool) -> tuple[Logo | None, list[Proble
     except UsageError as error:
         problems.append(Problem("report.signature_roots", str(error)))
     if form.signature_roots and not form.tsa:
-        problems.append(Problem("report.signature_roots", "needs tsa: no stamp says when it was signed"))
+        problems.append(
+            Problem("report.signature_roots", "needs tsa: without a time stamp nothing proves when it was signed")
+        )
     return logo, problems
 
 

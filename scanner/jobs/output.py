@@ -194,9 +194,9 @@ def _is_folder(formats: Sequence[str], path: Path, named: str) -> bool:
 
 def _refuse_for_stdout(formats: Sequence[str]) -> None:
     if len(formats) > 1:
-        raise UsageError("several formats need a folder: give one by --output")
+        raise UsageError("several formats need a directory: name one with --output")
     if FORMATS[formats[0]].binary and sys.stdout.isatty():
-        raise UsageError(f"{formats[0]} is not for a terminal: give a file by --output")
+        raise UsageError(f"{formats[0]} is not for a terminal: name a file with --output")
 
 
 def _to_stdout(data: bytes) -> None:

@@ -24,7 +24,9 @@ def carrying_all(proxy: str | None) -> str | None:
         raise UsageError("a proxy's address begins with its scheme (socks5://proxy.example:1080)")
     if scheme not in _CARRIERS:
         hint = "a proxy inside TLS cannot carry TLS handshakes" if scheme == "https" else "write http:// or socks5://"
-        raise UsageError(f'a proxy of the scheme "{scheme}" cannot carry every probe, and none goes past it ({hint})')
+        raise UsageError(
+            f'a proxy of the scheme "{scheme}" cannot carry every probe, and no probe bypasses the proxy ({hint})'
+        )
     if not _has_host(proxy):
         raise UsageError("a proxy's address has a host, and a port that is a number (socks5://proxy.example:1080)")
     return proxy

@@ -117,7 +117,7 @@ class _Handler(socketserver.StreamRequestHandler):
         try:
             self.wfile.write(json.dumps(answer).encode() + b"\n")
         except OSError:
-            _LOG.debug("whoever asked has gone")
+            _LOG.debug("the requester has disconnected")
 
     def _answer(self) -> dict[str, Any]:
         credentials = self.connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)

@@ -83,7 +83,7 @@ def _fields_of(text: str) -> tuple[str, ...]:
     given = text.split()
     written_out = _SHORTCUTS.get(text.strip().lower())
     if written_out:
-        raise CronError(f'short forms are not read: write "{written_out}"')
+        raise CronError(f'short forms are not supported: write "{written_out}"')
     if len(given) not in {len(_FIELDS) - 1, len(_FIELDS)} or len(text) > _LONGEST:
         raise CronError("should have five fields, minute, hour, day, month and weekday, or six, seconds first")
     # To cron Sunday is 0; at the end of a range it can only be the 7 that cron takes for it too.

@@ -177,7 +177,7 @@ class Service:
         for start in self._children.reap():
             self._ended(self.ledger.get(start.id), now)
         for start in self._children.enforce_deadlines():
-            _LOG.warning("%(about)s: past its deadline, told to end", start.said())
+            _LOG.warning("%(about)s: past its deadline, asked to end", start.said())
         for start in self.ledger.waiting(now):
             self._consider(start, now)
         self._tell(now)
@@ -217,7 +217,7 @@ class Service:
         if start.asked is None and not self._may_begin(start, now):
             return
         if start.schedule and start.schedule not in self.setup.schedules:
-            self._skip(start, "the configuration has no such schedule any more", now)
+            self._skip(start, "the schedule is no longer configured", now)
             return
         if start.schedule and self._children.has(start.schedule):
             return
@@ -325,12 +325,12 @@ class Service:
             fresh = setup.load(self._config_path)
         except ConfigError as error:
             self.watch.refused(error)
-            log_error(_LOG, logging.ERROR, error, "the configuration is refused, the old one stays: ")
+            log_error(_LOG, logging.ERROR, error, "the configuration is refused, and the previous one stays in force: ")
         else:
             if (fresh.state, fresh.socket, fresh.config.form.daemon.http) != (
                 self.setup.state, self.setup.socket, self.setup.config.form.daemon.http,
             ):  # fmt: skip
-                _LOG.warning("[daemon] state, socket and http change with the next start of the service only")
+                _LOG.warning("changes to [daemon] state, socket and http take effect when the service is restarted")
             self.setup = fresh
             self.watch.follow(fresh)
             self._keep_configuration(now)

@@ -64,7 +64,9 @@ def ask(path: Path, order: Mapping[str, Any]) -> dict[str, Any]:
             hint = "is `nightseal daemon` running with this configuration?"
             raise UsageError(f"{path}: nothing listens there ({hint})") from error
     if not line:
-        raise UsageError(f"{path}: the service ended before the run did; it goes on with it when it is back")
+        raise UsageError(
+            f"{path}: the service stopped before the run ended; it continues the run when it is started again"
+        )
     answer: dict[str, Any] = json.loads(line)
     if answer.get("outage"):
         raise StateError(str(answer["error"]))

@@ -119,7 +119,7 @@ class _Found:
                 self.warnings += _seconds(schedule.name, trigger)
             # A name without a match is refused where the form is read; a run would find a glob's out at night.
             self.problems += (
-                Problem(f"schedule[{schedule.name}].environments", f'no environment is called like "{name}"',
+                Problem(f"schedule[{schedule.name}].environments", f'no environment matches "{name}"',
                         nearest(name.strip("*"), environments))
                 for name in schedule.environments
                 if not any(fnmatchcase(other, name) for other in environments)
@@ -181,7 +181,7 @@ class _Found:
         else:
             self._take(place("nightseal.output", Path(output).absolute()))
         for waiting in waiting_places(self._config).runs():
-            message = f"run {waiting.name}, which it did not take, waits in {waiting.parent}"
+            message = f"run {waiting.name}, which could not be added to it, waits in {waiting.parent}"
             self.warnings.append(Problem("nightseal.history", message, "the next run takes it in"))
         if form.schedule:
             self._take(place("daemon.state", state_of(self._config).parent, made=False))
@@ -207,7 +207,7 @@ class _Found:
                     self.warnings.append(Problem("daemon.http", f'"{text}" {wrong}', hint))
                 if not port:
                     hint = "name one, so that it can be asked for"
-                    self.warnings.append(Problem("daemon.http", f'"{text}" is another port with each start', hint))
+                    self.warnings.append(Problem("daemon.http", f'"{text}" is a different port at each start', hint))
         url = self._config.form.daemon.report_url
         if url and self._config.form.daemon.report_base is None:
             hint = 'for example "https://reports.example.com/nightseal/"'
@@ -223,7 +223,7 @@ def _seconds(name: str, trigger: ScheduleTrigger) -> Iterator[Problem]:
     gap = trigger.shortest_gap(datetime.now(UTC))
     often = f": it starts every {spelled(gap)} at the shortest" if gap else ""
     key, hint = f"schedule[{name}].cron", "leave the first out where minutes were meant"
-    yield Problem(key, f'"{trigger.cron}" has six fields, of which the first is seconds{often}', hint)
+    yield Problem(key, f'"{trigger.cron}" has six fields, and the first is seconds{often}', hint)
 
 
 def _without_workers(config: Config) -> Iterator[Problem]:

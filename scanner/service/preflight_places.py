@@ -50,14 +50,14 @@ def _there(folder: Path) -> Path:
 def _impossible(key: str, folder: Path, *, made: bool) -> Problem | None:
     """Why there can be no such folder, whoever asks and whatever is mended."""
     if "\0" in str(folder):
-        return Problem(key, "holds a NUL, which no path can", "name another place")
+        return Problem(key, "contains a NUL character, which no path can have", "name another place")
     there = _there(folder)
     if not there.is_dir():
         return Problem(key, f"{there} is not a directory", "name another place")
     if there != folder and not made:
         return Problem(key, f"there is no directory {folder}", "make it, or name another place")
     if kind := _kernels_own(there):
-        message = f"{there} is of the file system {kind}, which shows the kernel's state: no file can be made there"
+        message = f"{there} is on the file system {kind}, which shows the kernel's state: no file can be created there"
         return Problem(key, message, "name another place")
     return None
 
@@ -75,7 +75,7 @@ def _refused(key: str, there: Path, error: OSError, *, exists: bool) -> tuple[Pr
         hint = "make room: until then runs wait outside of a full history, and reports are not written"
         return None, Problem(key, f"{there} is on a disk that is full: {error.strerror}", hint)
     if error.errno in {errno.EACCES, errno.EPERM}:
-        hint = "as the service's user it may be another matter"
+        hint = "it may be writable for the service's user"
         return None, Problem(key, f"{there} is not writable for the user who runs the check", hint)
     # A folder that is there was written to before: its disk failed and was mounted anew, and will be mended.
     if error.errno in _PASSING or (error.errno == errno.EROFS and exists):
@@ -130,7 +130,7 @@ def state_problem(path: Path) -> Iterator[Problem]:
     except OSError:
         return  # it is begun, or it is told of its folder
     if not stat.S_ISREG(found.st_mode):
-        yield Problem(key, f"{path} is not a file", "name a file, which is made where there is none")
+        yield Problem(key, f"{path} is not a file", "name a file; it is created if it does not exist")
         return
     if not found.st_size or not os.access(path, os.R_OK):
         return
@@ -155,11 +155,11 @@ def socket_problem(path: Path) -> Iterator[Problem]:
     if not path.parent.is_dir():
         yield Problem(key, f"there is no directory {path.parent}", "make it, or name another place")
     elif path.exists() and not path.is_socket():
-        yield Problem(key, f"{path} is there and is not a socket", "name another place")
+        yield Problem(key, f"{path} exists and is not a socket", "name another place")
 
 
 def socket_warning(path: Path) -> Iterator[Problem]:
     """Why the service does without it."""
     if len(os.fsencode(path)) > LONGEST_SOCKET:
-        hint = f"[daemon] socket names one of at most {LONGEST_SOCKET} bytes; without it no run can be asked for"
+        hint = f"[daemon] socket can be a path of at most {LONGEST_SOCKET} bytes; without it no run can be requested"
         yield Problem("daemon.socket", f"{path} is too long for a Unix socket", hint)

@@ -146,7 +146,7 @@ class RunAttempt:
         if self._stopping.service:
             self._ledger.end(self._start, State.INTERRUPTED, _now(), reason=STOPPED)
         else:
-            self._ledger.end(self._start, State.FAILED, _now(), reason="its deadline was over before the scan began")
+            self._ledger.end(self._start, State.FAILED, _now(), reason="its deadline passed before the scan began")
         return ExitStatus.INTERRUPTED
 
     def _job(self) -> Job:
@@ -202,11 +202,11 @@ class RunAttempt:
         told = summary(outcome)
         if self._schedule is not None:
             found: Findings | None = alarms.results_of(record)
-            with self._spared("What got worse was not looked at again"):
+            with self._spared("Endpoints that got worse were not scanned again"):
                 found = self._second_look(job, record, previous)
             if found is None:
                 return ExitStatus.INTERRUPTED
-            with self._spared("Nobody was notified of it"):
+            with self._spared("No receiver was notified of it"):
                 reports = [path.absolute() for path in outcome.files]
                 about = record, previous, found, reports, self._troubles
                 FinishedRun(self._config, self._schedule, self._start, *about).commit(
@@ -228,7 +228,7 @@ class RunAttempt:
     def _previous(self, history: History, record: RunRecord) -> RunRecord | None:
         """The run that this one is compared with: the schedule's last, or one of the same environments."""
         earlier = self._ledger.previous_run(self._start.schedule, record.run.id) if self._schedule else None
-        with self._spared("The run before it cannot be read"):
+        with self._spared("The previous run cannot be read"):
             known = history.order()
             if earlier not in known:  # it may have been forgotten since
                 if earlier and len(known) == 1 and forgotten(history).empty:
@@ -278,7 +278,7 @@ class RunAttempt:
             return None if self._stopping.service else found
         result = alarms.confirmed(found, alarms.results_of(second))
         passed = sum(item.condition is alarms.Condition.TRANSIENT for item in result.values())
-        _LOG.info("looked again: %(passed)d findings had passed by", {"passed": passed})
+        _LOG.info("scanned again: %(passed)d findings had passed", {"passed": passed})
         return result
 
 

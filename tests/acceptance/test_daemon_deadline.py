@@ -44,6 +44,6 @@ def test_it_fails_by_its_deadline_and_is_not_taken_for_killed(
 
     assert [late.id for late in told] == [start.id], "at once, and it takes seconds to load"
     ended = ledger.get(start.id)
-    assert (ended.state, ended.reason) == (State.FAILED, "its deadline was over before the scan began")
+    assert (ended.state, ended.reason) == (State.FAILED, "its deadline passed before the scan began")
     assert "Traceback" not in capfd.readouterr().err
     engine.dispose()

@@ -63,7 +63,7 @@ def test_a_full_disk_is_told_and_the_earlier_history_is_whole(small_disk: Path, 
         with sqlite3.connect(folder / "nightseal.sqlite") as raw:
             raw.execute("UPDATE outbox SET created_at = ? WHERE delivered_at IS NULL", (seven_hours_ago,))
         running.started[0].send_signal(signal.SIGHUP)
-        wait_for(lambda: running.said("is refused, the old one stays"), "the refusal")
+        wait_for(lambda: running.said("is refused, and the previous one stays"), "the refusal")
         status, problems = health(running)
         assert status == 503
         begins = (

@@ -39,7 +39,7 @@ def test_a_reload_takes_a_valid_configuration_and_refuses_another(tmp_path: Path
         good = (tmp_path / "config.toml").read_text()
         (tmp_path / "config.toml").write_text(good.replace("[[environment]]", "[[environmint]]"))
         running.started[0].send_signal(signal.SIGHUP)
-        about = "is refused, the old one stays: config.toml:"
+        about = "is refused, and the previous one stays in force: config.toml:"
         wait_for(lambda: "environmint" in [line["key"] for line in running.said(about)], "the refusal of that key")
         (refusal,) = (line for line in running.said(about) if line["key"] == "environmint")
         number = (tmp_path / "config.toml").read_text().splitlines().index("[[environmint]]") + 1

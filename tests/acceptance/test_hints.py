@@ -86,7 +86,7 @@ def test_a_private_ca_is_answered_with_the_option(lab: Lab, quick: Runner) -> No
     trusted = quick("scan", server.host, *options, "--rule", "cert.trusted")
     quiet = quick("scan", server.host, *there, "--rule", "cert.trusted", "--quiet")
 
-    assert "--ca-file PEM trusts that one" in alone.err
+    assert "add that CA with --ca-file PEM" in alone.err
     assert "Hint" not in trusted.err + quiet.err
 
 

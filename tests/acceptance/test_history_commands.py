@@ -221,7 +221,7 @@ def test_signed_report_is_verified_and_a_changed_one_is_not(
     assert "Signed by  Jane Reviewer" in done.out
     assert "leads to a trusted root" in done.out
     assert "History    the same verdicts" in done.out
-    assert "Pages      byte for byte as they are drawn from it now" in done.out
+    assert "Pages      byte for byte as rendered from it now" in done.out
     assert done.out.endswith("\nValid.\n")
     stranger = quick("verify", "signed.pdf", "--trust", "other.pem")
     assert stranger.status == 1

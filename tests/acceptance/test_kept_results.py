@@ -393,7 +393,7 @@ class TestService:
             broken.setattr(routing, "compose", break_down)
             done = attempt()
         assert (done.state, done.exit_status) == (State.DONE, JUDGED)
-        assert "Nobody was notified of it: ValueError" in done.reason
+        assert "No receiver was notified of it: ValueError" in done.reason
         assert letters(engine) == []
 
         attempt(moved(RECORD))
@@ -404,7 +404,7 @@ class TestService:
         monkeypatch.setattr("scanner.service.worker._gentler", break_down)
         done = attempt(judged_record(2).record)
         assert (done.state, done.exit_status) == (State.DONE, JUDGED)
-        assert "What got worse was not looked at again: ValueError" in done.reason
+        assert "Endpoints that got worse were not scanned again: ValueError" in done.reason
         assert "new failure" in letters(engine)[-1], "it is told as it was seen"
 
     def test_tidying(

@@ -289,7 +289,7 @@ class TestPipes:
                 placed(Path(f"/dev/fd/{name}"))
 
     def test_what_takes_no_bytes_is_refused_in_words(self) -> None:
-        with select.epoll() as events, pytest.raises(OutputError, match="what is there takes no bytes"):
+        with select.epoll() as events, pytest.raises(OutputError, match="it accepts no bytes"):
             placed(Path(f"/dev/fd/{events.fileno()}"))
 
 
@@ -369,7 +369,7 @@ def test_streams_that_are_closed_hold_no_file_of_ours(shell: Path) -> None:
     assert sh(shell, "./ns run -q >&- 2>&- <&-").returncode in {0, 1}
     assert sh(shell, "./ns history runs").stdout.count("20260") >= 1, "the history is whole"
     done = sh(shell, "./ns scan a.example >&-")
-    assert (done.returncode, done.stderr) == (2, "nightseal: stdout is not open: name a file by --output\n")
+    assert (done.returncode, done.stderr) == (2, "nightseal: stdout is not open: name a file with --output\n")
 
 
 @pytest.mark.parametrize("command", ["scan a.example", "run"])

@@ -170,4 +170,4 @@ def test_a_paper_of_a_part_is_verified_as_that(capsys: pytest.CaptureFixture[str
 
     said = capsys.readouterr()
     assert "the same verdicts" in said.out, said
-    assert "byte for byte as they are drawn from it now" in said.out
+    assert "byte for byte as rendered from it now" in said.out

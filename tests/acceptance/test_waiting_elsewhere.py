@@ -87,7 +87,7 @@ def test_it_is_taken_in_after_a_place_has_changed(
     capsys.readouterr()
 
     assert run(["config", "check", "--config", str(left)]) == ExitStatus.OK
-    said = f"run {FIRST.run.id}, which it did not take, waits in {left.parent / 'out' / WAITING}"
+    said = f"run {FIRST.run.id}, which could not be added to it, waits in {left.parent / 'out' / WAITING}"
     assert f"warning: nightseal.history: {said}" in capsys.readouterr().err
     assert run(["run", "-q", "-f", "json", "--config", str(left)]) == ExitStatus.FAILED
 

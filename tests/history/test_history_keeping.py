@@ -171,8 +171,8 @@ def configured(tmp_path: Path) -> Path:
 def test_forget_asks_unless_it_is_told_not_to(configured: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_id = at(FIRST_NIGHT + DAY).run.id
     arguments = ["history", "forget", run_id, "--config", str(configured)]
-    assert run(arguments) == 2, "nobody can be asked"
-    assert "--yes says so" in capsys.readouterr().err
+    assert run(arguments) == 2, "there is no terminal to confirm on"
+    assert "add --yes to remove it" in capsys.readouterr().err
     assert History.open(configured.parent / "history", create=False).latest() == run_id
 
     assert run([*arguments, "--why", "a wrong clock", "--yes"]) == 0

@@ -109,7 +109,7 @@ def test_from_which_address_and_with_which_headers(quick: Runner, tmp_path: Path
     [
         (("--source-address", "here"), "is not an IP address"),
         (("--header", "X-Key"), "NAME: VALUE"),
-        (("--header", "Host: other.example"), "decided by each request"),
+        (("--header", "Host: other.example"), "is set by each request itself"),
         (("--header", "X: a\r\nY: b"), "NAME: VALUE"),
         (("--header", "@missing"), "cannot be read"),
         (("--helo", "a b"), "is not a host name"),

@@ -46,7 +46,7 @@ def test_a_path_is_looked_at_too() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("https://", "there is no host name in it"),
+        ("https://", "it contains no host name"),
         ("www.example.com:0", "the port must be a number from 1 to 65535"),
         ("www.example.com:65536", "the port must be a number from 1 to 65535"),
         ("www.example.com:https", "the port must be a number from 1 to 65535"),
@@ -54,7 +54,7 @@ def test_a_path_is_looked_at_too() -> None:
         ("http://www.example.com/x", "nightseal scan https://www.example.com/x"),
         ("smpt://mail.example.com", 'did you mean "smtp"'),
         ("gopher://x.example", "known schemes"),
-        ("user@www.example.com", "there is no host name in it"),
+        ("user@www.example.com", "it contains no host name"),
         ("exa mple.com", "is not a host name"),
         ("a..example", "is not a host name"),
         ("-", "is not a host name"),
@@ -112,7 +112,9 @@ def test_several_hosts_in_any_spelling_are_no_target(text: str, hosts: str) -> N
 
 
 def test_the_url_of_a_network_says_how_its_path_is_written() -> None:
-    with pytest.raises(UsageError, match=r"is a network of 2 hosts .*; the path of 10\.0\.0\.0 is written /30/"):
+    with pytest.raises(
+        UsageError, match=r"is a network of 2 hosts .*; to scan the path /30 of 10\.0\.0\.0, write /30/"
+    ):
         endpoints_of(["https://10.0.0.0/30"])
 
     assert endpoints_of(["https://10.0.0.0/30/"])[0].applications[0].paths[0].path == "/30/"

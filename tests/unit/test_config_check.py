@@ -78,7 +78,7 @@ def test_a_waiver_for_rules_that_there_are_not(folder: Path, capsys: pytest.Capt
     assert run(["config", "check"]) == ExitStatus.OK
 
     said = capsys.readouterr().err
-    assert 'waiver[1].rule: no rule is called like "headres.*"' in said
+    assert 'waiver[1].rule: no rule matches "headres.*"' in said
     assert 'waiver[2].rule: there is no rule "https.pth" (did you mean "https.path"?)' in said
 
 

@@ -248,7 +248,7 @@ def test_whether_now_is_in_a_window() -> None:
         ("0 2 ١ * *", 'day of the month "١" is not one'),
         ("0 2 " + "9" * 990 + " * *", "is not one"),
         ("0 " + "2," * 600 + "2 * * *", "should have five fields"),
-        ("@daily", 'short forms are not read: write "0 0 \\* \\* \\*"'),
+        ("@daily", 'short forms are not supported: write "0 0 \\* \\* \\*"'),
         ("0 2 * * ?", 'weekday "\\?" is not one'),
         ("~ 2 * * *", 'minute "~" is not one'),
     ],

@@ -318,8 +318,8 @@ def test_stdin_needs_a_form(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -
         (["axfr://ns.example"], '"axfr://ns.example": should be axfr://SERVER/ZONE'),
         (["axfr://ns.example:x/z"], "the port must be a number"),
         (["a.txt", "--column", "host"], '--column "host": should be KEY=NAME'),
-        (["a.txt", "-o", "."], ". is a folder: name a file in it"),
-        (["a.txt", "-o", "gone/x.toml"], "gone is not a folder"),
+        (["a.txt", "-o", "."], ". is a directory: name a file in it"),
+        (["a.txt", "-o", "gone/x.toml"], "gone is not a directory"),
         (["a.txt", "b.txt", "--expand", "2"], "--expand counts the hosts of one file"),
     ],
 )

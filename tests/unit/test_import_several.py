@@ -34,7 +34,7 @@ def test_rows_of_another_environment_are_left_out_and_told_with_their_lines(caps
     assert 'left out: 1 row of another environment than "production": o.csv:3 b.example (test)' in said.err
     write(o="host,environment\na.example,production\n")
     assert run(["import", "o.csv", "-e", "prodution"]) == 2
-    assert 'no row is of the environment "prodution" (did you mean "production"?)' in capsys.readouterr().err
+    assert 'no row belongs to the environment "prodution" (did you mean "production"?)' in capsys.readouterr().err
 
 
 def test_a_difference_of_one_environment_has_no_row_of_another(capsys: Captured) -> None:

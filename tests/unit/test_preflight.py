@@ -88,7 +88,7 @@ def refused(folder: Path, text: str) -> str:
         (HEAD + '[scan]\nproxy = "https://a.example:1"', "scan.proxy: a proxy of the scheme"),
         (HEAD + '[scan]\nproxy = "http://"', "scan.proxy: a proxy's address has a host"),
         (HEAD + '[scan]\nproxy = "http://a.example:99999"', "scan.proxy: a proxy's address has a host"),
-        (HEAD + SCHEDULE + 'environments = ["prod*", "test*"]', 'no environment is called like "test*"'),
+        (HEAD + SCHEDULE + 'environments = ["prod*", "test*"]', 'no environment matches "test*"'),
         (HEAD + SCHEDULE + 'environments = ["producton*"]', '(did you mean "production"?)'),
         (HEAD + SCHEDULE + "[scan]\ntrust_store = 'ca.pem'", "scan.trust_store: trust store"),
         (HEAD + '[report]\nlogo = "logo.svg"', "report.logo: "),
@@ -112,15 +112,15 @@ def refused(folder: Path, text: str) -> str:
         (HEAD + '[nightseal]\nhistory = "config.toml/x"', "config.toml is not a directory"),
         (HEAD + '[nightseal]\noutput = "config.toml"', "nightseal.output: "),
         (HEAD + '[nightseal]\noutput = "s3://bucket/out"', "nightseal.output: s3://bucket/out is not a directory"),
-        (HEAD + '[nightseal]\noutput = "/proc/x"', "nightseal.output: /proc is of the file system proc, which shows"),
-        (HEAD + '[nightseal]\noutput = "/proc/self/fd"', "is of the file system proc"),
-        (HEAD + '[nightseal]\nhistory = "/proc/h"', "nightseal.history: /proc is of the file system proc"),
-        (HEAD + '[nightseal]\noutput = "/sys/x/y"', "nightseal.output: /sys is of the file system sysfs"),
+        (HEAD + '[nightseal]\noutput = "/proc/x"', "nightseal.output: /proc is on the file system proc, which shows"),
+        (HEAD + '[nightseal]\noutput = "/proc/self/fd"', "is on the file system proc"),
+        (HEAD + '[nightseal]\nhistory = "/proc/h"', "nightseal.history: /proc is on the file system proc"),
+        (HEAD + '[nightseal]\noutput = "/sys/x/y"', "nightseal.output: /sys is on the file system sysfs"),
         (HEAD + '[nightseal]\noutput = "/dev/null"', "nightseal.output: /dev/null is not a directory"),
         (HEAD + '[nightseal]\noutput = "/dev/null/x"', "nightseal.output: /dev/null is not a directory"),
         (HEAD + '[nightseal]\noutput = "config.toml/a/b"', "config.toml is not a directory"),
-        (HEAD + '[nightseal]\noutput = "a\\u0000b"', "nightseal.output: holds a NUL"),
-        (HEAD + SCHEDULE + '[daemon]\nstate = "/proc/s.sqlite"', "daemon.state: /proc is of the file system proc"),
+        (HEAD + '[nightseal]\noutput = "a\\u0000b"', "nightseal.output: contains a NUL"),
+        (HEAD + SCHEDULE + '[daemon]\nstate = "/proc/s.sqlite"', "daemon.state: /proc is on the file system proc"),
         (
             HEAD + '[nightseal]\nhistory = "s4://bucket/h"',
             'nightseal.history: "s4" is not the scheme of an object store',
@@ -128,7 +128,7 @@ def refused(folder: Path, text: str) -> str:
         (HEAD + SCHEDULE + '[daemon]\nstate = "."', "daemon.state: .* is not a file"),
         (HEAD + SCHEDULE + '[daemon]\nstate = "config.toml"', "daemon.state: .*config.toml is not a state file"),
         (HEAD + SCHEDULE + '[daemon]\nsocket = "gone/s"', "daemon.socket: there is no directory .*gone"),
-        (HEAD + SCHEDULE + '[daemon]\nsocket = "config.toml"', "config.toml is there and is not a socket"),
+        (HEAD + SCHEDULE + '[daemon]\nsocket = "config.toml"', "config.toml exists and is not a socket"),
         (HEAD + '[nightseal]\nhistory = "."', "nightseal.history: .* is not a history (it holds config.toml)"),
         (HEAD + '[[notify]]\nname = "n"\nurl = "nothing:at:all"', "notify[n].url: is not an address that Apprise"),
         (HEAD + WITH_CLIENT, "client_certificate.cert: .*client.pem cannot be read: No such file"),
@@ -302,7 +302,7 @@ def test_a_schedule_of_seconds_is_warned_of(tmp_path: Path) -> None:
         return [str(item) for item in checked(tmp_path, HEAD + SCHEDULE.replace("0 2 * * *", cron)).warnings]
 
     assert said("0 2 * * * *") == [
-        'schedule[nightly].cron: "0 2 * * * *" has six fields, of which the first is seconds: it starts every 1 h at the '
+        'schedule[nightly].cron: "0 2 * * * *" has six fields, and the first is seconds: it starts every 1 h at the '
         "shortest (leave the first out where minutes were meant)"
     ]
     assert "it starts every 20 s at the shortest" in said("*/20 * * * * *")[0]
@@ -334,7 +334,7 @@ def test_messages_link_to_web_pages_only(url: str, tmp_path: Path) -> None:
         ("no-such-host.invalid:9745", "does not resolve to an IPv4 address"),
         ("192.0.2.1:9745", "is not an address of this machine"),
         ("[2001:db8::1]:9745", "is not an address of this machine"),
-        ("127.0.0.1:0", "is another port with each start"),
+        ("127.0.0.1:0", "is a different port at each start"),
     ],
 )
 def test_where_nothing_can_listen_for_now_is_warned_of(
@@ -363,7 +363,7 @@ def test_where_something_can_listen_nothing_is_said(http: str, tmp_path: Path) -
 def test_a_link_into_the_kernels_own_is_followed(key: str, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/proc/sys")
 
-    assert "link is of the file system proc" in refused(tmp_path, HEAD + f'[nightseal]\n{key} = "link"')
+    assert "link is on the file system proc" in refused(tmp_path, HEAD + f'[nightseal]\n{key} = "link"')
 
 
 @pytest.mark.parametrize(

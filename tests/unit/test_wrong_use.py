@@ -15,7 +15,7 @@ from tests.conftest import Runner
         (["scan", "a.example:70000"], 2, "the port must be a number from 1 to 65535"),
         (["scan", "a.example", "--policy", "no-such"], 2, 'there is no policy "no-such"'),
         (["scan", "a.example", "--ca-file", "missing.pem"], 2, "missing.pem cannot be read"),
-        (["scan", "a.example", "-f", "json", "-f", "html"], 2, "several formats need a folder"),
+        (["scan", "a.example", "-f", "json", "-f", "html"], 2, "several formats need a directory"),
         (["scan", "a.example", "--connect-to", "a:b"], 2, "should be HOST:PORT=IP:PORT"),
         (["scan", "a.example", "--connect-to", "\u00fc..example:443=127.0.0.1:1"], 2, "Empty Label"),
         (["explain", "no.such"], 2, 'there is no rule "no.such"'),

@@ -14,7 +14,10 @@ from scanner.app.lazy import done_by
 @click.argument("targets", metavar="HOST...", nargs=-1, required=True)
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="Where [scan] and the history are.")
 @click.option(
-    "--if", "change", metavar="CHANGE", help='Whom this change would cut off: "no tls1.2 cbc", "only tls1.3".'
+    "--if",
+    "change",
+    metavar="CHANGE",
+    help='Show which clients this change would cut off: "no tls1.2 cbc", "only tls1.3".',
 )
 @click.option(
     "--policy", "policy_name", metavar="P", help="Show which clients compliance with this policy would cut off."
@@ -29,7 +32,7 @@ from scanner.app.lazy import done_by
 @options.quiet_option
 @done_by("scanner.app.handlers.clients:clients", scans=True)
 def command() -> None:
-    """Tell which clients connect, and whom a change would cut off.
+    """Show which clients connect, and which ones a change would cut off.
 
     Nothing is started: what each client offers and demands is known, and compared with what the server was seen to
     accept. With --config, a host that its history knows is not asked again: HOST is then a target of the history, or a

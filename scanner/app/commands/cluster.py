@@ -17,7 +17,7 @@ def command() -> None:
 @command.command("certificates")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--host", "hosts", multiple=True, required=True, metavar="NAME", help="A name or address of the broker.")
-@click.option("--zone", "zones", multiple=True, metavar="ZONE", help="A zone, for whose workers one is made.")
+@click.option("--zone", "zones", multiple=True, metavar="ZONE", help="A zone; its workers get a certificate.")
 @done_by("scanner.app.handlers.cluster:certificates")
 def certificates() -> None:
     """Make the certificates of mutual TLS, or make them again under the same authority.

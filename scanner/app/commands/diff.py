@@ -13,7 +13,9 @@ from scanner.app.lazy import done_by
 @click.command("diff")
 @click.argument("runs", metavar="[RUN [RUN]]", nargs=-1)
 @options.config_option
-@click.option("--since", type=options.Since(), metavar="D", help="What changed since this day; or a duration: 30d.")
+@click.option(
+    "--since", type=options.Since(), metavar="D", help="Show what changed since this day, or in a period such as 30d."
+)
 @click.option(
     "--since-report",
     type=click.Path(path_type=Path, dir_okay=False),

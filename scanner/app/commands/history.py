@@ -11,7 +11,7 @@ from scanner.app.lazy import done_by
 
 @click.group("history")
 def command() -> None:
-    """Look into the history."""
+    """Query the history."""
 
 
 @command.command("runs")
@@ -78,7 +78,7 @@ def certificates() -> None:
 def size() -> None:
     """Tell how large the history is, table by table, in bytes.
 
-    What is on disk holds files besides that nothing needs any more; they go a day after.
+    The size on disk includes files that are no longer needed; they are removed after a day.
 
     \b
     Examples:
@@ -88,14 +88,15 @@ def size() -> None:
 
 @command.command("forget")
 @click.argument("run_id", metavar="RUN")
-@click.option("--why", metavar="TEXT", help="The reason, which is kept.")
+@click.option("--why", metavar="TEXT", help="The reason, which stays on record.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @options.config_option
 @done_by("scanner.app.handlers.history_keeping:forget")
 def forget() -> None:
-    """Take a run out of the history for good, such as one under a wrong clock.
+    """Remove a run from the history permanently, such as one made under a wrong clock.
 
-    Its verdicts, certificates and evidence go. That it was there, and who took it out, when and why, is kept.
+    Its verdicts, certificates and evidence are deleted. It stays on record which run it was, and who
+    removed it, when and why.
 
     \b
     Examples:
@@ -109,7 +110,7 @@ def forget() -> None:
 @options.table_format_option
 @done_by("scanner.app.handlers.history_keeping:forgotten")
 def forgotten() -> None:
-    """List the runs that were taken out of the history, by whom, when and why.
+    """List the runs that were removed from the history, by whom, when and why.
 
     \b
     Examples:

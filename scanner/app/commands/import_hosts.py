@@ -26,9 +26,12 @@ from scanner.inventory import EnvironmentKind
 @click.option("--column", "columns", multiple=True, metavar="KEY=NAME", help="Column of a table. Repeatable.")
 @click.option("--sheet", metavar="NAME", help="Sheet of a workbook; the first by default.")
 @click.option("--origin", metavar="DOMAIN", help="Domain of a zone file that does not say it.")
-@click.option("--all-ports", is_flag=True, help="Take open ports too that are not known for TLS.")
+@click.option("--all-ports", is_flag=True, help="Also take open ports that are not known for TLS.")
 @click.option(
-    "--expand", type=click.IntRange(1), metavar="COUNT", help="Take networks as their hosts, if these are COUNT in all."
+    "--expand",
+    type=click.IntRange(1),
+    metavar="COUNT",
+    help="Expand networks into their hosts, if these are COUNT in all.",
 )
 @options.config_option
 @done_by("scanner.app.handlers.import_hosts:import_hosts")

@@ -48,7 +48,7 @@ def clients(  # noqa: PLR0913, PLR0917  # one for each option
     now: bool,
     quiet: bool,
 ) -> int:
-    """Tell which clients connect, and whom a change would cut off."""
+    """Show which clients connect, and which ones a change would cut off."""
     if change and policy_name:
         raise UsageError("--if and --policy both define the change: omit one of them")
     chosen = _chosen(globs, core=core)

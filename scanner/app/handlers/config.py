@@ -60,7 +60,7 @@ def _waiver_warnings(config: Config) -> list[Problem]:
         if not any(character in waiver.rule for character in "*?[") and waiver.rule not in rules:
             warnings.append(Problem(f"{key}.rule", f'there is no rule "{waiver.rule}"', nearest(waiver.rule, rules)))
         elif not fnmatch.filter(rules, waiver.rule):
-            warnings.append(Problem(f"{key}.rule", f'no rule is called like "{waiver.rule}"'))
+            warnings.append(Problem(f"{key}.rule", f'no rule matches "{waiver.rule}"'))
         elif lacking := _not_covered(config, waiver.scope):
             warnings.append(Problem(f"{key}.scope", f'"{waiver.scope}" covers no {lacking}'))
         elif waiver.expired(datetime.now(UTC).date()):

@@ -151,4 +151,4 @@ def _place(item: VerdictChange) -> str:
 
 
 def _still(number: int) -> str:
-    return "1 failure still stands" if number == 1 else f"{number} failures still stand"
+    return "1 failure remains" if number == 1 else f"{number} failures remain"

@@ -56,7 +56,7 @@ def target(target: str, config_path: Path, format_name: str) -> None:
     failing = verdicts[(verdicts["target_id"].astype(str) == found[0]) & (verdicts["status"].astype(str) == "fail")]
     if format_name == "text":
         if scope is not None and not scope.has(found[0].rpartition("@")[0]):
-            click.echo("\nRetired: the configuration no longer has it.")
+            click.echo("\nRetired: it is no longer configured.")
         click.echo(f"\nFailing in {latest}:")
         show(failing[["rule", "severity", "reason", "subject", "message"]], format_name)
 

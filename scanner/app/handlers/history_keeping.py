@@ -36,7 +36,7 @@ def size(config_path: Path, format_name: str) -> None:
 
 
 def forget(run_id: str, why: str | None, config_path: Path, *, yes: bool) -> None:
-    """Take a run out of the history for good, such as one under a wrong clock."""
+    """Remove a run from the history permanently, such as one made under a wrong clock."""
     config = configuration.load(config_path)
     history = open_history(config_path)
     known = history.order()
@@ -53,8 +53,8 @@ def forget(run_id: str, why: str | None, config_path: Path, *, yes: bool) -> Non
     )
     if not yes:
         if not sys.stdin.isatty():
-            raise UsageError(f"{about}. Nobody can be asked here whether it is to go: --yes says so")
-        click.echo(f"{about}. Its verdicts, certificates and evidence go for good.", err=True)
+            raise UsageError(f"{about}. There is no terminal to confirm on: add --yes to remove it")
+        click.echo(f"{about}. Its verdicts, certificates and evidence are deleted permanently.", err=True)
         why = why or click.prompt("Why (this is kept)", err=True)
         click.confirm("Forget it?", abort=True, err=True)
     gone = forgetting.forget(history, run_id, who=_who(), why=why or _NO_REASON, now=datetime.now(UTC))
@@ -70,7 +70,7 @@ def forget(run_id: str, why: str | None, config_path: Path, *, yes: bool) -> Non
 
 
 def forgotten(config_path: Path, format_name: str) -> None:
-    """List the runs that were taken out of the history, by whom, when and why."""
+    """List the runs that were removed from the history, by whom, when and why."""
     show(forgetting.forgotten(open_history(config_path)), format_name)
 
 

@@ -89,13 +89,13 @@ def _check_target(target: Path | None, *, replace: bool) -> None:
     if target is None:
         return
     if target.is_dir():
-        raise OutputError(f"{target} is a folder: name a file in it")
+        raise OutputError(f"{target} is a directory: name a file in it")
     if target.is_file() and not replace and descriptor_of(target) is None:
         raise UsageError(
-            f"{target} exists already and is not overwritten (--replace does, --diff shows what would change)"
+            f"{target} exists already and is not overwritten (--replace overwrites it, --diff shows what would change)"
         )
     if not target.parent.is_dir():
-        raise OutputError(f"{target.parent} is not a folder")
+        raise OutputError(f"{target.parent} is not a directory")
 
 
 def _columns(entries: Sequence[str]) -> Mapping[str, str]:
@@ -159,7 +159,7 @@ def _check_named(found: Sequence[Contents], environment: str) -> None:
     if rows and environment.casefold() not in {name.casefold() for name in named}:
         others = list(named)
         hint = nearest(environment, others) or f"they are of {', '.join(others[:_MOST_NAMED])}"
-        raise UsageError(f'no row is of the environment "{environment}" ({hint})')
+        raise UsageError(f'no row belongs to the environment "{environment}" ({hint})')
 
 
 class _Names:

@@ -94,7 +94,7 @@ def describe(before: Policy, after: Policy, comparison: Comparison) -> Iterator[
     """A comparison in lines: what is new, what is gone, what changed."""
     yield f"From {before.id} {before.version} to {after.id} {after.version}"
     if comparison.same:
-        yield "Both demand the same."
+        yield "Both policies require the same."
     for title, rules in (("Added", comparison.added), ("Dropped", comparison.dropped)):
         if rules:
             yield f"\n{title} ({len(rules)})"
@@ -109,7 +109,7 @@ def describe(before: Policy, after: Policy, comparison: Comparison) -> Iterator[
                 yield from (f"    {line}" for line in _described(change))
 
     if by_source:
-        yield f"\nDemanded alike, by another source ({len(by_source)})"
+        yield f"\nSame requirement, another source ({len(by_source)})"
         for rule_id, (change, *_) in by_source.items():
             yield f"  {rule_id:<34} {_some(change.before)} → {_some(change.after)}"
 

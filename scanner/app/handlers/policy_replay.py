@@ -150,8 +150,8 @@ def _described(item: Replay) -> Iterator[str]:
             f"  {counted(item.not_recorded, 'verdict')} could not be given: "
             "the configuration is not the one of that run, and the history does not keep what it demanded"
         )
-    yield from _section(f"Because Nightseal's rules are others than at {last.run.id}", item.by_rules, quiet=True)
-    yield from _section("Because the policy is another (same evidence, same time)", item.by_policy)
+    yield from _section(f"Because Nightseal's rules have changed since {last.run.id}", item.by_rules, quiet=True)
+    yield from _section("Because the policy is a different one (same evidence, same time)", item.by_policy)
     if item.by_server:
         title = f"Because the servers changed, from {item.runs[0].run.id} to {last.run.id} (same policy, same time)"
         yield from _section(title, item.by_server, causes=True)

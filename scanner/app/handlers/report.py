@@ -112,5 +112,5 @@ def _site_folder(config: Config, output: str | None) -> Path:
         UsageError: that cannot be a folder.
     """
     if output and goes_to_stdout(output):
-        raise UsageError("the page of all runs goes into a folder, beside the reports: name it by --output")
+        raise UsageError("the page of all runs goes into a folder, beside the reports: name it with --output")
     return Path(output) if output else output_folder(config)

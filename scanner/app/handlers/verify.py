@@ -122,7 +122,7 @@ def _signature_lines(signature: SignatureCheck) -> Iterator[str]:
     if signature.stamped_at is not None:
         yield line("Time stamp", f"{signature.stamped_at:%Y-%m-%d %H:%M:%S %Z}, by a third party's clock")
     if signature.long_term:
-        yield line("Lasts", "the file shows that nobody was revoked then (PAdES B-LT)")
+        yield line("Lasts", "the file shows that no certificate was revoked then (PAdES B-LT)")
     vouched = {
         None: "not checked: use --trust to name the signer's certificate authorities",
         True: "leads to a trusted root",

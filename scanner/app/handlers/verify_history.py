@@ -52,7 +52,7 @@ def _against_history(
     except ConfigError as error:
         return [line("History", "the same verdicts"), line("Pages", f"not compared: {error}")], []
     same = pdf.startswith(render(drawn, "pdf"))
-    pages = "byte for byte as they are drawn from it now" if same else "drawn otherwise from it now, by this version"
+    pages = "byte for byte as rendered from it now" if same else "rendered differently from it by this version"
     return [line("History", "the same verdicts"), line("Pages", pages)], []
 
 
