@@ -1,6 +1,6 @@
 """What reports over 10, 100, 1,000 and 10,000 targets take: time, memory, size, and how that grows.
 
-    python bench/reports.py [--targets 10 100 1000 10000] [--formats html pdf …] [--keep FOLDER]
+    python bench/reports.py [--targets 10 100 1000 10000] [--formats html pdf …] [--edition management] [--keep FOLDER]
 
 The bundled lab is scanned once. The larger runs are made of what its servers really answered, under other names and
 addresses and with certificates of their own, and are judged by the rules (`tests/build/many.py`). Each format is
@@ -24,12 +24,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from reports.view.options import Edition
 from scanner import config as configuration
 from scanner.formats import FORMATS
 from scanner.history import History
@@ -63,11 +64,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--targets", type=int, nargs="+", default=[10, 100, 1_000, 10_000])
     parser.add_argument("--formats", nargs="+", choices=tuple(FORMATS), default=tuple(FORMATS))
+    parser.add_argument("--edition", choices=tuple(Edition), default=Edition.FULL, type=Edition)
     parser.add_argument("--keep", type=Path, help="a folder for the reports; without it they are thrown away")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        measure_here(arguments.keep, arguments.one, arguments.formats)
+        measure_here(arguments.keep, arguments.one, arguments.formats, arguments.edition)
         return
     print("command:", "python", *sys.argv)
     print("machine:", os.cpu_count(), "cores, Python", sys.version.split()[0], flush=True)
@@ -78,7 +80,8 @@ def main() -> None:
         before: dict[str, Measured] = {}
         print(f"\n{'targets':>8} {'format':<14}" + "".join(f"{name:>10}" for name in COLUMNS))
         for count in arguments.targets:
-            command = [sys.executable, __file__, "--one", str(count), "--keep", str(folder), "--formats"]
+            command = [sys.executable, __file__, "--one", str(count), "--keep", str(folder)]
+            command += ["--edition", arguments.edition, "--formats"]
             with subprocess.Popen([*command, *arguments.formats], stdout=subprocess.PIPE, text=True) as child:
                 for line in child.stdout or ():
                     found = Measured(**json.loads(line))
@@ -106,7 +109,7 @@ def scan_the_lab(folder: Path) -> None:
     (folder / LAB).write_bytes(pickle.dumps((Judged(record, environments, used), report_options(config))))
 
 
-def measure_here(folder: Path, count: int, formats: tuple[str, ...]) -> None:
+def measure_here(folder: Path, count: int, formats: tuple[str, ...], edition: Edition) -> None:
     """In a process of its own: make the run, then write each format in a fork, and print what it took as JSON."""
     before = time.perf_counter(), time.process_time()
     real, options = pickle.loads((folder / LAB).read_bytes())  # noqa: S301  # our own file of just before
@@ -116,7 +119,7 @@ def measure_here(folder: Path, count: int, formats: tuple[str, ...]) -> None:
         previous=judged.record,
         policies=tuple(judged.policies.values()),
         environments=tuple(judged.environments.values()),
-        options=options,
+        options=replace(options, edition=edition),
     )
     say(Measured(RUN, time.perf_counter() - before[0], time.process_time() - before[1], peak_mib()))
     for name in formats:
