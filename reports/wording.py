@@ -14,7 +14,7 @@ from scanner import formats
 from scanner.counting import noun_of
 from scanner.evidence import FailureReason, Protocol
 from scanner.inventory import EnvironmentKind, Role
-from scanner.rules.registry.servers import NOT_RUN
+from scanner.rules.registry.servers import was_run
 from scanner.standpoint import Uncovered
 from scanner.verdict import Goal, Severity, Status, TargetStatus, Trigger
 
@@ -230,10 +230,10 @@ SERVERS: Final[Mapping[str, str]] = {
 """What servers and tools are called whose keys in a fix are written otherwise."""
 
 
-def server_heading(key: str) -> str:
-    """What stands over advice for a server program: its name, and that it was never run, where it was not."""
+def server_heading(key: str, rule_id: str) -> str:
+    """What stands over a rule's advice for a server program: its name, and that it was never run, where it was not."""
     name = SERVERS.get(key, key)
-    return gettext("%(server)s (from its documentation, not run)") % {"server": name} if key in NOT_RUN else name
+    return name if was_run(key, rule_id) else gettext("%(server)s (from its documentation, not run)") % {"server": name}
 
 
 _COUNTED: Final = {

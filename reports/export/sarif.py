@@ -171,7 +171,7 @@ def _rule(rule_id: str, severity: Severity, rule: Rule | None) -> _Json:
 def _help(rule: Rule, *, markdown: bool = False) -> Iterator[str]:
     yield rule.fix.summary
     for key, text in rule.fix.servers.items():
-        name = server_heading(key)
+        name = server_heading(key, rule.id)
         yield f"**{name}**\n\n```\n{text}\n```" if markdown else f"{name}:\n{text}"
     yield f"How it is observed: {rule.how}"
     yield "Sources: " + "; ".join(

@@ -112,8 +112,8 @@ def _cause(  # noqa: PLR0913, PLR0917  # what a cause is made of
 def _fix(rule: Rule, servers: Sequence[str]) -> FixView:
     """How to fix it: the programs that were seen or configured first; `chosen` leaves other programs out."""
     keys = sorted(rule.fix.servers, key=lambda key: servers.index(key) if key in servers else len(servers))
-    named = tuple((server_heading(key), rule.fix.servers[key]) for key in keys)
-    chosen = tuple(server_heading(key) for key in keys if key in servers or key not in PROGRAMS)
+    named = tuple((server_heading(key, rule.id), rule.fix.servers[key]) for key in keys)
+    chosen = tuple(server_heading(key, rule.id) for key in keys if key in servers or key not in PROGRAMS)
     return FixView(told(rule.fix.summary), named, chosen)
 
 

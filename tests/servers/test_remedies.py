@@ -15,10 +15,11 @@ from scanner.policy import PolicyRule, load
 from scanner.probe import ProbeSettings
 from scanner.probe.survey.probe import survey
 from scanner.rules import Observed, all_rules
-from scanner.rules.registry.servers import NOT_RUN, SERVER_PROGRAMS
+from scanner.rules.registry.servers import NOT_RUN, SERVER_PROGRAMS, was_run
 from scanner.verdict import Status
 from tests.build.remedied import REMEDIED, Remedied, followed, start
 from tests.build.servers import HOST, servers
+from tests.lab.test_rule_fixes import SHOWN
 
 TOPICS = {
     "PROTOCOLS": ("proto.no-tls1.0", "proto.no-tls1.1"),
@@ -62,6 +63,26 @@ def test_every_advice_for_a_program_is_tried_or_said_why_not() -> None:
         for key in all_rules()[first].fix.servers:
             if key in SERVER_PROGRAMS and key not in NOT_RUN | {"nginx", "apache"}:
                 assert ((key, topic) in tried) or ((key, topic) in UNTRIED), (key, topic)
+
+
+def test_advice_says_of_itself_whether_it_was_run() -> None:
+    """Exactly the lines that some test follows on the program are told without "not run"."""
+    rules = all_rules()
+    followed_here = {
+        (item.key, rules[TOPICS[topic][0]].fix.servers[item.key])
+        for item in REMEDIED
+        for topic in TOPICS
+        if item.mistake(topic) is not None
+        and (item.key, topic) not in UNTRIED
+        and item.key in rules[TOPICS[topic][0]].fix.servers
+    }
+    shown = followed_here | {(item.kind, item.advice) for item in SHOWN}
+    for rule in rules.values():
+        for key, advice in rule.fix.servers.items():
+            if key in SERVER_PROGRAMS:
+                # tests/lab/test_security_headers.py shows these.
+                elsewhere = key == "nginx" and rule.id.startswith("headers.")
+                assert was_run(key, rule.id) is ((key, advice) in shown or elsewhere), (key, rule.id)
 
 
 def judged(port: int, item: Remedied) -> dict[str, tuple[Status, str]]:

@@ -50,7 +50,8 @@ def describe(rule: Rule) -> str:
     blocks.append("Reasons\n" + "\n".join(reasons))
     blocks.append(_paragraph("Fix", rule.fix.summary))
     blocks += [
-        f"{said_of(server)}\n{textwrap.indent(snippet.strip(), '  ')}" for server, snippet in rule.fix.servers.items()
+        f"{said_of(server, rule.id)}\n{textwrap.indent(snippet.strip(), '  ')}"
+        for server, snippet in rule.fix.servers.items()
     ]
     return "\n\n".join(blocks)
 

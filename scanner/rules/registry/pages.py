@@ -56,7 +56,7 @@ def page(rule: Rule) -> str:
         f"## Reasons\n\n{_reasons(rule)}\n",
         f"## How to fix it\n\n{rule.fix.summary}\n",
     ]
-    parts += [f"### {said_of(name)}\n\n```\n{text}\n```\n" for name, text in rule.fix.servers.items()]
+    parts += [f"### {said_of(name, rule.id)}\n\n```\n{text}\n```\n" for name, text in rule.fix.servers.items()]
     if rule.mistake is not None:
         parts += [*_shown(rule.mistake, "nginx"), *_shown(rule.mistake, "apache")]
     return "\n".join(parts)

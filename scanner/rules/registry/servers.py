@@ -17,6 +17,52 @@ NOT_RUN: Final = frozenset(
 """Those whose lines are written from the makers' documentation: nothing here could run them."""
 
 
-def said_of(key: str) -> str:
-    """What stands over advice, in English: the key, and that it was never run, where it was not."""
-    return f"{key} (from its documentation, not run)" if key in NOT_RUN else key
+SHOWN_ON_EACH: Final = frozenset({"nginx", "apache"})
+"""The programs on which the lines of all rules are shown (tests/lab/test_rule_fixes.py), but for `NOT_SHOWN`."""
+SHOWN: Final = frozenset(
+    {
+        "proto.no-ssl2", "proto.no-ssl3", "proto.no-tls1.0", "proto.no-tls1.1", "proto.no-tls1.2", "proto.tls1.2",
+        "proto.tls1.3", "cipher.no-null", "cipher.no-anonymous", "cipher.no-export", "cipher.no-rc4",
+        "cipher.no-64bit-block", "cipher.forward-secrecy", "cipher.allowed", "cipher.server-preference",
+        "kex.allowed-groups", "kex.dh-parameters", "kex.min-dh-bits", "kex.min-ec-bits", "kex.post-quantum",
+        "integrity.aead", "integrity.no-weak-mac", "integrity.encrypt-then-mac", "integrity.extended-master-secret",
+        "integrity.fallback-scsv", "vuln.padding-oracle", "vuln.raccoon", "vuln.lucky13", "vuln.robot", "vuln.poodle",
+        "vuln.beast", "vuln.sweet32", "vuln.freak", "vuln.drown", "vuln.logjam",
+    }
+)  # fmt: skip
+"""The rules whose advice for the other programs is shown on them (tests/servers/test_remedies.py)."""
+NOT_SHOWN: Final = frozenset(
+    {
+        *((program, "kex.post-quantum") for program in ("apache", "caddy", "go", "haproxy", "nginx")),
+        *(
+            (program, rule)
+            for program in ("apache", "nginx")
+            for rule in ("comp.none", "vuln.crime", "integrity.secure-renegotiation", "vuln.renegotiation-dos")
+        ),
+        ("nginx", "https.http3"),
+        *(
+            ("apache", f"headers.{name}")
+            for name in ("csp", "frame-ancestors", "content-type-options", "referrer-policy", "permissions-policy")
+        ),
+        ("gnutls", "integrity.extended-master-secret"),
+        *(
+            (program, rule)
+            for program in ("haproxy", "tomcat")
+            for rule in ("kex.dh-parameters", "kex.min-dh-bits", "vuln.raccoon", "vuln.logjam")
+        ),
+    }
+)
+"""Programs on which the advice for one of these rules could not be shown, or was not."""
+
+
+def was_run(key: str, rule_id: str) -> bool:
+    """Whether a rule's advice for a program was followed on the program, and seen to mend what was found."""
+    if key not in SERVER_PROGRAMS:
+        return True
+    shown = key in SHOWN_ON_EACH or (key not in NOT_RUN and rule_id in SHOWN)
+    return shown and (key, rule_id) not in NOT_SHOWN
+
+
+def said_of(key: str, rule_id: str) -> str:
+    """What stands over a rule's advice, in English: the key, and that it was never run, where it was not."""
+    return key if was_run(key, rule_id) else f"{key} (from its documentation, not run)"
