@@ -37,6 +37,11 @@ class Ownership:
         """Owners, labels and contacts as cells of a table."""
         return "; ".join(self.owners), self.labels_said(" "), "; ".join(self.contacts)
 
+    @property
+    def in_words(self) -> str:
+        """Owners, contacts and labels on one line, as far as any of it is known."""
+        return " · ".join(filter(None, (", ".join(self.owners), ", ".join(self.contacts), self.labels_said(" "))))
+
     def labels_said(self, between: str) -> str:
         """The labels in one text."""
         return between.join(f"{name}={value}" for name, value in self.labels)

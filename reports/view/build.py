@@ -129,14 +129,9 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
             trend=tuple(trend),
             history=history_of(index, history, causes, rules) if history is not None else None,
             clients=clients_of(index),
-            whose={endpoint: said for endpoint, item in (owners or {}).items() if (said := _in_words(item))},
+            whose={endpoint: item for endpoint, item in (owners or {}).items() if item.in_words},
             looked_from=looked_from(index.record),
         )
-
-
-def _in_words(whose: Ownership) -> str:
-    """Who answers for an endpoint, how they are reached, and its labels, as far as any of it is known."""
-    return " · ".join(filter(None, (", ".join(whose.owners), ", ".join(whose.contacts), whose.labels_said(" "))))
 
 
 def _changes(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from reports.view.history_model import HistoryView
     from reports.view.matrix_model import EnforcementMatrix
     from scanner.history.balance import Balance
+    from scanner.ownership import Ownership
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,15 +355,17 @@ class ReportView:
     history: HistoryView | None = None
     clients: ClientsView | None = None
     """None where no TLS was seen, or the run is too large for it."""
-    whose: Mapping[str, str] = field(default_factory=dict)
-    """Who answers for each endpoint (`environment/host:port`), how they are reached, and its labels, in words."""
+    whose: Mapping[str, Ownership] = field(default_factory=dict)
+    """Who answers for each endpoint (`environment/host:port`), how they are reached, and its labels."""
     looked_from: str = ""
     """Where the run looked from, on one line; empty in runs that older versions made."""
 
     def whose_are(self, targets: Iterable[TargetRef]) -> tuple[str, ...]:
-        """Who answers for these targets, in words, each once."""
-        known = (self.whose.get(target.endpoint, "") for target in targets)
-        return tuple(dict.fromkeys(filter(None, known)))
+        """Who answers for these targets, in words, each once; their labels, where these are the same at all of them."""
+        known = [self.whose[target.endpoint] for target in targets if target.endpoint in self.whose]
+        alike = len({item.labels for item in known}) == 1
+        said = (item.in_words if alike else replace(item, labels=()).in_words for item in known)
+        return tuple(dict.fromkeys(filter(None, said)))
 
     @property
     def today(self) -> date:

@@ -496,8 +496,16 @@ class TestOwners:
                 assert owners == {action.who}
                 assert action.contact == ("erp@example.com" if action.who == "erp-team" else "")
         assert "erp-team" in {action.who for action in view.actions}
-        assert view.whose == {erp: "erp-team · erp@example.com · tier=2"}
-        assert view.whose_are(ref for cause in view.causes for ref in cause.targets) == (view.whose[erp],)
+        assert view.whose == {erp: whose}
+        everywhere = [ref for cause in view.causes for ref in cause.targets]
+        assert view.whose_are(everywhere) == ("erp-team · erp@example.com · tier=2",)
+
+    def test_of_targets_with_different_labels_only_the_owners_are_named_each_once(self) -> None:
+        record = judged_record(4).record
+        endpoints = list(dict.fromkeys(item.endpoint for item in record.targets))
+        whose = {item: Ownership("all", labels=(("number", str(at)),)) for at, item in enumerate(endpoints)}
+        view = view_of(record, owners=whose)
+        assert view.whose_are(ref for cause in view.causes for ref in cause.targets) == ("all",)
 
     def test_one_owner_who_is_reached_in_two_ways_has_an_action_for_each(self) -> None:
         record = judged_record(4).record
