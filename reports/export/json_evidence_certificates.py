@@ -94,6 +94,8 @@ def _trust(path: PathValidation) -> Trust:
         detail=path.detail,
         refused=path.refused,
         unsigned=path.unsigned,
+        root=path.root,
+        root_ends=path.root_ends,
         lasting=list(path.lasting),
         store_digest=path.store_digest,
     )

@@ -92,6 +92,10 @@ class Trust(Out):
     """The signatures lead to a root, and clients take no such path all the same; `detail` says why."""
     unsigned: str = ""
     """Where the chain breaks because a certificate of the issuer's name is there and its key did not sign, in words."""
+    root: str = ""
+    """Subject of the root that holds longest."""
+    root_ends: datetime | None = None
+    """When that root ends."""
     lasting: list[str] = []
     """The path that holds longest, where another one than `path` does."""
     store_digest: str = ""

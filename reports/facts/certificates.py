@@ -153,6 +153,7 @@ def _path(path: PathValidation) -> str:
         path.detail,
         "refused although signed" if path.refused else "",
         path.unsigned,
+        f"root {path.root} until {moment(path.root_ends)}" if path.root or path.root_ends else "",
         "a public CA" if path.publicly_trusted else "",
         f"path {' > '.join(path.path)}" if path.path else "",
         f"missing {listed(path.missing)}" if path.missing else "",

@@ -127,6 +127,7 @@ class PathValidation:
     `missing` holds fingerprints of intermediates that the path needed and the server did not send. `lasting` is the
     path that holds longest, where another one than `path` does; its root's dates do not count. `unsigned` says in words
     where the chain breaks because a certificate of the issuer's name is there and its key did not sign; else empty.
+    `root` is the subject of the root that holds longest, and `root_ends` its end; empty where that is not known.
     """
 
     store: str
@@ -139,6 +140,8 @@ class PathValidation:
     refused: bool = False
     lasting: tuple[str, ...] = ()
     unsigned: str = ""
+    root: str = ""
+    root_ends: datetime | None = None
 
     @property
     def store_title(self) -> str:

@@ -163,6 +163,16 @@ def test_without_a_path_nothing_is_trusted(look, sent, word):
     assert found.detail.isprintable()
 
 
+def test_the_root_that_holds_longest_is_told(look):
+    ending = issued("Root", "Root", ROOT_KEY, ROOT_KEY, ca=True, start=NOW - 2 * YEAR, end=NOW + YEAR / 30)
+    found = look(LEAF, INTERMEDIATE, roots=(ending,))
+    assert (found.root, found.root_ends) == ("CN=Root", NOW + YEAR / 30)
+    for roots in ((ending, ROOT), (ROOT, ending)):
+        assert look(LEAF, INTERMEDIATE, roots=roots).root_ends == NOW + 3 * YEAR
+    assert look(LEAF).root_ends is None
+    assert look(LEAF, INTERMEDIATE).path == fingerprints(LEAF, INTERMEDIATE, ROOT)
+
+
 _STRANGERS = tuple(
     issued(f"Stranger {number}", f"Stranger {number}", OTHER_KEY, OTHER_KEY, ca=True) for number in range(20)
 )

@@ -8,6 +8,7 @@ moment when the leaf was valid, and with the checks of its extensions left to th
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import ssl
@@ -26,6 +27,7 @@ from cryptography.x509 import verification
 from scanner.errors import TrustStoreError
 from scanner.evidence import Certificate, PathValidation
 from scanner.probe.x509.extensions import BROKEN
+from scanner.probe.x509.parsing import certificate_from_der
 from scanner.probe.x509.signatures import is_checkable, is_named_by, issued_by
 from scanner.untrusted import printable
 
@@ -146,19 +148,7 @@ def validate_paths(chain: Sequence[Certificate], stores: Sequence[str]) -> tuple
     results = []
     for name in stores:
         result = public if name == MOZILLA else _validate(chain, name)
-        results.append(
-            PathValidation(
-                store=result.store,
-                store_digest=result.store_digest,
-                trusted=result.trusted,
-                path=result.path,
-                publicly_trusted=public.trusted,
-                detail=result.detail,
-                refused=result.refused,
-                lasting=result.lasting,
-                unsigned=result.unsigned,
-            )
-        )
+        results.append(dataclasses.replace(result, publicly_trusted=public.trusted))
     return tuple(results)
 
 
@@ -181,7 +171,9 @@ def path_in(chain: Sequence[Certificate], store: TrustStore) -> PathValidation:
             failure = failure or str(error) or type(error).__name__
         else:
             lasting = _lasting(chain, store, path)
-            return PathValidation(name, store.digest, trusted=True, path=path, lasting=lasting)
+            root, ends = _lasting_root(chain, store, path)
+            found = PathValidation(name, store.digest, trusted=True, path=path, lasting=lasting)
+            return dataclasses.replace(found, root=root, root_ends=ends)
     refused = _leads_to_root(chain, store)
     unsigned = "" if refused else _unsigned(chain, store)
     detail = _detail(failure)
@@ -216,6 +208,25 @@ def _lasting(chain: Sequence[Certificate], store: TrustStore, path: tuple[str, .
         except (verification.VerificationError, ValueError, OverflowError, UnsupportedAlgorithm):
             break
     return found
+
+
+def _lasting_root(
+    chain: Sequence[Certificate], store: TrustStore, path: tuple[str, ...]
+) -> tuple[str, datetime | None]:
+    """The root that holds longest, as its subject and its end: another is looked for when one ends before the leaf."""
+    found: x509.Certificate | None = None
+    for _ in range(_LATER_PATHS):
+        root = _by_fingerprint(store).get(path[-1])
+        found = root or found
+        if root is None or root.not_valid_after_utc >= chain[0].not_after:
+            break
+        moment = (root.not_valid_after_utc + timedelta(seconds=1)).replace(microsecond=0, tzinfo=None)
+        try:
+            path = _path(chain, store, moment)
+        except (verification.VerificationError, ValueError, OverflowError, UnsupportedAlgorithm):
+            break
+    read = certificate_from_der(found.public_bytes(Encoding.DER)).value if found is not None else None
+    return (read.subject, read.not_after) if read is not None else ("", None)
 
 
 def _leads_to_root(chain: Sequence[Certificate], store: TrustStore) -> bool:
@@ -273,6 +284,11 @@ def _path(chain: Sequence[Certificate], store: TrustStore, moment: datetime) -> 
 @functools.lru_cache(maxsize=32)
 def _library_store(store: TrustStore) -> verification.Store:
     return verification.Store(list(store.roots))
+
+
+@functools.lru_cache(maxsize=32)
+def _by_fingerprint(store: TrustStore) -> Mapping[str, x509.Certificate]:
+    return {fingerprint_of(root): root for root in store.roots}
 
 
 def _detail(message: str) -> str:

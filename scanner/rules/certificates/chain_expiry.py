@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from scanner.counting import counted
 from scanner.evidence import Deployment
@@ -21,6 +22,11 @@ from scanner.rules.registry import (
 )
 from scanner.rules.registry.sources import rfc
 from scanner.verdict import Goal, Severity
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from scanner.evidence import Certificate
 
 _DAY = timedelta(days=1)
 
@@ -43,13 +49,18 @@ class ChainExpiryParameters(Parameters):
     why="The service fails when the first certificate of its chain expires, and the dates of the others are easily "
     "overlooked.",
     how=CERTIFICATES_HOW + " Of each path to a root of the trust stores the certificate that ends first is looked for, "
-    "the root apart; of several paths the one that holds longest counts, and paths are looked for at later times too. "
+    "and then the root; of several paths the one that holds longest counts, and paths are looked for at later times "
+    "too. "
     "Of a client's certificate whose root is in no trust store, what its file holds above it counts.",
     sources=(rfc(5280, "6.1.3"), rfc(5280, "4.1.2.5")),
     reasons={
         "leaf-ends-first": passes("Every intermediate holds at least as long as the server's certificate: {observed}."),
         "ends-before": fails("{name} ends {days} before the server's certificate, on {observed}; {left} are left."),
         "ended": fails("{name} ended on {observed}, {days} before the server's certificate does."),
+        "root-ends": fails(
+            "The root {name} ends {days} before the server's certificate, on {observed}; {left} are left. OpenSSL, and "
+            "what is built on it, refuses the chain then."
+        ),
         "untrusted": not_applicable("No path leads to a trusted root; cert.trusted reports that."),
         "no-path": indeterminate("Nobody looked for a path to a root."),
     },
@@ -69,17 +80,35 @@ def _chain_expiry(deployment: Deployment, facts: Facts, parameters: ChainExpiryP
         return [Finding("untrusted")]
     day = f"{ends.not_after:%Y-%m-%d}"
     expected = f"{leaf.not_after:%Y-%m-%d} or later"
+    root = _root_that_lasts(deployment)
+    if root is not None and root[1] < min(ends.not_after, leaf.not_after):
+        name, end = root
+        values = _values(name, end, leaf, facts.now)
+        soon = end - facts.now < timedelta(days=parameters.days)
+        severity = Severity.MEDIUM if soon else Severity.LOW
+        return [Finding("root-ends", f"{end:%Y-%m-%d}", expected, severity=severity, values=values)]
     if ends.not_after >= leaf.not_after:
         return [Finding("leaf-ends-first", day, expected)]
     left = ends.not_after - facts.now
-    values = {
-        "name": ends.subject,
-        "days": counted((leaf.not_after - ends.not_after) // _DAY, "day"),
-        "left": counted(max(left // _DAY, 0), "day"),
-    }
+    values = _values(ends.subject, ends.not_after, leaf, facts.now)
     if left < timedelta(0):
         return [Finding("ended", day, expected, severity=Severity.HIGH, values=values)]
     severity = Severity.LOW
     if left < timedelta(days=parameters.days):
         severity = Severity.HIGH if left < timedelta(days=parameters.urgent_days) else Severity.MEDIUM
     return [Finding("ends-before", day, expected, severity=severity, values=values)]
+
+
+def _root_that_lasts(deployment: Deployment) -> tuple[str, datetime] | None:
+    """The root that holds longest of those to which paths lead; None where the end of one is not known."""
+    roots = [(path.root, path.root_ends) for path in deployment.browser_paths if path.trusted]
+    known = [(name, end) for name, end in roots if end is not None]
+    return max(known, key=lambda item: item[1]) if known and len(known) == len(roots) else None
+
+
+def _values(name: str, end: datetime, leaf: Certificate, now: datetime) -> dict[str, str]:
+    return {
+        "name": name,
+        "days": counted((leaf.not_after - end) // _DAY, "day"),
+        "left": counted(max((end - now) // _DAY, 0), "day"),
+    }

@@ -44,6 +44,15 @@ def _untrusted_chain(days: float) -> object:
     return dataclasses.replace(_chain(days), paths=(untrusted(),))  # type: ignore[type-var]
 
 
+def _rooted(*days: float, above: float = 900) -> object:
+    """A leaf with 89 days left, under roots with so many left in several stores."""
+    shown = _chain(above)
+    paths = shown.paths  # type: ignore[attr-defined]
+    ends = (NOW + timedelta(days=left) for left in days)
+    rooted = tuple(dataclasses.replace(paths[0], root="CN=Root", root_ends=end) for end in ends)
+    return dataclasses.replace(shown, paths=rooted)  # type: ignore[type-var]
+
+
 def _two_paths() -> object:
     """The same intermediate twice: by an old root, and by one for which it holds longer."""
     leaf = certificate(not_after=NOW + timedelta(days=80))
@@ -96,6 +105,13 @@ CASES = (
     of_tls("cert.chain-expiry", "ends-before", _chain(6.9), severity=Severity.HIGH),
     of_tls("cert.chain-expiry", "ended", _chain(-1), severity=Severity.HIGH),
     of_tls("cert.chain-expiry", "untrusted", deployment(paths=(untrusted(),))),
+    # Browsers' roots apart, programs heed a root's end too; of several paths the one that holds longest counts.
+    of_tls("cert.chain-expiry", "root-ends", _rooted(40), severity=Severity.LOW, observed="2027-01-03"),
+    of_tls("cert.chain-expiry", "root-ends", _rooted(29), severity=Severity.MEDIUM),
+    of_tls("cert.chain-expiry", "root-ends", _rooted(40, 20), severity=Severity.LOW),
+    of_tls("cert.chain-expiry", "leaf-ends-first", _rooted(89)),
+    of_tls("cert.chain-expiry", "leaf-ends-first", _rooted(20, 900)),
+    of_tls("cert.chain-expiry", "ends-before", _rooted(20, above=10), severity=Severity.MEDIUM),
     # Whom a server trusts that asks for a client's certificate is not known here: its file has to hold.
     *(
         Case("cert.chain-expiry", reason, World(host="client:me.pem", port=0, tls=tls(shown)), **more)
