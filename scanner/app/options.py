@@ -87,8 +87,21 @@ fail_on_option = click.option(
 no_intrusive_option = click.option(
     "--no-intrusive", is_flag=True, help="Leave out probes that look like attacks; their rules say so."
 )
+
+
+def named(_: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """A path that is not empty, as a variable of the shell that is not set makes it: that means no folder at all."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("is empty (is a variable of the shell not set?)", param=option)
+    return value
+
+
 output_option = click.option(
-    "--output", "-o", type=str, metavar="PATH", help='File, folder, pipe or device to write to; "-" is stdout.'
+    "--output",
+    "-o",
+    callback=named,
+    metavar="PATH",
+    help='File, folder, pipe or device to write to; "-" is stdout.',
 )
 quiet_option = click.option(
     "--quiet", "-q", is_flag=True, help="Print only errors, and what --format or --output requests."

@@ -432,3 +432,19 @@ def test_a_place_that_cannot_be_written_to_is_found_before_anything_is_scanned(
     for command in (["scan", "a.example"], ["run"]):
         assert run([*command, "-f", "json", "-o", "/dev/fd/987"]) == ExitStatus.USAGE
         assert "/dev/fd/987 is not open" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["scan", "127.0.0.1:1"], ["run"], ["report"], ["evidence", "export"]])
+@pytest.mark.parametrize("nothing", ["", " "])
+def test_a_variable_that_is_not_set_names_no_place(
+    command: list[str],
+    nothing: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run([*command, "--output", nothing]) == ExitStatus.USAGE
+    assert "--output" in (told := capsys.readouterr().err)
+    assert "is empty (is a variable of the shell not set?)" in told
+    assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from scanner.app.daemon import cron as former
 from scanner.config.form import ScheduleForm, WindowForm
 from scanner.errors import ConfigError
 from scanner.service.cron import ScheduleTrigger, trigger_of
@@ -353,3 +354,7 @@ def test_it_can_be_kept() -> None:
     assert again == kept
     assert again.get_next_fire_time(None, now) == kept.get_next_fire_time(None, now)
     assert again != trigger("31 2 * * *", "Europe/Lisbon", jitter="5m")
+
+
+def test_scripts_find_the_trigger_by_its_former_name() -> None:
+    assert former.ScheduleTrigger is ScheduleTrigger

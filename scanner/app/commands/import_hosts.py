@@ -16,7 +16,13 @@ from scanner.inventory import EnvironmentKind
     "--from", "form", type=click.Choice(list(SOURCES)), help="Format of the files, if their names do not show it."
 )
 @click.option("--to", type=click.Choice(["toml", "csv"]), help="Form to write; by the suffix of --output, else TOML.")
-@click.option("--output", "-o", metavar="PATH", help="File to write; it is not replaced. Stdout by default.")
+@click.option(
+    "--output",
+    "-o",
+    callback=options.named,
+    metavar="PATH",
+    help="File to write; it is not replaced. Stdout by default.",
+)
 @click.option("--replace", is_flag=True, help="Replace the file, if there is one.")
 @click.option("--environment", "-e", metavar="E", help='Environment of the hosts; "imported" if none is given.')
 @click.option("--kind", type=click.Choice([kind.value for kind in EnvironmentKind]), help="Of the environment, if new.")

@@ -1,0 +1,5 @@
+"""When a schedule starts, under its former name: scripts outside of this project ask it by that."""
+
+from scanner.service.cron import ScheduleTrigger
+
+__all__ = ["ScheduleTrigger"]
