@@ -22,6 +22,7 @@ from scanner.verdict import Status
 from tests.build import workers
 from tests.build.exclusions import excluding_pairs
 from tests.build.hostile_lab import Scanned, scan, standing
+from tests.build.once import once
 from tests.conftest import REPOSITORY
 
 DEADLINE_S = 15.0
@@ -54,9 +55,12 @@ EACH_BEHAVIOUR = [pytest.param(name, marks=by_stage(stage_of(item))) for name, i
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory) -> Scanned:
     """What is said of a good server that is scanned beside nobody."""
-    folder = tmp_path_factory.mktemp("alone")
-    with standing(folder, [GOOD]) as servers:
-        return scan(folder, servers, deadline_s=DEADLINE_S)
+
+    def made(folder: Path) -> Scanned:
+        with standing(folder, [GOOD]) as servers:
+            return scan(folder, servers, deadline_s=DEADLINE_S)
+
+    return once(tmp_path_factory, "alone", made)
 
 
 @pytest.fixture(scope="module")
