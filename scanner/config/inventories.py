@@ -234,7 +234,8 @@ class _Adding:
         """What a row gave to each of what config.toml says, by its `id`, and where the row stands."""
         self._hosts: dict[tuple[str, int], tuple[Mapping[str, Any], str]] = {}
         """What rows that only name a host say of whose it is, and where each stands."""
-        self._seen: dict[tuple[object, ...], str] = {}
+        self._seen: dict[tuple[object, ...], tuple[str, str]] = {}
+        """The file and the place of each row that was taken."""
         self._names: dict[str, str] = {}
         for key in ("endpoint", "application"):
             items = environment.get(key, [])
@@ -278,10 +279,12 @@ class _Adding:
             return
         identity = (*there, values.get("application", "") if is_application else values.get("role", "application"))
         if identity in self._seen:
-            message = f"{row.host} is already listed at {self._seen[identity]}"
-            self._problems.append(problem("", message, "leave one out", place))
+            path, earlier_at = self._seen[identity]
+            message = f"{row.host} is already listed at {earlier_at}"
+            joins = "" if path == file.path else ", or join the files once: nightseal import FILE FILE"
+            self._problems.append(problem("", message, f"leave one out{joins}", place))
             return
-        self._seen[identity] = place
+        self._seen[identity] = (file.path, place)
         element = self._application(row, place) if is_application else self._endpoint(row, place)
         key = "application" if is_application else "endpoint"
         if element is None or key not in self._lists:
