@@ -341,18 +341,24 @@ def counts_of_runs(history: History, run_ids: RunIds = None) -> pd.DataFrame:
 
     Columns: `not_met`, `notes`, `waived`, `not_assessed`, `met`, `does_not_apply`. A run without verdicts has zeros.
     """
+    runs = history.runs(run_ids)
+    runs = runs.set_index(runs["run_id"].astype(str))
+    # The row of a run counts everything but notes: going through all verdicts of a thousand runs took twice as long.
     sql = """
-    SELECT run_id,
-      count(*) FILTER (WHERE status = 'fail' AND NOT waived AND severity != 'info') AS not_met,
-      count(*) FILTER (WHERE status = 'fail' AND NOT waived AND severity = 'info') AS notes,
-      count(*) FILTER (WHERE status = 'fail' AND waived) AS waived,
-      count(*) FILTER (WHERE status = 'indeterminate') AS not_assessed,
-      count(*) FILTER (WHERE status = 'pass') AS met,
-      count(*) FILTER (WHERE status = 'not-applicable') AS does_not_apply
-    FROM verdicts GROUP BY run_id
+    SELECT run_id, count(*) AS notes FROM verdicts
+    WHERE status = 'fail' AND NOT waived AND severity = 'info' GROUP BY run_id
     """
-    counted = frame(history.query(sql, VERDICTS, run_ids=run_ids), VERDICTS).set_index("run_id").astype("int64")
-    return counted.reindex(history.runs(run_ids)["run_id"].astype(str), fill_value=0)
+    counted = frame(history.query(sql, VERDICTS, run_ids=run_ids), VERDICTS).set_index("run_id")["notes"]
+    notes = counted.reindex(runs.index, fill_value=0)
+    counts = {
+        "not_met": runs["failed"] - runs["waived"] - notes,
+        "notes": notes,
+        "waived": runs["waived"],
+        "not_assessed": runs["indeterminate"],
+        "met": runs["passed"],
+        "does_not_apply": runs["not_applicable"],
+    }
+    return pd.DataFrame(counts, index=runs.index).astype("int64")
 
 
 def _current_certificates(history: History, run_ids: RunIds, scope: ConfiguredScope | None) -> pd.DataFrame:
