@@ -195,7 +195,10 @@ def machines_settings(image: Image) -> dict[str, str]:
     settings = {name: os.environ[name] for name in passed if name in os.environ}
     if "PIP_CERT" in os.environ:
         shutil.copyfile(os.environ["PIP_CERT"], image.root / "run/authorities.pem")
-        settings["PIP_CERT"] = "/run/authorities.pem"
+        # uv reads other variables than pip.
+        settings["PIP_CERT"] = settings["SSL_CERT_FILE"] = "/run/authorities.pem"
+    if "PIP_INDEX_URL" in os.environ:
+        settings["UV_DEFAULT_INDEX"] = os.environ["PIP_INDEX_URL"]
     return settings
 
 

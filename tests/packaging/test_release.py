@@ -93,6 +93,20 @@ def test_each_instruction_of_the_dockerfile_is_one_that_the_check_does(tmp_path:
         container.describe(image, "VOLUME", "/nowhere")
 
 
+def test_pip_and_uv_reach_the_index_as_this_machine_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ours.pem").write_text("authorities", "utf-8")
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "run").mkdir()
+    monkeypatch.setenv("PIP_CERT", str(tmp_path / "ours.pem"))
+    monkeypatch.setenv("PIP_INDEX_URL", "https://index.example/simple")
+
+    settings = container.machines_settings(container.Image(tmp_path))
+
+    assert settings["UV_DEFAULT_INDEX"] == settings["PIP_INDEX_URL"] == "https://index.example/simple"
+    assert settings["SSL_CERT_FILE"] == settings["PIP_CERT"]
+    assert (tmp_path / settings["PIP_CERT"].lstrip("/")).read_text("utf-8") == "authorities"
+
+
 def test_each_way_to_install_is_one_that_a_newcomer_tries() -> None:
     lines = newcomer.ways((REPOSITORY / "README.md").read_text("utf-8"))
 
