@@ -86,7 +86,7 @@ def test_what_operations_installs_runs_the_demo(wheel: Path, tmp_path: Path) -> 
 def test_the_readmes_other_ways_to_install_work(wheel: Path, tmp_path: Path) -> None:
     text = (REPOSITORY / "README.md").read_text("utf-8")
     assert f"uv tool install ./{wheel.name}" in text
-    assert '"nightseal @ git+file:///path/to/checkout"' in text
+    assert "pip install git+file:///path/to/checkout" in text
     zones = (REPOSITORY / "docs" / "how-to" / "zones.md").read_text("utf-8")
     assert f"'./{wheel.name}[fleet]'" in zones
 
@@ -99,7 +99,7 @@ def test_the_readmes_other_ways_to_install_work(wheel: Path, tmp_path: Path) -> 
     python = tmp_path / "venv" / "bin" / "python"
     call(sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable, python.parents[1], cwd=tmp_path)
     call(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python, *pinned,
-         f"nightseal @ git+file://{REPOSITORY}", cwd=tmp_path)  # fmt: skip
+         f"git+file://{REPOSITORY}", cwd=tmp_path)  # fmt: skip
     assert "nightseal, version" in call(python.parent / "nightseal", "--version", cwd=tmp_path)
 
     # The extra of docs/how-to/zones.md has what a worker needs.
