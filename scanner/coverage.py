@@ -45,6 +45,8 @@ class Missing:
     def note(self, item: Observed) -> None:
         """Take in the hosts that a target's certificates and answers name."""
         endpoint, evidence = item.target.endpoint, item.evidence
+        if endpoint.is_client_file:
+            return  # a client's names are no hosts
         self._patterns.update(_patterns(evidence))
         environment = self._environments.get(endpoint.environment)
         known = environment.known_hosts if environment is not None else None

@@ -71,6 +71,12 @@ def test_a_name_in_a_served_certificate_that_is_not_configured() -> None:
     assert found == [NotCovered(Uncovered.UNLISTED_NAME, "production", "forgotten.example.com", PLACE)]
 
 
+def test_a_clients_certificate_names_no_host() -> None:
+    own = tls(deployment(certificate(dns_names=("me", "laptop.example.com"))))
+    assert estate(observed(World(host="client:me.pem", port=0, tls=own))) == []
+    assert len(estate(observed(World(host="file:server.pem", port=0, tls=own)))) == 2
+
+
 def test_several_addresses_tell_a_name_once() -> None:
     assert len(estate(named("a.example.com"), named("a.example.com"))) == 1
 
