@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+_BETWEEN = "  "
+"""What is between two columns of a table, here and where Rich draws it."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _LONGEST_ESCAPE = 10
 """Characters that stand for one: nothing is cut off what is for other programs."""
@@ -40,12 +43,25 @@ def show(frame: pd.DataFrame, format_name: str, *, nothing: str = "") -> None:
 
 def print_rows(names: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
     """Print a table for people."""
+    cells = [[_text(value) for value in row] for row in rows]
+    heads = [name.replace("_", " ") for name in names]
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    widths = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
+    if sum(widths) + len(_BETWEEN) * (len(widths) - 1) <= console.width:
+        # Rich takes seconds for a thousand rows, most of it to find that each is one line.
+        click.secho(_line(heads, widths), bold=True)
+        click.echo("\n".join(_line(row, widths) for row in cells))
+        return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        table.add_column(name.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_text(value)) for value in row))
-    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return _BETWEEN.join(set_cell_size(cell, width) for cell, width in zip(cells, widths, strict=True))
 
 
 def _text(value: Any) -> str:
