@@ -38,6 +38,8 @@ def prepare(suite: str, folder: Path) -> Image:
     root = folder / suite
     if not (root / "etc" / "debian_version").exists():
         call("debootstrap", "--variant=minbase", suite, root)
+    # The installer of a machine writes it, debootstrap does not.
+    (root / "etc" / "hosts").write_text("127.0.0.1 localhost\n::1 localhost\n", "utf-8")
     image = Image(root)
     image.env |= {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8", "HOME": "/root"}
     # The lists of testing are valid for a week, which a mirror may exceed; their signatures are checked all the same.

@@ -34,7 +34,8 @@ _ordered: list[str] = []
 
 def keep(values: Iterable[str]) -> None:
     """Never tell these."""
-    new = {value for value in values if len(value) >= _SHORTEST} - _kept
+    # A scheme alone is in every address that is told.
+    new = {value for value in values if len(value) >= _SHORTEST and _SCHEME.sub("", value)} - _kept
     if new:
         _kept.update(new)
         # The longest first: what holds another secret is taken out whole.

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from scanner import confidential
 from scanner.lab import Lab
 from tests.build.command_line import Done, call
 from tests.build.late_iris import load_iris_late
@@ -104,6 +105,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _named(name: str, known: str) -> bool:
     return name.startswith(known) if known.endswith("-") else name == known
+
+
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process remembers the secrets that it read, and takes them out of all that it says: here, of another test."""
+    monkeypatch.setattr(confidential, "_kept", set())
+    monkeypatch.setattr(confidential, "_ordered", [])
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tarfile
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from scanner.history.scope import ConfiguredScope
 from scanner.inventory import Endpoint, Environment, EnvironmentKind, Inventory
 from scanner.jobs.rule_choice import RuleChoice
 from scanner.verdict import RunRecord, Severity, Status, TargetStatus
+from tests.build.archives import unpack
 from tests.build.records import FIRST_NIGHT, sample_history, sample_record
 
 RUN_IDS = [record.run.id for record in sample_history()]
@@ -373,8 +373,7 @@ def test_the_run_that_was_written_last_is_the_present_whatever_its_clock_said(
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A history that 0.1 wrote: the sample's first three nights."""
     folder = tmp_path_factory.mktemp("kept")
-    with tarfile.open(KEPT) as archive:
-        archive.extractall(folder, filter="data")
+    unpack(KEPT, folder)
     return folder / "v0.1" / "history"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from reports.export.json_v1 import from_json
 from scanner import __version__
 from scanner.state import VERSION
 from scanner.state.database import open_state
+from tests.build.archives import unpack
 from tests.conftest import REPOSITORY, Runner
 
 GOLDEN = REPOSITORY / "tests" / "golden"
@@ -23,8 +23,7 @@ RUNS = ["20260303T020000Z-000001", "20260304T020000Z-000002", "20260305T020000Z-
 @pytest.fixture
 def from_0_1(tmp_path: Path) -> Path:
     """A folder as 0.1.0 left it, with a configuration of its day."""
-    with tarfile.open(GOLDEN / "nightseal-0.1.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack(GOLDEN / "nightseal-0.1.tar.gz", tmp_path)
     (tmp_path / "config.toml").write_text(
         '[nightseal]\nhistory = "v0.1/history"\noutput = "out"\n\n[daemon]\nstate = "v0.1/state.sqlite"\n\n'
         '[[schedule]]\nname = "nightly"\ncron = "0 2 * * *"\n\n[[environment]]\nname = "lab"\nkind = "on-premises"\n\n'

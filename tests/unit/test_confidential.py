@@ -14,12 +14,6 @@ from scanner.config import parse
 from scanner.errors import ConfigError
 
 
-@pytest.fixture(autouse=True)
-def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confidential, "_kept", set())
-    monkeypatch.setattr(confidential, "_ordered", [])
-
-
 @pytest.mark.parametrize(
     ("address", "secret"),
     [
@@ -112,3 +106,10 @@ def test_log_lines_are_without_secrets_also_where_something_was_raised() -> None
     assert line.startswith("it is …")
     assert "ValueError: invalid literal for int() with base 10: '…'" in line
     assert "S3CRET" not in line
+
+
+def test_a_scheme_alone_is_no_secret() -> None:
+    """It is in every address that is told."""
+    keep_variable("PROXY", "http://")
+    keep_parts("https:///")
+    assert without("http://a.example and https://b.example") == "http://a.example and https://b.example"

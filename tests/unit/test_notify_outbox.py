@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import tarfile
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import pairwise
@@ -19,6 +18,7 @@ from scanner.notify import alarm_store
 from scanner.notify.outbox import Outbox
 from scanner.notify.service_problems import notify_silent_receivers
 from scanner.state.database import OUTBOX, RECEIVERS, open_state
+from tests.build.archives import unpack
 from tests.build.notified import (
     KEPT,
     MONITOR,
@@ -74,8 +74,7 @@ def test_a_hosts_words_reach_a_message_only_disarmed(engine: Engine) -> None:
 
 def test_the_state_file_of_version_0_1_is_taken_over(tmp_path: Path) -> None:
     """It was written by 0.1 over the sample's first three nights, in which nine things failed, then two more."""
-    with tarfile.open(KEPT) as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack(KEPT, tmp_path)
     old = sqlite3.connect(tmp_path / "v0.1" / "state.sqlite")
     known = {
         (target.rpartition("@")[0], rule, subject)
