@@ -95,4 +95,4 @@ def test_a_domain_that_takes_no_mail_is_told(quick: Runner, tmp_path: Path) -> N
     with signed_zone(tmp_path, "@ IN MX 0 .") as zone:
         done = quick("scan", f"mx:{ORIGIN}", "--resolver", zone.resolver)
 
-    assert (done.status, "takes no mail" in done.err) == (2, True)
+    assert (done.status, "accepts no mail" in done.err) == (2, True)
