@@ -20,12 +20,11 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from release.steps import REPOSITORY, ReleaseError, call, copy_of_checkout, step
+from release.steps import REPOSITORY, ReleaseError, call, copy_of_checkout, step, workplace
 
 DOCKERFILE = REPOSITORY / "deploy" / "Dockerfile"
 BASE = "debian:bookworm-slim"
@@ -258,12 +257,8 @@ def main(folder: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Run the Dockerfile's steps without a container engine.")
     parser.add_argument("--keep", type=Path, help="build in this folder, and leave it (base/ is used again)")
-    keep = parser.parse_args().keep
     try:
-        if keep:
-            main(keep.resolve())
-        else:
-            with tempfile.TemporaryDirectory() as temporary:
-                main(Path(temporary))
+        with workplace(parser.parse_args().keep) as place:
+            main(place)
     except ReleaseError as error:
         sys.exit(f"The container does not work: {error}")

@@ -12,12 +12,11 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from release.container import Image, base_root, inside, run
-from release.steps import REPOSITORY, ReleaseError, call, step, uv
+from release.steps import REPOSITORY, ReleaseError, call, step, uv, workplace
 
 PACKAGES = "python3 python3-pip python3-venv make git ca-certificates"
 """Python, pip and make; git for the clone, and the authorities by which pip trusts the index."""
@@ -116,12 +115,8 @@ def main(folder: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Do on a new machine what the README says.")
     parser.add_argument("--keep", type=Path, help="make the machine in this folder, and leave it (base/ is used again)")
-    keep = parser.parse_args().keep
     try:
-        if keep:
-            main(keep.resolve())
-        else:
-            with tempfile.TemporaryDirectory() as temporary:
-                main(Path(temporary))
+        with workplace(parser.parse_args().keep) as place:
+            main(place)
     except ReleaseError as error:
         sys.exit(f"A newcomer gets stuck: {error}")

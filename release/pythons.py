@@ -13,12 +13,11 @@ import argparse
 import re
 import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from release.container import Image, inside, run
-from release.steps import REPOSITORY, ReleaseError, call, copy_of_checkout, step
+from release.steps import REPOSITORY, ReleaseError, call, copy_of_checkout, step, workplace
 
 PACKAGES = "python3 python3-venv ca-certificates openssl"
 REPORTS = re.compile(r"^Report: .+\.(html|pdf)$", re.MULTILINE)
@@ -97,13 +96,9 @@ def main() -> None:
     parser.add_argument("suites", nargs="+", metavar="SUITE")
     parser.add_argument("--keep", type=Path, help="make the roots in this folder, and use those that it has")
     options = parser.parse_args()
-    if options.keep:
+    with workplace(options.keep) as place:
         for suite in options.suites:
-            check(suite, options.keep.resolve())
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        for suite in options.suites:
-            check(suite, Path(temporary))
+            check(suite, place)
 
 
 if __name__ == "__main__":

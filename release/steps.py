@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -18,6 +20,16 @@ class ReleaseError(Exception):
 def step(text: str) -> None:
     """Tell what is done next, or what came of it."""
     print(text, flush=True)
+
+
+@contextlib.contextmanager
+def workplace(keep: Path | None) -> Iterator[Path]:
+    """The folder in which to make what is tried: the one to be kept, or one for this time."""
+    if keep:
+        yield keep.resolve()
+    else:
+        with tempfile.TemporaryDirectory() as temporary:
+            yield Path(temporary)
 
 
 def call(*command: str | Path, cwd: Path = REPOSITORY, env: Mapping[str, str] | None = None) -> str:

@@ -133,13 +133,14 @@ class Service:
             self._wake.wait(_TICK_S)
             self._wake.clear()
             lost = self._belongings.lost()
-        gone = StateError(f"{lost} was removed or replaced while the service used it: it has to begin again")
+        gone: StateError | None = None
         if lost is not None:
+            gone = StateError(f"{lost} was removed or replaced while the service used it: it has to begin again")
             log_error(_LOG, logging.ERROR, gone, "stopping: ")
         self._supervisor.stopping()
         self._planner.stop()
         self._end_children()
-        if lost is not None:
+        if gone is not None:
             raise gone
 
     def _guarded_tick(self) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
+from scanner.state.database import open_state
 from tests.build.command_line import Done, call
 from tests.build.layers import only_what_a_unit_test_may_do
 from tests.conftest import Runner
@@ -33,3 +35,11 @@ def nightseal(tmp_path: Path) -> Runner:
         return call(*arguments, cwd=cwd, env=env)
 
     return run
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """A new state file."""
+    state = open_state(tmp_path / "state.sqlite")
+    yield state
+    state.dispose()

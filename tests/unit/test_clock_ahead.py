@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, insert, select
@@ -14,19 +12,12 @@ from reports.deliver_message import Level, Message
 from scanner.notify import told
 from scanner.notify.outbox import Outbox, enqueue
 from scanner.state.clock_ahead import bring_back
-from scanner.state.database import ALARMS, RECEIVERS, open_state
+from scanner.state.database import ALARMS, RECEIVERS
 from scanner.state.ledger import Ledger, Start, State
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TONIGHT = NOW.replace(day=2, hour=2)
 URLS = {"ops": "json://127.0.0.1/"}
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    state = open_state(tmp_path / "state.sqlite")
-    yield state
-    state.dispose()
 
 
 def message(title: str) -> Message:

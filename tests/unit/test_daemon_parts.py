@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,13 +24,6 @@ from scanner.state.ledger import Ledger, Start
 from tests.build.records import sample_record
 
 NOW = datetime(2026, 3, 1, 2, tzinfo=UTC)
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    state = open_state(tmp_path / "state.sqlite")
-    yield state
-    state.dispose()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import errno
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,13 +22,6 @@ from scanner.state.database import cannot_use, open_state
 from scanner.state.ledger import Ledger, State
 
 NIGHTLY = "30 2 * * *"
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    state = open_state(tmp_path / "state.sqlite")
-    yield state
-    state.dispose()
 
 
 def triggers(cron: str = NIGHTLY, timezone: str = "Europe/Lisbon", name: str = "nightly") -> dict[str, ScheduleTrigger]:

@@ -34,6 +34,7 @@ from scanner.history.diff import diff
 from scanner.history.facts import digest, facts_of
 from scanner.history.run_diff import RunDiff, VerdictChange
 from scanner.verdict import AppliedWaiver, RunRecord, Severity, Status, TargetResult, TargetStatus, Verdict
+from tests.build.notified import judged_by
 from tests.build.records import sample_record
 
 SHOP = "production/shop.example.com:443@192.0.2.10"
@@ -500,21 +501,6 @@ def test_what_failed_at_an_address_that_the_later_run_did_not_look_at_is_not_fix
         describe(change)
     )
     assert "proto.tls1.3" in {item.rule for item in diff(one, later()).fixed}, "where it is looked at and passes"
-
-
-def judged_by(record: RunRecord, rule: str, instead_of: str) -> RunRecord:
-    """The same run with the verdicts of one rule as those of another."""
-    targets = tuple(
-        dataclasses.replace(
-            target,
-            verdicts=tuple(
-                dataclasses.replace(verdict, rule=rule) if verdict.rule == instead_of else verdict
-                for verdict in target.verdicts
-            ),
-        )
-        for target in record.targets
-    )
-    return dataclasses.replace(record, targets=targets)
 
 
 def test_one_address_is_no_agreement_of_all() -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
 from scanner.evidence import FailureReason
-from scanner.state.database import open_state
 from scanner.verdict import RunRecord, Status
 from tests.build.notified import (
     MONITOR,
@@ -29,13 +26,6 @@ from tests.build.notified import (
     texts,
     without_host,
 )
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    state = open_state(tmp_path / "state.sqlite")
-    yield state
-    state.dispose()
 
 
 @pytest.mark.parametrize("days", [1, 3])

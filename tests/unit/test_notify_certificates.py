@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
 from sqlalchemy import Engine, select
 
 from scanner.config import parse
 from scanner.evidence import Attempt, Certificate
 from scanner.notify.alarms import results_of
 from scanner.notify.finished_run import FinishedRun
-from scanner.state.database import OUTBOX, open_state
+from scanner.state.database import OUTBOX
 from scanner.state.ledger import Ledger
 from scanner.verdict import RunRecord
 from tests.build.certificates import leaf
@@ -38,13 +36,6 @@ url = "json://127.0.0.1/"
 OLD = leaf("monitor.example.com", not_before=datetime(2026, 2, 20, tzinfo=UTC), days=90)
 RENEWED = leaf("monitor.example.com", not_before=datetime(2026, 3, 1, tzinfo=UTC), days=90, key="other")
 FOREIGN = dataclasses.replace(RENEWED, issuer="CN=*Evil* @here,O=Elsewhere")
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    state = open_state(tmp_path / "state.sqlite")
-    yield state
-    state.dispose()
 
 
 def with_leaf(certificate: Certificate) -> RunRecord:

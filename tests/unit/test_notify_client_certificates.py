@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from scanner.evidence import Attempt, Deployment, TargetEvidence, TlsEvidence
 from scanner.notify.alarms import results_of
 from scanner.notify.expiry import expiring
 from scanner.notify.finished_run import FinishedRun
-from scanner.state.database import OUTBOX, open_state
+from scanner.state.database import OUTBOX
 from scanner.state.ledger import Ledger
 from scanner.verdict import RunRecord, TargetStatus
 from tests.build.certificates import leaf
@@ -33,13 +32,6 @@ name = "all"
 url = "json://127.0.0.1/"
 on = ["expiring"]
 """
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    state = open_state(tmp_path / "state.sqlite")
-    yield state
-    state.dispose()
 
 
 def record_of(host: str) -> RunRecord:

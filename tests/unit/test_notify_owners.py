@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 from sqlalchemy import Engine, select
 
 from scanner.config import parse
 from scanner.notify.alarms import results_of
 from scanner.notify.finished_run import FinishedRun
-from scanner.state.database import OUTBOX, open_state
+from scanner.state.database import OUTBOX
 from scanner.state.ledger import Ledger
 from tests.build.records import sample_record
 
@@ -81,13 +79,6 @@ kind = "on-premises"
   host = "erp.example.internal"
   owner = "apps"
 """
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    state = open_state(tmp_path / "state.sqlite")
-    yield state
-    state.dispose()
 
 
 def told(engine: Engine, text: str = CONFIG) -> dict[tuple[str, str], str]:

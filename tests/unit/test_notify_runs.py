@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from sqlalchemy import Engine, select
 
 from scanner.evidence import Failure, FailureReason
@@ -15,7 +12,7 @@ from scanner.notify.alarms import results_of
 from scanner.notify.finished_run import FinishedRun
 from scanner.notify.service_problems import notify_failed_runs
 from scanner.rules import all_rules
-from scanner.state.database import FACTS, OUTBOX, open_state
+from scanner.state.database import FACTS, OUTBOX
 from scanner.state.ledger import Ledger, State
 from scanner.verdict import AbsentDomain, RunRecord, Severity, Status, TargetResult, TargetStatus
 from tests.build.notified import (
@@ -34,13 +31,6 @@ from tests.build.notified import (
     without_host,
 )
 from tests.build.records import sample_record
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    state = open_state(tmp_path / "state.sqlite")
-    yield state
-    state.dispose()
 
 
 def test_a_failure_is_told_once_and_when_it_is_mended(engine: Engine) -> None:

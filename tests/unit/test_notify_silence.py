@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, select
 
 from scanner.jobs.rule_choice import RuleChoice
-from scanner.state.database import FACTS, OUTBOX, open_state
+from scanner.state.database import FACTS, OUTBOX
 from scanner.verdict import RunRecord, Severity, Status
 from tests.build.notified import (
     CONFIG,
@@ -30,13 +28,6 @@ from tests.build.notified import (
     without_rule,
 )
 from tests.build.records import sample_record
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    state = open_state(tmp_path / "state.sqlite")
-    yield state
-    state.dispose()
 
 
 @pytest.mark.parametrize(
