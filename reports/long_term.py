@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from pyhanko.keys import load_certs_from_pemder_data
+from pyhanko.pdf_utils.generic import StreamObject
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation.dss import DocumentSecurityStore, collect_validation_info
@@ -27,6 +28,26 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from asn1crypto import x509  # type: ignore[import-untyped]  # the library is not typed
+
+
+_END: Final = b"\nendstream"
+_END_APART: Final = b"\r\nendstream"
+_written_by_pyhanko = StreamObject.write_to_stream
+
+
+def _written_apart(stream: StreamObject, out: Any, handler: Any = None, container_ref: Any = None) -> None:
+    """Write a stream with a carriage return and a line feed before its end, as `reports.conformance` does.
+
+    pyHanko writes a line feed alone. A list or a certificate whose last byte is a carriage return, as one in 256 is,
+    would be taken for one byte shorter than it says (ISO 19005-3, 6.1.7).
+    """
+    held = io.BytesIO()
+    _written_by_pyhanko(stream, held, handler, container_ref)
+    out.write(held.getvalue().removesuffix(_END) + _END_APART)
+
+
+# The table of references is a stream too, which the library makes as it writes: so it is the type that has to know.
+StreamObject.write_to_stream = _written_apart  # type: ignore[method-assign, assignment]  # the same call
 
 
 class Revision(IncrementalPdfFileWriter):

@@ -43,7 +43,8 @@ class FindingNumbers:
 def findings_of(target: TargetResult) -> tuple[FindingKey | None, ...]:
     """To which finding each verdict of a target belongs, in order; None where it does not fail.
 
-    A verdict that only says again what another one says of the same subject belongs to the finding of that one.
+    A verdict that only says again what another one says of the same subject belongs to the finding of that one; unless
+    that one only informs, and it stands against compliance.
     """
     failing = {
         (verdict.rule, verdict.reason, verdict.subject, verdict.waiver is None): verdict
@@ -56,7 +57,8 @@ def findings_of(target: TargetResult) -> tuple[FindingKey | None, ...]:
             return None
         same = _SAME_FACT.get((verdict.rule, verdict.reason))
         other = failing.get((*same, verdict.subject, verdict.waiver is None)) if same else None
-        said = other or verdict
+        graver = other and other.severity is Severity.INFO and verdict.severity is not Severity.INFO
+        said = verdict if other is None or graver else other
         return said.rule, said.reason, said.severity is Severity.INFO
 
     return tuple(map(finding, target.verdicts))

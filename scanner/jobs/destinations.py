@@ -16,6 +16,7 @@ import re
 import stat
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,8 @@ _NONE: Final = -1
 _STDOUT: Final = 1
 _NOT_FOR_BYTES: Final = frozenset({errno.EINVAL, errno.EISDIR, errno.ENXIO, errno.EOPNOTSUPP})
 """What is said by descriptors that take no bytes: those of timers, of events, of a socket that listens."""
+_READER_PAUSE_S: Final = 0.05
+"""Seconds between two looks for the reader of a pipe."""
 _MOST_LINKS = 40
 """As many symbolic links are followed as Linux follows."""
 
@@ -230,16 +233,28 @@ def _refuse_unopened(path: Path, number: int) -> None:
 
 def _opened(path: Path) -> int:
     """Open what is written into. A pipe that nobody reads is waited for, since its reader may be late."""
+    opened = _opened_now(path)
+    if opened is not None:
+        return opened
+    from scanner.jobs.stopping import ended_at_once  # noqa: PLC0415  # asyncio loads only where somebody is waited for
+
+    with ended_at_once():
+        click.echo(f"nightseal: {path} waits for a reader (Ctrl-C ends it)", err=True)
+        # Not one opening that waits: a signal that comes just before it, or to another thread, would not end that.
+        while opened is None:
+            time.sleep(_READER_PAUSE_S)
+            opened = _opened_now(path)
+    return opened
+
+
+def _opened_now(path: Path) -> int | None:
+    """Open without waiting; None for a pipe that nobody reads."""
     try:
         return _blocking(os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK))
     except OSError as error:
         if error.errno != errno.ENXIO or not path.is_fifo():
             raise
-    from scanner.jobs.stopping import ended_at_once  # noqa: PLC0415  # asyncio loads only where somebody is waited for
-
-    click.echo(f"nightseal: {path} waits for a reader (Ctrl-C ends it)", err=True)
-    with ended_at_once():
-        return os.open(path, os.O_WRONLY | os.O_NOCTTY)
+    return None
 
 
 def _blocking(descriptor: int) -> int:

@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Thread, get_ident
 from typing import BinaryIO, NoReturn
 
 import pytest
 
 from scanner import inherited
 from scanner.app.cli import run
-from scanner.errors import OutputError
+from scanner.errors import Interrupted, OutputError
 from scanner.history import History
 from scanner.jobs import session
 from scanner.jobs.destinations import descriptor_of, ensure_destination, put
@@ -266,6 +266,36 @@ class TestPipes:
             told.join()
         finally:
             signal.signal(number, before)
+
+    def test_a_signal_that_interrupts_no_call_ends_the_waiting_too(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As one does that comes just before the call, or that the system gives to another thread, as here."""
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+        heard = Heard()
+        monkeypatch.setattr(sys, "stderr", heard)
+
+        def tell() -> None:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+            heard.next()
+            signal.pthread_kill(get_ident(), signal.SIGTERM)
+            if not ended.wait(60):
+                kept_waiting.append(True)
+                path.read_bytes()
+
+        ended, kept_waiting = Event(), list[bool]()
+        told = Thread(target=tell)
+        masked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        try:
+            told.start()
+            with Stopping(), pytest.raises(Interrupted):
+                put(path, DATA)
+            ended.set()
+            told.join()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+        assert not kept_waiting
 
     def test_a_socket(self) -> None:
         ours, theirs = socket.socketpair()

@@ -18,10 +18,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from page import ValidationProfile, validate_pdf_bytes
+from pyhanko.pdf_utils.generic import StreamObject
 
 from reports.conformance import finish
 from reports.export.json_v1 import to_json
 from reports.identifier import identifier_of
+from reports.long_term import Revision
 from reports.paper import PDF_VARIANT
 from reports.signature import load_key
 from reports.verification import load_roots, verify_pdf
@@ -138,6 +140,20 @@ def test_a_validator_finds_nothing_against_it(made: tuple[bytes, bytes], profile
     # 6.4.3 as of the signed revision (`test_report_verapdf.py`).
     failed = {failure.rule_id for failure in validate_pdf_bytes(made[0], profile=profile).failures}
     assert failed <= {"PDFA3A-SIGNATURE-BYTERANGE-001"}
+
+
+@pytest.mark.parametrize("last", [b"\r", b"\n", b"\r\n", b"\x00"])
+def test_a_stream_is_as_long_as_it_says_whatever_its_last_byte_is(made: tuple[bytes, bytes], last: bytes) -> None:
+    """One list in 256 ends with a carriage return, which with a line feed behind it is one mark of a line's end."""
+    writer = Revision(io.BytesIO(made[0]))
+    writer.root["/Nightseal"] = writer.add_object(StreamObject(stream_data=b"list" + last))
+    writer.update_root()
+    out = io.BytesIO()
+    writer.write(out)
+    added = out.getvalue()[len(made[0]) :]
+    assert added.count(b"\r\nendstream") == added.count(b"endstream") >= 2, "the table of references is one as well"
+    failed = {failure.rule_id for failure in validate_pdf_bytes(out.getvalue(), profile="pdfa3a").failures}
+    assert "PDFA3A-STREAM-LENGTH-001" not in failed
 
 
 def test_what_is_added_behind_it_is_found_out(made: tuple[bytes, bytes]) -> None:
