@@ -174,3 +174,17 @@ def test_no_damage_to_a_chain_raises(changes: list[tuple[int, int, int]]) -> Non
         assert len(chain_of(found)) <= 2
         leaf_and_issuer(found)
         assert len(trusted_by(found.chain)) == 6
+
+
+def test_lists_that_are_not_asked_for_are_told_with_the_reason() -> None:
+    """One that is whole is enough; where none answers, a reader wants to know that there were others."""
+    urls = [f"http://pki.example/{number}" for number in range(6)]
+    own = certificate("many.example", MIDDLE, dns=["many.example"], lists=[*urls, "ldap://directory.example/list"])
+    asker = NobodyAsked()
+    completed([der(item.certificate) for item in (own, MIDDLE, ROOT)], asker=asker)
+    (named,) = [item for item in asker.asked if "many" in str(item.certificate)]
+    assert list(named.lists) == urls[:4]
+    assert [place for place, _ in named.unread] == [*urls[4:], "ldap://directory.example/list"]
+    assert {why for _, why in named.unread} == {
+        "not asked: 4 lists of a certificate are, of those with http:// addresses"
+    }

@@ -111,14 +111,17 @@ def _read(der: bytes) -> _Read | None:
         ]
         whole = [url for point in own if point.reasons is None for url in _urls(point)]
         in_part = [url for point in own if point.reasons is not None for url in _urls(point) if url not in whole]
+        asked = _chosen([*whole, *in_part], _MOST_LISTS)
         unread = [(place, _OF_ANOTHER) for point in points if point not in own for place in places_of(point)]
+        # One that is whole is enough; who reads that none of them answered wants to know that there were others.
+        unread += [(url, _ONE_TOO_MANY) for url in dict.fromkeys([*whole, *in_part]) if url not in asked]
         if not whole and not in_part:
             unread += [(place, _NO_URL) for point in own for place in places_of(point)]
     except BROKEN:
         return None
     return _Read(
         certificate,
-        _chosen([*whole, *in_part], _MOST_LISTS),
+        asked,
         _chosen(responders, _MOST_RESPONDERS),
         (*whole, *in_part),
         frozenset(in_part),
@@ -127,6 +130,7 @@ def _read(der: bytes) -> _Read | None:
 
 
 _OF_ANOTHER: Final = "the list of another issuer (an indirect CRL), which is not read"
+_ONE_TOO_MANY: Final = f"not asked: {_MOST_LISTS} lists of a certificate are, of those with http:// addresses"
 _NO_URL: Final = "no URL, so nobody knows where to ask"
 
 

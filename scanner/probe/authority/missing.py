@@ -21,7 +21,6 @@ from scanner.probe.x509.chains import read_certificate
 from scanner.probe.x509.extensions import BROKEN, read_extensions
 from scanner.probe.x509.signatures import issued_by
 from scanner.probe.x509.trust import validate_paths
-from scanner.untrusted import printable
 
 _LARGEST: Final = 65_536
 _TIMEOUTS: Final = 2
@@ -169,5 +168,4 @@ def _read(data: bytes) -> Iterator[bytes]:
     try:
         yield from (one.public_bytes(Encoding.DER) for one in pkcs7.load_der_pkcs7_certificates(data))
     except BROKEN as error:
-        text = f"it is not a certificate: {printable(str(error))}"
-        raise FetchError(RevocationFailure.MALFORMED, text) from error
+        raise FetchError(RevocationFailure.MALFORMED, "it is not a certificate") from error

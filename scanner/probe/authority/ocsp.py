@@ -81,7 +81,7 @@ def judge(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, 
             single.revocation_time_utc if revoked else None,
         )
     except BROKEN as error:
-        raise Unusable(RevocationFailure.MALFORMED, f"not an OCSP response: {error}") from error
+        raise Unusable(RevocationFailure.MALFORMED, "it is not an OCSP response in DER, or a broken one") from error
 
 
 def _is_about(single: ocsp.OCSPSingleResponse, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
