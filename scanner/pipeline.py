@@ -308,7 +308,8 @@ async def probe_targets(  # noqa: PLR0913  # what a job has of it, by keyword
 def _questions(job: Job) -> frozenset[str]:
     """The rules of the job's policies for which alone something is asked."""
     listed = {rule for policy in (job.policy, *job.policies.values()) for rule in policy.rules}
-    return frozenset(rule for rule in listed if rule in all_rules() and all_rules()[rule].opt_in)
+    known = all_rules()
+    return frozenset(rule for rule in listed if rule in known and known[rule].opt_in)
 
 
 def _unresolved(failure: Failure | None) -> TargetEvidence:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
+from scanner import dns_library  # noqa: F401  # before any module of the package loads dnspython
 from scanner.evidence import Attempt
 from scanner.inventory import Endpoint, Environment, StartTls, Target
 

@@ -51,6 +51,8 @@ def test_the_text_of_a_scan_needs_no_history_and_draws_nothing() -> None:
         "weasyprint",
         "jinja2",
         "PIL",
+        "aioquic",
+        "OpenSSL",
         "sqlalchemy",
         "sslyze",
         "reports.view.build",
@@ -140,6 +142,16 @@ def test_what_a_scan_needs_loads_beside_what_its_workers_need() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "True"
+
+
+@pytest.mark.parametrize("module", ["scanner.probe.dns", "scanner.probe.mail.records", "scanner.inventories.zone"])
+def test_asking_name_servers_loads_no_quic(module: str) -> None:
+    """dnspython loads aioquic where it is installed, in whichever of our modules it is imported first."""
+    script = f"import sys, {module}; print([name for name in ('aioquic', 'OpenSSL') if name in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("after_s", [0.3, 0.8])
