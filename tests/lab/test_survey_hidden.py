@@ -99,9 +99,14 @@ def test_every_suite_has_one_family_and_every_family_has_some():
     assert set(families) == set(Family)
     assert sorted(code for codes in families.values() for code in codes) == sorted(suites)
     for name, family in {
-        "TLS_DH_anon_EXPORT_WITH_RC4_40_MD5": Family.EXPORT,
-        "TLS_ECDH_anon_WITH_NULL_SHA": Family.NULL,
-        "TLS_ECDH_anon_WITH_AES_128_CBC_SHA": Family.ANONYMOUS,
+        "TLS_DH_anon_EXPORT_WITH_RC4_40_MD5": Family.WEAK_FINITE_FIELD,
+        "TLS_DHE_RSA_EXPORT_WITH_DES40_CBC_SHA": Family.WEAK_FINITE_FIELD,
+        "TLS_DH_anon_WITH_AES_128_CBC_SHA": Family.WEAK_FINITE_FIELD,
+        "TLS_DHE_DSS_WITH_RC4_128_SHA": Family.WEAK_FINITE_FIELD,
+        "TLS_RSA_EXPORT_WITH_DES40_CBC_SHA": Family.EXPORT,
+        "TLS_RSA_WITH_NULL_SHA": Family.UNPROTECTED,
+        "TLS_ECDH_anon_WITH_NULL_SHA": Family.UNPROTECTED,
+        "TLS_ECDH_anon_WITH_AES_128_CBC_SHA": Family.UNPROTECTED,
         "TLS_ECDHE_RSA_WITH_RC4_128_SHA": Family.RC4,
         "TLS_DHE_PSK_WITH_AES_128_CBC_SHA": Family.SHARED_KEY,
         "TLS_DHE_RSA_WITH_AES_128_CBC_SHA": Family.FINITE_FIELD,
@@ -126,6 +131,27 @@ def test_suites_behind_one_that_cannot_be_completed_are_found_in_the_servers_ord
     offer = offer_of(evidence)
     assert names(offer) == [iana.cipher_suites()[code].name for code in (GCM_256, *behind)]
     assert offer.server_order is True
+
+
+@pytest.mark.parametrize(
+    ("broken", "behind"),
+    [
+        ("TLS_DHE_RSA_EXPORT_WITH_DES40_CBC_SHA", "TLS_RSA_EXPORT_WITH_DES40_CBC_SHA"),
+        ("TLS_DH_anon_EXPORT_WITH_RC4_40_MD5", "TLS_RSA_EXPORT_WITH_RC4_40_MD5"),
+        ("TLS_DH_anon_WITH_AES_128_CBC_SHA", "TLS_ECDH_anon_WITH_AES_128_CBC_SHA"),
+        ("TLS_DH_anon_WITH_RC4_128_MD5", "TLS_RSA_WITH_NULL_SHA"),
+        ("TLS_DHE_DSS_WITH_RC4_128_SHA", "TLS_RSA_WITH_RC4_128_SHA"),
+    ],
+)
+def test_a_weak_suite_behind_one_without_parameters_is_found(broken, behind):
+    """OpenSSL 1.0 without Diffie-Hellman parameters, in the weak suites too: it fails as one that has no suite does."""
+
+    def chooses(offered: list[int]) -> int:
+        chosen = first_of([GCM_256, NAMES[broken], NAMES[behind]], offered)
+        return 0 if chosen == NAMES[broken] else chosen
+
+    evidence, _ = answered_by(chooses)
+    assert names(offer_of(evidence)) == [iana.cipher_suites()[GCM_256].name, behind]
 
 
 @pytest.mark.parametrize("family", list(Family))
@@ -156,14 +182,14 @@ def test_silence_to_one_family_is_no_refusal_of_it():
 
     def chooses(offered: list[int]) -> int | str:
         kinds = {family_of(code) for code in offered if code in iana.offered_suites(TLS12)}
-        return "hang" if kinds == {Family.NULL} else first_of([GCM_256, GCM], offered)
+        return "hang" if kinds == {Family.UNPROTECTED} else first_of([GCM_256, GCM], offered)
 
     evidence, _ = answered_by(chooses)
     attempt = evidence.offer(TLS12)
     assert attempt.value is not None
     assert attempt.incomplete is not None
     assert attempt.incomplete.reason == "timed-out"
-    assert attempt.incomplete.detail.endswith("(a hello of NULL cipher suites only)")
+    assert attempt.incomplete.detail.endswith("(a hello of NULL or anonymous cipher suites only)")
 
 
 @pytest.mark.parametrize("groups", ["-GROUP-ALL:+GROUP-SECP256R1:", ""])
@@ -177,6 +203,17 @@ def test_dhe_that_follows_rfc7919_is_seen_with_the_servers_own_group(started, tm
     finite = [suite for suite in offer_of(evidence).suites if "_DHE_" in suite.name]
     assert finite
     assert (1024, "oakley-2") in {(suite.ephemeral_bits, suite.dh_prime) for suite in finite}
+
+
+def test_anonymous_diffie_hellman_that_follows_rfc7919_is_seen(started, tmp_path):
+    """The same where nothing is signed: GnuTLS takes none of it from a hello with groups of RFC 7919 alone."""
+    parameters = tmp_path / "dh.pem"
+    parameters.write_text(dh_parameters(FFDHE_PARAMETERS["RFC2409 group 2"][1], 2))
+    groups = "-GROUP-ALL:+GROUP-SECP256R1"
+    priority = f"NORMAL:-VERS-ALL:+VERS-TLS1.2:{groups}:-KX-ALL:+ECDHE-RSA:+ANON-DH:%PROFILE_VERY_WEAK"
+    evidence, _ = asyncio.run(surveyed(started.gnutls(["rsa"], priority, f"--dhparams={parameters}")))
+    anonymous = [suite for suite in offer_of(evidence).suites if "_DH_anon_" in suite.name]
+    assert {(suite.ephemeral_bits, suite.dh_prime) for suite in anonymous} == {(1024, "oakley-2")}
 
 
 def dh_parameters(prime: int, generator: int) -> str:

@@ -22,7 +22,7 @@ from tests.build import virtual_time
 from tests.build.relay import Relay
 
 SETTINGS = ProbeSettings(timeout_s=0.5, deadline_s=30.0, connections_per_target=3)
-WEAK = {Family.NULL, Family.ANONYMOUS, Family.EXPORT}
+WEAK = {Family.UNPROTECTED, Family.WEAK_FINITE_FIELD, Family.EXPORT}
 RECORD_HEAD = 5
 SUITES = frozenset(iana.offered_suites(Protocol.TLS1_2))
 

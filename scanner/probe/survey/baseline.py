@@ -48,7 +48,7 @@ _BARE: Final = frozenset({*_OPTIONAL, ExtensionType.status_request})
 _FEWEST_SUITES: Final = 15
 _SUITES_IN_511: Final = 60
 _OF_A_LONG_LIST: Final = 100
-_WEAK: Final = (Family.NULL, Family.ANONYMOUS, Family.EXPORT)
+_WEAK: Final = (Family.UNPROTECTED, Family.WEAK_FINITE_FIELD, Family.EXPORT)
 _FINAL: Final = frozenset(
     {
         FailureReason.REFUSED,
@@ -232,8 +232,8 @@ def _strong(protocol: Protocol) -> list[int]:
 
 def _weak(protocol: Protocol) -> list[int]:
     """A suite without encryption, one without authentication, one without strength."""
-    families = by_family(iana.offered_suites(protocol))
-    return [families[family][0] for family in _WEAK]
+    names = {code: iana.cipher_suites()[code].name for code in iana.offered_suites(protocol)}
+    return [next(code for code, name in names.items() if mark in name) for mark in ("_WITH_NULL_", "_anon_", "EXPORT")]
 
 
 def _modern(template: HelloTemplate) -> Offer:

@@ -15,8 +15,9 @@ from scanner.probe import iana
 class Family(StrEnum):
     """What suites have in common that decides whether a server can complete them, or stands a hello that holds them.
 
-    A suite belongs to the last of them that fits: one without encryption is NULL, whatever its key exchange. DHE has to
-    be offered without groups of RFC 7919: a server that has none of those offered must not choose it (section 4).
+    DHE has to be offered without groups of RFC 7919: a server that has none of those offered must not choose it
+    (section 4). What is weak and by Diffie-Hellman is apart from the rest of what is weak: a server that chooses it
+    without having parameters fails, and hides from a list that holds both what it would complete.
     """
 
     ELLIPTIC = "elliptic-curve"
@@ -24,19 +25,23 @@ class Family(StrEnum):
     KEY_TRANSPORT = "RSA key transport"
     SHARED_KEY = "pre-shared-key"
     RC4 = "RC4"
-    ANONYMOUS = "anonymous"
+    WEAK_FINITE_FIELD = "weak finite-field"
     EXPORT = "export"
-    NULL = "NULL"
+    UNPROTECTED = "NULL or anonymous"
 
 
 def family_of(code: int) -> Family:
     """The family of a suite before TLS 1.3."""
-    name = iana.cipher_suites()[code].name
-    marks = {"_WITH_NULL_": Family.NULL, "EXPORT": Family.EXPORT, "_anon_": Family.ANONYMOUS, "_RC4_": Family.RC4}
+    name, exchange = iana.cipher_suites()[code].name, iana.cipher_suites()[code].key_exchange
+    marks = {
+        "_WITH_NULL_": Family.UNPROTECTED,
+        "EXPORT": Family.EXPORT,
+        "_anon_": Family.UNPROTECTED,
+        "_RC4_": Family.RC4,
+    }
     for mark, family in marks.items():
         if mark in name:
-            return family
-    exchange = iana.cipher_suites()[code].key_exchange
+            return Family.WEAK_FINITE_FIELD if exchange.startswith("DH") else family
     if "PSK" in exchange or exchange.startswith("KRB5"):
         return Family.SHARED_KEY
     if exchange.startswith("DHE"):

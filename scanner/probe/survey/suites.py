@@ -16,6 +16,7 @@ from scanner.probe.survey.families import Family, by_family, family_of, is_chach
 from scanner.probe.survey.offers import ApplicationProtocols, Enumeration, HelloTemplate, Rotations
 from scanner.probe.survey.server_flight import HelloResult, Refusal, ServerFlight
 
+_FINITE = frozenset({Family.FINITE_FIELD, Family.WEAK_FINITE_FIELD})
 _AN_ORDER = 2  # suites are needed for one to come before the other
 _USUAL = (
     *(0xC02F, 0xC02B, 0xC030, 0xC02C, 0xCCA8, 0xCCA9),  # TLS_ECDHE_… with AES-GCM and ChaCha20
@@ -108,7 +109,7 @@ async def refused_families(client: HelloClient, template: HelloTemplate, found: 
     families = by_family(code for code in found.refused if code not in found.suites)
     if not template.whole_lists:
         # Each was in hellos of its own already; only groups stood beside DHE that may have kept it from being chosen.
-        families = {family: codes for family, codes in families.items() if family is Family.FINITE_FIELD}
+        families = {family: codes for family, codes in families.items() if family in _FINITE}
     async with asyncio.TaskGroup() as group:
         for family, suites in families.items():
             for part in template.parts(suites):
@@ -131,10 +132,10 @@ async def _family(
     client: HelloClient, template: HelloTemplate, found: Enumeration, family: Family, left: list[int]
 ) -> None:
     groups, known = None, []
-    if family is Family.FINITE_FIELD:
+    if family in _FINITE:
         # Without groups of RFC 7919 a server takes its own, also for suites that are known to be accepted with those.
         groups = _without_ffdhe(found.protocol, template)
-        known = [code for code in found.suites if family_of(code) is Family.FINITE_FIELD]
+        known = [code for code in found.suites if family_of(code) is family]
     while (left or known) and found.failure is None:
         offer = template.offer(found.protocol, not_chacha20_first([*known, *left]), groups=groups)
         outcome = await client.ask(offer)
