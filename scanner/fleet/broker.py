@@ -11,20 +11,21 @@ from celery import Celery
 from kombu.entity import Queue
 
 from scanner.errors import UsageError
-from scanner.fleet.settings import CA, CERTIFICATE, KEY, FleetSettings
+from scanner.fleet.settings import CA, CERTIFICATE, COORDINATOR, KEY, FleetSettings, unacked_keys
 
 _ENCRYPTED: Final = {"rediss": "redis", "amqps": "amqp"}
 _PLAIN: Final = {"redis", "amqp"}
 _A_DAY_S: Final = 86_400
 
 
-def app_for(settings: FleetSettings) -> Celery:
+def app_for(settings: FleetSettings, member: str = COORDINATOR) -> Celery:
     """The application of a coordinator or of a worker.
 
     Raises:
         UsageError: the broker is none, or is not to be spoken to without TLS, or a certificate is not there.
     """
     app = Celery("nightseal", broker=settings.broker, backend=None)
+    unacked, index, mutex = unacked_keys(member)
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",
@@ -35,7 +36,14 @@ def app_for(settings: FleetSettings) -> Celery:
         task_acks_late=False,
         worker_prefetch_multiplier=1,
         broker_connection_retry_on_startup=True,
-        broker_transport_options={"visibility_timeout": _A_DAY_S},
+        # The last four are of Redis, where a user's rights are the names of keys.
+        broker_transport_options={
+            "visibility_timeout": _A_DAY_S,
+            "unacked_key": unacked,
+            "unacked_index_key": index,
+            "unacked_mutex_key": mutex,
+            "priority_steps": [0],
+        },
         task_create_missing_queues=True,
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
@@ -43,11 +51,6 @@ def app_for(settings: FleetSettings) -> Celery:
         broker_use_ssl=_tls(settings),
     )
     return app
-
-
-def queue_of(zone: str) -> str:
-    """The queue of a zone."""
-    return f"nightseal.zone.{zone}"
 
 
 def results_queue(name: str) -> Queue:

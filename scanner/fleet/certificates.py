@@ -19,13 +19,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from scanner.errors import OutputError, UsageError
-from scanner.fleet.settings import CA, CERTIFICATE, KEY
+from scanner.fleet.settings import BROKER, CA, CERTIFICATE, COORDINATOR, KEY, member_of_zone
 from scanner.inventory import is_address
 
 _AUTHORITY_DAYS: Final = 3650
 DAYS: Final = 90
 """How long a member's certificate is good for; it is made anew by the same command."""
-COORDINATOR, BROKER = "coordinator", "broker"
 _MARGIN: Final = timedelta(minutes=5)
 
 
@@ -45,7 +44,7 @@ def make(folder: Path, hosts: Sequence[str], zones: Sequence[str], now: datetime
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         authority, key = _authority(folder, moment)
-        members = {BROKER: hosts, COORDINATOR: (), **{f"zone-{zone}": () for zone in zones}}
+        members = {BROKER: hosts, COORDINATOR: (), **{member_of_zone(zone): () for zone in zones}}
         return [_member(folder / name, name, names, authority, key, moment) for name, names in members.items()]
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror}") from error
@@ -67,8 +66,8 @@ def _authority(folder: Path, now: datetime) -> tuple[x509.Certificate, ec.Ellipt
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    _write(key_file, _pem(key), 0o600)
-    _write(certificate_file, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    write_file(key_file, _pem(key), 0o600)
+    write_file(certificate_file, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
     return certificate, key
 
 
@@ -97,9 +96,9 @@ def _member(  # noqa: PLR0913, PLR0917  # what a certificate is made of
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
         .sign(signer, hashes.SHA256())
     )
-    _write(folder / KEY, _pem(key), 0o600)
-    _write(folder / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
-    _write(folder / CA, authority.public_bytes(serialization.Encoding.PEM), 0o644)
+    write_file(folder / KEY, _pem(key), 0o600)
+    write_file(folder / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    write_file(folder / CA, authority.public_bytes(serialization.Encoding.PEM), 0o644)
     return folder
 
 
@@ -130,8 +129,8 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _write(path: Path, data: bytes, mode: int) -> None:
-    """Write a file that nobody else may read before it is there."""
+def write_file(path: Path, data: bytes, mode: int) -> None:
+    """Write a file that nobody else may read before it is there, or at all where `mode` says so."""
     temporary = path.with_name(f".{path.name}.new")
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
         file.write(data)

@@ -20,7 +20,7 @@ from kombu.exceptions import ContentDisallowed, DecodeError, OperationalError
 from kombu.message import Message
 
 from scanner.evidence import Attempt, TargetEvidence
-from scanner.fleet.broker import app_for, queue_of, results_queue
+from scanner.fleet.broker import app_for, results_queue
 from scanner.fleet.leases import IN_FLIGHT, Lease, Leases, Loss
 from scanner.fleet.messages import (
     LARGEST,
@@ -34,7 +34,7 @@ from scanner.fleet.messages import (
     told_from,
     version,
 )
-from scanner.fleet.settings import FleetSettings
+from scanner.fleet.settings import FleetSettings, queue_of
 from scanner.fleet.stores import trusted_stores
 from scanner.inventory import Environment, Target
 from scanner.probe import ProbeSettings

@@ -27,9 +27,9 @@ from celery.signals import worker_ready
 from kombu.entity import Queue
 
 from scanner.evidence import TargetEvidence, to_json
-from scanner.fleet.broker import app_for, queue_of, results_queue
+from scanner.fleet.broker import app_for, results_queue
 from scanner.fleet.messages import TASK, Kind, MessageError, Shard, shard_from_json, version
-from scanner.fleet.settings import FleetSettings
+from scanner.fleet.settings import FleetSettings, member_of_zone, queue_of
 from scanner.fleet.stores import stores_renamed
 from scanner.inventory import Target, is_address
 from scanner.probe import ProbeSettings
@@ -50,7 +50,7 @@ def work(settings: FleetSettings, zone: str, processes: int) -> int:
     Raises:
         UsageError: the broker can't be spoken to so.
     """
-    app = app_for(settings)
+    app = app_for(settings, member_of_zone(zone))
     name = platform.node()
 
     @app.task(name=TASK, ignore_result=True)
@@ -73,6 +73,8 @@ def work(settings: FleetSettings, zone: str, processes: int) -> int:
         loglevel="WARNING",
         without_mingle=True,
         without_gossip=True,
+        # Celery's heartbeats are published to everybody: a zone's user may not. Ours go to the run.
+        without_heartbeat=True,
     )
     worker.start()
     return int(worker.exitcode or 0)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from scanner.fleet.settings import CA, CERTIFICATE, KEY, FleetSettings
+from scanner.fleet.users import PASSWORD, USERS
 from tests.build.ports import free_port
 from tests.build.servers import listens
 from tests.conftest import REPOSITORY
@@ -32,7 +33,22 @@ class Redis:
 
     @property
     def url(self) -> str:
-        return f"{'rediss' if self.certificates else 'redis'}://127.0.0.1:{self.port}/0"
+        """As the coordinator has it: with its password, where the broker has users."""
+        if not self.certificates:
+            return f"redis://127.0.0.1:{self.port}/0"
+        password = self._from_file("coordinator")
+        return f"rediss://{f'coordinator:{password}@' if password else ''}127.0.0.1:{self.port}/0"
+
+    def url_of(self, zone: str) -> str:
+        """As a worker of the zone has it."""
+        if not self.certificates:
+            return self.url
+        url = self._from_file(f"zone-{zone}") or self.url
+        return url.replace("127.0.0.1:6379", f"127.0.0.1:{self.port}")
+
+    def _from_file(self, member: str) -> str:
+        file = self.certificates / member / PASSWORD if self.certificates else None
+        return file.read_text("utf-8").strip().partition("=")[2] if file and file.exists() else ""
 
     @property
     def fleet(self) -> FleetSettings:
@@ -49,6 +65,7 @@ class Redis:
             options += ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "yes"]
             options += ["--tls-ca-cert-file", str(own / CA), "--tls-cert-file", str(own / CERTIFICATE)]
             options += ["--tls-key-file", str(own / KEY)]
+            options += ["--aclfile", str(own / USERS)] if (own / USERS).exists() else []
         else:
             options += ["--port", str(self.port)]
         self._process = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
@@ -74,7 +91,7 @@ class Redis:
 def worker(redis: Redis, zone: str, folder: Path, *options: str) -> Iterator[subprocess.Popen]:
     """`nightseal worker` for a zone; what it prints is in `zone.log`."""
     ours = ["--certificates", str(redis.certificates / f"zone-{zone}")] if redis.certificates else ["--insecure"]
-    command = [sys.executable, "-m", "scanner.app.cli", "worker", "--zone", zone, "--broker", redis.url]
+    command = [sys.executable, "-m", "scanner.app.cli", "worker", "--zone", zone, "--broker", redis.url_of(zone)]
     (folder / f"{zone}.log").unlink(missing_ok=True)
     with (folder / f"{zone}.log").open("ab") as log:
         process = subprocess.Popen(

@@ -17,14 +17,16 @@ import psutil
 import pytest
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 from kombu.serialization import enable_insecure_serializers
+from redis.exceptions import NoPermissionError, ResponseError
 
 from scanner.errors import UsageError
 from scanner.evidence import FailureReason, Protocol, TargetEvidence, to_json
 from scanner.fleet import coordinator, leases
-from scanner.fleet.broker import app_for, queue_of
+from scanner.fleet.broker import app_for
 from scanner.fleet.certificates import make
 from scanner.fleet.coordinator import FleetDispatcher
-from scanner.fleet.settings import FleetSettings
+from scanner.fleet.settings import FleetSettings, queue_of
+from scanner.fleet.users import make_users
 from scanner.inventory import Address, CertificateFile, Endpoint, Environment, EnvironmentKind, Role, Target
 from scanner.probe import ProbeSettings
 from scanner.probe.authority.chains import leaf_and_issuer
@@ -52,6 +54,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[Redis]:
     make(tmp_path / "fleet", ["127.0.0.1"], ["dmz", "plant"])
+    make_users(tmp_path / "fleet", ["127.0.0.1"], ["dmz", "plant"])
     with Redis(tmp_path, tmp_path / "fleet") as running:
         yield running
 
@@ -235,6 +238,58 @@ def test_nobody_speaks_to_the_broker_without_a_certificate_of_the_fleet(redis: R
             connection.default_channel.client.ping()
     with app_for(redis.fleet).connection_for_write() as connection:
         assert connection.default_channel.client.ping()
+
+
+def test_a_taken_worker_sees_nothing_of_another_zone_and_commands_nobody(redis: Redis, tmp_path: Path):
+    """With its own certificate and password, whatever it sends to the broker."""
+    outcome: dict[str, str] = {}
+    stolen = FleetSettings(redis.url_of("dmz"), tmp_path / "fleet" / "zone-dmz")
+    plant, results = queue_of("plant"), "nightseal.results.of-another-run"
+    attempts: dict[str, tuple[str, ...]] = {
+        "read another zone's targets": ("LRANGE", plant, "0", "-1"),
+        "take another zone's targets": ("BRPOP", plant, "1"),
+        "give another zone targets": ("LPUSH", plant, "{}"),
+        "read what was found": ("LRANGE", results, "0", "-1"),
+        "copy what was found to where it may be read": ("COPY", results, queue_of("dmz")),
+        "take what was found": ("RPOP", results),
+        "read what the coordinator has taken": ("HGETALL", "nightseal.unacked.coordinator"),
+        "read what another zone has taken": ("HGETALL", "nightseal.unacked.zone-plant"),
+        "read it in a script": ("EVAL", f"return redis.call('LRANGE', '{plant}', 0, -1)", "0"),
+        "command other workers": ("PUBLISH", "/0.celery.pidbox", "{}"),
+        "listen to everything": ("PSUBSCRIBE", "*"),
+        "find keys": ("KEYS", "*"),
+        "find keys one by one": ("SCAN", "0"),
+        "guess at keys": ("RANDOMKEY",),
+        "empty the broker": ("FLUSHALL",),
+        "make a user": ("ACL", "SETUSER", "other", "on", "nopass", "~*", "+@all"),
+        "set the broker up": ("CONFIG", "SET", "dir", "/"),
+        "watch others": ("MONITOR",),
+        "stop the broker": ("SHUTDOWN", "NOSAVE"),
+    }
+    with app_for(redis.fleet).connection_for_write() as connection:
+        ours = connection.default_channel.client
+        for key_of_others in (plant, results):
+            ours.lpush(key_of_others, "secret")
+        ours.hset("nightseal.unacked.coordinator", "1", "secret")
+    with app_for(stolen).connection_for_write() as connection:
+        client = connection.default_channel.client
+        assert client.lpush(results, "what it has found") == 2
+        for what, command in attempts.items():
+            try:
+                outcome[what] = f"done: {client.execute_command(*command)}"
+            except NoPermissionError:
+                outcome[what] = "refused"
+            except ResponseError as error:
+                outcome[what] = "refused" if "can't" in str(error) or "ermission" in str(error) else str(error)
+
+    assert outcome == dict.fromkeys(attempts, "refused")
+    with (
+        app_for(
+            FleetSettings(redis.url_of("dmz").replace("zone-dmz:", "zone-plant:"), stolen.certificates)
+        ).connection() as connection,
+        pytest.raises(Exception, match="invalid username-password pair"),
+    ):
+        connection.default_channel.client.ping()
 
 
 def test_files_of_a_zone_are_read_by_its_worker(redis: Redis, port: int, tmp_path: Path, monkeypatch):

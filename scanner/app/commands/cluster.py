@@ -11,7 +11,7 @@ from scanner.app.lazy import done_by
 
 @click.group("cluster")
 def command() -> None:
-    """Create the certificates of a fleet."""
+    """Create the certificates and users of a fleet."""
 
 
 @command.command("certificates")
@@ -25,6 +25,9 @@ def certificates() -> None:
     FOLDER gets a folder for the broker, one for the coordinator and one for the workers of each zone, each with its
     key, its certificate (good for 90 days) and the authority's. Give each member only its own folder, and keep
     ca-key.pem where you made it.
+
+    users.acl in the broker's folder has the users of a Redis, each with what it may do: those of a zone see nothing of
+    other zones. broker.env in a member's folder has its password, which is kept when the command is called again.
 
     \b
     Examples:

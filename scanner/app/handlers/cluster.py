@@ -7,10 +7,13 @@ from pathlib import Path
 import click
 
 from scanner.fleet.certificates import make
+from scanner.fleet.users import make_users
 
 
 def certificates(folder: Path, hosts: tuple[str, ...], zones: tuple[str, ...]) -> int:
-    """Make the certificates of mutual TLS, or make them again under the same authority."""
-    for member in make(folder, hosts, zones):
+    """Make the certificates of mutual TLS, or make them again under the same authority; and the broker's users."""
+    members = make(folder, hosts, zones)
+    make_users(folder, hosts, zones)
+    for member in members:
         click.echo(member)
     return 0
