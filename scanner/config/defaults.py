@@ -52,6 +52,8 @@ def _environment(
     result = _joined(item, {key: value for key, value in general.items() if key in _OWNED}, contacts)
     of_itself: dict[str, Any] = {key: result[key] for key in _OWNED if key in result}
     defaults = _joined(_joined(own, of_itself, contacts), general, contacts)
+    # What is found in no list inherits as well: an environment's domains, and rows that are compared with it.
+    result["defaults"] = _reached(defaults, contacts)
     for key, form in _FILLED:
         elements = item.get(key)
         if isinstance(elements, list):

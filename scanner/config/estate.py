@@ -324,7 +324,8 @@ def _implied(form: EnvironmentForm, endpoints: tuple[Endpoint, ...]) -> Iterator
     for key, value in ((DomainKey.CUSTOM, form.custom_domain), (DomainKey.DEFAULT, form.default_domain)):
         domain = _domain(value)
         if domain and not any(host == domain or host.endswith(f".{domain}") for host in hosts):
-            item = EndpointForm(host=domain)
+            usual = form.defaults
+            item = EndpointForm(host=domain, owner=usual.owner, contact=usual.contact, labels=usual.labels)
             yield replace(_endpoint(item, form.name, ConfigPart("", ()), []), implied_by=key)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from scanner.config.files import ConfigFile, InventoryFile, Location
 from scanner.config.form_estate import InventoryForm
 from scanner.errors import ConfigError, Problem
 from scanner.inventories import Contents, Options, Row
+from scanner.inventories.repetitions import is_bare, joined
 from scanner.inventories.source import located, problem
 from scanner.inventory import InventorySource, Role, Untaken
 from scanner.validation import problems_of
@@ -49,6 +50,8 @@ class Inventories:
     sources: dict[str, list[InventorySource]] = field(default_factory=dict)
     untaken: tuple[Untaken, ...] = ()
     digests: list[str] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
+    """What was left out of the files, and what was assumed."""
 
 
 def with_inventories(raw: dict[str, Any], folder: Path, problems: list[Problem]) -> Inventories:
@@ -93,8 +96,12 @@ def _usual(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _place(values: Mapping[str, Any], usual: Mapping[str, Any]) -> tuple[str, int]:
     """Where something is that may inherit its port."""
+    return Row(values).place_at(_port(usual))
+
+
+def _port(usual: Mapping[str, Any]) -> int | None:
     port = usual.get("port")
-    return Row(values).place_at(port if isinstance(port, int) else None)
+    return port if isinstance(port, int) else None
 
 
 def _give(item: dict[str, Any], owned: Mapping[str, Any]) -> None:
@@ -122,6 +129,8 @@ class _Reading:
         self._problems = problems
         self._read: dict[tuple[object, ...], Contents | None] = {}
         self._taken: set[tuple[str, int]] = set()
+        self._parts: list[Contents] = []
+        """What each environment takes of each file; kept, since files are known by the `id` of what was read."""
 
     def environment(self, item: Any, index: int) -> Any:
         """An environment with the rows of its inventories."""
@@ -129,7 +138,8 @@ class _Reading:
             return item
         name = str(item.get("name", index + 1))
         grown = dict(item)
-        adding = _Adding(grown, index, self._result, self._problems, {**self._usual, **_usual(item)})
+        usual = {**self._usual, **_usual(item)}
+        parts: list[Contents] = []
         seen: dict[int, int] = {}
         for position, raw in enumerate(item["inventory"], 1):
             said = raw.get("from") if isinstance(raw, dict) else None
@@ -149,9 +159,14 @@ class _Reading:
                 row for row in contents.rows if str(row.values.get("environment", name)).casefold() == name.casefold()
             ]
             self._taken |= {(contents.name, id(row)) for row in rows}
-            adding.add_all(contents, rows, self.file(contents))
+            parts.append(replace(contents, rows=rows, left_out={}, problems=[]))
             source = InventorySource(form.source, len(rows), form.expected_count)
             self._result.sources.setdefault(name, []).append(source)
+        adding = _Adding(grown, index, self._result, self._problems, usual)
+        for part in joined(parts, lambda _: name, usual=_port(usual), apart=True):
+            self._parts.append(part)
+            self._problems += part.problems
+            adding.add_all(part, part.rows, self.file(part))
         adding.give_of_hosts()
         return grown
 
@@ -202,11 +217,23 @@ class _Reading:
                 agreed = form.expected_count if form.expand else None
                 found = inventories.expanded(contents, agreed=agreed, how=_EXPAND)
                 self._problems.extend(found.problems)
+                self._result.notes.extend(problem("", remark, place=contents.name) for remark in contents.remarks)
                 self._read[known] = found
                 self._result.digests.append(hashlib.sha256(data).hexdigest())
             except ConfigError as error:
                 self._problems.extend(error.problems)
         return self._read[known]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A row that was taken, where it stands, and what became of it."""
+
+    row: Row
+    path: str
+    place: str
+    element: dict[str, Any] | None
+    here: Location
 
 
 class _Adding:
@@ -234,8 +261,7 @@ class _Adding:
         """What a row gave to each of what config.toml says, by its `id`, and where the row stands."""
         self._hosts: dict[tuple[str, int], tuple[Mapping[str, Any], str]] = {}
         """What rows that only name a host say of whose it is, and where each stands."""
-        self._seen: dict[tuple[object, ...], tuple[str, str]] = {}
-        """The file and the place of each row that was taken."""
+        self._seen: dict[tuple[object, ...], _Seen] = {}
         self._names: dict[str, str] = {}
         for key in ("endpoint", "application"):
             items = environment.get(key, [])
@@ -263,7 +289,7 @@ class _Adding:
         there = _place(values, self._usual)
         is_application = "application" in values or "kind" in values
         owned = {key: value for key, value in values.items() if key in _OF_BOTH}
-        if not values.keys() - {*_OF_BOTH, *_OF_PLACES}:
+        if is_bare(row):
             earlier, where = self._hosts.setdefault(there, (owned, place))
             if there in self._known:
                 if earlier != owned:
@@ -279,23 +305,36 @@ class _Adding:
             return
         identity = (*there, values.get("application", "") if is_application else values.get("role", "application"))
         if identity in self._seen:
-            path, earlier_at = self._seen[identity]
-            message = f"{row.host} is already listed at {earlier_at}"
-            joins = "" if path == file.path else ", or join the files once: nightseal import FILE FILE"
-            self._problems.append(problem("", message, f"leave one out{joins}", place))
+            self._again(identity, row, file, number, place)
             return
-        self._seen[identity] = (file.path, place)
         element = self._application(row, place) if is_application else self._endpoint(row, place)
         key = "application" if is_application else "endpoint"
+        here: Location = ("environment", self._index, key, len(self._lists.get(key, ())))
+        self._seen[identity] = _Seen(row, file.path, place, element, here)
         if element is None or key not in self._lists:
             return
         self._lists[key].append(element)
         self._there.setdefault(there, []).append(element)
-        here: Location = ("environment", self._index, key, len(self._lists[key]) - 1)
         self._result.origins[here] = (file, (number,))
         for way, (name, line, part) in row.said.items():
             other = InventoryFile(name, {(0,): line} if line else {}, {(0,): part} if part else {})
             self._result.origins[*here, *way] = (other, (0,))
+
+    def _again(self, identity: tuple[object, ...], row: Row, file: InventoryFile, number: int, place: str) -> None:
+        """Take what a row says of what another one said already: where one of two files only names the host.
+
+        Whose it is then gets everything that is there, as far as it has nothing of its own.
+        """
+        earlier = self._seen[identity]
+        if earlier.path == file.path or is_bare(earlier.row) == is_bare(row):
+            message = f"{row.host} is already listed at {earlier.place}"
+            self._problems.append(problem("", message, "leave one out", place))
+        elif is_bare(earlier.row) and earlier.element is not None and (more := self._endpoint(row, place)):
+            for key in _OF_BOTH & earlier.element.keys():
+                del earlier.element[key]  # given again at the end, where this row has none of its own
+            earlier.element.update(more)
+            self._result.origins |= {(*earlier.here, key): (file, (number,)) for key in more}
+            self._seen[identity] = replace(earlier, row=row, path=file.path, place=place)
 
     def _differ(self, values: Mapping[str, Any], where: str, place: str) -> None:
         message = f"{values['host']} is already listed at {where}, with another owner or other labels"

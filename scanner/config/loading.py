@@ -47,7 +47,8 @@ class Config:
 
     `text` is the file's, without a byte order mark and with the ends of lines that Unix has, so that an editor changes
     nothing; where it includes others, a bundle of all. `digest` is its SHA-256, with that of each inventory.
-    `read_from` are the files; `warnings` are what is allowed but says less than holds.
+    `read_from` are the files; `warnings` are what is allowed but says less than holds, `notes` what inventories leave
+    out.
     """
 
     source: str
@@ -59,6 +60,7 @@ class Config:
     waivers: tuple[Waiver, ...]
     read_from: ConfigFiles
     warnings: tuple[Problem, ...] = ()
+    notes: tuple[Problem, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -195,6 +197,7 @@ def _checked(
         waivers=tuple(Waiver(w.rule, w.scope, w.reason, w.owner, w.expires, w.until_worse) for w in form.waiver),
         read_from=files,
         warnings=tuple(map(files.named, warnings)),
+        notes=tuple(dict.fromkeys(added.notes)),
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Final
 
-from scanner.inventory import Endpoint, Inventory
+from scanner.inventory import Application, Endpoint, Inventory
 
 NEW: Final = "new"
 GONE: Final = "gone"
@@ -23,7 +24,12 @@ class Difference:
 
 
 def differences(
-    source: Inventory, configured: Inventory, *, said: frozenset[str], none: str | None
+    source: Inventory,
+    configured: Inventory,
+    *,
+    said: frozenset[str],
+    none: str | None,
+    of_applications: Mapping[str, AbstractSet[str]],
 ) -> list[Difference]:
     """Compare a source with what is configured, endpoint by endpoint.
 
@@ -31,6 +37,7 @@ def differences(
         source: its endpoints, in environments.
         configured: those of the configuration.
         said: the keys that the source speaks of at all; what it never says is not compared.
+        of_applications: the keys that it says of each application that it names: an empty cell says nothing.
         none: what the source's environment is called that holds what is in none by name: these are looked for in all.
             None where there is no such thing.
 
@@ -58,14 +65,21 @@ def differences(
             continue
         known = found[0]
         seen |= {other.id for other in found}
-        details = tuple(_details(item, known, said))
+        details = tuple(_details(item, known, said, of_applications))
         if details:
             changed.append(Difference(CHANGED, known.id, details))
-    gone = [Difference(GONE, item.id) for item in theirs if item.id not in seen and item.environment in compared]
+    gone = [
+        Difference(GONE, item.id)
+        for item in theirs
+        # Files and an environment's domains are in no list of hosts.
+        if item.id not in seen and item.environment in compared and not item.is_file and item.implied_by is None
+    ]
     return [*new, *gone, *changed]
 
 
-def _details(new: Endpoint, known: Endpoint, said: frozenset[str]) -> Iterator[str]:
+def _details(
+    new: Endpoint, known: Endpoint, said: frozenset[str], of_applications: Mapping[str, AbstractSet[str]]
+) -> Iterator[str]:
     compared: Sequence[tuple[str, Any, Any]] = (
         ("role", new.role, known.role),
         ("starttls", new.starttls, known.starttls),
@@ -78,18 +92,39 @@ def _details(new: Endpoint, known: Endpoint, said: frozenset[str]) -> Iterator[s
             yield f"{key} {_told(before)} → {_told(value)}"
     if "labels" in said:
         labels = dict(known.ownership.labels)
-        for name, text in new.ownership.labels:
-            if labels.get(name) != text:
-                yield f"label {name} {_told(labels.get(name))} → {text}"
+        differing = ((name, text) for name, text in new.ownership.labels if labels.get(name) != text)
+        yield from (f"label {name} {_told(labels.get(name))} → {text}" for name, text in differing)
+    if "paths" in said:
+        yield from _of_consoles(new, known)
     apps = {item.name: item for item in known.applications}
     for app in new.applications:
         before = apps.get(app.name)
         if before is None:
             yield f"application {app.name} is new there"
-        elif before.kind != app.kind and "kind" in said:
-            yield f"{app.name}: kind {before.kind} → {app.kind}"
-        elif before.https != app.https and "https" in said:
-            yield f"{app.name}: https {before.https} → {app.https}"
+        else:
+            yield from _of_application(app, before, of_applications.get(app.name, said))
+
+
+def _of_consoles(new: Endpoint, known: Endpoint) -> Iterator[str]:
+    consoles = {item.role: item for item in known.consoles}
+    for console in new.consoles:
+        there = consoles.get(console.role)
+        if there is None or set(there.paths) != set(console.paths):
+            yield f"{console.role}: paths {_listed(there.paths if there else ())} → {_listed(console.paths)}"
+
+
+def _of_application(new: Application, known: Application, said: AbstractSet[str]) -> Iterator[str]:
+    for key in ("kind", "https", "force_https_screens", "force_https_integrations"):
+        value, before = getattr(new, key), getattr(known, key)
+        if key in said and value != before:
+            yield f"{new.name}: {key} {_told(before)} → {_told(value)}"
+    paths, there = ({item.path for item in app.paths} for app in (new, known))
+    if "paths" in said and paths and paths != there:
+        yield f"{new.name}: paths {_listed(there)} → {_listed(paths)}"
+
+
+def _listed(paths: Iterable[str]) -> str:
+    return " ".join(sorted(paths)) or "none"
 
 
 def _owners(endpoint: Endpoint) -> str | None:
@@ -97,4 +132,6 @@ def _owners(endpoint: Endpoint) -> str | None:
 
 
 def _told(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return "none" if value is None else str(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -67,14 +67,12 @@ def add_object(
         _route(contents, item, gateways, more)
     elif kind == "Route":
         _names(contents, [spec.get("host")], called, more)
+        _assume(contents, [spec.get("host")] if not spec.get("tls") else [], "of a Route without tls", called)
     elif kind == "IngressRoute":
         rules = (str(object_in(route).get("match", "")) for route in items_in(spec.get("routes")))
-        _names(
-            contents,
-            [host for rule in rules for hosts in _HOST_RULE.findall(rule) for host in _QUOTED.findall(hosts)],
-            called,
-            more,
-        )
+        hosts = [host for rule in rules for found in _HOST_RULE.findall(rule) for host in _QUOTED.findall(found)]
+        _names(contents, hosts, called, more)
+        _assume(contents, hosts if spec.get("tls") is None else [], "of an IngressRoute without tls", called)
     elif kind == "Certificate" and str(item.get("apiVersion")).startswith("cert-manager.io/"):
         _names(contents, [*items_in(spec.get("dnsNames")), spec.get("commonName")], called, more)
     elif kind == "Service":
@@ -100,9 +98,31 @@ def _objects(document: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _ingress(contents: Contents, spec: Mapping[str, Any], called: str, more: Mapping[str, Any]) -> None:
+    """The hosts of an Ingress; those that its `tls` does not name are taken, too.
+
+    Controllers and load balancers before them serve these over HTTPS as well, by annotations or a certificate of their
+    own; and one that is served in plain alone is what an owner wants to be told of.
+    """
     rules = [object_in(rule).get("host") for rule in items_in(spec.get("rules"))]
-    secured = [host for entry in items_in(spec.get("tls")) for host in items_in(object_in(entry).get("hosts"))]
+    entries = [items_in(object_in(entry).get("hosts")) for entry in items_in(spec.get("tls"))]
+    secured = [str(host) for hosts in entries for host in hosts]
     _names(contents, [*rules, *secured], called, more)
+    if all(entries):  # an entry without hosts is for all of them
+        open_ones = [host for host in rules if not any(_covers(wide, str(host)) for wide in secured)]
+        _assume(contents, open_ones, "of an Ingress without tls for it", called)
+
+
+def _assume(contents: Contents, hosts: Iterable[Any], why: str, called: str) -> None:
+    """Tell of hosts that are taken though their object says nothing of TLS; wildcards are taken nowhere."""
+    for host in dict.fromkeys(str(host) for host in hosts if host):
+        if "*" not in host:
+            contents.assume("host", why, f"{called} {host}")
+
+
+def _covers(wide: str, host: str) -> bool:
+    """Whether a host of `tls` is this one, or a wildcard over its domain."""
+    wide, host = wide.casefold(), host.casefold()
+    return wide == host or (wide.startswith("*.") and host.partition(".")[2] == wide[2:])
 
 
 def _listeners(gateway: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -174,6 +194,8 @@ def _route(contents: Contents, item: Mapping[str, Any], gateways: Listeners, mor
         if all_known and not ports:
             contents.leave_out("route", "without a listener with TLS", f"{_called(item)} {host}")
             continue
+        if not ports:
+            _assume(contents, [host], "of a route whose gateway is not in the file", _called(item))
         for port in ports or (None,):
             add_name(contents, host, **more, **({"port": port} if port else {}))
 

@@ -27,12 +27,15 @@ def only_of(contents: Contents, environment: str) -> Contents:
     return replace(contents, rows=rows)
 
 
-def joined(found: Sequence[Contents], environment_of: Callable[[Row], str]) -> list[Contents]:
+def joined(
+    found: Sequence[Contents], environment_of: Callable[[Row], str], *, usual: int | None = None, apart: bool = False
+) -> list[Contents]:
     """Several sources with each host once, of which each says what all of them say together.
 
-    A row that says no more than where a host is, and whose, is of all that others say is there. What two files say
-    otherwise of one thing is a problem of the later one, and so is what a single file says twice, whether another file
-    has that host or not.
+    A row that says no more than where a host is, and whose, is of all that others say is there; where such rows stay
+    `apart`, whoever takes them gives what they say to all that has nothing of its own. What two files say otherwise of
+    one thing is a problem of the later one, and so is what a single file says twice, whether another file has that
+    host or not. What names no port is at the `usual` one.
     """
     by_place: dict[tuple[str, int], list[_Taken]] = {}
     results = []
@@ -41,12 +44,15 @@ def joined(found: Sequence[Contents], environment_of: Callable[[Row], str]) -> l
         problems: list[Problem] = []
         here: dict[tuple[object, ...], str] = {}
         for row in item.rows:
-            key, place = (environment_of(row), *row.place, *_identity(row)), located(item.name, row.line, row.part)
-            known = [other for other in by_place.get(row.place, ()) if _in_one(other.row, row, environment_of)]
+            there = row.place_at(usual)
+            key, place = (environment_of(row), *there, *_identity(row)), located(item.name, row.line, row.part)
+            known = [other for other in by_place.get(there, ()) if _in_one(other.row, row, environment_of)]
+            if apart:
+                known = [other for other in known if is_bare(other.row) == is_bare(row)]
             meant = _meant(row, known)
             if key in here and known:
                 problems.append(problem("", f"{row.host} is already listed at {here[key]}", "leave one out", place))
-            elif all(_is_bare(other.row) for other in meant) and not _is_bare(row):
+            elif all(is_bare(other.row) for other in meant) and not is_bare(row):
                 # What is there is said here; what was said of the host alone is said of it, too.
                 mine = _Taken(item, row)
                 for other in meant:
@@ -61,7 +67,7 @@ def joined(found: Sequence[Contents], environment_of: Callable[[Row], str]) -> l
                 taken.append(_Taken(item, row))
             here.setdefault(key, place)
         for mine in taken:
-            by_place.setdefault(mine.row.place, []).append(mine)
+            by_place.setdefault(mine.row.place_at(usual), []).append(mine)
         results.append((item, taken, problems))
     return [
         replace(item, rows=[mine.row for mine in taken if not mine.gone], problems=[*item.problems, *problems])
@@ -92,7 +98,7 @@ class _Taken:
             if before is None:
                 _put(values, way, value)
                 said[way] = origin
-            elif str(before) != str(value):
+            elif not _same(way, before, value):
                 where = said.get(way, Place(self.source.name, self.row.line, self.row.part))
                 column = ".".join(way).replace("labels.", "label.")
                 message = f'of {other.host} is "{_shown(value)}", and at {where} it is "{_shown(before)}"'
@@ -109,13 +115,13 @@ def _in_one(one: Row, other: Row, environment_of: Callable[[Row], str]) -> bool:
 
 def _meant(row: Row, known: Sequence[_Taken]) -> list[_Taken]:
     """Of what is known at a place, that of which a row speaks: the same thing, or all where one says only the place."""
-    if _is_bare(row):
+    if is_bare(row):
         return [other for other in known if not other.gone] or list(known)
-    same = [other for other in known if not _is_bare(other.row) and _identity(other.row) == _identity(row)]
-    return same or [other for other in known if _is_bare(other.row)]
+    same = [other for other in known if not is_bare(other.row) and _identity(other.row) == _identity(row)]
+    return same or [other for other in known if is_bare(other.row)]
 
 
-def _is_bare(row: Row) -> bool:
+def is_bare(row: Row) -> bool:
     """Whether it says only where a host is, and whose."""
     return not row.values.keys() - _OF_PLACES - _OWNED
 
@@ -140,6 +146,12 @@ def _at(values: dict[str, Any], way: tuple[str, ...]) -> Any:
 
 def _put(values: dict[str, Any], way: tuple[str, ...], value: Any) -> None:
     values[way[0]] = value if len(way) == 1 else {**values.get(way[0], {}), way[1]: value}
+
+
+def _same(way: tuple[str, ...], one: Any, other: Any) -> bool:
+    """Whether two files say the same; the name of an environment in whatever case."""
+    first, second = str(one), str(other)
+    return first == second or (way == ("environment",) and first.casefold() == second.casefold())
 
 
 def _shown(value: Any) -> str:

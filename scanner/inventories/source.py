@@ -83,7 +83,8 @@ class LeftOut(NamedTuple):
 class Contents:
     """What a source gave.
 
-    `left_out` counts what it names and is no endpoint, by the reason, with a few examples. `problems` are those of its
+    `left_out` counts what it names and is no endpoint, by the reason, with a few examples; `assumed` the hosts that are
+    taken at the port of HTTPS though the source does not say that TLS is there. `problems` are those of its
     bad rows, which are not among the others: whoever reads it goes on with these, so that all that is wrong is told at
     once, and then takes nothing. `part` is what is being read of it, in words.
     """
@@ -93,6 +94,7 @@ class Contents:
     rows: list[Row] = field(default_factory=list)
     left_out: dict[LeftOut, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    assumed: dict[LeftOut, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
 
     def add(self, values: Mapping[str, Any], line: int = 0) -> None:
         """Add a row.
@@ -108,11 +110,22 @@ class Contents:
     def leave_out(self, noun: str | tuple[str, str], why: str, what: object) -> None:
         """Count something that is no endpoint, by its noun (and the plural where it is irregular) and what it lacks."""
         one, many = (noun, None) if isinstance(noun, str) else noun
-        reason = LeftOut(one, many, why)
-        count, examples = self.left_out.get(reason, (0, ()))
-        if len(examples) < _EXAMPLES:
-            examples = (*examples, printable(str(what), 80))
-        self.left_out[reason] = (count + 1, examples)
+        _count(self.left_out, LeftOut(one, many, why), what)
+
+    def assume(self, noun: str, why: str, what: object) -> None:
+        """Count a host that is taken at the port of HTTPS, by what leaves it open whether TLS is there."""
+        _count(self.assumed, LeftOut(noun, None, why), what)
+
+    @property
+    def remarks(self) -> Iterator[str]:
+        """What was left out of it, and what was assumed, a line each."""
+        for start, counts in (
+            ("left out", self.left_out),
+            ("taken at 443, though nothing says that TLS is there", self.assumed),
+        ):
+            for reason, (count, examples) in counts.items():
+                shown = ", ".join(examples) + (", …" if count > len(examples) else "")
+                yield f"{start}: {reason.counted(count)}: {shown}"
 
     def once(self) -> Contents:
         """The same without repetitions, for sources that name a host as often as they saw it."""
@@ -120,6 +133,13 @@ class Contents:
         for row in self.rows:
             seen.setdefault((*row.place, row.values.get("role"), row.values.get("application")), row)
         return replace(self, rows=list(seen.values()))
+
+
+def _count(counts: dict[LeftOut, tuple[int, tuple[str, ...]]], reason: LeftOut, what: object) -> None:
+    count, examples = counts.get(reason, (0, ()))
+    if len(examples) < _EXAMPLES:
+        examples = (*examples, printable(str(what), 80))
+    counts[reason] = (count + 1, examples)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +179,7 @@ KNOWN_PORTS: Final[Mapping[int, Service]] = {
 def endpoint(host: str, port: int | None = None, service: Service | None = None) -> dict[str, Any]:
     """The keys of an endpoint: what its port is known for is said where nobody says it."""
     values: dict[str, Any] = {"host": host}
-    if port is not None and port != HTTPS_PORT:
+    if port is not None:
         values["port"] = port
     known = service or KNOWN_PORTS.get(port or HTTPS_PORT)
     if known is not None and known.role is not Role.APPLICATION:

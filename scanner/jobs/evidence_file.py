@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Literal
@@ -27,12 +27,15 @@ from scanner.replay.recorded import recorded
 from scanner.rules import Observed
 from scanner.untrusted import printable
 from scanner.verdict import Status, Verdict
-from scanner.waiver import Waiver
+from scanner.waiver import Waiver, scope_of
 
 if TYPE_CHECKING:
     from scanner.jobs.output import Rendering
+    from scanner.verdict import TargetResult
 
 SCHEMA: Final = "nightseal.evidence/1"
+_AT_FIRST: Final = frozenset({"inventory.expected-count"})
+"""Rules that judge an environment as a whole, at the first of its endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +98,27 @@ def to_evidence_file(rendering: Rendering) -> bytes:
         if target.policy.digest in by_digest
     }
     results = {target.id: target for target in record.targets}
+    is_part = run.part is not None and run.part.by_endpoint
+    there = {(target.environment, target.host, target.port) for target in record.targets}
+    # What else is configured is nobody's business in a part of the run.
+    endpoints = {
+        name: tuple(
+            endpoint for endpoint in item.endpoints if not is_part or (name, endpoint.host, endpoint.port) in there
+        )
+        for name, item in known.environments.items()
+    }
+    not_judged_here = {name: _not_judged(item, endpoints[name]) for name, item in known.environments.items()}
     judged = tuple(
         JudgedTarget(
             dataclasses.replace(item.target, endpoint=_bare(item.target.endpoint)),
             item.evidence,
             results[item.target.id].verdicts,
-            tuple(sorted(known.unconfigured.get(item.target.id, ()))),
+            tuple(
+                sorted(
+                    known.unconfigured.get(item.target.id, frozenset())
+                    | not_judged_here[item.target.endpoint.environment]
+                )
+            ),
         )
         for item in known.observed
         if item.target.endpoint.environment in policies
@@ -118,7 +136,7 @@ def to_evidence_file(rendering: Rendering) -> bytes:
         environments={
             name: dataclasses.replace(
                 item,
-                endpoints=tuple(map(_bare, item.endpoints)),
+                endpoints=tuple(map(_bare, endpoints[name])),
                 ownership=Ownership(),
                 known_hosts=item.known_hosts if item.known_hosts is None else item.known_hosts & seen[name],
             )
@@ -126,11 +144,21 @@ def to_evidence_file(rendering: Rendering) -> bytes:
             if name in policies
         },
         policies=policies,
-        waivers=tuple(rendering.waivers),
+        waivers=tuple(item for item in rendering.waivers if not is_part or _is_about(item, record.targets)),
         targets=judged,
         lost=tuple(sorted(results.keys() - kept)),
     )
     return _FORM.dump_json(file, exclude_defaults=True)
+
+
+def _not_judged(environment: Environment, kept: Sequence[Endpoint]) -> frozenset[str]:
+    """What can't be judged where only some endpoints of an environment are kept: what is judged at its first one."""
+    return frozenset() if tuple(kept[:1]) == environment.endpoints[:1] else _AT_FIRST
+
+
+def _is_about(waiver: Waiver, targets: Sequence[TargetResult]) -> bool:
+    scope = scope_of(waiver.scope)
+    return any(scope.covers(item.environment, item.host, item.port) for item in targets)
 
 
 def read_evidence_file(data: bytes) -> EvidenceFile:

@@ -7,6 +7,7 @@ import json
 import re
 import socket
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,13 @@ from scanner.app.cli import main
 from scanner.app.handlers.verify_replay import replayed
 from scanner.errors import UsageError
 from scanner.evaluate import evaluate
-from scanner.inventory import ClientCertificate
+from scanner.inventory import Application, ApplicationKind, ClientCertificate, Endpoint
 from scanner.jobs.evidence_file import judge_again, read_evidence_file, to_evidence_file
 from scanner.jobs.output import Rendering, render
+from scanner.jobs.reporting import owned
 from scanner.ownership import Ownership
 from scanner.rules import Observed
+from scanner.waiver import Waiver
 from tests.build.judged import WAIVERS, Judged, judged_record
 
 
@@ -62,6 +65,37 @@ def test_hosts_of_other_environments_are_in_no_environments_evidence() -> None:
     )
     assert of_shop is not None
     assert of_shop >= {"shop.example.com"}, "what its own certificates name is judged by"
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_the_evidence_of_an_owner_names_no_hosts_of_others(*, before: bool) -> None:
+    """Nor do the waivers in it; what is judged at the first endpoint of all is not judged again where that is another's."""
+    judged = judged_record(4)
+    mine = next(item for item in judged.record.targets if item.host == "shop.example.com")
+    other = Endpoint(
+        mine.environment, "zweitens.example", 443, applications=(Application("Zweitens", ApplicationKind.PWA),)
+    )
+    own = judged.environments[mine.environment]
+    grown = dataclasses.replace(own, endpoints=(other, *own.endpoints) if before else (*own.endpoints, other))
+    expires = date(2030, 1, 1)
+    waivers = tuple(
+        Waiver("cert.weak-key", scope, f"reason of {scope}", "somebody", expires)
+        for scope in ("*/zweitens.example", f"{mine.environment}/zweitens.example:443", "*/*.example.com")
+    )
+    whole = dataclasses.replace(
+        rendering(dataclasses.replace(judged, environments={**judged.environments, mine.environment: grown})),
+        owners={mine.endpoint: Ownership("me"), other.id: Ownership("others")},
+        waivers=waivers,
+    )
+
+    assert b"zweitens.example" in to_evidence_file(whole)
+    made = to_evidence_file(owned(whole, "me", ()))
+    assert b"zweitens" not in made.lower()
+    file = read_evidence_file(made)
+    assert [item.scope for item in file.waivers] == ["*/*.example.com"]
+    assert judge_again(file).differences == ()
+    not_judged = {item.not_judgeable for item in file.targets}
+    assert not_judged == {("inventory.expected-count",) if before else ()}
 
 
 def test_what_was_seen_through_a_proxy_is_at_its_name_and_judged_alike() -> None:

@@ -302,3 +302,23 @@ def test_what_an_environment_overrides_is_warned_of_once() -> None:
 
     (said,) = config.warnings
     assert "force_https_screens wins" in str(said)
+
+
+def test_the_domain_of_an_environment_is_whose_its_endpoints_would_be() -> None:
+    config = read(
+        '[[owner]]\nname = "platform"\ncontact = "platform@example.com"\n[[owner]]\nname = "cloud"\n'
+        '[defaults]\nowner = "platform"\nlabels = { tier = "3" }\n'
+        '[[environment]]\nname = "a"\nkind = "paas"\ndefault_domain = "a.example"\ncustom_domain = "own.example"\n'
+        '[[environment]]\nname = "b"\nkind = "paas"\nowner = "cloud"\ndefault_domain = "b.example"\n'
+        '[[environment]]\nname = "c"\nkind = "paas"\nowner = "cloud"\ndefault_domain = "c.example"\n'
+        '[environment.defaults]\nowner = "platform"\nlabels = { site = "x" }\n'
+    )
+
+    said = {item.host: (item.owners, item.whose.contact, item.whose.labels) for item in config.inventory.endpoints}
+    platform = (("platform",), "platform@example.com")
+    assert said == {
+        "own.example": (*platform, (("tier", "3"),)),
+        "a.example": (*platform, (("tier", "3"),)),
+        "b.example": (("cloud",), None, (("tier", "3"),)),
+        "c.example": (*platform, (("site", "x"), ("tier", "3"))),
+    }

@@ -176,3 +176,66 @@ def test_a_difference_is_written_nowhere(capsys: Captured) -> None:
 
     assert run(["import", "o.csv", "--diff", "-o", "out.toml"]) == 2
     assert "--diff writes nothing: leave out --output" in capsys.readouterr().err
+
+
+def test_a_configuration_that_lacks_what_is_to_be_written_stops_nothing(capsys: Captured) -> None:
+    """Its inventory is what `import` is to write: it can't be used before."""
+    lacking = CONFIG + '[[environment.inventory]]\nfrom = "new.csv"\n'
+    Path("config.toml").write_text(lacking, "utf-8")
+    write(o="host,environment\na.example,test\n")
+
+    assert run(["import", "o.csv", "--diff"]) == 2
+    assert 'new.csv" is not a file' in capsys.readouterr().err
+    assert run(["import", "o.csv", "-o", "new.csv"]) == 0
+    assert "config.toml: warning: it can't be used as it is" in capsys.readouterr().err
+    assert run(["config", "check"]) == 0
+
+
+def test_a_row_is_compared_with_what_its_environment_says_of_itself(capsys: Captured) -> None:
+    own = '[defaults]\nowner = "plat"\n' + CONFIG.replace(
+        'name = "test"\n', 'name = "test"\nowner = "web"\ncontact = "w@x"\nlabels = { stage = "t" }\n'
+    )
+    Path("config.toml").write_text(own, "utf-8")
+    write(o="host,environment,owner,contact,label.stage\nt.example,test,,,\nother.example,test,me,m@x,u\n")
+
+    assert run(["import", "o.csv", "--diff"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["+ test/other.example:443"]
+
+
+def test_what_is_in_no_list_of_hosts_is_not_gone(capsys: Captured) -> None:
+    """Files of certificates, and the domains of an environment."""
+    Path("ca.pem").write_text("", "utf-8")
+    more = (
+        '[[environment]]\nname = "cloud"\nkind = "paas"\ndefault_domain = "d.example"\n'
+        '[[environment.certificate]]\nfiles = ["ca.pem"]\n'
+    )
+    Path("config.toml").write_text(CONFIG + more, "utf-8")
+    write(o="host,environment\nc.example,cloud\n")
+
+    assert run(["import", "o.csv", "--diff"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["+ cloud/c.example:443"]
+
+
+def test_everything_that_a_row_says_otherwise_is_told(capsys: Captured) -> None:
+    more = (
+        '[[environment.application]]\nname = "Shop"\nkind = "pwa"\nhost = "s.example"\nhttps = "none"\n'
+        'paths = [{ path = "/a" }]\n'
+        '[[environment.application]]\nname = "Site"\nkind = "service"\nhost = "s.example"\nhttps = "none"\n'
+        '[[environment.endpoint]]\nhost = "c.example"\nrole = "monitoring"\npaths = ["/x"]\n'
+        '[[environment.endpoint]]\nhost = "d.example"\nrole = "monitoring"\npaths = ["/y", "/x"]\n'
+    )
+    Path("config.toml").write_text(CONFIG + more, "utf-8")
+    columns = "host,environment,role,paths,application,kind,https,force_https_screens\n"
+    write(
+        o=columns + "s.example,test,,/a /b,Shop,service,tls,true\ns.example,test,,,Site,service,,\n"
+        "c.example,test,monitoring,/y,,,,\nd.example,test,monitoring,/x /y,,,,\nt.example,test,,,,,,\n"
+    )
+
+    assert run(["import", "o.csv", "--diff"]) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines() == [
+        "~ test/c.example:443: monitoring: paths /x → /y",
+        "~ test/s.example:443: Shop: kind pwa → service; Shop: https none → tls; "
+        "Shop: force_https_screens false → true; Shop: paths /a → /a /b",
+    ]
+    assert said.err.splitlines()[-1] == "0 new, 0 gone, 2 changed, 2 the same"

@@ -161,16 +161,6 @@ def test_two_rows_that_give_different_owners_are_an_error(tmp_path: Path) -> Non
     ]
 
 
-def test_two_files_that_list_one_host_are_answered_with_what_joins_them(tmp_path: Path) -> None:
-    (tmp_path / "scan.txt").write_text("a.example\n", "utf-8")
-    config = HEAD + INVENTORY.replace("hosts.csv", "scan.txt") + INVENTORY
-
-    assert refused(tmp_path, config, "host,owner\na.example,ops\n") == [
-        "hosts.csv:2: a.example is already listed at scan.txt:1 (leave one out, or join the files once: nightseal import "
-        "FILE FILE)"
-    ]
-
-
 def test_every_bad_row_is_told_at_once_whatever_is_wrong_with_it(tmp_path: Path) -> None:
     """A cell, a row, its form and its sense are checked one after the other, and none hides the next."""
     table = (

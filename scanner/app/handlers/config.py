@@ -40,6 +40,8 @@ def check(config_path: Path) -> None:
     warnings = (*checked.warnings, *_waiver_warnings(config))
     for problem in warnings:
         click.echo(without(f"{problem.place or config.source}: warning: {problem}"), err=True)
+    for note in config.notes:
+        click.echo(without(f"{note.place}: note: {note}"), err=True)
     environments = config.inventory.environments
     applications = sum(len(endpoint.applications) for endpoint in config.inventory.endpoints)
     outcome = f"it can be used, with {counted(len(warnings), 'warning')}" if warnings else "all is well"

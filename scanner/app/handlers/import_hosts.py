@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace as changed
 from pathlib import Path
@@ -192,16 +193,25 @@ class _Names:
 
 def _tell(contents: Contents) -> None:
     click.echo(f"{contents.name}: {counted(len(contents.rows), 'host')}", err=True)
-    for reason, (count, examples) in contents.left_out.items():
-        shown = ", ".join(examples) + (", …" if count > len(examples) else "")
-        click.echo(without(f"  left out: {reason.counted(count)}: {shown}"), err=True)
+    for remark in contents.remarks:
+        click.echo(without(f"  {remark}"), err=True)
 
 
 def _configured(path: Path, *, required: bool) -> Config | None:
-    """The configuration, where there is one: it says which environments there are."""
+    """The configuration, where there is one: it says which environments there are.
+
+    What is to be written may be what it lacks, so one that can't be used stops nothing that does not compare with it.
+    """
     if not path.is_file() and not required:
         return None
-    return configuration.load(path, unset=("notify",))
+    try:
+        return configuration.load(path, unset=("notify",))
+    except ConfigError:
+        if required:
+            raise
+        what = "what is written does not follow its environments (nightseal config check tells why)"
+        click.echo(f"{path}: warning: it can't be used as it is, so {what}", err=True)
+        return None
 
 
 def _check_environment(known: Config, name: str) -> None:
@@ -245,12 +255,20 @@ def _inherited(configured: Mapping[str, Any], environments: Sequence[Mapping[str
 
 
 def _environments(checked: Config, known: Config | None) -> Iterator[Mapping[str, Any]]:
-    """The environments as the file says them; the kind of one that the configuration has is said there."""
-    there = {item.name for item in known.inventory.environments} if known else set()
+    """The environments as the file says them; the kind of one that the configuration has is said there.
+
+    The port of HTTPS goes without saying where no defaults have another.
+    """
+    there = {item.name: item for item in known.form.environment} if known else {}
     for form in checked.form.environment:
         values = form.model_dump(mode="json", exclude_unset=True, by_alias=True)
-        said = {key: value for key, value in values.items() if value != []}
-        yield {key: value for key, value in said.items() if key != "kind" or form.name not in there}
+        said = {key: value for key, value in values.items() if value != [] and key != "defaults"}
+        own = there.get(form.name)
+        if known is None or (known.form.defaults.port is None and (own is None or own.defaults.port is None)):
+            for element in (*said.get("endpoint", ()), *said.get("application", ())):
+                if element.get("port") == inventories.HTTPS_PORT:
+                    del element["port"]
+        yield {key: value for key, value in said.items() if key != "kind" or own is None}
 
 
 def _remarks(found: Sequence[Contents], target: Path | None) -> Iterator[str]:
@@ -275,8 +293,13 @@ def _next(target: Path, form: str, known: Config | None) -> str:
 
 
 def _show(found: Sequence[Contents], checked: Config, configured: Inventory, none: str | None) -> None:
-    said = frozenset(key for item in found for row in item.rows for key in row.values)
-    shown = differences(checked.inventory, configured, said=said, none=none)
+    rows = [row.values for item in found for row in item.rows]
+    said = frozenset(key for values in rows for key in values)
+    of_applications = defaultdict[str, set[str]](set)
+    for values in rows:
+        if "application" in values:
+            of_applications[str(values["application"])] |= values.keys()
+    shown = differences(checked.inventory, configured, said=said, none=none, of_applications=of_applications)
     for item in shown:
         details = f": {'; '.join(item.details)}" if item.details else ""
         click.echo(f"{_SIGNS[item.kind]} {item.endpoint}{details}")

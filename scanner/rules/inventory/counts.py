@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         "as-expected": passes("Every inventory file has as many hosts as expected."),
         "unexpected-count": fails("The inventory has another number of hosts than expected: {observed}."),
         "no-count": not_applicable("No inventory file of the environment has an expected_count."),
-        "judged-once": not_applicable("It is judged once for the environment, at {endpoint}."),
+        "judged-once": not_applicable("It is judged once for the environment, at the first of its endpoints."),
     },
     fix=Fix("Export the inventory again, or set expected_count to the present number of hosts."),
     mistake=untried("how many hosts an inventory has is Nightseal's own configuration"),
@@ -37,7 +37,7 @@ def _expected_count(facts: Facts, parameters: Parameters) -> list[Finding]:
         return [Finding("no-count")]
     first = _first(facts.environment)
     if first not in {None, facts.target.endpoint.id}:
-        return [Finding("judged-once", values={"endpoint": first})]
+        return [Finding("judged-once")]
     wrong = [item for item in sources if not item.as_expected]
     if not wrong:
         return [Finding("as-expected")]
