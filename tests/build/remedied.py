@@ -224,7 +224,7 @@ def _go(command: Command, home: Path, settings: str) -> Command:
     return ["env", f"GOCACHE={cache}", "GOFLAGS=-mod=mod", *run]
 
 
-def _postfix(command: Command, home: Path, settings: str) -> Command:
+def postfix(command: Command, home: Path, settings: str) -> Command:
     _, port, pem = command
     root = Path(os.environ.get("NIGHTSEAL_POSTFIX", "/"))
     daemons = root / "usr/lib/postfix/sbin"
@@ -306,8 +306,10 @@ REMEDIED = (
     }),
     Remedied("exim", "exim", _before("exim.conf", "begin acl"), _priorities("tls_require_ciphers = "), "smtp"),
     Remedied("openldap", "slapd", _before("slapd.conf", "database mdb"), _priorities("TLSCipherSuite ")),
-    Remedied("gnutls", "gnutls-serv", _gnutls, _priorities("")),
-    Remedied("postfix", "postfix", _postfix, {
+    Remedied("gnutls", "gnutls-serv", _gnutls, {
+        **_priorities(""), "RENEGOTIATION": f"{_UP_TO_12}:%DISABLE_SAFE_RENEGOTIATION", "BY_CLIENTS": _UP_TO_12,
+    }),
+    Remedied("postfix", "postfix", postfix, {
         "": "smtpd_tls_protocols = >=TLSv1\ntls_medium_cipherlist = ALL:@SECLEVEL=0\ntls_preempt_cipherlist = no",
         "TLS13": "smtpd_tls_protocols = TLSv1.2",
         "GROUPS": "tls_eecdh_auto_curves = prime192v1 prime256v1\ntls_medium_cipherlist = ALL:@SECLEVEL=0\n"
@@ -366,6 +368,7 @@ REMEDIED = (
         "TLS13": "-Djdk.tls.server.protocols=TLSv1.2",
         "GROUPS": "-Djdk.tls.namedGroups=secp521r1,x25519",
         "MASTER_SECRET": "-Djdk.tls.useExtendedMasterSecret=false -Djdk.tls.server.protocols=TLSv1.2",
+        "BY_CLIENTS": "-Djdk.tls.rejectClientInitiatedRenegotiation=false -Djdk.tls.server.protocols=TLSv1.2",
     }),
     Remedied("go", "", _go, {
         "": "&tls.Config{MinVersion: tls.VersionTLS10, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA, "

@@ -111,13 +111,13 @@ class Servers:
         """Enter something that is to end with the servers, and after them."""
         return self._cleanup.enter_context(context)
 
-    def run(self, command: Sequence[str], port: int) -> subprocess.Popen[bytes]:
+    def run(self, command: Sequence[str], port: int, address: str = "127.0.0.1") -> subprocess.Popen[bytes]:
         """Start a program, wait until it listens, and have it ended with the context."""
         log = self._cleanup.enter_context((self.directory / f"log-{port}").open("wb"))
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self._cleanup.callback(_end, process)
         end = time.monotonic() + _START_SECONDS
-        while not listens(port):
+        while not listens(port, address):
             if process.poll() is not None or time.monotonic() > end:
                 reason = (self.directory / f"log-{port}").read_text(errors="replace")[-2000:]
                 message = f"{' '.join(command)} did not start: {reason}"
@@ -133,10 +133,10 @@ def servers(directory: Path) -> Iterator[Servers]:
         yield Servers(directory, cleanup)
 
 
-def listens(port: int) -> bool:
+def listens(port: int, address: str = "127.0.0.1") -> bool:
     """Whether somebody accepts connections on a loopback port."""
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection((address, port), timeout=1).close()
     except OSError:
         return False
     return True

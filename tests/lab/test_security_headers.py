@@ -1,13 +1,17 @@
-"""Rules that are asked for by name: the advice on headers mends it on nginx, and clients are told that cannot connect."""
+"""Rules that are asked for by name: the advice on headers mends it, and clients are told that cannot connect."""
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from scanner.rules import all_rules
-from tests.build.servers import HOST, servers
+from tests.build.fix_servers import Ports, apache, apache_site
+from tests.build.ports import free_port
+from tests.build.servers import HOST, Servers, servers
 from tests.conftest import Runner
 
 _HEADERS = [rule for rule in all_rules().values() if rule.area == "headers"]
@@ -19,16 +23,33 @@ def judged(quick: Runner, port: int, *options: str) -> dict[str, str]:
     return {item["rule"]: item["status"] for item in target["verdicts"] if item["reason"] != "not-asked"}
 
 
-def test_the_advice_mends_it_on_nginx(quick: Runner, tmp_path: Path) -> None:
+def served(context: Servers, key: str, lines: Iterable[str]) -> int:
+    """Start nginx or Apache httpd with the lines, and return its port."""
+    if key == "nginx":
+        return context.nginx(["rsa"], "default_type text/html; " + " ".join(lines))
+    port = free_port()
+    home = Path(context.enter(tempfile.TemporaryDirectory(prefix="nightseal-", ignore_cleanup_errors=True)))
+    home.chmod(0o755)
+    for name in ("fullchain.pem", "privkey.pem"):
+        (home / name).write_bytes(context.identities["rsa"].read_bytes())
+    (home / "page").mkdir()
+    (home / "page" / "index.html").write_text("<!doctype html><p>fine", encoding="utf-8")
+    plain, backend = free_port(), free_port()
+    site = apache_site(home, HOST, Ports(port, plain, backend), "\n".join(lines), "")
+    context.enter(apache(home, [site], backend, [port]))
+    return port
+
+
+@pytest.mark.parametrize("key", ["nginx", "apache"])
+def test_the_advice_mends_it(quick: Runner, tmp_path: Path, key: str) -> None:
     by_header: dict[str, str] = {}
     for rule in _HEADERS:
-        advice = rule.fix.servers["nginx"]
-        header = advice.split()[1]
+        advice = rule.fix.servers[key]
+        header = advice.removeprefix("Header always ").split()[1]
         if len(advice) > len(by_header.get(header, "")):
             by_header[header] = advice
     with servers(tmp_path) as context:
-        bare = context.nginx(["rsa"], "default_type text/html;")
-        mended = context.nginx(["rsa"], "default_type text/html; " + " ".join(by_header.values()))
+        bare, mended = (served(context, key, lines) for lines in ((), by_header.values()))
         before = judged(quick, bare, "--rule", "headers.*")
         after = judged(quick, mended, "--rule", "headers.*")
         usual = judged(quick, bare)

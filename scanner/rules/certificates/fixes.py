@@ -73,7 +73,9 @@ STAPLE: Final = Fix(
         "apache": '# outside <VirtualHost>\nSSLStaplingCache "shmcb:ssl_stapling(32768)"\n'
         "# inside, or for all of them\nSSLUseStapling On",
         "iis": "Staples by itself where it can reach the responder.",
-        "haproxy": "# section global\nocsp-update.mode on",
+        "haproxy": "# every day, and then reload (HAProxy 3.0 or newer can fetch it: ocsp-update.mode on; not run)\n"
+        "openssl ocsp -no_nonce -issuer /etc/haproxy/chain.pem -cert /etc/haproxy/site.pem \\\n"
+        "  -url http://ocsp.example.com -respout /etc/haproxy/site.pem.ocsp",
         "tomcat": "# setenv.sh\nCATALINA_OPTS='-Djdk.tls.server.enableStatusRequestExtension=true'",
         "node": "server.on('OCSPRequest', (certificate, issuer, callback) => callback(null, response))",
         "load balancer": "Switch OCSP stapling on in the client SSL profile.",

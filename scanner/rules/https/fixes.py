@@ -46,6 +46,29 @@ _OUTSYSTEMS_HSTS: Final = (
 _HSTS_NGINX: Final = 'add_header Strict-Transport-Security "max-age=31536000; includeSubDomains" always;'
 _HSTS_APACHE: Final = 'Header always set Strict-Transport-Security "max-age=31536000; includeSubDomains"'
 
+_HSTS_HAPROXY: Final = (
+    "# HAProxy 2.2 or newer: on its own answers as well, and over HTTPS alone\n"
+    'http-after-response set-header Strict-Transport-Security "{}" if {{ ssl_fc }}'
+)
+
+
+def _hsts_filter(seconds: int, *, preload: bool) -> str:
+    """Tomcat's filter and its mapping, without which it is never asked; it answers over HTTPS alone."""
+    settings = {"hstsMaxAgeSeconds": str(seconds), "hstsIncludeSubDomains": "true"}
+    settings |= {"hstsPreload": "true"} if preload else {}
+    # Its own default would forbid every frame, which is no part of this advice.
+    settings |= {"antiClickJackingEnabled": "false"}
+    lines = "".join(
+        f"  <init-param><param-name>{name}</param-name><param-value>{value}</param-value></init-param>\n"
+        for name, value in settings.items()
+    )
+    return (
+        "<!-- web.xml -->\n<filter>\n  <filter-name>hsts</filter-name>\n"
+        f"  <filter-class>org.apache.catalina.filters.HttpHeaderSecurityFilter</filter-class>\n{lines}</filter>\n"
+        "<filter-mapping><filter-name>hsts</filter-name><url-pattern>/*</url-pattern></filter-mapping>"
+    )
+
+
 ACTIVE: Final = Fix(
     "Install a certificate and let the port speak TLS.",
     {
@@ -71,10 +94,13 @@ REDIRECT: Final = Fix(
         "apache": _REDIRECT_APACHE,
         "iis": _REDIRECT_IIS,
         "haproxy": "http-request redirect scheme https code 301 unless { ssl_fc }",
-        "tomcat": "<!-- web.xml -->\n<security-constraint>\n"
-        "  <web-resource-collection><url-pattern>/*</url-pattern></web-resource-collection>\n"
+        "tomcat": '<!-- web.xml; the Connector of plain HTTP has redirectPort="443" -->\n<security-constraint>\n'
+        "  <web-resource-collection>\n    <web-resource-name>all</web-resource-name>"
+        "<url-pattern>/*</url-pattern>\n  </web-resource-collection>\n"
         "  <user-data-constraint><transport-guarantee>CONFIDENTIAL</transport-guarantee></user-data-constraint>\n"
-        "</security-constraint>",
+        "</security-constraint>\n"
+        "<!-- server.xml, the outermost Realm of the Engine: without the attribute the redirect is temporary, 302 -->\n"
+        '<Realm className="org.apache.catalina.realm.LockOutRealm" transportGuaranteeRedirectStatus="301"> … </Realm>',
         "node": "http.createServer((req, res) => {\n"
         "  res.writeHead(301, { Location: `https://www.example.com${req.url}` }).end()\n}).listen(80)",
         "load balancer": "Add a rule to the listener of port 80: redirect to HTTPS, port 443, status 301, same host.",
@@ -104,12 +130,8 @@ HSTS: Final = Fix(
         "<httpProtocol><customHeaders>\n"
         '  <add name="Strict-Transport-Security" value="max-age=31536000; includeSubDomains" />\n'
         "</customHeaders></httpProtocol>",
-        "haproxy": 'http-response set-header Strict-Transport-Security "max-age=31536000; includeSubDomains"',
-        "tomcat": "<!-- web.xml -->\n<filter>\n  <filter-name>hsts</filter-name>\n"
-        "  <filter-class>org.apache.catalina.filters.HttpHeaderSecurityFilter</filter-class>\n"
-        "  <init-param><param-name>hstsMaxAgeSeconds</param-name><param-value>31536000</param-value></init-param>\n"
-        "  <init-param><param-name>hstsIncludeSubDomains</param-name><param-value>true</param-value></init-param>\n"
-        "</filter>",
+        "haproxy": _HSTS_HAPROXY.format("max-age=31536000; includeSubDomains"),
+        "tomcat": _hsts_filter(31_536_000, preload=False),
         "node": "res.setHeader('Strict-Transport-Security', 'max-age=31536000; includeSubDomains')",
         "load balancer": "Switch HSTS on in the HTTP profile of the HTTPS virtual server: a year, with subdomains.",
         "outsystems": _OUTSYSTEMS_HSTS,
@@ -123,11 +145,8 @@ PRELOAD: Final = Fix(
         "apache": 'Header always set Strict-Transport-Security "max-age=63072000; includeSubDomains; preload"',
         "iis": "<!-- web.config, in customHeaders -->\n"
         '<add name="Strict-Transport-Security" value="max-age=63072000; includeSubDomains; preload" />',
-        "haproxy": 'http-response set-header Strict-Transport-Security "max-age=63072000; includeSubDomains; preload"',
-        "tomcat": "<!-- web.xml, in the filter HttpHeaderSecurityFilter -->\n"
-        "<init-param><param-name>hstsMaxAgeSeconds</param-name><param-value>63072000</param-value></init-param>\n"
-        "<init-param><param-name>hstsIncludeSubDomains</param-name><param-value>true</param-value></init-param>\n"
-        "<init-param><param-name>hstsPreload</param-name><param-value>true</param-value></init-param>",
+        "haproxy": _HSTS_HAPROXY.format("max-age=63072000; includeSubDomains; preload"),
+        "tomcat": _hsts_filter(63_072_000, preload=True),
         "node": "res.setHeader('Strict-Transport-Security', 'max-age=63072000; includeSubDomains; preload')",
         "load balancer": "Switch HSTS on in the HTTP profile: two years, with subdomains, preload.",
     },
@@ -153,7 +172,8 @@ COOKIES: Final = Fix(
         "iis": '<!-- web.config -->\n<httpCookies requireSSL="true" />',
         "load balancer": "Let the application set it; where it cannot, rewrite Set-Cookie (F5: HTTP::cookie secure).",
         "tomcat": "<!-- web.xml, in session-config -->\n<cookie-config><secure>true</secure></cookie-config>",
-        "node": "res.cookie('session', id, { secure: true, httpOnly: true, sameSite: 'lax' })",
+        "node": "// with Express: res.cookie('session', id, { secure: true, httpOnly: true, sameSite: 'lax' })\n"
+        "res.setHeader('Set-Cookie', `session=${id}; Secure; HttpOnly; SameSite=Lax; Path=/`)",
         "outsystems": "Turn on the environment's setting Secure Cookies, with HSTS or Force HTTPS for screens.",
     },
 )
@@ -165,8 +185,10 @@ CLIENT_CERTIFICATE: Final = Fix(
         "# as many as the certificates above a client's own\nSSLVerifyDepth 2",
         "iis": '<!-- web.config -->\n<security><access sslFlags="Ssl, SslNegotiateCert, SslRequireCert" /></security>',
         "haproxy": "bind :443 ssl crt /etc/haproxy/site.pem ca-file /etc/haproxy/clients-ca.pem verify required",
-        "tomcat": '<SSLHostConfig certificateVerification="required" truststoreFile="conf/clients-ca.p12"> … '
-        "</SSLHostConfig>",
+        "tomcat": "<!-- keytool -importcert -noprompt -alias clients -file conf/clients-ca.pem "
+        "-keystore conf/clients-ca.p12 -storepass changeit -->\n"
+        '<SSLHostConfig certificateVerification="required" truststoreFile="conf/clients-ca.p12"\n'
+        '               truststorePassword="changeit"> … </SSLHostConfig>',
         "node": "https.createServer({ requestCert: true, rejectUnauthorized: true, ca, key, cert }, handler)",
         "load balancer": "In the client SSL profile: client certificate required, and the CAs that are trusted for it.",
         "outsystems": "On premises only: the property HTTP Security of screen or SOAP service, "

@@ -17,8 +17,9 @@ NOT_RUN: Final = frozenset(
 """Those whose lines are written from the makers' documentation: nothing here could run them."""
 
 
-SHOWN_ON_EACH: Final = frozenset({"nginx", "apache"})
-"""The programs on which the lines of all rules are shown (tests/lab/test_rule_fixes.py), but for `NOT_SHOWN`."""
+SHOWN_ON_EACH: Final = frozenset({"nginx", "apache", "haproxy", "node", "tomcat"})
+"""The programs on which the lines of all rules are shown, but for `NOT_SHOWN`: tests/lab/test_rule_fixes.py,
+tests/lab/test_security_headers.py, tests/servers/test_front_remedies.py."""
 SHOWN: Final = frozenset(
     {
         "proto.no-ssl2", "proto.no-ssl3", "proto.no-tls1.0", "proto.no-tls1.1", "proto.no-tls1.2", "proto.tls1.2",
@@ -27,7 +28,8 @@ SHOWN: Final = frozenset(
         "kex.allowed-groups", "kex.dh-parameters", "kex.min-dh-bits", "kex.min-ec-bits", "kex.post-quantum",
         "integrity.aead", "integrity.no-weak-mac", "integrity.encrypt-then-mac", "integrity.extended-master-secret",
         "integrity.fallback-scsv", "vuln.padding-oracle", "vuln.raccoon", "vuln.lucky13", "vuln.robot", "vuln.poodle",
-        "vuln.beast", "vuln.sweet32", "vuln.freak", "vuln.drown", "vuln.logjam",
+        "vuln.beast", "vuln.sweet32", "vuln.freak", "vuln.drown", "vuln.logjam", "vuln.renegotiation-dos",
+        "integrity.secure-renegotiation", "starttls.required",
     }
 )  # fmt: skip
 """The rules whose advice for the other programs is shown on them (tests/servers/test_remedies.py)."""
@@ -36,20 +38,14 @@ NOT_SHOWN: Final = frozenset(
         *((program, "kex.post-quantum") for program in ("apache", "caddy", "go", "haproxy", "nginx")),
         *(
             (program, rule)
-            for program in ("apache", "nginx")
+            for program in ("apache", "nginx", "haproxy", "tomcat")
             for rule in ("comp.none", "vuln.crime", "integrity.secure-renegotiation", "vuln.renegotiation-dos")
         ),
+        ("java", "integrity.secure-renegotiation"),
+        ("haproxy", "integrity.signature-algorithms"),
+        ("tomcat", "https.secure-cookies"),
         ("nginx", "https.http3"),
-        *(
-            ("apache", f"headers.{name}")
-            for name in ("csp", "frame-ancestors", "content-type-options", "referrer-policy", "permissions-policy")
-        ),
         ("gnutls", "integrity.extended-master-secret"),
-        *(
-            (program, rule)
-            for program in ("haproxy", "tomcat")
-            for rule in ("kex.dh-parameters", "kex.min-dh-bits", "vuln.raccoon", "vuln.logjam")
-        ),
     }
 )
 """Programs on which the advice for one of these rules could not be shown, or was not."""

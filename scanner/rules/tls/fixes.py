@@ -148,21 +148,36 @@ COMPRESSION: Final = Fix(
 )
 RENEGOTIATION: Final = Fix(
     "Let renegotiation be secure by RFC 5746, as OpenSSL 0.9.8m, GnuTLS 2.10, Java 6u22 and newer do: update what is "
-    "older; where the library is newer, take out what allows the insecure form. Let no client start a renegotiation.",
+    "older; where the library is newer, take out what allows the insecure form.",
     {
-        "nginx": "# nginx has refused renegotiation by the client since 0.8.23: update OpenSSL",
+        "nginx": "# update OpenSSL: it has done so by itself since 0.9.8m",
         "apache": "SSLInsecureRenegotiation off",
         "iis": "Install the current updates of Windows: SCHANNEL knows RFC 5746 since 2010.",
-        "haproxy": "# HAProxy lets no client renegotiate: update OpenSSL",
-        "tomcat": "# setenv.sh\nCATALINA_OPTS='-Djdk.tls.rejectClientInitiatedRenegotiation=true'",
-        "node": "tls.CLIENT_RENEG_LIMIT = 0",
+        "haproxy": "# update OpenSSL: it has done so by itself since 0.9.8m",
+        "tomcat": "# setenv.sh\nCATALINA_OPTS='-Dsun.security.ssl.allowUnsafeRenegotiation=false'",
         "load balancer": "In the client SSL profile: renegotiation off, or only secure (F5: Require Strict).",
         "openssl": "# openssl.cnf, in the section that system_default names: no UnsafeLegacyRenegotiation\n"
         "Options = NoRenegotiation",
         "gnutls": "# the priority string without %UNSAFE_RENEGOTIATION and %DISABLE_SAFE_RENEGOTIATION\n"
         f"{programs.PRIORITY}:%SAFE_RENEGOTIATION",
-        "java": "# Java 8 or newer\n-Djdk.tls.rejectClientInitiatedRenegotiation=true "
-        "-Dsun.security.ssl.allowUnsafeRenegotiation=false",
+        "java": "# false is the default\n-Dsun.security.ssl.allowUnsafeRenegotiation=false",
+    },
+)
+RENEGOTIATION_BY_CLIENTS: Final = Fix(
+    "Let no client start a renegotiation; TLS 1.3 has none.",
+    {
+        "nginx": "# nginx has refused renegotiation by the client since 0.8.23: update nginx",
+        "apache": "# httpd has refused renegotiation by the client since 2.2.15: update httpd",
+        "iis": "# PowerShell as administrator\nNew-ItemProperty HKLM:\\SYSTEM\\CurrentControlSet\\Control\\"
+        "SecurityProviders\\SCHANNEL -Name DisableRenegoOnServer -Value 1",
+        "haproxy": "# HAProxy lets no client renegotiate: update it",
+        "tomcat": "# setenv.sh\nCATALINA_OPTS='-Djdk.tls.rejectClientInitiatedRenegotiation=true'",
+        "node": "tls.CLIENT_RENEG_LIMIT = 0",
+        "load balancer": "In the client SSL profile: renegotiation off, or only secure (F5: Require Strict).",
+        "openssl": "# openssl.cnf, in the section that system_default names\nOptions = NoRenegotiation",
+        "gnutls": "# the program decides about renegotiation, not the priority string; TLS 1.3 has none\n"
+        f"{programs.ONLY_TLS13_PRIORITY}",
+        "java": "# Java 8 or newer\n-Djdk.tls.rejectClientInitiatedRenegotiation=true",
     },
 )
 MASTER_SECRET: Final = Fix(
@@ -189,7 +204,8 @@ SIGNATURES: Final = Fix(
     {
         "nginx": "ssl_conf_command SignatureAlgorithms ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256:ECDSA+SHA384;",
         "apache": "SSLOpenSSLConfCmd SignatureAlgorithms ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256:ECDSA+SHA384",
-        "haproxy": "# section global\nssl-default-bind-sigalgs ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256",
+        "haproxy": "# section global, HAProxy 2.8 or newer\n"
+        "ssl-default-bind-sigalgs ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256",
         "tomcat": "# setenv.sh, Java 16 or newer\n"
         "CATALINA_OPTS='-Djdk.tls.server.SignatureSchemes=ecdsa_secp256r1_sha256,rsa_pss_rsae_sha256'",
         "node": "https.createServer({ sigalgs: 'ecdsa_secp256r1_sha256:rsa_pss_rsae_sha256', key, cert }, handler)",
@@ -199,7 +215,7 @@ EARLY_DATA: Final = Fix(
     "Switch early data off, unless every request that may come in it can be repeated without harm.",
     {
         "nginx": "ssl_early_data off;",
-        "haproxy": "# remove allow-0rtt from the bind line",
+        "haproxy": "bind :443 ssl crt /etc/haproxy/site.pem  # without allow-0rtt",
         "load balancer": "Switch 0-RTT off in the settings of the content delivery network.",
     },
 )

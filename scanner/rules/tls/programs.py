@@ -35,7 +35,7 @@ _PRIORITY_SUITES: Final = (
 _PRIORITY_GROUPS: Final = "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1"
 PRIORITY: Final = f"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:{_PRIORITY_SUITES}:{_PRIORITY_GROUPS}"
 """One string of GnuTLS that says versions, suites and groups together."""
-_PRIORITY_13: Final = f"NORMAL:-VERS-ALL:+VERS-TLS1.3:{_PRIORITY_SUITES}:{_PRIORITY_GROUPS}"
+ONLY_TLS13_PRIORITY: Final = f"NORMAL:-VERS-ALL:+VERS-TLS1.3:{_PRIORITY_SUITES}:{_PRIORITY_GROUPS}"
 _PRIORITY_ORDER: Final = f"{PRIORITY}:%SERVER_PRECEDENCE"
 
 _EXIM_OPENSSL: Final = (
@@ -115,7 +115,7 @@ ONLY_TLS13: Final = {
     "stunnel": "; stunnel 5.50 or newer\nsslVersionMin = TLSv1.3",
     "redis": '# Redis 6 or newer\ntls-protocols "TLSv1.3"',
     "mosquitto": "# in the listener, 2.0 or newer\ntls_version tlsv1.3",
-    **_gnutls(_PRIORITY_13),
+    **_gnutls(ONLY_TLS13_PRIORITY),
     "java": "# Java 12 or newer\n-Djdk.tls.server.protocols=TLSv1.3",
     "go": "&tls.Config{MinVersion: tls.VersionTLS13}",
     "aws": "aws elbv2 modify-listener --listener-arn ARN --ssl-policy ELBSecurityPolicy-TLS13-1-3-2021-06",

@@ -62,7 +62,7 @@ def _plain(facts: Facts, _: Parameters, judge: EvidenceJudge[PlainEvidence]) -> 
             "postfix": "smtpd_tls_auth_only = yes",
             "dovecot": "disable_plaintext_auth = yes\nssl = required",
             "vsftpd": "force_local_logins_ssl=YES\nforce_local_data_ssl=YES",
-            "openldap": "olcSecurity: simple_bind=128",
+            "openldap": "# in cn=config; in slapd.conf: security simple_bind=128\nolcSecurity: simple_bind=128",
             "postgresql": "# pg_hba.conf: hostssl instead of host\nhostssl all all all scram-sha-256",
             "mysql": "require_secure_transport = ON",
         },

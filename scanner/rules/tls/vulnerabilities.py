@@ -107,7 +107,7 @@ def _ccs_injection(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> li
     how="The client asks for renegotiation several times on one connection.",
     sources=(attack("CVE-2011-1473", "https://nvd.nist.gov/vuln/detail/CVE-2011-1473"), rfc(9325, "3.5")),
     reasons={**_VULNERABLE, "tls1.3-alone": _TLS13_ALONE},
-    fix=fixes.RENEGOTIATION,
+    fix=fixes.RENEGOTIATION_BY_CLIENTS,
     mistake=fixes.RENEGOTIATION_BY_CLIENT,
     proof=Proof.SINGULAR,
 )
