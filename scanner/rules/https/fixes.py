@@ -47,7 +47,7 @@ _HSTS_NGINX: Final = 'add_header Strict-Transport-Security "max-age=31536000; in
 _HSTS_APACHE: Final = 'Header always set Strict-Transport-Security "max-age=31536000; includeSubDomains"'
 
 _HSTS_HAPROXY: Final = (
-    "# HAProxy 2.2 or newer: on its own answers as well, and over HTTPS alone\n"
+    "# HAProxy 2.2 or newer: on its own answers as well, and only over HTTPS\n"
     'http-after-response set-header Strict-Transport-Security "{}" if {{ ssl_fc }}'
 )
 
