@@ -107,6 +107,7 @@ test-receivers: $(RECEIVERS)/.installed $(VENV)/.test-packages  ## That receiver
 	NIGHTSEAL_RECEIVERS=$(CURDIR)/$(RECEIVERS) $(BIN)/python -m pytest -m receivers tests/reports/test_report_receivers.py $(PYTEST_ARGS)
 
 clients-check: $(VENV)/.installed-dev $(VENV)/.test-packages  ## That browsers and Java do what is computed of them
+	$(call install-packages,firefox-esr nodejs openjdk-17-jdk-headless)
 	$(BIN)/python -m pytest -m clients tests/lab
 
 check: test lint types imports docs-check prose  ## All that CI checks

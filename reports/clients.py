@@ -13,6 +13,7 @@ from scanner.counting import counted
 from scanner.evidence import TlsEvidence
 
 _WIDTH: Final = 100
+_NARROWEST: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,10 @@ def outcomes(tls: TlsEvidence, clients: Mapping[str, Client]) -> Mapping[str, Ou
     return {one: connect(client, server) for one, client in clients.items()}
 
 
-def told(found: ClientsAt, clients: Mapping[str, Client], *, every: bool) -> str:
+def told(found: ClientsAt, clients: Mapping[str, Client], *, every: bool, width: int = _WIDTH) -> str:
     """Lines for people. With a change, who it cuts off; without, each client, or with `every` false those cut off."""
     lines = (found.target, *lines_of(found, clients, every=every))
-    return "\n".join(textwrap.fill(line, _WIDTH, subsequent_indent=" " * 8) for line in lines)
+    return "\n".join(textwrap.fill(line, max(width, _NARROWEST), subsequent_indent=" " * 8) for line in lines)
 
 
 def lines_of(found: ClientsAt, clients: Mapping[str, Client], *, every: bool) -> Iterator[str]:

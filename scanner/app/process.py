@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
@@ -10,6 +11,25 @@ from typing import Any, Final, TextIO
 
 _NOWHERE: Final = "/nonexistent"
 """What Debian calls the home of those who have none: nothing is there, and nothing can be made there."""
+
+
+_PLAIN: Final = {"✓": "+", "✗": "x", "─": "-", "…": "...", "·": "-", "–": "-", "—": "-", "→": "->", "×": "x"}
+_IN_PLAIN: Final = "nightseal-plain"
+
+
+def _plainly(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What stands for letters that a terminal of another encoding than UTF-8 does not have.
+
+    Bytes of names of files that are no text (lone surrogates) are told by their numbers.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    plain = "".join(_PLAIN.get(each) or each.encode("ascii", "backslashreplace").decode() for each in missing)
+    return plain, error.end
+
+
+codecs.register_error(_IN_PLAIN, _plainly)
 
 
 class _Stream(io.FileIO):
@@ -59,6 +79,6 @@ def _enduring(stream: TextIO) -> TextIO:
     return io.TextIOWrapper(
         io.BufferedWriter(_Stream(number, "wb", closefd=False)),
         encoding=stream.encoding,
-        errors=stream.errors,
+        errors=_IN_PLAIN,
         line_buffering=stream.isatty() or stream is sys.stderr,
     )

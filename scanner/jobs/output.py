@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 STDOUT = "-"
 OVERVIEW = "overview"
 _STDOUT_DESCRIPTOR = 1
+_FOR_PEOPLE = ("text",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ def write(rendering: Rendering, formats: Sequence[str], output: str | None, *, n
                 view = _view(rendering)
             data = render(rendering, item, view)
             if stdout:
-                _to_stdout(data)
+                _to_stdout(data, text=item in _FOR_PEOPLE)
                 continue
             file = Path(str(output))
             if _is_folder(formats, file, str(output)):
@@ -199,16 +200,22 @@ def _refuse_for_stdout(formats: Sequence[str]) -> None:
         raise UsageError(f"{formats[0]} is not for a terminal: name a file with --output")
 
 
-def _to_stdout(data: bytes) -> None:
-    """Write to stdout. Where its reader has gone away, that is the reader's affair, and no failure.
+def _to_stdout(data: bytes, *, text: bool) -> None:
+    """Write to stdout; text for people in the encoding of the terminal, where programs are told UTF-8.
+
+    Where its reader has gone away, that is the reader's affair, and no failure.
 
     Raises:
         OSError: it cannot be written.
     """
     try:
         sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        if text:
+            sys.stdout.write(data.decode())
+            sys.stdout.flush()
+        else:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
     except OSError as error:
         # What is left in the buffer is written again as Python ends, which would fail with a status of its own.
         with contextlib.suppress(OSError):

@@ -179,6 +179,39 @@ def test_a_reader_that_goes_away_decides_no_status(arguments: tuple[str, ...]) -
     assert (process.returncode, err) == (0, b"")
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
+@pytest.mark.parametrize("arguments", [("scan", "127.0.0.1:9"), ("explain", "cert.expiry"), ("policy", "list")])
+def test_a_terminal_of_another_encoding_is_told_in_its_own(arguments: tuple[str, ...], encoding: str) -> None:
+    """A mark that it does not have is written in plain letters, and ends no command."""
+    command = [sys.executable, "-m", "scanner.app.cli", *arguments]
+    spoken = {**os.environ, "PYTHONIOENCODING": encoding}
+    usual = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+
+    done = subprocess.run(command, capture_output=True, env=spoken, check=False)
+    expected = subprocess.run(command, capture_output=True, env=usual, check=False)
+
+    assert done.returncode == expected.returncode
+    assert expected.stdout
+    assert b"\xe2" not in done.stdout, "it is not UTF-8 in disguise"
+    said = done.stdout.decode(encoding)
+    if arguments[0] == "scan":
+        assert set("✗✓─") & set(expected.stdout.decode())
+        assert not set("✗✓─") & set(said)
+        assert "\\u" not in said
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_an_explanation_is_as_wide_as_the_terminal(width: int) -> None:
+    command = [sys.executable, "-m", "scanner.app.cli", "explain", "cert.expiry"]
+    there = {**os.environ, "COLUMNS": str(width)}
+
+    said = subprocess.run(command, capture_output=True, text=True, env=there, check=True).stdout
+
+    sentences = said.partition("Sources")[0] + said.partition("Parameters")[2].partition("Reasons")[0]
+    wrapped = sentences.splitlines()  # addresses and configuration are to be copied, and stay in one line
+    assert width - 20 < max(map(len, wrapped)) <= width
+
+
 def test_a_reader_that_goes_away_keeps_no_failure_from_being_told() -> None:
     command = [sys.executable, "-m", "scanner.app.cli", "policy", "show", "no-such-policy"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

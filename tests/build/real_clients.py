@@ -13,7 +13,7 @@ from tests.build.servers import HOST, node, program
 SEEN = "location /seen { return 200 'seen $ssl_protocol $ssl_cipher -$ssl_curve end'; }"
 """What nginx is to be configured with."""
 _REQUEST = f"GET /seen HTTP/1.0\r\nHost: {HOST}\r\n\r\n"
-_SECONDS = 90
+_SECONDS = 180
 _PYTHON = """
 import socket, ssl, sys
 port, ca, host, request = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
@@ -115,6 +115,17 @@ def slow(port: int, ca: Path, folder: Path) -> Sequence[Ask]:
                 *browser,
                 f"--user-data-dir={home}",
                 there,
+                f"https://{HOST}:{port}/seen",
+            ],
+        ),
+        Ask(
+            "firefox-esr-153",
+            [
+                sys.executable,
+                str(Path(__file__).with_name("firefox.py")),
+                program("firefox-esr", "firefox-esr"),
+                str(folder / f"firefox-{port}"),
+                HOST,
                 f"https://{HOST}:{port}/seen",
             ],
         ),

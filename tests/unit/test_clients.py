@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
+from importlib import resources
 
 import pytest
 
+from reports.clients import ClientsAt, outcomes, told
 from scanner.clients import Why, all_clients, connect, server_of
 from scanner.errors import UsageError
 from scanner.evidence import AcceptedSuite, Attempt, FailureReason, KeyType, Protocol, ProtocolOffer, TlsEvidence
@@ -57,6 +60,48 @@ def test_a_profile_says_how_it_was_found() -> None:
     for client in all_clients().values():
         assert client.how in {"measured", "cross-checked", "source"}, client.id
         assert client.confidence in {"high", "medium"}, client.id
+
+
+def test_a_profile_has_the_sources_that_its_word_for_them_claims() -> None:
+    text = resources.files("scanner.clients").joinpath("clients.toml").read_text("utf-8")
+    for row in tomllib.loads(text)["client"]:
+        sources = [source for source in row["source"] if source["what"] not in {"support", "released"}]
+        kinds = {source["what"] for source in sources}
+        assert all(source["where"] for source in sources), row["id"]
+        if row["how"] == "measured":
+            assert "measured" in kinds, row["id"]
+        elif row["how"] == "cross-checked":
+            assert len(sources) >= 2, row["id"]
+        else:
+            assert sources, row["id"]
+
+
+@pytest.mark.parametrize(
+    ("client", "connects_at"),
+    [
+        ("safari-8", {Protocol.TLS1_0, Protocol.TLS1_2}),
+        ("safari-10", {Protocol.TLS1_0, Protocol.TLS1_2}),
+        ("firefox-71", {Protocol.TLS1_0, Protocol.TLS1_2, Protocol.TLS1_3}),
+        ("edge-17", {Protocol.TLS1_0, Protocol.TLS1_2}),
+        ("java-8u161", {Protocol.TLS1_0, Protocol.TLS1_2}),
+        ("java-8u291", {Protocol.TLS1_2}),
+        ("java-8", {Protocol.TLS1_2, Protocol.TLS1_3}),
+        ("dotnet-framework-4.5", {Protocol.TLS1_0}),
+        ("schannel-2019", {Protocol.TLS1_0, Protocol.TLS1_2}),
+        ("schannel-2022", {Protocol.TLS1_0, Protocol.TLS1_2, Protocol.TLS1_3}),
+    ],
+)
+def test_versions_that_clients_nobody_can_run_here_connect_with(client, connects_at) -> None:
+    """At a server with that version alone, and common suites."""
+    suites = {Protocol.TLS1_0: (AES_CBC,), Protocol.TLS1_2: (AES_GCM, AES_CBC), Protocol.TLS1_3: (TLS13,)}
+
+    assert {version for version in suites if at(client, tls({version: suites[version]})).connects} == connects_at
+
+
+def test_java_before_the_policy_files_has_no_large_keys() -> None:
+    large = tls({Protocol.TLS1_2: ("TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",)})
+
+    assert [at(client, large).connects for client in ("java-8u111", "java-8u161")] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -215,3 +260,15 @@ def test_what_a_policy_takes_away() -> None:
     changed = as_the_policy_wants(facts(World(tls=server)), load("mozilla-intermediate"))
     assert changed is not None
     assert [suite.name for suite in changed.offer(Protocol.TLS1_2).value.suites] == [AES_GCM]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_lines_are_as_wide_as_the_terminal(width: int) -> None:
+    """Whatever is longer goes on in the next line, indented, and loses nothing."""
+    known = tls({Protocol.TLS1_2: (AES_GCM,)})
+    found = ClientsAt("www.a.example:443", outcomes(known, all_clients()))
+
+    lines = told(found, all_clients(), every=True, width=width).splitlines()
+
+    assert width - 20 < max(map(len, lines)) <= width
+    assert all(client.versions.split()[0] in " ".join(lines) for client in all_clients().values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -30,6 +31,7 @@ from scanner.replay.recorded import recorded
 from scanner.rules import Facts
 from scanner.verdict import RunRecord, Trigger
 
+_WIDEST = 100
 _NOT_STORED = "the history does not know it: --now looks at it"
 
 
@@ -86,7 +88,8 @@ def clients(  # noqa: PLR0913, PLR0917  # one for each option
             )
         )
     else:
-        click.echo("\n\n".join(told(item, chosen, every=not quiet) for item in answers))
+        width = min(shutil.get_terminal_size((_WIDEST, 40)).columns, _WIDEST)
+        click.echo("\n\n".join(told(item, chosen, every=not quiet, width=width) for item in answers))
     return status
 
 

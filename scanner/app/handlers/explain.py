@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 
 _WIDTH = 88
+_NARROWEST = 40
 
 
 def explain(rule_id: str | None) -> None:
@@ -41,7 +43,9 @@ def describe(rule: Rule) -> str:
         "Sources\n" + "\n".join(f"  {source}" + (f"  {source.url}" if source.url else "") for source in rule.sources),
     ]
     parameters = [
-        f"  {name} = {field.get_default(call_default_factory=True)!r}  {rule.parameters.described(name)}".rstrip()
+        _wrapped(
+            f"{name} = {field.get_default(call_default_factory=True)!r}  {rule.parameters.described(name)}", "    "
+        )
         for name, field in rule.parameters.model_fields.items()
     ]
     if parameters:
@@ -57,4 +61,9 @@ def describe(rule: Rule) -> str:
 
 
 def _paragraph(title: str, text: str) -> str:
-    return f"{title}\n" + textwrap.fill(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+    return f"{title}\n{_wrapped(text)}"
+
+
+def _wrapped(text: str, further: str = "  ") -> str:
+    width = max(min(shutil.get_terminal_size((_WIDTH, 40)).columns, _WIDTH), _NARROWEST)
+    return textwrap.fill(text.rstrip(), width, initial_indent="  ", subsequent_indent=further)
