@@ -11,7 +11,7 @@ from tlslite.constants import ExtensionType
 from tlslite.messages import ClientHello, RecordHeader2, ServerHello, ServerHello2
 from tlslite.utils.codec import Parser
 
-from scanner.evidence import Attempt, Protocol, TlsEvidence
+from scanner.evidence import Attempt, FailureReason, Protocol, TlsEvidence
 from scanner.inventory import Address, Endpoint, Target
 from scanner.lab import Lab
 from scanner.lab.manifest import LabServer
@@ -105,6 +105,17 @@ def test_what_a_box_does_not_stand_is_found_told_and_left_out(backend, undisturb
         assert (cut_off == {None}) == (end == "close")
         return
     assert cut_off == {None}
+    # What was left out of every hello is not called missing; of what is not asked for by it, the same is seen.
+    left_out = (evidence.extended_master_secret, evidence.encrypt_then_mac, evidence.session_tickets)
+    if name == "extensions":
+        reasons = [fact.failure.reason if fact.failure is not None else None for fact in left_out]
+        assert reasons == [FailureReason.UNSUPPORTED] * 3
+    else:
+        assert left_out == (
+            undisturbed.extended_master_secret,
+            undisturbed.encrypt_then_mac,
+            undisturbed.session_tickets,
+        )
     # The hello with everything, the search, and hellos that were asked twice because silence is not an answer.
     assert disliked <= 12
 

@@ -154,7 +154,7 @@ def test_status_lines_that_browsers_take(status_line, ending):
     "answer",
     [
         *(b"220 mail.example\r\n", b"HTTP/1.1 OK\r\n\r\n", b"HTTP/1.1 20 OK\r\n\r\n", b"HTTP/1.1 2000 OK\r\n\r\n"),
-        *(b"http/1.1 200 OK\r\n\r\n", b"HTTP/1.1200 OK\r\n\r\n", b"ICY 200 OK\r\n\r\n", b"<html>", b"SSH-2.0-x\r\n"),
+        *(b"htp/1.1 200 OK\r\n\r\n", b"HTTP/1.1200 OK\r\n\r\n", b"ICY 200 OK\r\n\r\n", b"<html>", b"SSH-2.0-x\r\n"),
         b"HTTP/1.1 -12 OK\r\n\r\n",
     ],
 )
@@ -166,6 +166,13 @@ def test_what_has_no_status_line_is_no_http(answer):
 def test_empty_lines_before_the_answer_are_overlooked():
     response = told(b"\r\n\n" + HEAD + b"\r\n")
     assert (response.status, response.irregularities) == (200, ("an empty line before the status line",))
+
+
+@pytest.mark.parametrize("word", [b"http", b"Http"])
+def test_a_status_line_in_small_letters_is_read_as_browsers_do(word):
+    response = told(HEAD.replace(b"HTTP", word, 1) + b"\r\n")
+    told_of = ("a status line that does not write HTTP in capitals",)
+    assert (response.status, response.irregularities) == (200, told_of)
 
 
 def test_provisional_answers_are_passed_over():

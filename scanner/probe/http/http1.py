@@ -21,7 +21,7 @@ HEAD_LIMIT: Final = 262_144
 """Bytes of status line and headers, as in Chromium."""
 HEADERS_TOO_LARGE: Final = "the headers are too large"
 
-_STATUS_LINE: Final = re.compile(rb"HTTP/(\d(?:\.\d)?)[ \t]+(\d{3})(?:[ \t].*)?")
+_STATUS_LINE: Final = re.compile(rb"(?i:HTTP)/(\d(?:\.\d)?)[ \t]+(\d{3})(?:[ \t].*)?")
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROLS: Final = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 _BLANK: Final = b" \t"
@@ -172,6 +172,8 @@ class _HeadReader:
         found = _STATUS_LINE.fullmatch(line)
         if found is None or found[2] < b"100":
             raise ProtocolError(_no_http())
+        if not line.startswith(b"HTTP"):
+            self._note("a status line that does not write HTTP in capitals")
         self._status = found[1], int(found[2])
 
     def _header(self, line: bytes) -> None:
@@ -215,7 +217,7 @@ def _irregular_framing(headers: Headers) -> Iterator[str]:
 def _may_begin(pending: bytearray) -> bool:
     """Whether a status line may come of this, which has no end yet; one byte alone decides nothing."""
     text = pending.lstrip(b"\r\n")[:5]
-    return len(text) <= 1 or b"HTTP/".startswith(text)
+    return len(text) <= 1 or b"HTTP/".startswith(text.upper())
 
 
 def _no_http() -> Failure:

@@ -84,8 +84,10 @@ def survey_evidence(results: SurveyResults, stores: Sequence[str]) -> TlsEvidenc
         encrypt_then_mac=_encrypt_then_mac(results),
         secure_renegotiation=_all_have(results, results.older, ExtensionType.renegotiation_info, _ONLY_TLS13),
         compression=_of_older(results, any(answer.compression for answer in results.older)),
-        session_tickets=_of_older(
-            results, any(ExtensionType.session_ticket in answer.extensions for answer in results.older)
+        session_tickets=_unless_left_out(
+            results,
+            ExtensionType.session_ticket,
+            _of_older(results, any(ExtensionType.session_ticket in answer.extensions for answer in results.older)),
         ),
         fallback_scsv=results.fallback,
         client_authentication=_client_authentication(results),
@@ -286,4 +288,16 @@ def _robot(results: SurveyResults) -> Attempt[Robot]:
 def _all_have(results: SurveyResults, answers: Sequence[ServerFlight], extension: int, why: str) -> Attempt[bool]:
     if not answers:
         return Attempt(failure=_no_answer(results, why))
-    return Attempt.partial(all(extension in answer.extensions for answer in answers), _cut_off(results))
+    all_have = all(extension in answer.extensions for answer in answers)
+    return _unless_left_out(results, extension, Attempt.partial(all_have, _cut_off(results)))
+
+
+def _unless_left_out(results: SurveyResults, extension: int, shown: Attempt[bool]) -> Attempt[bool]:
+    """What was `shown` of an extension; nothing was where a server does not stand hellos with it and was asked by none.
+
+    Which of several extensions it is that it does not stand is not known.
+    """
+    if extension not in results.baseline.template.without or shown.value is None:
+        return shown
+    detail = "the server answers no hello that asks for it, or for others that it may not know"
+    return Attempt.failed(FailureReason.UNSUPPORTED, detail)

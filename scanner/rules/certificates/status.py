@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from scanner.evidence import Deployment, Extension
+from typing import Final
+
+from scanner.evidence import Deployment, Extension, Failure, FailureReason
 from scanner.rules.certificates import fixes
 from scanner.rules.certificates.staples import STAPLE_HOW, UNVERIFIED, current_staple, end_of_staple
-from scanner.rules.registry import Facts, Finding, Parameters, fails, indeterminate, not_applicable, passes, rule
+from scanner.rules.registry import (
+    Facts,
+    Finding,
+    Parameters,
+    fails,
+    indeterminate,
+    not_applicable,
+    not_observed,
+    passes,
+    rule,
+)
 from scanner.rules.registry.sources import rfc
 from scanner.verdict import Goal, Severity
 
+_DISLIKED: Final = "status-request"
+"""The survey's word for what is not stood."""
 _STAPLED = {
     "sent": passes("A current OCSP response is stapled."),
     "not-sent": fails("No OCSP response is stapled."),
@@ -20,6 +34,8 @@ _STAPLED = {
 
 def _judge_staple(facts: Facts, deployment: Deployment) -> list[Finding]:
     expected = "a current OCSP response"
+    if deployment.staple is None and (gap := _not_asked_for(facts)) is not None:
+        return [not_observed(gap)]
     if deployment.staple is None:
         return [Finding("not-sent", "no staple", expected)]
     if not current_staple(deployment.staple, facts.now):
@@ -29,6 +45,18 @@ def _judge_staple(facts: Facts, deployment: Deployment) -> list[Finding]:
         reason = "not-known" if deployment.staple.verified else "unverified"
         return [Finding(reason, deployment.staple.certificate_status, expected)]
     return [Finding("sent", deployment.staple.certificate_status, expected)]
+
+
+def _not_asked_for(facts: Facts) -> Failure | None:
+    """Why no staple could be sent: to a server that answers no hello which asks for one, none does."""
+    tls = facts.evidence.tls.value
+    if tls is None or tls.intolerances.value is None:
+        lost = tls.intolerances.failure if tls is not None else None
+        # The engine that looks for no intolerances asks for a staple, and is answered.
+        return lost if lost is not None and lost.reason is not FailureReason.NOT_RUN else None
+    if _DISLIKED not in tls.intolerances.value:
+        return None
+    return Failure(FailureReason.UNSUPPORTED, "the server answers no hello that asks for a staple")
 
 
 @rule(

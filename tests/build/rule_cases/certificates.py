@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from datetime import UTC, datetime, timedelta
 
-from scanner.evidence import Completion, KeyType, Staple
+from scanner.evidence import Attempt, Completion, KeyType, Staple
 from scanner.inventory import Role
 from scanner.verdict import Severity
 from tests.build.certificates import intermediate, leaf, root
@@ -29,6 +29,7 @@ _FOR_CLIENTS = certificate(intermediate(), fingerprint="cc" * 32, extended_key_u
 _UNKNOWN, _UNVERIFIED = Staple("unknown", NOW, verified=True), Staple("unknown", NOW, verified=False)
 _OCSP = certificate(ocsp_urls=("http://ocsp.example.com",))
 _MUST = certificate(must_staple=True)
+_NO_STAPLES = Attempt.ok(("status-request",))
 
 
 def _lives(days: float, since: datetime = NOW - timedelta(days=10), **changes: object) -> object:
@@ -320,6 +321,8 @@ CASES = (
     of_tls("cert.must-staple", "stale", deployment(_MUST, staple=_OLD)),
     of_tls("cert.must-staple", "unreadable", deployment(certificate(unreadable_extensions=("TLSFeature",)))),
     of_tls("cert.must-staple", "not-observed", certificates=TIMED_OUT),
+    of_tls("cert.must-staple", "not-observed", deployment(_MUST), intolerances=_NO_STAPLES),
+    of_tls("cert.must-staple", "sent", deployment(_MUST, staple=_GOOD), intolerances=_NO_STAPLES),
     of_tls("cert.stapled", "no-responder"),
     of_tls("cert.stapled", "sent", deployment(_OCSP, staple=_GOOD)),
     of_tls("cert.stapled", "not-sent", deployment(_OCSP)),
@@ -333,4 +336,5 @@ CASES = (
         deployment(certificate(unreadable_extensions=("authorityInfoAccess",)), staple=_GOOD),
     ),
     of_tls("cert.stapled", "not-observed", certificates=TIMED_OUT),
+    of_tls("cert.stapled", "not-observed", deployment(_OCSP), intolerances=_NO_STAPLES),
 )
