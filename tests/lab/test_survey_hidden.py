@@ -14,7 +14,7 @@ from tlslite.mathtls import FFDHE_PARAMETERS
 from tlslite.messages import ClientHello, ServerHello
 from tlslite.utils.codec import Parser
 
-from scanner.evidence import Protocol, ProtocolOffer, TlsEvidence
+from scanner.evidence import Failure, FailureReason, Protocol, ProtocolOffer, TlsEvidence
 from scanner.inventory import Address, Endpoint, Role, Target
 from scanner.probe import ProbeSettings, iana
 from scanner.probe.survey.families import Family, by_family, family_of
@@ -245,6 +245,43 @@ def test_a_modulus_that_is_no_prime_is_told(started, tmp_path):
     evidence, _ = asyncio.run(surveyed(started.openssl("-cert", identity, "-key", identity, *suites)))
     (suite,) = offer_of(evidence).suites
     assert (suite.dh_prime, suite.group) == ("composite", None)
+
+
+def test_a_server_that_refuses_and_accepts_one_hello_is_believed_no_refusal():
+    """As behind a name that leads to servers that differ: what one refused, the other may accept, in any version."""
+    own, met = [GCM, GCM_256, NAMES["TLS_RSA_WITH_AES_128_CBC_SHA"]], set()
+
+    def chooses(offered: list[int]) -> int:
+        if set(offered) <= {*own, 0x00FF, 0x5600} and tuple(offered) not in met:
+            met.add(tuple(offered))
+            return 0
+        return first_of(offered, own)
+
+    evidence, _ = answered_by(chooses)
+    told = Failure(FailureReason.INCONSISTENT, "the same hello of tls1.2 was refused (handshake_failure) and accepted")
+    attempt = evidence.offer(TLS12)
+    assert attempt.value is not None
+    assert set(names(attempt.value)) == {iana.cipher_suites()[code].name for code in own}
+    assert attempt.incomplete == told
+    assert {evidence.offer(protocol).failure for protocol in Protocol if protocol is not TLS12} == {told}
+    doubted = (
+        evidence.extended_master_secret,
+        evidence.groups[TLS12],
+        evidence.secure_renegotiation,
+        evidence.compression,
+    )
+    assert {fact.cut_off for fact in doubted} == {told}
+
+
+def test_a_server_that_refuses_one_hello_each_time_contradicts_nothing():
+    own = [GCM, GCM_256, NAMES["TLS_RSA_WITH_AES_128_CBC_SHA"]]
+
+    def chooses(offered: list[int]) -> int:
+        return 0 if set(offered) <= {*own, 0x00FF, 0x5600} else first_of(offered, own)
+
+    evidence, _ = answered_by(chooses)
+    assert offer_of(evidence).server_order is None
+    assert not evidence.offer(Protocol.SSL3).value.negotiated
 
 
 CHACHA20 = NAMES["TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"]

@@ -13,6 +13,7 @@ from scanner.evidence import Failure, FailureReason, Protocol
 from scanner.probe import iana
 from scanner.probe.survey.client import HelloClient
 from scanner.probe.survey.families import Family, by_family, family_of, is_chacha20, not_chacha20_first
+from scanner.probe.survey.hello import Offer
 from scanner.probe.survey.offers import ApplicationProtocols, Enumeration, HelloTemplate, Rotations
 from scanner.probe.survey.server_flight import HelloResult, Refusal, ServerFlight
 
@@ -166,8 +167,8 @@ async def _put_in_order(client: HelloClient, template: HelloTemplate, found: Enu
     offered = [code for code in iana.offered_suites(found.protocol) if code in by_suite]
     order: list[int] = []
     while len(offered) > 1:
-        outcome = await client.ask(
-            template.offer(found.protocol, not_chacha20_first(offered), groups=groups), whole=False
+        outcome = await _ask_accepted(
+            client, template.offer(found.protocol, not_chacha20_first(offered), groups=groups), found
         )
         if not isinstance(outcome, ServerFlight) or outcome.suite not in offered:
             break
@@ -223,4 +224,17 @@ async def _ask_in_order(
 ) -> HelloResult:
     groups = found.groups or (_without_ffdhe(found.protocol, template) if found.hidden else None)
     offer = template.offer(found.protocol, suites, groups=groups, key_shares=found.key_shares)
-    return await client.ask(replace(offer, suites=tuple(suites)[: template.limit]), whole=False)
+    return await _ask_accepted(client, replace(offer, suites=tuple(suites)[: template.limit]), found)
+
+
+async def _ask_accepted(client: HelloClient, offer: Offer, found: Enumeration) -> HelloResult:
+    """Ask for what was accepted before, and nothing else: where that is refused once and accepted again, note it.
+
+    A name may lead to servers that differ, of which each connection reaches another one.
+    """
+    outcome = await client.ask(offer, whole=False)
+    if isinstance(outcome, Refusal) and isinstance(again := await client.ask(offer, whole=False), ServerFlight):
+        detail = f"the same hello of {found.protocol} was refused ({outcome.name}) and accepted"
+        found.contradiction = found.contradiction or Failure.of(FailureReason.INCONSISTENT, detail)
+        return again
+    return outcome
