@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from scanner import compared
 from scanner.evidence import Attempt, ClientIdentity, Failure, FailureReason
-from scanner.rules import BoundRule, Facts, Finding, Observed, bind
+from scanner.rules import BoundRule, Facts, Finding, Observed, Stranger, bind
 from scanner.rules.certificates.in_files import is_asked_of
 from scanner.untrusted import printable
 from scanner.verdict import Severity, Status, TargetStatus, Verdict
@@ -111,17 +112,24 @@ class Judging:
         self._users: dict[str, frozenset[str]] = {}
         self._served: dict[str, frozenset[str]] = {}
         self._primes: dict[str, frozenset[str]] = {}
+        self._tickets: dict[str, frozenset[str]] = {}
+        self._strangers: dict[str, frozenset[Stranger]] = {}
         self._alike: dict[frozenset[str], frozenset[str]] = {}
         self._known: dict[Verdict, Verdict] = {}
 
     def note(self, item: Observed) -> None:
         """Take in what other targets are compared with. All have to be noted before one is judged."""
         endpoint = item.target.endpoint
-        for fingerprint in () if endpoint.is_file else _leaves(item.evidence):
+        for fingerprint in () if endpoint.is_file else compared.leaves(item.evidence):
             self._add(self._users, fingerprint, endpoint.environment)
             self._add(self._served, endpoint.host, fingerprint)
-        for modulus in _unpublished_primes(item.evidence):
+        for modulus in compared.unpublished_primes(item.evidence):
             self._add(self._primes, modulus, endpoint.environment)
+        if (key := compared.ticket_key(item.evidence)) is not None:
+            self._add(self._tickets, key, endpoint.environment)
+        if (stranger := compared.stranger(item)) is not None:
+            for name in compared.certificate_names(item.evidence):
+                self._strangers[name] = self._strangers.get(name, frozenset()) | {stranger}
 
     def _add(self, index: dict[str, frozenset[str]], key: str, name: str) -> None:
         known = index.get(key, frozenset())
@@ -149,6 +157,8 @@ class Judging:
             certificate_users=self._users,
             served=self._served,
             prime_users=self._primes,
+            ticket_users=self._tickets,
+            strangers=self._strangers,
         )
         near = [
             waiver
@@ -160,20 +170,6 @@ class Judging:
                 for verdict in judge(rule, facts):
                     waived = _waive(verdict, item.target, near)
                     yield self._known.setdefault(waived, waived)
-
-
-def _leaves(evidence: TargetEvidence) -> Iterator[str]:
-    tls = evidence.tls.value
-    for deployment in (tls.certificates.value or ()) if tls else ():
-        yield deployment.leaf.fingerprint
-
-
-def _unpublished_primes(evidence: TargetEvidence) -> Iterator[str]:
-    tls = evidence.tls.value
-    for offer in tls.protocols.values() if tls else ():
-        for suite in offer.value.suites if offer.value else ():
-            if suite.dh_modulus is not None:
-                yield suite.dh_modulus
 
 
 def judge(rule: BoundRule, facts: Facts) -> tuple[Verdict, ...]:

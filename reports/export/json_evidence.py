@@ -21,17 +21,16 @@ from reports.export.json_evidence_model import (
     Mail,
     NameCaaOut,
     NotObserved,
-    Plain,
     StsPolicyOut,
     TlsaOut,
 )
+from reports.export.json_plain import plain_of
 from scanner.evidence import (
     Attempt,
     CaaRecord,
     DnsEvidence,
     FailureReason,
     MailDomain,
-    PlainEvidence,
     Protocol,
     TargetEvidence,
     TlsEvidence,
@@ -96,7 +95,7 @@ def evidence_document(evidence: TargetEvidence) -> Evidence:
         dns=_dns(dns) if dns else None,
         mail=_mail(evidence.mail.value) if evidence.mail.value else None,
         doors=doors_of(evidence.doors.value) if evidence.doors.value else None,
-        plain=_plain(evidence.plain.value) if evidence.plain.value else None,
+        plain=plain_of(evidence.plain.value) if evidence.plain.value else None,
         not_observed=[
             NotObserved(what=what, reason=attempt.failure.reason.value, detail=attempt.failure.detail)
             for what, attempt in _attempts(evidence)
@@ -140,6 +139,8 @@ def _attempts(evidence: TargetEvidence) -> Iterator[tuple[str, Attempt[Any]]]:  
             yield f"{place}.revocation", deployment.revocation
             yield f"{place}.transparency", deployment.transparency
     yield "http", evidence.http
+    if evidence.http.value is not None:
+        yield "http.echoes", evidence.http.value.echoes
     yield "mail", evidence.mail
     if evidence.mail.value is not None:
         for fact in ("tlsa", "signed", "sts_record", "sts_policy", "tls_reports"):
@@ -152,6 +153,7 @@ def _attempts(evidence: TargetEvidence) -> Iterator[tuple[str, Attempt[Any]]]:  
     if evidence.plain.value is not None:
         yield "plain.login", evidence.plain.value.login
         yield "plain.injection", evidence.plain.value.injection
+        yield "plain.upgrade", evidence.plain.value.upgrade
     yield "dns", evidence.dns
     if evidence.dns.value is not None:
         yield "dns.caa", evidence.dns.value.caa
@@ -176,11 +178,6 @@ def _mail(mail: MailDomain) -> Mail:
         sts_policy=StsPolicyOut(mode=policy.mode, max_age=policy.max_age, mx=list(policy.mx)) if policy else None,
         tls_reports=None if mail.tls_reports.value is None else list(mail.tls_reports.value),
     )
-
-
-def _plain(plain: PlainEvidence) -> Plain:
-    login = plain.login.value
-    return Plain(login=login.value if login else None, said=plain.said, injection=plain.injection.value)
 
 
 def _dns(dns: DnsEvidence) -> Dns:

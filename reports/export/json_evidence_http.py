@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reports.export.json_evidence_model import CookieOut, FailureOut, HopOut, Http, ReferenceOut, Request
+from reports.export.json_plain import echo_of
 from scanner.evidence import Failure, Hop, HttpEvidence, HttpProbe
 
 
@@ -13,7 +14,11 @@ def failure_of(failure: Failure | None) -> FailureOut | None:
 
 def http_document(http: HttpEvidence) -> Http:
     """Bring what was answered over HTTP and HTTPS into the outer form."""
-    return Http(requests=[_request(probe) for probe in http.probes])
+    echoes = http.echoes.value
+    return Http(
+        requests=[_request(probe) for probe in http.probes],
+        echoes=None if echoes is None else [echo_of(echo) for echo in echoes],
+    )
 
 
 def _request(probe: HttpProbe) -> Request:

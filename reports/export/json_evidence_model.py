@@ -9,6 +9,7 @@ from datetime import datetime
 
 from reports.export.json_base import Out as Out  # noqa: PLC0414  # the base of all models, told to mypy as ours
 from reports.export.json_doors import Doors
+from reports.export.json_plain import EchoOut, Plain
 
 
 class FailureOut(Out):
@@ -284,6 +285,8 @@ class Http(Out):
     """What HTTP answers, in plain and inside TLS."""
 
     requests: list[Request]
+    echoes: list[EchoOut] | None = None
+    """What pages make of a word in their address; None where nobody asked."""
 
 
 class Caa(Out):
@@ -312,16 +315,6 @@ class Dns(Out):
     """What a validating resolver says of it: `signed`, `unsigned` or `bogus`; None where none was asked."""
     certificate_names: list[NameCaaOut] = []
     """The same of each name in the certificates that are served, where that was asked."""
-
-
-class Plain(Out):
-    """What is taken in plain before STARTTLS."""
-
-    login: str | None
-    """A login that is begun is `refused`, `taken`, or `not-offered`; None where that was not found out."""
-    said: str
-    injection: bool | None
-    """Whether a command that was sent behind the request for TLS was carried out inside it."""
 
 
 class TlsaOut(Out):

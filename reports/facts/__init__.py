@@ -44,10 +44,13 @@ _FEATURES: Final[Mapping[str, str]] = {
     "robot": "ROBOT",
     "padding_oracle": "padding oracles",
     "reused_keys": "ephemeral keys reused",
+    "ticket_key": "session tickets' key",
+    "ticketbleed": "Ticketbleed",
+    "other_alpn": "HTTP's ALPN is taken",
     "intolerances": "intolerances",
 }
 
-_BY_POLICY: Final = frozenset({"padding_oracle", "reused_keys"})
+_BY_POLICY: Final = frozenset({"padding_oracle", "reused_keys", "ticket_key", "ticketbleed", "other_alpn"})
 """What is asked where a policy judges it, and is else no fact that is missing."""
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from reports.facts.lines import after, cut_off, fact, facts, failure, known, listed, moment, why
 from scanner.counting import counted
+from scanner.evidence import not_run
 
 if TYPE_CHECKING:
     from scanner.evidence import Attempt, CaaRecord, Cookie, Hop, Http3, HttpProbe, TargetEvidence
@@ -23,6 +24,12 @@ def http_lines(evidence: TargetEvidence) -> Iterator[str]:
         for hop in probe.hops:
             yield from _hop(hop)
     yield from facts(("answers", cut_off(evidence.http)))
+    echoes = evidence.http.value.echoes
+    if echoes != not_run():
+        for echo in echoes.value or ():
+            told = "comes back" if echo.echoed else "does not come back"
+            yield fact("a word in the address", f"{told}, {echo.coding or 'not compressed'}: {echo.url}")
+        yield from facts(("a word in the address", why(echoes) if echoes.value is None else cut_off(echoes)))
 
 
 def _probe(probe: HttpProbe) -> str:
@@ -70,13 +77,17 @@ def _cookie(cookie: Cookie) -> str:
 
 
 def plain_lines(evidence: TargetEvidence) -> Iterator[str]:
-    """What is taken before STARTTLS."""
-    yield "  Before STARTTLS"
+    """What is taken before TLS."""
+    yield "  Before TLS"
     plain = evidence.plain.value
     if plain is None:
         yield fact("answers", why(evidence.plain))
         return
     yield from facts(("answers", cut_off(evidence.plain)))
+    if plain.upgrade != not_run():
+        yield fact("goes over to TLS", known(plain.upgrade))
+        if plain.login == not_run() and plain.injection == not_run():
+            return
     yield fact("a login", known(plain.login) + after(plain.said))
     yield fact(
         "commands sent ahead", {"yes": "carried out", "no": "forgotten"}.get(said := known(plain.injection), said)

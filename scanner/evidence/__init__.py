@@ -32,6 +32,7 @@ from scanner.evidence.http import (
     ChainEnd,
     ClientIdentity,
     Cookie,
+    Echo,
     Hop,
     HttpEvidence,
     HttpProbe,
@@ -66,6 +67,8 @@ from scanner.evidence.tls import (
     NameReaction,
     ProtocolOffer,
     Robot,
+    Ticketbleed,
+    TicketKey,
     TlsEvidence,
 )
 from scanner.evidence.transparency import LogProgram, LogState, Sct, SctCheck, SctSource, Transparency
@@ -85,6 +88,7 @@ __all__ = [
     "Deployment",
     "DnsEvidence",
     "Dnssec",
+    "Echo",
     "EvidenceStore",
     "Extension",
     "Failure",
@@ -126,6 +130,8 @@ __all__ = [
     "StoreTrust",
     "StsPolicy",
     "TargetEvidence",
+    "TicketKey",
+    "Ticketbleed",
     "TlsEvidence",
     "Tlsa",
     "Transparency",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from scanner.evidence.attempt import Failure
+from scanner.evidence.attempt import Attempt, Failure, not_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +130,24 @@ class HttpProbe:
 
 
 @dataclass(frozen=True, slots=True)
+class Echo:
+    """What a page over HTTPS made of a word that was put into its address, asked for in compressed form.
+
+    `coding` is the content coding of the answer, empty where it was not compressed; `echoed` tells that the word stood
+    in the page.
+    """
+
+    url: str
+    coding: str = ""
+    echoed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HttpEvidence:
-    """What HTTP answers, in plain and inside TLS."""
+    """What HTTP answers, in plain and inside TLS. `echoes` are asked for where a policy judges them."""
 
     probes: tuple[HttpProbe, ...] = ()
+    echoes: Attempt[tuple[Echo, ...]] = field(default_factory=not_run)
 
     def find(
         self,

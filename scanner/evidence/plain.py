@@ -18,12 +18,14 @@ class PlainLogin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlainEvidence:
-    """What is taken in plain at an endpoint with STARTTLS; no password was sent to find out.
+    """What is taken in plain at an endpoint with STARTTLS or plain HTTP; no password was sent to find out.
 
     `said` is the server's answer to the login. `injection` tells that a command which was sent in plain, behind the
-    request for TLS, was carried out inside TLS.
+    request for TLS, was carried out inside TLS. `upgrade` tells that the port of plain HTTP goes over to TLS when a
+    request asks it to (RFC 2817).
     """
 
     login: Attempt[PlainLogin] = field(default_factory=not_run)
     said: str = ""
     injection: Attempt[bool] = field(default_factory=not_run)
+    upgrade: Attempt[bool] = field(default_factory=not_run)

@@ -63,7 +63,7 @@ class TargetEvidence:
     """Everything observed at one target in one run.
 
     `tls` fails as a whole where no TLS engine got an answer, with the reason (refused, not TLS, …).
-    `http` is NOT_RUN at endpoints that do not speak HTTP, `plain` where there is no STARTTLS or no policy judges it,
+    `http` is NOT_RUN at endpoints that do not speak HTTP, `plain` where nothing begins in plain or no policy judges it,
     `mail` where no mail domain was asked for, `doors` where no policy judges them. `connections` counts the connections
     opened to the target. `seen_from` is
     the zone whose worker looked; empty where it was the machine of the run.

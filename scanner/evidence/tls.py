@@ -72,6 +72,26 @@ class Robot(StrEnum):
     STRONG_ORACLE = "strong-oracle"
 
 
+class Ticketbleed(StrEnum):
+    """The answers of a Ticketbleed test. NO_TICKETS: no session ticket is issued before TLS 1.3."""
+
+    NO_TICKETS = "no-tickets"
+    NOT_VULNERABLE = "not-vulnerable"
+    VULNERABLE = "vulnerable"
+
+
+class TicketKey(StrEnum):
+    """What is told of the key of session tickets instead of its name.
+
+    NO_TICKETS: none is issued. NAMELESS: their form shows no name. ZEROS: a key of zeros made their MAC, so that
+    anybody can open and make them.
+    """
+
+    NO_TICKETS = "no-tickets"
+    NAMELESS = "nameless"
+    ZEROS = "zeros"
+
+
 class NameReaction(StrEnum):
     """How a server reacts to a server_name that it was not asked under, or to none."""
 
@@ -92,7 +112,9 @@ class TlsEvidence:
     `compression` that it compresses, `early_data` that it accepts 0-RTT, `fallback_scsv` that it refuses a downgrade.
     `max_early_data_size` is the largest in bytes that a session ticket of TLS 1.3 allows, 0 where none allows any.
     `padding_oracle` names the broken records in CBC that the server tells from others by its answers, `reused_keys` the
-    key exchanges in which several connections were shown one ephemeral key; both are asked where a policy judges them.
+    key exchanges in which several connections were shown one ephemeral key. `ticket_key` is the name, in hexadecimal,
+    of the key that makes session tickets, which is sent along in plain, or a `TicketKey`. `other_alpn` tells that a
+    hello for HTTP alone is accepted where none is spoken. These and `ticketbleed` are asked where a policy judges them.
     `intolerances` names what an unusual but correct ClientHello broke (`size`, `version`, …).
     `classical_curves_only` tells that the engine asked for no other groups than elliptic curves, and for those in the
     newest protocol alone: what `groups` does not list may still be accepted.
@@ -119,6 +141,9 @@ class TlsEvidence:
     robot: Attempt[Robot] = field(default_factory=not_run)
     padding_oracle: Attempt[tuple[str, ...]] = field(default_factory=not_run)
     reused_keys: Attempt[tuple[str, ...]] = field(default_factory=not_run)
+    ticket_key: Attempt[str] = field(default_factory=not_run)
+    ticketbleed: Attempt[Ticketbleed] = field(default_factory=not_run)
+    other_alpn: Attempt[bool] = field(default_factory=not_run)
     without_sni: Attempt[NameReaction] = field(default_factory=not_run)
     wrong_sni: Attempt[NameReaction] = field(default_factory=not_run)
     intolerances: Attempt[tuple[str, ...]] = field(default_factory=not_run)

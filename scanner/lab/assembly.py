@@ -12,7 +12,7 @@ from scanner.lab.certificates import CertificateAuthority, CertificateRecipe
 from scanner.lab.ct_log import log_list
 from scanner.lab.manifest import LabServer, Manifest
 from scanner.lab.publications import PKI_HOST, PublicationServer
-from scanner.lab.serving import Servers, plain_handler, tls_handler
+from scanner.lab.serving import Servers, plain_handler, tls_handler, upgrading_handler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,6 +100,9 @@ def _listen(
         if case.plain is None or case.http_port is None:
             http_port = servers.refuse(address)
         else:
-            http_port = servers.listen(address, plain_handler(case.plain, case.host))
+            handler = plain_handler(case.plain, case.host)
+            if case.plain_upgrade:
+                handler = upgrading_handler(case, identity, authority.root.chain_pem)
+            http_port = servers.listen(address, handler)
         ports.append((address, port, http_port))
     return ports

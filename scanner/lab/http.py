@@ -5,8 +5,9 @@ It has to survive whatever a scanner sends, so it parses as little as it can and
 
 from __future__ import annotations
 
+import gzip
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ GOOD_COOKIE: Final = ("Set-Cookie", "session=1; Path=/; Secure; HttpOnly; SameSi
 _REQUEST_LINE: Final = re.compile(rb"([A-Z]{3,10}) (\S{1,8000}) HTTP/1\.([01])\r?\n")
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 _HEAD_LIMIT: Final = 65_536
+_UPGRADE: Final = re.compile(rb"(?is)(?:(?!\r\n\r\n).)*?\r\nupgrade:[^\r\n]*\bTLS/.*?\r\n\r\n")
+SWITCHING: Final = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: TLS/1.2, HTTP/1.1\r\nConnection: Upgrade\r\n\r\n"
 _BODY_LIMIT: Final = 1_048_576
 _FILLING: Final = b"<p>and so on\n" * 1000
 _REASONS: Final = {
@@ -47,6 +50,7 @@ class Response:
     content_type: str = "text/html; charset=utf-8"
     methods: tuple[str, ...] = ("GET", "HEAD")
     endless: bool = False  # the body never ends
+    compressed: bool = False  # for who asks for gzip
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +94,21 @@ def serve(connection: Connection, site: Site, host: str) -> None:
         close = minor == b"0" or re.search(rb"(?im)^connection:[^\r\n]*\bclose\b", head) is not None
         answer = site.answer(method, target)
         close = close or answer.endless
+        if answer.compressed and re.search(rb"(?im)^accept-encoding:[^\r\n]*\bgzip\b", head):
+            answer = replace(answer, headers=(*answer.headers, ("Content-Encoding", "gzip")))
         connection.send(_render(answer, host, target, close=close, head_only=method == "HEAD"))
         while answer.endless and method != "HEAD":
             connection.send(_FILLING)
         if close:
             return
+
+
+def asks_for_tls(connection: Connection) -> bool:
+    """Take a request that asks the connection to go over to TLS (RFC 2817); any other is left to be read."""
+    while connection.peek().isalpha() and not _HEAD_END.search(connection.unread):
+        if not connection.fill(_HEAD_LIMIT):
+            return False
+    return connection.take(_UPGRADE) is not None
 
 
 def _skip_body(connection: Connection, head: bytes) -> bool:
@@ -110,6 +124,8 @@ def _render(answer: Response, host: str, path: str, *, close: bool, head_only: b
         return text.replace("{host}", host).replace("{path}", path)
 
     body = fill(answer.body).encode()
+    if ("Content-Encoding", "gzip") in answer.headers:
+        body = gzip.compress(body)
     headers = [
         ("Content-Type", answer.content_type),
         *([] if answer.endless else [("Content-Length", str(len(body)))]),

@@ -32,6 +32,8 @@ ERRORS: Final = (TLSError, SyntaxError, AssertionError, AttributeError, IndexErr
 _DEFLATE: Final = 1
 _SCTS: Final = 18  # RFC 6962 section 3.3.1
 _SECRET_SIZE: Final = 48
+_SESSION_ID: Final = 32
+_TICKET_KEY: Final = b"a key of the lab for its tickets"
 _OLD_KEY: Final = int.from_bytes(b"made once, and used for every connection")
 _OLD_KEYS: Final[dict[int, Any]] = {}
 """The same on elliptic curves, by group."""
@@ -78,6 +80,8 @@ def _settings(options: TlsLite) -> Any:
     settings.more_sig_schemes = []
     settings.use_heartbeat_extension = options.vulnerability == "heartbleed"
     settings.ticket_count = 0
+    if options.vulnerability == "ticketbleed":
+        settings.ticket_count, settings.ticketKeys = 1, [bytearray(_TICKET_KEY)]
     settings.dhParams = options.dh_parameters
     if options.dh_parameters is not None:
         settings.dhGroups = []
@@ -99,6 +103,10 @@ class _FlawedConnection(TLSConnection):  # type: ignore[misc]
             # A server that has never heard of TLS_FALLBACK_SCSV (RFC 7507) is one that does not see it.
             if isinstance(result, ClientHello) and not self._options.fallback_scsv:
                 result.cipher_suites = [one for one in result.cipher_suites if one != CipherSuite.TLS_FALLBACK_SCSV]
+            # CVE-2016-9244: a session id is taken to have 32 bytes, and sent back with what lies behind it in memory,
+            # which are zeros here.
+            if isinstance(result, ClientHello) and self._options.vulnerability == "ticketbleed" and result.session_id:
+                result.session_id = result.session_id.ljust(_SESSION_ID, b"\x00")
             yield result
 
     def _serverCertKeyExchange(self, client_hello: Any, server_hello: Any, *rest: Any) -> Iterator[Any]:  # noqa: N802

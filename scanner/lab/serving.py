@@ -83,6 +83,24 @@ def plain_handler(site: http.Site, host: str) -> Handler:
     return handle
 
 
+def upgrading_handler(case: Case, identity: Identity, ca_pem: bytes) -> Handler:
+    """Build what answers a connection to a plain HTTP port that goes over to TLS when it is asked to."""
+    secured = _secured(case, identity, ca_pem)
+    site = case.plain or http.GOOD_SITE
+
+    def handle(plain: socket.socket) -> None:
+        before = Connection(plain)
+        if http.asks_for_tls(before):
+            before.send(http.SWITCHING)
+            with secured(plain) as channel:
+                http.serve(Connection(channel), case.site, case.host)
+            return
+        http.serve(before, site, case.host)
+        linger(plain)
+
+    return handle
+
+
 def _secured(case: Case, identity: Identity, ca_pem: bytes) -> Secured:
     if isinstance(case.engine, OpenSsl):
         server_context = openssl.context(case.engine, identity, ca_pem)

@@ -7,6 +7,7 @@ import pkgutil
 from importlib import import_module
 
 from scanner.rules.registry import (
+    UNSEEN_NAMES,
     BoundRule,
     Facts,
     Finding,
@@ -15,12 +16,14 @@ from scanner.rules.registry import (
     Parameters,
     Reason,
     Rule,
+    Stranger,
     all_rules,
     bind,
     get_rule,
 )
 
 __all__ = [
+    "UNSEEN_NAMES",
     "BoundRule",
     "Facts",
     "Finding",
@@ -29,6 +32,7 @@ __all__ = [
     "Parameters",
     "Reason",
     "Rule",
+    "Stranger",
     "all_rules",
     "bind",
     "get_rule",

@@ -41,7 +41,7 @@ from scanner.evidence import (
     not_run,
 )
 from scanner.inventory import Address, Application, Endpoint, Environment, EnvironmentKind, Role, StartTls, Target
-from scanner.rules import Facts, Observed
+from scanner.rules import Facts, Observed, Stranger
 from tests.build.certificates import intermediate, leaf, root
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -264,6 +264,8 @@ class World:
     siblings: Iterable[World] = ()
     certificate_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
     prime_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    ticket_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    strangers: Mapping[str, frozenset[Stranger]] = field(default_factory=dict)
     served: Mapping[str, frozenset[str]] = field(default_factory=dict)
     now: datetime = NOW
 
@@ -305,6 +307,8 @@ def facts(world: World) -> Facts:
         siblings=tuple(observed(other, f"192.0.2.{number}") for number, other in enumerate(world.siblings, 2)),
         certificate_users=world.certificate_users,
         prime_users=world.prime_users,
+        ticket_users=world.ticket_users,
+        strangers=world.strangers,
         served=world.served,
     )
 

@@ -265,6 +265,19 @@ CASES = (
         expected=expect(f"{_IDENTITY} vuln.heartbleed vuln.ccs-injection cipher.forward-secrecy"),
     ),
     Case(
+        name="ticketbleed",
+        description="Sends a session id back with memory behind it, where a session is resumed (CVE-2016-9244)",
+        engine=TlsLite(vulnerability="ticketbleed"),
+        certificate=_RSA,
+        expected=expect(f"{_IDENTITY} vuln.heartbleed vuln.ccs-injection"),
+    ),
+    Case(
+        name="zero-ticket-key",
+        description="Makes its session tickets with a key of zeros, which everybody has",
+        engine=Nginx(directives="ssl_protocols TLSv1.2; ssl_session_tickets on; ssl_session_ticket_key zeros.key;"),
+        expected=expect(f"{_IDENTITY} proto.tls1.2 integrity.aead"),
+    ),
+    Case(
         name="early-data",
         description="TLS 1.3 early data (0-RTT), which an eavesdropper can replay",
         engine=Nginx(directives="ssl_early_data on; ssl_session_tickets on;"),

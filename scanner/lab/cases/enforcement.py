@@ -141,6 +141,24 @@ CASES = (
         expected=expect(_TLS_IS_RIGHT),
     ),
     Case(
+        name="opossum",
+        description="Plain HTTP goes over to TLS when it is asked to (RFC 2817), which Opossum makes use of",
+        plain_upgrade=True,
+        expected=expect(f"{_PAGE_IS_RIGHT} https.redirect"),
+    ),
+    Case(
+        name="breach",
+        description="A compressed page gives back what its address says, which BREACH makes use of",
+        site=Site(Response(headers=(GOOD_HSTS, GOOD_COOKIE), body=PAGE + "<p>You asked for {path}.", compressed=True)),
+        expected=expect(f"{_PAGE_IS_RIGHT} https.redirect"),
+    ),
+    Case(
+        name="compressed",
+        description="Nothing: a page that is compressed, and gives back nothing of its address",
+        site=Site(Response(headers=(GOOD_HSTS, GOOD_COOKIE), compressed=True)),
+        expected=expect(f"{_PAGE_IS_RIGHT} https.redirect"),
+    ),
+    Case(
         name="endless-body",
         description="HTTPS answers with a page that never ends",
         site=Site(Response(headers=(GOOD_HSTS, GOOD_COOKIE), endless=True)),

@@ -207,6 +207,6 @@ class Exchange:
     def _headers(self) -> list[tuple[str, str]]:
         request = self._request
         length = () if request.method in _BODILESS else (("Content-Length", str(len(request.body))),)
-        named = {name.lower() for name, _ in self._more}
-        agent = () if "user-agent" in named else (("User-Agent", self._user_agent),)
-        return [*agent, ("Accept-Encoding", "identity"), *self._more, *request.headers, *length]
+        named = {name.lower() for name, _ in (*self._more, *request.headers)}
+        usual = (("User-Agent", self._user_agent), ("Accept-Encoding", "identity"))
+        return [*(item for item in usual if item[0].lower() not in named), *self._more, *request.headers, *length]

@@ -19,12 +19,14 @@ from scanner.evidence import (
     Attempt,
     ChainEnd,
     ClientIdentity,
+    Echo,
     Failure,
     FailureReason,
     Hop,
     HttpEvidence,
     HttpProbe,
     Purpose,
+    not_run,
 )
 from scanner.inventory import (
     Application,
@@ -39,6 +41,7 @@ from scanner.inventory import (
 from scanner.probe import ProbeSettings
 from scanner.probe.http.chain import Chain, Follower, RedirectScope, failed_hop
 from scanner.probe.http.client import HttpClient
+from scanner.probe.http.echo import BREACH, echoes_of, pages_of
 from scanner.probe.http.messages import Request
 from scanner.probe.http.tls import unissued_certificate, unusable
 from scanner.probe.http.url import Url
@@ -99,7 +102,10 @@ async def probe_http(  # noqa: PLR0913  # what is asked, and what of the run it 
         where = RedirectScope.of(target, target.address, scope, settings.connect_to)
         prober = _Prober(target, where, Follower(client, where, settings.max_redirects), wrong)
         probes = await prober.ask(questions)
-        return Attempt.partial(HttpEvidence(probes), _cut_off(probes)), client.opened
+        echoes: Attempt[tuple[Echo, ...]] = not_run()
+        if BREACH in settings.questions:
+            echoes = await echoes_of(client, pages_of(probes), (target.address.ip, target.address.port))
+        return Attempt.partial(HttpEvidence(probes, echoes), _cut_off(probes)), client.opened
 
 
 def _cut_off(probes: Iterable[HttpProbe]) -> Failure | None:

@@ -1,29 +1,35 @@
-"""Asks what a server takes in plain before STARTTLS: a login, which is begun and taken back, and a command too many.
+"""Asks what a server takes in plain before TLS: a login, which is begun and taken back, and a command too many.
 
-No password is sent. Both are asked only where a policy judges them (`ProbeSettings.questions`).
+No password is sent. A port of plain HTTP is asked to go over to TLS (RFC 2817). All are asked only where a policy
+judges them (`ProbeSettings.questions`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import ssl
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal
 
 from scanner.evidence import Attempt, Failure, FailureReason, PlainEvidence, PlainLogin
-from scanner.inventory import Environment, StartTls, Target
+from scanner.inventory import Address, Environment, StartTls, Target
 from scanner.probe import ProbeSettings
 from scanner.probe.http.tls import tolerant_context
+from scanner.probe.http.url import Url
 from scanner.probe.net.budget import Budget
 from scanner.probe.net.connection import PreludeError, TcpStream
 from scanner.probe.net.cutoff import cut_off
 from scanner.probe.net.starttls import AHEAD, LOGINS, Names, upgrade
+from scanner.probe.plain.upgrading import asked_to_upgrade, speaks_plain_http, upgrade_request
 from scanner.probe.survey.client import HelloClient
 from scanner.untrusted import printable
 
 REQUIRED: Final = "starttls.required"
 NO_INJECTION: Final = "starttls.no-injection"
+OPOSSUM: Final = "vuln.opossum"
 _LISTENING_S: Final = 1.5
 """How long an answer to a command that was not sent inside TLS is waited for."""
 _REQUESTS: Final = (b"STARTTLS\r\n", b"STLS\r\n", b"AUTH TLS\r\n")
@@ -37,7 +43,9 @@ class PlainProbe:
     name: Literal["plain"] = "plain"
 
     async def observe(self, target: Target, _: Environment, budget: Budget) -> Attempt[PlainEvidence]:
-        """Ask, where there is STARTTLS and somebody judges it."""
+        """Ask, where there is STARTTLS or plain HTTP, and somebody judges it."""
+        if OPOSSUM in self.settings.questions and speaks_plain_http(target):
+            return await self._asked_to_upgrade(target, budget)
         protocol = target.endpoint.starttls
         asked = {REQUIRED, NO_INJECTION} & self.settings.questions
         if protocol is None or target.address is None or not asked:
@@ -49,6 +57,23 @@ class PlainProbe:
             login, said = await self._login(client, protocol, names) if REQUIRED in asked else (_not_run(), "")
             injection = await self._injection(client, protocol, names) if NO_INJECTION in asked else _not_run()
             return Attempt.ok(PlainEvidence(login, said, injection))
+
+        return await cut_off(ask(), lambda: budget.deadline, lambda failure: Attempt(failure=failure))
+
+    async def _asked_to_upgrade(self, target: Target, budget: Budget) -> Attempt[PlainEvidence]:
+        address, endpoint = target.address, target.endpoint
+        assert address is not None  # noqa: S101  # else it speaks no plain HTTP
+        assert endpoint.http_port is not None  # noqa: S101  # as above
+        port = address.http_port if address.http_port is not None else endpoint.http_port
+        there = dataclasses.replace(target, address=Address(address.ip, port))
+        client = HelloClient(there, self.settings, budget)
+        question = upgrade_request(Url.of("http", endpoint.host, endpoint.http_port, "/").authority, self.settings)
+        name = None if endpoint.is_address else endpoint.host
+
+        async def ask() -> Attempt[PlainEvidence]:
+            found = await client.converse(partial(asked_to_upgrade, question=question, server_name=name))
+            upgrade = Attempt(failure=found) if isinstance(found, Failure) else found
+            return Attempt.ok(PlainEvidence(upgrade=upgrade))
 
         return await cut_off(ask(), lambda: budget.deadline, lambda failure: Attempt(failure=failure))
 

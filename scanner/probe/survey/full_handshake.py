@@ -32,7 +32,7 @@ from scanner.probe.net.connection import TcpStream
 from scanner.probe.survey.hello import SIGNED_CERTIFICATE_TIMESTAMP, WIRE_VERSIONS
 from scanner.probe.survey.server_flight import CHAIN_LIMIT, TOTAL_LIMIT, ServerFlight, count_scts
 
-_CIPHERS: Final = {
+CIPHERS: Final = {
     "_AES_256_GCM_": "aes256gcm",
     "_AES_128_GCM_": "aes128gcm",
     "_CHACHA20_POLY1305_": "chacha20-poly1305",
@@ -56,6 +56,10 @@ _TICKET_S: Final = 1.0
 """How long to wait for a session ticket, before something is said and again afterwards."""
 
 
+class OtherwiseError(Exception):
+    """A handshake was not completed; the argument says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Handshake:
     """How a handshake came out. `flight` is what the server showed of itself, as far as it came.
@@ -74,7 +78,7 @@ def speakable(protocol: Protocol, suites: Sequence[int]) -> tuple[str, ...]:
     """The ciphers, by the library's names, of those suites that it can complete by RSA key transport, or in TLS 1.3."""
     names = [iana.cipher_suites()[code] for code in suites if code in iana.cipher_suites()]
     wanted = [suite.name for suite in names if protocol is Protocol.TLS1_3 or suite.key_exchange == "RSA"]
-    found = (next((ours for mark, ours in _CIPHERS.items() if mark in name), None) for name in wanted)
+    found = (next((ours for mark, ours in CIPHERS.items() if mark in name), None) for name in wanted)
     return tuple(dict.fromkeys(cipher for cipher in found if cipher is not None))
 
 
@@ -131,6 +135,18 @@ async def early_data_in_ticket(
     Raises:
         OSError: the connection broke.
     """
+    sizes = [_early_data_of(ticket) for ticket in await tickets_of_tls13(stream, server_name, ciphers, group)]
+    return max(sizes) if sizes else None
+
+
+async def tickets_of_tls13(
+    stream: TcpStream, server_name: str | None, ciphers: Sequence[str], group: int
+) -> list[NewSessionTicket]:
+    """Make a handshake of TLS 1.3, and wait for session tickets; none where none come in time, or it fails.
+
+    Raises:
+        OSError: the connection broke.
+    """
     buffers = Buffers()
     connection = _Connection(buffers)
     settings = _settings(Protocol.TLS1_3, ciphers, group)
@@ -162,8 +178,7 @@ async def early_data_in_ticket(
             continue
         received += len(data)
         buffers.give(data)
-    sizes = [_early_data_of(ticket) for ticket in connection.tickets]
-    return max(sizes) if sizes else None
+    return list(connection.tickets)
 
 
 def _early_data_of(ticket: NewSessionTicket) -> int:
@@ -190,6 +205,29 @@ def _settings(protocol: Protocol, ciphers: Sequence[str], group: int | None) -> 
         settings.dhGroups = [name] if group in GroupName.allFF else []
         settings.eccCurves = [] if settings.dhGroups else [name]
     return settings
+
+
+async def driven(steps: Any, stream: TcpStream, buffers: Buffers) -> Any:
+    """Run a generator of the library's to its end, or to its first result, over the stream.
+
+    Raises:
+        OSError: the connection broke.
+        OtherwiseError: the server sends without an end.
+    """
+    received = 0
+    for step in steps:
+        await stream.send(buffers.taken())
+        if step not in {0, 1}:
+            return step
+        if step == _WAITS_FOR_BYTES:
+            data = await stream.receive()
+            received += len(data)
+            if received > TOTAL_LIMIT:
+                text = f"more than {TOTAL_LIMIT} bytes without an end"
+                raise OtherwiseError(text)
+            buffers.give(data)
+    await stream.send(buffers.taken())
+    return None
 
 
 class Buffers:

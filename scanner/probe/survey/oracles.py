@@ -23,9 +23,9 @@ from scanner.evidence import Attempt, Failure, FailureReason, Protocol
 from scanner.probe import iana
 from scanner.probe.net.connection import TcpStream
 from scanner.probe.survey.client import HelloClient
-from scanner.probe.survey.full_handshake import Buffers
+from scanner.probe.survey.full_handshake import Buffers, OtherwiseError, driven
 from scanner.probe.survey.hello import WIRE_VERSIONS, Offer
-from scanner.probe.survey.server_flight import TOTAL_LIMIT, ServerFlight
+from scanner.probe.survey.server_flight import ServerFlight
 
 RIGHT: Final = "a right record"
 BROKEN: Final = ("a wrong MAC", "wrong padding", "padding longer than the record", "a wrong MAC and no content")
@@ -41,11 +41,6 @@ _EXCHANGES: Final = {
     "RSA": "rsa", "DHE_RSA": "dhe_rsa", "ECDHE_RSA": "ecdhe_rsa", "ECDHE_ECDSA": "ecdhe_ecdsa",
 }  # fmt: skip
 _SMALLEST_KEY, _LARGEST_KEY = 512, 4096
-_WAITS_FOR_BYTES: Final = 0
-
-
-class _OtherwiseError(Exception):
-    """The handshake was not completed; the argument says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +102,7 @@ async def _answer(
     talk = partial(_broken, offer=offer, server_name=server_name, kind=kind, content=content)
     try:
         return await client.converse(partial(talk, wait_s=client.timeout_s * _PATIENCE))
-    except _OtherwiseError as error:
+    except OtherwiseError as error:
         return Failure.of(FailureReason.HANDSHAKE_FAILED, f"no handshake in CBC came about: {error}")
 
 
@@ -120,14 +115,14 @@ async def _broken(  # noqa: PLR0913  # what one connection is made of
     records = connection._recordLayer = _TamperingRecords(buffers)  # noqa: SLF001  # the library has no other way
     steps = connection.handshakeClientCert(settings=_settings(offer), serverName=server_name, async_=True)
     try:
-        await _driven(steps, stream, buffers)
+        await driven(steps, stream, buffers)
     except OSError:
         raise
     except Exception as error:  # the library is fed by a hostile host, and raises many types
-        raise _OtherwiseError(str(error) or type(error).__name__) from error
+        raise OtherwiseError(str(error) or type(error).__name__) from error
     if records.encryptThenMAC:
         text = "the server wants encrypt-then-MAC, which was not offered"
-        raise _OtherwiseError(text)
+        raise OtherwiseError(text)
     records.broken = kind
     message = Message(ContentType.application_data, bytearray(b"" if kind == _EMPTY else content))
     for _ in records.sendRecord(message):
@@ -146,7 +141,7 @@ async def _heard(records: _TamperingRecords, stream: TcpStream, buffers: Buffers
     """The alert or the end that comes, and whether there was content before."""
     while True:
         try:
-            header, parser = await _driven(records.recvRecord(), stream, buffers)
+            header, parser = await driven(records.recvRecord(), stream, buffers)
         except OSError:
             raise
         except Exception:  # noqa: BLE001  # as above: an end, or a record that cannot be read
@@ -156,24 +151,6 @@ async def _heard(records: _TamperingRecords, stream: TcpStream, buffers: Buffers
         elif header.type == ContentType.alert and len(parser.bytes) > 1:
             described = parser.bytes[1]
             return records.after_data(f"the alert {AlertDescription.toRepr(described) or described}")
-
-
-async def _driven(steps: Any, stream: TcpStream, buffers: Buffers) -> Any:
-    """Run a generator of the library's to its end, or to its first result, over the stream."""
-    received = 0
-    for step in steps:
-        await stream.send(buffers.taken())
-        if step not in {0, 1}:
-            return step
-        if step == _WAITS_FOR_BYTES:
-            data = await stream.receive()
-            received += len(data)
-            if received > TOTAL_LIMIT:
-                text = f"more than {TOTAL_LIMIT} bytes without an end"
-                raise _OtherwiseError(text)
-            buffers.give(data)
-    await stream.send(buffers.taken())
-    return None
 
 
 def _settings(offer: CbcOffer) -> Any:

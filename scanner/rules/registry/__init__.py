@@ -1,7 +1,7 @@
 """The registry of rules: what a rule is, how it is declared, and how a policy is bound to it."""
 
 from scanner.rules.registry.binding import BoundRule, bind
-from scanner.rules.registry.facts import Facts, Observed, Parameters
+from scanner.rules.registry.facts import UNSEEN_NAMES, Facts, Observed, Parameters, Stranger
 from scanner.rules.registry.finding import (
     UNIVERSAL_REASONS,
     Finding,
@@ -18,6 +18,7 @@ from scanner.rules.registry.rule import Check, Fix, Mistake, Proof, Rule, all_ru
 
 __all__ = [
     "UNIVERSAL_REASONS",
+    "UNSEEN_NAMES",
     "BoundRule",
     "Check",
     "Facts",
@@ -30,6 +31,7 @@ __all__ = [
     "Proof",
     "Reason",
     "Rule",
+    "Stranger",
     "all_rules",
     "bind",
     "deployments_of",

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from pydantic import ConfigDict
 
 from scanner.described import Described
 from scanner.evidence import TargetEvidence
 from scanner.inventory import Environment, Target
+
+UNSEEN_NAMES: Final = ""
+"""Stands for the names in a certificate that nobody saw, among `Facts.strangers`."""
 
 
 class Parameters(Described):
@@ -28,12 +32,27 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
+class Stranger:
+    """An endpoint without HTTP: whether it refuses names that are not its own, and takes a hello for HTTP alone."""
+
+    address: str
+    host: str
+    strict_names: bool
+    takes_alpn: bool | None
+
+    def takes(self, host: str) -> bool | None:
+        """Whether it takes what a browser sends to that host; None where nobody saw."""
+        return False if self.strict_names and host != self.host else self.takes_alpn
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that a rule may know. `siblings` are the other addresses of the same endpoint.
 
     `certificate_users` maps a leaf's fingerprint to the names of the environments in which it was served in this run,
     `served` a host to the fingerprints of the leaves that it served, and `prime_users` an unpublished Diffie-Hellman
-    modulus in hexadecimal to the names of the environments that have it.
+    modulus in hexadecimal to the names of the environments that have it, `ticket_users` the name of a session ticket's
+    key to them. `strangers` maps a name in a certificate to the endpoints without HTTP that present it.
     """
 
     target: Target
@@ -44,3 +63,5 @@ class Facts:
     certificate_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
     served: Mapping[str, frozenset[str]] = field(default_factory=dict)
     prime_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    ticket_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    strangers: Mapping[str, frozenset[Stranger]] = field(default_factory=dict)

@@ -1,0 +1,88 @@
+"""Attacks on session tickets, compressed pages, plain ports, and by servers of other protocols."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scanner.evidence import Attempt, Echo, Failure, FailureReason, PlainEvidence, Ticketbleed, TicketKey
+from scanner.inventory import Role, StartTls
+from scanner.rules import UNSEEN_NAMES, Stranger
+from scanner.verdict import Severity
+from tests.build.facts import HOST, NO, TIMED_OUT, YES, World, http, tls, tls13_only
+from tests.build.rule_cases.case import Case, of_tls
+
+_KEY = "aa" * 16
+_URL = f"https://{HOST}/"
+_NOBODY = {"protocols": {}}
+
+
+def _key(reason: str, key: Any, *users: str, **more: Any) -> Case:
+    made = tls(ticket_key=key if isinstance(key, Attempt) else Attempt.ok(key))
+    return Case("kex.ticket-keys", reason, World(tls=made, ticket_users={_KEY: frozenset(users)}), **more)
+
+
+def _echoed(reason: str, echoes: Any, **more: Any) -> Case:
+    found = http()
+    found = type(found)(found.probes, echoes if isinstance(echoes, Attempt) else Attempt.ok(echoes))
+    return Case("vuln.breach", reason, World(http=found), **more)
+
+
+def _upgraded(reason: str, upgrade: Any, **world: Any) -> Case:
+    return Case("vuln.opossum", reason, World(plain=PlainEvidence(upgrade=upgrade), **world))
+
+
+def _beside(reason: str, *others: Stranger, pattern: str = HOST, **more: Any) -> Case:
+    observed = more.pop("observed", None)
+    return Case("vuln.alpaca", reason, World(strangers={pattern: frozenset(others)}, **more), observed=observed)
+
+
+_TAKES = Stranger("mail.example.com:993", "mail.example.com", strict_names=False, takes_alpn=True)
+_STRICT_ALPN = Stranger("mail.example.com:995", "mail.example.com", strict_names=False, takes_alpn=False)
+_STRICT_NAMES = Stranger("mail.example.com:465", "mail.example.com", strict_names=True, takes_alpn=True)
+_SAME_NAME = Stranger(f"{HOST}:465", HOST, strict_names=True, takes_alpn=True)
+_UNSEEN = Stranger("mail.example.com:25", "mail.example.com", strict_names=False, takes_alpn=None)
+_WILDCARD = "*.example.com"
+
+CASES = (
+    of_tls("vuln.ticketbleed", "not-vulnerable", ticketbleed=Attempt.ok(Ticketbleed.NOT_VULNERABLE)),
+    of_tls("vuln.ticketbleed", "no-tickets", ticketbleed=Attempt.ok(Ticketbleed.NO_TICKETS)),
+    of_tls("vuln.ticketbleed", "vulnerable", ticketbleed=Attempt.ok(Ticketbleed.VULNERABLE)),
+    of_tls("vuln.ticketbleed", "tls1.3-alone", **tls13_only()),
+    of_tls("vuln.ticketbleed", "not-observed", ticketbleed=TIMED_OUT),
+    of_tls("vuln.ticketbleed", "not-observed", ticketbleed=Attempt.failed(FailureReason.INCONSISTENT)),
+    of_tls("vuln.ticketbleed", "not-observed", **_NOBODY),
+    _key("own", _KEY, "production"),
+    _key("own", "bb" * 16, "production", "test"),
+    _key("shared", _KEY, "production", "test", observed="test"),
+    _key("zero-key", TicketKey.ZEROS, severity=Severity.HIGH),
+    _key("no-tickets", TicketKey.NO_TICKETS),
+    _key("nameless", TicketKey.NAMELESS),
+    _key("not-observed", TIMED_OUT),
+    _echoed("not-compressed", (Echo(_URL, echoed=True),)),
+    _echoed("not-echoed", (Echo(_URL, "gzip"),)),
+    _echoed("echoed", (Echo(_URL, "gzip"), Echo(f"{_URL}search", "deflate", echoed=True))),
+    _echoed("no-page", ()),
+    _echoed("not-observed", TIMED_OUT),
+    _echoed("not-observed", Attempt.partial((Echo(_URL, "gzip"),), Failure(FailureReason.DEADLINE))),
+    Case("vuln.breach", "not-http", World(role=Role.SERVER)),
+    Case("vuln.breach", "not-observed", World(http=TIMED_OUT)),
+    _upgraded("not-upgraded", NO),
+    _upgraded("upgraded", YES),
+    _upgraded("closed", Attempt.failed(FailureReason.REFUSED)),
+    _upgraded("no-plain-http", YES, http_port=None),
+    _upgraded("no-plain-http", YES, role=Role.SERVER),
+    _upgraded("not-observed", Attempt.failed(FailureReason.INCONSISTENT)),
+    _upgraded("not-observed", TIMED_OUT),
+    Case("vuln.opossum", "not-observed", World(plain=TIMED_OUT)),
+    _beside("alone"),
+    _beside("alone", _TAKES, pattern="*.example.org"),
+    _beside("alone", _TAKES, pattern="*.www.example.com"),
+    _beside("strict", _STRICT_ALPN, _STRICT_NAMES, pattern=_WILDCARD),
+    _beside("confusable", _STRICT_ALPN, _TAKES, _UNSEEN, observed="mail.example.com:993"),
+    _beside("confusable", _SAME_NAME, pattern=_WILDCARD),
+    _beside("unseen", _STRICT_ALPN, _UNSEEN, observed="mail.example.com:25"),
+    _beside("unseen", _UNSEEN, pattern=UNSEEN_NAMES),
+    _beside("alone", _STRICT_ALPN, pattern=UNSEEN_NAMES),
+    _beside("not-http", _TAKES, role=Role.SERVER, port=993),
+    _beside("not-http", _TAKES, starttls=StartTls.SMTP),
+)
