@@ -6,6 +6,7 @@ What is asserted here by real clients is what all other tests of the scanner tak
 from __future__ import annotations
 
 import contextlib
+import gzip
 import http.client
 import importlib.util
 import json
@@ -30,12 +31,14 @@ import sslyze
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 from tlslite.api import HandshakeSettings, TLSConnection
 from tlslite.constants import AlertDescription, SignatureScheme
-from tlslite.errors import TLSRemoteAlert
+from tlslite.errors import TLSLocalAlert, TLSRemoteAlert
+from tlslite.messages import ClientHello, ServerHello
 
 from scanner.lab import Lab, LabError, LabServer
 from scanner.lab.cases import CASES
@@ -50,6 +53,7 @@ NEEDS_PROGRAM = {
     "post-quantum": NODE_PACKAGE,
     "post-quantum-only": NODE_PACKAGE,
     "early-data": "nginx",
+    "zero-ticket-key": "nginx",
     "stapled": "nginx",
     "revoked": "nginx",
 }
@@ -803,6 +807,94 @@ def shows_its_key_again(lab: Lab, server: LabServer) -> None:
     assert len(keys(server, "ECDHE")) == 1
     assert len(keys(server, "DHE")) == 1
     assert len(keys(lab.servers["no-tls1.3"], "ECDHE")) == 2
+
+
+def returned_session_id(server: LabServer, sent: bytes) -> bytes:
+    """The session id that a ServerHello has, where a session is resumed by its ticket and this one was sent."""
+    settings = HandshakeSettings()
+    settings.minVersion = settings.maxVersion = (3, 3)
+    with connect(server) as plain:
+        connection = TLSConnection(plain)
+        connection.handshakeClientCert(settings=settings, serverName=server.host)
+        session = connection.session
+    assert session.tls_1_0_tickets
+    session.sessionID = bytearray(sent)
+    seen: list[bytes] = []
+
+    class Resuming(TLSConnection):
+        def _sendMsg(self, msg: Any, *arguments: Any, **options: Any) -> Any:  # noqa: N802
+            if isinstance(msg, ClientHello):
+                msg.session_id = bytearray(sent)
+            yield from super()._sendMsg(msg, *arguments, **options)
+
+        def _getMsg(self, *arguments: Any, **options: Any) -> Any:  # noqa: N802
+            for result in super()._getMsg(*arguments, **options):
+                if isinstance(result, ServerHello):
+                    seen.append(bytes(result.session_id))
+                yield result
+
+    with connect(server) as plain, contextlib.suppress(TLSLocalAlert):
+        Resuming(plain).handshakeClientCert(session=session, settings=settings, serverName=server.host)
+    return seen[0]
+
+
+@check("ticketbleed")
+def sends_more_of_a_session_id(_lab: Lab, server: LabServer) -> None:
+    assert returned_session_id(server, b"a" * 16) == b"a" * 16 + bytes(16)
+    assert returned_session_id(server, b"a" * 32) == b"a" * 32
+
+
+@check("zero-ticket-key")
+def makes_tickets_with_zeros(lab: Lab, server: LabServer) -> None:
+    def ticket(shown: LabServer) -> bytes:
+        """A session ticket, as OpenSSL prints it."""
+        command = ["openssl", "s_client", "-connect", f"{shown.address}:{shown.actual_port}", "-tls1_2"]
+        done = subprocess.run(
+            [*command, "-servername", shown.host], input=b"", capture_output=True, check=False, timeout=120
+        )
+        (dump,) = re.findall(rb"TLS session ticket:\n((?: +[0-9a-f]{4} - .*\n)+)", done.stdout)
+        lines = (line.partition(b" - ")[2][:48] for line in dump.splitlines())
+        return bytes.fromhex(b"".join(lines).replace(b"-", b" ").decode())
+
+    def opened(made: bytes) -> bytes:
+        """What is in a ticket of nginx's form that was made with zeros."""
+        key = Cipher(algorithms.AES(bytes(32)), modes.CBC(made[16:32])).decryptor()
+        return key.update(made[32:-32]) + key.finalize()
+
+    found = ticket(server)
+    assert found[:16] == bytes(16)
+    assert opened(found)[:1] == b"\x30", "the session, in DER"
+    assert ticket(lab.servers["early-data"])[:16] != bytes(16)
+
+
+@check("opossum")
+def goes_over_to_tls(lab: Lab, server: LabServer) -> None:
+    request = f"OPTIONS / HTTP/1.1\r\nHost: {server.host}\r\nUpgrade: TLS/1.0\r\nConnection: Upgrade\r\n\r\n".encode()
+    with connect_plain(server) as plain:
+        plain.sendall(request)
+        assert plain.recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 101"
+        while plain.recv(1) != b"\n" or plain.recv(2, socket.MSG_PEEK) != b"\r\n":
+            pass
+        plain.recv(2)
+        with client(lab, verify=True).wrap_socket(plain, server_hostname=server.host) as secured:
+            assert ask(secured, server.host).status == 200
+    with connect_plain(lab.servers["good"]) as plain:
+        plain.sendall(request)
+        assert plain.recv(12, socket.MSG_WAITALL) != b"HTTP/1.1 101"
+    assert get_plain(server, "/page").one("Location") == f"https://{server.host}/page"
+
+
+@check("breach", "compressed")
+def compresses(lab: Lab, server: LabServer) -> None:
+    with connect(server) as plain, client(lab).wrap_socket(plain, server_hostname=server.host) as secured:
+        secured.sendall(
+            f"GET /?q=word HTTP/1.1\r\nHost: {server.host}\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n".encode()
+        )
+        response = http.client.HTTPResponse(secured)
+        response.begin()
+        assert response.getheader("Content-Encoding") == "gzip"
+        assert (b"q=word" in gzip.decompress(response.read())) == (server.name == "breach")
+    assert get(lab, server).all("Content-Encoding") == []
 
 
 @check("early-data")
