@@ -44,7 +44,7 @@ from scanner.verdict import Goal, Severity
         **NOT_HTTP,
     },
     fix=Fix(
-        "Do not compress pages that hold secrets and repeat what a request says; mask the secrets anew for each answer "
+        "Do not compress pages that hold secrets and repeat what a request says; mask the secrets again for each answer "
         "(CSRF tokens), and have cookies SameSite.",
         {
             "nginx": "gzip off;",

@@ -1,4 +1,4 @@
-"""ALPACA: may another protocol's server stand in for this one?"""
+"""ALPACA: may another protocol's server pass for this one?"""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from scanner.verdict import Goal, Severity
 @rule(
     "vuln.alpaca",
     opt_in=True,
-    title="No mail or file server can stand in for the web server",
+    title="No mail or file server can pass for the web server",
     goal=Goal.AUTHENTICITY,
     severity=Severity.LOW,
     of=TlsEvidence,
     why="Where a mail or FTP server has a certificate for the web server's name, somebody on the way leads a browser's "
     "connection there: what the browser sends is stored or echoed as what it is not, and cookies with it.",
     how="The certificates of all endpoints of the run that do not speak HTTP are looked through for the name of this "
-    "one. One that has it must refuse a hello for HTTP alone (ALPN, one hello more), or names that are not its own "
+    "one. One that has it must refuse a hello that is only for HTTP (ALPN, one hello more), or names that are not its own "
     "(SNI). What is not in the run is not seen.",
     sources=(attack("ALPACA (2021)", "https://alpaca-attack.com/"), rfc(7301, "3.2"), rfc(9325, "3.8")),
     reasons={
@@ -43,7 +43,7 @@ from scanner.verdict import Goal, Severity
         "not-http": not_applicable("The endpoint does not speak HTTP."),
     },
     fix=Fix(
-        "Give each service a name and a certificate of its own, without wildcards over both; update what ends TLS for "
+        "Give each service its own name and certificate, without wildcards over both; update what ends TLS for "
         "mail and files, so that it refuses protocols (ALPN) and names (SNI) that are not its own.",
         {
             "load balancer": "Bind the certificate to the names of the one service.",

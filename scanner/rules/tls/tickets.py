@@ -38,7 +38,7 @@ _SHORT_NAME: Final = 16
     why="The server sends up to 31 bytes of its memory with every resumed session: session ids, and parts of what "
     "others say.",
     how="A session ticket is got by a handshake of TLS 1.2 or older, and sent again with a session id of 16 bytes. "
-    "Right is that id alone in answer; 32 bytes that begin with it, twice, are the flaw. Looks like an attack "
+    "Right is only that id in answer; 32 bytes that begin with it, twice, are the flaw. Looks like an attack "
     "(`intrusive`), and is asked only where a policy lists it: 2 connections, 4 where the answer is odd.",
     sources=(attack("CVE-2016-9244", "https://filippo.io/Ticketbleed/"), rfc(5077, "3.4")),
     reasons={
@@ -103,7 +103,7 @@ def _ticketbleed(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list
             "haproxy": "# remove tls-ticket-keys from the bind line\nssl-default-bind-options no-tls-tickets",
         },
     ),
-    mistake=untried("the key is a file of its own, which tests/lab/test_ticket_attacks.py gives to nginx"),
+    mistake=untried("the key is a separate file, which tests/lab/test_ticket_attacks.py gives to nginx"),
     proof=Proof.SINGULAR,
 )
 def _ticket_keys(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
