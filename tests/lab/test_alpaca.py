@@ -39,7 +39,7 @@ def test_a_mail_server_with_the_same_certificate_is_told(quick: Runner, tmp_path
         usual = scanned(quick, web, mail)
 
     assert judged(both) == {443: ["confusable"], 993: ["not-http"]}
-    assert judged(alone) == {443: ["alone"]}
+    assert judged(alone) == {443: ["no-other"]}
     assert judged(usual) == {443: [], 993: []}
     counted = {item["port"]: item["connections"] for item in both.json["targets"]}
     assert counted[993] - next(item["connections"] for item in usual.json["targets"] if item["port"] == 993) <= 2
@@ -65,4 +65,4 @@ def test_one_that_was_not_seen_leaves_it_open(quick: Runner, tmp_path: Path) -> 
         refused = scanned(quick, web, free_port(), "--rule", RULE)
 
     assert judged(both)[443] == ["unseen"]
-    assert judged(refused)[443] == ["alone"]
+    assert judged(refused)[443] == ["no-other"]

@@ -32,11 +32,11 @@ from scanner.verdict import Goal, Severity
     why="Where a mail or FTP server has a certificate for the web server's name, somebody on the way leads a browser's "
     "connection there: what the browser sends is stored or echoed as what it is not, and cookies with it.",
     how="The certificates of all endpoints of the run that do not speak HTTP are looked through for the name of this "
-    "one. One that has it must refuse a hello that is only for HTTP (ALPN, one hello more), or names that are not its own "
-    "(SNI). What is not in the run is not seen.",
+    "one. One that has it must refuse a hello that is only for HTTP (ALPN, one hello more), or names that are not its "
+    "own (SNI). What is not in the run is not seen.",
     sources=(attack("ALPACA (2021)", "https://alpaca-attack.com/"), rfc(7301, "3.2"), rfc(9325, "3.8")),
     reasons={
-        "alone": passes("No endpoint of the run that does not speak HTTP has a certificate for the name."),
+        "no-other": passes("No endpoint of the run that does not speak HTTP has a certificate for the name."),
         "strict": passes("Other servers with a certificate for the name refuse what is meant for HTTP: {observed}."),
         "confusable": fails("Other servers with a certificate for the name take what is meant for HTTP: {observed}."),
         "unseen": indeterminate("Nobody saw the certificates of other servers, or what they refuse: {observed}."),
@@ -69,4 +69,4 @@ def _alpaca(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Find
     for reason, those in takes.items():
         if those:
             return [Finding(reason, listing(sorted(those)), expected)]
-    return [Finding("alone", "none", expected)]
+    return [Finding("no-other", "none", expected)]
