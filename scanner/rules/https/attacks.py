@@ -44,8 +44,8 @@ from scanner.verdict import Goal, Severity
         **NOT_HTTP,
     },
     fix=Fix(
-        "Do not compress pages that hold secrets and repeat what a request says; mask the secrets again for each answer "
-        "(CSRF tokens), and have cookies SameSite.",
+        "Do not compress pages that hold secrets and repeat what a request says; mask the secrets again for each "
+        "answer (CSRF tokens), and have cookies SameSite.",
         {
             "nginx": "gzip off;",
             "apache": "SetEnv no-gzip 1",
