@@ -65,6 +65,12 @@ def keep_literal(value: str) -> None:
         keep(_signatures(value))
 
 
+def keep_login(address: str) -> None:
+    """Never tell the password in an address that somebody wrote where only a host is asked for."""
+    if "@" in address:
+        keep(_credentials(_SCHEME.sub("", address.rpartition(" ")[2]).strip(_QUOTES)))
+
+
 def parts_of(address: str) -> set[str]:
     """What is secret in an address, also a malformed one: it as a whole, its password, tokens in its path or query.
 

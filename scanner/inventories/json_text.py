@@ -15,8 +15,10 @@ from scanner.inventories.source import MOST_BYTES, refused, text_of
 _DEEPEST: Final = 100
 _MOST_ALIASES: Final = 100
 """Helm and people use a few; an alias of aliases of aliases makes a giant of a few lines."""
-_TOKENS: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]|[\]}]|(\d++)([.eE][\d.eE+-]*+)?', re.DOTALL)
-"""What JSON's depth and its integers are told by: strings, brackets, and numbers, of which fractions may be long."""
+_TOKENS: Final = re.compile(
+    r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]|[\]}]|(\d++)([.eE][\d.eE+-]*+)?|NaN|Infinity', re.DOTALL
+)
+"""What JSON's depth and numbers are told by: strings, brackets, numbers (fractions may be long), and what is none."""
 
 _FINISHED: Final = re.compile(r"\{\s*finished\s*:\s*1\s*\}")
 """The last line of masscan 1.0, which is no JSON."""
@@ -30,12 +32,21 @@ def json_of(name: str, data: bytes) -> Any:
     """
     text = text_of(name, data)
     try:
-        return _shallow(json.loads(text))
+        return _shallow(json.loads(text, parse_constant=_no_number))
     except json.JSONDecodeError as error:
         raise refused(name, f"is not JSON: {error.msg}", error.lineno) from error
     except (RecursionError, ValueError) as error:
         what, line = _excess(text)
         raise refused(name, what, line) from error
+
+
+def _no_number(constant: str) -> None:
+    """Refuse what Python would take for a number, and JSON has not.
+
+    Raises:
+        ValueError: always.
+    """
+    raise ValueError(constant)
 
 
 def _shallow(parsed: Any) -> Any:
@@ -72,6 +83,8 @@ def _excess(text: str) -> tuple[str, int]:
             what = f"is nested more than {_DEEPEST} deep" if depth > _DEEPEST else ""
         elif token[0] in {"]", "}"}:
             depth -= 1
+        elif token[0] in {"NaN", "Infinity"}:
+            what = f"is not JSON: {token[0]} is not a number"
         if what:
             return what, text.count("\n", 0, token.start()) + 1
     return "is not JSON that anybody would write", 1
@@ -88,7 +101,7 @@ def json_lines(name: str, data: bytes) -> Iterator[tuple[int, Any]]:
         if item in {"", "[", "]"} or item.startswith("#") or _FINISHED.fullmatch(item):
             continue
         try:
-            found = _shallow(json.loads(item))
+            found = _shallow(json.loads(item, parse_constant=_no_number))
         except json.JSONDecodeError as error:
             raise refused(name, f"is not JSON: {error.msg}", line, "one object a line") from error
         except (RecursionError, ValueError) as error:

@@ -16,6 +16,7 @@ from scanner.inventories.source import (
     add_name,
     add_open_port,
     endpoint,
+    is_host,
     refused,
 )
 from scanner.inventories.tabular import host_and_port
@@ -25,6 +26,7 @@ _ROUTES: Final = frozenset({"HTTPRoute", "TLSRoute", "GRPCRoute"})
 _CLUSTER: Final = frozenset({"Ingress", "Gateway", "Service", "Route", "IngressRoute", "Certificate", *_ROUTES})
 _WITH_TLS: Final = frozenset({"HTTPS", "TLS"})
 _HOST_RULE: Final = re.compile(r"Host(?:SNI)?\(([^)]*)\)")
+_LOGIN: Final = re.compile(r"//[^/@?#\s]*@")
 _QUOTED: Final = re.compile(r"[`\"]([^`\"]+)[`\"]")
 """Traefik's rules: Host(`a.example`, `b.example`)."""
 
@@ -113,9 +115,9 @@ def _ingress(contents: Contents, spec: Mapping[str, Any], called: str, more: Map
 
 
 def _assume(contents: Contents, hosts: Iterable[Any], why: str, called: str) -> None:
-    """Tell of hosts that are taken though their object says nothing of TLS; wildcards are taken nowhere."""
-    for host in dict.fromkeys(str(host) for host in hosts if host):
-        if "*" not in host:
+    """Tell of the hosts that are taken though their object says nothing of TLS."""
+    for host in dict.fromkeys(host for host in hosts if isinstance(host, str)):
+        if is_host(host):
             contents.assume("host", why, f"{called} {host}")
 
 
@@ -227,11 +229,14 @@ def _service(contents: Contents, item: Mapping[str, Any], called: str, options: 
 
 
 def _names(contents: Contents, names: Any, called: str, more: Mapping[str, Any]) -> None:
-    found = [str(host) for host in items_in(names) if host]
+    found = {str(host): host for host in items_in(names) if host}
     if not found:
         contents.leave_out("object", "for every host", called)
-    for host in dict.fromkeys(found):
-        add_name(contents, host, **more)
+    for said, host in found.items():
+        if isinstance(host, str):
+            add_name(contents, host, **more)
+        else:  # what YAML takes for a truth, a number or a day
+            contents.leave_out(("entry", "entries"), "in place of a host name", f"{called}: {said}")
 
 
 def read_prometheus(name: str, data: bytes, options: Options) -> Contents:
@@ -256,7 +261,8 @@ def read_prometheus(name: str, data: bytes, options: Options) -> Contents:
             if target.startswith("http://"):
                 contents.leave_out("target", "of plain HTTP", target)
                 continue
-            host, port = host_and_port(target)
+            # What the exporter logs in with is nobody's business here.
+            host, port = host_and_port(_LOGIN.sub("//", target))
             if (
                 port is not None
                 and port not in KNOWN_PORTS

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from scanner.confidential import keep_login
 from scanner.counting import counted
 from scanner.errors import ConfigError, Problem
 from scanner.hostname import HostError, normalised
@@ -105,6 +106,7 @@ class Contents:
         if len(self.rows) >= MOST_ROWS:
             hint = "split it, or leave out what is not to be scanned"
             raise refused(self.name, f"has more than {MOST_ROWS} hosts", line, hint)
+        keep_login(str(values.get("host", "")))
         self.rows.append(Row(values, line, self.part))
 
     def leave_out(self, noun: str | tuple[str, str], why: str, what: object) -> None:
@@ -136,6 +138,7 @@ class Contents:
 
 
 def _count(counts: dict[LeftOut, tuple[int, tuple[str, ...]]], reason: LeftOut, what: object) -> None:
+    keep_login(str(what))
     count, examples = counts.get(reason, (0, ()))
     if len(examples) < _EXAMPLES:
         examples = (*examples, printable(str(what), 80))
@@ -191,19 +194,33 @@ def endpoint(host: str, port: int | None = None, service: Service | None = None)
 
 def add_name(contents: Contents, name: str, *, line: int = 0, **more: Any) -> None:
     """Add the host of a name that somebody wrote down somewhere, or say why it is none."""
-    name = name.strip().rstrip(".")
+    name = _bare(name)
     if "*" in name:
         contents.leave_out("wildcard", "in place of a host name", name)
-        return
-    if any(label.startswith("_") for label in name.split(".")):
+    elif _is_record(name):
         contents.leave_out("name", "of a record, not of a host", name)
-        return
-    try:
-        host = normalised(name)
-    except HostError:
+    elif not is_host(name):
         contents.leave_out(("entry", "entries"), "in place of a host name", _of(contents, name))
-        return
-    contents.add({**endpoint(host), **more}, line)
+    else:
+        contents.add({**endpoint(normalised(name)), **more}, line)
+
+
+def is_host(name: str) -> bool:
+    """Whether a name that somebody wrote down somewhere is a host's."""
+    name = _bare(name)
+    try:
+        normalised(name)
+    except HostError:
+        return False
+    return "*" not in name and not _is_record(name)
+
+
+def _bare(name: str) -> str:
+    return name.strip().rstrip(".")
+
+
+def _is_record(name: str) -> bool:
+    return any(label.startswith("_") for label in name.split("."))
 
 
 def add_open_port(contents: Contents, host: str, port: int, options: Options, *, tls: bool = False) -> None:
