@@ -18,7 +18,7 @@ from markupsafe import Markup
 from reports import language
 from reports.charts.drawing import Chart
 from reports.charts.history import PANELS, coverage_chart, site_charts
-from reports.charts.run import certificates_chart, protections_chart, trend_chart
+from reports.charts.run import CERTIFICATES_DRAWN, certificates_chart, protections_chart, trend_chart
 from reports.layout import SCREEN, Layout, paper_for, screen_for
 from reports.templating import blaming, environment_of, folders_of, hash_of, lang_attribute, source_of, web_fonts
 from scanner.errors import OutputError
@@ -117,6 +117,7 @@ def _render(view: ReportView, layout: Layout, templates: Path | None, proof: Rep
             script=Markup(script),  # noqa: S704  # the same
             script_hash=hash_of(script),
             charts=_charts(view, layout),
+            certificates_drawn=CERTIFICATES_DRAWN,
             remedy_of={anchor: remedy for remedy in view.remedies for anchor in remedy.causes},
         )
     return unturned(_without_dead_links(html) if layout.chapters is not None else html)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from reports.view.model import CertificateView, EnvironmentView, ReportView, TrendPoint
 
 _WIDTH: Final = 640
-_CERTIFICATES_SHOWN: Final = 20
+CERTIFICATES_DRAWN: Final = 20
 _CERTIFICATE_ROW: Final = 12.5
 _ENVIRONMENTS_SHOWN: Final = 15
 _TREND_LINES: Final = 6
@@ -83,7 +83,7 @@ def protections_chart(view: ReportView) -> Chart | None:
 def certificates_chart(view: ReportView) -> Chart | None:
     """When certificates end, from the day of the run to the horizon; None where none ends before it."""
     horizon = view.options.horizon_days
-    due = [item for item in view.certificates if item.days_left <= horizon][:_CERTIFICATES_SHOWN]
+    due = [item for item in view.certificates if item.days_left <= horizon][:CERTIFICATES_DRAWN]
     if not due:
         return None
     rows = [_certificate_row(item, number) for number, item in enumerate(due, 1)]

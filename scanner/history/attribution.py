@@ -108,6 +108,10 @@ class Attribution:
         """Why a failure of both runs weighs more or less, or is waived in one of them and not in the other."""
         first, second = before[1], after[1]
         if (first.waiver is None) == (second.waiver is None):
+            same = (first.reason, first.subject, first.observed) == (second.reason, second.subject, second.observed)
+            if same and first.severity != second.severity and before[0].policy.digest != after[0].policy.digest:
+                # The very same was found, and another policy weighs it; what else was seen has no part in that.
+                return ChangeCause.POLICY
             return self.of_verdict(rule, before, after)
         lapsed = first.waiver if second.waiver is None else None
         if lapsed is not None and lapsed.expires < self._after.run.started_at.date():

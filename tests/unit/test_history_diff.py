@@ -291,6 +291,23 @@ def test_what_an_older_tool_did_not_look_at_is_the_tools() -> None:
     assert only(diff(BASE, after).new_failures).cause is ChangeCause.SERVER
 
 
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"severity": Severity.LOW}, ChangeCause.POLICY),
+        ({"severity": Severity.LOW, "observed": "something else"}, ChangeCause.SERVER),
+        ({"severity": Severity.LOW, "reason": "something-else"}, ChangeCause.SERVER),
+    ],
+)
+def test_the_same_failure_that_another_policy_weighs_is_the_policys(changes: dict, cause: ChangeCause) -> None:
+    """Also where something else was seen since."""
+    before, seen = fails(BASE, "integrity.aead"), {"early_data": Attempt.ok(value=True)}
+    after = fails(with_tls(with_policy(later(), "other"), SHOP, **seen), "integrity.aead", **changes)
+    assert only(diff(before, after).better).cause is cause
+    same_policy = fails(with_tls(later(), SHOP, **seen), "integrity.aead", severity=Severity.LOW)
+    assert only(diff(before, same_policy).better).cause is ChangeCause.SERVER
+
+
 def test_what_both_tools_looked_at_is_still_the_servers() -> None:
     after = fails(with_tls(later(engines={"sslyze": "7"}), SHOP, compression=Attempt.ok(value=True)), "comp.none")
     after = fails(after, "proto.tls1.3")
