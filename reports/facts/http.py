@@ -40,7 +40,7 @@ def _probe(probe: HttpProbe) -> str:
 
 
 def _hop(hop: Hop) -> Iterator[str]:
-    version = f"HTTP/{hop.http_version} " if hop.http_version else ""
+    version = f"{hop.http_version} " if hop.http_version else ""
     said = f"{version}{hop.status}" if hop.status is not None or hop.failure is None else ""
     answer = ", ".join(filter(None, (said, failure(hop.failure) if hop.failure else "")))
     yield f"      {hop.method} {hop.url}: {answer}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,14 @@ def test_pages_are_told(lab: Lab, quick: Runner, name: str, reason: str) -> None
     (target,) = quick("scan", server.host, *reach(lab, name), "--format", "json", "--rule", RULE).json["targets"]
 
     assert judged(target) == [reason]
+
+
+def test_the_answers_are_printed_with_what_was_asked_for_them(lab: Lab, quick: Runner) -> None:
+    server = lab.servers["breach"]
+    shown = quick("scan", server.host, *reach(lab, "breach"), "--show", "http", "--rule", RULE).out
+
+    assert f"GET https://{server.host}/: HTTP/1.1 200\n" in shown
+    assert re.search(rf"a word in the address +comes back, gzip: https://{server.host}/\n", shown)
 
 
 @pytest.mark.parametrize(
