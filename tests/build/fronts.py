@@ -77,3 +77,10 @@ def asks_for_a_staple(record: bytes) -> bool:
     """Whether a hello asks for the certificate's status (RFC 6066 section 8)."""
     hello = read_hello(record)
     return hello is not None and hello.getExtension(ExtensionType.status_request) is not None
+
+
+def takes_signatures_by_ecdsa(record: bytes) -> bool:
+    """Whether a hello says that certificates may be signed by ECDSA with SHA-256."""
+    hello = read_hello(record)
+    schemes = hello.getExtension(ExtensionType.signature_algorithms) if hello is not None else None
+    return schemes is not None and (4, 3) in schemes.sigalgs

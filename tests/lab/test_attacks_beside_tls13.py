@@ -19,7 +19,14 @@ from scanner.policy import load
 from scanner.probe import ProbeSettings
 from scanner.rules import Observed
 from scanner.verdict import Status, Verdict
-from tests.build.fronts import Front, asks_for_a_staple, names_a_server, offers_heartbeats, offers_tls13
+from tests.build.fronts import (
+    Front,
+    asks_for_a_staple,
+    names_a_server,
+    offers_heartbeats,
+    offers_tls13,
+    takes_signatures_by_ecdsa,
+)
 from tests.build.servers import HOST, servers
 from tests.build.wiretap import CHANGE_CIPHER_SPEC, Wiretap
 
@@ -28,6 +35,7 @@ SETTINGS = ProbeSettings(timeout_s=5, deadline_s=60)
 FACTS = {"heartbleed": "heartbleed", "ccs-injection": "ccs_injection"}
 OTHERS = ("client-certificate-required", "smtp-starttls", "postgres-starttls")
 UNRECOGNIZED_NAME = bytes.fromhex("15030300020270")
+INSUFFICIENT_SECURITY = bytes.fromhex("15030300020247")
 BOTH = "ssl_protocols TLSv1.2 TLSv1.3;"
 
 
@@ -82,6 +90,20 @@ def test_an_old_server_is_asked_by_hellos_that_it_stands(lab, tmp_path, flaw):
     tls = evidence.tls.value
     assert tls.intolerances.value == ("status-request",)
     assert getattr(tls, FACTS[flaw]).value is True
+
+
+@pytest.mark.parametrize("flaw", FACTS)
+def test_a_server_is_asked_with_the_signatures_that_its_certificates_have(lab, tmp_path, flaw):
+    """As Erlang, whose chain was signed by ECDSA while it signs by RSA: it refuses a hello without the first."""
+    with servers(tmp_path) as started:
+        new, old = started.nginx(["rsa"], BOTH), lab.servers[flaw].actual_port
+
+        def route(hello: bytes) -> int | bytes:
+            return new if offers_tls13(hello) else old if takes_signatures_by_ecdsa(hello) else INSUFFICIENT_SECURITY
+
+        evidence = scanned(Front(route))
+
+    assert getattr(evidence.tls.value, FACTS[flaw]).value is True
 
 
 @pytest.mark.parametrize("flaw", FACTS)

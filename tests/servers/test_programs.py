@@ -32,7 +32,9 @@ from tests.build.servers import HOST, servers
 ENVIRONMENT = Environment("servers", EnvironmentKind.ON_PREMISES)
 SETTINGS = ProbeSettings(timeout_s=5, deadline_s=60)
 ROUNDS = 5
+PAGE = Path(__file__).parents[2] / "docs" / "servers.md"
 DIFFERENCES = tomllib.loads((Path(__file__).parent / "differences.toml").read_text()).get("difference", [])
+COLUMNS = 7
 EACH = [pytest.param(item, id=item.name, marks=[] if item.quick else [pytest.mark.servers]) for item in PROGRAMS]
 
 
@@ -122,6 +124,17 @@ def _keep(item: Program, evidence: TargetEvidence, compared: int, different: int
         }
         with Path(table).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+
+
+def test_the_page_has_each_program_and_where_others_differ_from_it():
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in PAGE.read_text().splitlines() if "|" in line]
+    told = {
+        row[0]: (row[1], int(row[2]) - int(row[3]), int(row[4] or 0))
+        for row in rows
+        if len(row) == COLUMNS and row[2].isdigit()
+    }
+    listed = {item.name: sum(item.name in one["programs"] for one in DIFFERENCES) for item in PROGRAMS}
+    assert told == {item.name: (item.stack, listed[item.name], listed[item.name]) for item in PROGRAMS}
 
 
 @pytest.mark.rounds

@@ -137,12 +137,15 @@ def _offer(tls: TlsEvidence, server_name: str | None, *, by_rsa: bool) -> Offer 
 
 
 def offer_of(tls: TlsEvidence, server_name: str | None, protocol: Protocol, suites: Sequence[int]) -> Offer:
-    """A hello with these suites, and with what else was accepted alone."""
+    """A hello with these suites, and with what else was accepted; of signature schemes with the others behind it.
+
+    They are also those by which the certificates may be signed (RFC 5246 section 7.4.4), which need not be any by which
+    the server signs: Erlang refuses a hello without.
+    """
     groups = _listed(tls.groups.get(protocol), iana.groups()) or None
-    schemes = _listed(tls.signature_schemes.get(protocol), iana.signature_schemes()) or None
-    return template_of(server_name, tls.intolerances.value or ()).offer(
-        protocol, suites, groups=groups, schemes=schemes
-    )
+    schemes = _listed(tls.signature_schemes.get(protocol), iana.signature_schemes())
+    offer = template_of(server_name, tls.intolerances.value or ()).offer(protocol, suites, groups=groups)
+    return dataclasses.replace(offer, schemes=tuple(dict.fromkeys((*schemes, *offer.schemes))) if offer.schemes else ())
 
 
 def _suites(tls: TlsEvidence, protocol: Protocol) -> list[int]:
