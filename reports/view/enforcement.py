@@ -69,6 +69,8 @@ def matrices_of(
     rows: dict[str, dict[tuple[object, ...], MatrixRow]] = defaultdict(dict)
     anchors = {(cause.rule, cause.reason): cause.anchor for cause in causes}
     for target in index.record.targets:
+        if not target.port:  # a file with certificates, at which nothing is asked for
+            continue
         environment = (environments or {}).get(target.environment)
         for row in _rows(target, environment, index.ref(target), anchors, rules):
             # What was not observed may name the address that was not seen: that makes no other row.

@@ -134,7 +134,9 @@ def _endpoint(form: EndpointForm, environment: str, part: ConfigPart, problems: 
         form.role,
         http_port or None,
         form.starttls,
-        consoles=(Console(form.role, tuple(form.paths) or (ROOT_PATH,)),) if form.role.is_console else (),
+        consoles=(Console(form.role, tuple(dict.fromkeys(form.paths)) or (ROOT_PATH,)),)
+        if form.role.is_console
+        else (),
         xmpp_domain=domain,
         ownership=ownership_of(form),
     )
@@ -146,9 +148,12 @@ def _application(form: ApplicationForm, folder: Path) -> Application:
         name=form.name,
         kind=form.kind,
         https=form.https,
-        paths=tuple(PathSetting(item.path, item.https) for item in form.paths),
+        # What is said twice in the same words is judged once.
+        paths=tuple(dict.fromkeys(PathSetting(item.path, item.https) for item in form.paths)),
         integrations=tuple(
-            Integration(item.path, item.kind, item.https, tuple(item.methods)) for item in form.integrations
+            dict.fromkeys(
+                Integration(item.path, item.kind, item.https, tuple(item.methods)) for item in form.integrations
+            )
         ),
         client_certificate=ClientCertificate(folder / certificate.cert, folder / certificate.key)
         if certificate

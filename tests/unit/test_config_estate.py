@@ -322,3 +322,21 @@ def test_the_domain_of_an_environment_is_whose_its_endpoints_would_be() -> None:
         "b.example": (("cloud",), None, (("tier", "3"),)),
         "c.example": (*platform, (("site", "x"), ("tier", "3"))),
     }
+
+
+def test_a_path_that_is_said_twice_is_judged_once() -> None:
+    rest = '{ path = "/rest", kind = "rest" }'
+    config = read(
+        HEAD
+        + endpoint("con.example", role='"monitoring"', paths='["/lifetime", "/ServiceCenter", "/lifetime"]')
+        + SHOP
+        + f'paths = [{{ path = "/a" }}, {{ path = "/a" }}]\nintegrations = [{rest}, {rest}, '
+        '{ path = "/rest", kind = "soap" }]\n'
+    )
+
+    (environment,) = config.inventory.environments
+    con, shop = (
+        [(item.path, item.integration) for item in requirements_of(environment, each)] for each in environment.endpoints
+    )
+    assert con == [("/", None), ("/lifetime", None), ("/ServiceCenter", None)]
+    assert shop == [("/", None), ("/a", None), ("/rest", "rest"), ("/rest", "soap")]

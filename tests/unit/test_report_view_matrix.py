@@ -15,7 +15,7 @@ from scanner.inventory import (
     Role,
 )
 from scanner.ownership import Ownership
-from scanner.verdict import Status
+from scanner.verdict import RunRecord, Status
 from tests.build.judged import judged_record, judged_view
 from tests.build.records import sample_record
 from tests.build.views import view_of
@@ -50,6 +50,21 @@ class TestCertificates:
 
 
 class TestEnforcementMatrix:
+    def test_a_file_with_certificates_is_no_place(self) -> None:
+        """Nobody asks anything of it, over HTTP or HTTPS."""
+        judged = judged_record(4)
+        shop = next(item for item in judged.record.targets if item.host == "shop.example.com")
+        file = dataclasses.replace(
+            shop, id=f"{shop.environment}/client:me.pem@file", host="client:me.pem", port=0, role=Role.SERVER, ip=None
+        )
+        alone = dataclasses.replace(file, id="files/file:me.pem@file", environment="files")
+        record = dataclasses.replace(judged.record, targets=(*judged.record.targets, file, alone))
+
+        def places(targets: RunRecord) -> list[tuple[str, str]]:
+            return [(item.environment, row.place) for item in view_of(targets).matrices for row in item.rows]
+
+        assert places(record) == places(judged.record) != []
+
     def test_says_requirement_and_observation(self, view: ReportView) -> None:
         rows = {row.place: row for matrix in view.matrices for row in matrix.rows}
         row = rows["api.test.example.com:443/"]
