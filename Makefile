@@ -23,7 +23,7 @@ TEST_PACKAGES := $(RUNTIME_PACKAGES) poppler-utils openssl nginx-light apache2-b
 SERVER_PACKAGES := $(TEST_PACKAGES) lighttpd-mod-gnutls lighttpd-mod-mbedtls lighttpd-mod-nss lighttpd-mod-wolfssl \
   hitch h2o caddy exim4-daemon-light slapd proftpd-core proftpd-mod-crypto mosquitto squid-openssl postgresql \
   tomcat10 openjdk-17-jdk-headless golang-go erlang-base erlang-ssl inspircd ngircd coturn nodejs \
-  libdb5.3 libnsl2 libsasl2-2
+  rabbitmq-server libdb5.3 libnsl2 libsasl2-2
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16

@@ -35,6 +35,9 @@ def app_for(settings: FleetSettings, member: str = COORDINATOR) -> Celery:
         # What is lost is given out anew by the coordinator, which knows what is missing of it.
         task_acks_late=False,
         worker_prefetch_multiplier=1,
+        # What a busy worker would have taken ahead goes with it when it is killed: Redis gives it to nobody else for a
+        # day. RabbitMQ does at once, and Celery has this for Redis alone.
+        worker_disable_prefetch=urlsplit(settings.broker).scheme in {"redis", "rediss"},
         broker_connection_retry_on_startup=True,
         # The last four are of Redis, where a user's rights are the names of keys.
         broker_transport_options={

@@ -41,6 +41,8 @@ from scanner.probe import ProbeSettings
 from scanner.probe.x509.trust import MOZILLA, SYSTEM
 
 _LOOK_S: Final = 0.5
+_AWAY_S: Final = 240.0
+"""For so long in all a broker may be away that was there before; workers keep what they have to say about as long."""
 _SEND: Final = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.5, "interval_max": 1.0}
 _LOG = logging.getLogger("nightseal.fleet")
 Found = tuple[Target, TargetEvidence]
@@ -56,9 +58,11 @@ class _Listener(threading.Thread):
         super().__init__(name="fleet", daemon=True)
         self.inbox: queue.Queue[Any] = queue.Queue(200)
         self.begun_anew = threading.Event()
+        self.away = threading.Event()
         self._app = app
         self._results = results_queue(name)
         self._over = threading.Event()
+        self._told = self._was_there = False
 
     def end(self) -> None:
         self._over.set()
@@ -70,13 +74,20 @@ class _Listener(threading.Thread):
                 with self._app.connection_for_read() as connection:
                     self._listen(connection, again=before)
             except Exception as error:  # noqa: BLE001  # each broker's library has errors of its own for one that is gone
-                _LOG.warning("the broker is not there: %s", type(error).__name__)
+                if not self._told:
+                    # Once for each time that it is away, however long.
+                    _LOG.warning("the broker is not there: %s", type(error).__name__)
+                self._told = True
+                if self._was_there:
+                    self.away.set()
                 self._over.wait(_LOOK_S)
             before = True
 
     def _listen(self, connection: Connection, *, again: bool) -> None:
         connection.ensure_connection(max_retries=1, timeout=5)
         with connection.Consumer([self._results], accept=["json"], on_message=self._take, prefetch_count=50):
+            self._told, self._was_there = False, True
+            self.away.clear()
             if again:
                 self.begun_anew.set()
             while not self._over.is_set():
@@ -123,12 +134,18 @@ class FleetDispatcher:
         listener = _Listener(app, f"nightseal.results.{self.run_id}")
         listener.start()
         loop = asyncio.get_running_loop()
+        looked, patience = loop.time(), _AWAY_S
         try:
             while not leases.over:
+                passed, looked = loop.time() - looked, loop.time()
+                if listener.away.is_set() and patience > 0:
+                    leases.wait(passed)
+                    patience -= passed
                 if listener.begun_anew.is_set():
                     listener.begun_anew.clear()
                     await self._give(app, leases.untaken(), environments, leases.zones)
-                await self._give(app, leases.to_give(loop.time()), environments, leases.zones)
+                again = leases.neglected(loop.time())
+                await self._give(app, [*again, *leases.to_give(loop.time())], environments, leases.zones)
                 for payload in await asyncio.to_thread(_heard, listener.inbox):
                     for found in self._took(leases, payload, loop.time()):
                         yield found

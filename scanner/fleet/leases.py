@@ -139,6 +139,31 @@ class Leases:
             if lease.heard_at is not None and now - lease.heard_at >= LEASE_S:
                 yield from self.broken_off(lease)
 
+    def neglected(self, now: float) -> list[Lease]:
+        """Shards that nobody has begun although somebody was there: what a killed worker had taken is nowhere any more.
+
+        It is asked for again once, before the zone is given up.
+        """
+        found = []
+        for lease in self._out.values():
+            heard = self._heard.get(lease.zone)
+            if lease.heard_at is None and lease.given_at is not None and heard is not None:
+                silent = now - max(heard, lease.given_at)
+                if silent >= NO_WORKER_S / 2:
+                    lease.given_at = now
+                    found.append(lease)
+        return found
+
+    def wait(self, seconds: float) -> None:
+        """Let so much time not count: the broker was away, and nobody could be heard."""
+        for zone in self._asked:
+            self._asked[zone] += seconds
+        for zone in self._heard:
+            self._heard[zone] += seconds
+        for lease in self._out.values():
+            lease.given_at = lease.given_at and lease.given_at + seconds
+            lease.heard_at = lease.heard_at and lease.heard_at + seconds
+
     def untaken(self) -> list[Lease]:
         """Shards that were given out and of which nothing was heard: a broker that was started anew forgot them."""
         return [lease for lease in self._out.values() if lease.heard_at is None]

@@ -1,14 +1,18 @@
-"""The users of a fleet's Redis: each zone sees its own queue, adds to what was found, and commands nobody.
+"""The users of a fleet's broker: each zone sees its own queue, adds to what was found, and commands nobody.
 
 A certificate says who may connect, not what for. So each member has a user with a password, and the broker a file that
-says what each of them may do; of passwords it has only digests. RabbitMQ has users of its own kind.
+says what each of them may do, one for Redis and one for RabbitMQ; of passwords they have only digests. In RabbitMQ,
+whoever may add to one queue without an exchange of its own may add to each: there, zones are apart in what they read.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
+import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,8 +29,8 @@ from scanner.fleet.settings import (
 )
 from scanner.inventory import is_address
 
-USERS, PASSWORD = "users.acl", "broker.env"
-"""The broker's file of users, and the file of a member with the variable that has its password."""
+USERS, DEFINITIONS, PASSWORD = "users.acl", "definitions.json", "broker.env"
+"""The broker's files of users, and the file of a member with the variable that has its password."""
 
 _PORT: Final = 6379
 _COMMANDS: Final = "&/0.celery.pidbox"
@@ -51,16 +55,18 @@ def make_users(folder: Path, hosts: Sequence[str], zones: Sequence[str]) -> None
         # Whoever has no user is nobody.
         lines = ["user default off"]
         password = _password(folder / COORDINATOR / PASSWORD)
+        passwords = {COORDINATOR: password}
         _keep(folder / COORDINATOR / PASSWORD, f"{PASSWORD_VARIABLE}={password}")
         lines.append(_user(COORDINATOR, password, f"~nightseal.* ~_kombu.* {_COMMANDS} +@all -@admin -@dangerous"))
         before = {file.parent.name.removeprefix(member_of_zone("")) for file in folder.glob(f"zone-*/{PASSWORD}")}
         for zone in sorted(before | set(zones)):
             member = member_of_zone(zone)
-            password = _password(folder / member / PASSWORD)
+            passwords[member] = password = _password(folder / member / PASSWORD)
             url = f"{URL_VARIABLE}=rediss://{member}:{password}@{host}:{_PORT}/0"
             _keep(folder / member / PASSWORD, url)
             lines.append(_user(member, password, f"{_keys(zone)} {_COMMANDS} {_WORKER}"))
         write_file(folder / BROKER / USERS, "".join(f"{line}\n" for line in lines).encode(), 0o600)
+        write_file(folder / BROKER / DEFINITIONS, _definitions(passwords), 0o600)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror}") from error
 
@@ -91,3 +97,36 @@ def _password(file: Path) -> str:
 
 def _keep(file: Path, line: str) -> None:
     write_file(file, f"{line}\n".encode(), 0o600)
+
+
+def _definitions(passwords: Mapping[str, str]) -> bytes:
+    """The same for RabbitMQ (`load_definitions`): patterns of what a user may make, add to and read."""
+    zones = [name.removeprefix(member_of_zone("")) for name in passwords if name != COORDINATOR]
+    may = {COORDINATOR: (r"^(nightseal\.|celery\.|reply\.celery\.)", ".*", ".*")}
+    for zone in zones:
+        queue, own = re.escape(queue_of(zone)), rf"{re.escape(zone)}@.*\.celery\.pidbox"
+        may[member_of_zone(zone)] = (
+            rf"^({queue}|nightseal\.results\..*|{own}|(reply\.)?celery\.pidbox)$",
+            rf"^({queue}|amq\.default|{own})$",
+            rf"^({queue}|celery\.pidbox|{own})$",
+        )
+    permissions = [
+        {"user": name, "vhost": "/", "configure": make, "write": add, "read": read}
+        for name, (make, add, read) in may.items()
+    ]
+    users = [
+        {
+            "name": name,
+            "password_hash": _salted(password),
+            "hashing_algorithm": "rabbit_password_hashing_sha256",
+            "tags": [],
+        }
+        for name, password in passwords.items()
+    ]
+    made = {"users": users, "vhosts": [{"name": "/"}], "permissions": permissions}
+    return (json.dumps(made, indent=1) + "\n").encode()
+
+
+def _salted(password: str) -> str:
+    salt = secrets.token_bytes(4)
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()

@@ -158,19 +158,42 @@ def test_a_worker_that_is_killed_costs_no_target(redis: Redis, port: int, tmp_pa
     assert left == []
 
 
-def test_a_broker_that_is_started_anew_costs_no_target(redis: Redis, port: int, tmp_path: Path):
+def test_a_broker_that_is_started_anew_costs_no_target(redis: Redis, port: int, tmp_path: Path, caplog):
     asked = [*targets("dmz", range(1, 11), port), *targets("plant", range(11, 13), port)]
 
     def again(number: int) -> None:
         if number == 2:
             redis.stop()
-            time.sleep(0.5)
+            # Long enough that it is looked for several times.
+            time.sleep(3.0)
             redis.start()
 
     with worker(redis, "dmz", tmp_path), worker(redis, "plant", tmp_path):
         seen = asyncio.run(found(redis, asked, again))
 
     assert {evidence.tls.value is not None for evidence in seen.values()} == {True}
+    assert caplog.text.count("the broker is not there") == 1, "it is told once, however often it is looked for"
+
+
+def test_a_busy_worker_takes_nothing_ahead(redis: Redis, port: int, tmp_path: Path, monkeypatch):
+    """It would be nobody's, were the worker killed."""
+    monkeypatch.setattr(leases, "SMALLEST", 1)
+    left: list[int] = []
+    with socket.create_server(("127.0.6.41", 0)) as listening, worker(redis, "dmz", tmp_path):
+        ip, silent = listening.getsockname()
+        slow = Target(Endpoint("dmz", "silent.example", silent), Address(ip, silent))
+
+        def look(number: int) -> None:
+            if number == 1:
+                with app_for(redis.fleet).connection_for_read() as connection:
+                    left.append(connection.default_channel.client.llen(queue_of("dmz")))
+                # Who waits for it is refused now.
+                listening.close()
+
+        settings = dataclasses.replace(SETTINGS, timeout_s=30.0, deadline_s=60.0)
+        asyncio.run(found(redis, [slow, *targets("dmz", range(1, 6), port)], look, settings))
+
+    assert left == [2], "of three shards, two are left for others"
 
 
 def test_closed_early_it_has_the_workers_end_what_they_do(redis: Redis, tmp_path: Path):

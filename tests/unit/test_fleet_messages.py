@@ -197,6 +197,45 @@ def test_what_was_given_out_and_not_taken_is_known_for_a_broker_that_forgot_it()
     assert leases.untaken() == others
 
 
+def test_what_nobody_begins_is_given_again_once_where_somebody_was_there():
+    """A worker that is killed takes along what it had taken and not begun."""
+    leases = Leases({"dmz": spread(100), "nobody": spread(50, "nobody")})
+    first, second, _ = leases.to_give(0.0)
+    leases.lease(told(first), 10.0)
+    for target in list(first.missing):
+        leases.answered(leases.lease(told(first), 10.0), target)
+    half = NO_WORKER_S / 2
+
+    assert leases.neglected(10.0 + half - 1) == []
+    assert leases.neglected(10.0 + half) == [second]
+    assert leases.neglected(10.0 + half + 1) == []
+    losses = [loss.target.endpoint.environment for loss in leases.look(10.0 + NO_WORKER_S)]
+    assert Counter(losses) == {"dmz": 50, "nobody": 50}
+
+
+def test_what_waits_while_its_worker_is_busy_is_not_given_again():
+    leases = Leases({"dmz": spread(100)})
+    first, _ = leases.to_give(0.0)
+    for moment in range(0, 200, 5):
+        leases.lease(told(first, Kind.BEAT), float(moment))
+        assert leases.neglected(float(moment)) == []
+
+
+def test_the_time_in_which_the_broker_is_away_does_not_count():
+    leases = Leases({"dmz": spread(100)})
+    first, _ = leases.to_give(0.0)
+    leases.lease(told(first), 1.0)
+
+    leases.wait(200.0)
+
+    assert list(leases.look(200.0 + LEASE_S)) == []
+    assert leases.to_give(200.0 + LEASE_S) == []
+    assert leases.neglected(220.0) == []
+    assert list(leases.look(201.0 + LEASE_S)) == []
+    (again,) = leases.to_give(201.0 + LEASE_S)
+    assert again.missing == first.missing, "and goes on after that"
+
+
 def test_a_worker_that_ends_its_shard_with_targets_missing_is_asked_for_them_again():
     leases = Leases({"dmz": spread(3)})
     (lease,) = leases.to_give(0.0)

@@ -26,8 +26,9 @@ def certificates() -> None:
     key, its certificate (good for 90 days) and the authority's. Give each member only its own folder, and keep
     ca-key.pem where you made it.
 
-    users.acl in the broker's folder has the users of a Redis, each with what it may do: those of a zone see nothing of
-    other zones. broker.env in a member's folder has its password, which is kept when the command is called again.
+    users.acl (Redis) and definitions.json (RabbitMQ) in the broker's folder have its users, each with what it may do:
+    those of a zone see nothing of other zones. broker.env in a member's folder has its password, which is kept when the
+    command is called again.
 
     \b
     Examples:
