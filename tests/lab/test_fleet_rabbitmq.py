@@ -11,10 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from amqp.exceptions import AccessRefused
+from kombu.simple import SimpleQueue
 
 from scanner.evidence import TargetEvidence
+from scanner.fleet.broker import app_for
 from scanner.fleet.certificates import make
 from scanner.fleet.coordinator import FleetDispatcher
+from scanner.fleet.settings import FleetSettings, queue_of
 from scanner.fleet.users import make_users
 from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Target
 from scanner.probe import ProbeSettings
@@ -84,3 +88,23 @@ def test_targets_are_found_also_where_the_broker_is_started_anew(
     for evidence in [*quietly, *over_a_kill]:
         assert evidence.tls.value is not None
         assert evidence.seen_from == "dmz"
+
+
+def test_a_zones_user_reads_no_other_queue_and_commands_nobody(rabbitmq: RabbitMQ, tmp_path: Path) -> None:
+    with app_for(rabbitmq.fleet).connection_for_write() as connection:
+        for name in (queue_of("plant"), "nightseal.results.other"):
+            with contextlib.closing(SimpleQueue(connection, name)) as queue:
+                queue.put({"secret": 1})
+    stolen = app_for(FleetSettings(rabbitmq.url_of("dmz"), tmp_path / "fleet" / "zone-dmz"))
+    for name in (queue_of("plant"), "nightseal.results.other"):
+        with stolen.connection_for_read() as connection, pytest.raises(AccessRefused):
+            connection.default_channel.basic_get(name)
+    with stolen.connection_for_write() as connection:
+        channel = connection.default_channel
+        channel.exchange_declare("celery.pidbox", "fanout", durable=False, auto_delete=False)
+        channel.confirm_select()
+        with pytest.raises(AccessRefused):
+            channel.basic_publish_confirm(
+                channel.prepare_message("{}", content_type="application/json", content_encoding="utf-8"),
+                exchange="celery.pidbox",
+            )
