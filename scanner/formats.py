@@ -127,7 +127,7 @@ FORMATS: Final[Mapping[str, Format]] = {
 }
 """Every format by its name, in the order in which help lists them."""
 
-VIEWS: Final = ("facts", "protocols", "certificate", "http", "clients")
+VIEWS: Final = ("facts", "protocols", "ciphers", "certificate", "http", "clients")
 """What `scan --show` prints of what was seen: `facts` is all of it; `clients` is computed from it."""
 DEFAULT_REPORTS: Final = ("html", "pdf")
 """What is written of a run where nobody says otherwise."""

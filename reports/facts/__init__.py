@@ -111,7 +111,7 @@ def _shown(target: TargetResult, view: str, *, pem: bool) -> Iterator[str]:
         yield fact("evidence", "none is kept")
         return
     tls = evidence.tls.value
-    if view in {"facts", "protocols", "certificate", "clients"} and tls is None:
+    if view in {"facts", "protocols", "ciphers", "certificate", "clients"} and tls is None:
         yield fact("TLS", why(evidence.tls))
     elif tls is not None:
         yield from facts(("TLS", cut_off(evidence.tls)))
@@ -129,8 +129,10 @@ def _shown(target: TargetResult, view: str, *, pem: bool) -> Iterator[str]:
 
 
 def _of_tls(tls: TlsEvidence, view: str, address: str, *, pem: bool) -> Iterator[str]:
-    if view in {"facts", "protocols"}:
+    if view in {"facts", "protocols", "ciphers"}:
         yield from _protocols(tls)
+    if view in {"facts", "protocols"}:
+        yield from _groups(tls)
     if view == "facts":
         yield from _features(tls)
     if view in {"facts", "certificate"}:
@@ -158,6 +160,9 @@ def _protocols(tls: TlsEvidence) -> Iterator[str]:
             doubt = "no handshake completed" if suite.unconfirmed else ""
             detail = ", ".join(filter(None, (suite.group, bits, *_prime(suite), doubt)))
             yield f"      {suite.name}" + (f"  ({detail})" if detail else "")
+
+
+def _groups(tls: TlsEvidence) -> Iterator[str]:
     for title, found in (("Groups", tls.groups), ("Signature schemes", tls.signature_schemes)):
         if found:
             yield f"  {title}"

@@ -10,10 +10,14 @@ import contextlib
 import functools
 import gc
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
+
+import click
 
 from scanner import forkserver
 from scanner.formats import load
+
+EMPTY: Final = "is empty (is a variable of the shell not set?)"
 
 
 def done_by(
@@ -32,6 +36,7 @@ def done_by(
     def decorate(declared: Callable[[], None]) -> Callable[..., Any]:
         @functools.wraps(declared)
         def call(**values: Any) -> Any:
+            refuse_empty(values)
             other = next((other for option, other in (instead or {}).items() if values[option]), None)
             if scans and other is None:
                 forkserver.begin()
@@ -44,6 +49,19 @@ def done_by(
         return call
 
     return decorate
+
+
+def refuse_empty(values: Mapping[str, Any]) -> None:
+    """See that no option is empty, as a variable of the shell that is not set makes it.
+
+    It would be taken for an option that was not given: a scan would go past the proxy that was meant, a change that was
+    to be tried would cut off nobody.
+    """
+    context = click.get_current_context(silent=True)
+    for option in context.command.params if context else ():
+        value = values.get(option.name or "")
+        if isinstance(option, click.Option) and isinstance(value, str) and not value.strip():
+            raise click.BadParameter(EMPTY, ctx=context, param=option)
 
 
 @contextlib.contextmanager

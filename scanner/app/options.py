@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from scanner.app.lazy import EMPTY
 from scanner.config import DEFAULT_PATH
 from scanner.config.form import DEFAULT_FAIL_ON
 from scanner.config.values import parse_duration
@@ -89,10 +90,22 @@ no_intrusive_option = click.option(
 )
 
 
+def view_options(*views: str) -> Callable[[Any], Any]:
+    """Each view of what was observed as an option of its own, `--certificate` beside `--show certificate`."""
+
+    def decorate(function: Any) -> Any:
+        for view in reversed(views):
+            help_text = f"The same as --show {view}; of several, the last counts."
+            function = click.option(f"--{view}", "show", flag_value=view, help=help_text)(function)
+        return function
+
+    return decorate
+
+
 def named(_: click.Context, option: click.Parameter, value: str | None) -> str | None:
     """A path that is not empty, as a variable of the shell that is not set makes it: that means no folder at all."""
     if value is not None and not value.strip():
-        raise click.BadParameter("is empty (is a variable of the shell not set?)", param=option)
+        raise click.BadParameter(EMPTY, param=option)
     return value
 
 

@@ -29,10 +29,12 @@ class RuleChoice:
         """Refuse a glob that stands for no rule: what it was to leave out would be judged, and the reverse.
 
         Raises:
-            UsageError: there is one; names the nearest rule.
+            UsageError: there is one; names the nearest rule. Or all that is asked for is left out.
         """
         for option, globs in (("--rule", self.only), ("--skip", self.skip)):
             check_globs(option, globs)
+        if self.only and all(self.left_out_by(rule) for rule in all_rules()):
+            raise UsageError("--skip leaves out every rule that --rule names")
 
     def with_those_named(self, policy: Policy, also: Sequence[str] = ()) -> Policy:
         """The policy, and the rules that were asked for by name and that it does not list, with their own severities.

@@ -76,5 +76,19 @@ def test_what_the_history_does_not_know_is_said(nightseal: Runner) -> None:
 def test_wrong_use_of_clients(nightseal: Runner) -> None:
     both = nightseal("clients", "a.example", "--if", "no cbc", "--policy", "mozilla-modern")
     assert (both.status, "omit one of them" in both.err) == (2, True)
+    nobody = nightseal("clients", "a.example", "--core", "--client", "swaks")
+    assert (nobody.status, "leave no client" in nobody.err) == (2, True)
     typo = nightseal("clients", "a.example", "--client", "chromum-156")
     assert (typo.status, "chromium-156" in typo.err) == (2, True)
+
+
+def test_a_host_that_was_not_seen_is_told_to_programs_too(nightseal: Runner) -> None:
+    done = nightseal("clients", "127.0.0.1:9", "--format", "json")
+
+    assert done.status == 3
+    told = json.loads(done.out)
+    assert told["targets"] == []
+    assert [(row["target"].rpartition("/")[2], row["reason"]) for row in told["not_assessed"]] == [
+        ("127.0.0.1:9@127.0.0.1", "refused")
+    ]
+    assert nightseal("clients", "127.0.0.1:9").out == ""

@@ -76,6 +76,11 @@ def test_looking_at_part(lab: Lab, quick: Runner) -> None:
     assert quick(*scan, "--fail-on-rule", "proto.*").status == 0
 
 
+def without_moments(text: str) -> list[str]:
+    """Lines that do not tell when and how long somebody looked."""
+    return [line for line in text.splitlines() if "looked at" not in line and "UTC" not in line]
+
+
 def test_looking_at_the_facts_and_at_a_list(lab: Lab, quick: Runner, tmp_path: Path) -> None:
     listed = tmp_path / "hosts.txt"
     listed.write_text("good.lab.example  # the good one\nexpired.lab.example\n")
@@ -87,6 +92,12 @@ def test_looking_at_the_facts_and_at_a_list(lab: Lab, quick: Runner, tmp_path: P
     facts = quick("scan", "good.lab.example", "--show", "certificate", *reached).out
     assert "Certificate chain 1" in facts
     assert "Protocols" not in facts
+    named = quick("scan", "good.lab.example", "--certificate", *reached).out
+    assert without_moments(named) == without_moments(facts), "a view has an option of its own"
+    ciphers = quick("scan", "good.lab.example", "--ciphers", *reached).out
+    assert "TLS_AES_" in ciphers
+    assert "Certificate chain 1" not in ciphers
+    assert "ALPN" not in ciphers
     quiet = quick("scan", "expired.lab.example", "--quiet", *reached)
     assert (quiet.status, quiet.out, quiet.err) == (1, "", "")
     both = quick("scan", "good.lab.example", "--show", "http", "--format", "json")

@@ -478,3 +478,28 @@ def test_a_variable_that_is_not_set_names_no_place(
     assert "--output" in (told := capsys.readouterr().err)
     assert "is empty (is a variable of the shell not set?)" in told
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["scan", "a.example", "--proxy", ""],
+        ["scan", "--file", " "],
+        ["scan", "a.example", "--policy="],
+        ["scan", "a.example", "--sni", ""],
+        ["clients", "a.example", "--if", ""],
+        ["clients", "a.example", "--policy", ""],
+        ["run", "--policy", ""],
+    ],
+)
+def test_an_option_that_is_empty_is_not_one_that_was_not_given(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A variable of the shell that is not set: a scan would go past the proxy, a change would cut off nobody."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.toml").write_text("", "utf-8")
+
+    assert run(arguments) == ExitStatus.USAGE
+
+    option = next(each for each in arguments if each.startswith("--")).rstrip("=")
+    assert f"'{option}': is empty (is a variable of the shell not set?)" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from reports.facts import render_facts, render_overview
-from scanner.evidence import Attempt, Failure, FailureReason, Protocol
+from scanner.evidence import Attempt, Failure, FailureReason, Hop, HttpEvidence, Protocol
 from scanner.formats import VIEWS
 from scanner.verdict import RunRecord
 from tests.build.hostile import hostile_record
@@ -50,10 +50,26 @@ def test_everything_that_was_seen_is_shown() -> None:
 def test_each_view_shows_its_part_alone() -> None:
     shown = {view: render_facts(first_of(RECORD), view) for view in VIEWS}
 
-    marks = {"protocols": "  Protocols\n", "certificate": "  Certificate chain 1\n", "http": "  HTTP\n"}
+    marks = {"protocols": "  ALPN\n", "certificate": "  Certificate chain 1\n", "http": "  HTTP\n"}
     for view, mark in marks.items():
-        assert [name for name in marks if mark in shown[name]] == [view]
+        assert [name for name in (*marks, "ciphers") if mark in shown[name]] == [view]
         assert mark in shown["facts"]
+    assert [name for name in shown if "  Protocols\n" in shown[name]] == ["facts", "protocols", "ciphers"]
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2", ""])
+def test_the_version_of_an_answer_is_told_once(version: str) -> None:
+    seen = RECORD.targets[0].evidence
+    assert seen is not None
+    assert seen.http.value is not None
+    hop = Hop("https://a.example/", status=200, http_version=version)
+    probe = dataclasses.replace(seen.http.value.probes[0], hops=(hop,))
+    evidence = dataclasses.replace(seen, http=Attempt.ok(HttpEvidence((probe,))))
+    target = dataclasses.replace(RECORD.targets[0], evidence=evidence)
+
+    text = render_facts(dataclasses.replace(RECORD, targets=(target,)), "http")
+
+    assert f"GET https://a.example/: {version} 200".replace("  ", " ") in text
 
 
 def test_unknown_is_no_no() -> None:

@@ -49,6 +49,15 @@ def test_a_glob_for_no_rule_is_refused(choice: dict[str, tuple[str, ...]]) -> No
         RuleChoice(**choice)
 
 
+def test_a_choice_that_takes_back_all_that_it_names_is_refused() -> None:
+    """It would judge by nothing, and be a success."""
+    with pytest.raises(UsageError, match="leaves out every rule"):
+        RuleChoice(only=("cert.expiry", "cert.trusted"), skip=("cert.*",))
+
+    assert RuleChoice(only=("cert.*",), skip=("cert.expiry",)).left_out_by("cert.trusted") is None
+    assert RuleChoice(skip=("*",)).left_out_by("cert.trusted") == "--skip *", "to judge by nothing may be meant"
+
+
 def test_a_glob_for_no_rule_names_the_nearest() -> None:
     with pytest.raises(UsageError, match=r'--fail-on-rule "cert.expirry": .*did you mean "cert.expiry"'):
         check_globs("--fail-on-rule", ["cert.*", "cert.expirry"])

@@ -36,6 +36,7 @@ from scanner.formats import VIEWS
 @options.skip_option
 @options.fail_on_rule_option
 @click.option("--show", type=click.Choice(VIEWS), help="Print what was observed instead of the verdicts.")
+@options.view_options(*VIEWS[1:])
 @click.option("--summary", is_flag=True, help="One line for each target.")
 @click.option("--file", "target_file", metavar="FILE", help='Take targets from here as well, one a line; "-" is stdin.')
 @click.option("--record", is_flag=True, help="Keep the run in the history.")
@@ -57,9 +58,10 @@ def command() -> None:
       nightseal scan www.example.com --format json | jq .summary
       nightseal scan www.example.com --output report.pdf
       nightseal scan www.example.com:443,8443 --summary
-      nightseal scan www.example.com --show certificate
+      nightseal scan www.example.com --ciphers
+      nightseal scan www.example.com --show facts
       nightseal scan www.example.com --pem
-      nightseal scan www.example.com --show clients
+      nightseal scan www.example.com --clients
       nightseal scan --file hosts.txt --rule "cert.*" --fail-on-rule cert.expiry
       nightseal scan smtp://mail.example.com imap://mail.example.com
       nightseal scan mx:example.com --resolver 192.0.2.53

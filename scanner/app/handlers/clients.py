@@ -51,10 +51,10 @@ def clients(  # noqa: PLR0913, PLR0917  # one for each option
     quiet: bool,
 ) -> int:
     """Show which clients connect, and which ones a change would cut off."""
-    if change and policy_name:
+    if change is not None and policy_name:
         raise UsageError("--if and --policy both define the change: omit one of them")
     chosen = _chosen(globs, core=core)
-    meant = parse_change(change, _groups(chosen)) if change else None
+    meant = parse_change(change, _groups(chosen)) if change is not None else None
     policy = load_policy(policy_name) if policy_name else None
     if config_path and not now:
         records = _stored(config_path, targets)
@@ -66,6 +66,7 @@ def clients(  # noqa: PLR0913, PLR0917  # one for each option
         ]
     status = ExitStatus.OK
     answers = []
+    unseen: list[dict[str, str | None]] = []
     for facts in (
         facts for record in records for facts in _facts_of(record, targets, stored=bool(config_path) and not now)
     ):
@@ -76,18 +77,17 @@ def clients(  # noqa: PLR0913, PLR0917  # one for each option
                 f"nightseal: {facts.target.id}: no TLS was seen ({failure.reason if failure else 'unknown'})", err=True
             )
             status = ExitStatus.NOT_ASSESSED
+            unseen.append({"target": facts.target.id, "reason": failure.reason if failure else None})
             continue
         changed = meant.applied(tls) if meant else (as_the_policy_wants(facts, policy) if policy else None)
         found = ClientsAt(facts.target.id, outcomes(tls, chosen), outcomes(changed, chosen) if changed else None)
         status = max(status, _status(found), key=_GRAVITY.index)
         answers.append(found)
     if format_name == "json":
-        click.echo(
-            json.dumps(
-                {"schema": "nightseal.clients/1", "targets": [as_data(item, chosen) for item in answers]}, indent=2
-            )
-        )
-    else:
+        rows = [as_data(item, chosen) for item in answers]
+        document = {"schema": "nightseal.clients/1", "targets": rows, "not_assessed": unseen}
+        click.echo(json.dumps(document, indent=2))
+    elif answers:
         width = min(shutil.get_terminal_size((_WIDEST, 40)).columns, _WIDEST)
         click.echo("\n\n".join(told(item, chosen, every=not quiet, width=width) for item in answers))
     return status
@@ -112,11 +112,14 @@ def _chosen(globs: Sequence[str], *, core: bool) -> Mapping[str, Client]:
             raise UsageError(
                 f'--client "{glob}" matches no client ({nearest(glob, every) or ", ".join(list(every)[:8]) + ", …"})'
             )
-    return {
+    chosen = {
         one: client
         for one, client in every.items()
         if (not globs or any(fnmatchcase(one, glob) for glob in globs)) and (client.core or not core)
     }
+    if not chosen:
+        raise UsageError("--core and --client together leave no client: omit --core")
+    return chosen
 
 
 def _groups(chosen: Mapping[str, Client]) -> frozenset[str]:
