@@ -42,7 +42,7 @@ COMMANDS: dict[str, CommandEntry] = {
     "worker": CommandEntry(
         "scanner.app.commands.worker", "Probe the targets of a zone for runs elsewhere, until told to stop."
     ),
-    "cluster": CommandEntry("scanner.app.commands.cluster", "Create the certificates of a fleet."),
+    "cluster": CommandEntry("scanner.app.commands.cluster", "Create the certificates and users of a fleet."),
     "notify": CommandEntry("scanner.app.commands.notify", "Try the receivers of notifications."),
     "report": CommandEntry("scanner.app.commands.report", "Render a run of the history again, without network."),
     "verify": CommandEntry(

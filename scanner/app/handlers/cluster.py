@@ -11,7 +11,7 @@ from scanner.fleet.users import make_users
 
 
 def certificates(folder: Path, hosts: tuple[str, ...], zones: tuple[str, ...]) -> int:
-    """Make the certificates of mutual TLS, or make them again under the same authority; and the broker's users."""
+    """Make the certificates of mutual TLS, or make them again under the same authority."""
     members = make(folder, hosts, zones)
     make_users(folder, hosts, zones)
     for member in members:
