@@ -1,18 +1,23 @@
-"""Name servers that are asked instead of the system's resolver, where somebody says which (`--resolver`)."""
+"""What name servers say: those of this machine, or one that somebody names (`--resolver`)."""
 
 from __future__ import annotations
 
 import ipaddress
-from typing import Final, Literal
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 import dns.asyncresolver
 import dns.exception
+import dns.flags
 import dns.resolver
 
 from scanner.evidence import Failure, FailureReason
 from scanner.hostname import place_of
 
 AddressMode = Literal["all", "first", "ipv4", "ipv6"]
+_MOST: Final = 50
+_PAYLOAD: Final = 1232
+"""The size of an answer over UDP that is not cut on the way (DNS flag day 2020)."""
 _KINDS: Final = {"ipv4": ("A",), "ipv6": ("AAAA",)}
 
 
@@ -30,6 +35,30 @@ def resolver_at(server: str | None, timeout_s: float) -> dns.asyncresolver.Resol
         resolver.nameservers = [address]
     resolver.lifetime = timeout_s
     return resolver
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Records of a name, and whether the resolver says that their signatures are good (the AD bit)."""
+
+    found: tuple[Any, ...]
+    vouched: bool
+
+
+async def ask(server: str | None, name: str, kind: str, timeout_s: float) -> Records | Failure:
+    """Ask for records; that there is no such name is an answer without any. It raises nothing."""
+    try:
+        resolver = resolver_at(server, timeout_s)
+        resolver.use_edns(0, dns.flags.DO, _PAYLOAD)
+        resolver.flags = dns.flags.RD | dns.flags.AD
+        answer = await resolver.resolve(name, kind, raise_on_no_answer=False, search=False)
+    except dns.resolver.NXDOMAIN:
+        return Records((), vouched=False)
+    except dns.exception.Timeout:
+        return Failure.of(FailureReason.RESOLVER_FAILED, f"the resolver gave no answer within {timeout_s:g} s")
+    except (dns.exception.DNSException, OSError, UnicodeError, ValueError) as error:
+        return Failure.of(FailureReason.RESOLVER_FAILED, f"no answer for {name}: {type(error).__name__}")
+    return Records(tuple(answer.rrset or ())[:_MOST], bool(answer.response.flags & dns.flags.AD))
 
 
 async def addresses_at(server: str, host: str, mode: AddressMode, timeout_s: float) -> tuple[str, ...] | Failure:

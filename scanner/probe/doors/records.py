@@ -6,12 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-import dns.exception
 import dns.rdtypes.svcbbase
-import dns.resolver
 
-from scanner.evidence import Attempt, FailureReason, HttpsRecord
-from scanner.probe.nameservers import resolver_at
+from scanner.evidence import Attempt, Failure, HttpsRecord
+from scanner.probe.nameservers import ask
 from scanner.untrusted import printable
 
 HTTP3: Final = "h3"
@@ -27,15 +25,10 @@ async def https_records_of(
 ) -> Attempt[tuple[HttpsRecord, ...]]:
     """The records of an endpoint, those that clients prefer first; none where there are none. It raises nothing."""
     name = host if port == _HTTPS_PORT else f"_{port}._https.{host}"  # RFC 9460 section 9.1
-    try:
-        answer = await resolver_at(server, timeout_s).resolve(name, "HTTPS", search=False)
-    except (dns.resolver.NoAnswer, dns.resolver.NXDOMAIN):
-        return Attempt.ok(())
-    except dns.exception.Timeout:
-        return Attempt.failed(FailureReason.RESOLVER_FAILED, f"the resolver gave no answer within {timeout_s:g} s")
-    except (dns.exception.DNSException, OSError, UnicodeError, ValueError):
-        return Attempt.failed(FailureReason.RESOLVER_FAILED, "no name server gave an answer")
-    records = [_read(record) for record in list(answer)[:_MAX_RECORDS]]
+    answer = await ask(server, name, "HTTPS", timeout_s)
+    if isinstance(answer, Failure):
+        return Attempt(failure=answer)
+    records = [_read(record) for record in answer.found[:_MAX_RECORDS]]
     return Attempt.ok(tuple(sorted(records, key=lambda item: (item.priority, item.target))))
 
 

@@ -11,7 +11,8 @@ from scanner.inventory import Environment, Target
 from scanner.probe import ProbeSettings
 from scanner.probe.dnssec import validates
 from scanner.probe.http.mta_sts import sts_policy_of
-from scanner.probe.mail.records import ask, texts_of, tlsa_of
+from scanner.probe.mail.records import texts_of, tlsa_of
+from scanner.probe.nameservers import ask
 from scanner.probe.net.budget import Budget
 from scanner.probe.net.cutoff import cut_off
 

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
 
-import dns.exception
-import dns.flags
-import dns.resolver
-
-from scanner.evidence import Attempt, Failure, FailureReason, Tlsa
-from scanner.probe.nameservers import resolver_at
+from scanner.evidence import Attempt, Failure, Tlsa
+from scanner.probe.nameservers import ask
 from scanner.untrusted import printable
-
-_MOST: Final = 50
-_PAYLOAD: Final = 1232
-"""The size of an answer over UDP that is not cut on the way (DNS flag day 2020)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,30 +15,6 @@ class MailServer:
 
     host: str
     preference: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Records:
-    """Records of a name, and whether the resolver says that their signatures are good (the AD bit)."""
-
-    found: tuple[Any, ...]
-    vouched: bool
-
-
-async def ask(server: str | None, name: str, kind: str, timeout_s: float) -> Records | Failure:
-    """Ask for records; that there is no such name is an answer without any."""
-    try:
-        resolver = resolver_at(server, timeout_s)
-        resolver.use_edns(0, dns.flags.DO, _PAYLOAD)
-        resolver.flags = dns.flags.RD | dns.flags.AD
-        answer = await resolver.resolve(name, kind, raise_on_no_answer=False, search=False)
-    except dns.resolver.NXDOMAIN:
-        return Records((), vouched=False)
-    except dns.exception.Timeout:
-        return Failure.of(FailureReason.RESOLVER_FAILED, f"the resolver gave no answer within {timeout_s:g} s")
-    except (dns.exception.DNSException, OSError, UnicodeError, ValueError) as error:
-        return Failure.of(FailureReason.RESOLVER_FAILED, f"no answer for {name}: {type(error).__name__}")
-    return Records(tuple(answer.rrset or ())[:_MOST], bool(answer.response.flags & dns.flags.AD))
 
 
 async def servers_of(domain: str, server: str | None, timeout_s: float) -> tuple[MailServer, ...] | Failure:
