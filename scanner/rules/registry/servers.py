@@ -41,6 +41,11 @@ NOT_SHOWN: Final = frozenset(
             for program in ("apache", "nginx", "haproxy", "tomcat")
             for rule in ("comp.none", "vuln.crime", "integrity.secure-renegotiation", "vuln.renegotiation-dos")
         ),
+        *(
+            (program, rule)
+            for program in ("apache", "nginx", "haproxy")
+            for rule in ("kex.ticket-keys", "vuln.breach", "vuln.opossum")
+        ),
         ("java", "integrity.secure-renegotiation"),
         ("haproxy", "integrity.signature-algorithms"),
         ("tomcat", "https.secure-cookies"),
