@@ -24,7 +24,8 @@ def judged(target: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("breach", "echoed"), ("compressed", "not-echoed"), ("good", "not-compressed")]
+    ("name", "reason"),
+    [("breach", "echoed"), ("compressed", "not-echoed"), ("good", "not-compressed"), ("ssl2", "not-observed")],
 )
 def test_pages_are_told(lab: Lab, quick: Runner, name: str, reason: str) -> None:
     server = lab.servers[name]

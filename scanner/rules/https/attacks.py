@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from scanner.evidence import TlsEvidence
+from scanner.evidence import HttpProbe, Purpose, TlsEvidence
+from scanner.rules.https.answers import host_of, unseen_answers
 from scanner.rules.registry import (
     Facts,
     Finding,
@@ -66,10 +67,17 @@ def _breach(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Find
         return [Finding("echoed", listing(f"{echo.url} ({echo.coding})" for echo in found), expected)]
     if gap := http.echoes.incomplete or facts.evidence.http.incomplete:
         return [not_observed(gap)]
+    host = facts.target.endpoint.host
+    if unseen := unseen_answers(facts.evidence.http, lambda probe, hop: _is_page(probe) and host_of(hop.url) == host):
+        return [unseen]
     if not echoes:
         return [Finding("no-page")]
     reason = "not-echoed" if any(echo.coding for echo in echoes) else "not-compressed"
     return [Finding(reason, f"{len(echoes)} asked", expected)]
+
+
+def _is_page(probe: HttpProbe) -> bool:
+    return probe.scheme == "https" and probe.purpose is not Purpose.INTEGRATION
 
 
 @rule(

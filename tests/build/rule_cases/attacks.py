@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from scanner.evidence import Attempt, Echo, Failure, FailureReason, PlainEvidence, Ticketbleed, TicketKey
+from scanner.evidence import Attempt, Echo, Failure, FailureReason, HttpProbe, PlainEvidence, Ticketbleed, TicketKey
 from scanner.inventory import Role, StartTls
 from scanner.rules import UNSEEN_NAMES, Stranger
 from scanner.verdict import Severity
-from tests.build.facts import HOST, NO, TIMED_OUT, YES, World, http, tls, tls13_only
+from tests.build.facts import HOST, NO, TIMED_OUT, YES, World, failing, hop, http, probe, tls, tls13_only
 from tests.build.rule_cases.case import Case, of_tls
 
 _KEY = "aa" * 16
@@ -21,8 +21,8 @@ def _key(reason: str, key: Any, *users: str, **more: Any) -> Case:
     return Case("kex.ticket-keys", reason, World(tls=made, ticket_users={_KEY: frozenset(users)}), **more)
 
 
-def _echoed(reason: str, echoes: Any, **more: Any) -> Case:
-    found = http()
+def _echoed(reason: str, echoes: Any, *probes: HttpProbe, **more: Any) -> Case:
+    found = http(*probes)
     found = type(found)(found.probes, echoes if isinstance(echoes, Attempt) else Attempt.ok(echoes))
     return Case("vuln.breach", reason, World(http=found), **more)
 
@@ -61,7 +61,9 @@ CASES = (
     _echoed("not-compressed", (Echo(_URL, echoed=True),)),
     _echoed("not-echoed", (Echo(_URL, "gzip"),)),
     _echoed("echoed", (Echo(_URL, "gzip"), Echo(f"{_URL}search", "deflate", echoed=True))),
-    _echoed("no-page", ()),
+    _echoed("no-page", (), probe(hop(status=404))),
+    _echoed("not-observed", (), probe(failing(FailureReason.CLIENT_CERTIFICATE_REQUIRED, _URL))),
+    _echoed("not-observed", (Echo(_URL),), probe(failing(FailureReason.TIMED_OUT, _URL))),
     _echoed("not-observed", TIMED_OUT),
     _echoed("not-observed", Attempt.partial((Echo(_URL, "gzip"),), Failure(FailureReason.DEADLINE))),
     Case("vuln.breach", "not-http", World(role=Role.SERVER)),
