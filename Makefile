@@ -132,8 +132,8 @@ audit: $(VENV)/.installed-dev  ## Known vulnerabilities of what is pinned, and t
 container-check: $(VENV)/.installed-dev  ## Each step of the Dockerfile, without an engine (root, debootstrap)
 	$(BIN)/python -m release.container
 
-newcomer-check: $(VENV)/.installed-dev  ## What the README says, line by line, on a new Debian 12 (root, debootstrap)
-	$(BIN)/python -m release.newcomer
+newcomer-check: $(VENV)/.installed-dev  ## The README, line by line, on a new Debian 12 (root, debootstrap; NEWCOMER_ARGS=--test: every test too)
+	$(BIN)/python -m release.newcomer $(NEWCOMER_ARGS)
 
 COMPILE := -m uv pip compile --quiet --no-emit-index-url --no-emit-find-links --universal --python-version 3.11 \
   --generate-hashes --no-strip-extras --upgrade --custom-compile-command "make lock"

@@ -1,10 +1,10 @@
 """Do on a new machine what the README tells a stranger to do, line by line.
 
-    python -m release.newcomer [--keep FOLDER]      as root, on Debian, with debootstrap
+    python -m release.newcomer [--test] [--keep FOLDER]      as root, on Debian, with debootstrap
 
 debootstrap makes a Debian 12 that has what the README asks for and nothing else. There `make demo` runs in a clone of
 what is committed, and each line under "Install" installs a wheel or the clone, by that tool; what it installed scans,
-and writes both reports.
+and writes both reports. With `--test`, `make test` runs there too, which takes as long as all tests take.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from release.container import Image, base_root, inside, run
+from release.pythons import COUNTED
 from release.steps import REPOSITORY, ReleaseError, call, step, uv, workplace
 
 PACKAGES = "python3 python3-pip python3-venv make git ca-certificates"
@@ -26,6 +27,7 @@ INSTALLERS = (
 )
 CLONE = "/root/nightseal"
 REPORTS = re.compile(r"^Report: .+\.(html|pdf)$", re.MULTILINE)
+TEST_LOG = "/root/make-test.log"
 PLACES = {"pipx": "/root/.local/bin", "uv": "/root/.local/bin", "python3": "venv/bin"}
 """Where each tool puts the command."""
 
@@ -80,6 +82,25 @@ def demo(image: Image) -> None:
     step(f"  make demo: both reports ({time.monotonic() - began:.0f} s with everything that it installs)")
 
 
+def test(image: Image) -> None:
+    """`make test`, as the README says; what it prints is kept on the machine.
+
+    Raises:
+        ReleaseError: A test failed; the message has the end of what was printed.
+    """
+    began = time.monotonic()
+    image.workdir = CLONE
+    log = image.root / TEST_LOG.lstrip("/")
+    try:
+        shell(image, f"make test PYTEST_ARGS=-v > {TEST_LOG} 2>&1")
+    except ReleaseError:
+        raise ReleaseError(f"make test said\n{log.read_text('utf-8')[-6000:]}") from None
+    counted = COUNTED.findall(log.read_text("utf-8"))
+    if not counted:
+        raise ReleaseError(f"make test did not say what passed\n{log.read_text('utf-8')[-2000:]}")
+    step(f"  make test: {counted[-1]} ({time.monotonic() - began:.0f} s with everything that it installs)")
+
+
 def install(image: Image, line: str, number: int) -> None:
     """One line of the README in a folder of its own, and a scan by what it installed."""
     began = time.monotonic()
@@ -100,12 +121,14 @@ def install(image: Image, line: str, number: int) -> None:
     step(f"  {line}: scans, and writes both reports ({time.monotonic() - began:.0f} s)")
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, *, test_too: bool) -> None:
     """All of it, below a folder."""
     lines = ways((REPOSITORY / "README.md").read_text("utf-8"))
     image = machine(folder)
     step(f"A new Debian 12 with {PACKAGES}:")
     demo(image)
+    if test_too:
+        test(image)
     shell(image, INSTALLERS)
     uv("build", "--quiet", "--wheel", "--out-dir", image.root / "root", REPOSITORY)
     for number, line in enumerate(lines, 1):
@@ -115,8 +138,10 @@ def main(folder: Path) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Do on a new machine what the README says.")
     parser.add_argument("--keep", type=Path, help="make the machine in this folder, and leave it (base/ is used again)")
+    parser.add_argument("--test", action="store_true", help="run `make test` there too")
+    options = parser.parse_args()
     try:
-        with workplace(parser.parse_args().keep) as place:
-            main(place)
+        with workplace(options.keep) as place:
+            main(place, test_too=options.test)
     except ReleaseError as error:
         sys.exit(f"A newcomer gets stuck: {error}")

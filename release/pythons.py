@@ -21,7 +21,7 @@ from release.steps import REPOSITORY, ReleaseError, call, copy_of_checkout, step
 
 PACKAGES = "python3 python3-venv ca-certificates openssl"
 REPORTS = re.compile(r"^Report: .+\.(html|pdf)$", re.MULTILINE)
-_COUNTED = re.compile(r"^=* ?(\d+ passed.*?) ?=*$", re.MULTILINE)
+COUNTED = re.compile(r"^=* ?(\d+ passed.*?) ?=*$", re.MULTILINE)
 
 
 def runtime_packages() -> str:
@@ -80,7 +80,7 @@ def check(suite: str, folder: Path) -> None:
     version = tried(image, "/venv/bin/python", "--version").strip()
     step(f"{suite}: {version}, requirements installed ({time.monotonic() - began:.0f} s)")
     printed = tried(image, "/venv/bin/python", "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup", "tests/unit")
-    counted = _COUNTED.findall(printed)
+    counted = COUNTED.findall(printed)
     step(f"  unit tests: {counted[-1] if counted else printed[-500:]}")
     image.workdir = "/tmp"  # noqa: S108  # of the root that was made for this
     out = tried(image, "/venv/bin/nightseal", "demo", "--quiet")
