@@ -21,7 +21,7 @@ from reports.view.model import (
     SourceView,
 )
 from reports.view.numbering import numbers_of, told_once
-from reports.view.sentences import PLACEHOLDER, filled, retell, values_in
+from reports.view.sentences import PLACEHOLDER, filled, retell, values_of
 from reports.view.servers import PROGRAMS
 from reports.wording import server_heading
 from scanner.verdict import Severity, Status, TargetResult, Verdict
@@ -172,7 +172,7 @@ def found_sentence(rule: Rule | None, reason: str, messages: list[str]) -> str:
     if len(distinct) == 1:
         message = retell(rule, reason, distinct[0])
         return message if len(message) <= _HEADING else _without_list(told(sentence), message)
-    values = _common_values(sentence, distinct[:_MESSAGES_READ])
+    values = _common_values(rule, reason, distinct[:_MESSAGES_READ])
     sentence = told(sentence)
     # "{path} is served in plain: {observed}. Demanded by {line}." is shortened to what can be said of all.
     while (match := re.search(r":? ?\{(\w+)\}\.?$", sentence)) and values.get(match[1]) is None and match[0][0] == ":":
@@ -194,12 +194,12 @@ def _without_list(sentence: str, message: str) -> str:
     return f"{head}." if match and "{" not in head else message
 
 
-def _common_values(sentence: str, messages: list[str]) -> dict[str, str | None]:
+def _common_values(rule: Rule, reason: str, messages: list[str]) -> dict[str, str | None]:
     """The value of each placeholder where it is the same in all messages, else None."""
     values: dict[str, str | None] = {}
     for message in messages:
-        found = values_in(sentence, message) or {}
-        for name in PLACEHOLDER.findall(sentence):
+        found = values_of(rule, reason, message) or {}
+        for name in PLACEHOLDER.findall(rule.reasons[reason].sentence):
             value = found.get(name)
             values[name] = value if values.get(name, value) == value else None
     return values

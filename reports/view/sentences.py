@@ -1,17 +1,20 @@
 """What rules said, said again in the language of the report.
 
 The history keeps what a verdict said as one English sentence, because that is what was judged at the time. Its words
-are the rule's, with values filled in: these are read out of it again and filled into the catalogue's sentence. What
-cannot be read so, because the rule has another sentence by now, stays English and is marked so.
+are the rule's, with values filled in: these are read out of it again and filled into the catalogue's sentence. Where
+the rule has another sentence by now, `former_sentences.json` has those that it had, by rule and reason: add to it when
+you change one. What cannot be read so stays English and is marked so.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import re
 from collections.abc import Mapping
 from datetime import date
+from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from reports.language import English, current, gettext, number, short_day, told
@@ -43,18 +46,34 @@ def retell(rule: Rule | None, reason: str, message: str) -> str:
     """The message of a reason of a rule, in the language that is spoken; marked as English where that is not known."""
     sentence = rule.reasons[reason].sentence if rule is not None and reason in rule.reasons else message
     if current().is_source:
-        return _without_lines(sentence, message)
+        return _without_lines(rule, reason, sentence, message)
     translated = told(sentence)
     if isinstance(translated, English):
         return English(message)
-    values = values_in(sentence, message)
+    values = values_of(rule, reason, message)
     return English(message) if values is None else filled(translated, values)
 
 
-def _without_lines(sentence: str, message: str) -> str:
+def _without_lines(rule: Rule | None, reason: str, sentence: str, message: str) -> str:
     """A message that names the setting which decided in words, where an older version quoted its line."""
-    values = values_in(sentence, message) if _LINE in sentence and "[[" in message else None
+    values = values_of(rule, reason, message) if _LINE in sentence and "[[" in message else None
     return filled(sentence, {**values, "line": setting_in_words(values["line"])}) if values else message
+
+
+def values_of(rule: Rule | None, reason: str, message: str) -> dict[str, str] | None:
+    """What was filled into a present or former sentence of a rule to make a message; None where neither fits."""
+    if rule is None or reason not in rule.reasons:
+        return values_in(message, message)
+    known = (rule.reasons[reason].sentence, *former_sentences().get(rule.id, {}).get(reason, ()))
+    return next((values for sentence in known if (values := values_in(sentence, message)) is not None), None)
+
+
+@functools.cache
+def former_sentences() -> dict[str, dict[str, list[str]]]:
+    """Sentences that reasons of rules had in earlier versions, by rule and reason."""
+    text = (resources.files("reports.view") / "former_sentences.json").read_text("utf-8")
+    sentences: dict[str, dict[str, list[str]]] = json.loads(text)
+    return sentences
 
 
 def filled(sentence: str, values: Mapping[str, str]) -> str:

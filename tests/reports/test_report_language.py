@@ -27,7 +27,7 @@ from reports.language import (
 )
 from reports.render import render_html
 from reports.view import ReportOptions, ReportView
-from reports.view.sentences import reason_in_words, retell
+from reports.view.sentences import PLACEHOLDER, former_sentences, reason_in_words, retell
 from reports.wording import FAILURES, SEVERITIES, counted
 from scanner.rules import all_rules
 from scanner.verdict import Severity, Status
@@ -209,6 +209,23 @@ class TestRetelling:
                 said = retell(rule, slug, "An old sentence, kept by the history.")
                 assert said == "An old sentence, kept by the history."
                 assert isinstance(said, English)
+
+    def test_what_a_rule_said_in_an_earlier_version_is_said_in_the_language_too(self) -> None:
+        said = "An ephemeral key exchange of DHE 1024 is accepted; at least 2048 bits are wanted."
+        with speaking(PORTUGUESE):
+            assert retell(self.rule, "too-small", said) == (
+                "É aceite uma troca de chaves efémera de DHE 1024; querem-se pelo menos 2048 bits."
+            )
+        assert retell(self.rule, "too-small", said) == said
+
+    def test_former_sentences_are_of_reasons_that_are_there_and_have_what_the_present_ones_say(self) -> None:
+        rules = all_rules()
+        for rule_id, reasons in former_sentences().items():
+            for reason, sentences in reasons.items():
+                present = rules[rule_id].reasons[reason].sentence
+                assert present not in sentences, (rule_id, reason)
+                for former in sentences:
+                    assert set(PLACEHOLDER.findall(present)) <= set(PLACEHOLDER.findall(former)), (rule_id, former)
 
     def test_values_are_not_read_as_placeholders(self) -> None:
         reason = next(slug for slug, item in self.rule.reasons.items() if "at least {expected}" in item.sentence)
