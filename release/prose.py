@@ -2,8 +2,8 @@
 
     python -m release.prose
 
-Read are the documents, the templates of reports, and every text of the program that is not a docstring of ours:
-messages, rules, help. One that is meant stands in `MEANT`, with its reason.
+Read are the documents, the templates of reports, the policies, and every text of the program that is not a docstring
+of ours: messages, rules, help. One that is meant stands in `MEANT`, with its reason.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ MEANT = {
     "CHANGELOG.md": "tells what was, in the words of the time",
 }
 COMMANDS = "scanner/app/commands"
+FORMS = ("scanner/config/form", "reports/export/json_v1_model", "reports/export/json_evidence_model")
+"""Modules whose docstrings are descriptions in a JSON Schema."""
 
 
 def word_list(page: str) -> list[tuple[re.Pattern[str], str]]:
@@ -57,19 +59,27 @@ def templates() -> Iterator[tuple[str, int, str]]:
 
 
 def program() -> Iterator[tuple[str, int, str]]:
-    """Each text of the program that users may read; of docstrings, those of commands, which are their help."""
+    """Each text of the program that users may read; of docstrings, those that are help or descriptions."""
     for folder in ("scanner", "reports"):
         for path in sorted((REPOSITORY / folder).rglob("*.py")):
             name = str(path.relative_to(REPOSITORY))
             tree = ast.parse(path.read_text("utf-8"))
-            unread = docstrings(tree, modules_alone=name.startswith(COMMANDS))
+            unread = docstrings(tree, modules_alone=name.startswith((COMMANDS, *FORMS)))
             for node in ast.walk(tree):
                 if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in unread:
                     yield name, node.lineno, node.value
 
 
+def policies() -> Iterator[tuple[str, int, str]]:
+    """Each line of the policies that ship, less the sources, whose titles are not ours."""
+    for path in sorted((REPOSITORY / "scanner" / "policies").glob("*.toml")):
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            if not re.match(r"(source|clause|title) = ", line):
+                yield str(path.relative_to(REPOSITORY)), number, line
+
+
 def docstrings(tree: ast.Module, *, modules_alone: bool) -> set[int]:
-    """The texts that stand alone as a statement; of modules of commands, only the first."""
+    """The texts that stand alone as a statement; of modules of commands and forms, only the first."""
     nodes = tree.body[:1] if modules_alone else ast.walk(tree)
     return {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
 
@@ -78,7 +88,7 @@ def findings() -> list[str]:
     """Each word of the list that stands where users read it, with what to write."""
     words = word_list(STYLE.read_text("utf-8"))
     found = []
-    for name, number, text in (*documents(), *templates(), *program()):
+    for name, number, text in (*documents(), *templates(), *policies(), *program()):
         # A single word in small letters is a key, not a text.
         if " " in text or not text.islower():
             found += [f'{name}:{number + line}: "{word}": {instead}' for line, word, instead in matches(text, words)]

@@ -103,7 +103,7 @@ def _checked_svg(path: Path, data: bytes) -> bytes:
     if root.tag != f"{_SVG}svg":
         raise LogoError(path, "is neither a PNG nor an SVG", "name an SVG or PNG file")
     if problem := next(_dangers(root), None):
-        raise LogoError(path, problem, "export it as a plain SVG with everything in it, or as a PNG")
+        raise LogoError(path, problem, "export it as a self-contained SVG, or as a PNG")
     for prefix, address in _NAMESPACES.items():
         ET.register_namespace(prefix, address)
     written: bytes = ET.tostring(root, encoding="utf-8")

@@ -73,9 +73,11 @@ def check_templates(folder: Path) -> None:
         if path.suffix in {*_TEMPLATE_SUFFIXES, ".woff2"}
     }
     if not any((folder / name).is_file() for name in shipped):
-        known = "the files in it are called as those that ship: report.html, print.css, partials/summary.html, …"
+        known = (
+            "the files in it must have the names of the built-in ones: report.html, print.css, partials/summary.html, …"
+        )
         raise TemplatesError(
-            f"{folder} holds no file that would win over one that ships", _meant(folder, shipped) or known
+            f"{folder} holds no file that would replace a built-in one", _meant(folder, shipped) or known
         )
     found = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     environment = environment_of(folder)

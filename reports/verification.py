@@ -206,7 +206,7 @@ def _problems(embedded: EmbeddedPdfSignature, status: PdfSignatureStatus, *, las
     if not status.valid:
         yield "the signature was not made by the key of its certificate"
     if _has_more_than_the_signature(embedded.pkcs7_content):
-        yield "something was written into the room that is kept for the signature"
+        yield "something was written into the space reserved for the signature"
     if status.coverage is not SignatureCoverageLevel.ENTIRE_FILE:
         yield from _additions(status.coverage, status.modification_level, last=last, ended=_ends(embedded.reader))
 
@@ -233,7 +233,7 @@ def _additions(
     revision = coverage is not None and coverage >= SignatureCoverageLevel.ENTIRE_REVISION
     harmless = level is not None and level <= ModificationLevel.FORM_FILLING
     if not revision or not harmless:
-        yield "the file holds more than was signed, and what was added changes the document"
+        yield "something was added to the file after it was signed, and it changes the document"
     elif last:
         if level is ModificationLevel.LTA_UPDATES and ended:
             return  # revocation data, which say nothing else
@@ -252,7 +252,7 @@ def _other_pages(reader: PdfFileReader, report: Report) -> Iterator[str]:
 
 
 def _other_table(files: Sequence[tuple[str, bytes]], report: Report) -> Iterator[str]:
-    """Where an attached CSV says other than the data."""
+    """Where an attached CSV differs from the data."""
     wanted = Counter(
         (report.run.id, target.id, verdict.rule, verdict.subject, verdict.status, verdict.severity)
         for target in report.targets
@@ -271,7 +271,7 @@ def _other_table(files: Sequence[tuple[str, bytes]], report: Report) -> Iterator
         if {key[0] for key in found} - {report.run.id}:
             yield f"the attached table {printable(name)} is of another run than the data"
         elif found != Counter({tuple(map(_cell, key)): number for key, number in wanted.items()}):
-            yield f"the attached table {printable(name)} says other than the data"
+            yield f"the attached table {printable(name)} differs from the data"
 
 
 def _cell(value: str) -> str:

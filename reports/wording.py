@@ -50,7 +50,7 @@ GOAL_MEANINGS: Final = Words[Goal](
     {
         Goal.ENCRYPTION: mark("nobody else can read it"),
         Goal.INTEGRITY: mark("nobody can change it"),
-        Goal.AUTHENTICITY: mark("the server is who it says"),
+        Goal.AUTHENTICITY: mark("the server is who it claims to be"),
         Goal.ENFORCEMENT: mark("HTTPS is really used"),
     }
 )
@@ -109,25 +109,25 @@ TRIGGERS: Final = Words[Trigger](
 
 FAILURES: Final = Words[FailureReason](
     {
-        FailureReason.NOT_RUN: mark("it was not looked at"),
-        FailureReason.NOT_ASKED: mark("the configuration does not let it be asked"),
+        FailureReason.NOT_RUN: mark("it was not checked"),
+        FailureReason.NOT_ASKED: mark("the configuration does not allow the query"),
         FailureReason.UNRESOLVABLE: mark("the name does not resolve"),
         FailureReason.RESOLVER_FAILED: mark("the resolver could not determine whether the name exists"),
         FailureReason.REFUSED: mark("the connection was refused"),
         FailureReason.UNREACHABLE: mark("the address cannot be reached"),
         FailureReason.TIMED_OUT: mark("no answer came in time"),
-        FailureReason.DEADLINE: mark("the target's deadline was over"),
+        FailureReason.DEADLINE: mark("the target's deadline had passed"),
         FailureReason.RESET: mark("the connection was reset"),
         FailureReason.NOT_TLS: mark("the port does not speak TLS"),
         FailureReason.TLS_ONLY: mark("the port speaks only TLS"),
-        FailureReason.STARTTLS_REFUSED: mark("the server refuses to go over to TLS"),
+        FailureReason.STARTTLS_REFUSED: mark("the server refuses to upgrade to TLS"),
         FailureReason.HANDSHAKE_FAILED: mark("the handshake failed"),
         FailureReason.CLIENT_CERTIFICATE_REQUIRED: mark("a client certificate is required"),
         FailureReason.MALFORMED: mark("the answer was malformed"),
         FailureReason.TOO_LARGE: mark("the answer was too large"),
         FailureReason.UNSUPPORTED: mark("the scanner cannot test it"),
         FailureReason.INCONSISTENT: mark("the answers contradict each other"),
-        FailureReason.UNAVAILABLE: mark("the server turned the scanner away for the moment"),
+        FailureReason.UNAVAILABLE: mark("the server temporarily refused the scanner"),
         FailureReason.INTERRUPTED: mark("the run was interrupted"),
         FailureReason.ENGINE_ERROR: mark("the engine failed"),
         FailureReason.NO_WORKER: mark("no worker is connected that could scan from inside its network"),
@@ -170,13 +170,13 @@ CAUSES: Final = Words[str](
 
 CAUSE_MEANINGS: Final = Words[str](
     {
-        "server": mark("something else was observed"),
-        "addresses": mark("the name has other addresses, and those that failed were not looked at"),
-        "network": mark("the scanner's resolver, route, proxy, worker or time kept it from looking"),
-        "policy": mark("another policy, or another version of it, judged"),
+        "server": mark("the observation is different"),
+        "addresses": mark("the name has other addresses, and those that failed were not scanned"),
+        "network": mark("the scanner's resolver, route, proxy, worker or time limit prevented the check"),
+        "policy": mark("another policy, or another version of it, was applied"),
         "configuration": mark("other targets, paths, trust stores or waivers"),
-        "tool": mark("another version of Nightseal or of an engine looked"),
-        "time": mark("nothing but the date is another"),
+        "tool": mark("another version of Nightseal or of an engine was used"),
+        "time": mark("only the date is different"),
     }
 )
 

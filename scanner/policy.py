@@ -125,7 +125,7 @@ def load(name: str, *, base: Path | None = None) -> Policy:
 def _load(name: str, base: Path, chain: tuple[str, ...]) -> Policy:
     if name in chain:
         circle = " → ".join((*chain, name))
-        raise PolicyError(name, [Problem("policy.extends", f"policies extend each other in a circle: {circle}")])
+        raise PolicyError(name, [Problem("policy.extends", f"policies extend each other in a loop: {circle}")])
     source, text, folder = _read(name, base)
     try:
         form = _PolicyForm.model_validate(tomllib.loads(text))
@@ -159,7 +159,9 @@ def _assemble(form: _PolicyForm, parent: Policy | None, source: str) -> Policy:
     dropped = dict(parent.dropped) if parent else {}
     for rule_id, reason in form.drop.items():
         if rule_id not in rules:
-            problem = Problem(f"drop.{rule_id}", "drops a rule that is not there to drop", nearest(rule_id, rules))
+            problem = Problem(
+                f"drop.{rule_id}", "drops a rule that the extended policy does not have", nearest(rule_id, rules)
+            )
             raise PolicyError(source, [problem])
         del rules[rule_id]
         dropped[rule_id] = reason

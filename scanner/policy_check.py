@@ -97,7 +97,7 @@ def _names(value: Any) -> Iterator[str]:
 def _without_source(policy: Policy) -> Iterator[Problem]:
     without = [rule.id for rule in policy.rules.values() if not rule.sources]
     if without:
-        hint = "the rule's own sources are shown instead; name the clause that demands it"
+        hint = "the rule's own sources are shown instead; name the clause that requires it"
         yield Problem("rules", f"{len(without)} of {len(policy.rules)} have no source: {_some(without)}", hint)
 
 
@@ -146,7 +146,7 @@ class _Demands:
         if expiry := self._bound.get("cert.expiry"):
             values = expiry.parameters.model_dump()
             if values["urgent_days"] > values["days"]:
-                message = f"{values['urgent_days']} days are urgent before {values['days']} days are too few"
+                message = f"should be at most days ({values['days']}), not {values['urgent_days']}"
                 yield Problem(_key("cert.expiry", "urgent_days"), message)
 
     def warnings(self) -> Iterator[Problem]:
@@ -169,7 +169,7 @@ class _Demands:
 
     def _protocol_errors(self) -> Iterator[Problem]:
         for protocol in sorted(self._demanded & self._forbidden):
-            yield Problem(_key(f"proto.{protocol}"), f"is demanded, and proto.no-{protocol} forbids it")
+            yield Problem(_key(f"proto.{protocol}"), f"is required, but proto.no-{protocol} forbids it")
         if self._suites is None:
             return
         for protocol in sorted(self._demanded - self._forbidden):

@@ -219,7 +219,7 @@ def _expiry(shown: Sequence[EnvironmentSeen]) -> Chart | None:
     chart = (limits + lines + tags).properties(width=_PLOT, height=170)
     said = "; ".join(f"{item.name}: {course(item.points, _left)}" for item in shown)
     return chart_of(
-        "expiry", gettext("Days to the end of the next certificate; the dotted lines are 7 and 30 days"), said,
+        "expiry", gettext("Days until the next certificate expires; the dotted lines are 7 and 30 days"), said,
         framed(chart.to_dict(), left=50, right=150, bottom=26)
         | _data(rows=rows, marks=marks, tags=line_ends(rows, "days")),
     )  # fmt: skip

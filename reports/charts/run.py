@@ -113,7 +113,7 @@ def certificates_chart(view: ReportView) -> Chart | None:
     said = "; ".join(f"{item.name}: {_ends(item)}" for item in due)
     spec = framed(chart.to_dict(), left=190, right=60, bottom=40)
     return chart_of(
-        "certificates", gettext("Certificates that end within %(horizon)s days") % {"horizon": horizon}, said, spec
+        "certificates", gettext("Certificates that expire within %(horizon)s days") % {"horizon": horizon}, said, spec
     )
 
 

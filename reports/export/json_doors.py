@@ -23,7 +23,7 @@ class Http3Out(Out):
     """What answers over QUIC where HTTP/3 is advertised."""
 
     advertised: list[str]
-    """By what: `alt-svc`, `https-record`; where by nothing, nobody was asked."""
+    """How it is advertised: `alt-svc`, `https-record`; if it is not, HTTP/3 was not tried."""
     port: int | None
     status: int | None
     certificate: str
@@ -40,7 +40,7 @@ class PreloadingOut(Out):
 
 
 class Doors(Out):
-    """What leads to the host beside its port. What was not found out is None, and stands in `not_observed`."""
+    """Other ways to reach the host than its port; what could not be determined is in `not_observed`."""
 
     https_records: list[HttpsRecordOut] | None
     http3: Http3Out | None

@@ -13,7 +13,7 @@ from reports.export.json_plain import EchoOut, Plain
 
 
 class FailureOut(Out):
-    """Why something was not observed."""
+    """Reason why something was not observed."""
 
     reason: str
     """A stable slug: refused, timed-out, not-tls, …"""
@@ -21,14 +21,14 @@ class FailureOut(Out):
 
 
 class NotObserved(FailureOut):
-    """One fact that was looked for and not found out."""
+    """A fact that could not be observed."""
 
     what: str
     """The dotted path of the fact, such as `tls.robot` or `tls.protocols.tls1.0`."""
 
 
 class KeyExchange(Out):
-    """The ephemeral key that a server offered with a cipher suite."""
+    """The ephemeral key that a server sent with a cipher suite."""
 
     protocol: str
     cipher: str
@@ -39,9 +39,9 @@ class KeyExchange(Out):
     modulus: str | None = None
     """The modulus in hexadecimal, where its prime has no published name."""
     safe_prime: bool | None = None
-    """Whether half of the prime is a prime too; null where that was not tested."""
+    """Whether half of the prime is also prime (a safe prime); null if that was not tested."""
     generator_valid: bool | None = None
-    """Whether the generator is one at all: from 2 to the modulus less 2."""
+    """Whether the generator is valid: from 2 to the modulus minus 2."""
 
 
 class CertificateOut(Out):
@@ -65,40 +65,40 @@ class CertificateOut(Out):
     must_staple: bool
     embedded_scts: int
     unreadable_extensions: list[str] = []
-    """Extensions that are malformed or there twice, by the RFC's name or by OID; "all" where the list itself is."""
+    """Extensions that are malformed or occur twice, by RFC name or OID; "all" if the list of extensions itself is."""
     ocsp_urls: list[str]
     crl_urls: list[str]
     issuer_urls: list[str] = []
     signature_hash: str | None = None
-    """None where the signature algorithm has none of its own (Ed25519)."""
+    """Null if the signature algorithm includes no separate hash (Ed25519)."""
     self_issued: bool = False
     extended_key_usage: list[str] = []
-    """Dotted OIDs; empty where the extension is missing."""
+    """Dotted OIDs; empty if the extension is missing."""
     key_usage: list[str] | None = None
-    """By the names of RFC 5280; None where the extension is missing."""
+    """Names as in RFC 5280; null if the extension is missing."""
     policies: list[str] = []
 
 
 class Trust(Out):
-    """Whether a path leads from the chain to a root of one trust store, name and dates apart."""
+    """Whether a path leads from the chain to a root of one trust store, regardless of name and dates."""
 
     store: str
     trusted: bool
     publicly_trusted: bool
     path: list[str]
-    """Fingerprints, leaf first, root last; empty where there is no path."""
+    """Fingerprints, leaf first, root last; empty if there is no path."""
     missing: list[str]
     detail: str
     refused: bool = False
-    """The signatures lead to a root, and clients take no such path all the same; `detail` says why."""
+    """The signatures lead to a root, but clients reject the path; `detail` gives the reason."""
     unsigned: str = ""
-    """Where the chain breaks because a certificate of the issuer's name is there and its key did not sign, in words."""
+    """Where the chain breaks because the key of a certificate with the issuer's name did not sign, in words."""
     root: str = ""
-    """Subject of the root that holds longest."""
+    """Subject of the root that is valid longest."""
     root_ends: datetime | None = None
-    """When that root ends."""
+    """Expiry date of that root."""
     lasting: list[str] = []
-    """The path that holds longest, where another one than `path` does."""
+    """The path that is valid longest, if it is not `path`."""
     store_digest: str = ""
 
 
@@ -110,14 +110,14 @@ class StapleOut(Out):
     next_update: datetime | None
     produced_at: datetime | None = None
     verified: bool | None = None
-    """Whether it was seen to be signed for the issuer; None where nobody looked."""
+    """Whether the signature on behalf of the issuer was verified; null if it was not checked."""
 
 
 class RevocationOut(Out):
-    """What a list of revoked certificates or an OCSP responder said of one certificate of the chain, or why not."""
+    """The answer of a CRL or an OCSP responder about one certificate of the chain, or why there is none."""
 
     certificate: str
-    """Its fingerprint."""
+    """Fingerprint of the certificate."""
     source: str
     url: str
     status: str | None
@@ -130,12 +130,12 @@ class RevocationOut(Out):
     fetched_at: datetime | None
     from_cache: bool
     digest: str
-    """SHA-256 of the list or response, in hexadecimal."""
+    """SHA-256 of the CRL or response, in hexadecimal."""
     faults: list[str]
 
 
 class SctOut(Out):
-    """A signed certificate timestamp of a leaf, verified by a list of logs."""
+    """A signed certificate timestamp of a leaf, verified against a list of logs."""
 
     log_id: str
     logged_at: datetime
@@ -144,15 +144,15 @@ class SctOut(Out):
     log: str
     operator: str
     states: dict[str, str]
-    """How each program that keeps a list sees the log."""
+    """State of the log in each browser's list."""
     since: dict[str, datetime] = {}
-    """Since when, where the list says so."""
+    """Start of that state, if the list has it."""
     source: str = "certificate"
     """Where it came from: `certificate`, `tls` (the extension of the handshake) or `staple`."""
 
 
 class TransparencyOut(Out):
-    """What the SCTs of a leaf are worth, and by which list."""
+    """Result of verifying the SCTs of a leaf, and the list that was used."""
 
     scts: list[SctOut]
     list_source: str
@@ -160,21 +160,21 @@ class TransparencyOut(Out):
 
 
 class KeyTroubleOut(Out):
-    """A key of the chain that is broken by what is known of other keys."""
+    """A key of the chain that is broken because of other known keys."""
 
     certificate: str
     kind: str
     other: str
     """The fingerprint of a certificate whose key shares a prime with it."""
     place: str
-    """Where that was seen first, and when."""
+    """Where and when that certificate was first seen."""
     seen_at: datetime | None
     listed: int | None
-    """The number of the list of published keys that it is on."""
+    """Number of the list of published keys that contains it."""
 
 
 class CompletionOut(Out):
-    """What was fetched of the intermediates that the server did not send, whether it helped or not."""
+    """Intermediates that the server did not send and that were fetched, whether or not they completed the chain."""
 
     fetched: list[CertificateOut]
     trust: list[Trust]
@@ -188,7 +188,7 @@ class StoreOut(Out):
     store: str
     trusted: bool
     date: datetime
-    """Of when the list is, at least."""
+    """Date of the list, at the earliest."""
     condition: str
 
 
@@ -202,32 +202,32 @@ class Presented(Out):
     staple: StapleOut | None
     tls_scts: int | None
     revocation: list[RevocationOut] = []
-    """Empty where nobody was asked, or none of its certificates names whom to ask."""
+    """Empty if revocation was not checked, or no certificate names a CRL or responder."""
     stores: list[StoreOut] = []
     transparency: TransparencyOut | None = None
-    """Nothing where nobody verified the SCTs: there are none, or the certificate is of no public CA."""
+    """Null if the SCTs were not verified: there are none, or the certificate is not from a public CA."""
     fetched: list[CertificateOut] = []
     """Intermediates that were not sent, and were fetched as browsers fetch them; with them a path leads to a root."""
     key_troubles: list[KeyTroubleOut] = []
     completion: CompletionOut | None = None
-    """Nothing where nothing had to be fetched, or nobody looked."""
+    """Null if nothing had to be fetched, or fetching was not tried."""
 
 
 class CookieOut(Out):
-    """A cookie that an answer sets, without its value."""
+    """A cookie that a response sets, without its value."""
 
     name: str
     secure: bool
     http_only: bool
     same_site: str | None
     deleted: bool = False
-    """It has ended when it is set, which tells browsers to forget the cookie."""
+    """The cookie is already expired when it is set, which tells browsers to delete it."""
     domain: str | None = None
     path: str | None = None
 
 
 class ReferenceOut(Out):
-    """An `http:` address in a page that was served over HTTPS, and what the page does with it."""
+    """An `http:` URL in a page that was served over HTTPS, and how the page uses it."""
 
     kind: str
     tag: str
@@ -235,7 +235,7 @@ class ReferenceOut(Out):
 
 
 class HopOut(Out):
-    """One request and what came back."""
+    """A request and its response."""
 
     method: str
     url: str
@@ -249,44 +249,44 @@ class HopOut(Out):
     insecure_references: list[str]
     failure: FailureOut | None
     incomplete: FailureOut | None = None
-    """Why the answer was not read to its end, where it broke off."""
+    """Reason why the response was not read completely, if it was not."""
     headers_cut: bool = False
-    """It broke off within its headers: one that is not here is unknown."""
+    """The response ended within its headers: a header that is missing here is unknown."""
     irregularities: list[str] = []
-    """Malformed parts of the answer that were overlooked, as browsers do."""
+    """Malformed parts of the response that were ignored, as browsers ignore them."""
     certificate_requested: bool = False
     """The server asked for a client certificate."""
     headers: list[tuple[str, str]] = []
-    """The headers that protect a page or tell of other ways to it: name in lower case, and value, in order."""
+    """Headers that protect a page or advertise other ways to reach it: name in lower case, and value, in order."""
     server: str = ""
     content_type: str = ""
     body_bytes: int = 0
     body_truncated: bool = False
     upgrade_insecure_requests: bool = False
     references: list[ReferenceOut] = []
-    """Those of `insecure_references`, with what the page does with each."""
+    """Those of `insecure_references`, with how the page uses each."""
 
 
 class Request(Out):
-    """One start address and the answers that followed it, redirect by redirect."""
+    """A start URL and the responses that followed, redirect by redirect."""
 
     scheme: str
     path: str
     purpose: str
     application: str | None
     identity: str
-    """Which client certificate was shown: none, configured or wrong."""
+    """Client certificate that was presented: none, configured or wrong."""
     hops: list[HopOut]
     end: str
-    """Why the following of redirects stopped."""
+    """Reason why no further redirect was followed."""
 
 
 class Http(Out):
-    """What HTTP answers, in plain and inside TLS."""
+    """HTTP responses, over plain HTTP and over HTTPS."""
 
     requests: list[Request]
     echoes: list[EchoOut] | None = None
-    """What pages make of a word in their address; None where nobody asked."""
+    """How pages return a word of their URL; null if that was not tested."""
 
 
 class Caa(Out):
@@ -298,7 +298,7 @@ class Caa(Out):
 
 
 class NameCaaOut(Out):
-    """The CAA records that hold for a name in a certificate."""
+    """The CAA records that apply to a name in a certificate."""
 
     name: str
     caa: list[Caa] | None
@@ -306,15 +306,15 @@ class NameCaaOut(Out):
 
 
 class Dns(Out):
-    """What the DNS says of the name."""
+    """DNS data of the name."""
 
     addresses: list[str]
     caa: list[Caa] | None
     caa_domain: str | None
     dnssec: str | None = None
-    """What a validating resolver says of it: `signed`, `unsigned` or `bogus`; None where none was asked."""
+    """Result of a validating resolver: `signed`, `unsigned` or `bogus`; null if none was queried."""
     certificate_names: list[NameCaaOut] = []
-    """The same of each name in the certificates that are served, where that was asked."""
+    """CAA records of each name in the served certificates, if they were queried."""
 
 
 class TlsaOut(Out):
@@ -327,7 +327,7 @@ class TlsaOut(Out):
 
 
 class StsPolicyOut(Out):
-    """A policy of MTA-STS."""
+    """An MTA-STS policy."""
 
     mode: str
     max_age: int
@@ -335,55 +335,55 @@ class StsPolicyOut(Out):
 
 
 class Mail(Out):
-    """What a mail domain says of its server. What was not found out is None, and stands in `not_observed`."""
+    """What a mail domain publishes about its server. What could not be determined is in `not_observed`."""
 
     domain: str
     preference: int | None
     tlsa: list[TlsaOut] | None
     signed: bool | None
-    """Whether the resolver vouches for the MX and the TLSA records."""
+    """Whether the resolver validated the signatures of the MX and TLSA records."""
     sts_record: list[str] | None
     sts_policy: StsPolicyOut | None
     tls_reports: list[str] | None
 
 
 class Evidence(Out):
-    """What was observed at a target. What was not stands in `not_observed`, what was cut off in `incomplete`."""
+    """What was observed at a target. `not_observed` lists what was not, `incomplete` what was only partly observed."""
 
     observed_at: datetime
     seen_from: str = ""
-    """The zone whose worker looked; empty where it was the machine of the run."""
+    """Zone of the worker that scanned; empty if the machine of the run did."""
     protocols: list[str]
     """The protocols that the server negotiates, oldest first."""
     ciphers: dict[str, list[str]]
-    """By protocol, in the server's order of preference where it has one."""
+    """By protocol, in the server's order of preference if it has one."""
     unconfirmed: dict[str, list[str]] = {}
-    """By protocol, those of `ciphers` that the server chose, but of which no handshake was completed."""
+    """By protocol, those of `ciphers` that the server chose but with which no handshake was completed."""
     server_order: dict[str, bool]
-    """By protocol, whether the server imposes its own order; absent where that was not found out."""
+    """By protocol, whether the server imposes its order; absent if that could not be determined."""
     chacha20_not_first: list[str] = []
-    """Those in which it makes no such exception."""
+    """Protocols in which it makes no such exception."""
     chacha20_first: list[str] = []
-    """The protocols in which a server that imposes its order gives ChaCha20 to clients that prefer it."""
+    """Protocols in which a server that imposes its order uses ChaCha20 for clients that prefer it."""
     groups: list[str]
     """The named groups that are accepted in any protocol, those of the newest first."""
     key_exchanges: list[KeyExchange]
     signature_schemes: dict[str, list[str]]
     certificates: list[Presented]
     tls: dict[str, bool | int | str | list[str]]
-    """Every other fact about TLS that was found out."""
+    """All other observed facts about TLS."""
     http: Http | None
     dns: Dns | None
     not_observed: list[NotObserved]
     incomplete: list[NotObserved] = []
-    """Facts of which a part was seen, which stands above, and what cut off the rest."""
+    """Facts that were only partly observed, and what prevented the rest."""
     group_lists: dict[str, list[str]] = {}
-    """The groups by protocol, in the server's order where it has one."""
+    """The groups by protocol, in the server's order if it has one."""
     mail: Mail | None = None
-    """Nothing where no mail domain was asked for."""
+    """Null if the target was not found through a mail domain."""
     doors: Doors | None = None
-    """Nothing where nobody judges them."""
+    """Null if no rule of the policy needs them."""
     plain: Plain | None = None
-    """Nothing where there is no STARTTLS, or nobody asked."""
+    """Null if there is no STARTTLS, or it was not tested."""
     classical_curves_only: bool = False
-    """No other groups than elliptic curves were asked for: what is not listed may still be accepted."""
+    """Only elliptic curves were offered: other groups may still be accepted."""

@@ -7,13 +7,13 @@ from scanner.evidence import Echo, PlainEvidence
 
 
 class Plain(Out):
-    """What is taken in plain before TLS."""
+    """What the server accepts in clear text before TLS."""
 
     login: str | None
-    """A login that is begun is `refused`, `taken`, or `not-offered`; None where that was not found out."""
+    """Result of beginning a login: `refused`, `taken` or `not-offered`; null if it could not be determined."""
     said: str
     injection: bool | None
-    """Whether a command that was sent behind the request for TLS was carried out inside it."""
+    """Whether a command that was appended to the STARTTLS request was executed inside TLS."""
     upgrade: bool | None = None
     """Whether the port of plain HTTP goes over to TLS when it is asked to."""
 

@@ -29,61 +29,61 @@ class Tool(Out):
 
 
 class Policy(Out):
-    """The policy that judged."""
+    """The policy that was applied."""
 
     id: str
     version: str
     title: str
     digest: str
-    """SHA-256 of everything in the policy that can change a verdict; empty where it is not known."""
+    """SHA-256 of everything in the policy that can change a verdict; empty if unknown."""
 
 
 class AbsentDomainOut(Out):
-    """A host name of a platform that does not answer, while its other one does: not a target, and not assessed."""
+    """A platform host name that does not answer although the other one does: neither a target nor assessed."""
 
     environment: str
     host: str
     port: int
     named_by: Literal["default_domain", "custom_domain"]
-    """The key of the environment that names it."""
+    """The configuration key of the environment that names it."""
     error: FailureOut
 
 
 class VantageOut(Out):
-    """Where a run looked from."""
+    """The network position from which a run scanned."""
 
     name: str
-    """What the place is called; empty where nobody named it."""
+    """The configured name of the place; empty if it has none."""
     addresses: list[str]
-    """Addresses of the scanning machine that connections to the targets leave from."""
+    """Source addresses of the scanning machine for connections to the targets."""
     networks: list[str]
     """The networks of those addresses."""
     resolvers: list[str]
-    """Name servers of the scanning machine; none where a proxy resolves the names."""
+    """Name servers of the scanning machine; empty if a proxy resolves the names."""
     proxy: str
-    """The proxy that carried every connection, without user and password; empty where there was none."""
+    """The proxy used for every connection, without user and password; empty if there was none."""
 
 
 class NotCoveredOut(Out):
-    """Something of ours that was not looked at because nobody configured it."""
+    """Something that probably belongs to the organisation and was not scanned because it is not configured."""
 
     reason: Literal["not-taken", "unlisted-name", "unlisted-redirect", "no-console", "unexpected-count"]
     environment: str
     host: str
-    """Empty where it is not about one host."""
+    """Empty if it is not about a single host."""
     found: str
-    """Where that was seen: an endpoint, a file and its line, or numbers."""
+    """Where it was seen: an endpoint, a file and line, or numbers."""
 
 
 class PartOut(Out):
-    """The part of a run that the report is about: one environment, what one owner answers for, what has labels."""
+    """The part of a run that the report covers: one environment, one owner's targets, or targets with a label."""
 
     environment: str | None = None
     owner: str | None = None
     labels: dict[str, str] = {}
-    """Labels that every endpoint of the report has; none where they were not chosen by."""
+    """Labels that every endpoint of the report has; empty if endpoints were not selected by label."""
     rules: list[str] = []
-    """Globs of the rules that were chosen; all where there are none."""
+    """Globs of the rules that were selected; empty if all were."""
     skipped_rules: list[str] = []
     """Globs of the rules that were left out."""
 
@@ -98,13 +98,13 @@ class Run(Out):
     finished_at: datetime
     policy: Policy
     complete: bool
-    """False where the run was interrupted before every target was done."""
+    """False if the run was interrupted before every target was done."""
     expected_targets: int
     """How many targets a complete run would have had."""
     schedule: str | None
     environments: list[str]
     policies: dict[str, Policy]
-    """Environments that are judged by a policy of their own."""
+    """Environments with a separate policy."""
     config_digest: str
     trust_stores: dict[str, str]
     """Each trust store and the SHA-256 over its certificates."""
@@ -112,13 +112,13 @@ class Run(Out):
     """Each library that observed and its version."""
     absent_domains: list[AbsentDomainOut] = []
     vantage: VantageOut | None = None
-    """Null in runs of older versions, which did not record it."""
+    """Null in runs by older versions, which did not record it."""
     not_covered: list[NotCoveredOut] = []
-    """What was not looked at because nobody configured it; at most 1,000 of it."""
+    """What was not scanned because it is not configured; at most 1,000 entries."""
     not_covered_total: int = 0
-    """How much of that there is."""
+    """The number of all such entries."""
     part: PartOut | None = None
-    """Null where the report is about the whole run. All numbers are of the part alone."""
+    """Null if the report covers the whole run. All numbers refer to the part only."""
 
 
 class Summary(Out):
@@ -131,11 +131,11 @@ class Summary(Out):
     not_applicable: int
     indeterminate: int
     waived: int
-    """Fails that a waiver accepts."""
+    """Failures that a waiver accepts."""
     not_met: int | None = None
-    """Fails of severity low and above that no waiver accepts. Null in reports older than this count."""
+    """Failures of severity low and above that no waiver accepts. Null in reports older than this count."""
     notes: int | None = None
-    """Fails of severity info that no waiver accepts: they inform, and stand against nothing."""
+    """Failures of severity info that no waiver accepts: they inform, and do not count against compliance."""
 
 
 class WaiverOut(Out):
@@ -157,43 +157,43 @@ class VerdictOut(Out):
     """A stable slug."""
     message: str
     subject: str
-    """The part of the target that is spoken of (a path, a certificate); empty where it is the whole target."""
+    """The part of the target that the verdict is about (a path, a certificate); empty if it is the whole target."""
     observed: str
     expected: str
     sources: list[str]
     waiver: WaiverOut | None
     id: str = ""
-    """The same from run to run for one rule and subject at one environment, host and port, whatever the address."""
+    """Stable from run to run for one rule and subject at one environment, host and port, whatever the address."""
     counted_as: CountedName | None = None
-    """As what it is counted in every report."""
+    """How every report counts the verdict."""
     first_seen: datetime | None = None
-    """Since when it fails without a break, as far as the history knows; null where it does not fail or none is kept."""
+    """Start of the present uninterrupted failure in the history; null if it does not fail or there is no history."""
     finding: str | None = None
-    """The number of its finding in the reports of this run, `F1` the worst; null where it belongs to none."""
+    """Number of its finding in the reports of this run, `F1` being the worst; null if it belongs to none."""
 
 
 class RuleOut(Out):
-    """A rule that gave a verdict, in words."""
+    """Texts of a rule that gave a verdict."""
 
     title: str
-    """What it demands."""
+    """What the rule requires."""
     why: str
-    """What it protects from."""
+    """Why the rule matters."""
     fix: str
-    """How it is mended."""
+    """How to fix a failure."""
 
 
 class Grading(Out):
-    """How the grade came about. It is no part of compliance."""
+    """How the grade was determined. It does not affect compliance."""
 
     method: str
-    """Whose method it is, and which version."""
+    """Name and version of the method."""
     score: int | None
-    """0 to 100, of protocols, key exchange and cipher suites together, before any cap; null where one is unknown."""
+    """Combined score of protocols, key exchange and cipher suites before any cap, 0 to 100; null if one is unknown."""
     reasons: list[str]
-    """What lowered or decided it, the gravest first."""
+    """What lowered or decided the grade, the most serious first."""
     missing: list[str]
-    """What was not observed, where there is no grade for that reason."""
+    """What was not observed, if that is why there is no grade."""
 
 
 class Target(Out):
@@ -202,34 +202,34 @@ class Target(Out):
     id: str
     environment: str
     application: str | None
-    """The application, or all of them joined by commas where several share the endpoint."""
+    """The application; if several share the endpoint, all of them, separated by commas."""
     applications: list[str]
     host: str
     port: int
     ip: str | None
     role: Literal["application", "development", "monitoring", "server"]
     implied_by: Literal["default_domain", "custom_domain"] | None = None
-    """The key of the environment that names the host; null where an endpoint or application does."""
+    """The configuration key of the environment that names the host; null if an endpoint or application does."""
     starttls: str | None
     status: Literal["assessed", "partial", "unreachable"]
     error: FailureOut | None
     grade: str | None
-    """A+, A, A-, B, C, D, E, F, T (not trusted) or M (another name); null where it could not be determined."""
+    """A+, A, A-, B, C, D, E, F, T (not trusted) or M (name mismatch); null if it could not be determined."""
     grading: Grading | None = None
-    """Null where the evidence is no longer kept."""
+    """Null if the evidence is no longer kept."""
     duration_s: float
     connections: int
     policy: Policy
     owner: str | None = None
-    """Who answers for it, where somebody is named; the first of several."""
+    """The owner, if configured; the first one of several."""
     owners: list[str] = []
-    """All who answer for it: several where applications of theirs share the endpoint."""
+    """All owners: several if applications of different owners share the endpoint."""
     contact: str | None = None
-    """How the owner is reached."""
+    """Contact of the owner."""
     contacts: list[str] = []
-    """How all owners are reached, in their order, each once."""
+    """Contacts of all owners, in the order of the owners, without duplicates."""
     labels: dict[str, str] = {}
-    """What the configuration says of it besides, such as a tier."""
+    """Configured labels, such as a tier."""
     evidence: Evidence | None
     verdicts: list[VerdictOut]
 

@@ -85,7 +85,7 @@ def families_of(numbers: Mapping[str, Numbers]) -> Iterator[Metric]:
     )
     by_owner = GaugeMetricFamily(
         "nightseal_owner_failures",
-        "Failures that count in the last run, by who answers for them; those of two owners count for both",
+        "Failures that count in the last run, by owner; a failure with two owners counts for both",
         labels=["schedule", "environment", "owner", "severity"],
     )
     for schedule, run in sorted(numbers.items()):

@@ -70,7 +70,7 @@ class _Run(Collector):
         )
         yield GaugeMetricFamily(
             "nightseal_run_complete",
-            "1 where the last run looked at every target, 0 where it was interrupted.",
+            "1 if the last run scanned every target, 0 if it was interrupted.",
             run.complete,
         )
         if run.complete:
@@ -87,7 +87,7 @@ class _Run(Collector):
 def _environments(index: Index) -> Iterator[Metric]:
     standing = GaugeMetricFamily(
         "nightseal_standing",
-        "1 for how an environment stands towards a goal, 0 for how it could.",
+        "1 for the present standing of an environment towards a goal, 0 for the other standings.",
         labels=("environment", "goal", "nightseal_standing"),
     )
     checks = GaugeMetricFamily(

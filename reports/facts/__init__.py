@@ -151,7 +151,11 @@ def _protocols(tls: TlsEvidence) -> Iterator[str]:
             continue
         offer = attempt.value
         order = {True: "in the server's order", False: "the client's order decides", None: ""}[offer.server_order]
-        chacha = {True: "ChaCha20 to who prefers it", False: "ChaCha20 to nobody who prefers it", None: ""}
+        chacha = {
+            True: "ChaCha20 if the client prefers it",
+            False: "not ChaCha20 even if the client prefers it",
+            None: "",
+        }
         parts = (counted(len(offer.suites), "cipher suite"), order, chacha[offer.chacha20_first], cut_off(attempt))
         told = ", ".join(filter(None, parts))
         yield fact(PROTOCOLS[protocol], told if offer.suites else f"not negotiated{after(cut_off(attempt))}")
@@ -180,7 +184,7 @@ def _prime(suite: AcceptedSuite) -> Iterator[str]:
     if suite.dh_safe is not None:
         yield "a safe prime" if suite.dh_safe else "not a safe prime"
     if suite.dh_generator_valid is False:
-        yield "its generator is none"
+        yield "an invalid generator"
     if suite.dh_modulus:
         yield f"modulus {suite.dh_modulus}"
 

@@ -30,7 +30,7 @@ def certificate_lines(tls: TlsEvidence, *, pem: bool) -> Iterator[str]:
         yield fact("certificates", why(tls.certificates))
         return
     for number, deployment in enumerate(tls.certificates.value, 1):
-        to_whom = "" if deployment.with_sni else ", to clients that name no host"
+        to_whom = "" if deployment.with_sni else ", for clients that send no server name"
         yield f"  Certificate chain {number}{to_whom}"
         yield from facts(("first seen in", PROTOCOLS[deployment.protocol] if deployment.protocol else ""))
         for position, certificate in enumerate(deployment.chain):

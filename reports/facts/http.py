@@ -57,7 +57,7 @@ def _hop(hop: Hop) -> Iterator[str]:
         ("broken off", failure(hop.incomplete) if hop.incomplete else ""),
         ("broken off", "within its headers" if hop.headers_cut else ""),
         ("overlooked", listed(hop.irregularities)),
-        ("the page", "has browsers fetch over HTTPS what it names in plain" if hop.upgrade_insecure_requests else ""),
+        ("the page", "makes browsers upgrade plain URLs to HTTPS" if hop.upgrade_insecure_requests else ""),
         ("client certificate", "asked for" if hop.certificate_requested else ""),
     ]
     for name, value in named:
@@ -85,7 +85,7 @@ def plain_lines(evidence: TargetEvidence) -> Iterator[str]:
         return
     yield from facts(("answers", cut_off(evidence.plain)))
     if plain.upgrade != not_run():
-        yield fact("goes over to TLS", known(plain.upgrade))
+        yield fact("switches to TLS", known(plain.upgrade))
         if plain.login == not_run() and plain.injection == not_run():
             return
     yield fact("a login", known(plain.login) + after(plain.said))

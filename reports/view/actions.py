@@ -95,7 +95,7 @@ def _actions_for(  # noqa: PLR0913  # what dates and owners follow from
         kind = ActionKind.MEND
         if cause.rule in RENEWAL_RULES and (found := [ends[target] for target in targets if target in ends]):
             kind, due = ActionKind.RENEW, max(min(found), today)
-            because = gettext("The certificate ends") if min(found) >= today else gettext("The certificate has ended")
+            because = gettext("The certificate ends") if min(found) >= today else gettext("The certificate has expired")
         actions.append(
             Action(
                 kind=kind,
@@ -150,7 +150,7 @@ def _reach(item: UnreachableView, owners: Mapping[str, Ownership]) -> list[Actio
             kind=ActionKind.REACH,
             who=who,
             contact=contact,
-            what=gettext("Let the scanner reach it, or take it out of the configuration."),
+            what=gettext("Allow the scanner to reach it, or remove it from the configuration."),
             targets=tuple(targets),
             due=None,
             because=item.reason[:1].upper() + item.reason[1:],

@@ -53,10 +53,10 @@ def changes_of(
     changes = _together([_change(kind, placed, anchors, rules) for (kind, _, _), placed in grouped.items()])
     for kind, text, targets in (
         (ChangeKind.NEW_TARGET, gettext("Scanned for the first time"), difference.appeared),
-        (ChangeKind.GONE_TARGET, gettext("No longer there to be scanned"), difference.disappeared),
+        (ChangeKind.GONE_TARGET, gettext("No longer scanned"), difference.disappeared),
         (
             ChangeKind.NEW_CERTIFICATE,
-            gettext("Another certificate is served, and not by renewal"),
+            gettext("A different certificate is served, and it is not a renewal"),
             tuple(item for item in difference.certificates if item.after is not None and not item.expected),
         ),
         (

@@ -29,8 +29,8 @@ class ClauseOutcome(StrEnum):
 CLAUSE_OUTCOMES: Final = Words[ClauseOutcome](
     {
         ClauseOutcome.NOT_MET: mark("Not met"),
-        ClauseOutcome.PARTLY_LOOKED_AT: mark("Partly looked at"),
-        ClauseOutcome.NOT_LOOKED_AT: mark("Not looked at"),
+        ClauseOutcome.PARTLY_LOOKED_AT: mark("Partly checked"),
+        ClauseOutcome.NOT_LOOKED_AT: mark("Not checked"),
         ClauseOutcome.WAIVED: mark("Waived"),
         ClauseOutcome.ADVISED: mark("Advised, not met"),
         ClauseOutcome.MET: mark("Met"),

@@ -243,7 +243,7 @@ def _shared_keys(index: Index) -> tuple[SharedKey, ...]:
 def _differing(
     frame: pd.DataFrame, environments: Sequence[str], rules: Mapping[str, Rule]
 ) -> tuple[DifferingName, ...]:
-    """Names whose addresses do not answer alike, those that differ longest first."""
+    """Names whose addresses answer differently, those that differ longest first."""
     grouped: dict[tuple[str, str, int], list[Mapping[Hashable, Any]]] = defaultdict(list)
     for row in frame.to_dict("records"):
         if str(row["environment"]) in environments:

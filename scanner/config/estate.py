@@ -110,19 +110,19 @@ def _conflicts(environment: Environment, form: EnvironmentForm, part: ConfigPart
             elif name is not None and any(item.path == weaker.path for item in form.application[positions[name]].paths):
                 key = f"paths[{weaker.path}].https"
             message = f'"{weaker.level}" has no effect at {endpoint.address}{weaker.path}'
-            hint = f'{holds.setting} demands "{holds.level}" of the same path, and the stricter one holds'
+            hint = f'{holds.setting} requires "{holds.level}" for the same path, and the stricter level applies'
             yield place.problem(key, message, hint)
 
 
 def _endpoint(form: EndpointForm, environment: str, part: ConfigPart, problems: list[Problem]) -> Endpoint:
     web = form.role.speaks_http
     if web and form.starttls:
-        problems.append(part.problem("starttls", "goes with role server only", 'set role = "server"'))
+        problems.append(part.problem("starttls", "is only for servers", 'set role = "server"'))
     if form.paths and not form.role.is_console:
         hint = 'set role = "monitoring" or "development"; the paths of an application are its own'
-        problems.append(part.problem("paths", "are where a console is", hint))
+        problems.append(part.problem("paths", "are only for consoles", hint))
     if form.xmpp_domain is not None and form.starttls not in {StartTls.XMPP, StartTls.XMPP_SERVER}:
-        problems.append(part.problem("xmpp_domain", "goes with XMPP only", 'set starttls = "xmpp" or "xmpp-server"'))
+        problems.append(part.problem("xmpp_domain", "is only for XMPP", 'set starttls = "xmpp" or "xmpp-server"'))
     default_http_port = 80 if web and form.port == 443 else 0  # noqa: PLR2004  # the registered ports of HTTP and HTTPS
     http_port = default_http_port if form.http_port is None else form.http_port
     host = _host(form.host, "host", part, problems)
@@ -192,7 +192,7 @@ class _Endpoints:
         known = self._found.get(place)
         roles = self._roles.setdefault(place, set())
         if form.role in roles:
-            hint = "say all its paths in one" if form.role.is_console else "leave one out"
+            hint = "list all its paths in one" if form.role.is_console else "leave one out"
             message = f"{new.address} is listed twice with the role {form.role}"
             self._problems.append(part.problem("", message, hint))
         elif known is not None and Role.SERVER in {*roles, form.role}:
@@ -241,7 +241,7 @@ class _Endpoints:
                 # Beside certificates lie their keys and requests, which a pattern means as well.
                 files = [path for path in files if not holds_no_certificate(path)]
             if len(files) > MOST_FILES:
-                text = f'"{pattern}" matches {len(files)} files, and {MOST_FILES} of them are judged'
+                text = f'"{pattern}" matches {len(files)} files, and only {MOST_FILES} of them are judged'
                 warnings.append(part.problem("files", text))
             for path in files[:MOST_FILES]:
                 self._add_file(FILE, path, folder, CertificateFile(path, form.password_variable), ownership_of(form))
@@ -297,7 +297,7 @@ def _host(value: str, name: str, part: ConfigPart, problems: list[Problem]) -> s
 def _check_domains(form: EnvironmentForm, part: ConfigPart, problems: list[Problem]) -> None:
     if form.kind is EnvironmentKind.ON_PREMISES:
         problems.extend(
-            part.problem(name, 'is for kind "paas" only', "an on-premises host brings its own")
+            part.problem(name, 'is for kind "paas" only', "an on-premises host has its own domain")
             for name, value in (("default_domain", form.default_domain), ("custom_domain", form.custom_domain))
             if value is not None
         )
@@ -350,7 +350,7 @@ def _check_levels(
             why = "client certificates are not available on a provider's platform"
             problems.append(part.problem(name, f'"{level}" is not available on "paas"', why))
         if level is HttpsLevel.TLS_CLIENT_CERTIFICATE and integration is IntegrationKind.REST:
-            why = "a REST integration can't ask for a client certificate"
+            why = "a REST integration cannot require a client certificate"
             problems.append(part.problem(name, f'"{level}" is not available for kind "rest"', why))
         if level is HttpsLevel.NONE and ApplicationKind(app.kind).always_https:
             why = f"a {app.kind} back end is always over HTTPS"

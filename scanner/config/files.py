@@ -183,7 +183,7 @@ def read_text(path: Path) -> str:
         raise ConfigError(str(path), [Problem("", f"cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
         line = bytes(error.object)[: error.start].count(b"\n") + 1
-        hint = "save it as UTF-8, as TOML demands"
+        hint = "save it as UTF-8, which TOML requires"
         problem = Problem("", "cannot be read: it is not UTF-8", hint, f"{path}:{line}")
         raise ConfigError(str(path), [problem]) from error
     return clean(text)
@@ -225,7 +225,7 @@ def _collect(
         for path in found:
             if path.resolve() in chain:
                 circle = " → ".join(str(item.name) for item in (*chain, path))
-                problem = Problem("include", f"files include each other in a circle: {circle}", place=place)
+                problem = Problem("include", f"files include each other in a loop: {circle}", place=place)
                 raise ConfigError(file.path, [problem])
             # Patterns may overlap; what one file says is said once.
             if path.resolve() not in files:

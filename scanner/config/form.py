@@ -33,7 +33,7 @@ from scanner.judgement import Severity
 
 
 class NightsealForm(Form):
-    """Where things are kept, and the policy that judges."""
+    """Where data is kept, and the policy to judge by."""
 
     history: str = "history"
     """Folder or object-store URL of the history tables."""
@@ -42,9 +42,9 @@ class NightsealForm(Form):
     output_mode: FileMode | None = None
     """Mode of the reports' files, such as "0644" for a web server of another user; by default the umask decides."""
     policy: str = "https-by-default"
-    """Id of a policy that ships, or the path of a policy file."""
+    """Id of a built-in policy, or path of a policy file."""
     waiver_days: int = Field(default=400, ge=1)
-    """How many days away the end of a waiver may be at most."""
+    """Maximum number of days until a waiver expires."""
 
 
 class ScanForm(Form):
@@ -57,13 +57,13 @@ class ScanForm(Form):
     connections_per_target: int = Field(default=5, ge=1, le=50)
     """Connections at once to one address; to mail, LDAP, FTP and XMPP servers 2, unless it is set."""
     rate: float | None = Field(default=None, gt=0)
-    """New connections per second to one address at most, over all that share it; no limit by default."""
+    """Maximum number of new connections per second to one address, over all that share it; no limit by default."""
     vantage: ShortText | None = None
-    """What the place is called from which it is looked; reports say it."""
+    """Name of the place from which scans are made, for reports."""
     total_rate: float | None = Field(default=None, gt=0)
-    """New connections per second over all addresses at most; no limit by default."""
+    """Maximum number of new connections per second over all addresses; no limit by default."""
     deadline: Duration = timedelta(seconds=60)
-    """Time per target, all probes together: a hard bound."""
+    """Hard time limit per target, for all probes together."""
     timeout: Duration = timedelta(seconds=5)
     """Time per network operation."""
     addresses: Literal["all", "first", "ipv4", "ipv6"] = "all"
@@ -73,23 +73,23 @@ class ScanForm(Form):
     trust_store: str = "mozilla"
     """"mozilla", "system", or the path of a PEM file of CAs, which are then trusted as well."""
     intrusive: bool = True
-    """false leaves out probes that look like attacks (ROBOT, Heartbleed, CCS injection, renegotiation, resumption)."""
+    """false disables probes that look like attacks (ROBOT, Heartbleed, CCS injection, renegotiation, resumption)."""
     proxy: str | None = None
     """Proxy that carries every connection to the targets, as a URL (http or socks5). It resolves their names, too."""
     fetch_from: list[HostOrNetwork] = []
-    """Hosts and networks that a URL out of an answer or a certificate may lead to although they are not public."""
+    """Hosts and networks that URLs in answers and certificates may lead to although they are not public."""
     online: bool = True
-    """Whether certificate authorities are asked what they revoked, at public addresses and those of `fetch_from`."""
+    """Whether revocation is checked with certificate authorities, at public addresses and those of `fetch_from`."""
     validating_resolver: NameServer | None = None
-    """Name server that checks DNSSEC signatures, "IP" or "IP:PORT", best on this machine: what it says is believed."""
+    """Name server that checks DNSSEC, "IP" or "IP:PORT", preferably on this machine: its answers are trusted."""
     ct_logs: str | None = None
-    """File with a newer list of Certificate Transparency logs than the one that ships, in the form of Chrome's."""
+    """File with a newer list of Certificate Transparency logs than the built-in one, in Chrome's format."""
     published_keys: str | None = None
-    """File with a list of keys whose private halves are public, in the form of badkeys' blocklist."""
+    """File with a list of keys whose private keys have been published, in the format of badkeys' blocklist."""
     helo: MailName | None = None
-    """What mail servers are greeted with: a host name, or an address literal, which is the default: "[192.0.2.1]"."""
+    """Name for greeting mail servers: a host name, or an address literal, which is the default: "[192.0.2.1]"."""
     contact: ShortText | None = None
-    """Told to the scanned servers in the User-Agent header: a mail address or URL of who scans."""
+    """E-mail address or URL of the operator, sent to the scanned servers in the User-Agent header."""
     connect_to: dict[str, list[str]] = {}
     """Where to connect instead of asking the DNS: "host:port" = ["ip:port", …]."""
 
@@ -102,7 +102,7 @@ class WindowForm(Form):
     start: time = time(0)
     """When it begins on each of these days."""
     end: time = time(0)
-    """When it ends: on the same day, or on the next where that is not later than its start."""
+    """When it ends: on the same day, or on the next if it is not later than the start."""
     first: date | None = None
     """The first day on which it begins; by default there is none."""
     last: date | None = None
@@ -121,36 +121,36 @@ class ScheduleForm(Form):
     environments: list[str] = ["*"]
     """Names of environments, globs allowed."""
     policy: str | None = None
-    """Judges these runs, instead of [nightseal] policy and the environments'."""
+    """Policy for these runs, instead of [nightseal] policy and the environments' policies."""
     reports: list[FormatName] = list(DEFAULT_REPORTS)
     """Formats that are written after the run: those of `--format`."""
     notify: list[str] = []
     """Names of [[notify]] sections."""
     jitter: Duration | None = None
-    """Each start is put off by up to this long, by another time each night."""
+    """Each start is delayed by a random time up to this long."""
     not_during: list[WindowForm] = []
-    """Times in which no run starts; one that falls into them starts at their end."""
+    """Times in which no run starts; a start that falls into one is delayed until its end."""
     deadline: Duration = timedelta(hours=6)
-    """Time for the whole run; what is not done by then is left out and the run is incomplete."""
+    """Time limit for the whole run; targets that are not done by then are left out, and the run is incomplete."""
     missed: Literal["run", "skip"] = "run"
-    """What becomes of a start that was missed because the service was down: it is made up for once, or left out."""
+    """What to do about a start that was missed because the service was down: run once, or skip it."""
     interrupted: Literal["repeat", "resume", "skip"] = "repeat"
-    """What becomes of a run that was interrupted: scanned again, or only what was not finished, or nothing."""
+    """What to do about an interrupted run: scan everything again, only what was not finished, or nothing."""
     attempts: Annotated[int, Field(ge=1, le=1000)] = 3
-    """How often a run is begun at most, when it is interrupted each time."""
+    """Maximum number of attempts for a run that is interrupted each time."""
     confirm: bool = True
-    """Look again at what got worse, before anybody is told."""
+    """Scan again what got worse, before anyone is notified."""
     confirm_after: Duration = timedelta(minutes=3)
     """How long after the run."""
 
 
 class NotifyForm(Form):
-    """Who is told."""
+    """A receiver of notifications."""
 
     name: Name
     """Unique."""
     url: str
-    """Address of the receiver as Apprise writes it; keep secrets in the environment: "${VARIABLE}"."""
+    """URL of the receiver in Apprise's format; keep secrets in the environment: "${VARIABLE}"."""
     on: list[Event] = [
         "new-failure",
         "fixed",
@@ -160,14 +160,13 @@ class NotifyForm(Form):
         "coverage",
         "certificate-changed",
     ]
-    """What they are told of; "new-failure" tells of what is "worse" too, and "fixed" of what is "better"."""
+    """Events to report; "new-failure" includes "worse", and "fixed" includes "better"."""
     severity: Severity = Severity.LOW
-    """From which severity on they are told of failures."""
+    """Lowest severity of failures to report."""
     attach: Literal["auto", "always", "never"] | bool = "auto"
-    """Whether the report comes with the message, where the receiver takes files: "auto" attaches it where [daemon]
-    report_url names no place to link to."""
+    """Whether to attach the report, for receivers of files; "auto": if [daemon] report_url is not set."""
     digest: Literal["never", "run", "day", "week"] = "never"
-    """How things stand when nothing changed: after each run, or where there was no message for a day or a week."""
+    """When to report the present state if nothing changed: after each run, or after a day or week without a message."""
 
 
 class WaiverForm(Form):
@@ -180,9 +179,9 @@ class WaiverForm(Form):
     reason: Annotated[Text, StringConstraints(min_length=1)]
     """Why it is accepted."""
     owner: Annotated[Text, StringConstraints(min_length=1)]
-    """Who answers for it."""
+    """The responsible person or team."""
     expires: date
-    """The last day on which it waives, at most [nightseal] waiver_days away."""
+    """Last day on which the waiver applies, at most [nightseal] waiver_days away."""
     until_worse: Annotated[str, StringConstraints(min_length=1)] | None = None
     """Waives only what is no worse: a severity, a reason's slug, or what may be observed ("tls1.1 tls1.2")."""
 
@@ -195,31 +194,30 @@ ServerProgram = Literal[
 
 
 class ReportForm(Form):
-    """What stands on the reports."""
+    """Contents and appearance of reports."""
 
     title: Text | None = None
     """Title of the report."""
     organisation: Text | None = None
-    """Whose environments these are."""
+    """Organisation to which the environments belong."""
     classification: Text | None = None
     """Marking on every page, such as "Confidential"."""
     locale: str = "en"
     """Language of the reports, with its dates and numbers: "en" or "pt"; variants such as "pt-BR" fall back to it."""
     logo: str | None = None
-    """SVG or PNG file that stands at the head of the reports; it is carried inside them."""
+    """SVG or PNG file shown at the top of the reports, in which it is embedded."""
     templates: str | None = None
-    """Folder whose templates and style sheets win over those that ship, file by file."""
+    """Folder with templates and style sheets that replace the built-in ones, file by file."""
     edition: Literal["full", "management"] = "full"
-    """How much of a run the PDF tells: "management" is at most four pages, whatever the estate."""
+    """Extent of the PDF: "management" is at most four pages, however many hosts there are."""
     servers: list[ServerProgram] = []
-    """Server programs whose configuration the PDF tells beside those that were seen."""
+    """Server programs whose configuration the PDF shows in addition to those that were seen."""
     appendix: bool = True
-    """Whether the PDF lists every target; the data that it carries has them in any case."""
+    """Whether the PDF lists every target; the attached data always contains them."""
     tsa: WebAddress | None = None
-    """Address of the authority for time stamps (RFC 3161) whose stamp signatures get."""
+    """URL of the time stamp authority (RFC 3161) for signatures."""
     signature_roots: str | None = None
-    """PEM file of the CAs of signer and time stamp authority: with tsa, what shows that nobody was revoked is fetched
-    and embedded (PAdES B-LT)."""
+    """PEM file of the CAs of signer and time stamp authority: with tsa, revocation data is embedded (PAdES B-LT)."""
     prepared_by: Text | None = None
     """Who prepared the report."""
     sign_off: bool = False
@@ -230,7 +228,7 @@ class HistoryForm(Form):
     """How long the service keeps things."""
 
     keep: Duration = timedelta(days=400)
-    """How long evidence is kept. Verdicts, certificates, targets and runs are kept for ever."""
+    """How long evidence is kept. Verdicts, certificates, targets and runs are kept indefinitely."""
     keep_reports: Duration = timedelta(days=400)
     """How long reports stay in the output folder; they can be rendered again from the history."""
 
@@ -243,13 +241,13 @@ class DaemonForm(Form):
     socket: str | None = None
     """Unix socket for `nightseal run --via-daemon`: the state file's name with ".sock" by default."""
     http: str = "127.0.0.1:9745"
-    """Address of /healthz and /metrics; empty for none."""
+    """Address of /healthz and /metrics; empty to disable them."""
     grace: Duration = timedelta(seconds=60)
-    """How long a run may take to end when the service is stopped."""
+    """How long a run may take to finish when the service is stopped."""
     log: Literal["human", "json"] = "human"
     """Form of the log lines on stderr."""
     report_url: str | None = None
-    """Where the output folder is served, so that messages can link to the reports."""
+    """URL at which the output folder is served, so that messages can link to the reports."""
 
     @property
     def report_base(self) -> str | None:
@@ -259,16 +257,16 @@ class DaemonForm(Form):
 
 
 class DispatchForm(Form):
-    """Who probes: every processor of this machine, or workers in other networks as well."""
+    """Where probes run: on this machine only, or also on workers in other networks."""
 
     engine: Literal["local", "celery"] = "local"
     """local or celery: environments with a zone are then scanned by its workers."""
     broker: str | None = None
-    """Where workers and runs meet: rediss://host:6379/0 or amqps://host:5671; secrets by "${NAME}"."""
+    """Broker between runs and workers: rediss://host:6379/0 or amqps://host:5671; secrets as "${NAME}"."""
     certificates: str | None = None
     """Folder of the coordinator's certificate, as `nightseal cluster certificates` makes it."""
     insecure: bool = False
-    """Speak to the broker without mutual TLS; each report tells it."""
+    """Connect to the broker without mutual TLS; each report says so."""
 
 
 class ConfigForm(Form):
@@ -284,7 +282,7 @@ class ConfigForm(Form):
     history: HistoryForm = HistoryForm()
     daemon: DaemonForm = DaemonForm()
     defaults: DefaultsForm = DefaultsForm()
-    """What endpoints and applications of every environment are unless they or it say otherwise."""
+    """Defaults for endpoints and applications of every environment."""
     owner: list[OwnerForm] = []
     environment: list[EnvironmentForm] = []
     schedule: list[ScheduleForm] = []

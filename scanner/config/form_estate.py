@@ -33,12 +33,12 @@ class ClientCertificateForm(Form):
 
 
 class PathForm(Form):
-    """A path of an application with a level of its own."""
+    """A path of an application with a different level."""
 
     path: UrlPath
     """Begins with a slash."""
     https: HttpsLevel = HttpsLevel.TLS
-    """How HTTPS is required there."""
+    """Level of HTTPS that is required there."""
 
 
 class IntegrationForm(Form):
@@ -49,20 +49,20 @@ class IntegrationForm(Form):
     kind: IntegrationKind
     """soap or rest."""
     https: HttpsLevel = HttpsLevel.TLS
-    """How HTTPS is required there."""
+    """Level of HTTPS that is required there."""
     methods: list[Method] = []
     """HTTP methods that may be sent besides the harmless ones; none by default."""
 
 
 class OwnedForm(Form):
-    """Who answers for it."""
+    """The responsible person or team."""
 
     owner: Name | None = None
-    """Who answers for it: the name of an [[owner]], where there are any. Inherited: [defaults], environment."""
+    """The responsible owner: the name of an [[owner]], if there are any. Inherited from environment and [defaults]."""
     contact: ShortText | None = None
-    """How they are reached. Inherited like the owner."""
+    """Contact of the owner. Inherited like the owner."""
     labels: Labels = {}
-    """Words of your own, such as { tier = "1" }. Inherited, and joined with those of the environment and [defaults]."""
+    """Labels of your choice, such as { tier = "1" }. Inherited, and joined with those of environment and [defaults]."""
 
 
 class ApplicationForm(OwnedForm):
@@ -77,23 +77,23 @@ class ApplicationForm(OwnedForm):
     port: Port = 443
     """Port of HTTPS."""
     http_port: int = Field(default=80, ge=0, le=65535)
-    """Port at which plain HTTP would answer; 0 where it is not to be asked."""
+    """Port of plain HTTP; 0 if it should not be checked."""
     https: HttpsLevel = HttpsLevel.TLS
-    """How HTTPS is required of the whole application."""
+    """Level of HTTPS that is required of the whole application."""
     client_certificate: ClientCertificateForm | None = None
-    """With which the scanner identifies itself where one is required."""
+    """Client certificate of the scanner, if one is required."""
     force_https_screens: bool = False
     """Page requests are redirected to HTTPS."""
     force_https_integrations: bool = False
     """SOAP and REST are served over HTTPS only."""
     paths: list[PathForm] = []
-    """Paths with a level of their own."""
+    """Paths with a different level."""
     integrations: list[IntegrationForm] = []
     """Exposed SOAP and REST services."""
 
 
 class EndpointForm(OwnedForm):
-    """A host and port that no application stands for."""
+    """A host and port that belongs to no configured application."""
 
     host: str
     """Host name or IP address."""
@@ -102,31 +102,31 @@ class EndpointForm(OwnedForm):
     role: Role = Role.APPLICATION
     """application, development, monitoring or server."""
     http_port: int | None = Field(default=None, ge=0, le=65535)
-    """Port at which plain HTTP would answer: 80 for port 443 of a web role, else not asked."""
+    """Port of plain HTTP. Default: 80 for port 443 of a web role, otherwise it is not checked."""
     starttls: StartTls | None = None
     """Protocol whose connection is upgraded to TLS."""
     xmpp_domain: str | None = None
-    """The domain that an XMPP server is asked for, where it is not the host."""
+    """Domain to request from an XMPP server, if it is not the host."""
     paths: list[UrlPath] = []
-    """Where a development endpoint or console is, such as "/ServiceCenter"; at the root by default."""
+    """Paths of a development endpoint or console, such as "/ServiceCenter"; at the root by default."""
 
 
 class CertificateFilesForm(OwnedForm):
-    """Certificates that no port shows: files on the machine that scans, of a zone on those of its workers."""
+    """Certificates in files on the scanning machine, or on the workers of a zone."""
 
     files: list[Annotated[str, StringConstraints(min_length=1)]] = Field(min_length=1)
-    """Paths, and globs of them: PEM, DER, PKCS#12 and JKS, which are distinguished by what is in them."""
+    """Paths and globs of PEM, DER, PKCS#12 and JKS files. The format is detected from the content."""
     password_variable: VariableName | None = None
-    """Environment variable that has the password of PKCS#12 files; a password stands in no configuration."""
+    """Environment variable with the password of PKCS#12 files; passwords are never part of the configuration."""
 
 
 class DefaultsForm(OwnedForm):
-    """What endpoints and applications are unless they say otherwise."""
+    """Defaults for endpoints and applications."""
 
     port: Port | None = None
     """Port of HTTPS."""
     http_port: int | None = Field(default=None, ge=0, le=65535)
-    """Port at which plain HTTP would answer; 0 where it is not to be asked."""
+    """Port of plain HTTP; 0 if it should not be checked."""
     role: Role | None = None
     """Of endpoints."""
     starttls: StartTls | None = None
@@ -134,7 +134,7 @@ class DefaultsForm(OwnedForm):
     kind: ApplicationKind | None = None
     """Of applications."""
     https: HttpsLevel | None = None
-    """Of applications: how HTTPS is required of them."""
+    """Of applications: level of HTTPS that is required."""
     client_certificate: ClientCertificateForm | None = None
     """Of applications."""
     force_https_screens: bool | None = None
@@ -144,20 +144,20 @@ class DefaultsForm(OwnedForm):
 
 
 class OwnerForm(Form):
-    """Somebody who answers for environments, applications or endpoints."""
+    """A person or team responsible for environments, applications or endpoints."""
 
     name: Name
-    """Unique; what `owner` says elsewhere."""
+    """Unique; referred to by `owner` elsewhere."""
     contact: ShortText | None = None
-    """How they are reached, where nothing nearer says so."""
+    """Contact, unless a more specific one is configured."""
     notify: list[str] = []
-    """Names of [[notify]] sections that are told what is this owner's, and nothing else."""
+    """Names of [[notify]] sections that receive only what concerns this owner."""
     on: list[Event] | None = None
-    """The events that they are told of; by default those of the receiver."""
+    """Events to report; by default those of the receiver."""
     severity: Severity | None = None
-    """From which severity on they are told of failures; by default that of the receiver."""
+    """Lowest severity of failures to report; by default that of the receiver."""
     digest: Literal["never", "run", "day", "week"] | None = None
-    """How the owner's hosts stand when nothing changed; by default as the receiver has it."""
+    """When to report the state of the owner's hosts although nothing changed; by default that of the receiver."""
 
 
 class InventoryForm(Form):
@@ -166,17 +166,17 @@ class InventoryForm(Form):
     source: Annotated[str, StringConstraints(min_length=1)] = Field(alias="from")
     """The file; the columns of a table are named by its first row."""
     format: SourceName | None = None
-    """Its form, where its name does not tell: that of `nightseal import --from`."""
+    """Format, if the file's name does not show it: as in `nightseal import --from`."""
     columns: dict[str, str] = {}
-    """Which column of a table holds what, where it has names of its own: { host = "FQDN", owner = "Team" }."""
+    """Meaning of a table's columns, if they have other names: { host = "FQDN", owner = "Team" }."""
     sheet: str | None = None
-    """Of a workbook; the first by default."""
+    """Sheet of a workbook; the first by default."""
     origin: str | None = None
-    """The domain of a zone file that does not say it."""
+    """Domain of a zone file that does not name it."""
     expand: bool = False
-    """Whether networks and ranges of addresses are taken as their addresses; wants expected_count."""
+    """Whether networks and ranges are expanded into their addresses; requires expected_count."""
     expected_count: int | None = Field(default=None, ge=0)
-    """How many hosts of it are this environment's; `config check` warns where that is not so."""
+    """Expected number of hosts of this environment; `config check` warns if it differs."""
 
 
 class EnvironmentForm(OwnedForm):
@@ -187,11 +187,11 @@ class EnvironmentForm(OwnedForm):
     kind: EnvironmentKind
     """paas or on-premises."""
     zone: ZoneName | None = None
-    """Which workers scan it (`nightseal worker --zone`); the machine of the run where it is missing."""
+    """Zone whose workers scan it (`nightseal worker --zone`). Default: the machine of the run scans it."""
     default_domain: str | None = None
-    """PaaS: the provider's domain, with a certificate from the start; scanned itself where no host is under it."""
+    """PaaS: the provider's domain, which has a certificate; scanned itself if no configured host is in it."""
     custom_domain: str | None = None
-    """PaaS: the own host name beside the provider's; scanned itself where no host is under it."""
+    """PaaS: your own domain beside the provider's; scanned itself if it contains no configured host."""
     policy: str | None = None
     """Overrides [nightseal] policy."""
     trust_store: str | None = None
@@ -203,11 +203,11 @@ class EnvironmentForm(OwnedForm):
     force_https_integrations: bool = False
     """SOAP and REST are served over HTTPS only; overrides the applications'."""
     defaults: DefaultsForm = DefaultsForm()
-    """What its endpoints and applications are unless they say otherwise."""
+    """Defaults for its endpoints and applications."""
     inventory: list[InventoryForm] = []
-    """Files of hosts: spreadsheets, zones and what else `nightseal import` reads."""
+    """Files of hosts: spreadsheets, zones and everything else that `nightseal import` reads."""
     endpoint: list[EndpointForm] = []
-    """Endpoints that no application stands for."""
+    """Endpoints that belong to no configured application."""
     application: list[ApplicationForm] = []
     """Applications."""
     certificate: list[CertificateFilesForm] = []

@@ -70,7 +70,7 @@ _SCOPE_CHARACTERS = frozenset("/@*?[]")
 
 def _refused_unseen(character: str) -> ValueError:
     called = unicodedata.name(character, "a control character")
-    return ValueError(f"holds U+{ord(character):04X} ({called}), which cannot be seen: take it out")
+    return ValueError(f"holds U+{ord(character):04X} ({called}), which is invisible: remove it")
 
 
 def visible_text(value: str) -> str:

@@ -69,13 +69,13 @@ def _tls(settings: FleetSettings) -> Any:
         if not settings.insecure:
             encrypted = next(name for name, plain in _ENCRYPTED.items() if plain == parts.scheme)
             hint = f"write {encrypted}://, or allow it by insecure = true or --insecure"
-            raise UsageError(f"{where}: the broker would be spoken to without TLS ({hint})")
+            raise UsageError(f"{where}: the connection to the broker would not use TLS ({hint})")
         return None
     if parts.scheme not in _ENCRYPTED:
         raise UsageError(f"{where}: not a broker (write rediss://host:6379/0 or amqps://host:5671)")
     if settings.certificates is None:
         if not settings.insecure:
-            raise UsageError(f"{where}: no certificates to be known by (`nightseal cluster certificates` makes them)")
+            raise UsageError(f"{where}: no certificates for mutual TLS (`nightseal cluster certificates` makes them)")
         return {"ssl_cert_reqs": ssl.CERT_REQUIRED}
     ca, certificate, key = (_there(settings.certificates / name) for name in (CA, CERTIFICATE, KEY))
     if parts.scheme == "rediss":

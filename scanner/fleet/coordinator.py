@@ -76,7 +76,7 @@ class _Listener(threading.Thread):
             except Exception as error:  # noqa: BLE001  # each broker's library has errors of its own for one that is gone
                 if not self._told:
                     # Once for each time that it is away, however long.
-                    _LOG.warning("the broker is not there: %s", type(error).__name__)
+                    _LOG.warning("the broker cannot be reached: %s", type(error).__name__)
                 self._told = True
                 if self._was_there:
                     self.away.set()
@@ -191,7 +191,7 @@ class FleetDispatcher:
                 await asyncio.to_thread(self._send, app, lease, shard)
             except (OperationalError, OSError) as error:
                 # It stays given out: when the broker is there again, it is sent again.
-                _LOG.warning("the broker does not take a shard: %s", type(error).__name__)
+                _LOG.warning("the broker does not accept a shard: %s", type(error).__name__)
 
     def _send(self, app: Celery, lease: Lease, shard: Shard) -> None:
         self._given.add(lease.token)

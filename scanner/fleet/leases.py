@@ -94,7 +94,7 @@ class Leases:
         """
         lease = self._out.get(told.lease)
         if lease is None:
-            raise MessageError("of a shard that is nobody's")
+            raise MessageError("about a shard that is not assigned")
         lease.heard_at = self._heard[lease.zone] = now
         return lease
 
@@ -106,7 +106,7 @@ class Leases:
         """
         target = lease.missing.pop(target_id, None)
         if target is None:
-            raise MessageError("of a target that is not of this shard, or has been answered for")
+            raise MessageError("about a target that is not in this shard, or was already answered")
         if not lease.missing:
             self._out.pop(lease.token, None)
         return target
@@ -172,7 +172,7 @@ class Leases:
         return bool(self._waiting[zone]) or any(lease.zone == zone for lease in self._out.values())
 
     def _nobody(self, zone: str, once: bool) -> Iterator[Loss]:  # noqa: FBT001  # whether there was one before
-        detail = f'no worker of zone "{zone}" {"is there any more" if once else "is there"}'
+        detail = f'no worker of zone "{zone}" {"is connected any more" if once else "is connected"}'
         leases = [*self._waiting[zone], *(lease for lease in self._out.values() if lease.zone == zone)]
         self._waiting[zone].clear()
         for lease in leases:

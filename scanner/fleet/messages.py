@@ -108,7 +108,7 @@ def told_from(payload: Any) -> Told:
     except ValidationError as error:
         raise MessageError(f"not a message of a worker: {error.error_count()} problems") from error
     if told.kind not in set(Kind):
-        raise MessageError("not a message of a worker: it is of no kind")
+        raise MessageError("not a message of a worker: it has no kind")
     return told
 
 

@@ -23,7 +23,7 @@ NOT_LOOKED_AT: Final = (
     "CVE-2016-2107",
     "CVE-2019-1559",
     "DROWN through another host with the same key",
-    "published and shared keys, those of Debian (2008) among them",
+    "published and shared keys, including Debian's (2008)",
 )
 """What the method counts and this scanner does not observe: a server that has it is graded too well."""
 
@@ -111,7 +111,7 @@ def _revoked(deployment: Deployment, now: datetime) -> bool:
 CONDITIONS: Final[tuple[ByRule | Where, ...]] = (
     # Certificates
     ByRule(Effect.NOT_TRUSTED, "the certificate is not trusted", "cert.trusted", "trust"),
-    ByRule(Effect.NOT_TRUSTED, "a certificate is outside its dates", "cert.valid-now", "validity"),
+    ByRule(Effect.NOT_TRUSTED, "a certificate is outside its validity period", "cert.valid-now", "validity"),
     ByRule(Effect.WRONG_NAME, "the certificate is for another name", "cert.hostname", "name"),
     ByRule(Effect.CAP_B, "the chain is incomplete", "cert.chain-complete", "chain"),
     Where(

@@ -33,11 +33,11 @@ _PROBE_KEYS = ("scheme", "path", "purpose", "identity", "application")
 class ChangeCause(StrEnum):
     """What a change comes from.
 
-    SERVER: something else was observed. ADDRESSES: what failed was at an address that the later run did not look at, as
-    the name has others. NETWORK: the scanner's resolver, route, proxy, worker or time kept it from looking. POLICY:
-    another policy, or another version of it, judged. CONFIGURATION: other targets, paths, trust stores or waivers.
-    TOOL: another version of Nightseal or of its engines. TIME: nothing but the date; a certificate came closer to its
-    end, or a waiver reached its own.
+    SERVER: the observation is different. ADDRESSES: what failed was at an address that the later run did not look at,
+    as the name has others. NETWORK: the scanner's resolver, route, proxy, worker or time limit prevented the check.
+    POLICY: another policy, or another version of it, was applied. CONFIGURATION: other targets, paths, trust stores or
+    waivers. TOOL: another version of Nightseal or of its engines. TIME: only the date is different; a certificate came
+    closer to its end, or a waiver reached its own.
     """
 
     SERVER = "server"

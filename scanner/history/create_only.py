@@ -51,6 +51,6 @@ def refuse_overwriting(url: str) -> None:
         words = " ".join(str(error).split())[:300]
         raise HistoryError(f"{url}: the history cannot be written: {words}") from error
     raise HistoryError(
-        f"{url}: this store lets a second writer overwrite what the first has written, without a word: runs would be "
-        "lost (it takes no notice of If-None-Match; use one that does, or a folder)"
+        f"{url}: this store silently lets a second writer overwrite what the first one wrote, so runs would be lost "
+        f"(it ignores If-None-Match; use a store that honours it, or a folder)"
     )

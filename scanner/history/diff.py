@@ -2,8 +2,8 @@
 
 A verdict is known again by environment, host, port, rule and subject: addresses are places where it is so, and a name
 that moves to another address has not changed by that. What failed at an address that the later run did not look at is
-not fixed: it is judged no more. Only environments that both runs scanned are compared. What one of them did not finish
-is told apart from what is gone.
+not fixed: it is no longer judged. Only environments that both runs scanned are compared. What one of them did not
+finish is told apart from what is gone.
 """
 
 from __future__ import annotations

@@ -59,5 +59,7 @@ def _delete(delta: DeltaTable, write_id: str) -> int:
             delta.update_incremental()
         else:
             return int(done["num_deleted_rows"] or 0)
-    message = "others change the history all the time: try again; the run does not count any more, if not all is gone"
+    message = (
+        "other processes keep changing the history: try again; the run no longer counts, even if part of it is left"
+    )
     raise HistoryError(message)

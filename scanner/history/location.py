@@ -26,12 +26,12 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _HARMLESS = frozenset({"lost+found"})
 _LOG = "_delta_log"
 _ADVICE = (
-    (errno.ENOSPC, "the disk is full: make room on it; earlier runs are whole"),
-    (errno.EDQUOT, "the disk quota is used up: make room; earlier runs are whole"),
-    (errno.EFBIG, "a file grew beyond the size that is allowed here; earlier runs are whole"),
+    (errno.ENOSPC, "the disk is full: make room on it; earlier runs are intact"),
+    (errno.EDQUOT, "the disk quota is used up: make room; earlier runs are intact"),
+    (errno.EFBIG, "a file exceeded the size limit that applies here; earlier runs are intact"),
     (
         errno.EROFS,
-        "the file system is read-only: see what is wrong with its disk, or choose another folder",
+        "the file system is read-only: check its disk, or choose another folder",
     ),
     (errno.EACCES, "give the user who runs this write access, or choose another folder by [nightseal] history"),
     (errno.EPERM, "give the user who runs this write access, or choose another folder by [nightseal] history"),
@@ -115,8 +115,8 @@ class Location:
         if foreign:
             found = ", ".join(foreign[:3]) + (", …" if len(foreign) > 3 else "")  # noqa: PLR2004  # three names tell enough
             message = (
-                f"{self}: is not a history (it holds {found}), and nothing is written beside other things; "
-                f"name an empty or new folder by [nightseal] history"
+                f"{self}: is not a history (it holds {found}), and Nightseal does not write into a folder with other "
+                f"files; name an empty or new folder by [nightseal] history"
             )
             raise HistoryError(message)
 
@@ -133,7 +133,7 @@ class Location:
         number = error.errno if isinstance(error, OSError) else None
         told = (code for code, _ in _ADVICE if code == number or os.strerror(code).lower() in words.lower())
         code = next(told, None)
-        advice = dict(_ADVICE).get(code or 0, "`nightseal doctor` looks closer")
+        advice = dict(_ADVICE).get(code or 0, "`nightseal doctor` shows more")
         passing = code in _NO_ROOM or (code == errno.EROFS and self.folder is not None and self.folder.is_dir())
         kind = HistoryFullError if passing else HistoryError
         failed = kind(f"{self}: the history cannot be {_PARTICIPLES.get(doing, doing)}: {words} ({advice})")

@@ -82,7 +82,7 @@ def refuse_wrong_clock(history: History, now: datetime) -> None:
     if leaps and later[leaps[-1]] > now - _PROVEN:
         before, after = past[leaps[-1]], later[leaps[-1]]
         message = (
-            f"{history.location}: nothing is tidied: the time is {now:%Y-%m-%d %H:%M} UTC, but no run is between "
+            f"{history.location}: nothing is cleaned up: the time is {now:%Y-%m-%d %H:%M} UTC, but no run is between "
             f"{before:%Y-%m-%d} and {after:%Y-%m-%d}. If the clock is right, it is tidied again from "
             f"{after + _PROVEN:%Y-%m-%d} on; if it is wrong, set it, and take the run out by `nightseal history forget`"
         )

@@ -92,7 +92,7 @@ class CertificateChange:
     def words(self) -> str:
         """What happened, as the beginning of a line: `renewed, until 2027-01-31`."""
         if self.after is None:
-            return "a certificate is served no more"
+            return "a certificate is no longer served"
         what = "one more certificate" if self.before is None else "renewed" if self.expected else "replaced"
         return f"{what}, until {self.after.not_after:%Y-%m-%d}"
 
@@ -101,7 +101,7 @@ class CertificateChange:
 class RunDiff:
     """What changed from one run to another.
 
-    A waived failure counts as failing no more (`newly_waived`), and as a new failure when its waiver ends.
+    A waived failure counts as no longer failing (`newly_waived`), and as a new failure when its waiver ends.
     `worse` and `better` are failures of both runs whose severity changed, or, for `worse`, which fail now at an address
     where they did not. `worse_but_waived` is what a waiver accepts although it was not there when it began to accept
     it, or was less. `newly_assessed` are failures of which nothing was known before: nothing says that they are new.

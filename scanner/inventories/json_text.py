@@ -77,7 +77,7 @@ def _excess(text: str) -> tuple[str, int]:
         what = ""
         if token[1] is not None:
             too_long = token[2] is None and len(token[1]) > digits > 0
-            what = f"has a number of more than {digits} digits" if too_long else ""
+            what = f"contains a number of more than {digits} digits" if too_long else ""
         elif token[0] in {"[", "{"}:
             depth += 1
             what = f"is nested more than {_DEEPEST} deep" if depth > _DEEPEST else ""
@@ -87,7 +87,7 @@ def _excess(text: str) -> tuple[str, int]:
             what = f"is not JSON: {token[0]} is not a number"
         if what:
             return what, text.count("\n", 0, token.start()) + 1
-    return "is not JSON that anybody would write", 1
+    return "is not JSON", 1
 
 
 def json_lines(name: str, data: bytes) -> Iterator[tuple[int, Any]]:

@@ -44,7 +44,7 @@ def _opened(name: str, data: bytes, sheet: str | None) -> Any:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             unpacked = sum(item.file_size for item in archive.infolist())
         if unpacked > _MOST_UNPACKED:
-            raise refused(name, f"unpacks to {unpacked >> 20} MiB, so it is not a list of hosts")
+            raise refused(name, f"expands to {unpacked >> 20} MiB, so it is not a list of hosts")
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=False, keep_links=False)
     except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, SyntaxError) as error:
         raise refused(name, "is not a workbook of Excel (XLSX)", hint="save it as XLSX or as CSV UTF-8") from error

@@ -43,7 +43,7 @@ def read_zone(name: str, data: bytes, options: Options) -> Contents:
     _refuse_directives(name, text)
     origin = options.origin or _said(text)
     if origin is None:
-        raise refused(name, "does not say whose zone it is", 1, _ORIGINS)
+        raise refused(name, "does not name its zone", 1, _ORIGINS)
     whose = _zone_name(name, origin, _ORIGINS)
     try:
         zone = _parsed(name, text, whose)

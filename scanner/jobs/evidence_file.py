@@ -178,7 +178,7 @@ def read_evidence_file(data: bytes) -> EvidenceFile:
         raise UsageError(f"not {SCHEMA}: {error.error_count()} errors") from error
     for policy in file.policies.values():
         if digest_of(policy) != policy.digest:
-            raise UsageError(f"the text of policy {printable(policy.id)} is not what its SHA-256 is of")
+            raise UsageError(f"the text of policy {printable(policy.id)} does not match its SHA-256")
     return file
 
 

@@ -179,11 +179,11 @@ def changes(changed: Sequence[AlarmChange]) -> list[Section]:
             f"{len(exceeding)} worse but waived", _entries(exceeding),
         ),
         Section(
-            "new-failure", Level.WARNING, "Comes and goes: reported again when it is steady",
+            "new-failure", Level.WARNING, "Intermittent: reported again once it is stable",
             f"{len(flapping)} flapping", _entries(flapping),
         ),
         Section(
-            "indeterminate", Level.WARNING, "Assessed in some runs only: reported again when it is steady",
+            "indeterminate", Level.WARNING, "Assessed in some runs only: reported again once it is stable",
             f"{len(unsteady)} assessed in some runs only", _entries(unsteady),
         ),
         Section(

@@ -175,7 +175,7 @@ class DnsProbe:
     async def observe(self, target: Target, _environment: Environment, _budget: Budget) -> Attempt[DnsEvidence]:
         """Ask name servers about the target's name. No connection to the target is made."""
         if self.settings.proxy is not None:
-            detail = "a proxy carries no question to name servers, and none is asked past it"
+            detail = "a proxy cannot carry DNS queries, and none is sent past it"
             nobody: Attempt[Any] = Attempt.failed(FailureReason.NOT_ASKED, detail)
             return Attempt.ok(DnsEvidence(caa=nobody, dnssec=nobody))
         return Attempt.ok(await probe_dns(target, self.settings, self.lookups))

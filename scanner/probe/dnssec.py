@@ -32,7 +32,7 @@ async def dnssec_of(host: str, server: str, timeout_s: float) -> Attempt[Dnssec]
         if failed is not None:
             return failed
         if Dnssec.UNSIGNED in states and not await validates(server, timeout_s):
-            detail = f"{server} does not validate: it vouches not even for the root"
+            detail = f"{server} does not validate: it does not set the AD bit even for the root"
             return Attempt.failed(FailureReason.RESOLVER_FAILED, detail)
         return Attempt.ok(Dnssec.UNSIGNED if Dnssec.UNSIGNED in states else Dnssec.SIGNED)
     except dns.exception.Timeout:

@@ -135,7 +135,9 @@ class Service:
             lost = self._belongings.lost()
         gone: StateError | None = None
         if lost is not None:
-            gone = StateError(f"{lost} was removed or replaced while the service used it: it has to begin again")
+            gone = StateError(
+                f"{lost} was removed or replaced while the service used it: the service must be restarted"
+            )
             log_error(_LOG, logging.ERROR, gone, "stopping: ")
         self._supervisor.stopping()
         self._planner.stop()
@@ -151,7 +153,7 @@ class Service:
             fields = of_state(self.setup.state, error)
             if fields["reason"] != self.state_problem:
                 log_with(
-                    _LOG, logging.ERROR, f"{self.setup.state} cannot be used: {fields['reason']}; trying on", fields
+                    _LOG, logging.ERROR, f"{self.setup.state} cannot be used: {fields['reason']}; trying again", fields
                 )
             self.state_problem = fields["reason"]
         self._look_around()
@@ -178,7 +180,7 @@ class Service:
         for start in self._children.reap():
             self._ended(self.ledger.get(start.id), now)
         for start in self._children.enforce_deadlines():
-            _LOG.warning("%(about)s: past its deadline, asked to end", start.said())
+            _LOG.warning("%(about)s: past its deadline, told to stop", start.said())
         for start in self.ledger.waiting(now):
             self._consider(start, now)
         self._tell(now)

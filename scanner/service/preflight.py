@@ -222,7 +222,7 @@ def _seconds(name: str, trigger: ScheduleTrigger) -> Iterator[Problem]:
         return
     gap = trigger.shortest_gap(datetime.now(UTC))
     often = f": it starts every {spelled(gap)} at the shortest" if gap else ""
-    key, hint = f"schedule[{name}].cron", "leave the first out where minutes were meant"
+    key, hint = f"schedule[{name}].cron", "omit the first if minutes were meant"
     yield Problem(key, f'"{trigger.cron}" has six fields, and the first is seconds{often}', hint)
 
 

@@ -79,7 +79,7 @@ def _refused(key: str, there: Path, error: OSError, *, exists: bool) -> tuple[Pr
         return None, Problem(key, f"{there} is not writable for the user who runs the check", hint)
     # A folder that is there was written to before: its disk failed and was mounted anew, and will be mended.
     if error.errno in _PASSING or (error.errno == errno.EROFS and exists):
-        hint = "see what is wrong with the disk"
+        hint = "check the disk"
         if error.errno == errno.EROFS:
             hint += "; under systemd, ReadWritePaths= in the unit says where the service may write"
         return None, Problem(key, f"{there} cannot be written to: {error.strerror}", hint)
@@ -118,7 +118,7 @@ def history_place(place: str) -> tuple[Problem | None, Problem | None]:
         problem = Problem(key, str(error))
         return (problem, None) if error.number is None else (None, problem)
     except OSError as error:
-        return None, Problem(key, f"{folder} cannot be read: {error.strerror}", "see what is wrong with the disk")
+        return None, Problem(key, f"{folder} cannot be read: {error.strerror}", "check the disk")
     return None, None
 
 

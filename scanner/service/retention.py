@@ -28,7 +28,7 @@ _REMEMBERED = timedelta(days=90)
 def tidy(config: Config, engine: Engine, now: datetime) -> None:
     """Tidy up. What cannot be done now is left for the next run, with a line in the log."""
     form = config.form.history
-    with _left("nothing is tidied"):
+    with _left("nothing is cleaned up"):
         history = History.open(config.resolve(config.form.nightseal.history), create=False)
         try:
             refuse_wrong_clock(history, now)

@@ -196,7 +196,7 @@ def test_a_write_that_the_system_refuses_leaves_the_earlier_runs(tmp_path: Path)
         [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, cwd=REPOSITORY, check=True
     )
     assert f"{tmp_path}: the history cannot be written" in done.stdout
-    assert "earlier runs are whole" in done.stdout
+    assert "earlier runs are intact" in done.stdout
     assert "\x1b" not in done.stdout
     history = History.open(tmp_path, create=False)
     assert history.runs()["run_id"].tolist() == [sample_record(0).run.id]

@@ -45,8 +45,8 @@ def test_a_zone_without_a_worker_is_told_and_never_scanned_from_here(quick: Runn
     ("dispatch", "told"),
     [
         ('[dispatch]\nengine = "celery"', "needs a broker"),
-        ('[dispatch]\nengine = "celery"\nbroker = "redis://127.0.0.1:1/0"', "would be spoken to without TLS"),
-        ('[dispatch]\nengine = "celery"\nbroker = "rediss://u:secret@127.0.0.1:1/0"', "no certificates to be known by"),
+        ('[dispatch]\nengine = "celery"\nbroker = "redis://127.0.0.1:1/0"', "would not use TLS"),
+        ('[dispatch]\nengine = "celery"\nbroker = "rediss://u:secret@127.0.0.1:1/0"', "no certificates for mutual TLS"),
         ('[dispatch]\nengine = "celery"\nbroker = "http://127.0.0.1:1/0"', "not a broker"),
     ],
 )

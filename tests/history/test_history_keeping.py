@@ -73,7 +73,7 @@ def test_a_time_that_is_far_from_the_runs_before_is_not_believed(
 ) -> None:
     history = recorded(tmp_path, *days(*runs))
     if refused:
-        with pytest.raises(ClockError, match=r"nothing is tidied: the time is .* history forget"):
+        with pytest.raises(ClockError, match=r"nothing is cleaned up: the time is .* history forget"):
             refuse_wrong_clock(history, FIRST_NIGHT + now * DAY)
     else:
         refuse_wrong_clock(history, FIRST_NIGHT + now * DAY)
@@ -93,7 +93,7 @@ def test_one_night_under_a_wrong_clock_takes_nothing_away(tmp_path: Path, caplog
 
     assert all(report.exists() for report in reports)
     assert len(history.evidence()) == len(history.order()) * sum(t.evidence is not None for t in NIGHT.targets)
-    assert "nothing is tidied" in caplog.text
+    assert "nothing is cleaned up" in caplog.text
 
 
 def test_what_is_old_by_a_clock_that_is_right_goes(tmp_path: Path) -> None:

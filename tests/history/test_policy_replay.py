@@ -34,7 +34,7 @@ def test_replay_needs_the_history_alone(nightseal: Runner, two_nights: Path) -> 
 
     assert done.status == 0
     assert "Because the policy is a different one" in done.out
-    assert "The server negotiates TLS 1.2, and the policy wants only TLS 1.3." in done.out
+    assert "The server negotiates TLS 1.2, but the policy allows only TLS 1.3." in done.out
     assert "Because the servers changed" in done.out
     assert "By 2027-03-15, if nothing is done" in done.out
     assert data["schema"] == "nightseal.replay/1"

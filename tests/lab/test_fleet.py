@@ -172,7 +172,7 @@ def test_a_broker_that_is_started_anew_costs_no_target(redis: Redis, port: int, 
         seen = asyncio.run(found(redis, asked, again))
 
     assert {evidence.tls.value is not None for evidence in seen.values()} == {True}
-    assert caplog.text.count("the broker is not there") == 1, "it is told once, however often it is looked for"
+    assert caplog.text.count("the broker cannot be reached") == 1, "it is told once, however often it is looked for"
 
 
 def test_a_busy_worker_takes_nothing_ahead(redis: Redis, port: int, tmp_path: Path, monkeypatch):
@@ -246,7 +246,7 @@ def test_another_version_is_refused_with_both_named(redis: Redis, port: int, tmp
 
 def test_nobody_speaks_to_the_broker_without_a_certificate_of_the_fleet(redis: Redis, tmp_path: Path):
     make(tmp_path / "other", ["127.0.0.1"], ["dmz"])
-    with pytest.raises(UsageError, match="no certificates to be known by"):
+    with pytest.raises(UsageError, match="no certificates for mutual TLS"):
         app_for(FleetSettings(redis.url))
     with pytest.raises(UsageError, match=r"without TLS \(write rediss://, or allow it"):
         app_for(FleetSettings("redis://127.0.0.1:1/0"))

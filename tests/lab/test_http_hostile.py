@@ -127,11 +127,11 @@ def test_a_body_longer_than_announced_is_read_as_announced():
 @pytest.mark.parametrize(
     ("lines", "irregularity"),
     [
-        (b"Content-Length: -1\r\n", "a length of the body that is not a number"),
-        (b"Content-Length: 3\r\nContent-Length: 4\r\n", "several lengths of the body: 3, 4"),
+        (b"Content-Length: -1\r\n", "a Content-Length that is not a number"),
+        (b"Content-Length: 3\r\nContent-Length: 4\r\n", "several values of Content-Length: 3, 4"),
         (b"no colon here\r\n", "a header line without a colon: no colon here"),
         (b"X: \x00\r\n", "a header with control characters: X"),
-        (b"X-Frame-Options : DENY\r\n", "a blank before the colon: X-Frame-Options"),
+        (b"X-Frame-Options : DENY\r\n", "a space before the colon: X-Frame-Options"),
     ],
 )
 def test_a_malformed_line_is_overlooked_and_told(lines, irregularity):

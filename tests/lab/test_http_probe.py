@@ -360,7 +360,7 @@ def test_a_port_that_takes_no_more_connections_refuses_no_path():
     assert [hop.status for hop in hops] == [204, 204, 204, None, None, None]
     assert {hop.failure.reason for hop in hops[3:]} == {FailureReason.UNAVAILABLE}
     assert attempt.incomplete == hops[3].failure
-    assert hops[3].failure.detail == "the port took no more connections: refused"
+    assert hops[3].failure.detail == "the port accepted no more connections: refused"
     # The closed TLS port, three answers, one or two refusals, and one more try after a while.
     assert connections <= 7
     refused = attempt.value.find("https").first.failure

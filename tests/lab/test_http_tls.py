@@ -335,7 +335,7 @@ def test_a_status_over_http2_that_is_no_number(started, status):
 def test_what_is_no_http2_is_asked_for_over_http11(started):
     probe, connections = ask_own(saying(b"HTTP/1.1 204 No Content\r\n\r\n"), server_context(started, "h2"))
     assert (probe.first.status, probe.first.http_version, connections) == (204, "HTTP/1.1", 2)
-    assert probe.first.irregularities[0].startswith("HTTP/2 broke off: the server")
+    assert probe.first.irregularities[0].startswith("HTTP/2 failed: the server")
 
 
 def test_what_is_neither_http2_nor_http11_is_malformed(started):
@@ -393,7 +393,7 @@ async def closes(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) ->
 def test_where_http2_breaks_off_http11_is_asked(started, breaking, why):
     probe, connections = ask_own(over_either(breaking), server_context(started, "h2", "http/1.1"))
     assert (probe.first.status, probe.first.http_version, connections) == (204, "HTTP/1.1", 2)
-    assert probe.first.irregularities == (f"HTTP/2 broke off: {why}",)
+    assert probe.first.irregularities == (f"HTTP/2 failed: {why}",)
 
 
 def test_a_server_that_always_says_go_away_is_asked_twice_and_no_more(started):

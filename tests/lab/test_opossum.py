@@ -31,7 +31,7 @@ def test_servers_are_told(lab: Lab, quick: Runner, name: str, reason: str) -> No
 
     assert judged(target) == [reason]
     assert target["connections"] - usual["connections"] <= 2
-    assert "goes over to TLS" in quick("scan", server.host, *reach(lab, name), "--show", "facts", "--rule", RULE).out
+    assert "switches to TLS" in quick("scan", server.host, *reach(lab, name), "--show", "facts", "--rule", RULE).out
 
 
 @contextlib.contextmanager

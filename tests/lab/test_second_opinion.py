@@ -53,8 +53,8 @@ def test_what_a_server_is_guilty_of_is_seen_twice(lab, name):
 @pytest.mark.parametrize(
     ("name", "fact", "seen"),
     [
-        ("static-rsa", "heartbleed", "was met with"),
-        ("static-rsa", "ccs_injection", "an early ChangeCipherSpec was met with the alert unexpected_message"),
+        ("static-rsa", "heartbleed", "was answered with"),
+        ("static-rsa", "ccs_injection", "an early ChangeCipherSpec was answered with the alert unexpected_message"),
         ("static-rsa", "robot", "right padding: the alert bad_record_mac; no padding: the alert bad_record_mac"),
         ("good", "max_early_data_size", "a session ticket allows 0 bytes of early data"),
         ("tls1.3-only", "heartbleed", "nothing that it could be tried with is accepted"),

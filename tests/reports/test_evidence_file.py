@@ -175,7 +175,7 @@ def a_parameter(document: dict) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (a_parameter, "is not what its SHA-256 is of"),
+        (a_parameter, "does not match its SHA-256"),
         (lambda document: document.update(schema="nightseal.report/1"), "not nightseal.evidence/1"),
         (lambda document: document.pop("targets"), "not nightseal.evidence/1"),
     ],

@@ -72,7 +72,7 @@ def test_a_clause_that_was_not_looked_at_tells_once_how_often() -> None:
     view = view_of(3)
     clauses = [item for policy in view.policies for item in policy.clauses]
     unseen = [item.not_looked_at for item in clauses if not item.looked_at and item.not_looked_at]
-    told = re.findall(r'Not looked at</span> <span class="times">(\d+)</span></td>', render_html(view))
+    told = re.findall(r'Not checked</span> <span class="times">(\d+)</span></td>', render_html(view))
 
     assert unseen
     assert sorted(map(int, told)) == sorted(unseen)

@@ -149,7 +149,7 @@ def test_room_of_the_signature_holds_nothing_else(pdf: bytes) -> None:
     changed = pdf[: end - 9] + b"68656c6c" + pdf[end - 1 :]
     assert pdf[end - 9 : end] == b"00000000>"
     assert verify_pdf(changed).signatures[0].problems == (
-        "something was written into the room that is kept for the signature",
+        "something was written into the space reserved for the signature",
     )
 
 
@@ -199,7 +199,7 @@ def test_unsigned_report_is_not_valid(unsigned: bytes) -> None:
     [
         ({"run": "another"}, "the pages are of another run than the data"),
         ({"table": to_csv(judged_record(1).record)}, "run.csv is of another run than the data"),
-        ({"table": to_csv(RECORD).replace(",fail,", ",pass,", 1)}, "run.csv says other than the data"),
+        ({"table": to_csv(RECORD).replace(",fail,", ",pass,", 1)}, "run.csv differs from the data"),
         ({"table": "a,b\r\n1,2\r\n"}, "run.csv cannot be read"),
     ],
 )

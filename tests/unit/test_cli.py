@@ -198,7 +198,7 @@ def test_waivers_that_can_never_waive_are_warned_of(
     err = capsys.readouterr().err
     assert 'waiver[1].rule: there is no rule "proto.no-tls11" (did you mean "proto.no-tls1.1"?)' in err
     assert 'waiver[2].scope: "other/*" covers no configured endpoint' in err
-    assert f"waiver[3].expires: it expired on {past} and waives nothing any more" in err
+    assert f"waiver[3].expires: it expired on {past} and no longer has any effect" in err
 
 
 def test_explain_and_policy_show(capsys: pytest.CaptureFixture[str]) -> None:

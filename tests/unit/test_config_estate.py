@@ -141,7 +141,7 @@ def test_a_console_alone_is_as_it_was() -> None:
         (
             endpoint("a.example", role='"monitoring"', paths='["/x"]')
             + endpoint("A.example.", role='"monitoring"', paths='["/y"]'),
-            "a.example:443 is listed twice with the role monitoring (say all its paths in one)",
+            "a.example:443 is listed twice with the role monitoring (list all its paths in one)",
         ),
         (
             endpoint("a.example") + endpoint("a.example", role='"server"'),
@@ -150,9 +150,10 @@ def test_a_console_alone_is_as_it_was() -> None:
         (endpoint("shop.example", role='"server"') + SHOP, "application[Shop]: shop.example:443 is a server as well"),
         (
             endpoint("shop.example", role='"monitoring"', http_port="8080") + SHOP,
-            "application[Shop].http_port: is 80, and endpoint[shop.example:443].http_port at shop.example:443 says 8080",
+            "application[Shop].http_port: is 80, and endpoint[shop.example:443].http_port at shop.example:443 says "
+            "8080",
         ),
-        (endpoint("a.example", paths='["/x"]'), "endpoint[a.example:443].paths: are where a console is"),
+        (endpoint("a.example", paths='["/x"]'), "endpoint[a.example:443].paths: are only for consoles"),
         (endpoint("a.example", role='"monitoring"', paths='["x"]'), "endpoint[a.example:443].paths"),
     ],
 )
@@ -277,10 +278,11 @@ def test_what_has_no_effect_beside_a_stricter_one_is_warned_of_on_its_line(
     said = [line.removeprefix(f"{tmp_path}/") for line in capsys.readouterr().err.splitlines() if "no effect" in line]
     assert said == [
         'config.toml:8: warning: environment[production].application[Shop].https: "none" has no effect at '
-        'shop.example:443/ (application Portal: its own setting demands "tls" of the same path, and the stricter one holds)',
+        'shop.example:443/ (application Portal: its own setting requires "tls" for the same path, '
+        "and the stricter level applies)",
         'config.toml:9: warning: environment[production].application[Shop].paths[/x].https: "none" has no effect at '
-        'shop.example:443/x (application Portal: this path demands "tls-client-certificate" of the same path, '
-        "and the stricter one holds)",
+        'shop.example:443/x (application Portal: this path requires "tls-client-certificate" for the same path, '
+        "and the stricter level applies)",
     ]
 
 

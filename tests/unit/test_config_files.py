@@ -129,13 +129,14 @@ def test_included_files_include_others_relative_to_themselves(folder: Path) -> N
                 "b.toml": '\n[[environment]]\nname = "t"\n[environment.defaults]\n\nport = 2\n',
             },
             [
-                "conf.d/b.toml:6: environment[t].defaults.port: conf.d/a.toml:5 says something else (say it in one file)",
+                "conf.d/b.toml:6: environment[t].defaults.port: conf.d/a.toml:5 says something else (say it in one "
+                "file)",
             ],
         ),
         ({"a.toml": "x = 1\ny = [1,\n"}, ["conf.d/a.toml:3: not valid TOML: "]),
         (
             {"a.toml": 'include = ["../config.toml"]'},
-            ["conf.d/a.toml:1: include: files include each other in a circle: config.toml → a.toml → config.toml"],
+            ["conf.d/a.toml:1: include: files include each other in a loop: config.toml → a.toml → config.toml"],
         ),
         (
             {"a.toml": 'include = [\n  "gone.toml",\n]'},
@@ -185,7 +186,9 @@ def test_a_file_that_several_patterns_match_is_read_once(folder: Path) -> None:
 def test_what_is_not_utf8_is_told_with_its_line(folder: Path) -> None:
     (folder / "conf.d" / "a.toml").write_bytes(b'# one\n[[environment]]\nname = "caf\xe9"\n')
 
-    assert refused(folder) == ["conf.d/a.toml:3: cannot be read: it is not UTF-8 (save it as UTF-8, as TOML demands)"]
+    assert refused(folder) == [
+        "conf.d/a.toml:3: cannot be read: it is not UTF-8 (save it as UTF-8, which TOML requires)"
+    ]
 
 
 def test_a_pattern_without_a_match_is_warned_of(folder: Path) -> None:

@@ -17,16 +17,16 @@ CONFIG = '[[environment]]\nname = "{}"\nkind = "on-premises"\n'
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("\\u202Enoitcudorp", "holds U+202E (RIGHT-TO-LEFT OVERRIDE), which cannot be seen"),
-        ("pro\\u200Fduction", "holds U+200F (RIGHT-TO-LEFT MARK), which cannot be seen"),
-        ("pro\\u2066duction", "holds U+2066 (LEFT-TO-RIGHT ISOLATE), which cannot be seen"),
-        ("production\\u007F", "holds U+007F (a control character), which cannot be seen"),
-        ("production\\u0085", "holds U+0085 (a control character), which cannot be seen"),
-        ("pro\\u200Bduction", "holds U+200B (ZERO WIDTH SPACE), which cannot be seen"),
-        ("pro\\u00ADduction", "holds U+00AD (SOFT HYPHEN), which cannot be seen"),
-        ("\\uFEFFproduction", "holds U+FEFF (ZERO WIDTH NO-BREAK SPACE), which cannot be seen"),
-        ("pro\\u2028duction", "holds U+2028 (LINE SEPARATOR), which cannot be seen"),
-        ("a\\tb", "holds U+0009 (a control character), which cannot be seen"),
+        ("\\u202Enoitcudorp", "holds U+202E (RIGHT-TO-LEFT OVERRIDE), which is invisible"),
+        ("pro\\u200Fduction", "holds U+200F (RIGHT-TO-LEFT MARK), which is invisible"),
+        ("pro\\u2066duction", "holds U+2066 (LEFT-TO-RIGHT ISOLATE), which is invisible"),
+        ("production\\u007F", "holds U+007F (a control character), which is invisible"),
+        ("production\\u0085", "holds U+0085 (a control character), which is invisible"),
+        ("pro\\u200Bduction", "holds U+200B (ZERO WIDTH SPACE), which is invisible"),
+        ("pro\\u00ADduction", "holds U+00AD (SOFT HYPHEN), which is invisible"),
+        ("\\uFEFFproduction", "holds U+FEFF (ZERO WIDTH NO-BREAK SPACE), which is invisible"),
+        ("pro\\u2028duction", "holds U+2028 (LINE SEPARATOR), which is invisible"),
+        ("a\\tb", "holds U+0009 (a control character), which is invisible"),
         ("pro/duction", 'holds "/", which has a special meaning in scopes'),
         ("prod*", 'holds "*", which has a special meaning in scopes'),
         (" production", "begins or ends with a space"),
@@ -73,7 +73,7 @@ def test_names_of_any_language_are_taken(name: str) -> None:
     ],
 )
 def test_what_stands_in_reports_cannot_turn_their_text_around(key: str, text: str, character: str) -> None:
-    with pytest.raises(ConfigError, match="which cannot be seen") as refused:
+    with pytest.raises(ConfigError, match="which is invisible") as refused:
         parse(text.format(character), source="c.toml", folder=Path())
     assert key.partition("{")[0] in str(refused.value)
 

@@ -101,8 +101,8 @@ WELL = b"Strict-Transport-Security: max-age=1\r\n\r\nok"
     ("head", "irregularity"),
     [
         (b"", None),
-        (b"X-Frame-Options : DENY\r\n", "a blank before the colon: X-Frame-Options"),
-        (b"X-Frame-Options\t: DENY\r\n", "a blank before the colon: X-Frame-Options"),
+        (b"X-Frame-Options : DENY\r\n", "a space before the colon: X-Frame-Options"),
+        (b"X-Frame-Options\t: DENY\r\n", "a space before the colon: X-Frame-Options"),
         (b"HTTP/1.1 200 OK\r\n", "a header line without a colon: HTTP/1.1 200 OK"),
         (b"no colon\n", "a header line without a colon: no colon"),
         (b": no name\r\n", "a header whose name is malformed"),
@@ -110,12 +110,12 @@ WELL = b"Strict-Transport-Security: max-age=1\r\n\r\nok"
         (b"\xff: c\r\n", "a header whose name is malformed: \\xff"),
         (b"X: a\x00b\r\n", "a header with control characters: X"),
         (b"X: a\r b\r\n", "a header with control characters: X"),
-        (b" early\r\n", "a line of blanks where a header is due"),
-        (b"X: a\r\n b\r\n", "a header that goes on in the next line: X"),
-        (b"Content-Length: 2\r\nContent-Length: 9\r\n", "several lengths of the body: 2, 9"),
-        (b"Content-Length: 2, 9\r\n", "several lengths of the body: 2, 9"),
-        (b"Content-Length: two\r\n", "a length of the body that is not a number"),
-        (b"Content-Length: -2\r\n", "a length of the body that is not a number"),
+        (b" early\r\n", "a blank line in place of a header"),
+        (b"X: a\r\n b\r\n", "a header that continues on the next line: X"),
+        (b"Content-Length: 2\r\nContent-Length: 9\r\n", "several values of Content-Length: 2, 9"),
+        (b"Content-Length: 2, 9\r\n", "several values of Content-Length: 2, 9"),
+        (b"Content-Length: two\r\n", "a Content-Length that is not a number"),
+        (b"Content-Length: -2\r\n", "a Content-Length that is not a number"),
     ],
 )
 def test_one_malformed_line_hides_nothing_else(head, irregularity):
@@ -129,7 +129,7 @@ def test_one_malformed_line_hides_nothing_else(head, irregularity):
 def test_a_length_beside_chunks_is_told_and_the_chunks_count():
     response = told(HEAD + b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
     assert (response.body, response.truncated) == (b"ok", False)
-    assert response.irregularities == ("a length of the body beside a transfer coding",)
+    assert response.irregularities == ("Content-Length together with Transfer-Encoding",)
 
 
 def test_equal_lengths_are_one():

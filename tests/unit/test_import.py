@@ -49,7 +49,8 @@ def shown(text: str) -> list[str]:
                 "example.com", "ns1.example.com", "www.example.com", "shop.example.com", "mail.example.com",
                 "node-1.example.com", "node-2.example.com", "node-3.example.com", "mail.example.com,25,server,smtp",
             ],
-            ["1 wildcard in place of a host name: *.apps.example.com", "2 names without an address", "1 name of a record, not of a host", "1 mail server of somebody else: mx.provider.example"],
+            ["1 wildcard in place of a host name: *.apps.example.com", "2 names without an address", "1 name of a "
+                "record, not of a host", "1 mail server of somebody else: mx.provider.example"],
         ),
         (
             "cluster.yaml",
@@ -58,7 +59,8 @@ def shown(text: str) -> list[str]:
                 "blog.example.com,,,web", "mqtt.example.com,8883,server", "mqtt2.example.com,8883,server",
             ],
             [
-                "1 wildcard in place of a host name: *.preview.example.com", "1 listener without TLS: Gateway infra/edge http",
+                "1 wildcard in place of a host name: *.preview.example.com", "1 listener without TLS: Gateway "
+                    "infra/edge http",
                 "1 object for every host: Gateway infra/edge any", "2 open ports not known",
                 "1 service reachable only inside the cluster: Service iot/db",
                 "1 object of a kind that is not read (Deployment): Deployment retail/shop",
@@ -68,10 +70,14 @@ def shown(text: str) -> list[str]:
         (
             "terraform.tfstate",
             ["www.example.org", "example.org", "cdn.example.org", "d111111abcdef8.cloudfront.example"],
-            ["1 record without an address: _acme TXT", "1 wildcard in place of a host name", "1 resource of a type that is not read (aws_s3_bucket): aws_s3_bucket.logs", "1 data source that is managed elsewhere (aws_lb): data.aws_lb.other"],
+            ["1 record without an address: _acme TXT", "1 wildcard in place of a host name", "1 resource of a type "
+                "that is not read (aws_s3_bucket): aws_s3_bucket.logs", "1 data source that is managed elsewhere "
+                    "(aws_lb): data.aws_lb.other"],
         ),
-        ("ct.json", ["portal.example.com", "www.portal.example.com"], ["1 mail address: user@example.com", "1 wildcard in place of a host name"]),
-        ("blackbox.yml", ["status.example.com,,operations", "192.0.2.90,8443,operations"], ["1 target of plain HTTP: http://plain.example.com", "1 open port"]),
+        ("ct.json", ["portal.example.com", "www.portal.example.com"], ["1 mail address: user@example.com", "1 "
+            "wildcard in place of a host name"]),
+        ("blackbox.yml", ["status.example.com,,operations", "192.0.2.90,8443,operations"], ["1 target of plain HTTP: "
+            "http://plain.example.com", "1 open port"]),
         ("sslyze.json", ["secure.example.com", "mx.example.com,25,server,smtp"], []),
         ("testssl.json", ["legacy.example.com,8443"], []),
         ("testssl-pretty.json", ["pop.example.com,110,server,pop3"], []),
@@ -124,39 +130,55 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        ("a.yaml", "apiVersion: v1\nkind: Service\nx: !!python/object/apply:os.system [id]\n", "a.yaml:3: has a tag that constructs objects of a program"),
-        ("a.yaml", "apiVersion: v1\n" + BOMB, "a.yaml:9: becomes too large with its aliases written out (write them out)"),
-        ("a.yaml", "apiVersion: v1\nx: &x 1\ny: [" + "*x, " * 101 + "]\n", "a.yaml:3: has more than 100 aliases (write them out)"),
-        ("a.yaml", f"apiVersion: v1\nx: &x {'y' * 2_000_000}\nz: [" + "*x, " * 40 + "]\n", "a.yaml:3: becomes too large with its aliases"),
-        ("a.yaml", "apiVersion: v1\nkind: Ingress\n" + BOMB + "metadata: {name: *h}\n", "a.yaml:10: becomes too large with its aliases"),
+        ("a.yaml", "apiVersion: v1\nkind: Service\nx: !!python/object/apply:os.system [id]\n", "a.yaml:3: has a tag "
+            "that constructs objects of a program"),
+        ("a.yaml", "apiVersion: v1\n" + BOMB, "a.yaml:9: becomes too large with its aliases written out (write them "
+            "out)"),
+        ("a.yaml", "apiVersion: v1\nx: &x 1\ny: [" + "*x, " * 101 + "]\n", "a.yaml:3: has more than 100 aliases "
+            "(write them out)"),
+        ("a.yaml", f"apiVersion: v1\nx: &x {'y' * 2_000_000}\nz: [" + "*x, " * 40 + "]\n", "a.yaml:3: becomes too "
+            "large with its aliases"),
+        ("a.yaml", "apiVersion: v1\nkind: Ingress\n" + BOMB + "metadata: {name: *h}\n", "a.yaml:10: becomes too large "
+            "with its aliases"),
         ("a.yaml", "apiVersion: v1\nx: " + "[" * 5000, "a.yaml:2: is nested more than 100 deep"),
         ("a.yaml", "apiVersion: v1\nkind: [\n", "a.yaml:3: is not YAML: did not find expected node content"),
         ("a.yaml", "apiVersion: v1\nx: &x [*x]\n", "a.yaml:1: holds no object of Kubernetes"),
         ("a.json", '{"apiVersion": "v1", "x": ' + "[" * 100_000, "a.json:1: is nested more than 100 deep"),
         ("a.json", '{"apiVersion": "v1", "x": "[[ \\" {{",\n' + '"a": {\n' * 5000 + "}" * 5001, "a.json:101: is nested more than 100 deep"),
-        ("a.json", '{"apiVersion": "v1",\n"x": ' + "[" * 100 + "]" * 100 + "}", "a.json:2: is nested more than 100 deep"),
-        ("a.jsonl", '{"ip": "192.0.2.1", "port": 443}\n{"x": ' + "[" * 100 + "]" * 100 + "}\n", "a.jsonl:2: is nested more than 100 deep"),
-        ("a.json", f'{{"apiVersion": "v1", "x": "{"1" * 5000}", "y": 1.{"0" * 5000},\n"z": -{"9" * 5000}}}', "a.json:2: has a number of more than 4300 digits"),
-        ("a.jsonl", '{"ip": "192.0.2.1", "port": 443}\n{"ip": "192.0.2.1", "port": ' + "9" * 5000 + "}\n", "a.jsonl:2: has a number of more than 4300 digits"),
-        ("a.jsonl", '{"ip": "192.0.2.1", "port": 443}\n{"ip": ' + "[" * 100_000 + "\n", "a.jsonl:2: is nested more than 100 deep"),
-        ("a.yaml", f"apiVersion: v1\nkind: Ingress\nx:\n- {'9' * 5000}\n", "a.yaml:4: is not YAML: Exceeds the limit (4300 digits)"),
+        ("a.json", '{"apiVersion": "v1",\n"x": ' + "[" * 100 + "]" * 100 + "}", "a.json:2: is nested more than 100 "
+            "deep"),
+        ("a.jsonl", '{"ip": "192.0.2.1", "port": 443}\n{"x": ' + "[" * 100 + "]" * 100 + "}\n", "a.jsonl:2: is nested "
+            "more than 100 deep"),
+        ("a.json", f'{{"apiVersion": "v1", "x": "{"1" * 5000}", "y": 1.{"0" * 5000},\n"z": -{"9" * 5000}}}', "a.json:2: contains a number of more than 4300 digits"),
+        ("a.jsonl", '{"ip": "192.0.2.1", "port": 443}\n{"ip": "192.0.2.1", "port": ' + "9" * 5000 + "}\n", "a.jsonl:2: contains a number of more than 4300 digits"),
+        ("a.jsonl", '{"ip": "192.0.2.1", "port": 443}\n{"ip": ' + "[" * 100_000 + "\n", "a.jsonl:2: is nested more "
+            "than 100 deep"),
+        ("a.yaml", f"apiVersion: v1\nkind: Ingress\nx:\n- {'9' * 5000}\n", "a.yaml:4: is not YAML: Exceeds the limit "
+            "(4300 digits)"),
         ("a.yaml", "apiVersion: v1\nkind: Ingress\nx: 2026-13-01\n", "a.yaml:3: is not YAML: month must be in 1..12"),
         ("a.json", '{"apiVersion": "v1",\n "kind": }', "a.json:2: is not JSON: Expecting value"),
-        ("a.json", '{"terraform_version": "0.11", "resources": [], "version": 3}', "a.json: is a state of version 3, not 4"),
+        ("a.json", '{"terraform_version": "0.11", "resources": [], "version": 3}', "a.json: is a state of version 3, "
+            "not 4"),
         ("a.json", "[1, 2]", "a.json: is of no known format (name it with format: csv, xlsx, "),
-        ("a.xml", '<?xml version="1.0"?>\n<!DOCTYPE x [\n<!ENTITY a "aaaa">\n]>\n<nmaprun>&a;</nmaprun>', "a.xml:3: defines entities, which nmap never does"),
+        ("a.xml", '<?xml version="1.0"?>\n<!DOCTYPE x [\n<!ENTITY a "aaaa">\n]>\n<nmaprun>&a;</nmaprun>', "a.xml:3: "
+            "defines entities, which nmap never does"),
         ("a.xml", '<!DOCTYPE x SYSTEM "file:///etc/passwd" [<!ENTITY x SYSTEM "file:///etc/passwd">]><nmaprun>&x;</nmaprun>', "a.xml:1: defines entities"),
         ("a.xml", "<nmaprun>\n<host></nmaprun>", "a.xml:2: is not XML: mismatched tag"),
         ("a.xml", "<html></html>", "a.xml:1: is XML, but not nmap's (write it by nmap -oX)"),
         ("a.jsonl", '{"ip": "192.0.2.1", "port": 443}\n{"port": 443}\n', "a.jsonl:2: names no host or ip"),
         ("a.jsonl", '{"ip": "192.0.2.1", "port": 443}\n{"ip": "192.0.2.1", "port": 0}\n', "a.jsonl:2: names no port"),
         ("a.jsonl", '{"ip": "192.0.2.1", "port": 443}\n{"ip": \n', "a.jsonl:2: is not JSON: Expecting value"),
-        ("a.zone", "$ORIGIN example.com.\n@ IN A 192.0.2.1\n$INCLUDE /etc/passwd\n", "a.zone:3: includes another file (named-compilezone"),
-        ("a.zone", "$ORIGIN example.com.\n$GENERATE 1-999999999 n$ A 192.0.2.1\n", "a.zone:2: generates more than 100000 names"),
-        ("a.zone", "www 3600 IN A 192.0.2.1\n", "a.zone:1: does not say whose zone it is (say its origin: --origin"),
-        ("a.zone", "$ORIGIN example.com.\n@ 60 IN A 192.0.2.1\nwww IN A 192.0.2.999\n", "a.zone:3: is not a zone file: "),
-        ("a.zone", "$ORIGIN example.com.\n@ 60 IN A 192.0.2.1\nwww IN A 192.0.2.999\nx IN A 192.0.2.3\n", "a.zone:3: is not a zone file: "),
-        ("a.zone", "$ORIGIN example.com.\n@ IN TXT ( a\nwww IN A 192.0.2.9\n", "a.zone:2: is not a zone file: unbalanced parentheses"),
+        ("a.zone", "$ORIGIN example.com.\n@ IN A 192.0.2.1\n$INCLUDE /etc/passwd\n", "a.zone:3: includes another file "
+            "(named-compilezone"),
+        ("a.zone", "$ORIGIN example.com.\n$GENERATE 1-999999999 n$ A 192.0.2.1\n", "a.zone:2: generates more than "
+            "100000 names"),
+        ("a.zone", "www 3600 IN A 192.0.2.1\n", "a.zone:1: does not name its zone (say its origin: --origin"),
+        ("a.zone", "$ORIGIN example.com.\n@ 60 IN A 192.0.2.1\nwww IN A 192.0.2.999\n", "a.zone:3: is not a zone "
+            "file: "),
+        ("a.zone", "$ORIGIN example.com.\n@ 60 IN A 192.0.2.1\nwww IN A 192.0.2.999\nx IN A 192.0.2.3\n", "a.zone:3: "
+            "is not a zone file: "),
+        ("a.zone", "$ORIGIN example.com.\n@ IN TXT ( a\nwww IN A 192.0.2.9\n", "a.zone:2: is not a zone file: "
+            "unbalanced parentheses"),
         ("a.txt", "a.example\nb.example c.example\n", 'a.txt:2: "b.example c.example" is more than a host'),
         ("a.txt", "a.example\nb.example:99999\n", 'a.txt:2: "b.example:99999": the port must be a number from 1 to 65535'),
         ("a.txt", "a.example\n10.0.0.0/24\n", 'a.txt:2: "10.0.0.0/24" is a network of 254 hosts (--expand 255 takes them)'),

@@ -60,9 +60,9 @@ def test_a_problem_of_a_host_whose_port_is_inherited_is_told_on_its_line(tmp_pat
     said = refused(tmp_path, config, "host,owner,paths\na.example,ops,/x\n")
 
     assert said == [
-        f"config.toml:{line}: environment[production].endpoint[mail.example:8443].starttls: goes with role server only "
+        f"config.toml:{line}: environment[production].endpoint[mail.example:8443].starttls: is only for servers "
         '(set role = "server")',
-        "hosts.csv:2: environment[production].endpoint[a.example:8443].paths: are where a console is (set role = "
+        "hosts.csv:2: environment[production].endpoint[a.example:8443].paths: are only for consoles (set role = "
         '"monitoring" or "development"; the paths of an application are its own)',
     ]
 
@@ -72,7 +72,9 @@ def test_of_two_roles_at_one_place_the_one_that_is_wrong_is_told(tmp_path: Path)
 
     (said,) = refused(tmp_path, HEAD + CONSOLE + plain)
 
-    assert said.startswith("config.toml:9: environment[production].endpoint[con.example:443].paths: are where")
+    assert said.startswith(
+        "config.toml:9: environment[production].endpoint[con.example:443].paths: are only for consoles"
+    )
 
 
 def test_an_unknown_owner_is_told_on_the_row_that_names_it(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_a_line_is_what_was_found_why_and_what_to_do(engine: Engine) -> None:
 
     assert "1 new failure, worst high" in told
     assert "- High: TLS 1.0 is negotiated. [proto.no-tls1.0]\n    production/monitor.example.com:443\n" in told
-    assert "    Cause: Time: nothing but the date is another\n" in told, "the evidence is the same"
+    assert "    Cause: Time: only the date is different\n" in told, "the evidence is the same"
     assert f"    To do: {all_rules()['proto.no-tls1.0'].fix.summary}\n" in told
     assert all_rules()["proto.no-tls1.0"].title not in told, "the requirement reads as good news"
 

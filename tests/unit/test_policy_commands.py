@@ -61,7 +61,7 @@ def test_policy_check_ends_with_2_on_what_cannot_be(nightseal: Runner, tmp_path:
 
     assert (unknown.status, impossible.status) == (2, 2)
     assert 'rules."no.such": there is no such rule' in unknown.err
-    assert 'rules."proto.tls1.2": is demanded, and proto.no-tls1.2 forbids it' in impossible.err
+    assert 'rules."proto.tls1.2": is required, but proto.no-tls1.2 forbids it' in impossible.err
     assert "warning: rules: 1 of" in impossible.err
 
 

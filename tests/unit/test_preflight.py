@@ -79,7 +79,7 @@ def refused(folder: Path, text: str) -> str:
         ),
         (
             HEAD + '[dispatch]\nengine = "celery"\nbroker = "redis://b.example"',
-            "dispatch: .* would be spoken to without",
+            "dispatch: .* would not use TLS",
         ),
         (
             HEAD + '[dispatch]\nengine = "celery"\nbroker = "rediss://b.example"\ncertificates = "gone"',
@@ -95,7 +95,7 @@ def refused(folder: Path, text: str) -> str:
         (HEAD + '[report]\ntemplates = "own"', "report.templates: "),
         (
             HEAD + '[report]\ntemplates = "/etc"',
-            "one that ships (the files in it are called as those that ship: report",
+            "replace a built-in one (the files in it must have the names of the built-in ones: report",
         ),
         (HEAD + '[report]\nlocale = "xx"', "report.locale: "),
         (HEAD + '[daemon]\nhttp = "9745"', 'daemon.http: "9745" should be an address and a port'),
@@ -303,7 +303,7 @@ def test_a_schedule_of_seconds_is_warned_of(tmp_path: Path) -> None:
 
     assert said("0 2 * * * *") == [
         'schedule[nightly].cron: "0 2 * * * *" has six fields, and the first is seconds: it starts every 1 h at the '
-        "shortest (leave the first out where minutes were meant)"
+        "shortest (omit the first if minutes were meant)"
     ]
     assert "it starts every 20 s at the shortest" in said("*/20 * * * * *")[0]
     assert said("0 2 * * *") == []
@@ -371,7 +371,7 @@ def test_a_link_into_the_kernels_own_is_followed(key: str, tmp_path: Path) -> No
     [
         (errno.ENOSPC, "is on a disk that is full: No space left on device (make room"),
         (errno.EDQUOT, "is on a disk that is full: Disk quota exceeded"),
-        (errno.EIO, "cannot be written to: Input/output error (see what is wrong with the disk)"),
+        (errno.EIO, "cannot be written to: Input/output error (check the disk)"),
         (errno.EPERM, "is not writable for the user who runs the check"),
     ],
 )

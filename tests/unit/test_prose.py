@@ -16,6 +16,13 @@ FOUND = [
     "a lock that stays for ever",
     "two causes are told apart",
     "the handshake comes about",
+    "no handshake came about",
+    "whoever sits between them",
+    "the targets that were looked at",
+    "the server goes over to TLS",
+    "the list is not of today",
+    "what is served no more",
+    "nobody looked for a path",
     "said by one server alone",
     "nobody can tell whether it connects",
     "a file that is of no known form",
@@ -62,6 +69,13 @@ def test_a_phrase_is_found_where_it_begins_although_it_goes_on_in_the_next_line(
     ((line, said, _),) = prose.matches("One.\nA process of\nits own.", WORDS)
 
     assert (line, said) == (1, "of its own")
+
+
+def test_texts_of_policies_are_read_without_the_titles_of_their_sources() -> None:
+    read = list(prose.policies())
+
+    assert any("TLS 1.3 preferred" in text for _, _, text in read)
+    assert not any("clause =" in text for _, _, text in read)
 
 
 def test_paragraphs_of_documents_are_read_without_their_code() -> None:

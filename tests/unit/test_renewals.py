@@ -155,4 +155,4 @@ def test_one_more_certificate_is_compared_with_the_one_that_is_most_like_it() ->
     assert (change.before, change.expected) == (None, True)
     assert change.words == "one more certificate, until 2026-05-30"
     (gone,) = diff(with_leaves(sample_record(0), OLD, rsa), with_leaves(sample_record(1), OLD)).certificates
-    assert (gone.after, gone.expected, gone.words) == (None, True, "a certificate is served no more")
+    assert (gone.after, gone.expected, gone.words) == (None, True, "a certificate is no longer served")

@@ -145,15 +145,15 @@ class TestFoundSentence:
     def test_what_differs_inside_becomes_an_ellipsis(self) -> None:
         rule = all_rules()["cert.lifetime"]
         messages = [
-            f"The certificate lives {days} days; at most 398 days were allowed when it was issued."
+            f"The certificate's lifetime is {days} days; at most 398 days were allowed when it was issued."
             for days in (500, 900)
         ]
-        expected = "The certificate lives …; at most 398 days were allowed when it was issued."
+        expected = "The certificate's lifetime is …; at most 398 days were allowed when it was issued."
         assert found_sentence(rule, "too-long", messages) == expected
 
     def test_paths(self) -> None:
         rule = all_rules()["https.path"]
-        messages = [f"{path} is served over plain HTTP: {path}. HTTPS is demanded by x." for path in ("/a", "/b")]
+        messages = [f"{path} is served over plain HTTP: {path}. HTTPS is required by x." for path in ("/a", "/b")]
         assert found_sentence(rule, "served-in-plain", messages) == "A path is served over plain HTTP."
 
     def test_reason_of_a_version_that_is_gone(self) -> None:

@@ -113,7 +113,7 @@ def test_a_standard_says_on_page_one_how_much_of_it_was_seen(name: str) -> None:
     (used,) = view.policies
     assert 0 < used.looked_at < len(used.clauses) < used.named
     page = html.fromstring(render_html(view)).get_element_by_id("summary").text_content()
-    said = f"{used.named} clauses named, {len(used.clauses)} can be seen from outside, {used.looked_at} looked at."
+    said = f"{used.named} clauses named, {len(used.clauses)} can be seen from outside, {used.looked_at} checked."
     assert said in " ".join(page.split())
     assert f"{used.unverified} clauses are unverified" in page
 
@@ -136,7 +136,7 @@ def test_what_was_not_asked_is_told_with_its_reason() -> None:
     assert (gap.rules, gap.checks) == (("a",), 1)
     assert view.gaps == ()
     chapter = html.fromstring(render_html(view)).get_element_by_id("coverage").text_content()
-    assert "Asking was not allowed, or there was no one to ask." in chapter
+    assert "The query was not allowed, or there was nothing to query." in chapter
     assert "Every check that applies gave an answer." not in chapter
 
 

@@ -188,10 +188,10 @@ class TestNothingContradicts:
     def test_what_an_older_version_quoted_is_said_in_words(self) -> None:
         rule = all_rules()["https.path"]
         text = "/a is served over plain HTTP: HTTP 200. HTTPS is demanded by [[environment]] e: hsts = true."
-        assert retell(rule, "served-in-plain", text) == text.replace(
-            "[[environment]] e: hsts = true", "environment e: HSTS for every page"
+        assert retell(rule, "served-in-plain", text) == (
+            "/a is served over plain HTTP: HTTP 200. HTTPS is required by environment e: HSTS for every page."
         )
         with speaking(language_of("pt")):
-            now = text.replace("[[environment]] e: hsts = true", "environment e: HSTS for every page")
+            now = "/a is served over plain HTTP: HTTP 200. HTTPS is required by environment e: HSTS for every page."
             assert retell(rule, "served-in-plain", text) == retell(rule, "served-in-plain", now)
             assert "ambiente e: " in retell(rule, "served-in-plain", now)

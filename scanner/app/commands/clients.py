@@ -34,14 +34,15 @@ from scanner.app.lazy import done_by
 def command() -> None:
     """Show which clients connect, and which ones a change would cut off.
 
-    Nothing is started: what each client offers and demands is known, and compared with what the server was seen to
-    accept. With --config, a host that its history knows is not asked again: HOST is then a target of the history, or a
-    part of one, and no network is used.
+    No client is started: what each client offers and requires is known, and compared with what the server accepts.
+    With --config, a host in its history is not scanned again: HOST is then a target of the history, or part of its
+    id, and no network is used.
 
     \b
     Words of CHANGE are protocols (tls1.2), kinds of suites (cbc, aead, rsa,
-    dhe, rc4, 3des, sha1, …), suites and groups by name. "no tls1.2 cbc" takes
-    away what all its words mean, "only aead" all else; commas part several.
+    dhe, rc4, 3des, sha1, …), suites and groups by name. "no tls1.2 cbc" removes
+    what all its words describe, "only aead" everything else; commas separate
+    several changes.
 
     \b
     Examples:

@@ -47,7 +47,7 @@ def targets() -> None:
 @options.table_format_option
 @done_by("scanner.app.handlers.history:target")
 def target() -> None:
-    """Show what became of one target, run by run, and what fails there now.
+    """Show the results of one target, run by run, and what fails there now.
 
     T is a target's id, or a part of it that only one has.
 
@@ -76,7 +76,7 @@ def certificates() -> None:
 @options.table_format_option
 @done_by("scanner.app.handlers.history_keeping:size")
 def size() -> None:
-    """Tell how large the history is, table by table, in bytes.
+    """Show the size of the history, table by table, in bytes.
 
     The size on disk includes files that are no longer needed; they are removed after a day.
 
@@ -95,8 +95,8 @@ def size() -> None:
 def forget() -> None:
     """Remove a run from the history permanently, such as one made under a wrong clock.
 
-    Its verdicts, certificates and evidence are deleted. It stays on record which run it was, and who
-    removed it, when and why.
+    Its verdicts, certificates and evidence are deleted. Which run it was, and who removed it, when and why, stays on
+    record.
 
     \b
     Examples:

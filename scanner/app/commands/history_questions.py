@@ -51,7 +51,7 @@ def failing() -> None:
 @options.table_format_option
 @done_by("scanner.app.handlers.history_questions:fixes")
 def fixes() -> None:
-    """Tell how long failures lasted until they were fixed, by environment and severity.
+    """Show how long failures lasted until they were fixed, by environment and severity.
 
     Time is counted from the first run that saw a failure to the first that saw it gone.
 
@@ -99,15 +99,15 @@ def issuers() -> None:
 @click.command("renewals")
 @options.config_option
 @_environment_option
-@_since_option("Only what came then or later.")
+@_since_option("Only replacements on or after this date.")
 @click.option("--surprising", is_flag=True, help="Only changes other than renewals: another authority, other names.")
 @options.table_format_option
 @done_by("scanner.app.handlers.history_questions:renewals")
 def renewals() -> None:
-    """List which certificate took whose place, and in what they differ, the newest first.
+    """List which certificate replaced which, and how they differ, the newest first.
 
-    Expected is what renewing does: the same names, of the same authority. Each certificate counts the first time that
-    it came to an endpoint.
+    A renewal is expected to keep the names and the authority. Each certificate counts when it first appears at an
+    endpoint.
 
     \b
     Examples:
@@ -123,7 +123,7 @@ def renewals() -> None:
 @options.table_format_option
 @done_by("scanner.app.handlers.history_questions:addresses")
 def addresses() -> None:
-    """List the names whose addresses do not answer alike, in what, and since when.
+    """List the names whose addresses answer differently, how, and since when.
 
     \b
     Examples:
@@ -139,7 +139,7 @@ def addresses() -> None:
 @options.table_format_option
 @done_by("scanner.app.handlers.history_questions:environments")
 def environments() -> None:
-    """Compare the same application in several environments: where a rule comes out differently.
+    """Compare the same application in several environments: where the outcome of a rule differs.
 
     Each cell is the worst outcome among the application's targets there.
 
@@ -157,7 +157,7 @@ def environments() -> None:
 @options.table_format_option
 @done_by("scanner.app.handlers.history_questions:coverage")
 def coverage() -> None:
-    """Tell how much could be looked at, run by run: assessed in full, in part, unreachable.
+    """Show how many targets could be assessed, run by run: in full, in part, unreachable.
 
     \b
     Examples:

@@ -15,7 +15,9 @@ from scanner.inventory import EnvironmentKind
 @click.option(
     "--from", "form", type=click.Choice(list(SOURCES)), help="Format of the files, if their names do not show it."
 )
-@click.option("--to", type=click.Choice(["toml", "csv"]), help="Form to write; by the suffix of --output, else TOML.")
+@click.option(
+    "--to", type=click.Choice(["toml", "csv"]), help="Format to write. Default: by the suffix of --output, else TOML."
+)
 @click.option(
     "--output",
     "-o",
@@ -25,19 +27,21 @@ from scanner.inventory import EnvironmentKind
 )
 @click.option("--replace", is_flag=True, help="Replace the file, if there is one.")
 @click.option("--environment", "-e", metavar="E", help='Environment of the hosts; "imported" if none is given.')
-@click.option("--kind", type=click.Choice([kind.value for kind in EnvironmentKind]), help="Of the environment, if new.")
+@click.option(
+    "--kind", type=click.Choice([kind.value for kind in EnvironmentKind]), help="Kind of the environment, if it is new."
+)
 @click.option(
     "--diff", is_flag=True, help="Show what is new, gone and changed against the configuration; write nothing."
 )
 @click.option("--column", "columns", multiple=True, metavar="KEY=NAME", help="Column of a table. Repeatable.")
 @click.option("--sheet", metavar="NAME", help="Sheet of a workbook; the first by default.")
-@click.option("--origin", metavar="DOMAIN", help="Domain of a zone file that does not say it.")
-@click.option("--all-ports", is_flag=True, help="Also take open ports that are not known for TLS.")
+@click.option("--origin", metavar="DOMAIN", help="Domain of a zone file that does not name it.")
+@click.option("--all-ports", is_flag=True, help="Also import open ports that are not known for TLS.")
 @click.option(
     "--expand",
     type=click.IntRange(1),
     metavar="COUNT",
-    help="Expand networks into their hosts, if these are COUNT in all.",
+    help="Expand networks into their hosts, if they have COUNT hosts in total.",
 )
 @options.config_option
 @done_by("scanner.app.handlers.import_hosts:import_hosts")

@@ -45,8 +45,8 @@ def show() -> None:
 def check() -> None:
     """Check a policy file.
 
-    Its form, its names, and whether its demands can be met together: what no server can meet is an error. What is in
-    vain, or has no source, is a warning.
+    Checks the format, the names, and whether the requirements can be met together: what no server can meet is an
+    error. What has no effect, or no source, is a warning.
 
     \b
     Examples:

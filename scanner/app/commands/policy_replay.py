@@ -15,7 +15,7 @@ from scanner.app.lazy import done_by
     "--since",
     type=click.DateTime(["%Y-%m-%d"]),
     metavar="D",
-    help="Every run since this day, to tell what the servers changed; only the last one without it.",
+    help="Judge every run since this day, to show what the servers changed; the last one by default.",
 )
 @click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="D", help="Judge the last run as of this day.")
 @click.option("--format", "-f", "format_name", type=click.Choice(["text", "json"]), default="text", show_default=True)
@@ -24,9 +24,9 @@ from scanner.app.lazy import done_by
 def command() -> None:
     """Judge the history's evidence by another policy, without network.
 
-    Tells what comes out differently because the policy is another apart from what the servers changed, and with --as-of
-    what will fail on that day if nothing is done. Runs over different environments are looked at apart. Nothing is
-    written to the history.
+    Shows separately what differs because of the policy and what differs because the servers changed; with --as-of,
+    what will fail on that day if nothing is done. Runs over different environments are compared separately. Nothing
+    is written to the history.
 
     \b
     Examples:

@@ -16,7 +16,7 @@ from scanner.app.lazy import done_by
     "--trust",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="PEM",
-    help="Who may vouch for the signer: CAs, or the signer's own certificate.",
+    help="Trusted certificates for the signature: CAs, or the signer's own.",
 )
 @click.option("--history", "with_history", is_flag=True, help="Compare with the run in the history of --config too.")
 @click.option("--replay", is_flag=True, help="Judge the evidence inside again, and compare verdict by verdict.")
@@ -27,10 +27,10 @@ from scanner.app.lazy import done_by
 def command() -> None:
     """Verify the signature of a report's PDF, and the data that it carries.
 
-    Without --trust anybody may have signed. With --history the verdicts are compared with those of the same run there,
-    and its PDF is drawn again to compare the pages. With --replay the evidence inside is judged again by the policy
-    that travels with it, or by --policy, without history or network; FILE may then be one of `--format evidence` too.
-    Exit status: 0 valid, 1 not valid or other verdicts, 2 no report of Nightseal.
+    Without --trust, the identity of the signer is not checked. With --history the verdicts are compared with those of
+    the same run there, and its PDF is drawn again to compare the pages. With --replay the evidence inside is judged
+    again by the policy that travels with it, or by --policy, without history or network; FILE may then be one of
+    `--format evidence` too. Exit status: 0 valid, 1 not valid or other verdicts, 2 not a Nightseal report.
 
     \b
     Examples:

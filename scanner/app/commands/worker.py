@@ -18,7 +18,7 @@ from scanner.app.lazy import done_by
     type=click.Path(path_type=Path),
     help="Its folder, as `nightseal cluster certificates` made it.",
 )
-@click.option("--insecure", is_flag=True, help="Speak to the broker without mutual TLS.")
+@click.option("--insecure", is_flag=True, help="Connect to the broker without mutual TLS.")
 @click.option(
     "--processes",
     type=click.IntRange(1, 64),
@@ -30,9 +30,9 @@ from scanner.app.lazy import done_by
 def command() -> None:
     """Probe the targets of a zone for runs elsewhere, until told to stop.
 
-    It connects out to the broker and listens nowhere. Client certificates that targets want are read here, from the
-    paths that the configuration names. The broker's URL may be given in the variable NIGHTSEAL_BROKER, so that its
-    password is on no command line.
+    It connects out to the broker and listens nowhere. Client certificates that targets require are read here, from
+    the paths in the configuration. The broker's URL may be given in the variable NIGHTSEAL_BROKER, which keeps its
+    password off the command line.
 
     \b
     Examples:

@@ -66,7 +66,7 @@ def _waiver_warnings(config: Config) -> list[Problem]:
         elif lacking := _not_covered(config, waiver.scope):
             warnings.append(Problem(f"{key}.scope", f'"{waiver.scope}" covers no {lacking}'))
         elif waiver.expired(datetime.now(UTC).date()):
-            warnings.append(Problem(f"{key}.expires", f"it expired on {waiver.expires} and waives nothing any more"))
+            warnings.append(Problem(f"{key}.expires", f"it expired on {waiver.expires} and no longer has any effect"))
     return [*warnings, *_unused_waivers(config, {problem.key.partition(".")[0] for problem in warnings})]
 
 

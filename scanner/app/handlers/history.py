@@ -38,7 +38,7 @@ def targets(config_path: Path, format_name: str) -> None:
 
 
 def target(target: str, config_path: Path, format_name: str) -> None:
-    """Show what became of one target, run by run, and what fails there now."""
+    """Show the results of one target, run by run, and what fails there now."""
     history, scope = history_and_scope(config_path)
     frame = history.targets()
     ids = sorted(set(frame["target_id"].astype(str)))

@@ -26,7 +26,7 @@ _NO_REASON = "no reason was given"
 
 
 def size(config_path: Path, format_name: str) -> None:
-    """Tell how large the history is, table by table, in bytes."""
+    """Show the size of the history, table by table, in bytes."""
     frame = measuring.size(open_history(config_path))
     show(frame, format_name)
     if format_name == "text":

@@ -64,7 +64,7 @@ def failing(
 
 
 def fixes(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
-    """Tell how long failures lasted until they were fixed, by environment and severity."""
+    """Show how long failures lasted until they were fixed, by environment and severity."""
     history = open_history(config_path)
     show(_within(mean_time_to_fix(history, since=since), environments_meant(history, environments)), format_name)
 
@@ -88,7 +88,7 @@ def issuers(config_path: Path, environments: tuple[str, ...], since: datetime | 
 def renewals(
     config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str, *, surprising: bool
 ) -> None:
-    """List which certificate took whose place, and in what they differ, the newest first."""
+    """List which certificate replaced which, and how they differ, the newest first."""
     history = open_history(config_path)
     frame = _within(certificate_changes(history), environments_meant(history, environments))
     if since is not None:
@@ -101,7 +101,7 @@ def renewals(
 
 
 def addresses(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
-    """List the names whose addresses do not answer alike, in what, and since when."""
+    """List the names whose addresses answer differently, how, and since when."""
     history, scope = history_and_scope(config_path)
     names = environments_meant(history, environments)
     frame = _within(differing_addresses(history, scope=scope), names)
@@ -110,7 +110,7 @@ def addresses(config_path: Path, environments: tuple[str, ...], since: datetime 
 
 
 def environments(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
-    """Compare the same application in several environments: where a rule comes out differently."""
+    """Compare the same application in several environments: where the outcome of a rule differs."""
     history, scope = history_and_scope(config_path)
     frame = environments_compared(history, runs_since(history, since), scope=scope)
     names = environments_meant(history, environments)
@@ -121,7 +121,7 @@ def environments(config_path: Path, environments: tuple[str, ...], since: dateti
 
 
 def coverage(config_path: Path, environments: tuple[str, ...], since: datetime | None, format_name: str) -> None:
-    """Tell how much could be looked at, run by run: assessed in full, in part, unreachable."""
+    """Show how many targets could be assessed, run by run: in full, in part, unreachable."""
     history = open_history(config_path)
     frame = _within(coverage_of(history, runs_since(history, since)), environments_meant(history, environments))
     if format_name == "text":

@@ -42,9 +42,9 @@ _SHOWN = 3
 _LISTS = (
     ("new failures", "new_failures"),
     ("became indeterminate", "became_indeterminate"),
-    ("failing no more", "fixed"),
+    ("no longer failing", "fixed"),
     ("newly waived", "newly_waived"),
-    ("judged no more", "no_longer_judged"),
+    ("no longer judged", "no_longer_judged"),
 )
 
 

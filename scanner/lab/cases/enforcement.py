@@ -142,7 +142,7 @@ CASES = (
     ),
     Case(
         name="opossum",
-        description="Plain HTTP goes over to TLS when it is asked to (RFC 2817), which Opossum makes use of",
+        description="Plain HTTP switches to TLS when it is asked to (RFC 2817), which Opossum makes use of",
         plain_upgrade=True,
         expected=expect(f"{_PAGE_IS_RIGHT} https.redirect"),
     ),

@@ -56,7 +56,7 @@ CASES = (
     _case("responder-unknown", "The CA's OCSP responder does not know it", "unknown", indeterminate="cert.revocation"),
     _case(
         "responder-try-later",
-        "The CA's OCSP responder wants to be asked later",
+        "The CA's OCSP responder asks to be queried later",
         "try-later",
         indeterminate=_BOTH,
     ),

@@ -74,7 +74,7 @@ async def _any_answer(visit: Visit) -> None:
 
 _NO_ANSWER: Final = r"timed-out \(no answer in time"
 _LARGE_HEAD: Final = r"too-large \(the headers are too large"
-_LONG_PAGE: Final = "A page was too long to be read to its end"
+_LONG_PAGE: Final = "A page was too long to be read completely"
 
 
 _ANY_OF_THEM: Final = (

@@ -131,7 +131,7 @@ def _read(der: bytes) -> _Read | None:
 
 _OF_ANOTHER: Final = "the list of another issuer (an indirect CRL), which is not read"
 _ONE_TOO_MANY: Final = f"not asked: {_MOST_LISTS} lists of a certificate are, of those with http:// addresses"
-_NO_URL: Final = "no URL, so nobody knows where to ask"
+_NO_URL: Final = "no URL, so there is nothing to query"
 
 
 def _is_its_issuers(point: x509.DistributionPoint, certificate: x509.Certificate) -> bool:

@@ -175,7 +175,7 @@ class RevocationList:
                     raise Unusable(RevocationFailure.OTHER_SCOPE, "a list without authorities' certificates")
                 names = {getattr(name, "value", None) for name in value.full_name or ()}
                 if names and not names & set(urls):
-                    raise Unusable(RevocationFailure.OTHER_SCOPE, "another part of the list")
+                    raise Unusable(RevocationFailure.OTHER_SCOPE, "a different part of the list")
                 some_reasons = bool(value.only_some_reasons)
             elif extension.critical and extension.oid not in _KNOWN:
                 oid = extension.oid.dotted_string

@@ -68,7 +68,7 @@ class Allowance:
             FetchError: none is left.
         """
         if self.requests <= 0 or self.bytes <= 0:
-            raise FetchError(RevocationFailure.BUDGET, "the run asks for no more")
+            raise FetchError(RevocationFailure.BUDGET, "the run has reached its limit")
         self.requests -= 1
         self.asked += 1
 
@@ -211,7 +211,7 @@ class Fetcher:
                     if size > question.most_bytes:
                         raise FetchError(RevocationFailure.TOO_LARGE, f"more than {question.most_bytes} bytes")
                     if self._allowance.bytes < 0:
-                        raise FetchError(RevocationFailure.BUDGET, "the run reads no more")
+                        raise FetchError(RevocationFailure.BUDGET, "the run has reached its limit of bytes")
                     write(event.data)
                 elif head is not None:
                     return head

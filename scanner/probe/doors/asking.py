@@ -50,7 +50,7 @@ class Doors:
         if target.endpoint.is_address:
             return Attempt.failed(FailureReason.UNSUPPORTED, "an IP address has no HTTPS records")
         if settings.proxy is not None:
-            detail = "a proxy carries no question to name servers, and none is asked past it"
+            detail = "a proxy cannot carry DNS queries, and none is sent past it"
             return Attempt.failed(FailureReason.NOT_ASKED, detail)
         if settings.resolver is None and (target.endpoint.address in settings.connect_to or not is_public(host)):
             return Attempt.failed(FailureReason.UNSUPPORTED, "a name that the public DNS does not answer for")
@@ -65,7 +65,7 @@ class Doors:
     async def _http3(self, records: _Records) -> Attempt[Http3]:
         endpoint = self.target.endpoint
         if self.settings.proxy is not None:
-            return Attempt.failed(FailureReason.NOT_ASKED, "a proxy carries no QUIC, and none is spoken past it")
+            return Attempt.failed(FailureReason.NOT_ASKED, "a proxy cannot carry QUIC, and none is sent past it")
         header = await self._alternatives()
         if isinstance(header, Failure):
             return Attempt(failure=header)

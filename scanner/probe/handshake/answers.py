@@ -145,7 +145,7 @@ def tls_evidence(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
     newest = answers.newest
     if answers.again:
         return _again(answers, stores)
-    only_newest: Attempt[bool] = Attempt.failed(FailureReason.UNSUPPORTED, "no handshake of TLS 1.3 came about")
+    only_newest: Attempt[bool] = Attempt.failed(FailureReason.UNSUPPORTED, "no TLS 1.3 handshake was completed")
     return TlsEvidence(
         protocols=protocols,
         groups=_groups(answers, newest),

@@ -36,5 +36,5 @@ def _extended_master_secret(server: ServerConnectivityInfo) -> bool:
     finally:
         connection.close()
     if support is ExtendedMasterSecretSupportEnum.UNKNOWN:
-        raise ValueError("the handshake did not tell")
+        raise ValueError("the handshake did not show it")
     return support is ExtendedMasterSecretSupportEnum.USED_IN_CURRENT_SESSION

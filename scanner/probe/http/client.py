@@ -71,7 +71,7 @@ class HttpClient:
             return first
         second = (await self._asked(dataclasses.replace(request, http2=False))).result()
         if exchange.demands_http11 or _tells_more(second, first):
-            return _noted(second, f"HTTP/2 broke off: {_failure(first).detail}")
+            return _noted(second, f"HTTP/2 failed: {_failure(first).detail}")
         return first
 
     async def _asked(self, request: Request) -> Exchange:
@@ -90,7 +90,7 @@ class HttpClient:
             self._budget.slow_down(_PAUSE_SECONDS)
             again = await self._exchange(request, first=True)
             if _reason(again) in _TURNED_AWAY and not again.connected:
-                why = f"the port took no more connections: {_reason(again)}"
+                why = f"the port accepted no more connections: {_reason(again)}"
                 failure = self._stopped[destination] = Failure.of(FailureReason.UNAVAILABLE, why)
                 return self._unasked(request, failure)
             return again

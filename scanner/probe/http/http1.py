@@ -181,9 +181,9 @@ class _HeadReader:
             if self._headers:  # an old way to go on in the next line (RFC 9112 section 5.2)
                 name, value = self._headers[-1]
                 self._headers[-1] = name, value + b" " + line.strip(_BLANK)
-                self._note("a header that goes on in the next line", name)
+                self._note("a header that continues on the next line", name)
             else:
-                self._note("a line of blanks where a header is due")
+                self._note("a blank line in place of a header")
             return
         name, colon, value = line.partition(b":")
         trimmed = name.rstrip(_BLANK)
@@ -195,7 +195,7 @@ class _HeadReader:
             self._note("a header with control characters", name)
         else:
             if trimmed != name:
-                self._note("a blank before the colon", trimmed)
+                self._note("a space before the colon", trimmed)
             self._headers.append((trimmed, value.strip(_BLANK)))
 
     def _note(self, text: str, name: bytes = b"") -> None:
@@ -207,11 +207,11 @@ def _irregular_framing(headers: Headers) -> Iterator[str]:
     """What is wrong with what a head says of its body's length."""
     values, lengths = values_of(headers, b"content-length"), content_lengths(headers)
     if len(lengths) > 1:
-        yield f"several lengths of the body: {', '.join(map(str, sorted(lengths)))}"
+        yield f"several values of Content-Length: {', '.join(map(str, sorted(lengths)))}"
     if any(not part.strip(_BLANK).isdigit() for value in values for part in value.split(b",")):
-        yield "a length of the body that is not a number"
+        yield "a Content-Length that is not a number"
     if values and values_of(headers, b"transfer-encoding"):
-        yield "a length of the body beside a transfer coding"
+        yield "Content-Length together with Transfer-Encoding"
 
 
 def _may_begin(pending: bytearray) -> bool:

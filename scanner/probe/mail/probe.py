@@ -32,7 +32,7 @@ class MailProbe:
         if domain is None:
             return Attempt(failure=Failure(FailureReason.NOT_RUN))
         if self.settings.proxy is not None:
-            detail = "a proxy carries no question to name servers, and none is asked past it"
+            detail = "a proxy cannot carry DNS queries, and none is sent past it"
             return Attempt.failed(FailureReason.NOT_ASKED, detail)
         asked = self._asked(domain, target)
         return await cut_off(asked, lambda: budget.deadline, lambda failure: Attempt(failure=failure))
@@ -56,6 +56,6 @@ class MailProbe:
         elif await validates(server, seconds):
             signed = Attempt.ok(value=False)
         else:
-            detail = f"{server} does not validate: it vouches not even for the root"
+            detail = f"{server} does not validate: it does not set the AD bit even for the root"
             signed = Attempt.failed(FailureReason.RESOLVER_FAILED, detail)
         return Attempt.ok(MailDomain(domain, target.endpoint.mail_preference, tlsa, signed, record, policy, reports))

@@ -47,10 +47,10 @@ _NAT64: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("6
 _6TO4: Final = ipaddress.IPv6Network("2002::/16")
 _TEREDO: Final = ipaddress.IPv6Network("2001::/32")
 _SPECIAL: Final = (
-    (ipaddress.ip_network("192.0.0.0/24"), "it is for protocols (RFC 6890)"),
+    (ipaddress.ip_network("192.0.0.0/24"), "it is reserved for protocols (RFC 6890)"),
     (ipaddress.ip_network("192.88.99.0/24"), "it is a relay of 6to4 (RFC 7526)"),
-    (ipaddress.ip_network("3fff::/20"), "it is for documents (RFC 9637)"),
-    (ipaddress.ip_network("5f00::/16"), "it is for segment routing (RFC 9602)"),
+    (ipaddress.ip_network("3fff::/20"), "it is reserved for documentation (RFC 9637)"),
+    (ipaddress.ip_network("5f00::/16"), "it is reserved for segment routing (RFC 9602)"),
 )
 """What no server of the public has, whichever of them the version of Python knows."""
 _COMPATIBLE: Final = ipaddress.IPv6Network("::/96")
@@ -124,35 +124,35 @@ class Gate:
         """Read a URL, and judge its form. Only exceptions may have another port than their scheme's.
 
         Raises:
-            GateError: it is not let through.
+            GateError: it is not allowed.
         """
         if len(url) > _LONGEST:
             raise GateError(f"the URL has more than {_LONGEST} characters")
         if _NOT_IN_A_URL.search(url):
-            raise GateError("there are characters in it that no URL has")
+            raise GateError("it contains characters that a URL cannot have")
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
             raise GateError("it is not a URL") from None
         if parts.scheme not in schemes or parts.scheme not in _PORTS:
-            raise GateError(f"the scheme {parts.scheme or '(none)'} is not let through")
+            raise GateError(f"the scheme {parts.scheme or '(none)'} is not allowed")
         if "@" in parts.netloc:
-            raise GateError("there is user information in it")
+            raise GateError("it contains user information")
         host = _host(parts.hostname or "", bracketed=parts.netloc.startswith("["))
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if not target.isascii():
             raise GateError("its path is not encoded")
         place = UrlParts(parts.scheme, host, _PORTS[parts.scheme] if port is None else port, target)
         if place.port != _PORTS[parts.scheme] and not self._excepts(host):
-            raise GateError(f"port {place.port} is not let through")
+            raise GateError(f"port {place.port} is not allowed")
         return place
 
     def judge(self, ip: str, host: str = "") -> None:
         """Judge an address, be it that of `host`.
 
         Raises:
-            GateError: it is not let through.
+            GateError: it is not allowed.
         """
         if _plain(host) in self.hosts:
             return
@@ -161,13 +161,13 @@ class Gate:
         mapped = getattr(address, "ipv4_mapped", None) is not None  # the same address, written otherwise
         for form in embedded if mapped else (address, *embedded):
             if not self._excepts_address(form) and (why := _why_not(form)):
-                raise GateError(f"{address} is not let through: {why}")
+                raise GateError(f"{address} is not allowed: {why}")
 
     async def address_of(self, host: str, resolve: Resolve) -> str:
         """The address to connect to for a host: resolve it once, and judge every address that it has.
 
         Raises:
-            GateError: one of them is not let through.
+            GateError: one of them is not allowed.
             UnresolvedError: it has none.
         """
         found = (host,) if is_address(host) else await (self.resolver or resolve)(host)
@@ -209,7 +209,7 @@ def _host(text: str, *, bracketed: bool) -> str:
     if is_address(name):
         return name
     if _NUMBER.fullmatch(name.rpartition(".")[2]):
-        raise GateError("its host is a number that some read as an address")
+        raise GateError("its host is a number that some programs read as an address")
     if not _NAME.fullmatch(name):
         raise GateError("its host is not a name")
     return name
@@ -235,7 +235,7 @@ def _embedded(address: Address) -> list[Address]:
 def _why_not(address: Address) -> str | None:
     """Why nobody may be sent to an address who named it himself; None where there is no reason."""
     if address in _METADATA:
-        return "metadata services of clouds are there"
+        return "cloud metadata services use it"
     for network, words in ((_6TO4, "6to4"), (_TEREDO, "Teredo"), (_NAT64[0], "NAT64"), (_NAT64[1], "NAT64")):
         if address.version == network.version and address in network:
             return f"{words} leads to another address"

@@ -100,7 +100,7 @@ async def heartbleed(client: HelloClient, offer: Offer) -> Second:
         kind, body = await reader.next()
         if kind == _HEARTBEAT and body[:1] == b"\x02" and len(body) >= 3 + _CLAIMED:
             return Second(confirmed=True, observed="an overlong heartbeat was answered")
-        return Second(confirmed=False, observed=f"an overlong heartbeat was met with {_named(kind, body)}")
+        return Second(confirmed=False, observed=f"an overlong heartbeat was answered with {_named(kind, body)}")
 
     return await _tried(client, talk)
 
@@ -122,11 +122,11 @@ async def _early_ccs(reader: _Records, stream: TcpStream, offer: Offer) -> Secon
     await stream.send(_record(offer, ContentType.change_cipher_spec, b"\x01"))
     kind, body = await reader.within(_WAIT_S)
     if kind is not None:
-        return Second(confirmed=False, observed=f"an early ChangeCipherSpec was met with {_named(kind, body)}")
+        return Second(confirmed=False, observed=f"an early ChangeCipherSpec was answered with {_named(kind, body)}")
     await stream.send(_record(offer, ContentType.handshake, os.urandom(_UNREADABLE)))
     kind, body = await reader.next()
     obeyed = kind == ContentType.alert and body[1:2] in {b"\x14", b"\x15"}  # bad_record_mac, decryption_failed
-    word = "was obeyed" if obeyed else f"and a record after it were met with {_named(kind, body)}"
+    word = "was obeyed" if obeyed else f"and a record after it were answered with {_named(kind, body)}"
     return Second(confirmed=obeyed, observed=f"an early ChangeCipherSpec {word}")
 
 
@@ -208,7 +208,7 @@ class _Records:
         while True:
             kind, body = await self.next()
             if kind != ContentType.handshake:
-                raise _OtherwiseError(f"the hello was met with {_named(kind, body)}")
+                raise _OtherwiseError(f"the hello was answered with {_named(kind, body)}")
             messages += body
             while len(messages) >= _MESSAGE and len(messages) >= _MESSAGE + int.from_bytes(messages[1:4]):
                 end = _MESSAGE + int.from_bytes(messages[1:4])

@@ -71,7 +71,7 @@ async def _oracles(client: HelloClient, tls: TlsEvidence, name: str | None, cont
     if isinstance(offer, CbcOffer):
         return await padding_oracles(client, offer, name, content)
     if any("_CBC_" in suite for protocol in Protocol for suite in _names(tls, protocol)):
-        return Attempt.failed(FailureReason.UNSUPPORTED, "its suites in CBC are none that a handshake can be made with")
+        return Attempt.failed(FailureReason.UNSUPPORTED, "no handshake can be made with its CBC suites")
     return not_run()
 
 

@@ -103,7 +103,7 @@ async def _answer(
     try:
         return await client.converse(partial(talk, wait_s=client.timeout_s * _PATIENCE))
     except OtherwiseError as error:
-        return Failure.of(FailureReason.HANDSHAKE_FAILED, f"no handshake in CBC came about: {error}")
+        return Failure.of(FailureReason.HANDSHAKE_FAILED, f"no handshake with a CBC suite was completed: {error}")
 
 
 async def _broken(  # noqa: PLR0913  # what one connection is made of

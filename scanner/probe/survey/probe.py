@@ -78,7 +78,7 @@ async def _survey(
     results = SurveyResults(baseline, alpn)
     await _Questions(client, baseline.template, results).run()
     if baseline.answer is None and not any(found.answers or found.failure for found in results.found.values()):
-        return Attempt.failed(FailureReason.HANDSHAKE_FAILED, "it speaks TLS, but accepts nothing that it was offered")
+        return Attempt.failed(FailureReason.HANDSHAKE_FAILED, "it speaks TLS, but accepts nothing that was offered")
     broken = (ALPN,) * results.alpn.broke + (RATE,) * client.slowed
     results.baseline = replace(baseline, intolerances=(*baseline.intolerances, *broken))
     return Attempt.ok(survey_evidence(results, settings.stores_for(target.endpoint.environment)))

@@ -79,7 +79,7 @@ async def asked(tls: TlsEvidence, target: Target, settings: ProbeSettings, budge
     for fact, answer in zip(("heartbleed", "ccs_injection"), answers, strict=True):
         if fact in unasked(tls):
             told: Attempt[Any] = Attempt.failed(
-                FailureReason.HANDSHAKE_FAILED, f"no attack came about: {answer.observed}"
+                FailureReason.HANDSHAKE_FAILED, f"the attack could not be carried out: {answer.observed}"
             )
             changed[fact] = Attempt.ok(answer.confirmed) if answer.tried else told
     return dataclasses.replace(tls, **changed)  # type: ignore[arg-type]  # names and types are its fields'

@@ -75,7 +75,7 @@ async def _asked(client: HelloClient, talk: Any) -> bytes | Failure:
     try:
         found: bytes | Failure = await client.converse(talk)
     except OtherwiseError as error:
-        return Failure.of(FailureReason.HANDSHAKE_FAILED, f"no handshake came about: {error}")
+        return Failure.of(FailureReason.HANDSHAKE_FAILED, f"no handshake was completed: {error}")
     return found
 
 

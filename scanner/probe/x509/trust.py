@@ -43,14 +43,17 @@ _CA_EXTENSIONS = verification.ExtensionPolicy.permit_all().require_present(
 _DETAILS = (
     ("no interior errors", "no path from what was sent leads to a root of this store"),
     ("max depth", "no path from what was sent leads to a root of this store"),
-    ("Forbidden signature algorithm", "a certificate on the way to a root is signed in a way that browsers refuse"),
-    ("Forbidden public key algorithm", "a CA on the way to a root has a kind of key that browsers refuse"),
-    ("RSA key is too weak", "a CA on the way to a root has too short an RSA key"),
-    ("not valid at validation time", "no certificate on the way to a root was valid together with the server's"),
-    ("must be an X509v3", "a certificate on the way to a root is older than X.509 version 3"),
-    ("basicConstraints", "what signed a certificate on the way to a root is not marked as a CA"),
+    (
+        "Forbidden signature algorithm",
+        "a certificate on the path to a root is signed with an algorithm that browsers reject",
+    ),
+    ("Forbidden public key algorithm", "a CA on the path to a root has a type of key that browsers reject"),
+    ("RSA key is too weak", "a CA on the path to a root has too short an RSA key"),
+    ("not valid at validation time", "no certificate on the path to a root was valid together with the server's"),
+    ("must be an X509v3", "a certificate on the path to a root is older than X.509 version 3"),
+    ("basicConstraints", "what signed a certificate on the path to a root is not marked as a CA"),
     ("serial number cannot be negative", "the serial number of a certificate is negative (RFC 5280 section 4.1.2.2)"),
-    ("critical extensions", "a certificate on the way to a root has a critical extension that is not known"),
+    ("critical extensions", "a certificate on the path to a root has a critical extension that is not known"),
 )
 """What the library says, and what that means: its own words are of its inner workings."""
 

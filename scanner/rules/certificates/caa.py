@@ -51,26 +51,25 @@ class CaaParameters(Parameters):
     goal=Goal.AUTHENTICITY,
     severity=Severity.INFO,
     of=Deployment,
-    why="Without CAA any of a hundred CAs may issue a certificate for the name; with it, all but those named must not.",
+    why="Without CAA, any public CA may issue a certificate for the name; with it, only the CAs that it names may.",
     how="The CAA records of each name in the certificate, or of its nearest ancestor that has any, are looked up, "
-    "along aliases too. Wildcards are judged by issuewild where there is one, other names by issue; a critical "
-    "property that is not known and a malformed value forbid every CA. The domains of a CA are found by the "
-    f"organisation in the issuer's name, according to the CCADB in {_SINCE:%B %Y} to {_UNTIL:%B %Y}; of an "
-    "issuer that is not there nothing is said. Whether it kept to an account or method of validation cannot be seen. "
-    "Certificates of a private CA are left out.",
+    "along aliases too. Wildcards are judged by issuewild if present, other names by issue; an unknown critical "
+    "property or a malformed value forbids every CA. The domains of a CA are found by the organisation in the "
+    "issuer's name, as listed in the CCADB in {_SINCE:%B %Y} to {_UNTIL:%B %Y}; an issuer that is not listed there is "
+    "not judged. Whether the CA respected a required account or validation method cannot be observed. Certificates "
+    "from a private CA are not judged.",
     sources=(rfc(8659, "3"), rfc(8659, "4"), rfc(8657, "3")),
     reasons={
         "allows": passes("The CAA records allow the issuer: {observed}."),
-        "no-record": fails("No CAA record binds, so any CA may issue a certificate: {observed}."),
+        "no-record": fails("No CAA record applies, so any CA may issue a certificate: {observed}."),
         "other-issuer": fails("The CAA records do not allow the issuer of the certificate: {observed}."),
         "critical-unknown": fails(
-            "A CAA record is critical and of a kind that no CA knows, so none may issue a certificate any more: "
-            "{observed}."
+            "A critical CAA record has an unknown type, so no CA may issue a certificate: {observed}."
         ),
         "unknown-issuer": indeterminate(
-            "Whether the CAA records mean the certificate's issuer is not known: {observed}."
+            "Whether the CAA records name the certificate's issuer is unknown: {observed}."
         ),
-        "private-ca": not_applicable("The certificate is of a private CA, which CAA does not bind."),
+        "private-ca": not_applicable("The certificate is from a private CA, to which CAA does not apply."),
         "address": not_applicable("The host is an address, which has no CAA records."),
     },
     fix=fixes.CAA,

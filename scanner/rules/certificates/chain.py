@@ -18,9 +18,10 @@ from scanner.verdict import Goal, Severity
     goal=Goal.AUTHENTICITY,
     severity=Severity.MEDIUM,
     of=Deployment,
-    why="A browser may fill a gap from what it saw elsewhere; programs, phones and a fresh browser cannot, and fail.",
-    how=CERTIFICATES_HOW + " From the leaf on, each issuer must have been sent, up to one that a root of the trust "
-    "stores has issued. The root itself may be sent or not.",
+    why="A browser may fill a gap with a certificate that it saw elsewhere; programs, phones and new browsers cannot, "
+    "and the connection fails.",
+    how=CERTIFICATES_HOW + " Starting at the leaf, each issuer must have been sent, up to one that was issued by a "
+    "root of the trust stores. Sending the root is optional.",
     sources=(rfc(8446, "4.4.2"), rfc(5246, "7.4.2")),
     reasons={
         "complete": passes("Every certificate from the server's own to the root was sent."),
@@ -30,7 +31,8 @@ from scanner.verdict import Goal, Severity
             "do not, and fail."
         ),
         "not-signed": indeterminate(
-            "Whether another intermediate is missing is unknown, because what is called an issuer is none: {observed}."
+            "Whether another intermediate is missing is unknown, because the certificate named as issuer did not "
+            "sign: {observed}."
         ),
         "unknown-root": indeterminate(
             "The chain ends at {observed}, which is not in the trust stores: whether another intermediate is missing "
@@ -61,14 +63,14 @@ def _complete(deployment: Deployment, facts: Facts, parameters: Parameters) -> l
 
 @rule(
     "cert.chain-order",
-    title="The chain is in order, with nothing foreign in it",
+    title="The chain is in order and contains nothing else",
     goal=Goal.AUTHENTICITY,
     severity=Severity.LOW,
     of=Deployment,
-    why="Older clients take each certificate for the issuer of the one before it, and give up where it is not; what "
-    "does not belong to the chain costs every handshake bytes.",
-    how=CERTIFICATES_HOW + " Each certificate must be issued by the next. The root may come last, and a second "
-    "certificate of the same issuer beside the first (cross-signed).",
+    why="Older clients expect each certificate to be the issuer of the one before it, and fail if it is not; "
+    "certificates that do not belong to the chain make every handshake larger.",
+    how=CERTIFICATES_HOW + " Each certificate must be issued by the next. The root may come last, and a cross-signed "
+    "certificate of the same issuer may be sent as well.",
     sources=(rfc(5246, "7.4.2"), rfc(8446, "4.4.2")),
     reasons={
         "in-order": passes("Each certificate is followed by its issuer."),

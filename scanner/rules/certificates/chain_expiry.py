@@ -42,27 +42,29 @@ class ChainExpiryParameters(Parameters):
 
 @rule(
     "cert.chain-expiry",
-    title="No intermediate certificate ends before the server's own",
+    title="No intermediate certificate expires before the server's own",
     goal=Goal.AUTHENTICITY,
     severity=Severity.MEDIUM,
     of=Deployment,
     why="The service fails when the first certificate of its chain expires, and the dates of the others are easily "
     "overlooked.",
-    how=CERTIFICATES_HOW + " Of each path to a root of the trust stores the certificate that ends first is looked for, "
-    "and then the root; of several paths the one that holds longest counts, and paths are looked for at later times "
-    "too. "
-    "Of a client's certificate whose root is in no trust store, what its file holds above it counts.",
+    how=CERTIFICATES_HOW + " On each path to a root of the trust stores, the certificate that expires first is "
+    "determined, then the root; of several paths, the one that is valid longest counts, and paths are also "
+    "searched for at later times. For a client certificate whose root is in no trust store, the certificates "
+    "above it in its file count.",
     sources=(rfc(5280, "6.1.3"), rfc(5280, "4.1.2.5")),
     reasons={
-        "leaf-ends-first": passes("Every intermediate holds at least as long as the server's certificate: {observed}."),
-        "ends-before": fails("{name} ends {days} before the server's certificate, on {observed}; {left} are left."),
-        "ended": fails("{name} ended on {observed}, {days} before the server's certificate does."),
+        "leaf-ends-first": passes(
+            "Every intermediate is valid at least as long as the server's certificate: {observed}."
+        ),
+        "ends-before": fails("{name} expires {days} before the server's certificate, on {observed}; {left} are left."),
+        "ended": fails("{name} expired on {observed}, {days} before the server's certificate."),
         "root-ends": fails(
-            "The root {name} ends {days} before the server's certificate, on {observed}; {left} are left. OpenSSL, and "
-            "what is built on it, refuses the chain then."
+            "The root {name} expires {days} before the server's certificate, on {observed}; {left} are left. OpenSSL "
+            "and programs built on it will then reject the chain."
         ),
         "untrusted": not_applicable("No path leads to a trusted root; cert.trusted reports that."),
-        "no-path": indeterminate("Nobody looked for a path to a root."),
+        "no-path": indeterminate("No path to a root was searched for."),
     },
     fix=fixes.CHAIN_EXPIRY,
     mistake=untried("the advice is a newer intermediate, installed as that of cert.chain-order"),

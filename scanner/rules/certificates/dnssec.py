@@ -25,17 +25,18 @@ from scanner.verdict import Goal, Severity
     title="DNSSEC is not broken",
     goal=Goal.AUTHENTICITY,
     severity=Severity.MEDIUM,
-    why="Since 15 March 2026 public CAs check the signatures of the DNS before they issue. Where these are broken, no "
-    "certificate is renewed any more, and whoever asks a resolver that checks them does not reach the server at all.",
+    why="Since 15 March 2026, public CAs validate DNSSEC before they issue a certificate. If the signatures are "
+    "broken, no certificate can be renewed, and clients of a validating resolver cannot reach the server at all.",
     how="The resolver that [scan] validating_resolver names is asked for the CAA records and addresses of the name. "
-    "It vouches for what is signed (the AD bit); what it refuses, and gives to those who want it unchecked, is bogus. "
-    "Nightseal checks no signature by itself, and asks nobody where no such resolver is named.",
+    "It sets the AD bit for answers whose signatures are valid; an answer that it refuses, but returns when checking "
+    "is disabled, is bogus. Nightseal does not validate signatures itself, and sends no query if no such resolver is "
+    "named.",
     sources=(rfc(4035, "4.9.3"), baseline("3.2.2.8.1")),
     reasons={
         "signed": passes("The DNS answers of the name are signed, and the signatures hold."),
         "bogus": fails("The signatures of the name's DNS answers do not hold, so no CA may issue a certificate."),
         "unsigned": not_applicable("The zone of the name is not signed, so no signature can be wrong."),
-        "address": not_applicable("The host is an address, which no zone is about."),
+        "address": not_applicable("The host is an IP address, which is in no DNS zone."),
         "not-public": not_applicable("The public DNS does not answer for the name, so no public CA asks it."),
     },
     fix=fixes.DNSSEC,

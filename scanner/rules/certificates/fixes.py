@@ -30,20 +30,21 @@ TRUSTED: Final = Fix(
     _RENEW,
 )
 NAME: Final = Fix("Have a certificate issued whose subjectAltName holds the name that clients ask for.", _RENEW)
-RENEW: Final = Fix("Renew the certificate, and let a program renew it from now on, well before it expires.", _RENEW)
+RENEW: Final = Fix("Renew the certificate, and automate its renewal, well before it expires.", _RENEW)
 LIFETIME: Final = Fix(
-    "Have it issued for a shorter time, and let a program renew it: by hand, 47 days cannot be kept up.",
+    "Have it issued for a shorter time, and automate its renewal: renewing every 47 days by hand is not practical.",
     {"certbot": "certbot renew  # twice a day, by a timer", "windows ca": "Shorten the validity of the template."},
 )
 CHAIN: Final = Fix(
     "Let the server send its own certificate first, then each intermediate in order, and nothing else.", _INSTALL
 )
 CHAIN_EXPIRY: Final = Fix(
-    "Install the intermediates that the CA publishes today: the same key often has a certificate that holds longer.",
+    "Install the intermediates that the CA publishes today: a certificate with a later expiry date often exists for "
+    "the same key.",
     _INSTALL,
 )
 KEY: Final = Fix(
-    "Make a new key of a good kind and have a certificate issued for it.",
+    "Generate a new key of an accepted type and size, and have a certificate issued for it.",
     {"openssl": "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out privkey.pem", **_RENEW},
 )
 SIGNATURE: Final = Fix(
@@ -60,7 +61,8 @@ USAGE: Final = Fix(
 )
 REVOKED: Final = Fix("Replace key and certificate at once, and find out why it was revoked.", _RENEW)
 REVOCATION_SERVICE: Final = Fix(
-    "Tell the CA; of your own CA, publish its CRLs again before they expire, and let the responder answer GET.",
+    "Report it to the CA. For your own CA, publish each CRL before the previous one expires, and have the responder "
+    "answer GET.",
     {
         "openssl ca": "default_crl_days = 7\n# twice a day, by a timer:\n# openssl ca -gencrl -out ca.crl",
         "windows ca": "certutil -setreg CA\\CRLPeriodUnits 4\ncertutil -setreg CA\\CRLPeriod Days\ncertutil -crl",
@@ -85,12 +87,14 @@ TRANSPARENCY: Final = Fix(
     "Have the certificate reissued: public CAs put the SCTs in, unless they were asked not to.", _RENEW
 )
 DOMAIN: Final = Fix(
-    "Install the environment's own certificate: of the provider's or your domain on a platform, else an acquired one.",
+    "Install the environment's own certificate: on a platform, one for the provider's or your domain; elsewhere, an "
+    "acquired one.",
     _INSTALL,
 )
 SAME: Final = Fix("Install the current certificate on every address behind the name, and reload each server.", _INSTALL)
 SERVED: Final = Fix(
-    "Install the certificate of the file and reload the server, or remove the file with its key where nobody needs it.",
+    "Install the certificate from the file and reload the server, or delete the file and its key if they are not "
+    "needed.",
     _INSTALL,
 )
 CLIENT_CERTIFICATE: Final = Fix(
@@ -98,10 +102,12 @@ CLIENT_CERTIFICATE: Final = Fix(
     {"openssl": "openssl x509 -in client.pem -noout -ext extendedKeyUsage -issuer"},
 )
 ISSUER: Final = Fix(
-    "Find out who had it issued; then have one issued by a CA of the policy, or list this one in it.", _RENEW
+    "Find out who requested it; then have one issued by a CA that the policy lists, or add this CA to the policy.",
+    _RENEW,
 )
 DNSSEC: Final = Fix(
-    "Sign the zone again and publish its DS record at the parent, or take the DS record away until it is signed again.",
+    "Sign the zone again and publish its DS record at the parent, or remove the DS record until the zone is signed "
+    "again.",
     {
         "dns": "delv @127.0.0.1 example.com CAA +rtrace\ndig example.com DS +trace\ndig example.com DNSKEY +cd",
     },

@@ -46,20 +46,20 @@ class TrustParameters(Parameters):
     goal=Goal.AUTHENTICITY,
     severity=Severity.CRITICAL,
     of=Deployment,
-    why="A certificate without a trusted issuer proves nothing: an attacker makes one for the same name in a second, "
-    "and people who learn to click the warning away will click his away too.",
+    why="A certificate without a trusted issuer proves nothing: an attacker can create one for the same name in a "
+    "second, and people who learn to dismiss the warning will dismiss the attacker's too.",
     how="A path from what the server sent to a root of the configured trust stores is built and its signatures are "
-    "checked. Where there is none, intermediates are fetched from where the certificates say that they are, as "
-    "browsers do. Separate rules judge names and dates.",
+    "checked. Where there is none, intermediates are fetched from the URLs in the certificates, as browsers do. "
+    "Separate rules judge names and dates.",
     sources=(rfc(5280, "6"), rfc(9525, "6")),
     reasons={
         "trusted": passes("The chain leads to a root of the trust store {observed}."),
         "trusted-completed": passes(
-            "The chain leads to a root of {observed} once what the server does not send was fetched, as browsers do "
+            "The chain leads to a root of {observed} once the missing intermediates are fetched, which browsers do "
             "and programs do not; cert.chain-complete reports that."
         ),
         "distrusted": fails("The chain leads to a root that is not trusted for this certificate: {observed}."),
-        "not-everywhere": fails("The chain is trusted by {observed}; the policy wants {expected}."),
+        "not-everywhere": fails("The chain is trusted by {observed}; the policy requires {expected}."),
         "old-data": indeterminate(
             "The available lists of roots are too old to show that {missing} would not trust the chain: {observed}."
         ),
@@ -71,7 +71,7 @@ class TrustParameters(Parameters):
         "unknown-issuer": fails("The chain leads to no trusted root; it ends at the unknown issuer {observed}."),
         "refused": fails("The chain leads to a root of the trust stores, but clients refuse it: {observed}."),
         "chain-incomplete": fails("The chain leads to no trusted root: an intermediate was not sent ({observed})."),
-        "no-path": indeterminate("Nobody looked for a path to a root."),
+        "no-path": indeterminate("No path to a root was searched for."),
     },
     fix=fixes.TRUSTED,
     mistake=fixes.SELF_SIGNED,
@@ -133,18 +133,18 @@ def _besides(deployment: Deployment, trusting: list[str]) -> str:
 
 @rule(
     "cert.hostname",
-    title="The certificate is for the name asked for",
+    title="The certificate matches the host name",
     goal=Goal.AUTHENTICITY,
     severity=Severity.CRITICAL,
     of=Deployment,
-    why="A certificate for another name proves that some other server is meant; browsers refuse it.",
+    why="A certificate for another name identifies a different server; browsers reject it.",
     how="The host name or address is compared with the entries of subjectAltName, as RFC 9525 says: the common name "
     "does not count, an asterisk stands for exactly one whole left-most label, names are compared as A-labels.",
     sources=(rfc(9525, "6.3"), baseline("7.1.2.7.12")),
     reasons={
         "matches": passes("The certificate is for {expected}."),
         "other-names": fails("The certificate is not for {expected}, but for {observed}."),
-        "no-names": fails("The certificate has no subjectAltName, so it is for no name at all."),
+        "no-names": fails("The certificate has no subjectAltName, so it matches no name."),
         "unreadable": fails("The subjectAltName of the certificate is malformed, so no client can read its names."),
     },
     fix=fixes.NAME,
@@ -167,11 +167,14 @@ def _hostname(deployment: Deployment, facts: Facts, parameters: Parameters) -> l
     goal=Goal.AUTHENTICITY,
     severity=Severity.CRITICAL,
     of=Deployment,
-    why="Browsers refuse a certificate outside its dates, and after it has expired the CA no longer vouches for it.",
+    why="Browsers reject a certificate outside its validity period, and after it has expired the CA no longer "
+    "maintains its revocation status.",
     how="notBefore and notAfter of the certificate and of each intermediate on its path are compared with the time.",
     sources=(rfc(5280, "4.1.2.5"),),
     reasons={
-        "valid": passes("The certificates are inside their dates; the server's ends on {observed}."),
+        "valid": passes(
+            "The certificates are within their validity periods; the server's certificate expires on {observed}."
+        ),
         "expired": fails("The certificate expired on {observed}."),
         "not-yet-valid": fails("The certificate is not valid before {observed}."),
         "intermediate-expired": fails("An intermediate certificate expired: {observed}."),
@@ -196,7 +199,7 @@ def _valid_now(deployment: Deployment, facts: Facts, parameters: Parameters) -> 
     old = [f"{item.subject} on {_day(item.not_after)}" for item in above if now > item.not_after]
     early = [f"{item.subject} before {_day(item.not_before)}" for item in above if now < item.not_before]
     if (old or early) and not deployment.paths:
-        return [not_observed(Failure(FailureReason.NOT_RUN, "whether a path leads over one out of its dates"))]
+        return [not_observed(Failure(FailureReason.NOT_RUN, "whether a path uses one outside its validity period"))]
     if old:
         return [Finding("intermediate-expired", listing(old), expected)]
     if early:
@@ -222,8 +225,8 @@ class ExpiryParameters(Parameters):
     severity=Severity.MEDIUM,
     of=Deployment,
     why="An expired certificate takes the service down for everybody, usually on a weekend.",
-    how="The days up to notAfter are counted. Of a certificate that lives less than 60 days, "
-    "only the second half of it counts.",
+    how="The days until notAfter are counted. For a certificate with a lifetime of less than 60 days, only the second "
+    "half of the lifetime is taken into account.",
     sources=(rfc(5280, "4.1.2.5"), baseline("6.3.2")),
     reasons={
         "enough-time": passes("The certificate has {observed} left."),

@@ -51,21 +51,21 @@ def is_asked_of(rule_id: str, endpoint: Endpoint) -> bool:
 
 @rule(
     "cert.served",
-    title="A certificate in a file is served where it should be",
+    title="A certificate in a file is the one that servers present",
     goal=Goal.AUTHENTICITY,
     severity=Severity.MEDIUM,
     of=Deployment,
-    why="A certificate that was renewed in its file, and not in the server that read the file last year, ends on the "
-    "old day; one that nobody serves is forgotten, with its key.",
-    how="Of each certificate in the files of [[environment.certificate]], it is looked whether a server that was "
-    "scanned in the same run presents it; where none does, whether servers of its names present another one.",
+    why="A server that has not reloaded a renewed file presents the old certificate until it expires; a certificate "
+    "that no server presents is easily forgotten, along with its key.",
+    how="For each certificate in the files of [[environment.certificate]], it is checked whether a server scanned in "
+    "the same run presents it; if none does, whether servers with its names present another one.",
     sources=(rfc(9525, "6.3"),),
     reasons={
         "served": passes("A server presents the certificate: {observed}."),
-        "another-served": fails("Servers of its names present another certificate: {observed}."),
+        "another-served": fails("Servers with its names present another certificate: {observed}."),
         "unused": fails("No server that was scanned presents the certificate."),
         "unreadable": indeterminate("The subjectAltName of the certificate is malformed, so its names are not known."),
-        "not-a-servers": not_applicable("The certificate is an authority's, which no server presents as its own."),
+        "not-a-servers": not_applicable("The certificate is a CA certificate, which no server presents as its own."),
     },
     fix=fixes.SERVED,
     mistake=untried("it takes a file and a server that read it before; tests/lab/test_certificate_files.py shows it"),
@@ -89,20 +89,22 @@ def _served(deployment: Deployment, facts: Facts, parameters: Parameters) -> lis
 
 @rule(
     "cert.client-purpose",
-    title="A client certificate may be used as one",
+    title="A client certificate permits client authentication",
     goal=Goal.AUTHENTICITY,
     severity=Severity.MEDIUM,
     of=Deployment,
-    why="Servers refuse a client certificate that is only for servers. Public CAs issue no other kind since June "
-    "2026, so one that is for both cannot be renewed as it is.",
-    how="The extended key usage of the certificate that client_certificate names is read; whether a public CA issued "
-    "its path shows.",
+    why="Servers reject a client certificate that permits only server authentication. Public CAs have issued no other "
+    "kind since June 2026, so a certificate that permits both cannot be renewed as it is.",
+    how="The extended key usage of the certificate named by client_certificate is read; its path shows whether a "
+    "public CA issued it.",
     sources=(rfc(5280, "4.2.1.12"), _CHROME_ROOTS),
     reasons={
-        "for-clients": passes("The certificate may be used by a client."),
-        "not-for-clients": fails("The certificate may not be used by a client, but for {observed}."),
-        "public-ca": fails("The certificate is of a public CA, which issues none for clients any more."),
-        "issuer-unknown": indeterminate("Nobody looked whether the certificate is of a public or a private CA."),
+        "for-clients": passes("The certificate permits client authentication."),
+        "not-for-clients": fails("The certificate does not permit client authentication, only {observed}."),
+        "public-ca": fails(
+            "The certificate is from a public CA, and public CAs no longer issue certificates for clients."
+        ),
+        "issuer-unknown": indeterminate("Whether the certificate is from a public or a private CA was not checked."),
         "unreadable": indeterminate("The extended key usage of the certificate is malformed."),
     },
     fix=fixes.CLIENT_CERTIFICATE,
@@ -110,7 +112,7 @@ def _served(deployment: Deployment, facts: Facts, parameters: Parameters) -> lis
 )
 def _client_purpose(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:
     leaf = deployment.leaf
-    expected = "clientAuth, by a CA that goes on issuing it"
+    expected = "clientAuth, from a CA that still issues it"
     if leaf.unreadable(Extension.EXTENDED_KEY_USAGE):
         return [Finding("unreadable")]
     usages = set(leaf.extended_key_usage)

@@ -23,15 +23,15 @@ class IssuerListParameters(Parameters):
 
 @rule(
     "cert.issuer",
-    title="The certificate is of an issuer that the policy lists",
+    title="The certificate's issuer is on the policy's list",
     goal=Goal.AUTHENTICITY,
     severity=Severity.HIGH,
     of=Deployment,
-    why="A certificate of a CA that nobody here buys from was had by somebody else, or past those who renew "
-    "certificates; either way nobody will renew it.",
+    why="A certificate from a CA that the organisation does not use was requested by somebody else, or outside the "
+    "normal process; in either case nobody will renew it.",
     how=CERTIFICATES_HOW
-    + " The name of the issuer in the certificate is compared with the policy's list. That it is the "
-    "issuer's own certificate is what cert.trusted shows.",
+    + " The name of the issuer in the certificate is compared with the policy's list. cert.trusted shows that this "
+    "issuer signed it.",
     sources=(rfc(5280, "4.1.2.4"),),
     reasons={
         "allowed": passes("The certificate was issued by {observed}."),

@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from scanner.evidence import Certificate, Deployment
 
 CERTIFICATES_HOW = (
-    "The chain is read from the handshake, of each key type that the server has a certificate of. What it serves to "
-    "clients that name no host is judged only where the host is an address, as no browser sees it otherwise."
+    "The chain is read from the handshake, for each key type for which the server has a certificate. The chain for "
+    "clients that send no server name is judged only if the host is an IP address, because browsers do not see it "
+    "otherwise."
 )
 
 COMPLETED = "judged with an issuer that was fetched, not sent"

@@ -74,19 +74,23 @@ def _severity(deployment: Deployment) -> Severity | None:
 
 @rule(
     "cert.lifetime",
-    title="The certificate does not live too long",
+    title="The certificate's lifetime is within the limit",
     goal=Goal.AUTHENTICITY,
     severity=Severity.MEDIUM,
     of=Deployment,
-    why="A certificate that was issued wrongly, or whose key leaked, is trusted to its end: revocation hardly works. "
-    "Browsers refuse public certificates that live longer than the limit.",
+    why="A certificate that was issued in error, or whose key leaked, is trusted until it expires, because revocation "
+    "hardly works. Browsers reject public certificates whose lifetime exceeds the limit.",
     how=CERTIFICATES_HOW + " notAfter less notBefore, and one second, is compared with the limit that was in force at "
     "notBefore.",
     sources=(baseline("6.3.2"),),
     reasons={
-        "within": passes("The certificate lives {observed}; at most {expected} were allowed when it was issued."),
-        "too-long": fails("The certificate lives {observed}; at most {expected} were allowed when it was issued."),
-        "no-limit": not_applicable("The policy knows no limit for certificates issued on that day."),
+        "within": passes(
+            "The certificate's lifetime is {observed}; at most {expected} were allowed when it was issued."
+        ),
+        "too-long": fails(
+            "The certificate's lifetime is {observed}; at most {expected} were allowed when it was issued."
+        ),
+        "no-limit": not_applicable("The policy has no limit for certificates issued on that day."),
     },
     fix=fixes.LIFETIME,
     parameters=LifetimeParameters,
@@ -104,23 +108,24 @@ def _judge_lifetime(deployment: Deployment, facts: Facts, parameters: LifetimePa
 
 @rule(
     "cert.renewal-ready",
-    title="The next renewal will keep the limit then in force",
+    title="The next renewal will meet the limit in force by then",
     goal=Goal.AUTHENTICITY,
     severity=Severity.LOW,
     of=Deployment,
-    why="The limits shrink by fixed dates, to 47 days in 2029. What is renewed by hand once a year today will be "
-    "refused by browsers then, or will expire.",
-    how=CERTIFICATES_HOW + " The lifetime of today's certificate is taken for that of the next, and compared with the "
-    "limit that will be in force when the next is due.",
+    why="The limits shrink on fixed dates, to 47 days in 2029. A certificate that is renewed by hand once a year will "
+    "then be rejected by browsers, or will expire.",
+    how=CERTIFICATES_HOW + " The next certificate is assumed to have the lifetime of the present one, which is "
+    "compared with the limit that will be in force when the next one is due.",
     sources=(baseline("6.3.2"),),
     reasons={
-        "ready": passes("Renewed as it is today ({observed}), the certificate keeps every limit that is known."),
+        "ready": passes("Renewed with its present lifetime ({observed}), the certificate meets every known limit."),
         "ready-until": passes(
-            "Renewed as it is today ({observed}), it keeps the limit until {day}: then it is {limit}."
+            "Renewed with its present lifetime ({observed}), it meets the limit until {day}, when the limit becomes "
+            "{limit}."
         ),
         "too-long": fails(
-            "Renewed as it is today ({observed}), on about {renewal}, it will exceed the limit of {limit}, in force "
-            "since {day} by then."
+            "Renewed with its present lifetime ({observed}) on about {renewal}, it will exceed the limit of {limit}, "
+            "which takes effect on {day}."
         ),
     },
     fix=fixes.LIFETIME,

@@ -61,8 +61,9 @@ class DomainParameters(Parameters):
     why="On a platform, the certificate of the provider's domain or of your own is what makes HTTPS work at all; on "
     "your own premises, a self-signed or default certificate proves nothing, and one that is shared between "
     "environments lets an attacker who breaks into test impersonate production.",
-    how=CERTIFICATES_HOW + " On a platform (paas) its names are compared with the domain that the host lies under, "
-    "else with the custom one: the domain itself, a wildcard over it, or this host's name under it. Where the host is "
+    how=CERTIFICATES_HOW + " On a platform (paas) its names are compared with the domain that contains the host, "
+    "otherwise with the custom domain: the domain itself, a wildcard over it, or this host's name under it. Where "
+    "the host is "
     "the domain, a wildcard over it is not enough. On premises it is compared with those served in the "
     "other environments of the same run, and its names with those of well-known default certificates.",
     sources=(OUTSYSTEMS_CERTIFICATE, rfc(9525, "6.3")),
@@ -70,7 +71,7 @@ class DomainParameters(Parameters):
         "covers-domain": passes("The certificate covers {expected}."),
         "other-domain": fails("The certificate does not cover {expected}, but is for {observed}."),
         "own": passes("The certificate was acquired only for this environment."),
-        "self-signed": fails("The certificate is signed by its own key, so none was acquired."),
+        "self-signed": fails("The certificate is self-signed, so it was not acquired from a CA."),
         "default": fails("The certificate came with the software: {observed}."),
         "shared": fails("The certificate is shared with other environments: {observed}."),
         "unreadable": indeterminate("The subjectAltName of the certificate is malformed, so its names are not known."),
@@ -151,15 +152,15 @@ def _covers_domain(name: str, domain: str, host: str) -> bool:
     goal=Goal.AUTHENTICITY,
     severity=Severity.MEDIUM,
     of=TlsEvidence,
-    why="A node that was forgotten at the last renewal fails for some visitors and not for others, on the day when its "
-    "old certificate ends.",
+    why="A node that was missed at the last renewal fails for some visitors, but not for others, on the day its old "
+    "certificate expires.",
     how=CERTIFICATES_HOW + " The certificates of every address of the name are compared.",
     sources=(rfc(9325, "3.9"),),
     reasons={
         "same": passes("Every address presents the same certificate."),
-        "different": fails("Other addresses present another certificate: {observed}."),
+        "different": fails("Other addresses present a different certificate: {observed}."),
         "one-address": not_applicable("The name has one address."),
-        "not-all-seen": indeterminate("The certificate of other addresses could not be seen: {observed}."),
+        "not-all-seen": indeterminate("The certificate of other addresses could not be observed: {observed}."),
     },
     fix=fixes.SAME,
     mistake=fixes.ONE_NODE,

@@ -65,17 +65,18 @@ def _describe_key(certificate: Certificate) -> str:
     goal=Goal.AUTHENTICITY,
     severity=Severity.HIGH,
     of=Deployment,
-    why="Whoever finds the private key is the server, to everybody.",
+    why="Anyone who obtains the private key can impersonate the server.",
     how=CERTIFICATES_HOW + " Type and size are read from the public key of the server's certificate and of each "
-    "intermediate. At applications and consoles it must be one that browsers take; what speaks to programs may differ.",
+    "intermediate. Applications and consoles need a key that browsers accept; servers that only programs use may have "
+    "another.",
     sources=(rfc(9325, "4.5"), baseline("6.1.5")),
     reasons={
         "strong": passes("The server's key is {observed}."),
-        "type": fails("The server's key is {observed}, a kind that the policy does not list."),
+        "type": fails("The server's key is {observed}, a type that the policy does not list."),
         "too-short": fails("A key is too short: {observed}."),
         "curve": fails("A key is on a curve that the policy does not list: {observed}."),
-        "browsers": fails("Browsers take no key of this kind: {observed}."),
-        "some-browsers": fails("Not every browser takes a key of this kind: {observed}."),
+        "browsers": fails("Browsers do not accept keys of this type: {observed}."),
+        "some-browsers": fails("Not every browser accepts keys of this type: {observed}."),
         "phase-out": fails("A key is of a size that the policy wants phased out: {observed}."),
     },
     fix=fixes.KEY,
@@ -124,11 +125,11 @@ def _folded(name: str) -> str:
 
 @rule(
     "cert.signature",
-    title="The certificates are signed with a good hash",
+    title="The certificates are signed with a strong hash",
     goal=Goal.AUTHENTICITY,
     severity=Severity.HIGH,
     of=Deployment,
-    why="Whoever finds a collision of the hash has a certificate for a name that is not his.",
+    why="An attacker who finds a collision of the hash can obtain a certificate for somebody else's name.",
     how=CERTIFICATES_HOW + " The signature algorithm of the server's certificate and of each intermediate is read; a "
     "root's signature proves nothing and is left out.",
     sources=(rfc(9325, "4.5"), baseline("7.1.3.2")),
@@ -178,16 +179,16 @@ def _confined_otherwise(deployment: Deployment) -> list[Certificate]:
 
 @rule(
     "cert.usage",
-    title="The certificate is meant for servers",
+    title="The certificate is intended for servers",
     goal=Goal.AUTHENTICITY,
     severity=Severity.HIGH,
     of=Deployment,
-    why="A certificate made for something else is refused by careful clients; one that is a CA's could sign a "
-    "certificate for any name, and its key does not belong on a server.",
-    how=CERTIFICATES_HOW + " extendedKeyUsage must hold serverAuth, basicConstraints must not say CA, and keyUsage, "
-    "where there is one, must hold digitalSignature and not keyCertSign. An intermediate on the path that has an "
-    "extendedKeyUsage must have serverAuth in it, as it confines what is issued below. Every extension must be there "
-    "once and be well-formed; each is read by itself, so that a malformed one hides no other.",
+    why="Strict clients reject a certificate made for another purpose; a CA certificate could sign a certificate for "
+    "any name, and its key does not belong on a server.",
+    how=CERTIFICATES_HOW + " extendedKeyUsage must include serverAuth, basicConstraints must not say CA, and "
+    "keyUsage, if present, must include digitalSignature and not keyCertSign. If an intermediate on the path has "
+    "an extendedKeyUsage, it must include serverAuth, because it limits what is issued below. No extension may be "
+    "malformed or occur twice; each is parsed separately, so that a malformed one does not hide another.",
     sources=(
         rfc(5280, "4.2"),
         rfc(5280, "4.2.1.3"),
@@ -197,12 +198,12 @@ def _confined_otherwise(deployment: Deployment) -> list[Certificate]:
         baseline("7.1.2.7.11"),
     ),
     reasons={
-        "fit": passes("The certificate is meant for servers."),
-        "is-ca": fails("The server's certificate is that of a certificate authority."),
-        "no-server-auth": fails("The extended key usage does not hold serverAuth: {observed}."),
+        "fit": passes("The certificate is intended for servers."),
+        "is-ca": fails("The server's certificate is a CA certificate."),
+        "no-server-auth": fails("The extended key usage does not include serverAuth: {observed}."),
         "key-usage": fails("The key usage does not fit a server: {observed}."),
         "issuer-usage": fails("An intermediate may not issue certificates for servers: {observed}."),
-        "unreadable": fails("Extensions of the certificate are malformed, or there twice: {observed}."),
+        "unreadable": fails("Extensions of the certificate are malformed or occur twice: {observed}."),
     },
     fix=fixes.USAGE,
     parameters=IssuerParameters,
@@ -220,9 +221,7 @@ def _usage(deployment: Deployment, facts: Facts, parameters: IssuerParameters) -
     if usage is not None and ("digitalSignature" not in usage or "keyCertSign" in usage):
         return [Finding("key-usage", listing(usage) or "none", expected)]
     if not deployment.paths and not all(map(_may_issue_for_servers, below_root(deployment)[1:])):
-        return [
-            not_observed(Failure(FailureReason.NOT_RUN, "whether a path leads over one that is for something else"))
-        ]
+        return [not_observed(Failure(FailureReason.NOT_RUN, "whether a path uses one intended for another purpose"))]
     if confined := _confined_otherwise(deployment):
         names = listing(f"{item.subject} ({listing(item.extended_key_usage)})" for item in confined)
         return [Finding("issuer-usage", names, "serverAuth, or no extendedKeyUsage")]

@@ -46,14 +46,14 @@ _SHORT_LIVED: Final = (
 """From when on how long a certificate may live whose authority need not publish its revocation (BR section 1.6.1)."""
 _ASKED_HOW = (
     STAPLE_HOW
-    + " Where no staple says so, the lists (CRLs) that the certificate and each intermediate on its path name "
-    "are fetched, and where none of them decides, OCSP responders are asked: once a run, through plain HTTP, at public "
-    "addresses and those of [scan] fetch_from. A list or response counts if the issuer signed it, or the "
+    + " If no stapled response decides, the CRLs that the certificate and each intermediate on its path name are "
+    "fetched; if these do not decide either, OCSP responders are queried: once per run, over plain HTTP, at "
+    "public addresses and those of [scan] fetch_from. A list or response counts if the issuer signed it, or the "
     "issuer's own responder. A revocation counts even from an expired list; the absence of one counts only in a "
     "current list."
 )
 
-_ISSUER_UNKNOWN: Final = indeterminate("Nobody looked whether the certificate is of a public or a private CA.")
+_ISSUER_UNKNOWN: Final = indeterminate("Whether the certificate is from a public or a private CA was not checked.")
 
 
 def revocations(deployment: Deployment, now: datetime) -> tuple[RevocationAnswer, ...]:
@@ -71,31 +71,33 @@ def revocations(deployment: Deployment, now: datetime) -> tuple[RevocationAnswer
     how=_ASKED_HOW,
     sources=(rfc(6960, "2.2"), rfc(5280, "5"), baseline("4.9.7"), baseline("7.1.2.11.2")),
     reasons={
-        "good": passes("The certificate is not revoked, says {observed}."),
-        "revoked": fails("The certificate is revoked, says {observed}."),
-        "intermediate-revoked": fails("A certificate on the way to the root is revoked, says {observed}."),
+        "good": passes("The certificate is not revoked, according to {observed}."),
+        "revoked": fails("The certificate is revoked, according to {observed}."),
+        "intermediate-revoked": fails("A certificate on the path to the root is revoked, according to {observed}."),
         "no-source": fails(
-            "The certificate names neither a list of revoked certificates nor an OCSP responder, as one of a public CA "
-            "must that lives longer than a week."
+            "The certificate names neither a CRL nor an OCSP responder, although a public CA's certificate with a "
+            "lifetime of more than a week must."
         ),
         "unknown": indeterminate("The responder does not know the certificate: {observed}."),
         "unverified": UNVERIFIED,
-        "stale": indeterminate("What is published about revocation is not of today: {observed}."),
-        RevocationFailure.UNREACHABLE.value: indeterminate("Nobody could be asked about revocation: {observed}."),
+        "stale": indeterminate("The published revocation information is out of date: {observed}."),
+        RevocationFailure.UNREACHABLE.value: indeterminate("Revocation could not be checked: {observed}."),
         RevocationFailure.REFUSED_BY_GATE.value: indeterminate(
-            "What the certificate names for revocation is not asked: {observed}. Only plain HTTP to public addresses "
-            "is asked; [scan] fetch_from lets a host or network be asked besides."
+            "The revocation services that the certificate names are not queried: {observed}. Only public addresses "
+            "are queried, over plain HTTP; [scan] fetch_from allows other hosts and networks."
         ),
-        RevocationFailure.TRY_LATER.value: indeterminate("The responder wants to be asked later: {observed}."),
-        RevocationFailure.RESPONDER_ERROR.value: indeterminate("The responder gives no answer: {observed}."),
-        RevocationFailure.BUDGET.value: indeterminate("The run had no time or bytes left to ask: {observed}."),
+        RevocationFailure.TRY_LATER.value: indeterminate("The responder asks to be queried later: {observed}."),
+        RevocationFailure.RESPONDER_ERROR.value: indeterminate("The responder did not answer: {observed}."),
+        RevocationFailure.BUDGET.value: indeterminate(
+            "The run reached its limit of time or bytes before this query: {observed}."
+        ),
         RevocationFailure.TOO_LARGE.value: indeterminate("The answer about revocation is too large: {observed}."),
         RevocationFailure.MALFORMED.value: indeterminate("The answer about revocation is malformed: {observed}."),
         RevocationFailure.NOT_SIGNED.value: indeterminate(
             "The answer about revocation is not signed by the issuer: {observed}."
         ),
         RevocationFailure.OTHER_SCOPE.value: indeterminate(
-            "The answer about revocation does not speak of this certificate: {observed}."
+            "The answer about revocation does not cover this certificate: {observed}."
         ),
         RevocationFailure.NO_ISSUER.value: indeterminate(
             "The issuer of a certificate is not known, so an answer about it could not be verified: {observed}."
@@ -103,7 +105,7 @@ def revocations(deployment: Deployment, now: datetime) -> tuple[RevocationAnswer
         "unreadable": indeterminate("The extensions that would name lists or responders are malformed."),
         "issuer-unknown": _ISSUER_UNKNOWN,
         "short-lived": not_applicable(
-            "The certificate lives so short a time that its authority need not publish its revocation: {observed}."
+            "The certificate is so short-lived that its CA need not publish its revocation: {observed}."
         ),
         "not-stated": not_applicable(
             "The certificate names neither a CRL nor an OCSP responder, and no staple was sent: revocation cannot be "
@@ -228,23 +230,23 @@ class ServiceParameters(Parameters):
 
 @rule(
     "cert.revocation-service",
-    title="The CA publishes what it revoked as it should",
+    title="The CA publishes revocation information correctly",
     goal=Goal.AUTHENTICITY,
     severity=Severity.INFO,
     of=Deployment,
-    why="A list that is past its date or a responder that fails keeps programs that check revocation from connecting, "
-    "or lets a revoked certificate pass.",
-    how="The lists and responses that cert.revocation fetched are looked at: whether they are of today, and, of public "
-    "CAs, as new as they must be; how the responder answers, and whom it lets sign.",
+    why="An expired CRL or a failing responder prevents programs that check revocation from connecting, or lets a "
+    "revoked certificate pass.",
+    how="The CRLs and responses that cert.revocation fetched are examined: whether they are current and, for public "
+    "CAs, as recent as required; how the responder answers, and which certificate signs for it.",
     sources=(baseline("4.9.7"), baseline("4.9.10"), baseline("7.1.2.8"), rfc(5280, "5.1.2.5"), rfc(5019, "5")),
     reasons={
         "in-order": passes("What the CA publishes about revocation is in order: {observed}."),
-        "stale": fails("What the CA publishes about revocation is not of today: {observed}."),
-        "no-end": fails("What the CA publishes about revocation does not say until when it holds: {observed}."),
-        "too-old": fails("A list of the CA is older than it may be: {observed}."),
-        "validity": fails("An OCSP response holds for a shorter or longer time than it may: {observed}."),
+        "stale": fails("What the CA publishes about revocation is out of date: {observed}."),
+        "no-end": fails("What the CA publishes about revocation has no expiry date: {observed}."),
+        "too-old": fails("A CRL of the CA is older than allowed: {observed}."),
+        "validity": fails("An OCSP response is valid for a shorter or longer time than allowed: {observed}."),
         ServiceFault.NO_GET.value: fails(
-            "The OCSP responder does not answer GET, so nothing can keep its answers: {observed}."
+            "The OCSP responder does not answer GET, so its answers cannot be cached: {observed}."
         ),
         ServiceFault.NO_NOCHECK.value: fails(
             "The certificate of the OCSP responder lacks ocsp-nocheck, so its own revocation would have to be looked "
@@ -254,9 +256,9 @@ class ServiceParameters(Parameters):
         "issuer-unknown": _ISSUER_UNKNOWN,
         "unknown": fails("A responder of the CA does not know a certificate that the CA issued: {observed}."),
         "unfit": indeterminate("What the CA publishes could not be read for this certificate: {observed}."),
-        "no-answer": indeterminate("Nothing that was asked gave an answer; cert.revocation says why."),
+        "no-answer": indeterminate("No query was answered; cert.revocation gives the reason."),
         "no-source": not_applicable("No certificate of the chain names a list or a responder."),
-        "stapled": not_applicable("The stapled OCSP response says all that there was to ask."),
+        "stapled": not_applicable("The stapled OCSP response was sufficient, so nothing was queried."),
     },
     fix=fixes.REVOCATION_SERVICE,
     mistake=untried("the CA's own service, which no server configures"),

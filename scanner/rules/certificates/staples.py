@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from scanner.evidence import Staple
 
-STAPLE_HOW = CERTIFICATES_HOW + " A stapled OCSP response is asked for in the handshake."
+STAPLE_HOW = CERTIFICATES_HOW + " A stapled OCSP response is requested in the handshake."
 UNVERIFIED = indeterminate(
     "The issuer of the certificate is not known, so the stapled OCSP response cannot be verified."
 )

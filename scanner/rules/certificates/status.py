@@ -28,7 +28,7 @@ _STAPLED = {
     "not-sent": fails("No OCSP response is stapled."),
     "not-known": fails("The stapled OCSP response says that the responder does not know the certificate."),
     "unverified": UNVERIFIED,
-    "stale": fails("The stapled OCSP response is not of today: it ended on {observed}."),
+    "stale": fails("The stapled OCSP response is out of date: it expired on {observed}."),
 }
 
 
@@ -66,7 +66,7 @@ def _not_asked_for(facts: Facts) -> Failure | None:
     severity=Severity.HIGH,
     of=Deployment,
     why="The certificate tells clients to refuse it without a stapled OCSP response.",
-    how=STAPLE_HOW + " The certificate's TLS feature extension tells whether it demands one.",
+    how=STAPLE_HOW + " The certificate's TLS feature extension shows whether it requires one.",
     sources=(rfc(7633, "4"),),
     reasons={
         **_STAPLED,
@@ -90,8 +90,8 @@ def _must_staple(deployment: Deployment, facts: Facts, parameters: Parameters) -
     goal=Goal.AUTHENTICITY,
     severity=Severity.INFO,
     of=Deployment,
-    why="A staple proves that the certificate was good today, without each visitor asking the CA and so telling it "
-    "where he goes.",
+    why="A staple proves that the certificate was good today, without each visitor having to ask the CA and so reveal "
+    "the site visited.",
     how=STAPLE_HOW + " Where the certificate names no OCSP responder there is nothing to staple.",
     sources=(rfc(6066, "8"), rfc(9325, "7.5")),
     reasons={

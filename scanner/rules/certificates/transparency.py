@@ -68,29 +68,31 @@ class TransparencyParameters(Parameters):
     goal=Goal.AUTHENTICITY,
     severity=Severity.MEDIUM,
     of=Deployment,
-    why="Certificates in public logs cannot be issued behind the owner's back; browsers refuse public "
-    "certificates that cannot prove it.",
+    why="Certificates in public logs cannot be issued without the owner's knowledge; browsers reject public "
+    "certificates without proof of logging.",
     how=CERTIFICATES_HOW
     + " The signature of each SCT, in the certificate, in the handshake's extension or in a stapled OCSP response, is "
     "verified by a list of logs, and counted as Chrome and Safari count: of distinct logs and operators; one of those "
-    "in the certificate is still current, and all that come in the handshake are. Chrome takes none of a staple any "
-    "more. Only a list that is younger than 70 days can tell that a log is unknown; the one that ships grows older "
-    "than that, and [scan] ct_logs names a newer one.",
+    "in the certificate is still current, and all that come in the handshake are. Chrome no longer accepts SCTs in a "
+    "staple. Only a list less than 70 days old can show that a log is unknown; the bundled list eventually becomes "
+    "older than that, and [scan] ct_logs names a newer one.",
     sources=(CHROME_CT, rfc(6962, "3.2"), rfc(6962, "3.3")),
     reasons={
         "enough": passes("The certificate comes with {observed}."),
         "too-few": fails("The certificate comes with {observed}; {expected} are needed."),
-        "forged": fails("The signature of an SCT is not that of its log: {observed}; {expected} are needed."),
-        "one-operator": fails("The logs are all of one operator: {observed}."),
-        "not-current": fails("None of the logs counts any more, says the list for {browser}: {observed}."),
+        "forged": fails("The signature of an SCT was not made by its log: {observed}; {expected} are needed."),
+        "one-operator": fails("The logs all belong to one operator: {observed}."),
+        "not-current": fails("None of the logs is still accepted, according to the list for {browser}: {observed}."),
         "unreadable": fails("The list of SCTs in the certificate is malformed, and {observed}; {expected} are needed."),
         "unknown-log": indeterminate(
             "Logs are not in the available list, which is too old to show whether they are genuine: {observed}."
         ),
         "not-verified": indeterminate("The certificate comes with {observed}, which were not verified."),
         "not-looked": indeterminate("The certificate holds {observed}; the handshake was not searched for more."),
-        "private-ca": not_applicable("The certificate is of a private CA, whose certificates are in no public log."),
-        "issuer-unknown": indeterminate("Nobody looked whether the certificate is of a public or a private CA."),
+        "private-ca": not_applicable(
+            "The certificate is from a private CA, whose certificates are not logged publicly."
+        ),
+        "issuer-unknown": indeterminate("Whether the certificate is from a public or a private CA was not checked."),
     },
     fix=fixes.TRANSPARENCY,
     mistake=fixes.UNLOGGED,

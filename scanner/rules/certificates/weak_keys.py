@@ -37,13 +37,13 @@ _USUAL_EXPONENT = 65_537
     goal=Goal.AUTHENTICITY,
     severity=Severity.CRITICAL,
     of=Deployment,
-    why="A key from a bad generator can be factored in a second, whatever its length, and whoever factors it can "
+    why="A key from a faulty generator can be factored in a second, whatever its length, and then be used to "
     "impersonate the server.",
     how=CERTIFICATES_HOW
-    + " Of each RSA key below the root the modulus is looked at: even or prime, divisible by a prime up "
-    "to 65537, of two primes so close that 100 rounds of Fermat's method find them, or with the fingerprint of ROCA. "
-    "It is compared with every modulus that was ever seen, kept beside the history, whether the two share a prime; and "
-    "keys of all kinds with the list of published ones that [scan] published_keys names.",
+    + " The modulus of each RSA key below the root is tested: whether it is even or prime, is divisible by a prime up "
+    "to 65537, has two primes so close that 100 rounds of Fermat's method find them, or has the ROCA fingerprint. "
+    "It is also tested for a prime shared with any modulus seen before, all of which are kept beside the history. "
+    "Keys of all types are looked up in the list of published keys that [scan] published_keys names.",
     sources=(
         baseline("6.1.1.3"),
         baseline("6.1.6"),
@@ -51,14 +51,16 @@ _USUAL_EXPONENT = 65_537
         attack("Close primes (CVE-2022-26320)", "https://fermatattack.secvuln.info/"),
     ),
     reasons={
-        "sound": passes("No weakness is known of the keys: {observed}."),
+        "sound": passes("No weakness was found in the keys: {observed}."),
         **{item.value: fails("A key is broken: {observed}.") for item in Weakness},
-        "shared-factor": fails("A key is broken by another one, with which it shares a prime: {observed}."),
-        "published": fails("A private key is public: {observed}."),
-        "small-exponent": fails("A key has a smaller public exponent than is wanted: {observed}."),
-        "no-rsa": not_applicable("No key is RSA, and keys of other kinds show no weakness of the kinds looked for."),
-        "too-large": indeterminate("A key is too large to be looked at: {observed}."),
-        "unreadable": indeterminate("A key cannot be read, as if it were no point of its curve: {observed}."),
+        "shared-factor": fails("A key is broken because it shares a prime with another one: {observed}."),
+        "published": fails("A private key has been published: {observed}."),
+        "small-exponent": fails("A key has a smaller public exponent than required: {observed}."),
+        "no-rsa": not_applicable("No key is RSA, and keys of other types show none of the weaknesses tested for."),
+        "too-large": indeterminate("A key is too large to be tested: {observed}."),
+        "unreadable": indeterminate(
+            "A key cannot be read, for example because it is not a point on its curve: {observed}."
+        ),
     },
     fix=fixes.KEY,
     mistake=untried("a weak key is made, not configured; the advice is that of cert.key"),

@@ -53,14 +53,14 @@ _PLAIN_HOW = (
     title="The endpoint speaks TLS",
     goal=Goal.ENFORCEMENT,
     severity=Severity.CRITICAL,
-    why="Without TLS everything that is sent, passwords too, can be read and changed by everybody on the way.",
+    why="Without TLS, everything that is sent, including passwords, can be read and changed by anyone on the path.",
     how="A TLS handshake is begun at the endpoint's port, after STARTTLS where that is configured.",
     sources=(M_15_13, rfc(9325, "3.2"), OUTSYSTEMS_ENFORCE),
     reasons={
         "tls": passes("The endpoint speaks TLS: {observed}."),
         "client-certificate": passes("The endpoint speaks TLS, and refuses clients without a certificate."),
         "plain": fails("The endpoint does not speak TLS."),
-        "starttls-refused": fails("The endpoint refuses to go over to TLS: {observed}."),
+        "starttls-refused": fails("The endpoint refuses to upgrade to TLS: {observed}."),
         "no-version": indeterminate("The endpoint answers to TLS, but no handshake succeeded."),
     },
     fix=fixes.ACTIVE,
@@ -90,12 +90,12 @@ _REDIRECT_REASONS: Mapping[str, Reason] = {
     "plain-refused": passes("Nothing answers plain HTTP."),
     "plain-silent": passes("Plain HTTP gets no answer, while TLS does at the same address."),
     "served": fails("Plain HTTP serves the page: {observed}."),
-    "client-side": fails("Plain HTTP answers with a page that leads on by itself, not a redirect: {observed}."),
+    "client-side": fails("Plain HTTP answers with a page that forwards the browser, not a redirect: {observed}."),
     "error-answer": fails("Plain HTTP answers with an error instead of a redirect: {observed}."),
     "through-plain": fails("The redirect goes through another plain address: {observed}."),
     "other-host": fails("The first redirect leaves the host, so that browsers never learn its HSTS: {observed}."),
     "elsewhere": fails("Plain HTTP redirects to something that is not HTTPS: {observed}."),
-    "loop": fails("The redirects lead in a circle: {observed}."),
+    "loop": fails("The redirects form a loop: {observed}."),
     "not-required": not_applicable("HTTPS is not required here: {line}."),
 }
 
@@ -107,9 +107,7 @@ class PlainRoot:
     probe: HttpProbe
 
 
-@judged(
-    PlainRoot, NOT_HTTP | {"no-plain-port": not_applicable("No port of plain HTTP is configured for this endpoint.")}
-)
+@judged(PlainRoot, NOT_HTTP | {"no-plain-port": not_applicable("No plain HTTP port is configured for this endpoint.")})
 def _plain_root(facts: Facts, parameters: Parameters, judge: EvidenceJudge[PlainRoot]) -> Iterable[Finding]:
     http = http_of(facts)
     if isinstance(http, Finding):
@@ -126,10 +124,11 @@ def _plain_root(facts: Facts, parameters: Parameters, judge: EvidenceJudge[Plain
     goal=Goal.ENFORCEMENT,
     severity=Severity.HIGH,
     of=PlainRoot,
-    why="People type names without https. Whoever is on the way answers that first plain request himself, unless the "
-    "browser has learnt to never send it.",
-    how=_PLAIN_HOW + " The first hop must be a 3xx answer to https on the same host, and no later one plain. A refusal "
-    "is as good; silence counts as one where TLS answers at the same address.",
+    why="People type names without https. An attacker on the path can answer that first plain request, unless the "
+    "browser has learnt never to send it.",
+    how=_PLAIN_HOW + " The first answer must be a 3xx redirect to https on the same host, and no later hop may be "
+    "plain HTTP. A refused connection is as good; no answer counts as a refusal if TLS answers at the same "
+    "address.",
     sources=(M_15_13, PRELOAD, rfc(6797, "7.2")),
     reasons=_REDIRECT_REASONS,
     fix=fixes.REDIRECT,
@@ -182,7 +181,7 @@ def judge_redirect(facts: Facts, probe: HttpProbe) -> Finding:
     goal=Goal.ENFORCEMENT,
     severity=Severity.LOW,
     of=PlainRoot,
-    why="Browsers and search engines remember a permanent redirect, and do not ask in plain again.",
+    why="Browsers and search engines remember a permanent redirect, and do not use plain HTTP again.",
     how=_PLAIN_HOW,
     sources=(rfc(6797, "7.2"), rfc(9110, "15.4.2"), rfc(9110, "15.4.9")),
     reasons={
@@ -210,7 +209,7 @@ def _permanent(plain: PlainRoot, facts: Facts, parameters: Parameters) -> list[F
     title="Consoles answer only over HTTPS",
     goal=Goal.ENFORCEMENT,
     severity=Severity.HIGH,
-    why="Whoever reads an administrator's password has everything.",
+    why="An attacker who reads an administrator's password controls everything.",
     how="At endpoints with the role development or monitoring, TLS is tried at the port and "
     + _PLAIN_HOW[0].lower()
     + _PLAIN_HOW[1:]
@@ -218,7 +217,7 @@ def _permanent(plain: PlainRoot, facts: Facts, parameters: Parameters) -> list[F
     sources=(OUTSYSTEMS_ENFORCE, M_15_13),
     reasons={
         "https-alone": passes("The console answers over HTTPS; plain HTTP: {observed}."),
-        "no-plain-port": passes("The console answers over HTTPS, and has no port of plain HTTP configured."),
+        "no-plain-port": passes("The console answers over HTTPS, and has no plain HTTP port configured."),
         "no-tls": fails("The console does not speak TLS."),
         "served-in-plain": fails("The console is served over plain HTTP: {observed}."),
         "through-plain": fails("The console redirects through another plain address: {observed}."),

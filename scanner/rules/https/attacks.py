@@ -1,4 +1,4 @@
-"""Attacks on what HTTP does beside TLS: it compresses what an attacker writes, or goes over to TLS on a plain port."""
+"""Attacks on what HTTP does beside TLS: it compresses what an attacker writes, or switches to TLS on a plain port."""
 
 from __future__ import annotations
 
@@ -87,15 +87,15 @@ def _is_page(probe: HttpProbe) -> bool:
     goal=Goal.INTEGRITY,
     severity=Severity.MEDIUM,
     of=TlsEvidence,
-    why="A port that goes over to TLS within a connection (RFC 2817) lets somebody on the way send a request of his "
+    why="A port that switches to TLS within a connection (RFC 2817) lets somebody on the way send a request of his "
     "own first, and join a browser's connection to it: answers are then one request behind, and the browser takes one "
     "page for another.",
     how="A request for / in plain, with `Upgrade: TLS/1.2, TLS/1.0`. It counts if the answer is 101 and TLS begins "
     "after it. One connection.",
     sources=(attack("Opossum (CVE-2025-49812)", "https://opossum-attack.com/"), rfc(2817, "3")),
     reasons={
-        "not-upgraded": passes("A request to go over to TLS is not followed."),
-        "upgraded": fails("Plain HTTP goes over to TLS when it is asked to."),
+        "not-upgraded": passes("A request to switch to TLS is not followed."),
+        "upgraded": fails("Plain HTTP switches to TLS when it is asked to."),
         "no-plain-http": not_applicable("There is no port of plain HTTP to ask."),
         "closed": passes("The port of plain HTTP takes no connections."),
     },

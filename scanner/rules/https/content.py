@@ -45,8 +45,8 @@ def _inside_hops(http: HttpEvidence) -> list[Hop]:
     goal=Goal.ENFORCEMENT,
     severity=Severity.HIGH,
     of=HttpEvidence,
-    why="A page over HTTPS that fetches a script in plain is as safe as plain HTTP; a form that is sent in plain gives "
-    "away what was typed; a redirect to plain undoes everything.",
+    why="An HTTPS page that loads a script over plain HTTP is no safer than plain HTTP; a form sent over plain HTTP "
+    "exposes what was typed; a redirect to plain HTTP removes all protection.",
     how="Redirects of every HTTPS answer are read, and the page's HTML: scripts, frames and style sheets (active), "
     "pictures and media (passive), forms, and links to the same host. upgrade-insecure-requests is taken into account.",
     sources=(PRELOAD, MIXED_CONTENT, rfc(6797, "12.4")),
@@ -57,7 +57,7 @@ def _inside_hops(http: HttpEvidence) -> list[Hop]:
         "active-content": fails("An HTTPS page loads code over plain HTTP: {observed}."),
         "passive-content": fails("An HTTPS page loads pictures or media over plain HTTP: {observed}."),
         "links": fails("An HTTPS page links to its own host over plain HTTP: {observed}."),
-        "cut-off": indeterminate("A page was too long to be read to its end: {observed}."),
+        "cut-off": indeterminate("A page was too long to be read completely: {observed}."),
         "error-page": ERROR_PAGE,
     },
     fix=fixes.CONTENT,
@@ -114,8 +114,8 @@ def _is_upgraded(hop: Hop, reference: InsecureReference) -> bool:
     goal=Goal.ENFORCEMENT,
     severity=Severity.MEDIUM,
     of=HttpEvidence,
-    why="A cookie without Secure goes out with the first plain request that anybody on the way provokes, and with it "
-    "the session.",
+    why="A cookie without Secure is sent with any plain request, which an attacker on the path can provoke; the "
+    "session goes with it.",
     how="Every Set-Cookie header of every answer over HTTPS is read; none is kept or sent back. A name that begins "
     "with __Secure- or __Host- promises Secure, and for __Host- the path / and no domain. SameSite is shown, "
     "not judged; a cookie that is deleted need not be Secure.",
@@ -167,19 +167,19 @@ def _told(cookie: Cookie) -> str:
 
 @rule(
     "https.node-consistency",
-    title="Every address of a name answers alike",
+    title="Every address of a name gives the same answers",
     goal=Goal.ENFORCEMENT,
     severity=Severity.MEDIUM,
     of=HttpEvidence,
-    why="One node that still serves plain HTTP, or lacks HSTS, undoes the others for every visitor who reaches it.",
+    why="One node that still serves plain HTTP, or lacks HSTS, leaves every visitor who reaches it unprotected.",
     how="The first answer to each request, its HSTS header and the protocol versions are compared with those of the "
     "other addresses of the name; queries in redirects are left out, as they often change.",
     sources=(rfc(9325, "3.9"),),
     reasons={
-        "alike": passes("Every address of the name answers alike."),
-        "different": fails("Other addresses answer otherwise: {observed}."),
+        "alike": passes("Every address of the name gives the same answers."),
+        "different": fails("Other addresses answer differently: {observed}."),
         "one-address": not_applicable("The name has one address."),
-        "not-all-seen": indeterminate("Other addresses could not be seen in full: {observed}."),
+        "not-all-seen": indeterminate("Other addresses could not be fully observed: {observed}."),
     },
     fix=fixes.NODES,
 )

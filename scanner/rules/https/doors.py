@@ -29,7 +29,7 @@ from scanner.verdict import Goal, Severity
 
 _LIST_HOLDS: Final = timedelta(days=70)
 """Browsers bring a new list about every four weeks; one that is older says nothing of hosts that it does not have."""
-_ADDRESS = not_applicable("The host is an address, which no name server and no list is asked about.")
+_ADDRESS = not_applicable("The host is an IP address, for which no DNS record or list entry is looked up.")
 _NOT_HTTP = not_applicable("The endpoint does not speak HTTP.")
 _NOT_PUBLIC = not_applicable("The public DNS does not answer for the name.")
 
@@ -45,22 +45,22 @@ def _doors(facts: Facts, _: Parameters, judge: EvidenceJudge[FrontDoors]) -> Ite
 @rule(
     "https.http3",
     opt_in=True,
-    title="HTTP/3 leads to the same host as HTTPS does",
+    title="HTTP/3 reaches the same host as HTTPS",
     goal=Goal.AUTHENTICITY,
     severity=Severity.MEDIUM,
     of=FrontDoors,
-    why="Browsers go over to HTTP/3 by themselves where it is advertised; what answers there is often another "
-    "program, with its own certificate and headers that nobody renews or watches.",
+    why="Browsers switch to HTTP/3 automatically where it is advertised; often another program answers there, with "
+    "its own certificate and headers that nobody renews or monitors.",
     how="Where the Alt-Svc header or an HTTPS record advertises h3 for the host itself, / is asked for over QUIC, "
     "twice. Certificate and Strict-Transport-Security are compared with those of HTTPS. Other protocols "
     "and other hosts that are advertised are not asked.",
     sources=(rfc(9114, "3.1"), rfc(7838, "2.1"), rfc(6797, "7.2")),
     reasons={
         "same": passes("HTTP/3 answers with the same certificate and the same HSTS: {observed}."),
-        "not-advertised": not_applicable("Nothing advertises HTTP/3."),
-        "other-certificate": fails("HTTP/3 answers with a certificate that HTTPS does not have: {observed}."),
-        "other-hsts": fails("HTTP/3 answers with another Strict-Transport-Security than HTTPS: {observed}."),
-        "no-answer": indeterminate("HTTP/3 is advertised, and did not answer from here: {observed}."),
+        "not-advertised": not_applicable("HTTP/3 is not advertised."),
+        "other-certificate": fails("HTTP/3 answers with a certificate that HTTPS does not use: {observed}."),
+        "other-hsts": fails("HTTP/3 and HTTPS send different Strict-Transport-Security headers: {observed}."),
+        "no-answer": indeterminate("HTTP/3 is advertised, but did not answer the scanner: {observed}."),
     },
     fix=Fix(
         "Have one program answer for both, or give the one that speaks HTTP/3 the same certificate and headers; or "
@@ -111,19 +111,24 @@ def _compared(found: Http3, facts: Facts) -> list[Finding]:
     goal=Goal.ENCRYPTION,
     severity=Severity.INFO,
     of=FrontDoors,
-    why="Without it, whoever listens reads in the handshake which of a server's sites is visited.",
-    how="The HTTPS records of the name are looked for a parameter ech, which holds the keys. Whether the server has "
-    "the keys' other halves is not tried.",
+    why="Without it, an eavesdropper can read in the handshake which of a server's sites is visited.",
+    how="The HTTPS records of the name are searched for the parameter ech, which contains the public keys. Whether "
+    "the server has the matching private keys is not tested.",
     sources=(rfc(9848), rfc(9849), asvs("v5.0.0-12.1.5")),
     reasons={
         "advertised": passes("An HTTPS record carries the keys of Encrypted Client Hello: {observed}."),
         "not-advertised": fails("HTTPS records carry no keys of Encrypted Client Hello: {observed}."),
-        "no-record": fails("The name has no HTTPS record, and so none with the keys of Encrypted Client Hello."),
-        "alias": indeterminate("The HTTPS record is an alias, and the name it leads to was not asked: {observed}."),
+        "no-record": fails("The name has no HTTPS record, so no keys of Encrypted Client Hello are published."),
+        "alias": indeterminate(
+            "The HTTPS record is an alias, and the name that it points to was not queried: {observed}."
+        ),
         "address": _ADDRESS,
         "not-public": _NOT_PUBLIC,
     },
-    fix=Fix("Have whoever ends TLS make the keys and publish them in an HTTPS record; most large CDNs do both."),
+    fix=Fix(
+        "Have the program or service that terminates TLS generate the keys and publish them in an HTTPS record; "
+        "most large CDNs do both."
+    ),
     mistake=untried("the keys are in the DNS; tests/lab/test_doors.py shows it on Knot DNS"),
     proof=Proof.SINGULAR,
 )
@@ -154,15 +159,15 @@ def _ech(doors: FrontDoors, facts: Facts, parameters: Parameters) -> list[Findin
     goal=Goal.ENFORCEMENT,
     severity=Severity.INFO,
     of=FrontDoors,
-    why="Browsers that carry the host, or a domain above it, in their list never send it a plain request.",
-    how="Chromium's list, from which the other browsers' are made, as a package carries it; its date is in the "
-    "finding. No request is made. A list that is more than 70 days old says nothing of a host that it does not have. "
-    "Whether a host is fit for the list is https.hsts-preload's.",
+    why="Browsers never send a plain request to a host that is on their list, or whose parent domain is.",
+    how="Chromium's list, from which the other browsers' lists are made, is read from an installed package; its date "
+    "is in the finding. No request is made. A list more than 70 days old cannot show that a host is missing. "
+    "https.hsts-preload judges whether a host qualifies.",
     sources=(PRELOAD, asvs("v5.0.0-3.7.4")),
     reasons={
         "listed": passes("The host, or a domain above it, is on the list: {observed}."),
         "not-listed": fails("The host is not on the list: {observed}."),
-        "list-too-old": indeterminate("The host is not on the list that is known, which is old: {observed}."),
+        "list-too-old": indeterminate("The host is not on the available list, which is out of date: {observed}."),
         "address": _ADDRESS,
     },
     fix=Fix("Meet the conditions that https.hsts-preload judges, and submit the domain at hstspreload.org."),

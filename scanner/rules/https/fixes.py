@@ -178,7 +178,7 @@ COOKIES: Final = Fix(
     },
 )
 CLIENT_CERTIFICATE: Final = Fix(
-    "Ask for client certificates where they are wanted, and refuse requests without a good one there.",
+    "Request client certificates where they are required, and refuse requests without a valid one there.",
     {
         "nginx": "ssl_client_certificate /etc/ssl/clients-ca.pem;\nssl_verify_client on;",
         "apache": "SSLCACertificateFile /etc/ssl/clients-ca.pem\nSSLVerifyClient require\n"
@@ -203,7 +203,8 @@ _SERVED: Final = {
 }
 _TEMPORARY: Final = {
     "nginx": "server {\nlisten 80;\nserver_name x;\nreturn 302 https://$host$request_uri;\n}",
-    "apache": "<VirtualHost *:80>\n    ServerName www.example.com\n    Redirect / https://www.example.com/\n</VirtualHost>",
+    "apache": "<VirtualHost *:80>\n    ServerName www.example.com\n    Redirect / "
+    "https://www.example.com/\n</VirtualHost>",
 }
 NO_TLS: Final = Mistake("listen 443;", "<VirtualHost *:443>\n    DocumentRoot FOLDER/page\n</VirtualHost>")
 SERVED: Final = Mistake(

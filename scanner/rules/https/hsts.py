@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from scanner.evidence import Failure, HttpProbe
 
 _HOW = (
-    "The Strict-Transport-Security header of the first HTTPS answer is read as RFC 6797 says: names without case, "
-    "quoted values, no directive twice, the first of several headers."
+    "The Strict-Transport-Security header of the first HTTPS answer is parsed as RFC 6797 requires: names regardless "
+    "of case, quoted values, no directive twice, only the first of several headers."
 )
 _YEAR = 31_536_000
 _MAX_REDIRECTS = 3
@@ -118,8 +118,8 @@ def _heeded(facts: Facts, parameters: Parameters, judge: EvidenceJudge[Heeded]) 
     goal=Goal.ENFORCEMENT,
     severity=Severity.MEDIUM,
     of=FirstAnswer,
-    why="It tells browsers never to ask in plain again, and never to let a certificate warning be clicked away.",
-    how=_HOW + " It must be on every page's answer over HTTPS, and on none in plain.",
+    why="It tells browsers never to use plain HTTP again, and never to let users dismiss a certificate warning.",
+    how=_HOW + " It must be sent with every page over HTTPS, and never over plain HTTP.",
     sources=(rfc(6797, "6.1"), rfc(6797, "7.1"), rfc(6797, "7.2"), rfc(6797, "8.1"), M_15_13, ASVS_HSTS),
     reasons={
         "sent": passes("Every page's answer over HTTPS has a valid HSTS header: {observed}."),
@@ -210,12 +210,12 @@ class MaxAgeParameters(Parameters):
     goal=Goal.ENFORCEMENT,
     severity=Severity.MEDIUM,
     of=Heeded,
-    why="Who comes back after max-age has passed is as unprotected as on the first visit.",
+    why="A visitor who returns after max-age has passed is as unprotected as on the first visit.",
     how=_HOW,
     sources=(rfc(6797, "6.1.1"), M_15_13, ASVS_HSTS),
     reasons={
         "long-enough": passes("HSTS lasts {days} days."),
-        "too-short": fails("HSTS lasts {days} days; {wanted} are wanted."),
+        "too-short": fails("HSTS lasts {days} days; {wanted} are required."),
     },
     fix=fixes.HSTS,
     mistake=fixes.SHORT_HSTS,
@@ -235,7 +235,7 @@ def _max_age(heeded: Heeded, facts: Facts, parameters: MaxAgeParameters) -> list
     goal=Goal.ENFORCEMENT,
     severity=Severity.LOW,
     of=Heeded,
-    why="Otherwise an attacker invents a subdomain, to which browsers send in plain the cookies of the whole domain.",
+    why="Otherwise an attacker can invent a subdomain, to which browsers send the domain's cookies over plain HTTP.",
     how=_HOW,
     sources=(rfc(6797, "6.1.2"), rfc(6797, "14.4"), ASVS_HSTS),
     reasons={
@@ -253,11 +253,11 @@ def _subdomains(heeded: Heeded, facts: Facts, parameters: Parameters) -> list[Fi
 
 @rule(
     "https.hsts-preload",
-    title="The host is fit for the HSTS preload list",
+    title="The host qualifies for the HSTS preload list",
     goal=Goal.ENFORCEMENT,
     severity=Severity.INFO,
     of=Heeded,
-    why="Browsers that carry the domain in their list never send it a plain request, not even the first.",
+    why="Browsers never send a plain request to a domain on their list, not even the first one.",
     how=_HOW
     + " Header and redirects are judged by the list's conditions; whether the name is a registrable domain, and "
     "whether it is on the list, is not checked.",

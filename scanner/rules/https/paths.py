@@ -75,17 +75,18 @@ def _each(
     title="Each path is served as configured",
     goal=Goal.ENFORCEMENT,
     severity=Severity.HIGH,
-    why="A redirect on only the front page leaves every other page open to be read and changed in plain.",
-    how="Each configured path is asked for in plain and over HTTPS, at each address. What is demanded there follows "
-    "from the path's own level, its application's and its environment's settings, of which the outer ones win.",
+    why="If only the front page redirects, every other page can still be read and changed on the path.",
+    how="Each configured path is asked for in plain and over HTTPS, at each address. What is required there follows "
+    "from the level of the path and the settings of its application and environment; outer settings take "
+    "precedence.",
     sources=(OUTSYSTEMS_ELEMENTS, OUTSYSTEMS_ENFORCE),
     reasons={
         **NOT_HTTP,
         "as-configured": passes("{path} is served only over HTTPS; plain HTTP: {observed}. Decided by {line}."),
-        "served-in-plain": fails("{path} is served over plain HTTP: {observed}. HTTPS is demanded by {line}."),
+        "served-in-plain": fails("{path} is served over plain HTTP: {observed}. HTTPS is required by {line}."),
         "through-plain": fails("{path} is redirected through another plain address: {observed}."),
-        "not-served": fails("{path} is not served over HTTPS: {observed}. HTTPS is demanded by {line}."),
-        "not-found": indeterminate("{path} does not exist: {observed}. Is it written as it should be?"),
+        "not-served": fails("{path} is not served over HTTPS: {observed}. HTTPS is required by {line}."),
+        "not-found": indeterminate("{path} does not exist: {observed}. Check its spelling."),
         "not-required": not_applicable("{path} may be served over plain HTTP: {line}."),
         "none-configured": not_applicable("No path is configured for this endpoint."),
     },
@@ -139,23 +140,26 @@ def _inside(inside: HttpProbe, place: Requirement, observed_in_plain: str) -> Fi
     title="Integrations refuse plain HTTP",
     goal=Goal.ENFORCEMENT,
     severity=Severity.HIGH,
-    why="A program that calls in plain sends its secret with the first request: served, it will go on for years; "
-    "redirected, it has already been read.",
+    why="A program that calls over plain HTTP sends its secret with the first request: if it is served, this can "
+    "continue for years; if it is redirected, the secret is already exposed.",
     how="Each configured integration is called in plain and over HTTPS (SOAP: POST of an empty envelope; REST: OPTIONS "
-    "and GET, or the methods that are configured). An error or no answer is a refusal, unless HTTPS gives the very "
-    "same error: then nothing was refused.",
+    "and GET, or the methods that are configured). An error or no answer is a refusal, unless HTTPS gives the same "
+    "error: then plain HTTP was not refused.",
     sources=(OUTSYSTEMS_ENFORCE, ASVS_REDIRECT),
     reasons={
         **NOT_HTTP,
         "refused": passes("{path} refuses plain HTTP: {observed}. Decided by {line}."),
-        "served-in-plain": fails("{path} is served over plain HTTP: {observed}. HTTPS is demanded by {line}."),
-        "redirected": fails("{path} redirects plain HTTP, so that the request has travelled already: {observed}."),
+        "served-in-plain": fails("{path} is served over plain HTTP: {observed}. HTTPS is required by {line}."),
+        "redirected": fails(
+            "{path} redirects plain HTTP, so the request has already been sent in clear text: {observed}."
+        ),
         "same-error": indeterminate(
-            "{path} answers plain HTTP and HTTPS with the same error ({observed}): that refuses nothing."
+            "{path} answers plain HTTP and HTTPS with the same error ({observed}), which is not a refusal of plain "
+            "HTTP."
         ),
         "not-required": not_applicable("{path} may be served over plain HTTP: {line}."),
         "none-configured": not_applicable("No integration is configured for this endpoint."),
-        "no-plain-port": not_applicable("No port of plain HTTP is configured for this endpoint."),
+        "no-plain-port": not_applicable("No plain HTTP port is configured for this endpoint."),
     },
     fix=fixes.REFUSE,
     mistake=fixes.SERVED_TO_PROGRAMS,
@@ -228,16 +232,16 @@ def _same_answer(probe: HttpProbe, call: HttpProbe) -> bool:
     severity=Severity.CRITICAL,
     why="These applications always use HTTPS. A back end that also serves them over plain HTTP exposes them to "
     "anyone on the path.",
-    how="Every answer of plain HTTP at the application's endpoint is looked at: it may be a redirect to HTTPS, an "
-    "error or none at all.",
+    how="Every plain HTTP answer at the application's endpoint is checked: it may be a redirect to HTTPS, an error or "
+    "no answer.",
     sources=(OUTSYSTEMS_ENFORCE,),
     reasons={
         **NOT_HTTP,
         "never-plain": passes("Plain HTTP serves nothing of {observed}."),
-        "served-in-plain": fails("Plain HTTP serves something: {observed}."),
+        "served-in-plain": fails("Plain HTTP serves content: {observed}."),
         "through-plain": fails("Plain HTTP redirects to another plain address: {observed}."),
         "no-such-application": not_applicable("No mobile, PWA or reactive application is at this endpoint."),
-        "no-plain-port": not_applicable("No port of plain HTTP is configured for this endpoint."),
+        "no-plain-port": not_applicable("No plain HTTP port is configured for this endpoint."),
     },
     fix=fixes.REDIRECT,
     mistake=fixes.SERVED,
@@ -276,24 +280,27 @@ def _always(facts: Facts, parameters: Parameters) -> list[Finding]:
 
 @rule(
     "https.client-certificate",
-    title="Client certificates are asked for where they must be",
+    title="Client certificates are required where they must be",
     goal=Goal.ENFORCEMENT,
     severity=Severity.HIGH,
-    why="Where only known machines may call, a server that asks for a certificate and takes none, or any, lets "
-    "everybody in; where clients were not told to present one, a server that demands it keeps everybody out.",
-    how="Each place is asked for over HTTPS without a client certificate, with the configured one, and with one that "
-    "nobody has issued for it.",
+    why="Where only known machines may call, a server that requests a certificate but accepts none, or any, lets "
+    "everybody in; where clients have none, a server that requires one keeps everybody out.",
+    how="Each place is asked for over HTTPS without a client certificate, with the configured one, and with a "
+    "self-signed one.",
     sources=(OUTSYSTEMS_ELEMENTS, rfc(8446, "4.3.2")),
     reasons={
         **NOT_HTTP,
         "enforced": passes("{path} is refused without a client certificate, and served with the configured one."),
         "open": passes("{path} works without a client certificate."),
-        "works-without": fails("{path} is served without a client certificate: {observed}. One is demanded by {line}."),
-        "accepts-any": fails("{path} is served with a certificate that nobody issued for it: {observed}."),
+        "works-without": fails("{path} is served without a client certificate: {observed}. One is required by {line}."),
+        "accepts-any": fails("{path} is served with an untrusted client certificate: {observed}."),
         "refuses-configured": fails("{path} is refused with the configured client certificate: {observed}."),
-        "demanded": fails("{path} cannot be reached without a client certificate, which nothing demands: {observed}."),
+        "demanded": fails(
+            "{path} cannot be reached without a client certificate, which the configuration does not "
+            "require: {observed}."
+        ),
         "unclear": indeterminate(
-            "{path} is refused, and it is not known whether for want of a client certificate: {observed}."
+            "{path} is refused, and whether a missing client certificate is the reason is unknown: {observed}."
         ),
         "no-certificate": indeterminate(
             "{path} is refused without a client certificate, and none is configured to try."

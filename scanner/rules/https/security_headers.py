@@ -129,16 +129,16 @@ def _server(header: str, value: str) -> Mapping[str, str]:
     goal=Goal.INTEGRITY,
     severity=Severity.LOW,
     of=Pages,
-    why="A script that somebody smuggled into a page runs with all that the user may do; a policy keeps browsers from "
-    "running what was not named.",
+    why="A script injected into a page runs with all the user's rights; a policy prevents browsers from running "
+    "scripts that it does not allow.",
     how=_HOW + " A policy must forbid plugins (object-src or default-src 'none'), fix base-uri, and allow inline "
     "scripts only by nonce or hash. Content-Security-Policy-Report-Only forbids nothing.",
     sources=(asvs("v5.0.0-3.4.3"), Source("W3C Content Security Policy Level 3", url="https://www.w3.org/TR/CSP3/")),
     reasons={
         "good": passes("Every page has a Content-Security-Policy that names what may run: {observed}."),
         "missing": fails("Pages have no Content-Security-Policy: {observed}."),
-        "report-only": fails("Pages have a policy that is only reported on, and forbids nothing: {observed}."),
-        "weak": fails("The Content-Security-Policy of pages leaves open what it is for: {observed}."),
+        "report-only": fails("Pages have only a report-only policy, which blocks nothing: {observed}."),
+        "weak": fails("The Content-Security-Policy of pages has gaps that defeat its purpose: {observed}."),
     },
     fix=Fix(
         "Send a Content-Security-Policy with every page: begin with report-only, name where scripts come from, and "
@@ -192,17 +192,17 @@ class FrameParameters(Parameters):
 @rule(
     "headers.frame-ancestors",
     opt_in=True,
-    title="Pages say who may show them in a frame",
+    title="Pages restrict which sites may frame them",
     goal=Goal.INTEGRITY,
     severity=Severity.LOW,
     of=Pages,
-    why="In a frame of somebody else's page, users click on what they do not see.",
+    why="In a frame on another site, users can be tricked into clicking on what they do not see.",
     how=_HOW + " frame-ancestors of a Content-Security-Policy counts, and X-Frame-Options DENY or SAMEORIGIN.",
     sources=(asvs("v5.0.0-3.4.6"), Source("RFC 7034", "section 2.1", url="https://www.rfc-editor.org/rfc/rfc7034")),
     reasons={
-        "restricted": passes("Every page says who may show it in a frame: {observed}."),
-        "missing": fails("Pages may be shown in anybody's frame: {observed}."),
-        "void": fails("What pages say of frames has no effect: {observed}."),
+        "restricted": passes("Every page restricts which sites may frame it: {observed}."),
+        "missing": fails("Pages may be framed by any site: {observed}."),
+        "void": fails("The framing restrictions of pages have no effect: {observed}."),
         "obsolete": fails(
             "Pages are protected only by X-Frame-Options, which frame-ancestors has replaced: {observed}."
         ),
@@ -235,11 +235,11 @@ def _frames(pages: Pages, facts: Facts, parameters: FrameParameters) -> list[Fin
 @rule(
     "headers.content-type-options",
     opt_in=True,
-    title="Browsers take what is served for what it is called",
+    title="Browsers do not guess content types",
     goal=Goal.INTEGRITY,
     severity=Severity.LOW,
     of=Pages,
-    why="A browser that guesses what a file is runs an upload that was served as a picture.",
+    why="A browser that guesses content types may run an uploaded file that was served as a picture.",
     how=_HOW + " The first value of X-Content-Type-Options must be nosniff.",
     sources=(
         asvs("v5.0.0-3.4.4"),
@@ -267,11 +267,11 @@ def _content_type_options(pages: Pages, facts: Facts, parameters: Parameters) ->
 @rule(
     "headers.referrer-policy",
     opt_in=True,
-    title="Addresses of pages are not told to other sites",
+    title="Page addresses are not sent to other sites",
     goal=Goal.ENCRYPTION,
     severity=Severity.LOW,
     of=Pages,
-    why="The address of a page, with everything in it, goes to every site that it links to or loads from.",
+    why="The address of a page, with everything in it, is otherwise sent to sites that it links to or loads from.",
     how=_HOW + " Of Referrer-Policy the last value that browsers know counts.",
     sources=(asvs("v5.0.0-3.4.5"), Source("W3C Referrer Policy", url="https://www.w3.org/TR/referrer-policy/")),
     reasons={
@@ -300,12 +300,13 @@ def _referrer(pages: Pages, facts: Facts, parameters: Parameters) -> list[Findin
 @rule(
     "headers.permissions-policy",
     opt_in=True,
-    title="Pages say which abilities of the browser they use",
+    title="Pages restrict the browser features that they use",
     goal=Goal.INTEGRITY,
     severity=Severity.INFO,
     of=Pages,
-    why="What a page does not use, a script that was smuggled into it should not use either: camera, place, payment.",
-    how=_HOW + " A Permissions-Policy must be there.",
+    why="A script injected into a page should not be able to use features that the page does not need: camera, "
+    "location, payment.",
+    how=_HOW + " A Permissions-Policy must be present.",
     sources=(
         _HEADERS_PROJECT,
         Source("W3C Permissions Policy", url="https://www.w3.org/TR/permissions-policy/"),

@@ -18,17 +18,17 @@ from scanner.verdict import Goal, Severity
     goal=Goal.ENFORCEMENT,
     severity=Severity.INFO,
     of=Deployment,
-    why="A name in one of your certificates that is not configured is one of your hosts that is never scanned.",
-    how="The names of each certificate that is served are compared with the hosts of all environments, "
-    "wildcards apart.",
+    why="A name in one of your certificates that is not configured is a host of yours that is never scanned.",
+    how="The names of each certificate that is served are compared with the hosts of all environments, except "
+    "wildcards.",
     sources=(CIS_INVENTORY,),
     reasons={
         "all-listed": passes("Every name in the certificate is a configured host."),
-        "unlisted": fails("The certificate names hosts that no environment has: {observed}."),
+        "unlisted": fails("The certificate names hosts that are in no environment: {observed}."),
         "no-names": not_applicable("The certificate names no host but by wildcards."),
-        "no-inventory": not_applicable("There is no configuration that says which hosts are yours."),
+        "no-inventory": not_applicable("No configuration lists which hosts are yours."),
     },
-    fix=Fix("Configure the hosts that are yours; leave names out of the certificate that are not, or not any more."),
+    fix=Fix("Configure the hosts that are yours; remove names from the certificate that are not, or no longer are."),
     mistake=untried("what a certificate names is in the certificate, and what is configured is Nightseal's own"),
 )
 def _unlisted_name(deployment: Deployment, facts: Facts, parameters: Parameters) -> list[Finding]:

@@ -33,7 +33,7 @@ _TA, _EE = 2, 3
 
 @judged(
     MailDomain,
-    {"no-domain": not_applicable("The target was not named by a mail domain: nightseal scan mx:DOMAIN does.")},
+    {"no-domain": not_applicable("The target was not found through a mail domain: use nightseal scan mx:DOMAIN.")},
 )
 def _mail(facts: Facts, _: Parameters, judge: EvidenceJudge[MailDomain]) -> Iterable[Finding]:
     mail = facts.evidence.mail
@@ -51,16 +51,17 @@ def _mail(facts: Facts, _: Parameters, judge: EvidenceJudge[MailDomain]) -> Iter
     goal=Goal.AUTHENTICITY,
     severity=Severity.HIGH,
     of=MailDomain,
-    why="Servers that send mail take any certificate, or none at all, unless the domain says which is right.",
-    how="TLSA records of _25._tcp at the MX host are compared with the certificates that it serves; the resolver has "
-    "to vouch for the signatures of MX and TLSA records (its AD bit). Names and dates count only for usage 2, and are "
+    why="Sending mail servers accept any certificate, or none, unless the domain publishes which one is right.",
+    how="TLSA records of _25._tcp at the MX host are compared with the certificates that it serves; the resolver must "
+    "have validated the signatures of MX and TLSA records (its AD bit). Names and dates count only for usage 2, "
+    "and are "
     "judged by cert.hostname and cert.valid-now.",
     sources=(rfc(7672, "2.2"), rfc(7672, "3.1"), rfc(6698, "2.1")),
     reasons={
         "matches": passes("A signed TLSA record names a certificate that is served: {observed}."),
         "missing": fails("The mail server has no TLSA record."),
-        "unsigned": fails("TLSA records are not signed, and no sender heeds them: {observed}."),
-        "unusable": fails("No TLSA record is of a kind that mail servers heed (usage 2 or 3): {observed}."),
+        "unsigned": fails("TLSA records are not signed, so senders ignore them: {observed}."),
+        "unusable": fails("No TLSA record is of a type that mail servers use (usage 2 or 3): {observed}."),
         "mismatch": fails("No TLSA record names a certificate that is served; senders refuse to deliver: {observed}."),
     },
     fix=Fix(
@@ -118,17 +119,17 @@ def _digest(record: Tlsa, certificate: Certificate) -> str | None:
     goal=Goal.AUTHENTICITY,
     severity=Severity.MEDIUM,
     of=MailDomain,
-    why="Whoever sits between two mail servers leaves STARTTLS out, and reads; a policy tells senders not to deliver "
-    "then.",
+    why="An attacker between two mail servers can remove STARTTLS and read the mail; a policy tells senders not to "
+    "deliver in that case.",
     how="The TXT record of _mta-sts is read, and the policy fetched over HTTPS that is verified. The policy must be in "
     "mode enforce, and name the MX host.",
     sources=(rfc(8461, "3.1"), rfc(8461, "3.2"), rfc(8461, "4.1")),
     reasons={
-        "enforced": passes("Senders are told to insist on TLS at this server: {observed}."),
+        "enforced": passes("Senders must use TLS at this server: {observed}."),
         "missing": fails("The domain has no MTA-STS record."),
-        "several": fails("The domain has several MTA-STS records, and senders heed none: {observed}."),
-        "no-policy": fails("There is an MTA-STS record, and no policy that senders could heed: {observed}."),
-        "not-enforced": fails("The MTA-STS policy asks senders for nothing: {observed}."),
+        "several": fails("The domain has several MTA-STS records, so senders ignore all of them: {observed}."),
+        "no-policy": fails("There is an MTA-STS record, but no policy that senders can use: {observed}."),
+        "not-enforced": fails("The MTA-STS policy requires nothing of senders: {observed}."),
         "not-listed": fails(
             "The MTA-STS policy does not name this server; senders refuse to deliver to it: {observed}."
         ),

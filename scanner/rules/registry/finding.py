@@ -59,7 +59,7 @@ def indeterminate(sentence: str) -> Reason:
 
 UNIVERSAL_REASONS: Mapping[str, Reason] = {
     "not-observed": Reason(Status.INDETERMINATE, "It could not be observed: {why}."),
-    "not-asked": Reason(Status.NOT_APPLICABLE, "The configuration does not let it be asked: {why}."),
+    "not-asked": Reason(Status.NOT_APPLICABLE, "The configuration does not allow the query: {why}."),
     "rule-error": Reason(Status.INDETERMINATE, "The rule itself failed, which is a defect of Nightseal: {error}."),
 }
 """Reasons that any rule may give."""

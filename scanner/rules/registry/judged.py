@@ -63,8 +63,8 @@ class IssuerParameters(Parameters):
 
 
 PRIVATE = {
-    "private-ca": not_applicable("The certificate is of a private CA, which the policy does not judge."),
-    "issuer-unknown": indeterminate("Nobody looked whether the certificate is of a public or a private CA."),
+    "private-ca": not_applicable("The certificate is from a private CA, which the policy does not judge."),
+    "issuer-unknown": indeterminate("Whether the certificate is from a public or a private CA was not checked."),
 }
 """Reasons of rules with `IssuerParameters`."""
 

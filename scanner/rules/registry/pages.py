@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 _INDEX = "README.md"
 _PROOF = {
-    Proof.UNIVERSAL: "One sighting of what must not be fails it, whatever else could not be seen; it passes only where "
-    "everything was asked for to the end.",
-    Proof.EXISTENTIAL: "One sighting passes it, whatever else could not be seen; it fails only where everything was "
-    "asked for to the end.",
+    Proof.UNIVERSAL: "A single observation of what is forbidden fails it, whatever else could not be observed; it "
+    "passes only if everything was tested.",
+    Proof.EXISTENTIAL: "A single observation passes it, whatever else could not be observed; it fails only if "
+    "everything was tested.",
     Proof.SINGULAR: "One answer decides it; without an answer it is not assessed.",
 }
 _OPT_IN = (

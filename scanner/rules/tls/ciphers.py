@@ -64,9 +64,9 @@ _forbid(
     "no-null",
     "No cipher suite without encryption",
     Severity.CRITICAL,
-    "that encrypts nothing",
+    "without encryption",
     lambda suite: suite.null,
-    "With a NULL cipher everything travels in clear, under the name of TLS.",
+    "With a NULL cipher, TLS sends everything in clear text.",
     (rfc(9325, "4.1"),),
     fixes.WORST_SUITES,
 )
@@ -74,9 +74,9 @@ _forbid(
     "no-anonymous",
     "No cipher suite without authentication",
     Severity.CRITICAL,
-    "in which the server does not prove who it is",
+    "without server authentication",
     lambda suite: suite.anonymous,
-    "Without authentication, an attacker on the path is taken for the server and reads and changes everything.",
+    "Without authentication, an attacker on the path can impersonate the server, and read and change everything.",
     (rfc(9325, "4.1"), rfc(5246, "A.5")),
     fixes.WORST_SUITES,
 )
@@ -107,7 +107,7 @@ _forbid(
     Severity.HIGH,
     "with blocks of 64 bits (3DES, DES, IDEA, RC2)",
     lambda suite: suite.block_of_64_bits,
-    "After some 32 GB under one key two blocks are likely to collide, which tells what they held (SWEET32).",
+    "After about 32 GB under one key, two blocks are likely to collide, which reveals their contents (SWEET32).",
     (attack("SWEET32 (CVE-2016-2183)", "https://sweet32.info/"), rfc(9325, "4.1")),
     fixes.OLD_SUITES,
 )
@@ -119,8 +119,7 @@ _forbid(
     goal=Goal.ENCRYPTION,
     severity=Severity.HIGH,
     of=TlsEvidence,
-    why="Without an ephemeral key exchange, whoever obtains the server's key can decrypt all traffic that was ever "
-    "recorded.",
+    why="Without an ephemeral key exchange, anyone who obtains the server's key can decrypt all recorded traffic.",
     how=SUITES_HOW,
     sources=(rfc(9325, "4.1"), rfc(10015, "4")),
     reasons={
@@ -166,7 +165,7 @@ class AllowedParameters(Parameters):
     reasons={
         "all-listed": passes("Every accepted cipher suite is on the policy's list."),
         "not-listed": fails("Cipher suites that the policy does not list are accepted: {observed}."),
-        "ended": fails("Cipher suites whose time is over in this policy are accepted: {observed}."),
+        "ended": fails("Cipher suites whose transition period in this policy has ended are accepted: {observed}."),
         "phase-out": fails("Cipher suites that the policy wants phased out are accepted: {observed}."),
     },
     fix=fixes.SUITES,
@@ -214,13 +213,13 @@ class PreferenceParameters(Parameters):
     goal=Goal.ENCRYPTION,
     severity=Severity.INFO,
     of=TlsEvidence,
-    why="Where weaker suites are offered beside better ones, the server's order makes sure that the better are used; "
-    "where all are good, a phone knows best which costs it least.",
+    why="Where weaker suites are offered beside better ones, the server's order ensures that the better ones are "
+    "used; where all are good, the client knows best which is cheapest for it.",
     how="Two accepted suites are offered in both orders; a server that chooses the same one twice imposes its order.",
     sources=(rfc(9325, "4.2.1"),),
     reasons={
         "as-wanted": passes("{observed}, as the policy says."),
-        "otherwise": fails("{observed}, and the policy says otherwise."),
+        "otherwise": fails("{observed}, but the policy requires the opposite."),
         "all-good": not_applicable("Every accepted cipher suite is one of those whose order does not matter."),
         "no-choice": not_applicable("In no protocol version is more than one cipher suite accepted."),
     },

@@ -56,18 +56,19 @@ def _matching(glob: str) -> list[str]:
     goal=Goal.ENFORCEMENT,
     severity=Severity.MEDIUM,
     of=TlsEvidence,
-    why="Whoever is locked out asks for weaker TLS, or goes where there is none; it is better to know before a change.",
+    why="Users who are locked out ask for weaker TLS, or go where there is none; it is better to know before a change.",
     how="What each client offers and demands is known and compared with what the server was seen to accept; no client "
     "is started. Trust in the issuer, names and dates are not part of it.",
     sources=(rfc(9325, "3.1.1"), rfc(8446, "4.1.1")),
     reasons={
         "all-connect": passes("Every client of the policy's list connects: {observed}."),
         "cut-off": fails("Clients of the policy's list cannot connect: {observed}."),
-        "unclear": indeterminate("Nobody can tell whether these clients connect: {observed}."),
+        "unclear": indeterminate("Whether these clients connect is unknown: {observed}."),
         "no-list": not_applicable("The policy lists no clients."),
     },
     fix=Fix(
-        "Offer what the clients that are named need, or take them off the policy's list and tell their users before. "
+        "Offer what the clients that are named need, or remove them from the policy's list and inform their users "
+        "first. "
         "`nightseal clients HOST` shows what each lacks, and `--if` what a change would bring."
     ),
     mistake=untried("what clients need is in no single directive; docs/clients.md shows how outcomes are checked"),

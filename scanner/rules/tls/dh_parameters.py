@@ -30,25 +30,25 @@ _UNPUBLISHED: Final = frozenset({"custom", "composite"})
 
 @rule(
     "kex.dh-parameters",
-    title="Diffie-Hellman groups are of safe primes",
+    title="Diffie-Hellman groups use safe primes",
     goal=Goal.ENCRYPTION,
     severity=Severity.CRITICAL,
     of=TlsEvidence,
-    why="In a group whose modulus is a product of small primes, or whose generator gives one or two values, whoever "
-    "listens finds the secret, whatever its size. In a group whose prime is not safe, a program that reuses keys or "
-    "checks no public value loses parts of its key; and the work to break a prime is done once for all who share it.",
+    why="If the modulus is a product of small primes, or the generator gives only one or two values, an eavesdropper "
+    "can find the secret, whatever its size. If the prime is not safe, a program that reuses keys or does not "
+    "check public values leaks parts of its key; and the work to break a prime is done once for all who share it.",
     how="The prime and the generator are read from the ServerKeyExchange of each DHE suite, up to TLS 1.2 (TLS 1.3 has "
-    "only groups of RFC 7919). Primes are known that RFC 2409, RFC 3526, RFC 5054, RFC 5114 and RFC 7919 publish, and "
-    "that Apache, HAProxy, Java, nginx, OpenSSL, Postfix, ProFTPD and socat bring along; others of up to 4096 bits are "
-    "tested for being prime, and for half of them being prime too. An unpublished prime is looked for in the other "
-    "environments of the run.",
+    "only groups of RFC 7919). The primes published in RFC 2409, RFC 3526, RFC 5054, RFC 5114 and RFC 7919, and those "
+    "shipped with Apache, HAProxy, Java, nginx, OpenSSL, Postfix, ProFTPD and socat are known; for others of up to "
+    "4096 bits it is tested whether they and half of them are prime. An unpublished prime is searched for in the "
+    "other environments of the run.",
     sources=(rfc(7919, "5.1"), rfc(9325, "7.4"), attack("Logjam (CVE-2015-4000)", "https://weakdh.org/")),
     reasons={
-        "safe": passes("Every Diffie-Hellman group is of a safe prime: {observed}."),
+        "safe": passes("Every Diffie-Hellman group uses a safe prime: {observed}."),
         "not-prime": fails("The modulus of a Diffie-Hellman group is not a prime number: {observed}."),
         "bad-generator": fails("The generator of a Diffie-Hellman group gives no secret: {observed}."),
-        "not-safe": fails("The prime of a Diffie-Hellman group is not a safe one: {observed}."),
-        "common": fails("A Diffie-Hellman prime is a small one that many servers share: {observed}."),
+        "not-safe": fails("The prime of a Diffie-Hellman group is not a safe prime: {observed}."),
+        "common": fails("A small Diffie-Hellman prime is shared by many servers: {observed}."),
         "shared": fails("An unpublished Diffie-Hellman prime is used in other environments too: {observed}."),
         "no-dhe": not_applicable("No finite-field Diffie-Hellman key exchange is accepted before TLS 1.3."),
     },

@@ -54,7 +54,7 @@ TLS13: Final = Fix(
     },
 )
 ONLY_TLS13: Final = Fix(
-    "Let the server negotiate only TLS 1.3. Clients of before about 2018 will no longer reach it.",
+    "Let the server negotiate only TLS 1.3. Clients from before about 2018 will no longer reach it.",
     {
         "nginx": "ssl_protocols TLSv1.3;",
         "apache": "SSLProtocol -all +TLSv1.3",
@@ -111,7 +111,7 @@ GROUPS: Final = Fix(
     },
 )
 DIFFIE_HELLMAN: Final = Fix(
-    "Drop the DHE suites, which nothing needs any more; or give them a group of 2048 bits or more from RFC 7919.",
+    "Drop the DHE suites, which current clients do not need; or give them a group of 2048 bits or more from RFC 7919.",
     {
         "nginx": f"ssl_ciphers {_SUITES};  # without DHE; else: ssl_dhparam /etc/nginx/ffdhe3072.pem;",
         "apache": f"SSLCipherSuite {_SUITES}",

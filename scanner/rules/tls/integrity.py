@@ -52,8 +52,8 @@ class AeadParameters(Parameters):
     goal=Goal.INTEGRITY,
     severity=Severity.MEDIUM,
     of=TlsEvidence,
-    why="Suites that encrypt and protect apart (CBC with HMAC) leak through timing and padding; every attack of the "
-    "Lucky 13 family needs them.",
+    why="Suites that encrypt and authenticate separately (CBC with HMAC) leak through timing and padding; every "
+    "attack of the Lucky 13 family needs them.",
     how=SUITES_HOW,
     sources=(rfc(9325, "4.2"),),
     reasons={
@@ -97,7 +97,7 @@ class WeakMacParameters(Parameters):
     goal=Goal.INTEGRITY,
     severity=Severity.MEDIUM,
     of=TlsEvidence,
-    why="The MAC is what tells a changed record from a true one; MD5 is broken, and SHA-1 is on its way out.",
+    why="The MAC distinguishes a modified record from a genuine one; MD5 is broken, and SHA-1 is being retired.",
     how=SUITES_HOW,
     sources=(rfc(6151, "2.3"), rfc(9325, "4.2")),
     reasons={
@@ -136,11 +136,12 @@ def _weak_scheme(name: str) -> bool:
 
 @rule(
     "integrity.signature-algorithms",
-    title="The handshake is signed with a good hash",
+    title="The handshake is signed with a strong hash",
     goal=Goal.INTEGRITY,
     severity=Severity.HIGH,
     of=TlsEvidence,
-    why="Whoever finds a collision of the hash can forge the signature that ties the key exchange to the server.",
+    why="An attacker who finds a collision of the hash can forge the signature that binds the key exchange to the "
+    "server.",
     how="Signature schemes are offered one by one; the server's ServerKeyExchange (TLS 1.2) or CertificateVerify "
     "(TLS 1.3) tells which it signs with. Versions before TLS 1.2 always sign with MD5 and SHA-1, as proto.* reports.",
     sources=(rfc(9155, "4"), rfc(9325, "4.5")),
@@ -214,16 +215,16 @@ _TLS13_ALONE = not_applicable("The server negotiates only TLS 1.3, which has the
 
 @rule(
     "integrity.encrypt-then-mac",
-    title="CBC is encrypted first, then protected",
+    title="CBC suites use encrypt-then-MAC",
     goal=Goal.INTEGRITY,
     severity=Severity.LOW,
     of=TlsEvidence,
-    why="In CBC suites the MAC is made before the encryption, so the padding can be probed (Lucky 13). Where they must "
-    "be offered, this extension turns the order around.",
+    why="In CBC suites the MAC is computed before the encryption, so the padding can be probed (Lucky 13). Where they "
+    "must be offered, this extension reverses the order.",
     how="A ClientHello of TLS 1.2 or older offers CBC suites and the extension; the ServerHello tells if it is used.",
     sources=(rfc(7366), rfc(9325, "4.2")),
     reasons={
-        "there": passes("The server encrypts first and protects then."),
+        "there": passes("The server uses encrypt-then-MAC."),
         "missing": fails("The server accepts CBC suites without encrypt-then-MAC: {suites}."),
         "no-cbc": not_applicable("No CBC suite is accepted in TLS."),
     },
@@ -250,8 +251,8 @@ def _encrypt_then_mac(tls: TlsEvidence, facts: Facts, parameters: Parameters) ->
     goal=Goal.INTEGRITY,
     severity=Severity.MEDIUM,
     of=TlsEvidence,
-    why="Without it a server in the middle can make two sessions share one secret, and splice itself into a resumed "
-    "or renegotiated connection (triple handshake).",
+    why="Without it, a malicious server can make two sessions share one secret, and insert itself into a resumed or "
+    "renegotiated connection (triple handshake).",
     how="A ClientHello of TLS 1.2 or older offers the extension; the ServerHello tells whether it is used. A handshake "
     "in TLS 1.3 says nothing about it.",
     sources=(rfc(7627), rfc(9325, "3.5")),
@@ -279,7 +280,7 @@ def _extended_master_secret(tls: TlsEvidence, facts: Facts, parameters: Paramete
     goal=Goal.INTEGRITY,
     severity=Severity.HIGH,
     of=TlsEvidence,
-    why="Without it an attacker can put words of his own in front of what a client sends (CVE-2009-3555).",
+    why="Without it, an attacker can insert data in front of what a client sends (CVE-2009-3555).",
     how="A ClientHello of TLS 1.2 or older offers renegotiation_info; the ServerHello tells whether it is known.",
     sources=(rfc(5746, "3.6"), rfc(9325, "3.5")),
     reasons={
@@ -302,7 +303,7 @@ def _secure_renegotiation(tls: TlsEvidence, facts: Facts, parameters: Parameters
     goal=Goal.INTEGRITY,
     severity=Severity.LOW,
     of=TlsEvidence,
-    why="A client that fell back to an older version because an attacker cut off its first attempt is warned.",
+    why="It warns a client that fell back to an older version because an attacker blocked its first attempt.",
     how="A ClientHello of an older version than the best carries TLS_FALLBACK_SCSV; the server must answer with the "
     "alert inappropriate_fallback. Not asked where only one version is negotiated, nor of TLS 1.3 servers: their "
     "ServerHello marks a downgrade (RFC 8446 section 4.1.3), and RFC 8996 made the SCSV historic.",
@@ -337,7 +338,7 @@ def _fallback(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Fi
     goal=Goal.INTEGRITY,
     severity=Severity.MEDIUM,
     of=TlsEvidence,
-    why="Early data (0-RTT) can be replayed by an eavesdropper: an order twice, a payment twice.",
+    why="Early data (0-RTT) can be replayed by an attacker on the path: an order or a payment is then made twice.",
     how="A TLS 1.3 session is resumed and data sent before the handshake is done, or the ticket's max_early_data_size "
     "is read. " + SEEN_TWICE,
     sources=(rfc(8446, "8"), rfc(9325, "3.10"), rfc(8470, "3")),
@@ -345,7 +346,7 @@ def _fallback(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Fi
         "off": passes("The server accepts no early data."),
         "on": fails("The server accepts early data."),
         "no-tls1.3": not_applicable("The server does not negotiate TLS 1.3, the only version with early data."),
-        "starttls": not_applicable("After {protocol} goes over to TLS, nothing defines what early data would mean."),
+        "starttls": not_applicable("After {protocol} upgrades to TLS, early data has no defined meaning."),
     },
     fix=fixes.EARLY_DATA,
     mistake=fixes.EARLY,

@@ -98,14 +98,15 @@ class AllowedGroupsParameters(Parameters):
     goal=Goal.ENCRYPTION,
     severity=Severity.MEDIUM,
     of=TlsEvidence,
-    why="The group decides how hard the key exchange is to break, and an attacker can steer towards the weakest.",
+    why="The group decides how hard the key exchange is to break, and an attacker can steer clients to the weakest "
+    "one.",
     how=_HOW,
     sources=(rfc(9325, "4.2.1"),),
     reasons={
         "all-listed": passes("Every accepted group is on the policy's list."),
         "not-listed": fails("Groups that the policy does not list are accepted: {observed}."),
-        "ended": fails("Groups whose time is over in this policy are accepted: {observed}."),
-        "none-of": fails("None of the groups {expected} is accepted, of which the policy demands one."),
+        "ended": fails("Groups whose transition period in this policy has ended are accepted: {observed}."),
+        "none-of": fails("None of the groups {expected} is accepted, and the policy requires one of them."),
         "phase-out": fails("Groups that the policy wants phased out are accepted: {observed}."),
         "no-groups": not_applicable("No accepted cipher suite has an ephemeral key exchange with a named group."),
     },
@@ -158,7 +159,7 @@ class MinimumBitsParameters(Parameters):
 
 _SIZES = {
     "large-enough": passes("The smallest accepted key exchange has {observed}."),
-    "too-small": fails("An ephemeral key exchange of {observed} is accepted; at least {expected} are wanted."),
+    "too-small": fails("An ephemeral key exchange of {observed} is accepted; at least {expected} are required."),
 }
 
 
@@ -174,7 +175,8 @@ def _dh_bits(item: Accepted) -> int | None:
     goal=Goal.ENCRYPTION,
     severity=Severity.HIGH,
     of=TlsEvidence,
-    why="A finite-field group of 1024 bits or less can be broken, the common ones once for everybody (Logjam).",
+    why="A finite-field group of 1024 bits or less can be broken, and a common one needs to be broken only once "
+    "(Logjam).",
     how=_HOW,
     sources=(rfc(9325, "4.5"), attack("Logjam (CVE-2015-4000)", "https://weakdh.org/")),
     reasons={
@@ -228,7 +230,7 @@ class MinimumCurveParameters(Parameters):
     goal=Goal.ENCRYPTION,
     severity=Severity.HIGH,
     of=TlsEvidence,
-    why="A curve gives half its size in bits of strength: below 224 bits that is less than 112.",
+    why="The strength of a curve is half its size: below 224 bits, it is less than 112 bits.",
     how=_HOW,
     sources=(rfc(9325, "4.5"),),
     reasons={**_SIZES, "no-ecdhe": not_applicable("No elliptic-curve key exchange is accepted.")},
@@ -275,8 +277,8 @@ def _judge_sizes(
     goal=Goal.ENCRYPTION,
     severity=Severity.INFO,
     of=TlsEvidence,
-    why="What is recorded today can be read once quantum computers are large enough, unless ML-KEM took part in the "
-    "key exchange.",
+    why="Traffic recorded today can be decrypted once quantum computers are large enough, unless the key exchange "
+    "used ML-KEM.",
     how="X25519MLKEM768, SecP256r1MLKEM768 and SecP384r1MLKEM1024 are offered in a TLS 1.3 ClientHello.",
     sources=(rfc(10024),),
     reasons={

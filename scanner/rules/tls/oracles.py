@@ -49,13 +49,13 @@ def _in_cbc(suites: AcceptedSuites) -> list[Accepted]:
     goal=Goal.ENCRYPTION,
     severity=Severity.HIGH,
     of=TlsEvidence,
-    why="A server that tells by its answers how a record was broken lets an attacker on the path decrypt cookies, "
-    "some 256 tries a byte: POODLE over TLS, GOLDENDOODLE, Zombie POODLE and the like.",
-    how="A handshake is made with a suite in CBC, and one record is sent: a right one, and four that are broken each "
-    "in another way, on a connection each. Broken ones have to be answered alike. Where they are not, two more series "
-    "must come out as the first, else it is `inconsistent`. Answers are compared, and no times: what only a clock "
-    "tells is not looked for. Looks like an attack (`intrusive`), and is asked only where a policy lists it: 5 "
-    "connections, 15 where an answer differs.",
+    why="A server whose answers reveal how a record was broken lets an attacker on the path decrypt cookies, with "
+    "about 256 attempts per byte: POODLE over TLS, GOLDENDOODLE, Zombie POODLE and others.",
+    how="After a handshake with a CBC suite, one record is sent: a valid one, and four that are broken in different "
+    "ways, each on a new connection. All broken records must get the same answer. If they do not, two more series "
+    "must give the same result, otherwise it is `inconsistent`. Answers are compared, but not their timing. The "
+    "test looks like an attack (`intrusive`), and runs only if a policy lists it: 5 connections, or 15 if an "
+    "answer differs.",
     sources=(
         attack("CVE-2014-8730 and others", "https://nvd.nist.gov/vuln/detail/CVE-2014-8730"),
         rfc(5246, "6.2.3.2"),
@@ -63,7 +63,7 @@ def _in_cbc(suites: AcceptedSuites) -> list[Accepted]:
     reasons={
         "not-vulnerable": passes("The server answers all broken records alike."),
         "no-cbc": passes("No cipher suite in CBC is accepted."),
-        "vulnerable": fails("The server tells broken records from each other: {observed}."),
+        "vulnerable": fails("The server answers broken records differently: {observed}."),
     },
     fix=_UPDATE,
     mistake=_IN_THE_LAB,
@@ -98,14 +98,14 @@ def _judge_keys(tls: TlsEvidence, *, dhe: bool) -> Finding | tuple[str, ...]:
     goal=Goal.ENCRYPTION,
     severity=Severity.MEDIUM,
     of=TlsEvidence,
-    why="A key that serves many connections is not ephemeral: who gets it once, reads all of them, and some attacks "
-    "(Raccoon, invalid curves) need just that.",
-    how="Two hellos for each kind of exchange (ECDHE, DHE), in the newest version before TLS 1.3, and a third where "
-    "both show the same key, which has to show it again. A key that is changed between them is not seen.",
+    why="A key used for many connections is not ephemeral: anyone who obtains it can read all of them, and some "
+    "attacks (Raccoon, invalid curves) depend on such a key.",
+    how="Two hellos are sent for each kind of exchange (ECDHE, DHE), in the newest version before TLS 1.3; if both "
+    "answers have the same key, a third must have it too. A key that is changed in between is not noticed.",
     sources=(rfc(9325, "7.4"), rfc(8446, "2.2")),
     reasons={
-        "fresh": passes("Each connection was shown another key."),
-        "reused": fails("Three connections were shown the same ephemeral key: {observed}."),
+        "fresh": passes("Each connection used a different key."),
+        "reused": fails("Three connections used the same ephemeral key: {observed}."),
         "no-exchange": _NO_EPHEMERAL,
     },
     fix=Fix("Update the TLS library; switch off what keeps ephemeral keys (SSL_OP_SINGLE_DH_USE in old OpenSSL)."),
@@ -116,26 +116,28 @@ def _fresh_keys(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[
     found = _judge_keys(tls, dhe=False)
     if isinstance(found, Finding):
         return [found]
-    expected = "another key each time"
+    expected = "a different key each time"
     return [
-        Finding("reused", listing(found), expected) if found else Finding("fresh", "another key each time", expected)
+        Finding("reused", listing(found), expected)
+        if found
+        else Finding("fresh", "a different key each time", expected)
     ]
 
 
 @rule(
     "vuln.raccoon",
     opt_in=True,
-    title="The conditions of Raccoon are not there",
+    title="Not open to Raccoon",
     goal=Goal.ENCRYPTION,
     severity=Severity.LOW,
     of=TlsEvidence,
     why="Where a server uses one Diffie-Hellman key for many connections, the duration of a handshake depends on the "
     "shared secret; with thousands of measurements a recorded connection can be decrypted.",
-    how="By evidence: DHE is accepted, and kex.fresh-keys saw its key again. No time is measured.",
+    how="By evidence: DHE is accepted, and kex.fresh-keys found that its key is reused. No time is measured.",
     sources=(attack("Raccoon (CVE-2020-1968 and others)", "https://raccoon-attack.com/"), rfc(9325, "4.1")),
     reasons={
-        "not-vulnerable": passes("Each connection was shown another Diffie-Hellman key."),
-        "conditions-met": fails("The Diffie-Hellman key is used again, which the attack needs."),
+        "not-vulnerable": passes("Each connection used a different Diffie-Hellman key."),
+        "conditions-met": fails("The Diffie-Hellman key is reused, which the attack needs."),
         "no-exchange": passes("No suite with ephemeral Diffie-Hellman over a finite field is accepted."),
     },
     fix=fixes.DIFFIE_HELLMAN,
@@ -147,20 +149,20 @@ def _raccoon(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Fin
     if isinstance(found, Finding):
         return [found]
     told = listing(found) or "none reused"
-    return [Finding("conditions-met" if "DHE" in found else "not-vulnerable", told, "another key each time")]
+    return [Finding("conditions-met" if "DHE" in found else "not-vulnerable", told, "a different key each time")]
 
 
 @rule(
     "vuln.lucky13",
     opt_in=True,
-    title="Lucky 13 has nothing to work on",
+    title="Not open to Lucky 13",
     goal=Goal.ENCRYPTION,
     severity=Severity.INFO,
     of=TlsEvidence,
-    why="The time that a server takes over a broken record in CBC reveals its padding, unless the library takes care "
-    "that all take the same; from outside nobody sees whether it does.",
+    why="The time that a server takes for a broken CBC record reveals its padding, unless the library makes all "
+    "records take the same time, which cannot be observed from outside.",
     how="By evidence: a suite in CBC is accepted, and no encrypt-then-MAC (RFC 7366), with which the attack does not "
-    "work. A note: libraries of the last ten years take care.",
+    "work. It is only a note, because libraries of the last ten years prevent the attack.",
     sources=(attack("Lucky Thirteen (CVE-2013-0169)", "https://nvd.nist.gov/vuln/detail/CVE-2013-0169"), rfc(7366)),
     reasons={
         "no-cbc": passes("No cipher suite in CBC is accepted."),

@@ -127,7 +127,7 @@ class NoTls12Parameters(Parameters):
     sources=(rfc(8446, "1.2"),),
     reasons={
         "not-offered": passes("The server does not negotiate TLS 1.2."),
-        "offered": fails("The server negotiates TLS 1.2, and the policy wants only TLS 1.3."),
+        "offered": fails("The server negotiates TLS 1.2, but the policy allows only TLS 1.3."),
         "allowed": not_applicable("The server negotiates TLS 1.2, which the policy allows."),
     },
     fix=fixes.ONLY_TLS13,
@@ -211,8 +211,8 @@ def _tls13(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Findi
     goal=Goal.ENCRYPTION,
     severity=Severity.HIGH,
     of=TlsEvidence,
-    why="The length of what is compressed tells whether a guess at a secret was right; cookies are read that way, one "
-    "character after another (CRIME).",
+    why="The length of compressed data reveals whether a guess at a secret was right; cookies can be read that way, "
+    "one character at a time (CRIME).",
     how="A ClientHello that offers DEFLATE beside no compression is sent; the ServerHello tells which was chosen. "
     "TLS 1.3 has no compression.",
     sources=(rfc(9325, "3.3"),),

@@ -28,7 +28,7 @@ _UNTRIED = untried("nginx and Apache httpd serve no protocol that begins in plai
 
 @judged(
     PlainEvidence,
-    {"no-starttls": not_applicable("Nothing is upgraded to TLS here: TLS begins at once, or there is none.")},
+    {"no-starttls": not_applicable("No connection is upgraded to TLS here: TLS begins at once, or is not used.")},
 )
 def _plain(facts: Facts, _: Parameters, judge: EvidenceJudge[PlainEvidence]) -> Iterable[Finding]:
     if facts.target.endpoint.starttls is None:
@@ -40,20 +40,20 @@ def _plain(facts: Facts, _: Parameters, judge: EvidenceJudge[PlainEvidence]) -> 
 @rule(
     "starttls.required",
     opt_in=True,
-    title="No login is taken before STARTTLS",
+    title="No login is accepted before STARTTLS",
     goal=Goal.ENCRYPTION,
     severity=Severity.HIGH,
     of=PlainEvidence,
-    why="Whoever sits in between leaves STARTTLS out of what the server says. A server that takes passwords in plain "
-    "gets one then, and so does he.",
-    how="A login is begun on a connection without TLS and taken back; no password is sent. It counts what each "
-    "protocol says: AUTH (SMTP, LMTP, NNTP, ManageSieve), LOGINDISABLED (IMAP), USER (POP3, FTP), "
+    why="An attacker on the path can remove STARTTLS from what the server offers. If the server accepts passwords in "
+    "clear text, the client then sends one, and the attacker reads it.",
+    how="A login is begun on a connection without TLS and cancelled; no password is sent. What counts depends on the "
+    "protocol: AUTH (SMTP, LMTP, NNTP, ManageSieve), LOGINDISABLED (IMAP), USER (POP3, FTP), "
     "confidentialityRequired (LDAP), required (XMPP), a session without TLS (RDP, PostgreSQL, MySQL, TDS).",
     sources=(rfc(8314, "4.1"), rfc(4954, "4"), rfc(9051, "11.1"), rfc(2595, "2.3"), rfc(4642, "2.2.2")),
     reasons={
         "refused": passes("A login before STARTTLS is refused: {observed}."),
-        "not-offered": passes("No login is known to the server before STARTTLS: {observed}."),
-        "taken": fails("A login before STARTTLS is taken, with its password in plain: {observed}."),
+        "not-offered": passes("The server offers no login before STARTTLS: {observed}."),
+        "taken": fails("A login before STARTTLS is accepted, with the password in clear text: {observed}."),
         "no-login": not_applicable("The protocol defines no login."),
     },
     fix=Fix(
@@ -92,8 +92,8 @@ def _required(plain: PlainEvidence, facts: Facts, parameters: Parameters) -> lis
     goal=Goal.INTEGRITY,
     severity=Severity.HIGH,
     of=PlainEvidence,
-    why="Somebody in between puts commands of his own behind STARTTLS; the server takes them for the user's, and may "
-    "mail him the password that follows.",
+    why="An attacker on the path can append commands to STARTTLS; the server attributes them to the user, and may "
+    "send the attacker the password that follows.",
     how="A command is sent in the same segment as the request for TLS; nothing is sent inside TLS, and no answer may "
     "come there. It looks like an attack, and is left out by --no-intrusive.",
     sources=(
@@ -104,9 +104,9 @@ def _required(plain: PlainEvidence, facts: Facts, parameters: Parameters) -> lis
     reasons={
         "discarded": passes("What was sent before TLS was not carried out inside it."),
         "executed": fails("A command that was sent before TLS was carried out inside it: {observed}."),
-        "no-lines": not_applicable("The protocol has no lines that could be sent ahead."),
+        "no-lines": not_applicable("The protocol has no commands that could be sent ahead."),
     },
-    fix=Fix("Update the server; it must forget what it has read when TLS begins."),
+    fix=Fix("Update the server; it must discard what it has read when TLS begins."),
     mistake=_UNTRIED,
     proof=Proof.SINGULAR,
 )

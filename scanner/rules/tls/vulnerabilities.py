@@ -64,9 +64,10 @@ def _judge_probe(tls: TlsEvidence, attempt: Attempt[bool], observed: tuple[str, 
     goal=Goal.ENCRYPTION,
     severity=Severity.CRITICAL,
     of=TlsEvidence,
-    why="Anybody can read 64 kB of the server's memory at a time: keys, passwords, what other people send.",
-    how="A heartbeat request that claims to be longer than it is; a vulnerable server answers it. No more is asked "
-    "back than proves it. A server that speaks TLS 1.3 is asked in its newest older version; one that agrees to no "
+    why="Anyone can read up to 64 kB of the server's memory at a time: keys, passwords, other users' data.",
+    how="A heartbeat request that claims to be longer than it is is sent; a vulnerable server answers it. No more "
+    "data is requested than is needed as proof. A server that speaks TLS 1.3 is asked in its newest older "
+    "version; one that agrees to no "
     "heartbeats there has no code that could answer. " + SEEN_TWICE,
     sources=(attack("CVE-2014-0160", "https://heartbleed.com/"), rfc(6520, "4")),
     reasons={**_VULNERABLE, "tls1.3-alone": _TLS13_ALONE},
@@ -84,7 +85,7 @@ def _heartbleed(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[
     goal=Goal.ENCRYPTION,
     severity=Severity.CRITICAL,
     of=TlsEvidence,
-    why="Whoever sits between two vulnerable OpenSSLs makes both use a key that he knows.",
+    why="An attacker between two vulnerable OpenSSL programs can make both use a key that the attacker knows.",
     how="A ChangeCipherSpec is sent before any key is agreed on; a sound server ends the connection. A server that "
     "speaks TLS 1.3 is asked in its newest older version. " + SEEN_TWICE,
     sources=(attack("CVE-2014-0224", "https://openssl-library.org/news/secadv/20140605.txt"), rfc(5246, "7.1")),
@@ -122,7 +123,8 @@ def _renegotiation(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> li
     goal=Goal.ENCRYPTION,
     severity=Severity.CRITICAL,
     of=TlsEvidence,
-    why="The server tells by its behaviour whether a padding was right, and so decrypts or signs for an attacker.",
+    why="The server's behaviour reveals whether a padding was valid, which lets an attacker decrypt traffic or forge "
+    "signatures.",
     how="Five differently broken RSA ciphertexts are sent; a sound server answers all of them alike. Where the answers "
     "differ, three more series must agree with the first. Servers without RSA key transport cannot be attacked. "
     + SEEN_TWICE,
@@ -130,8 +132,10 @@ def _renegotiation(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> li
     reasons={
         "not-vulnerable": passes("The server answers all broken RSA ciphertexts alike."),
         "rsa-not-offered": passes("No cipher suite with RSA key transport is accepted."),
-        "strong-oracle": fails("The server's answers tell right paddings from wrong ones: recordings can be read."),
-        "weak-oracle": fails("The server's answers tell some right paddings from wrong ones; an attack takes long."),
+        "strong-oracle": fails(
+            "The server's answers distinguish valid from invalid padding: recorded traffic can be decrypted."
+        ),
+        "weak-oracle": fails("The server's answers distinguish some valid from invalid padding; an attack takes long."),
     },
     fix=fixes.ROBOT,
     mistake=fixes.PADDING_ORACLE,
@@ -163,7 +167,7 @@ def _robot(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Findi
     goal=Goal.ENCRYPTION,
     severity=Severity.HIGH,
     of=TlsEvidence,
-    why="TLS compression tells by its length whether a guess at a cookie was right.",
+    why="With TLS compression, the length of a message reveals whether a guess at a cookie was right.",
     how="As comp.none.",
     sources=(attack("CRIME (CVE-2012-4929)", "https://nvd.nist.gov/vuln/detail/CVE-2012-4929"), rfc(9325, "3.3")),
     reasons={**_VULNERABLE, "tls1.3-alone": _TLS13_ALONE},
@@ -192,7 +196,8 @@ def _judge_cbc(tls: TlsEvidence, protocols: tuple[Protocol, ...], none: str) -> 
     goal=Goal.ENCRYPTION,
     severity=Severity.CRITICAL,
     of=TlsEvidence,
-    why="SSL 3.0 does not protect the padding of CBC: who sits on the line reads a cookie in some 256 tries a byte.",
+    why="SSL 3.0 does not protect the padding of CBC: an attacker on the path can read a cookie with about 256 "
+    "attempts per byte.",
     how="By evidence: SSL 3.0 is negotiated with a CBC suite.",
     sources=(attack("POODLE (CVE-2014-3566)", "https://nvd.nist.gov/vuln/detail/CVE-2014-3566"), rfc(7568, "3")),
     reasons=_VULNERABLE,
@@ -209,8 +214,8 @@ def _poodle(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Find
     goal=Goal.ENCRYPTION,
     severity=Severity.LOW,
     of=TlsEvidence,
-    why="In TLS 1.0 and SSL 3.0 the start of a record's chain is known beforehand, so guesses can be tested. Browsers "
-    "of today split their records against it, hence the low severity.",
+    why="In TLS 1.0 and SSL 3.0 the initialisation vector of a record is known beforehand, so guesses can be tested. "
+    "Current browsers split their records to prevent this, hence the low severity.",
     how="By evidence: TLS 1.0 or SSL 3.0 is negotiated with a CBC suite.",
     sources=(attack("BEAST (CVE-2011-3389)", "https://nvd.nist.gov/vuln/detail/CVE-2011-3389"), rfc(8996, "4")),
     reasons=_VULNERABLE,
@@ -227,7 +232,7 @@ def _beast(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Findi
     goal=Goal.ENCRYPTION,
     severity=Severity.MEDIUM,
     of=TlsEvidence,
-    why="Blocks of 64 bits collide after some 32 GB, and a collision tells what the blocks held.",
+    why="Blocks of 64 bits collide after about 32 GB, and a collision reveals their contents.",
     how="By evidence: a suite with 3DES, DES, IDEA or RC2 is accepted in any protocol version.",
     sources=(attack("SWEET32 (CVE-2016-2183)", "https://sweet32.info/"), rfc(9325, "4.1")),
     reasons=_VULNERABLE,
@@ -244,7 +249,8 @@ def _sweet32(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Fin
     goal=Goal.ENCRYPTION,
     severity=Severity.HIGH,
     of=TlsEvidence,
-    why="An attacker steers a client to a 512-bit RSA key, which is factored in hours, and reads and changes all.",
+    why="An attacker can steer a client to a 512-bit RSA key, which can be factored in hours, and then read and "
+    "change everything.",
     how="By evidence: an RSA export suite is accepted.",
     sources=(attack("FREAK (CVE-2015-0204)", "https://nvd.nist.gov/vuln/detail/CVE-2015-0204"), rfc(9325, "4.1")),
     reasons=_VULNERABLE,
@@ -271,8 +277,8 @@ class LogjamParameters(Parameters):
     goal=Goal.ENCRYPTION,
     severity=Severity.HIGH,
     of=TlsEvidence,
-    why="The work to break a Diffie-Hellman group of 512 bits takes a week, of 1024 bits it is within a state's means; "
-    "it is done once for a prime, and most servers share a few primes.",
+    why="Breaking a 512-bit Diffie-Hellman group takes a week, and a 1024-bit group is within a state's means; the "
+    "work is done once for each prime, and most servers share a few primes.",
     how="By evidence: a DHE export suite is accepted, or an ephemeral group of 1024 bits or less.",
     sources=(attack("Logjam (CVE-2015-4000)", "https://weakdh.org/"), rfc(9325, "4.5")),
     reasons={**_VULNERABLE, "common-prime": fails("The server uses a widely shared, breakable prime: {observed}.")},

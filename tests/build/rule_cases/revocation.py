@@ -42,7 +42,7 @@ def _failed(failure: RevocationFailure, about: Any = _LEAF) -> RevocationAnswer:
 
 def _unread() -> RevocationAnswer:
     """A list that was fetched and does not speak of the certificate."""
-    return _answer(status=None, failure=RevocationFailure.OTHER_SCOPE, detail="another part of the list")
+    return _answer(status=None, failure=RevocationFailure.OTHER_SCOPE, detail="a different part of the list")
 
 
 def _revoked(about: Any = _LEAF, **changes: Any) -> RevocationAnswer:
