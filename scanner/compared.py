@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from scanner.evidence import FailureReason, NameReaction, TicketKey
-from scanner.rules import UNSEEN_NAMES, Observed, Stranger
+from scanner.rules import UNSEEN_NAMES, Observed, OtherService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,10 +50,10 @@ def certificate_names(evidence: TargetEvidence) -> frozenset[str]:
     return frozenset(names | ({UNSEEN_NAMES} if seen.certificates.cut_off else set()))
 
 
-def stranger(item: Observed) -> Stranger | None:
+def other_service(item: Observed) -> OtherService | None:
     """The target as one that might stand in for a web server; None where it is one, or a file."""
     endpoint, tls = item.target.endpoint, item.evidence.tls.value
     if endpoint.is_file or (endpoint.role.speaks_http and endpoint.starttls is None):
         return None
     strict = tls is not None and tls.wrong_sni.value in _REFUSED
-    return Stranger(endpoint.address, endpoint.host, strict, tls.other_alpn.value if tls else None)
+    return OtherService(endpoint.address, endpoint.host, strict, tls.other_alpn.value if tls else None)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from scanner import compared
 from scanner.evidence import Attempt, ClientIdentity, Failure, FailureReason
-from scanner.rules import BoundRule, Facts, Finding, Observed, Stranger, bind
+from scanner.rules import BoundRule, Facts, Finding, Observed, OtherService, bind
 from scanner.rules.certificates.in_files import is_asked_of
 from scanner.untrusted import printable
 from scanner.verdict import Severity, Status, TargetStatus, Verdict
@@ -113,7 +113,7 @@ class Judging:
         self._served: dict[str, frozenset[str]] = {}
         self._primes: dict[str, frozenset[str]] = {}
         self._tickets: dict[str, frozenset[str]] = {}
-        self._strangers: dict[str, frozenset[Stranger]] = {}
+        self._strangers: dict[str, frozenset[OtherService]] = {}
         self._alike: dict[frozenset[str], frozenset[str]] = {}
         self._known: dict[Verdict, Verdict] = {}
 
@@ -127,9 +127,9 @@ class Judging:
             self._add(self._primes, modulus, endpoint.environment)
         if (key := compared.ticket_key(item.evidence)) is not None:
             self._add(self._tickets, key, endpoint.environment)
-        if (stranger := compared.stranger(item)) is not None:
+        if (other_service := compared.other_service(item)) is not None:
             for name in compared.certificate_names(item.evidence):
-                self._strangers[name] = self._strangers.get(name, frozenset()) | {stranger}
+                self._strangers[name] = self._strangers.get(name, frozenset()) | {other_service}
 
     def _add(self, index: dict[str, frozenset[str]], key: str, name: str) -> None:
         known = index.get(key, frozenset())

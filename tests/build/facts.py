@@ -41,7 +41,7 @@ from scanner.evidence import (
     not_run,
 )
 from scanner.inventory import Address, Application, Endpoint, Environment, EnvironmentKind, Role, StartTls, Target
-from scanner.rules import Facts, Observed, Stranger
+from scanner.rules import Facts, Observed, OtherService
 from tests.build.certificates import intermediate, leaf, root
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -265,7 +265,7 @@ class World:
     certificate_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
     prime_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
     ticket_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    strangers: Mapping[str, frozenset[Stranger]] = field(default_factory=dict)
+    strangers: Mapping[str, frozenset[OtherService]] = field(default_factory=dict)
     served: Mapping[str, frozenset[str]] = field(default_factory=dict)
     now: datetime = NOW
 

@@ -87,7 +87,7 @@ def test_lists_differ_and_conditions_bind(tmp_path: Path, monkeypatch: pytest.Mo
     assert by(chain(dated, tmp_path, days=(1, 20))) == {"chrome"}
     assert by(chain(confined, tmp_path, dns=["www.gov.tr"])) == {"mozilla"}
     assert by(chain(confined, tmp_path, dns=["www.gov.tr", "www.example.com"])) == set()
-    assert by(chain(certificate("Stranger", ca=True), tmp_path)) == set()
+    assert by(chain(certificate("OtherService", ca=True), tmp_path)) == set()
     refused = [item for item in trusted_by(chain(confined, tmp_path).chain) if item.condition]
     assert [(item.store, item.condition) for item in refused] == [("mozilla", "only names under .tr are trusted")]
     assert isinstance(stores[0].store.roots[0], x509.Certificate)

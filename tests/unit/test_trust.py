@@ -98,7 +98,7 @@ def look(tmp_path: Path) -> Look:
         (LEAF, INTERMEDIATE),
         (LEAF, INTERMEDIATE, ROOT),
         (LEAF, ROOT, INTERMEDIATE),
-        (LEAF, issued("Stranger", "Stranger", OTHER_KEY, OTHER_KEY, ca=True), INTERMEDIATE),
+        (LEAF, issued("OtherService", "OtherService", OTHER_KEY, OTHER_KEY, ca=True), INTERMEDIATE),
         (
             LEAF,
             issued("Old", "Old", OTHER_KEY, OTHER_KEY, ca=True, start=NOW - 9 * YEAR, end=NOW - 8 * YEAR),
@@ -174,7 +174,7 @@ def test_the_root_that_holds_longest_is_told(look):
 
 
 _STRANGERS = tuple(
-    issued(f"Stranger {number}", f"Stranger {number}", OTHER_KEY, OTHER_KEY, ca=True) for number in range(20)
+    issued(f"OtherService {number}", f"OtherService {number}", OTHER_KEY, OTHER_KEY, ca=True) for number in range(20)
 )
 
 

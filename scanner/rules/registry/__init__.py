@@ -1,7 +1,7 @@
 """The registry of rules: what a rule is, how it is declared, and how a policy is bound to it."""
 
 from scanner.rules.registry.binding import BoundRule, bind
-from scanner.rules.registry.facts import UNSEEN_NAMES, Facts, Observed, Parameters, Stranger
+from scanner.rules.registry.facts import UNSEEN_NAMES, Facts, Observed, OtherService, Parameters
 from scanner.rules.registry.finding import (
     UNIVERSAL_REASONS,
     Finding,
@@ -27,11 +27,11 @@ __all__ = [
     "IssuerParameters",
     "Mistake",
     "Observed",
+    "OtherService",
     "Parameters",
     "Proof",
     "Reason",
     "Rule",
-    "Stranger",
     "all_rules",
     "bind",
     "deployments_of",

@@ -32,7 +32,7 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
-class Stranger:
+class OtherService:
     """An endpoint without HTTP: whether it refuses names that are not its own, and takes a hello for HTTP alone."""
 
     address: str
@@ -64,4 +64,4 @@ class Facts:
     served: Mapping[str, frozenset[str]] = field(default_factory=dict)
     prime_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
     ticket_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    strangers: Mapping[str, frozenset[Stranger]] = field(default_factory=dict)
+    strangers: Mapping[str, frozenset[OtherService]] = field(default_factory=dict)

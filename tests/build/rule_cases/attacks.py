@@ -6,7 +6,7 @@ from typing import Any
 
 from scanner.evidence import Attempt, Echo, Failure, FailureReason, HttpProbe, PlainEvidence, Ticketbleed, TicketKey
 from scanner.inventory import Role, StartTls
-from scanner.rules import UNSEEN_NAMES, Stranger
+from scanner.rules import UNSEEN_NAMES, OtherService
 from scanner.verdict import Severity
 from tests.build.facts import HOST, NO, TIMED_OUT, YES, World, failing, hop, http, probe, tls, tls13_only
 from tests.build.rule_cases.case import Case, of_tls
@@ -31,16 +31,16 @@ def _upgraded(reason: str, upgrade: Any, **world: Any) -> Case:
     return Case("vuln.opossum", reason, World(plain=PlainEvidence(upgrade=upgrade), **world))
 
 
-def _beside(reason: str, *others: Stranger, pattern: str = HOST, **more: Any) -> Case:
+def _beside(reason: str, *others: OtherService, pattern: str = HOST, **more: Any) -> Case:
     observed = more.pop("observed", None)
     return Case("vuln.alpaca", reason, World(strangers={pattern: frozenset(others)}, **more), observed=observed)
 
 
-_TAKES = Stranger("mail.example.com:993", "mail.example.com", strict_names=False, takes_alpn=True)
-_STRICT_ALPN = Stranger("mail.example.com:995", "mail.example.com", strict_names=False, takes_alpn=False)
-_STRICT_NAMES = Stranger("mail.example.com:465", "mail.example.com", strict_names=True, takes_alpn=True)
-_SAME_NAME = Stranger(f"{HOST}:465", HOST, strict_names=True, takes_alpn=True)
-_UNSEEN = Stranger("mail.example.com:25", "mail.example.com", strict_names=False, takes_alpn=None)
+_TAKES = OtherService("mail.example.com:993", "mail.example.com", strict_names=False, takes_alpn=True)
+_STRICT_ALPN = OtherService("mail.example.com:995", "mail.example.com", strict_names=False, takes_alpn=False)
+_STRICT_NAMES = OtherService("mail.example.com:465", "mail.example.com", strict_names=True, takes_alpn=True)
+_SAME_NAME = OtherService(f"{HOST}:465", HOST, strict_names=True, takes_alpn=True)
+_UNSEEN = OtherService("mail.example.com:25", "mail.example.com", strict_names=False, takes_alpn=None)
 _WILDCARD = "*.example.com"
 
 CASES = (
