@@ -38,7 +38,7 @@ fuzz: $(VENV)/.installed-dev  ## Tests of everything that hypothesis makes up, w
 	NIGHTSEAL_HYPOTHESIS=fuzz $(BIN)/python -m pytest -n $(WORKERS) --timeout 3600 $$(grep -rlE '^from hypothesis' tests --include='*.py') $(PYTEST_ARGS)
 
 test-servers: $(VENV)/.installed-dev $(VENV)/.server-packages  ## Real server programs, as sslscan, openssl and gnutls-cli see them
-	NIGHTSEAL_POSTFIX=$(CURDIR)/$(VENV)/postfix $(BIN)/python -m pytest -n $(WORKERS) -m "not rounds" tests/servers $(PYTEST_ARGS)
+	NIGHTSEAL_POSTFIX=$(CURDIR)/$(VENV)/postfix $(BIN)/python -m pytest -n $(WORKERS) -m "not rounds" tests/servers tests/lab/test_fleet_rabbitmq.py $(PYTEST_ARGS)
 
 rounds: $(VENV)/.installed-dev $(VENV)/.server-packages  ## Five scans of everything: no verdict may change
 	$(BIN)/python -m pytest -n $(WORKERS) -m rounds $(PYTEST_ARGS)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.build.programs import PROGRAMS, start
 from tests.build.servers import HOST, servers
 from tests.conftest import Runner
 
+pytestmark = pytest.mark.servers
 RULE = "https.http3"
 _CADDY = next(item for item in PROGRAMS if item.name == "caddy")
 
