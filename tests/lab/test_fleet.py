@@ -98,7 +98,7 @@ def test_each_zone_is_seen_from_its_own_worker(redis: Redis, port: int, tmp_path
         assert evidence.seen_from == target.endpoint.environment
     nobody = seen[asked[5].id]
     assert nobody.tls.failure.reason is nobody.http.failure.reason is FailureReason.NO_WORKER
-    assert nobody.tls.failure.detail == 'no worker of zone "nobody" is there'
+    assert nobody.tls.failure.detail == 'no worker of zone "nobody" is connected'
 
 
 def test_a_pickled_message_is_refused_by_both_sides(redis: Redis, port: int, tmp_path: Path, monkeypatch, caplog):
@@ -248,7 +248,7 @@ def test_nobody_speaks_to_the_broker_without_a_certificate_of_the_fleet(redis: R
     make(tmp_path / "other", ["127.0.0.1"], ["dmz"])
     with pytest.raises(UsageError, match="no certificates for mutual TLS"):
         app_for(FleetSettings(redis.url))
-    with pytest.raises(UsageError, match=r"without TLS \(write rediss://, or allow it"):
+    with pytest.raises(UsageError, match=r"would not use TLS \(write rediss://, or allow it"):
         app_for(FleetSettings("redis://127.0.0.1:1/0"))
     for stranger in (
         FleetSettings(redis.url, tmp_path / "other" / "zone-dmz"),

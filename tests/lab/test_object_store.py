@@ -40,7 +40,7 @@ def test_a_store_that_lets_writers_overwrite_each_other_is_refused_before_a_run(
         refuse_overwriting(PLACE)
     with careless(heeds=False) as port:
         use(monkeypatch, environment(port))
-        with pytest.raises(HistoryError, match="lets a second writer overwrite what the first has written"):
+        with pytest.raises(HistoryError, match="lets a second writer overwrite what the first one wrote"):
             History.open(PLACE, create=True)
 
 
