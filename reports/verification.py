@@ -125,8 +125,10 @@ def verify_pdf(pdf: bytes, *, roots: Sequence[x509.Certificate] = (), moment: da
     except _BAD_PDF as error:
         return Verification(signatures, None, "", (f"the attached data cannot be read: {printable(str(error))}",))
     if data is None:
-        if any(item.problems for item in signatures):
-            return Verification(signatures, None, "", ("no data of a report are attached",))
+        marked = not signatures and any(mark in pdf for mark in _SIGNED_MARKS)
+        if marked or any(item.problems for item in signatures):
+            why = "the file is damaged: neither its signature nor its data can be found"
+            return Verification(signatures, None, "", (why if marked else "no data of a report are attached",))
         message = "it carries no report of Nightseal"
         raise NotAReportError(message)
     digest = hashlib.sha256(data).hexdigest()

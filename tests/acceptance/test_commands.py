@@ -233,8 +233,9 @@ def test_unusable_places_are_found_before_anything_is_scanned(lab: Lab, quick: R
 
 
 def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    # What a shell starts in the background ignores SIGINT, and so would everything below it.
+    # What a shell starts in the background ignores SIGINT, and what nohup starts SIGHUP; so would everything below it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     return subprocess.Popen(
         [sys.executable, "-m", "scanner.app.cli", *arguments],
         cwd=tmp_path,

@@ -292,8 +292,9 @@ def test_what_is_left_to_the_survey_is_not_lost(lab, name):
     together = merge(surveyed.value, merge(beside.evidence.value, again.evidence.value))
     for fact in (*FACTS, "session_tickets", "robot"):
         # The survey may know more, but no fact may be missing or another.
-        known = getattr(whole.evidence.value, fact).value
-        assert known is None or getattr(together, fact).value == known, fact
+        known, told = getattr(whole.evidence.value, fact).value, getattr(together, fact).value
+        # A session that one of the two saw resumed is; a server on a busy machine may have forgotten the other's.
+        assert known is None or told == known or (fact == "session_ids" and told), fact
     seen = {(item.leaf.fingerprint, item.with_sni) for item in together.certificates.value}
     assert seen >= {(item.leaf.fingerprint, item.with_sni) for item in whole.evidence.value.certificates.value}
     assert beside.connections <= (8 if beside.left else whole.connections)

@@ -144,6 +144,16 @@ def test_no_changed_name_ends_the_check(pdf: bytes) -> None:
             assert b"ByteRange" not in changed, name
 
 
+def test_a_signed_file_whose_catalogue_is_lost_is_damaged(pdf: bytes) -> None:
+    """Neither the signature nor the data can be found from there; it is not taken for a file that has none."""
+    (*_, last) = re.finditer(rb"/Root (\d+)", pdf)
+    changed = bytearray(pdf)
+    changed[last.start(1)] ^= 0x01
+    found = verify_pdf(bytes(changed))
+    assert not found.valid
+    assert found.problems == ("the file is damaged: neither its signature nor its data can be found",)
+
+
 def test_room_of_the_signature_holds_nothing_else(pdf: bytes) -> None:
     _, end = room(pdf)
     changed = pdf[: end - 9] + b"68656c6c" + pdf[end - 1 :]

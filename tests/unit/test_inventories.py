@@ -370,7 +370,7 @@ def test_a_workbook_that_unpacks_to_a_giant_is_refused_unopened(folder: Path) ->
 
     (line,) = refused(folder, data.getvalue(), "hosts.xlsx", HEAD + inventory("hosts.xlsx"))
 
-    assert line == "hosts.xlsx: unpacks to 300 MiB, so it is not a list of hosts"
+    assert line == "hosts.xlsx: expands to 300 MiB, so it is not a list of hosts"
 
 
 def test_a_file_larger_than_any_list_is_not_read(folder: Path) -> None:
