@@ -234,7 +234,10 @@ class TestFullDiskWithoutHistory:
             capsys.readouterr()
             with read_only(disk):
                 assert run(["config", "check"]) == ExitStatus.OK
-                assert "/disk/history cannot be written to: Read-only file system (check the disk" in capsys.readouterr().err
+                assert (
+                    "/disk/history cannot be written to: Read-only file system (check the disk"
+                    in capsys.readouterr().err
+                )
                 assert run(["run", "-q", "-f", "json"]) == ExitStatus.INTERNAL
                 assert f"it waits in {folder / 'out' / WAITING / moved(RECORD).run.id}, and" in capsys.readouterr().err
             assert run(["run", "-q", "-f", "json"]) == JUDGED

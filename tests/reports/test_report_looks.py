@@ -102,7 +102,9 @@ class TestLogo:
         ],
     )
     def test_an_svg_that_would_run_or_fetch_something_is_refused(self, tmp_path: Path, inside: str) -> None:
-        with pytest.raises(LogoError, match=r"logo: (holds|runs|refers|fetches|changes) .* \(export it as a self-contained SVG"):
+        with pytest.raises(
+            LogoError, match=r"logo: (holds|runs|refers|fetches|changes) .* \(export it as a self-contained SVG"
+        ):
             logo_of(tmp_path, SVG.format(inside))
 
     @pytest.mark.parametrize(
