@@ -119,7 +119,7 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
                 owners=owners or {},
             ),
             certificates=certificates,
-            matrices=matrices_of(index, environments, (*causes, *notes, *waived_causes), rules),
+            matrices=matrices_of(index, environments, (*causes, *notes), rules),
             waivers=waiver_views,
             gaps=gaps_of(index, rules),
             unasked=unasked_of(index, rules),

@@ -257,6 +257,8 @@ class WaiverView:
     targets: tuple[TargetRef, ...] = ()
     judged: bool = True
     """Whether any rule that it is of was judged within its scope; otherwise nothing could fail that it covers."""
+    worse: int = 0
+    """Failures that an unused one covers and that are worse than it accepts."""
 
     @property
     def expired(self) -> bool:

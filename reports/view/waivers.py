@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from reports.language import told
 from reports.view.index import Index
 from reports.view.model import TargetRef, WaiverView
+from scanner.idle_waivers import why_idle
 from scanner.verdict import AppliedWaiver, Status
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def waivers_of(
         if waiver.applied not in used:
             use = _covered(index, waiver) if waiver.expired(today) else _Use()
             view = _view(waiver.rule, waiver.applied, waiver.scope, use, today, rules)
-            views.append(replace(view, judged=_judged(index, waiver)))
+            idle = why_idle(waiver, index.record.targets)
+            views.append(replace(view, judged=idle.judged, worse=idle.worse))
     return tuple(sorted(views, key=lambda view: (view.expires, view.rule, view.scope)))
 
 
@@ -64,12 +65,6 @@ def _view(  # noqa: PLR0913, PLR0917  # a waiver has that many parts
 
 def _scope(use: _Use) -> str:
     return ", ".join(dict.fromkeys(ref.environment for ref in use.targets))
-
-
-def _judged(index: Index, waiver: Waiver) -> bool:
-    """Whether the policies of the environments within its scope judge a rule that it is of, as far as any was used."""
-    targets = [target for target in index.record.targets if waiver.within(target.environment)]
-    return not targets or any(fnmatchcase(v.rule, waiver.rule) for target in targets for v in target.verdicts)
 
 
 def _covered(index: Index, waiver: Waiver) -> _Use:

@@ -13,6 +13,7 @@ from reports.view.numbering import numbers_of, told_once
 from reports.view.readable import readable
 from scanner.counting import counted
 from scanner.evaluate import WaiverReport, report_waivers
+from scanner.idle_waivers import Idle, why_idle
 from scanner.rules import all_rules
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def summary(outcome: RunOutcome) -> str:
     lines += _unreachable(record)
     lines += [f"No answer at {named_absent(domain)}" for domain in record.run.absent_domains]
     lines += _not_covered(record)
-    lines += waiver_lines(report_waivers(record.targets, outcome.waivers, record.run.finished_at.date()))
+    today = record.run.finished_at.date()
+    lines += waiver_lines(report_waivers(record.targets, outcome.waivers, today), record.targets)
     lines += [f"Report: {path}" for path in outcome.files]
     lines += [f"All runs: {outcome.site}"] if outcome.site else []
     return "\n".join(lines)
@@ -114,7 +116,7 @@ def named_absent(domain: AbsentDomain) -> str:
     return f"{where}: {domain.failure.reason}{detail}; the other domain answers"
 
 
-def waiver_lines(report: WaiverReport) -> Iterator[str]:
+def waiver_lines(report: WaiverReport, targets: Sequence[TargetResult]) -> Iterator[str]:
     """What whoever accepts failures must know: what ends soon, what has ended, what accepts nothing."""
     for waiver, failures in report.expired:
         still = f"; {counted(failures, 'failure')} no longer accepted" if failures else ""
@@ -122,7 +124,14 @@ def waiver_lines(report: WaiverReport) -> Iterator[str]:
     for waiver, failures in report.soon:
         yield f"Waiver ends on {waiver.expires}: {_named(waiver)}: {counted(failures, 'failure')} accepted"
     for waiver in report.unused:
-        yield f"Waiver that accepts nothing: {_named(waiver)}: nothing that it covers failed"
+        yield f"Waiver that accepts nothing: {_named(waiver)}: {_why(why_idle(waiver, targets))}"
+
+
+def _why(idle: Idle) -> str:
+    """Why a waiver accepts nothing."""
+    if idle.worse:
+        return f"{counted(idle.worse, 'failure')} worse than it accepts"
+    return "nothing that it covers failed" if idle.judged else "the policy does not judge it"
 
 
 def _named(waiver: Waiver) -> str:

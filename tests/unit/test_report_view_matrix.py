@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from datetime import date
 
 import pytest
 
+from reports.render import render_html
 from reports.view import ReportView
 from reports.view.certificates import issuer_name
 from reports.view.model import ActionKind
@@ -15,7 +18,7 @@ from scanner.inventory import (
     Role,
 )
 from scanner.ownership import Ownership
-from scanner.verdict import RunRecord, Status
+from scanner.verdict import AppliedWaiver, RunRecord, Status
 from tests.build.judged import judged_record, judged_view
 from tests.build.records import sample_record
 from tests.build.views import view_of
@@ -72,6 +75,31 @@ class TestEnforcementMatrix:
         assert row.over_http == "200"
         assert (row.status, row.rule) == (Status.FAIL, "https.redirect")
         assert row.anchor in {cause.anchor for cause in view.causes}
+
+    def test_what_is_waived_everywhere_has_no_finding_to_lead_to(self) -> None:
+        """Nor has anything else on the page a link to what is not there."""
+        judged = judged_record(4)
+        waiver = AppliedWaiver("Accepted", "qa", date(2027, 1, 1))
+        targets = tuple(
+            dataclasses.replace(
+                target,
+                verdicts=tuple(
+                    dataclasses.replace(item, waiver=waiver)
+                    if item.rule == "https.redirect" and item.status is Status.FAIL
+                    else item
+                    for item in target.verdicts
+                ),
+            )
+            for target in judged.record.targets
+        )
+        view = judged_view(dataclasses.replace(judged.record, targets=targets))
+        waived = [row for matrix in view.matrices for row in matrix.rows if row.rule == "https.redirect" and row.waived]
+        assert waived
+        assert {row.anchor for row in waived} == {None}
+        page = render_html(view)
+        led_to = set(re.findall(r'href="#([^"]+)"', page))
+        assert led_to
+        assert led_to <= set(re.findall(r'\bid="([^"]+)"', page))
 
     def test_same_place_at_several_addresses_is_one_row(self, view: ReportView) -> None:
         rows = [row for matrix in view.matrices for row in matrix.rows if row.place == "shop.example.com:443/"]

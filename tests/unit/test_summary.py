@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from datetime import timedelta
 
 import pytest
 
+from reports.render import render_html
 from reports.view import build_view
 from reports.wording import counted as said
 from scanner.app.cli import run
@@ -16,6 +18,7 @@ from scanner.jobs.run import RunOutcome
 from scanner.jobs.summary import summary
 from scanner.rules import all_rules
 from scanner.verdict import RunRecord, Severity, Status, TargetStatus
+from scanner.waiver import Waiver
 from tests.build.judged import judged_record
 
 RECORD = judged_record(4).record
@@ -90,3 +93,45 @@ def test_config_check_counts_one_environment(tmp_path, monkeypatch, capsys) -> N
 
     assert run(["config", "check"]) == 0
     assert "1 environment, 1 endpoint, 0 applications, 0 schedules, 0 waivers: all is well." in capsys.readouterr().out
+
+
+def worded(*waivers: Waiver) -> list[str]:
+    outcome = dataclasses.replace(RunOutcome(RECORD, None), waivers=waivers)
+    return [line for line in summary(outcome).splitlines() if line.startswith("Waiver that accepts nothing")]
+
+
+def accepting(rule: str, scope: str, worse: str | None = None) -> Waiver:
+    return Waiver(rule, scope, "Because", "qa", RECORD.run.finished_at.date() + timedelta(days=90), worse)
+
+
+def test_a_waiver_that_accepts_nothing_says_why() -> None:
+    target, failing = next((t, v) for t in RECORD.targets for v in t.verdicts if v.severity is Severity.CRITICAL
+                           and v.counts_as_failure)  # fmt: skip
+    place = f"{target.environment}/{target.address}"
+    met = next(item for item in target.verdicts if item.status is Status.PASS)
+    wanted = {
+        accepting(failing.rule, place, "low"): "1 failure worse than it accepts",
+        accepting(failing.rule, "elsewhere/*", "low"): "nothing that it covers failed",
+        accepting(met.rule, place): "nothing that it covers failed",
+        accepting("no.such-rule", place): "the policy does not judge it",
+    }
+    assert worded(*wanted) == [
+        f"Waiver that accepts nothing: {waiver.rule} at {waiver.scope} (qa): {why}" for waiver, why in wanted.items()
+    ]
+
+
+def test_the_report_says_the_same_of_a_waiver_that_accepts_nothing() -> None:
+    target, failing = next((t, v) for t in RECORD.targets for v in t.verdicts if v.severity is Severity.CRITICAL
+                           and v.counts_as_failure)  # fmt: skip
+    exceeded = accepting(failing.rule, f"{target.environment}/{target.address}", "low")
+    absent = accepting("no.such-rule", target.environment)
+    view = build_view(RECORD, rules=all_rules(), waivers=(exceeded, absent))
+    assert {
+        item.rule: (item.failures, item.worse, item.judged) for item in view.waivers if item.reason == "Because"
+    } == {
+        failing.rule: (0, 1, True),
+        "no.such-rule": (0, 0, False),
+    }
+    page = render_html(view)
+    assert "1 failure worse than it accepts" in page
+    assert "nothing that it covers fails" not in page
