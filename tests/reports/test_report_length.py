@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
+import subprocess
+from pathlib import Path
 
 import pikepdf
 import pytest
 
 from reports.render import ReportProof, render_html, render_pdf
+from reports.templating import folders_of
 from reports.view import ReportOptions, ReportView, build_view
 from reports.view.options import Edition
 from reports.view.servers import guessed_servers
@@ -19,6 +22,7 @@ from scanner.rules import all_rules
 from scanner.verdict import RunRecord
 from tests.build.judged import WAIVERS, judged_record
 from tests.build.many import many
+from tests.build.servers import program
 
 PROOF = ReportProof("run.json", "ab" * 32)
 MAIL = {"exim", "postfix"}  # what the lab's mail server is guessed to be, which says nothing of itself
@@ -66,6 +70,20 @@ def test_twenty_five_targets_take_twenty_pages() -> None:
 def test_management_reads_four_pages(count: int) -> None:
     options = dataclasses.replace(OPTIONS, edition=Edition.MANAGEMENT)
     assert pages(render_pdf(view_of(count, options), proof=PROOF)) <= 4
+
+
+@pytest.mark.parametrize("gap", [18, 24, 30])
+def test_the_room_for_signatures_is_on_one_page(gap: int, tmp_path: Path) -> None:
+    """However much of the page is left where it begins."""
+    style = (folders_of(None)[-1] / "print.css").read_text("utf-8")
+    (tmp_path / "print.css").write_text(f"{style}\npre {{ break-before: avoid; margin-bottom: {gap}mm; }}", "utf-8")
+    options = dataclasses.replace(OPTIONS, edition=Edition.MANAGEMENT)
+    pdf = render_pdf(view_of(3, options), proof=PROOF, templates=tmp_path)
+    pdftotext = program("pdftotext", "poppler-utils")
+    text = subprocess.run([pdftotext, "-raw", "-", "-"], input=pdf, check=True, capture_output=True).stdout.decode()
+    texts = text.split("\f")
+    where = [[word in text for text in texts].index(True) for word in ("Signatures", "Reviewed", "Accepted")]
+    assert len(set(where)) == 1, where
 
 
 def test_a_clause_that_was_not_looked_at_tells_once_how_often() -> None:
