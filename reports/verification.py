@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -44,6 +45,7 @@ __all__ = ["NotAReportError", "SignatureCheck", "Verification", "load_roots", "v
 _LOG: Final = logging.getLogger(__name__)
 _SIGNED_MARKS: Final = (b"/ByteRange", b"/ETSI.CAdES.detached")
 """What a signed file says in the open, so that a damaged one is told from something else."""
+EVIDENCE_SUFFIX: Final = ".evidence.json"
 _BAD_PDF: Final = Exception
 """What reading a broken or hostile PDF may raise: its parsers have ten trees of errors, and raise Python's own too."""
 
@@ -142,8 +144,9 @@ def verify_pdf(pdf: bytes, *, roots: Sequence[x509.Certificate] = (), moment: da
     problems += _other_data(signatures, report, digest)
     problems += _other_pages(reader, report)
     problems += _other_table(files, report)
-    evidence = next((content for name, content in files if name.endswith(".evidence.json")), None)
-    return Verification(signatures, report, digest, tuple(problems), evidence)
+    evidence = [(name, content) for name, content in files if name.endswith(EVIDENCE_SUFFIX)]
+    problems += _other_evidence(evidence, report)
+    return Verification(signatures, report, digest, tuple(problems), evidence[0][1] if evidence else None)
 
 
 def _check(
@@ -274,6 +277,21 @@ def _other_table(files: Sequence[tuple[str, bytes]], report: Report) -> Iterator
             yield f"the attached table {printable(name)} is of another run than the data"
         elif found != Counter({tuple(map(_cell, key)): number for key, number in wanted.items()}):
             yield f"the attached table {printable(name)} differs from the data"
+
+
+def _other_evidence(files: Sequence[tuple[str, bytes]], report: Report) -> Iterator[str]:
+    """Where attached evidence says of itself to be of another run; whether it gives the verdicts, a replay tells."""
+    if len(files) > 1:
+        yield "several files of evidence are attached"
+    for name, content in files:
+        try:
+            document = json.loads(content)
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict) or "run_id" not in document:
+            yield f"the attached evidence {printable(name)} cannot be read"
+        elif document["run_id"] != report.run.id:
+            yield f"the attached evidence {printable(name)} is of another run than the data"
 
 
 def _cell(value: str) -> str:

@@ -7,7 +7,7 @@ import io
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,8 +33,16 @@ JANE = person("Jane <b>Reviewer</b>\u202e")
 MALLORY = person("Mallory")
 
 
+OWN_EVIDENCE = json.dumps({"run_id": RECORD.run.id})
+
+
 def paper(
-    data: bytes = DATA, name: str = "run.json", copies: int = 1, *, run: str = RECORD.run.id, table: str = ""
+    data: bytes = DATA,
+    name: str = "run.json",
+    copies: int = 1,
+    *,
+    run: str = RECORD.run.id,
+    more: Sequence[tuple[str, str]] = (),
 ) -> bytes:
     """A PDF as WeasyPrint writes reports, with one line of text instead of a hundred pages."""
 
@@ -42,10 +50,9 @@ def paper(
         weasyprint.Attachment(file_obj=io.BytesIO(data), name=f"{number}{name}", relationship="Data")
         for number in range(copies)
     ]
-    if table:
-        attachments.append(
-            weasyprint.Attachment(file_obj=io.BytesIO(table.encode()), name="run.csv", relationship="Data")
-        )
+    attachments += [
+        weasyprint.Attachment(file_obj=io.BytesIO(text.encode()), name=name, relationship="Data") for name, text in more
+    ]
     made: bytes = weasyprint.HTML(string="<html lang=en><title>Report</title><p>Not compliant").write_pdf(
         pdf_variant=PDF_VARIANT, pdf_tags=True, attachments=attachments, pdf_identifier=identifier_of(run)
     )
@@ -205,21 +212,35 @@ def test_unsigned_report_is_not_valid(unsigned: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "problem"),
+    ("more", "problem"),
     [
-        ({"run": "another"}, "the pages are of another run than the data"),
-        ({"table": to_csv(judged_record(1).record)}, "run.csv is of another run than the data"),
-        ({"table": to_csv(RECORD).replace(",fail,", ",pass,", 1)}, "run.csv differs from the data"),
-        ({"table": "a,b\r\n1,2\r\n"}, "run.csv cannot be read"),
+        ([("run.csv", to_csv(judged_record(1).record))], "run.csv is of another run than the data"),
+        ([("run.csv", to_csv(RECORD).replace(",fail,", ",pass,", 1))], "run.csv differs from the data"),
+        ([("run.csv", "a,b\r\n1,2\r\n")], "run.csv cannot be read"),
+        ([("run.evidence.json", '{"run_id": "another"}')], "run.evidence.json is of another run than the data"),
+        ([("run.evidence.json", "{")], "run.evidence.json cannot be read"),
+        ([("run.evidence.json", "[" * 100_000)], "run.evidence.json cannot be read"),
+        ([("run.evidence.json", "[]")], "run.evidence.json cannot be read"),
+        (
+            [("run.evidence.json", OWN_EVIDENCE), ("2.evidence.json", OWN_EVIDENCE)],
+            "several files of evidence are attached",
+        ),
     ],
 )
-def test_pages_table_and_data_are_of_one_run(made: dict[str, str], problem: str) -> None:
+def test_table_evidence_and_data_are_of_one_run(more: list[tuple[str, str]], problem: str) -> None:
     """Even where whoever signed put them together."""
-    found = verify_pdf(signed(paper(**made)))
+    found = verify_pdf(signed(paper(more=more)))
     assert not found.signatures[0].problems
     assert not found.valid
     assert any(problem in item for item in found.problems), found.problems
-    assert verify_pdf(signed(paper(table=to_csv(RECORD)))).valid
+    assert verify_pdf(signed(paper(more=[("run.csv", to_csv(RECORD)), ("run.evidence.json", OWN_EVIDENCE)]))).valid
+
+
+def test_pages_and_data_are_of_one_run() -> None:
+    assert any(
+        "the pages are of another run than the data" in item
+        for item in verify_pdf(signed(paper(run="another"))).problems
+    )
 
 
 def test_a_changed_file_does_not_blame_the_trust_store(pdf: bytes) -> None:
