@@ -47,8 +47,8 @@ from scanner.probe.survey.probe import survey
 from scanner.probe.tls.division import Surveyed, remaining
 
 SETTINGS = ProbeSettings(timeout_s=10, deadline_s=120)
-SOON_S = 3
-"""For servers that are silent to one of the questions."""
+SOON_S = 8
+"""For servers that are silent to one of the questions; others are as slow as the machine is busy."""
 STARTTLS = tuple(StartTls)
 NAMES = (
     *("good", "good-rsa", "ipv6", "expired", "not-yet-valid", "wrong-host", "self-signed", "untrusted-ca"),
