@@ -175,7 +175,7 @@ def inside(image: Image, command: tuple[str, ...], *, network: bool) -> list[str
     prepare = (
         f"root={shlex.quote(str(image.root))}; {'' if network else 'ip link set lo up; '}"
         "mount -t proc proc $root/proc; mount -t sysfs sysfs $root/sys; mount --bind /dev $root/dev; "
-        "mount -t tmpfs tmpfs $root/dev/shm; "
+        "mount --bind /dev/pts $root/dev/pts; mount -t tmpfs tmpfs $root/dev/shm; "
         f"exec chroot --userspec={image.user}:{image.user} $root /usr/bin/env --ignore-environment "
         + " ".join(shlex.quote(f"{name}={value}") for name, value in settings.items())
         + f" /bin/sh -c {shlex.quote(f'cd {image.workdir} && exec {shlex.join(command)}')}"
