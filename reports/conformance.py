@@ -75,6 +75,11 @@ def _declare(pdf: Pdf) -> None:
     _end_streams_apart(type(metadata))
 
 
+def ended_apart(stream: bytes) -> bytes:
+    """A written stream, with a carriage return and a line feed before its end where a line feed stood alone."""
+    return stream.removesuffix(_END) + _END_APART
+
+
 def _end_streams_apart(stream_type: Any) -> None:
     """Have a carriage return and a line feed written before the end of every stream.
 
@@ -88,8 +93,7 @@ def _end_streams_apart(stream_type: Any) -> None:
         def data(stream: Any) -> bytes:
             if stream.extra.get("Type") == "/ObjStm":  # made when the file is written, and never changed
                 _pack(stream)
-            told: bytes = written(stream)
-            return told.removesuffix(_END) + _END_APART
+            return ended_apart(written(stream))
 
         stream_type.data = property(data)
         setattr(stream_type, _MARK, True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pyhanko.keys import load_certs_from_pemder_data
 from pyhanko.pdf_utils.generic import StreamObject
@@ -21,6 +21,7 @@ from pyhanko.sign.validation.errors import SignatureValidationError, ValidationI
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.errors import PathError, ValidationError
 
+from reports.conformance import ended_apart
 from scanner.errors import OutputError, UsageError
 from scanner.untrusted import printable
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from asn1crypto import x509  # type: ignore[import-untyped]  # the library is not typed
 
 
-_END: Final = b"\nendstream"
-_END_APART: Final = b"\r\nendstream"
 _written_by_pyhanko = StreamObject.write_to_stream
 
 
@@ -43,7 +42,7 @@ def _written_apart(stream: StreamObject, out: Any, handler: Any = None, containe
     """
     held = io.BytesIO()
     _written_by_pyhanko(stream, held, handler, container_ref)
-    out.write(held.getvalue().removesuffix(_END) + _END_APART)
+    out.write(ended_apart(held.getvalue()))
 
 
 # The table of references is a stream too, which the library makes as it writes: so it is the type that has to know.

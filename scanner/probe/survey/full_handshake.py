@@ -207,6 +207,21 @@ def _settings(protocol: Protocol, ciphers: Sequence[str], group: int | None) -> 
     return settings
 
 
+async def completed(steps: Any, stream: TcpStream, buffers: Buffers) -> None:
+    """Run a handshake of the library's to its end.
+
+    Raises:
+        OSError: the connection broke.
+        OtherwiseError: the handshake was not completed.
+    """
+    try:
+        await driven(steps, stream, buffers)
+    except OSError:
+        raise
+    except Exception as error:  # the library is fed by a hostile host, and raises many types
+        raise OtherwiseError(str(error) or type(error).__name__) from error
+
+
 async def driven(steps: Any, stream: TcpStream, buffers: Buffers) -> Any:
     """Run a generator of the library's to its end, or to its first result, over the stream.
 

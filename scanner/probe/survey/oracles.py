@@ -23,7 +23,7 @@ from scanner.evidence import Attempt, Failure, FailureReason, Protocol
 from scanner.probe import iana
 from scanner.probe.net.connection import TcpStream
 from scanner.probe.survey.client import HelloClient
-from scanner.probe.survey.full_handshake import Buffers, OtherwiseError, driven
+from scanner.probe.survey.full_handshake import Buffers, OtherwiseError, completed, driven
 from scanner.probe.survey.hello import WIRE_VERSIONS, Offer
 from scanner.probe.survey.server_flight import ServerFlight
 
@@ -114,12 +114,7 @@ async def _broken(  # noqa: PLR0913  # what one connection is made of
     connection = TLSConnection(buffers)
     records = connection._recordLayer = _TamperingRecords(buffers)  # noqa: SLF001  # the library has no other way
     steps = connection.handshakeClientCert(settings=_settings(offer), serverName=server_name, async_=True)
-    try:
-        await driven(steps, stream, buffers)
-    except OSError:
-        raise
-    except Exception as error:  # the library is fed by a hostile host, and raises many types
-        raise OtherwiseError(str(error) or type(error).__name__) from error
+    await completed(steps, stream, buffers)
     if records.encryptThenMAC:
         text = "the server wants encrypt-then-MAC, which was not offered"
         raise OtherwiseError(text)

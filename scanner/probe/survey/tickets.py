@@ -26,7 +26,7 @@ from scanner.probe.survey.full_handshake import (
     CIPHERS,
     Buffers,
     OtherwiseError,
-    driven,
+    completed,
     speakable,
     speakable_groups,
     tickets_of_tls13,
@@ -155,12 +155,7 @@ async def _ticket(stream: TcpStream, *, protocol: Protocol, suites: tuple[str, .
     connection = TLSConnection(buffers)
     settings = _settings(protocol, suites)
     steps = connection.handshakeClientCert(settings=settings, serverName=server_name, async_=True)
-    try:
-        await driven(steps, stream, buffers)
-    except OSError:
-        raise
-    except Exception as error:  # the library is fed by a hostile host, and raises many types
-        raise OtherwiseError(str(error) or type(error).__name__) from error
+    await completed(steps, stream, buffers)
     return bytes(connection.tls_1_0_tickets[0].ticket) if connection.tls_1_0_tickets else b""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scanner.evidence import HttpProbe, Purpose, TlsEvidence
+from scanner.evidence import FailureReason, HttpProbe, Purpose, TlsEvidence
 from scanner.rules.https.answers import host_of, unseen_answers
 from scanner.rules.registry import (
     Facts,
@@ -116,10 +116,10 @@ def _opossum(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Fin
     if plain.value is None:
         return [not_observed(plain.failure)]
     failure = plain.value.upgrade.failure
-    if failure is not None and failure.reason.value == "refused":
+    if failure is not None and failure.reason is FailureReason.REFUSED:
         return [Finding("closed", "refused", expected)]
     if unknown := unproven(plain.value.upgrade, good=False):
         return [unknown]
     if plain.value.upgrade.value:
         return [Finding("upgraded", "101, and TLS after it", expected)]
-    return [Finding("not-upgraded", "no answer 101", expected)]
+    return [Finding("not-upgraded", expected, expected)]
