@@ -104,12 +104,16 @@ async def execute(job: Job, on_progress: Callable[[Progress], None] | None = Non
 
 @dataclass(slots=True)
 class _Sorting:
-    """Which targets are probed here, which by workers of zones, and which not at all: all goes into what is seen."""
+    """Which targets are probed here, which by workers of zones, and which not at all: all goes into what is seen.
+
+    `aside` counts those that are not probed here.
+    """
 
     job: Job
     seen: RunEvidence
     environments: Mapping[str, Environment]
     look_at: Callable[[TargetEvidence], None]
+    aside: int = 0
     _elsewhere: list[Target] = field(default_factory=list)
     _all_known: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -135,10 +139,11 @@ class _Sorting:
     def _sorted(self, item: Resolved) -> bool:
         """Whether a target is to be looked at here."""
         evidence = self._without_probing(item)
+        if evidence is None and self._zone(item.target) is None:
+            return True
+        self.aside += 1
         if evidence is not None:
             self._seen(item.target, evidence)
-        elif self._zone(item.target) is None:
-            return True
         else:
             self._elsewhere.append(item.target)
         return False
@@ -195,7 +200,7 @@ async def _observe(job: Job, seen: RunEvidence, on_progress: Callable[[Progress]
             job.concurrency,
             job.workers,
             on_progress,
-            lambda: seen.expected,
+            lambda: seen.expected - sorting.aside,
         )
         observed = _merged(probed(sorting.here(names, order), scope), sorting.elsewhere())
         async with contextlib.aclosing(observed):

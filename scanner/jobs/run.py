@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scanner.counting import counted
 from scanner.errors import HistoryError, NotKeptError
 from scanner.formats import DEFAULT_REPORTS
 from scanner.jobs.fleet import fleet_of
@@ -22,6 +23,7 @@ from scanner.jobs.selection import select
 from scanner.jobs.session import answers_folder, job_parts, probe_settings
 from scanner.jobs.site import open_reports, update_site
 from scanner.jobs.stopping import telling
+from scanner.jobs.unfinished import FOLDER, UnfinishedRun, unfinished
 from scanner.jobs.waiting_places import waiting_places
 from scanner.jobs.waiting_runs import begin, keep
 from scanner.pipeline import Job
@@ -39,7 +41,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to run of a configuration. `environments` holds names and globs; empty means all."""
+    """What to run of a configuration. `environments` holds names and globs; empty means all.
+
+    With `resume`, what an interrupted run saw a short while ago is taken over.
+    """
 
     environments: Sequence[str] = ()
     schedule: ScheduleForm | None = None
@@ -48,6 +53,7 @@ class Order:
     output: str | None = None
     trigger: Trigger = Trigger.MANUAL
     key: SigningKey | None = None
+    resume: bool = False
     choice: RuleChoice = field(default_factory=RuleChoice)
 
 
@@ -68,8 +74,14 @@ class RunOutcome:
     lost: NotKeptError | None = None
 
 
-def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[Job], RunRecord]) -> RunOutcome:
-    """Check everything that can be checked before, scan, keep, report.
+def execute(
+    config: Config,
+    order: Order,
+    overrides: Overrides,
+    scan: Callable[[Job], RunRecord],
+    tell: Callable[[str], None] = lambda _: None,
+) -> RunOutcome:
+    """Check everything that can be checked before, scan, keep, report. `tell` is told what there is to say before.
 
     Raises:
         NightsealError: something is wrong that makes the run useless; nothing was scanned.
@@ -83,10 +95,17 @@ def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[
     history, troubles = begin(config.resolve(config.form.nightseal.history), places)
     record: RunRecord | None = None
     lost: NotKeptError | None = None
-    with telling(lambda: str(lost) if lost else _kept(history, record)):
-        record = order.choice.applied(scan(job))
+    with (
+        unfinished(job, answers_folder(config).with_name(FOLDER), resume=order.resume) as seen,
+        telling(lambda: str(lost) if lost else _kept(history, record, seen)),
+    ):
+        for sentence in seen.told:
+            tell(sentence)
+        record = order.choice.applied(scan(seen.job))
         try:
             keep(history, record, places)
+            if record.run.complete:
+                seen.done()
         except NotKeptError as error:
             # Its reports are written all the same, without what only the history knows.
             lost = error
@@ -94,12 +113,14 @@ def execute(config: Config, order: Order, overrides: Overrides, scan: Callable[[
     return dataclasses.replace(outcome, troubles=(*troubles, *outcome.troubles), lost=lost)
 
 
-def _kept(history: History, record: RunRecord | None) -> str:
+def _kept(history: History, record: RunRecord | None, seen: UnfinishedRun) -> str:
     """What is left of a run that is interrupted; it may be in the history already, and its reports not written yet."""
     with contextlib.suppress(HistoryError):
         if record is not None and history.order([record.run.id]):
             again = f"`nightseal report --run {record.run.id}` writes its reports"
             return f"run {record.run.id} is in the history; {again}"
+    if seen.seen:
+        return f"of the run {counted(seen.seen, 'target')} can be taken over by `nightseal run --resume`"
     return "nothing of the run was kept"
 
 

@@ -26,6 +26,7 @@ from scanner.app.signing import sign_option
 @options.rule_option
 @options.skip_option
 @options.fail_on_rule_option
+@click.option("--resume", is_flag=True, help="Go on from a run that was interrupted in the last 12 hours.")
 @click.option("--via-daemon", is_flag=True, help="Have the running `nightseal daemon` do it, and wait for the outcome.")
 @options.quiet_option
 @options.color_option
@@ -40,5 +41,6 @@ def command() -> None:
       nightseal run --schedule nightly --fail-on high
       nightseal run --rule "cert.*" --fail-on-rule cert.expiry
       nightseal run --schedule nightly --via-daemon
+      nightseal run --resume
       nightseal run --format pdf --sign reviewer.p12
     """

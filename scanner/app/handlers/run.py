@@ -20,8 +20,9 @@ from scanner.jobs.selection import schedule_of, select
 from scanner.jobs.session import Overrides
 from scanner.jobs.stopping import Stopping
 from scanner.jobs.summary import summary
+from scanner.pipeline import Job
 from scanner.service import preflight
-from scanner.verdict import Severity
+from scanner.verdict import RunRecord, Severity
 
 
 def run(  # noqa: PLR0913, PLR0917  # one for each option
@@ -42,6 +43,7 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option
     *,
     no_intrusive: bool,
     offline: bool,
+    resume: bool,
     via_daemon: bool,  # noqa: ARG001  # with it, another handler is called
     quiet: bool,
     no_color: bool,  # noqa: ARG001  # nothing that it prints is coloured; scripts pass it everywhere
@@ -58,6 +60,7 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option
         formats=formats_wanted,
         output=output,
         key=signing_key(sign_with, formats_wanted),
+        resume=resume,
         choice=RuleChoice(rules, skipped),
     )
     select(config, order.environments)
@@ -67,8 +70,16 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option
     overrides = Overrides(
         ca_file, deadline, options.parse_connect_to(connect_to), intrusive=not no_intrusive, online=not offline
     )
+
+    def scan(job: Job) -> RunRecord:
+        return session.run_with_progress(job, stopping, quiet=quiet)
+
+    def tell(sentence: str) -> None:
+        if not quiet:
+            click.echo(f"nightseal: {sentence}", err=True)
+
     with Stopping() as stopping:
-        outcome = execute(config, order, overrides, lambda job: session.run_with_progress(job, stopping, quiet=quiet))
+        outcome = execute(config, order, overrides, scan, tell)
     if not quiet:
         click.echo(summary(outcome), err=output is not None and goes_to_stdout(output))
     warn(outcome.troubles)

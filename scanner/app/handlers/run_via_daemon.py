@@ -16,6 +16,7 @@ _OWN: Final = {
     "no_intrusive": "--no-intrusive",
     "offline": "--offline",
     "output": "--output",
+    "resume": "--resume",
     "sign_with": "--sign",
     "rules": "--rule",
     "skipped": "--skip",
