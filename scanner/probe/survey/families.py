@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from functools import cache
 
 from scanner.probe import iana
 
@@ -30,8 +31,9 @@ class Family(StrEnum):
     UNPROTECTED = "NULL or anonymous"
 
 
+@cache
 def family_of(code: int) -> Family:
-    """The family of a suite before TLS 1.3."""
+    """The family of a suite before TLS 1.3, of which there are a few hundred; every target is asked by all of them."""
     name, exchange = iana.cipher_suites()[code].name, iana.cipher_suites()[code].key_exchange
     marks = {
         "_WITH_NULL_": Family.UNPROTECTED,

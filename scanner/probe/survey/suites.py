@@ -107,7 +107,8 @@ async def refused_families(client: HelloClient, template: HelloTemplate, found: 
     before = len(found.answers)
     if not before and not await _any_common(client, template, found):
         return
-    families = by_family(code for code in found.refused if code not in found.suites)
+    accepted = frozenset(found.suites)
+    families = by_family(code for code in found.refused if code not in accepted)
     if not template.whole_lists:
         # Each was in hellos of its own already; only groups stood beside DHE that may have kept it from being chosen.
         families = {family: codes for family, codes in families.items() if family in _FINITE}
