@@ -4,11 +4,14 @@
     python bench/scale.py --targets 100 --delay 50           # in a network namespace, a round trip of 50 ms
     python bench/scale.py --targets 100 --celery 1 2         # by so many workers, over a redis-server of its own
     python bench/scale.py --targets 1000 --sslyze 20         # sslyze's own API beside, on so many of the targets
+    python bench/scale.py … --keep runs.jsonl                # what came out, for `python bench/growth.py runs.jsonl`
 
 The targets are loopback addresses of one nginx (TLS 1.2 and 1.3, ECDSA, a redirect from plain HTTP); each run is a
 process of its own. Processor time is that of the run's whole process tree, without nginx, as it is sampled five times a
 second: what a process did after the last look at it is missing. Memory is the greatest proportional set size of the
-tree. The delay is the kernel's (`tc netem` on loopback), which takes no processor time; it needs root and that module.
+tree. The delay is the kernel's (`tc netem` on loopback) in a network namespace, which needs root; without
+that module, it is a relay's (`tools/delay.c`, compiled for it), which takes some of the processors' time for itself.
+"Busy" is how much of the machine's processors was in use meanwhile, by whomever.
 What else the machine does is told by its load: where that is high, no wall clock is to be trusted.
 """
 
@@ -23,8 +26,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +39,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench.survey import accepted, settled, start_nginx
 from bench.tools.scanners import HOST, address
 from tests.build.fleet import Redis, worker
+from tests.build.ports import free_port
 from tests.build.servers import servers
 
 _SAMPLE_S = 0.2
@@ -51,6 +56,7 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=50)
     parser.add_argument("--celery", type=int, nargs="+", default=[], help="by so many workers")
     parser.add_argument("--sslyze", type=int, default=0, help="sslyze beside, on so many targets")
+    parser.add_argument("--keep", type=Path, help="append what came out to this file, a line of JSON each")
     parser.add_argument("--here", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.here:
@@ -62,10 +68,28 @@ def main() -> None:
 
 
 def delayed(milliseconds: float) -> None:
-    """The same again where loopback is so slow."""
-    set_up = f"ip link set lo up && tc qdisc add dev lo root netem delay {milliseconds / 2}ms limit 100000"
-    command = ["unshare", "-n", "sh", "-c", f'{set_up} && exec "$@"', "sh", sys.executable, *sys.argv]
-    sys.exit(subprocess.run(command, env={**os.environ, _IN_THE_NAMESPACE: "1"}, check=False).returncode)
+    """The same again in a network of its own, where loopback is so slow if the kernel can make it so."""
+    slow = f"tc qdisc add dev lo root netem delay {milliseconds / 2}ms limit 100000 2>/dev/null"
+    set_up = f"ip link set lo up && if {slow}; then {_IN_THE_NAMESPACE}=netem; else {_IN_THE_NAMESPACE}=relay; fi"
+    script = f'{set_up}; export {_IN_THE_NAMESPACE}; exec "$@"'
+    command = ["unshare", "-n", "sh", "-c", script, "sh", sys.executable, *sys.argv]
+    sys.exit(subprocess.run(command, check=False).returncode)
+
+
+@contextmanager
+def relayed(folder: Path, milliseconds: float, ports: Mapping[int, int]) -> Iterator[None]:
+    """Have what comes to these ports, at any local address, go to others as if they were far away."""
+    source = Path(__file__).resolve().parent / "tools" / "delay.c"
+    command: list[str | Path] = ["cc", "-O2", "-o", folder / "delay", source]
+    subprocess.run(command, check=True)
+    command = [folder / "delay", str(milliseconds), *(str(port) for pair in ports.items() for port in pair)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            if process.stdout is None or process.stdout.readline() != "ready\n":
+                raise RuntimeError("the relay that delays did not begin")
+            yield
+        finally:
+            process.kill()
 
 
 def bench(arguments: argparse.Namespace) -> None:
@@ -74,14 +98,26 @@ def bench(arguments: argparse.Namespace) -> None:
     print(
         f"machine: {os.cpu_count()} processors, Python {sys.version.split()[0]}, load {os.getloadavg()[0]:.1f} before"
     )
-    print("\n| engine | targets | a minute | s | CPU ms a target | MiB | connections a target | load |")
-    print("|---|---|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as folder, servers(Path(folder)) as context:
-        port, plain, status = start_nginx(context, max(arguments.targets))
+    way = os.environ.get(_IN_THE_NAMESPACE)
+    if arguments.delay:
+        print(f"delay: {arguments.delay:g} ms of a round trip, by {'the kernel' if way == 'netem' else 'a relay'}")
+    print("\n| engine | targets | a minute | s | CPU ms a target | MiB | connections a target | busy | load |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    with ExitStack() as all_of_it:
+        folder = all_of_it.enter_context(tempfile.TemporaryDirectory())
+        context = all_of_it.enter_context(servers(Path(folder)))
+        if way == "relay":
+            late, late_plain = free_port(), free_port()
+            port, plain, status = start_nginx(context, max(arguments.targets), late)
+            all_of_it.enter_context(relayed(Path(folder), arguments.delay, {late: port, late_plain: plain}))
+            port, plain = late, late_plain
+        else:
+            port, plain, status = start_nginx(context, max(arguments.targets))
+        row = Row(status, arguments.delay, arguments.keep)
         for count in arguments.targets:
             job = {"count": count, "port": port, "plain": plain, "concurrency": arguments.concurrency}
             for processes in dict.fromkeys(arguments.processes):
-                row(f"local, {processes} processes", {**job, "processes": processes}, status)
+                row(f"local, {processes} processes", {**job, "processes": processes})
             for workers in arguments.celery:
                 with ExitStack() as stack:
                     redis = stack.enter_context(Redis(Path(folder)))
@@ -90,30 +126,54 @@ def bench(arguments: argparse.Namespace) -> None:
                         home.mkdir(exist_ok=True)
                     hired = [stack.enter_context(worker(redis, "bench", home)) for home in homes]
                     pids = [process.pid for process in hired]
-                    row(f"Celery, {workers} workers", {**job, "broker": redis.url}, status, pids)
+                    row(f"Celery, {workers} workers", {**job, "broker": redis.url}, pids)
         if arguments.sslyze:
             job = {"count": arguments.sslyze, "port": port, "plain": plain, "sslyze": True}
-            row("sslyze, all commands", job, status)
+            row("sslyze, all commands", job)
 
 
-def row(name: str, job: dict[str, Any], status: int, others: Sequence[int] = ()) -> None:
-    """Do a run in a process of its own, and print its line."""
-    before = accepted(status)
-    command = [sys.executable, str(Path(__file__).resolve()), "--here", json.dumps(job)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        used = Used([process.pid, *others])
-        said = process.communicate()[0]
-    cpu, most = used.end()
-    if process.returncode:
-        print(f"| {name} | {job['count']} | failed |")
-        return
-    wall = json.loads(said.splitlines()[-1])["wall"]
-    count, connections = job["count"], settled(status) - before
-    print(
-        f"| {name} | {count} | {60 * count / wall:,.0f} | {wall:.1f} | {1000 * cpu / count:.0f} "
-        f"| {most:.0f} | {connections / count:.0f} | {os.getloadavg()[0]:.1f} |",
-        flush=True,
-    )
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Makes runs, each in a process of its own, and prints a line of each."""
+
+    status: int
+    delay: float
+    keep: Path | None
+
+    def __call__(self, name: str, job: dict[str, Any], others: Sequence[int] = ()) -> None:
+        """Make a run. `others` are processes that have a part in it."""
+        before = accepted(self.status)
+        command = [sys.executable, str(Path(__file__).resolve()), "--here", json.dumps(job)]
+        psutil.cpu_percent()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            used = Used([process.pid, *others])
+            said = process.communicate()[0]
+        cpu, most = used.end()
+        busy = psutil.cpu_percent()
+        if process.returncode:
+            print(f"| {name} | {job['count']} | failed |")
+            return
+        wall, count = json.loads(said.splitlines()[-1])["wall"], job["count"]
+        found = {
+            "engine": name,
+            "delay": self.delay,
+            "targets": count,
+            "a_minute": 60 * count / wall,
+            "seconds": wall,
+            "cpu_ms": 1000 * cpu / count,
+            "mib": most,
+            "connections": (settled(self.status) - before) / count,
+            "busy": busy,
+            "load": os.getloadavg()[0],
+        }
+        print(
+            f"| {name} | {count} | {found['a_minute']:,.0f} | {wall:.1f} | {found['cpu_ms']:.0f} | {most:.0f} "
+            f"| {found['connections']:.0f} | {busy:.0f} % | {found['load']:.1f} |",
+            flush=True,
+        )
+        if self.keep:
+            with self.keep.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(found) + "\n")
 
 
 class Used(threading.Thread):

@@ -103,13 +103,16 @@ def installed(tool: str) -> list[str]:
     return []
 
 
-def start_nginx(context: Servers, count: int) -> tuple[int, int, int]:
-    """The reference nginx on so many addresses: its ports of HTTPS, plain HTTP, and its count of connections."""
+def start_nginx(context: Servers, count: int, known_by: int | None = None) -> tuple[int, int, int]:
+    """The reference nginx on so many addresses: its ports of HTTPS, plain HTTP, and its count of connections.
+
+    `known_by` is the port to which plain HTTP is redirected, where something else stands before it.
+    """
     status_port, plain, port = free_port(), free_port(), free_port()
     addresses = ["127.0.0.1", *(address(number) for number in range(count))]
     more = "".join(f"listen {at}:{port} ssl;" for at in addresses[1:])
     redirect = "".join(f"listen {at}:{plain};" for at in addresses)
-    redirect = f"}} server {{ {redirect} return 301 https://$host:{port}$request_uri;"
+    redirect = f"}} server {{ {redirect} return 301 https://$host:{known_by or port}$request_uri;"
     status = f"}} server {{ listen 127.0.0.1:{status_port}; location = /status {{ stub_status; }}"
     hsts = "add_header Strict-Transport-Security max-age=31536000;"
     context.nginx(["ecdsa"], f"ssl_protocols TLSv1.2 TLSv1.3; {hsts} {more} {redirect} {status}", port=port)
