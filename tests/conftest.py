@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -14,10 +12,11 @@ from hypothesis import settings
 
 from scanner import confidential
 from scanner.lab import Lab
+from tests.build import preloaded
 from tests.build.command_line import Done, call
 from tests.build.late_iris import load_iris_late
 
-__all__ = ["COMMAND_SECONDS", "REPOSITORY", "Done", "Runner", "reach"]
+__all__ = ["COMMAND_SECONDS", "PYTHONPATH", "REPOSITORY", "Done", "Runner", "reach"]
 
 # How long one example takes says how busy the machine is, nothing of what is tested.
 # The same examples each time, so that a change is refused for what it changes; `make fuzz` looks for others, and deeper.
@@ -28,6 +27,8 @@ settings.load_profile(os.environ.get("NIGHTSEAL_HYPOTHESIS", "nightseal"))
 load_iris_late()
 
 REPOSITORY = Path(__file__).parent.parent
+PYTHONPATH = f"{os.environ['PYTHONPATH']}{os.pathsep}{REPOSITORY}"
+"""For commands that are started elsewhere than here."""
 OTHERS = "others"
 LONGEST_FIRST = (
     "parity",
@@ -134,22 +135,19 @@ Runner = Callable[..., Done]
 
 @pytest.fixture
 def nightseal(tmp_path: Path) -> Runner:
-    """Run the command line in an empty folder; a traceback is always a failure."""
+    """Run the command line in a process of its own, in an empty folder; a traceback is always a failure.
 
-    def run(*arguments: str, cwd: Path = tmp_path, env: Mapping[str, str] | None = None) -> Done:
-        done = subprocess.run(
-            [sys.executable, "-m", "scanner.app.cli", *arguments],
-            cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "NO_COLOR": "1", **(env or {})},
-            capture_output=True,
-            timeout=COMMAND_SECONDS,
-            check=False,
-        )
+    It is forked from one that has loaded, and need not load (`tests/build/preloaded.py`).
+    """
+
+    def command(*arguments: str, cwd: Path = tmp_path, env: Mapping[str, str] | None = None) -> Done:
+        there = {**os.environ, "PYTHONPATH": PYTHONPATH, "NO_COLOR": "1", **(env or {})}
+        done = preloaded.run(arguments, cwd=cwd, env=there, timeout=COMMAND_SECONDS)
         result = Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode())
         assert "Traceback" not in result.err, result.err
         return result
 
-    return run
+    return command
 
 
 @pytest.fixture

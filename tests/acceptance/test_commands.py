@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +19,8 @@ import pytest
 from reports.export.json_v1 import published_schema
 from scanner.history import History
 from scanner.lab import Lab, LabServer
-from tests.conftest import COMMAND_SECONDS, REPOSITORY, Done, Runner, reach
+from tests.build.preloaded import Started
+from tests.conftest import COMMAND_SECONDS, PYTHONPATH, Done, Runner, reach
 
 ESCAPE = "\x1b"
 
@@ -232,21 +232,15 @@ def test_unusable_places_are_found_before_anything_is_scanned(lab: Lab, quick: R
     assert 'has no environment "prod"' in unknown.err
 
 
-def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[bytes]:
+def start(tmp_path: Path, *arguments: str) -> Started:
     # What a shell starts in the background ignores SIGINT, and what nohup starts SIGHUP; so would everything below it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    return subprocess.Popen(
-        [sys.executable, "-m", "scanner.app.cli", *arguments],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    env = {**os.environ, "PYTHONPATH": PYTHONPATH}
+    return Started(arguments, cwd=tmp_path, env=env, own_session=True)
 
 
-def wait_until_busy(process: subprocess.Popen[bytes], server: LabServer) -> None:
+def wait_until_busy(process: Started, server: LabServer) -> None:
     """Until the run has begun to scan: it is connected to `server` then."""
     here = psutil.Process(process.pid)
     ends = time.monotonic() + COMMAND_SECONDS

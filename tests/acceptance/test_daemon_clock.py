@@ -128,7 +128,7 @@ def test_a_clock_that_moves_repeats_nothing_puts_nothing_off_and_silences_nobody
     receiver = f'[[notify]]\nname = "hook"\nurl = "{hook.url}"\non = ["new-failure", "fixed"]\n'
     with service(tmp_path, small_lab, "expired", schedule=schedule, more=receiver) as running:
         clock.set(evening)
-        running.start(**clock.environ)
+        running.start(as_users_do=True, **clock.environ)
         wait_for(lambda: running.said("next start"), "the service")
 
         # The first night, on time.

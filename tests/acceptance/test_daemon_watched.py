@@ -126,7 +126,7 @@ def test_systemd_is_told(tmp_path: Path, small_lab: Lab) -> None:
         supervisor.bind(str(tmp_path / "notify"))
         supervisor.settimeout(30)
         with service(tmp_path, small_lab, "good", schedule=schedule()) as running:
-            running.start(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="2000000")
+            running.start(as_users_do=True, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="2000000")
             heard: list[str] = []
 
             def until(word: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from scanner.lab import Lab
 from tests.build.service import wait_for
-from tests.conftest import REPOSITORY, reach
+from tests.conftest import PYTHONPATH, REPOSITORY, reach
 
 SCRIPT = """
 import pathlib
@@ -59,7 +59,7 @@ def test_nothing_of_the_folder_in_which_it_is_started_is_loaded(lab: Lab, tmp_pa
     done = subprocess.run(
         [sys.executable, "-P", "-c", main, "scan", "good.lab.example", "--format", "json", *reach(lab, "good")],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
         timeout=120,

@@ -31,7 +31,7 @@ from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.output import formats_of
 from scanner.jobs.stopping import Stopping
 from tests.build.judged import judged_record
-from tests.conftest import REPOSITORY
+from tests.conftest import PYTHONPATH
 
 DATA = b"a report\n" * 20_000
 """More than a pipe holds at once."""
@@ -363,7 +363,7 @@ def shell(tmp_path: Path) -> Path:
     """A folder with a command `ns` whose every scan gives the same run, and a configuration."""
     (tmp_path / "config.toml").write_text(CONFIG)
     (tmp_path / "ns.py").write_text(COMMAND)
-    (tmp_path / "ns").write_text(f'#!/bin/sh\nPYTHONPATH="{REPOSITORY}" exec "{sys.executable}" ns.py "$@"\n')
+    (tmp_path / "ns").write_text(f'#!/bin/sh\nPYTHONPATH="{PYTHONPATH}" exec "{sys.executable}" ns.py "$@"\n')
     (tmp_path / "ns").chmod(0o755)
     return tmp_path
 

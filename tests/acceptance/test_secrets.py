@@ -149,6 +149,7 @@ def test_no_secret_is_in_any_log_message_report_file_or_process_list(
     with Lab(only=("expired",)) as lab, Watched() as watched:
         more = receivers(*given)
         with service(tmp_path, lab, "expired", schedule=SCHEDULE + notify, more=more) as running:
+            running.as_users_do = True  # on command lines that others see
 
             def told(*command: str) -> int:
                 done = running.command(*command)

@@ -17,7 +17,7 @@ from scanner.fleet.settings import CA, CERTIFICATE, KEY, FleetSettings
 from scanner.fleet.users import PASSWORD, USERS
 from tests.build.ports import free_port
 from tests.build.servers import listens
-from tests.conftest import REPOSITORY
+from tests.conftest import PYTHONPATH
 
 MISSING = "redis-server is not installed (Debian: apt-get install redis-server)"
 
@@ -97,7 +97,7 @@ def worker(redis: Redis, zone: str, folder: Path, *options: str) -> Iterator[sub
         process = subprocess.Popen(
             [*command, *ours, *options],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            env={**os.environ, "PYTHONPATH": PYTHONPATH},
             stdout=log,
             stderr=subprocess.STDOUT,
         )

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from scanner.lab.hostile.serving import HostileServer
-from tests.conftest import REPOSITORY
+from tests.conftest import PYTHONPATH, REPOSITORY
 
 _MEBIBYTE = 2**20
 
@@ -82,7 +82,7 @@ def scan(folder: Path, servers: Sequence[HostileServer], *, deadline_s: float, c
 def _environment() -> dict[str, str]:
     import os  # nothing else of it is wanted here
 
-    return {**os.environ, "PYTHONPATH": str(REPOSITORY), "NO_COLOR": "1"}
+    return {**os.environ, "PYTHONPATH": PYTHONPATH, "NO_COLOR": "1"}
 
 
 def _measure(pid: int, peak: dict[str, float]) -> None:

@@ -19,8 +19,10 @@ from scanner.errors import NightsealError
 from scanner.lab import Lab
 from scanner.state.database import read_state
 from scanner.state.ledger import Ledger, Start
-from tests.conftest import REPOSITORY
+from tests.build.preloaded import Started, run
+from tests.conftest import PYTHONPATH
 
+Process = subprocess.Popen[bytes] | Started
 PATIENCE_S = 200.0
 _TICK_NS = 100_000_000
 
@@ -62,16 +64,20 @@ def _lines(log: Path) -> list[dict[str, Any]]:
 
 
 class Service:
-    """A folder with a configuration, and the services that are started on it."""
+    """A folder with a configuration, and the services that are started on it.
+
+    `as_users_do`: by a command line that others on this machine see. Otherwise they are forked, and need not load.
+    """
 
     def __init__(self, folder: Path, lab: Lab, *names: str, schedule: str, more: str = "", daemon: str = "") -> None:
         self.folder = folder
         self.log = folder / "daemon.log"
-        self.started: list[subprocess.Popen[bytes]] = []
+        self.started: list[Process] = []
         self._lab = lab
         self._names = names
         self._more = more
         self._daemon = daemon
+        self.as_users_do = False
         self._seen: dict[Path, tuple[list[tuple[int, int]] | None, list[Any]]] = {}
         self.configure(schedule)
 
@@ -92,24 +98,29 @@ class Service:
 
     @property
     def environ(self) -> dict[str, str]:
-        return {**os.environ, "PYTHONPATH": str(REPOSITORY), "NO_COLOR": "1"}
+        return {**os.environ, "PYTHONPATH": PYTHONPATH, "NO_COLOR": "1"}
 
-    def start(self, **environ: str) -> subprocess.Popen[bytes]:
+    def start(self, *, as_users_do: bool = False, **environ: str) -> Process:
         """Start a service; its log is appended to `daemon.log`."""
+        there = {**self.environ, **environ}
+        process: Process
         with self.log.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "scanner.app.cli", "daemon"],
-                cwd=self.folder,
-                env={**self.environ, **environ},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            if as_users_do or self.as_users_do:
+                command = [sys.executable, "-m", "scanner.app.cli", "daemon"]
+                process = subprocess.Popen(
+                    command, cwd=self.folder, env=there, stdout=log, stderr=log, start_new_session=True
+                )
+            else:
+                process = Started(["daemon"], cwd=self.folder, env=there, output=log, own_session=True)
         self.started.append(process)
         return process
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another command of the command line beside it."""
+        if not self.as_users_do:
+            done = run(arguments, cwd=self.folder, env=self.environ, timeout=PATIENCE_S)
+            out, err = done.stdout.decode(), done.stderr.decode()
+            return subprocess.CompletedProcess(arguments, done.returncode, out, err)
         return subprocess.run(
             [sys.executable, "-m", "scanner.app.cli", *arguments],
             cwd=self.folder,

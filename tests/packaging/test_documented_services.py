@@ -16,7 +16,7 @@ from tests.build.documented import elsewhere
 from tests.build.fleet import Redis
 from tests.build.ports import free_port
 from tests.build.service import PATIENCE_S, wait_for
-from tests.conftest import REPOSITORY, Runner
+from tests.conftest import PYTHONPATH, Runner
 
 CONFIGURATION = """\
 [daemon]
@@ -46,7 +46,7 @@ class Running:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "scanner.app.cli", *line.split()[1:]],
                 cwd=folder,
-                env={**os.environ, "PYTHONPATH": str(REPOSITORY), **settings},
+                env={**os.environ, "PYTHONPATH": PYTHONPATH, **settings},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

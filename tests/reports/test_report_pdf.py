@@ -30,6 +30,7 @@ from tests.build.hostile import TEXTS, hostile_record
 from tests.build.judged import judged_record, judged_view
 from tests.build.servers import program
 from tests.build.signers import person
+from tests.conftest import PYTHONPATH
 
 # The reports are drawn once, by one worker.
 pytestmark = pytest.mark.xdist_group("report-pdf")
@@ -56,7 +57,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subpro
         "from reports.render import render_pdf\n"
         "pathlib.Path(sys.argv[1]).write_bytes(render_pdf(whole_view(), attachments=attachments()))\n"
     )
-    environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": str(Path.cwd())}
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": PYTHONPATH}
     with subprocess.Popen([sys.executable, "-c", script, str(path)], env=environment) as process:
         yield process, path
         process.kill()
