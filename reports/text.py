@@ -57,6 +57,8 @@ _SOON_DAYS = 30
 _INDENT = 2
 _MOST_NOT_COVERED = 10
 """Of what nobody configured, so much is listed."""
+_MOST_UNASKED = 12
+"""So many rules that nobody asked for one reason are named; more, as `--rule` leaves out, are counted."""
 _MIN_WIDTH = 40
 _OBSERVED_LIMIT = 400
 """Characters of an observation that are shown without `--verbose`."""
@@ -148,8 +150,10 @@ def _target(
     lines = [*_waived_lines(waived), *_note_lines(notes)]
     if verbose:
         lines += [_plain_line(verdict) for verdict in target.verdicts if verdict.status is Status.PASS]
-        lines += [_plain_line(verdict) for verdict in target.verdicts if verdict.status is Status.NOT_APPLICABLE]
-    for block in (_grid(_unknown_lines(unknown)), _grid(lines)):
+        inapplicable = (item for item in target.verdicts if item.status is Status.NOT_APPLICABLE and not item.not_asked)
+        lines += [_plain_line(verdict) for verdict in inapplicable]
+    unasked = [verdict for verdict in target.verdicts if verdict.not_asked]
+    for block in (_grid(_unknown_lines(unknown)), _grid(_unasked_lines(unasked)), _grid(lines)):
         if block.row_count:
             parts += [Text(), Padding(block, (0, 0, 0, _INDENT))]
     counts = tally(target.verdicts)
@@ -273,11 +277,23 @@ def _waived_lines(verdicts: list[Verdict]) -> Iterator[_Row]:
 
 
 def _unknown_lines(verdicts: list[Verdict]) -> Iterator[tuple[Text, Text]]:
+    for reason, found in _by_reason(verdicts):
+        yield Text("? not assessed", style="yellow"), Text(f"{reason}: {', '.join(found)}")
+
+
+def _unasked_lines(verdicts: list[Verdict]) -> Iterator[tuple[Text, Text]]:
+    """What was left out, by reason: that nobody asked says nothing of the server, and is never silent."""
+    for reason, found in _by_reason(verdicts):
+        which = ", ".join(found) if len(found) <= _MOST_UNASKED else counted(len(found), "rule")
+        yield Text(f"{_NONE} not checked", style="dim"), Text(f"{reason}: {which}")
+
+
+def _by_reason(verdicts: list[Verdict]) -> Iterator[tuple[str, list[str]]]:
     grouped: dict[str, list[str]] = defaultdict(list)
     for verdict in verdicts:
         grouped[reason_in_words(verdict.message)].append(verdict.rule)
     for reason, found in grouped.items():
-        yield Text("? not assessed", style="yellow"), Text(f"{reason}: {', '.join(dict.fromkeys(found))}")
+        yield reason, [*dict.fromkeys(found)]
 
 
 def _note_lines(verdicts: list[Verdict]) -> Iterator[_Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,3 +37,24 @@ class ClientsView:
     everywhere: int
     unclear: int
     cut_off: tuple[ClientView, ...]
+
+    @property
+    def alive(self) -> tuple[ClientView, ...]:
+        """Those cut off that their vendors may still mend."""
+        return tuple(item for item in self.cut_off if item.supported is not False)
+
+    @property
+    def old(self) -> tuple[ClientView, ...]:
+        """Those cut off that nobody mends any more."""
+        return tuple(item for item in self.cut_off if item.supported is False)
+
+    @property
+    def alive_by_cause(self) -> tuple[tuple[str, tuple[TargetRef, ...], tuple[str, ...]], ...]:
+        """The reasons for which those of `alive` are cut off, each with where, and with their titles.
+
+        A server that is misconfigured cuts dozens off for one reason: on paper that is one row.
+        """
+        titles: dict[tuple[str, tuple[TargetRef, ...]], list[str]] = defaultdict(list)
+        for item in self.alive:
+            titles[item.why, item.targets].append(item.title)
+        return tuple((why, targets, tuple(found)) for (why, targets), found in titles.items())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from scanner.evidence import TargetEvidence
+from scanner.evidence import Attempt, FailureReason, TargetEvidence
 from scanner.grade import scores
 from scanner.grade.method import (
     CONDITIONS,
@@ -134,10 +134,16 @@ def _conditions(seen: Seen) -> Iterator[GradeReason | str]:
 
 
 def _by_rule(seen: Seen, condition: ByRule) -> Iterable[GradeReason | str]:
+    if condition.asked is not None and not _was_asked(getattr(seen.tls, condition.asked)):
+        return []
     status, unknown = seen.status(condition.rule)
     if status is Status.FAIL:
         return [GradeReason(condition.effect, condition.words)]
     return [f"{condition.name}: {unknown}"] if status is Status.INDETERMINATE else []
+
+
+def _was_asked(fact: Attempt[Any]) -> bool:
+    return fact.failure is None or fact.failure.reason is not FailureReason.NOT_RUN
 
 
 def _renegotiation(seen: Seen) -> Iterable[GradeReason | str]:

@@ -16,14 +16,13 @@ from scanner.rules.certificates.revocation import revocations
 METHOD: Final = "SSL-Labs-style grade (2009r rules)"
 """How the grade is named wherever it is shown."""
 
+ONLY_IF_ASKED: Final = ("POODLE over TLS, GOLDENDOODLE and other padding oracles", "Ticketbleed")
+"""What the method counts and a scan looks at only by rules that are asked for by name: otherwise as `NOT_LOOKED_AT`."""
+
 NOT_LOOKED_AT: Final = (
-    "POODLE in TLS",
-    "Ticketbleed",
-    "GOLDENDOODLE and the other padding oracles of 2019",
     "CVE-2016-2107",
-    "CVE-2019-1559",
     "DROWN through another host with the same key",
-    "published and shared keys, including Debian's (2008)",
+    "published keys, Debian's (2008) among them, without a list of them (`[scan] published_keys`)",
 )
 """What the method counts and this scanner does not observe: a server that has it is graded too well."""
 
@@ -50,13 +49,15 @@ class Effect(StrEnum):
 class ByRule:
     """Holds where a rule fails, and not only a little.
 
-    `name` is how the rule's question is called where it could not be answered.
+    `name` is how the rule's question is called where it could not be answered. `asked` is the fact of the evidence that
+    only a policy with the rule asks for, if there is such a one: without it nothing is missing (`ONLY_IF_ASKED`).
     """
 
     effect: Effect
     words: str
     rule: str
     name: str
+    asked: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,8 @@ CONDITIONS: Final[tuple[ByRule | Where, ...]] = (
     ByRule(Effect.FAIL, "Heartbleed", "vuln.heartbleed", "Heartbleed"),
     ByRule(Effect.FAIL, "CCS injection", "vuln.ccs-injection", "CCS injection"),
     ByRule(Effect.FAIL, "ROBOT", "vuln.robot", "ROBOT"),
+    ByRule(Effect.FAIL, "Ticketbleed", "vuln.ticketbleed", "Ticketbleed", asked="ticketbleed"),
+    ByRule(Effect.FAIL, "padding oracle in CBC", "vuln.padding-oracle", "padding oracles", asked="padding_oracle"),
     ByRule(Effect.CAP_C, "POODLE (CBC suites with SSL 3.0)", "vuln.poodle", "POODLE"),
     ByRule(Effect.CAP_C, "TLS compression (CRIME)", "comp.none", "TLS compression"),
     # Keys and key exchanges

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scanner.errors import ExitStatus
+from scanner.jobs.named_rules import unasked
 from scanner.jobs.rule_choice import matches
 from scanner.verdict import Status, TargetStatus
 
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["ExitStatus", "of"]
 
 
-def of(record: RunRecord, fail_on: Severity, rules: Sequence[str] = ()) -> ExitStatus:
+def of(record: RunRecord, fail_on: Severity, rules: Sequence[str] = (), asked_for: Sequence[str] = ()) -> ExitStatus:
     """Judge a run: an unwaived failure at or above `fail_on` comes first, then what could not be assessed.
 
     With `rules`, globs, only the verdicts of these count, of whatever severity. An indeterminate verdict counts like
-    the failure that it might be.
+    the failure that it might be, and so does a target at which nothing was asked of what `rules`, or the globs
+    `asked_for`, name.
     """
     if not record.run.complete:
         return ExitStatus.INTERRUPTED
@@ -32,4 +34,5 @@ def of(record: RunRecord, fail_on: Severity, rules: Sequence[str] = ()) -> ExitS
         return ExitStatus.FAILED
     unseen = any(target.status is not TargetStatus.ASSESSED for target in record.targets)
     undecided = any(verdict.status is Status.INDETERMINATE for verdict in counting)
+    undecided = undecided or bool(unasked(record, {"": (*rules, *asked_for)}))
     return ExitStatus.NOT_ASSESSED if unseen or undecided or not record.targets else ExitStatus.OK

@@ -36,16 +36,18 @@ class RuleChoice:
         if self.only and all(self.left_out_by(rule) for rule in all_rules()):
             raise UsageError("--skip leaves out every rule that --rule names")
 
-    def with_those_named(self, policy: Policy, also: Sequence[str] = ()) -> Policy:
+    def with_those_named(self, policy: Policy, also: Sequence[str] = (), failing: Sequence[str] = ()) -> Policy:
         """The policy, and the rules that were asked for by name and that it does not list, with their own severities.
 
-        `also` are globs of those that the targets call for. Of those it takes the ones that are in no usual policy
+        `also` are globs of those that the targets call for, `failing` those whose failures decide, which ask for what
+        they name only where the policy has none of it. Of all these it takes the rules that are in no usual policy
         (`Rule.opt_in`): any other was left out on purpose.
         """
+        missing = [glob for glob in failing if not any(matches(rule, [glob]) for rule in policy.rules)]
         named = {
             rule.id: PolicyRule(rule.id)
             for rule in all_rules().values()
-            if rule.opt_in and rule.id not in policy.rules and matches(rule.id, (*self.only, *also))
+            if rule.opt_in and rule.id not in policy.rules and matches(rule.id, (*self.only, *also, *missing))
         }
         if not named:
             return policy

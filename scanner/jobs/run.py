@@ -15,6 +15,7 @@ from scanner.formats import DEFAULT_REPORTS
 from scanner.jobs.fleet import fleet_of
 from scanner.jobs.keeping import spared
 from scanner.jobs.looks import check_looks
+from scanner.jobs.named_rules import Named, check_listed
 from scanner.jobs.output import Rendering, Written, check_output, write
 from scanner.jobs.policies import policies_of
 from scanner.jobs.reporting import rendering_of
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
 class Order:
     """What to run of a configuration. `environments` holds names and globs; empty means all.
 
-    With `resume`, what an interrupted run saw a short while ago is taken over.
+    With `resume`, what an interrupted run saw a short while ago is taken over. `failing` are globs of the rules that
+    alone decide the exit status.
     """
 
     environments: Sequence[str] = ()
@@ -55,6 +57,12 @@ class Order:
     key: SigningKey | None = None
     resume: bool = False
     choice: RuleChoice = field(default_factory=RuleChoice)
+    failing: Sequence[str] = ()
+
+    @property
+    def by_name(self) -> Named:
+        """The rules that are asked for by name, by option."""
+        return {"--rule": self.choice.only, "--fail-on-rule": self.failing}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,7 @@ def execute(
         NightsealError: something is wrong that makes the run useless; nothing was scanned.
     """
     job = job_of(config, order, overrides)
+    check_listed(order.by_name, job.policies.values())
     check_looks(config)
     # The configured output is a folder, even where one format goes there and it is not there yet.
     output = order.output or f"{config.resolve(config.form.nightseal.output).rstrip('/')}/"

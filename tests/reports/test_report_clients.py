@@ -6,8 +6,9 @@ import dataclasses
 
 import pytest
 
-from reports.render import render_html
-from reports.view import clients
+from reports.layout import PAPER
+from reports.render import _render, render_html
+from reports.view import ReportView, clients
 from reports.view.clients import clients_of
 from reports.view.index import Index
 from scanner.clients import all_clients
@@ -33,6 +34,11 @@ ONLY_TLS13 = tls(
         Protocol.TLS1_3: tls().protocols[Protocol.TLS1_3],
     }
 )
+
+
+def html_for_paper(view: ReportView) -> str:
+    """What is laid out as a PDF, without the laying out."""
+    return _render(view, PAPER, None)
 
 
 def test_who_is_cut_off_is_told_with_why_and_where() -> None:
@@ -76,3 +82,28 @@ def test_the_page_has_the_chapter_with_the_unsupported_collapsed() -> None:
     assert all(title in shown for title in alive)
     assert 'href="#clients"' in render_html(view)
     assert 'id="clients"' not in render_html(dataclasses.replace(view, clients=None))
+
+
+def test_on_paper_each_reason_is_told_once_with_all_whom_it_cuts_off() -> None:
+    found = clients_of(Index.of(record(Attempt.ok(ONLY_TLS13), Attempt.ok(ONLY_TLS13), Attempt.ok(tls()))))
+    assert found is not None
+    assert len(found.alive_by_cause) < len(found.alive)
+    view = dataclasses.replace(judged_view(), clients=found)
+    paper = html_for_paper(view)
+    chapter = paper.partition('<section id="clients"')[2].partition("</section>")[0]
+    for why, _, titles in found.alive_by_cause:
+        assert (chapter.count(why), "; ".join(titles) in chapter) == (1, True)
+    assert all(item.title in chapter for item in found.old)
+    assert "<details" not in chapter
+    assert 'id="clients"' not in html_for_paper(dataclasses.replace(view, clients=None))
+
+
+def test_reasons_that_paper_has_no_room_for_are_counted() -> None:
+    found = clients_of(Index.of(record(Attempt.ok(ONLY_TLS13))))
+    assert found is not None
+    (one, *_) = found.alive
+    many = tuple(dataclasses.replace(one, why=f"reason {number}") for number in range(PAPER.places + 3))
+    paper = html_for_paper(dataclasses.replace(judged_view(), clients=dataclasses.replace(found, cut_off=many)))
+    assert f"reason {PAPER.places - 1}<" in paper
+    assert f"reason {PAPER.places}<" not in paper
+    assert "3 more reasons are in the HTML report." in paper

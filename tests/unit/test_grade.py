@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from scanner.evidence import Attempt, FailureReason, KeyType, Protocol, Robot, Staple
-from scanner.grade import Effect, Grade, explained, grade, in_words
+from scanner.evidence import Attempt, FailureReason, KeyType, Protocol, Robot, Staple, Ticketbleed, not_run
+from scanner.grade import NOT_LOOKED_AT, ONLY_IF_ASKED, Effect, Grade, explained, grade, in_words
 from scanner.inventory import Role
 from tests.build.facts import (
     CBC,
@@ -38,6 +38,7 @@ from tests.build.facts import (
 from tests.build.partial import losses
 from tests.build.records import sample_record
 from tests.build.weak_keys import WEAK, rsa_certificate
+from tests.conftest import REPOSITORY
 
 _RC4 = "TLS_ECDHE_RSA_WITH_RC4_128_SHA"
 _3DES = "TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA"
@@ -121,6 +122,10 @@ _METHOD: list[tuple[World, str, Effect | None]] = [
     (of_tls(heartbleed=YES), "F", Effect.FAIL),
     (of_tls(ccs_injection=YES), "F", Effect.FAIL),
     (of_tls(robot=Attempt.ok(Robot.STRONG_ORACLE), **tls12_only(GCM, _RSA)), "F", Effect.FAIL),
+    (of_tls(ticketbleed=Attempt.ok(Ticketbleed.VULNERABLE)), "F", Effect.FAIL),
+    (of_tls(ticketbleed=Attempt.ok(Ticketbleed.NOT_VULNERABLE)), "A+", None),
+    (of_tls(padding_oracle=Attempt.ok(("wrong padding",)), protocols=offers(tls1_2=offer(GCM, CBC))), "F", Effect.FAIL),
+    (of_tls(padding_oracle=Attempt.ok(()), protocols=offers(tls1_2=offer(GCM, CBC))), "A+", None),
     (of_tls(deployment(certificate(key_type=KeyType.RSA, key_bits=1024, curve=None))), "B", Effect.CAP_B),
     (of_tls(deployment(certificate(key_type=KeyType.RSA, key_bits=1023, curve=None))), "F", Effect.FAIL),
     (of_tls(deployment(certificate(signature_hash="md5"))), "F", Effect.FAIL),
@@ -160,6 +165,7 @@ def test_each_cap_and_failure_of_the_method(world: World, letter: str, effect: E
         (World(tls=Attempt.failed(FailureReason.REFUSED)), "refused"),
         (World(tls=Attempt.failed(FailureReason.NOT_TLS)), "the endpoint does not speak TLS"),
         (of_tls(heartbleed=TIMED_OUT), "Heartbleed: timed-out (5 s)"),
+        (of_tls(ticketbleed=TIMED_OUT), "Ticketbleed: timed-out (5 s)"),
         (of_tls(protocols=offers(ssl3=TIMED_OUT)), "ssl3: timed-out"),
         (of_tls(certificates=TIMED_OUT), "trust: timed-out (5 s)"),
         (
@@ -190,6 +196,14 @@ def test_knowing_less_never_makes_a_grade_better(case: tuple[World, str, Effect 
     for name, less in losses(world):
         found = graded(less(world)).letter
         assert found is None or _LETTERS.index(found) >= _LETTERS.index(letter), name
+
+
+def test_the_documentation_says_what_the_grade_does_not_see() -> None:
+    text = " ".join((REPOSITORY / "docs" / "policies.md").read_text("utf-8").split())
+    assert all(item in text for item in NOT_LOOKED_AT)
+    assert all(part in text for item in ONLY_IF_ASKED for part in item.split(", "))
+    unasked = of_tls(ticketbleed=not_run(), padding_oracle=not_run(), protocols=offers(tls1_2=offer(GCM, CBC)))
+    assert graded(unasked).letter == "A+"
 
 
 def test_what_is_bad_enough_is_graded_whatever_else_is_unknown() -> None:

@@ -20,6 +20,7 @@ from scanner.history import History
 from scanner.jobs import exit_status
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.keeping import spared, warn
+from scanner.jobs.named_rules import check_judged
 from scanner.jobs.output import check_output, formats_of, goes_to_stdout, write
 from scanner.jobs.reporting import name_of, owned, rendering_of_environment
 from scanner.jobs.rule_choice import RuleChoice, check_globs
@@ -73,7 +74,9 @@ def report(  # noqa: PLR0913, PLR0917  # one for each option
     if chosen is None:
         what = f'of environment "{environment}" ' if environment else ""
         raise UsageError(f"the history {config.form.nightseal.history} has no run {what}yet: nightseal run makes one")
-    record = choice.applied(history.record(chosen))
+    stored = history.record(chosen)
+    check_judged({"--rule": rules, "--fail-on-rule": fail_on_rules}, stored)
+    record = choice.applied(stored)
     drawn = any(FORMATS[name].drawn for name in formats)
     rendering = rendering_of_environment(config, history, record, environment, drawn=drawn)
     rendering = dataclasses.replace(rendering, key=key)

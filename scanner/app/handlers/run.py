@@ -13,6 +13,7 @@ from scanner.app.signing import signing_key
 from scanner.formats import DEFAULT_REPORTS
 from scanner.jobs import exit_status, session
 from scanner.jobs.keeping import warn
+from scanner.jobs.named_rules import unasked
 from scanner.jobs.output import formats_of, goes_to_stdout
 from scanner.jobs.rule_choice import RuleChoice, check_globs
 from scanner.jobs.run import Order, execute
@@ -62,6 +63,7 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option
         key=signing_key(sign_with, formats_wanted),
         resume=resume,
         choice=RuleChoice(rules, skipped),
+        failing=fail_on_rules,
     )
     select(config, order.environments)
     checked = preflight.check(config)
@@ -83,8 +85,9 @@ def run(  # noqa: PLR0913, PLR0917  # one for each option
     if not quiet:
         click.echo(summary(outcome), err=output is not None and goes_to_stdout(output))
     warn(outcome.troubles)
+    warn(unasked(outcome.record, order.by_name))
     if outcome.lost is not None:
         raise outcome.lost
     return stopping.status(
-        exit_status.of(outcome.record, Severity(fail_on), fail_on_rules), complete=outcome.record.run.complete
+        exit_status.of(outcome.record, Severity(fail_on), fail_on_rules, rules), complete=outcome.record.run.complete
     )

@@ -20,6 +20,7 @@ from scanner.errors import NotKeptError, UsageError
 from scanner.inventory import Inventory
 from scanner.jobs import exit_status, session
 from scanner.jobs.keeping import warn
+from scanner.jobs.named_rules import check_listed, unasked
 from scanner.jobs.output import OVERVIEW, Rendering, Written, check_output, formats_of, goes_to_stdout, write
 from scanner.jobs.policies import load_policy
 from scanner.jobs.rule_choice import RuleChoice, check_globs
@@ -84,7 +85,9 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     configured = (config.form.nightseal if config else NightsealForm()).policy
     policy = load_policy(policy_name or configured, base=config.folder if config and not policy_name else None)
     asked = ("mail.*",) if any(endpoint.mail_domain for endpoint in endpoints) else ()
-    policy = choice.with_those_named(policy, asked)
+    policy = choice.with_those_named(policy, asked, fail_on_rules)
+    by_name = {"--rule": rules, "--fail-on-rule": fail_on_rules}
+    check_listed(by_name, [policy])
     check_output(formats, output)
     environment = environment_of(endpoints)
     overrides = Overrides(
@@ -138,11 +141,14 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     warn(written.troubles)
     for hint in hints_of(result, ca_file=ca_file is not None) if not quiet else ():
         click.echo(f"Hint: {hint}", err=True)
+    warn(unasked(result, by_name))
     if lost is not None:
         raise lost
     if written.nothing and not history:
         raise NotKeptError("the scan was done, but its results could not be written anywhere")
-    return stopping.status(exit_status.of(result, Severity(fail_on), fail_on_rules), complete=result.run.complete)
+    return stopping.status(
+        exit_status.of(result, Severity(fail_on), fail_on_rules, rules), complete=result.run.complete
+    )
 
 
 def _view(show: str | None, formats: Sequence[str], *, summary: bool) -> str | None:
