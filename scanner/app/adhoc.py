@@ -167,6 +167,33 @@ def under_name(
     return tuple(renamed), there
 
 
+def asked_for(  # noqa: PLR0913  # what decides where something is, all of it by keyword
+    named: Sequence[str],
+    connect_to: Mapping[str, Sequence[str]],
+    *,
+    starttls: str | None,
+    sni: str | None,
+    resolver: str | None,
+    proxy: str | None,
+    identity: ClientCertificate | None,
+) -> tuple[tuple[Endpoint, ...], Mapping[str, Sequence[str]]]:
+    """The endpoints that TARGETs name, as options say how they are asked for, and where each name leads.
+
+    `proxy` is the one that carries everything, whoever named it: no name server is asked past it.
+
+    Raises:
+        UsageError: one of them cannot be read, or not be found without asking a name server past the proxy.
+    """
+    if proxy is not None and (mail := next((text for text in named if text.startswith(MAIL_DOMAIN)), None)):
+        raise UsageError(
+            f'"{mail}": MX records cannot be looked up through a proxy: name the mail servers (smtp://host)'
+        )
+    endpoints = identified(endpoints_of(named, starttls, resolver), identity)
+    if sni is None:
+        return endpoints, connect_to
+    return under_name(endpoints, sni, connect_to, resolving=proxy is None, server=resolver)
+
+
 def _places(host: str, port: int, server: str | None) -> Sequence[str]:
     try:
         found = (host,) if is_address(host) else asyncio.run(asyncio.wait_for(addresses_of(host, server), _RESOLVER_S))

@@ -187,6 +187,9 @@ starttls_option = click.option(
     help="STARTTLS protocol of TARGETs without a scheme: smtp means smtp://TARGET.",
 )
 sni_option = click.option("--sni", metavar="NAME", help="Ask TARGET under this name (server name, Host, certificate).")
+file_option = click.option(
+    "--file", "target_file", metavar="FILE", help='Take targets from here as well, one a line; "-" is stdin.'
+)
 proxy_option = click.option(
     "--proxy",
     metavar="URL",

@@ -65,8 +65,11 @@ class Proxies:
         assert (user.decode(), password.decode()) == (USER, PASSWORD)
         writer.write(b"\x01\x00")
         head = await reader.readexactly(4)
-        assert head[3] == 3, "it was given an address, not the name"
-        name = (await reader.readexactly((await reader.readexactly(1))[0])).decode()
+        if head[3] == 1:
+            name = ".".join(map(str, await reader.readexactly(4)))
+            assert name in {known for known, _ in self.names}, "it was given an address, not the name"
+        else:
+            name = (await reader.readexactly((await reader.readexactly(1))[0])).decode()
         there = name, int.from_bytes(await reader.readexactly(2))
         self.reached.append(there)
         if there not in self.names:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+import sys
+import threading
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from scanner.lab import Lab
+from tests.build.counting_door import CountingDoor
 from tests.build.ports import free_port
 from tests.build.proxies import PASSWORD, Proxies
 from tests.build.servers import HOST, servers
@@ -51,7 +58,7 @@ def test_everything_goes_through_the_proxy(quick: Runner, tmp_path: Path, scheme
     assert PASSWORD not in done.out + done.err
 
 
-def test_starttls_goes_through_the_proxy(lab, quick: Runner) -> None:
+def test_starttls_goes_through_the_proxy(lab: Lab, quick: Runner) -> None:
     server = lab.servers["smtp-starttls"]
     with Proxies("socks5", {(NAME, 25): (server.address, server.actual_port)}).running() as proxy:
         done = quick("scan", f"smtp://{NAME}", "--proxy", proxy.url, "--format", "json")
@@ -59,6 +66,90 @@ def test_starttls_goes_through_the_proxy(lab, quick: Runner) -> None:
     (target,) = done.json["targets"]
     assert target["evidence"]["protocols"], done.out[:500]
     assert len(proxy.reached) == proxy.carried >= 20
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[list[str]]:
+    """What this process itself sends to anything but loopback TCP and its own workers, or asks of a resolver."""
+    _SENT.clear()
+    _WATCHED.set()
+    yield _SENT
+    _WATCHED.clear()
+
+
+_SENT: list[str] = []
+_WATCHED = threading.Event()
+_ROUTE_TO_THE_PROXY = (LOOPBACK, 443)
+"""Where a UDP socket is tied to, which sends nothing, to learn from which address the proxy is reached (`vantage`)."""
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _WATCHED.is_set():
+        return
+    if event in {"socket.connect", "socket.sendto", "socket.sendmsg"}:
+        ours = arguments[0]
+        kept_to_us = ours.family == socket.AF_UNIX or (ours.type == socket.SOCK_STREAM and arguments[1][0] == LOOPBACK)
+        if not kept_to_us and (event, arguments[1]) != ("socket.connect", _ROUTE_TO_THE_PROXY):
+            _SENT.append(f"{event} {arguments[1]}")
+    elif event in {"socket.getaddrinfo", "socket.gethostbyname"} and arguments[0] not in {None, LOOPBACK}:
+        _SENT.append(f"{event} {arguments[0]}")
+
+
+sys.addaudithook(_watch)
+
+
+@pytest.mark.parametrize("command", ["scan", "clients"])
+def test_every_rule_and_every_client_is_asked_through_it(
+    quick: Runner, tmp_path: Path, elsewhere: list[str], command: str
+) -> None:
+    """The target is an address, so that whatever went past the proxy would arrive, and be counted at the server alone."""
+    old = "ssl_protocols TLSv1.2 TLSv1.3; ssl_ciphers ALL:@SECLEVEL=0; add_header Alt-Svc 'h3=\":8443\"; ma=60';"
+    with servers(tmp_path) as context, CountingDoor((LOOPBACK, context.nginx(["rsa"], old))).open() as door:
+        there = (LOOPBACK, door.port)
+        with Proxies("socks5", {there: there}).running() as proxy:
+            every = ("--rule", "*") if command == "scan" else ("--core",)
+            options = ("--proxy", proxy.url, "--deadline", "200", "--format", "json")
+            done = quick(command, f"{LOOPBACK}:{door.port}", *every, *options)
+
+    assert proxy.carried == len(proxy.reached) == door.entered >= 20, done.err
+    assert elsewhere == []
+    (target,) = done.json["targets"]
+    if command == "clients":
+        assert sum(bool(row["connects"]) for row in target["clients"]) > 30
+        return
+    said = {verdict["rule"]: verdict for verdict in target["verdicts"]}
+    for rule in ("vuln.ticketbleed", "vuln.padding-oracle", "vuln.heartbleed", "kex.ticket-keys", "kex.fresh-keys"):
+        assert said[rule]["status"] in {"pass", "fail"}, said[rule]
+    assert "proxy" in said["https.http3"]["message"]
+    assert said["https.http3"]["reason"] == "not-asked"
+
+
+def test_mail_is_asked_through_it(lab: Lab, quick: Runner, elsewhere: list[str]) -> None:
+    server = lab.servers["smtp-starttls"]
+    with CountingDoor((server.address, server.actual_port)).open() as door:
+        there = (LOOPBACK, door.port)
+        with Proxies("socks5", {there: there}).running() as proxy:
+            options = ("--rule", "*", "--proxy", proxy.url, "--deadline", "200", "--format", "json")
+            done = quick("scan", f"smtp://{LOOPBACK}:{door.port}", *options)
+
+    (target,) = done.json["targets"]
+    assert target["evidence"]["protocols"], done.out[:500]
+    assert proxy.carried == door.entered >= 20
+    assert elsewhere == []
+
+
+def test_what_would_need_a_name_server_is_refused(quick: Runner, tmp_path: Path, elsewhere: list[str]) -> None:
+    """Also where the configuration names the proxy."""
+    (tmp_path / "p.toml").write_text('[scan]\nproxy = "socks5://127.0.0.1:9"\n', "utf-8")
+    for options in (("--proxy", "socks5://127.0.0.1:9"), ("--config", "p.toml")):
+        for command in (("scan",), ("clients", "--now")):
+            mail = quick(*command, "mx:example.com", *options)
+            assert (mail.status, "through a proxy" in mail.err) == (2, True), mail.err
+            named = quick(*command, "www.example.com", "--sni", "other.example.com", *options)
+            assert (named.status, "needs the address of TARGET" in named.err) == (2, True), named.err
+            server = quick(*command, "www.example.com", "--resolver", "127.0.0.1", *options)
+            assert (server.status, "at the proxy" in server.err) == (2, True), server.err
+    assert elsewhere == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from scanner.app.lazy import done_by
 
 
 @click.command("clients")
-@click.argument("targets", metavar="HOST...", nargs=-1, required=True)
+@click.argument("targets", metavar="[HOST]...", nargs=-1)
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="Where [scan] and the history are.")
 @click.option(
     "--if",
@@ -28,6 +28,13 @@ from scanner.app.lazy import done_by
 @options.ca_file_option
 @options.deadline_option
 @options.connect_to_option
+@options.starttls_option
+@options.sni_option
+@options.proxy_option
+@options.source_option
+@options.helo_option
+@options.resolver_option
+@options.file_option
 @click.option("--format", "-f", "format_name", type=click.Choice(("text", "json")), default="text", help="Form.")
 @options.quiet_option
 @done_by("scanner.app.handlers.clients:clients", scans=True)
@@ -51,4 +58,6 @@ def command() -> None:
       nightseal clients www.example.com --if "only tls1.3" --core
       nightseal clients shop.example.com --config config.toml --policy mozilla-modern
       nightseal clients www.example.com --client "java-*" --format json
+      nightseal clients smtp://mail.example.com --if "no tls1.0"
+      nightseal clients intra.example.com --proxy socks5://bastion.example.com:1080
     """

@@ -38,7 +38,7 @@ from scanner.formats import VIEWS
 @click.option("--show", type=click.Choice(VIEWS), help="Print what was observed instead of the verdicts.")
 @options.view_options(*VIEWS[1:])
 @click.option("--summary", is_flag=True, help="One line for each target.")
-@click.option("--file", "target_file", metavar="FILE", help='Take targets from here as well, one a line; "-" is stdin.')
+@options.file_option
 @click.option("--record", is_flag=True, help="Keep the run in the history.")
 @click.option("--verbose", "-v", is_flag=True, help="Also show passed requirements and what was observed.")
 @click.option("--pem", is_flag=True, help="Print the certificates themselves, too.")

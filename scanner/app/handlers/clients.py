@@ -8,19 +8,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from reports.clients import ClientsAt, as_data, outcomes, told
 from scanner import config as configuration
-from scanner.app import options
-from scanner.app.adhoc import endpoints_of, environment_of
+from scanner.app import options, standpoint
+from scanner.app.adhoc import asked_for, environment_of, targets_in
 from scanner.app.reading import config_to_read
 from scanner.clients import Client, all_clients
 from scanner.config.form import ScanForm
 from scanner.errors import ExitStatus, UsageError, nearest
 from scanner.history import History
-from scanner.inventory import Inventory
+from scanner.inventory import Endpoint, Inventory
 from scanner.jobs import session
 from scanner.jobs.client_changes import as_the_policy_wants, parse_change
 from scanner.jobs.policies import load_policy
@@ -30,6 +31,9 @@ from scanner.pipeline import Job
 from scanner.replay.recorded import recorded
 from scanner.rules import Facts
 from scanner.verdict import RunRecord, Trigger
+
+if TYPE_CHECKING:
+    from scanner.config import Config
 
 _WIDEST = 100
 _NOT_STORED = "the history does not know it: --now looks at it"
@@ -44,6 +48,13 @@ def clients(  # noqa: PLR0913, PLR0917  # one for each option
     ca_file: Path | None,
     deadline: timedelta | None,
     connect_to: tuple[str, ...],
+    starttls: str | None,
+    sni: str | None,
+    proxy: str | None,
+    source_address: str | None,
+    helo: str | None,
+    resolver: str | None,
+    target_file: str | None,
     format_name: str,
     *,
     core: bool,
@@ -56,20 +67,53 @@ def clients(  # noqa: PLR0913, PLR0917  # one for each option
     chosen = _chosen(globs, core=core)
     meant = parse_change(change, _groups(chosen)) if change is not None else None
     policy = load_policy(policy_name) if policy_name else None
-    if config_path and not now:
-        records = _stored(config_path, targets)
+    named = (*targets, *(targets_in(target_file) if target_file else ()))
+    if not named:
+        raise UsageError("nothing to look at: name a HOST such as www.example.com, or a file of them with --file")
+    standing = {
+        "--starttls": starttls,
+        "--sni": sni,
+        "--proxy": proxy,
+        "--source-address": source_address,
+        "--helo": helo,
+        "--resolver": resolver,
+    }
+    stored = config_path is not None and not now
+    if config_path and stored:
+        if useless := next((option for option, value in standing.items() if value is not None), None):
+            raise UsageError(f"{useless}: with --config the history is read, and nothing is connected to: add --now")
+        records = _stored(config_path, named)
     else:
-        records = [
-            _scanned(
-                targets, config_path, Overrides(ca_file, deadline, options.parse_connect_to(connect_to)), quiet=quiet
-            )
-        ]
+        config = configuration.load(config_path, unset=("notify",)) if config_path else None
+        scan = config.form.scan if config else ScanForm()
+        proxy = standpoint.proxy_of(proxy)
+        resolver = standpoint.resolver_of(resolver, proxy=proxy or scan.proxy)
+        endpoints, there = asked_for(
+            named,
+            options.parse_connect_to(connect_to),
+            starttls=starttls,
+            sni=sni,
+            resolver=resolver,
+            proxy=proxy or scan.proxy,
+            identity=None,
+        )
+        overrides = Overrides(
+            ca_file,
+            deadline,
+            there,
+            # No client depends on what looks like an attack, nor on what authorities say.
+            intrusive=False,
+            online=False,
+            proxy=proxy,
+            source_address=standpoint.source_of(source_address),
+            helo=standpoint.helo_of(helo),
+            resolver=resolver,
+        )
+        records = [_scanned(endpoints, config, overrides, quiet=quiet)]
     status = ExitStatus.OK
     answers = []
     unseen: list[dict[str, str | None]] = []
-    for facts in (
-        facts for record in records for facts in _facts_of(record, targets, stored=bool(config_path) and not now)
-    ):
+    for facts in (facts for record in records for facts in _facts_of(record, named, stored=stored)):
         tls = facts.evidence.tls.value
         if tls is None:
             failure = facts.evidence.tls.failure
@@ -126,11 +170,10 @@ def _groups(chosen: Mapping[str, Client]) -> frozenset[str]:
     return frozenset(group for client in chosen.values() for group in client.groups or ())
 
 
-def _scanned(targets: Sequence[str], config_path: Path | None, overrides: Overrides, *, quiet: bool) -> RunRecord:
+def _scanned(endpoints: tuple[Endpoint, ...], config: Config | None, overrides: Overrides, *, quiet: bool) -> RunRecord:
     """What is seen there now."""
-    config = configuration.load(config_path, unset=("notify",)) if config_path else None
     scan = config.form.scan if config else ScanForm()
-    environment = environment_of(endpoints_of(targets))
+    environment = environment_of(endpoints)
     policy = load_policy("https-by-default")
     job = Job(
         inventory=Inventory((environment,)),

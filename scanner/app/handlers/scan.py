@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import click
 
 from scanner import config as configuration
 from scanner.app import options, standpoint
-from scanner.app.adhoc import endpoints_of, environment_of, identified, targets_in, under_name
+from scanner.app.adhoc import asked_for, environment_of, targets_in
 from scanner.app.hints import hints_of
 from scanner.config.form import NightsealForm, ScanForm
 from scanner.errors import NotKeptError, UsageError
@@ -73,15 +73,21 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     choice = RuleChoice(rules, skipped)
     check_globs("--fail-on-rule", fail_on_rules)
     named = (*targets, *(targets_in(target_file) if target_file else ()))
-    resolver = standpoint.resolver_of(resolver, proxy=proxy)
-    endpoints = identified(endpoints_of(named, starttls, resolver), standpoint.identity_of(client_cert, client_key))
-    there: Mapping[str, Sequence[str]] = options.parse_connect_to(connect_to)
-    if sni is not None:
-        endpoints, there = under_name(endpoints, sni, there, resolving=proxy is None, server=resolver)
     config = configuration.load(config_path, unset=("notify",)) if config_path else None
     if record and config is None:
         config = configuration.load(configuration.DEFAULT_PATH, unset=("notify",))
     scan = config.form.scan if config else ScanForm()
+    proxy = standpoint.proxy_of(proxy)
+    resolver = standpoint.resolver_of(resolver, proxy=proxy or scan.proxy)
+    endpoints, there = asked_for(
+        named,
+        options.parse_connect_to(connect_to),
+        starttls=starttls,
+        sni=sni,
+        resolver=resolver,
+        proxy=proxy or scan.proxy,
+        identity=standpoint.identity_of(client_cert, client_key),
+    )
     configured = (config.form.nightseal if config else NightsealForm()).policy
     policy = load_policy(policy_name or configured, base=config.folder if config and not policy_name else None)
     asked = ("mail.*",) if any(endpoint.mail_domain for endpoint in endpoints) else ()
@@ -96,7 +102,7 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
         there,
         intrusive=not no_intrusive,
         online=not offline,
-        proxy=standpoint.proxy_of(proxy),
+        proxy=proxy,
         source_address=standpoint.source_of(source_address),
         helo=standpoint.helo_of(helo),
         headers=standpoint.headers_of(headers),
