@@ -337,7 +337,7 @@ def _cut_off(
     """What kept the scanner from looking at everything, the gravest first, and whether it cut off a list."""
     for item in dataclasses.fields(tls):
         value = getattr(tls, item.name)
-        if isinstance(value, bool):  # how something was asked, not what was answered
+        if not isinstance(value, (Attempt, Mapping)):  # how something was asked, or is known, not what was answered
             continue
         area = _Area.CERTIFICATES if item.name == "certificates" else _Area.TLS
         listed = isinstance(value, Mapping) or area is _Area.CERTIFICATES

@@ -22,6 +22,7 @@ from scanner.fleet.settings import FleetSettings
 from scanner.formats import load
 from scanner.inventory import Environment, Inventory, Target, is_address
 from scanner.known_keys import PublishedKeys, SeenKeys, with_troubles
+from scanner.known_ticket_keys import SeenTicketKeys, with_since
 from scanner.policy import Policy
 from scanner.probe import ProbeSettings
 from scanner.probe.authority import stage as authority
@@ -211,19 +212,21 @@ async def _observe(job: Job, seen: RunEvidence, on_progress: Callable[[Progress]
                     job.on_evidence(target.id, evidence)
         await authorities.finish(job.settings.deadline_s)
         published = PublishedKeys(Path(job.settings.published_keys)) if job.settings.published_keys else None
-        keys = SeenKeys(published)
+        keys, tickets = SeenKeys(published), SeenTicketKeys()
         async for target_id, kept in _one_by_one(seen.evidence):
             found = kept.read()
             completed = authorities.completed(found)
             if completed is not found:
                 seen.keep(target_id, completed)
             keys.note(target_id, completed)
+            tickets.note(completed)
     # Not in this thread: the first run of an estate compares thousands of keys.
     troubles = await asyncio.to_thread(keys.troubles, job.answers, datetime.now(UTC))
-    if troubles:
+    since = await asyncio.to_thread(tickets.since, job.answers)
+    if troubles or since:
         async for target_id, kept in _one_by_one(seen.evidence):
             found = kept.read()
-            told = with_troubles(found, troubles)
+            told = with_since(with_troubles(found, troubles), since)
             if told is not found:
                 seen.keep(target_id, told)
 

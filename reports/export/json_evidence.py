@@ -68,6 +68,7 @@ def evidence_document(evidence: TargetEvidence) -> Evidence:
             protocol.value: list(attempt.value) for protocol, attempt in tls.groups.items() if attempt.value is not None
         },
         classical_curves_only=tls.classical_curves_only,
+        ticket_key_since=tls.ticket_key_since,
         key_exchanges=[
             KeyExchange(
                 protocol=protocol.value,

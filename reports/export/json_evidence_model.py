@@ -387,3 +387,5 @@ class Evidence(Out):
     """Null if there is no STARTTLS, or it was not tested."""
     classical_curves_only: bool = False
     """Only elliptic curves were offered: other groups may still be accepted."""
+    ticket_key_since: datetime | None = None
+    """When an earlier run saw the same key of session tickets first; null if none did."""

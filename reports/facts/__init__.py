@@ -195,3 +195,5 @@ def _features(tls: TlsEvidence) -> Iterator[str]:
         found = getattr(tls, name)
         if name not in _BY_POLICY or found != not_run():
             yield fact(title, known(found))
+    if tls.ticket_key_since is not None:
+        yield fact("that key since", moment(tls.ticket_key_since))

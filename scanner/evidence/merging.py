@@ -30,7 +30,7 @@ def merge(first: TlsEvidence, second: TlsEvidence) -> TlsEvidence:
             merged[item.name] = _fact(ours, theirs, defined_apart=item.name in _DEFINED_APART)
         elif isinstance(ours, bool):
             merged[item.name] = ours if first.groups else theirs
-        else:
+        elif isinstance(ours, Mapping):
             merge_lists = _offers if item.name == "protocols" else _names
             merged[item.name] = _by_protocol(ours, theirs, merge_lists)
     merged["certificates"] = _certificates(first.certificates, second.certificates)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
@@ -113,7 +114,8 @@ class TlsEvidence:
     `max_early_data_size` is the largest in bytes that a session ticket of TLS 1.3 allows, 0 where none allows any.
     `padding_oracle` names the broken records in CBC that the server tells from others by its answers, `reused_keys` the
     key exchanges in which several connections were shown one ephemeral key. `ticket_key` is the name, in hexadecimal,
-    of the key that makes session tickets, which is sent along in plain, or a `TicketKey`. `other_alpn` tells that a
+    of the key that makes session tickets, which is sent along in plain, or a `TicketKey`; `ticket_key_since` when that
+    key was seen first, where an earlier run saw it already. `other_alpn` tells that a
     hello for HTTP alone is accepted where none is spoken. These and `ticketbleed` are asked where a policy judges them.
     `intolerances` names what an unusual but correct ClientHello broke (`size`, `version`, …).
     `classical_curves_only` tells that the engine asked for no other groups than elliptic curves, and for those in the
@@ -148,6 +150,7 @@ class TlsEvidence:
     wrong_sni: Attempt[NameReaction] = field(default_factory=not_run)
     intolerances: Attempt[tuple[str, ...]] = field(default_factory=not_run)
     classical_curves_only: bool = False
+    ticket_key_since: datetime | None = None
 
     @classmethod
     def failed(cls, failure: Failure) -> Self:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scanner.evidence import Attempt, TargetEvidence
+from scanner.history import History
+from scanner.known_ticket_keys import SeenTicketKeys
 from scanner.lab import Lab
 from scanner.probe.survey.tickets import key_of, made_with_zeros
+from tests.build.facts import tls
 from tests.build.ports import free_port
 from tests.build.servers import HOST, servers
 from tests.conftest import Runner
@@ -125,6 +130,47 @@ def test_addresses_of_a_name_may_share_a_key(quick: Runner, tmp_path: Path) -> N
     observed = [verdict["observed"] for verdict in verdicts if verdict["rule"] == KEYS]
     assert len(observed) == 2
     assert all("shared with 1 other address of the name" in item for item in observed), observed
+
+
+def test_a_key_that_lived_for_nights_is_told_with_its_age(quick: Runner, tmp_path: Path) -> None:
+    """A server began to use it before the history of this run: an earlier one saw its name; a new key is young."""
+    key, history = tmp_path / "tickets.key", tmp_path / "history"
+    key.write_bytes(bytes(range(80)))
+    (tmp_path / "keys.toml").write_text(_POLICY, "utf-8")
+    (tmp_path / "config.toml").write_text(
+        f'[nightseal]\nhistory = "{history}"\noutput = "out"\npolicy = "keys.toml"\n'
+        '[[environment]]\nname = "production"\nkind = "on-premises"\n'
+        f'[[environment.endpoint]]\nhost = "{HOST}"\nrole = "server"\n',
+        "utf-8",
+    )
+    before = SeenTicketKeys()
+    then = datetime.now(UTC) - timedelta(days=9, minutes=1)
+    seen = tls(ticket_key=Attempt.ok(bytes(range(16)).hex()))
+    before.note(TargetEvidence(then, 1.0, 1, tls=Attempt.ok(seen)))
+    before.since(tmp_path / ".authorities")
+
+    def night(*command: str) -> list[tuple[str, str]]:
+        with servers(tmp_path) as context:
+            port = context.nginx(["rsa"], f"ssl_session_ticket_key {key};")
+            there = f"--connect-to={HOST}:443=127.0.0.1:{port}"
+            done = quick(*command, "--config", "config.toml", there, "--offline", "--format", "json", "--output", "-")
+        (target,) = done.json["targets"]
+        (verdict,) = (verdict for verdict in target["verdicts"] if verdict["rule"] == KEYS)
+        return [(verdict["reason"], verdict["observed"])]
+
+    assert night("run") == [("old", "9 days")]
+    assert night("scan", f"{HOST}:443") == [("old", "9 days")]
+    key.write_bytes(bytes(range(100, 180)))
+    ((reason, observed),) = night("run")
+    assert (reason, "old" in observed) == ("own", False)
+    again = quick("policy", "replay", "keys.toml", "--config", "config.toml")
+    assert again.status in {0, 1}, again.err
+    shown = quick("report", "--config", "config.toml", "--format", "json", "--output", "-", "--run", first_run(history))
+    assert KEYS in {verdict["rule"] for verdict in shown.json["targets"][0]["verdicts"] if verdict["reason"] == "old"}
+
+
+def first_run(history: Path) -> str:
+    return History.open(history, create=False).order()[0]
 
 
 def test_the_name_of_a_key_is_what_tickets_have_in_common() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Final
 
 from scanner.counting import counted
@@ -69,6 +70,13 @@ def _ticketbleed(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list
     return [Finding(value.value, observed, expected)]
 
 
+class TicketKeyParameters(Parameters):
+    """Parameters of kex.ticket-keys."""
+
+    days: int = 7
+    """A key that is known to be older fails (RFC 9325 section 3.4: changed regularly, once a week for example)."""
+
+
 @rule(
     "kex.ticket-keys",
     opt_in=True,
@@ -77,11 +85,13 @@ def _ticketbleed(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list
     severity=Severity.MEDIUM,
     of=TlsEvidence,
     why="Who has the key of the tickets decrypts what was said under them, forward secrecy or not, up to TLS 1.2. A "
-    "key that a test system shares is as safe as the test system; one of zeros is known to everybody.",
+    "key that a test system shares is as safe as the test system; one of zeros is known to everybody; one that is "
+    "never changed opens all that was recorded since.",
     how="Two handshakes, in the newest version before TLS 1.3, else in TLS 1.3, and their tickets compared. The name "
     "of the key stands before them, as OpenSSL, nginx, Apache httpd, HAProxy and GnuTLS write them; it is looked for "
     "in the other environments of the run. Addresses of one name, and hosts of one environment, may share it. The MAC "
-    "is tried with a key of zeros. Nothing is resumed.",
+    "is tried with a key of zeros. Nothing is resumed. Runs with a history remember when a name was seen first: the "
+    "key is at least as old, and may be older.",
     sources=(
         rfc(5077, "5.5"),
         rfc(9325, "3.4"),
@@ -92,6 +102,7 @@ def _ticketbleed(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list
         "no-tickets": passes("No session tickets are issued."),
         "zero-key": fails("Session tickets are made with a key of zeros, which everybody has."),
         "shared": fails("The key of the tickets is used in other environments too: {observed}."),
+        "old": fails("The key of the tickets is at least {observed} old."),
         "nameless": indeterminate("The tickets do not name their key, so that it cannot be compared."),
     },
     fix=Fix(
@@ -105,8 +116,9 @@ def _ticketbleed(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list
     ),
     mistake=untried("the key is a separate file, which tests/lab/test_ticket_attacks.py gives to nginx"),
     proof=Proof.SINGULAR,
+    parameters=TicketKeyParameters,
 )
-def _ticket_keys(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Finding]:
+def _ticket_keys(tls: TlsEvidence, facts: Facts, parameters: TicketKeyParameters) -> list[Finding]:
     key, expected = tls.ticket_key.value, "a key of the environment's own"
     if key is None:
         return [not_observed(tls.ticket_key.failure)]
@@ -115,13 +127,18 @@ def _ticket_keys(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list
     others = facts.ticket_users.get(key, frozenset()) - {facts.environment.name}
     if others:
         return [Finding("shared", listing(sorted(others)), expected)]
+    # Between two sightings of one name the key was there, whoever evaluates that when.
+    age = facts.evidence.started_at - (tls.ticket_key_since or facts.evidence.started_at)
+    if age > timedelta(days=parameters.days):
+        return [Finding("old", counted(age.days, "day"), f"{counted(parameters.days, 'day')} or less")]
     if tls.ticket_key.incomplete is not None:
         return [not_observed(tls.ticket_key.incomplete)]
     if key == TicketKey.NO_TICKETS:
         return [Finding("no-tickets", "no tickets", expected)]
     if key == TicketKey.NAMELESS:
         return [Finding("nameless", "no name", expected)]
-    return [Finding("own", f"key {key[:_SHORT_NAME]}…{_shared_by(key, facts)}", expected)]
+    seen = f", at least {counted(age.days, 'day')} old" if age >= timedelta(days=1) else ""
+    return [Finding("own", f"key {key[:_SHORT_NAME]}…{seen}{_shared_by(key, facts)}", expected)]
 
 
 def _shared_by(key: str, facts: Facts) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from scanner.evidence import Attempt, Echo, Failure, FailureReason, HttpProbe, PlainEvidence, Ticketbleed, TicketKey
 from scanner.inventory import Role, StartTls
 from scanner.rules import UNSEEN_NAMES, OtherService
 from scanner.verdict import Severity
-from tests.build.facts import HOST, NO, TIMED_OUT, YES, World, failing, hop, http, probe, tls, tls13_only
+from tests.build.facts import HOST, NO, NOW, TIMED_OUT, YES, World, failing, hop, http, probe, tls, tls13_only
 from tests.build.rule_cases.case import Case, of_tls
 
 _KEY = "aa" * 16
@@ -17,7 +18,8 @@ _NOBODY = {"protocols": {}}
 
 
 def _key(reason: str, key: Any, *users: str, **more: Any) -> Case:
-    made = tls(ticket_key=key if isinstance(key, Attempt) else Attempt.ok(key))
+    since = more.pop("since", None)
+    made = tls(ticket_key=key if isinstance(key, Attempt) else Attempt.ok(key), ticket_key_since=since)
     return Case("kex.ticket-keys", reason, World(tls=made, ticket_users={_KEY: frozenset(users)}), **more)
 
 
@@ -54,6 +56,10 @@ CASES = (
     _key("own", _KEY, "production"),
     _key("own", "bb" * 16, "production", "test"),
     _key("shared", _KEY, "production", "test", observed="test"),
+    _key("own", _KEY, "production", since=NOW - timedelta(days=7)),
+    _key("old", _KEY, "production", since=NOW - timedelta(days=7, seconds=1), observed="7 days"),
+    _key("old", _KEY, "production", since=NOW - timedelta(days=40), observed="40 days"),
+    _key("shared", _KEY, "production", "test", since=NOW - timedelta(days=40)),
     _key("zero-key", TicketKey.ZEROS, severity=Severity.HIGH),
     _key("no-tickets", TicketKey.NO_TICKETS),
     _key("nameless", TicketKey.NAMELESS),
