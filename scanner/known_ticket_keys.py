@@ -54,7 +54,9 @@ class SeenTicketKeys:
         try:
             return self._kept(folder / FILE)
         except (sqlite3.Error, OSError) as error:
-            _LOG.warning("%s cannot be used, so keys of tickets are known of this run alone: %s", folder / FILE, error)
+            _LOG.warning(
+                "%s cannot be used, so only keys of tickets in this run are compared: %s", folder / FILE, error
+            )
             return {name: first for name, (first, _) in self._seen.items()}
 
     def _kept(self, path: Path) -> Mapping[str, datetime]:
