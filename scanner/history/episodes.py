@@ -85,9 +85,9 @@ def _lives(rows: pa.Table, order: Mapping[str, int]) -> _Lives:
     weight = np.where(failing, 100 + rank - 50 * rows.column("waived").to_numpy(), 0)
     # Within a run the gravest comes last, and is what is spoken of.
     by = np.lexsort((weight, run, *reversed(codes)))
-    keys, run = np.column_stack([column[by] for column in codes]), run[by]
+    keys, in_order = np.column_stack([column[by] for column in codes]), run[by]
     last = np.ones(len(by), dtype=bool)
-    last[:-1] = (keys[1:] != keys[:-1]).any(axis=1) | (run[1:] != run[:-1])
+    last[:-1] = (keys[1:] != keys[:-1]).any(axis=1) | (in_order[1:] != in_order[:-1])
     ends = np.flatnonzero(last)
     starts = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else ends
 
@@ -104,7 +104,7 @@ def _lives(rows: pa.Table, order: Mapping[str, int]) -> _Lives:
     carried += _away(address[asked], group[asked], failed[asked], at=at[asked], keys=keys[ends], began=at[by[ends]])
     told = (fails > 0) | ((carried == 0) & (known > 0))
     ends = ends[told]
-    return _Lives(keys[ends], run[ends], by[ends], fails[told] > 0, fails[told], rank[by[ends]])
+    return _Lives(keys[ends], in_order[ends], by[ends], fails[told] > 0, fails[told], rank[by[ends]])
 
 
 def _away(address: Any, group: Any, failed: Any, *, at: Any, keys: Any, began: Any) -> Any:  # noqa: PLR0913  # three of rows, three of groups

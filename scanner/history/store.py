@@ -242,7 +242,7 @@ class History:
             views.append(f"{table.name} AS (SELECT {_complete(table, delta)} FROM stored_{table.name} WHERE {counted})")  # noqa: S608  # names of the schema and ids of our own making
         with self.location.explained("read"):
             answer = builder.execute(f"WITH {', '.join(views)} {sql}")
-            return _without_views(pa.RecordBatchReader.from_stream(answer).read_all())
+            return _each_once(_without_views(pa.RecordBatchReader.from_stream(answer).read_all()))
 
     def write_id(self, run_id: str) -> str:
         """The id of the attempt that wrote a run.
@@ -308,6 +308,20 @@ def _without_views(rows: pa.Table) -> pa.Table:
     """The engine answers in Arrow's string views, with which little else can be done yet."""
     plain = {pa.string_view(): TEXT, pa.list_(pa.field("element", pa.string_view())): TEXTS}
     return rows.cast(pa.schema([field.with_type(plain.get(field.type, field.type)) for field in rows.schema]))
+
+
+def _each_once(rows: pa.Table) -> pa.Table:
+    """Dictionaries in which no text stands twice, so that equal codes are equal texts, and unequal ones are not.
+
+    Where the engine puts batches together, it does so with their dictionaries as well, one behind the other.
+    """
+    for place, field in enumerate(rows.schema):
+        column = rows.column(place)
+        if pa.types.is_dictionary(field.type) and any(
+            len(chunk.dictionary.unique()) < len(chunk.dictionary) for chunk in column.chunks
+        ):
+            rows = rows.set_column(place, field, column.cast(field.type.value_type).dictionary_encode())
+    return rows
 
 
 def _as_read(column: Column) -> str:

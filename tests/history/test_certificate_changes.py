@@ -13,13 +13,12 @@ from scanner.app.cli import cli
 from scanner.evidence import Attempt, StoreTrust
 from scanner.history import History
 from scanner.history.replaced import certificate_changes
+from tests.build.histories import recorded
 from tests.build.records import FIRST_NIGHT, sample_history, sample_record
 
 
 def test_what_changed_in_five_nights_and_what_of_it_was_a_renewal(tmp_path) -> None:
-    history = History.open(tmp_path / "history", create=True)
-    for record in sample_history():
-        history.append(record)
+    history = recorded(tmp_path / "history", sample_history())
     found = certificate_changes(history)
     # At the shop one address takes what the other has had all the time: that is no certificate that came.
     assert found["endpoint"].tolist() == ["production/mail.example.com:25"]

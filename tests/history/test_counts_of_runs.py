@@ -10,6 +10,7 @@ import pytest
 from scanner.history import History
 from scanner.history.questions import counts_of_runs
 from scanner.verdict import RunRecord
+from tests.build.histories import recorded
 from tests.build.judged import counts_by_hand, judged_record
 from tests.conftest import Runner
 
@@ -40,9 +41,7 @@ def test_each_of_many_runs(tmp_path: Path) -> None:
     """With notes and waivers in some of them, and one without any verdict."""
     records = [judged_record(night).record for night in range(5)]
     bare = RunRecord(replace(records[0].run, id="20260101T000000Z-000000", expected_targets=0), ())
-    history = History.open(tmp_path / "history", create=True)
-    for record in (*records, bare):
-        history.append(record)
+    history = recorded(tmp_path / "history", (*records, bare))
     counts = counts_of_runs(history)
     assert {str(name): row.to_dict() for name, row in counts.iterrows()} == {
         record.run.id: counts_by_hand(record) for record in (*records, bare)

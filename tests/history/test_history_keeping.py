@@ -22,6 +22,7 @@ from scanner.jobs.site import write_site
 from scanner.service.retention import tidy
 from scanner.state.database import open_state
 from scanner.verdict import RunRecord
+from tests.build import histories
 from tests.build.records import FIRST_NIGHT, sample_record
 
 DAY = timedelta(days=1)
@@ -37,10 +38,7 @@ def at(moment: datetime) -> RunRecord:
 
 
 def recorded(folder: Path, *moments: datetime) -> History:
-    history = History.open(folder / "history", create=True)
-    for moment in moments:
-        history.append(at(moment))
-    return history
+    return histories.recorded(folder / "history", map(at, moments))
 
 
 def days(*numbers: float) -> list[datetime]:

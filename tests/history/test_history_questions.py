@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from scanner.history.scope import ConfiguredScope
 from scanner.inventory import Endpoint, Environment, EnvironmentKind, Inventory
 from scanner.jobs.rule_choice import RuleChoice
 from scanner.verdict import RunRecord, Severity, Status, TargetStatus
+from tests.build import histories
 from tests.build.archives import unpack
 from tests.build.records import FIRST_NIGHT, sample_history, sample_record
 
@@ -24,14 +26,15 @@ KEPT = Path(__file__).parents[1] / "golden" / "nightseal-0.1.tar.gz"
 
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> History:
-    return recorded(tmp_path_factory, sample_history())
+    """Appended one by one, as a service does it."""
+    history = History.open(tmp_path_factory.mktemp("nights"), create=True)
+    for record in sample_history():
+        history.append(record)
+    return history
 
 
 def recorded(tmp_path_factory: pytest.TempPathFactory, records: tuple[RunRecord, ...]) -> History:
-    history = History.open(tmp_path_factory.mktemp("history"), create=True)
-    for record in records:
-        history.append(record)
-    return history
+    return histories.recorded(tmp_path_factory.mktemp("history"), records)
 
 
 def one_rule(night: int, status: Status, **run_changes: object) -> RunRecord:
@@ -269,7 +272,11 @@ def test_next_expiry_is_the_earliest_of_the_servers_own(nights: History) -> None
 SHOP = "production/shop.example.com:443"
 
 
-def nights_of(tmp_path_factory: pytest.TempPathFactory, *nights: dict[str | None, Status]) -> History:
+def nights_of(
+    tmp_path_factory: pytest.TempPathFactory,
+    *nights: dict[str | None, Status],
+    lying: tuple[int, ...] | None = None,
+) -> History:
     """Nights of one name, each with the verdict of one rule at each of its addresses; None did not resolve."""
     records = []
     for night, answers in enumerate(nights):
@@ -285,7 +292,7 @@ def nights_of(tmp_path_factory: pytest.TempPathFactory, *nights: dict[str | None
             for ip, status in answers.items()
         )
         records.append(RunRecord(dataclasses.replace(record.run, environments=("production",)), targets))
-    return recorded(tmp_path_factory, tuple(records))
+    return histories.recorded(tmp_path_factory.mktemp("history"), records, lying)
 
 
 FAIL, PASS, UNKNOWN = Status.FAIL, Status.PASS, Status.INDETERMINATE
@@ -331,6 +338,15 @@ def test_a_failure_lasts_whatever_addresses_its_name_has(
 ) -> None:
     found = row(questions.failing_since(nights_of(tmp_path_factory, *nights)))
     assert (found["endpoint"], found["since"], found["places"]) == (SHOP, FIRST_NIGHT + since * DAY, places)
+
+
+@pytest.mark.parametrize("lying", list(itertools.permutations(range(3))))
+def test_a_failure_lasts_in_whatever_order_the_rows_of_its_nights_are_stored(
+    tmp_path_factory: pytest.TempPathFactory, lying: tuple[int, ...]
+) -> None:
+    nights: list[dict[str | None, Status]] = [{"a": FAIL, "b": PASS}, {"a": UNKNOWN, "b": PASS}, {"a": FAIL, "b": PASS}]
+    found = row(questions.failing_since(nights_of(tmp_path_factory, *nights, lying=lying)))
+    assert (found["since"], found["runs"]) == (FIRST_NIGHT, 2)
 
 
 def test_a_failure_is_told_with_the_severity_that_it_began_with_and_its_worst(

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from scanner.errors import HistoryError
 from scanner.evidence import Failure, FailureReason
 from scanner.history import History
+from scanner.history.frames import frame
 from scanner.history.rows import Writing, record_of
 from scanner.history.schema import (
     EVIDENCE,
@@ -37,6 +38,7 @@ from scanner.history.tables import Tables
 from scanner.inventory import DomainKey
 from scanner.standpoint import NotCovered, Uncovered, Vantage
 from scanner.verdict import AbsentDomain, AppliedWaiver, RunRecord, Severity, Status
+from tests.build import histories
 from tests.build.records import sample_history, sample_record
 from tests.build.stored_rows import tables_of
 
@@ -60,6 +62,27 @@ def renamed(record: RunRecord, run_id: str, **changes: object) -> RunRecord:
 @pytest.mark.parametrize("record", sample_history(), ids=lambda record: record.run.id)
 def test_a_run_is_read_as_it_was_appended(filled: History, record: RunRecord) -> None:
     assert filled.record(record.run.id) == record
+
+
+def test_runs_that_were_written_at_once_are_the_history_of_runs_that_were_appended(
+    filled: History, tmp_path: Path
+) -> None:
+    """Many tests ask one written at once (tests/build/histories.py); a service appends run by run."""
+    history = histories.recorded(tmp_path / "at-once", sample_history())
+    for table in TABLES.values():
+        at_once, appended = (sorted(found.arrow(table).to_pylist(), key=repr) for found in (history, filled))
+        assert at_once == appended != []
+    assert history.order() == filled.order()
+
+
+def test_no_text_stands_twice_in_a_dictionary_and_so_has_two_codes(filled: History) -> None:
+    """The engine puts the dictionaries of batches one behind the other: here always, elsewhere by chance."""
+    part = "SELECT arrow_cast(target_id, 'Dictionary(Int32, Utf8)') AS target_id FROM targets"
+    answer = filled.query(f"SELECT * FROM ({part} UNION ALL {part}) ORDER BY target_id", TARGETS)  # noqa: S608  # the test's own words
+    (dictionary,) = {tuple(chunk.dictionary.to_pylist()) for chunk in answer.column("target_id").chunks}
+    assert len(set(dictionary)) == len(dictionary) > 1
+    assert sorted(answer.column("target_id").to_pylist()) == sorted([*filled.targets()["target_id"]] * 2)
+    assert list(frame(answer, TARGETS)["target_id"].cat.categories) == sorted(dictionary)
 
 
 def test_a_run_without_targets_is_a_run(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.history import History
+from tests.build.histories import recorded
 from tests.build.judged import judged_record
 from tests.conftest import Runner
 
@@ -15,9 +15,7 @@ from tests.conftest import Runner
 @pytest.fixture
 def two_nights(tmp_path: Path) -> Path:
     """A folder with a history of two runs, and a configuration that is not theirs."""
-    history = History.open(tmp_path / "history", create=True)
-    for night in (1, 4):
-        history.append(judged_record(night).record)
+    recorded(tmp_path / "history", [judged_record(night).record for night in (1, 4)])
     (tmp_path / "config.toml").write_text(
         '[[environment]]\nname = "legacy"\nkind = "on-premises"\n'
         '[[environment.endpoint]]\nhost = "erp.example.internal"\n'

@@ -18,6 +18,7 @@ from scanner.jobs import history_answers
 from scanner.jobs.history_answers import answers_of
 from scanner.rules import all_rules
 from scanner.verdict import RunRecord, Severity, Status, TargetResult
+from tests.build import histories
 from tests.build.judged import judged_record
 from tests.build.pages import Page
 from tests.build.records import FIRST_NIGHT
@@ -26,10 +27,7 @@ DAY = timedelta(days=1)
 
 
 def recorded(folder: Path, records: Sequence[RunRecord]) -> History:
-    history = History.open(folder / "history", create=True)
-    for record in records:
-        history.append(record)
-    return history
+    return histories.recorded(folder / "history", records)
 
 
 def view_of(history: History, run_id: str, only: str | None = None) -> ReportView:
@@ -62,7 +60,11 @@ def chapter(view: ReportView) -> str:
 
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> History:
-    return recorded(tmp_path_factory.mktemp("nights"), [judged_record(night).record for night in range(5)])
+    """Appended one by one, as a service does it."""
+    history = History.open(tmp_path_factory.mktemp("nights"), create=True)
+    for night in range(5):
+        history.append(judged_record(night).record)
+    return history
 
 
 @pytest.fixture(scope="module")

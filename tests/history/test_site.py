@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
 
-import pyarrow as pa
 import pytest
 
 from reports import render
@@ -19,18 +18,16 @@ from reports.view.standing import Standing
 from scanner import config as configuration
 from scanner.config import Config
 from scanner.history import History, questions
-from scanner.history.rows import Writing
-from scanner.history.schema import RUNS
 from scanner.jobs.history_answers import answers_of
 from scanner.jobs.site import ForeignPageError, report_files, update_site, write_site
 from scanner.service.retention import tidy
 from scanner.state.database import open_state
 from scanner.state.ledger import Ledger
 from scanner.verdict import RunRecord
+from tests.build import histories
 from tests.build.judged import judged_record, judged_view
 from tests.build.pages import Page
 from tests.build.records import FIRST_NIGHT, sample_history
-from tests.build.stored_rows import tables_of
 
 CONFIG = """
 [report]
@@ -51,10 +48,7 @@ def config_in(folder: Path, language: str = "en") -> Config:
 
 
 def recorded(folder: Path, records: Sequence[RunRecord]) -> History:
-    history = History.open(folder / "history", create=True)
-    for record in records:
-        history.append(record)
-    return history
+    return histories.recorded(folder / "history", records)
 
 
 def moved(record: RunRecord, run_id: str, at: datetime, **changes: object) -> RunRecord:
@@ -233,13 +227,12 @@ class TestFolder:
 def many(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A thousand nights, written in the form that many nights have after they were put together."""
     folder = tmp_path_factory.mktemp("many")
-    history = History.open(folder / "history", create=True)
     small = judged_record(0).record
     target = dataclasses.replace(small.targets[-2], evidence=None, verdicts=small.targets[-2].verdicts[:20])
     small = RunRecord(dataclasses.replace(small.run, environments=("legacy",)), (target,))
     start = datetime(2023, 1, 5, 2, tzinfo=UTC)
-    write_at_once(
-        history,
+    history = recorded(
+        folder,
         [
             moved(small, f"{at:%Y%m%dT%H%M%SZ}-{night:06x}", at)
             for night, at in ((night, start + timedelta(days=night)) for night in range(1000))
@@ -298,18 +291,6 @@ class TestManyRuns:
         assert len(drawn) == 92
         assert runs["run_id"].iloc[5] in drawn
         assert len(runs_to_count(runs, [])[0]) == 1000
-
-
-def write_at_once(history: History, records: Sequence[RunRecord]) -> None:
-    """Many runs in one commit for each table, as `maintain` leaves them: a commit for each would take minutes."""
-    rows: dict[object, list[pa.Table]] = {}
-    for number, record in enumerate(records):
-        writing = Writing(f"{number:06}", datetime.now(UTC))
-        for table, found in tables_of(record, writing):
-            if len(found):
-                rows.setdefault(table, []).append(found)
-    for table, parts in sorted(rows.items(), key=lambda item: item[0] is RUNS):
-        history.tables.append(table, pa.concat_tables(parts))
 
 
 def overlapping(nights: int = 2) -> list[RunRecord]:
