@@ -237,7 +237,7 @@ def start(tmp_path: Path, *arguments: str) -> Started:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     env = {**os.environ, "PYTHONPATH": PYTHONPATH}
-    return Started(arguments, cwd=tmp_path, env=env, own_session=True)
+    return Started(arguments, cwd=tmp_path, env=env)
 
 
 def wait_until_busy(process: Started, server: LabServer) -> None:

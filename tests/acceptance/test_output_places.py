@@ -30,6 +30,7 @@ from scanner.jobs.destinations import descriptor_of, ensure_destination, put
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.output import formats_of
 from scanner.jobs.stopping import Stopping
+from tests.build import preloaded
 from tests.build.judged import judged_record
 from tests.conftest import PYTHONPATH
 
@@ -349,11 +350,9 @@ class TestDevices:
 
 CONFIG = '[[environment]]\nname = "legacy"\nkind = "on-premises"\n[[environment.endpoint]]\nhost = "a.example"\n'
 COMMAND = """
-import sys
 from scanner.app.cli import main
-from scanner.jobs import session
-from tests.build.judged import judged_record
-session.run_with_progress = lambda *_, **__: judged_record(0).record
+from tests.build.same_run import prepare
+prepare()
 main()
 """
 
@@ -386,10 +385,12 @@ def test_process_substitution(shell: Path) -> None:
 @pytest.mark.parametrize("folder", ["/dev/fd", "/proc/self/fd"])
 def test_a_descriptor_is_the_callers_or_refused(shell: Path, folder: str) -> None:
     """The numbers are those that the program's own files and sockets have by then."""
+    here = {**os.environ, "PYTHONPATH": PYTHONPATH}
     for number in (3, 6, 7):
-        done = sh(shell, f"./ns run -q -f json -o {folder}/{number}")
-        assert (done.returncode, done.stdout) == (2, ""), done
-        assert done.stderr == f"nightseal: {folder}/{number} is not open: open it in the shell first, or name a file\n"
+        command = ["run", "-q", "-f", "json", "-o", f"{folder}/{number}"]
+        refused = preloaded.run(command, cwd=shell, env=here, timeout=120, prepare="tests.build.same_run:prepare")
+        told = f"nightseal: {folder}/{number} is not open: open it in the shell first, or name a file\n"
+        assert (refused.returncode, refused.stdout, refused.stderr.decode()) == (2, b"", told)
     done = sh(shell, f"./ns run -q -f json -o {folder}/7 7> got.json")
     assert (shell / "got.json").read_bytes().startswith(b'{\n  "schema"'), done
 

@@ -10,12 +10,12 @@ import openpyxl
 import pytest
 
 from scanner.app.cli import run
-from scanner.history import History
 from scanner.jobs.reporting import name_of
 from scanner.jobs.site import REPORT_NAME
 from scanner.standpoint import Part
 from scanner.verdict import count
 from tests.build.judged import judged_record
+from tests.build.kept_history import keep_nights
 
 CONFIG = """
 [[environment]]
@@ -44,13 +44,11 @@ OWNER = "Part of the run: only what belongs to payments. All numbers are of this
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A history of two runs, and the report of the last."""
     (tmp_path / "config.toml").write_text(CONFIG)
     monkeypatch.chdir(tmp_path)
-    history = History.open(tmp_path / "history", create=True)
-    for night in (0, 4):
-        history.append(judged_record(night).record)
+    keep_nights(tmp_path_factory, tmp_path / "history", 0, 4)
     return tmp_path
 
 

@@ -66,7 +66,7 @@ def test_it_is_a_process_of_its_own_and_ends_as_one(tmp_path: Path) -> None:
         silent.settimeout(200)
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         command = ["scan", address, "--deadline", "1200", "--config", "config.toml", "--quiet"]
-        process = preloaded.Started(command, cwd=tmp_path, env=HERE, own_session=True)
+        process = preloaded.Started(command, cwd=tmp_path, env=HERE)
         silent.accept()
         seen = psutil.Process(process.pid)
         assert seen.cwd() == str(tmp_path)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from scanner.history import History
 from scanner.jobs import session
 from scanner.jobs.exit_status import ExitStatus
 from scanner.state.database import open_state
@@ -16,8 +15,8 @@ from scanner.state.ledger import Ledger
 from tests.build.command_line import Done, call
 from tests.build.disks import fill, read_only, small_disk
 from tests.build.judged import judged_record
+from tests.build.kept_history import keep_nights
 
-RECORD = judged_record(0).record
 SCOPE = """
 [[environment]]
 name = "legacy"
@@ -39,10 +38,8 @@ READING = (
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    history = History.open(tmp_path / "history", create=True)
-    history.append(RECORD)
-    history.append(judged_record(1).record)
+def folder(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    keep_nights(tmp_path_factory, tmp_path / "history", 0, 1)
     state = open_state(tmp_path / "nightseal.sqlite")
     Ledger(state).add_due("nightly", datetime(2026, 3, 7, 2, tzinfo=UTC))
     state.dispose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -179,16 +180,19 @@ def test_a_reader_that_goes_away_decides_no_status(arguments: tuple[str, ...]) -
     assert (process.returncode, err) == (0, b"")
 
 
+@functools.cache
+def said_in(encoding: str, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[bytes]:
+    """What a command says to a terminal of an encoding."""
+    command = [sys.executable, "-m", "scanner.app.cli", *arguments]
+    spoken = {**os.environ, "PYTHONIOENCODING": encoding}
+    return subprocess.run(command, capture_output=True, env=spoken, check=False)
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
 @pytest.mark.parametrize("arguments", [("scan", "127.0.0.1:9"), ("explain", "cert.expiry"), ("policy", "list")])
 def test_a_terminal_of_another_encoding_is_told_in_its_own(arguments: tuple[str, ...], encoding: str) -> None:
     """A mark that it does not have is written in plain letters, and ends no command."""
-    command = [sys.executable, "-m", "scanner.app.cli", *arguments]
-    spoken = {**os.environ, "PYTHONIOENCODING": encoding}
-    usual = {**os.environ, "PYTHONIOENCODING": "utf-8"}
-
-    done = subprocess.run(command, capture_output=True, env=spoken, check=False)
-    expected = subprocess.run(command, capture_output=True, env=usual, check=False)
+    done, expected = said_in(encoding, arguments), said_in("utf-8", arguments)
 
     assert done.returncode == expected.returncode
     assert expected.stdout

@@ -28,6 +28,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final, NoReturn
 
+from scanner.app import cli
+
 _BEGIN: Final = "import sys; from tests.build.preloaded import serve; serve(int(sys.argv[1]))()"
 _REPOSITORY: Final = Path(__file__).parents[2]
 _LONGEST_ORDER: Final = 1 << 17
@@ -38,6 +40,7 @@ _LOADED: Final = (
     "reports.render",
     "scanner.service.loop",
     "scanner.fleet.worker",
+    "tests.build.same_run",
 )
 _TOLD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -51,11 +54,14 @@ class _Order:
     environment: Mapping[str, str]
     umask: int
     ignored: Sequence[int]
-    own_session: bool
+    prepare: str
 
 
 class Started:
-    """A command in a process of its own, used as `subprocess.Popen` is; what it prints is read, or goes into a file."""
+    """A command in a process and a session of its own, used as `subprocess.Popen` is.
+
+    What it prints is read, or goes into a file. `prepare` is a function, as `module:name`, that is called in that process first.
+    """
 
     def __init__(
         self,
@@ -64,14 +70,14 @@ class Started:
         cwd: Path,
         env: Mapping[str, str],
         output: IO[bytes] | None = None,
-        own_session: bool = False,
+        prepare: str = "",
     ) -> None:
         self.args = ("nightseal", *arguments)
         self.returncode: int | None = None
         umask = os.umask(0)
         os.umask(umask)
         ignored = [int(number) for number in _TOLD if signal.getsignal(number) == signal.SIG_IGN]
-        order = _Order(tuple(arguments), str(cwd), dict(env), umask, ignored, own_session)
+        order = _Order(tuple(arguments), str(cwd), dict(env), umask, ignored, prepare)
         with contextlib.ExitStack() as passed:
             self._channel, there = socket.socketpair()
             passed.enter_context(there)
@@ -156,10 +162,10 @@ def _stream(given: IO[bytes] | None, passed: contextlib.ExitStack) -> tuple[IO[b
 
 
 def run(
-    arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float
+    arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float, prepare: str = ""
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command to its end."""
-    process = Started(arguments, cwd=cwd, env=env)
+    process = Started(arguments, cwd=cwd, env=env, prepare=prepare)
     try:
         out, err = process.communicate(timeout)
     except BaseException:
@@ -269,8 +275,7 @@ class _Loop:
 
 
 def _become(order: _Order, descriptors: Sequence[int]) -> NoReturn:
-    if order.own_session:
-        os.setsid()
+    os.setsid()
     os.umask(order.umask)
     os.chdir(order.folder)
     for number, descriptor in enumerate(descriptors):
@@ -288,8 +293,9 @@ def _become(order: _Order, descriptors: Sequence[int]) -> NoReturn:
     sys.stdin = sys.__stdin__ = _text(0, "r")
     sys.stdout = sys.__stdout__ = _text(1, "w")
     sys.stderr = sys.__stderr__ = _text(2, "w", "backslashreplace")
-    from scanner.app import cli
-
+    if order.prepare:
+        module, _, name = order.prepare.partition(":")
+        getattr(importlib.import_module(module), name)()
     cli.main()
     raise AssertionError("it exits by itself")
 

@@ -111,7 +111,7 @@ class Service:
                     command, cwd=self.folder, env=there, stdout=log, stderr=log, start_new_session=True
                 )
             else:
-                process = Started(["daemon"], cwd=self.folder, env=there, output=log, own_session=True)
+                process = Started(["daemon"], cwd=self.folder, env=there, output=log)
         self.started.append(process)
         return process
 

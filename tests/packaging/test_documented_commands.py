@@ -5,6 +5,7 @@ There is a history of two nights. `tests/lab/test_documented_scans.py` runs thos
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ import openpyxl
 import pytest
 
 from scanner.history import History
+from scanner.verdict import RunRecord
 from tests.build.documented import ELSEWHERE, commands, connects, documented, elsewhere
 from tests.build.judged import judged_record
 from tests.build.signers import person
@@ -45,7 +47,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "config.toml").write_text(CONFIGURATION)
     history = History.open(folder / "history", create=True)
     for night in (3, 4):
-        history.append(judged_record(night).record)
+        record = judged_record(night).record
+        # Those of one name: reports of few targets are drawn in a moment.
+        kept = tuple(target for target in record.targets if target.host == "shop.example.com")
+        assert kept
+        run = dataclasses.replace(record.run, environments=("production",), expected_targets=len(kept))
+        history.append(RunRecord(run, kept))
     for name in ("example.com.zone", "scan.xml"):
         shutil.copy(REPOSITORY / "tests" / "data" / "inventories" / name, folder)
     (folder / "conf.d").mkdir()
@@ -79,8 +86,9 @@ def test_a_documented_command_works(line: str, prepared: Path, quick: Runner, tm
     folder = tmp_path if words[:2] == ["config", "init"] else prepared
     if words[0] == "verify":
         sign = ["--sign", "reviewer.p12"] if "signed" in words[1] else []
-        made = quick("report", "--format", "pdf", *sign, "--output", words[1], cwd=folder)
-        assert made.status == 0, made.err
+        if not (folder / words[1]).exists():  # a line before may have made it
+            made = quick("report", "--format", "pdf", *sign, "--output", words[1], cwd=folder)
+            assert made.status == 0, made.err
     done = quick(*words, cwd=folder)
 
     assert done.status in {0, 1, 3}, done.err
