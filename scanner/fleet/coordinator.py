@@ -44,6 +44,8 @@ _LOOK_S: Final = 0.5
 _AWAY_S: Final = 240.0
 """For so long in all a broker may be away that was there before; workers keep what they have to say about as long."""
 _SEND: Final = {"max_retries": 3, "interval_start": 0.1, "interval_step": 0.5, "interval_max": 1.0}
+_AFTERWARDS: Final = frozenset({Kind.BEAT, Kind.FINISHED})
+"""What a worker says last of a shard, when its targets may all have been answered for."""
 _LOG = logging.getLogger("nightseal.fleet")
 Found = tuple[Target, TargetEvidence]
 
@@ -162,6 +164,8 @@ class FleetDispatcher:
         """What of a worker's message counts."""
         try:
             told = told_from(payload)
+            if told.kind in _AFTERWARDS and leases.is_done(told.lease):
+                return []
             lease = leases.lease(told, now)
             return self._of(leases, lease, told)
         except MessageError as error:

@@ -57,6 +57,7 @@ class Leases:
             for zone, targets in zones.items()
         }
         self._out: dict[str, Lease] = {}
+        self._done: set[str] = set()
         self._heard: dict[str, float] = {}
         self._asked: dict[str, float] = {}
 
@@ -86,6 +87,10 @@ class Leases:
                 given.append(lease)
         return given
 
+    def is_done(self, token: str) -> bool:
+        """Whether all targets of a shard were answered for by whom it was given to: nothing more is to be said of it."""
+        return token in self._done
+
     def lease(self, told: Told, now: float) -> Lease:
         """The shard that a worker speaks of.
 
@@ -109,6 +114,7 @@ class Leases:
             raise MessageError("about a target that is not in this shard, or was already answered")
         if not lease.missing:
             self._out.pop(lease.token, None)
+            self._done.add(lease.token)
         return target
 
     def refused(self, lease: Lease, detail: str) -> Iterator[Loss]:

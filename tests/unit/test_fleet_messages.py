@@ -246,6 +246,28 @@ def test_a_worker_that_ends_its_shard_with_targets_missing_is_asked_for_them_aga
     assert len(again.missing) == 2
 
 
+def test_that_a_shard_has_ended_is_no_strange_message(caplog):
+    """Its last target was answered for before its worker says so: of a run of several shards each would be warned of."""
+    dispatcher = FleetDispatcher(FleetSettings("redis://127.0.0.1:1"), ProbeSettings(), frozenset(), "run")
+    leases = Leases({"dmz": [at(1)], "plant": [at(2)]})
+    lease, _ = leases.to_give(0.0)
+    evidence = to_json(TargetEvidence(datetime.now(UTC), 1.0, 1)).decode()
+
+    def said(kind: str, token: str = lease.token, **more: str) -> dict[str, str]:
+        return {"lease": token, "worker": "w", "kind": kind, **more}
+
+    done = said("done", target=next(iter(lease.missing)), evidence=evidence)
+    assert len(dispatcher._took(leases, done, 1.0)) == 1
+    assert not leases.over
+    for kind in ("beat", "finished"):
+        assert dispatcher._took(leases, said(kind), 2.0) == []
+    assert caplog.messages == []
+
+    for strange in (done, said("refused", detail="no"), said("finished", "guessed")):
+        assert dispatcher._took(leases, strange, 2.0) == []
+    assert len(caplog.messages) == 3
+
+
 def test_a_worker_does_not_choose_which_files_of_the_machine_are_opened():
     """Trust stores are opened by their names when authorities are asked: a pipe would hold up the run."""
     own = dataclasses.replace(ProbeSettings(), trust_stores=("mozilla", "/etc/ca.pem"))
