@@ -159,7 +159,7 @@ RUNS = Table(
         Column(
             "sequence",
             COUNT,
-            "place in the order in which runs were written, from 1; 0 where an older version wrote",
+            "place in the order in which runs were written, with gaps; 0 where an older version wrote",
             since=3,
             default=0,
         ),

@@ -102,9 +102,12 @@ class History:
             HistoryError: the run is already there, or the history cannot be written.
         """
         run_id = record.run.id
-        self._refuse_known(run_id)
+        runs = self.tables.delta(RUNS)
+        self._refuse_known(run_id, runs)
         now = datetime.now(UTC)
-        writing = Writing(f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(8)}", now, self._next_place())
+        # Each run is a commit of this table, so no run has its next version for a place yet, and none has to be read to
+        # find that out. Two that are written at once share a place, and are told by id.
+        writing = Writing(f"{now:%Y%m%dT%H%M%S%f}-{secrets.token_hex(8)}", now, runs.version() + 1)
         with self.location.explained("write"):
             for table, batches in rows_of(record, writing):
                 if table is RUNS:
@@ -268,18 +271,18 @@ class History:
             rows = pa.RecordBatchReader.from_stream(answer).read_all()
         return dict(zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
-    def _next_place(self) -> int:
-        """The place of the run that is written next. Two that are written at once share one, and are told by id."""
-        places = self.arrow(RUNS, columns=("sequence",)).column("sequence").to_pylist()
-        return max(places, default=0) + 1
-
     def _unknown(self, run_ids: Sequence[str]) -> HistoryError:
         return HistoryError(
             f"{self.location}: there is no run {', '.join(run_ids)}; `nightseal history runs` lists them"
         )
 
-    def _refuse_known(self, run_id: str) -> None:
-        if run_id in self._committed(self.tables.delta(RUNS)):
+    def _refuse_known(self, run_id: str, runs: DeltaTable) -> None:
+        # Files whose statistics exclude the run are not opened.
+        asked = f"SELECT run_id FROM runs WHERE run_id = {literal(run_id)}"  # noqa: S608  # quoted
+        with self.location.explained("read"):
+            answer = QueryBuilder().register("runs", runs).execute(asked)
+            known = len(pa.RecordBatchReader.from_stream(answer).read_all())
+        if known:
             message = f"{self.location}: the run {run_id} is already in the history"
             raise HistoryError(message)
 
@@ -288,7 +291,7 @@ class History:
         try:
             self.tables.append(RUNS, rows, once=run_id)
         except CommitFailedError:
-            self._refuse_known(run_id)
+            self._refuse_known(run_id, self.tables.delta(RUNS))
             raise
 
 

@@ -15,6 +15,7 @@ from deltalake.exceptions import CommitFailedError
 
 from scanner.errors import HistoryError
 from scanner.history import History
+from scanner.history.forgetting import forget
 from scanner.history.maintenance import GRACE, MANY_FILES, Maintenance, maintain
 from scanner.history.rows import Writing
 from scanner.history.schema import EVIDENCE, RUNS, TABLES, VERDICTS, Table
@@ -49,6 +50,18 @@ def ten_nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def history(ten_nights: Path, tmp_path: Path) -> History:
     return History.open(shutil.copytree(ten_nights, tmp_path / "history"), create=True)
+
+
+def test_runs_keep_their_order_whatever_is_put_together_or_forgotten_between_them(history: History) -> None:
+    before = history.order()
+    maintain(history, now=FIRST_NIGHT + NIGHTS * DAY)
+    forget(history, before[-1], who="a", why="b", now=FIRST_NIGHT)
+    # By a clock that is years behind.
+    early = numbered(NIGHTS)
+    history.append(dataclasses.replace(early, run=dataclasses.replace(early.run, started_at=FIRST_NIGHT - 999 * DAY)))
+    history.append(numbered(NIGHTS + 1))
+
+    assert history.order() == [*before[:-1], early.run.id, numbered(NIGHTS + 1).run.id]
 
 
 def data_files(history: History, table: Table) -> list[str]:

@@ -166,6 +166,24 @@ def test_the_same_run_is_not_appended_twice(tmp_path: Path) -> None:
     assert len(history.targets()) == len(sample_record().targets)
 
 
+def test_an_append_reads_none_of_the_runs_before_it_so_that_it_takes_no_longer_after_a_year(tmp_path: Path) -> None:
+    history = History.open(tmp_path, create=True)
+    history.append(renamed(sample_record(), "1"))
+    history.append(renamed(sample_record(), "2"))
+    files = list((tmp_path / RUNS.name).rglob("*.parquet"))
+    kept = {file: file.read_bytes() for file in files}
+    for file in files:
+        file.unlink()
+
+    history.append(renamed(sample_record(), "3"))
+
+    for file, data in kept.items():
+        file.write_bytes(data)
+    assert history.order() == ["1", "2", "3"]
+    with pytest.raises(HistoryError, match="already in the history"):
+        history.append(renamed(sample_record(), "2"))
+
+
 class Overtaken(Tables):
     """Tables to which another process writes the same run, between our first step and our last."""
 
