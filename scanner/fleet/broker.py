@@ -16,6 +16,8 @@ from scanner.fleet.settings import CA, CERTIFICATE, COORDINATOR, KEY, FleetSetti
 _ENCRYPTED: Final = {"rediss": "redis", "amqps": "amqp"}
 _PLAIN: Final = {"redis", "amqp"}
 _A_DAY_S: Final = 86_400
+_PATIENCE_S: Final = 10
+"""For so long is waited for a broker where it is only asked whether it is there."""
 
 
 def app_for(settings: FleetSettings, member: str = COORDINATOR) -> Celery:
@@ -54,6 +56,26 @@ def app_for(settings: FleetSettings, member: str = COORDINATOR) -> Celery:
         broker_use_ssl=_tls(settings),
     )
     return app
+
+
+def reach(settings: FleetSettings) -> None:
+    """Connect to the broker once, as a coordinator does.
+
+    Raises:
+        UsageError: it can't be; says why.
+    """
+    app = app_for(settings)
+    patience = {"socket_connect_timeout": _PATIENCE_S, "socket_timeout": _PATIENCE_S}
+    options = {**app.conf.broker_transport_options, **patience}
+    parts = urlsplit(settings.broker)
+    connection = app.connection_for_write(connect_timeout=_PATIENCE_S, transport_options=options)
+    with connection:
+        try:
+            connection.connect()
+            connection.default_channel.close()
+        except (*connection.connection_errors, *connection.channel_errors, OSError) as error:
+            words = " ".join(str(error).split()) or type(error).__name__
+            raise UsageError(f"{parts.scheme}://{parts.hostname}: the broker cannot be used: {words}") from error
 
 
 def results_queue(name: str) -> Queue:

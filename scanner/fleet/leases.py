@@ -88,7 +88,7 @@ class Leases:
         return given
 
     def is_done(self, token: str) -> bool:
-        """Whether all targets of a shard were answered for by whom it was given to: nothing more is to be said of it."""
+        """Whether all targets of a shard were answered for by whom it was given to."""
         return token in self._done
 
     def lease(self, told: Told, now: float) -> Lease:

@@ -42,10 +42,10 @@ _WORKER: Final = (
 )
 
 
-def make_users(folder: Path, hosts: Sequence[str], zones: Sequence[str]) -> None:
+def make_users(folder: Path, hosts: Sequence[str], zones: Sequence[str], port: int | None = None) -> None:
     """Write what the broker knows of its users, and each member's password; one that is there is kept.
 
-    Zones that were made before and are not named now stay users.
+    Zones that were made before and are not named now stay users. `port` is the broker's, where it is not the usual one.
 
     Raises:
         OutputError: the folder can't be written.
@@ -62,7 +62,7 @@ def make_users(folder: Path, hosts: Sequence[str], zones: Sequence[str]) -> None
         for zone in sorted(before | set(zones)):
             member = member_of_zone(zone)
             passwords[member] = password = _password(folder / member / PASSWORD)
-            url = f"{URL_VARIABLE}=rediss://{member}:{password}@{host}:{_PORT}/0"
+            url = f"{URL_VARIABLE}=rediss://{member}:{password}@{host}:{port or _PORT}/0"
             _keep(folder / member / PASSWORD, url)
             lines.append(_user(member, password, f"{_keys(zone)} {_COMMANDS} {_WORKER}"))
         write_file(folder / BROKER / USERS, "".join(f"{line}\n" for line in lines).encode(), 0o600)

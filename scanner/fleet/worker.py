@@ -21,11 +21,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from celery import Celery
 from celery.signals import worker_ready
 from kombu.entity import Queue
 
+from scanner.errors import UsageError
 from scanner.evidence import TargetEvidence, to_json
 from scanner.fleet.broker import app_for, results_queue
 from scanner.fleet.messages import TASK, Kind, MessageError, Shard, shard_from_json, version
@@ -50,8 +52,10 @@ def work(settings: FleetSettings, zone: str, processes: int) -> int:
     Raises:
         UsageError: the broker can't be spoken to so.
     """
+    _refuse_another(settings, zone)
     app = app_for(settings, member_of_zone(zone))
     name = platform.node()
+    logging.getLogger("celery.worker").addFilter(in_words)
 
     @app.task(name=TASK, ignore_result=True)
     def shard(lease: str, results: str, versions: str, document: str) -> None:
@@ -78,6 +82,31 @@ def work(settings: FleetSettings, zone: str, processes: int) -> int:
     )
     worker.start()
     return int(worker.exitcode or 0)
+
+
+def _refuse_another(settings: FleetSettings, zone: str) -> None:
+    """See that a worker of one zone is not given the user of another, which may do nothing there.
+
+    Raises:
+        UsageError: it is.
+    """
+    user = urlsplit(settings.broker).username or ""
+    if user.startswith(member_of_zone("")) and user != member_of_zone(zone):
+        theirs = user.removeprefix(member_of_zone(""))
+        raise UsageError(
+            f'--zone {zone}: the broker\'s URL is that of zone "{theirs}" (take the one in broker.env of zone-{zone})'
+        )
+
+
+def in_words(record: logging.LogRecord) -> bool:
+    """Say why a worker ends without where in which library that was noticed."""
+    if record.exc_info and (error := record.exc_info[1]) is not None:
+        record.msg = "the worker ends: %s"
+        words = str(error) or type(error).__name__
+        if "permission" in words.lower() or "access" in words.lower():
+            words += " (users.acl or definitions.json, of `nightseal cluster certificates`, give it what it needs)"
+        record.args, record.exc_info, record.exc_text = (words,), None, None
+    return True
 
 
 class _Teller(threading.Thread):

