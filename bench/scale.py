@@ -38,6 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.survey import accepted, settled, start_nginx
 from bench.tools.scanners import HOST, address
+from scanner.counting import counted
 from tests.build.fleet import Redis, worker
 from tests.build.ports import free_port
 from tests.build.servers import servers
@@ -117,7 +118,7 @@ def bench(arguments: argparse.Namespace) -> None:
         for count in arguments.targets:
             job = {"count": count, "port": port, "plain": plain, "concurrency": arguments.concurrency}
             for processes in dict.fromkeys(arguments.processes):
-                row(f"local, {processes} processes", {**job, "processes": processes})
+                row(f"local, {counted(processes, 'process', 'processes')}", {**job, "processes": processes})
             for workers in arguments.celery:
                 with ExitStack() as stack:
                     redis = stack.enter_context(Redis(Path(folder)))
@@ -126,7 +127,7 @@ def bench(arguments: argparse.Namespace) -> None:
                         home.mkdir(exist_ok=True)
                     hired = [stack.enter_context(worker(redis, "bench", home)) for home in homes]
                     pids = [process.pid for process in hired]
-                    row(f"Celery, {workers} workers", {**job, "broker": redis.url}, pids)
+                    row(f"Celery, {counted(workers, 'worker')}", {**job, "broker": redis.url}, pids)
         if arguments.sslyze:
             job = {"count": arguments.sslyze, "port": port, "plain": plain, "sslyze": True}
             row("sslyze, all commands", job)
