@@ -25,6 +25,7 @@ class Layout:
     targets the appendix shows at a time, the others being data; `appendix` whether it names them at all.
     `chapters` are those that it has, if not all; `brief` leaves out what is said of each of a list, and the contents.
     Of a policy with more than `clauses` those are listed that are not met as they stand, and the others are counted.
+    `grouped` is whether the appendix names targets that came out alike together.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Layout:
     chapters: tuple[str, ...] | None = None
     brief: bool = False
     clauses: int | None = None
+    grouped: bool = False
 
 
 SCREEN: Final = Layout(
@@ -75,13 +77,19 @@ PAPER: Final = Layout(
     clauses=40,
     details=False,
 )
-DENSE_PAPER: Final = dataclasses.replace(PAPER, targets=2, occurrences=4, places=8, rules=4, remembered=5)
+DENSE_PAPER: Final = dataclasses.replace(PAPER, targets=2, occurrences=4, places=8, rules=4, remembered=5, grouped=True)
 """For runs over many targets: a report that grows with targets times rules is read by nobody."""
-SUMMARY_PAPER: Final = dataclasses.replace(DENSE_PAPER, occurrences=2, places=4, appendix=False)
-"""For so many targets that naming each would fill hundreds of pages."""
+SUMMARY_PAPER: Final = dataclasses.replace(DENSE_PAPER, occurrences=2, places=4)
+"""For so many targets that only sums are read."""
 
 MANAGEMENT_PAPER: Final = dataclasses.replace(
-    SUMMARY_PAPER, targets=1, actions=12, rules=14, chapters=("actions", "findings", "method"), brief=True
+    SUMMARY_PAPER,
+    appendix=False,
+    targets=1,
+    actions=12,
+    rules=14,
+    chapters=("actions", "findings", "method"),
+    brief=True,
 )
 """For whoever decides: at most four pages, whatever the estate. `rules` are the findings that are named."""
 

@@ -6,6 +6,7 @@ loaded when a PDF is drawn, by `reports.render`, which says how to install them.
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -20,7 +21,7 @@ from reports.glyphs import drawable
 from reports.identifier import identifier_of
 
 if TYPE_CHECKING:
-    from reports.render import Attachment
+    from reports.packing import Attachment
 
 PDF_VARIANT: Final = "pdf/a-3a"
 
@@ -64,10 +65,10 @@ def lay_out(
         pdf_variant=PDF_VARIANT,
         pdf_tags=True,
         pdf_identifier=identifier_of(identifier),
-        finisher=conformance.finish,
+        finisher=functools.partial(conformance.finish, packed=[item.packed for item in attachments]),
         attachments=[
             weasyprint.Attachment(
-                file_obj=io.BytesIO(item.content),
+                file_obj=io.BytesIO(),  # its content is packed already, and comes in at the end
                 name=item.name,
                 description=item.description,
                 created=moment,

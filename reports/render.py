@@ -6,12 +6,13 @@ screen and paper is how long lists may become (`Layout`) and the style sheet.
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -19,8 +20,11 @@ from reports import language
 from reports.charts.drawing import Chart
 from reports.charts.history import PANELS, coverage_chart, site_charts
 from reports.charts.run import CERTIFICATES_DRAWN, certificates_chart, protections_chart, trend_chart
+from reports.drawing_process import NO_LIBRARIES, lay_out_apart
 from reports.layout import SCREEN, Layout, paper_for, screen_for
+from reports.packing import Attachment
 from reports.templating import blaming, environment_of, folders_of, hash_of, lang_attribute, source_of, web_fonts
+from reports.view.listing import anchors_of, groups_of
 from scanner.errors import OutputError
 from scanner.untrusted import unturned
 
@@ -28,17 +32,8 @@ if TYPE_CHECKING:
     from reports.view.model import ReportView
     from reports.view.site import SiteView
 
-PANGO_PACKAGES: Final = "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
+__all__ = ["Attachment", "ReportProof", "render_html", "render_pdf", "render_site"]
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """A file that a PDF carries. Its name's suffix tells its media type."""
-
-    name: str
-    content: bytes
-    description: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,31 +59,33 @@ def render_html(view: ReportView, *, templates: Path | None = None) -> str:
     return _render(view, screen_for(view), templates or view.options.templates)
 
 
-def render_pdf(
+def render_pdf(  # noqa: PLR0913  # all by keyword, but for the view
     view: ReportView,
     *,
     attachments: Sequence[Attachment] = (),
     templates: Path | None = None,
     proof: ReportProof | None = None,
+    apart: bool = False,
+    niceness: int = 0,
 ) -> bytes:
     """Draw the view as a PDF/A-3a and PDF/UA-1, with bookmarks and attachments. The same view gives the same bytes.
 
+    Args:
+        view: what to show, and in which language.
+        attachments: files that it carries.
+        templates: a folder whose files win over those that ship; that of `view.options` by default.
+        proof: what it says of its own proof.
+        apart: whether it is laid out in a process of its own.
+        niceness: by how much the priority of that process is lower than that of this one.
+
     Raises:
-        OutputError: the libraries that WeasyPrint draws with are not installed.
+        OutputError: the libraries that WeasyPrint draws with are not installed, or the process did not end well.
         UnknownLanguageError: there is no catalogue for the language.
         TemplatesError: a template of the owner's folder fails.
     """
     templates = templates or view.options.templates
     html = _render(view, paper_for(view), templates, proof)
-    try:
-        from reports.paper import lay_out  # noqa: PLC0415  # it loads Pango, which may be missing
-    except OSError as error:
-        _LOG.debug("WeasyPrint cannot be loaded", exc_info=True)
-        message = (
-            "a PDF cannot be drawn, because the libraries of Pango are not installed; "
-            f"this installs them: sudo apt-get install -y --no-install-recommends {PANGO_PACKAGES}"
-        )
-        raise OutputError(message) from error
+    lay_out = functools.partial(lay_out_apart, niceness=niceness) if apart else _lay_out_here()
     return lay_out(
         html,
         folders=folders_of(templates),
@@ -98,6 +95,15 @@ def render_pdf(
     )
 
 
+def _lay_out_here() -> Callable[..., bytes]:
+    try:
+        from reports.paper import lay_out  # noqa: PLC0415  # it loads Pango, which may be missing
+    except OSError as error:
+        _LOG.debug("WeasyPrint cannot be loaded", exc_info=True)
+        raise OutputError(NO_LIBRARIES) from error
+    return lay_out
+
+
 def _render(view: ReportView, layout: Layout, templates: Path | None, proof: ReportProof | None = None) -> str:
     environment = environment_of(templates)
     script = source_of(environment, "report.js")
@@ -105,8 +111,11 @@ def _render(view: ReportView, layout: Layout, templates: Path | None, proof: Rep
     if layout.name == SCREEN.name:
         style = f"{web_fonts()}\n{style}"
     with blaming(templates), language.speaking(language.language_of(view.options.language)) as spoken:
+        groups = groups_of(view.targets) if layout.appendix and layout.grouped else ()
         html = environment.get_template("report.html").render(
             view=view,
+            groups=groups,
+            group_of=anchors_of(groups),
             layout=layout,
             proof=proof,
             medium=layout,  # its name in 0.1: owners' templates may still ask for it

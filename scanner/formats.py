@@ -7,10 +7,13 @@ loads when its format is asked for. A new format is a line here, and its page in
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
+
+Made = str | bytes | Iterable[bytes]
+"""What a writer makes: the whole document, or piece by piece, each of whole characters, so that few are in memory."""
 
 
 class WriterInput(Enum):
@@ -57,7 +60,7 @@ class Format:
         """Whether it is drawn for people from the view of a run, which tells its history too."""
         return self.source is WriterInput.VIEW
 
-    def load(self) -> Callable[..., str | bytes]:
+    def load(self) -> Callable[..., Made]:
         """Import what writes it."""
         return load(self.writer)
 
@@ -66,7 +69,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     item.name: item
     for item in (
         Format("text", "Text", "txt", "reports.text:render_text", WriterInput.TERMINAL),
-        Format("json", "JSON", "json", "reports.export.json_v1:to_json_bytes", WriterInput.PAST),
+        Format("json", "JSON", "json", "reports.export.json_v1:json_pieces", WriterInput.PAST),
         Format("html", "HTML", "html", "scanner.jobs.drawing:html", WriterInput.VIEW),
         Format("pdf", "PDF", "pdf", "scanner.jobs.drawing:pdf", WriterInput.VIEW, binary=True),
         Format("sarif", "SARIF", "sarif", "reports.export.sarif:to_sarif", WriterInput.OWNED_RULES, syntaxes=("json",)),
@@ -82,12 +85,12 @@ FORMATS: Final[Mapping[str, Format]] = {
             "evidence",
             "evidence",
             "evidence.json",
-            "scanner.jobs.evidence_file:to_evidence_file",
+            "scanner.jobs.evidence_file:evidence_pieces",
             WriterInput.RENDERING,
             syntaxes=("json",),
         ),
         Format("junit", "JUnit", "junit.xml", "reports.export.junit:to_junit"),
-        Format("csv", "CSV", "csv", "reports.export.csv:to_csv", WriterInput.PLACES, syntaxes=("text",)),
+        Format("csv", "CSV", "csv", "reports.export.csv:csv_pieces", WriterInput.PLACES, syntaxes=("text",)),
         Format(
             "csv-excel",
             "CSV for Excel",
@@ -114,15 +117,17 @@ FORMATS: Final[Mapping[str, Format]] = {
             WriterInput.OWNERS,
             syntaxes=("text",),
         ),
-        Format("cyclonedx", "CycloneDX", "cdx.json", "reports.export.cyclonedx:to_cyclonedx", syntaxes=("json",)),
+        Format("cyclonedx", "CycloneDX", "cdx.json", "reports.export.cyclonedx:cyclonedx_pieces", syntaxes=("json",)),
         Format(
             "cyclonedx-1.7",
             "CycloneDX 1.7",
             "1.7.cdx.json",
-            "reports.export.cyclonedx:to_cyclonedx_1_7",
+            "reports.export.cyclonedx:cyclonedx_1_7_pieces",
             syntaxes=("json", "cyclonedx"),
         ),
-        Format("oscal", "OSCAL", "oscal.json", "reports.export.oscal:to_oscal", WriterInput.RULES, syntaxes=("json",)),
+        Format(
+            "oscal", "OSCAL", "oscal.json", "reports.export.oscal:oscal_pieces", WriterInput.RULES, syntaxes=("json",)
+        ),
     )
 }
 """Every format by its name, in the order in which help lists them."""
@@ -148,6 +153,16 @@ def contradicts(name: str, file_name: str) -> Format | None:
     if said is None or said is meant or said.name in meant.syntaxes:
         return None
     return said
+
+
+def pieces_of(made: Made) -> Iterator[bytes]:
+    """A document in UTF-8, piece by piece."""
+    if isinstance(made, str):
+        yield made.encode()
+    elif isinstance(made, bytes):
+        yield made
+    else:
+        yield from made
 
 
 def load(reference: str) -> Callable[..., Any]:

@@ -19,6 +19,7 @@ _UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
 TURNING: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """What turns the reading direction of a text around (Unicode Bidirectional_Control), so that it reads as another."""
 _TURNING_UTF8: Final = re.compile(rb"\xd8\x9c|\xe2\x80[\x8e\x8f\xaa-\xae]|\xe2\x81[\xa6-\xa9]")
+_TURNING_BEGINS: Final = (b"\xd8\x9c", b"\xe2\x80", b"\xe2\x81")
 
 
 def printable(text: str | bytes, limit: int = TEXT_LIMIT) -> str:
@@ -64,4 +65,7 @@ def unturned(text: str) -> str:
 
 def unturned_utf8(document: bytes) -> bytes:
     """The same of a document in UTF-8, which may be long: it is not decoded."""
+    # Looking for bytes is many times quicker than for a pattern, and most documents have none of these.
+    if not any(first in document for first in _TURNING_BEGINS):
+        return document
     return _TURNING_UTF8.sub(lambda found: _escape(found[0].decode()).encode(), document)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reports.view.numbering import numbers_of
 from reports.view.part import part_in_words
@@ -31,7 +31,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """What no host can say (`scanner.untrusted`), but a configuration can: a terminal would obey it."""
 _OF_CONSOLES = frozenset({"https.console", "https.path"})
 """Rules that judge a console at its path."""
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA_STARTS = frozenset({"=", "+", "-", "@", "\t", "\r", "\n"})
 
 
 def to_csv(  # noqa: PLR0913  # everything that is known besides the run, all of it by keyword
@@ -53,6 +53,25 @@ def to_csv(  # noqa: PLR0913  # everything that is known besides the run, all of
         roles: of the consoles at an endpoint, by their paths: a verdict on one of these is about that console.
         delimiter: what stands between cells.
     """
+    return "".join(_lines(record, delimiter=delimiter, rules=rules, first_seen=first_seen, owners=owners, roles=roles))
+
+
+def csv_pieces(record: RunRecord, *, delimiter: str = ",", **given: Any) -> Iterator[bytes]:
+    """The same in UTF-8, target by target; `given` are the other arguments of `to_csv`."""
+    for text in _lines(record, delimiter=delimiter, **given):
+        yield text.encode()
+
+
+def _lines(  # noqa: PLR0913  # as of `to_csv`
+    record: RunRecord,
+    *,
+    delimiter: str,
+    rules: Mapping[str, Rule] | None = None,
+    first_seen: Mapping[tuple[str, str, str], datetime] | None = None,
+    owners: Mapping[str, Ownership] | None = None,
+    roles: Mapping[str, Mapping[str, Role]] | None = None,
+) -> Iterator[str]:
+    """The rows of a target at a time, after that of the names of the columns."""
     rules, first_seen = rules or {}, first_seen or {}
     out = io.StringIO(newline="")
     writer = csv.writer(out, delimiter=delimiter)
@@ -66,8 +85,11 @@ def to_csv(  # noqa: PLR0913  # everything that is known besides the run, all of
             role = consoles.get(verdict.subject or "/", target.role)
             about = _about(target, verdict, rules, first_seen)
             row = (*_row(record, target, verdict, role), *about, *owned, part, finding)
-            writer.writerow([_safe(cell) for cell in row])
-    return out.getvalue()
+            writer.writerow(_safe(row))
+        yield out.getvalue()
+        out.seek(0)
+        out.truncate()
+    yield out.getvalue()
 
 
 def _row(record: RunRecord, target: TargetResult, verdict: Verdict, role: Role) -> Iterator[str]:
@@ -93,6 +115,8 @@ def _about(
     yield from (rule.title if rule else "", rule.fix.summary if rule and fails else "")
 
 
-def _safe(cell: str) -> str:
-    cell = _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), cell)
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+def _safe(row: Sequence[str]) -> Iterable[str]:
+    # A row at a time: with two questions of each of its cells, they took half of the time that a table took.
+    if _CONTROL.search("".join(row)):
+        row = [_CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), cell) for cell in row]
+    return [f"'{cell}" if cell[:1] in _FORMULA_STARTS else cell for cell in row]

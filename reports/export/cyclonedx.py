@@ -12,7 +12,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from cyclonedx.model import HashAlgorithm, HashType, Property, XsUri
 from cyclonedx.model.bom import Bom, BomMetaData
@@ -28,12 +28,10 @@ from cyclonedx.model.crypto import (
     RelatedCryptoMaterialProperties,
     RelatedCryptoMaterialType,
 )
-from cyclonedx.model.dependency import Dependency
 from cyclonedx.model.lifecycle import LifecyclePhase, PredefinedLifecycle
 from cyclonedx.model.service import Service
 from cyclonedx.model.tool import ToolRepository
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.schema.schema import SchemaVersion1Dot6, SchemaVersion1Dot7
+from cyclonedx.schema.schema import BaseSchemaVersion, SchemaVersion1Dot6, SchemaVersion1Dot7
 
 from reports.export.crypto_algorithms import Algorithm, of_group, of_key, of_signature, of_suite
 from reports.view.certificates import common_name, deployments_of
@@ -45,32 +43,93 @@ NAMESPACE: Final = uuid.UUID("3a6f0d1e-5f0b-5c0e-9a53-6e1d7c2b8f04")
 """Ids in documents are made of it and of what they name, so that the same run gives the same bytes."""
 
 _SCHEMA: Final = "http://cyclonedx.org/schema/bom-{version}.schema.json"
+_INDENT: Final = 2
 _SSL: Final = {Protocol.SSL2: "2.0", Protocol.SSL3: "3.0"}
 
 
 def to_cyclonedx(record: RunRecord) -> str:
     """Write a run as a CycloneDX 1.6 bill of materials in JSON. The same run, the same bytes."""
-    return _written(_bill(record), SchemaVersion.V1_6)
+    return b"".join(cyclonedx_pieces(record)).decode()
 
 
 def to_cyclonedx_1_7(record: RunRecord) -> str:
     """The same by CycloneDX 1.7."""
-    return _written(_bill(record), SchemaVersion.V1_7)
+    return b"".join(cyclonedx_1_7_pieces(record)).decode()
 
 
-def _bill(record: RunRecord) -> Bom:
+def cyclonedx_pieces(record: RunRecord) -> Iterator[bytes]:
+    """`to_cyclonedx` piece by piece, in UTF-8."""
+    return _pieces(record, SchemaVersion1Dot6)
+
+
+def cyclonedx_1_7_pieces(record: RunRecord) -> Iterator[bytes]:
+    """`to_cyclonedx_1_7` piece by piece, in UTF-8."""
+    return _pieces(record, SchemaVersion1Dot7)
+
+
+def _pieces(record: RunRecord, view: type[BaseSchemaVersion]) -> Iterator[bytes]:
+    """The bill as JSON, item by item, in the order of the run.
+
+    The library's own output holds the whole bill in memory, and for each reference looks through all of them whether it
+    is there once and leads somewhere, which takes minutes where there are many thousands. Here references are made from
+    what they name, each once, so its serialisation of a single item is used, without that.
+    """
+    told = view().get_schema_version()
+    subject = _subject(record)
+    head = {"$schema": _SCHEMA.format(version=told), "bomFormat": "CycloneDX", "specVersion": told}
+    opening, closing = json.dumps(_as_json(_bill(record, subject), view) | head, indent=_INDENT), "\n}"
+    yield opening.removesuffix(closing).encode()
     assets = _Assets()
-    services, dependencies = [], []
-    for target in record.targets:
-        services.append(_service(target))
-        used = assets.used_by(target)
-        dependencies.append(Dependency(BomRef(target.id), [Dependency(ref) for ref in used]))
+    used = list[list[str]]()
+
+    def components() -> Iterator[Any]:
+        for target in record.targets:
+            used.append([ref.value for ref in assets.used_by(target) if ref.value])
+            yield from (_as_json(item, view) for item in assets.taken())
+
+    def dependencies() -> Iterator[Any]:
+        yield _dependency(subject.bom_ref.value, (target.id for target in record.targets))
+        for target, refs in zip(record.targets, used, strict=True):
+            yield _dependency(target.id, refs)
+        yield from map(_dependency, assets.refs)
+
+    yield from _array("components", components())
+    yield from _array("services", (_as_json(_service(target), view) for target in record.targets))
+    yield from _array("dependencies", dependencies())
+    yield f"{closing}\n".encode()
+
+
+def _array(name: str, items: Iterable[Any]) -> Iterator[bytes]:
+    """A list as the next member of the document; nothing of an empty one, as the library writes it."""
+    opening, margin = f',\n{" " * _INDENT}"{name}": [', "\n" + " " * 2 * _INDENT
+    for item in items:
+        # No string of JSON holds a line feed.
+        yield f"{opening}{margin}{json.dumps(item, indent=_INDENT).replace(chr(10), margin)}".encode()
+        opening = ","
+    if opening == ",":
+        yield f"\n{' ' * _INDENT}]".encode()
+
+
+def _as_json(item: Any, view: type[BaseSchemaVersion]) -> Any:
+    return json.loads(item.as_json(view_=view))
+
+
+def _dependency(ref: str | None, needs: Iterable[str] = ()) -> dict[str, Any]:
+    return {"ref": ref} | ({"dependsOn": listed} if (listed := sorted(set(needs))) else {})
+
+
+def _subject(record: RunRecord) -> Component:
     run = record.run
-    subject = Component(
+    return Component(
         name=f"HTTPS of {', '.join(run.environments) or 'the targets of an ad-hoc scan'}",
         type=ComponentType.APPLICATION,
         bom_ref=f"run/{run.id}",
     )
+
+
+def _bill(record: RunRecord, subject: Component) -> Bom:
+    """The bill without anything in it."""
+    run = record.run
     return Bom(
         serial_number=uuid.uuid5(NAMESPACE, f"{run.id} {run.part}" if run.part else run.id),
         metadata=BomMetaData(
@@ -86,28 +145,7 @@ def _bill(record: RunRecord) -> Bom:
                 *([Property(name="nightseal:part", value=part_in_words(run.part))] if run.part else []),
             ],
         ),
-        components=assets.components.values(),
-        services=services,
-        dependencies=[
-            Dependency(subject.bom_ref, [Dependency(item.bom_ref) for item in services]),
-            *dependencies,
-            *(Dependency(item.bom_ref) for item in assets.components.values()),
-        ],
     )
-
-
-def _written(bom: Bom, version: SchemaVersion) -> str:
-    """The bill as JSON.
-
-    The library's own output first sees that each reference is there once and leads somewhere, and for each it looks
-    through all of them, which takes minutes where there are many thousands. Here references are made from what they
-    name, each once, so its serialisation is used without that.
-    """
-    told = version.to_version()
-    head = {"$schema": _SCHEMA.format(version=told), "bomFormat": "CycloneDX", "specVersion": told}
-    view = SchemaVersion1Dot7 if version is SchemaVersion.V1_7 else SchemaVersion1Dot6
-    body = json.loads(bom.as_json(view_=view))  # type: ignore[attr-defined]  # its decorator brings it
-    return json.dumps(body | head, indent=2) + "\n"
 
 
 def _service(target: TargetResult) -> Service:
@@ -129,10 +167,16 @@ def _service(target: TargetResult) -> Service:
 
 
 class _Assets:
-    """Every cryptographic asset once, by its reference."""
+    """Every cryptographic asset once; those that are taken away are only known by their references."""
 
     def __init__(self) -> None:
-        self.components: dict[str, Component] = {}
+        self.refs: dict[str, None] = {}
+        self._fresh: list[Component] = []
+
+    def taken(self) -> list[Component]:
+        """What came in since the last time."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
 
     def used_by(self, target: TargetResult) -> list[BomRef]:
         """Take in what a target was seen to use; return what it depends on itself."""
@@ -147,15 +191,18 @@ class _Assets:
         return list(dict.fromkeys((*protocols, *leaves)))
 
     def _add(self, ref: str, name: str, described: CryptoProperties, **more: Iterable[object]) -> BomRef:
-        if ref not in self.components:
-            self.components[ref] = Component(
-                name=name,
-                type=ComponentType.CRYPTOGRAPHIC_ASSET,
-                bom_ref=ref,
-                crypto_properties=described,
-                **more,  # type: ignore[arg-type]  # hashes and properties alone are given
+        if ref not in self.refs:
+            self.refs[ref] = None
+            self._fresh.append(
+                Component(
+                    name=name,
+                    type=ComponentType.CRYPTOGRAPHIC_ASSET,
+                    bom_ref=ref,
+                    crypto_properties=described,
+                    **more,  # type: ignore[arg-type]  # hashes and properties alone are given
+                )
             )
-        return self.components[ref].bom_ref
+        return BomRef(ref)
 
     def _algorithm(self, algorithm: Algorithm) -> BomRef:
         name, properties = algorithm
@@ -173,8 +220,8 @@ class _Assets:
             offer.server_order,
         )
         ref = f"protocol/{protocol}/{hashlib.sha256(repr((protocol, found)).encode()).hexdigest()[:16]}"
-        if ref in self.components:
-            return self.components[ref].bom_ref
+        if ref in self.refs:
+            return BomRef(ref)
         suites, group_names, scheme_names, ordered = found
         kind = "SSL" if protocol in _SSL else "TLS"
         version = _SSL.get(protocol) or protocol.removeprefix("tls")
@@ -202,8 +249,8 @@ class _Assets:
 
     def _certificate(self, certificate: Certificate) -> BomRef:
         ref = f"certificate/{certificate.fingerprint}"
-        if ref in self.components:
-            return self.components[ref].bom_ref
+        if ref in self.refs:
+            return BomRef(ref)
         key = CryptoProperties(
             asset_type=CryptoAssetType.RELATED_CRYPTO_MATERIAL,
             related_crypto_material_properties=RelatedCryptoMaterialProperties(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
-from scanner.formats import FORMATS, WriterInput
+from scanner.formats import FORMATS, WriterInput, pieces_of
 from scanner.untrusted import unturned_utf8
 
 if TYPE_CHECKING:
@@ -30,7 +30,12 @@ EXPORTS: Final = tuple(name for name, item in FORMATS.items() if item.source in 
 """The names of the machine formats."""
 
 
-def export(  # noqa: PLR0913  # everything that is known besides the run, all of it by keyword
+def export(record: RunRecord, format_name: str, **given: Any) -> bytes:
+    """Write a run in one of the machine formats, all at once; arguments as of `exported`."""
+    return b"".join(exported(record, format_name, **given))
+
+
+def exported(  # noqa: PLR0913  # everything that is known besides the run, all of it by keyword
     record: RunRecord,
     format_name: str,
     *,
@@ -38,8 +43,8 @@ def export(  # noqa: PLR0913  # everything that is known besides the run, all of
     first_seen: Mapping[tuple[str, str, str], datetime] | None = None,
     owners: Mapping[str, Ownership] | None = None,
     roles: Mapping[str, Mapping[str, Role]] | None = None,
-) -> bytes:
-    """Write a run in one of the machine formats.
+) -> Iterator[bytes]:
+    """Write a run in one of the machine formats, piece by piece.
 
     Args:
         record: the run.
@@ -54,6 +59,5 @@ def export(  # noqa: PLR0913  # everything that is known besides the run, all of
     """
     wanted = FORMATS[format_name]
     known = {"rules": rules, "first_seen": first_seen, "owners": owners, "roles": roles}
-    made: str | bytes = wanted.load()(record, **{key: known[key] for key in _GIVEN[wanted.source]})
-    data = made if isinstance(made, bytes) else made.encode()
-    return data if wanted.binary else unturned_utf8(data)
+    for piece in pieces_of(wanted.load()(record, **{key: known[key] for key in _GIVEN[wanted.source]})):
+        yield piece if wanted.binary else unturned_utf8(piece)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -172,28 +172,33 @@ def to_json_bytes(
     first_seen: FirstSeen | None = None,
     owners: Owners | None = None,
 ) -> bytes:
-    """The same in UTF-8.
+    """The same in UTF-8."""
+    return b"".join(json_pieces(record, rules=rules, first_seen=first_seen, owners=owners))
 
-    It is written target by target, each encoded at once: the models of ten thousand targets, and their text as Python
-    keeps it, would take gigabytes.
-    """
+
+def json_pieces(
+    record: RunRecord,
+    *,
+    rules: Mapping[str, Rule] | None = None,
+    first_seen: FirstSeen | None = None,
+    owners: Owners | None = None,
+) -> Iterator[bytes]:
+    """The same target by target: the models of ten thousand targets, and their text, would take gigabytes."""
     opening, empty, closing = (
         _without_targets(record, rules or {}).model_dump_json(by_alias=True, indent=_INDENT).rpartition("[]")
     )
     if not record.targets:
-        return f"{opening}{empty}{closing}\n".encode()
+        yield f"{opening}{empty}{closing}\n".encode()
+        return
+    yield f"{opening}[".encode()
     margin = "\n" + " " * 2 * _INDENT
     numbers = numbers_of(record)
-    # No string of JSON holds a line feed, so all that there are stand between lines.
-    targets = (
-        _target(target, record.run.finished_at, first_seen or {}, owners or {}, numbers)
-        .model_dump_json(by_alias=True, indent=_INDENT)
-        .replace("\n", margin)
-        for target in record.targets
-    )
-    parts = [f"{margin}{target},".encode() for target in targets]
-    parts[-1] = parts[-1].removesuffix(b",")
-    return b"".join((f"{opening}[".encode(), *parts, f"\n{' ' * _INDENT}]{closing}\n".encode()))
+    for place, target in enumerate(record.targets):
+        model = _target(target, record.run.finished_at, first_seen or {}, owners or {}, numbers)
+        # No string of JSON holds a line feed, so all that there are stand between lines.
+        text = model.model_dump_json(by_alias=True, indent=_INDENT).replace("\n", margin)
+        yield f"{',' if place else ''}{margin}{text}".encode()
+    yield f"\n{' ' * _INDENT}]{closing}\n".encode()
 
 
 def from_json(text: str | bytes) -> Report:

@@ -16,11 +16,11 @@ made from what it names, so the same run gives the same bytes.
 from __future__ import annotations
 
 import ipaddress
-import json
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, overload
 
+from reports.export.json_streamed import Lazy, json_pieces_of, not_empty
 from reports.export.oscal_catalogue import catalogue_resource, policy_resource
 from reports.export.oscal_words import NAMESPACE_URI, OSCAL_VERSION, Json, lasting, prop, prose, string, time_of, token
 from reports.view.part import part_in_words
@@ -38,8 +38,13 @@ _Key = tuple[Status, str]
 
 def to_oscal(record: RunRecord, *, rules: Mapping[str, Rule]) -> str:
     """Write a run as OSCAL assessment results in JSON. `rules` are by id."""
-    document = {"assessment-results": _Document(record, rules).assessment_results()}
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n"
+    return b"".join(oscal_pieces(record, rules=rules)).decode()
+
+
+def oscal_pieces(record: RunRecord, *, rules: Mapping[str, Rule]) -> Iterator[bytes]:
+    """The same piece by piece, in UTF-8: no more than one observation is in memory."""
+    yield from json_pieces_of(Lazy({"assessment-results": _Document(record, rules).assessment_results()}))
+    yield b"\n"
 
 
 class _Document:
@@ -49,12 +54,12 @@ class _Document:
         self._rules = rules
         self._targets = {target.id: lasting("target", target.id) for target in record.targets}
 
-    def assessment_results(self) -> Json:
+    def assessment_results(self) -> Lazy:
         run = self._run
         plan = lasting("plan", run.policy.id, run.policy.digest or run.policy.version)
         catalogue = catalogue_resource(self._record, self._rules)
         names = dict.fromkeys((*run.environments, *(target.environment for target in self._record.targets)))
-        return {
+        document: Json = {
             "uuid": self._id("document"),
             "metadata": {
                 "title": f"HTTPS compliance, run {run.id}",
@@ -74,22 +79,19 @@ class _Document:
                 "href": f"#{plan}",
                 "remarks": "There is no assessment plan apart from the policy: it says what is assessed.",
             },
-            "results": [self._result(name) for name in names] or [self._result("none")],
+            "results": (self._result(name) for name in names or ("none",)),
             "back-matter": {"resources": [policy_resource(run, plan), catalogue]},
         }
+        return Lazy(document)
 
     def _id(self, *names: str) -> str:
         """The id of what is of this run alone, or of a part of it."""
         return lasting(self._run.id, *([str(self._run.part)] if self._run.part else []), *names)
 
-    def _result(self, environment: str) -> Json:
+    def _result(self, environment: str) -> Lazy:
         run = self._run
         targets = [target for target in self._record.targets if target.environment == environment]
-        judged: dict[str, list[_Found]] = defaultdict(list)
-        for target in targets:
-            for verdict in target.verdicts:
-                judged[verdict.rule].append((target, verdict))
-        grouped = {rule: _grouped(found) for rule, found in judged.items()}
+        grouped = _grouped(targets)
         result: Json = {
             "uuid": self._id("result", environment),
             "title": prose(f"Environment {environment}"),
@@ -97,28 +99,28 @@ class _Document:
             "start": time_of(run.started_at),
             "end": time_of(run.finished_at),
             "local-definitions": self._local_definitions(environment, targets),
-            "reviewed-controls": {"control-selections": [_selection(sorted(judged))]},
+            "reviewed-controls": {"control-selections": [_selection(sorted(grouped))]},
         }
-        observations = [
+        observations = (
             self._observation(environment, rule, key, found)
             for rule, groups in grouped.items()
             for key, found in groups.items()
-        ]
-        risks = [
+        )
+        risks = (
             self._risk(environment, rule, key, found)
             for rule, groups in grouped.items()
             for key, found in groups.items()
             if key[0] is Status.FAIL
-        ]
-        findings = [
+        )
+        findings = (
             self._finding(environment, rule, groups)
             for rule, groups in grouped.items()
             if any(status is not Status.NOT_APPLICABLE for status, _ in groups)
-        ]
+        )
         parts = {"observations": observations, "risks": risks, "findings": findings}
-        return result | {name: items for name, items in parts.items() if items}
+        return Lazy(result | {name: some for name, items in parts.items() if (some := not_empty(items))})
 
-    def _local_definitions(self, environment: str, targets: Sequence[TargetResult]) -> Json:
+    def _local_definitions(self, environment: str, targets: Sequence[TargetResult]) -> Lazy:
         tool = lasting("tool", environment)
         component = {
             "uuid": tool,
@@ -133,18 +135,18 @@ class _Document:
             "title": "Network",
             "uses-components": [{"component-uuid": tool}],
         }
-        items = [
+        items = not_empty(
             {
                 "uuid": self._targets[target.id],
                 "description": prose(f"{target.address}, {target.role.value}"),
                 "props": list(_target_props(target)),
             }
             for target in targets
-        ]
+        )
         assets = {"assessment-assets": {"components": [component], "assessment-platforms": [platform]}}
-        return ({"inventory-items": items} if items else {}) | assets
+        return Lazy(({"inventory-items": items} if items else {}) | assets)
 
-    def _observation(self, environment: str, rule: str, key: _Key, found: Sequence[_Found]) -> Json:
+    def _observation(self, environment: str, rule: str, key: _Key, found: Sequence[_Found]) -> Lazy:
         status, reason = key
         started = self._run.started_at
         subjects = dict.fromkeys(self._targets[target.id] for target, _ in found)
@@ -156,12 +158,12 @@ class _Document:
             "methods": ["TEST"],
             "types": ["finding" if status in {Status.FAIL, Status.INDETERMINATE} else "control-objective"],
             "origins": [self._origin(environment)],
-            "subjects": [{"subject-uuid": item, "type": "inventory-item"} for item in subjects],
+            "subjects": ({"subject-uuid": item, "type": "inventory-item"} for item in subjects),
             "collected": time_of(started),
         }
         if status in {Status.FAIL, Status.INDETERMINATE}:
-            described["relevant-evidence"] = [_evidence(target, verdict) for target, verdict in found]
-        return described
+            described["relevant-evidence"] = (_evidence(target, verdict) for target, verdict in found)
+        return Lazy(described)
 
     def _risk(self, environment: str, rule: str, key: _Key, found: Sequence[_Found]) -> Json:
         waived = [verdict for _, verdict in found if verdict.waiver is not None]
@@ -218,11 +220,42 @@ class _Document:
         return {"actors": [{"type": "tool", "actor-uuid": lasting("tool", environment)}]}
 
 
-def _grouped(found: Iterable[_Found]) -> dict[_Key, list[_Found]]:
-    groups: dict[_Key, list[_Found]] = defaultdict(list)
-    for target, verdict in found:
-        groups[verdict.status, verdict.reason].append((target, verdict))
-    return dict(groups)
+class _Group(Sequence[_Found]):
+    """Verdicts of one kind, each as its place in its target: as pairs they would take as much as what they point to."""
+
+    def __init__(self, targets: Sequence[TargetResult]) -> None:
+        self._targets = targets
+        self._places = array("L")
+
+    def add(self, target: int, verdict: int) -> None:
+        """Add the verdict of that number of the target of that number."""
+        self._places.extend((target, verdict))
+
+    def __len__(self) -> int:
+        return len(self._places) // 2
+
+    @overload
+    def __getitem__(self, place: int) -> _Found: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[_Found]: ...
+    def __getitem__(self, place: int | slice) -> _Found | Sequence[_Found]:
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(len(self)))]
+        target = self._targets[self._places[2 * range(len(self))[place]]]
+        return target, target.verdicts[self._places[2 * range(len(self))[place] + 1]]
+
+
+def _grouped(targets: Sequence[TargetResult]) -> dict[str, dict[_Key, _Group]]:
+    """Where each rule came out how and why, in the order in which that is first found."""
+    groups: dict[str, dict[_Key, _Group]] = {}
+    for number, target in enumerate(targets):
+        for place, verdict in enumerate(target.verdicts):
+            of_rule = groups.setdefault(verdict.rule, {})
+            key = verdict.status, verdict.reason
+            if key not in of_rule:
+                of_rule[key] = _Group(targets)
+            of_rule[key].add(number, place)
+    return groups
 
 
 def _state(verdicts: Sequence[Verdict]) -> Json:

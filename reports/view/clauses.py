@@ -65,21 +65,24 @@ def _clauses(
 ) -> tuple[Clause, ...]:
     sources = _sources(policy, rules)
     placed: dict[tuple[str, str], dict[str, list[_Placed]]] = defaultdict(lambda: defaultdict(list))
-    named: dict[tuple[str, str], list[Source]] = defaultdict(list)
+    named: dict[tuple[str, str], dict[Source, None]] = defaultdict(dict)
+    parts_of: dict[str, list[tuple[tuple[str, str], Source]]] = {}
     # What the policy lists and nothing was judged by is not left out: it is a clause that nobody looked at.
     for listed in policy.rules.values() if policy else ():
         rule = rules.get(listed.id)
         for source in listed.sources or (rule.sources if rule else ()):
             for part in _parts(source):
-                named[_key(part)].append(part)
+                named[_key(part)][part] = None
                 placed[_key(part)].setdefault(listed.id, [])
     for target in targets:
         for verdict in target.verdicts:
             for text in verdict.sources:
-                for part in _parts(sources.get(text, Source(text))):
-                    named[_key(part)].append(part)
-                    placed[_key(part)][verdict.rule].append((target, verdict))
-    found = [_clause(index, named[key], by_rule, rules) for key, by_rule in placed.items()]
+                if text not in parts_of:
+                    parts_of[text] = [(_key(part), part) for part in _parts(sources.get(text, Source(text)))]
+                for key, part in parts_of[text]:
+                    named[key][part] = None
+                    placed[key][verdict.rule].append((target, verdict))
+    found = [_clause(index, [*named[key]], by_rule, rules) for key, by_rule in placed.items()]
     return tuple(sorted(found, key=lambda item: (_natural(item.document), _natural(item.clause))))
 
 

@@ -17,8 +17,9 @@ import stat
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, cast
 
 import click
 
@@ -40,10 +41,12 @@ _READER_PAUSE_S: Final = 0.05
 """Seconds between two looks for the reader of a pipe."""
 _MOST_LINKS = 40
 """As many symbolic links are followed as Linux follows."""
+_IN_MEMORY: Final = 8 << 20
+"""Bytes of what is to be written whole that wait in memory; more is put into a file."""
+_PIECE: Final = 1 << 16
 
-
-class BusyDestinationError(OutputError):
-    """A file cannot be replaced because something holds it in its place."""
+Data = bytes | Iterable[bytes]
+"""What is written: all at once, or piece by piece as it is made."""
 
 
 def ensure_writable(folder: Path, *, outages: bool = False) -> None:
@@ -103,7 +106,7 @@ def ensure_destination(path: Path) -> None:
     ensure_writable(_target_of(path).parent)
 
 
-def put(path: Path, data: bytes) -> None:
+def put(path: Path, data: Data) -> None:
     """Write to the place that somebody names. A pipe without a reader is waited for, and that is said.
 
     Raises:
@@ -115,19 +118,14 @@ def put(path: Path, data: bytes) -> None:
             _refuse_unopened(path, number)
             _flush(number)
             # Not opened again: that would begin at the start of a file, and is refused where it is a socket.
-            _write_into(path, os.dup(number), data)
+            _write_into(path, lambda: os.dup(number), data)
             return
         if _is_written_into(path):
-            _write_into(path, _opened(path), data)
+            _write_into(path, lambda: _opened(path), data)
             return
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {_reason(error)}") from error
-    target = _target_of(path)
-    try:
-        write_whole(target, data)
-    except BusyDestinationError:
-        # Another file system may be mounted there, as containers do with single files; it can't be moved away.
-        _overwrite(target, data)
+    write_whole(_target_of(path), data, overwrite=True)
 
 
 def refuse_closed_stdout() -> None:
@@ -140,23 +138,26 @@ def refuse_closed_stdout() -> None:
         raise OutputError("stdout is not open: name a file with --output")
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: Data, *, overwrite: bool = False) -> None:
     """Write a file so that it is there whole or not at all. It belongs to whom the one before it belonged to.
 
+    With `overwrite`, what is there and cannot be replaced is written into.
+
     Raises:
-        BusyDestinationError: what is there cannot be replaced, but might be written into.
         OutputError: it cannot be written.
     """
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
             temporary = Path(file.name)
-            file.write(data)
+            file.writelines(_pieces(data))
         _liken(temporary, path)
         temporary.replace(path)
     except OSError as error:
-        kind = BusyDestinationError if error.errno == errno.EBUSY else OutputError
-        raise kind(f"{path} cannot be written: {error.strerror}") from error
+        if error.errno != errno.EBUSY or temporary is None or not overwrite:
+            raise OutputError(f"{path} cannot be written: {error.strerror}") from error
+        # Another file system may be mounted there, as containers do with single files; it can't be moved away.
+        _overwrite(path, temporary)
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
@@ -268,20 +269,46 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _write_into(path: Path, descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
+def whole(data: Data) -> IO[bytes]:
+    """All of it in a file without a name, at its beginning: what fails as it is made fails before any of it is used."""
+    file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  # whoever is given it closes it
+    try:
+        file.writelines(_pieces(data))
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return cast("IO[bytes]", file)
+
+
+def _pieces(data: Data) -> Iterable[bytes]:
+    return (data,) if isinstance(data, bytes) else data
+
+
+def _write_into(path: Path, opened: Callable[[], int], data: Data) -> None:
+    with whole(data) as source:
+        _copy_into(path, opened(), source)
+
+
+def _copy_into(path: Path, descriptor: int, source: IO[bytes]) -> None:
+    written, all_of_it = 0, source.seek(0, os.SEEK_END)
+    source.seek(0)
     try:
         with os.fdopen(descriptor, "wb", buffering=0) as file:
-            while rest:
-                rest = rest[file.write(rest) or 0 :]
+            while piece := source.read(_PIECE):
+                rest = memoryview(piece)
+                while rest:
+                    taken = file.write(rest) or 0
+                    rest, written = rest[taken:], written + taken
     except (BrokenPipeError, ConnectionResetError) as error:
-        told = f"its reader closed it after {len(data) - len(rest):,} of {len(data):,} bytes"
+        told = f"its reader closed it after {written:,} of {all_of_it:,} bytes"
         raise OutputError(f"{path} was not written whole: {told}") from error
 
 
-def _overwrite(path: Path, data: bytes) -> None:
+def _overwrite(path: Path, source: Path) -> None:
     try:
-        _write_into(path, os.open(path, os.O_WRONLY | os.O_TRUNC), data)
+        with source.open("rb") as file:
+            _copy_into(path, os.open(path, os.O_WRONLY | os.O_TRUNC), file)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}") from error
 

@@ -5,18 +5,20 @@ It loads everything that draws, so it is named in the table of formats and loade
 
 from __future__ import annotations
 
-import hashlib
+import codecs
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from reports import render
-from reports.export.csv import to_csv
-from reports.export.formats import export
+from reports.export.csv import csv_pieces
+from reports.export.formats import exported
 from reports.language import separator_of
+from reports.packing import Attachment, pack
 from reports.view import ReportOptions, ReportView, build_view
-from scanner.jobs.evidence_file import to_evidence_file
+from scanner.jobs.evidence_file import evidence_pieces
 from scanner.jobs.history_answers import answers_of, first_seen_of
 from scanner.rules import all_rules
-from scanner.untrusted import unturned
+from scanner.untrusted import unturned_utf8
 
 if TYPE_CHECKING:
     from scanner.jobs.output import Rendering
@@ -47,12 +49,13 @@ def html(_: Rendering, view: ReportView) -> str:
     return render.render_html(view)
 
 
-def excel_csv(rendering: Rendering) -> bytes:
+def excel_csv(rendering: Rendering) -> Iterator[bytes]:
     """The table as spreadsheets open it: with a byte order mark, and a semicolon where commas are in numbers."""
     language = rendering.options.language if rendering.options else "en"
     beside = rendering.beside(first_seen_of(rendering))
-    table = to_csv(rendering.record, **beside, delimiter=separator_of(language))
-    return unturned(table).encode("utf-8-sig")
+    yield codecs.BOM_UTF8
+    for piece in csv_pieces(rendering.record, **beside, delimiter=separator_of(language)):
+        yield unturned_utf8(piece)
 
 
 def pdf(rendering: Rendering, view: ReportView) -> bytes:
@@ -63,16 +66,18 @@ def pdf(rendering: Rendering, view: ReportView) -> bytes:
     """
     run_id = rendering.record.run.id
     beside = rendering.beside(first_seen_of(rendering))
-    data, table = (export(rendering.record, name, **beside) for name in ("json", "csv"))
-    digest, key = hashlib.sha256(data).hexdigest(), rendering.key
+    data, table = (pack(exported(rendering.record, name, **beside)) for name in ("json", "csv"))
+    digest, key = data.sha256, rendering.key
     drawn = render.render_pdf(
         view,
         proof=render.ReportProof(f"{run_id}.json", digest, key.name if key else rendering.signer),
         attachments=[
-            render.Attachment(f"{run_id}.json", data, "The run, as data"),
-            render.Attachment(f"{run_id}.csv", table, "The verdicts, as a table"),
-            render.Attachment(f"{run_id}.evidence.json", to_evidence_file(rendering), "What it was judged from"),
+            Attachment(f"{run_id}.json", data, "The run, as data"),
+            Attachment(f"{run_id}.csv", table, "The verdicts, as a table"),
+            Attachment(f"{run_id}.evidence.json", pack(evidence_pieces(rendering)), "What it was judged from"),
         ],
+        apart=True,
+        niceness=rendering.niceness,
     )
     if key is None:
         return drawn

@@ -88,6 +88,11 @@ class Rejudgement:
 
 def to_evidence_file(rendering: Rendering) -> bytes:
     """Write what a run was judged from. Targets whose policy is no longer at hand are left out, and said to be lost."""
+    return b"".join(evidence_pieces(rendering))
+
+
+def evidence_pieces(rendering: Rendering) -> Iterator[bytes]:
+    """The same target by target."""
     record, run = rendering.record, rendering.record.run
     environments = rendering.environments
     known = recorded(record, Inventory(tuple(environments)) if environments is not None else None)
@@ -108,7 +113,7 @@ def to_evidence_file(rendering: Rendering) -> bytes:
         for name, item in known.environments.items()
     }
     not_judged_here = {name: _not_judged(item, endpoints[name]) for name, item in known.environments.items()}
-    judged = tuple(
+    judged = [
         JudgedTarget(
             dataclasses.replace(item.target, endpoint=_bare(item.target.endpoint)),
             item.evidence,
@@ -122,7 +127,7 @@ def to_evidence_file(rendering: Rendering) -> bytes:
         )
         for item in known.observed
         if item.target.endpoint.environment in policies
-    )
+    ]
     kept = {item.target.id for item in judged}
     # Hosts of other environments are nobody's business here, unless a certificate names them anyway.
     seen: dict[str, set[str]] = defaultdict(set)
@@ -145,10 +150,15 @@ def to_evidence_file(rendering: Rendering) -> bytes:
         },
         policies=policies,
         waivers=tuple(item for item in rendering.waivers if not is_part or _is_about(item, record.targets)),
-        targets=judged,
+        targets=(),
         lost=tuple(sorted(results.keys() - kept)),
     )
-    return _FORM.dump_json(file, exclude_defaults=True)
+    # A quotation mark inside of a string is escaped, and after the targets there are only names.
+    opening, empty, closing = _FORM.dump_json(file, exclude_defaults=True).rpartition(b'"targets":[]')
+    yield opening + empty.removesuffix(b"]")
+    for place, item in enumerate(judged):
+        yield b"," * bool(place) + _TARGET_FORM.dump_json(item, exclude_defaults=True)
+    yield b"]" + closing
 
 
 def _not_judged(environment: Environment, kept: Sequence[Endpoint]) -> frozenset[str]:
@@ -228,3 +238,4 @@ def _bare(endpoint: Endpoint) -> Endpoint:
 
 
 _FORM: Final = TypeAdapter(EvidenceFile)
+_TARGET_FORM: Final = TypeAdapter(JudgedTarget)

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from reports.export.formats import export
+from reports.export.formats import exported
 from reports.facts import render_facts, render_overview
 from scanner.errors import OutputError, UsageError
-from scanner.formats import FORMATS, WriterInput, by_suffix, contradicts, load
-from scanner.jobs.destinations import descriptor_of, ensure_destination, ensure_writable, put, refuse_closed_stdout
+from scanner.formats import FORMATS, Made, WriterInput, by_suffix, contradicts, load, pieces_of
+from scanner.jobs.destinations import (
+    Data,
+    descriptor_of,
+    ensure_destination,
+    ensure_writable,
+    put,
+    refuse_closed_stdout,
+    whole,
+)
 from scanner.jobs.keeping import spared
 from scanner.rules import all_rules
 from scanner.untrusted import unturned_utf8
@@ -55,6 +64,8 @@ class Rendering:
     """Who answers for each endpoint (`environment/host:port`) today, whatever the configuration was at the time."""
     roles: Mapping[str, Mapping[str, Role]] = field(default_factory=dict)
     """Of the consoles at each endpoint, by their paths, as they are configured today."""
+    niceness: int = 0
+    """By how much the process that lays out a PDF is lower in priority than this one."""
     color: bool = False
     width: int = 100
     verbose: bool = False
@@ -70,8 +81,13 @@ class Rendering:
 
 def render(rendering: Rendering, format_name: str, view: ReportView | None = None) -> bytes:
     """Render in one format. Each renderer is loaded when it is asked for; `view` is for those who draw twice."""
+    return b"".join(rendered(rendering, format_name, view))
+
+
+def rendered(rendering: Rendering, format_name: str, view: ReportView | None = None) -> Iterator[bytes]:
+    """The same piece by piece: of the formats for programs little more than a target is in memory besides the run."""
     wanted = FORMATS[format_name]
-    made: str | bytes
+    made: Made
     if wanted.source is WriterInput.TERMINAL and rendering.show == OVERVIEW:
         made = render_overview(rendering.record)
     elif wanted.source is WriterInput.TERMINAL and rendering.show is not None:
@@ -97,9 +113,10 @@ def render(rendering: Rendering, format_name: str, view: ReportView | None = Non
     else:
         tells_past = wanted.source in {WriterInput.PAST, WriterInput.PLACES} and rendering.history is not None
         first_seen = load("scanner.jobs.history_answers:first_seen_of")(rendering) if tells_past else None
-        made = export(rendering.record, format_name, **rendering.beside(first_seen))
-    data = made if isinstance(made, bytes) else made.encode()
-    return data if wanted.binary else unturned_utf8(data)
+        yield from exported(rendering.record, format_name, **rendering.beside(first_seen))
+        return
+    for piece in pieces_of(made):
+        yield piece if wanted.binary else unturned_utf8(piece)
 
 
 def _view(rendering: Rendering) -> ReportView:
@@ -136,7 +153,7 @@ def write(rendering: Rendering, formats: Sequence[str], output: str | None, *, n
         with spared(f"The {item} report was not written", troubles):
             if FORMATS[item].drawn and view is None:
                 view = _view(rendering)
-            data = render(rendering, item, view)
+            data = rendered(rendering, item, view)
             if stdout:
                 _to_stdout(data, text=item in _FOR_PEOPLE)
                 continue
@@ -200,7 +217,7 @@ def _refuse_for_stdout(formats: Sequence[str]) -> None:
         raise UsageError(f"{formats[0]} is not for a terminal: name a file with --output")
 
 
-def _to_stdout(data: bytes, *, text: bool) -> None:
+def _to_stdout(data: Data, *, text: bool) -> None:
     """Write to stdout; text for people in the encoding of the terminal, where programs are told UTF-8.
 
     Where its reader has gone away, that is the reader's affair, and no failure.
@@ -208,13 +225,18 @@ def _to_stdout(data: bytes, *, text: bool) -> None:
     Raises:
         OSError: it cannot be written.
     """
+    with whole(data) as file:
+        _copy_to_stdout(file, text=text)
+
+
+def _copy_to_stdout(file: IO[bytes], *, text: bool) -> None:
     try:
         sys.stdout.flush()
         if text:
-            sys.stdout.write(data.decode())
+            sys.stdout.write(file.read().decode())
             sys.stdout.flush()
         else:
-            sys.stdout.buffer.write(data)
+            shutil.copyfileobj(file, sys.stdout.buffer)
             sys.stdout.buffer.flush()
     except OSError as error:
         # What is left in the buffer is written again as Python ends, which would fail with a status of its own.

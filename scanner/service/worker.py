@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
 import psutil
 from sqlalchemy import Engine
@@ -59,6 +60,8 @@ from scanner.state.ledger import STOPPED, Ledger, Start, State
 from scanner.verdict import RunRecord, Severity, Trigger
 
 _LOG = logging.getLogger("nightseal.run")
+_NICENESS: Final = 3
+"""By so much is drawing lower in priority: it comes second, and still comes where much else runs all night."""
 Findings = dict[alarms.Key, alarms.CheckResult]
 
 
@@ -241,6 +244,7 @@ class RunAttempt:
         written = Written()
         with self._spared("No report was written"):
             rendering = rendering_of(self._config, history, record.loaded())
+            rendering = dataclasses.replace(rendering, niceness=_NICENESS)
             written = write(rendering, self._order.formats, self._output(), name=record.run.id)
         for trouble in written.troubles:
             log_trouble(_LOG, logging.ERROR, trouble)

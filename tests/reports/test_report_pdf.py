@@ -49,13 +49,16 @@ def attachments() -> list[Attachment]:
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """The same report being drawn in another process, where sets and dictionaries of strings have another order."""
+    """The same report being drawn by another process, where sets and dictionaries of strings have another order.
+
+    It has it laid out apart, as all commands do.
+    """
     path = tmp_path_factory.mktemp("elsewhere") / "report.pdf"
     script = (
         "import sys, pathlib\n"
         "from tests.reports.test_report_pdf import whole_view, attachments\n"
         "from reports.render import render_pdf\n"
-        "pathlib.Path(sys.argv[1]).write_bytes(render_pdf(whole_view(), attachments=attachments()))\n"
+        "pathlib.Path(sys.argv[1]).write_bytes(render_pdf(whole_view(), attachments=attachments(), apart=True))\n"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONPATH": PYTHONPATH}
     with subprocess.Popen([sys.executable, "-c", script, str(path)], env=environment) as process:

@@ -25,7 +25,7 @@ RECORD = judged_record(2).record
 @pytest.mark.parametrize(("language", "separator"), [("en", ","), ("pt", ";"), ("pt-BR", ";")])
 def test_a_table_for_spreadsheets_has_the_separator_of_its_language(language: str, separator: str) -> None:
     assert separator_of(language) == separator
-    told = excel_csv(Rendering(RECORD, options=ReportOptions(language=language)))
+    told = b"".join(excel_csv(Rendering(RECORD, options=ReportOptions(language=language))))
     assert told.startswith(b"\xef\xbb\xbf")
     rows = list(csv.reader(io.StringIO(told.decode("utf-8-sig"), newline=""), delimiter=separator))
     assert rows[0] == list(COLUMNS)
