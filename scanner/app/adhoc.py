@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 import click
 
 from scanner import inventories
+from scanner.app.slips import refuse_slip
 from scanner.counting import counted
 from scanner.errors import UsageError, nearest
 from scanner.evidence import Failure
@@ -89,6 +90,8 @@ def mail_endpoints(text: str, server: str | None) -> tuple[Endpoint, ...]:
     Raises:
         UsageError: the domain is none, takes no mail (RFC 7505), or could not be asked for.
     """
+    if text == MAIL_DOMAIN:
+        raise UsageError(f'"{text}": names no domain (such as {MAIL_DOMAIN}example.com)')
     domain = parse_target(text.removeprefix(MAIL_DOMAIN)).host
     found = asyncio.run(servers_of(domain, server, _RESOLVER_S))
     if isinstance(found, Failure):
@@ -114,6 +117,8 @@ def endpoints_of(
     """
     if not targets:
         raise UsageError("nothing to scan: name a TARGET such as www.example.com, or a file of them with --file")
+    for text in targets:
+        refuse_slip(text, SCHEMES)
     mail = [endpoint for text in targets if text.startswith(MAIL_DOMAIN) for endpoint in mail_endpoints(text, server)]
     targets = [text for text in targets if not text.startswith(MAIL_DOMAIN)]
     upgraded = (text if starttls is None or "://" in text else f"{starttls}://{text}" for text in targets)

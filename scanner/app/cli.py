@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -114,7 +115,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; an unknown one is answered with the nearest."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            hint = nearest(args[0], COMMANDS) or "`nightseal --help` lists them"
+            host = f"to scan a host: nightseal scan {args[0]}" if re.search(r"[.:]", args[0]) else None
+            hint = host or nearest(args[0], COMMANDS) or "`nightseal --help` lists them"
             ctx.fail(f'there is no command "{args[0]}" ({hint})')
         return super().resolve_command(ctx, args)
 

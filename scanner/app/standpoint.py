@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from pathlib import Path
 from typing import Final
 
@@ -44,10 +45,18 @@ def source_of(address: str | None) -> str | None:
     """The address to connect from.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is none, or not one of this machine.
     """
     if address is not None and not is_address(address):
         raise UsageError(f'--source-address "{address}": is not an IP address of this machine')
+    if address is not None:
+        # Otherwise every target would be called unreachable.
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as ours:
+                ours.bind((address, 0))
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise UsageError(f"--source-address {address}: cannot be connected from on this machine: {why}") from error
     return address
 
 

@@ -179,7 +179,9 @@ def formats_of(named: Sequence[str], output: str | None, default: Sequence[str])
         said = by_suffix(name)
         return (said.name,) if said else default
     if other := contradicts(named[0], name):
-        raise UsageError(f"{output} is named as a file of {other.title}, and --format {named[0]} was asked for")
+        raise UsageError(
+            f"{output} is named as a file of {other.title}, and --format {named[0]} was asked for: omit one of them"
+        )
     return named
 
 

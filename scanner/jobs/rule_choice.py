@@ -10,12 +10,15 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Final
 
 from scanner.errors import UsageError, nearest
 from scanner.policy import Policy, PolicyRule, digest_of
 from scanner.rules import all_rules
 from scanner.standpoint import Part
 from scanner.verdict import NOT_ASKED, RunRecord, Status, TargetResult, Verdict
+
+_SHORTEST_WORD: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,13 @@ def matches(rule: str, globs: Iterable[str]) -> bool:
     return any(fnmatchcase(rule, glob) for glob in globs)
 
 
+def nearest_rule(name: str, known: Iterable[str]) -> str | None:
+    """The rule that is meant, as a hint: the one that is spelled much alike, or whose id has the name in it."""
+    rules = list(known)
+    within = sorted((rule for rule in rules if len(name) >= _SHORTEST_WORD and name in rule), key=len)
+    return nearest(name, rules) or (f'did you mean "{within[0]}"?' if within else None)
+
+
 def check_globs(option: str, globs: Iterable[str]) -> None:
     """See that each glob stands for a rule.
 
@@ -110,5 +120,5 @@ def check_globs(option: str, globs: Iterable[str]) -> None:
     known = all_rules()
     for glob in globs:
         if not any(fnmatchcase(rule, glob) for rule in known):
-            hint = nearest(glob, known) or "docs/rules lists them"
+            hint = nearest_rule(glob, known) or "docs/rules lists them"
             raise UsageError(f'{option} "{glob}": there is no such rule ({hint})')

@@ -199,6 +199,7 @@ def test_from_which_address_and_with_which_headers(quick: Runner, tmp_path: Path
     ("arguments", "said"),
     [
         (("--source-address", "here"), "is not an IP address"),
+        (("--source-address", "192.0.2.9"), "192.0.2.9: cannot be connected from on this machine"),
         (("--header", "X-Key"), "NAME: VALUE"),
         (("--header", "Host: other.example"), "is set by each request itself"),
         (("--header", "X: a\r\nY: b"), "NAME: VALUE"),

@@ -8,9 +8,10 @@ import click
 
 from scanner.app import options
 from scanner.app.lazy import done_by
+from scanner.app.slips import HintingCommand
 
 
-@click.command("clients")
+@click.command("clients", cls=HintingCommand)
 @click.argument("targets", metavar="[HOST]...", nargs=-1)
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="Where [scan] and the history are.")
 @click.option(

@@ -8,10 +8,11 @@ import click
 
 from scanner.app import options
 from scanner.app.lazy import done_by
+from scanner.app.slips import HintingCommand
 from scanner.formats import VIEWS
 
 
-@click.command("scan")
+@click.command("scan", cls=HintingCommand)
 @click.argument("targets", metavar="[TARGET]...", nargs=-1)
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="Take [scan] and the history from here.")
 @options.policy_option

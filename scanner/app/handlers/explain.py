@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from scanner.errors import UsageError, nearest
+from scanner.errors import UsageError
+from scanner.jobs.rule_choice import nearest_rule
 from scanner.rules import all_rules
 from scanner.rules.registry.servers import said_of
 
@@ -28,7 +29,7 @@ def explain(rule_id: str | None) -> None:
             click.echo(f"{rule.id:<34} {rule.severity:<9} {rule.title}")
         return
     if rule_id not in rules:
-        hint = nearest(rule_id, rules) or "`nightseal explain` lists them"
+        hint = nearest_rule(rule_id, rules) or "`nightseal explain` lists them"
         raise UsageError(f'there is no rule "{rule_id}" ({hint})')
     click.echo(describe(rules[rule_id]))
 
