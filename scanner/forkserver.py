@@ -4,6 +4,10 @@ What a scan itself needs and what its workers need takes half a second each to l
 starts the server first of all, so that both load side by side. This module is imported before all others, and so it
 imports none of them: what the server loads is named here and imported there.
 
+Where the process is the program's own, and nothing but the program is in it (`note_own_process`), the server is forked
+from it as soon as what both need is loaded, which then is loaded once. Elsewhere, in a script or a service, there may
+be threads, and there may be anything: the server begins as a program of its own.
+
 `multiprocessing` has such a server too. It loads the caller's `__main__`, which ends in a fork bomb or an error where a
 script has no main guard; each process forked from it would start one of its own; and what was forked outlives a parent
 that is killed by seconds. Here nothing of the caller's is loaded, a process may hand the server on to those that it
@@ -24,21 +28,22 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-_LOADED: Final = (
-    "scanner.dispatch.workers",
-    "scanner.probe.tls.probe",
-    "scanner.probe.handshake.preload",
-)
-"""What the server loads, so that no worker has to."""
+_SHARED: Final = ("scanner.dispatch.workers", "scanner.probe.tls.probe")
+"""What the server loads, so that no worker has to, and what a scan loads as well."""
+_ENGINE: Final = "scanner.probe.handshake.preload"
+"""What it loads for its workers alone."""
 _BEGIN: Final = "import sys; sys.path[:] = sys.argv[3:]; from scanner.forkserver import serve; serve(*sys.argv[1:3])"
 _LONGEST_ENTRY: Final = 256
 _DESCRIPTORS: Final = 3
 _TO_END_S: Final = 5.0
+_LOOK_S: Final = 0.001
+_STANDARD: Final = 3
 
 
 @dataclass(slots=True)
@@ -56,12 +61,45 @@ class ForkedChild:
 
 
 @dataclass(slots=True)
+class _Forked:
+    """A child of this process, with as much of Popen's face as is needed of it."""
+
+    pid: int
+    _ended: bool = False
+
+    def poll(self) -> int | None:
+        """None as long as it runs."""
+        return self._reaped(os.WNOHANG)
+
+    def wait(self, timeout: float) -> int:
+        """Wait for its end.
+
+        Raises:
+            TimeoutExpired: it goes on.
+        """
+        deadline = time.monotonic() + timeout
+        while self._reaped(os.WNOHANG) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("the server of workers", timeout)
+            time.sleep(_LOOK_S)
+        return 0
+
+    def _reaped(self, options: int) -> int | None:
+        if not self._ended:
+            try:
+                self._ended = os.waitpid(self.pid, options)[0] == self.pid
+            except ChildProcessError:
+                self._ended = True
+        return 0 if self._ended else None
+
+
+@dataclass(slots=True)
 class _Server:
     """The server, as those see it who have processes forked. `process` is None where another one started it."""
 
     control: socket.socket
     alive: int = -1
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | _Forked | None = None
 
     @property
     def runs(self) -> bool:
@@ -70,32 +108,71 @@ class _Server:
 
 _LOCK: Final = threading.Lock()
 _server: _Server | None = None
+_own_process = False
 
 
-def begin() -> None:
+def note_own_process() -> None:
+    """Take note that this process is the program's own, from its start: a script's or a service's is not."""
+    global _own_process  # noqa: PLW0603  # a process is started once
+    _own_process = True
+
+
+def begin(*, first: bool = False) -> None:
     """Start the server, and do not wait until it has loaded; where it runs already, nothing is done.
 
     Ctrl-C is kept from it and from what is forked from it, for which it is not meant: they end when whoever started
     them does. One that came while the server loads would end it in the middle of an import, and print where.
+
+    Args:
+        first: nothing has been done in this process yet, no file is open and no event loop runs. If it is the program's
+            own, the server is forked from it.
     """
     global _server  # noqa: PLW0603  # a process has one server, as it has one interpreter
     with _LOCK:
         if _server is not None and _server.runs:
             return
+        begun = threading.active_count() > 1 or any(name in sys.modules for name in _SHARED)
+        fork = first and _own_process and not begun
+        if fork:
+            _load_all(_SHARED)
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ends, alive = os.pipe()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            process = subprocess.Popen(  # noqa: S603  # this very interpreter
-                [sys.executable, "-P", "-c", _BEGIN, str(there.fileno()), str(ends), *sys.path],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(there.fileno(), ends),
-            )
+            process = (_forked if fork else _executed)(there.fileno(), ends)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             there.close()
             os.close(ends)
         _server = _Server(here, alive, process)
+
+
+def _executed(control: int, alive: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603  # this very interpreter
+        [sys.executable, "-P", "-c", _BEGIN, str(control), str(alive), *sys.path],
+        stdin=subprocess.DEVNULL,
+        pass_fds=(control, alive),
+    )
+
+
+def _forked(control: int, alive: int) -> _Forked:
+    for stream in (sys.stdout, sys.stderr):
+        # What is still to be written is this process's to write, and nobody else's.
+        stream.flush()
+    if pid := os.fork():
+        return _Forked(pid)
+    try:
+        # The other process holds it, and gives it back; here, and in what is forked from here, nobody would.
+        _LOCK.release()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        low, high = sorted((control, alive))
+        for first, after in ((_STANDARD, low), (low + 1, high), (high + 1, os.sysconf("SC_OPEN_MAX"))):
+            os.closerange(first, after)
+        serve(str(control), str(alive))
+    except BaseException:  # noqa: BLE001  # nothing may come back into the program, of which there is one already
+        traceback.print_exc()
+    finally:
+        os._exit(1)
 
 
 def spawn(entry: str, *, handing_on: bool = False) -> ForkedChild:
@@ -145,10 +222,7 @@ def serve(control: str, alive: str) -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     asked = socket.socket(fileno=int(control))
-    for name in _LOADED:
-        importlib.import_module(name)
-    gc.collect()
-    gc.freeze()
+    _load_all((*_SHARED, _ENGINE))
     # What was forked is nobody's child to wait for.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
@@ -167,6 +241,17 @@ def serve(control: str, alive: str) -> NoReturn:
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
+
+
+def _load_all(names: Sequence[str]) -> None:
+    """Load modules. What they bring is never garbage: a collector that looked at it would copy it in what is forked."""
+    gc.disable()
+    try:
+        for name in names:
+            importlib.import_module(name)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _load(entry: str) -> Callable[[socket.socket], Any]:

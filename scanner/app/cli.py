@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 import scanner
-from scanner import inherited
+from scanner import forkserver, inherited
 from scanner.app.process import have_home, outlive_readers, without_plugins
 from scanner.confidential import HidingFormatter, without
 from scanner.errors import ExitStatus, Interrupted, NightsealError, nearest
@@ -130,6 +130,7 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the contract's status."""
     inherited.note()
+    forkserver.note_own_process()
     outlive_readers()
     have_home()
     without_plugins()

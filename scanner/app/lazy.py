@@ -39,7 +39,7 @@ def done_by(
             refuse_empty(values)
             other = next((other for option, other in (instead or {}).items() if values[option]), None)
             if scans and other is None:
-                forkserver.begin()
+                forkserver.begin(first=True)
             with everything_kept():
                 function = load(other or reference)
             return function(**values)

@@ -26,6 +26,10 @@ print(found.heartbleed.value is not None, found.robot.value)
 """
 WORKER = """
 import asyncio, sys
+from scanner import forkserver
+if sys.argv[1] == "program":
+    forkserver.note_own_process()
+    forkserver.begin(first=True)
 from tests.lab.test_budget_remote import hang_holding, target
 from scanner.dispatch import WorkerProcesses
 async def main():
@@ -78,10 +82,11 @@ def left_of(family: list[psutil.Process]) -> list[psutil.Process]:
     return [member for member in family if member.is_running() and member.status() != psutil.STATUS_ZOMBIE]
 
 
+@pytest.mark.parametrize("started", ["script", "program"])
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSEGV])
-def test_after_a_scan_is_killed_nothing_of_it_is_left(sent: signal.Signals) -> None:
+def test_after_a_scan_is_killed_nothing_of_it_is_left(sent: signal.Signals, started: str) -> None:
     """Its workers hang, and would heed nobody: what ends them is the kernel."""
-    command = [sys.executable, "-c", WORKER]
+    command = [sys.executable, "-c", WORKER, started]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "hanging\n"
@@ -96,9 +101,11 @@ def test_after_a_scan_is_killed_nothing_of_it_is_left(sent: signal.Signals) -> N
     wait_for(lambda: left_of(family) == [], "the end of all that it started", 30)
 
 
-def test_killed_while_the_server_loads_it_leaves_nothing() -> None:
+@pytest.mark.parametrize("own", ["", "forkserver.note_own_process(); "])
+def test_killed_while_the_server_loads_it_leaves_nothing(own: str) -> None:
     script = (
-        "from scanner import forkserver; forkserver.begin(); print('begun', flush=True); import time; time.sleep(60)"
+        f"from scanner import forkserver; {own}forkserver.begin(first=True); "
+        "print('begun', flush=True); import time; time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -111,3 +118,65 @@ def test_killed_while_the_server_loads_it_leaves_nothing() -> None:
         process.wait()
 
         wait_for(lambda: left_of([server]) == [], "the end of the server", 30)
+
+
+PROGRAM = """
+import os, sys
+from pathlib import Path
+from scanner import forkserver
+forkserver.note_own_process()
+forkserver.begin(first=True)
+server = forkserver.running()
+print(Path(f"/proc/{server}/cmdline").read_text() == Path("/proc/self/cmdline").read_text(), flush=True)
+from scanner.dispatch.workers import start_forkserver
+start_forkserver()
+assert forkserver.running() == server
+child = forkserver.spawn("tests.build.forks:have_one_forked", handing_on=True)
+print(child.channel.recv(16).decode(), flush=True)
+os.close(int(sys.argv[1]))
+sys.stdin.read()
+child.end()
+"""
+
+
+def test_the_server_of_a_program_is_forked_from_it_and_keeps_nothing_of_what_it_has_open() -> None:
+    """Whoever reads what the program writes is told of the end when the program closes it."""
+    read, write = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(write)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        pass_fds=(write,),
+        cwd=REPOSITORY,
+    ) as process:
+        os.close(write)
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == "True\n", "it is no program of its own"
+        assert process.stdout.readline() == "forked\n", "what is forked may have others forked, too"
+        with os.fdopen(read, "rb") as ends:
+            assert ends.read() == b""
+        family = below(psutil.Process(process.pid))
+        process.stdin.close()
+        process.wait()
+
+    assert process.returncode == 0
+    wait_for(lambda: left_of(family) == [], "the end of all that it started", 30)
+
+
+def test_the_server_of_a_process_with_threads_is_a_program_of_its_own() -> None:
+    script = (
+        "import threading, time\n"
+        "from pathlib import Path\n"
+        "from scanner import forkserver\n"
+        "forkserver.note_own_process()\n"
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "forkserver.begin(first=True)\n"
+        "read = lambda process: Path(f'/proc/{process}/cmdline').read_bytes()\n"
+        "print(read(forkserver.running()) != read('self'))\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+
+    assert done.stdout == "True\n"

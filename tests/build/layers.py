@@ -33,7 +33,7 @@ _REFUSED = (
     *((socket.socket, name, _refuse("opens a socket", "tests/lab")) for name in ("connect", "connect_ex", "bind")),
     (subprocess.Popen, "__init__", _refuse("starts a process", "tests/acceptance")),
     # A command that scans starts the server of its workers before anything is known to be wrong with its options.
-    (forkserver, "begin", lambda: None),
+    (forkserver, "begin", lambda **_: None),
     (multiprocessing.process.BaseProcess, "start", _refuse("starts a process", "tests/acceptance")),
     (weasyprint.HTML, "render", _refuse("draws a PDF", "tests/reports")),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 
 from cryptography.hazmat.backends.openssl import backend
 
@@ -24,6 +23,3 @@ for _protocol in Protocol:
 # Where it can't be read, the run says so itself.
 with contextlib.suppress(TrustStoreError):
     prepare_store(MOZILLA)
-# A worker's garbage collector would look at all of this, and by looking copy it: that took longer than a handshake.
-gc.collect()
-gc.freeze()
