@@ -6,11 +6,12 @@ date is told with every answer.
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -51,13 +52,22 @@ class TrustCondition:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class BrowserStore:
-    """A list of roots with its conditions, by the root's fingerprint; `subjects` are the roots' names, DER."""
+    """A list of roots, DER, with its conditions, by the root's fingerprint."""
 
-    store: TrustStore
+    name: str
+    roots: tuple[bytes, ...]
     conditions: Mapping[str, TrustCondition]
-    subjects: frozenset[bytes]
+
+    @property
+    def store(self) -> TrustStore:
+        """The roots that can be read. To read them all takes longer than a scan of one host needs for anything else."""
+        return _store(self)
+
+    def may_have_issued(self, names: Iterable[bytes]) -> bool:
+        """Whether a root may have one of these names, DER, before any is read."""
+        return any(name in root for name in names for root in self.roots)
 
 
 def trusted_by(chain: Sequence[Certificate]) -> tuple[StoreTrust, ...]:
@@ -75,8 +85,8 @@ def _issuer(der: bytes) -> bytes | None:
 
 
 def _judged(chain: Sequence[Certificate], issuers: set[bytes], item: BrowserStore, date: datetime) -> StoreTrust:
-    if item.subjects.isdisjoint(issuers):
-        return StoreTrust(item.store.name, trusted=False, date=date)  # which spares the search for a path
+    if not item.may_have_issued(issuers):
+        return StoreTrust(item.name, trusted=False, date=date)  # which spares the search for a path
     found = path_in(chain, item.store)
     condition = item.conditions.get(found.path[-1]) if found.path else None
     broken = condition.broken_by(chain[0]) if condition is not None else ""
@@ -92,28 +102,16 @@ def browser_stores() -> tuple[BrowserStore, ...]:
 
 def read_stores(document: Mapping[str, Any]) -> tuple[BrowserStore, ...]:
     """The lists in a document of the package's form."""
-    roots: dict[str, dict[str, x509.Certificate]] = {name: {} for name in _OWNERS.values()}
-    subjects: dict[str, set[bytes]] = {name: set() for name in _OWNERS.values()}
+    roots: dict[str, list[bytes]] = {name: [] for name in _OWNERS.values()}
     conditions: dict[str, dict[str, TrustCondition]] = {name: {} for name in _OWNERS.values()}
     for item in document.values():
-        holders = [(name, each) for each in item["trust_stores"] if (name := _OWNERS.get(each["owner"])) is not None]
-        if not holders:
-            continue  # it is most of what a scan of one host would read
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an old root has a serial number of zero
-            try:
-                root = x509.load_pem_x509_certificate("\n".join(item["certificate"]).encode())
-            except ValueError:
-                continue
-        fingerprint, subject = fingerprint_of(root), root.subject.public_bytes()
-        for name, holder in holders:
-            roots[name][fingerprint] = root
-            subjects[name].add(subject)
-            if holder.get("constraints"):
-                conditions[name][fingerprint] = _condition(holder["constraints"])
-    return tuple(
-        BrowserStore(_store(name, found), conditions[name], frozenset(subjects[name])) for name, found in roots.items()
-    )
+        der = base64.b64decode("".join(item["certificate"][1:-1]))
+        for holder in item["trust_stores"]:
+            if (name := _OWNERS.get(holder["owner"])) is not None:
+                roots[name].append(der)
+                if holder.get("constraints"):
+                    conditions[name][hashlib.sha256(der).hexdigest()] = _condition(holder["constraints"])
+    return tuple(BrowserStore(name, tuple(found), conditions[name]) for name, found in roots.items())
 
 
 def _condition(constraints: Sequence[Mapping[str, Any]]) -> TrustCondition:
@@ -123,6 +121,19 @@ def _condition(constraints: Sequence[Mapping[str, Any]]) -> TrustCondition:
     return TrustCondition(min(dates, default=None), domains)
 
 
-def _store(name: str, roots: Mapping[str, x509.Certificate]) -> TrustStore:
+@functools.lru_cache(maxsize=32)
+def _store(item: BrowserStore) -> TrustStore:
+    roots = {fingerprint_of(root): root for root in map(_root, item.roots) if root is not None}
     digest = hashlib.sha256("".join(sorted(roots)).encode()).hexdigest()
-    return TrustStore(name, digest, tuple(roots.values()), frozenset(roots))
+    return TrustStore(item.name, digest, tuple(roots.values()), frozenset(roots))
+
+
+@functools.lru_cache(maxsize=1024)
+def _root(der: bytes) -> x509.Certificate | None:
+    """A root, which most lists have in common; None where it cannot be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an old root has a serial number of zero
+        try:
+            return x509.load_der_x509_certificate(der)
+        except ValueError:
+            return None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Final
-from xml.sax.saxutils import quoteattr
 
 from scanner.evidence import PlainLogin
 from scanner.inventory import StartTls
@@ -31,7 +31,7 @@ async def _features(stream: TcpStream, domain: str, namespace: str) -> bytes:
     """Open a stream, and read what the server offers."""
     opening = (
         f"<?xml version='1.0'?><stream:stream xmlns='{namespace}' xmlns:stream='http://etherx.jabber.org/streams' "
-        f"to={quoteattr(domain)} version='1.0'>"
+        f'to="{html.escape(domain)}" version="1.0">'
     )
     await stream.send(opening.encode())
     features = await stream.through(
