@@ -11,6 +11,7 @@ import pytest
 from scanner.evidence import Attempt, FailureReason, FrontDoors, HttpsRecord
 from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Target
 from scanner.probe import ProbeSettings
+from scanner.probe.doors import asking
 from scanner.probe.doors.probe import ECH, HTTP3, LISTED, DoorsProbe
 from scanner.probe.doors.records import http3_in_header, http3_in_records, https_records_of
 from scanner.probe.net.budget import Budget
@@ -133,7 +134,9 @@ def test_nobody_is_asked_where_nothing_is_advertised(tmp_path: Path) -> None:
     assert server.connections == 0
 
 
-def test_silence_where_it_is_advertised_is_no_answer(tmp_path: Path) -> None:
+def test_silence_where_it_is_advertised_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Nobody listens there, however long it is waited for; HTTPS has all its time.
+    monkeypatch.setattr(asking, "_ROUNDS", 0.1)
     with servers(tmp_path) as context:
         port = nginx(context, alternative='h3=":1"')
         found = observed(port, HTTP3)

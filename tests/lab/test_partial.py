@@ -21,6 +21,8 @@ from scanner.rules import Observed
 from scanner.verdict import Status, TargetStatus, Verdict
 
 ENVIRONMENT = Environment("test", EnvironmentKind.ON_PREMISES)
+AFTER = (3, 8, 20)
+"""How many connections there were before."""
 UNIVERSAL = ("cipher.allowed", "cipher.no-rc4", "cipher.no-anonymous", "integrity.no-weak-mac", "vuln.sweet32")
 
 
@@ -59,20 +61,30 @@ async def breaking_off(port: int, after: int, manner: str) -> AsyncIterator[int]
         server.close()
 
 
-def scanned(backend: LabServer, after: int, manner: str) -> tuple[TargetEvidence, dict[str, Verdict], TargetStatus]:
-    async def scan() -> tuple[Target, TargetEvidence]:
-        async with breaking_off(backend.actual_port, after, manner) as port:
-            target = Target(Endpoint("test", backend.host, port, role=Role.SERVER), Address("127.0.0.1", port))
-            # Short only where silence is what is waited for.
-            silent = manner == "ignores"
-            settings = ProbeSettings(timeout_s=1.5 if silent else 10.0, deadline_s=20.0 if silent else 60.0)
-            probed = probe_targets([target], {"test": ENVIRONMENT}, settings, concurrency=1, workers=1)
-            async with contextlib.aclosing(probed):
-                async for _, evidence in probed:
-                    return target, evidence
-        raise AssertionError
+async def scan(backend: LabServer, after: int, manner: str) -> tuple[Target, TargetEvidence]:
+    async with breaking_off(backend.actual_port, after, manner) as port:
+        target = Target(Endpoint("test", backend.host, port, role=Role.SERVER), Address("127.0.0.1", port))
+        # Short only where silence is what is waited for.
+        silent = manner == "ignores"
+        settings = ProbeSettings(timeout_s=1.5 if silent else 10.0, deadline_s=20.0 if silent else 60.0)
+        probed = probe_targets([target], {"test": ENVIRONMENT}, settings, concurrency=1, workers=1)
+        async with contextlib.aclosing(probed):
+            async for _, evidence in probed:
+                return target, evidence
+    raise AssertionError
 
-    target, evidence = asyncio.run(scan())
+
+@pytest.fixture(scope="module")
+def ignoring(backend: LabServer) -> dict[int, tuple[Target, TargetEvidence]]:
+    """Those that fall silent, by the connections that they took, scanned side by side: all that they cost is waiting."""
+
+    async def together() -> list[tuple[Target, TargetEvidence]]:
+        return await asyncio.gather(*(scan(backend, after, "ignores") for after in AFTER))
+
+    return dict(zip(AFTER, asyncio.run(together()), strict=True))
+
+
+def judged(target: Target, evidence: TargetEvidence) -> tuple[TargetEvidence, dict[str, Verdict], TargetStatus]:
     policies = {"test": load("https-by-default")}
     verdicts = evaluate([Observed(target, evidence)], {"test": ENVIRONMENT}, policies, (), datetime.now(UTC))[target.id]
     status, error = target_status(evidence, verdicts)
@@ -82,9 +94,13 @@ def scanned(backend: LabServer, after: int, manner: str) -> tuple[TargetEvidence
 
 
 @pytest.mark.parametrize("manner", ["closes", "resets", "ignores"])
-@pytest.mark.parametrize("after", [3, 8, 20])
-def test_what_was_seen_stands_and_nothing_is_passed_unasked(backend, after, manner):
-    evidence, verdicts, status = scanned(backend, after, manner)
+@pytest.mark.parametrize("after", AFTER)
+def test_what_was_seen_stands_and_nothing_is_passed_unasked(backend, after, manner, request):
+    if manner == "ignores":
+        seen = request.getfixturevalue("ignoring")[after]
+    else:
+        seen = asyncio.run(scan(backend, after, manner))
+    evidence, verdicts, status = judged(*seen)
     tls = evidence.tls.value
     assert tls is not None
     assert status is TargetStatus.PARTIAL
@@ -108,7 +124,7 @@ def test_what_was_seen_stands_and_nothing_is_passed_unasked(backend, after, mann
 
 def test_a_server_that_only_speaks_tls12_was_seen_to_do_so_by_its_first_answer():
     with Lab(only=("no-tls1.3",)) as lab:
-        evidence, verdicts, status = scanned(lab.servers["no-tls1.3"], 1, "closes")
+        evidence, verdicts, status = judged(*asyncio.run(scan(lab.servers["no-tls1.3"], 1, "closes")))
     assert evidence.tls.value is not None
     assert evidence.tls.value.negotiated == (Protocol.TLS1_2,)
     assert verdicts["proto.tls1.2"].status is Status.PASS

@@ -50,15 +50,19 @@ def test_the_cells_of_the_document_run(lab: Lab, tmp_path: Path) -> None:
     assert servers[0].host not in repr(names["nameless"])
 
 
-def test_the_cells_of_the_document_are_typed_for_those_who_use_them(tmp_path: Path) -> None:
+def test_the_cells_of_the_document_are_typed_for_those_who_use_them(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
     text = (REPOSITORY / "docs" / "python.md").read_text("utf-8")
     cells = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     given = "import pathlib\nfrom typing import Any\n\nhosts: list[str] = []\noptions: dict[str, Any] = {}\nfolder = pathlib.Path()\n"
     (tmp_path / "cells.py").write_text(given + "\n".join(cells) + "\napi.judge(record, 3)\n", "utf-8")
 
-    # From where nothing of the checkout's settings holds: as a user's own program is checked.
+    # From where nothing of the checkout's settings holds: as a user's own program is checked. What mypy knows of the
+    # libraries is kept from one run of the tests to the next, where pytest keeps anything.
+    kept = pytestconfig.cache.mkdir("mypy") if pytestconfig.cache is not None else tmp_path / "mypy"
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "cells.py"],
+        [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(kept), "cells.py"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -27,6 +27,7 @@ from scanner.ownership import Ownership
 from scanner.rules import Observed
 from scanner.waiver import Waiver
 from tests.build.judged import WAIVERS, Judged, judged_record
+from tests.build.once import once
 
 
 def rendering(judged: Judged) -> Rendering:
@@ -215,12 +216,21 @@ def test_holds_nothing_that_no_rule_reads() -> None:
     assert judge_again(read_evidence_file(data)).differences == ()
 
 
-def test_the_paper_carries_it() -> None:
+def drawn(folders: pytest.TempPathFactory) -> bytes:
+    """The report of that run on paper, drawn by the first who asks."""
+    return once(folders, "paper", lambda _: render(rendering(judged_record(4)), "pdf"))
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return drawn(tmp_path_factory)
+
+
+def test_the_paper_carries_it(paper: bytes) -> None:
     """Out of the PDF alone, by what verifies it."""
-    asked = rendering(judged_record(4))
-    found = verify_pdf(render(asked, "pdf"))
+    found = verify_pdf(paper)
     assert found.problems == ()
-    assert found.evidence == to_evidence_file(asked)
+    assert found.evidence == to_evidence_file(rendering(judged_record(4)))
     told, problems = replayed(found.evidence, found.report, None)
     assert problems == []
     assert told[-1].endswith("the same verdicts")
@@ -248,15 +258,14 @@ class TestCommand:
         assert "the same verdicts" in out
 
     def test_the_paper_alone_is_enough(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+        self, paper: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """In a folder that has nothing else, on a machine that reaches nobody."""
 
         def unreachable(*_: object) -> None:
             raise AssertionError
 
-        asked = rendering(judged_record(1))
-        (tmp_path / "report.pdf").write_bytes(render(asked, "pdf"))
+        (tmp_path / "report.pdf").write_bytes(paper)
         monkeypatch.chdir(tmp_path)
         for name in ("connect", "connect_ex", "sendto"):
             monkeypatch.setattr(socket.socket, name, unreachable)

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from scanner.jobs.output import render
 from scanner.rules import all_rules
-from tests.build.judged import judged_record, judged_view
+from tests.build.judged import judged_view
 from tests.build.servers import program
-from tests.reports.test_evidence_file import rendering
+from tests.reports.test_evidence_file import drawn
 
 COMMANDS = ("pdfsig", "pdfdetach", "sha256sum", "grep")
 
@@ -22,7 +21,7 @@ COMMANDS = ("pdfsig", "pdfdetach", "sha256sum", "grep")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the paper lies, under the name by which it calls itself."""
     made = tmp_path_factory.mktemp("paper")
-    (made / "report.pdf").write_bytes(render(rendering(judged_record(4)), "pdf"))
+    (made / "report.pdf").write_bytes(drawn(tmp_path_factory))
     return made
 
 
