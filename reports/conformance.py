@@ -56,9 +56,10 @@ _FOOT: Final = b"<</Type /Pagination /Subtype /Footer /Attached [/Bottom]>>"
 def finish(_: Document, pdf: Pdf, *, packed: Sequence[Packed] = ()) -> None:
     """Add to a document that is about to be written what it lacks of PDF/A-3a and PDF/UA-1.
 
-    `packed` is what its attachments hold, which stand in it empty, in their order.
+    `packed` is what its attachments hold, in their order, where they stand in it empty.
     """
-    _fill_attachments(pdf, packed)
+    if packed:
+        _fill_attachments(pdf, packed)
     _list_attachments_once(pdf)
     _declare(pdf)
     linked = set(_linked_elements(pdf))

@@ -110,7 +110,7 @@ def main() -> None:
     # What is laid out is kept until the end, so there is nothing to collect.
     gc.disable()
     try:
-        from reports.paper import lay_out  # noqa: PLC0415  # it loads Pango, which may be missing
+        from reports.paper import lay_out_into  # noqa: PLC0415  # it loads Pango, which may be missing
     except OSError:
         sys.exit(_LIBRARIES_ARE_MISSING)
     source = sys.stdin.buffer
@@ -119,14 +119,14 @@ def main() -> None:
     page = source.read(order["page"]).decode()
     attachments = [_attachment(item, source) for item in order["attachments"]]
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    drawn = lay_out(
+    lay_out_into(
+        sys.stdout.buffer,
         page,
         folders=[Path(folder) for folder in order["folders"]],
         identifier=order["identifier"],
         moment=datetime.fromisoformat(order["moment"]),
         attachments=attachments,
     )
-    sys.stdout.buffer.write(drawn)
     sys.stdout.buffer.flush()
     # Taking apart what was laid out, box by box, takes longer than it is worth.
     os._exit(0)

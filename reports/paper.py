@@ -11,7 +11,7 @@ import io
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import weasyprint  # type: ignore[import-untyped]  # it ships no types
 from weasyprint.urls import URLFetcher  # type: ignore[import-untyped]  # the same
@@ -45,12 +45,31 @@ class _FontsAlone(URLFetcher):  # type: ignore[misc]  # the library is not typed
         raise ValueError(message)
 
 
-def lay_out(
-    html: str, *, folders: Sequence[Path], identifier: str, moment: datetime, attachments: Sequence[Attachment]
-) -> bytes:
+def lay_out(html: str, **given: Any) -> bytes:
     """Write a page of HTML as a PDF. The same page, identifier and moment give the same bytes.
 
     Args:
+        html: the page, with its style sheet inside.
+        given: the other arguments of `lay_out_into`.
+    """
+    drawn = io.BytesIO()
+    lay_out_into(drawn, html, **given)
+    return drawn.getvalue()
+
+
+def lay_out_into(  # noqa: PLR0913  # the page, and all by keyword
+    target: IO[bytes],
+    html: str,
+    *,
+    folders: Sequence[Path],
+    identifier: str,
+    moment: datetime,
+    attachments: Sequence[Attachment],
+) -> None:
+    """The same into a file, of which nothing is in memory twice.
+
+    Args:
+        target: where it is written.
         html: the page, with its style sheet inside.
         folders: where its fonts are, the first that has one wins; the last is where addresses in it begin.
         identifier: what the document's identity is made of.
@@ -61,7 +80,8 @@ def lay_out(
     document = weasyprint.HTML(
         string=drawable(html, folders), base_url=folders[-1].absolute().as_uri() + "/", url_fetcher=fetcher
     )
-    pdf: bytes = document.write_pdf(
+    document.write_pdf(
+        target,
         pdf_variant=PDF_VARIANT,
         pdf_tags=True,
         pdf_identifier=identifier_of(identifier),
@@ -79,4 +99,3 @@ def lay_out(
             for item in attachments
         ],
     )
-    return pdf

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Final
 
-from reports.clients import in_words, outcomes
+from reports.clients import in_words
 from reports.view.client_model import ClientsView, ClientView
 from reports.view.index import Index
 from reports.view.model import TargetRef
-from scanner.clients import all_clients
+from scanner.clients import Outcome, all_clients, connect, server_of
 
 MOST_TARGETS: Final = 1_000
 """Of a larger run the chapter is left out: it would take longer than all the others together."""
@@ -23,13 +24,19 @@ def clients_of(index: Index) -> ClientsView | None:
     clients = {one: client for one, client in all_clients().items() if client.core}
     failing: dict[tuple[str, str], list[TargetRef]] = defaultdict(list)
     unclear: set[str] = set()
+    known: dict[str, Mapping[str, Outcome]] = {}
     seen = 0
     for target in targets:
         tls = target.evidence.tls.value if target.evidence else None
         if tls is None or not tls.negotiated:
             continue
         seen += 1
-        for one, outcome in outcomes(tls, clients).items():
+        # Servers of an estate are set up alike: what few of them do with fifty clients holds for all.
+        server = server_of(tls)
+        alike = repr((server.versions, sorted(server.unknown), server.keys, server.secure_renegotiation))
+        if alike not in known:
+            known[alike] = {one: connect(client, server) for one, client in clients.items()}
+        for one, outcome in known[alike].items():
             if outcome.connects is False:
                 failing[one, in_words(outcome)].append(index.ref(target))
             elif outcome.connects is None:

@@ -14,6 +14,7 @@ from reports.view.options import Edition
 from scanner.rules import all_rules
 from tests.build.judged import WAIVERS, judged_record
 from tests.build.verapdf import verapdf
+from tests.reports.test_report_listing import view as view_of_many
 from tests.reports.test_report_signature_lasts import signed, world
 
 OPTIONS = ReportOptions(organisation="Bank \U0001f512 of 東京 & Ω", prepared_by="Jane Doe", sign_off=True)
@@ -36,13 +37,14 @@ def drawn(options: ReportOptions) -> bytes:
 @pytest.mark.verapdf
 @pytest.mark.timeout(300)
 def test_verapdf_finds_nothing(tmp_path: Path) -> None:
-    """A report with characters that no font has, one for management, one in Portuguese, and one whose signature lasts."""
+    """Characters that no font has, for management, in Portuguese, with a signature that lasts, and over many targets."""
     (tmp_path / "full.pdf").write_bytes(drawn(OPTIONS))
     (tmp_path / "short.pdf").write_bytes(drawn(dataclasses.replace(OPTIONS, edition=Edition.MANAGEMENT)))
     (tmp_path / "pt.pdf").write_bytes(drawn(dataclasses.replace(OPTIONS, language="pt")))
+    (tmp_path / "many.pdf").write_bytes(render_pdf(view_of_many(), attachments=[ATTACHMENT], apart=True))
     with world(tmp_path) as here:
         (tmp_path / "signed.pdf").write_bytes(signed(here))
-    files = [tmp_path / f"{name}.pdf" for name in ("full", "short", "pt", "signed")]
+    files = [tmp_path / f"{name}.pdf" for name in ("full", "short", "pt", "many", "signed")]
 
     checks, failed = verapdf(tmp_path, files)
 
