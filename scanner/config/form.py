@@ -225,7 +225,7 @@ class ReportForm(Form):
 
 
 class HistoryForm(Form):
-    """How long the service keeps things."""
+    """How long things are kept, where the service or `nightseal history tidy` tidies up."""
 
     keep: Duration = timedelta(days=400)
     """How long evidence is kept. Verdicts, certificates, targets and runs are kept indefinitely."""

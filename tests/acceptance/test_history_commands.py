@@ -7,14 +7,18 @@ import dataclasses
 import io
 import shutil
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from scanner.app import cli
 from scanner.history import History
+from scanner.history.maintenance import MANY_FILES
+from scanner.history.schema import RUNS
 from scanner.verdict import RunRecord
 from tests.build.judged import judged_record
+from tests.build.records import sample_record
 from tests.build.signers import person
 from tests.conftest import Done, Runner
 
@@ -245,3 +249,32 @@ def test_signed_report_is_verified_and_a_changed_one_is_not(
     differs = quick("verify", "signed.pdf", "--history")
     assert differs.status == 1
     assert f"the history has other verdicts for 1 target, {first.id} first" in differs.err
+
+
+def test_a_history_without_a_service_is_tidied_by_a_command(quick: Runner, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(CONFIG)
+    history = History.open(tmp_path / "history", create=True)
+    made, now = sample_record(), datetime.now(UTC)
+    # Of two months at most: in one of them are enough to be put together.
+    for number in range(2 * MANY_FILES):
+        at = now - timedelta(minutes=2 * MANY_FILES - number)
+        history.append(dataclasses.replace(made, run=dataclasses.replace(made.run, id=f"r{number:02}", started_at=at)))
+    before, files = history.order(), len(history.tables.delta(RUNS).file_uris())
+
+    done = quick("history", "tidy")
+
+    assert done.status == 0, done.err
+    assert done.out.startswith("Removed: evidence of 0 targets, 0 rows of broken runs, 0 files. Put together: ")
+    assert len(history.tables.delta(RUNS).file_uris()) < files
+    assert history.order() == before
+    assert history.record(before[0]).targets == made.targets
+
+
+def test_nothing_is_tidied_by_a_clock_that_may_be_wrong(quick: Runner, nights: Path, tmp_path: Path) -> None:
+    """The nights are long past by now, and no run has been since."""
+    shutil.copytree(nights, tmp_path, dirs_exist_ok=True)
+
+    done = quick("history", "tidy")
+
+    assert done.status == 2
+    assert "nothing is cleaned up" in done.err

@@ -86,6 +86,20 @@ def size() -> None:
     """
 
 
+@command.command("tidy")
+@options.config_option
+@done_by("scanner.app.handlers.history_keeping:tidy")
+def tidy() -> None:
+    """Put small files together, and remove evidence older than [history] keep and what broken runs left.
+
+    The service does so after each of its runs; where `nightseal run` is started by cron, do it once a month or so.
+
+    \b
+    Examples:
+      nightseal history tidy
+    """
+
+
 @command.command("forget")
 @click.argument("run_id", metavar="RUN")
 @click.option("--why", metavar="TEXT", help="The reason, which stays on record.")

@@ -1,4 +1,4 @@
-"""`nightseal history size`, `forget` and `forgotten`: how large the history is, and what is taken out of it."""
+"""`nightseal history size`, `tidy`, `forget` and `forgotten`: how large it is, and what is taken out of it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from scanner.counting import counted
 from scanner.errors import NightsealError, UsageError, nearest
 from scanner.history import forgetting
 from scanner.history import size as measuring
+from scanner.history.maintenance import maintain, refuse_wrong_clock
 from scanner.jobs.site import output_folder, report_files, update_site
 
 _LOG = logging.getLogger(__name__)
@@ -33,6 +34,19 @@ def size(config_path: Path, format_name: str) -> None:
         click.echo(
             f"\n{int(frame['bytes'].sum()):,} bytes are read, {int(frame['on_disk'].fillna(0).sum()):,} are on disk"
         )
+
+
+def tidy(config_path: Path) -> None:
+    """Put small files together, and remove evidence older than [history] keep and what broken runs left."""
+    config = configuration.load(config_path)
+    history = open_history(config_path)
+    now = datetime.now(UTC)
+    refuse_wrong_clock(history, now)
+    done = maintain(history, keep=config.form.history.keep, now=now)
+    click.echo(
+        f"Removed: evidence of {counted(done.evidence_rows, 'target')}, {counted(done.broken_rows, 'row')} of broken "
+        f"runs, {counted(done.removed_files, 'file')}. Put together: {counted(done.compacted_files, 'file')}."
+    )
 
 
 def forget(run_id: str, why: str | None, config_path: Path, *, yes: bool) -> None:
