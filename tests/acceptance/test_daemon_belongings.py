@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,12 +13,6 @@ from scanner.lab import Lab
 from scanner.state.ledger import State
 from tests.build.daemon import ended, health, ready, schedule, stop
 from tests.build.service import PATIENCE_S, service
-
-
-@pytest.fixture(scope="module")
-def small_lab() -> Iterator[Lab]:
-    with Lab(only=("good",)) as running:
-        yield running
 
 
 def _removed(state: Path) -> Path:

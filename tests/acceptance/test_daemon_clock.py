@@ -93,12 +93,6 @@ class Clock:
         os.close(descriptor)
 
 
-@pytest.fixture(scope="module")
-def small_lab() -> Iterator[Lab]:
-    with Lab(only=("expired",)) as running:
-        yield running
-
-
 @pytest.fixture
 def hook() -> Iterator[Webhook]:
     receiver = Webhook()

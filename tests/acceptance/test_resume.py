@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,8 +18,12 @@ from scanner.history import History
 from scanner.jobs.unfinished import FOLDER, FRESH
 from scanner.lab import Lab
 from scanner.verdict import RunRecord, TargetStatus
+from tests.build.preloaded import Started
 from tests.build.service import wait_for
-from tests.conftest import REPOSITORY, Runner, reach
+from tests.conftest import PYTHONPATH, Runner, reach
+
+# What a run leaves that was killed is made once, by one worker.
+pytestmark = pytest.mark.xdist_group("test_resume")
 
 SEEN = "good.lab.example"
 SILENT = "127.0.0.9"
@@ -47,14 +50,9 @@ def killed_with_one_seen(folder: Path, lab: Lab, sent: signal.Signals = signal.S
     """Begin a run of two, and kill it when one is done, while the other, who says nothing, is waited for."""
     with silent() as port:
         configure(folder, lab, port)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "scanner.app.cli", "run", "--quiet", "--offline", *reach(lab, "good")],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        command = ["run", "--quiet", "--offline", *reach(lab, "good")]
+        with Path(os.devnull).open("wb") as nowhere:
+            process = Started(command, cwd=folder, env={**os.environ, "PYTHONPATH": PYTHONPATH}, output=nowhere)
         wait_for(lambda: process.poll() is not None or any(map(Path.read_bytes, left(folder))), "a target that is done")
         assert process.poll() is None
         os.killpg(process.pid, sent)

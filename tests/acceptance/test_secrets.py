@@ -121,7 +121,7 @@ def through_proxies(config: Path, right: str, told: Callable[..., int]) -> None:
 
 @pytest.mark.timeout(600)
 def test_no_secret_is_in_any_log_message_report_file_or_process_list(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, small_lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = free_port()
     planted = map(secret, range(9))
@@ -146,9 +146,9 @@ def test_no_secret_is_in_any_log_message_report_file_or_process_list(
         monkeypatch.setenv(name, value)
     said = []
     notify = "notify = [" + ", ".join(f'"{name.lower()}"' for name in given) + "]\n"
-    with Lab(only=("expired",)) as lab, Watched() as watched:
+    with Watched() as watched:
         more = receivers(*given)
-        with service(tmp_path, lab, "expired", schedule=SCHEDULE + notify, more=more) as running:
+        with service(tmp_path, small_lab, "expired", schedule=SCHEDULE + notify, more=more) as running:
             running.as_users_do = True  # on command lines that others see
 
             def told(*command: str) -> int:

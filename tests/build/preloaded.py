@@ -20,6 +20,7 @@ import pkgutil
 import selectors
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -42,7 +43,9 @@ _LOADED: Final = (
     "scanner.fleet.worker",
     "tests.build.same_run",
 )
-_TOLD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_TOLD: Final = struct.Struct("!ci")
+_BEGUN, _ENDED = b"b", b"e"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Started:
         self.returncode: int | None = None
         umask = os.umask(0)
         os.umask(umask)
-        ignored = [int(number) for number in _TOLD if signal.getsignal(number) == signal.SIG_IGN]
+        ignored = [int(number) for number in _ENDING if signal.getsignal(number) == signal.SIG_IGN]
         order = _Order(tuple(arguments), str(cwd), dict(env), umask, ignored, prepare)
         with contextlib.ExitStack() as passed:
             self._channel, there = socket.socketpair()
@@ -87,8 +90,8 @@ class Started:
             descriptors = [there.fileno(), stdin.fileno(), out, err]
             with _LOCK:
                 socket.send_fds(_server(), [pickle.dumps(order)], descriptors)
-        self.pid = int.from_bytes(self._channel.recv(4, socket.MSG_WAITALL), "big")
-        assert self.pid, "what forks has ended"
+        what, self.pid = self._told()
+        assert what == _BEGUN, f"it has not begun, and ended with {self.pid}"
 
     def poll(self) -> int | None:
         """Its exit status, or minus the signal that ended it; None where it still runs."""
@@ -105,12 +108,16 @@ class Started:
         if self.returncode is None:
             self._channel.settimeout(timeout)
             with contextlib.suppress(TimeoutError, BlockingIOError):
-                told = self._channel.recv(4)
-                assert len(told) == 4, "what forks has ended"  # it is sent at once
-                self.returncode = int.from_bytes(told, "big", signed=True)
+                _, self.returncode = self._told()
                 # From now on its number may be another's.
                 self._channel.close()
         return self.returncode
+
+    def _told(self) -> tuple[bytes, int]:
+        told = self._channel.recv(_TOLD.size)  # what is so short comes at once
+        assert len(told) == _TOLD.size, "what forks has ended"
+        what, number = _TOLD.unpack(told)
+        return what, number
 
     def send_signal(self, number: int) -> None:
         """Send it a signal; nothing where it has ended."""
@@ -177,15 +184,15 @@ def run(
 # --- What they are forked from ----------------------------------------------------------------------------------------
 
 _LOCK: Final = threading.Lock()
-_control: socket.socket | None = None
+_running: tuple[socket.socket, subprocess.Popen[bytes]] | None = None
 
 
 def _server() -> socket.socket:
-    """Begin it, once for each process of the tests."""
-    global _control  # a process has one
-    if _control is None:
-        _control, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        _control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * _LONGEST_ORDER)
+    """Begin it, once for each process of the tests; or again, where somebody killed it."""
+    global _running  # noqa: PLW0603  # a process has one
+    if _running is None or _running[1].poll() is not None:
+        control, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * _LONGEST_ORDER)
         with there:
             process = subprocess.Popen(
                 [sys.executable, "-c", _BEGIN, str(there.fileno())],
@@ -194,8 +201,9 @@ def _server() -> socket.socket:
                 pass_fds=(there.fileno(),),
                 start_new_session=True,
             )
-        atexit.register(_end, _control, process)
-    return _control
+        atexit.register(_end, control, process)
+        _running = control, process
+    return _running[0]
 
 
 def _end(control: socket.socket, process: subprocess.Popen[bytes]) -> None:
@@ -245,16 +253,13 @@ class _Loop:
             pid = os.fork()
             if pid == 0:
                 self._forget()
-                os.close(descriptors[0])
-                return lambda: _become(order, descriptors[1:])
+                return lambda: _become(order, *descriptors)
             for descriptor in descriptors[1:]:
                 os.close(descriptor)
             channel = socket.socket(fileno=descriptors[0])
             watched = os.pidfd_open(pid)
             self._channels[watched] = pid, channel
             self._selector.register(watched, selectors.EVENT_READ)
-            with contextlib.suppress(OSError):
-                channel.send(pid.to_bytes(4, "big"))
         return None
 
     def _ended(self, watched: int) -> None:
@@ -263,7 +268,7 @@ class _Loop:
         pid, channel = self._channels.pop(watched)
         _, status = os.waitpid(pid, 0)
         with channel, contextlib.suppress(OSError):
-            channel.send(os.waitstatus_to_exitcode(status).to_bytes(4, "big", signed=True))
+            channel.send(_TOLD.pack(_ENDED, os.waitstatus_to_exitcode(status)))
 
     def _forget(self) -> None:
         """What was forked has nothing to do with the others, and holds nothing of theirs open."""
@@ -274,7 +279,7 @@ class _Loop:
             channel.close()
 
 
-def _become(order: _Order, descriptors: Sequence[int]) -> NoReturn:
+def _become(order: _Order, channel: int, *descriptors: int) -> NoReturn:
     os.setsid()
     os.umask(order.umask)
     os.chdir(order.folder)
@@ -285,6 +290,9 @@ def _become(order: _Order, descriptors: Sequence[int]) -> NoReturn:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in order.ignored:
         signal.signal(number, signal.SIG_IGN)
+    # Whoever knows it may send it a signal, or its group.
+    with socket.socket(fileno=channel) as told:
+        told.send(_TOLD.pack(_BEGUN, os.getpid()))
     os.environ.clear()
     os.environ.update(order.environment)
     time.tzset()
