@@ -17,6 +17,7 @@ from tests.build.counting_door import CountingDoor
 from tests.build.ports import free_port
 from tests.build.proxies import PASSWORD, Proxies
 from tests.build.servers import HOST, servers
+from tests.build.service import wait_for
 from tests.conftest import Runner
 
 NAME = "intra.nowhere.invalid"
@@ -107,9 +108,12 @@ def test_every_rule_and_every_client_is_asked_through_it(
     with servers(tmp_path) as context, CountingDoor((LOOPBACK, context.nginx(["rsa"], old))).open() as door:
         there = (LOOPBACK, door.port)
         with Proxies("socks5", {there: there}).running() as proxy:
-            every = ("--rule", "*") if command == "scan" else ("--core",)
-            options = ("--proxy", proxy.url, "--deadline", "200", "--format", "json")
+            every = ("--rule", "*") if command == "scan" else ("--core", "--now")
+            options = ("--config", _patient(tmp_path), "--proxy", proxy.url, "--format", "json")
             done = quick(command, f"{LOOPBACK}:{door.port}", *every, *options)
+            wait_for(
+                lambda: proxy.carried == door.entered, "the server to count what the proxy carried, and nothing besides"
+            )
 
     assert proxy.carried == len(proxy.reached) == door.entered >= 20, done.err
     assert elsewhere == []
@@ -124,13 +128,22 @@ def test_every_rule_and_every_client_is_asked_through_it(
     assert said["https.http3"]["reason"] == "not-asked"
 
 
-def test_mail_is_asked_through_it(lab: Lab, quick: Runner, elsewhere: list[str]) -> None:
+def _patient(folder: Path) -> str:
+    """A configuration for a slow machine, where silence is no answer."""
+    (folder / "patient.toml").write_text('[scan]\ntimeout = "20s"\ndeadline = "280s"\n', "utf-8")
+    return "patient.toml"
+
+
+def test_mail_is_asked_through_it(lab: Lab, quick: Runner, tmp_path: Path, elsewhere: list[str]) -> None:
     server = lab.servers["smtp-starttls"]
     with CountingDoor((server.address, server.actual_port)).open() as door:
         there = (LOOPBACK, door.port)
         with Proxies("socks5", {there: there}).running() as proxy:
-            options = ("--rule", "*", "--proxy", proxy.url, "--deadline", "200", "--format", "json")
+            options = ("--config", _patient(tmp_path), "--rule", "*", "--proxy", proxy.url, "--format", "json")
             done = quick("scan", f"smtp://{LOOPBACK}:{door.port}", *options)
+            wait_for(
+                lambda: proxy.carried == door.entered, "the server to count what the proxy carried, and nothing besides"
+            )
 
     (target,) = done.json["targets"]
     assert target["evidence"]["protocols"], done.out[:500]
