@@ -160,6 +160,16 @@ def test_the_status_is_of_the_part() -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_a_rule_that_decides_and_was_left_out_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["report", "-f", "json", "--fail-on-rule", "cert.expiry", "--skip", "cert.*", "--owner", "payments"])
+
+    assert status == 3
+    assert "--fail-on-rule cert.expiry was not judged at" in capsys.readouterr().err
+    assert run(["report", "-f", "json", "--rule", "headers.csp"]) == 2
+    assert "was not judged by it" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_paper_of_a_part_is_verified_as_that(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["report", "-f", "pdf", "--owner", "payments", "--rule", "cert.*", "--output", "part.pdf"]) == 0
     capsys.readouterr()

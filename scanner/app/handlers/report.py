@@ -20,7 +20,7 @@ from scanner.history import History
 from scanner.jobs import exit_status
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.keeping import spared, warn
-from scanner.jobs.named_rules import check_judged
+from scanner.jobs.named_rules import check_judged, unasked
 from scanner.jobs.output import check_output, formats_of, goes_to_stdout, write
 from scanner.jobs.reporting import name_of, owned, rendering_of_environment
 from scanner.jobs.rule_choice import RuleChoice, check_globs
@@ -95,7 +95,7 @@ def report(  # noqa: PLR0913, PLR0917  # one for each option
     with spared("The page of all runs was not written", troubles):
         if page := update_site(config, history, written.files):
             _tell([("All runs", page)], quiet=quiet)
-    warn(troubles)
+    warn([*troubles, *unasked(rendering.record, {"--fail-on-rule": fail_on_rules})])
     # The reports are what this command is for; the page is not.
     if written.troubles:
         return ExitStatus.INTERNAL
