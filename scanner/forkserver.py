@@ -1,10 +1,10 @@
 """The server from which processes are forked, started before anything that takes long to load.
 
 What a scan itself needs and what its workers need takes half a second each to load. A command that is going to scan
-starts the server first of all, so that both load side by side. This module is imported before all others, and so it
-imports none of them: what the server loads is named here and imported there.
+starts the server first of all, so that both load side by side. This module is imported before almost all others,
+and so it imports none that takes long: what the server loads is named here and imported there.
 
-Where the process is the program's own, and nothing but the program is in it (`note_own_process`), the server is forked
+Where the process is the program's own, and nothing but the program is in it (`scanner.inherited`), the server is forked
 from it as soon as what both need is loaded, which then is loaded once. Elsewhere, in a script or a service, there may
 be threads, and there may be anything: the server begins as a program of its own.
 
@@ -33,6 +33,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
+
+from scanner import inherited
 
 _SHARED: Final = ("scanner.dispatch.workers", "scanner.probe.tls.probe")
 """What the server loads, so that no worker has to, and what a scan loads as well."""
@@ -108,13 +110,6 @@ class _Server:
 
 _LOCK: Final = threading.Lock()
 _server: _Server | None = None
-_own_process = False
-
-
-def note_own_process() -> None:
-    """Take note that this process is the program's own, from its start: a script's or a service's is not."""
-    global _own_process  # noqa: PLW0603  # a process is started once
-    _own_process = True
 
 
 def begin(*, first: bool = False) -> None:
@@ -132,7 +127,7 @@ def begin(*, first: bool = False) -> None:
         if _server is not None and _server.runs:
             return
         begun = threading.active_count() > 1 or any(name in sys.modules for name in _SHARED)
-        fork = first and _own_process and not begun
+        fork = first and inherited.is_own_process() and not begun
         if fork:
             _load_all(_SHARED)
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

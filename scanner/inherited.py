@@ -30,6 +30,11 @@ def note() -> None:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003  # it takes no keywords
 
 
+def is_own_process() -> bool:
+    """Whether this process is the program's own, from its start: a script's, or a test's, notes nothing."""
+    return _noted is not None
+
+
 def is_callers(number: int) -> bool:
     """Whether a descriptor is one that this process was started with, and is open. Where nobody noted, all are."""
     return (_noted is None or number in _noted) and _is_open(number)

@@ -17,8 +17,8 @@ from typing import Any
 import click
 
 import scanner
-from scanner import forkserver, inherited
-from scanner.app.process import have_home, outlive_readers, without_plugins
+from scanner import inherited
+from scanner.app.process import everything_kept, have_home, outlive_readers, without_plugins
 from scanner.confidential import HidingFormatter, without
 from scanner.errors import ExitStatus, Interrupted, NightsealError, nearest
 
@@ -102,7 +102,8 @@ class LazyGroup(click.Group):
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
-        command: click.Command = importlib.import_module(entry.module).command
+        with everything_kept():
+            command: click.Command = importlib.import_module(entry.module).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # the same
@@ -130,7 +131,6 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the contract's status."""
     inherited.note()
-    forkserver.note_own_process()
     outlive_readers()
     have_home()
     without_plugins()

@@ -6,15 +6,14 @@ A module of `scanner.app.commands` declares a command: its options and what its 
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import click
 
 from scanner import forkserver
+from scanner.app.process import everything_kept
 from scanner.formats import load
 
 EMPTY: Final = "is empty (is a variable of the shell not set?)"
@@ -62,14 +61,3 @@ def refuse_empty(values: Mapping[str, Any]) -> None:
         value = values.get(option.name or "")
         if isinstance(option, click.Option) and isinstance(value, str) and not value.strip():
             raise click.BadParameter(EMPTY, ctx=context, param=option)
-
-
-@contextlib.contextmanager
-def everything_kept() -> Iterator[None]:
-    """What modules bring is never garbage: the collector does not look at it while they are loaded, nor later."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()

@@ -26,9 +26,9 @@ print(found.heartbleed.value is not None, found.robot.value)
 """
 WORKER = """
 import asyncio, sys
-from scanner import forkserver
+from scanner import forkserver, inherited
 if sys.argv[1] == "program":
-    forkserver.note_own_process()
+    inherited.note()
     forkserver.begin(first=True)
 from tests.lab.test_budget_remote import hang_holding, target
 from scanner.dispatch import WorkerProcesses
@@ -101,10 +101,10 @@ def test_after_a_scan_is_killed_nothing_of_it_is_left(sent: signal.Signals, star
     wait_for(lambda: left_of(family) == [], "the end of all that it started", 30)
 
 
-@pytest.mark.parametrize("own", ["", "forkserver.note_own_process(); "])
+@pytest.mark.parametrize("own", ["", "inherited.note(); "])
 def test_killed_while_the_server_loads_it_leaves_nothing(own: str) -> None:
     script = (
-        f"from scanner import forkserver; {own}forkserver.begin(first=True); "
+        f"from scanner import forkserver, inherited; {own}forkserver.begin(first=True); "
         "print('begun', flush=True); import time; time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
@@ -123,8 +123,8 @@ def test_killed_while_the_server_loads_it_leaves_nothing(own: str) -> None:
 PROGRAM = """
 import os, sys
 from pathlib import Path
-from scanner import forkserver
-forkserver.note_own_process()
+from scanner import forkserver, inherited
+inherited.note()
 forkserver.begin(first=True)
 server = forkserver.running()
 print(Path(f"/proc/{server}/cmdline").read_text() == Path("/proc/self/cmdline").read_text(), flush=True)
@@ -169,8 +169,8 @@ def test_the_server_of_a_process_with_threads_is_a_program_of_its_own() -> None:
     script = (
         "import threading, time\n"
         "from pathlib import Path\n"
-        "from scanner import forkserver\n"
-        "forkserver.note_own_process()\n"
+        "from scanner import forkserver, inherited\n"
+        "inherited.note()\n"
         "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
         "forkserver.begin(first=True)\n"
         "read = lambda process: Path(f'/proc/{process}/cmdline').read_bytes()\n"
