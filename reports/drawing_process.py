@@ -22,6 +22,7 @@ from typing import IO, Any, Final
 
 from reports.packing import Attachment, Packed
 from scanner.errors import OutputError
+from scanner.formats import load
 from scanner.untrusted import printable
 
 PANGO_PACKAGES: Final = "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
@@ -110,7 +111,8 @@ def main() -> None:
     # What is laid out is kept until the end, so there is nothing to collect.
     gc.disable()
     try:
-        from reports.paper import lay_out_into  # noqa: PLC0415  # it loads Pango, which may be missing
+        # It loads Pango, which may be missing.
+        lay_out_into = load("reports.paper:lay_out_into")
     except OSError:
         sys.exit(_LIBRARIES_ARE_MISSING)
     source = sys.stdin.buffer
