@@ -332,7 +332,9 @@ netdb_filename none
 def _postgres(home: Path, port: int, pem: Path) -> Command:
     key, chain = _split(home, pem)
     data = home / "data"
-    binaries = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path(program("postgres", "postgresql")).parent)
+    # Debian has them in a folder of each version, and not in the path.
+    found = [path for path in Path("/usr/lib/postgresql").glob("*/bin") if (path / "postgres").exists()]
+    binaries = max(found) if found else Path(program("postgres", "postgresql")).parent
     account = pwd.getpwnam("postgres")
     for path in (home, Path(key), Path(chain)):
         os.chown(path, account.pw_uid, account.pw_gid)
