@@ -33,7 +33,7 @@ class Wiretap:
     @property
     def attacks(self) -> set[str]:
         """What was said that looks like an attack, or like the use of a session that was kept."""
-        return {name for said in self.said for name in _attacks(bytes(said))}
+        return {name for said in self.said for name in attacks_of(bytes(said))}
 
     def refuses(self) -> bool:
         """Whether to turn the newest connection away, with a reset."""
@@ -69,7 +69,8 @@ class Wiretap:
         self.ended.append(time.monotonic())
 
 
-def _attacks(said: bytes) -> set[str]:
+def attacks_of(said: bytes) -> set[str]:
+    """What was said on one connection that looks like an attack, or like the use of a session that was kept."""
     records = list(_records(said))
     kinds = [kind for kind, _ in records]
     found = set()

@@ -7,6 +7,7 @@ that takes TLS 1.3, and an old one behind it.
 from __future__ import annotations
 
 import asyncio
+import subprocess
 
 import pytest
 
@@ -28,7 +29,7 @@ from tests.build.fronts import (
     takes_signatures_by_ecdsa,
 )
 from tests.build.servers import HOST, servers
-from tests.build.wiretap import CHANGE_CIPHER_SPEC, Wiretap
+from tests.build.wiretap import CHANGE_CIPHER_SPEC, Wiretap, attacks_of
 
 ENVIRONMENTS = {"lab": Environment("lab", EnvironmentKind.ON_PREMISES)}
 SETTINGS = ProbeSettings(timeout_s=5, deadline_s=60)
@@ -120,15 +121,52 @@ def test_a_server_that_demands_a_name_is_not_taken_for_safe(lab, flaw):
     assert verdict(evidence, f"vuln.{flaw}").status is Status.INDETERMINATE
 
 
-def test_of_a_safe_server_both_are_asked_on_one_connection(tmp_path):
+@pytest.mark.parametrize("protocols", [BOTH, "ssl_protocols TLSv1.2;"])
+def test_of_a_safe_server_both_are_asked_on_one_connection(tmp_path, protocols):
     with servers(tmp_path) as started:
-        wiretap = Wiretap(started.nginx(["rsa"], BOTH))
+        wiretap = Wiretap(started.nginx(["rsa"], protocols))
         evidence = scanned(wiretap)
 
     tls = evidence.tls.value
-    assert Protocol.TLS1_3 in tls.negotiated
+    assert (Protocol.TLS1_3 in tls.negotiated) is (protocols == BOTH)
     assert (tls.heartbleed.value, tls.ccs_injection.value) == (False, False)
     assert len(asked_for_both(wiretap)) == 1
+
+
+def test_renegotiation_is_asked_for_on_the_connection_that_resumes_a_session(tmp_path):
+    with servers(tmp_path) as started:
+        cached = "ssl_protocols TLSv1.2; ssl_session_cache shared:kept:1m;"
+        wiretap = Wiretap(started.nginx(["rsa"], cached))
+        evidence = scanned(wiretap)
+
+    tls = evidence.tls.value
+    assert (tls.client_renegotiation.value, tls.session_ids.value) == (False, True)
+    # Resumed, the client's ChangeCipherSpec is its second record; the hello that asks to renegotiate is encrypted.
+    renegotiated = [said for said in wiretap.said if attacks_of(bytes(said)) >= {"renegotiation"}]
+    assert len(renegotiated) == 1
+    assert "resumption" in attacks_of(bytes(renegotiated[0]))
+
+
+def test_an_nginx_as_debian_has_it_takes_54_connections_at_most(tmp_path):
+    with servers(tmp_path) as started:
+        evidence = scanned(Wiretap(started.nginx(["rsa"], "ssl_protocols TLSv1.2;")))
+
+    assert len(evidence.tls.value.offer(Protocol.TLS1_2).value.suites) >= 20
+    assert evidence.connections <= 54
+
+
+@pytest.mark.parametrize("curve", ["brainpoolP256r1", "secp256k1"])
+def test_both_are_asked_where_the_engine_can_make_no_handshake(tmp_path, curve):
+    pem = tmp_path / "server.pem"
+    key = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", f"ec_paramgen_curve:{curve}", "-nodes"]
+    made = [*key, "-keyout", "-", "-out", "-", "-subj", f"/CN={HOST}", "-days", "30"]
+    pem.write_bytes(subprocess.run(made, capture_output=True, check=True).stdout)
+    with servers(tmp_path) as started:
+        evidence = scanned(Wiretap(started.openssl("-cert", str(pem), "-key", str(pem), "-tls1_2")))
+
+    tls = evidence.tls.value
+    assert tls.client_renegotiation.failure.reason is FailureReason.HANDSHAKE_FAILED
+    assert (tls.heartbleed.value, tls.ccs_injection.value) == (False, False)
 
 
 def asked_for_both(wiretap: Wiretap) -> list[bytes]:

@@ -154,14 +154,22 @@ def test_a_weak_suite_behind_one_without_parameters_is_found(broken, behind):
     assert names(offer_of(evidence)) == [iana.cipher_suites()[GCM_256].name, behind]
 
 
+FEW = {Family.RC4, Family.EXPORT}
+
+
+@pytest.mark.parametrize("most", [300, 20])
 @pytest.mark.parametrize("family", list(Family))
-def test_a_family_that_a_long_list_hides_is_found(family):
-    """A server that takes a suite of this family from a list that holds no other."""
+def test_a_family_that_a_long_list_hides_is_found(family, most):
+    """A server that takes a suite of this family from a list that holds no other.
+
+    Two families are short enough to be asked for together, by whoever was seen to read longer lists.
+    """
     hidden = by_family(iana.offered_suites(TLS12))[family][0]
+    beside = FEW if family in FEW and most > 20 else {family}
 
     def chooses(offered: list[int]) -> int:
-        alone = {family_of(code) for code in offered if code in NAMES.values() and code < 0xFF00} == {family}
-        return hidden if alone and hidden in offered else first_of([GCM_256], offered)
+        alone = {family_of(code) for code in offered if code in NAMES.values() and code < 0xFF00} <= beside
+        return hidden if alone and hidden in offered else first_of([GCM_256], offered[:most])
 
     evidence, _ = answered_by(chooses)
     assert set(names(offer_of(evidence))) == {iana.cipher_suites()[code].name for code in (GCM_256, hidden)}
@@ -322,6 +330,31 @@ def test_openssl_with_its_option_for_chacha20_is_told_so(started):
     offer = offer_of(evidence)
     assert (offer.server_order, offer.chacha20_first) == (True, True)
     assert names(offer)[-1] == "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"
+
+
+def test_what_the_first_hello_was_answered_is_not_asked_again():
+    """It offers everything; but application protocols, and compression, are asked for in a hello of TLS 1.2."""
+    asked: list[list[int]] = []
+
+    def chooses(offered: list[int]) -> int:
+        asked.append(offered)
+        return first_of(offered, [GCM, GCM_256])
+
+    evidence, _ = answered_by(chooses)
+    assert names(offer_of(evidence)) == [iana.cipher_suites()[code].name for code in (GCM, GCM_256)]
+    whole = [offered for offered in asked if {GCM, GCM_256} <= set(offered) and len(offered) > 100]
+    # The first, one of TLS 1.2 with that suite at the end, and two under other names.
+    assert [offered.index(GCM) > offered.index(GCM_256) for offered in whole].count(True) == 1
+    assert len(whole) == 4
+
+
+def test_of_a_server_of_one_suite_no_application_protocol_is_lost(started):
+    port = started.nginx(["rsa"], "ssl_protocols TLSv1.2; ssl_ciphers ECDHE-RSA-AES128-GCM-SHA256;")
+    target = Target(Endpoint("test", HOST, port, role=Role.APPLICATION), Address("127.0.0.1", port))
+    evidence = asyncio.run(survey(target, SETTINGS))[0].value
+    assert evidence is not None
+    assert names(offer_of(evidence)) == [iana.cipher_suites()[GCM].name]
+    assert evidence.alpn.value == ("http/1.1",)
 
 
 def test_a_usual_nginx_takes_eight_connections_more_than_the_lists(started):

@@ -129,6 +129,16 @@ def test_rotations_tell_schemes_of_different_keys_apart():
     assert rotations.offered_schemes.index(0x0805) < rotations.offered_schemes.index(0x0804)
 
 
+@pytest.mark.parametrize("name", ["mldsa44", "sm2sig_sm3"])
+def test_a_scheme_of_a_kind_that_was_not_offered_breaks_nothing(name):
+    """A hostile server, or one of TLS 1.3's own kinds of key, may sign with what TLS 1.2 has not."""
+    (code,) = (code for code, scheme in iana.signature_schemes().items() if scheme.name == name)
+    rotations = Rotations.of(Protocol.TLS1_2)
+    before = rotations.offered_schemes
+    rotations.note(ServerFlight(Protocol.TLS1_2, (0xC02F,), scheme=code))
+    assert rotations.offered_schemes == before
+
+
 def test_a_server_that_does_not_keep_to_the_offer_is_caught_and_asked_no_more():
     answers = [ServerFlight(Protocol.TLS1_3, (7,), group=9)] * 10
 

@@ -19,7 +19,6 @@ from scanner.evidence import (
     TlsEvidence,
 )
 from scanner.probe.tls.division import (
-    LEFT_TO_THE_SURVEY,
     HandshakeResult,
     Remaining,
     RsaTransport,
@@ -77,7 +76,7 @@ def test_what_the_survey_did_not_find_out(fact, asked):
 
 
 def test_everything_where_the_survey_failed():
-    assert unanswered(Attempt.failed(FailureReason.ENGINE_ERROR)) == set(LEFT_TO_THE_SURVEY)
+    assert unanswered(Attempt.failed(FailureReason.ENGINE_ERROR)) == set(Unanswered)
 
 
 @pytest.mark.parametrize("reason", [FailureReason.TIMED_OUT, FailureReason.RESET, FailureReason.DEADLINE])

@@ -72,6 +72,7 @@ _AT_TLS12 = (1, 2)
 _ONLY_TLS13 = "no protocol before TLS 1.3 is negotiated"
 _UNSEEN_BESIDE_TLS13 = "beside TLS 1.3 the engine takes it for granted"
 """Why it says nothing of attacks on older versions."""
+_LEFT_TO_ANOTHER = "another probe looks first"
 _TIMED_OUT = "timed out"
 """What sslyze writes beside a cipher suite that it calls rejected and that got no answer."""
 ROBOT_AGAIN = "robot, again"
@@ -199,6 +200,8 @@ def _ccs_injection(answers: Answers) -> Attempt[bool]:
 
 def _looked_at(answers: Answers, command: ScanCommand, read: Callable[[Any], Attempt[bool]]) -> Attempt[bool]:
     """One command's result, unless sslyze takes a server for safe because it speaks TLS 1.3, without a look at it."""
+    if answers.left and command.value not in answers.results:
+        return Attempt.failed(FailureReason.UNSUPPORTED, _LEFT_TO_ANOTHER)
     found = answers.of(command, read)
     if found.value is not None and answers.newest is Protocol.TLS1_3:
         return Attempt.failed(FailureReason.UNSUPPORTED, _UNSEEN_BESIDE_TLS13)

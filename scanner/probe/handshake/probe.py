@@ -36,7 +36,15 @@ from scanner.probe.handshake.answers import AUTHENTICATION, ROBOT_AGAIN, Answers
 from scanner.probe.handshake.connections import Meter, MeteredConfiguration
 from scanner.probe.handshake.early_data import early_data
 from scanner.probe.handshake.failures import failure_of
-from scanner.probe.handshake.first import LOOKS_LIKE_AN_ATTACK, VERSIONS, FirstLook, first_look, jobs_of, remaining_jobs
+from scanner.probe.handshake.first import (
+    LOOKS_LIKE_AN_ATTACK,
+    RENEGOTIATIONS,
+    VERSIONS,
+    FirstLook,
+    first_look,
+    jobs_of,
+    remaining_jobs,
+)
 from scanner.probe.handshake.jobs import extended_master_secret_job
 from scanner.probe.handshake.robot import SERIES_AGAIN, robot_job
 from scanner.probe.handshake.work import Work, run
@@ -67,8 +75,8 @@ _WITHOUT_SURVEY = (
     ScanCommand.SSL_2_0_CIPHER_SUITES,
 )
 _ARGUMENTS: dict[ScanCommand, ScanCommandExtraArgument] = {
-    # NCSC-NL calls up to 10 renegotiations "limited"; the eleventh shows more. Two resumptions show that it is done.
-    ScanCommand.SESSION_RENEGOTIATION: SessionRenegotiationExtraArgument(client_renegotiation_attempts=11),
+    ScanCommand.SESSION_RENEGOTIATION: SessionRenegotiationExtraArgument(client_renegotiation_attempts=RENEGOTIATIONS),
+    # Two resumptions show that it is done.
     ScanCommand.SESSION_RESUMPTION: SessionResumptionSupportExtraArgument(number_of_resumptions_to_attempt=1),
 }
 _STARTTLS = {

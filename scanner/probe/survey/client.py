@@ -72,22 +72,23 @@ class HelloClient:
         self._budget = budget
         self._doubting = asyncio.Lock()
 
-    async def first(self, offer: Offer) -> HelloResult:
+    async def first(self, offer: Offer, *, whole: bool = False) -> HelloResult:
         """Ask without knowing anything of the server: a failure is returned as it is.
 
-        A server that says that it is not available now, before TLS was asked for, is asked once more, later.
+        A server that says that it is not available now, before TLS was asked for, is asked once more, later. Of a
+        `whole` flight that breaks off after the ServerHello, the ServerHello is the answer.
         """
         endpoint = self._target.endpoint
         expected = endpoint.starttls is not None and endpoint.port in TLS_AT_ONCE_PORTS
         if expected and (found := await self._tls_at_once(offer)):
             return found
-        outcome = await self._exchange(offer, whole=False)
+        outcome = await self._exchange(offer, whole=whole, part_will_do=True)
         silent = isinstance(outcome, Failure) and outcome.reason in _NO_GREETING
         if silent and endpoint.starttls is not None and not expected and (found := await self._tls_at_once(offer)):
             return found
         if isinstance(outcome, Failure) and outcome.reason is FailureReason.UNAVAILABLE:
             self._budget.slow_down(min(_LATER_SECONDS, _LATER_SHARE * self._budget.left))
-            again = await self._exchange(offer, whole=False)
+            again = await self._exchange(offer, whole=whole, part_will_do=True)
             # What the server said is told, not that there was no time for a second answer.
             if not (isinstance(again, Failure) and again.reason is FailureReason.DEADLINE):
                 outcome = again
@@ -175,19 +176,27 @@ class HelloClient:
         if self._accepted is None and isinstance(outcome, ServerFlight) and not offer.ssl2:
             self._accepted = offer
 
-    async def _exchange(self, offer: Offer, *, whole: bool, first: bool = False, upgraded: bool = True) -> HelloResult:
-        """Ask once; `first` before all others that wait. `upgraded` is after STARTTLS, where the endpoint has that."""
+    async def _exchange(
+        self, offer: Offer, *, whole: bool, first: bool = False, upgraded: bool = True, part_will_do: bool = False
+    ) -> HelloResult:
+        """Ask once; `first` before all others that wait. `upgraded` is after STARTTLS, where the endpoint has that.
+
+        `part_will_do` takes the ServerHello for the answer where the rest of the flight does not come.
+        """
+        reading = FlightReader(ssl2=offer.ssl2, whole=whole)
 
         async def hello(stream: TcpStream) -> HelloResult:
             await stream.send(to_wire(offer))
-            reading = FlightReader(ssl2=offer.ssl2, whole=whole)
             while True:
                 data = await stream.receive()
                 outcome = reading.feed(data) if data else reading.end()
                 if outcome is not None:
                     return _kept_to(offer, outcome)
 
-        return await self.converse(hello, first=first, upgraded=upgraded)
+        outcome = await self.converse(hello, first=first, upgraded=upgraded)
+        if part_will_do and reading.begun is not None and not isinstance(outcome, ServerFlight):
+            return _kept_to(offer, reading.begun)
+        return outcome
 
     async def converse(
         self, talk: Callable[[TcpStream], Awaitable[T]], *, first: bool = False, upgraded: bool = True

@@ -124,8 +124,9 @@ class Rotations:
         """Take note of what showed along with a suite."""
         self.groups.note(answer.group)
         scheme = iana.signature_schemes().get(answer.scheme or 0)
-        if scheme is not None:
-            self.schemes[scheme.key].note(scheme.code)
+        rotation = self.schemes.get(scheme.key) if scheme is not None else None
+        if scheme is not None and rotation is not None:  # a server may name one of a kind that was not offered
+            rotation.note(scheme.code)
 
 
 @dataclass(slots=True)
@@ -138,7 +139,8 @@ class Enumeration:
     `rotations` hold the groups and signature schemes that showed along the way, up to TLS 1.2. `groups` are of TLS 1.3,
     where they show along with the suites, as are `refused_groups`; `not_negotiated` is set where an alert says so.
     `key_shares` are groups for which a key has to be sent because the server sends no HelloRetryRequest.
-    `contradiction` is set where one and the same hello was refused once and accepted once.
+    `contradiction` is set where one and the same hello was refused once and accepted once. `depth` is how many suites
+    stood before the one that was chosen, where those were most: so many are read at least.
     """
 
     protocol: Protocol
@@ -155,6 +157,7 @@ class Enumeration:
     key_shares: tuple[int, ...] = ()
     failure: Failure | None = None
     contradiction: Failure | None = None
+    depth: int = 0
     begun: asyncio.Event = field(default_factory=asyncio.Event)
 
     def note(self, answer: ServerFlight) -> None:

@@ -129,7 +129,7 @@ class _Questions:
     async def _tls12(self, tls12: Enumeration) -> None:
         """The suites of TLS 1.2, and then all that builds on them."""
         try:
-            await older_suites(self.client, self.template, tls12, self.results.alpn)
+            await older_suites(self.client, self.template, tls12, self.results.alpn, self.results.baseline.answer)
         finally:
             tls12.begun.set()  # or it never will
         self.results.found[Protocol.TLS1_2] = tls12

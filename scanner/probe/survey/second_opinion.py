@@ -23,6 +23,12 @@ from scanner.probe.tls.division import ENOUGH
 
 _OLDER: Final = (Protocol.TLS1_2, Protocol.TLS1_1, Protocol.TLS1_0, Protocol.SSL3)
 _Named = iana.CipherSuite | iana.Group | iana.SignatureScheme
+_NOT_BY_THE_ENGINE: Final = (
+    FailureReason.UNSUPPORTED,
+    FailureReason.HANDSHAKE_FAILED,
+    FailureReason.CLIENT_CERTIFICATE_REQUIRED,
+    FailureReason.ENGINE_ERROR,
+)
 _FIRST: Final = {
     "heartbleed": "an overlong heartbeat was answered",
     "ccs_injection": "an early ChangeCipherSpec was accepted",
@@ -43,8 +49,9 @@ def suspected(tls: TlsEvidence) -> tuple[str, ...]:
 def unasked(tls: TlsEvidence) -> tuple[str, ...]:
     """Of Heartbleed and CCS injection, what the handshake engine did not look at, though there is what to look at.
 
-    It does not where a server speaks TLS 1.3 as well, as if one program answered in all versions; and it calls one safe
-    that refuses a hello without a server name, which is what it asks by.
+    It leaves both to this probe; alone it looks at neither where a server speaks TLS 1.3 as well, as if one program
+    answered in all versions, and calls one safe that refuses a hello without a server name, which is what it asks by.
+    With some servers its library can make no handshake, as with those of unusual curves, or it dies.
     """
     if not set(tls.negotiated).intersection(_OLDER):
         return ()
@@ -54,7 +61,7 @@ def unasked(tls: TlsEvidence) -> tuple[str, ...]:
         fact
         for fact, attempt in seen.items()
         if (nameless and attempt.value is False)
-        or (attempt.failure is not None and attempt.failure.reason is FailureReason.UNSUPPORTED)
+        or (attempt.failure is not None and attempt.failure.reason in _NOT_BY_THE_ENGINE)
     )
 
 
@@ -137,15 +144,26 @@ def _offer(tls: TlsEvidence, server_name: str | None, *, by_rsa: bool) -> Offer 
 
 
 def offer_of(tls: TlsEvidence, server_name: str | None, protocol: Protocol, suites: Sequence[int]) -> Offer:
-    """A hello with these suites, and with what else was accepted; of signature schemes with the others behind it.
+    """A hello with these suites, and with what else was accepted; of schemes and curves with the others behind it.
 
-    They are also those by which the certificates may be signed (RFC 5246 section 7.4.4), which need not be any by which
-    the server signs: Erlang refuses a hello without.
+    Schemes are also those by which the certificates may be signed (RFC 5246 section 7.4.4), which need not be any by
+    which the server signs: Erlang refuses a hello without. Curves are also those that certificates may have (RFC 8422
+    section 5.1), which need not be any by which keys are agreed upon.
     """
-    groups = _listed(tls.groups.get(protocol), iana.groups()) or None
+    template = template_of(server_name, tls.intolerances.value or ())
+    groups = _listed(tls.groups.get(protocol), iana.groups())
+    if not template.small:
+        groups = _with_curves(groups, protocol)
     schemes = _listed(tls.signature_schemes.get(protocol), iana.signature_schemes())
-    offer = template_of(server_name, tls.intolerances.value or ()).offer(protocol, suites, groups=groups)
+    offer = template.offer(protocol, suites, groups=groups or None)
     return dataclasses.replace(offer, schemes=tuple(dict.fromkeys((*schemes, *offer.schemes))) if offer.schemes else ())
+
+
+def _with_curves(accepted: Sequence[int], protocol: Protocol) -> list[int]:
+    """The groups accepted, and all other curves behind them; nothing where none is known to be."""
+    known = iana.groups()
+    others = (code for code in iana.offered_groups(protocol) if not known[code].finite_field)
+    return list(dict.fromkeys((*accepted, *others))) if accepted else []
 
 
 def _suites(tls: TlsEvidence, protocol: Protocol) -> list[int]:

@@ -83,7 +83,7 @@ class ServerFlight:
     `retry` marks a HelloRetryRequest. `group` is the code point of the group chosen, `dh_prime` and `dh_generator` are
     of a finite-field exchange, `scheme` is the code point with which the key exchange is signed (TLS 1.2), `public` the
     ephemeral key itself, `chain` and `staple` DER as received, `scts` how many signed certificate timestamps came in
-    the extension `sct_list`.
+    the extension `sct_list`. `whole` is set where all of the flight was read.
     """
 
     protocol: Protocol
@@ -101,6 +101,7 @@ class ServerFlight:
     sct_list: bytes = b""
     chain: tuple[bytes, ...] = ()
     staple: bytes | None = None
+    whole: bool = False
 
     @property
     def suite(self) -> int:
@@ -266,7 +267,7 @@ class FlightReader:
             done = self._answer.protocol is Protocol.TLS1_3 or not self.whole
             return self._answer if done else None
         if kind == HandshakeType.server_hello_done:
-            return self._answer
+            return replace(self._answer, whole=True)
         if kind == HandshakeType.certificate:
             self._answer = replace(self._answer, chain=_certificates(bytes(message[1:])))
         elif kind == HandshakeType.certificate_status:
@@ -275,8 +276,13 @@ class FlightReader:
                 self._answer = replace(self._answer, staple=bytes(status.ocsp))
         elif kind == HandshakeType.server_key_exchange:
             # Nothing that is asked about comes after it.
-            return _key_exchange(self._answer, body)
+            return replace(_key_exchange(self._answer, body), whole=True)
         return None
+
+    @property
+    def begun(self) -> ServerFlight | None:
+        """What has come of the flight so far; None before the ServerHello."""
+        return self._answer
 
     def _ssl2_record(self) -> HelloResult | None:
         if len(self._buffer) < _SSL2_LONG_HEADER:

@@ -18,6 +18,7 @@ from scanner.probe.survey.offers import ApplicationProtocols, Enumeration, Hello
 from scanner.probe.survey.server_flight import HelloResult, Refusal, ServerFlight
 
 _FINITE = frozenset({Family.FINITE_FIELD, Family.WEAK_FINITE_FIELD})
+_FEW = frozenset({Family.RC4, Family.EXPORT})
 _AN_ORDER = 2  # suites are needed for one to come before the other
 _USUAL = (
     *(0xC02F, 0xC02B, 0xC030, 0xC02C, 0xCCA8, 0xCCA9),  # TLS_ECDHE_… with AES-GCM and ChaCha20
@@ -28,22 +29,25 @@ _USUAL = (
 
 
 async def older_suites(
-    client: HelloClient, template: HelloTemplate, found: Enumeration, alpn: ApplicationProtocols | None = None
+    client: HelloClient,
+    template: HelloTemplate,
+    found: Enumeration,
+    alpn: ApplicationProtocols | None = None,
+    known: ServerFlight | None = None,
 ) -> Enumeration:
-    """The suites accepted in SSL 3.0 to TLS 1.2, added to `found`, which names the protocol, as they are found."""
+    """The suites accepted in SSL 3.0 to TLS 1.2, added to `found`, which names the protocol, as they are found.
+
+    `known` is the answer to a hello that offered everything, where there was one. Its suite is offered again behind all
+    others: a server that has no other, or imposes its order, answers with it what was not asked at first.
+    """
     protocol = found.protocol
-    found.rotations = rotations = Rotations.of(protocol) if template.whole_lists else None
+    found.rotations = Rotations.of(protocol) if template.whole_lists else None
     for part in template.parts(iana.offered_suites(protocol)):
         left = list(part)
+        last = known if known is not None and _may_begin(known, protocol, left) else None
         while left:
             names = tuple(alpn.left) if alpn is not None else ()
-            offer = template.offer(
-                protocol,
-                not_chacha20_first(left),
-                groups=rotations.groups.offered if rotations else None,
-                schemes=rotations.offered_schemes if rotations else None,
-                alpn=names,
-            )
+            offer = _older_offer(template, found, left if last is None else _with_last(left, last), names)
             outcome = await client.ask(offer)
             if alpn is not None and names and _may_be_for_alpn(outcome, alpn):
                 alpn.left.clear()
@@ -52,17 +56,53 @@ async def older_suites(
             if _not_negotiated(outcome, protocol):
                 found.refused.clear()
                 return found
-            if alpn is not None and alpn.broke and not isinstance(outcome, ServerFlight):
-                alpn.broke = bool(found.answers)  # it is broken off without any, too
+            begun, last = last, None
+            if begun is not None and isinstance(outcome, Refusal):
+                continue  # it may read no more than the beginning of the list
+            _begin(found, alpn, begun, outcome, left)
             if isinstance(outcome, Refusal):
                 found.refused += left
                 break
             if not _note(found, outcome, left):
                 return found
             assert isinstance(outcome, ServerFlight)  # noqa: S101  # all else has been dealt with
+            found.depth = max(found.depth, offer.suites.index(outcome.suite))
             if alpn is not None and names:
                 alpn.note(outcome)
     return found
+
+
+def _may_begin(known: ServerFlight, protocol: Protocol, left: Sequence[int]) -> bool:
+    return known.whole and known.protocol is protocol and known.suite in left and len(left) > 1
+
+
+def _with_last(suites: Sequence[int], last: ServerFlight) -> list[int]:
+    return [*(code for code in suites if code != last.suite), last.suite]
+
+
+def _older_offer(template: HelloTemplate, found: Enumeration, suites: Sequence[int], alpn: Sequence[str]) -> Offer:
+    rotations = found.rotations
+    return template.offer(
+        found.protocol,
+        not_chacha20_first(suites),
+        groups=rotations.groups.offered if rotations else None,
+        schemes=rotations.offered_schemes if rotations else None,
+        alpn=alpn,
+    )
+
+
+def _begin(
+    found: Enumeration,
+    alpn: ApplicationProtocols | None,
+    begun: ServerFlight | None,
+    outcome: HelloResult,
+    left: list[int],
+) -> None:
+    """Take note of what began it, unless it has been chosen again."""
+    if alpn is not None and alpn.broke and not isinstance(outcome, ServerFlight):
+        alpn.broke = bool(found.answers)  # it is broken off without any, too
+    if begun is not None and not (isinstance(outcome, ServerFlight) and outcome.suite == begun.suite):
+        _note(found, begun, left)
 
 
 def _may_be_for_alpn(outcome: HelloResult, alpn: ApplicationProtocols) -> TypeGuard[Refusal | Failure]:
@@ -108,12 +148,16 @@ async def refused_families(client: HelloClient, template: HelloTemplate, found: 
     if not before and not await _any_common(client, template, found):
         return
     accepted = frozenset(found.suites)
-    families = by_family(code for code in found.refused if code not in accepted)
+    families = list(by_family(code for code in found.refused if code not in accepted).items())
     if not template.whole_lists:
         # Each was in hellos of its own already; only groups stood beside DHE that may have kept it from being chosen.
-        families = {family: codes for family, codes in families.items() if family in _FINITE}
+        families = [(family, codes) for family, codes in families if family in _FINITE]
+    together = [code for family, codes in families if family in _FEW for code in codes]
+    if together and len(together) <= found.depth:
+        # The server has read longer lists, and answered hellos with both: in one it chooses either.
+        families = [(Family.RC4, together), *((family, codes) for family, codes in families if family not in _FEW)]
     async with asyncio.TaskGroup() as group:
-        for family, suites in families.items():
+        for family, suites in families:
             for part in template.parts(suites):
                 group.create_task(_family(client, template, found, family, list(part)))
     found.hidden = len(found.answers) > before

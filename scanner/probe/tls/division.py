@@ -34,8 +34,7 @@ class Surveyed:
 class Unanswered(StrEnum):
     """What the handshake engine can be asked for once more, alone.
 
-    `LEFT_TO_THE_SURVEY` are left to the survey at first; the others are looked at twice where the engine took a server
-    for safe without a look at it.
+    At first it is left to the survey, or (`FEARED`) to a probe that begins after it, unless the survey came to nothing.
     """
 
     CERTIFICATES = "certificates"
@@ -47,7 +46,6 @@ class Unanswered(StrEnum):
 
 FEARED: Final = {"heartbleed": Unanswered.HEARTBLEED, "ccs_injection": Unanswered.CCS_INJECTION}
 """What it is asked for where another probe found the fact of that name."""
-LEFT_TO_THE_SURVEY: Final = (Unanswered.CERTIFICATES, Unanswered.SESSION_TICKETS, Unanswered.ROBOT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ def remaining(surveyed: Attempt[TlsEvidence], result: HandshakeResult, *, intrus
     authentication = handshake.client_authentication.value
     if authentication is None:
         return None
-    facts: dict[Unanswered, Failure | None] = dict.fromkeys(LEFT_TO_THE_SURVEY, surveyed.failure)
+    facts: dict[Unanswered, Failure | None] = dict.fromkeys(Unanswered, surveyed.failure)
     if survey is not None:
         older = [survey.offer(protocol) for protocol in _OLDER]
         if any(offer.cut_off is not None and offer.cut_off.reason in ENOUGH for offer in older):
@@ -121,7 +119,7 @@ def remaining(surveyed: Attempt[TlsEvidence], result: HandshakeResult, *, intrus
         if not any(offer.value is None or offer.value.negotiated for offer in older):
             # They are questions of the older protocols, of which there are none.
             facts = {}
-    allowed = frozenset(LEFT_TO_THE_SURVEY) if intrusive else frozenset({Unanswered.CERTIFICATES})
+    allowed = frozenset(Unanswered) if intrusive else frozenset({Unanswered.CERTIFICATES})
     unanswered = frozenset(fact for fact, failure in facts.items() if failure is not None) & allowed
     if not unanswered:
         return None
