@@ -236,3 +236,51 @@ def test_an_answer_to_plain_http_is_proof_only_where_it_does_not_speak_for_tls(a
             return attempt
 
     assert virtual_time.run_with_servers(run()).failure.reason is (reason or FailureReason.TIMED_OUT)
+
+
+def test_a_port_that_serves_plain_http_too_is_not_taken_for_one_without_tls(backend):
+    """As cockpit does, and web servers of applications: here behind a box that swallows long hellos."""
+
+    async def run() -> Attempt[TlsEvidence]:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            said = await reader.read(65_536)
+            if said.startswith(b"HEAD"):
+                writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            elif len(said) < 256:
+                there, back = await asyncio.open_connection("127.0.0.1", backend.actual_port)
+                back.write(said)
+                writer.write(await there.read(65_536))
+                back.close()
+            else:
+                await reader.read()  # swallowed
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            attempt, _ = await survey(target(backend.host, server.sockets[0].getsockname()[1]), SETTINGS)
+            return attempt
+
+    seen = virtual_time.run_with_servers(run()).value
+    assert seen is not None
+    assert Protocol.TLS1_2 in seen.negotiated
+    assert "size" in (seen.intolerances.value or ())
+
+
+@pytest.mark.parametrize("later", [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine", b"220 hello\r\n"])
+def test_a_port_that_is_silent_at_first_and_then_answers_in_something_else_is_told_so(later):
+    async def run() -> Attempt[TlsEvidence]:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            said = await reader.read(65_536)
+            if len(said) > 1000:
+                await reader.read()  # the first hello
+            writer.write(later if said[:1] == b"\x16" else b"")
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            attempt, _ = await survey(target("good.example", server.sockets[0].getsockname()[1]), SETTINGS)
+            return attempt
+
+    failure = virtual_time.run_with_servers(run()).failure
+    assert failure is not None
+    assert failure.reason is FailureReason.NOT_TLS
+    first_line = later.splitlines()[0].decode()
+    assert failure.detail == f'the answer begins with "{first_line}"'

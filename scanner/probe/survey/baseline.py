@@ -80,19 +80,22 @@ async def find_baseline(
     """Find a hello that the server answers, beginning with the one that offers everything.
 
     Where a server breaks off over it, and answers a smaller one, it is found out what it does not stand, and it is
-    spoken to without that from then on. One that says nothing may be waiting for the end of a line: where `plain_host`
-    is given, it is asked for that host in plain HTTP. The last hello is one of SSL 2.0.
+    spoken to without that from then on. One that says nothing to any may be waiting for the end of a line: where
+    `plain_host` is given, it is asked for that host in plain HTTP. The last hello is one of SSL 2.0.
     """
     large = HelloTemplate(server_name)
-    first = await client.first(_modern(large))
+    first = await client.first(_modern(large), whole=True)
     if isinstance(first, ServerFlight):
         return Baseline(large, answer=first)
     if isinstance(first, Failure) and first.reason in {*_FINAL, FailureReason.UNAVAILABLE}:
         return first
     silent = isinstance(first, Failure) and first.reason is FailureReason.TIMED_OUT
-    if silent and plain_host is not None and await client.speaks_http(plain_host):
-        return Failure(FailureReason.NOT_TLS, "it answers plain HTTP")
     answered = await _answered(client, server_name, silent=silent)
+    # Some ports serve both, so plain HTTP is asked for only where no hello is answered.
+    if answered is None and silent and plain_host is not None and await client.speaks_http(plain_host):
+        answered = Failure(FailureReason.NOT_TLS, "it answers plain HTTP")
+    if isinstance(answered, Failure):
+        return answered
     if answered is None:
         return first if isinstance(first, Failure) else Baseline(large)  # it speaks TLS, and may yet accept something
     template, protocol = answered
@@ -113,8 +116,11 @@ def template_of(server_name: str | None, intolerances: Collection[str]) -> Hello
 
 async def _answered(
     client: HelloClient, server_name: str | None, *, silent: bool
-) -> tuple[HelloTemplate, Protocol] | None:
-    """The first of some smaller hellos that is answered: by which template it was built, and of which version."""
+) -> tuple[HelloTemplate, Protocol] | Failure | None:
+    """The first of some smaller hellos that is answered: by which template it was built, and of which version.
+
+    A failure where a server that was silent at first answers them in something else than TLS.
+    """
     small = HelloTemplate(server_name, small=True)
     bare = replace(small, without=_BARE)
     smaller = [(small, Protocol.TLS1_2), (small, Protocol.TLS1_0), (bare, Protocol.TLS1_2), (small, Protocol.SSL2)]
@@ -124,7 +130,8 @@ async def _answered(
         asked = (client.first(_small(template, protocol)) for template, protocol in smaller)
         outcomes = await asyncio.gather(*asked)
         found = [hello for hello, outcome in zip(smaller, outcomes, strict=True) if isinstance(outcome, ServerFlight)]
-        return found[0] if found else None
+        foreign = (item for item in outcomes if isinstance(item, Failure) and item.reason is FailureReason.NOT_TLS)
+        return found[0] if found else next(foreign, None)
     for template, protocol in smaller:
         if isinstance(await client.first(_small(template, protocol)), ServerFlight):
             return template, protocol
@@ -150,7 +157,7 @@ class _Search:
         """The template for all that such a server stands, and what it does not."""
         if isinstance(first, Failure) and first.reason is FailureReason.TIMED_OUT:
             # One answer may be late because the server, the network or this machine is busy.
-            again = await self.client.first(_modern(self.large))
+            again = await self.client.first(_modern(self.large), whole=True)
             if isinstance(again, ServerFlight):
                 return Baseline(self.large, answer=again)
         everything = self.large.offer(self.protocol, iana.offered_suites(self.protocol))
