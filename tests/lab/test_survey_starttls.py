@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scanner.evidence import Attempt, Failure, FailureReason, TlsEvidence
+from scanner.evidence import Attempt, Failure, FailureReason, PlainLogin, TlsEvidence
 from scanner.inventory import Address, Endpoint, Role, StartTls, Target
 from scanner.lab.starttls import SCRIPTS
 from scanner.probe import ProbeSettings
 from scanner.probe.net.connection import PreludeError, TcpStream
-from scanner.probe.net.starttls import Names, address_literal, upgrade
+from scanner.probe.net.starttls import LOGINS, Names, address_literal, upgrade
 from scanner.probe.survey.probe import survey
 from tests.build import virtual_time
 
@@ -42,8 +43,12 @@ def talk(  # noqa: PLR0913  # how a server behaves, and what it is to be told
     listens: bool = True,
     names: Names = NAMES,
     heard: list[bytes] | None = None,
+    begins: Callable[[TcpStream, Names], Awaitable[object]] | None = None,
 ) -> Failure | None:
-    """Play a server that says its turns, one for each thing that it is told (or all at once, if it does not listen)."""
+    """Play a server that says its turns, one for each thing that it is told (or all at once, if it does not listen).
+
+    What is begun with it is TLS, or what `begins`.
+    """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         speaks_first = protocol in SPEAKS_FIRST
@@ -64,7 +69,7 @@ def talk(  # noqa: PLR0913  # how a server behaves, and what it is to be told
             stream = await TcpStream.open("127.0.0.1", server.sockets[0].getsockname()[1])
             try:
                 async with asyncio.timeout(60):
-                    await upgrade(stream, protocol, names)
+                    await (begins(stream, names) if begins else upgrade(stream, protocol, names))
             except PreludeError as error:
                 return error.failure
             except ConnectionError as error:
@@ -171,6 +176,86 @@ def test_a_no_to_the_request_for_tls_is_a_refusal_and_says_what_was_said(protoco
     assert failure is not None
     assert failure.reason is REFUSED
     assert failure.detail
+
+
+def login(protocol: StartTls, turns: list[bytes]) -> PlainLogin | Failure | None:
+    """What becomes of a login before TLS, at a server that says its turns."""
+    found: list[PlainLogin] = []
+
+    async def begins(stream: TcpStream, names: Names) -> None:
+        found.append((await LOGINS[protocol](stream, names))[0])
+
+    return talk(protocol, turns, begins=begins) or found[0]
+
+
+def postgres_error(state: str, words: str) -> bytes:
+    body = f"SFATAL\0VFATAL\0C{state}\0M{words}\0\0".encode()
+    return b"E" + (len(body) + 4).to_bytes(4) + body
+
+
+def mysql_error(code: int, words: str) -> bytes:
+    body = b"\xff" + code.to_bytes(2, "little") + words.encode()
+    return len(body).to_bytes(3, "little") + b"\2" + body
+
+
+AUTH = b"250-here\r\n250 AUTH PLAIN\r\n"
+NO_LOGIN_NOW = [
+    (StartTls.SMTP, [b"220 here\r\n", b"421 4.3.2 shutting down\r\n"]),
+    (StartTls.SMTP, [b"220 here\r\n", AUTH, b"454 4.7.0 Temporary authentication failure\r\n"]),
+    (StartTls.SMTP, [b"220 here\r\n", AUTH, b"421 4.7.0 too many errors\r\n"]),
+    (StartTls.LMTP, [b"220 here\r\n", b"421 4.3.2 shutting down\r\n"]),
+    (StartTls.FTP, [b"220 here\r\n", b"421 There are too many connected users\r\n"]),
+    (StartTls.POP3, [b"+OK here\r\n", b"-ERR [SYS/TEMP] the directory is away\r\n"]),
+    (StartTls.NNTP, [b"200 here\r\n", b"403 internal fault\r\n"]),
+    (StartTls.SIEVE, [b'"SASL" "PLAIN"\r\nOK\r\n', b'NO (TRYLATER) "the directory is away"\r\n']),
+    (StartTls.SIEVE, [b'"SASL" "PLAIN"\r\nOK\r\n', b'BYE "shutting down"\r\n']),
+    (StartTls.POSTGRES, [postgres_error("57P03", "the database system is starting up")]),
+    (StartTls.POSTGRES, [postgres_error("53300", "sorry, too many clients already")]),
+    (StartTls.MYSQL, [MYSQL, mysql_error(1203, "User has too many active connections")]),
+]
+
+
+@pytest.mark.parametrize(("protocol", "turns"), NO_LOGIN_NOW)
+def test_a_login_that_is_turned_down_for_now_tells_nothing(protocol, turns):
+    failure = login(protocol, turns)
+    assert isinstance(failure, Failure), failure
+    assert failure.reason is UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("protocol", "turns"),
+    [
+        (StartTls.SMTP, [b"220 here\r\n", AUTH, b"538 5.7.11 Encryption required\r\n"]),
+        # Pure-FTPd, whose code else means "not now"; ProFTPD, vsftpd.
+        (StartTls.FTP, [b"220 here\r\n", b"421 Sorry, cleartext sessions are not accepted on this server.\r\n"]),
+        (StartTls.FTP, [b"220 here\r\n", b"550 SSL/TLS required on the control channel\r\n"]),
+        (StartTls.POP3, [b"+OK here\r\n", b"-ERR [AUTH] Plaintext authentication disallowed\r\n"]),
+        (StartTls.NNTP, [b"200 here\r\n", b"483 Encryption required\r\n"]),
+        # PostgreSQL 15 and 13, PgBouncer, a cloud's.
+        (StartTls.POSTGRES, [postgres_error("28000", 'no pg_hba.conf entry for host "x", no encryption')]),
+        (StartTls.POSTGRES, [postgres_error("28000", 'no pg_hba.conf entry for host "x", SSL off')]),
+        (StartTls.POSTGRES, [postgres_error("08P01", "SSL required")]),
+        (StartTls.POSTGRES, [postgres_error("28000", "SSL connection is required. Please specify SSL options.")]),
+        (StartTls.MYSQL, [MYSQL, mysql_error(3159, "Connections using insecure transport are prohibited")]),
+    ],
+)
+def test_a_login_that_is_turned_down_for_want_of_tls_is_refused(protocol, turns):
+    assert login(protocol, turns) is PlainLogin.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("protocol", "turns"),
+    [
+        (StartTls.SMTP, [b"220 here\r\n", AUTH, b"334 \r\n"]),
+        (StartTls.FTP, [b"220 here\r\n", b"331 Password required\r\n"]),
+        (StartTls.POSTGRES, [b"R\0\0\0\x08\0\0\0\0"]),
+        (StartTls.POSTGRES, [postgres_error("28000", 'role "nightseal" does not exist')]),
+        (StartTls.POSTGRES, [postgres_error("3D000", 'database "nightseal" does not exist')]),
+        (StartTls.MYSQL, [MYSQL, mysql_error(1045, "Access denied for user 'nightseal'")]),
+    ],
+)
+def test_a_login_that_is_begun_is_taken(protocol, turns):
+    assert login(protocol, turns) is PlainLogin.TAKEN
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +28,10 @@ def _postgresql(started: Servers, home: Path, settings: str, port: int) -> None:
     (home / "hba").write_text(f"{_HBA}{settings}\n", encoding="utf-8")
     copied = script.replace("&& exec", f"&& cp {home}/hba {home}/data/pg_hba.conf && exec")
     started.run([*before, copied], port)
+    # It listens before it is at service, and tells those who come too early.
+    ready = max(Path("/usr/lib/postgresql").glob("*/bin/pg_isready"))
+    while subprocess.run([ready, "-q", "-h", "127.0.0.1", "-p", str(port)], check=False).returncode:
+        time.sleep(0.1)
 
 
 def _openldap(started: Servers, home: Path, settings: str, port: int) -> None:
@@ -74,7 +80,8 @@ PLAIN: dict[str, tuple[str, str, str, Start]] = {
 """By program: the protocol, the address, what is wrong, and how it is started."""
 
 
-def taken(quick: Runner, tmp_path: Path, key: str, settings: str) -> str:
+def taken(quick: Runner, tmp_path: Path, key: str, settings: str) -> tuple[str, str]:
+    """The verdict on logins in plain, and what it says."""
     scheme, address, _, start = PLAIN[key]
     port = free_port()
     tmp_path.mkdir(exist_ok=True)
@@ -89,7 +96,8 @@ def taken(quick: Runner, tmp_path: Path, key: str, settings: str) -> str:
         start(started, home, settings, port)
         there = ("--connect-to", f"{HOST}:{port}={address}:{port}", "--format", "json", "--rule", "starttls.required")
         (target,) = quick("scan", f"{scheme}://{HOST}:{port}", *there).json["targets"]
-    return next(item["status"] for item in target["verdicts"] if item["rule"] == "starttls.required")
+    (found,) = (item for item in target["verdicts"] if item["rule"] == "starttls.required")
+    return found["status"], found["message"]
 
 
 @pytest.mark.servers
@@ -100,5 +108,6 @@ def test_the_advice_against_logins_in_plain_mends_it(quick: Runner, tmp_path: Pa
     told = "\n".join(line for line in advice.splitlines() if not line.startswith("#"))
     fixed = told if key in {"postgresql", "openldap"} else mended_by_word(wrong, told)
 
-    assert taken(quick, tmp_path / "before", key, wrong) == "fail"
-    assert taken(quick, tmp_path / "after", key, fixed) == "pass"
+    before = taken(quick, tmp_path / "before", key, wrong)
+    after = taken(quick, tmp_path / "after", key, fixed)
+    assert (before[0], after[0]) == ("fail", "pass"), (before, after)

@@ -14,7 +14,9 @@ from scanner.probe.net.starttls.replies import (
     greeted,
     judge,
     malformed,
+    not_now,
     reply,
+    unavailable,
 )
 
 
@@ -33,6 +35,8 @@ async def _login(stream: TcpStream, _: Names) -> tuple[PlainLogin, bytes]:
     answer = await reply(stream)
     if not REPLY_CODE.match(answer):
         raise malformed(answer)
+    if not_now(answer):
+        raise unavailable(answer)
     return (PlainLogin.TAKEN if answer[:3] in _NEXT else PlainLogin.REFUSED), answer
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from scanner.evidence import PlainLogin
 from scanner.inventory import StartTls
 from scanner.probe.net.connection import TcpStream
-from scanner.probe.net.starttls.replies import Ahead, Names, greeted, judge, reply, unavailable
+from scanner.probe.net.starttls.replies import Ahead, Names, greeted, judge, not_now, reply, unavailable
 from scanner.probe.net.starttls.smtp import begun_auth
 
 
@@ -25,6 +25,8 @@ async def _login(stream: TcpStream, names: Names) -> tuple[PlainLogin, bytes]:
     await greeted(stream, b"220")
     await stream.send(b"LHLO " + names.greeting(stream) + b"\r\n")
     hello = await reply(stream)
+    if not_now(hello):
+        raise unavailable(hello)
     return await begun_auth(stream) if hello[:3] == b"250" else (PlainLogin.NOT_OFFERED, hello)
 
 

@@ -59,6 +59,8 @@ async def _mysql(stream: TcpStream, _: Names) -> None:
 _SECURE_TRANSPORT: Final = 3159
 """ER_SECURE_TRANSPORT_REQUIRED of MySQL, and of MariaDB."""
 _MARIADB_SECURE_TRANSPORT: Final = 4151
+_NOT_NOW: Final = frozenset({1040, 1041, 1042, 1043, 1053, 1129, 1152, 1203, 1226})
+"""Too many connections, no memory, a bad handshake, shutting down, a blocked host, and limits of accounts."""
 _NOBODY: Final = b"nightseal\0\0mysql_native_password\0"
 
 
@@ -71,6 +73,8 @@ async def _login(stream: TcpStream, _: Names) -> tuple[PlainLogin, bytes]:
     if answer[:1] != bytes([_ERROR]):
         return PlainLogin.TAKEN, b"an authentication request"
     code = int.from_bytes(answer[1:3], "little")
+    if code in _NOT_NOW:
+        raise unavailable(answer[3:])
     demanded = code in {_SECURE_TRANSPORT, _MARIADB_SECURE_TRANSPORT}
     return (PlainLogin.REFUSED if demanded else PlainLogin.TAKEN), answer[3:]
 

@@ -20,6 +20,7 @@ async def _nntp(stream: TcpStream, _: Names) -> None:
     judge(await reply(stream), b"382")
 
 
+_TRANSIENT: Final = frozenset({b"400", b"403"})
 _NO_SUCH_LOGIN: Final = frozenset({b"480", b"500", b"501", b"502", b"503"})
 
 
@@ -31,6 +32,8 @@ async def _login(stream: TcpStream, _: Names) -> tuple[PlainLogin, bytes]:
     answer = await reply(stream)
     if answer[:3] in {b"381", b"281"}:
         return PlainLogin.TAKEN, answer
+    if answer[:3] in _TRANSIENT:
+        raise unavailable(answer)
     return (PlainLogin.NOT_OFFERED if answer[:3] in _NO_SUCH_LOGIN else PlainLogin.REFUSED), answer
 
 

@@ -37,6 +37,8 @@ async def _login(stream: TcpStream, _: Names) -> tuple[PlainLogin, bytes]:
         raise unavailable(greeting) if greeting.startswith(b"-ERR") else malformed(greeting)
     await stream.send(b"USER nightseal\r\n")
     answer = await stream.line()
+    if _POP3_TRANSIENT.match(answer):
+        raise unavailable(answer)
     return (PlainLogin.TAKEN if answer.startswith(b"+OK") else PlainLogin.REFUSED), answer
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from scanner.evidence import FailureReason, PlainLogin
@@ -9,6 +10,7 @@ from scanner.inventory import StartTls
 from scanner.probe.net.connection import PreludeError, TcpStream
 from scanner.probe.net.starttls.replies import (
     Names,
+    demands_tls,
     malformed,
     unavailable,
 )
@@ -30,8 +32,9 @@ async def _postgres(stream: TcpStream, _: Names) -> None:
 
 _STARTUP_BODY: Final = b"\x00\x03\x00\x00user\x00nightseal\x00database\x00nightseal\x00\x00"
 _STARTUP: Final = (len(_STARTUP_BODY) + 4).to_bytes(4) + _STARTUP_BODY
-_DEMANDS_TLS: Final = (b"no encryption", b"SSL off")
-"""What pg_hba.conf's refusal says of a connection that has no TLS, since version 14 and before."""
+_STATE: Final = re.compile(rb"(?:^|\x00)C([0-9A-Z]{2})")
+_OF_A_LOGIN: Final = frozenset({b"28", b"3D", b"42"})
+"""Classes of SQLSTATE of who was let as far as a login: no such role, or no such database."""
 
 
 async def _login(stream: TcpStream, _: Names) -> tuple[PlainLogin, bytes]:
@@ -43,8 +46,13 @@ async def _login(stream: TcpStream, _: Names) -> tuple[PlainLogin, bytes]:
     length = int.from_bytes(await stream.exactly(4))
     said = await stream.exactly(max(0, length - 4))
     words = said.replace(b"\0", b" ") if answer == b"E" else b"an authentication request"
-    refused_ = answer == b"E" and any(word in said for word in _DEMANDS_TLS)
-    return (PlainLogin.REFUSED if refused_ else PlainLogin.TAKEN), words
+    # pg_hba.conf's refusal says "no encryption", or "SSL off" before version 14; poolers and clouds say it otherwise.
+    if answer == b"E" and demands_tls(said):
+        return PlainLogin.REFUSED, words
+    state = _STATE.search(said)
+    if answer == b"E" and (state is None or state[1] not in _OF_A_LOGIN):
+        raise unavailable(words)
+    return PlainLogin.TAKEN, words
 
 
 PRELUDES: Final = {StartTls.POSTGRES: _postgres}

@@ -10,6 +10,9 @@ from scanner.evidence import FailureReason
 from scanner.probe.net.connection import LINES_LIMIT, PreludeError, TcpStream
 
 REPLY_CODE: Final = re.compile(rb"[1-5][0-9][0-9](?:[ -]|$)")
+_OF_TLS: Final = re.compile(
+    rb"tls|ssl|encrypt|insecure|clear ?text|plain ?text|secure (?:mode|connection)", re.IGNORECASE
+)
 UNKNOWN_COMMAND: Final = frozenset({b"500", b"502"})
 
 
@@ -78,6 +81,16 @@ async def reply(stream: TcpStream) -> bytes:
 def refused(answer: bytes) -> PreludeError:
     """TLS was asked for, and the server says no."""
     return PreludeError(FailureReason.STARTTLS_REFUSED, _told(answer))
+
+
+def demands_tls(answer: bytes) -> bool:
+    """Whether a server that turns a login down speaks of TLS: Pure-FTPd does with 421, which else means "not now"."""
+    return _OF_TLS.search(answer) is not None
+
+
+def not_now(answer: bytes) -> bool:
+    """Whether a login is turned down by a transient code (RFC 5321 section 4.2.1, RFC 959), and not for want of TLS."""
+    return answer[:1] == b"4" and not demands_tls(answer)
 
 
 def unavailable(answer: bytes) -> PreludeError:

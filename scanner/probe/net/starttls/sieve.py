@@ -22,8 +22,11 @@ async def _sieve(stream: TcpStream, _: Names) -> None:
     await stream.send(b"STARTTLS\r\n")
     answer = await _answer(stream)
     if not answer.upper().startswith(b"OK"):
-        transient = answer.upper().startswith(b"BYE") or _TRANSIENT.search(answer)
-        raise unavailable(answer) if transient else refused(answer)
+        raise unavailable(answer) if _is_transient(answer) else refused(answer)
+
+
+def _is_transient(answer: bytes) -> bool:
+    return answer.upper().startswith(b"BYE") or _TRANSIENT.search(answer) is not None
 
 
 async def _answer(stream: TcpStream) -> bytes:
@@ -46,6 +49,8 @@ async def _login(stream: TcpStream, _: Names) -> tuple[PlainLogin, bytes]:
     if line.startswith((b'"', b"{")):
         await stream.send(b'"*"\r\n')
         return PlainLogin.TAKEN, line
+    if _is_transient(line):
+        raise unavailable(line)
     return PlainLogin.REFUSED, line
 
 

@@ -15,6 +15,7 @@ from scanner.probe.net.starttls.replies import (
     greeted,
     judge,
     malformed,
+    not_now,
     reply,
     unavailable,
 )
@@ -38,6 +39,8 @@ async def _login(stream: TcpStream, names: Names) -> tuple[PlainLogin, bytes]:
     await greeted(stream, b"220")
     await stream.send(b"EHLO " + names.greeting(stream) + b"\r\n")
     hello = await reply(stream)
+    if not_now(hello):
+        raise unavailable(hello)
     return await begun_auth(stream) if hello[:3] == b"250" else (PlainLogin.NOT_OFFERED, hello)
 
 
@@ -50,6 +53,8 @@ async def begun_auth(stream: TcpStream) -> tuple[PlainLogin, bytes]:
         return PlainLogin.TAKEN, answer
     if not REPLY_CODE.match(answer):
         raise malformed(answer)
+    if not_now(answer):
+        raise unavailable(answer)
     return (PlainLogin.NOT_OFFERED if answer[:3] in _NO_SUCH_LOGIN else PlainLogin.REFUSED), answer
 
 
