@@ -169,6 +169,33 @@ def test_both_are_asked_where_the_engine_can_make_no_handshake(tmp_path, curve):
     assert (tls.heartbleed.value, tls.ccs_injection.value) == (False, False)
 
 
+class ClosesAtFirst(Wiretap):
+    """Closes some connections of TLS 1.3 when the client has finished its handshake, as unbound does with many open."""
+
+    def __init__(self, port: int, closes: int) -> None:
+        super().__init__(port)
+        self.left = closes
+
+    async def answered(self, said: bytes) -> None:
+        second_record = 5 + int.from_bytes(said[3:5])
+        finished = offers_tls13(said[:second_record]) and said[second_record : second_record + 1] == b"\x14"
+        if finished and self.left:
+            self.left -= 1
+            raise ConnectionResetError
+
+
+@pytest.mark.parametrize(("closes", "seen"), [(2, True), (100, False)])
+def test_a_connection_that_is_closed_before_a_ticket_tells_nothing_of_early_data(tmp_path, closes, seen):
+    with servers(tmp_path) as started:
+        front = ClosesAtFirst(started.nginx(["rsa"], f"{BOTH} ssl_early_data on;"), closes)
+        evidence = scanned(front)
+
+    size = evidence.tls.value.max_early_data_size
+    assert bool(size.value) is seen
+    assert (size.failure is None) is seen
+    assert verdict(evidence, "integrity.no-early-data").status is (Status.FAIL if seen else Status.INDETERMINATE)
+
+
 def asked_for_both(wiretap: Wiretap) -> list[bytes]:
     """What was said on connections that offered heartbeats, and went on with an early ChangeCipherSpec."""
     found = []

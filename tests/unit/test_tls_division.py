@@ -76,7 +76,29 @@ def test_what_the_survey_did_not_find_out(fact, asked):
 
 
 def test_everything_where_the_survey_failed():
-    assert unanswered(Attempt.failed(FailureReason.ENGINE_ERROR)) == set(Unanswered)
+    assert unanswered(Attempt.failed(FailureReason.ENGINE_ERROR)) == set(Unanswered) - {
+        Unanswered.EARLY_DATA,
+        Unanswered.RENEGOTIATION,
+    }
+
+
+@pytest.mark.parametrize(
+    ("reason", "asked"),
+    [(FailureReason.RESET, True), (FailureReason.TIMED_OUT, True), (FailureReason.NOT_RUN, False)],
+)
+@pytest.mark.parametrize(
+    ("fact", "again"),
+    [("max_early_data_size", Unanswered.EARLY_DATA), ("client_renegotiation", Unanswered.RENEGOTIATION)],
+)
+def test_what_a_busy_server_did_not_tell(reason, asked, fact, again):
+    cut_off = replace(HANDSHAKE, **{fact: Attempt.failed(reason)})
+    assert unanswered(Attempt.ok(SURVEY), replace(LEFT, evidence=Attempt.ok(cut_off))) == ({again} if asked else set())
+
+
+def test_renegotiation_of_a_server_that_turned_us_away_in_words():
+    told = Attempt.failed(FailureReason.HANDSHAKE_FAILED, "TLS error: wrong version number")
+    busy = replace(LEFT, evidence=Attempt.ok(replace(HANDSHAKE, client_renegotiation=told)))
+    assert unanswered(Attempt.ok(SURVEY), busy) == {Unanswered.RENEGOTIATION}
 
 
 @pytest.mark.parametrize("reason", [FailureReason.TIMED_OUT, FailureReason.RESET, FailureReason.DEADLINE])

@@ -20,6 +20,7 @@ from sslyze.plugins.plugin_base import ScanJobResult
 from sslyze.plugins.scan_commands import ScanCommand, ScanCommandsRepository
 from sslyze.server_connectivity import ClientAuthRequirementEnum, ServerConnectivityInfo, TlsVersionEnum
 
+from scanner.counting import counted
 from scanner.evidence import (
     AcceptedSuite,
     Attempt,
@@ -156,7 +157,7 @@ def tls_evidence(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
         secure_renegotiation=answers.of(renegotiation, lambda result: Attempt.ok(result.supports_secure_renegotiation))
         if protocols
         else not_run(),
-        client_renegotiation=answers.of(renegotiation, Attempt.ok, alone=_renegotiates),
+        client_renegotiation=_client_renegotiation(answers),
         extended_master_secret=answers.of(
             ScanCommand.TLS_EXTENDED_MASTER_SECRET, lambda result: Attempt.ok(result.supports_ems_extension)
         ),
@@ -180,9 +181,13 @@ def tls_evidence(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
 def _again(answers: Answers, stores: Sequence[str]) -> TlsEvidence:
     """What a second request was about, and nothing of the first."""
     certificates = ScanCommand.CERTIFICATE_INFO.value in answers.results
+    early_data = ScanCommand.TLS_1_3_EARLY_DATA
     return TlsEvidence(
+        early_data=answers.of(early_data, _accepted_early, alone=_only_job),
+        max_early_data_size=answers.of(early_data, lambda found: Attempt.ok(found.allowed), alone=_only_job),
         certificates=_certificates(answers, stores) if certificates else not_run(),
         session_tickets=_tickets(answers),
+        client_renegotiation=_client_renegotiation(answers),
         heartbleed=_heartbleed(answers),
         ccs_injection=_ccs_injection(answers),
         robot=_confirmed_robot(answers),
@@ -212,10 +217,28 @@ def _tickets(answers: Answers) -> Attempt[bool]:
     return answers.of(ScanCommand.SESSION_RESUMPTION, lambda result: _resumed(result.tls_ticket_resumption_result))
 
 
-def _renegotiates(results: list[ScanJobResult]) -> bool:
-    """The last job's answer: whether the server renegotiated as often as it was asked to. The first is of no matter."""
-    _, (as_often_as_asked, _) = results[-1].get_result()
-    return bool(as_often_as_asked)
+def _client_renegotiation(answers: Answers) -> Attempt[bool]:
+    """Whether the server renegotiates as often as it is asked to.
+
+    sslyze takes silence for a refusal, as it is with some servers; but a slow one may have been too late. One that went
+    along before it fell silent refuses nothing; one that was silent from the first is asked once more, where it can be.
+    """
+    command = ScanCommand.SESSION_RENEGOTIATION
+
+    def read(found: tuple[bool, int]) -> Attempt[bool]:
+        as_often_as_asked, times = found
+        if not as_often_as_asked and command.value in answers.slow and (times or answers.left):
+            detail = f"the server did not answer a renegotiation, after {counted(times, 'renegotiation')} before"
+            return Attempt.failed(FailureReason.TIMED_OUT, detail)
+        return Attempt.ok(as_often_as_asked)
+
+    return answers.of(command, read, alone=_renegotiated)
+
+
+def _renegotiated(results: list[ScanJobResult]) -> tuple[bool, int]:
+    """The last job's answer: whether it renegotiated as often as it was asked to, and how often."""
+    _, (as_often_as_asked, times) = results[-1].get_result()
+    return bool(as_often_as_asked), times
 
 
 def _only_job(results: list[ScanJobResult]) -> Any:

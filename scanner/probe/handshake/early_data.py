@@ -21,6 +21,8 @@ from sslyze.server_connectivity import ServerConnectivityInfo, TlsVersionEnum
 _TICKET: Final = "TLS session ticket:"
 """What OpenSSL writes of a session for which a ticket has come."""
 _ALLOWED: Final = re.compile(r"Max Early Data: (\d+)")
+_LEAVE: Final = "shut down by peer"
+"""nassl's words for a close_notify."""
 _PATIENCE: Final = 0.4
 """How long to wait for a ticket: this part of the timeout. One that is sent follows the handshake at once."""
 _NUDGE: Final = b"\r\n"
@@ -105,14 +107,15 @@ def _read_allowed(connection: SslConnection, request: bytes | None, patience_s: 
     while True:
         answered = _read(client)
         found = _in_ticket(client)
-        # What is sent after a request comes after the tickets.
-        if found is not None or (answered and asked) or received > _MOST_BYTES:
+        # What is sent after a request, be it a leave, comes after the tickets.
+        if found is not None or (answered is not False and asked) or received > _MOST_BYTES:
             return found or 0
-        data = _received(client, ends - time.monotonic())
+        data = b"" if answered is None else _received(client, ends - time.monotonic())
         if data:
             received += len(data)
             client._network_bio.write(data)  # noqa: SLF001  # see above
-        elif data is not None and not asked:
+        elif data is not None and (not asked or (request is not None and not received)):
+            # It never came as far as a ticket: some close what they have just accepted where they have too much to do.
             raise ConnectionResetError("closed before a session ticket came")
         elif data is not None or not waiting:
             return 0
@@ -122,8 +125,8 @@ def _read_allowed(connection: SslConnection, request: bytes | None, patience_s: 
             asked, ends = True, time.monotonic() + waiting.pop()
 
 
-def _read(client: Any) -> bool:
-    """Have what has arrived read, and tell whether there was application data in it."""
+def _read(client: Any) -> bool | None:
+    """Have what has arrived read, and tell whether there was application data in it; None where the server has left."""
     try:
         return bool(client._ssl.read(_MOST_BYTES))  # noqa: SLF001  # its own `read` would wait for more
     except WantReadError:
@@ -131,6 +134,8 @@ def _read(client: Any) -> bool:
     except OpenSSLError as error:
         if "certificate required" in str(error) or "bad certificate" in str(error):
             raise ClientCertificateRequested(client.get_client_CA_list()) from error
+        if _LEAVE in str(error):
+            return None
         raise
 
 

@@ -97,6 +97,7 @@ _UNANSWERED = {
     ScanCommand.CERTIFICATE_INFO: Unanswered.CERTIFICATES,
     ScanCommand.SESSION_RESUMPTION: Unanswered.SESSION_TICKETS,
     ScanCommand.ROBOT: Unanswered.ROBOT,
+    ScanCommand.SESSION_RENEGOTIATION: Unanswered.RENEGOTIATION,
     ScanCommand.HEARTBLEED: Unanswered.HEARTBLEED,
     ScanCommand.OPENSSL_CCS_INJECTION: Unanswered.CCS_INJECTION,
 }
@@ -293,17 +294,20 @@ def _works(
     commands = [command for command in _ALWAYS if settings.intrusive or command.value not in LOOKS_LIKE_AN_ATTACK]
     if isinstance(known, Remaining):
         commands = [command for command in commands if _UNANSWERED.get(command) in known.unanswered]
-        early = []
+        early = early if Unanswered.EARLY_DATA in known.unanswered else []
     if settings.engine == "sslyze":
         commands += _WITHOUT_SURVEY
     transport = known.transport if isinstance(known, Remaining) else None
-    works = early + [
-        Work(
-            command.value,
-            [robot_job(server, transport)] if command is ScanCommand.ROBOT else jobs_of(server, command, _ARGUMENTS),
-        )
-        for command in commands
-    ]
+
+    def jobs_for(command: ScanCommand) -> list[ScanJob]:
+        if command is ScanCommand.ROBOT:
+            return [robot_job(server, transport)]
+        of_command = jobs_of(server, command, _ARGUMENTS)
+        # What the survey reads off the wire is not asked for again.
+        again = isinstance(known, Remaining) and command is ScanCommand.SESSION_RENEGOTIATION
+        return of_command[-1:] if again else of_command
+
+    works = early + [Work(command.value, jobs_for(command)) for command in commands]
     if settings.engine == "sslyze":
         works.append(Work(ScanCommand.TLS_EXTENDED_MASTER_SECRET.value, [extended_master_secret_job(server)]))
     return works

@@ -35,6 +35,8 @@ class Unanswered(StrEnum):
     """What the handshake engine can be asked for once more, alone.
 
     At first it is left to the survey, or (`FEARED`) to a probe that begins after it, unless the survey came to nothing.
+    Early data and renegotiation are asked for at first, and once more where the server had no time (`_BUSY`): some turn
+    connections away while others are open.
     """
 
     CERTIFICATES = "certificates"
@@ -42,8 +44,15 @@ class Unanswered(StrEnum):
     ROBOT = "robot"
     HEARTBLEED = "heartbleed"
     CCS_INJECTION = "ccs-injection"
+    RENEGOTIATION = "renegotiation"
+    EARLY_DATA = "early-data"
 
 
+_AT_FIRST: Final = (Unanswered.EARLY_DATA, Unanswered.RENEGOTIATION)
+_LEFT: Final = tuple(fact for fact in Unanswered if fact not in _AT_FIRST)
+_BUSY: Final = (FailureReason.RESET, FailureReason.TIMED_OUT)
+_PLAIN_WORDS: Final = "wrong version number"
+"""OpenSSL's name for what is no TLS: a server that made a handshake before turns a connection away in words."""
 FEARED: Final = {"heartbleed": Unanswered.HEARTBLEED, "ccs_injection": Unanswered.CCS_INJECTION}
 """What it is asked for where another probe found the fact of that name."""
 
@@ -106,7 +115,7 @@ def remaining(surveyed: Attempt[TlsEvidence], result: HandshakeResult, *, intrus
     authentication = handshake.client_authentication.value
     if authentication is None:
         return None
-    facts: dict[Unanswered, Failure | None] = dict.fromkeys(Unanswered, surveyed.failure)
+    facts: dict[Unanswered, Failure | None] = dict.fromkeys(_LEFT, surveyed.failure)
     if survey is not None:
         older = [survey.offer(protocol) for protocol in _OLDER]
         if any(offer.cut_off is not None and offer.cut_off.reason in ENOUGH for offer in older):
@@ -119,12 +128,21 @@ def remaining(surveyed: Attempt[TlsEvidence], result: HandshakeResult, *, intrus
         if not any(offer.value is None or offer.value.negotiated for offer in older):
             # They are questions of the older protocols, of which there are none.
             facts = {}
-    allowed = frozenset(Unanswered) if intrusive else frozenset({Unanswered.CERTIFICATES})
+    if survey is None or facts:
+        facts[Unanswered.RENEGOTIATION] = _busy(handshake.client_renegotiation.failure)
+    facts[Unanswered.EARLY_DATA] = _busy(handshake.max_early_data_size.failure)
+    allowed = frozenset(Unanswered) if intrusive else frozenset({Unanswered.CERTIFICATES, Unanswered.EARLY_DATA})
     unanswered = frozenset(fact for fact, failure in facts.items() if failure is not None) & allowed
     if not unanswered:
         return None
     transport = rsa_transport(survey) if survey is not None and Unanswered.ROBOT in unanswered else None
     return Remaining(result.newest, authentication, unanswered, transport)
+
+
+def _busy(failure: Failure | None) -> Failure | None:
+    """The failure, where it may be that the server had too much to do, or too many connections."""
+    busy = failure is not None and (failure.reason in _BUSY or _PLAIN_WORDS in failure.detail)
+    return failure if busy else None
 
 
 def rsa_transport(seen: TlsEvidence) -> RsaTransport | None:
