@@ -95,6 +95,13 @@ def test_what_a_busy_server_did_not_tell(reason, asked, fact, again):
     assert unanswered(Attempt.ok(SURVEY), replace(LEFT, evidence=Attempt.ok(cut_off))) == ({again} if asked else set())
 
 
+def test_what_a_busy_server_did_not_tell_sslyze_alone():
+    """One that asks for a client certificate is left to sslyze as a whole."""
+    told = Attempt.failed(FailureReason.RESET)
+    alone = replace(LEFT, left=False, evidence=Attempt.ok(replace(HANDSHAKE, client_renegotiation=told)))
+    assert unanswered(Attempt.ok(SURVEY), alone) == {Unanswered.RENEGOTIATION}
+
+
 def test_renegotiation_of_a_server_that_turned_us_away_in_words():
     told = Attempt.failed(FailureReason.HANDSHAKE_FAILED, "TLS error: wrong version number")
     busy = replace(LEFT, evidence=Attempt.ok(replace(HANDSHAKE, client_renegotiation=told)))

@@ -6,6 +6,7 @@ this client, and takes it from others (RFC 8446 section 4.2.10). It comes right 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable
@@ -25,6 +26,8 @@ _LEAVE: Final = "shut down by peer"
 """nassl's words for a close_notify."""
 _PATIENCE: Final = 0.4
 """How long to wait for a ticket: this part of the timeout. One that is sent follows the handshake at once."""
+_WAITS_S: Final = (0.0, 0.5, 1.5)
+"""How long to wait before each attempt, where the server may have too much to do."""
 _NUDGE: Final = b"\r\n"
 """What is said to a server that is silent: an empty line, which no protocol takes for more."""
 _MOST_BYTES: Final = 65_536
@@ -59,12 +62,17 @@ def early_data(
         agent = server.network_configuration.http_user_agent
         request = HttpRequestGenerator.get_request(host=server.server_location.hostname, user_agent=agent)
     patience_s = server.network_configuration.network_timeout * _PATIENCE
-    try:
-        allowed = _allowed(connection or _connected(server), request, patience_s)
-    except OSError:
-        if connection is None:
-            raise
-        # It was opened a while ago for something else: its end may have been that of the server's patience.
+    # It was opened a while ago for something else: its end may have been that of the server's patience. Where this is
+    # asked after everything else, a server that closes connections while many are open may still count those.
+    waits = (0.0, 0.0) if connection is not None else _WAITS_S
+    for wait_s in waits[:-1]:
+        time.sleep(wait_s)
+        with contextlib.suppress(OSError):
+            allowed = _allowed(connection or _connected(server), request, patience_s)
+            break
+        connection = None
+    else:
+        time.sleep(waits[-1])
         allowed = _allowed(_connected(server), request, patience_s)
     if not allowed:
         return EarlyData(allowed, accepted=False if speaks_http else None)

@@ -110,12 +110,13 @@ def remaining(surveyed: Attempt[TlsEvidence], result: HandshakeResult, *, intrus
     look like attacks.
     """
     handshake, survey = result.evidence.value, surveyed.value
-    if not result.left or result.newest is None or handshake is None:
+    if result.newest is None or handshake is None:
         return None
     authentication = handshake.client_authentication.value
     if authentication is None:
         return None
     facts: dict[Unanswered, Failure | None] = dict.fromkeys(_LEFT, surveyed.failure)
+    before_tls13 = True
     if survey is not None:
         older = [survey.offer(protocol) for protocol in _OLDER]
         if any(offer.cut_off is not None and offer.cut_off.reason in ENOUGH for offer in older):
@@ -125,10 +126,11 @@ def remaining(surveyed: Attempt[TlsEvidence], result: HandshakeResult, *, intrus
             Unanswered.SESSION_TICKETS: survey.session_tickets.failure,
             Unanswered.ROBOT: survey.robot.failure,
         }
-        if not any(offer.value is None or offer.value.negotiated for offer in older):
-            # They are questions of the older protocols, of which there are none.
-            facts = {}
-    if survey is None or facts:
+        before_tls13 = any(offer.value is None or offer.value.negotiated for offer in older)
+    if not (result.left and before_tls13):
+        # Nothing was left out, or they are questions of the older protocols, of which there are none.
+        facts = {}
+    if before_tls13:
         facts[Unanswered.RENEGOTIATION] = _busy(handshake.client_renegotiation.failure)
     facts[Unanswered.EARLY_DATA] = _busy(handshake.max_early_data_size.failure)
     allowed = frozenset(Unanswered) if intrusive else frozenset({Unanswered.CERTIFICATES, Unanswered.EARLY_DATA})
