@@ -31,8 +31,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from reports.view.options import Edition
@@ -160,11 +158,12 @@ def watch_children(peaks: dict[int, float]) -> None:
     What the kernel counts for a parent begins with that of the parent itself, of which the child is a copy at first.
     """
     while True:
-        for child in psutil.Process().children():
-            with contextlib.suppress(OSError, psutil.Error, StopIteration):
-                lines = Path(f"/proc/{child.pid}/status").read_text("utf-8").splitlines()
-                peaks[child.pid] = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-        time.sleep(0.05)
+        for listed in Path("/proc/self/task").glob("*/children"):
+            with contextlib.suppress(OSError, StopIteration):
+                for child in map(int, listed.read_text("ascii").split()):
+                    lines = Path(f"/proc/{child}/status").read_text("utf-8").splitlines()
+                    peaks[child] = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+        time.sleep(0.2)
 
 
 def say(found: Measured) -> None:
