@@ -51,10 +51,7 @@ class Stopping:
 
     def run(self, scan: Coroutine[Any, Any, T]) -> T:
         """Run a scan that is cancelled when the process is told to end, and answers for what it has done by then."""
-        try:
-            return asyncio.run(self._cancellable(scan))
-        finally:
-            self._listen()
+        return asyncio.run(self._cancellable(scan))
 
     def status(self, judged: ExitStatus, *, complete: bool) -> ExitStatus:
         """The exit status of a run that would be `judged`: one that was cut short says by what."""
@@ -62,19 +59,25 @@ class Stopping:
 
     async def _cancellable(self, scan: Coroutine[Any, Any, T]) -> T:
         loop, task = asyncio.get_running_loop(), asyncio.ensure_future(scan)
-        # Called by the loop between two steps of it, so that what follows the scan is not cut in two.
+
+        def between_steps(number: int, _: FrameType | None) -> None:
+            loop.call_soon_threadsafe(self._end, number, task)
+
+        # Called by the loop between two steps of it, so that what follows the scan is not cut in two. The loop's own
+        # handlers would do, but leave the default behind, which ends the process, until the loop has closed.
         for number in _heeded():
-            loop.add_signal_handler(number, self._end, number, task)
+            signal.signal(number, between_steps)
+        if self._told is not None:
+            task.cancel()
         try:
             return await task
         except asyncio.CancelledError:
             # Before it had begun: there is nothing yet that it could answer for.
             raise Interrupted(_STATUSES[self._told or signal.SIGINT]) from None
         finally:
-            for number in self._before:
-                loop.remove_signal_handler(number)
+            self._listen()
 
-    def _end(self, number: signal.Signals, task: asyncio.Future[Any]) -> None:
+    def _end(self, number: int, task: asyncio.Future[Any]) -> None:
         self._note(number, None)
         task.cancel()
 

@@ -59,6 +59,36 @@ def test_a_scan_that_is_told_to_end_answers_for_what_it_has_done(number: signal.
         assert stopping.status(ExitStatus.FAILED, complete=False) == STATUSES[number]
 
 
+def test_told_before_the_scan_begins_it_is_not_begun() -> None:
+    with Stopping() as stopping:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+        with pytest.raises(Interrupted) as ended:
+            stopping.run(scan())
+
+    assert ended.value.status == 143
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_told_while_what_a_scan_used_is_put_away_it_goes_on_to_its_reports(number: signal.Signals) -> None:
+    async def leaves_something() -> str:
+        async def put_away() -> None:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                os.kill(os.getpid(), number)
+
+        left.append(asyncio.ensure_future(put_away()))
+        await asyncio.sleep(0)
+        return "all"
+
+    left = list[asyncio.Future[None]]()
+    with Stopping() as stopping:
+        assert stopping.run(leaves_something()) == "all"
+
+        assert stopping.status(ExitStatus.OK, complete=True) is ExitStatus.OK
+
+
 def test_nothing_is_said_of_a_run_that_was_done_before_it_was_told() -> None:
     with Stopping() as stopping:
         os.kill(os.getpid(), signal.SIGTERM)
