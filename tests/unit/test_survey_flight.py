@@ -105,6 +105,7 @@ def test_a_whole_flight_of_tls12():
         sct_list=b"\x00\x0a" + b"\x00\x03abc" + b"\x00\x03def",
         chain=(b"leaf", b"intermediate"),
         staple=b"response",
+        whole=True,
     )
 
 
