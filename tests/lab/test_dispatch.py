@@ -158,7 +158,7 @@ def test_a_worker_that_fails_takes_nothing_with_it(lab, monkeypatch, work, reaso
     deadline_s = 10 if reason is FailureReason.DEADLINE else 60
     evidence = one(settings_for(lab, deadline_s=deadline_s), target_of(lab.servers["good"]))
 
-    assert evidence.tls.value.heartbleed.failure.reason is reason
+    assert evidence.tls.value.client_renegotiation.failure.reason is reason
     assert Protocol.TLS1_3 in evidence.tls.value.negotiated
     assert evidence.http.value is not None
     assert forked() == []
@@ -172,7 +172,7 @@ def test_a_worker_that_died_is_replaced_for_the_next_target(lab, monkeypatch):
 
     silent, *others = (found[target.id] for target in targets)
     assert silent.tls.value is None
-    assert [evidence.tls.value.heartbleed.failure.detail for evidence in others] == ["alive", "alive"]
+    assert [evidence.tls.value.client_renegotiation.failure.detail for evidence in others] == ["alive", "alive"]
 
 
 def test_one_worker_serves_many_targets_but_not_for_ever(lab, monkeypatch):
@@ -182,7 +182,7 @@ def test_one_worker_serves_many_targets_but_not_for_ever(lab, monkeypatch):
 
     found = asyncio.run(dispatched(settings_for(lab), *targets, workers=1))
 
-    first, second, third = (evidence.tls.value.heartbleed.failure.detail for evidence in found.values())
+    first, second, third = (evidence.tls.value.client_renegotiation.failure.detail for evidence in found.values())
     assert first == second != third
 
 
@@ -192,7 +192,7 @@ def test_workers_are_forked_from_a_process_without_threads(lab, monkeypatch):
 
     evidence = one(settings_for(lab), target_of(lab.servers["good"]))
 
-    parent = int(evidence.tls.value.heartbleed.failure.detail)
+    parent = int(evidence.tls.value.client_renegotiation.failure.detail)
     assert parent != os.getpid()
     assert "forkserver" in Path(f"/proc/{parent}/cmdline").read_text()
 
@@ -330,7 +330,7 @@ def test_all_probes_together_keep_to_the_connections_allowed_and_count_them(lab,
     evidence = asyncio.run(scan())
 
     assert evidence.tls.value.robot.value is not None
-    assert turnstile.total > 30
+    assert turnstile.total > 25
     # The plain port is not behind the turnstile.
     assert evidence.connections - turnstile.total in range(4)
     # One may be seen to come before another was seen to go.

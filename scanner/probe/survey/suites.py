@@ -18,7 +18,6 @@ from scanner.probe.survey.offers import ApplicationProtocols, Enumeration, Hello
 from scanner.probe.survey.server_flight import HelloResult, Refusal, ServerFlight
 
 _FINITE = frozenset({Family.FINITE_FIELD, Family.WEAK_FINITE_FIELD})
-_FEW = frozenset({Family.RC4, Family.EXPORT})
 _AN_ORDER = 2  # suites are needed for one to come before the other
 _USUAL = (
     *(0xC02F, 0xC02B, 0xC030, 0xC02C, 0xCCA8, 0xCCA9),  # TLS_ECDHE_… with AES-GCM and ChaCha20
@@ -66,7 +65,6 @@ async def older_suites(
             if not _note(found, outcome, left):
                 return found
             assert isinstance(outcome, ServerFlight)  # noqa: S101  # all else has been dealt with
-            found.depth = max(found.depth, offer.suites.index(outcome.suite))
             if alpn is not None and names:
                 alpn.note(outcome)
     return found
@@ -148,16 +146,12 @@ async def refused_families(client: HelloClient, template: HelloTemplate, found: 
     if not before and not await _any_common(client, template, found):
         return
     accepted = frozenset(found.suites)
-    families = list(by_family(code for code in found.refused if code not in accepted).items())
+    families = by_family(code for code in found.refused if code not in accepted)
     if not template.whole_lists:
         # Each was in hellos of its own already; only groups stood beside DHE that may have kept it from being chosen.
-        families = [(family, codes) for family, codes in families if family in _FINITE]
-    together = [code for family, codes in families if family in _FEW for code in codes]
-    if together and len(together) <= found.depth:
-        # The server has read longer lists, and answered hellos with both: in one it chooses either.
-        families = [(Family.RC4, together), *((family, codes) for family, codes in families if family not in _FEW)]
+        families = {family: codes for family, codes in families.items() if family in _FINITE}
     async with asyncio.TaskGroup() as group:
-        for family, suites in families:
+        for family, suites in families.items():
             for part in template.parts(suites):
                 group.create_task(_family(client, template, found, family, list(part)))
     found.hidden = len(found.answers) > before
