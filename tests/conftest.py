@@ -14,6 +14,7 @@ from scanner import confidential
 from scanner.lab import Lab
 from tests.build import preloaded
 from tests.build.command_line import Done, call
+from tests.build.in_turn import in_turn
 from tests.build.late_iris import load_iris_late
 
 __all__ = ["COMMAND_SECONDS", "PYTHONPATH", "REPOSITORY", "Done", "Runner", "reach"]
@@ -29,43 +30,6 @@ load_iris_late()
 REPOSITORY = Path(__file__).parent.parent
 PYTHONPATH = f"{os.environ['PYTHONPATH']}{os.pathsep}{REPOSITORY}"
 """For commands that are started elsewhere than here."""
-OTHERS = "others"
-LONGEST_FIRST = (
-    "parity",
-    "packaging",
-    "test_daemon_kills",
-    "test_commands",
-    "whole-lab",
-    "test_daemon",
-    "test_daemon_disks",
-    "test_daemon_watched",
-    "test_daemon_notify",
-    "hostile-",
-    "report-pdf",
-    "rule-fixes",
-    "chromium",
-    "reports-",
-    "golden",
-    "test_deploy",
-    "lab-test_documented_scans",
-    "lab-test_lab_servers",
-    "lab-test_handshake",
-    "lab-",
-    "history-",
-    OTHERS,
-    "unit-test_rules_partial",
-    "unit-test_notify_silence",
-    "unit-test_notify_outbox",
-    "unit-test_glossary",
-    "unit-test_contradictory_verdicts",
-    "unit-test_judging_in_pieces",
-    "unit-test_grade",
-    "unit-",
-)
-"""Groups of tests, or modules whose tests are no group, by how long one worker has to do with them.
-
-Unit tests come last: none of them leaves a worker alone for long.
-"""
 TOGETHER = frozenset({"history", "lab", "reports", "unit"})
 """Folders whose tests go to workers by module, unless they name a group of their own.
 
@@ -89,23 +53,14 @@ def pytest_collection() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
-    """Begin with what takes longest, so that no worker is alone with it in the end (`--no-loadscope-reorder`)."""
+    """What workers are to have in the order in which they take it (`--no-loadscope-reorder`)."""
     for item in items if config.pluginmanager.has_plugin("xdist") else ():
         folder = item.path.parent.name
         if folder in TOGETHER and item.get_closest_marker("xdist_group") is None:
             item.add_marker(pytest.mark.xdist_group(f"{folder}-{item.path.stem}"))
     yield
-
-    def place(item: pytest.Item) -> int:
-        group = item.get_closest_marker("xdist_group")
-        name = group.args[0] if group else item.path.stem
-        return LONGEST_FIRST.index(next((known for known in LONGEST_FIRST if _named(name, known)), OTHERS))
-
-    items.sort(key=place)
-
-
-def _named(name: str, known: str) -> bool:
-    return name.startswith(known) if known.endswith("-") else name == known
+    if getattr(config.option, "loadgroup", False):
+        items[:] = in_turn(items)
 
 
 @pytest.fixture(autouse=True)

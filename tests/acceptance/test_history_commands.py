@@ -22,6 +22,8 @@ from tests.build.records import sample_record
 from tests.build.signers import person
 from tests.conftest import Done, Runner
 
+pytestmark = pytest.mark.xdist_group("history-commands")
+
 # Every host of the sample: what the configuration no longer has is left out of what is so now.
 CONFIG = """
 [[environment]]

@@ -26,6 +26,8 @@ from scanner.verdict import RunRecord
 from tests.build.records import sample_record
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.xdist_group("history-crash")
+
 KILLS = 15
 LONGEST_LIFE_S = 0.25
 

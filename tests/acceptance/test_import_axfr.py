@@ -18,6 +18,8 @@ from scanner.config import load
 from tests.build import signed_zone
 from tests.build.ports import free_port
 
+pytestmark = pytest.mark.xdist_group("import-axfr")
+
 SOA = "ns1.example.com. hostmaster.example.com. 1 7200 3600 1209600 3600"
 RECORDS = (
     ("example.com.", "SOA", SOA), ("example.com.", "NS", "ns1.example.com."), ("example.com.", "MX", "10 mail.example.com."),

@@ -20,6 +20,8 @@ from tests.build.judged import judged_record
 from tests.build.signers import person
 from tests.conftest import REPOSITORY, Runner
 
+pytestmark = pytest.mark.xdist_group("documented-commands")
+
 CONFIGURATION = """\
 [nightseal]
 history = "history"
