@@ -38,6 +38,7 @@ def test_each_documented_command_is_one_that_there_is(document: str, line: str) 
         command.make_parser(inner).parse_args(words)
 
 
+@pytest.mark.xdist_group("docs-site")
 def test_the_site_is_built_and_loads_nothing_from_outside(tmp_path: Path) -> None:
     site.main(tmp_path / "site")
 
@@ -70,6 +71,7 @@ def test_what_is_loaded_from_outside_is_found(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.xdist_group("tutorial")
 def test_the_tutorial_works(lab: Lab, nightseal: Runner, tmp_path: Path) -> None:
     """Every command of it in its order, with a server of the lab in the place of the reader's."""
     text = (REPOSITORY / "docs" / "tutorial.md").read_text("utf-8")
