@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import gettext as _gettext
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -24,11 +23,10 @@ from typing import Any, Final, TypeVar
 from babel import Locale
 from babel.dates import format_date, format_skeleton
 from babel.lists import format_list
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
 
 from scanner.errors import UsageError, nearest
+from scanner.formats import load
 
 _Key = TypeVar("_Key")
 
@@ -98,14 +96,8 @@ def language_of(name: str) -> Language:
 
 @functools.cache
 def _read(path: Path) -> Language:
-
-    with path.open("rb") as file:
-        catalogue = read_po(file, abort_invalid=True)
-    compiled = io.BytesIO()
-    write_mo(compiled, catalogue)
-    compiled.seek(0)
-    territory = str(catalogue.locale_identifier)
-    return Language(territory.replace("_", "-"), territory, _gettext.GNUTranslations(compiled))
+    territory, translations = load("reports.translations:read")(path)
+    return Language(territory.replace("_", "-"), territory, translations)
 
 
 @contextlib.contextmanager

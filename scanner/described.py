@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 class Described(BaseModel):
     """A model that says in its JSON Schema what the docstrings beneath its fields say."""
+
+    model_config = ConfigDict(defer_build=True)
 
     @classmethod
     def described(cls, field: str) -> str:

@@ -31,7 +31,8 @@ from reports.view.trend import LOOKED_BACK
 from reports.wording import GOALS
 
 if TYPE_CHECKING:
-    from reports.view.model import CertificateView, EnvironmentView, ReportView, TrendPoint
+    from reports.view.model import ReportView, TrendPoint
+    from reports.view.target_model import CertificateView, EnvironmentView
 
 _WIDTH: Final = 640
 CERTIFICATES_DRAWN: Final = 20

@@ -12,17 +12,9 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from reports.language import gettext
-from reports.view.model import (
-    Action,
-    ActionKind,
-    CertificateView,
-    FailureCause,
-    Occurrence,
-    TargetRef,
-    UnreachableView,
-    WaiverView,
-)
+from reports.view.model import Action, ActionKind, FailureCause, Occurrence, WaiverView
 from reports.view.options import ReportOptions
+from reports.view.target_model import CertificateView, TargetRef, UnreachableView
 from reports.wording import SEVERITIES, counted
 from scanner.ownership import Ownership
 from scanner.verdict import Severity

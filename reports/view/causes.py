@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING
 
 from reports.language import English, Words, gettext, mark, told
 from reports.view.index import Index, anchor_of, unique
-from reports.view.model import (
-    FailureCause,
-    FixView,
-    Occurrence,
-    Remedy,
-    SourceView,
-)
+from reports.view.model import FailureCause, FixView, Occurrence, Remedy, SourceView
 from reports.view.numbering import numbers_of, told_once
 from reports.view.sentences import PLACEHOLDER, filled, retell, values_of
 from reports.view.servers import PROGRAMS

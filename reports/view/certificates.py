@@ -9,7 +9,7 @@ from datetime import datetime
 
 from reports.language import gettext
 from reports.view.index import Index
-from reports.view.model import CertificateView, TargetRef
+from reports.view.target_model import CertificateView, TargetRef
 from scanner.evidence import Certificate, Deployment, KeyType
 from scanner.verdict import TargetResult
 

@@ -9,14 +9,9 @@ from typing import TYPE_CHECKING, Final
 
 from reports.language import gettext, listed, told
 from reports.view.index import Index, tally
-from reports.view.model import (
-    Change,
-    ChangeKind,
-    Changes,
-    FailureCause,
-    TargetRef,
-)
+from reports.view.model import Change, ChangeKind, Changes, FailureCause
 from reports.view.sentences import retold
+from reports.view.target_model import TargetRef
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, Verdict
 
 if TYPE_CHECKING:

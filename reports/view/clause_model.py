@@ -10,7 +10,7 @@ from reports.language import Words, mark
 from reports.view.standing import Tally
 
 if TYPE_CHECKING:
-    from reports.view.model import TargetRef
+    from reports.view.target_model import TargetRef
     from scanner.verdict import PolicyRef
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from reports.language import told
 from reports.view.clause_model import Clause, ClauseOutcome, PolicyView, RuleOutcome, UnseenClause
 from reports.view.index import Index, tally
-from reports.view.model import TargetRef
+from reports.view.target_model import TargetRef
 from scanner.verdict import PolicyRef, Source, Status, TargetResult, Verdict
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reports.view.model import TargetRef
+    from reports.view.target_model import TargetRef
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Final
 from reports.clients import in_words
 from reports.view.client_model import ClientsView, ClientView
 from reports.view.index import Index
-from reports.view.model import TargetRef
+from reports.view.target_model import TargetRef
 from scanner.clients import Outcome, all_clients, connect, server_of
 
 MOST_TARGETS: Final = 1_000

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from reports.language import gettext
 from reports.view.clauses import was_looked_at
 from reports.view.index import Index
-from reports.view.model import Gap, TargetRef, UnreachableView
 from reports.view.sentences import reason_in_words
+from reports.view.target_model import Gap, TargetRef, UnreachableView
 from reports.wording import FAILURES, UNCOVERED
 from scanner.evidence import FailureReason
 from scanner.verdict import Status, TargetStatus, Verdict

@@ -12,9 +12,10 @@ from reports.language import Words, gettext, mark
 from reports.view.enforcement_settings import setting_in_words
 from reports.view.index import Index, anchor_of, unique
 from reports.view.matrix_model import EnforcementMatrix, MatrixRow
-from reports.view.model import FailureCause, TargetRef
+from reports.view.model import FailureCause
 from reports.view.readable import readable_name
 from reports.view.sentences import reason_in_words, retell
+from reports.view.target_model import TargetRef
 from reports.wording import FAILURES, PROTOCOLS, ROLES, SHORT_FAILURES
 from scanner.evidence import ClientIdentity, Hop, HttpEvidence, HttpProbe, Purpose
 from scanner.inventory import Endpoint, Environment, HttpsLevel

@@ -6,8 +6,8 @@ from collections import defaultdict
 
 from reports.language import gettext, listed, ngettext, number
 from reports.view.index import Index, anchor_of, tally, unique
-from reports.view.model import EnvironmentView
 from reports.view.standing import Standing, Tally
+from reports.view.target_model import EnvironmentView
 from reports.wording import SEVERITIES, counted
 from scanner.verdict import Goal, Run, TargetResult, TargetStatus, Trigger, Verdict
 

@@ -25,7 +25,8 @@ from reports.view.history_model import (
     TimeToFix,
 )
 from reports.view.index import Index
-from reports.view.model import FailureCause, TargetRef
+from reports.view.model import FailureCause
+from reports.view.target_model import TargetRef
 from scanner.history.attribution import ChangeCause
 from scanner.inventory import address_of
 from scanner.verdict import Severity, Status, TargetResult, Verdict

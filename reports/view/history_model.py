@@ -11,7 +11,7 @@ from scanner.history.attribution import ChangeCause
 from scanner.verdict import Severity, Status
 
 if TYPE_CHECKING:
-    from reports.view.model import TargetRef
+    from reports.view.target_model import TargetRef
 
 
 class DiffKind(StrEnum):

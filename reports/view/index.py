@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reports.language import gettext
-from reports.view.model import TargetRef
 from reports.view.standing import Tally
+from reports.view.target_model import TargetRef
 from scanner.verdict import CountedAs, RunRecord, Severity, TargetResult, Verdict
 
 _NOT_IN_ANCHORS = re.compile(r"[^A-Za-z0-9._-]+")

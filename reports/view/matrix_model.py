@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from scanner.verdict import Severity, Status
 
 if TYPE_CHECKING:
-    from reports.view.model import TargetRef
+    from reports.view.target_model import TargetRef
 
 
 @dataclass(frozen=True, slots=True)

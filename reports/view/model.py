@@ -10,51 +10,17 @@ from typing import TYPE_CHECKING
 
 from reports.view.options import ReportOptions
 from reports.view.standing import Standing, Tally
-from scanner.inventory import EnvironmentKind, Role
-from scanner.verdict import AppliedWaiver, Goal, PolicyRef, Run, Severity, TargetStatus
+from scanner.inventory import Role
+from scanner.verdict import AppliedWaiver, Goal, Run, Severity, TargetStatus
 
 if TYPE_CHECKING:
     from reports.view.clause_model import PolicyView
     from reports.view.client_model import ClientsView
     from reports.view.history_model import HistoryView
     from reports.view.matrix_model import EnforcementMatrix
+    from reports.view.target_model import CertificateView, EnvironmentView, Gap, TargetRef, UnreachableView
     from scanner.history.balance import Balance
     from scanner.ownership import Ownership
-
-
-@dataclass(frozen=True, slots=True)
-class TargetRef:
-    """A target as it is named elsewhere in the report."""
-
-    id: str
-    anchor: str
-    label: str
-    environment: str
-
-    @property
-    def endpoint(self) -> str:
-        """`environment/host:port`, whichever of its addresses this is."""
-        return self.id.rpartition("@")[0]
-
-
-@dataclass(frozen=True, slots=True)
-class EnvironmentView:
-    """One environment and how it stands towards each goal."""
-
-    name: str
-    anchor: str
-    kind: EnvironmentKind | None
-    policy: PolicyRef
-    targets: int
-    unreachable: int
-    partial: int
-    goals: Mapping[Goal, Tally]
-    total: Tally
-
-    @property
-    def standing(self) -> Standing:
-        """How it stands in all."""
-        return self.total.standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,27 +188,6 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class CertificateView:
-    """A server's own certificate and where it is served. `days_left` counts from the start of the run."""
-
-    fingerprint: str
-    anchor: str
-    name: str
-    names: tuple[str, ...]
-    issuer: str
-    not_before: datetime
-    not_after: datetime
-    days_left: int
-    key: str
-    self_signed: bool
-    trusted: bool | None
-    targets: tuple[TargetRef, ...]
-    environments: tuple[str, ...]
-    key_shared: bool = False
-    with_sni: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class WaiverView:
     """A waiver and what became of it: how many failures it accepts, or would accept had it not expired."""
 
@@ -264,25 +209,6 @@ class WaiverView:
     def expired(self) -> bool:
         """Whether it waives no longer."""
         return self.days_left < 0
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Checks that gave no answer for one and the same reason."""
-
-    reason: str
-    rules: tuple[str, ...]
-    targets: tuple[TargetRef, ...]
-    checks: int
-
-
-@dataclass(frozen=True, slots=True)
-class UnreachableView:
-    """Targets that gave no answer at all, for one and the same reason."""
-
-    reason: str
-    detail: str
-    targets: tuple[TargetRef, ...]
 
 
 @dataclass(frozen=True, slots=True)

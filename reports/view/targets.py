@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from reports.view.index import Index, tally
-from reports.view.model import CertificateView, TargetRef, TargetView
+from reports.view.model import TargetView
 from reports.view.sentences import reason_in_words, retold
+from reports.view.target_model import CertificateView, TargetRef
 from reports.wording import FAILURES, PROTOCOLS
 from scanner.grade import explained, in_words
 from scanner.verdict import Goal, Status, TargetResult, TargetStatus, Verdict

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from reports.language import told
 from reports.view.index import Index
-from reports.view.model import TargetRef, WaiverView
+from reports.view.model import WaiverView
+from reports.view.target_model import TargetRef
 from scanner.idle_waivers import why_idle
 from scanner.verdict import AppliedWaiver, Status
 

@@ -6,7 +6,6 @@ Every problem is reported at once, with the file, the dotted path of the key and
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import ipaddress
 import os
@@ -274,10 +273,13 @@ def _check_names(form: ConfigForm, problems: list[Problem]) -> None:
         )
 
 
-@functools.cache
-def _time_zones() -> frozenset[str]:
-    """Their names, for which a directory of hundreds of files is walked."""
-    return frozenset(zoneinfo.available_timezones())
+def _is_time_zone(name: str) -> bool:
+    """Whether it is one of `zoneinfo.available_timezones()`, to list which hundreds of files are opened."""
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return name != "posixrules" and not name.startswith(("posix/", "right/"))
 
 
 def _check_references(form: ConfigForm, problems: list[Problem]) -> None:
@@ -295,8 +297,8 @@ def _check_references(form: ConfigForm, problems: list[Problem]) -> None:
             for name in schedule.notify
             if name not in receivers
         )
-        if schedule.timezone not in _time_zones():
-            hint = nearest(schedule.timezone, _time_zones())
+        if not _is_time_zone(schedule.timezone):
+            hint = nearest(schedule.timezone, zoneinfo.available_timezones())
             problems.append(Problem(f"{key}.timezone", f'there is no time zone "{schedule.timezone}"', hint))
 
 

@@ -57,6 +57,11 @@ def test_the_text_of_a_scan_needs_no_history_and_draws_nothing() -> None:
         "sqlalchemy",
         "sslyze",
         "reports.view.build",
+        "reports.view.model",
+        "rich.progress",
+        "socksio",
+        "email.policy",
+        "babel.messages",
     )
     script = (
         "import sys, scanner.app.handlers.scan, reports.text; "

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import tomllib
+import zoneinfo
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -511,3 +513,29 @@ def test_what_urls_may_lead_to_is_hosts_and_networks():
 def test_what_is_neither_host_nor_network_is_refused(entry):
     with pytest.raises(ConfigError, match="fetch_from"):
         parse(f'[scan]\nfetch_from = ["{entry}"]', source="c", folder=Path())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "Europe", "../UTC", "Europe//Lisbon", "Europe/Lisbon/x", "posix/UTC", "right/UTC", "posixrules", "a\0b"],
+)
+def test_what_is_no_time_zone_is_refused(name: str) -> None:
+    assert name not in zoneinfo.available_timezones()
+    with pytest.raises(ConfigError, match="there is no time zone"):
+        parse(scheduled([name]), source="config.toml", folder=Path())
+
+
+def test_every_time_zone_that_there_is_can_be_named() -> None:
+    names = sorted(zoneinfo.available_timezones())
+
+    parsed = parse(scheduled(names), source="config.toml", folder=Path())
+
+    assert [schedule.timezone for schedule in parsed.schedules] == names
+
+
+def scheduled(zones: list[str]) -> str:
+    """A schedule in each of these time zones."""
+    return "\n".join(
+        f'[[schedule]]\nname = "n{number}"\ncron = "0 2 * * *"\ntimezone = {json.dumps(zone)}'
+        for number, zone in enumerate(zones)
+    )

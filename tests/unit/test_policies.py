@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from scanner.errors import PolicyError
 from scanner.evaluate import judge
 from scanner.evidence import Attempt, KeyType, Protocol
-from scanner.policy import Policy, builtin_names, load
+from scanner.policy import Policy, PolicyRule, builtin_names, load
 from scanner.probe.iana import cipher_suites, groups, signature_schemes
-from scanner.rules import all_rules, bind
+from scanner.rules import Parameters, all_rules, bind
 from scanner.rules.tls.suites import classify
 from scanner.verdict import Severity, Status, Verdict
 from tests.build.certificates import intermediate
@@ -312,3 +314,26 @@ def test_a_policy_of_ones_own_may_extend_one_that_ships(tmp_path: Any) -> None:
     assert own.dropped == {"cert.stapled": "no OCSP any more"}
     assert bound["https.hsts-max-age"].parameters.model_dump() == {"seconds": 60}
     assert own.digest != POLICIES["mozilla-intermediate"].digest
+
+
+def test_parameters_that_no_policy_sets_are_those_that_validation_gives() -> None:
+    """They are made without it; what a default is, and that no other value is taken for it, must not depend on that."""
+    bare = replace(POLICIES["https-by-default"], rules={rule_id: PolicyRule(rule_id) for rule_id in all_rules()})
+
+    for bound in bind(bare):
+        validated = bound.rule.parameters.model_validate({})
+        assert bound.parameters == validated, bound.rule.id
+        assert bound.parameters.model_fields_set == set()
+        assert bound.parameters.model_dump(mode="json") == validated.model_dump(mode="json")
+
+
+def test_a_parameter_without_a_default_must_be_set() -> None:
+    class Demanding(Parameters):
+        wanted: int
+
+    rule = replace(all_rules()["cert.expiry"], parameters=Demanding)
+    bare = replace(POLICIES["https-by-default"], rules={rule.id: PolicyRule(rule.id)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("scanner.rules.registry.binding.all_rules", lambda: {rule.id: rule})
+        with pytest.raises(PolicyError, match="wanted"):
+            bind(bare)

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from scanner.evidence import Certificate, Completion, Deployment, RevocationFailure
+from scanner.formats import load
 from scanner.probe.authority.fetching import Fetcher, FetchError, Question
 from scanner.probe.x509.chains import read_certificate
 from scanner.probe.x509.extensions import BROKEN, read_extensions
@@ -156,7 +157,7 @@ def _read(data: bytes) -> Iterator[bytes]:
     try:
         if data.lstrip()[:5] == b"-----":
             pkcs = b"BEGIN PKCS7" in data
-            found = pkcs7.load_pem_pkcs7_certificates(data) if pkcs else x509.load_pem_x509_certificates(data)
+            found = load("scanner.probe.x509.bags:in_pem")(data) if pkcs else x509.load_pem_x509_certificates(data)
             yield from (certificate.public_bytes(Encoding.DER) for certificate in found)
             return
         x509.load_der_x509_certificate(data)
@@ -166,6 +167,6 @@ def _read(data: bytes) -> Iterator[bytes]:
         yield data
         return
     try:
-        yield from (one.public_bytes(Encoding.DER) for one in pkcs7.load_der_pkcs7_certificates(data))
+        yield from (one.public_bytes(Encoding.DER) for one in load("scanner.probe.x509.bags:in_der")(data))
     except BROKEN as error:
         raise FetchError(RevocationFailure.MALFORMED, "it is not a certificate") from error

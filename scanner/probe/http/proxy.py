@@ -8,19 +8,16 @@ from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
 import h11
-import socksio
-from socksio import socks5
 
 from scanner.evidence import Failure, FailureReason
+from scanner.formats import load
 from scanner.probe.http.connection import Connection, TlsConnection
 from scanner.probe.http.messages import ProtocolError
 from scanner.probe.http.tls import HandshakeNotes, verifying_context
-from scanner.probe.net.connection import PreludeError, TcpStream
+from scanner.probe.net.connection import TcpStream
 
 _PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _SUCCESS: Final = range(200, 300)
-_SOCKS_SHORT: Final = 2
-_SOCKS_HEAD: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +71,7 @@ class Proxy:
             OSError: the connection to it broke.
         """
         if isinstance(connection, TcpStream) and not self.speaks_http:
-            await self._socks(connection, host, port)
+            await load("scanner.probe.http.socks:tunnel")(self, connection, host, port)
         else:
             await self._connect(connection, host, port)
 
@@ -88,49 +85,11 @@ class Proxy:
                 if event is h11.NEED_DATA:
                     machine.receive_data(await connection.receive())
         except h11.RemoteProtocolError as error:
-            raise _refused() from error
+            raise refused() from error
         if event.status_code not in _SUCCESS:
-            raise _refused(f": {event.status_code}")
-
-    async def _socks(self, stream: TcpStream, host: str, port: int) -> None:
-        machine = socks5.SOCKS5Connection()
-        method = (
-            socks5.SOCKS5AuthMethod.NO_AUTH_REQUIRED
-            if self.username is None
-            else socks5.SOCKS5AuthMethod.USERNAME_PASSWORD
-        )
-        try:
-            machine.send(socks5.SOCKS5AuthMethodsRequest([method]))
-            await stream.send(machine.data_to_send())
-            if machine.receive_data(await stream.exactly(_SOCKS_SHORT)) != socks5.SOCKS5AuthReply(method):
-                raise _refused()
-            if self.username is not None:
-                secret = socks5.SOCKS5UsernamePasswordRequest(self.username.encode(), self.password.encode())
-                machine.send(secret)
-                await stream.send(machine.data_to_send())
-                if machine.receive_data(await stream.exactly(_SOCKS_SHORT)) != socks5.SOCKS5UsernamePasswordReply(
-                    success=True
-                ):
-                    raise _refused(": it does not take the password")
-            machine.send(socks5.SOCKS5CommandRequest.from_address(socks5.SOCKS5Command.CONNECT, (host, port)))
-            await stream.send(machine.data_to_send())
-            reply = machine.receive_data(await _socks_reply(stream))
-        except (socksio.ProtocolError, PreludeError, ValueError) as error:
-            raise _refused() from error
-        if not isinstance(reply, socks5.SOCKS5Reply):
-            raise _refused()
-        if reply.reply_code is not socks5.SOCKS5ReplyCode.SUCCEEDED:
-            raise _refused(f": {reply.reply_code.name.lower().replace('_', ' ')}")
+            raise refused(f": {event.status_code}")
 
 
-async def _socks_reply(stream: TcpStream) -> bytes:
-    """A reply, whose length depends on the kind of the address in it (RFC 1928 section 6)."""
-    head = await stream.exactly(_SOCKS_HEAD)
-    if head[3:] == socks5.SOCKS5AType.DOMAIN_NAME:
-        length = await stream.exactly(1)
-        return head + length + await stream.exactly(length[0] + 2)
-    return head + await stream.exactly((16 if head[3:] == socks5.SOCKS5AType.IPV6_ADDRESS else 4) + 2)
-
-
-def _refused(why: str = "") -> ProtocolError:
+def refused(why: str = "") -> ProtocolError:
+    """What is raised where a proxy does not connect."""
     return ProtocolError(Failure.of(FailureReason.UNREACHABLE, f"the proxy does not connect{why}"))

@@ -18,7 +18,9 @@ from typing import Final
 from asn1crypto.parser import parse  # type: ignore[import-untyped]  # the library is not typed
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, pkcs7, pkcs12
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
+
+from scanner.formats import load
 
 LARGEST: Final = 16 * 1024 * 1024
 """Bytes of a file that is read."""
@@ -76,7 +78,7 @@ def read_keystore(path: Path, password: str | None = None) -> KeystoreContents:
         pass
     try:
         return KeystoreContents(
-            others=tuple(item.public_bytes(Encoding.DER) for item in pkcs7.load_der_pkcs7_certificates(data))
+            others=tuple(item.public_bytes(Encoding.DER) for item in load("scanner.probe.x509.bags:in_der")(data))
         )
     except (ValueError, UnsupportedAlgorithm):
         return _pkcs12(data, password)
@@ -84,7 +86,7 @@ def read_keystore(path: Path, password: str | None = None) -> KeystoreContents:
 
 def _pem(data: bytes) -> KeystoreContents:
     try:
-        found = [item for bag in _BAG.findall(data) for item in pkcs7.load_pem_pkcs7_certificates(bag)]
+        found = [item for bag in _BAG.findall(data) for item in load("scanner.probe.x509.bags:in_pem")(bag)]
         if not found or _A_CERTIFICATE.search(data):
             found += x509.load_pem_x509_certificates(_TRUSTED.sub(_without_trust, data))
     except (ValueError, UnsupportedAlgorithm) as error:

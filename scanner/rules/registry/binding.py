@@ -51,5 +51,13 @@ def bind(policy: Policy) -> tuple[BoundRule, ...]:
 
 
 def _bind(found: Rule, entry: PolicyRule) -> BoundRule:
-    parameters = found.parameters.model_validate(dict(entry.parameters))
-    return BoundRule(found, entry.severity or found.severity, parameters, entry.sources or found.sources)
+    return BoundRule(
+        found, entry.severity or found.severity, _parameters_of(found, entry), entry.sources or found.sources
+    )
+
+
+def _parameters_of(found: Rule, entry: PolicyRule) -> Parameters:
+    """What the policy says, validated; where it says nothing, the defaults, for which no validator need be built."""
+    if not entry.parameters and not any(field.is_required() for field in found.parameters.model_fields.values()):
+        return found.parameters.model_construct()
+    return found.parameters.model_validate(dict(entry.parameters))
