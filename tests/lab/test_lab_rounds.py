@@ -17,6 +17,9 @@ from tests.conftest import REPOSITORY, reach
 
 ROUNDS = 5
 Statuses = dict[tuple[str, str], list[str]]
+BREAKS_OFF = "lab/silent-after-handshakes.lab.example"
+"""It answers six connections. Which probe's they are is a matter of chance, and so is what is not seen; what is, is not."""
+NOT_SEEN = {"indeterminate", "not-run"}
 
 
 def scanned(lab: Lab, folder: Path, number: int) -> Statuses:
@@ -50,9 +53,11 @@ def test_no_verdict_on_the_lab_changes_over_five_rounds(tmp_path: Path) -> None:
             rounds.append(scanned(lab, tmp_path, number))
     compared = sum(len(statuses) for statuses in rounds[0].values())
     print(f"{ROUNDS} rounds, {compared} verdicts each")  # noqa: T201  # who waits for it sees what was compared
-    changed = {
-        key: [one.get(key) for one in rounds]
-        for key in sorted({key for one in rounds for key in one})
-        if any(one.get(key) != rounds[0].get(key) for one in rounds)
-    }
-    assert changed == {}
+    changed = {}
+    for key in sorted({key for one in rounds for key in one}):
+        statuses = [one.get(key, []) for one in rounds]
+        if key[0].startswith(BREAKS_OFF):
+            statuses = [seen for seen in statuses if not NOT_SEEN.issuperset(seen)]
+        if any(seen != statuses[0] for seen in statuses):
+            changed[key] = statuses
+    assert not changed, "\n".join(f"{target} {rule}: {seen}" for (target, rule), seen in changed.items())
