@@ -7,6 +7,7 @@ import base64
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 USER, PASSWORD = "me", "p:w-0123"
 
@@ -19,7 +20,6 @@ class Proxies:
         self.reached: list[tuple[str, int]] = []
         self.carried = 0
         self.port = 0
-        self._ended: Callable[[], object] = list
 
     @property
     def url(self) -> str:
@@ -27,27 +27,29 @@ class Proxies:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Proxies]:
-        loop, started = asyncio.new_event_loop(), threading.Event()
+        started = threading.Event()
+        end: Callable[[], object] = list
 
         async def serve() -> None:
-            server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-            self.port = server.sockets[0].getsockname()[1]
-            self._ended = server.close
-            started.set()
+            nonlocal end
+            ended = asyncio.Event()
+            end = partial(asyncio.get_running_loop().call_soon_threadsafe, ended.set)
+            async with await asyncio.start_server(self._serve, "127.0.0.1", 0) as server:
+                self.port = server.sockets[0].getsockname()[1]
+                started.set()
+                await ended.wait()
+                # A connection that is open still would keep newer Pythons waiting for its end.
+                server.close()
+                for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                    task.cancel()
 
-        def run() -> None:
-            asyncio.set_event_loop(loop)
-            loop.create_task(serve())
-            loop.run_forever()
-
-        thread = threading.Thread(target=run, daemon=True)
+        thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
         thread.start()
         started.wait()
         try:
             yield self
         finally:
-            loop.call_soon_threadsafe(self._ended)
-            loop.call_soon_threadsafe(loop.stop)
+            end()
             thread.join()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
