@@ -6,7 +6,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# A good part of the tests' time is spent waiting for servers and time-outs, so there are twice as many workers as processors.
+# A good part of the tests' time is spent waiting for servers and time-outs, so there are more workers than processors.
 WORKERS ?= $(shell expr $$(nproc) \* 5 / 2)
 export UV_NO_PROGRESS := 1
 # Some machines keep Python from writing bytecode. Each process that a test starts would then compile all modules anew.
