@@ -41,6 +41,7 @@ from scanner.jobs.destinations import put
 from scanner.jobs.output import Rendering, rendered
 from scanner.jobs.reporting import policies_of, report_options
 from tests.build.judged import Judged
+from tests.build.late_iris import load_iris_late
 from tests.build.many import many
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -73,6 +74,8 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="a folder for the reports; without it they are thrown away")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    # An installation has not what only development brings along, and what takes long to load.
+    load_iris_late()
     if arguments.one:
         measure_here(arguments.keep, arguments.one, arguments.formats, arguments.edition)
         return

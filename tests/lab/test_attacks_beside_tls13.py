@@ -147,12 +147,16 @@ def test_renegotiation_is_asked_for_on_the_connection_that_resumes_a_session(tmp
     assert "resumption" in attacks_of(bytes(renegotiated[0]))
 
 
-def test_an_nginx_as_debian_has_it_takes_54_connections_at_most(tmp_path):
+@pytest.mark.parametrize(
+    ("key", "protocols", "suites", "most"),
+    [("ecdsa", "TLSv1.2 TLSv1.3", 15, 54), ("ecdsa", "TLSv1.2", 15, 37), ("rsa", "TLSv1.2", 27, 55)],
+)
+def test_a_usual_nginx_takes_so_many_connections_at_most(tmp_path, key, protocols, suites, most):
     with servers(tmp_path) as started:
-        evidence = scanned(Wiretap(started.nginx(["rsa"], "ssl_protocols TLSv1.2;")))
+        evidence = scanned(Wiretap(started.nginx([key], f"ssl_protocols {protocols};")))
 
-    assert len(evidence.tls.value.offer(Protocol.TLS1_2).value.suites) >= 20
-    assert evidence.connections <= 54
+    assert len(evidence.tls.value.offer(Protocol.TLS1_2).value.suites) == suites
+    assert evidence.connections <= most
 
 
 @pytest.mark.parametrize("curve", ["brainpoolP256r1", "secp256k1"])
