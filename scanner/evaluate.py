@@ -113,7 +113,7 @@ class Judging:
         self._served: dict[str, frozenset[str]] = {}
         self._primes: dict[str, frozenset[str]] = {}
         self._tickets: dict[str, frozenset[str]] = {}
-        self._strangers: dict[str, frozenset[OtherService]] = {}
+        self._other_services: dict[str, frozenset[OtherService]] = {}
         self._alike: dict[frozenset[str], frozenset[str]] = {}
         self._known: dict[Verdict, Verdict] = {}
 
@@ -129,7 +129,7 @@ class Judging:
             self._add(self._tickets, key, endpoint.environment)
         if (other_service := compared.other_service(item)) is not None:
             for name in compared.certificate_names(item.evidence):
-                self._strangers[name] = self._strangers.get(name, frozenset()) | {other_service}
+                self._other_services[name] = self._other_services.get(name, frozenset()) | {other_service}
 
     def _add(self, index: dict[str, frozenset[str]], key: str, name: str) -> None:
         known = index.get(key, frozenset())
@@ -158,7 +158,7 @@ class Judging:
             served=self._served,
             prime_users=self._primes,
             ticket_users=self._tickets,
-            strangers=self._strangers,
+            other_services=self._other_services,
         )
         near = [
             waiver

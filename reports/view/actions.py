@@ -84,7 +84,7 @@ def _actions_for(  # noqa: PLR0913  # what dates and owners follow from
         because = SEVERITIES[severity]
         if days is not None:
             because = gettext("%(severity)s: within %(days)s days") % {"severity": because, "days": days}
-        kind = ActionKind.MEND
+        kind = ActionKind.FIX
         if cause.rule in RENEWAL_RULES and (found := [ends[target] for target in targets if target in ends]):
             kind, due = ActionKind.RENEW, max(min(found), today)
             because = gettext("The certificate ends") if min(found) >= today else gettext("The certificate has expired")

@@ -165,7 +165,7 @@ class Changes:
 class ActionKind(StrEnum):
     """What somebody is asked to do."""
 
-    MEND = "mend"
+    FIX = "fix"
     RENEW = "renew"
     DECIDE = "decide"
     REACH = "reach"

@@ -66,10 +66,10 @@ def _lists(ours: Attempt[T], theirs: Attempt[T], both: Callable[[T, T], tuple[T,
         unlike = [*added, *both(theirs.value, ours.value)[1]]
     else:
         return Attempt.partial(value, ours.incomplete)
-    return Attempt.partial(value, _contradiction(unlike))
+    return Attempt.partial(value, _inconsistency(unlike))
 
 
-def _contradiction(unlike: list[str]) -> Failure | None:
+def _inconsistency(unlike: list[str]) -> Failure | None:
     """What one engine saw that was not there for the other, which asked to the end."""
     if not unlike:
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from scanner.errors import Problem
-from scanner.inventories.source import Contents, Place, Row, located, problem
+from scanner.inventories.source import Contents, Mention, Row, located, problem
 from scanner.inventory import Role, address_of
 
 _OF_PLACES: Final = frozenset({"host", "port", "environment"})
@@ -93,13 +93,13 @@ class _Taken:
         values, said = dict(self.row.values), dict(self.row.said)
         problems = []
         for way, value in _said(other):
-            origin = other.said.get(way, Place(name, other.line, other.part))
+            origin = other.said.get(way, Mention(name, other.line, other.part))
             before = _at(values, way)
             if before is None:
                 _put(values, way, value)
                 said[way] = origin
             elif not _same(way, before, value):
-                where = said.get(way, Place(self.source.name, self.row.line, self.row.part))
+                where = said.get(way, Mention(self.source.name, self.row.line, self.row.part))
                 column = ".".join(way).replace("labels.", "label.")
                 message = f'of {other.host} is "{_shown(value)}", and at {where} it is "{_shown(before)}"'
                 problems.append(problem(column, message, "make them the same, or empty one", str(origin)))

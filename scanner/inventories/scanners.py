@@ -13,8 +13,8 @@ from defusedxml.ElementTree import iterparse
 from scanner.inventories.json_text import json_lines, json_of
 from scanner.inventories.source import (
     Contents,
+    KnownService,
     Options,
-    Service,
     add_name,
     add_open_port,
     endpoint,
@@ -75,7 +75,7 @@ def _nmap_host(host: Element, contents: Contents, options: Options) -> None:
         speaks = service.get("name", "") if service is not None else ""
         tls = (service is not None and service.get("tunnel") == "ssl") or speaks in {"https", "https-alt", "ssl"}
         if speaks in _STARTTLS and not tls:
-            contents.add(endpoint(called, int(number), Service(Role.SERVER, _STARTTLS[speaks])))
+            contents.add(endpoint(called, int(number), KnownService(Role.SERVER, _STARTTLS[speaks])))
         else:
             add_open_port(contents, called, int(number), options, tls=tls)
     if called not in names[:-1] and reverse and len(contents.rows) > before:
@@ -153,7 +153,7 @@ def read_sslyze(name: str, data: bytes, options: Options) -> Contents:  # noqa: 
             contents.leave_out("server", "to which sslyze could not connect", f"{host}:{port}")
             continue
         said = str(network.get("tls_opportunistic_encryption") or "").casefold()
-        service = Service(Role.SERVER, _STARTTLS[said]) if said in _STARTTLS else None
+        service = KnownService(Role.SERVER, _STARTTLS[said]) if said in _STARTTLS else None
         contents.part = f"element {number} of server_scan_results"
         contents.add(endpoint(host, port, service))
     return contents.once()
@@ -172,7 +172,7 @@ def read_testssl(name: str, data: bytes, options: Options) -> Contents:  # noqa:
         number = _port(port)
         if number is None:
             raise refused(name, f'has the port "{port}", which must be a number from 1 to 65535', part=part)
-        known = Service(Role.SERVER, _STARTTLS[service]) if service in _STARTTLS else None
+        known = KnownService(Role.SERVER, _STARTTLS[service]) if service in _STARTTLS else None
         contents.part = part
         contents.add(endpoint(host, number, known))
     return contents.once()

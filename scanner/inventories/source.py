@@ -23,7 +23,7 @@ _EXAMPLES: Final = 3
 HTTPS_PORT: Final = 443
 
 
-class Place(NamedTuple):
+class Mention(NamedTuple):
     """Where something is said: a file, and the line in it or what of it is meant."""
 
     name: str
@@ -47,7 +47,7 @@ class Row:
     values: Mapping[str, Any]
     line: int = 0
     part: str = ""
-    said: Mapping[tuple[str, ...], Place] = field(default_factory=dict)
+    said: Mapping[tuple[str, ...], Mention] = field(default_factory=dict)
 
     @property
     def host(self) -> str:
@@ -161,25 +161,25 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class KnownService:
     """What is usually behind a port."""
 
     role: Role
     starttls: StartTls | None = None
 
 
-_TLS: Final = Service(Role.SERVER)
-WEB: Final = Service(Role.APPLICATION)
-KNOWN_PORTS: Final[Mapping[int, Service]] = {
+_TLS: Final = KnownService(Role.SERVER)
+WEB: Final = KnownService(Role.APPLICATION)
+KNOWN_PORTS: Final[Mapping[int, KnownService]] = {
     **dict.fromkeys((443, 4443, 5443, 6443, 7443, 8443, 9443, 10443), WEB),
     **dict.fromkeys((853, 992, 994, 5061, 5671, 8883), _TLS),
     **{port: _TLS for protocol in StartTls for port in protocol.tls_ports},
-    **{port: Service(Role.SERVER, protocol) for protocol in StartTls for port in protocol.ports},
+    **{port: KnownService(Role.SERVER, protocol) for protocol in StartTls for port in protocol.ports},
 }
 """Ports at which TLS is spoken or can be asked for, by IANA's registry and by use."""
 
 
-def endpoint(host: str, port: int | None = None, service: Service | None = None) -> dict[str, Any]:
+def endpoint(host: str, port: int | None = None, service: KnownService | None = None) -> dict[str, Any]:
     """The keys of an endpoint: what its port is known for is said where nobody says it."""
     values: dict[str, Any] = {"host": host}
     if port is not None:
@@ -234,7 +234,7 @@ def add_open_port(contents: Contents, host: str, port: int, options: Options, *,
         contents.leave_out(("entry", "entries"), "in place of a host name", _of(contents, host))
         return
     service = KNOWN_PORTS.get(port)
-    contents.add(endpoint(host, port, Service(service.role) if tls and service else service))
+    contents.add(endpoint(host, port, KnownService(service.role) if tls and service else service))
 
 
 def _of(contents: Contents, said: str) -> str:

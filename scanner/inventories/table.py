@@ -15,7 +15,7 @@ Reader = Callable[[str, bytes, Options], Contents]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceFormat:
     """A form of sources: what people call it, the suffixes of its files, and what reads it (`module:function`)."""
 
     name: str
@@ -30,22 +30,24 @@ class Source:
         return found
 
 
-SOURCES: Final[Mapping[str, Source]] = {
+SOURCES: Final[Mapping[str, SourceFormat]] = {
     item.name: item
     for item in (
-        Source("csv", "CSV", "tabular:read_csv", ("csv", "tsv")),
-        Source("xlsx", "Excel workbook", "workbook:read_xlsx", ("xlsx", "xlsm")),
-        Source("list", "plain list", "tabular:read_list", ("txt", "lst", "list")),
-        Source("nmap", "nmap XML", "scanners:read_nmap", ("xml",)),
-        Source("port-lines", "JSON lines of masscan, naabu, tlsx", "scanners:read_port_lines", ("jsonl", "ndjson")),
-        Source("zone", "DNS zone file", "zone:read_zone", ("zone", "db")),
-        Source("kubernetes", "Kubernetes manifests", "manifests:read_kubernetes"),
-        Source("terraform", "Terraform state", "terraform:read_terraform", ("tfstate",)),
-        Source("certificates", "certificates", "certificates:read_certificates", ("pem", "crt", "cer", "der")),
-        Source("crt.sh", "search in certificate transparency logs", "scanners:read_crt_sh"),
-        Source("prometheus", "Prometheus targets (file_sd)", "manifests:read_prometheus"),
-        Source("sslyze", "sslyze JSON", "scanners:read_sslyze"),
-        Source("testssl", "testssl.sh JSON", "scanners:read_testssl"),
+        SourceFormat("csv", "CSV", "tabular:read_csv", ("csv", "tsv")),
+        SourceFormat("xlsx", "Excel workbook", "workbook:read_xlsx", ("xlsx", "xlsm")),
+        SourceFormat("list", "plain list", "tabular:read_list", ("txt", "lst", "list")),
+        SourceFormat("nmap", "nmap XML", "scanners:read_nmap", ("xml",)),
+        SourceFormat(
+            "port-lines", "JSON lines of masscan, naabu, tlsx", "scanners:read_port_lines", ("jsonl", "ndjson")
+        ),
+        SourceFormat("zone", "DNS zone file", "zone:read_zone", ("zone", "db")),
+        SourceFormat("kubernetes", "Kubernetes manifests", "manifests:read_kubernetes"),
+        SourceFormat("terraform", "Terraform state", "terraform:read_terraform", ("tfstate",)),
+        SourceFormat("certificates", "certificates", "certificates:read_certificates", ("pem", "crt", "cer", "der")),
+        SourceFormat("crt.sh", "search in certificate transparency logs", "scanners:read_crt_sh"),
+        SourceFormat("prometheus", "Prometheus targets (file_sd)", "manifests:read_prometheus"),
+        SourceFormat("sslyze", "sslyze JSON", "scanners:read_sslyze"),
+        SourceFormat("testssl", "testssl.sh JSON", "scanners:read_testssl"),
     )
 }
 """Every form by its name."""

@@ -14,7 +14,7 @@ import dns.rdatatype
 import dns.xfr
 import dns.zone
 
-from scanner.inventories.source import MOST_ROWS, Contents, Options, Service, add_name, endpoint, refused, text_of
+from scanner.inventories.source import MOST_ROWS, Contents, KnownService, Options, add_name, endpoint, refused, text_of
 from scanner.inventory import Role, StartTls, address_of
 from scanner.untrusted import printable
 
@@ -30,7 +30,7 @@ _READ_ON: Final = 4
 _ORIGINS: Final = 'say its origin: --origin, or origin = "example.com"'
 _AXFR: Final = "axfr://SERVER/ZONE, such as axfr://192.0.2.53/example.com"
 _ONE: Final = "one zone a file; or say its origin: --origin"
-_MAIL: Final = Service(Role.SERVER, StartTls.SMTP)
+_MAIL: Final = KnownService(Role.SERVER, StartTls.SMTP)
 
 
 def read_zone(name: str, data: bytes, options: Options) -> Contents:

@@ -265,7 +265,7 @@ class World:
     certificate_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
     prime_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
     ticket_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    strangers: Mapping[str, frozenset[OtherService]] = field(default_factory=dict)
+    other_services: Mapping[str, frozenset[OtherService]] = field(default_factory=dict)
     served: Mapping[str, frozenset[str]] = field(default_factory=dict)
     now: datetime = NOW
 
@@ -308,7 +308,7 @@ def facts(world: World) -> Facts:
         certificate_users=world.certificate_users,
         prime_users=world.prime_users,
         ticket_users=world.ticket_users,
-        strangers=world.strangers,
+        other_services=world.other_services,
         served=world.served,
     )
 

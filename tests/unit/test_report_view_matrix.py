@@ -158,7 +158,7 @@ class TestOwners:
         whose = Ownership("erp-team", "erp@example.com", (("tier", "2"),))
         view = view_of(record, owners={erp: whose})
         for action in view.actions:
-            if action.kind in {ActionKind.MEND, ActionKind.RENEW, ActionKind.REACH}:
+            if action.kind in {ActionKind.FIX, ActionKind.RENEW, ActionKind.REACH}:
                 owners = {"erp-team" if ref.endpoint == erp else ref.environment for ref in action.targets}
                 assert owners == {action.who}
                 assert action.contact == ("erp@example.com" if action.who == "erp-team" else "")
@@ -181,7 +181,7 @@ class TestOwners:
             for number, endpoint in enumerate(dict.fromkeys(item.endpoint for item in record.targets))
         }
         view = view_of(record, owners={endpoint: Ownership("all", way) for endpoint, way in ways.items()})
-        actions = [item for item in view.actions if item.kind is ActionKind.MEND]
+        actions = [item for item in view.actions if item.kind is ActionKind.FIX]
         assert len({item.contact for item in actions}) > 1
         for action in actions:
             assert {ways[ref.endpoint] for ref in action.targets} == {action.contact}

@@ -27,14 +27,8 @@ from tlslite.messages import (
 )
 
 from scanner.evidence import Failure, FailureReason, Protocol
-from scanner.probe.survey.server_flight import (
-    IDLE_LIMIT,
-    MESSAGE_LIMIT,
-    TOTAL_LIMIT,
-    FlightReader,
-    Refusal,
-    ServerFlight,
-)
+from scanner.probe.survey.flight_reader import IDLE_LIMIT, MESSAGE_LIMIT, TOTAL_LIMIT, FlightReader
+from scanner.probe.survey.server_flight import Refusal, ServerFlight
 
 ECDHE = CipherSuite.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
 DHE = CipherSuite.TLS_DHE_RSA_WITH_AES_128_GCM_SHA256

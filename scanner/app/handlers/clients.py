@@ -70,7 +70,7 @@ def clients(  # noqa: PLR0913, PLR0917  # one for each option
     named = (*targets, *(targets_in(target_file) if target_file else ()))
     if not named:
         raise UsageError("nothing to look at: name a HOST such as www.example.com, or a file of them with --file")
-    standing = {
+    given = {
         "--starttls": starttls,
         "--sni": sni,
         "--proxy": proxy,
@@ -80,7 +80,7 @@ def clients(  # noqa: PLR0913, PLR0917  # one for each option
     }
     stored = config_path is not None and not now
     if config_path and stored:
-        if useless := next((option for option, value in standing.items() if value is not None), None):
+        if useless := next((option for option, value in given.items() if value is not None), None):
             raise UsageError(f"{useless}: with --config the history is read, and nothing is connected to: add --now")
         records = _stored(config_path, named)
     else:

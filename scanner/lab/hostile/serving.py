@@ -101,7 +101,7 @@ async def serve(folder: Path, only: Sequence[str] = ()) -> None:
         behind = await asyncio.start_server(good.page, "127.0.0.1", 0, ssl=good.context, limit=READ, backlog=512)
         await stack.enter_async_context(behind)
         setting = Setting(HOST, good.context, good.chain, behind.sockets[0].getsockname()[1])
-        standing = [HostileServer(GOOD, f"{GOOD}.{HOST}", "127.0.0.1", setting.good_port, None)]
+        already = [HostileServer(GOOD, f"{GOOD}.{HOST}", "127.0.0.1", setting.good_port, None)]
         for number, item in enumerate(chosen):
             address = str(_FIRST_ADDRESS + number)
             server = await asyncio.start_server(
@@ -114,7 +114,7 @@ async def serve(folder: Path, only: Sequence[str] = ()) -> None:
             )
             await stack.enter_async_context(server)
             port = server.sockets[0].getsockname()[1]
-            standing.append(HostileServer(item.name, f"{item.name}.{HOST}", address, port, item.starttls))
-        sys.stdout.write(json.dumps([asdict(item) for item in standing]) + "\n")
+            already.append(HostileServer(item.name, f"{item.name}.{HOST}", address, port, item.starttls))
+        sys.stdout.write(json.dumps([asdict(item) for item in already]) + "\n")
         sys.stdout.flush()
         await asyncio.to_thread(sys.stdin.read)

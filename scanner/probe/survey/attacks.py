@@ -27,8 +27,8 @@ from tlslite.utils.codec import Parser  # type: ignore[import-untyped]  # it shi
 from scanner.evidence import Failure
 from scanner.probe.net.connection import TcpStream
 from scanner.probe.survey.client import HelloClient
+from scanner.probe.survey.flight_reader import RECORD_LIMIT, TOTAL_LIMIT
 from scanner.probe.survey.hello import WIRE_VERSIONS, Offer, to_wire
-from scanner.probe.survey.server_flight import RECORD_LIMIT, TOTAL_LIMIT
 
 S = TypeVar("S")
 

@@ -20,8 +20,9 @@ from scanner.probe.net import plain_http
 from scanner.probe.net.budget import Budget, DeadlineError
 from scanner.probe.net.connection import PreludeError, TcpStream
 from scanner.probe.net.starttls import Names, upgrade
+from scanner.probe.survey.flight_reader import FlightReader
 from scanner.probe.survey.hello import Offer, to_wire
-from scanner.probe.survey.server_flight import FlightReader, HelloResult, Refusal, ServerFlight
+from scanner.probe.survey.server_flight import HelloResult, Refusal, ServerFlight
 
 T = TypeVar("T")
 

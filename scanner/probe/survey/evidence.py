@@ -60,9 +60,9 @@ class SurveyResults:
         return self.no_name if isinstance(self.no_name, ServerFlight) else None
 
     @property
-    def contradiction(self) -> Failure | None:
+    def inconsistency(self) -> Failure | None:
         """What shows that there is more than one server, or one that answers by chance: nothing is refused for sure."""
-        return next((item.contradiction for item in self.in_order if item.contradiction is not None), None)
+        return next((item.inconsistency for item in self.in_order if item.inconsistency is not None), None)
 
     @property
     def in_order(self) -> tuple[Enumeration, ...]:
@@ -130,7 +130,7 @@ def _offer(results: SurveyResults, found: Enumeration, moduli: Mapping[int, Modu
     The answer to the very first hello, which offered everything, counts as well: what it accepted is accepted.
     """
     answers, first = list(found.answers), results.baseline.answer
-    failure = found.failure or results.contradiction
+    failure = found.failure or results.inconsistency
     unconfirmed = set(found.unconfirmed)
     if first is not None and first.protocol is found.protocol and first.suite not in found.suites:
         answers.insert(0, first)
@@ -203,7 +203,7 @@ def _moduli(results: SurveyResults) -> Mapping[int, Modulus]:
 
 def _groups(results: SurveyResults) -> Mapping[Protocol, Attempt[tuple[str, ...]]]:
     names = {code: group.name for code, group in iana.groups().items()}
-    doubt = results.contradiction
+    doubt = results.inconsistency
     attempts = {protocol: _named(exchange.groups, names, doubt) for protocol, exchange in results.exchanges.items()}
     newest = results.found.get(Protocol.TLS1_3)
     if newest is not None and (newest.answers or newest.failure):
@@ -217,10 +217,10 @@ def _schemes(results: SurveyResults) -> Mapping[Protocol, Attempt[tuple[str, ...
     names = {code: scheme.name for code, scheme in iana.signature_schemes().items()}
     attempts = {}
     if Protocol.TLS1_2 in results.exchanges:
-        attempts[Protocol.TLS1_2] = _named(results.exchanges[Protocol.TLS1_2].schemes, names, results.contradiction)
+        attempts[Protocol.TLS1_2] = _named(results.exchanges[Protocol.TLS1_2].schemes, names, results.inconsistency)
     newest = results.found.get(Protocol.TLS1_3)
     if results.schemes13 is not None:
-        attempts[Protocol.TLS1_3] = _named(results.schemes13, names, results.contradiction)
+        attempts[Protocol.TLS1_3] = _named(results.schemes13, names, results.inconsistency)
     elif newest is not None and newest.answers and newest.failure is not None:
         attempts[Protocol.TLS1_3] = Attempt(failure=newest.failure)
     return attempts
@@ -256,7 +256,7 @@ def _of_older(results: SurveyResults, value: T) -> Attempt[T]:
 def _cut_off(results: SurveyResults) -> Failure | None:
     """What kept an older protocol from being looked at to its end: another answer might have shown something else."""
     older = (found for found in results.in_order if found.protocol not in {Protocol.SSL2, Protocol.TLS1_3})
-    return next((found.failure for found in older if found.failure is not None), results.contradiction)
+    return next((found.failure for found in older if found.failure is not None), results.inconsistency)
 
 
 def _no_answer(results: SurveyResults, why: str) -> Failure:

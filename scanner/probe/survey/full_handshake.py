@@ -29,8 +29,9 @@ from tlslite.utils.codec import Parser  # type: ignore[import-untyped]  # it shi
 from scanner.evidence import Failure, FailureReason, Protocol
 from scanner.probe import iana
 from scanner.probe.net.connection import TcpStream
+from scanner.probe.survey.flight_reader import TOTAL_LIMIT
 from scanner.probe.survey.hello import SIGNED_CERTIFICATE_TIMESTAMP, WIRE_VERSIONS
-from scanner.probe.survey.server_flight import CHAIN_LIMIT, TOTAL_LIMIT, ServerFlight, count_scts
+from scanner.probe.survey.server_flight import CHAIN_LIMIT, ServerFlight, count_scts
 
 CIPHERS: Final = {
     "_AES_256_GCM_": "aes256gcm",

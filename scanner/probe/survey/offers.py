@@ -139,7 +139,7 @@ class Enumeration:
     `rotations` hold the groups and signature schemes that showed along the way, up to TLS 1.2. `groups` are of TLS 1.3,
     where they show along with the suites, as are `refused_groups`; `not_negotiated` is set where an alert says so.
     `key_shares` are groups for which a key has to be sent because the server sends no HelloRetryRequest.
-    `contradiction` is set where one and the same hello was refused once and accepted once.
+    `inconsistency` is set where one and the same hello was refused once and accepted once.
     """
 
     protocol: Protocol
@@ -155,7 +155,7 @@ class Enumeration:
     groups_failure: Failure | None = None
     key_shares: tuple[int, ...] = ()
     failure: Failure | None = None
-    contradiction: Failure | None = None
+    inconsistency: Failure | None = None
     begun: asyncio.Event = field(default_factory=asyncio.Event)
 
     def note(self, answer: ServerFlight) -> None:

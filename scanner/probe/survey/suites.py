@@ -274,6 +274,6 @@ async def _ask_accepted(client: HelloClient, offer: Offer, found: Enumeration) -
     outcome = await client.ask(offer, whole=False)
     if isinstance(outcome, Refusal) and isinstance(again := await client.ask(offer, whole=False), ServerFlight):
         detail = f"the same hello of {found.protocol} was refused ({outcome.name}) and accepted"
-        found.contradiction = found.contradiction or Failure.of(FailureReason.INCONSISTENT, detail)
+        found.inconsistency = found.inconsistency or Failure.of(FailureReason.INCONSISTENT, detail)
         return again
     return outcome

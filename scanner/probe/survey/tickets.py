@@ -22,6 +22,7 @@ from scanner.evidence import Attempt, Failure, FailureReason, Protocol, Ticketbl
 from scanner.probe import iana
 from scanner.probe.net.connection import TcpStream
 from scanner.probe.survey.client import HelloClient
+from scanner.probe.survey.flight_reader import TOTAL_LIMIT
 from scanner.probe.survey.full_handshake import (
     CIPHERS,
     Buffers,
@@ -32,7 +33,6 @@ from scanner.probe.survey.full_handshake import (
     tickets_of_tls13,
 )
 from scanner.probe.survey.hello import WIRE_VERSIONS, Offer, to_wire
-from scanner.probe.survey.server_flight import TOTAL_LIMIT
 
 _EXCHANGES: Final = {
     "RSA": "rsa", "DHE_RSA": "dhe_rsa", "ECDHE_RSA": "ecdhe_rsa", "ECDHE_ECDSA": "ecdhe_ecdsa",

@@ -277,8 +277,8 @@ def _service(deployment: Deployment, facts: Facts, parameters: ServiceParameters
     for answer in answers:
         if reason := _fault(answer, deployment, parameters, facts.now):
             return [Finding(reason, _told(answer, deployment, facts.now), "lists and responses as the CA must publish")]
-    if strangers := [item for item in answers if item.status is RevocationStatus.UNKNOWN]:
-        words = listing(_told(item, deployment) for item in strangers)
+    if unknown := [item for item in answers if item.status is RevocationStatus.UNKNOWN]:
+        words = listing(_told(item, deployment) for item in unknown)
         return [Finding("unknown", words, "a responder that knows what the CA issued")]
     if unfit := [item for item in answers if item.failure is not None]:
         return [Finding("unfit", listing(_told(item, deployment) for item in unfit))]

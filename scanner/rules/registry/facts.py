@@ -14,7 +14,7 @@ from scanner.evidence import TargetEvidence
 from scanner.inventory import Environment, Target
 
 UNSEEN_NAMES: Final = ""
-"""Stands for the names in a certificate that nobody saw, among `Facts.strangers`."""
+"""Stands for the names in a certificate that nobody saw, among `Facts.other_services`."""
 
 
 class Parameters(Described):
@@ -52,7 +52,7 @@ class Facts:
     `certificate_users` maps a leaf's fingerprint to the names of the environments in which it was served in this run,
     `served` a host to the fingerprints of the leaves that it served, and `prime_users` an unpublished Diffie-Hellman
     modulus in hexadecimal to the names of the environments that have it, `ticket_users` the name of a session ticket's
-    key to them. `strangers` maps a name in a certificate to the endpoints without HTTP that present it.
+    key to them. `other_services` maps a name in a certificate to the endpoints without HTTP that present it.
     """
 
     target: Target
@@ -64,4 +64,4 @@ class Facts:
     served: Mapping[str, frozenset[str]] = field(default_factory=dict)
     prime_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
     ticket_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    strangers: Mapping[str, frozenset[OtherService]] = field(default_factory=dict)
+    other_services: Mapping[str, frozenset[OtherService]] = field(default_factory=dict)

@@ -59,8 +59,8 @@ def _alpaca(tls: TlsEvidence, facts: Facts, parameters: Parameters) -> list[Find
     expected = "no other protocol's server with a certificate for the name"
     name = endpoint.host.lower().rstrip(".")
     patterns = (name, f"*.{name.partition('.')[2]}")
-    found = {other for pattern in patterns for other in facts.strangers.get(pattern, frozenset())}
-    unknown = {other for other in facts.strangers.get(UNSEEN_NAMES, frozenset()) if other.takes(name) is not False}
+    found = {other for pattern in patterns for other in facts.other_services.get(pattern, frozenset())}
+    unknown = {other for other in facts.other_services.get(UNSEEN_NAMES, frozenset()) if other.takes(name) is not False}
     takes = {
         "confusable": {other.address for other in found if other.takes(name)},
         "unseen": {other.address for other in found if other.takes(name) is None} | {item.address for item in unknown},

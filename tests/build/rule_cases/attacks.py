@@ -35,7 +35,7 @@ def _upgraded(reason: str, upgrade: Any, **world: Any) -> Case:
 
 def _beside(reason: str, *others: OtherService, pattern: str = HOST, **more: Any) -> Case:
     observed = more.pop("observed", None)
-    return Case("vuln.alpaca", reason, World(strangers={pattern: frozenset(others)}, **more), observed=observed)
+    return Case("vuln.alpaca", reason, World(other_services={pattern: frozenset(others)}, **more), observed=observed)
 
 
 _TAKES = OtherService("mail.example.com:993", "mail.example.com", strict_names=False, takes_alpn=True)
