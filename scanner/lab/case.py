@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ssl import TLSVersion
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -21,6 +21,7 @@ Vulnerability = Literal[
     "heartbleed", "ccs-injection", "robot", "padding-oracle", "padding-unchecked", "key-reuse", "ticketbleed"
 ]
 Status = Literal["assessed", "partial", "unreachable"]
+Way = Literal["certificate", "https", "http"]
 
 
 class CannotServeError(Exception):
@@ -106,11 +107,15 @@ class Case:
 
     `expected` has a status by rule id, for what the case exists to show and for some of what must stay untouched by it.
     `status` is the target's: "unreachable" where no probe of the port itself can answer.
+
+    `visible` is how a test sees the flaw by other programs: regular expressions for what OpenSSL prints of the
+    certificate, and for what is answered over HTTPS and HTTP. What takes more has a check in `tests/build/lab_checks`.
     """
 
     name: str
     description: str
     expected: Mapping[str, str]
+    visible: Mapping[Way, str] = field(default_factory=dict)
     status: Status = "assessed"
     engine: Engine = GOOD_TLS
     certificate: CertificateRecipe = GOOD_CERTIFICATE

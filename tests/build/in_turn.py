@@ -37,6 +37,7 @@ SECONDS: Final[Mapping[str, float]] = {
     "lab-test_attacks_beside_tls13": 15,
     "lab-test_dns_signed": 15,
     "lab-test_lab_servers": 15,
+    "lab-test_lab_lifecycle": 10,
     "lab-test_mail_domain": 12,
     "lab-test_python_api": 15,
     "lab-test_slow_answers_to_attacks": 15,

@@ -166,6 +166,7 @@ CASES = (
         certificate=CertificateRecipe(key="rsa-1024"),
         engine=WEAK_KEYS,
         expected=expect("cert.hostname cert.valid-now cert.chain-complete cert.signature", "cert.key"),
+        visible={"certificate": r"Public-Key: \(1024 bit\)"},
     ),
     Case(
         name="sha1-signature",

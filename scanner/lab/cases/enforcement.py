@@ -97,6 +97,7 @@ CASES = (
         description="HTTPS sets a cookie without Secure",
         site=Site(Response(headers=(GOOD_HSTS, GOOD_COOKIE, ("Set-Cookie", "tracking=2; Path=/; HttpOnly")))),
         expected=expect(f"{_REDIRECT_IS_RIGHT} https.hsts", "https.secure-cookies"),
+        visible={"https": r"Set-Cookie: tracking=2; Path=/; HttpOnly\n"},
     ),
     Case(
         name="downgrade-redirect",
@@ -116,6 +117,7 @@ CASES = (
             )
         ),
         expected=expect(f"{_REDIRECT_IS_RIGHT} https.hsts https.secure-cookies", "https.no-downgrade"),
+        visible={"https": r"<script src=\"http://\S+/a\.js\">.*action=\"http://\S+/login\""},
     ),
     Case(
         name="hostile-headers",

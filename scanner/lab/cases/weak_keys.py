@@ -16,13 +16,14 @@ def _weak(kind: KeyKind, flaw: str) -> Case:
     )
 
 
-def _for_no_browser(name: str, kind: KeyKind, what: str) -> Case:
+def _for_no_browser(name: str, kind: KeyKind, what: str, visible: str = "") -> Case:
     return Case(
         name=name,
         description=f"The certificate has a key {what}",
         certificate=CertificateRecipe(key=kind),
         engine=WEAK_KEYS,
         expected=expect(_REST, "cert.key"),
+        visible={"certificate": visible} if visible else {},
     )
 
 
@@ -33,9 +34,9 @@ CASES = (
     _weak("rsa-shared-prime-1", "that shares a prime with the key of another server"),
     _weak("rsa-shared-prime-2", "that shares a prime with the key of another server"),
     _weak("rsa-exponent-3", "with the public exponent 3"),
-    _for_no_browser("ed25519-key", "ed25519", "for Ed25519, which no browser takes"),
+    _for_no_browser("ed25519-key", "ed25519", "for Ed25519, which no browser takes", "ED25519 Public-Key"),
     _for_no_browser("brainpool-key", "brainpool", "on a Brainpool curve, which no browser takes"),
-    _for_no_browser("p-521-key", "p-521", "on P-521, which not every browser takes"),
+    _for_no_browser("p-521-key", "p-521", "on P-521, which not every browser takes", "NIST CURVE: P-521"),
     Case(
         name="intermediate-ends",
         description="The intermediate certificate ends in ten days, the server's own in 45",
