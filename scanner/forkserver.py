@@ -1,12 +1,12 @@
 """The server from which processes are forked, started before anything that takes long to load.
 
-What a scan itself needs and what its workers need takes half a second each to load. A command that is going to scan
-starts the server first of all, so that both load side by side. This module is imported before almost all others,
-and so it imports none that takes long: what the server loads is named here and imported there.
+What a scan itself needs and what its workers need takes half a second each to load. A command that is going to scan,
+and a run of the service, starts the server first of all, so that both load side by side. This module is imported before
+almost all others, and so it imports none that takes long: what the server loads is named here and imported there.
 
 Where the process is the program's own, and nothing but the program is in it (`scanner.inherited`), the server is forked
-from it as soon as what both need is loaded, which then is loaded once. Elsewhere, in a script or a service, there may
-be threads, and there may be anything: the server begins as a program of its own.
+from it as soon as what both need is loaded, which then is loaded once. Elsewhere, in a script or a test, there may be
+threads, and there may be anything: the server begins as a program of its own.
 
 `multiprocessing` has such a server too. It loads the caller's `__main__`, which ends in a fork bomb or an error where a
 script has no main guard; each process forked from it would start one of its own; and what was forked outlives a parent
@@ -19,7 +19,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import fcntl
-import gc
 import importlib
 import os
 import select
@@ -35,6 +34,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from scanner import inherited
+from scanner.loading import everything_kept
 
 _SHARED: Final = ("scanner.dispatch.workers", "scanner.probe.tls.probe")
 """What the server loads, so that no worker has to, and what a scan loads as well."""
@@ -239,14 +239,10 @@ def serve(control: str, alive: str) -> NoReturn:
 
 
 def _load_all(names: Sequence[str]) -> None:
-    """Load modules. What they bring is never garbage: a collector that looked at it would copy it in what is forked."""
-    gc.disable()
-    try:
+    """Load modules."""
+    with everything_kept():
         for name in names:
             importlib.import_module(name)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def _load(entry: str) -> Callable[[socket.socket], Any]:

@@ -18,9 +18,10 @@ import click
 
 import scanner
 from scanner import inherited
-from scanner.app.process import everything_kept, have_home, outlive_readers, without_plugins
+from scanner.app.process import have_home, outlive_readers, without_plugins
 from scanner.confidential import HidingFormatter, without
 from scanner.errors import ExitStatus, Interrupted, NightsealError, nearest
+from scanner.loading import everything_kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from typing import Any, Final
 import click
 
 from scanner import forkserver
-from scanner.app.process import everything_kept
 from scanner.formats import load
+from scanner.loading import everything_kept
 
 EMPTY: Final = "is empty (is a variable of the shell not set?)"
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import codecs
-import contextlib
-import gc
 import io
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -85,14 +82,3 @@ def _enduring(stream: TextIO) -> TextIO:
         errors=_IN_PLAIN,
         line_buffering=stream.isatty() or stream is sys.stderr,
     )
-
-
-@contextlib.contextmanager
-def everything_kept() -> Iterator[None]:
-    """What modules bring is never garbage: the collector does not look at it while they are loaded, nor later."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()

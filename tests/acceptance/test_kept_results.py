@@ -29,10 +29,10 @@ from scanner.jobs.waiting_places import WAITING
 from scanner.notify import routing
 from scanner.notify.service_problems import notify_failed_runs
 from scanner.service import loop, retention
+from scanner.service.attempt import RunAttempt, StopRequests
 from scanner.service.loop import Service
 from scanner.service.setup import load
 from scanner.service.systemd import Supervisor
-from scanner.service.worker import RunAttempt, StopRequests
 from scanner.state.database import OUTBOX, open_state
 from scanner.state.ledger import Ledger, Start, State
 from scanner.verdict import RunRecord, Severity, Trigger
@@ -404,7 +404,7 @@ class TestService:
 
     def test_second_look(self, engine: Engine, attempt: Callable[..., Start], monkeypatch: pytest.MonkeyPatch) -> None:
         attempt(judged_record(1).record)
-        monkeypatch.setattr("scanner.service.worker._gentler", break_down)
+        monkeypatch.setattr("scanner.service.attempt._gentler", break_down)
         done = attempt(judged_record(2).record)
         assert (done.state, done.exit_status) == (State.DONE, JUDGED)
         assert "Endpoints that got worse were not scanned again: ValueError" in done.reason

@@ -127,25 +127,33 @@ def test_what_the_service_has_of_its_own_is_not_asked_of_it(
     assert "--via-daemon goes without --ca-file, --connect-to" in capsys.readouterr().err
 
 
-def test_what_a_scan_needs_loads_beside_what_its_workers_need() -> None:
-    """The server of the workers runs before the command's own modules are loaded, and is not started again."""
+@pytest.mark.parametrize(
+    ("module", "begin"),
+    [
+        ("scanner.app.lazy", "done_by('scanner.app.handlers.scan:scan', scans=True)(lambda: None)()"),
+        ("scanner.service.worker", "main()"),
+    ],
+)
+def test_what_a_scan_needs_loads_beside_what_its_workers_need(module: str, begin: str) -> None:
+    """The server of the workers runs before what scans is loaded, and is not started again."""
     script = (
         "import sys\n"
         "from scanner import forkserver\n"
-        "import scanner.app.lazy as lazy\n"
+        f"import {module} as begun\n"
         "started = []\n"
         "def load(reference):\n"
         "    started.append(forkserver.running())\n"
         "    assert 'scanner.pipeline' not in sys.modules\n"
-        "    return lambda: None\n"
-        "lazy.load = load\n"
-        "lazy.done_by('scanner.app.handlers.scan:scan', scans=True)(lambda: None)()\n"
+        "    return lambda **_: None\n"
+        "begun.load = load\n"
+        f"begun.{begin}\n"
         "from scanner.dispatch.workers import start_forkserver\n"
         "start_forkserver()\n"
         "print(started[0] is not None and started[0] == forkserver.running())\n"
     )
+    command = [sys.executable, "-c", script, "--state=s", "--config=c", "--start=1"]
 
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "True"
 
