@@ -27,9 +27,12 @@ def judged(target: dict[str, Any]) -> list[str]:
     ("name", "reason"),
     [("breach", "echoed"), ("compressed", "not-echoed"), ("good", "not-compressed"), ("ssl2", "not-observed")],
 )
-def test_pages_are_told(lab: Lab, quick: Runner, name: str, reason: str) -> None:
+def test_pages_are_told(lab: Lab, quick: Runner, tmp_path: Path, name: str, reason: str) -> None:
     server = lab.servers[name]
-    (target,) = quick("scan", server.host, *reach(lab, name), "--format", "json", "--rule", RULE).json["targets"]
+    # SSL 2 takes what TLS says for the beginning of something long, and is silent: no answer comes however long one waits.
+    (tmp_path / "config.toml").write_text('[scan]\ntimeout = "1s"\n' if name == "ssl2" else "")
+    there = (server.host, *reach(lab, name), "--config", "config.toml")
+    (target,) = quick("scan", *there, "--format", "json", "--rule", RULE).json["targets"]
 
     assert judged(target) == [reason]
 

@@ -209,7 +209,7 @@ def test_workers_are_forked_as_there_is_work_for_them(lab, monkeypatch):
     monkeypatch.setattr(WorkerProcesses, "run", asked)
     unanswering = [target_of(lab.servers[name]) for name in ("silent", "closed-port")]
 
-    asyncio.run(dispatched(settings_for(lab), *unanswering, workers=12))
+    asyncio.run(dispatched(settings_for(lab, timeout_s=0.5), *unanswering, workers=12))
     assert most == [], "nobody asks for a handshake where nobody answers"
 
     asyncio.run(dispatched(settings_for(lab), target_of(lab.servers["good"]), *unanswering, workers=12))

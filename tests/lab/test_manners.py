@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -89,29 +91,25 @@ def test_the_rules_of_what_was_left_out_say_that_it_was_not_asked(lab, quick, tm
     assert len(verdicts) == len(ATTACKS)
 
 
-@pytest.mark.parametrize("role", [Role.APPLICATION, Role.SERVER])
-@pytest.mark.parametrize("curve", ["secp384r1", "prime256v1", "X25519"])
-@pytest.mark.parametrize("allowed", [True, False])
-def test_the_ticket_tells_of_early_data_whatever_group_and_role(tmp_path, role, curve, allowed):
-    async def scan(port: int) -> TargetEvidence:
-        target = Target(Endpoint("lab", HOST, port, role=role), Address("127.0.0.1", port, 1))
-        (evidence,) = [seen async for _, seen in probe_targets([target], ENVIRONMENTS, SETTINGS)]
-        return evidence
+@dataclass(frozen=True)
+class Kind:
+    """A server by what it allows and in which groups, as it is looked at in a role."""
 
-    with servers(tmp_path) as started:
-        on = "ssl_early_data on; " if allowed else ""
-        port = started.nginx(["ecdsa"], f"{on}ssl_ecdh_curve {curve}; ssl_protocols TLSv1.2 TLSv1.3;")
-        found = asyncio.run(scan(port)).tls.value
+    allowed: bool
+    groups: str
+    role: Role
 
-    assert found.max_early_data_size.value == (16384 if allowed else 0)
-    if role is Role.SERVER:
-        assert found.early_data.failure.reason is FailureReason.NOT_RUN
-    else:
-        # A HelloRetryRequest refuses it to this client, and to no other.
-        assert found.early_data.value is (allowed and curve == "X25519")
+    def __str__(self) -> str:
+        return f"{'allowed' if self.allowed else 'forbidden'}-{self.groups}-{self.role}"
 
 
-HAPROXY = """global
+def kinds(*groups: str) -> tuple[Kind, ...]:
+    return tuple(itertools.starmap(Kind, itertools.product((True, False), groups, (Role.APPLICATION, Role.SERVER))))
+
+
+NGINX = kinds("secp384r1", "prime256v1", "X25519")
+HAPROXY = kinds("P-521:P-384", "X25519")
+HAPROXY_CONFIGURATION = """global
 defaults
   mode http
   timeout client 5s
@@ -121,31 +119,79 @@ frontend f
   bind 127.0.0.1:{port} ssl crt {pem} curves {curves} {more}
   http-request return status 200
 """
+Seen = Mapping[Kind, tuple[Target, TargetEvidence]]
 
 
-@pytest.mark.parametrize("role", [Role.APPLICATION, Role.SERVER])
-@pytest.mark.parametrize("more", ["allow-0rtt", ""])
-@pytest.mark.parametrize("curves", ["P-521:P-384", "X25519"])
-def test_the_ticket_of_haproxy_tells_of_early_data(tmp_path, curves, more, role):
-    with servers(tmp_path) as started:
-        port, config = free_port(), tmp_path / "haproxy.cfg"
-        config.write_text(HAPROXY.format(port=port, pem=started.identities["ecdsa"], curves=curves, more=more))
-        started.run([program("haproxy", "haproxy"), "-db", "-f", str(config)], port)
-        target = Target(Endpoint("lab", HOST, port, role=role), Address("127.0.0.1", port, 1))
+def scanned_together(ports: Mapping[Kind, int]) -> Seen:
+    """Those that are no application are waited for: for a ticket that may still come."""
+    targets = {
+        kind: Target(Endpoint("lab", HOST, port, role=kind.role), Address("127.0.0.1", port, 1))
+        for kind, port in ports.items()
+    }
 
-        async def scan() -> TargetEvidence:
-            (evidence,) = [seen async for _, seen in probe_targets([target], ENVIRONMENTS, SETTINGS)]
-            return evidence
+    async def scan(target: Target) -> TargetEvidence:
+        (evidence,) = [seen async for _, seen in probe_targets([target], ENVIRONMENTS, SETTINGS)]
+        return evidence
 
-        evidence = asyncio.run(scan())
+    async def scan_all() -> list[TargetEvidence]:
+        return await asyncio.gather(*map(scan, targets.values()))
+
+    found = asyncio.run(scan_all())
+    return {kind: (target, evidence) for (kind, target), evidence in zip(targets.items(), found, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def nginxes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+    """Each is a server of its own, for one role alone: none is busy with what another scan asks of it."""
+    with servers(tmp_path_factory.mktemp("nginx")) as started:
+        ports = {
+            kind: started.nginx(
+                ["ecdsa"],
+                f"{'ssl_early_data on; ' if kind.allowed else ''}ssl_ecdh_curve {kind.groups}; ssl_protocols TLSv1.2 TLSv1.3;",
+            )
+            for kind in NGINX
+        }
+        yield scanned_together(ports)
+
+
+@pytest.fixture(scope="module")
+def haproxies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+    folder = tmp_path_factory.mktemp("haproxy")
+    with servers(folder) as started:
+        ports = {kind: free_port() for kind in HAPROXY}
+        for kind, port in ports.items():
+            config = folder / f"haproxy-{port}.cfg"
+            more = "allow-0rtt" if kind.allowed else ""
+            pem = started.identities["ecdsa"]
+            config.write_text(HAPROXY_CONFIGURATION.format(port=port, pem=pem, curves=kind.groups, more=more))
+            started.run([program("haproxy", "haproxy"), "-db", "-f", str(config)], port)
+        yield scanned_together(ports)
+
+
+@pytest.mark.parametrize("kind", NGINX, ids=str)
+def test_the_ticket_tells_of_early_data_whatever_group_and_role(nginxes, kind):
+    _, evidence = nginxes[kind]
+    found = evidence.tls.value
+
+    assert found.max_early_data_size.value == (16384 if kind.allowed else 0)
+    if kind.role is Role.SERVER:
+        assert found.early_data.failure.reason is FailureReason.NOT_RUN
+    else:
+        # A HelloRetryRequest refuses it to this client, and to no other.
+        assert found.early_data.value is (kind.allowed and kind.groups == "X25519")
+
+
+@pytest.mark.parametrize("kind", HAPROXY, ids=str)
+def test_the_ticket_of_haproxy_tells_of_early_data(haproxies, kind):
+    target, evidence = haproxies[kind]
 
     allowed = evidence.tls.value.max_early_data_size
     assert allowed.value is not None, allowed.failure
-    assert (allowed.value > 0) is bool(more)
+    assert (allowed.value > 0) is kind.allowed
     policy = load("https-by-default")
     verdicts = evaluate([Observed(target, evidence)], ENVIRONMENTS, {"lab": policy}, (), evidence.started_at)
     (judged,) = [item for item in verdicts[target.id] if item.rule == "integrity.no-early-data"]
-    assert judged.reason == ("on" if more else "off")
+    assert judged.reason == ("on" if kind.allowed else "off")
 
 
 class Overtaxed(Wiretap):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 
@@ -74,14 +75,29 @@ async def scan(backend: LabServer, after: int, manner: str) -> tuple[Target, Tar
     raise AssertionError
 
 
+Seen = dict[int, tuple[Target, TargetEvidence]]
+
+
+def together(backend: LabServer, *manners: str) -> dict[str, Seen]:
+    """Scanned side by side: most of what they cost is waiting."""
+
+    async def scan_all() -> list[tuple[Target, TargetEvidence]]:
+        return await asyncio.gather(*(scan(backend, after, manner) for manner in manners for after in AFTER))
+
+    found = iter(asyncio.run(scan_all()))
+    return {manner: dict(zip(AFTER, itertools.islice(found, len(AFTER)), strict=True)) for manner in manners}
+
+
 @pytest.fixture(scope="module")
-def ignoring(backend: LabServer) -> dict[int, tuple[Target, TargetEvidence]]:
-    """Those that fall silent, by the connections that they took, scanned side by side: all that they cost is waiting."""
+def ending(backend: LabServer) -> dict[str, Seen]:
+    """Those that close and those that reset, by the connections that they took."""
+    return together(backend, "closes", "resets")
 
-    async def together() -> list[tuple[Target, TargetEvidence]]:
-        return await asyncio.gather(*(scan(backend, after, "ignores") for after in AFTER))
 
-    return dict(zip(AFTER, asyncio.run(together()), strict=True))
+@pytest.fixture(scope="module")
+def ignoring(backend: LabServer) -> dict[str, Seen]:
+    """Those that fall silent. They are waited for, and not long: so that the others take nothing of their time."""
+    return together(backend, "ignores")
 
 
 def judged(target: Target, evidence: TargetEvidence) -> tuple[TargetEvidence, dict[str, Verdict], TargetStatus]:
@@ -95,12 +111,9 @@ def judged(target: Target, evidence: TargetEvidence) -> tuple[TargetEvidence, di
 
 @pytest.mark.parametrize("manner", ["closes", "resets", "ignores"])
 @pytest.mark.parametrize("after", AFTER)
-def test_what_was_seen_stands_and_nothing_is_passed_unasked(backend, after, manner, request):
-    if manner == "ignores":
-        seen = request.getfixturevalue("ignoring")[after]
-    else:
-        seen = asyncio.run(scan(backend, after, manner))
-    evidence, verdicts, status = judged(*seen)
+def test_what_was_seen_stands_and_nothing_is_passed_unasked(after, manner, request):
+    found = request.getfixturevalue("ignoring" if manner == "ignores" else "ending")
+    evidence, verdicts, status = judged(*found[manner][after])
     tls = evidence.tls.value
     assert tls is not None
     assert status is TargetStatus.PARTIAL
