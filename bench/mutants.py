@@ -28,13 +28,13 @@ import re
 import resource
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 
+import coverage
 import parso
 import pytest
 from _pytest.runner import runtestprotocol
@@ -257,20 +257,22 @@ class Collected:
         """Mutants of what had run when the tests were collected: they want the project loaded anew."""
         self._chosen, self._found, self._jobs, self._end = chosen, found, jobs, end
         self._watched = {str(item.path) for item in chosen}
+        self._seen = self._coverage()
         self._early: set[Place] = set()
 
     def __enter__(self) -> None:
         """Watch what is called from now on."""
-        self._watch(self._early)
+        self._seen.start()
 
     def __exit__(self, *_: object) -> None:
         """Watch no longer."""
-        sys.setprofile(None)
+        self._seen.stop()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """In place of running the tests once."""
-        sys.setprofile(None)
+        self._seen.stop()
+        self._early = {place for places in self._called(self._seen).values() for place in places}
         callers, seconds = self._callers(session)
         functions = self._functions()
         waiting: list[Mutant] = []
@@ -295,15 +297,19 @@ class Collected:
             self._found(running.pop(child), "survived" if alive else "noticed")
         return True
 
-    def _watch(self, seen: set[Place]) -> None:
-        watched = self._watched
+    def _coverage(self) -> coverage.Coverage:
+        return coverage.Coverage(data_file=None, config_file=False, include=sorted(self._watched))
 
-        def called(frame: FrameType, event: str, _: object) -> None:
-            if event == "call" and frame.f_code.co_filename in watched:
-                seen.add((frame.f_code.co_filename, frame.f_code.co_firstlineno))
-
-        sys.setprofile(called)
-        threading.setprofile(called)
+    def _called(self, seen: coverage.Coverage) -> Mapping[str, set[Place]]:
+        """The functions of which anything ran, by context."""
+        found: dict[str, set[Place]] = {}
+        data = seen.get_data()
+        for file in data.measured_files():
+            begins = {line: body[0] for body in _bodies(_text(Path(file))) for line in range(body[1], body[2] + 1)}
+            for line, contexts in data.contexts_by_lineno(file).items():
+                for context in contexts if line in begins else ():
+                    found.setdefault(context, set()).add((file, begins[line]))
+        return found
 
     def _callers(self, session: pytest.Session) -> tuple[Mapping[Place, list[int]], Mapping[int, float]]:
         """Which tests call a function, and how long each takes. They are run in a fork, that nothing is cached here."""
@@ -311,26 +317,31 @@ class Collected:
         child = os.fork()
         if not child:
             with os.fdopen(writer, "w") as out:
+                seen = self._coverage()
+                seen.start()
                 for number, item in enumerate(session.items):
-                    seen: set[Place] = set()
-                    self._watch(seen)
+                    seen.switch_context(str(number))
                     begun = time.process_time()
                     passed = _passes([item])
-                    sys.setprofile(None)
                     took = time.process_time() - begun
-                    out.write(json.dumps([number, took, passed, item.nodeid, sorted(seen)]) + "\n")
+                    out.write(json.dumps([number, took, passed, item.nodeid]) + "\n")
+                seen.stop()
+                called = self._called(seen)
+                out.write(json.dumps([[number, sorted(places)] for number, places in called.items() if number]))
             os._exit(0)
         os.close(writer)
         callers: dict[Place, list[int]] = {}
         seconds: dict[int, float] = {}
         with os.fdopen(reader) as told:
-            for number, took, passed, name, seen in map(json.loads, told):
-                if not passed:
-                    print(f"left out, for it fails without any change: {name}", file=sys.stderr)
-                    continue
+            *times, called = map(json.loads, told)
+        for number, took, passed, name in times:
+            if passed:
                 seconds[number] = took
-                for file, line in seen:
-                    callers.setdefault((file, line), []).append(number)
+            else:
+                print(f"left out, for it fails without any change: {name}", file=sys.stderr)
+        for number, places in called:
+            for file, line in places if int(number) in seconds else ():
+                callers.setdefault((file, line), []).append(int(number))
         os.waitpid(child, 0)
         return callers, seconds
 
