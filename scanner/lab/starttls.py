@@ -39,6 +39,8 @@ class Script:
     """The request for TLS is not answered: the ClientHello may follow at once, and no byte more may be read."""
     kind: str = ""
     """What people call such a server, where the lab has one of it without faults."""
+    asked: tuple[bytes, ...] = (b"STARTTLS\r\n",)
+    """What a client says until TLS begins, each line after an answer, where no other program speaks the protocol."""
 
 
 def play(connection: Connection, script: Script, *, secured: bool) -> bool:
@@ -239,6 +241,7 @@ SCRIPTS: Final[dict[str, Script]] = {
         ),
         (_line(f"LHLO{_ARGUMENT}", "250 mail.lab.example\r\n"), _SMTP_QUIT, _SMTP_OTHER),
         kind="a server that delivers mail",
+        asked=(b"LHLO a.example\r\n", b"STARTTLS\r\n"),
     ),
     # As servers did before CVE-2011-0411: what was read before TLS is not forgotten, and a login needs none.
     "smtp-careless": Script(

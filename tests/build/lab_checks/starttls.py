@@ -9,7 +9,10 @@ import ssl
 import sslyze
 
 from scanner.lab import Lab, LabServer
+from scanner.lab.starttls import SCRIPTS
+from scanner.starttls import StartTls
 from tests.build.lab_checks.client import (
+    CHECKS,
     check,
     client,
     connect,
@@ -44,26 +47,6 @@ def can_be_upgraded(_lab: Lab, server: LabServer) -> None:
     result = scan(server, sslyze.ScanCommand.TLS_1_3_CIPHER_SUITES)
     assert result.tls_1_3_cipher_suites.result.accepted_cipher_suites
     assert server.http_port is None
-
-
-_UPGRADES = {
-    "lmtp": (b"LHLO a.example\r\n", b"STARTTLS\r\n"),
-    "sieve": (b"STARTTLS\r\n",),
-    "nntp": (b"STARTTLS\r\n",),
-    "irc": (b"STARTTLS\r\n",),
-}
-
-
-@check("lmtp-starttls", "sieve-starttls", "nntp-starttls", "irc-starttls")
-def lines_lead_to_tls(lab: Lab, server: LabServer) -> None:
-    assert server.starttls is not None
-    with connect(server) as plain:
-        plain.recv(1000)
-        for line in _UPGRADES[server.starttls]:
-            plain.sendall(line)
-            plain.recv(1000)
-        with client(lab, verify=True).wrap_socket(plain, server_hostname=server.host) as secured:
-            assert secured.version() == "TLSv1.3"
 
 
 @check("mysql-starttls")
@@ -122,3 +105,19 @@ def smtp_cannot_be_upgraded(_lab: Lab, server: LabServer) -> None:
         assert b"STARTTLS" not in plain.recv(200)
         plain.sendall(b"STARTTLS\r\n")
         assert plain.recv(100).startswith(b"502 ")
+
+
+def lines_lead_to_tls(lab: Lab, server: LabServer) -> None:
+    assert server.starttls is not None
+    with connect(server) as plain:
+        plain.recv(1000)
+        for line in SCRIPTS[server.starttls].asked:
+            plain.sendall(line)
+            plain.recv(1000)
+        with client(lab, verify=True).wrap_socket(plain, server_hostname=server.host) as secured:
+            assert secured.version() == "TLSv1.3"
+
+
+# Of a protocol that nobody else speaks, the script says what a client says.
+for _protocol in StartTls:
+    CHECKS.setdefault(f"{_protocol}-starttls", lines_lead_to_tls)
