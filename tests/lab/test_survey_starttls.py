@@ -22,10 +22,8 @@ from tests.build import virtual_time
 NAMES = Names("host.example")
 MYSQL = SCRIPTS["mysql"].greeting
 TDS_ON = SCRIPTS["mssql"].plain[0].answer
-SPEAKS_FIRST = {
-    StartTls.SMTP, StartTls.FTP, StartTls.POP3, StartTls.IMAP, StartTls.LMTP, StartTls.SIEVE, StartTls.NNTP,
-    StartTls.MYSQL,
-}  # fmt: skip
+# IRC's clients need not wait for what its servers say first.
+SPEAKS_FIRST = {protocol for protocol in StartTls if SCRIPTS[protocol].greeting} - {StartTls.IRC}
 REFUSED, UNAVAILABLE, MALFORMED = FailureReason.STARTTLS_REFUSED, FailureReason.UNAVAILABLE, FailureReason.MALFORMED
 LDAP_BUSY = bytes.fromhex("301002010178 0b0a013304000404627573 79".replace(" ", ""))
 LDAP_DISCONNECTION = bytes.fromhex("300c02010078070a013404000400")

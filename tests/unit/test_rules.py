@@ -39,6 +39,7 @@ def test_a_rule_gives_the_reason_that_the_evidence_calls_for(case: Case) -> None
     assert {verdict.reason for verdict in found} == {case.reason}, [verdict.message for verdict in found]
     for verdict in found:
         assert "{" not in verdict.message
+        assert case.says in verdict.message
         assert verdict.sources
         if verdict.status is Status.FAIL:
             assert verdict.observed, "a failure says what was seen"
@@ -47,6 +48,8 @@ def test_a_rule_gives_the_reason_that_the_evidence_calls_for(case: Case) -> None
         assert {verdict.severity for verdict in found} == {case.severity}
     if case.observed is not None:
         assert [verdict.observed for verdict in found] == [case.observed]
+    if case.expected is not None:
+        assert [verdict.expected for verdict in found] == [case.expected]
     if case.subjects is not None:
         assert tuple(verdict.subject for verdict in found) == case.subjects
 

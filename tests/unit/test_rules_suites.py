@@ -65,6 +65,7 @@ def test_anonymity_agrees_with_sslyze(name: str) -> None:
         ("TLS_SHA256_SHA256", (None, None, "NULL", "", "SHA256")),
         ("TLS_NULL_WITH_NULL_NULL", ("NULL", "NULL", "NULL", "", "NULL")),
         ("SSL_CK_DES_192_EDE3_CBC_WITH_MD5", ("RSA", "RSA", "3DES_EDE", "CBC", "MD5")),
+        ("TLS_SRP_SHA_RSA_WITH_AES_128_CBC_SHA", ("SRP", "RSA", "AES_128", "CBC", "SHA")),
         ("TLS_GOSTR341112_256_WITH_28147_CNT_IMIT", ("GOSTR341112", "256", "28147", "CNT", "IMIT")),
     ],
 )
@@ -75,7 +76,34 @@ def test_parts(name: str, parts: tuple[str | None, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "TLS_", "AES128-SHA", "TLS_FALLBACK_SCSV", "TLS_RSA_WITH_AES", "TLS_QKD_WITH_AES_128_GCM_SHA256"]
+    ("name", "over"),
+    [
+        ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "a curve"),
+        ("TLS_DHE_RSA_WITH_AES_128_GCM_SHA256", "a finite field"),
+        ("TLS_ECDH_anon_WITH_AES_128_CBC_SHA", "a curve"),
+        ("TLS_DH_anon_WITH_AES_128_CBC_SHA", "a finite field"),
+        ("TLS_ECDH_RSA_WITH_AES_128_CBC_SHA", "neither"),
+        ("TLS_DH_RSA_WITH_AES_128_CBC_SHA", "neither"),
+        ("TLS_RSA_WITH_AES_128_GCM_SHA256", "neither"),
+    ],
+)
+def test_which_exchange_is_ephemeral_over_what(name: str, over: str) -> None:
+    suite = classify(name)
+    assert suite is not None
+    assert (suite.finite_field, suite.elliptic) == (over == "a finite field", over == "a curve")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "TLS_",
+        "AES128-SHA",
+        "TLS_FALLBACK_SCSV",
+        "TLS_RSA_WITH_AES",
+        "TLS_QKD_WITH_AES_128_GCM_SHA256",
+        "TLS_ECDHE_QKD_WITH_AES_128_GCM_SHA256",
+    ],
 )
 def test_what_follows_no_scheme_is_not_guessed_at(name: str) -> None:
     assert classify(name) is None

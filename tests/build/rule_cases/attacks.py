@@ -53,7 +53,20 @@ CASES = (
     of_tls("vuln.ticketbleed", "not-observed", ticketbleed=TIMED_OUT),
     of_tls("vuln.ticketbleed", "not-observed", ticketbleed=Attempt.failed(FailureReason.INCONSISTENT)),
     of_tls("vuln.ticketbleed", "not-observed", **_NOBODY),
-    _key("own", _KEY, "production"),
+    _key("own", _KEY, "production", observed="key aaaaaaaaaaaaaaaa…"),
+    _key("own", _KEY, "production", since=NOW - timedelta(hours=23), observed="key aaaaaaaaaaaaaaaa…"),
+    _key(
+        "own", _KEY, "production", since=NOW - timedelta(days=1), observed="key aaaaaaaaaaaaaaaa…, at least 1 day old"
+    ),
+    Case(
+        "kex.ticket-keys",
+        "own",
+        World(
+            tls=tls(ticket_key=Attempt.ok(_KEY)),
+            siblings=[World(tls=tls(ticket_key=Attempt.ok(key))) for key in ("99" * 16, _KEY, "bb" * 16)],
+        ),
+        observed="key aaaaaaaaaaaaaaaa…, shared with 1 other address of the name",
+    ),
     _key("own", "bb" * 16, "production", "test"),
     _key("shared", _KEY, "production", "test", observed="test"),
     _key("own", _KEY, "production", since=NOW - timedelta(days=7)),

@@ -12,7 +12,7 @@ from tests.build.facts import World, tls
 
 @dataclass(frozen=True)
 class Case:
-    """The rule, the reason that it must give for the world, and what else must be so."""
+    """The rule, the reason that it must give for the world, and what else must be so; its sentence holds what it `says`."""
 
     rule: str
     reason: str
@@ -21,6 +21,8 @@ class Case:
     severity: Severity | None = None
     subjects: tuple[str, ...] | None = None
     observed: str | None = None
+    expected: str | None = None
+    says: str = ""
 
     def __str__(self) -> str:
         return f"{self.rule}:{self.reason}"
@@ -28,5 +30,9 @@ class Case:
 
 def of_tls(rule: str, reason: str, *deployments: Any, **changes: Any) -> Case:
     """A case about TLS alone; what is no field of the case is a change of the evidence."""
-    own = {name: changes.pop(name) for name in ("parameters", "severity", "observed", "subjects") if name in changes}
+    own = {
+        name: changes.pop(name)
+        for name in ("parameters", "severity", "observed", "expected", "says", "subjects")
+        if name in changes
+    }
     return Case(rule, reason, World(tls=tls(*deployments, **changes)), **own)

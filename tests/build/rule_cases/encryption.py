@@ -204,6 +204,20 @@ CASES = (
     of_tls("kex.min-dh-bits", "not-observed", protocols=offers(tls1_2=offer(suite(_DHE)))),
     of_tls("kex.min-dh-bits", "not-observed", protocols=offers(tls1_1=TIMED_OUT)),
     of_tls("kex.min-dh-bits", "not-observed", parameters={"bits": 3000}, groups={}),
+    # TLS 1.3 has groups of 2048 bits and more: whether they were seen matters where more is wanted, and only there.
+    of_tls(
+        "kex.min-dh-bits",
+        "large-enough",
+        protocols=offers(tls1_2=offer(suite(_DHE, "ffdhe3072", 3072))),
+        groups={Protocol.TLS1_3: TIMED_OUT},
+    ),
+    of_tls(
+        "kex.min-dh-bits",
+        "not-observed",
+        parameters={"bits": 3000},
+        protocols=offers(tls1_2=offer(suite(_DHE, "ffdhe3072", 3072))),
+        groups={Protocol.TLS1_3: TIMED_OUT},
+    ),
     of_tls(
         "kex.min-dh-bits", "too-small", parameters={"bits": 3000}, groups={Protocol.TLS1_3: Attempt.ok(("ffdhe2048",))}
     ),

@@ -48,6 +48,13 @@ CASES = (
     of_tls("integrity.signature-algorithms", "not-observed", signature_schemes={Protocol.TLS1_2: TIMED_OUT}),
     of_tls("integrity.signature-algorithms", "not-observed", protocols=offers(tls1_2=TIMED_OUT), signature_schemes={}),
     of_tls("integrity.signature-algorithms", "good", parameters={"allowed": _SCHEMES}),
+    # In TLS 1.2 nothing is signed there, so nothing was missed.
+    of_tls(
+        "integrity.signature-algorithms",
+        "good",
+        protocols=offers(tls1_2=offer("TLS_RSA_WITH_AES_128_GCM_SHA256")),
+        signature_schemes={Protocol.TLS1_2: TIMED_OUT},
+    ),
     of_tls(
         "integrity.signature-algorithms",
         "not-listed",
@@ -91,7 +98,13 @@ CASES = (
         protocols=offers(tls1_2=offer(), tls1_3=offer(), ssl3=offer("TLS_RSA_WITH_RC4_128_SHA")),
     ),
     of_tls("integrity.secure-renegotiation", "there"),
-    of_tls("integrity.secure-renegotiation", "missing", secure_renegotiation=NO),
+    of_tls(
+        "integrity.secure-renegotiation",
+        "missing",
+        secure_renegotiation=NO,
+        observed="no secure renegotiation",
+        expected="secure renegotiation",
+    ),
     of_tls("integrity.secure-renegotiation", "not-observed", secure_renegotiation=TIMED_OUT),
     of_tls("integrity.secure-renegotiation", "tls1.3-alone", **tls13_only(secure_renegotiation=NO)),
     of_tls("integrity.secure-renegotiation", "not-observed", protocols=offers(tls1_2=offer(), tls1_3=offer())),

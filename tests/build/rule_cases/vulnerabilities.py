@@ -48,6 +48,13 @@ CASES = (
     of_tls("vuln.robot", "not-observed", robot=Attempt.ok(Robot.RSA_NOT_OFFERED), **tls12_only(_RSA)),
     of_tls("vuln.robot", "not-asked", robot=Attempt.failed(FailureReason.NOT_ASKED), **tls12_only(_RSA)),
     of_tls("vuln.robot", "not-observed", robot=TIMED_OUT, protocols=offers(tls1_1=TIMED_OUT)),
+    of_tls(
+        "vuln.robot",
+        "not-observed",
+        robot=Attempt.ok(Robot.RSA_NOT_OFFERED),
+        protocols=offers(ssl3=offer("TLS_QKD_WITH_AES_128_GCM_SHA256"), tls1_1=TIMED_OUT),
+        says="unknown cipher suite TLS_QKD_WITH_AES_128_GCM_SHA256",
+    ),
     of_tls("vuln.poodle", "not-vulnerable"),
     of_tls("vuln.poodle", "not-vulnerable", protocols=offers(ssl3=offer("TLS_RSA_WITH_RC4_128_SHA"))),
     of_tls("vuln.poodle", "vulnerable", protocols=offers(ssl3=offer(_SSL3_CBC))),
