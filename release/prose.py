@@ -21,7 +21,7 @@ MEANT = {
     "CHANGELOG.md": "tells what was, in the words of the time",
 }
 COMMANDS = "scanner/app/commands"
-FORMS = ("scanner/config/form", "reports/export/json_v1_model", "reports/export/json_evidence_model")
+FORMS = ("scanner/config/form", "reports/export/json/v1_model", "reports/export/json/evidence_model")
 """Modules whose docstrings are descriptions in a JSON Schema."""
 
 

@@ -22,7 +22,7 @@ from typing import Any
 import click
 
 from release.steps import REPOSITORY, ReleaseError, call, step
-from reports.export.json_v1 import published_schema
+from reports.export.json.v1 import published_schema
 from scanner.app.cli import COMMANDS, cli
 from scanner.config.form import ConfigForm
 

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from reports.export.json_v1_model import SCHEMA_ID
+from reports.export.json.v1_model import SCHEMA_ID
 
 if TYPE_CHECKING:
     from pyhanko.pdf_utils.reader import PdfFileReader

@@ -27,8 +27,8 @@ from pyhanko.sign.validation.status import SignatureCoverageLevel
 from pyhanko_certvalidator import ValidationContext
 
 from reports.attached import attachments, report_data
-from reports.export.json_v1 import counted_as, from_json
-from reports.export.json_v1_model import SCHEMA_ID, Report
+from reports.export.json.v1 import counted_as, from_json
+from reports.export.json.v1_model import SCHEMA_ID, Report
 from reports.identifier import identifier_of
 from reports.long_term import context_at, load_roots
 from reports.signature import REASON

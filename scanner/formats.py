@@ -69,7 +69,7 @@ FORMATS: Final[Mapping[str, Format]] = {
     item.name: item
     for item in (
         Format("text", "Text", "txt", "reports.text:render_text", WriterInput.TERMINAL),
-        Format("json", "JSON", "json", "reports.export.json_v1:json_pieces", WriterInput.PAST),
+        Format("json", "JSON", "json", "reports.export.json.v1:json_pieces", WriterInput.PAST),
         Format("html", "HTML", "html", "scanner.jobs.drawing:html", WriterInput.VIEW),
         Format("pdf", "PDF", "pdf", "scanner.jobs.drawing:pdf", WriterInput.VIEW, binary=True),
         Format("sarif", "SARIF", "sarif", "reports.export.sarif:to_sarif", WriterInput.OWNED_RULES, syntaxes=("json",)),

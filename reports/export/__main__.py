@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from reports.export.json_v1 import generate_schema
+from reports.export.json.v1 import generate_schema
 
 _TARGET = Path(__file__).parent / "schema" / "nightseal.report-1.json"
 

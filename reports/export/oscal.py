@@ -20,7 +20,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, overload
 
-from reports.export.json_streamed import Lazy, json_pieces_of, not_empty
+from reports.export.json.streamed import Lazy, json_pieces_of, not_empty
 from reports.export.oscal_catalogue import catalogue_resource, policy_resource
 from reports.export.oscal_words import NAMESPACE_URI, OSCAL_VERSION, Json, lasting, prop, prose, string, time_of, token
 from reports.view.part import part_in_words

@@ -16,7 +16,7 @@ import pikepdf
 import psutil
 import pytest
 
-from reports.export.json_v1 import published_schema
+from reports.export.json.v1 import published_schema
 from scanner.history import History
 from scanner.lab import Lab, LabServer
 from tests.build.preloaded import Started

@@ -17,7 +17,7 @@ import pikepdf
 import pytest
 from PIL import Image, ImageFilter
 
-from reports.export.json_v1 import to_json
+from reports.export.json.v1 import to_json
 from reports.logo import Logo
 from reports.render import render_pdf
 from reports.text import render_text

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.export.json_v1 import from_json
+from reports.export.json.v1 import from_json
 from scanner import __version__
 from scanner.state import VERSION
 from scanner.state.database import open_state

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.export.json_v1 import to_json
+from reports.export.json.v1 import to_json
 from reports.verification import verify_pdf
 from scanner import policy
 from scanner.app.cli import main

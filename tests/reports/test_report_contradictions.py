@@ -24,7 +24,7 @@ from junitparser import Error, Failure, JUnitXml
 from lxml import html
 
 from reports.export.csv import to_csv
-from reports.export.json_v1 import to_json
+from reports.export.json.v1 import to_json
 from reports.export.junit import to_junit
 from reports.export.sarif import to_sarif
 from reports.render import render_html

@@ -25,7 +25,7 @@ from sarif_pydantic import Sarif
 from reports.export.csv import COLUMNS, to_csv
 from reports.export.defectdojo import to_defectdojo
 from reports.export.formats import EXPORTS, export
-from reports.export.json_v1 import to_json
+from reports.export.json.v1 import to_json
 from reports.export.junit import to_junit
 from reports.export.openmetrics import to_openmetrics, to_prometheus
 from reports.export.sarif import FINGERPRINT, to_sarif

@@ -20,7 +20,7 @@ from page import ValidationProfile, validate_pdf_bytes
 
 import reports
 from reports import paper
-from reports.export.json_v1 import to_json
+from reports.export.json.v1 import to_json
 from reports.render import Attachment, render_pdf
 from reports.signature import load_key, reason_for, sign_pdf
 from reports.view import ReportOptions, ReportView, build_view

@@ -16,7 +16,7 @@ import pytest
 from lxml import etree
 
 from reports.export.formats import export
-from reports.export.json_v1 import published_schema
+from reports.export.json.v1 import published_schema
 from scanner.formats import FORMATS as FORMATS_BY_NAME
 from scanner.lab import Lab
 from scanner.rules import all_rules

@@ -17,7 +17,7 @@ import weasyprint
 
 from reports import attached
 from reports.export.csv import to_csv
-from reports.export.json_v1 import to_json
+from reports.export.json.v1 import to_json
 from reports.identifier import identifier_of
 from reports.paper import PDF_VARIANT
 from reports.signature import PassphraseError, load_key, reason_for, sign_pdf

@@ -21,7 +21,7 @@ from page import ValidationProfile, validate_pdf_bytes
 from pyhanko.pdf_utils.generic import StreamObject
 
 from reports.conformance import finish
-from reports.export.json_v1 import to_json
+from reports.export.json.v1 import to_json
 from reports.identifier import identifier_of
 from reports.long_term import Revision
 from reports.paper import PDF_VARIANT

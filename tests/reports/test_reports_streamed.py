@@ -18,7 +18,7 @@ import pytest
 
 from reports import drawing_process
 from reports.drawing_process import PANGO_PACKAGES, lay_out_apart
-from reports.export.json_streamed import Lazy, json_pieces_of, not_empty
+from reports.export.json.streamed import Lazy, json_pieces_of, not_empty
 from reports.packing import Attachment, pack
 from reports.templating import folders_of
 from scanner.errors import OutputError

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from reports.deliver_message import Notification, compose_digest
 from reports.export.csv import to_csv
-from reports.export.json_v1 import to_json
+from reports.export.json.v1 import to_json
 from reports.export.openmetrics import to_prometheus
 from reports.export.xlsx import to_xlsx
 from reports.render import render_html

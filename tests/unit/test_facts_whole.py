@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from reports.export.json_evidence import evidence_document
+from reports.export.json.evidence import evidence_document
 from reports.facts import render_facts
 from scanner.evidence import Attempt, Failure, FailureReason, TargetEvidence
 from scanner.verdict import RunRecord

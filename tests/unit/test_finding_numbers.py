@@ -10,7 +10,7 @@ import json
 import pytest
 
 from reports.export.csv import to_csv
-from reports.export.json_v1 import report_of, to_json
+from reports.export.json.v1 import report_of, to_json
 from reports.view import build_view
 from reports.view.numbering import numbers_of
 from scanner.evidence import Failure, FailureReason, title_of_store

@@ -1,10 +1,10 @@
-"""Names are the field's words, one meaning a word, and the glossary has those that the whole house uses."""
+"""Names are the field's words, one meaning a word, and modules stand in rooms with names."""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -12,6 +12,12 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
+SHARED = 6
+"""So many modules with one prefix are a package."""
+LONGEST = 400
+"""Lines of a module."""
+LATE_IMPORTS = 15
+"""Imports within functions: each is there because few runs need what it loads."""
 MANY = 6
 """A class that so many packages import is a word of the whole house."""
 PRIVATE = frozenset(
@@ -21,7 +27,7 @@ PRIVATE = frozenset(
 """Words that nobody who is new here could guess the meaning of."""
 ONE_MEANING = ("Answer", "Cause", "Finding", "Outcome", "SignatureParameters", "Standing", "Turn")
 """Words that once had several."""
-MIRRORS = ("scanner/lab", "reports/export/json_")
+MIRRORS = ("scanner/lab", "reports/export/json/")
 """What is named after something else on purpose: the lab's servers after what asks them, the form of JSON after what
 it is made from."""
 
@@ -120,6 +126,26 @@ def test_no_name_is_a_private_word() -> None:
 @pytest.mark.parametrize("word", ONE_MEANING)
 def test_a_word_has_one_meaning(word: str) -> None:
     assert len([path for path, name in declared() if name == word]) <= 1
+
+
+def test_a_prefix_that_many_modules_share_is_a_package() -> None:
+    shared = Counter((path.parent, path.stem.strip("_").partition("_")[0]) for path, _ in modules())
+    assert [f"{folder}/{prefix}_*" for (folder, prefix), number in shared.items() if number >= SHARED] == []
+
+
+def test_no_module_is_too_long_to_read() -> None:
+    lengths = {str(path): (REPOSITORY / path).read_bytes().count(b"\n") for path, _ in modules()}
+    assert {path: length for path, length in lengths.items() if length > LONGEST} == {}
+
+
+def late_imports(tree: ast.AST) -> Iterator[ast.AST]:
+    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    yield from {node for each in functions for node in ast.walk(each) if isinstance(node, ast.Import | ast.ImportFrom)}
+
+
+def test_few_modules_are_imported_within_functions() -> None:
+    found = [f"{path}:{node.lineno}" for path, module in modules() for node in late_imports(module)]
+    assert len(found) <= LATE_IMPORTS, found
 
 
 def test_no_two_classes_that_others_use_have_the_same_name() -> None:

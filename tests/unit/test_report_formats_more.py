@@ -12,7 +12,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from reports.export.csv import COLUMNS, to_csv
 from reports.export.cyclonedx import to_cyclonedx, to_cyclonedx_1_7
-from reports.export.json_v1 import published_schema
+from reports.export.json.v1 import published_schema
 from reports.language import separator_of
 from reports.view import ReportOptions
 from scanner.jobs.drawing import excel_csv

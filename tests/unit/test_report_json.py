@@ -9,7 +9,7 @@ from datetime import datetime
 import jsonschema
 import pytest
 
-from reports.export.json_v1 import from_json, generate_schema, published_schema, report_of, to_json
+from reports.export.json.v1 import from_json, generate_schema, published_schema, report_of, to_json
 from scanner.evidence import AcceptedSuite, Attempt, Failure, FailureReason, Protocol, ProtocolOffer, TlsEvidence
 from tests.build.hostile import hostile_record
 from tests.build.records import sample_history, sample_record

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reports.export.json_v1 import published_schema
+from reports.export.json.v1 import published_schema
 from reports.view.options import Edition
 from scanner.app.reading import config_to_read
 from scanner.app.signing import signing_key

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import click
 
-from reports.export.json_v1 import counted_as
+from reports.export.json.v1 import counted_as
 from reports.verification import NotAReportError, load_roots, verify_pdf
 from scanner.app.handlers.lines import line
 from scanner.app.handlers.verify_replay import replayed
@@ -21,7 +21,7 @@ from scanner.untrusted import printable
 from scanner.verdict import CountedAs
 
 if TYPE_CHECKING:
-    from reports.export.json_v1_model import Report
+    from reports.export.json.v1_model import Report
     from reports.verification import SignatureCheck, Verification
 
 _LARGEST_PEM: Final = 16 << 20

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.export.json_v1 import report_of
+from reports.export.json.v1 import report_of
 from scanner.app.handlers.lines import line
 from scanner.app.handlers.verify import verified
 from scanner.app.reading import config_to_read
@@ -20,7 +20,7 @@ from scanner.jobs.rule_choice import RuleChoice
 from scanner.untrusted import printable
 
 if TYPE_CHECKING:
-    from reports.export.json_v1_model import Report, VerdictOut
+    from reports.export.json.v1_model import Report, VerdictOut
     from scanner.config import Config
     from scanner.jobs.output import Rendering
 

@@ -14,7 +14,7 @@ from scanner.policy import load
 from scanner.untrusted import printable
 
 if TYPE_CHECKING:
-    from reports.export.json_v1_model import Report
+    from reports.export.json.v1_model import Report
     from scanner.verdict import Verdict
 
 _SHOWN: Final = 20

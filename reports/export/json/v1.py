@@ -1,4 +1,4 @@
-"""JSON, format `nightseal.report/1`: a run in its outer form (`json_v1_model`), and read back.
+"""JSON, format `nightseal.report/1`: a run in its outer form (`v1_model`), and read back.
 
 The JSON Schema is checked in beside this module (`schema/nightseal.report-1.json`), and a test holds it and the models
 together.
@@ -13,10 +13,10 @@ from datetime import datetime
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from reports.export.json_evidence import evidence_document
-from reports.export.json_evidence_http import failure_of
-from reports.export.json_evidence_model import FailureOut
-from reports.export.json_v1_model import (
+from reports.export.json.evidence import evidence_document
+from reports.export.json.evidence_http import failure_of
+from reports.export.json.evidence_model import FailureOut
+from reports.export.json.v1_model import (
     SCHEMA_ID,
     AbsentDomainOut,
     Grading,
@@ -33,7 +33,7 @@ from reports.export.json_v1_model import (
     VerdictOut,
     WaiverOut,
 )
-from reports.export.json_v1_words import described
+from reports.export.json.v1_words import described
 from reports.view.numbering import FindingNumbers, numbers_of
 from scanner.grade import METHOD, explained
 from scanner.ownership import Ownership

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from reports.export.json_base import Out as Out  # noqa: PLC0414  # the base of all models, told to mypy as ours
-from reports.export.json_doors import Doors
-from reports.export.json_plain import EchoOut, Plain
+from reports.export.json.base import Out as Out  # noqa: PLC0414  # the base of all models, told to mypy as ours
+from reports.export.json.doors import Doors
+from reports.export.json.plain import EchoOut, Plain
 
 
 class FailureOut(Out):

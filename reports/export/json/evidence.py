@@ -10,10 +10,10 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from reports.export.json_doors import doors_of
-from reports.export.json_evidence_certificates import presented
-from reports.export.json_evidence_http import http_document
-from reports.export.json_evidence_model import (
+from reports.export.json.doors import doors_of
+from reports.export.json.evidence_certificates import presented
+from reports.export.json.evidence_http import http_document
+from reports.export.json.evidence_model import (
     Caa,
     Dns,
     Evidence,
@@ -24,7 +24,7 @@ from reports.export.json_evidence_model import (
     StsPolicyOut,
     TlsaOut,
 )
-from reports.export.json_plain import plain_of
+from reports.export.json.plain import plain_of
 from scanner.evidence import (
     Attempt,
     CaaRecord,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reports.export.json_evidence_model import CookieOut, FailureOut, HopOut, Http, ReferenceOut, Request
-from reports.export.json_plain import echo_of
+from reports.export.json.evidence_model import CookieOut, FailureOut, HopOut, Http, ReferenceOut, Request
+from reports.export.json.plain import echo_of
 from scanner.evidence import Failure, Hop, HttpEvidence, HttpProbe
 
 

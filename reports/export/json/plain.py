@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports.export.json_base import Out
+from reports.export.json.base import Out
 from scanner.evidence import Echo, PlainEvidence
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reports.export.json_evidence_model import (
+from reports.export.json.evidence_model import (
     CertificateOut,
     CompletionOut,
     KeyTroubleOut,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from reports.export.json_base import Out
+from reports.export.json.base import Out
 from scanner.evidence import FrontDoors
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from reports.export.json_evidence_model import Evidence, FailureOut, Out
+from reports.export.json.evidence_model import Evidence, FailureOut, Out
 
 SCHEMA_ID = "nightseal.report/1"
 

@@ -1,0 +1,1 @@
+"""JSON: the report with its published schema (`nightseal.report/1`), and the evidence in it."""
