@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from reports.deliver_message import Level, Message
+from reports.message import Level, Message
 from scanner import confidential
 from scanner.untrusted import printable
 

@@ -12,13 +12,13 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 import jinja2
 
 from reports import wording
+from reports.message import Level, Message
 from reports.view.standing import Tally
 from scanner.counting import counted
 from scanner.verdict import Severity
@@ -31,15 +31,6 @@ _PACKAGE: Final = Path(__file__).parent
 _TEMPLATES: Final = (_PACKAGE / "templates", _PACKAGE.parent / "templates")
 """Where templates are, in an installed package and in a checkout. `reports.render` would bring all that draws reports
 into the service, which lives for months."""
-
-
-class Level(StrEnum):
-    """How a message is marked, where the receiver shows marks. The names are Apprise's."""
-
-    FAILURE = "failure"
-    WARNING = "warning"
-    SUCCESS = "success"
-    INFO = "info"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +117,6 @@ class Notification:
     environments: tuple[EnvironmentSummary, ...] = ()
     reports: tuple[Path, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What is sent. `files` come along where the receiver takes them."""
-
-    level: Level
-    title: str
-    text: str
-    html: str
-    files: tuple[str, ...] = ()
 
 
 _BY_SEVERITY = frozenset({"new-failure", "worse", "better", "fixed", "indeterminate"})

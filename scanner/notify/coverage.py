@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from reports.deliver_message import Entry, Level, Section
+from reports.deliver_message import Entry, Section
+from reports.message import Level
 from scanner.counting import counted
 from scanner.evidence import FailureReason
 from scanner.history.attribution import cause_of_silence

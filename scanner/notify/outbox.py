@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, up
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from reports.deliver import Delivery
-from reports.deliver_message import Level, Message
+from reports.message import Level, Message
 from scanner.state.database import OUTBOX, RECEIVERS
 
 _LOG = logging.getLogger("nightseal.notify")

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, select
 
-from reports.deliver_message import EnvironmentSummary, Message, Notification, compose, compose_digest
+from reports.deliver_message import EnvironmentSummary, Notification, compose, compose_digest
+from reports.message import Message
 from scanner.config import Config
 from scanner.config.form import NotifyForm, ScheduleForm
 from scanner.notify.outbox import enqueue

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reports.deliver_message import Entry, EnvironmentSummary, Level, Section, inert
+from reports.deliver_message import Entry, EnvironmentSummary, Section, inert
+from reports.message import Level
 from reports.view.causes import found_sentence
 from reports.view.index import tally
 from scanner.counting import counted

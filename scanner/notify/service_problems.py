@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Engine, select
 
-from reports.deliver_message import Entry, Level, Notification, Section, compose
+from reports.deliver_message import Entry, Notification, Section, compose
+from reports.message import Level
 from scanner.config import Config
 from scanner.config.form import NotifyForm
 from scanner.counting import counted

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from reports.deliver import deliver
-from reports.deliver_message import Level, Message
+from reports.message import Level, Message
 from scanner.lab import Lab
 from scanner.state.database import OUTBOX, open_state
 from tests.build.ports import free_port

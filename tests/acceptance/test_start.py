@@ -168,6 +168,16 @@ def test_asking_name_servers_loads_no_quic(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_sending_a_message_loads_nothing_that_composes_it() -> None:
+    """Each is sent by a process of its own."""
+    unneeded = ("jinja2", "pydantic", "scanner.config", "scanner.rules", "scanner.verdict", "reports.deliver_message")
+    script = f"import sys, reports.deliver; print([name for name in {unneeded!r} if name in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize("after_s", [0.3, 0.8])
 def test_an_interrupt_while_it_loads_prints_no_trace(after_s: float) -> None:
     """Ctrl-C goes to all of the terminal's processes: to the server of the workers, too, in the middle of an import."""

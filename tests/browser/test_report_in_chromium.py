@@ -13,7 +13,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from reports import layout
-from reports.deliver_message import Entry, Level, Notification, Section, compose
+from reports.deliver_message import Entry, Notification, Section, compose
+from reports.message import Level
 from reports.render import render_html
 from reports.view import ReportOptions
 from scanner import config as configuration

@@ -9,13 +9,8 @@ from pathlib import Path
 from sqlalchemy import Engine, select
 
 from reports.deliver import Delivery
-from reports.deliver_message import (
-    Entry,
-    Level,
-    Message,
-    Notification,
-    Section,
-)
+from reports.deliver_message import Entry, Notification, Section
+from reports.message import Level, Message
 from scanner.config import Config, parse
 from scanner.evidence import Failure, FailureReason
 from scanner.notify.alarms import results_of

@@ -14,8 +14,8 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest
 from sqlalchemy import Engine, insert
 
-from reports.deliver_message import Level, Message
 from reports.export.numbers import numbers_of
+from reports.message import Level, Message
 from scanner.notify.outbox import enqueue
 from scanner.service import setup
 from scanner.service.metrics import StateCollector

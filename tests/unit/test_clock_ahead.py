@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, insert, select
 
 from reports.deliver import Delivery
-from reports.deliver_message import Level, Message
+from reports.message import Level, Message
 from scanner.notify import told
 from scanner.notify.outbox import Outbox, enqueue
 from scanner.state.clock_ahead import bring_back

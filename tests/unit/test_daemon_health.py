@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, insert, update
 
-from reports.deliver_message import Level, Message
 from reports.export.numbers import numbers_of
+from reports.message import Level, Message
 from scanner.jobs.rule_choice import RuleChoice
 from scanner.notify import run_metrics
 from scanner.notify.outbox import enqueue

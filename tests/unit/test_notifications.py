@@ -5,13 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from reports.deliver import problem_of
-from reports.deliver_message import (
-    Entry,
-    EnvironmentSummary,
-    Level,
-    compose,
-    compose_digest,
-)
+from reports.deliver_message import Entry, EnvironmentSummary, compose, compose_digest
+from reports.message import Level
 from reports.view.standing import Tally
 from scanner.verdict import Severity
 from tests.build.notified import (

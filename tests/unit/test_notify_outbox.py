@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select
 
-from reports.deliver_message import (
-    inert,
-)
+from reports.deliver_message import inert
 from scanner.notify import alarm_store
 from scanner.notify.outbox import Outbox
 from scanner.notify.service_problems import notify_silent_receivers

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from reports.deliver import deliver
-from reports.deliver_message import Entry, Level, Notification, Section, compose
+from reports.deliver_message import Entry, Notification, Section, compose
+from reports.message import Level
 from scanner import config as configuration
 from scanner.errors import DeliveryError, UsageError, nearest
 from scanner.service import preflight
