@@ -111,6 +111,7 @@ def test_a_run_past_its_deadline_ends_incomplete_and_is_told_and_none_is_doubled
 ) -> None:
     keys = {"deadline": "1h", "notify": ["hook"]}
     with service(tmp_path, small_lab, "silent", schedule=schedule("*/4 * * * * *", **keys), more=RECEIVER) as running:
+        running.real_runs = True  # the next service knows them by their command lines
         # The silent server must still be waited for when the time is over, however long a busy machine takes.
         patient = (tmp_path / "config.toml").read_text().replace('timeout = "2s"', 'timeout = "1h"')
         patient = patient.replace('deadline = "15s"', 'deadline = "1h"')
@@ -138,6 +139,7 @@ def test_a_run_past_its_deadline_ends_incomplete_and_is_told_and_none_is_doubled
 
 def test_an_orphaned_run_is_taken_care_of(tmp_path: Path, small_lab: Lab) -> None:
     with service(tmp_path, small_lab, "good", "silent", schedule=schedule("*/2 * * * * *")) as running:
+        running.real_runs = True  # the next service knows them by their command lines
         ready(running)
         wait_for(lambda: running.said("scanning"), "a scan")
         running.started[-1].kill()

@@ -92,6 +92,7 @@ def test_killed_at_random_instants_it_loses_and_doubles_nothing(tmp_path: Path, 
     victims: Counter[str] = Counter()
     deaths: list[datetime] = []
     with service(tmp_path, small_lab, "good", "expired", schedule=SCHEDULE, more=RECEIVER) as running:
+        running.real_runs = True  # the next service knows them by their command lines
         for _ in range(KILLS):
             if not running.started or running.started[-1].poll() is not None:
                 running.start()

@@ -72,6 +72,8 @@ def test_it_is_a_process_of_its_own_and_ends_as_one(tmp_path: Path) -> None:
         assert seen.cwd() == str(tmp_path)
         assert os.getsid(process.pid) == process.pid != os.getsid(0)
         assert process.poll() is None
+        server = forked_for(process.pid)
+        assert len(server) == 1, "what its workers are forked from"
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.01)
         process.send_signal(signal.SIGTERM)
@@ -80,6 +82,14 @@ def test_it_is_a_process_of_its_own_and_ends_as_one(tmp_path: Path) -> None:
     assert (process.returncode, out) == (143, b"")
     assert b"Traceback" not in err
     wait_for(lambda: not seen.is_running(), "its end")
+    wait_for(lambda: not server[0].is_running(), "the end of what it started")
+
+
+def forked_for(number: int) -> list[psutil.Process]:
+    """What a command had forked: it is no child of that, and has its folder."""
+    command = psutil.Process(number)
+    others = psutil.Process(command.ppid()).children(recursive=True)
+    return [other for other in others if other.pid != number and other.cwd() == command.cwd()]
 
 
 def test_one_that_is_killed_ends_by_that_signal(tmp_path: Path) -> None:

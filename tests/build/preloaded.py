@@ -11,13 +11,8 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
-import gc
-import importlib
-import io
 import os
 import pickle
-import pkgutil
-import selectors
 import signal
 import socket
 import struct
@@ -25,73 +20,55 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Final, NoReturn
+from typing import IO, Final, Self
 
-from scanner.app import cli
-
-_BEGIN: Final = "import sys; from tests.build.preloaded import serve; serve(int(sys.argv[1]))()"
+_BEGIN: Final = "import sys; from tests.build.preloading import serve; serve(int(sys.argv[1]))()"
 _REPOSITORY: Final = Path(__file__).parents[2]
-_LONGEST_ORDER: Final = 1 << 17
-_LOADED: Final = (
-    "scanner.app.cli",
-    "scanner.app.commands",
-    "scanner.app.handlers",
-    "reports.render",
-    "scanner.service.loop",
-    "scanner.fleet.worker",
-    "tests.build.same_run",
-)
+LONGEST_ORDER: Final = 1 << 17
+_COMMAND: Final = "scanner.app.cli:main"
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_TOLD: Final = struct.Struct("!ci")
-_BEGUN, _ENDED = b"b", b"e"
+TOLD: Final = struct.Struct("!ci")
+BEGUN, ENDED = b"b", b"e"
 
 
 @dataclasses.dataclass(frozen=True)
-class _Order:
+class Order:
     """What a process is to be."""
 
+    entry: str
     arguments: Sequence[str]
     folder: str
     environment: Mapping[str, str]
     umask: int
     ignored: Sequence[int]
-    prepare: str
+    blocked: Sequence[int]
+    prepare: str = ""
 
-
-class Started:
-    """A command in a process and a session of its own, used as `subprocess.Popen` is.
-
-    What it prints is read, or goes into a file. `prepare` is a function, as `module:name`, that is called in that process first.
-    """
-
-    def __init__(
-        self,
-        arguments: Sequence[str],
-        *,
-        cwd: Path,
-        env: Mapping[str, str],
-        output: IO[bytes] | None = None,
-        prepare: str = "",
-    ) -> None:
-        self.args = ("nightseal", *arguments)
-        self.returncode: int | None = None
+    @classmethod
+    def of(
+        cls, entry: str, arguments: Sequence[str], *, folder: str, environment: Mapping[str, str], prepare: str = ""
+    ) -> Self:
+        """With what a process hands on to those that it starts."""
         umask = os.umask(0)
         os.umask(umask)
         ignored = [int(number) for number in _ENDING if signal.getsignal(number) == signal.SIG_IGN]
-        order = _Order(tuple(arguments), str(cwd), dict(env), umask, ignored, prepare)
-        with contextlib.ExitStack() as passed:
-            self._channel, there = socket.socketpair()
-            passed.enter_context(there)
-            stdin = passed.enter_context(Path(os.devnull).open("rb"))
-            self.stdout, out = _stream(output, passed)
-            self.stderr, err = _stream(output, passed)
-            descriptors = [there.fileno(), stdin.fileno(), out, err]
-            with _LOCK:
-                socket.send_fds(_server(), [pickle.dumps(order)], descriptors)
+        blocked = [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())]
+        return cls(entry, tuple(arguments), folder, dict(environment), umask, ignored, blocked, prepare)
+
+
+class Forked:
+    """A process that was forked elsewhere: what it is called by, and how it ended."""
+
+    def __init__(self, control: socket.socket, order: Order, *descriptors: int) -> None:
+        self.args = ("nightseal", *order.arguments)
+        self.returncode: int | None = None
+        self._channel, there = socket.socketpair()
+        with there:
+            socket.send_fds(control, [pickle.dumps(order)], [there.fileno(), *descriptors])
         what, self.pid = self._told()
-        assert what == _BEGUN, f"it has not begun, and ended with {self.pid}"
+        assert what == BEGUN, f"it has not begun, and ended with {self.pid}"
 
     def poll(self) -> int | None:
         """Its exit status, or minus the signal that ended it; None where it still runs."""
@@ -114,9 +91,9 @@ class Started:
         return self.returncode
 
     def _told(self) -> tuple[bytes, int]:
-        told = self._channel.recv(_TOLD.size)  # what is so short comes at once
-        assert len(told) == _TOLD.size, "what forks has ended"
-        what, number = _TOLD.unpack(told)
+        told = self._channel.recv(TOLD.size)  # what is so short comes at once
+        assert len(told) == TOLD.size, "what forks has ended"
+        what, number = TOLD.unpack(told)
         return what, number
 
     def send_signal(self, number: int) -> None:
@@ -131,6 +108,29 @@ class Started:
     def kill(self) -> None:
         """SIGKILL."""
         self.send_signal(signal.SIGKILL)
+
+
+class Started(Forked):
+    """A command in a process and a session of its own, used as `subprocess.Popen` is.
+
+    What it prints is read, or goes into a file. `prepare` is a function, as `module:name`, that is called in that process first.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        output: IO[bytes] | None = None,
+        prepare: str = "",
+    ) -> None:
+        order = Order.of(_COMMAND, arguments, folder=str(cwd), environment=env, prepare=prepare)
+        with contextlib.ExitStack() as passed:
+            stdin = passed.enter_context(Path(os.devnull).open("rb"))
+            self.stdout, out = _stream(output, passed)
+            self.stderr, err = _stream(output, passed)
+            super().__init__(_server(), order, stdin.fileno(), out, err)
 
     def communicate(self, timeout: float | None = None) -> tuple[bytes, bytes]:
         """Read its streams to their end, and wait for its own."""
@@ -190,20 +190,20 @@ _running: tuple[socket.socket, subprocess.Popen[bytes]] | None = None
 def _server() -> socket.socket:
     """Begin it, once for each process of the tests; or again, where somebody killed it."""
     global _running  # noqa: PLW0603  # a process has one
-    if _running is None or _running[1].poll() is not None:
-        control, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * _LONGEST_ORDER)
-        with there:
-            process = subprocess.Popen(
-                [sys.executable, "-c", _BEGIN, str(there.fileno())],
-                cwd=_REPOSITORY,
-                stdin=subprocess.DEVNULL,
-                pass_fds=(there.fileno(),),
-                start_new_session=True,
-            )
-        atexit.register(_end, control, process)
-        _running = control, process
-    return _running[0]
+    with _LOCK:
+        if _running is None or _running[1].poll() is not None:
+            control, there = pair()
+            with there:
+                process = subprocess.Popen(
+                    [sys.executable, "-c", _BEGIN, str(there.fileno())],
+                    cwd=_REPOSITORY,
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=(there.fileno(),),
+                    start_new_session=True,
+                )
+            atexit.register(_end, control, process)
+            _running = control, process
+        return _running[0]
 
 
 def _end(control: socket.socket, process: subprocess.Popen[bytes]) -> None:
@@ -211,105 +211,8 @@ def _end(control: socket.socket, process: subprocess.Popen[bytes]) -> None:
     process.wait(60)
 
 
-def serve(control: int) -> Callable[[], NoReturn]:
-    """Load everything, and fork whenever that is asked for. Returns in what was forked: what it is to do."""
-    _load()
-    loop = _Loop(socket.socket(fileno=control))
-    while True:
-        found = loop.forked()
-        if found is not None:
-            return found
-
-
-def _load() -> None:
-    for name in _LOADED:
-        module = importlib.import_module(name)
-        for inner in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}."):
-            importlib.import_module(inner.name)
-    gc.collect()
-    gc.freeze()
-    assert threading.active_count() == 1, "what another thread holds would be held for ever"
-
-
-class _Loop:
-    """Whom it waits for: whoever gives orders, and what it has forked."""
-
-    def __init__(self, control: socket.socket) -> None:
-        self._control = control
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(control, selectors.EVENT_READ)
-        self._channels: dict[int, tuple[int, socket.socket]] = {}
-
-    def forked(self) -> Callable[[], NoReturn] | None:
-        """Wait for something, and do it; in what was forked: what that is to do."""
-        for key, _ in self._selector.select():
-            if key.fileobj is not self._control:
-                self._ended(key.fd)
-                continue
-            message, descriptors, _, _ = socket.recv_fds(self._control, _LONGEST_ORDER, 4)
-            if not message:
-                os._exit(0)
-            order: _Order = pickle.loads(message)  # noqa: S301  # of our own
-            pid = os.fork()
-            if pid == 0:
-                self._forget()
-                return lambda: _become(order, *descriptors)
-            for descriptor in descriptors[1:]:
-                os.close(descriptor)
-            channel = socket.socket(fileno=descriptors[0])
-            watched = os.pidfd_open(pid)
-            self._channels[watched] = pid, channel
-            self._selector.register(watched, selectors.EVENT_READ)
-        return None
-
-    def _ended(self, watched: int) -> None:
-        self._selector.unregister(watched)
-        os.close(watched)
-        pid, channel = self._channels.pop(watched)
-        _, status = os.waitpid(pid, 0)
-        with channel, contextlib.suppress(OSError):
-            channel.send(_TOLD.pack(_ENDED, os.waitstatus_to_exitcode(status)))
-
-    def _forget(self) -> None:
-        """What was forked has nothing to do with the others, and holds nothing of theirs open."""
-        self._selector.close()
-        self._control.close()
-        for watched, (_, channel) in self._channels.items():
-            os.close(watched)
-            channel.close()
-
-
-def _become(order: _Order, channel: int, *descriptors: int) -> NoReturn:
-    os.setsid()
-    os.umask(order.umask)
-    os.chdir(order.folder)
-    for number, descriptor in enumerate(descriptors):
-        os.dup2(descriptor, number)
-    for descriptor in descriptors:
-        os.close(descriptor)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in order.ignored:
-        signal.signal(number, signal.SIG_IGN)
-    # Whoever knows it may send it a signal, or its group.
-    with socket.socket(fileno=channel) as told:
-        told.send(_TOLD.pack(_BEGUN, os.getpid()))
-    os.environ.clear()
-    os.environ.update(order.environment)
-    time.tzset()
-    sys.argv = ["nightseal", *order.arguments]
-    sys.path[0] = order.folder
-    sys.stdin = sys.__stdin__ = _text(0, "r")
-    sys.stdout = sys.__stdout__ = _text(1, "w")
-    sys.stderr = sys.__stderr__ = _text(2, "w", "backslashreplace")
-    if order.prepare:
-        module, _, name = order.prepare.partition(":")
-        getattr(importlib.import_module(module), name)()
-    cli.main()
-    raise AssertionError("it exits by itself")
-
-
-def _text(number: int, mode: str, errors: str = "strict") -> io.TextIOWrapper:
-    stream = os.fdopen(number, mode, encoding="utf-8", errors=errors, closefd=False)
-    assert isinstance(stream, io.TextIOWrapper)
-    stream.reconfigure(line_buffering=number == 2 or stream.isatty())  # as Python does
-    return stream
+def pair() -> tuple[socket.socket, socket.socket]:
+    """To give orders by, and to take them by."""
+    giving, taking = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    giving.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * LONGEST_ORDER)
+    return giving, taking

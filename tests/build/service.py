@@ -17,6 +17,7 @@ import psutil
 
 from scanner.errors import NightsealError
 from scanner.lab import Lab
+from scanner.service.children import birth_of
 from scanner.state.database import read_state
 from scanner.state.ledger import Ledger, Start
 from tests.build.preloaded import Started, run
@@ -25,6 +26,7 @@ from tests.conftest import PYTHONPATH
 Process = subprocess.Popen[bytes] | Started
 PATIENCE_S = 200.0
 _TICK_NS = 100_000_000
+_NEAR_S = 1.5
 
 
 def wait_for(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
@@ -66,7 +68,8 @@ def _lines(log: Path) -> list[dict[str, Any]]:
 class Service:
     """A folder with a configuration, and the services that are started on it.
 
-    `as_users_do`: by a command line that others on this machine see. Otherwise they are forked, and need not load.
+    `as_users_do`: by a command line that others on this machine see. Otherwise they are forked, and need not load. So are
+    their runs, if not `real_runs`: by its command line another service knows a run that outlived the service before.
     """
 
     def __init__(self, folder: Path, lab: Lab, *names: str, schedule: str, more: str = "", daemon: str = "") -> None:
@@ -78,6 +81,7 @@ class Service:
         self._more = more
         self._daemon = daemon
         self.as_users_do = False
+        self.real_runs = False
         self._seen: dict[Path, tuple[list[tuple[int, int]] | None, list[Any]]] = {}
         self.configure(schedule)
 
@@ -111,7 +115,8 @@ class Service:
                     command, cwd=self.folder, env=there, stdout=log, stderr=log, start_new_session=True
                 )
             else:
-                process = Started(["daemon"], cwd=self.folder, env=there, output=log)
+                prepare = "" if self.real_runs else "tests.build.preloading:have_runs_forked"
+                process = Started(["daemon"], cwd=self.folder, env=there, output=log, prepare=prepare)
         self.started.append(process)
         return process
 
@@ -176,8 +181,8 @@ class Service:
                 kill_tree(process.pid)
             process.wait()
         for start in self.starts():
-            if start.pid is not None and psutil.pid_exists(start.pid) and _is_worker(start.pid):
-                kill_tree(start.pid)
+            if _still_runs(start):
+                kill_tree(start.pid or 0)
 
 
 def kill_tree(pid: int) -> None:
@@ -192,9 +197,10 @@ def kill_tree(pid: int) -> None:
             member.send_signal(signal.SIGKILL)
 
 
-def _is_worker(pid: int) -> bool:
+def _still_runs(start: Start) -> bool:
+    """Whether its process is still there, and not another that has its number by now."""
     with contextlib.suppress(psutil.Error):
-        return "scanner.service.worker" in psutil.Process(pid).cmdline()
+        return start.pid_started is not None and abs(birth_of(psutil.Process(start.pid)) - start.pid_started) < _NEAR_S
     return False
 
 
