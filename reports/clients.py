@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from reports.wording import PROTOCOLS
 from scanner.clients import Client, Outcome, connect, server_of
@@ -16,8 +17,7 @@ _WIDTH: Final = 100
 _NARROWEST: Final = 40
 
 
-@dataclass(frozen=True, slots=True)
-class ClientsAt:
+class ClientsAt(Struct, frozen=True):
     """What becomes of clients at one target: as it is (`now`), and as it would be after a change (`after`), if any."""
 
     target: str

@@ -11,9 +11,10 @@ import logging
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct, structs
 
 from reports.message import Level, Message
 from scanner import confidential
@@ -27,8 +28,7 @@ _REASON_LENGTH: Final = 500
 _ROOM_FOR_A_PAGE: Final = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     """What became of it. `reason` says why it failed."""
 
     delivered: bool
@@ -42,7 +42,7 @@ def problem_of(url: str) -> str | None:
 
 def deliver(url: str, message: Message, *, timeout_s: float = TIMEOUT_S) -> Delivery:
     """Send a message and wait for the outcome."""
-    order = json.dumps({"url": url, "message": asdict(message)})
+    order = json.dumps({"url": url, "message": structs.asdict(message)})
     try:
         done = subprocess.run(  # this interpreter, with our own module
             [sys.executable, "-m", "reports.deliver"],
@@ -119,7 +119,7 @@ def main() -> None:
     order = json.load(sys.stdin)
     raw = order["message"]
     message = Message(**{**raw, "files": tuple(raw["files"]), "level": Level(raw["level"])})
-    print(json.dumps(asdict(send(order["url"], message))))  # noqa: T201  # the answer to whoever started this process
+    print(json.dumps(structs.asdict(send(order["url"], message))))  # noqa: T201  # the answer to whoever started this process
 
 
 if __name__ == "__main__":

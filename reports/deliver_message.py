@@ -6,16 +6,15 @@ would read as markup, as a mention or as a link.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import jinja2
+from msgspec import Struct, structs
 
 from reports import wording
 from reports.message import Level, Message
@@ -33,8 +32,7 @@ _TEMPLATES: Final = (_PACKAGE / "templates", _PACKAGE.parent / "templates")
 into the service, which lives for months."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One thing to be told: what, how bad, and where; what it comes from and what to do, where there is that to say.
 
     `rule` is the id of the rule that it is about, `was` how bad it was told to be before. It is for receivers who want
@@ -74,8 +72,7 @@ class Entry:
         return f"{wording.SEVERITIES[self.severity]}{was}"
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """Everything of one kind. `event` is the configuration's word for it; `heading` and `summary` are people's."""
 
     event: str
@@ -96,8 +93,7 @@ class Section:
         return max(0, len(self.entries) - ENTRIES)
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentSummary:
+class EnvironmentSummary(Struct, frozen=True):
     """The counts of one environment."""
 
     environment: str
@@ -106,8 +102,7 @@ class EnvironmentSummary:
     total: Tally
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(Struct, frozen=True):
     """What there is to tell of one run. `links` are addresses of the reports, by their format."""
 
     schedule: str
@@ -148,7 +143,7 @@ def compose(notification: Notification, *, on: Collection[str], severity: Severi
     chosen.sort(key=lambda section: (levels.index(section.level), _ORDER.index(section.event)))
     level = chosen[0].level
     title = f"Nightseal, {notification.schedule}: {'; '.join(section.summary for section in chosen)}"
-    return _message(dataclasses.replace(notification, sections=tuple(chosen)), level, title, attach=attach)
+    return _message(structs.replace(notification, sections=tuple(chosen)), level, title, attach=attach)
 
 
 def compose_digest(notification: Notification, *, attach: bool) -> Message:
@@ -157,7 +152,7 @@ def compose_digest(notification: Notification, *, attach: bool) -> Message:
     # What happened may be nothing that this receiver asked for.
     unchanged = "" if notification.sections else "nothing changed, "
     title = f"Nightseal, {notification.schedule}: {unchanged}{failed} not met"
-    return _message(dataclasses.replace(notification, sections=()), Level.INFO, title, attach=attach)
+    return _message(structs.replace(notification, sections=()), Level.INFO, title, attach=attach)
 
 
 def inert(text: str) -> str:
@@ -201,7 +196,7 @@ def _above(section: Section, severity: Severity) -> Section | None:
     # Beside the counts of the current state, which leave nothing out.
     from_then_on = f" ({severity}{'' if severity is max(Severity) else ' or worse'})"
     said = re.sub(r"(?=,|$)", from_then_on, recounted(section, entries), count=1)
-    return dataclasses.replace(section, entries=entries, summary=said)
+    return structs.replace(section, entries=entries, summary=said)
 
 
 def recounted(section: Section, entries: Sequence[Entry]) -> str:

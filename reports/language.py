@@ -15,7 +15,6 @@ import functools
 import gettext as _gettext
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -24,6 +23,7 @@ from babel import Locale
 from babel.dates import format_date, format_skeleton
 from babel.lists import format_list
 from babel.numbers import format_decimal, format_percent
+from msgspec import Struct
 
 from scanner.errors import UsageError, nearest
 from scanner.formats import load
@@ -47,8 +47,7 @@ class UnknownLanguageError(UsageError):
         super().__init__(f"{self.problem} ({self.hint})")
 
 
-@dataclass(frozen=True, slots=True)
-class Language:
+class Language(Struct, frozen=True):
     """A language that reports can be written in.
 
     `tag` is what HTML and PDF call it (BCP 47); `territory` is what dates and numbers are written by (CLDR).

@@ -6,10 +6,10 @@ then it shows a page of its targets at a time and carries the others as data.
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, structs
 
 from reports.view.options import Edition
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from reports.view.model import ReportView
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """How much of a long list is shown before the rest is counted.
 
     `targets` are named where something was found, `named` of the others once they are opened. `page` is how many
@@ -60,7 +59,7 @@ SCREEN: Final = Layout(
     details=True,
     named=2000,
 )
-PAGED_SCREEN: Final = dataclasses.replace(
+PAGED_SCREEN: Final = structs.replace(
     SCREEN, targets=6, occurrences=40, actions=60, certificates=400, places=300, named=60, page=50
 )
 """For so many targets that a page with all of them could not be opened."""
@@ -77,12 +76,12 @@ PAPER: Final = Layout(
     clauses=40,
     details=False,
 )
-DENSE_PAPER: Final = dataclasses.replace(PAPER, targets=2, occurrences=4, places=8, rules=4, remembered=5, grouped=True)
+DENSE_PAPER: Final = structs.replace(PAPER, targets=2, occurrences=4, places=8, rules=4, remembered=5, grouped=True)
 """For runs over many targets: a report that grows with targets times rules is read by nobody."""
-SUMMARY_PAPER: Final = dataclasses.replace(DENSE_PAPER, occurrences=2, places=4)
+SUMMARY_PAPER: Final = structs.replace(DENSE_PAPER, occurrences=2, places=4)
 """For so many targets that only sums are read."""
 
-MANAGEMENT_PAPER: Final = dataclasses.replace(
+MANAGEMENT_PAPER: Final = structs.replace(
     SUMMARY_PAPER,
     appendix=False,
     targets=1,
@@ -108,7 +107,7 @@ def paper_for(view: ReportView) -> Layout:
         return MANAGEMENT_PAPER
     count = len(view.targets)
     layout = SUMMARY_PAPER if count > TOO_MANY_TARGETS else DENSE_PAPER if count > MANY_TARGETS else PAPER
-    return layout if view.options.appendix else dataclasses.replace(layout, appendix=False)
+    return layout if view.options.appendix else structs.replace(layout, appendix=False)
 
 
 def as_data(rows: list[list[str]]) -> str:

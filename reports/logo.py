@@ -12,11 +12,11 @@ import io
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from defusedxml import DefusedXmlException, ElementTree
+from msgspec import Struct
 from PIL import Image
 
 from scanner.errors import OutputError
@@ -44,8 +44,7 @@ class LogoError(OutputError):
         super().__init__(f"{path}: {problem} ({hint})")
 
 
-@dataclass(frozen=True, slots=True)
-class Logo:
+class Logo(Struct, frozen=True):
     """A picture and its media type."""
 
     media_type: str

@@ -10,11 +10,11 @@ import functools
 import logging
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
+from msgspec import Struct
 
 from reports import language
 from reports.charts.drawing import Chart
@@ -36,8 +36,7 @@ __all__ = ["Attachment", "ReportProof", "render_html", "render_pdf", "render_sit
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ReportProof:
+class ReportProof(Struct, frozen=True):
     """What a report on paper says of its own proof: the attached data, their SHA-256, and who signs; None is nobody."""
 
     data_name: str

@@ -8,9 +8,9 @@ from __future__ import annotations
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule as Line
@@ -104,8 +104,7 @@ def render_text(  # noqa: PLR0913  # how it is drawn, all of it by keyword
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-@dataclass(frozen=True, slots=True)
-class _Harmless:
+class _Harmless(Struct, frozen=True):
     """What is drawn, without any character that commands the terminal, wherever it came from: colours come later."""
 
     drawn: RenderableType

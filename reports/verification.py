@@ -13,11 +13,11 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from asn1crypto.parser import peek  # type: ignore[import-untyped]  # the library is not typed
+from msgspec import Struct
 from pydantic import ValidationError
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.diff_analysis import ModificationLevel
@@ -54,8 +54,7 @@ class NotAReportError(Exception):
     """The file is no PDF, or one that carries no report of Nightseal."""
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureCheck:
+class SignatureCheck(Struct, frozen=True):
     """One signature: who says to have signed, when by their own clock, and what is wrong with it (nothing: valid).
 
     `trusted` tells whether a path leads from the signer's certificate to one of the given roots; None where no root was
@@ -76,8 +75,7 @@ class SignatureCheck:
     """Whether the file itself shows that no certificate was revoked at that time (PAdES B-LT), by the given roots."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verification:
+class Verification(Struct, frozen=True):
     """What was found in a PDF. `report` is None where the data cannot be read; `digest` is the data's SHA-256."""
 
     signatures: tuple[SignatureCheck, ...]

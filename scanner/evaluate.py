@@ -10,9 +10,10 @@ import dataclasses
 import logging
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from scanner import compared
 from scanner.evidence import Attempt, ClientIdentity, Failure, FailureReason
@@ -238,8 +239,7 @@ def _applies(waiver: Waiver, verdict: Verdict, target: Target) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class WaiverReport:
+class WaiverReport(Struct, frozen=True):
     """What became of the waivers. `unused` covered no failure of these targets; `expired` ones waive no longer.
 
     Each is listed with the number of failures that it accepts, or would still accept had it not expired. `soon` are

@@ -30,8 +30,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NoReturn
+
+from msgspec import Struct
 
 from scanner import inherited
 from scanner.loading import everything_kept
@@ -48,8 +49,7 @@ _LOOK_S: Final = 0.001
 _STANDARD: Final = 3
 
 
-@dataclass(slots=True)
-class ForkedChild:
+class ForkedChild(Struct):
     """A process that was forked for this one: a socket to talk to it, and what keeps it alive."""
 
     channel: socket.socket
@@ -62,8 +62,7 @@ class ForkedChild:
             os.close(alive)
 
 
-@dataclass(slots=True)
-class _Forked:
+class _Forked(Struct):
     """A child of this process, with as much of Popen's face as is needed of it."""
 
     pid: int
@@ -95,8 +94,7 @@ class _Forked:
         return 0 if self._ended else None
 
 
-@dataclass(slots=True)
-class _Server:
+class _Server(Struct):
     """The server, as those see it who have processes forked. `process` is None where another one started it."""
 
     control: socket.socket

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
+
+from msgspec import Struct
 
 Made = str | bytes | Iterable[bytes]
 """What a writer makes: the whole document, or piece by piece, each of whole characters, so that few are in memory."""
@@ -39,8 +40,7 @@ class WriterInput(Enum):
     """The run, the rules, and how wide and colourful the terminal is: `writer(record, rules=…, color=…, …)`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(Struct, frozen=True):
     """A format: its name on the command line, the suffix of its files, and what writes it (`module:function`).
 
     `title` is what people call it. `syntaxes` are what its files are made of, where these are other formats': a file of

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from scanner.judgement import Status
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from scanner.waiver import Waiver
 
 
-@dataclass(frozen=True, slots=True)
-class Idle:
+class Idle(Struct, frozen=True):
     """What is known of a waiver that accepts no failure.
 
     `judged` says whether the policies of the environments within its scope judge a rule that it is of; `worse` is how

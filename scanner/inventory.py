@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
+from msgspec import Struct
 from pydantic import PlainSerializer
 
 from scanner.ownership import NOBODY, Ownership
@@ -267,8 +268,7 @@ class InventorySource:
         return self.expected in {None, self.hosts}
 
 
-@dataclass(frozen=True, slots=True)
-class Untaken:
+class Untaken(Struct, frozen=True):
     """A host of an inventory file that no environment takes: it is in another one, or in none.
 
     `environment` is the one that the file names, `place` the file with the line.
@@ -337,11 +337,10 @@ class Target:
         return self.address.ip if self.address else None
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(Struct, frozen=True):
     """All environments of a configuration, in its order, and the hosts of inventory files that none of them takes."""
 
-    environments: tuple[Environment, ...] = field(default=())
+    environments: tuple[Environment, ...] = ()
     untaken: tuple[Untaken, ...] = ()
 
     def environment(self, name: str) -> Environment:

@@ -15,7 +15,7 @@ import mmap
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ import gmpy2  # type: ignore[import-untyped]  # it ships no types
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from msgspec import Struct, structs
 
 from scanner.evidence import Certificate, Deployment, KeyTrouble, KeyType, KeyWeakness, TargetEvidence
 
@@ -43,8 +44,7 @@ CREATE TABLE IF NOT EXISTS product (id INTEGER PRIMARY KEY CHECK (id = 1), keys 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class SeenKey:
+class SeenKey(Struct, frozen=True):
     """An RSA modulus, and the certificate and place where it was seen."""
 
     modulus: int
@@ -105,7 +105,7 @@ class SeenKeys:
                 if self._published is not None and (listed := self._published.list_of(item)) is not None:
                     self._listed[name] = listed
             elif (key := self._keys[name]) is not None:
-                self._keys[name] = replace(key, place=place)
+                self._keys[name] = structs.replace(key, place=place)
 
     def troubles(self, folder: Path | None, now: datetime) -> Mapping[str, Sequence[KeyTrouble]]:
         """What is known of the keys that were noted, by the certificate's fingerprint; only of those with any trouble.

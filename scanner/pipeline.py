@@ -11,10 +11,11 @@ import dataclasses
 import ipaddress
 import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct, field
 
 from scanner.dispatch import Progress
 from scanner.evidence import Attempt, Failure, FailureReason, KeptEvidence, TargetEvidence
@@ -43,8 +44,7 @@ _BREATH = 50
 """After how many targets those who would end the run are listened to, where nothing is waited for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """Everything that a run needs to know. `policies` holds the policy of each environment, by its name.
 
     `workers` 0 lets the dispatcher choose. `run_id` is the run's id where it was chosen before. `known` is evidence
@@ -103,8 +103,7 @@ async def execute(job: Job, on_progress: Callable[[Progress], None] | None = Non
     return recorded(job, seen, started_at, complete=complete)
 
 
-@dataclass(slots=True)
-class _Sorting:
+class _Sorting(Struct):
     """Which targets are probed here, which by workers of zones, and which not at all: all goes into what is seen.
 
     `aside` counts those that are not probed here.

@@ -5,8 +5,9 @@ Names that nobody registered, demands that no server can meet together, and dema
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from scanner.errors import Problem, nearest
 from scanner.evidence import Protocol
@@ -34,8 +35,7 @@ _REFUSED_BY: Final[Mapping[str, Callable[[Suite], bool]]] = {
 """Rules that fail on suites of a kind; those that depend on parameters are added where these are known."""
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyCheck:
+class PolicyCheck(Struct, frozen=True):
     """What was found: `errors` make the policy impossible to meet, `warnings` are in vain or without authority."""
 
     errors: tuple[Problem, ...]

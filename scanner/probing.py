@@ -11,8 +11,9 @@ import os
 import socket
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct, structs
 
 from scanner.dispatch import LocalDispatcher, Progress, WorkerProcesses
 from scanner.dispatch import engine as engines
@@ -36,8 +37,7 @@ _TARGETS_PER_ENGINE: Final = 50
 """To start a process that probes costs as much as some targets."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeContext:
+class ProbeContext(Struct, frozen=True):
     """What the probes of a run have in common.
 
     `hosts` are those of the run, `addresses` those that it knows by now; `names` resolves. `endpoints` is how many
@@ -133,7 +133,7 @@ async def _with_workers(  # noqa: PLR0913, PLR0917  # what both have in common
         )
         dispatcher = LocalDispatcher(settings, probes, order.concurrency, on_progress, expected)
         if engine is not None:
-            dispatcher = replace(dispatcher, budget=engine.budget)
+            dispatcher = structs.replace(dispatcher, budget=engine.budget)
         async with contextlib.aclosing(dispatcher.dispatch(targets, order.environments)) as dispatched:
             async for observed in dispatched:
                 yield observed

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Self
+
+from msgspec import Struct, field
 
 import scanner
 from scanner.coverage import Missing
@@ -36,8 +37,7 @@ ENGINES = ("sslyze", "nassl", "tlslite-ng", "h11", "h2", "cryptography", "certif
 """The libraries that observe, whose versions a run records."""
 
 
-@dataclass(slots=True)
-class RunEvidence:
+class RunEvidence(Struct):
     """What a run has gathered so far: it outlives a cancellation. `resolved` has the targets by endpoint."""
 
     endpoints: int

@@ -17,7 +17,6 @@ import re
 import secrets
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -26,6 +25,7 @@ from urllib.parse import urlsplit, urlunsplit
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from msgspec import Struct, field
 from pydantic import TypeAdapter
 
 from scanner.inventory import address_of
@@ -80,8 +80,7 @@ def redacted(record: RunRecord) -> RunRecord:
     return _RECORD.validate_python(redactor.value("", values))
 
 
-@dataclass(slots=True)
-class Redactor:
+class Redactor(Struct):
     """Substitutes, each made when its original is met for the first time."""
 
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32))

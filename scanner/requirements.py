@@ -7,9 +7,10 @@ reactive back ends, the consoles). `config explain`, the rules and the report al
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, structs
 
 from scanner.inventory import DomainKey, HttpsLevel, IntegrationKind, Role
 
@@ -30,8 +31,7 @@ class PlainAllowed(StrEnum):
     REFUSAL = "refusal"
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(Struct, frozen=True):
     """The effective requirement at one place.
 
     `application` is None for an endpoint that no application stands for; `integration` is the kind of an integration,
@@ -58,8 +58,7 @@ class Requirement:
         return PlainAllowed.REFUSAL if self.integration else PlainAllowed.REDIRECT_OR_REFUSAL
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(Struct, frozen=True):
     """A setting with what it demands. The strongest decides; of equals the first, which is the outermost."""
 
     level: HttpsLevel
@@ -120,7 +119,7 @@ def _as_strict(requirement: Requirement, holds: Requirement) -> Requirement:
     """A requirement of a path of which another demands more: nobody can answer one request in two ways."""
     if _STRENGTH[requirement.level] == _STRENGTH[holds.level]:
         return requirement
-    return replace(
+    return structs.replace(
         requirement,
         level=holds.level,
         decided_by=holds.decided_by,
@@ -158,7 +157,7 @@ def _endpoint_root(environment: Environment, endpoint: Endpoint) -> Requirement:
     """
     line = _role_line(endpoint)
     if endpoint.consoles and all(path != ROOT for _, path in endpoint.console_places):
-        line = replace(
+        line = structs.replace(
             line, text=f"{line.text}, whose host is judged by its root", words=f"{line.words}; the whole host"
         )
     return _decide(ROOT, [*_environment_pages(environment), line], None, None, hsts=environment.hsts)
@@ -168,7 +167,7 @@ def _console(environment: Environment, endpoint: Endpoint, role: Role, path: str
     at = "" if path == ROOT else f" at {path}"
     line = _Line(HttpsLevel.TLS, f'[[environment.endpoint]] {endpoint.address}: role = "{role}"{at}', _as_role(role))
     found = _decide(path, [*_environment_pages(environment), line], None, None, hsts=environment.hsts)
-    return replace(found, role=role)
+    return structs.replace(found, role=role)
 
 
 def _application(environment: Environment, endpoint: Endpoint, application: Application) -> Iterator[Requirement]:

@@ -13,6 +13,8 @@ from enum import StrEnum
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final, Self, TypeVar
 
+from msgspec import Struct
+
 from scanner.evidence import Failure, KeptEvidence, TargetEvidence, to_json
 from scanner.inventory import DomainKey, EnvironmentKind, Role, StartTls, address_of
 from scanner.judgement import AppliedWaiver as AppliedWaiver  # noqa: PLC0414  # parts of verdicts, told to mypy as ours
@@ -264,8 +266,7 @@ def new_run_id(now: datetime) -> str:
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%S}Z-{secrets.token_hex(3)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(Struct, frozen=True):
     """How many verdicts there are of each status; `waived` ones are counted among `fail` too, as the contract says.
 
     `failed` is the sum of `not_met` (which stand against compliance), `notes` (of severity info) and `waived`.

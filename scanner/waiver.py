@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from scanner.hostname import normalised_pattern
 from scanner.inventory import CLIENT_FILE, FILE, address_of, file_host
 from scanner.judgement import AppliedWaiver, Severity, Status
@@ -74,8 +76,7 @@ class Waiver:
         return today > self.expires
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """A scope in its parts: globs, in the spelling of hosts. `place` is `host` or `host:port`, empty for every host."""
 
     environment: str

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
 import altair as alt
 import vl_convert
+from msgspec import Struct
 
 from reports.language import chart_time, current, gettext, short_day
 from scanner.verdict import Goal
@@ -56,8 +56,7 @@ _KEPT_ATTRIBUTES: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Chart:
+class Chart(Struct, frozen=True):
     """A picture with the text that stands for it."""
 
     title: str

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import xlsxwriter  # type: ignore[import-untyped]  # the library is not typed
+from msgspec import Struct
 
 from reports.view.certificates import certificates_of
 from reports.view.coverage import looked_from, not_covered_in_words
@@ -41,8 +41,7 @@ _A4: Final = 9
 Cell = str | int | float | date | datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Sheet:
+class _Sheet(Struct, frozen=True):
     name: str
     heads: tuple[str, ...]
     widths: tuple[int, ...]

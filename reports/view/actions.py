@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date, timedelta
+
+from msgspec import structs
 
 from reports.language import gettext
 from reports.view.model import Action, ActionKind, FailureCause, Occurrence, WaiverView
@@ -112,7 +113,7 @@ def _merged(actions: list[Action]) -> list[Action]:
         known = merged.setdefault(key, action)
         if known is not action:
             targets = tuple(dict.fromkeys((*known.targets, *action.targets)))
-            merged[key] = replace(known, targets=targets)
+            merged[key] = structs.replace(known, targets=targets)
     return list(merged.values())
 
 

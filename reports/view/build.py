@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from reports.language import gettext, language_of, speaking
 from reports.view.actions import FirstSeen, actions_of
@@ -75,7 +76,7 @@ def build_view(  # noqa: PLR0913  # everything that a report may know besides th
         first_seen = first_seen or {key: at.date() for key, at in seen_first(history.failing_since).items()}
         trend = trend or [point for point in trend_of(history.trend) if point.environment in record.run.environments]
     with speaking(language_of(options.language)):
-        options = replace(options, title=gettext(options.title))
+        options = structs.replace(options, title=gettext(options.title))
         record, waivers = readable(record), readable_waivers(waivers)
         previous = readable(previous) if previous is not None else None
         index = Index.of(record)

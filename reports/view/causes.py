@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from reports.language import English, Words, gettext, mark, told
 from reports.view.index import Index, anchor_of, unique
@@ -51,10 +52,10 @@ def causes_of(
     taken: set[str] = set()
     shared = _shared_sentences(rules)
     for finding, placed in sorted(grouped.items(), key=lambda item: (numbers.place(item[0]), item[0])):
-        cause = replace(_cause(index, rules, urls, placed, taken, servers), label=numbers.label(finding))
+        cause = structs.replace(_cause(index, rules, urls, placed, taken, servers), label=numbers.label(finding))
         if (cause.rule, cause.reason) in shared:
             found = f"{cause.found.removesuffix('.')} ({cause.rule})."
-            cause = replace(cause, found=English(found) if isinstance(cause.found, English) else found)
+            cause = structs.replace(cause, found=English(found) if isinstance(cause.found, English) else found)
         if not cause.occurrences:
             waived.append(cause)
         elif finding[2]:

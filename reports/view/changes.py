@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec import structs
 
 from reports.language import gettext, listed, told
 from reports.view.index import Index, tally
@@ -35,7 +36,9 @@ def changes_of(
 
     def refs(targets: Iterable[TargetResult]) -> tuple[TargetRef, ...]:
         # What is not in this run has no place in its report to point to.
-        return tuple(dict.fromkeys(index.refs.get(item.id) or replace(went.ref(item), anchor="") for item in targets))
+        return tuple(
+            dict.fromkeys(index.refs.get(item.id) or structs.replace(went.ref(item), anchor="") for item in targets)
+        )
 
     grouped: dict[tuple[ChangeKind, str, str], list[tuple[TargetRef, Verdict]]] = defaultdict(list)
     for kind, items in _verdict_changes(difference):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from reports.language import Words, mark
 from reports.view.standing import Tally
@@ -43,8 +44,7 @@ CLAUSE_OUTCOMES: Final = Words[ClauseOutcome](
 _FAILING: Final = frozenset({ClauseOutcome.NOT_MET, ClauseOutcome.WAIVED, ClauseOutcome.ADVISED})
 
 
-@dataclass(frozen=True, slots=True)
-class RuleOutcome:
+class RuleOutcome(Struct, frozen=True):
     """A rule behind a clause and how it came out over the targets; `not_looked_at` counts verdicts without a look.
 
     Those are the indeterminate ones, and those that do not apply because nobody was allowed to ask.
@@ -57,8 +57,7 @@ class RuleOutcome:
     not_looked_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Clause:
+class Clause(Struct, frozen=True):
     """A clause of a policy's source, the rules that cover it and how they came out.
 
     `verified` tells whether the clause's number was read in the document itself, and not in a restatement of it.
@@ -88,8 +87,7 @@ class Clause:
         return tuple(item for item in self.rules if item.outcome is outcome)
 
 
-@dataclass(frozen=True, slots=True)
-class UnseenClause:
+class UnseenClause(Struct, frozen=True):
     """A clause that cannot be seen from outside, what it demands, and why no scan sees it."""
 
     clause: str
@@ -98,8 +96,7 @@ class UnseenClause:
     verified: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyView:
+class PolicyView(Struct, frozen=True):
     """A policy as it was used: its clauses, and what it demands that cannot be seen from outside."""
 
     ref: PolicyRef

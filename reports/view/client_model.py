@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from reports.view.target_model import TargetRef
 
 
-@dataclass(frozen=True, slots=True)
-class ClientView:
+class ClientView(Struct, frozen=True):
     """A client that cannot connect somewhere: to these targets, for this reason.
 
     `supported` is whether its vendor still mends it, None where nobody knows.
@@ -24,8 +24,7 @@ class ClientView:
     targets: tuple[TargetRef, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ClientsView:
+class ClientsView(Struct, frozen=True):
     """What becomes of the clients that matter most, at the targets whose TLS was seen.
 
     `everywhere` is how many connect to all of them, `unclear` of how many that is not known for each target, and none

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from msgspec import Struct, structs
 
 from reports.language import Words, gettext, mark
 from reports.view.enforcement_settings import setting_in_words
@@ -46,8 +47,7 @@ _PLAIN = Words[PlainAllowed](
 _URL_SHOWN = 80
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """A place at one target, before the same place at other addresses is put together with it."""
 
     application: str
@@ -78,7 +78,7 @@ def matrices_of(
             why = row.rule if row.status is Status.INDETERMINATE else row.explanation
             key = (row.application, row.place, row.over_http, row.over_https, row.status, row.severity, row.waived, why)
             known = rows[target.environment].get(key)
-            merged = replace(known, targets=(*known.targets, *row.targets)) if known else row
+            merged = structs.replace(known, targets=(*known.targets, *row.targets)) if known else row
             rows[target.environment][key] = merged
     taken: set[str] = set()
     return tuple(
@@ -92,7 +92,7 @@ def _told_apart(rows: Mapping[tuple[object, ...], MatrixRow]) -> Iterator[Matrix
     seen = Counter((row.application, row.place) for row in rows.values())
     for row in rows.values():
         differs = seen[row.application, row.place] > 1
-        yield replace(row, only_at=tuple(ref.id.rpartition("@")[2] for ref in row.targets)) if differs else row
+        yield structs.replace(row, only_at=tuple(ref.id.rpartition("@")[2] for ref in row.targets)) if differs else row
 
 
 def _order(row: MatrixRow) -> tuple[str, str, tuple[str, ...]]:

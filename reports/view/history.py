@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from reports.language import gettext, told
 from reports.view.certificates import deployments_of
@@ -40,8 +41,7 @@ if TYPE_CHECKING:
 _WORST_FIRST: Final = (Status.FAIL, Status.INDETERMINATE, Status.PASS, Status.NOT_APPLICABLE)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class HistoryAnswers:
+class HistoryAnswers(Struct, frozen=True, eq=False):
     """What a history answers about the runs up to one.
 
     `earlier` counts the complete runs of the same scope before it, and `first` is when the first of them began, or the

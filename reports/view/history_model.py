@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from scanner.history.attribution import ChangeCause
 from scanner.verdict import Severity, Status
@@ -33,8 +34,7 @@ class DiffKind(StrEnum):
     MOVED = "moved"
 
 
-@dataclass(frozen=True, slots=True)
-class Attributed:
+class Attributed(Struct, frozen=True):
     """A change and what it comes from; of one requirement, where it is about one (`text` is empty elsewhere)."""
 
     kind: DiffKind
@@ -45,8 +45,7 @@ class Attributed:
     anchor: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OpenSince:
+class OpenSince(Struct, frozen=True):
     """How long a cause has lasted where it has lasted longest. With `at_least`, the history does not go back further.
 
     `latest` is when the youngest of its failures was first seen.
@@ -62,8 +61,7 @@ class OpenSince:
     targets: tuple[TargetRef, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TimeToFix:
+class TimeToFix(Struct, frozen=True):
     """How long the failures of one severity lasted in an environment until they were fixed."""
 
     environment: str
@@ -75,8 +73,7 @@ class TimeToFix:
     still_open: int
 
 
-@dataclass(frozen=True, slots=True)
-class SharedKey:
+class SharedKey(Struct, frozen=True):
     """A private key that several hosts hold, told by its public half. With one certificate, they share that too."""
 
     spki: str
@@ -85,8 +82,7 @@ class SharedKey:
     environments: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DifferingName:
+class DifferingName(Struct, frozen=True):
     """A name whose addresses do not answer alike: in what, and since when the oldest of it has been so."""
 
     environment: str
@@ -97,8 +93,7 @@ class DifferingName:
     lasted: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class ComparedApplication:
+class ComparedApplication(Struct, frozen=True):
     """Rules that come out differently for one application in different environments, all in the same way."""
 
     application: str
@@ -107,8 +102,7 @@ class ComparedApplication:
     rules: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CoveragePoint:
+class CoveragePoint(Struct, frozen=True):
     """How much of its targets a run of the past assessed."""
 
     run_id: str
@@ -119,8 +113,7 @@ class CoveragePoint:
     unreachable: int
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryView:
+class HistoryView(Struct, frozen=True):
     """The past of a run. `earlier` counts the complete runs of its scope before it, `first` is when the first began."""
 
     earlier: int

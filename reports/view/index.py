@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from reports.language import gettext
 from reports.view.standing import Tally
@@ -15,8 +16,7 @@ from scanner.verdict import CountedAs, RunRecord, Severity, TargetResult, Verdic
 _NOT_IN_ANCHORS = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Struct, frozen=True):
     """The run and a reference to each of its targets."""
 
     record: RunRecord

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from reports.language import short_day
 from reports.view.index import anchor_of
@@ -29,8 +30,7 @@ _ORDER: Final = (Standing.FAILED, Standing.UNKNOWN, Standing.WAIVED, Standing.CO
 _Key = tuple[object, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TargetGroup:
+class TargetGroup(Struct, frozen=True):
     """Targets of an environment that came out alike. A rule stands with how many of them it is about.
 
     `marks` are the goals as a table shows them, `error` is why nothing of the targets was seen; empty where it was.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from scanner.verdict import Severity, Status
 
@@ -11,8 +12,7 @@ if TYPE_CHECKING:
     from reports.view.target_model import TargetRef
 
 
-@dataclass(frozen=True, slots=True)
-class MatrixRow:
+class MatrixRow(Struct, frozen=True):
     """One place and how HTTPS is enforced there. The verdict is the gravest of the rules that judge it.
 
     `only_at` are the addresses where this was seen, if others answer otherwise.
@@ -34,8 +34,7 @@ class MatrixRow:
     only_at: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class EnforcementMatrix:
+class EnforcementMatrix(Struct, frozen=True):
     """The places of one environment."""
 
     environment: str

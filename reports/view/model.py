@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from reports.view.options import ReportOptions
 from reports.view.standing import Standing, Tally
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
     from scanner.ownership import Ownership
 
 
-@dataclass(frozen=True, slots=True)
-class Occurrence:
+class Occurrence(Struct, frozen=True):
     """Where a cause was found: targets of one environment where the same was observed against the same expectation.
 
     `subjects` are the parts of the targets that are spoken of (paths), if any. `waiver` accepts these failures.
@@ -40,8 +41,7 @@ class Occurrence:
     waiver: AppliedWaiver | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FixView:
+class FixView(Struct, frozen=True):
     """How to mend a cause: in words, and as configuration by kind of server.
 
     `chosen` names those of `servers` that a report on paper tells: of programs that were seen or configured.
@@ -57,16 +57,14 @@ class FixView:
         return tuple(item for item in self.servers if item[0] in self.chosen)
 
 
-@dataclass(frozen=True, slots=True)
-class SourceView:
+class SourceView(Struct, frozen=True):
     """The clause that sets a requirement, and where it can be read (empty where that is not known)."""
 
     text: str
     url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FailureCause:
+class FailureCause(Struct, frozen=True):
     """One requirement that is not met for one reason, with every place where that is so.
 
     `title` is the requirement, `found` what is wrong in one sentence that holds for every occurrence.
@@ -99,8 +97,7 @@ class FailureCause:
         return tuple(dict.fromkeys(item.environment for item in self.occurrences))
 
 
-@dataclass(frozen=True, slots=True)
-class Remedy:
+class Remedy(Struct, frozen=True):
     """One way to mend, and the anchors of the causes that it mends."""
 
     anchor: str
@@ -125,8 +122,7 @@ class ChangeKind(StrEnum):
     NEW_CERTIFICATE = "new-certificate"
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One kind of change, of one requirement where it is about one, and the targets that it concerns."""
 
     kind: ChangeKind
@@ -137,8 +133,7 @@ class Change:
     anchor: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(Struct, frozen=True):
     """What changed since the previous run. `other_policy` tells that it was judged by another policy or version.
 
     `through` tells how many checks are not met more and fewer, by what that comes from; `failed_before` with all of
@@ -171,8 +166,7 @@ class ActionKind(StrEnum):
     REACH = "reach"
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(Struct, frozen=True):
     """Who must do what by when. `due` None means that nothing sets a date."""
 
     kind: ActionKind
@@ -187,8 +181,7 @@ class Action:
     """How they are reached, where that is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class WaiverView:
+class WaiverView(Struct, frozen=True):
     """A waiver and what became of it: how many failures it accepts, or would accept had it not expired."""
 
     rule: str
@@ -211,8 +204,7 @@ class WaiverView:
         return self.days_left < 0
 
 
-@dataclass(frozen=True, slots=True)
-class TargetView:
+class TargetView(Struct, frozen=True):
     """One target in the appendix, with everything that went wrong or stayed unknown there."""
 
     ref: TargetRef
@@ -236,8 +228,7 @@ class TargetView:
     """The key of its environment that names the host, where no endpoint does."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrendPoint:
+class TrendPoint(Struct, frozen=True):
     """One run of the past, counted as `Tally` counts."""
 
     run_id: str
@@ -249,8 +240,7 @@ class TrendPoint:
     passed: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReportView:
+class ReportView(Struct, frozen=True):
     """Everything that a report shows."""
 
     options: ReportOptions

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from scanner.verdict import RunRecord, Severity, Status, TargetResult, Verdict
 
@@ -20,8 +21,7 @@ _SAME_FACT: Final = {("cert.expiry", "expired"): ("cert.valid-now", "expired")}
 """Failures that say of a subject what another failure says of it already, by rule and reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class FindingNumbers:
+class FindingNumbers(Struct, frozen=True):
     """The numbers of a run's findings. What is waived everywhere has none: it is listed with its waiver."""
 
     numbers: Mapping[FindingKey, int]

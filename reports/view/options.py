@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from reports.language import mark
 from scanner.verdict import Severity
@@ -30,8 +31,7 @@ class Edition(StrEnum):
     MANAGEMENT = "management"
 
 
-@dataclass(frozen=True, slots=True)
-class ReportOptions:
+class ReportOptions(Struct, frozen=True):
     """What the owner of the report says about it. `horizon_days` is how far the certificate timeline looks ahead."""
 
     title: str = mark("HTTPS compliance report")

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from reports.view.options import ReportOptions
 from reports.view.standing import Standing, Tally
@@ -33,16 +34,14 @@ RUN_COLUMNS: Final = (
 """The columns of the history's table `runs` that the page is made of."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReportFile:
+class ReportFile(Struct, frozen=True):
     """A report that is in the folder: its format as a slug, and the file's name."""
 
     format: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunRow:
+class RunRow(Struct, frozen=True):
     """One run. `late` is how long after it was due it began, where that is known and too long."""
 
     id: str
@@ -67,8 +66,7 @@ class RunRow:
     """Whether the configuration has none of its environments any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Month:
+class Month(Struct, frozen=True):
     """The runs that started in one month (UTC), newest first. `page` is the file that lists them."""
 
     first: date
@@ -86,8 +84,7 @@ class Month:
         return sum(not row.files for row in self.rows)
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(Struct, frozen=True):
     """One environment as one run saw it. `expires_in` are the days to the end of the next certificate to end."""
 
     run_id: str
@@ -108,8 +105,7 @@ class Point:
         return standing if self.complete or standing is Standing.FAILED else Standing.UNKNOWN
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentSeen:
+class EnvironmentSeen(Struct, frozen=True):
     """An environment as it is now, by its latest complete run, and `points`: the last one of each recent day."""
 
     name: str
@@ -124,8 +120,7 @@ class EnvironmentSeen:
         return tuple(reversed(last.values()))
 
 
-@dataclass(frozen=True, slots=True)
-class SiteView:
+class SiteView(Struct, frozen=True):
     """Everything that the pages show."""
 
     options: ReportOptions
@@ -165,8 +160,7 @@ class SiteView:
         return sum(item.now.standing in {Standing.COMPLIANT, Standing.WAIVED} for item in self.environments)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SiteFacts:
+class SiteFacts(Struct, frozen=True, eq=False):
     """What the site is made of: answers of the history, what is in the folder, and which runs began late.
 
     `runs` has the columns of `RUN_COLUMNS`. `counts`, `coverage` and `expiries` are what `trend`, `coverage` and

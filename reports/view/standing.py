@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from reports.language import Words, mark
 from scanner.counting import said_of_counts
@@ -33,8 +34,7 @@ STANDINGS: Final = Words[Standing](
 """Each standing in words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(Struct, frozen=True):
     """Verdicts counted. Failures of severity `info` are notes: they inform, and do not stand against compliance.
 
     `failed` counts failures that no waiver accepts, notes apart; `worst` is the highest severity among them.

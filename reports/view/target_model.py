@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from reports.view.standing import Standing, Tally
 from scanner.inventory import EnvironmentKind
 from scanner.verdict import Goal, PolicyRef
 
 
-@dataclass(frozen=True, slots=True)
-class TargetRef:
+class TargetRef(Struct, frozen=True):
     """A target as it is named elsewhere in the report."""
 
     id: str
@@ -26,8 +26,7 @@ class TargetRef:
         return self.id.rpartition("@")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class EnvironmentView:
+class EnvironmentView(Struct, frozen=True):
     """One environment and how it stands towards each goal."""
 
     name: str
@@ -46,8 +45,7 @@ class EnvironmentView:
         return self.total.standing
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateView:
+class CertificateView(Struct, frozen=True):
     """A server's own certificate and where it is served. `days_left` counts from the start of the run."""
 
     fingerprint: str
@@ -67,8 +65,7 @@ class CertificateView:
     with_sni: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """Checks that gave no answer for one and the same reason."""
 
     reason: str
@@ -77,8 +74,7 @@ class Gap:
     checks: int
 
 
-@dataclass(frozen=True, slots=True)
-class UnreachableView:
+class UnreachableView(Struct, frozen=True):
     """Targets that gave no answer at all, for one and the same reason."""
 
     reason: str

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from reports.language import told
 from reports.view.index import Index
@@ -44,7 +46,7 @@ def waivers_of(
             use = _covered(index, waiver) if waiver.expired(today) else _Use()
             view = _view(waiver.rule, waiver.applied, waiver.scope, use, today, rules)
             idle = why_idle(waiver, index.record.targets)
-            views.append(replace(view, judged=idle.judged, worse=idle.worse))
+            views.append(structs.replace(view, judged=idle.judged, worse=idle.worse))
     return tuple(sorted(views, key=lambda view: (view.expires, view.rule, view.scope)))
 
 

@@ -6,10 +6,11 @@ import asyncio
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import SplitResult, urlsplit
 
 import click
+from msgspec import Struct
 
 from scanner import inventories
 from scanner.app.slips import refuse_slip
@@ -43,8 +44,7 @@ _SEVERAL = re.compile(r"(?P<hosts>[0-9A-Fa-f.:]+/\d+|[0-9.]+-[0-9.]+|[0-9A-Fa-f:
 _PORTS = re.compile(r"(?P<before>.*):(?P<ports>\d+(?:,\d+)+)(?P<after>(?:/.*)?)")
 
 
-@dataclass(frozen=True, slots=True)
-class Scheme:
+class Scheme(Struct, frozen=True):
     """What a URL scheme means: the port it implies, and the STARTTLS protocol (None where TLS comes at once)."""
 
     port: int

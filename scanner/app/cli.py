@@ -11,10 +11,10 @@ import logging
 import os
 import re
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 import click
+from msgspec import Struct
 
 import scanner
 from scanner import inherited
@@ -24,8 +24,7 @@ from scanner.errors import ExitStatus, Interrupted, NightsealError, nearest
 from scanner.loading import everything_kept
 
 
-@dataclass(frozen=True, slots=True)
-class CommandEntry:
+class CommandEntry(Struct, frozen=True):
     """Where a command lives, and its summary in the list of commands."""
 
     module: str

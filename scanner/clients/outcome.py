@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from scanner.evidence import Protocol
 
@@ -29,8 +30,7 @@ class Why(StrEnum):
     CLIENT_UNKNOWN = "not all that decides it is known of the client"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """Whether a client connects (None where nobody can tell) and with what, or why not.
 
     Whether it connects and the version are firm. Suite, group and signature are what servers commonly choose: one that

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import resources
 from typing import Any
+
+from msgspec import Struct
 
 from scanner.evidence import Protocol
 
@@ -20,8 +21,7 @@ _VERSIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Demands:
+class Demands(Struct, frozen=True):
     """What a client refuses after the server has chosen. What nobody measured is None (or no limit).
 
     Sizes are in bits. `key_types` are the keys of certificates that it takes: `rsa`, `ed25519`, `ed448`, or a curve.
@@ -48,8 +48,7 @@ class Demands:
     signed_exchange_fails_in: frozenset[Protocol] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(Struct, frozen=True):
     """One client. Lists are in its order of preference, names are IANA's (groups and schemes in lower case).
 
     None stands for what is not known; an empty list was not sent. `key_shares` are the groups of which its first hello

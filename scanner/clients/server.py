@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from scanner.evidence import AcceptedSuite, Attempt, Certificate, Deployment, Extension, KeyType, Protocol, TlsEvidence
 
@@ -12,8 +13,7 @@ _SERVER_AUTH: Final = frozenset({"1.3.6.1.5.5.7.3.1", "2.5.29.37.0"})
 """serverAuth, and anyExtendedKeyUsage (RFC 5280 section 4.2.1.12)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(Struct, frozen=True):
     """What a server accepts in one protocol version, in its order where it has one.
 
     `groups` and `schemes` are None where they are not known. `complete` tells that nothing is missing in `suites`.
@@ -27,8 +27,7 @@ class Version:
     complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ServerKey:
+class ServerKey(Struct, frozen=True):
     """The key of a certificate that the server has: `rsa`, `rsa-pss`, `ed25519`, `ed448`, or the name of a curve."""
 
     kind: str
@@ -53,8 +52,7 @@ class ServerKey:
         return unread or bool(self.certificate.dns_names or self.certificate.ip_addresses)
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Struct, frozen=True):
     """What clients meet. `unknown` are versions of which nobody knows whether they are negotiated."""
 
     versions: Mapping[Protocol, Version]

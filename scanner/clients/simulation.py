@@ -7,8 +7,9 @@ What is not known, of the server or of the client, gives no answer wherever it d
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct, structs
 
 from scanner.clients.outcome import Outcome, Why
 from scanner.clients.profile import Client, Demands
@@ -28,8 +29,7 @@ _SMALLEST_PSS_BITS: Final = 1024
 _EDWARDS: Final = frozenset({"ed25519", "ed448"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Chosen:
+class _Chosen(Struct, frozen=True):
     """What the server chose."""
 
     outcome: Outcome
@@ -43,7 +43,7 @@ def connect(client: Client, server: Server) -> Outcome:
     found = _attempt(client, server)
     if found.connects is False and client.again is not None:
         again = _attempt(client.again, server)
-        return replace(again, second_hello=True) if again.connects is not False else found
+        return structs.replace(again, second_hello=True) if again.connects is not False else found
     return found
 
 
@@ -129,7 +129,7 @@ def _older(client: Client, server: Server, protocol: Protocol, version: Version)
         key, scheme = signed
         finite = not exchange.startswith("ECDHE")
         named = f"dh-{suite.ephemeral_bits}" if finite and suite.ephemeral_bits else group
-        made = replace(made, signature=scheme, group=named)
+        made = structs.replace(made, signature=scheme, group=named)
         return _Chosen(made, key, exchange, suite.ephemeral_bits if finite else None)
     return why
 

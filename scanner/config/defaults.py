@@ -6,8 +6,8 @@ is set is overridden; labels are joined, the inner ones winning.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -99,7 +99,9 @@ def _checked(value: Any, key: str, way: tuple[str | int, ...], problems: list[Pr
         DefaultsForm.model_validate(value)
     except ValidationError as error:
         problems.extend(
-            replace(problem, key=f"{key}.{problem.key}" if problem.key else key, location=(*way, *problem.location))
+            dataclasses.replace(
+                problem, key=f"{key}.{problem.key}" if problem.key else key, location=(*way, *problem.location)
+            )
             for problem in problems_of(error, DefaultsForm)
         )
         return {}

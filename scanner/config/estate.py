@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from scanner.config.form_estate import ApplicationForm, CertificateFilesForm, EndpointForm, EnvironmentForm, OwnedForm
 from scanner.errors import Problem
@@ -41,8 +43,7 @@ MOST_FILES: Final = 1000
 """Files that one pattern names."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigPart:
+class ConfigPart(Struct, frozen=True):
     """A part of the configuration: the key that problems call it by, and the way to it, which no other part shares."""
 
     key: str

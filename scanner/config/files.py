@@ -7,6 +7,7 @@ endpoints and applications of all. A value that two files set differently is an 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import tomllib
@@ -97,7 +98,7 @@ class ConfigFiles:
             (file.lines[location[:end]] for end in range(len(location), 0, -1) if location[:end] in file.lines), 0
         )
         part = file.parts.get(location[:1], "") if isinstance(file, InventoryFile) else ""
-        return replace(problem, place=located(file.path, line, part))
+        return dataclasses.replace(problem, place=located(file.path, line, part))
 
     def without(self, left_out: Collection[Location]) -> ConfigFiles:
         """The same without some elements of lists, of which nothing more is to be said; the others keep their lines."""

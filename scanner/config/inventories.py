@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import Struct, field, structs
 from pydantic import ValidationError
 
 from scanner import inventories
@@ -35,8 +35,7 @@ _OF_PLACES: Final = {"host", "port", "environment"}
 _EXPAND: Final = "expand = true and expected_count = {count} take them"
 
 
-@dataclass(slots=True)
-class Inventories:
+class Inventories(Struct):
     """What inventories add to a configuration.
 
     `raw` is the configuration with their rows, `origins` says which file and row each came from. `sources` are the
@@ -159,7 +158,7 @@ class _Reading:
                 row for row in contents.rows if str(row.values.get("environment", name)).casefold() == name.casefold()
             ]
             self._taken |= {(contents.name, id(row)) for row in rows}
-            parts.append(replace(contents, rows=rows, left_out={}, problems=[]))
+            parts.append(structs.replace(contents, rows=rows, left_out={}, problems=[]))
             source = InventorySource(form.source, len(rows), form.expected_count)
             self._result.sources.setdefault(name, []).append(source)
         adding = _Adding(grown, index, self._result, self._problems, usual)
@@ -225,8 +224,7 @@ class _Reading:
         return self._read[known]
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(Struct, frozen=True):
     """A row that was taken, where it stands, and what became of it."""
 
     row: Row
@@ -334,7 +332,7 @@ class _Adding:
                 del earlier.element[key]  # given again at the end, where this row has none of its own
             earlier.element.update(more)
             self._result.origins |= {(*earlier.here, key): (file, (number,)) for key in more}
-            self._seen[identity] = replace(earlier, row=row, path=file.path, place=place)
+            self._seen[identity] = structs.replace(earlier, row=row, path=file.path, place=place)
 
     def _differ(self, values: Mapping[str, Any], where: str, place: str) -> None:
         message = f"{values['host']} is already listed at {where}, with another owner or other labels"

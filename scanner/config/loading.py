@@ -11,11 +11,11 @@ import ipaddress
 import os
 import zoneinfo
 from collections import Counter
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from scanner import confidential
@@ -40,8 +40,7 @@ DEFAULT_PATH = Path("config.toml")
 _HOSTS = frozenset({"endpoint", "application"})
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """A checked configuration. Paths in it are relative to `folder`, where the file lies.
 
     `text` is the file's, without a byte order mark and with the ends of lines that Unix has, so that an editor changes

@@ -16,6 +16,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from msgspec import Struct
+
 from scanner.dispatch.progress import Progress, Stage
 from scanner.dispatch.talk import Talk
 from scanner.evidence import TargetEvidence, to_json
@@ -36,8 +38,7 @@ def owner(ip: str | None, engines: int) -> int:
     return zlib.crc32((ip or "").encode()) % engines
 
 
-@dataclass(frozen=True, slots=True)
-class EngineOrder:
+class EngineOrder(Struct, frozen=True):
     """What a process is to do, of which there are `engines`, and it is the one with this `index`.
 
     `settings` has its part of what is dealt out; `hosts` are those of the run, to which redirects are followed.

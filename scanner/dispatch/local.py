@@ -11,10 +11,11 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
+
+from msgspec import Struct
 
 from scanner.dispatch.progress import Progress, Stage
 from scanner.evidence import Attempt, Failure, TargetEvidence
@@ -31,8 +32,7 @@ _WAITING_EACH: Final = 10
 nobody else waiting."""
 
 
-@dataclass(slots=True)
-class LocalDispatcher:
+class LocalDispatcher(Struct):
     """Sends targets to probes, `concurrency` at once; `settings` has the limits of the run and each one's deadline.
 
     `expected` says how many targets there will be, as far as that is known: names may have yet to be resolved. `budget`

@@ -12,9 +12,10 @@ import dataclasses
 import logging
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
+
+from msgspec import Struct, field, structs
 
 from scanner import forkserver
 from scanner.dispatch.engine import (
@@ -51,8 +52,7 @@ Resolver = Callable[[str], Awaitable[tuple[Any, frozenset[Address]]]]
 """Gives what a name's addresses are, and which of them are the run's own."""
 
 
-@dataclass(slots=True)
-class _Process:
+class _Process(Struct):
     """One engine, as the parent sees it: what it was given, what of that it has begun, what it holds elsewhere."""
 
     index: int
@@ -74,8 +74,7 @@ class _Process:
         self.talk.close()
 
 
-@dataclass(slots=True)
-class ProcessDispatcher:
+class ProcessDispatcher(Struct):
     """Sends targets to `order.engines` processes, which `entry` (`module:function`) becomes.
 
     What `order` has of places, workers and the total rate is dealt out among them. `resolver` resolves names.
@@ -103,7 +102,7 @@ class ProcessDispatcher:
         """
         # Endpoints go with their targets.
         bare = {name: dataclasses.replace(item, endpoints=(), known_hosts=None) for name, item in environments.items()}
-        self.order = dataclasses.replace(self.order, environments=bare)
+        self.order = structs.replace(self.order, environments=bare)
         given, fed = 0, False
 
         async def feed() -> None:
@@ -154,7 +153,7 @@ class ProcessDispatcher:
             settings = dataclasses.replace(settings, total_rate_per_s=settings.total_rate_per_s / count)
         places = order.concurrency // count + (index < order.concurrency % count)
         workers = max(1, order.workers // count + (index < order.workers % count))
-        return dataclasses.replace(order, settings=settings, concurrency=places, workers=workers, index=index)
+        return structs.replace(order, settings=settings, concurrency=places, workers=workers, index=index)
 
     async def _give(self, target: Target) -> None:
         process = self._processes[owner(target.ip, self.order.engines)]

@@ -15,8 +15,9 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any, Final, Self, TypeVar
+
+from msgspec import Struct, field
 
 from scanner import forkserver
 from scanner.dispatch.talk import LARGEST, LENGTH, framed
@@ -37,8 +38,7 @@ _STACK: Final = 2**20
 threads with the usual 8 MiB each would be all that a worker may have."""
 
 
-@dataclass(slots=True)
-class _Worker:
+class _Worker(Struct):
     """One process, as the one sees it that gives it work."""
 
     _child: forkserver.ForkedChild
@@ -99,8 +99,7 @@ class _Worker:
         self._writer.close()
 
 
-@dataclass(slots=True)
-class WorkerProcesses:
+class WorkerProcesses(Struct):
     """At most so many processes, each forked when there is work for it and all others have some."""
 
     _tasks_each: int

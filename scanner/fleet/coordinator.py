@@ -9,7 +9,6 @@ import logging
 import queue
 import threading
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +17,7 @@ from celery import Celery
 from kombu.connection import Connection
 from kombu.exceptions import ContentDisallowed, DecodeError, OperationalError
 from kombu.message import Message
+from msgspec import Struct, field
 
 from scanner.evidence import Attempt, TargetEvidence
 from scanner.fleet.broker import app_for, results_queue
@@ -107,8 +107,7 @@ class _Listener(threading.Thread):
             _LOG.error("a message of a worker was refused: %s", error)
 
 
-@dataclass(slots=True)
-class FleetDispatcher:
+class FleetDispatcher(Struct):
     """Has targets probed by the workers of their environments' zones. `run_id` names the queue of what is found."""
 
     fleet: FleetSettings

@@ -10,8 +10,9 @@ from __future__ import annotations
 import secrets
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from scanner.evidence import Failure, FailureReason
 from scanner.fleet.messages import MessageError, Told
@@ -28,8 +29,7 @@ LEASE_S: Final = 30.0
 TRIES: Final = 3
 
 
-@dataclass(slots=True, eq=False)
-class Lease:
+class Lease(Struct, eq=False):
     """One shard as it was given out."""
 
     zone: str
@@ -40,8 +40,7 @@ class Lease:
     heard_at: float | None = None
 
 
-@dataclass(slots=True)
-class Loss:
+class Loss(Struct):
     """A target that nobody answers for, and why."""
 
     target: Target

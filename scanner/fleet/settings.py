@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 CA, CERTIFICATE, KEY = "ca.pem", "certificate.pem", "key.pem"
 """The files of one member of a fleet, in its folder."""
@@ -30,8 +31,7 @@ def unacked_keys(member: str) -> tuple[str, str, str]:
     return f"nightseal.unacked.{member}", f"nightseal.unacked_index.{member}", f"nightseal.unacked_mutex.{member}"
 
 
-@dataclass(frozen=True, slots=True)
-class FleetSettings:
+class FleetSettings(Struct, frozen=True):
     """Where the broker is, and by which certificate one is known to it.
 
     `certificates` is a folder with `ca.pem`, `certificate.pem` and `key.pem`; None goes without, which `insecure` alone

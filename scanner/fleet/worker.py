@@ -18,7 +18,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -26,6 +25,7 @@ from urllib.parse import urlsplit
 from celery import Celery
 from celery.signals import worker_ready
 from kombu.entity import Queue
+from msgspec import Struct
 
 from scanner.errors import UsageError
 from scanner.evidence import TargetEvidence, to_json
@@ -175,8 +175,7 @@ async def _probe(shard: Shard, done: _Done) -> None:
         await _probe_ports(shard, done)
 
 
-@dataclass(frozen=True, slots=True)
-class _Done:
+class _Done(Struct, frozen=True):
     """Says what was seen at targets. `names` are those by which the run knows files that are elsewhere here."""
 
     teller: _Teller

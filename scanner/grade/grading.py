@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from scanner.evidence import Attempt, FailureReason, TargetEvidence
 from scanner.grade import scores
@@ -37,16 +38,14 @@ _DECISIVE: Final = ("trust:", "validity:", "name:")
 """How a gap begins that leaves open whether the certificate decides."""
 
 
-@dataclass(frozen=True, slots=True)
-class GradeReason:
+class GradeReason(Struct, frozen=True):
     """One thing that decided: what it does, in which words."""
 
     effect: Effect
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Grade:
+class Grade(Struct, frozen=True):
     """The grade of one target.
 
     `letter` is None where it could not be determined, `missing` then says what was not observed. `score` is the total

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from scanner.evidence import Deployment, Protocol
 from scanner.grade.scores import FINITE, cipher_bits, points, strength
@@ -45,8 +46,7 @@ class Effect(StrEnum):
     NO_PLUS = "no A+"
 
 
-@dataclass(frozen=True, slots=True)
-class ByRule:
+class ByRule(Struct, frozen=True):
     """Holds where a rule fails, and not only a little.
 
     `name` is how the rule's question is called where it could not be answered. `asked` is the fact of the evidence that
@@ -60,8 +60,7 @@ class ByRule:
     asked: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
+class Where(Struct, frozen=True):
     """Holds where `seen` gives anything; that stands for {} in the words."""
 
     effect: Effect

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from scanner.history.attribution import Attribution, ChangeCause
 from scanner.verdict import CountedAs, TargetResult, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(Struct, frozen=True):
     """How many checks are not met more and fewer through one cause."""
 
     cause: ChangeCause

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from scanner.history.attribution import Attribution, ChangeCause
 from scanner.history.balance import Balances
@@ -180,8 +181,7 @@ class _Changes:
         return self._attribution.of_address(pair.key[0], (before, old), (after, new))
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
+class _Pair(Struct, frozen=True):
     """One rule and subject at one endpoint in two runs: its targets, and their verdicts by target id."""
 
     key: _Key

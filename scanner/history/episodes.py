@@ -11,7 +11,6 @@ many targets are a matter of seconds. Runs follow each other as they were writte
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, timedelta
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec import Struct
 
 from scanner.history.attribution import AWAY
 from scanner.history.frames import frame
@@ -60,8 +60,7 @@ def episodes_of(history: History, run_ids: Iterable[str] | None, wanted: str = E
     return _cut(history.query(sql, VERDICTS, run_ids=run_ids), places)
 
 
-@dataclass(frozen=True, slots=True)
-class _Lives:
+class _Lives(Struct, frozen=True):
     """One row for each endpoint, rule, subject and run of which anything is known, in that order.
 
     `row` is the row of the verdicts that is spoken of, `places` counts the addresses that fail.

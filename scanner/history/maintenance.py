@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import CommitFailedError
+from msgspec import Struct
 
 from scanner.errors import ClockError
 from scanner.history.schema import EVIDENCE, RUNS, TABLES, Table
@@ -30,8 +30,7 @@ MANY_FILES: Final = 8
 _ATTEMPTS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Maintenance:
+class Maintenance(Struct, frozen=True):
     """What was done: rows of evidence and of broken runs removed, files put together, files removed."""
 
     evidence_rows: int = 0

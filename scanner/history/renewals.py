@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, TypeVar
 
+from msgspec import Struct
+
 from scanner.evidence import Certificate, Deployment
 
 _SAME_LIFETIME: Final = 0.1
@@ -41,8 +43,7 @@ SURPRISING: Final = frozenset({Aspect.ISSUER, Aspect.NAMES, Aspect.TRUST, Aspect
 """The aspects that renewing does not change."""
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateDifference:
+class CertificateDifference(Struct, frozen=True):
     """One aspect in which two certificates differ, with what stood there before and what does now."""
 
     aspect: Aspect

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec import Struct, structs
 
 from scanner.evidence import (
     Certificate,
@@ -46,8 +47,7 @@ from scanner.verdict import (
 Row = dict[str, Any]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Writing:
+class Writing(Struct, frozen=True):
     """One attempt to write a run: its own id, when it began, and its place among the runs that were written."""
 
     write_id: str
@@ -72,7 +72,7 @@ def rows_of(record: RunRecord, writing: Writing) -> Iterator[tuple[Table, Iterat
     yield CERTIFICATES, of_each(CERTIFICATES, lambda target, _: _certificate_rows(target))
     yield VERDICTS, (_verdict_table(record.run, targets, writing) for _, targets in _batches(record))
     yield EVIDENCE, of_each(EVIDENCE, lambda target, _: _evidence_rows(target, digests))
-    yield RUNS, iter([pa.Table.from_pylist([_run_row(record) | dataclasses.asdict(writing)], RUNS.arrow)])
+    yield RUNS, iter([pa.Table.from_pylist([_run_row(record) | structs.asdict(writing)], RUNS.arrow)])
 
 
 def _batches(record: RunRecord) -> Iterator[tuple[int, Sequence[TargetResult]]]:
@@ -158,7 +158,7 @@ def _run_row(record: RunRecord) -> Row:
         "engines": json.dumps(dict(run.engines)),
         "targets": len(record.targets),
         **{status.value: statuses[status] for status in TargetStatus},
-        **dataclasses.asdict(counts),
+        **structs.asdict(counts),
         "absent_domains": json.dumps([dataclasses.asdict(domain) for domain in run.absent_domains]),
         "vantage": json.dumps(dataclasses.asdict(run.vantage)) if run.vantage else None,
         "not_covered": json.dumps([dataclasses.asdict(item) for item in run.not_covered]),

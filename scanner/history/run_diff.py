@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from scanner.evidence import Certificate
 from scanner.history.attribution import ChangeCause
@@ -12,8 +13,7 @@ from scanner.history.renewals import CertificateDifference, is_expected
 from scanner.verdict import Run, TargetResult, Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictChange:
+class VerdictChange(Struct, frozen=True):
     """A rule's verdicts on one endpoint in the two runs; None where it was not judged.
 
     `target` is the address that the verdict speaks of: the worst, where there are several. `places` are all addresses
@@ -39,8 +39,7 @@ class VerdictChange:
         return verdict
 
 
-@dataclass(frozen=True, slots=True)
-class StillFailing:
+class StillFailing(Struct, frozen=True):
     """A failure that was there in both runs, at whichever addresses. `worse` tells that its severity rose."""
 
     target: TargetResult
@@ -53,16 +52,14 @@ class StillFailing:
         return self.after.severity > self.before.severity
 
 
-@dataclass(frozen=True, slots=True)
-class TargetChange:
+class TargetChange(Struct, frozen=True):
     """A target that appeared, disappeared, became unreachable or came back; as the run that has it last saw it."""
 
     target: TargetResult
     cause: ChangeCause
 
 
-@dataclass(frozen=True, slots=True)
-class AddressChange:
+class AddressChange(Struct, frozen=True):
     """A name that has other addresses than before. `target` is one of the present ones, for what they share."""
 
     target: TargetResult
@@ -70,8 +67,7 @@ class AddressChange:
     gone: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateChange:
+class CertificateChange(Struct, frozen=True):
     """The certificate that a target presents to a client that names the host; None where it presented none.
 
     `differences` tells in what it differs from the one whose place it took, or, where it took none's, from the one that
@@ -97,8 +93,7 @@ class CertificateChange:
         return f"{what}, until {self.after.not_after:%Y-%m-%d}"
 
 
-@dataclass(frozen=True, slots=True)
-class RunDiff:
+class RunDiff(Struct, frozen=True):
     """What changed from one run to another.
 
     A waived failure counts as no longer failing (`newly_waived`), and as a new failure when its waiver ends.

@@ -7,10 +7,10 @@ an older version wrote can be read (`Column.default` stands where it wrote nothi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
+from msgspec import Struct
 
 from scanner.evidence import KeyType
 from scanner.inventory import DomainKey, EnvironmentKind, Role, StartTls
@@ -33,8 +33,7 @@ OPTIONAL_COUNT = pa.int32()
 SECONDS = pa.float64()
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(Struct, frozen=True):
     """One column: `about` says what it holds, with its unit.
 
     `vocabulary` is all that the column may hold, in ascending order where it has one (`ordered`). `repeated` marks text
@@ -60,8 +59,7 @@ class Column:
         return self.repeated or bool(self.vocabulary)
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """One Delta table. `partitions` names the columns by whose values its files are kept apart."""
 
     name: str

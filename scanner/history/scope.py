@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,8 +15,7 @@ AD_HOC: Final = "ad-hoc"
 """The environment of hosts that were named on the command line: no configuration ever had it."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfiguredScope:
+class ConfiguredScope(Struct, frozen=True):
     """The names of environments, and the ids of endpoints (`environment/host:port`), that a configuration has."""
 
     environments: frozenset[str]

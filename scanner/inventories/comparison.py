@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from scanner.inventory import Application, Endpoint, Inventory
 
@@ -14,8 +15,7 @@ GONE: Final = "gone"
 CHANGED: Final = "changed"
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One endpoint that differs: how, which, and in what."""
 
     kind: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec import structs
 
 from scanner.counting import counted
 from scanner.errors import Problem
@@ -35,7 +36,7 @@ def expanded(contents: Contents, *, agreed: int | None, how: str) -> Contents:
     total = _total(contents.rows, found)
     possible = total <= MOST_ADDRESSES
     if agreed == total and possible:
-        return replace(contents, rows=list(_all(contents.rows, found)))
+        return structs.replace(contents, rows=list(_all(contents.rows, found)))
     most = "" if possible else f", and at most {MOST_ADDRESSES} can be taken"
     hint = how.format(count=total) if possible else "leave out what is not scanned"
     if agreed is None:
@@ -45,7 +46,7 @@ def expanded(contents: Contents, *, agreed: int | None, how: str) -> Contents:
         message = f"comes to {counted(total, 'host')} with its networks{other}{most}"
         problems = [problem("", message, hint, contents.name)]
     rows = [row for index, row in enumerate(contents.rows) if index not in found]
-    return replace(contents, rows=rows, problems=[*contents.problems, *problems])
+    return structs.replace(contents, rows=rows, problems=[*contents.problems, *problems])
 
 
 def _not_agreed(contents: Contents, index: int, count: int, most: str, hint: str) -> Problem:

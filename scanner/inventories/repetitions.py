@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
+
+from msgspec import Struct, field, structs
 
 from scanner.errors import Problem
 from scanner.inventories.source import Contents, Mention, Row, located, problem
@@ -24,7 +25,7 @@ def only_of(contents: Contents, environment: str) -> Contents:
         else:
             where = f"{located(contents.name, row.line, row.part)} {row.host} ({named})"
             contents.leave_out("row", f'of another environment than "{environment}"', where)
-    return replace(contents, rows=rows)
+    return structs.replace(contents, rows=rows)
 
 
 def joined(
@@ -70,13 +71,12 @@ def joined(
             by_place.setdefault(mine.row.place_at(usual), []).append(mine)
         results.append((item, taken, problems))
     return [
-        replace(item, rows=[mine.row for mine in taken if not mine.gone], problems=[*item.problems, *problems])
+        structs.replace(item, rows=[mine.row for mine in taken if not mine.gone], problems=[*item.problems, *problems])
         for item, taken, problems in results
     ]
 
 
-@dataclass(slots=True)
-class _Taken:
+class _Taken(Struct):
     """A row with what other files say of the same; `gone` where their rows say all that it does."""
 
     source: Contents
@@ -103,7 +103,7 @@ class _Taken:
                 column = ".".join(way).replace("labels.", "label.")
                 message = f'of {other.host} is "{_shown(value)}", and at {where} it is "{_shown(before)}"'
                 problems.append(problem(column, message, "make them the same, or empty one", str(origin)))
-        self.row = replace(self.row, values=values, said=said)
+        self.row = structs.replace(self.row, values=values, said=said)
         return problems
 
 

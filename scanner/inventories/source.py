@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+from msgspec import Struct, field, structs
 
 from scanner.confidential import keep_login
 from scanner.counting import counted
@@ -34,8 +35,7 @@ class Mention(NamedTuple):
         return located(*self)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One host of a source.
 
     `values` has the keys of an endpoint or application as config.toml spells them, and besides them `application`, the
@@ -80,8 +80,7 @@ class LeftOut(NamedTuple):
         return f"{counted(number, self.one, self.many)} {self.why}".rstrip()
 
 
-@dataclass(slots=True)
-class Contents:
+class Contents(Struct):
     """What a source gave.
 
     `left_out` counts what it names and is no endpoint, by the reason, with a few examples; `assumed` the hosts that are
@@ -134,7 +133,7 @@ class Contents:
         seen: dict[tuple[object, ...], Row] = {}
         for row in self.rows:
             seen.setdefault((*row.place, row.values.get("role"), row.values.get("application")), row)
-        return replace(self, rows=list(seen.values()))
+        return structs.replace(self, rows=list(seen.values()))
 
 
 def _count(counts: dict[LeftOut, tuple[int, tuple[str, ...]]], reason: LeftOut, what: object) -> None:
@@ -145,8 +144,7 @@ def _count(counts: dict[LeftOut, tuple[int, tuple[str, ...]]], reason: LeftOut, 
     counts[reason] = (count + 1, examples)
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """How a source is read.
 
     `columns` says which column of a table holds which key, where the table has names of its own; all other columns
@@ -160,8 +158,7 @@ class Options:
     all_ports: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class KnownService:
+class KnownService(Struct, frozen=True):
     """What is usually behind a port."""
 
     role: Role

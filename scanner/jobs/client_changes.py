@@ -6,9 +6,12 @@ is and as it would be, without a connection.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
+
+from msgspec import Struct, structs
 
 from scanner.errors import UsageError, nearest
 from scanner.evaluate import judge
@@ -46,8 +49,7 @@ _DEMANDING_OF_GROUPS: Final = ("kex.allowed-groups", "kex.min-ec-bits")
 _EXAMPLE: Final = 'such as "no tls1.2 cbc", "only tls1.3" or "no rsa, no secp256r1"'
 
 
-@dataclass(frozen=True, slots=True)
-class _Clause:
+class _Clause(Struct, frozen=True):
     """One clause of a change: what all its words mean together goes, or with `only` all else does."""
 
     only: bool
@@ -64,8 +66,7 @@ class _Clause:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ClientChange:
+class ClientChange(Struct, frozen=True):
     """A change in words: clauses by commas."""
 
     clauses: tuple[_Clause, ...]
@@ -175,7 +176,7 @@ def as_the_policy_wants(facts: Facts, policy: Policy) -> TlsEvidence | None:
 
 
 def _fails(rule: BoundRule, facts: Facts, tls: TlsEvidence) -> bool:
-    changed = replace(facts, evidence=replace(facts.evidence, tls=Attempt.ok(tls)))
+    changed = structs.replace(facts, evidence=dataclasses.replace(facts.evidence, tls=Attempt.ok(tls)))
     return any(verdict.status is Status.FAIL for verdict in judge(rule, changed))
 
 

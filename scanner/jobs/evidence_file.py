@@ -10,10 +10,11 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Literal
 
+from msgspec import Struct
 from pydantic import TypeAdapter, ValidationError
 
 from scanner.coverage import named_in_certificates
@@ -66,8 +67,7 @@ class EvidenceFile:
     lost: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictDifference:
+class VerdictDifference(Struct, frozen=True):
     """A verdict that came out otherwise; None where there is none on that side."""
 
     target: str
@@ -77,13 +77,12 @@ class VerdictDifference:
     now: Verdict | None
 
 
-@dataclass(frozen=True, slots=True)
-class Rejudgement:
+class Rejudgement(Struct, frozen=True):
     """What judging again gave: how many verdicts were compared, and those that differ."""
 
     compared: int
     not_judgeable: int
-    differences: tuple[VerdictDifference, ...] = field(default=())
+    differences: tuple[VerdictDifference, ...] = ()
 
 
 def to_evidence_file(rendering: Rendering) -> bytes:

@@ -5,8 +5,9 @@ Only runs count that had ended when the run ended: its report is the same whenev
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Final
+
+from msgspec import structs
 
 from reports.view.history import HistoryAnswers
 from reports.view.trend import LOOKED_BACK
@@ -75,7 +76,7 @@ def _of_endpoints(answers: HistoryAnswers, record: RunRecord) -> HistoryAnswers:
     names = answers.differing_addresses
     keys = zip(names["environment"], names["host"], names["port"], strict=True)
     theirs = [(str(environment), str(host), int(port)) in places for environment, host, port in keys]
-    return dataclasses.replace(
+    return structs.replace(
         answers,
         differing_addresses=names[theirs],
         mean_time_to_fix=answers.mean_time_to_fix.iloc[:0],

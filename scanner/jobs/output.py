@@ -7,9 +7,10 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from reports.export.formats import exported
 from reports.facts import render_facts, render_overview
@@ -46,8 +47,7 @@ _STDOUT_DESCRIPTOR = 1
 _FOR_PEOPLE = ("text",)
 
 
-@dataclass(frozen=True, slots=True)
-class Rendering:
+class Rendering(Struct, frozen=True):
     """What a report is made of: the run, what it is compared with, how it is titled, and the key that signs it."""
 
     record: RunRecord
@@ -125,8 +125,7 @@ def _view(rendering: Rendering) -> ReportView:
     return view
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """What became of each format: the files that were written (none for stdout), and why others were not."""
 
     files: tuple[Path, ...] = ()

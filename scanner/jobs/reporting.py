@@ -9,6 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from msgspec import structs
+
 from reports.view.options import Edition, ReportOptions
 from scanner.errors import PolicyError, UsageError, nearest
 from scanner.inventory import Role
@@ -86,7 +88,7 @@ def owned(rendering: Rendering, owner: str | None, labels: Sequence[str]) -> Ren
     previous = rendering.previous
     part = dataclasses.replace(rendering.record.run.part or Part(), owner=owner, labels=tuple(sorted(wanted)))
     record = RunRecord(dataclasses.replace(record.run, part=part), record.targets)
-    return dataclasses.replace(
+    return structs.replace(
         rendering, record=record, previous=_only_those(previous, kept) if previous is not None else None
     )
 
@@ -209,7 +211,7 @@ def rendering_of_environment(
     if environment is None:
         return rendering
     previous = rendering.previous
-    return dataclasses.replace(
+    return structs.replace(
         rendering,
         record=_only(record, environment),
         previous=_only(previous, environment) if previous else None,

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
+
+from msgspec import Struct
 
 from scanner.errors import UsageError, nearest
 from scanner.policy import Policy, PolicyRule, digest_of
@@ -21,8 +22,7 @@ from scanner.verdict import NOT_ASKED, RunRecord, Status, TargetResult, Verdict
 _SHORTEST_WORD: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class RuleChoice:
+class RuleChoice(Struct, frozen=True):
     """The rules to judge by, as globs: only those of `only`, where it names any, and none of `skip`."""
 
     only: Sequence[str] = ()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field, structs
 
 from scanner.counting import counted
 from scanner.errors import HistoryError, NotKeptError
@@ -40,8 +40,7 @@ if TYPE_CHECKING:
     from scanner.waiver import Waiver
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """What to run of a configuration. `environments` holds names and globs; empty means all.
 
     With `resume`, what an interrupted run saw a short while ago is taken over. `failing` are globs of the rules that
@@ -65,8 +64,7 @@ class Order:
         return {"--rule": self.choice.only, "--fail-on-rule": self.failing}
 
 
-@dataclass(frozen=True, slots=True)
-class RunOutcome:
+class RunOutcome(Struct, frozen=True):
     """A finished run, what was written of it, and the waivers of the environments that it scanned.
 
     `files` are its reports, `site` is the page of all runs, where that was written; `troubles` tell what was not.
@@ -119,7 +117,7 @@ def execute(
             # Its reports are written all the same, without what only the history knows.
             lost = error
         outcome = _reported(config, None if lost else history, record, order, output)
-    return dataclasses.replace(outcome, troubles=(*troubles, *outcome.troubles), lost=lost)
+    return structs.replace(outcome, troubles=(*troubles, *outcome.troubles), lost=lost)
 
 
 def _kept(history: History, record: RunRecord | None, seen: UnfinishedRun) -> str:
@@ -138,7 +136,7 @@ def _reported(config: Config, history: History | None, record: RunRecord, order:
     troubles = list[str]()
     rendering, written, site = Rendering(record), Written(), None
     with spared("No report was written", troubles):
-        rendering = dataclasses.replace(rendering_of(config, history, record.loaded()), key=order.key)
+        rendering = structs.replace(rendering_of(config, history, record.loaded()), key=order.key)
         written = write(rendering, order.formats, target, name=record.run.id)
     troubles += written.troubles
     if history is not None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 import scanner
 from scanner import pipeline
@@ -31,8 +32,7 @@ ANSWERS = ".authorities"
 """The folder in which answers of certificate authorities are kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
+class Overrides(Struct, frozen=True):
     """What the command line says instead of the configuration, or besides it."""
 
     ca_file: Path | None = None

@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct, structs
 from pydantic import ValidationError
 
 import scanner
@@ -38,8 +39,7 @@ _SUFFIX: Final = ".jsonl"
 _LOG = logging.getLogger("nightseal.run")
 
 
-@dataclass(slots=True)
-class UnfinishedRun:
+class UnfinishedRun(Struct):
     """What this run has seen, and what earlier ones saw that asked the same in the same way and never ended.
 
     `told` is what there is to say of those before the scan. Files that can't be written cost the run nothing else.
@@ -105,7 +105,7 @@ def unfinished(job: Job, folder: Path, *, resume: bool) -> Iterator[UnfinishedRu
     earlier = _left(folder, key)
     known = _Known.of(earlier, now)
     run = UnfinishedRun(job, _told(known, resume=resume), _earlier=earlier)
-    run.job = dataclasses.replace(job, on_evidence=run.add, known=known if resume else {})
+    run.job = structs.replace(job, on_evidence=run.add, known=known if resume else {})
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         run.begin(folder / f"{key}-{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}{_SUFFIX}")

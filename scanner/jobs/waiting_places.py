@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from scanner.errors import OutputError
 from scanner.jobs.destinations import write_whole
@@ -29,8 +30,7 @@ _MEANT: Final = "meant.json"
 _MOST: Final = 50
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingPlaces:
+class WaitingPlaces(Struct, frozen=True):
     """The folders in which runs may wait, the first choice first; where folders are noted; and whose runs these are."""
 
     folders: tuple[Path, ...] = ()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from scanner.lab import external
 from scanner.lab.case import CannotServeError, Nginx, Node, Raw
@@ -90,7 +91,7 @@ def _listen(
     for number, address in enumerate(case.addresses):
         if number and case.second_certificate is not None:
             identity = authority.issue(case.second_certificate, case.host)
-        served = replace(case, site=case.second_site) if number and case.second_site else case
+        served = structs.replace(case, site=case.second_site) if number and case.second_site else case
         if case.engine == Raw("closed"):
             port = servers.refuse(address)
         elif isinstance(case.engine, Node | Nginx):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from ssl import TLSVersion
 from typing import TYPE_CHECKING, Final, Literal
+
+from msgspec import Struct, field
 
 from scanner.lab.certificates import CertificateRecipe
 from scanner.lab.http import GOOD_SITE, REDIRECT_TO_HTTPS, Site
@@ -28,8 +29,7 @@ class CannotServeError(Exception):
     """This machine lacks what a case needs; the message says what. The lab then serves the others."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenSsl:
+class OpenSsl(Struct, frozen=True, kw_only=True):
     """TLS by Python's `ssl`. The default is right in every way: TLS 1.2 and 1.3, (EC)DHE and AEAD alone."""
 
     minimum: TLSVersion = TLSVersion.TLSv1_2
@@ -46,8 +46,7 @@ GOOD_TLS: Final = OpenSsl(security_level=2)
 WEAK_KEYS: Final = OpenSsl()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsLite:
+class TlsLite(Struct, frozen=True, kw_only=True):
     """TLS by tlslite-ng, for what OpenSSL 3 no longer speaks. Names are those of its `HandshakeSettings`."""
 
     minimum: tuple[int, int] = (3, 3)
@@ -65,8 +64,7 @@ class TlsLite:
     signature_hashes: tuple[str, ...] = ("sha512", "sha384", "sha256")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HelloOnly:
+class HelloOnly(Struct, frozen=True, kw_only=True):
     """A server of the nineties as far as its answer to a hello, which is all that tells what it accepts.
 
     No library has SSL 2.0 or export ciphers any more, so nothing can be said to it after that. Code points are those of
@@ -77,22 +75,19 @@ class HelloOnly:
     suites: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Node(Struct, frozen=True, kw_only=True):
     """TLS 1.3 by Node.js with OpenSSL 3.5, for groups which OpenSSL 3.0 does not know."""
 
     groups: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Nginx:
+class Nginx(Struct, frozen=True, kw_only=True):
     """TLS by nginx, for what Python's `ssl` has no switch for. `directives` go into its server block."""
 
     directives: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(Struct, frozen=True):
     """No TLS at all, in one of the ways in which that happens."""
 
     behaviour: Literal["closed", "silent", "reset", "garbage", "dribble", "plain-http"]
@@ -101,8 +96,7 @@ class Raw:
 Engine = OpenSsl | TlsLite | HelloOnly | Node | Nginx | Raw
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True):
     """One server of the lab: what is wrong with it, how it is to be made, and what the rules must say of it.
 
     `expected` has a status by rule id, for what the case exists to show and for some of what must stay untouched by it.

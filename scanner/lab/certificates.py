@@ -6,7 +6,6 @@ relative to the moment of the start, so the lab is as right in five years as it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+from msgspec import Struct
 
 from scanner.lab.ct_log import CtLog, extension, sct_list, with_scts
 from scanner.lab.publications import Publisher, RevocationKind, is_list, url_of
@@ -36,8 +36,7 @@ _SHA256_WITH_RSA = bytes.fromhex("06092a864886f70d01010b")
 _SHA1_WITH_RSA = bytes.fromhex("06092a864886f70d010105")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateRecipe:
+class CertificateRecipe(Struct, frozen=True, kw_only=True):
     """How a server's certificate and the chain that it sends are to be made. Days are relative to the lab's start.
 
     The default is a certificate which is right in every way. Its 46 days meet the limit of 47 days that the CA/Browser
@@ -65,8 +64,7 @@ class CertificateRecipe:
     malformed: tuple[x509.ObjectIdentifier, ...] = ()  # extensions that hold garbage
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """A private key and the certificates that a server sends with it, its own first."""
 
     key: PrivateKey

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import gzip
 import re
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field, structs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +41,7 @@ _REASONS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """One HTTP response. `{host}` and `{path}` in header values and in the body stand for what was asked for."""
 
     status: int = 200
@@ -53,8 +53,7 @@ class Response:
     compressed: bool = False  # for who asks for gzip
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(Struct, frozen=True):
     """What one port answers: by exact path, and for every other path."""
 
     default: Response = Response()
@@ -95,7 +94,7 @@ def serve(connection: Connection, site: Site, host: str) -> None:
         answer = site.answer(method, target)
         close = close or answer.endless
         if answer.compressed and re.search(rb"(?im)^accept-encoding:[^\r\n]*\bgzip\b", head):
-            answer = replace(answer, headers=(*answer.headers, ("Content-Encoding", "gzip")))
+            answer = structs.replace(answer, headers=(*answer.headers, ("Content-Encoding", "gzip")))
         connection.send(_render(answer, host, target, close=close, head_only=method == "HEAD"))
         while answer.endless and method != "HEAD":
             connection.send(_FILLING)

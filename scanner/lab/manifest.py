@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct, structs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabServer:
+class LabServer(Struct, frozen=True, kw_only=True):
     """One server of the lab, as a scanner sees it and as its tests expect it.
 
     `port` and `http_port` are nominal, as a configuration names them; `actual_port` and `actual_http_port` are where
@@ -31,8 +31,7 @@ class LabServer:
     status: Literal["assessed", "partial", "unreachable"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class Manifest(Struct, frozen=True, kw_only=True):
     """Everything that the lab serves. File names are those on the lab's machine; `skipped` says why, by case name."""
 
     ca_file: str
@@ -45,7 +44,7 @@ class Manifest:
 
     def to_json(self) -> str:
         """Write the manifest as one line."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        return json.dumps(structs.asdict(self), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, line: str) -> Manifest:

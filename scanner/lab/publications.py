@@ -7,7 +7,6 @@ names a path of its own.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -15,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
+from msgspec import Struct
 
 from scanner.lab.connection import Connection, linger
 
@@ -46,8 +46,7 @@ def url_of(path: str) -> str:
     return f"http://{PKI_HOST}/{path}"
 
 
-@dataclass(frozen=True, slots=True)
-class Publisher:
+class Publisher(Struct, frozen=True):
     """Makes what is published at a moment, `now`."""
 
     now: datetime
@@ -110,8 +109,7 @@ class Publisher:
         return builder.sign(signer.key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
-@dataclass(frozen=True, slots=True)
-class PublicationServer:
+class PublicationServer(Struct, frozen=True):
     """Answers with what is published under the first part of a path, whatever follows it and whatever is sent."""
 
     published: Mapping[str, bytes]

@@ -7,8 +7,9 @@ has arrived, and an answer may repeat a part of the question (an IMAP tag, an LD
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from scanner.lab.connection import Connection
@@ -17,8 +18,7 @@ Then = Literal["go-on", "upgrade", "close"]
 _LIMIT: Final = 16_384
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     r"""One thing that a client may say. In the answer, `\1` stands for the pattern's first group."""
 
     says: re.Pattern[bytes]
@@ -26,8 +26,7 @@ class Reply:
     then: Then = "go-on"
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Struct, frozen=True):
     """A protocol's greeting, and its replies before and after the upgrade to TLS."""
 
     greeting: bytes

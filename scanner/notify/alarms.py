@@ -11,11 +11,12 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
+
+from msgspec import Struct, field, structs
 
 from scanner.evidence import FailureReason
 from scanner.history.attribution import AWAY
@@ -76,8 +77,7 @@ class Key(NamedTuple):
         return self.rule.removeprefix(UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedFailure:
+class AcceptedFailure(Struct, frozen=True):
     """What a waiver accepted: the failure as it was then."""
 
     severity: Severity
@@ -85,8 +85,7 @@ class AcceptedFailure:
     observed: str
 
 
-@dataclass(frozen=True, slots=True)
-class Alarm:
+class Alarm(Struct, frozen=True):
     """What receivers believe: `failing`, how badly (`severity`), and at which addresses (`places`).
 
     `trail` holds the last results, oldest first, and `levels` the ranks of severity of the last failing ones. `held`
@@ -111,8 +110,7 @@ class Alarm:
         return not self.failing and not self.flapping and self.accepted is None and Condition.FAILING not in self.trail
 
 
-@dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResult(Struct, frozen=True):
     """What a run says of one thing at one endpoint.
 
     `places` are the addresses at which it is so, of the `addresses` that the endpoint has; at those of `held` it does
@@ -143,7 +141,7 @@ def update(
         failed_before: whether the run before saw it fail, or did not look. What a waiver accepts is told as new where
             nothing was accepted before and it did not fail.
     """
-    alarm = dataclasses.replace(alarm, seen=_seen(alarm, result, now))
+    alarm = structs.replace(alarm, seen=_seen(alarm, result, now))
     if result.condition is not Condition.FAILING and alarm.failing and alarm.seen and not result.waived:
         # Fixed at another address says nothing of the one that failed and is not seen now.
         return alarm, None
@@ -156,14 +154,14 @@ def update(
     if alarm.flapping and not steady:
         return noted, worse if worse is Transition.WORSE_BUT_WAIVED else None
     if not alarm.flapping and changes >= _CHANGES:
-        return dataclasses.replace(noted, flapping=True), Transition.FLAPPING
+        return structs.replace(noted, flapping=True), Transition.FLAPPING
     if alarm.flapping:
         # It is steady: what came before is not held against it any more.
-        noted = dataclasses.replace(noted, flapping=False, trail=trail[-1:])
+        noted = structs.replace(noted, flapping=False, trail=trail[-1:])
     if failing and not alarm.failing:
-        return dataclasses.replace(noted, failing=True, since=now), Transition.FIRING
+        return structs.replace(noted, failing=True, since=now), Transition.FIRING
     if not failing and (alarm.failing or alarm.flapping):
-        return dataclasses.replace(noted, failing=False, since=None, places=(), seen={}), Transition.RESOLVED
+        return structs.replace(noted, failing=False, since=None, places=(), seen={}), Transition.RESOLVED
     return noted, worse
 
 
@@ -192,7 +190,7 @@ def has_moved(alarm: Alarm, result: CheckResult) -> bool:
 
 def _noted(alarm: Alarm, result: CheckResult, trail: str, *, failed_before: bool) -> tuple[Alarm, Transition | None]:
     """The alarm with what the result says of severity, places and waiver; and whether that is worse or better."""
-    noted = dataclasses.replace(alarm, trail=trail, held=result.held)
+    noted = structs.replace(alarm, trail=trail, held=result.held)
     if result.waived and result.verdict is not None:
         return _accepting(noted, result.verdict, failed_before=failed_before or alarm.failing)
     if result.condition is not Condition.FAILING:
@@ -203,29 +201,29 @@ def _noted(alarm: Alarm, result: CheckResult, trail: str, *, failed_before: bool
     levels = (alarm.levels + str(result.severity.rank))[-_WATCHED:]
     changes = sum(before != after for before, after in pairwise(levels))
     spread = _spread(result, alarm)
-    noted = dataclasses.replace(noted, places=places, levels=levels, accepted=None)
+    noted = structs.replace(noted, places=places, levels=levels, accepted=None)
     if not alarm.failing:
-        return dataclasses.replace(noted, severity=result.severity, levels=str(result.severity.rank)), None
+        return structs.replace(noted, severity=result.severity, levels=str(result.severity.rank)), None
     if result.severity > alarm.severity or spread:
-        return dataclasses.replace(noted, severity=max(result.severity, alarm.severity)), Transition.WORSE
+        return structs.replace(noted, severity=max(result.severity, alarm.severity)), Transition.WORSE
     # Where it was worse is perhaps not looked at now.
     away = bool(alarm.seen.keys() - looked_at)
     if result.severity < alarm.severity and changes < _CHANGES and not away:
-        return dataclasses.replace(noted, severity=result.severity), Transition.BETTER
-    return dataclasses.replace(noted, levels=alarm.levels if away else levels), None
+        return structs.replace(noted, severity=result.severity), Transition.BETTER
+    return structs.replace(noted, levels=alarm.levels if away else levels), None
 
 
 def _accepting(alarm: Alarm, verdict: Verdict, *, failed_before: bool) -> tuple[Alarm, Transition | None]:
     """The alarm with what its waiver accepts now; worse where that is more than before."""
     accepted = AcceptedFailure(verdict.severity, verdict.reason, verdict.observed)
     if alarm.accepted is None:
-        after = dataclasses.replace(alarm, accepted=accepted)
+        after = structs.replace(alarm, accepted=accepted)
         return after, None if failed_before else Transition.WORSE_BUT_WAIVED
     before = dataclasses.replace(
         verdict, severity=alarm.accepted.severity, reason=alarm.accepted.reason, observed=alarm.accepted.observed
     )
     if is_worse(verdict, before):
-        return dataclasses.replace(alarm, accepted=accepted), Transition.WORSE_BUT_WAIVED
+        return structs.replace(alarm, accepted=accepted), Transition.WORSE_BUT_WAIVED
     return alarm, None
 
 
@@ -246,7 +244,7 @@ def results_of(record: RunRecord) -> dict[Key, CheckResult]:
     found: dict[Key, CheckResult] = {}
     for endpoint, targets in endpoints.items():
         silent = [target for target in targets if target.status is TargetStatus.UNREACHABLE]
-        found[Key(endpoint, UNREACHABLE)] = dataclasses.replace(
+        found[Key(endpoint, UNREACHABLE)] = structs.replace(
             _result(targets, silent, Severity.HIGH), silence=usual_reason(silent)
         )
         verdicts: dict[tuple[str, str], dict[str, Verdict]] = defaultdict(dict)
@@ -362,7 +360,7 @@ def confirmed(found: Mapping[Key, CheckResult], again: Mapping[Key, CheckResult]
         if result.condition is not Condition.FAILING or second is None:
             continue
         if second.condition is Condition.OK:
-            after[key] = dataclasses.replace(result, condition=Condition.TRANSIENT)
+            after[key] = structs.replace(result, condition=Condition.TRANSIENT)
         elif second.condition is Condition.FAILING:
             lasting = set(result.places) & set(second.places)
             milder = second.severity < result.severity or bool(lasting and lasting != set(result.places))

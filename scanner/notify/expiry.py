@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
+
+from msgspec import Struct
 
 from scanner.evidence import Certificate
 from scanner.history.facts import deployments_of
@@ -20,8 +21,7 @@ WAIVER_STEPS_DAYS = (14, 3)
 """Days before its end at which people are told of a waiver."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expiring:
+class Expiring(Struct, frozen=True):
     """A certificate that ends soon, and the targets that present it. `key` names the step, which is told once."""
 
     key: str
@@ -37,8 +37,7 @@ class Expiring:
         return (self.not_after - now) / timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class WaiverEnding:
+class WaiverEnding(Struct, frozen=True):
     """A waiver that waives for a few days more only, or no longer."""
 
     key: str

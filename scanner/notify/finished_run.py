@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
+from msgspec import Struct, structs
 from sqlalchemy import Connection, Engine, func, select, update
 
 from reports.deliver_message import EnvironmentSummary, Notification, Section
@@ -40,8 +40,7 @@ _WAIVERS_KEPT = "what waivers accept"
 """Among what was told: alarms remember what waivers accept since then."""
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedRun:
+class FinishedRun(Struct, frozen=True):
     """What there is of a run.
 
     `results` are its check results after the second look, `previous` is the run before it, and `problems` are sentences
@@ -159,7 +158,7 @@ class FinishedRun:
                 causes[Key(item.target.endpoint, UNKNOWN + item.rule, item.subject)] = item.cause
             for silent in (*difference.now_unreachable, *difference.back):
                 causes[Key(silent.target.endpoint, UNREACHABLE)] = silent.cause
-        return [dataclasses.replace(item, cause=_cause(item, causes.get(item.key))) for item in changed]
+        return [structs.replace(item, cause=_cause(item, causes.get(item.key))) for item in changed]
 
     def _first_told(self, connection: Connection) -> bool:
         """Whether this service has reported a run of the schedule before."""

@@ -10,10 +10,10 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
@@ -35,8 +35,7 @@ _AT_ONCE = 4
 Send = Callable[[str, Message], Delivery]
 
 
-@dataclass(frozen=True, slots=True)
-class PendingMessage:
+class PendingMessage(Struct, frozen=True):
     """A message on its way."""
 
     id: int
@@ -46,8 +45,7 @@ class PendingMessage:
     tries: int
 
 
-@dataclass(frozen=True, slots=True)
-class SilentReceiver:
+class SilentReceiver(Struct, frozen=True):
     """A receiver that has taken nothing for a day or longer."""
 
     name: str

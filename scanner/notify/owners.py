@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from reports.deliver_message import recounted
 
@@ -62,7 +63,7 @@ def with_owners(notification: Notification, whose: Mapping[str, str]) -> Notific
         endpoint = endpoint_in(place, whose)
         return place if endpoint is None else f"{place} ({whose[endpoint]})"
 
-    return _each(notification, lambda entry: dataclasses.replace(entry, places=tuple(map(named, entry.places))))
+    return _each(notification, lambda entry: structs.replace(entry, places=tuple(map(named, entry.places))))
 
 
 def owned(
@@ -78,10 +79,10 @@ def owned(
 
     def theirs(entry: Entry) -> Entry | None:
         places = tuple(_shared(entry.places, owner, owners, contacts or {}))
-        return dataclasses.replace(entry, places=places) if places else None
+        return structs.replace(entry, places=places) if places else None
 
     kept = _each(notification, theirs)
-    return dataclasses.replace(kept, schedule=f"{notification.schedule}, {owner}", reports=(), links=())
+    return structs.replace(kept, schedule=f"{notification.schedule}, {owner}", reports=(), links=())
 
 
 def _shared(
@@ -98,7 +99,7 @@ def _shared(
 
 def _each(notification: Notification, change: _Change) -> Notification:
     changed = (_section(section, change) for section in notification.sections)
-    return dataclasses.replace(notification, sections=tuple(section for section in changed if section is not None))
+    return structs.replace(notification, sections=tuple(section for section in changed if section is not None))
 
 
 def _section(section: Section, change: _Change) -> Section | None:
@@ -107,6 +108,4 @@ def _section(section: Section, change: _Change) -> Section | None:
         return None
     before, after = (sum(len(entry.places) for entry in of) for of in (section.entries, entries))
     fewer = len(entries) != len(section.entries) or before != after
-    return dataclasses.replace(
-        section, entries=entries, summary=recounted(section, entries) if fewer else section.summary
-    )
+    return structs.replace(section, entries=entries, summary=recounted(section, entries) if fewer else section.summary)

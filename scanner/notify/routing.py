@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from msgspec import structs
 from sqlalchemy import Connection, func, select
 
 from reports.deliver_message import EnvironmentSummary, Notification, compose, compose_digest
@@ -63,7 +63,7 @@ def enqueue_for_owners(  # noqa: PLR0913  # the same
         ]
         if not places or not receivers:
             continue
-        theirs = dataclasses.replace(owned(notification, owner.name, owners, contacts), environments=summaries(places))
+        theirs = structs.replace(owned(notification, owner.name, owners, contacts), environments=summaries(places))
         if not theirs.environments:
             continue
         wishes = {

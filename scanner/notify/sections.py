@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from reports.deliver_message import Entry, EnvironmentSummary, Section, inert
 from reports.message import Level
@@ -117,8 +118,7 @@ def environment_summaries(record: RunRecord) -> tuple[EnvironmentSummary, ...]:
     return tuple(result)
 
 
-@dataclass(frozen=True, slots=True)
-class AlarmChange:
+class AlarmChange(Struct, frozen=True):
     """A change of one alarm. `first_look` tells that its endpoint was never looked at before."""
 
     key: Key

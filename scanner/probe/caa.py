@@ -7,13 +7,13 @@ counts, and its ancestors do not (section 3).
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import Final
 
 import dns.asyncresolver
 import dns.exception
 import dns.name
 import dns.resolver
+from msgspec import Struct, field
 
 from scanner.evidence import Attempt, CaaRecord, Certificate, FailureReason, NameCaa
 from scanner.probe import ProbeSettings
@@ -40,8 +40,7 @@ def caa_names(leaf: Certificate) -> tuple[str, ...]:
     return tuple(name for name in names if name)[:MAX_NAMES]
 
 
-@dataclass(slots=True)
-class CaaLookups:
+class CaaLookups(Struct):
     """The look-ups of a run, in its event loop. Ancestors that names share are asked for once."""
 
     settings: ProbeSettings

@@ -12,8 +12,9 @@ import ipaddress
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar, cast
+
+from msgspec import Struct
 
 from scanner.evidence import Attempt, DnsEvidence, Dnssec, Failure, FailureReason
 from scanner.inventory import Address, Endpoint, Environment, Target
@@ -35,8 +36,7 @@ _OTHER_FAMILY = {getattr(socket, name, None) for name in ("EAI_NODATA", "EAI_ADD
 NO_RESOLVER: Final = "[scan] validating_resolver names none that checks signatures"
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(Struct, frozen=True):
     """A target, or the reason why its name gave none."""
 
     target: Target
@@ -164,8 +164,7 @@ async def probe_dns(target: Target, settings: ProbeSettings, lookups: CaaLookups
     return DnsEvidence(addresses, found.caa, found.caa_domain, dnssec=signed)
 
 
-@dataclass(frozen=True, slots=True)
-class DnsProbe:
+class DnsProbe(Struct, frozen=True):
     """What the DNS says of a target's name."""
 
     settings: ProbeSettings

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Final
+
+from msgspec import Struct
 
 from scanner.evidence import Protocol
 
@@ -24,8 +25,7 @@ _COMMON_CIPHERS: Final = ("_AES_", "_CHACHA20_", "_3DES_", "_RC4_128_")
 _BY_VERSION: Final[Mapping[str, Protocol]] = {"1.2": Protocol.TLS1_2, "1.3": Protocol.TLS1_3}
 
 
-@dataclass(frozen=True, slots=True)
-class CipherSuite:
+class CipherSuite(Struct, frozen=True):
     """A cipher suite: its code point, its IANA name and the document that defines it."""
 
     code: int
@@ -50,8 +50,7 @@ class CipherSuite:
         return exchange.startswith(("ECDHE_RSA", "ECDHE_ECDSA", "DHE_RSA", "DHE_DSS"))
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """A named group. `bits` is the size of its classical key, None where there is none."""
 
     code: int
@@ -65,8 +64,7 @@ class Group:
         return self.name.startswith("ffdhe")
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureScheme:
+class SignatureScheme(Struct, frozen=True):
     """A signature scheme. `key` is the type of the certificate's key."""
 
     code: int

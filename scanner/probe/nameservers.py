@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import dns.asyncresolver
 import dns.exception
 import dns.flags
 import dns.resolver
+from msgspec import Struct
 
 from scanner.evidence import Failure, FailureReason
 from scanner.hostname import place_of
@@ -37,8 +37,7 @@ def resolver_at(server: str | None, timeout_s: float) -> dns.asyncresolver.Resol
     return resolver
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
+class Records(Struct, frozen=True):
     """Records of a name, and whether the resolver says that their signatures are good (the AD bit)."""
 
     found: tuple[Any, ...]

@@ -8,8 +8,9 @@ moments differs by the *date*. Each comparison changes one of them and keeps the
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct, structs
 
 from scanner.evaluate import evaluate
 from scanner.grade import grade
@@ -39,8 +40,7 @@ _CAUSED: Final = ("new_failures", "fixed", "became_indeterminate", "newly_waived
 """The lists of a comparison whose items name a cause."""
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedRun:
+class JudgedRun(Struct, frozen=True):
     """A stored run, as it was judged then and as the other policy judges it, both at the time of the run.
 
     `without_evidence` counts targets that cannot be judged again, since their evidence is no longer kept.
@@ -52,8 +52,7 @@ class JudgedRun:
     without_evidence: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
+class Replay(Struct, frozen=True):
     """Runs over the same environments, judged by another policy.
 
     `runs` are the oldest first; the last of them is what is looked at closely. `record` is that run as `policy` judges
@@ -83,8 +82,7 @@ class Replay:
         return sum(verdict.reason == NOT_RECORDED for verdict in self.record.verdicts)
 
 
-@dataclass(frozen=True, slots=True)
-class Judge:
+class Judge(Struct, frozen=True):
     """What stored runs are judged by: a policy, and what the configuration at hand knows of them.
 
     `inventory_of` gives the configuration's inventory for the digest of a run's configuration, or None where the run
@@ -164,11 +162,11 @@ def replay(
 def _caused(change: RunDiff, cause: ChangeCause) -> RunDiff:
     """The comparison with the one cause that it was made to have; the two records cannot tell it from others."""
     lists: dict[str, Any] = {
-        name: tuple(dataclasses.replace(found, cause=cause) for found in getattr(change, name)) for name in _CAUSED
+        name: tuple(structs.replace(found, cause=cause) for found in getattr(change, name)) for name in _CAUSED
     }
     more, fewer = sum(found.more for found in change.balances), sum(found.fewer for found in change.balances)
     lists["balances"] = (Balance(cause, more, fewer),) if more or fewer else ()
-    return dataclasses.replace(change, **lists)
+    return structs.replace(change, **lists)
 
 
 def _momentary(judged: tuple[Verdict, ...], seen: tuple[Verdict, ...]) -> tuple[Verdict, ...]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
+
 from scanner.evidence import Attempt, TargetEvidence
 from scanner.inventory import (
     Address,
@@ -52,8 +54,7 @@ NOT_RECORDED: Final = "not-recorded"
 """The reason of a verdict that only the configuration of that run could give."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(Struct, frozen=True):
     """A stored run that can be judged again.
 
     `without_evidence` holds ids of targets whose evidence is no longer kept; `unconfigured` maps ids of targets to the

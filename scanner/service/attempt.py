@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Final
 
 import psutil
+from msgspec import structs
 from sqlalchemy import Engine
 
 from scanner import config as configuration
@@ -152,10 +153,10 @@ class RunAttempt:
 
     def _job(self) -> Job:
         job = job_of(self._config, self._order, self._overrides)
-        job = dataclasses.replace(job, run_id=self._start.run_id)
+        job = structs.replace(job, run_id=self._start.run_id)
         if self._schedule is None or self._schedule.interrupted != "resume":
             return job
-        return dataclasses.replace(job, known=self._finished.read(_now()), on_evidence=self._finished.add)
+        return structs.replace(job, known=self._finished.read(_now()), on_evidence=self._finished.add)
 
     def _output(self) -> str:
         return f"{self._config.resolve(self._config.form.nightseal.output).rstrip('/')}/"
@@ -242,7 +243,7 @@ class RunAttempt:
         written = Written()
         with self._spared("No report was written"):
             rendering = rendering_of(self._config, history, record.loaded())
-            rendering = dataclasses.replace(rendering, niceness=_NICENESS)
+            rendering = structs.replace(rendering, niceness=_NICENESS)
             written = write(rendering, self._order.formats, self._output(), name=record.run.id)
         for trouble in written.troubles:
             log_trouble(_LOG, logging.ERROR, trouble)
@@ -294,7 +295,7 @@ def _gentler(job: Job, record: RunRecord, suspects: set[str]) -> Job:
         if (target.environment, target.address) not in again and (evidence := target.evidence) is not None
     }
     settings = dataclasses.replace(job.settings, connections_per_target=1)
-    return dataclasses.replace(
+    return structs.replace(
         job, run_id=None, known=known, on_evidence=None, backwards=True, settings=settings, concurrency=4
     )
 

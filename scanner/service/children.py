@@ -9,11 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import psutil
+from msgspec import Struct
 
 from scanner.state.ledger import Start
 
@@ -24,8 +24,7 @@ _KILL_AFTER_S = 45.0
 """How long a run may take to write down what it has, after it was told to end at its deadline."""
 
 
-@dataclass(slots=True)
-class Child:
+class Child(Struct):
     """One run's process. `popen` is None where it was started by an earlier service."""
 
     start: Start

@@ -9,11 +9,11 @@ weekday together mean either, unless one of them begins with `*`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from cronsim import CronSim, CronSimError
+from msgspec import Struct
 
 _ANY_TIME: Final = datetime(2026, 1, 1)  # noqa: DTZ001  # wall-clock time, in no zone
 _STEP: Final = timedelta(microseconds=1)
@@ -30,8 +30,7 @@ _SHORTCUTS: Final = {
 _UNTIL_SUNDAY: Final = re.compile(r"\b(mon|tue|wed|thu|fri|sat|[1-6])-sun\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
+class _Field(Struct, frozen=True):
     """One place of an expression: what it is called, and how to write one that is right."""
 
     name: str

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from scanner.config import Config
 from scanner.counting import counted
@@ -44,8 +45,7 @@ _MOST_NAMED: Final = 3
 """Of entries with the same warning: more would bury other warnings."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """What was found of a configuration that can be used. `triggers` are its schedules' starts, by name."""
 
     warnings: tuple[Problem, ...]

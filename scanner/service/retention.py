@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from msgspec import structs
 from sqlalchemy import Engine
 
 from scanner.config import Config
@@ -47,7 +47,7 @@ def tidy(config: Config, engine: Engine, now: datetime) -> None:
         _LOG.info(
             "history tidied: %(evidence_rows)d rows of evidence and %(broken_rows)d of broken runs removed, "
             "%(compacted_files)d files put together, %(removed_files)d removed",
-            dataclasses.asdict(done),
+            structs.asdict(done),
         )
     if gone:
         # It links to reports that are no longer there.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from scanner import config as configuration
 from scanner.config import Config
@@ -19,8 +20,7 @@ from scanner.service.preflight import check
 _LOG = logging.getLogger("nightseal.daemon")
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
+class Setup(Struct, frozen=True):
     """What the service works by."""
 
     config: Config

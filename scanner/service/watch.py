@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from scanner.config import Config
 from scanner.errors import NightsealError
@@ -20,8 +21,7 @@ from scanner.service import setup
 _EVERY_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceProblem:
+class PlaceProblem(Struct, frozen=True):
     """A folder that cannot be written to: what for (`name`), which, and why."""
 
     name: str
@@ -32,8 +32,7 @@ class PlaceProblem:
         return f"{self.folder} cannot be written to: {self.error.strerror}"
 
 
-@dataclass(slots=True)
-class Watch:
+class Watch(Struct):
     """What was seen last. `places` are the folders by what they are for."""
 
     config_path: Path

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+
+from msgspec import Struct
 
 from scanner.config.form import WindowForm
 
@@ -13,8 +14,7 @@ _LONGEST_CHAIN = 400
 """Windows that follow each other without a gap are one; more than this many would be a schedule that never runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """A window in local time: begins at `start` on each of `days` (0 is Monday) from `first` to `last`."""
 
     days: frozenset[int]

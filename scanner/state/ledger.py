@@ -8,12 +8,12 @@ so no start is run twice, whoever is killed when.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Engine, Row, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
@@ -53,8 +53,7 @@ OPEN = (State.CLAIMED, State.RUNNING, State.RECORDED)
 ENDED = (State.DONE, State.INCOMPLETE, State.FAILED, State.INTERRUPTED, State.SKIPPED)
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(Struct, frozen=True):
     """One attempt at one start. `asked` holds what a person asked for; None where the schedule did."""
 
     id: int

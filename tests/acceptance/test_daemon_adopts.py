@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from msgspec import structs
 
 from scanner.service.children import Children, birth_of
 from scanner.state.database import open_state
@@ -37,7 +37,7 @@ def begun(start: Start) -> Iterator[Start]:
     with subprocess.Popen([sys.executable, "-c", LIVES, *WORKER, str(start.id)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"\n"
-        yield dataclasses.replace(start, pid=process.pid, pid_started=birth_of(psutil.Process(process.pid)))
+        yield structs.replace(start, pid=process.pid, pid_started=birth_of(psutil.Process(process.pid)))
         process.kill()
 
 
@@ -66,8 +66,8 @@ def test_a_clock_that_was_set_does_not_hide_it(
 
 def test_another_process_of_its_number_is_not_taken_for_it(tmp_path: Path, begun: Start) -> None:
     assert begun.pid_started is not None
-    assert not adopts(tmp_path, dataclasses.replace(begun, pid_started=begun.pid_started - 60)), "another age"
-    assert not adopts(tmp_path, dataclasses.replace(begun, id=begun.id + 1)), "the process of another attempt"
+    assert not adopts(tmp_path, structs.replace(begun, pid_started=begun.pid_started - 60)), "another age"
+    assert not adopts(tmp_path, structs.replace(begun, id=begun.id + 1)), "the process of another attempt"
     own = psutil.Process()
-    assert not adopts(tmp_path, dataclasses.replace(begun, pid=own.pid, pid_started=birth_of(own))), "no run at all"
-    assert not adopts(tmp_path, dataclasses.replace(begun, pid=None))
+    assert not adopts(tmp_path, structs.replace(begun, pid=own.pid, pid_started=birth_of(own))), "no run at all"
+    assert not adopts(tmp_path, structs.replace(begun, pid=None))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from msgspec import structs
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from reports import layout
@@ -184,7 +185,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> str:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layout, "TOO_MANY_TARGETS", 1)
-        patch.setattr(layout, "PAGED_SCREEN", dataclasses.replace(layout.PAGED_SCREEN, page=1))
+        patch.setattr(layout, "PAGED_SCREEN", structs.replace(layout.PAGED_SCREEN, page=1))
         return write(tmp_path_factory.mktemp("small"), "small", RunRecord(record.run, kept))
 
 
@@ -216,7 +217,7 @@ def paged(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A report over so many targets that they come a page at a time; here, few are many already."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layout, "TOO_MANY_TARGETS", COUNT - 1)
-        patch.setattr(layout, "PAGED_SCREEN", dataclasses.replace(layout.PAGED_SCREEN, page=PAGE))
+        patch.setattr(layout, "PAGED_SCREEN", structs.replace(layout.PAGED_SCREEN, page=PAGE))
         return write(tmp_path_factory.mktemp("paged"), "paged", many(judged_record(4), COUNT).record)
 
 

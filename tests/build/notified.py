@@ -6,6 +6,7 @@ import dataclasses
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from msgspec import structs
 from sqlalchemy import Engine, select
 
 from reports.deliver import Delivery
@@ -58,7 +59,7 @@ def section(event: str = "new-failure", level: Level = Level.FAILURE, *entries: 
 
 
 def notification(*sections: Section, **more: object) -> Notification:
-    return dataclasses.replace(Notification("nightly", "run-1", NOW, sections), **more)
+    return structs.replace(Notification("nightly", "run-1", NOW, sections), **more)
 
 
 def begun(engine: Engine, number: int = 0, asked: dict[str, object] | None = None) -> Start:

@@ -13,6 +13,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from scanner.errors import HistoryError
 from scanner.evidence import Failure, FailureReason
@@ -485,7 +486,7 @@ def test_a_column_of_a_later_version_holds_its_default_in_older_rows(filled: His
         Column("weight", pa.int64(), "kilograms", since=SCHEMA_VERSION + 1, default=7),
         Column("note", TEXT, "a note", repeated=True, since=SCHEMA_VERSION + 1),
     )
-    later = dataclasses.replace(TARGETS, columns=(*TARGETS.columns, *added))
+    later = structs.replace(TARGETS, columns=(*TARGETS.columns, *added))
     frame = filled.frame(later, columns=["target_id", "shade", "weight", "note"])
     assert set(frame["shade"]) == {"owner's grey"}
     assert set(frame["weight"]) == {7}

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from reports.render import render_html
 from reports.view import ReportView, build_view
@@ -299,30 +300,28 @@ class TestPage:
         assert {item["href"][1:] for item in page.all("a") if item["href"].startswith("#")} <= ids
 
     def test_lists_are_bounded_and_name_the_command_for_the_rest(self, last: ReportView) -> None:
-        many = dataclasses.replace(
+        many = structs.replace(
             past(last),
             open_since=past(last).open_since * 20,
             keys=past(last).keys * 100,
             compared=past(last).compared * 50,
             changes=past(last).changes * 30,
         )
-        text = chapter(dataclasses.replace(last, history=many))
+        text = chapter(structs.replace(last, history=many))
         assert len(text) < 40_000
         for command in ("history failing", "history keys", "history environments", "diff 2026"):
             assert f"nightseal {command}" in text
 
     def test_hostile_words_are_text(self, last: ReportView) -> None:
         hostile = '<script>alert(1)</script>{{ 7 * 7 }}"'
-        poisoned = dataclasses.replace(
+        poisoned = structs.replace(
             past(last),
-            keys=tuple(
-                dataclasses.replace(key, hosts=(hostile,) * 3, environments=(hostile,)) for key in past(last).keys
-            ),
+            keys=tuple(structs.replace(key, hosts=(hostile,) * 3, environments=(hostile,)) for key in past(last).keys),
             compared=tuple(
-                dataclasses.replace(item, application=hostile, rules=(hostile,)) for item in past(last).compared
+                structs.replace(item, application=hostile, rules=(hostile,)) for item in past(last).compared
             ),
         )
-        page = Page(render_html(dataclasses.replace(last, history=poisoned)))
+        page = Page(render_html(structs.replace(last, history=poisoned)))
         assert page.open == []
         assert len(page.all("script")) == 1
         assert hostile in "".join(page.raw)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from msgspec import structs
 
 from scanner.evidence import TargetEvidence
 from scanner.history import History
@@ -125,7 +126,7 @@ def test_an_interrupted_run_gives_what_was_seen_by_then(answers: Path) -> None:
     known = Ending(job.known)
 
     async def ended() -> RunRecord:
-        known.run = asyncio.create_task(execute(dataclasses.replace(job, known=known)))
+        known.run = asyncio.create_task(execute(structs.replace(job, known=known)))
         return await known.run
 
     record = asyncio.run(ended())

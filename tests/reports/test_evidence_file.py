@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from reports.export.json.v1 import to_json
 from reports.verification import verify_pdf
@@ -83,8 +84,8 @@ def test_the_evidence_of_an_owner_names_no_hosts_of_others(*, before: bool) -> N
         Waiver("cert.weak-key", scope, f"reason of {scope}", "somebody", expires)
         for scope in ("*/zweitens.example", f"{mine.environment}/zweitens.example:443", "*/*.example.com")
     )
-    whole = dataclasses.replace(
-        rendering(dataclasses.replace(judged, environments={**judged.environments, mine.environment: grown})),
+    whole = structs.replace(
+        rendering(structs.replace(judged, environments={**judged.environments, mine.environment: grown})),
         owners={mine.endpoint: Ownership("me"), other.id: Ownership("others")},
         waivers=waivers,
     )
@@ -187,7 +188,7 @@ def test_what_is_no_evidence_is_refused(data: bytes, change: Callable[[dict], ob
 
 
 def test_without_the_configuration_what_rests_on_it_is_left_out_and_said() -> None:
-    file = read_evidence_file(to_evidence_file(dataclasses.replace(rendering(judged_record(4)), environments=None)))
+    file = read_evidence_file(to_evidence_file(structs.replace(rendering(judged_record(4)), environments=None)))
     found = judge_again(file)
     assert found.differences == ()
     assert found.not_judgeable > 0

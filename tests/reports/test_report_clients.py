@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from msgspec import structs
 
 from reports.layout import PAPER
 from reports.render import _render, render_html
@@ -73,7 +74,7 @@ def test_a_large_run_goes_without(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_page_has_the_chapter_with_the_unsupported_collapsed() -> None:
     found = clients_of(Index.of(record(Attempt.ok(ONLY_TLS13))))
     assert found is not None
-    view = dataclasses.replace(judged_view(), clients=found)
+    view = structs.replace(judged_view(), clients=found)
     chapter = render_html(view).partition('<section id="clients"')[2].partition("</section>")[0]
     shown, _, collapsed = chapter.partition("<details")
     alive = {item.title for item in found.cut_off if item.supported is not False}
@@ -81,29 +82,29 @@ def test_the_page_has_the_chapter_with_the_unsupported_collapsed() -> None:
     assert all(title in collapsed and title not in shown for title in old - alive)
     assert all(title in shown for title in alive)
     assert 'href="#clients"' in render_html(view)
-    assert 'id="clients"' not in render_html(dataclasses.replace(view, clients=None))
+    assert 'id="clients"' not in render_html(structs.replace(view, clients=None))
 
 
 def test_on_paper_each_reason_is_told_once_with_all_whom_it_cuts_off() -> None:
     found = clients_of(Index.of(record(Attempt.ok(ONLY_TLS13), Attempt.ok(ONLY_TLS13), Attempt.ok(tls()))))
     assert found is not None
     assert len(found.alive_by_cause) < len(found.alive)
-    view = dataclasses.replace(judged_view(), clients=found)
+    view = structs.replace(judged_view(), clients=found)
     paper = html_for_paper(view)
     chapter = paper.partition('<section id="clients"')[2].partition("</section>")[0]
     for why, _, titles in found.alive_by_cause:
         assert (chapter.count(why), "; ".join(titles) in chapter) == (1, True)
     assert all(item.title in chapter for item in found.old)
     assert "<details" not in chapter
-    assert 'id="clients"' not in html_for_paper(dataclasses.replace(view, clients=None))
+    assert 'id="clients"' not in html_for_paper(structs.replace(view, clients=None))
 
 
 def test_reasons_that_paper_has_no_room_for_are_counted() -> None:
     found = clients_of(Index.of(record(Attempt.ok(ONLY_TLS13))))
     assert found is not None
     (one, *_) = found.alive
-    many = tuple(dataclasses.replace(one, why=f"reason {number}") for number in range(PAPER.places + 3))
-    paper = html_for_paper(dataclasses.replace(judged_view(), clients=dataclasses.replace(found, cut_off=many)))
+    many = tuple(structs.replace(one, why=f"reason {number}") for number in range(PAPER.places + 3))
+    paper = html_for_paper(structs.replace(judged_view(), clients=structs.replace(found, cut_off=many)))
     assert f"reason {PAPER.places - 1}<" in paper
     assert f"reason {PAPER.places}<" not in paper
     assert "3 more reasons are in the HTML report." in paper

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
 from reports.charts.run import CERTIFICATES_DRAWN, certificates_chart
 from reports.render import render_html
@@ -20,7 +20,7 @@ def ending_in(*days: int) -> ReportView:
     view = view_of(sample_record())
     first = view.certificates[0]
     made = (
-        dataclasses.replace(
+        structs.replace(
             first,
             fingerprint=f"{number:064x}",
             anchor=f"certificate-{number}",
@@ -30,7 +30,7 @@ def ending_in(*days: int) -> ReportView:
         )
         for number, left in enumerate(days)
     )
-    return dataclasses.replace(view, certificates=tuple(made))
+    return structs.replace(view, certificates=tuple(made))
 
 
 def test_one_certificate_of_ten_years_alone_draws_no_axis_of_ten_years() -> None:

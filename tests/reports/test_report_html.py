@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from reports.render import render_html
 from reports.templating import templates_folder
@@ -38,7 +39,7 @@ def trend(view: ReportView) -> tuple[TrendPoint, ...]:
 @pytest.fixture(scope="module")
 def text() -> str:
     view = view_of(judged_record(4).record)
-    return render_html(dataclasses.replace(view, trend=trend(view)))
+    return render_html(structs.replace(view, trend=trend(view)))
 
 
 @pytest.fixture(scope="module")

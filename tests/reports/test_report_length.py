@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pikepdf
 import pytest
+from msgspec import structs
 
 from reports.render import ReportProof, render_html, render_pdf
 from reports.templating import folders_of
@@ -68,7 +69,7 @@ def test_twenty_five_targets_take_twenty_pages() -> None:
 
 @pytest.mark.parametrize("count", [3, 300])
 def test_management_reads_four_pages(count: int) -> None:
-    options = dataclasses.replace(OPTIONS, edition=Edition.MANAGEMENT)
+    options = structs.replace(OPTIONS, edition=Edition.MANAGEMENT)
     assert pages(render_pdf(view_of(count, options), proof=PROOF)) <= 4
 
 
@@ -77,7 +78,7 @@ def test_the_room_for_signatures_is_on_one_page(gap: int, tmp_path: Path) -> Non
     """However much of the page is left where it begins."""
     style = (folders_of(None)[-1] / "print.css").read_text("utf-8")
     (tmp_path / "print.css").write_text(f"{style}\npre {{ break-before: avoid; margin-bottom: {gap}mm; }}", "utf-8")
-    options = dataclasses.replace(OPTIONS, edition=Edition.MANAGEMENT)
+    options = structs.replace(OPTIONS, edition=Edition.MANAGEMENT)
     pdf = render_pdf(view_of(3, options), proof=PROOF, templates=tmp_path)
     pdftotext = program("pdftotext", "poppler-utils")
     text = subprocess.run([pdftotext, "-raw", "-", "-"], input=pdf, check=True, capture_output=True).stdout.decode()
@@ -114,13 +115,13 @@ class TestServers:
         assert not self.names(view) & {"Apache httpd", "IIS", "Tomcat", "HAProxy"}
 
     def test_that_are_configured(self) -> None:
-        view = view_of(3, dataclasses.replace(OPTIONS, servers=("haproxy",)))
+        view = view_of(3, structs.replace(OPTIONS, servers=("haproxy",)))
         assert set(view.servers) <= MAIL
         assert "HAProxy" in self.names(view)
         assert "nginx" not in self.names(view)
 
     def test_come_first_on_screen_which_has_them_all(self) -> None:
-        view = view_of(3, dataclasses.replace(OPTIONS, servers=("tomcat",)))
+        view = view_of(3, structs.replace(OPTIONS, servers=("tomcat",)))
         for cause in view.causes:
             named = [plain(name) for name, _ in cause.fix.servers] if cause.fix else []
             if "Tomcat" in named:
@@ -178,7 +179,7 @@ class TestServers:
         assert guessed_servers(dataclasses.replace(record, targets=targets)) == ("nginx",)
 
     def test_advice_that_was_never_run_says_so(self) -> None:
-        view = view_of(12, dataclasses.replace(OPTIONS, servers=("aws", "lighttpd")))
+        view = view_of(12, structs.replace(OPTIONS, servers=("aws", "lighttpd")))
         names = {name for remedy in view.remedies for name, _ in remedy.fix.told}
         assert "AWS (from its documentation, not run)" in names
         assert "lighttpd" in names

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pikepdf
 import pytest
+from msgspec import structs
 from page import ValidationProfile, validate_pdf_bytes
 
 from reports.layout import DENSE_PAPER, MANY_TARGETS, PAPER, SUMMARY_PAPER, TOO_MANY_TARGETS, paper_for
@@ -133,7 +134,7 @@ class TestGroups:
             assert standings == sorted(standings, key=order.index)
 
     def test_what_gave_no_answer_says_why(self) -> None:
-        silent = dataclasses.replace(view().targets[0], status=TargetStatus.UNREACHABLE, error="refused")
+        silent = structs.replace(view().targets[0], status=TargetStatus.UNREACHABLE, error="refused")
         groups = groups_of([silent, *view().targets[1:]])
         assert [group.error for group in groups if silent in group.targets] == ["refused"]
         assert all(not group.error for group in groups if silent not in group.targets)
@@ -165,16 +166,16 @@ class TestColumns:
 )
 def test_small_reports_have_a_row_for_each_target(count: int, layout: object) -> None:
     targets = (view().targets * (count // COUNT + 1))[:count]
-    assert paper_for(dataclasses.replace(view(), targets=targets)) == layout
+    assert paper_for(structs.replace(view(), targets=targets)) == layout
     assert PAPER.appendix
     assert DENSE_PAPER.appendix
     assert SUMMARY_PAPER.appendix
 
 
 def test_an_owner_may_leave_the_list_out(tmp_path: Path) -> None:
-    options = dataclasses.replace(view().options, appendix=False)
+    options = structs.replace(view().options, appendix=False)
     path = tmp_path / "report.pdf"
-    path.write_bytes(render_pdf(dataclasses.replace(view(), options=options, targets=view().targets[:3])))
+    path.write_bytes(render_pdf(structs.replace(view(), options=options, targets=view().targets[:3])))
     command = [program("pdftotext", "poppler-utils"), str(path), "-"]
     told = " ".join(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
     assert "The list of all 3 targets was left out" in told

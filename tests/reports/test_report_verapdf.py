@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pikepdf
 import pytest
+from msgspec import structs
 
 from reports.render import Attachment, ReportProof, render_pdf
 from reports.view import ReportOptions, build_view
@@ -39,8 +39,8 @@ def drawn(options: ReportOptions) -> bytes:
 def test_verapdf_finds_nothing(tmp_path: Path) -> None:
     """Characters that no font has, for management, in Portuguese, with a signature that lasts, and over many targets."""
     (tmp_path / "full.pdf").write_bytes(drawn(OPTIONS))
-    (tmp_path / "short.pdf").write_bytes(drawn(dataclasses.replace(OPTIONS, edition=Edition.MANAGEMENT)))
-    (tmp_path / "pt.pdf").write_bytes(drawn(dataclasses.replace(OPTIONS, language="pt")))
+    (tmp_path / "short.pdf").write_bytes(drawn(structs.replace(OPTIONS, edition=Edition.MANAGEMENT)))
+    (tmp_path / "pt.pdf").write_bytes(drawn(structs.replace(OPTIONS, language="pt")))
     (tmp_path / "many.pdf").write_bytes(render_pdf(view_of_many(), attachments=[ATTACHMENT], apart=True))
     with world(tmp_path) as here:
         (tmp_path / "signed.pdf").write_bytes(signed(here))

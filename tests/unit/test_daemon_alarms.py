@@ -6,6 +6,7 @@ import dataclasses
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from scanner.history.attribution import AWAY
 from scanner.history.facts import deployments_of
@@ -239,7 +240,7 @@ def test_what_passes_at_each_of_its_addresses_has_not_moved() -> None:
 
 def test_it_is_not_better_where_the_worse_address_was_not_looked_at() -> None:
     def seen(severity: Severity, *places: str, held: tuple[str, ...] = ()) -> CheckResult:
-        return dataclasses.replace(at(*places, held=held), severity=severity)
+        return structs.replace(at(*places, held=held), severity=severity)
 
     alarm, told = Alarm(), []
     for result in (seen(HIGH, "a"), seen(LOW, "b"), seen(HIGH, "a"), seen(LOW, "b"), seen(LOW, "b", held=("a",))):

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from scanner.errors import PolicyError
 from scanner.evaluate import MESSAGE_LIMIT, evaluate, judge, report_waivers, target_status
@@ -466,7 +467,7 @@ def _with_prime(environment_name: str, modulus: str, ip: str) -> Observed:
     )  # fmt: skip
     item = observed(World(tls=tls(protocols=offers(tls1_2=offer(seen)))), ip)
     endpoint = dataclasses.replace(item.target.endpoint, environment=environment_name)
-    return dataclasses.replace(item, target=dataclasses.replace(item.target, endpoint=endpoint))
+    return structs.replace(item, target=dataclasses.replace(item.target, endpoint=endpoint))
 
 
 def test_a_prime_that_environments_share_is_told_in_each_of_them() -> None:

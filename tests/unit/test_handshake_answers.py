@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 from nassl.ephemeral_key_info import DhEphemeralKeyInfo, OpenSslEvpPkeyEnum
 from sslyze.errors import ServerRejectedTlsHandshake, TlsHandshakeTimedOut
 from sslyze.plugins.elliptic_curves_plugin import EllipticCurve, _EllipticCurveResult
@@ -50,7 +49,7 @@ def answers(
 
 
 def read_of_tls12(results: dict[str, list[ScanJobResult] | None], **changes) -> TlsEvidence:
-    return tls_evidence(replace(answers(results, TlsVersionEnum.TLS_1_2), **changes), [])
+    return tls_evidence(structs.replace(answers(results, TlsVersionEnum.TLS_1_2), **changes), [])
 
 
 def read(results: dict[str, list[ScanJobResult] | None], **changes) -> TlsEvidence:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from scanner.app.handlers.diff import describe
 from scanner.evidence import (
@@ -622,11 +623,11 @@ def test_an_endpoint_that_stops_answering() -> None:
     assert not change.certificates, "that no certificate was seen is no change of certificate"
 
 
-@pytest.mark.parametrize("field", [item.name for item in dataclasses.fields(RunDiff)][3:])
+@pytest.mark.parametrize("field", [item.name for item in structs.fields(RunDiff)][3:])
 def test_every_kind_of_change_counts_as_one(field: str) -> None:
     empty = RunDiff(BASE.run, BASE.run, ())
     assert not empty.changed
-    marked = dataclasses.replace(empty, **{field: (object(),)})
+    marked = structs.replace(empty, **{field: (object(),)})
     assert marked.changed == (field not in {"still_failing", "balances"}), "what is compared, not how it is counted"
 
 

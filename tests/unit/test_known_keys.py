@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import math
 import random
@@ -14,6 +13,7 @@ import gmpy2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from scanner.evidence import Attempt, KeyType, KeyWeakness, TargetEvidence
 from scanner.known_keys import FILE, KnownKeys, PublishedKeys, SeenKey, sharing
@@ -70,7 +70,7 @@ def test_a_key_of_which_both_primes_are_elsewhere_is_found(tmp_path: Path) -> No
 
 def test_the_same_key_in_two_certificates_shares_nothing_with_itself(tmp_path: Path) -> None:
     one = key(0, 1)
-    renewed = dataclasses.replace(one, fingerprint="ff" * 32)
+    renewed = structs.replace(one, fingerprint="ff" * 32)
     known = KnownKeys(tmp_path / FILE)
     assert known.compare([one, renewed], BEGAN) == {}
     assert known.compare([renewed], BEGAN) == {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from msgspec import structs
 
 from reports.deliver import problem_of
 from reports.deliver_message import Entry, EnvironmentSummary, compose, compose_digest
@@ -66,7 +66,7 @@ def test_what_is_below_the_severity_is_not_counted() -> None:
         Entry("high", Severity.HIGH, ("c", "d", "e")),
     )
     told = compose(
-        notification(dataclasses.replace(both, summary="5 new failures, worst high")),
+        notification(structs.replace(both, summary="5 new failures, worst high")),
         on=["new-failure"],
         severity=Severity.HIGH,
         attach=False,

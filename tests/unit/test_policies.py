@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from scanner.errors import PolicyError
 from scanner.evaluate import judge
@@ -331,7 +332,7 @@ def test_a_parameter_without_a_default_must_be_set() -> None:
     class Demanding(Parameters):
         wanted: int
 
-    rule = replace(all_rules()["cert.expiry"], parameters=Demanding)
+    rule = structs.replace(all_rules()["cert.expiry"], parameters=Demanding)
     bare = replace(POLICIES["https-by-default"], rules={rule.id: PolicyRule(rule.id)})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("scanner.rules.registry.binding.all_rules", lambda: {rule.id: rule})

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from scanner import policy
 from scanner.evidence import Attempt, Staple
@@ -199,7 +200,7 @@ def test_the_rules_that_ask_for_what_is_not_recorded_are_the_ones_that_are_left_
         )
         place = dataclasses.replace(world.target.endpoint, applications=applications)
         target = dataclasses.replace(world.target, endpoint=place)
-        if asks(all_rules()[case.rule], dataclasses.replace(world, environment=environment, target=target)):
+        if asks(all_rules()[case.rule], structs.replace(world, environment=environment, target=target)):
             asked.add(case.rule)
     expected = (
         BY_INVENTORY
@@ -214,14 +215,14 @@ def test_an_endpoint_without_applications_is_demanded_of_alike_whatever_the_envi
     strict = {"hsts": True, "force_https_screens": True, "force_https_integrations": True}
     for world in _worlds():
         place = dataclasses.replace(world.target.endpoint, applications=())
-        bare = dataclasses.replace(world, target=dataclasses.replace(world.target, endpoint=place))
+        bare = structs.replace(world, target=dataclasses.replace(world.target, endpoint=place))
         for rule_id in BY_APPLICATION:
             rule = all_rules()[rule_id]
             found = [
                 [
                     (finding.reason, finding.severity)
                     for finding in rule.check(
-                        dataclasses.replace(bare, environment=dataclasses.replace(bare.environment, **settings)),
+                        structs.replace(bare, environment=dataclasses.replace(bare.environment, **settings)),
                         rule.parameters(),
                     )
                 ]

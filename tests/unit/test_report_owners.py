@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from msgspec import structs
 
 from scanner.errors import UsageError
 from scanner.jobs.output import Rendering, render
@@ -66,13 +67,13 @@ def test_what_nobody_has_is_refused(owner: str | None, labels: tuple[str, ...], 
 
 def test_an_interrupted_run_still_says_how_many_there_would_have_been() -> None:
     run = dataclasses.replace(RECORD.run, complete=False, expected_targets=99)
-    found = owned(dataclasses.replace(ALL, record=dataclasses.replace(RECORD, run=run)), "erp-team", ())
+    found = owned(structs.replace(ALL, record=dataclasses.replace(RECORD, run=run)), "erp-team", ())
     assert found.record.run.expected_targets == 99
 
 
 def test_the_terminal_says_whose_a_target_is_and_with_whom_it_is_shared() -> None:
     shared = {**OWNERS, SHOP: Ownership("payments", "pay@example.com", (("tier", "1"),), ("erp-team",))}
-    everything = dataclasses.replace(ALL, owners=shared)
+    everything = structs.replace(ALL, owners=shared)
 
     whole = render(everything, "text").decode()
     theirs = render(owned(everything, "erp-team", ()), "text").decode()
@@ -80,4 +81,4 @@ def test_the_terminal_says_whose_a_target_is_and_with_whom_it_is_shared() -> Non
     assert "  Owners: payments, erp-team · Contact: pay@example.com · tier=1\n" in whole
     assert "  Owner: erp-team · tier=2\n" in whole
     assert "  Owner: erp-team, shared with payments · Contact: pay@example.com · tier=1\n" in theirs
-    assert "Owner" not in render(dataclasses.replace(ALL, owners={}), "text").decode()
+    assert "Owner" not in render(structs.replace(ALL, owners={}), "text").decode()

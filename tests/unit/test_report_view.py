@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pandas as pd
 import pytest
+from msgspec import structs
 
 from reports.view import ReportOptions, ReportView, Standing, Tally, trend_of
 from reports.view.causes import found_sentence
@@ -85,11 +86,7 @@ class TestHeadline:
 def test_matrix_counts_every_verdict_once(view: ReportView) -> None:
     record = judged_record(4).record
     counted = sum(
-        (
-            Counter(dataclasses.asdict(cell) | {"worst": 0})
-            for item in view.environments
-            for cell in item.goals.values()
-        ),
+        (Counter(structs.asdict(cell) | {"worst": 0}) for item in view.environments for cell in item.goals.values()),
         Counter(),
     )
     assert sum(counted.values()) == len(record.verdicts)

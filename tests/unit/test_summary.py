@@ -7,6 +7,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
 from reports.render import render_html
 from reports.view import build_view
@@ -96,7 +97,7 @@ def test_config_check_counts_one_environment(tmp_path, monkeypatch, capsys) -> N
 
 
 def worded(*waivers: Waiver) -> list[str]:
-    outcome = dataclasses.replace(RunOutcome(RECORD, None), waivers=waivers)
+    outcome = structs.replace(RunOutcome(RECORD, None), waivers=waivers)
     return [line for line in summary(outcome).splitlines() if line.startswith("Waiver that accepts nothing")]
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 from tlslite.constants import ExtensionType
 from tlslite.messages import ClientHello, RecordHeader3
 from tlslite.utils.codec import Parser
@@ -61,7 +60,7 @@ def test_ssl3_has_no_extensions_but_the_signal_for_renegotiation():
 
 
 def test_a_fallback_is_signalled():
-    offer = replace(HelloTemplate(None).offer(Protocol.TLS1_1, (0x002F,)), fallback=True)
+    offer = structs.replace(HelloTemplate(None).offer(Protocol.TLS1_1, (0x002F,)), fallback=True)
     assert read_back(offer).cipher_suites == [0x002F, iana.FALLBACK_SCSV]
 
 

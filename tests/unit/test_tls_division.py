@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from msgspec import structs
 
 from scanner.evidence import (
     AcceptedSuite,
@@ -92,19 +93,21 @@ def test_everything_where_the_survey_failed():
 )
 def test_what_a_busy_server_did_not_tell(reason, asked, fact, again):
     cut_off = replace(HANDSHAKE, **{fact: Attempt.failed(reason)})
-    assert unanswered(Attempt.ok(SURVEY), replace(LEFT, evidence=Attempt.ok(cut_off))) == ({again} if asked else set())
+    assert unanswered(Attempt.ok(SURVEY), structs.replace(LEFT, evidence=Attempt.ok(cut_off))) == (
+        {again} if asked else set()
+    )
 
 
 def test_what_a_busy_server_did_not_tell_sslyze_alone():
     """One that asks for a client certificate is left to sslyze as a whole."""
     told = Attempt.failed(FailureReason.RESET)
-    alone = replace(LEFT, left=False, evidence=Attempt.ok(replace(HANDSHAKE, client_renegotiation=told)))
+    alone = structs.replace(LEFT, left=False, evidence=Attempt.ok(replace(HANDSHAKE, client_renegotiation=told)))
     assert unanswered(Attempt.ok(SURVEY), alone) == {Unanswered.RENEGOTIATION}
 
 
 def test_renegotiation_of_a_server_that_turned_us_away_in_words():
     told = Attempt.failed(FailureReason.HANDSHAKE_FAILED, "TLS error: wrong version number")
-    busy = replace(LEFT, evidence=Attempt.ok(replace(HANDSHAKE, client_renegotiation=told)))
+    busy = structs.replace(LEFT, evidence=Attempt.ok(replace(HANDSHAKE, client_renegotiation=told)))
     assert unanswered(Attempt.ok(SURVEY), busy) == {Unanswered.RENEGOTIATION}
 
 
@@ -133,9 +136,9 @@ def test_nothing_of_older_protocols_where_there_are_none():
 @pytest.mark.parametrize(
     "result",
     [
-        replace(LEFT, left=False),
+        structs.replace(LEFT, left=False),
         HandshakeResult(Attempt.failed(FailureReason.HANDSHAKE_FAILED), 2),
-        replace(LEFT, evidence=Attempt.ok(TlsEvidence())),
+        structs.replace(LEFT, evidence=Attempt.ok(TlsEvidence())),
     ],
 )
 def test_nothing_where_no_handshake_succeeded_or_nothing_was_left_out(result):

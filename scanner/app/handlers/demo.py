@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import click
+from msgspec import structs
 
 import scanner.lab
 from scanner import config as configuration
@@ -43,7 +43,7 @@ def demo(config_path: Path | None, output: str | None, *, quiet: bool) -> None:
 
         def scan(job: Job) -> RunRecord:
             # The lab's authorities are others each time: what they answer is kept for this run alone.
-            return session.run_with_progress(dataclasses.replace(job, answers=None), stopping, quiet=quiet)
+            return session.run_with_progress(structs.replace(job, answers=None), stopping, quiet=quiet)
 
         outcome = execute(config, order, overrides, scan)
     click.echo(summary(outcome))

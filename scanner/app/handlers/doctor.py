@@ -8,11 +8,11 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 import click
+from msgspec import Struct
 
 from scanner import config as configuration
 from scanner.config import Config
@@ -31,8 +31,7 @@ _LIBRARIES = ("sslyze", "tlslite", "h11", "h2", "cryptography", "pandas", "delta
 _MINIMUM_PYTHON = (3, 11)
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One thing looked at. `fix` is the command that puts it right; `needed` False makes its lack a remark."""
 
     name: str

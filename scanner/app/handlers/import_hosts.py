@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -117,7 +117,7 @@ def _read_all(
         try:
             found = _read(source, options, form)
         except ConfigError as error:
-            problems += (changed(item, place=item.place or error.source) for item in error.problems)
+            problems += (dataclasses.replace(item, place=item.place or error.source) for item in error.problems)
             continue
         yield inventories.expanded(found, agreed=expand, how="--expand {count} takes them")
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct, to_builtins
 
 from scanner.jobs.policies import load_policy
 from scanner.rules import BoundRule, bind
@@ -23,8 +24,7 @@ _SHOWN = 4
 """Items of a long list that are shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class PropertyChange:
+class PropertyChange(Struct, frozen=True):
     """One property of a rule (`severity`, `sources`, a parameter as `parameters.NAME`) in two policies."""
 
     name: str
@@ -32,8 +32,7 @@ class PropertyChange:
     after: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """Two policies: rules by id that the second alone has, that the first alone has, and what changed in the others.
 
     `reasons` holds why the second dropped rules, where it says so.
@@ -84,7 +83,7 @@ def policy_diff(first: str, second: str, format_name: str) -> None:
     comparison = compare(before, after)
     if format_name == "json":
         names = {"before": before.ref, "after": after.ref}
-        click.echo(json.dumps({name: asdict(ref) for name, ref in names.items()} | asdict(comparison), indent=2))
+        click.echo(json.dumps({name: asdict(ref) for name, ref in names.items()} | to_builtins(comparison), indent=2))
         return
     for line in describe(before, after, comparison):
         click.echo(line)

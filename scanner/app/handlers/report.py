@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import structs
 
 from reports.export.json.v1 import published_schema
 from reports.view.options import Edition
@@ -79,14 +80,12 @@ def report(  # noqa: PLR0913, PLR0917  # one for each option
     record = choice.applied(stored)
     drawn = any(FORMATS[name].drawn for name in formats)
     rendering = rendering_of_environment(config, history, record, environment, drawn=drawn)
-    rendering = dataclasses.replace(rendering, key=key)
+    rendering = structs.replace(rendering, key=key)
     rendering = owned(rendering, owner, labels)
     told = dataclasses.replace(rendering.record.run, part=choice.told_by(rendering.record.run.part))
-    rendering = dataclasses.replace(rendering, record=dataclasses.replace(rendering.record, run=told))
+    rendering = structs.replace(rendering, record=dataclasses.replace(rendering.record, run=told))
     if edition and rendering.options is not None:
-        rendering = dataclasses.replace(
-            rendering, options=dataclasses.replace(rendering.options, edition=Edition(edition))
-        )
+        rendering = structs.replace(rendering, options=structs.replace(rendering.options, edition=Edition(edition)))
     target = output or f"{config.resolve(config.form.nightseal.output).rstrip('/')}/"
     check_output(formats, target)
     written = write(rendering, formats, target, name=name_of(rendering.record))

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from reports.export.json.v1 import report_of
 from scanner.app.handlers.lines import line
 from scanner.app.handlers.verify import verified
@@ -48,7 +50,7 @@ def _against_history(
             f"the history has other verdicts for {counted(len(differing), 'target')}, {printable(differing[0])} first"
         ]
     try:
-        drawn = dataclasses.replace(rendering, signer=signer, options=report_options(config))
+        drawn = structs.replace(rendering, signer=signer, options=report_options(config))
     except ConfigError as error:
         return [line("History", "the same verdicts"), line("Pages", f"not compared: {error}")], []
     same = pdf.startswith(render(drawn, "pdf"))
@@ -67,7 +69,7 @@ def _rendering_of(report: Report, config: Config, history: History) -> Rendering
     rendering = rendering_of_environment(config, history, choice.applied(record), part.environment, drawn=False)
     rendering = owned(rendering, part.owner, [f"{name}={value}" for name, value in part.labels.items()])
     run = dataclasses.replace(rendering.record.run, part=choice.told_by(rendering.record.run.part))
-    return dataclasses.replace(rendering, record=dataclasses.replace(rendering.record, run=run))
+    return structs.replace(rendering, record=dataclasses.replace(rendering.record, run=run))
 
 
 def _verdicts(report: Report) -> dict[str, list[VerdictOut]]:

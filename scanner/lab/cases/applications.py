@@ -3,8 +3,9 @@
 What must be said of each depends on what its owners demand: `scanner/lab/enforcement.toml` configures it.
 """
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec import structs
 
 from scanner.lab.case import Case, expect
 from scanner.lab.http import GOOD_COOKIE, GOOD_HSTS, GOOD_SITE, REDIRECT_TO_HTTPS, Response, Site, redirect
@@ -33,7 +34,7 @@ _REST_LIST = Response(
 _SERVICE = {SOAP_PATH: _SOAP_FAULT, REST_PATH: _REST_LIST}
 _SERVICE_SITE = Site(GOOD_SITE.default, _SERVICE)
 _FORBIDDEN = Response(403, body="HTTPS only", content_type="text/plain", methods=_ANY_METHOD)
-_MOVED = replace(redirect("https://{host}{path}"), methods=_ANY_METHOD)
+_MOVED = structs.replace(redirect("https://{host}{path}"), methods=_ANY_METHOD)
 
 CASES = (
     Case(

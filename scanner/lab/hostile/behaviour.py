@@ -8,16 +8,16 @@ import socket
 import ssl
 import struct
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec import Struct
 
 Status = Literal["assessed", "partial", "unreachable"]
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 READ: Final = 65_536
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """What all of them have at hand: the name that they are asked for, and a good server's context, chain and port."""
 
     host: str
@@ -26,8 +26,7 @@ class Setting:
     good_port: int
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(Struct, frozen=True):
     """One connection: which it is (from 1), how many others are open, and its two ends."""
 
     number: int
@@ -94,8 +93,7 @@ class Visit:
 Serve = Callable[[Visit], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Behaviour:
+class Behaviour(Struct, frozen=True, kw_only=True):
     """One hostile server.
 
     `serve` is what it does with each connection, after the TLS handshake where `tls` is set. `told` is a regular

@@ -9,12 +9,12 @@ import json
 import ssl
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
+from msgspec import Struct, structs
 
 from scanner.lab.certificates import CertificateAuthority, CertificateRecipe
 from scanner.lab.hostile.behaviour import READ, Behaviour, Setting, Visit
@@ -34,8 +34,7 @@ _PAGE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class HostileServer:
+class HostileServer(Struct, frozen=True):
     """Where a behaviour can be met."""
 
     name: str
@@ -115,6 +114,6 @@ async def serve(folder: Path, only: Sequence[str] = ()) -> None:
             await stack.enter_async_context(server)
             port = server.sockets[0].getsockname()[1]
             already.append(HostileServer(item.name, f"{item.name}.{HOST}", address, port, item.starttls))
-        sys.stdout.write(json.dumps([asdict(item) for item in already]) + "\n")
+        sys.stdout.write(json.dumps([structs.asdict(item) for item in already]) + "\n")
         sys.stdout.flush()
         await asyncio.to_thread(sys.stdin.read)

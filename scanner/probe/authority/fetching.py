@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Final, TypeVar
 from urllib.parse import urljoin
+
+from msgspec import Struct, field
 
 from scanner.evidence import Failure, RevocationFailure
 from scanner.inventory import is_address
@@ -53,8 +54,7 @@ class FetchError(Exception):
         super().__init__(f"{failure.value}: {self.detail}")
 
 
-@dataclass(slots=True)
-class Allowance:
+class Allowance(Struct):
     """What is left of a run's requests and bytes. `asked` counts the requests that were made."""
 
     requests: int = MOST_REQUESTS
@@ -73,8 +73,7 @@ class Allowance:
         self.asked += 1
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """What is asked: a GET, or a POST where there is a body. `most_bytes` and `seconds` bound the answer."""
 
     url: str
@@ -89,8 +88,7 @@ class Question:
         return "POST" if self.body else "GET"
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(Struct, frozen=True):
     """The head of an answer whose body was written: status 200 or, of a conditional request, 304."""
 
     status: int
@@ -98,8 +96,7 @@ class ResponseHead:
     last_modified: str = ""
 
 
-@dataclass(slots=True)
-class _Host:
+class _Host(Struct):
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CONNECTIONS))
     silent: int = 0
 

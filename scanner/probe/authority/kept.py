@@ -15,10 +15,11 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Final
+
+from msgspec import Struct
 
 SUFFIX: Final = ".answer"
 _WRITING: Final = ".writing"
@@ -32,8 +33,7 @@ def key_of(url: str, issuer_key: bytes, about: str = "") -> str:
     return hashlib.sha256(b"\n".join((url.encode(), hashlib.sha256(issuer_key).digest(), about.encode()))).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class KeptEntry:
+class KeptEntry(Struct, frozen=True):
     """A kept answer: its bytes, mapped and not read, and what to ask the server by whether it has changed."""
 
     path: Path
@@ -49,8 +49,7 @@ class KeptEntry:
         return tuple((name, value) for name, value in pairs if value and value.isascii() and value.isprintable())
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """An answer that is being written."""
 
     path: Path

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cryptography import x509
+from msgspec import Struct
 
 from scanner.evidence import CLOCK_SKEW, RevocationFailure
 from scanner.probe.authority.crl import Buffer, RevocationList
@@ -23,8 +23,7 @@ _TIMEOUTS: Final = 6
 KEPT_AT_MOST: Final = timedelta(hours=24)
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(Struct, frozen=True):
     """A list whose signature holds, when it was fetched, and why no newer one could be had."""
 
     list: RevocationList

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from msgspec import Struct
 
 from scanner.untrusted import printable
 
@@ -25,8 +25,7 @@ class Unusable(Exception):  # noqa: N818  # it is an answer, if one that says no
         super().__init__(f"{failure.value}: {self.detail}")
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """What a list or response says of one certificate, signed by who may say it."""
 
     status: RevocationStatus

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 _CHUNK: Final = 1 << 20
 """Bytes looked at together: what is computed on the way takes a few times as many."""
@@ -31,8 +31,7 @@ _BY_CHANCE: Final = 100
 """Places that only look like entries, beyond that: a short list may have some."""
 
 
-@dataclass(frozen=True, slots=True)
-class SerialIndex:
+class SerialIndex(Struct, frozen=True):
     """Where serial numbers may stand, ordered by a hash of them that nobody can foresee.
 
     Each of `found` is a hash in the upper half and a place in the lower one, because one array is sorted much sooner

@@ -5,8 +5,9 @@ Each is asked only where a policy of the run judges it (`ProbeSettings.questions
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from scanner.evidence import Attempt, FrontDoors, not_run
 from scanner.inventory import Environment, Target
@@ -19,8 +20,7 @@ HTTP3: Final = "https.http3"
 LISTED: Final = "https.hsts-listed"
 
 
-@dataclass(frozen=True, slots=True)
-class DoorsProbe:
+class DoorsProbe(Struct, frozen=True):
     """What leads to a target beside its port."""
 
     settings: ProbeSettings

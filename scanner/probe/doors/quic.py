@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import hashlib
 import ssl
-from dataclasses import dataclass
 from typing import Final
 
 from aioquic.asyncio.protocol import QuicConnectionProtocol
@@ -19,6 +18,7 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, QuicEvent
 from cryptography.hazmat.primitives.serialization import Encoding
+from msgspec import Struct
 
 from scanner.evidence import Failure, FailureReason
 from scanner.untrusted import printable
@@ -29,8 +29,7 @@ _NO_ERROR: Final = 0x100
 _FINAL: Final = 200
 
 
-@dataclass(frozen=True, slots=True)
-class QuicAnswer:
+class QuicAnswer(Struct, frozen=True):
     """What came back: the status, the leaf's fingerprint, and the header values of HSTS."""
 
     status: int

@@ -7,11 +7,12 @@ by the deadline gives failures, and so does one that raised; the others are not 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from msgspec import Struct
 from nassl.ephemeral_key_info import DhEphemeralKeyInfo, EcDhEphemeralKeyInfo, EphemeralKeyInfo
 from nassl.ssl_client import ClientCertificateRequested
 from sslyze import RobotScanResultEnum, TlsResumptionSupportEnum  # type: ignore[attr-defined]  # not in its __all__
@@ -81,8 +82,7 @@ ROBOT_AGAIN = "robot, again"
 _ORACLES = (Robot.WEAK_ORACLE, Robot.STRONG_ORACLE)
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
+class Answers(Struct, frozen=True):
     """The results of all jobs, by the name of the command; None where the deadline came first.
 
     `slow` names the commands of which a job met the timeout. `doubt` is set where the server no longer spoke at the

@@ -10,9 +10,9 @@ import contextlib
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec import Struct
 from nassl._nassl import OpenSSLError, WantReadError
 from nassl.ssl_client import ClientCertificateRequested
 from sslyze.connection_helpers.http_request_generator import HttpRequestGenerator
@@ -34,8 +34,7 @@ _MOST_BYTES: Final = 65_536
 _READ_BYTES: Final = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class EarlyData:
+class EarlyData(Struct, frozen=True):
     """What was found out. `allowed` is in bytes, 0 where no ticket came that allows any; `accepted` None if untried."""
 
     allowed: int

@@ -8,9 +8,10 @@ client certificate is asked for, and goes on to ask for early data.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
+from msgspec import Struct
 from sslyze.connection_helpers.tls_connection import SslConnection
 from sslyze.plugins.plugin_base import ScanCommandExtraArgument, ScanJob
 from sslyze.plugins.scan_commands import ScanCommand, ScanCommandsRepository
@@ -44,8 +45,7 @@ LOOKS_LIKE_AN_ATTACK = frozenset(
 """Names of the commands that are left out where nothing intrusive may be done."""
 
 
-@dataclass(frozen=True, slots=True)
-class FirstLook:
+class FirstLook(Struct, frozen=True):
     """A handshake that was made: what it showed of the server, and its connection, still open."""
 
     probing: ServerTlsProbingResult

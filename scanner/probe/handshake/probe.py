@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from msgspec import structs
 from sslyze.connection_helpers.opportunistic_tls_helpers import ProtocolWithOpportunisticTlsEnum
 from sslyze.errors import ConnectionToServerFailed
 from sslyze.plugins.plugin_base import ScanCommandExtraArgument, ScanJob
@@ -158,7 +159,7 @@ def _observe(
         look, probing = (found, found.probing) if isinstance(found, FirstLook) else (None, found)
     server = ServerConnectivityInfo(location, network, probing)
     works = _works(server, target, settings, look, known)
-    answers = replace(
+    answers = structs.replace(
         _answers(server, works, settings, ends), left=look is not None, again=isinstance(known, Remaining)
     )
     evidence = tls_evidence(answers, settings.stores_for(target.endpoint.environment))
@@ -167,7 +168,7 @@ def _observe(
         # sslyze takes the silence of a server for "not vulnerable" in places: does this one still speak?
         doubt, again = asyncio.run(_speaks_tls(target, settings, budget))
         asked += again
-        evidence = tls_evidence(replace(answers, doubt=doubt), settings.stores_for(target.endpoint.environment))
+        evidence = tls_evidence(structs.replace(answers, doubt=doubt), settings.stores_for(target.endpoint.environment))
     return HandshakeResult(Attempt.ok(evidence), asked + meter.opened, answers.newest, left=answers.left)
 
 
@@ -202,7 +203,7 @@ def _answers(server: ServerConnectivityInfo, works: Sequence[Work], settings: Pr
     (job, *_) = next(work.jobs for work in works if work.name == ScanCommand.ROBOT.value)
     again = Work(ROBOT_AGAIN, [job] * SERIES_AGAIN)
     run([again], settings.connections, ends, meter)
-    return replace(answers, results={**answers.results, again.name: again.finished()})
+    return structs.replace(answers, results={**answers.results, again.name: again.finished()})
 
 
 async def _speaks_tls(target: Target, settings: ProbeSettings, budget: RemoteBudget) -> tuple[Failure | None, int]:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+from msgspec import Struct, field
 from nassl._nassl import OpenSSLError
 from sslyze.plugins.plugin_base import ScanJob
 from sslyze.plugins.session_renegotiation_plugin import _ScanJobResultEnum as _Renegotiation
@@ -26,16 +26,14 @@ _REFUSED: Final = "no renegotiation"
 """OpenSSL's words for the alert of that name (RFC 5246 section 7.2.2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(Struct, frozen=True):
     """What one connection showed. `renegotiates` is None where it does not show beyond doubt."""
 
     resumed: bool
     renegotiates: bool | None
 
 
-@dataclass(slots=True)
-class ResumedConnection:
+class ResumedConnection(Struct):
     """A session of before TLS 1.3, and the one connection that resumes it.
 
     `instead` is sslyze's own job for renegotiation, `times` how often it is asked for in a row.

@@ -7,16 +7,15 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 from sslyze.plugins.plugin_base import ScanJob, ScanJobResult
 
 from scanner.probe.handshake.connections import Meter
 
 
-@dataclass(slots=True)
-class Work:
+class Work(Struct):
     """Jobs of one kind: a scan command, or the one of our own under its name.
 
     `slowest_s` is how long the slowest took, in seconds; infinite where one was not answered. `busy` are the threads

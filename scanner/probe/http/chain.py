@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from scanner.evidence import ChainEnd, Failure, FailureReason, Hop
 from scanner.inventory import Address, Endpoint, Target
@@ -33,8 +34,7 @@ _HSTS_LIMIT: Final = 1000
 _PAGE_TYPES: Final = ("text/html", "application/xhtml+xml")
 
 
-@dataclass(frozen=True, slots=True)
-class RedirectScope:
+class RedirectScope(Struct, frozen=True):
     """Where requests may go: to the target itself, and to other hosts that are configured.
 
     `hosts` are names in lower case; `connect_to` is the configuration's map.
@@ -75,8 +75,7 @@ class RedirectScope:
         return (self.address.ip if own else host), url.port
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Struct, frozen=True):
     """The hops from one start address, and why the following stopped. `connected`: the first connection was made."""
 
     hops: tuple[Hop, ...]
@@ -84,8 +83,7 @@ class Chain:
     connected: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(Struct, frozen=True):
     """An answer, read: the hop, its status, and where it redirects to, if that can be read."""
 
     hop: Hop

@@ -14,6 +14,8 @@ import ssl
 from collections.abc import Awaitable
 from typing import Final, TypeVar
 
+from msgspec import structs
+
 from scanner.evidence import Failure, FailureReason
 from scanner.inventory import is_address
 from scanner.probe import ProbeSettings
@@ -261,4 +263,4 @@ def _tells_more(second: Response | NoResponse, first: Response | NoResponse) -> 
 def _noted(outcome: Response | NoResponse, text: str) -> Response | NoResponse:
     if isinstance(outcome, NoResponse):
         return outcome
-    return dataclasses.replace(outcome, irregularities=(text, *outcome.irregularities))
+    return structs.replace(outcome, irregularities=(text, *outcome.irregularities))

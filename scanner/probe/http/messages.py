@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from scanner.evidence import Failure
 from scanner.inventory import ClientCertificate
 from scanner.probe.http.headers import Headers
@@ -23,8 +25,7 @@ class Request:
     http2: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """What came back.
 
     `truncated`: the body is not the whole: too long, too slow, broken off, or in another coding. `incomplete` says why
@@ -44,16 +45,14 @@ class Response:
     certificate_requested: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NoResponse:
+class NoResponse(Struct, frozen=True):
     """Why nothing came back; `connected` tells whether the connection had been made by then."""
 
     failure: Failure
     connected: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """Status line and headers. `whole` is false where the connection ended within them."""
 
     status: int
@@ -63,15 +62,13 @@ class Head:
     whole: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(Struct, frozen=True):
     """A part of the body."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Struct, frozen=True):
     """The end of the response, as it was announced."""
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 import turbohtml
+from msgspec import Struct
 
 from scanner.evidence import InsecureReference, ReferenceKind
 from scanner.probe.http.headers import refresh_of, upgrades_insecure_requests
@@ -75,8 +75,7 @@ _DATA_SCRIPT: Final = re.compile(r"json|template|importmap|speculationrules", re
 _RUN_AT_ONCE: Final = ("onload", "onpageshow")
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """What a page does by itself; addresses are absolute and printable."""
 
     meta_refresh: str | None = None

@@ -12,8 +12,9 @@ import dataclasses
 import ipaddress
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Final, Literal, Self
+
+from msgspec import Struct, structs
 
 from scanner.evidence import (
     Attempt,
@@ -119,8 +120,7 @@ def _cut_off(probes: Iterable[HttpProbe]) -> Failure | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class WebProbe:
+class WebProbe(Struct, frozen=True):
     """What a target answers over HTTP and HTTPS; `scope` are the host names that are configured."""
 
     settings: ProbeSettings
@@ -150,8 +150,7 @@ class WebProbe:
         return evidence
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
+class _Question(Struct, frozen=True):
     """One request to be made, and what for. `http2`: over whatever the server prefers, else over HTTP/1.1 alone."""
 
     scheme: str
@@ -187,7 +186,7 @@ def _questions(environment: Environment, endpoint: Endpoint) -> Iterator[_Questi
             asked += _of_integration(integration, application.name)
         for question in asked:
             for scheme in schemes:
-                yield dataclasses.replace(question, scheme=scheme)
+                yield structs.replace(question, scheme=scheme)
         for question in (_Question("https", ROOT, Purpose.ROOT, application=application.name), *asked):
             level = levels.get((application.name, question.path, question.integration))
             if level is HttpsLevel.TLS_CLIENT_CERTIFICATE:
@@ -209,12 +208,11 @@ def _of_integration(integration: Integration, application: str) -> Iterator[_Que
 def _with_certificates(question: _Question, application: Application) -> Iterator[_Question]:
     if application.client_certificate is not None:
         certificate = application.client_certificate
-        yield dataclasses.replace(question, identity=ClientIdentity.CONFIGURED, certificate=certificate)
-    yield dataclasses.replace(question, identity=ClientIdentity.WRONG)
+        yield structs.replace(question, identity=ClientIdentity.CONFIGURED, certificate=certificate)
+    yield structs.replace(question, identity=ClientIdentity.WRONG)
 
 
-@dataclass(frozen=True, slots=True)
-class _Prober:
+class _Prober(Struct, frozen=True):
     target: Target
     scope: RedirectScope
     follower: Follower
@@ -226,7 +224,7 @@ class _Prober:
         distinct = {question.key: question for question in questions}
         first = {key: item for key, item in distinct.items() if item.path == ROOT and item.method == "GET"}
         chains = await self._gather(first)
-        older = tuple(dataclasses.replace(item, http2=False) for key, item in first.items() if _is_http2(chains[key]))
+        older = tuple(structs.replace(item, http2=False) for key, item in first.items() if _is_http2(chains[key]))
         questions, distinct = (*questions, *older), distinct | {question.key: question for question in older}
         closed = {item.scheme: chains[key] for key, item in first.items() if _is_closed(item, chains[key])}
         chains |= await self._gather({key: item for key, item in distinct.items() if key not in first}, closed)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
 import h11
+from msgspec import Struct
 
 from scanner.evidence import Failure, FailureReason
 from scanner.formats import load
@@ -20,8 +20,7 @@ _PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _SUCCESS: Final = range(200, 300)
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(Struct, frozen=True):
     """A proxy of the configuration. `host` may be a name."""
 
     scheme: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from scanner.evidence import Attempt, Failure, FailureReason, MailDomain
 from scanner.inventory import Environment, Target
@@ -19,8 +20,7 @@ from scanner.probe.net.cutoff import cut_off
 _NOBODY = "name a resolver that checks signatures by --resolver or [scan] validating_resolver"
 
 
-@dataclass(frozen=True, slots=True)
-class MailProbe:
+class MailProbe(Struct, frozen=True):
     """What the domain of a mail server says of it."""
 
     settings: ProbeSettings

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from scanner.evidence import Attempt, Failure, Tlsa
 from scanner.probe.nameservers import ask
 from scanner.untrusted import printable
 
 
-@dataclass(frozen=True, slots=True)
-class MailServer:
+class MailServer(Struct, frozen=True):
     """A mail server of a domain. `preference` None: the domain has no MX record, and is its own server."""
 
     host: str

@@ -15,11 +15,11 @@ import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import urlsplit
 
 import idna
+from msgspec import Struct
 
 from scanner.evidence import Failure
 from scanner.inventory import is_address
@@ -70,8 +70,7 @@ class UnresolvedError(GateError):
         self.failure = failure
 
 
-@dataclass(frozen=True, slots=True)
-class UrlParts:
+class UrlParts(Struct, frozen=True):
     """What a URL names: scheme, host (in lower case, an IPv6 literal without brackets), port, path with query."""
 
     scheme: str
@@ -86,8 +85,7 @@ class UrlParts:
         return host if self.port == _PORTS[self.scheme] else f"{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(Struct, frozen=True):
     """Judges URLs and addresses. `hosts`, `addresses` and `networks` are let through, whatever the port.
 
     `addresses` may grow while it is used. `resolver` resolves names in the place of whom the caller would ask.

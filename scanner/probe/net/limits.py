@@ -7,8 +7,9 @@ import math
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Final, Self
+
+from msgspec import Struct
 
 from scanner.probe import ProbeSettings
 
@@ -23,8 +24,7 @@ class DeadlineError(Exception):
     """There is no time for another connection: the turn of the next one would come after the probe's end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What a run allows: connections at once to one address, and new ones a second to one address and altogether."""
 
     connections: int = 5

@@ -19,9 +19,10 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
+
+from msgspec import Struct
 
 from scanner.probe import ProbeSettings
 from scanner.probe.net.budget import Budget, Place
@@ -35,16 +36,14 @@ _PATIENCE_S: Final = 5.0
 """How long after its end an answer is waited for: whoever should give it is very busy, or gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(Struct, frozen=True):
     """How another process finds a budget; it crosses into it."""
 
     address: str
     token: bytes
 
 
-@dataclass(slots=True)
-class _Lent:
+class _Lent(Struct):
     """A budget that is lent, to end so many seconds later than the target's own, and who has come for it."""
 
     budget: Budget

@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import dataclasses
 import ssl
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal
+
+from msgspec import Struct
 
 from scanner.evidence import Attempt, Failure, FailureReason, PlainEvidence, PlainLogin
 from scanner.inventory import Address, Environment, StartTls, Target
@@ -35,8 +36,7 @@ _LISTENING_S: Final = 1.5
 _REQUESTS: Final = (b"STARTTLS\r\n", b"STLS\r\n", b"AUTH TLS\r\n")
 
 
-@dataclass(frozen=True, slots=True)
-class PlainProbe:
+class PlainProbe(Struct, frozen=True):
     """What a target takes before STARTTLS."""
 
     settings: ProbeSettings

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
+from msgspec import Struct
 from tlslite.constants import (  # type: ignore[import-untyped]  # it ships no types
     AlertDescription,
     ContentType,
@@ -53,8 +53,7 @@ class _OtherwiseError(Exception):
     """The handshake did not come as far as the attack; the argument says what happened."""
 
 
-@dataclass(frozen=True, slots=True)
-class Second:
+class Second(Struct, frozen=True):
     """What a second probe saw: whether the finding holds, and in words what was observed.
 
     `tried` is whether the handshake came as far as the attack, without which nothing is shown.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
 from typing import Final
 
+from msgspec import Struct, field, structs
 from tlslite.constants import ExtensionType  # type: ignore[import-untyped]  # it ships no types
 
 from scanner.evidence import Failure, FailureReason, Protocol
@@ -62,8 +62,7 @@ _FINAL: Final = frozenset(
 """Failures of the first connection that a smaller hello would not mend."""
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
+class Baseline(Struct, frozen=True):
     """What the first hellos showed: how to build offers, and which correct hellos the server does not stand.
 
     `answer` is the one to a hello that offered everything, None where the server did not accept that.
@@ -122,7 +121,7 @@ async def _answered(
     A failure where a server that was silent at first answers them in something else than TLS.
     """
     small = HelloTemplate(server_name, small=True)
-    bare = replace(small, without=_BARE)
+    bare = structs.replace(small, without=_BARE)
     smaller = [(small, Protocol.TLS1_2), (small, Protocol.TLS1_0), (bare, Protocol.TLS1_2), (small, Protocol.SSL2)]
     if silent:
         # Each takes a whole timeout where nobody is there: all of them are waited for at once.
@@ -138,8 +137,7 @@ async def _answered(
     return None
 
 
-@dataclass(slots=True)
-class _Search:
+class _Search(Struct):
     """Looks for what keeps a server from answering `large`, where it answered a hello by `template`, of `protocol`.
 
     One thing more is asked for at a time, by a few connections at most; what has not been tried by then is left out of
@@ -167,7 +165,7 @@ class _Search:
             await self._sizes()
             if not self.found:
                 self.found.append(SUITE_COUNT)  # as many as there are, of which no smaller number broke it
-                self.template = replace(self.template, small=False, limit=_OF_A_LONG_LIST)
+                self.template = structs.replace(self.template, small=False, limit=_OF_A_LONG_LIST)
             small = self.template
         else:
             small, self.template = self.template, self.large
@@ -189,7 +187,7 @@ class _Search:
             EXTENSIONS: _OPTIONAL,
         }.items():
             if self.template.without >= extensions:
-                more = replace(self.template, without=self.template.without - extensions)
+                more = structs.replace(self.template, without=self.template.without - extensions)
                 if await self._stands(_small(more, self.protocol)):
                     self.template = more
                 else:
@@ -197,22 +195,24 @@ class _Search:
 
     async def _suites(self) -> None:
         """Whether many suites are stood, and weak ones; all in a hello that is short."""
-        many = replace(_small(self.template, self.protocol), suites=tuple(_strong(self.protocol)[:_MORE_SUITES]))
+        many = structs.replace(
+            _small(self.template, self.protocol), suites=tuple(_strong(self.protocol)[:_MORE_SUITES])
+        )
         if not await self._tried(SUITE_COUNT, many):
-            self.template = replace(self.template, limit=_FEWEST_SUITES)
+            self.template = structs.replace(self.template, limit=_FEWEST_SUITES)
         few = _small(self.template, self.protocol)
-        weak = replace(few, suites=(*few.suites[:_SMALL_SUITES], *_weak(self.protocol)))
+        weak = structs.replace(few, suites=(*few.suites[:_SMALL_SUITES], *_weak(self.protocol)))
         if not await self._tried(WEAK_SUITES, weak):
-            self.template = replace(self.template, apart=True)
+            self.template = structs.replace(self.template, apart=True)
 
     async def _sizes(self) -> None:
         """Whether long hellos are stood, unless what makes them long is not."""
         if SUITE_COUNT in self.found:
             return
         if await self._tried(SIZE, self._longer(300)):
-            self.template = replace(self.template, small=False)
+            self.template = structs.replace(self.template, small=False)
             if not await self._tried(SIZE_511, self._longer(600)):
-                self.template = replace(self.template, limit=_SUITES_IN_511)
+                self.template = structs.replace(self.template, limit=_SUITES_IN_511)
 
     async def _tried(self, name: str, offer: Offer) -> bool:
         """Whether the server was asked that, and stands it; what it does not is told."""
@@ -227,9 +227,9 @@ class _Search:
         offer = _small(self.template, self.protocol)
         missing = size - len(to_wire(offer))
         if EXTENSIONS not in self.found:
-            return replace(offer, padding=missing)
+            return structs.replace(offer, padding=missing)
         strong = _strong(self.protocol)
-        return replace(offer, suites=tuple(strong[: len(offer.suites) + missing // 2]))
+        return structs.replace(offer, suites=tuple(strong[: len(offer.suites) + missing // 2]))
 
 
 def _strong(protocol: Protocol) -> list[int]:
@@ -248,18 +248,18 @@ def _modern(template: HelloTemplate) -> Offer:
     groups = tuple(dict.fromkeys((*iana.offered_groups(Protocol.TLS1_3), *iana.offered_groups(Protocol.TLS1_2))))
     offer = template.offer(Protocol.TLS1_3, suites, groups=groups if template.whole_lists else None)
     schemes = tuple(dict.fromkeys((*offer.schemes, *iana.offered_schemes(Protocol.TLS1_2))))
-    return replace(offer, protocols=_MODERN, schemes=schemes if template.whole_lists else offer.schemes)
+    return structs.replace(offer, protocols=_MODERN, schemes=schemes if template.whole_lists else offer.schemes)
 
 
 def _small(template: HelloTemplate, protocol: Protocol) -> Offer:
     if protocol is Protocol.SSL2:
         return template.offer(protocol, iana.offered_suites(protocol))
-    return replace(template, small=True).offer(protocol, _few(protocol, _SMALL_SUITES))
+    return structs.replace(template, small=True).offer(protocol, _few(protocol, _SMALL_SUITES))
 
 
 def _small_and_new(template: HelloTemplate) -> Offer:
     suites = (*_few(Protocol.TLS1_3, _FEW_SUITES), *_few(Protocol.TLS1_2, _FEW_SUITES))
-    return replace(_modern(replace(template, small=True)), suites=suites)
+    return structs.replace(_modern(structs.replace(template, small=True)), suites=suites)
 
 
 def _few(protocol: Protocol, most: int) -> list[int]:

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
+from msgspec import structs
+
 from scanner.evidence import Attempt, Failure, FailureReason, Protocol, Ticketbleed, TlsEvidence, not_run
 from scanner.inventory import Target
 from scanner.probe import ProbeSettings, iana
@@ -120,9 +122,9 @@ async def _other_alpn(client: HelloClient, tls: TlsEvidence, name: str | None, t
     newest = next((protocol for protocol in (*_ANYWHERE, Protocol.TLS1_3) if protocol in tls.negotiated), None)
     if newest is None or (endpoint.role.speaks_http and endpoint.starttls is None):
         return not_run()
-    offer = dataclasses.replace(offer_of(tls, name, newest, codes_of(_names(tls, newest))), alpn=_HTTP)
+    offer = structs.replace(offer_of(tls, name, newest, codes_of(_names(tls, newest))), alpn=_HTTP)
     if newest is Protocol.TLS1_3:
-        offer = dataclasses.replace(
+        offer = structs.replace(
             offer, key_shares=tuple(group for group in KEY_SHARE_GROUPS if group in offer.groups)[:1]
         )
     answer = await client.ask(offer, whole=False)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final, TypeVar
 
+from msgspec import Struct, field
 from tlslite.constants import ExtensionType  # type: ignore[import-untyped]  # it ships no types
 
 from scanner.evidence import (
@@ -36,8 +37,7 @@ T = TypeVar("T")
 _ONLY_TLS13: Final = "no protocol before TLS 1.3 is negotiated"
 
 
-@dataclass(slots=True)
-class SurveyResults:
+class SurveyResults(Struct):
     """All that one survey has been answered; filled in as its questions end."""
 
     baseline: Baseline

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
+from msgspec import structs
 from tlslite.constants import AlertDescription  # type: ignore[import-untyped]  # it ships no types
 
 from scanner.evidence import Attempt, Failure, FailureReason, NameReaction
@@ -22,7 +22,7 @@ async def ask_under_name(
     client: HelloClient, template: HelloTemplate, found: Enumeration, name: str | None
 ) -> HelloResult:
     """What the server answers to `name` (None: to no name) in a protocol of which something has been accepted."""
-    other = replace(template, server_name=name)
+    other = structs.replace(template, server_name=name)
     # Another name may be served by another kind of certificate, which needs other suites.
     suites = iana.offered_suites(found.protocol) if template.whole_lists else found.suites
     return await client.ask(other.offer(found.protocol, suites, key_shares=found.key_shares))
@@ -52,7 +52,7 @@ async def fallback_scsv(
     if len(negotiated) < 2:  # noqa: PLR2004  # a best and a second best
         return Attempt.failed(FailureReason.UNSUPPORTED, "there is no second protocol to fall back to")
     second = negotiated[-2]
-    offer = replace(template.offer(second.protocol, second.suites), fallback=True)
+    offer = structs.replace(template.offer(second.protocol, second.suites), fallback=True)
     outcome = await client.ask(offer, whole=False)
     if isinstance(outcome, Failure):
         return Attempt(failure=outcome)

@@ -6,9 +6,9 @@ record by the protocol, a handshake message and the whole of what is read by the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import Final
 
+from msgspec import Struct, field, structs
 from tlslite.constants import (  # type: ignore[import-untyped]  # it ships no types
     AlertDescription,
     AlertLevel,
@@ -64,8 +64,7 @@ def _lower(error: Exception) -> str:
     return text[:1].lower() + text[1:]
 
 
-@dataclass(slots=True)
-class FlightReader:
+class FlightReader(Struct):
     """Reads one server's answer to one hello. `whole` is whether to go on after the ServerHello (TLS 1.2 and older)."""
 
     ssl2: bool = False
@@ -191,16 +190,16 @@ class FlightReader:
             done = self._answer.protocol is Protocol.TLS1_3 or not self.whole
             return self._answer if done else None
         if kind == HandshakeType.server_hello_done:
-            return replace(self._answer, whole=True)
+            return structs.replace(self._answer, whole=True)
         if kind == HandshakeType.certificate:
-            self._answer = replace(self._answer, chain=certificate_chain(bytes(message[1:])))
+            self._answer = structs.replace(self._answer, chain=certificate_chain(bytes(message[1:])))
         elif kind == HandshakeType.certificate_status:
             status = CertificateStatus().parse(body)
             if status.status_type == _OCSP:
-                self._answer = replace(self._answer, staple=bytes(status.ocsp))
+                self._answer = structs.replace(self._answer, staple=bytes(status.ocsp))
         elif kind == HandshakeType.server_key_exchange:
             # Nothing that is asked about comes after it.
-            return replace(key_exchange(self._answer, body), whole=True)
+            return structs.replace(key_exchange(self._answer, body), whole=True)
         return None
 
     @property

@@ -10,9 +10,9 @@ import asyncio
 import contextlib
 import errno
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec import Struct
 from tlslite.api import HandshakeSettings, TLSConnection  # type: ignore[import-untyped]  # it ships no types
 from tlslite.constants import (  # type: ignore[import-untyped]  # it ships no types
     CertificateStatusType,
@@ -61,8 +61,7 @@ class OtherwiseError(Exception):
     """A handshake was not completed; the argument says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Handshake:
+class Handshake(Struct, frozen=True):
     """How a handshake came out. `flight` is what the server showed of itself, as far as it came.
 
     `failure` is None where the handshake was completed; `refused` tells that it was the server that broke it off.

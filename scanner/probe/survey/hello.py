@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
+from msgspec import Struct
 from tlslite.constants import CertificateStatusType, ContentType, ExtensionType  # type: ignore[import-untyped]  # it ships no types
 from tlslite.extensions import (  # type: ignore[import-untyped]  # it ships no types
     ALPNExtension,
@@ -69,8 +69,7 @@ KEY_SHARE_GROUPS: Final = (_X25519, _SECP256R1, _X25519MLKEM768)
 """The groups for which a well-formed public key can be sent without computing one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(Struct, frozen=True):
     """One hello: what it offers, and nothing else.
 
     `protocols` are the versions that may be chosen, highest first; a single older version is offered as such, without

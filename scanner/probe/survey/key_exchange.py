@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
+
+from msgspec import Struct, structs
 
 from scanner.evidence import Attempt, Failure, FailureReason, Protocol
 from scanner.probe import iana
@@ -19,8 +20,7 @@ from scanner.probe.survey.shrink import Remainder, shrink
 _UNKNOWN_SCHEME: Final = 0xFE7F  # of the range for private use: nobody signs with it
 
 
-@dataclass(frozen=True, slots=True)
-class GroupsAndSchemes:
+class GroupsAndSchemes(Struct, frozen=True):
     """The groups and signature schemes of one protocol, in the order in which the server chose them."""
 
     groups: Attempt[tuple[int, ...]]
@@ -31,8 +31,7 @@ Ask = Callable[[Sequence[int], Sequence[int], Sequence[int]], Awaitable[HelloRes
 """Asks a server for some suites with some groups and some signature schemes."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Exchanges:
+class _Exchanges(Struct, frozen=True):
     """The suites accepted, by what is agreed upon with them."""
 
     elliptic: tuple[int, ...]
@@ -153,8 +152,7 @@ def _ffdhe_primes() -> Mapping[int, int]:
     return {names[group.name]: code for code, group in iana.groups().items() if group.name in names}
 
 
-@dataclass(slots=True)
-class _FiniteGroups:
+class _FiniteGroups(Struct):
     """The groups of RFC 7919 that were chosen, and those that may yet be, because they are asked for."""
 
     accepted: list[int]
@@ -209,7 +207,7 @@ async def tls13_signature_schemes(
     shares = tuple(group for group in KEY_SHARE_GROUPS if group in found.groups)
     if isinstance(outcome, ServerFlight) and shares and not found.key_shares:
         # With a key the server can go on to its ServerHello, before which it has to know how it will sign.
-        found = replace(found, key_shares=shares)
+        found = structs.replace(found, key_shares=shares)
         outcome = await ask([_UNKNOWN_SCHEME])
     elif isinstance(outcome, ServerFlight) and likely:
         outcome = await ask([_UNKNOWN_SCHEME])

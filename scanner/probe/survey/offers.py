@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from scanner.evidence import Failure, Protocol
 from scanner.probe import iana
@@ -22,8 +23,7 @@ _SMALL_SUITES: Final = 20
 _SMALL_LIST: Final = 10
 
 
-@dataclass(frozen=True, slots=True)
-class HelloTemplate:
+class HelloTemplate(Struct, frozen=True):
     """How to speak to this server: under which name, and in which hellos, where it does not stand all.
 
     `small` hellos stay below 256 bytes as far as the name lets them. `limit` is how many suites one may hold, None for
@@ -99,8 +99,7 @@ class HelloTemplate:
         return Remainder(first, list(accepted), later)
 
 
-@dataclass(slots=True)
-class Rotations:
+class Rotations(Struct):
     """The groups and signature schemes to offer with the next suites, up to TLS 1.2."""
 
     groups: Rotation
@@ -129,8 +128,7 @@ class Rotations:
             rotation.note(scheme.code)
 
 
-@dataclass(slots=True)
-class Enumeration:
+class Enumeration(Struct):
     """What a run found in one protocol: an answer for each suite, in the order in which the server picked them.
 
     `other_keys` are further answers with suites of those, which showed another ephemeral key. `refused` are the suites
@@ -169,15 +167,14 @@ class Enumeration:
         return tuple(suite for answer in self.answers for suite in answer.suites)
 
 
-@dataclass(slots=True)
-class ApplicationProtocols:
+class ApplicationProtocols(Struct):
     """Application protocols (ALPN) to be offered along, those still left to be, and those that were accepted.
 
     `broke` is set where a server broke off over a hello that offered any, and answered it without them.
     """
 
     offered: tuple[str, ...]
-    left: list[str] = field(init=False)
+    left: list[str] = field(default_factory=list)
     accepted: list[str] = field(default_factory=list)
     broke: bool = False
 

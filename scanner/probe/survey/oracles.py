@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from msgspec import Struct
 from tlslite.api import HandshakeSettings, TLSConnection  # type: ignore[import-untyped]  # it ships no types
 from tlslite.constants import AlertDescription, ContentType  # type: ignore[import-untyped]  # it ships no types
 from tlslite.messages import Message  # type: ignore[import-untyped]  # it ships no types
@@ -43,8 +43,7 @@ _EXCHANGES: Final = {
 _SMALLEST_KEY, _LARGEST_KEY = 512, 4096
 
 
-@dataclass(frozen=True, slots=True)
-class CbcOffer:
+class CbcOffer(Struct, frozen=True):
     """What a handshake with CBC is made of, in the words of the library."""
 
     protocol: Protocol

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Final
 
 import gmpy2  # type: ignore[import-untyped]  # it ships no types
+from msgspec import Struct
 from tlslite.mathtls import FFDHE_PARAMETERS  # type: ignore[import-untyped]  # it ships no types
 
 from scanner.probe import iana
@@ -23,8 +23,7 @@ _NOT_SAFE: Final = "rfc5114-"
 """Primes of which half is no prime: their groups have subgroups of many sizes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Modulus:
+class Modulus(Struct, frozen=True):
     """A modulus: a published name, `custom`, or `composite`, and whether it is a safe prime (None: not tested)."""
 
     name: str

@@ -8,8 +8,9 @@ one library cannot: every code point that IANA has registered. What only a finis
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct, structs
 
 from scanner.evidence import Attempt, Failure, FailureReason, Protocol, TlsEvidence
 from scanner.inventory import Target
@@ -80,7 +81,7 @@ async def _survey(
     if baseline.answer is None and not any(found.answers or found.failure for found in results.found.values()):
         return Attempt.failed(FailureReason.HANDSHAKE_FAILED, "it speaks TLS, but accepts nothing that was offered")
     broken = (ALPN,) * results.alpn.broke + (RATE,) * client.slowed
-    results.baseline = replace(baseline, intolerances=(*baseline.intolerances, *broken))
+    results.baseline = structs.replace(baseline, intolerances=(*baseline.intolerances, *broken))
     return Attempt.ok(survey_evidence(results, settings.stores_for(target.endpoint.environment)))
 
 
@@ -88,8 +89,7 @@ def _surveyed(baseline: Baseline) -> Surveyed:
     return Surveyed(baseline.answer.protocol if baseline.answer is not None else None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Questions:
+class _Questions(Struct, frozen=True):
     """All questions to one server that answers, and in which order they are asked."""
 
     client: HelloClient

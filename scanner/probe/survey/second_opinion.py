@@ -9,6 +9,8 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from msgspec import structs
+
 from scanner.evidence import Attempt, Failure, FailureReason, NameReaction, Protocol, Robot, TlsEvidence
 from scanner.inventory import Target
 from scanner.probe import ProbeSettings, iana
@@ -156,7 +158,7 @@ def offer_of(tls: TlsEvidence, server_name: str | None, protocol: Protocol, suit
         groups = _with_curves(groups, protocol)
     schemes = _listed(tls.signature_schemes.get(protocol), iana.signature_schemes())
     offer = template.offer(protocol, suites, groups=groups or None)
-    return dataclasses.replace(offer, schemes=tuple(dict.fromkeys((*schemes, *offer.schemes))) if offer.schemes else ())
+    return structs.replace(offer, schemes=tuple(dict.fromkeys((*schemes, *offer.schemes))) if offer.schemes else ())
 
 
 def _with_curves(accepted: Sequence[int], protocol: Protocol) -> list[int]:

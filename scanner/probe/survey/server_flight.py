@@ -5,10 +5,10 @@ Not a byte of it is trusted: `flight_reader` makes messages of bytes, within lim
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
+from msgspec import Struct, structs
 from tlslite.constants import (  # type: ignore[import-untyped]  # it ships no types
     TLS_1_3_HRR,
     AlertDescription,
@@ -48,8 +48,7 @@ _READ_AS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ServerFlight:
+class ServerFlight(Struct, frozen=True):
     """A hello answered by a ServerHello: the server's first flight, up to TLS 1.2; in TLS 1.3 the ServerHello alone.
 
     `retry` marks a HelloRetryRequest. `group` is the code point of the group chosen, `dh_prime` and `dh_generator` are
@@ -81,8 +80,7 @@ class ServerFlight:
         return self.suites[0] if self.suites else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """A hello turned down: by an alert, or (None) by closing the connection, where that was found to mean the same."""
 
     alert: int | None
@@ -197,6 +195,6 @@ def key_exchange(answer: ServerFlight, body: Parser) -> ServerFlight:
     prime = message.dh_p or None
     generator = message.dh_g if prime is not None else None
     public = bytes(message.ecdh_Ys) or (message.dh_Ys.to_bytes((message.dh_Ys.bit_length() + 7) // 8) if prime else b"")
-    return replace(
+    return structs.replace(
         answer, group=message.named_curve, dh_prime=prime, dh_generator=generator, scheme=scheme, public=public
     )

@@ -8,14 +8,14 @@ not shown first, along with questions that are asked anyway; a server that goes 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from scanner.evidence import Failure, FailureReason
 from scanner.probe.survey.server_flight import HelloResult, Refusal, ServerFlight
 
 
-@dataclass(slots=True)
-class Rotation:
+class Rotation(Struct):
     """A list that is always offered whole, with what the server has not chosen yet in front.
 
     `complete` is set once it is proven that nothing more is accepted: the server chose otherwise when the order was
@@ -40,8 +40,7 @@ class Rotation:
             self.complete = True
 
 
-@dataclass(slots=True)
-class Remainder:
+class Remainder(Struct):
     """What is left of a list to be offered, and what of it was accepted, in the order in which the server chose.
 
     `later` are further lists, for after this one's end, where one hello cannot hold all. `refused` is what was left at

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TypeGuard
 
+from msgspec import structs
 from tlslite.constants import AlertDescription  # type: ignore[import-untyped]  # it ships no types
 
 from scanner.evidence import Failure, FailureReason, Protocol
@@ -263,7 +263,7 @@ async def _ask_in_order(
 ) -> HelloResult:
     groups = found.groups or (_without_ffdhe(found.protocol, template) if found.hidden else None)
     offer = template.offer(found.protocol, suites, groups=groups, key_shares=found.key_shares)
-    return await _ask_accepted(client, replace(offer, suites=tuple(suites)[: template.limit]), found)
+    return await _ask_accepted(client, structs.replace(offer, suites=tuple(suites)[: template.limit]), found)
 
 
 async def _ask_accepted(client: HelloClient, offer: Offer, found: Enumeration) -> HelloResult:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509 import load_der_x509_certificate
+from msgspec import Struct
 
 from scanner.evidence import Attempt, ClientAuthentication, Failure, FailureReason, KeyType, Protocol, TlsEvidence
 
@@ -20,8 +20,7 @@ ENOUGH = (FailureReason.TIMED_OUT, FailureReason.RESET, FailureReason.DEADLINE)
 """Why the survey breaks off where a server has had enough of it, or time is up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surveyed:
+class Surveyed(Struct, frozen=True):
     """What the survey knows when the handshake probe begins beside it.
 
     `newest` is the newest protocol negotiated, None where the survey found an unusual way to be answered. The handshake
@@ -57,8 +56,7 @@ FEARED: Final = {"heartbleed": Unanswered.HEARTBLEED, "ccs_injection": Unanswere
 """What it is asked for where another probe found the fact of that name."""
 
 
-@dataclass(frozen=True, slots=True)
-class RsaTransport:
+class RsaTransport(Struct, frozen=True):
     """A key to which the server lets clients encrypt, and the newest protocol in which it does.
 
     `gcm` is whether it does so with AES-GCM.
@@ -70,8 +68,7 @@ class RsaTransport:
     gcm: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Remaining:
+class Remaining(Struct, frozen=True):
     """What is still to be seen of a server with which handshakes have been made already.
 
     `transport` is None where it is not certain which key, in which protocol, RSA key transport is done with.
@@ -83,8 +80,7 @@ class Remaining:
     transport: RsaTransport | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HandshakeResult:
+class HandshakeResult(Struct, frozen=True):
     """What was observed, and how many connections it took.
 
     `newest` is the newest protocol in which a handshake was made, None where none was; `left` is whether what

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from dataclasses import dataclass
 from typing import Any, Final, Literal
+
+from msgspec import Struct
 
 from scanner.evidence import Attempt, ClientAuthentication, Failure, FailureReason, TlsEvidence
 from scanner.inventory import Environment, Target
@@ -34,8 +35,7 @@ def tasks_per_worker(settings: ProbeSettings) -> int:
     return _TARGETS_PER_WORKER if settings.engine == "survey" else _ALONE_PER_WORKER
 
 
-@dataclass(frozen=True, slots=True)
-class TlsProbe:
+class TlsProbe(Struct, frozen=True):
     """What a server accepts and does in TLS."""
 
     settings: ProbeSettings

@@ -12,12 +12,12 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any, Final
 
 from cryptography import x509
+from msgspec import Struct
 
 from scanner.evidence import Certificate, StoreTrust
 from scanner.probe.x509.ct_logs import load_logs
@@ -35,8 +35,7 @@ _OWNERS: Final = {
 """Who keeps a list, and what it is called here."""
 
 
-@dataclass(frozen=True, slots=True)
-class TrustCondition:
+class TrustCondition(Struct, frozen=True):
     """On what a root is trusted: only leaves from before `until`, only names under one of `domains`."""
 
     until: datetime | None = None
@@ -52,8 +51,7 @@ class TrustCondition:
         return ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BrowserStore:
+class BrowserStore(Struct, frozen=True, eq=False):
     """A list of roots, DER, with its conditions, by the root's fingerprint."""
 
     name: str

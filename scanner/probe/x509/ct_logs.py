@@ -16,6 +16,7 @@ from typing import Any, Final
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+from msgspec import Struct
 
 from scanner.errors import LogListError
 from scanner.evidence import LogProgram, LogState
@@ -25,8 +26,7 @@ _PACKAGE: Final = "cryptodatahub"
 _LARGEST: Final = 8 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(Struct, frozen=True):
     """A log. `operators` are the names of who ran it and until when, the present one last, with None."""
 
     key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey

@@ -10,12 +10,12 @@ import ipaddress
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from asn1crypto.parser import emit, parse  # type: ignore[import-untyped]  # the library is not typed
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from msgspec import Struct
 
 from scanner.evidence import ALL_EXTENSIONS, Extension
 
@@ -83,8 +83,7 @@ _STATUS_REQUEST = 5
 """The TLS extension that a must-staple certificate names (RFC 7633 section 6)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Extensions:
+class Extensions(Struct, frozen=True):
     """What could be read, by the library's type, and the names of the extensions that could not.
 
     `dns_names` and `ip_addresses` are those of subjectAltName, as sent.
@@ -151,8 +150,7 @@ def _one_by_one(der: bytes) -> Extensions:
     return Extensions(values, dns_names, ip_addresses, must_staple, tuple(unreadable))
 
 
-@dataclass(frozen=True, slots=True)
-class _Alone:
+class _Alone(Struct, frozen=True):
     """A certificate taken apart, so that it can be given to the library with one of its extensions at a time."""
 
     head: bytes

@@ -10,12 +10,12 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from msgspec import Struct
 
 from scanner.counting import counted
 from scanner.evidence import Attempt, Deployment, Failure, FailureReason, TargetEvidence, TlsEvidence
@@ -57,8 +57,7 @@ def read_files(
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Struct, frozen=True):
     """What the files of an endpoint hold, and what is wrong with those that could not be read, or not all."""
 
     kept: KeystoreContents

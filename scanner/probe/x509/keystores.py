@@ -11,7 +11,6 @@ import base64
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +18,7 @@ from asn1crypto.parser import parse  # type: ignore[import-untyped]  # the libra
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
+from msgspec import Struct
 
 from scanner.formats import load
 
@@ -35,8 +35,7 @@ class KeystoreError(Exception):
     """A file gives no certificates; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeystoreContents:
+class KeystoreContents(Struct, frozen=True):
     """What is in a file: chains of private keys (leaf first), and certificates that stand alone, all in DER.
 
     `wrong` says what more there may be that could not be read.

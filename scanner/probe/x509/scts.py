@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -17,6 +16,7 @@ from asn1crypto.parser import parse  # type: ignore[import-untyped]  # the libra
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from msgspec import Struct
 
 from scanner.evidence import CLOCK_SKEW, Attempt, FailureReason, Sct, SctCheck, SctSource, Transparency
 from scanner.probe.x509.ct_logs import Log, LogList
@@ -33,8 +33,7 @@ _ALGORITHMS: Final = frozenset({1, 3})  # RSA and ECDSA (RFC 5246 section 7.4.1.
 _HEAD: Final = struct.Struct(">B32sQ")
 
 
-@dataclass(frozen=True, slots=True)
-class _Timestamp:
+class _Timestamp(Struct, frozen=True):
     """An SCT taken apart (RFC 6962 section 3.2). `signature` is empty where it is by an algorithm that no log has."""
 
     log_id: bytes

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, structs
 
 from scanner.evidence import Attempt, Deployment, Failure, FailureReason
 from scanner.rules.certificates import fixes
@@ -100,8 +101,7 @@ _WORST: Final = (
 _NOT_ASKED_FOR: Final = Failure(FailureReason.NOT_RUN, "it has more names than are asked for")
 
 
-@dataclass(frozen=True, slots=True)
-class _Issuer:
+class _Issuer(Struct, frozen=True):
     """Who issued, and the domains that are theirs in CAA records; None where these are not known."""
 
     name: str
@@ -142,11 +142,11 @@ def _together(found: list[tuple[str, Finding]], *, alone: bool) -> Finding:
     if alone and all(finding.observed == first.observed for _, finding in found):
         return first
     if first.reason in {"not-observed", "not-asked"}:
-        return replace(first, values={"why": f"{first.values['why']}: {listing(name for name, _ in found)}"})
+        return structs.replace(first, values={"why": f"{first.values['why']}: {listing(name for name, _ in found)}"})
     names: dict[str, list[str]] = defaultdict(list)
     for name, finding in found:
         names[finding.observed].append(name)
-    return replace(first, observed="; ".join(f"{told} for {listing(same)}" for told, same in names.items()))
+    return structs.replace(first, observed="; ".join(f"{told} for {listing(same)}" for told, same in names.items()))
 
 
 def _allowed(records: Iterable[CaaRecord], known: frozenset[str] | None) -> bool | None:

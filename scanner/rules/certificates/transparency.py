@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
+
+from msgspec import structs
 
 from scanner.counting import counted
 from scanner.evidence import Deployment, Extension, FailureReason, LogProgram, Sct, SctCheck, SctSource
@@ -111,7 +112,7 @@ def _transparency(deployment: Deployment, facts: Facts, parameters: Transparency
     if leaf.embedded_scts >= needed or delivered:
         found = _by_logs(deployment, needed, expected, facts.now, parameters)
         told = deployment.completed and attempt.value is not None
-        return [replace(found, observed=f"{found.observed}; {COMPLETED}") if told else found]
+        return [structs.replace(found, observed=f"{found.observed}; {COMPLETED}") if told else found]
     return [_by_number(deployment, expected, parameters)]
 
 

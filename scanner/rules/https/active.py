@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, structs
 
 from scanner.evidence import ChainEnd, FailureReason, HttpProbe, Purpose
 from scanner.inventory import HttpsLevel
@@ -100,8 +101,7 @@ _REDIRECT_REASONS: Mapping[str, Reason] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PlainRoot:
+class PlainRoot(Struct, frozen=True):
     """What a request for / in plain came to."""
 
     probe: HttpProbe
@@ -243,7 +243,7 @@ def _console(facts: Facts, parameters: Parameters) -> list[Finding]:
     if isinstance(http, Finding):
         return [http]
     return [
-        replace(finding, subject=path)
+        structs.replace(finding, subject=path)
         for path in places
         for finding in _judge_console_at(http.find("http", path), facts)
     ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from scanner.evidence import Hop, HttpEvidence, Purpose
 from scanner.rules.https import fixes
@@ -61,8 +62,7 @@ def _pages(http: HttpEvidence, host: str, scheme: str) -> list[Hop]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class FirstAnswer:
+class FirstAnswer(Struct, frozen=True):
     """The first answer over HTTPS, which is the one that teaches browsers."""
 
     hop: Hop
@@ -89,8 +89,7 @@ def _first_answer(facts: Facts, parameters: Parameters, judge: EvidenceJudge[Fir
     return judge(FirstAnswer(hop))
 
 
-@dataclass(frozen=True, slots=True)
-class Heeded:
+class Heeded(Struct, frozen=True):
     """The valid header of the first answer over HTTPS, and its text."""
 
     policy: Hsts

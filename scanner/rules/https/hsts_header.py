@@ -6,7 +6,8 @@ No kept library parses the header to the letter; sslyze's parser stumbles over c
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _QUOTED = re.compile(r'"((?:[\t !#-\[\]-~]|\\[\t -~])*)"')
@@ -19,8 +20,7 @@ class HstsError(ValueError):
     """The header is one that a browser ignores; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hsts:
+class Hsts(Struct, frozen=True):
     """A valid header. `max_age` is in seconds; 0 tells browsers to forget the host."""
 
     max_age: int

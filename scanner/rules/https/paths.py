@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from scanner.evidence import ClientIdentity, FailureReason, HttpEvidence, HttpProbe, Purpose
 from scanner.inventory import HttpsLevel, IntegrationKind
@@ -64,7 +65,9 @@ def _each(
     if not places:
         return [Finding("none-configured")]
     return [
-        replace(finding, subject=place.path, values={"path": place.path, "line": place.setting, **finding.values})
+        structs.replace(
+            finding, subject=place.path, values={"path": place.path, "line": place.setting, **finding.values}
+        )
         for place in places
         for finding in ([http] if isinstance(http, Finding) else judge(place, http))
     ]

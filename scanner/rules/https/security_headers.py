@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from scanner.evidence import ClientIdentity, Hop
 from scanner.rules.https.answers import ERROR_PAGE, describe, host_of, is_error_page, scheme_of, unseen_answers
@@ -39,8 +40,7 @@ _QUIET: Final = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Pages:
+class Pages(Struct, frozen=True):
     """The pages that a host served over HTTPS, each with all of its headers."""
 
     hops: tuple[Hop, ...]

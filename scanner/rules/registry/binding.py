@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from pydantic import ValidationError
 
 from scanner.errors import PolicyError, Problem, nearest
@@ -14,8 +13,7 @@ from scanner.validation import problems_of
 from scanner.verdict import Severity, Source
 
 
-@dataclass(frozen=True, slots=True)
-class BoundRule:
+class BoundRule(Struct, frozen=True):
     """A rule as one policy wants it judged."""
 
     rule: Rule

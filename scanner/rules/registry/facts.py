@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from msgspec import Struct, field
 from pydantic import ConfigDict
 
 from scanner.described import Described
@@ -23,16 +23,14 @@ class Parameters(Described):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(Struct, frozen=True):
     """A target and what was seen there."""
 
     target: Target
     evidence: TargetEvidence
 
 
-@dataclass(frozen=True, slots=True)
-class OtherService:
+class OtherService(Struct, frozen=True):
     """An endpoint without HTTP: whether it refuses names that are not its own, and takes a hello for HTTP alone."""
 
     address: str
@@ -45,8 +43,7 @@ class OtherService:
         return False if self.strict_names and host != self.host else self.takes_alpn
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """All that a rule may know. `siblings` are the other addresses of the same endpoint.
 
     `certificate_users` maps a leaf's fingerprint to the names of the environments in which it was served in this run,

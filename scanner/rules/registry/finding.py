@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from scanner.evidence import Attempt, Failure, FailureReason
 from scanner.verdict import Severity, Status
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What a rule's function returns: a reason that it declared, and the words to fill into its sentence.
 
     `severity` is set where this finding weighs otherwise than the rule itself does (7 days to expiry rather than 30).
@@ -26,8 +26,7 @@ class Finding:
     values: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Struct, frozen=True):
     """A stable slug's meaning: the status that it gives and the sentence that explains it.
 
     The sentence may hold placeholders for `Finding.values`, `{observed}`, `{expected}` and `{subject}`.

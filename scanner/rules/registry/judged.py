@@ -6,8 +6,9 @@ That there is none is said here, once for all rules of a kind. A kind that only 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct, structs
 
 from scanner.evidence import Deployment, FailureReason, HttpEvidence, TlsEvidence
 from scanner.inventory import Role
@@ -21,8 +22,7 @@ Apply = Callable[[Facts, Parameters, EvidenceJudge[E]], Iterable[Finding]]
 """Lets evidence be judged, once or for each of its parts, or says why there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged(Generic[E]):
+class Judged(Struct, Generic[E], frozen=True):
     """A kind of evidence: how rules are handed it, and the reasons that this may give in their place."""
 
     apply: Apply[E]
@@ -112,7 +112,7 @@ def _each_deployment(facts: Facts, parameters: Parameters, judge: EvidenceJudge[
     several = len({item.leaf.fingerprint for item in deployments}) > 1
     leave_out = isinstance(parameters, IssuerParameters) and not parameters.private
     findings = [
-        replace(finding, subject=item.leaf.short_fingerprint if several else "")
+        structs.replace(finding, subject=item.leaf.short_fingerprint if several else "")
         for item in deployments
         for finding in (leave_out and _left_out(item)) or judge(item)
     ]

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NotRequired, TypedDict, TypeVar, Unpack, overload
+
+from msgspec import Struct, field
 
 from scanner.rules.registry.facts import Facts, Parameters
 from scanner.rules.registry.finding import UNIVERSAL_REASONS, Finding, Reason
@@ -22,16 +23,14 @@ from scanner.verdict import Goal, Severity, Source
 E = TypeVar("E")
 
 
-@dataclass(frozen=True, slots=True)
-class Fix:
+class Fix(Struct, frozen=True):
     """How to fix it, in words, and as configuration of common servers (`nginx`, `apache`, `iis`, `haproxy`, …)."""
 
     summary: str
     servers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Mistake:
+class Mistake(Struct, frozen=True):
     """Directives that a rule finds wrong and its advice mends, as is shown on the real servers.
 
     One directive to a line; those that the advice names are replaced by it, the others stay. `FOLDER` stands for where
@@ -71,8 +70,7 @@ Check = Callable[[Facts, Any], Iterable[Finding]]
 CheckOf = Callable[[E, Facts, Any], Iterable[Finding]]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One requirement. `why` says what goes wrong without it, `how` how it is observed.
 
     `of` is the kind of evidence that it judges, None where it chooses for itself; `mistake` is what its advice was

@@ -6,8 +6,9 @@ absent only where every protocol version was asked for to its end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from scanner.counting import counted
 from scanner.evidence import AcceptedSuite, Failure, FailureReason, Protocol, TlsEvidence
@@ -27,8 +28,7 @@ SEEN_TWICE = (
 BEFORE_TLS13 = tuple(protocol for protocol in Protocol if protocol is not Protocol.TLS1_3)
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """A suite that the server accepted in one protocol version."""
 
     protocol: Protocol
@@ -36,8 +36,7 @@ class Accepted:
     seen: AcceptedSuite
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedSuites:
+class AcceptedSuites(Struct, frozen=True):
     """All suites that were seen, and the reason why the list may be longer in truth (None where it is not)."""
 
     items: tuple[Accepted, ...]

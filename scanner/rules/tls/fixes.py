@@ -5,8 +5,9 @@ Lines are complete and in the place where they belong; each is for a version of 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
+
+from msgspec import structs
 
 from scanner.rules.registry import Fix, Mistake, untried
 from scanner.rules.tls import programs
@@ -250,7 +251,7 @@ BAD_SUITES: Final = Mistake(
     f"ssl_protocols TLSv1.2;\nssl_ciphers {_BAD};\nssl_conf_command Options -EncryptThenMac;",
     f"SSLProtocol -all +TLSv1.2\nSSLCipherSuite {_BAD}\nSSLOpenSSLConfCmd Options -EncryptThenMac",
 )
-WORST_SUITES: Final = replace(BAD_SUITES, apache=None, untried={"apache": _NEVER})
+WORST_SUITES: Final = structs.replace(BAD_SUITES, apache=None, untried={"apache": _NEVER})
 OLD_SUITES: Final = untried(f"{_NO_LIBRARY}cipher.allowed")
 ANY_ORDER: Final = Mistake("ssl_prefer_server_ciphers off;", "SSLHonorCipherOrder off")
 SMALL_CURVE: Final = Mistake(

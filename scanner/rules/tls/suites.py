@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _TLS12 = re.compile(r"(?:TLS|SSL)_(?P<exchange>.+?)_WITH_(?P<cipher>.+)")
 _TLS13 = re.compile(r"TLS_(?P<cipher>(?:AES|CHACHA20|SM4|AEGIS|ARIA|SHA)[0-9A-Z_]*?)_(?P<hash>SHA\d+|SM3)")
@@ -39,8 +40,7 @@ _EXCHANGES = frozenset(
 _AUTHENTICATIONS = frozenset({"RSA", "DSS", "ECDSA", "anon", "PSK", "256", "SHA", "KEA", "FIPS"})
 
 
-@dataclass(frozen=True, slots=True)
-class Suite:
+class Suite(Struct, frozen=True):
     """A cipher suite, taken apart.
 
     `key_exchange` and `authentication` are None in TLS 1.3, where they are negotiated apart from the suite. `cipher`

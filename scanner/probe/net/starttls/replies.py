@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from scanner.evidence import FailureReason
 from scanner.probe.net.connection import LINES_LIMIT, PreludeError, TcpStream
@@ -26,8 +27,7 @@ class Ahead(NamedTuple):
     answer: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(Struct, frozen=True):
     """What servers are told of names: whom is asked for, and who asks.
 
     `host` is the host asked for, `domain` the XMPP domain where it has another name. `helo` is what mail servers are
