@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Literal
 
-from msgspec import Struct, structs
+from msgspec import Struct, to_builtins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,7 +44,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
 
     def to_json(self) -> str:
         """Write the manifest as one line."""
-        return json.dumps(structs.asdict(self), separators=(",", ":"))
+        return json.dumps(to_builtins(self), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, line: str) -> Manifest:
