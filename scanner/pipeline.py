@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from scanner.dispatch import Progress
 from scanner.evidence import Attempt, Failure, FailureReason, KeptEvidence, TargetEvidence
@@ -180,7 +180,7 @@ class _Sorting(Struct):
 
 async def _observe(job: Job, seen: RunEvidence, on_progress: Callable[[Progress], None] | None) -> None:
     environments = {environment.name: environment for environment in job.inventory.environments}
-    job = dataclasses.replace(job, settings=dataclasses.replace(job.settings, questions=_questions(job)))
+    job = structs.replace(job, settings=dataclasses.replace(job.settings, questions=_questions(job)))
     endpoints = job.inventory.endpoints
     order = [place for place, endpoint in enumerate(endpoints) if not endpoint.is_file]
     order = order[:: -1 if job.backwards else 1]
