@@ -245,7 +245,9 @@ def _load_all(names: Sequence[str]) -> None:
 
 def _load(entry: str) -> Callable[[socket.socket], Any]:
     module, _, name = entry.partition(":")
-    function: Callable[[socket.socket], Any] = getattr(importlib.import_module(module), name)
+    if module not in sys.modules:
+        _load_all([module])
+    function: Callable[[socket.socket], Any] = getattr(sys.modules[module], name)
     return function
 
 

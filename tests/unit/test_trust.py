@@ -21,9 +21,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from scanner.errors import TrustStoreError
 from scanner.evidence import Certificate, Deployment, PathValidation, Protocol
 from scanner.lab.certificates import _resign_with_sha1
+from scanner.probe.x509 import trust
 from scanner.probe.x509.chains import MAX_CHAIN, deployment_of
 from scanner.probe.x509.parsing import certificate_from_der
-from scanner.probe.x509.trust import MOZILLA, load_store, store_digests, validate_paths
+from scanner.probe.x509.trust import MOZILLA, load_store, prepare_store, store_digests, validate_paths
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 YEAR = timedelta(days=365)
@@ -302,6 +303,22 @@ def test_a_store_that_was_changed_is_read_again(tmp_path):
     pem.write_bytes(ROOT.public_bytes(Encoding.PEM) + INTERMEDIATE.public_bytes(Encoding.PEM))
 
     assert len(load_store(str(pem)).roots) == 2
+
+
+def test_a_store_that_is_prepared_is_read_no_more_by_whoever_looks_for_paths(tmp_path):
+    pem = tmp_path / "store.pem"
+    pem.write_bytes(ROOT.public_bytes(Encoding.PEM))
+    for name in (MOZILLA, str(pem)):
+        prepare_store(name)
+    indices = (trust._by_name, trust._by_fingerprint, trust._library_store)
+    before = [index.cache_info().misses for index in indices]
+
+    served = [evidence(issued("a.example", "Root", LEAF_KEY, ROOT_KEY))]
+    (found,) = validate_paths(served, [str(pem)])
+
+    assert found.trusted
+    assert found.root
+    assert [index.cache_info().misses for index in indices] == before
 
 
 def test_the_systems_store_is_found():

@@ -103,7 +103,9 @@ def _by_name(store: TrustStore) -> Mapping[x509.Name, tuple[x509.Certificate, ..
 
 def prepare_store(name: str) -> None:
     """Load a store in the form in which paths are looked for, so that the first to look need not. Raises as above."""
-    _library_store(load_store(name))
+    store = load_store(name)
+    for prepare in (_library_store, _by_name, _by_fingerprint):
+        prepare(store)
 
 
 @functools.lru_cache(maxsize=32)
