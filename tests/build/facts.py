@@ -40,7 +40,17 @@ from scanner.evidence import (
     Transparency,
     not_run,
 )
-from scanner.inventory import Address, Application, Endpoint, Environment, EnvironmentKind, Role, StartTls, Target
+from scanner.inventory import (
+    Address,
+    Application,
+    Console,
+    Endpoint,
+    Environment,
+    EnvironmentKind,
+    Role,
+    StartTls,
+    Target,
+)
 from scanner.rules import Facts, Observed, OtherService
 from tests.build.certificates import intermediate, leaf, root
 
@@ -260,6 +270,7 @@ class World:
     http_port: int | None = 80
     starttls: StartTls | None = None
     applications: tuple[Application, ...] = ()
+    consoles: tuple[Console, ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     siblings: Iterable[World] = ()
     certificate_users: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -273,7 +284,14 @@ class World:
 def observed(world: World, ip: str = "192.0.2.1") -> Observed:
     """A world's target with its evidence."""
     endpoint = Endpoint(
-        "production", world.host, world.port, world.role, world.http_port, world.starttls, world.applications
+        "production",
+        world.host,
+        world.port,
+        world.role,
+        world.http_port,
+        world.starttls,
+        world.applications,
+        consoles=world.consoles,
     )
     return Observed(
         Target(endpoint, Address(ip, 443, world.http_port)),

@@ -27,6 +27,8 @@ _KNOWN = {"max-age", "includesubdomains", "preload"}
         ('max-age=5; future="a;b"; other=1', Hsts(5)),
         ("max-age=5; preload=yes", Hsts(5)),
         ("max-age=" + "9" * 400, Hsts(10**18)),
+        ("max-age=" + "9" * 18, Hsts(10**18 - 1)),
+        ("max-age=" + "9" * 19, Hsts(10**18)),
         ("max-age=" + "0" * 400 + "7", Hsts(7)),
     ],
 )
@@ -43,6 +45,15 @@ def test_valid(value: str, parsed: Hsts) -> None:
 )  # fmt: skip
 def test_what_browsers_ignore(value: str) -> None:
     with pytest.raises(HstsError):
+        parse_hsts(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [("max-age=1 includeSubDomains", 11), ("max-age=1, x", 10), ("=", 1), ("max-age@1", 8), ("max-age?1", 8)],
+)
+def test_where_it_is_malformed_is_said(value: str, number: int) -> None:
+    with pytest.raises(HstsError, match=f"malformed at character {number}$"):
         parse_hsts(value)
 
 

@@ -10,11 +10,13 @@ from scanner.evidence import (
     Failure,
     FailureReason,
     Hop,
+    HttpEvidence,
+    HttpProbe,
     InsecureReference,
     Purpose,
     ReferenceKind,
 )
-from scanner.inventory import Application, ApplicationKind, HttpsLevel, Role
+from scanner.inventory import Application, ApplicationKind, Console, HttpsLevel, Role
 from scanner.verdict import Severity
 from tests.build.facts import (
     HOST,
@@ -67,9 +69,26 @@ _ADDRESS = World(host="192.0.2.1")
 _UNSEEN = World(http=TIMED_OUT)
 _NONE = Application("Intranet", ApplicationKind.TRADITIONAL_WEB, https=HttpsLevel.NONE)
 
+_PRELOADED = (f"{HSTS}; preload",)
+_GOOD = hop(hsts=_PRELOADED)
+
+
+def _redirected(flaw: str, *plain: Hop) -> Case:
+    """A server that is ready to be preloaded but for where plain HTTP leads."""
+    world = World(http=http(probe(*plain), probe(_GOOD)))
+    if not flaw:
+        return Case("https.hsts-preload", "eligible", world)
+    return Case("https.hsts-preload", "not-eligible", world, observed=flaw)
+
+
+def _console(*probes: HttpProbe) -> World:
+    """A console at a path of its own."""
+    return World(consoles=(Console(Role.MONITORING, ("/console",)),), http=http(*probes))
+
+
 CASES = (
     Case("https.active", "tls", observed="tls1.2, tls1.3"),
-    Case("https.active", "plain", World(tls=_NO_TLS)),
+    Case("https.active", "plain", World(tls=_NO_TLS), observed="the port speaks HTTP"),
     Case("https.active", "starttls-refused", World(tls=Attempt.failed(FailureReason.STARTTLS_REFUSED, "502"))),
     Case("https.active", "client-certificate", World(tls=Attempt.failed(FailureReason.CLIENT_CERTIFICATE_REQUIRED))),
     Case("https.active", "no-version", World(tls=tls(protocols=offers(tls1_2=offer(), tls1_3=offer())))),
@@ -121,6 +140,7 @@ CASES = (
     ),
     _inside("https.no-downgrade", "not-observed", hop(**_BROKEN_OFF)),
     _plain("https.redirect", "served", hop(_HTTP, 304)),
+    _plain("https.redirect", "served", hop(_HTTP, 200, location=_HTTPS)),
     _plain("https.redirect", "client-side", hop(_HTTP, meta_refresh=_HTTPS)),
     _plain("https.redirect", "client-side", hop(_HTTP, script_redirect=_HTTPS)),
     _plain("https.redirect", "error-answer", hop(_HTTP, 404), severity=Severity.LOW),
@@ -128,6 +148,9 @@ CASES = (
     _plain("https.redirect", "through-plain", to(f"{_HTTP}welcome"), to(_HTTPS, url=f"{_HTTP}welcome"), hop()),
     _plain("https.redirect", "through-plain", to(_HTTPS), to(_HTTP, url=_HTTPS), hop(_HTTP)),
     _plain("https.redirect", "other-host", to(_OTHER), hop(_OTHER), severity=Severity.MEDIUM),
+    _plain("https.redirect", "other-host", to("https://zz.example.com/"), hop("https://zz.example.com/")),
+    # The plain address is the one that is asked for next, not the one where that leads.
+    _plain("https.redirect", "through-plain", to(_HTTPS), to(_OTHER, url=f"{_HTTP}a"), hop(_OTHER)),
     _plain("https.redirect", "elsewhere", to("ftp://example.com/"), end=ChainEnd.BAD_LOCATION),
     _plain("https.redirect", "elsewhere", to("javascript:alert(1)"), end=ChainEnd.BAD_LOCATION),
     _plain("https.redirect", "loop", to(f"{_HTTP}a"), to(_HTTP, url=f"{_HTTP}a"), end=ChainEnd.LOOP),
@@ -169,6 +192,13 @@ CASES = (
     _inside("https.no-downgrade", "links", _page(ReferenceKind.LINK), severity=Severity.LOW),
     _inside("https.no-downgrade", "none", _page(ReferenceKind.LINK, "http://elsewhere.example.net/")),
     _inside("https.no-downgrade", "none", _page(ReferenceKind.ACTIVE, upgrade_insecure_requests=True)),
+    # The directive reaches all but links to other hosts (W3C Upgrade Insecure Requests, section 3.4).
+    _inside(
+        "https.no-downgrade",
+        "none",
+        _page(ReferenceKind.ACTIVE, "http://cdn.example.net/a.js", upgrade_insecure_requests=True),
+    ),
+    _inside("https.no-downgrade", "none", _page(ReferenceKind.LINK, upgrade_insecure_requests=True)),
     _inside("https.no-downgrade", "cut-off", hop(body_truncated=True)),
     _inside("https.no-downgrade", "none", hop(body_truncated=True, content_type="application/pdf")),
     _inside("https.no-downgrade", "not-observed", failing(FailureReason.TIMED_OUT, _HTTPS)),
@@ -214,7 +244,15 @@ CASES = (
     *_everywhere("https.hsts", not_http=_SERVER, not_observed=_UNSEEN, address=_ADDRESS),
     # https.hsts-max-age, -subdomains, -preload
     Case("https.hsts-max-age", "long-enough"),
-    _inside("https.hsts-max-age", "too-short", hop(hsts=("max-age=86400",))),
+    _inside(
+        "https.hsts-max-age",
+        "too-short",
+        hop(hsts=("max-age=200000",)),
+        says="HSTS lasts 2 days; 365 are required.",
+        observed="max-age=200000",
+    ),
+    # Browsers heed the first of several (RFC 6797 section 8.1).
+    _inside("https.hsts-max-age", "too-short", hop(hsts=("max-age=1", HSTS)), observed="max-age=1"),
     _inside("https.hsts-max-age", "too-short", hop(hsts=("max-age=0",))),
     _inside("https.hsts-max-age", "too-short", hop(), parameters={"seconds": 63_072_001}),
     _inside("https.hsts-max-age", "no-hsts", hop(hsts=())),
@@ -240,6 +278,36 @@ CASES = (
         "not-eligible",
         World(http=http(probe(to(_OTHER)), probe(hop(hsts=(f"{HSTS}; preload",))))),
         observed="the first redirect leaves the host",
+    ),
+    _redirected("the first redirect leaves the host", to("https://zz.example.com/"), hop("https://zz.example.com/")),
+    _redirected("the first HTTPS answer after the redirect has no HSTS", to(_HTTPS), hop(hsts=("nonsense",))),
+    _redirected("the first HTTPS answer after the redirect has no HSTS", to(_HTTPS), hop(hsts=("max-age=0",))),
+    _redirected("a later redirect is plain", to(_HTTPS), to(_HTTP, url=_HTTPS, hsts=_PRELOADED), hop(_HTTP)),
+    _redirected(
+        "there are more than three redirects",
+        to(_HTTPS),
+        *(to(f"{_HTTPS}{number}", url=_HTTPS, hsts=_PRELOADED) for number in range(3)),
+        hop(hsts=_PRELOADED),
+    ),
+    _redirected("", to(_HTTPS), *(to(f"{_HTTPS}{number}", url=_HTTPS, hsts=_PRELOADED) for number in range(2)), _GOOD),
+    # Nobody went on after the redirect; a closed port, or none, is only warned of.
+    _redirected("", to(_HTTPS)),
+    _redirected("", failing(FailureReason.REFUSED)),
+    Case(
+        "https.hsts-preload",
+        "eligible",
+        World(http_port=None, http=HttpEvidence((probe(_GOOD),))),
+    ),
+    Case(
+        "https.hsts-preload",
+        "not-observed",
+        World(http=http(probe(to(_HTTPS), failing(FailureReason.TIMED_OUT, _HTTPS)), probe(_GOOD))),
+    ),
+    Case(
+        "https.hsts-preload",
+        "not-eligible",
+        World(http=http(probe(to(_HTTPS), _GOOD), probe(hop(hsts=_PRELOADED * 2)))),
+        observed="the header is sent more than once",
     ),
     Case(
         "https.hsts-preload",
@@ -285,6 +353,19 @@ CASES = (
         "https.console", "https-alone", World(role=Role.DEVELOPMENT, http=http(probe(failing(FailureReason.REFUSED))))
     ),
     Case("https.console", "https-alone", World(role=Role.DEVELOPMENT, http=http(probe(hop(_HTTP, 403))))),
+    Case(
+        "https.console",
+        "served-in-plain",
+        _console(probe(hop(_HTTP)), probe(hop(_HTTP + "console"), path="/console")),
+        subjects=("/console",),
+    ),
+    Case(
+        "https.console",
+        "https-alone",
+        _console(probe(to(_HTTPS + "console", url=_HTTP + "console"), hop(), path="/console")),
+        subjects=("/console",),
+    ),
+    Case("https.console", "not-observed", _console(), subjects=("/console",)),
     Case("https.console", "no-plain-port", World(role=Role.DEVELOPMENT, http_port=None)),
     Case("https.console", "no-tls", World(role=Role.DEVELOPMENT, tls=_NO_TLS)),
     Case("https.console", "served-in-plain", World(role=Role.MONITORING, http=http(probe(hop(_HTTP))))),
@@ -297,7 +378,23 @@ CASES = (
     ),
     # https.node-consistency
     Case("https.node-consistency", "one-address"),
-    Case("https.node-consistency", "alike", World(siblings=[World()])),
+    Case("https.node-consistency", "alike", World(siblings=[World()]), observed="2 addresses"),
+    Case("https.node-consistency", "alike", World(siblings=[World(), World()]), observed="3 addresses"),
+    Case("https.node-consistency", "not-all-seen", World(tls=TIMED_OUT, siblings=[World()])),
+    Case("https.node-consistency", "not-all-seen", World(siblings=[World(tls=TIMED_OUT)])),
+    Case(
+        "https.node-consistency", "not-all-seen", World(siblings=[World(tls=tls(protocols=offers(tls1_1=TIMED_OUT)))])
+    ),
+    Case(
+        "https.node-consistency",
+        "not-all-seen",
+        World(http=http(probe(failing(FailureReason.DEADLINE, _HTTPS))), siblings=[World()]),
+    ),
+    Case(
+        "https.node-consistency",
+        "not-all-seen",
+        World(siblings=[World(http=http(probe(hop()), probe(hop(f"{_HTTPS}b"), path="/b")))]),
+    ),
     Case(
         "https.node-consistency",
         "different",

@@ -19,6 +19,12 @@ def _sent(rule: str, reason: str, *headers: tuple[str, str], **own: object) -> C
     return Case(f"headers.{rule}", reason, World(http=_only(probe(hop(headers=headers)))), **own)  # type: ignore[arg-type]
 
 
+def _weak(scripts: str, hole: str) -> Case:
+    """A policy that is good but for what it says of scripts."""
+    policy = ("content-security-policy", f"object-src 'none'; base-uri 'none'; {scripts}")
+    return _sent("csp", "weak" if hole else "good", policy, says=hole)
+
+
 def _of_all(rule: str, name: str, good: str, reason: str) -> tuple[Case, ...]:
     """What holds of each of these rules."""
     there = ((name, good),)
@@ -49,6 +55,14 @@ CASES = (
     *_of_all("csp", "content-security-policy", _STRICT, "good"),
     _sent("csp", "report-only", ("content-security-policy-report-only", _STRICT)),
     _sent("csp", "weak", ("content-security-policy", "default-src 'self' 'unsafe-inline'; base-uri 'self'")),
+    _weak("script-src 'self' 'unsafe-inline'", "'unsafe-inline' scripts"),
+    _weak("script-src 'self' 'unsafe-inline' *", "'unsafe-inline' scripts, scripts from anywhere"),
+    _weak("script-src 'strict-dynamic' https:", "scripts from anywhere"),
+    _weak("script-src 'nonce-x' https:", "scripts from anywhere"),
+    _weak("script-src 'nonce-x' 'unsafe-inline'", ""),
+    _weak("script-src 'nonce-x' 'strict-dynamic' https: 'unsafe-inline'", ""),
+    _weak("script-src 'self'", ""),
+    _weak("script-src data:", "scripts from anywhere"),
     _sent("csp", "weak", ("content-security-policy", "upgrade-insecure-requests")),
     _sent("csp", "weak", ("content-security-policy", "script-src *; object-src 'none'; base-uri 'none'")),
     _sent(
