@@ -146,6 +146,25 @@ def with_troubles(evidence: TargetEvidence, troubles: Mapping[str, Sequence[KeyT
     return replace(evidence, tls=replace(evidence.tls, value=replace(tls, certificates=certificates)))
 
 
+@contextlib.contextmanager
+def written(path: Path | None, schema: str) -> Iterator[sqlite3.Connection]:
+    """A file in which keys are kept from run to run, or memory: what is written there is kept whole, or not at all.
+
+    Raises:
+        sqlite3.Error: the file is damaged, or held by somebody else for half a minute.
+        OSError: the folder takes no file.
+    """
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with contextlib.closing(
+        sqlite3.connect(path or ":memory:", timeout=_WAIT_SECONDS, isolation_level=None)
+    ) as database:
+        database.executescript(schema)
+        database.execute("BEGIN IMMEDIATE")
+        yield database
+        database.execute("COMMIT")
+
+
 class KnownKeys:
     """The keys that were seen, in a file, or in memory without one. Two runs at once each take their turn."""
 
@@ -170,19 +189,12 @@ class KnownKeys:
         seen = {key.digest: key for key in keys if 1 < key.modulus.bit_length() <= _MOST_BITS}
         if not seen:
             return {}
-        if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        place = self._path or ":memory:"
-        with contextlib.closing(sqlite3.connect(place, timeout=_WAIT_SECONDS, isolation_level=None)) as database:
-            database.executescript(_SCHEMA)
-            database.execute("BEGIN IMMEDIATE")
+        with written(self._path, _SCHEMA) as database:
             known = {digest for (digest,) in database.execute("SELECT digest FROM keys")}
             new = [key for digest, key in seen.items() if digest not in known]
             if new:
                 self._add(database, new, len(known), now)
-            told = dict(_shared(database, seen))
-            database.execute("COMMIT")
-        return told
+            return dict(_shared(database, seen))
 
     @staticmethod
     def _add(database: sqlite3.Connection, new: Sequence[SeenKey], known: int, now: datetime) -> None:

@@ -7,7 +7,6 @@ great many newer ones, is forgotten: seen again after that, a key is taken for a
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sqlite3
 from collections.abc import Mapping
@@ -18,10 +17,9 @@ from typing import Final
 
 from scanner.compared import ticket_key
 from scanner.evidence import TargetEvidence
-from scanner.known_keys import FILE
+from scanner.known_keys import FILE, written
 
 _LOG: Final = logging.getLogger(__name__)
-_WAIT_SECONDS: Final = 30.0
 _REMEMBERED: Final = timedelta(days=400)
 MOST: Final = 200_000
 """So many names are kept: an estate of ten thousand servers that change their key daily has them for three weeks."""
@@ -60,11 +58,8 @@ class SeenTicketKeys:
             return {name: first for name, (first, _) in self._seen.items()}
 
     def _kept(self, path: Path) -> Mapping[str, datetime]:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         latest = max(last for _, last in self._seen.values())
-        with contextlib.closing(sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)) as database:
-            database.executescript(_SCHEMA)
-            database.execute("BEGIN IMMEDIATE")
+        with written(path, _SCHEMA) as database:
             # Forgotten first: a key that comes back after so long is a new one.
             database.execute("DELETE FROM ticket_keys WHERE last_seen < ?", (_text(latest - _REMEMBERED),))
             database.executemany(
@@ -81,7 +76,6 @@ class SeenTicketKeys:
                 "LIMIT -1 OFFSET ?)",
                 (MOST,),
             )
-            database.execute("COMMIT")
         return found
 
 

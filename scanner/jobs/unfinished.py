@@ -10,22 +10,20 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
-import json
 import logging
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, structs
-from pydantic import ValidationError
 
 import scanner
 from scanner.counting import counted
-from scanner.evidence import TargetEvidence, from_json, to_json
+from scanner.evidence import TargetEvidence
+from scanner.jobs.evidence_lines import FRESH, EvidenceLines, evidence_line
 from scanner.probe.x509.trust import store_digests
 
 if TYPE_CHECKING:
@@ -33,8 +31,6 @@ if TYPE_CHECKING:
 
 FOLDER: Final = ".unfinished"
 """The folder, beside the history, in which runs leave what they have seen until they are done."""
-FRESH: Final = timedelta(hours=12)
-"""Evidence older than this is not taken up: it would be reported as today's."""
 _SUFFIX: Final = ".jsonl"
 _LOG = logging.getLogger("nightseal.run")
 
@@ -69,7 +65,7 @@ class UnfinishedRun(Struct):
         """Keep what was seen at a target."""
         if self._file is None:
             return
-        line = b'{"target":%s,"evidence":%s}\n' % (json.dumps(target).encode(), to_json(evidence))
+        line = evidence_line(target, evidence)
         try:
             while line:
                 line = line[os.write(self._file, line) :]
@@ -103,7 +99,7 @@ def unfinished(job: Job, folder: Path, *, resume: bool) -> Iterator[UnfinishedRu
     key = _key(job)
     now = datetime.now(UTC)
     earlier = _left(folder, key)
-    known = _Known.of(earlier, now)
+    known = EvidenceLines.of(earlier, now)
     run = UnfinishedRun(job, _told(known, resume=resume), _earlier=earlier)
     run.job = structs.replace(job, on_evidence=run.add, known=known if resume else {})
     try:
@@ -182,54 +178,3 @@ def _remove(path: Path) -> None:
     except OSError as error:
         # It is too old to be taken up soon enough.
         _LOG.debug("%s cannot be removed: %s", path, error)
-
-
-@dataclass(slots=True)
-class _Known(Mapping[str, TargetEvidence]):
-    """Evidence by target, read from its file when it is asked for: thousands of targets would not fit otherwise."""
-
-    _places: dict[str, tuple[int, int, int]] = field(default_factory=dict)
-    """By target: which file, where, and how long."""
-    _files: list[int] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, paths: Sequence[Path], now: datetime) -> _Known:
-        """What is in these files and fresh; what is in a later one is taken. Half a line at an end is left out."""
-        known = cls()
-        for path in paths:
-            with contextlib.suppress(OSError):
-                known._take(path, now)
-        return known
-
-    def _take(self, path: Path, now: datetime) -> None:
-        with path.open("rb") as file:
-            number, place = len(self._files), 0
-            self._files.append(os.dup(file.fileno()))
-            for line in file:
-                with contextlib.suppress(ValueError, KeyError, TypeError):
-                    entry = json.loads(line)
-                    started = datetime.fromisoformat(entry["evidence"]["started_at"])
-                    if now - started < FRESH:
-                        self._places[str(entry["target"])] = number, place, len(line)
-                place += len(line)
-
-    def __getitem__(self, target: str) -> TargetEvidence:
-        number, place, length = self._places[target]
-        line = os.pread(self._files[number], length, place)
-        try:
-            return from_json(json.dumps(json.loads(line)["evidence"]))
-        except (ValidationError, ValueError, KeyError) as error:
-            raise KeyError(target) from error
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def close(self) -> None:
-        """Let go of the files."""
-        for file in self._files:
-            os.close(file)
-        self._files.clear()
-        self._places.clear()

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from scanner.history import History
-from scanner.jobs.unfinished import FOLDER, FRESH
+from scanner.jobs.evidence_lines import FRESH
+from scanner.jobs.unfinished import FOLDER
 from scanner.lab import Lab
 from scanner.verdict import RunRecord, TargetStatus
 from tests.build.preloaded import Started

@@ -48,6 +48,8 @@ def test_a_spool_gives_back_what_was_seen_but_no_half_line(tmp_path: Path, start
     assert FinishedTargets(tmp_path / "state.sqlite", start, "other").read(begun) == {}, (
         "nor what another configuration saw"
     )
+    file.write_text(file.read_text().replace("started_at", "begun_at"))
+    assert finished.read(begun) == {}, "nor what is in another form"
     finished.remove()
     assert finished.read(begun) == {}
 
