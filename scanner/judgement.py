@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import Final
 
 
 class Status(StrEnum):
@@ -28,7 +29,7 @@ class Severity(StrEnum):
     @property
     def rank(self) -> int:
         """0 for INFO up to 4 for CRITICAL."""
-        return list(Severity).index(self)
+        return _RANKS[self._value_]
 
     # All four: total_ordering would leave the ones alone that StrEnum has from str, which order by the alphabet.
     def __lt__(self, other: object) -> bool:
@@ -42,6 +43,9 @@ class Severity(StrEnum):
 
     def __ge__(self, other: object) -> bool:
         return self.rank >= other.rank if isinstance(other, Severity) else NotImplemented
+
+
+_RANKS: Final = {severity.value: rank for rank, severity in enumerate(Severity)}
 
 
 @dataclass(frozen=True, slots=True)

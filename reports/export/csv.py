@@ -31,7 +31,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """What no host can say (`scanner.untrusted`), but a configuration can: a terminal would obey it."""
 _OF_CONSOLES = frozenset({"https.console", "https.path"})
 """Rules that judge a console at its path."""
-_FORMULA_STARTS = frozenset({"=", "+", "-", "@", "\t", "\r", "\n"})
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def to_csv(  # noqa: PLR0913  # everything that is known besides the run, all of it by keyword
@@ -80,26 +80,36 @@ def _lines(  # noqa: PLR0913  # as of `to_csv`
     for target in record.targets:
         whose = (owners or {}).get(target.endpoint)
         owned = whose.in_cells if whose else ("", "", "")
+        # What is the target's is the same in each of its rows, of which there may be a hundred.
+        before, behind = _of_target(record, target), _of_policy(target)
         for verdict, finding in zip(target.verdicts, numbers.labels(target), strict=True):
             consoles = (roles or {}).get(target.endpoint, {}) if verdict.rule in _OF_CONSOLES else {}
             role = consoles.get(verdict.subject or "/", target.role)
-            about = _about(target, verdict, rules, first_seen)
-            row = (*_row(record, target, verdict, role), *about, *owned, part, finding)
-            writer.writerow(_safe(row))
+            cells = *before, role, *behind, *_of_verdict(verdict)
+            writer.writerow(_safe((*cells, *_about(target, verdict, rules, first_seen), *owned, part, finding)))
         yield out.getvalue()
         out.seek(0)
         out.truncate()
     yield out.getvalue()
 
 
-def _row(record: RunRecord, target: TargetResult, verdict: Verdict, role: Role) -> Iterator[str]:
-    run, waiver = record.run, verdict.waiver
-    yield from (run.id, f"{run.started_at:%Y-%m-%dT%H:%M:%SZ}", target.environment, target.application or "")
-    yield from (target.host, str(target.port), target.ip or "", role, target.id, target.status)
-    yield from (target.policy.id, target.policy.version)
-    yield from (verdict.rule, verdict.goal, verdict.status, verdict.severity, verdict.reason, verdict.subject)
-    yield from (verdict.message, verdict.observed, verdict.expected, "; ".join(verdict.sources))
-    yield from (waiver.reason, waiver.owner, waiver.expires.isoformat()) if waiver else ("", "", "")
+def _of_target(record: RunRecord, target: TargetResult) -> tuple[str, ...]:
+    run = record.run
+    of_run = run.id, f"{run.started_at:%Y-%m-%dT%H:%M:%SZ}"
+    return *of_run, target.environment, target.application or "", target.host, str(target.port), target.ip or ""
+
+
+def _of_policy(target: TargetResult) -> tuple[str, ...]:
+    return target.id, target.status.value, target.policy.id, target.policy.version
+
+
+def _of_verdict(verdict: Verdict) -> tuple[str, ...]:
+    waiver = verdict.waiver
+    return (
+        *(verdict.rule, verdict.goal, verdict.status, verdict.severity, verdict.reason, verdict.subject),
+        *(verdict.message, verdict.observed, verdict.expected, "; ".join(verdict.sources)),
+        *((waiver.reason, waiver.owner, waiver.expires.isoformat()) if waiver else ("", "", "")),
+    )
 
 
 def _about(
@@ -107,16 +117,16 @@ def _about(
     verdict: Verdict,
     rules: Mapping[str, Rule],
     first_seen: Mapping[tuple[str, str, str], datetime],
-) -> Iterator[str]:
+) -> tuple[str, ...]:
     """What lasts from run to run, how it is counted, and the rule in words; a fix only where there is something to."""
     rule, fails = rules.get(verdict.rule), verdict.status is Status.FAIL
     since = first_seen.get((target.endpoint, verdict.rule, verdict.subject)) if fails else None
-    yield from (finding_id(target, verdict), verdict.counted_as, f"{since:%Y-%m-%dT%H:%M:%SZ}" if since else "")
-    yield from (rule.title if rule else "", rule.fix.summary if rule and fails else "")
+    lasting = finding_id(target, verdict), verdict.counted_as, f"{since:%Y-%m-%dT%H:%M:%SZ}" if since else ""
+    return *lasting, rule.title if rule else "", rule.fix.summary if rule and fails else ""
 
 
 def _safe(row: Sequence[str]) -> Iterable[str]:
     # A row at a time: with two questions of each of its cells, they took half of the time that a table took.
     if _CONTROL.search("".join(row)):
         row = [_CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), cell) for cell in row]
-    return [f"'{cell}" if cell[:1] in _FORMULA_STARTS else cell for cell in row]
+    return [f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell for cell in row]

@@ -11,7 +11,7 @@ from msgspec import Struct
 from reports.language import gettext
 from reports.view.standing import Tally
 from reports.view.target_model import TargetRef
-from scanner.verdict import CountedAs, RunRecord, Severity, TargetResult, Verdict
+from scanner.verdict import CountedAs, RunRecord, TargetResult, Verdict
 
 _NOT_IN_ANCHORS = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -58,21 +58,19 @@ def unique(anchor: str, taken: set[str]) -> str:
 
 def tally(verdicts: Iterable[Verdict]) -> Tally:
     """Count verdicts."""
-    numbers: Counter[CountedAs] = Counter()
-    worst: Severity | None = None
-    for verdict in verdicts:
-        kind = verdict.counted_as
-        numbers[kind] += 1
-        if kind is CountedAs.NOT_MET:
-            worst = verdict.severity if worst is None else max(worst, verdict.severity)
+    counted = list(verdicts)
+    # A report counts each verdict a dozen times, and a dictionary calls Python for the hash of each kind.
+    kinds = [verdict.counted_as for verdict in counted]
+    not_met = CountedAs.NOT_MET
+    severities = {verdict.severity for verdict, kind in zip(counted, kinds, strict=True) if kind is not_met}
     return Tally(
-        passed=numbers[CountedAs.MET],
-        failed=numbers[CountedAs.NOT_MET],
-        notes=numbers[CountedAs.NOTE],
-        waived=numbers[CountedAs.WAIVED],
-        indeterminate=numbers[CountedAs.NOT_ASSESSED],
-        not_applicable=numbers[CountedAs.DOES_NOT_APPLY],
-        worst=worst,
+        passed=kinds.count(CountedAs.MET),
+        failed=kinds.count(not_met),
+        notes=kinds.count(CountedAs.NOTE),
+        waived=kinds.count(CountedAs.WAIVED),
+        indeterminate=kinds.count(CountedAs.NOT_ASSESSED),
+        not_applicable=kinds.count(CountedAs.DOES_NOT_APPLY),
+        worst=max(severities, default=None),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from scanner.evidence import AcceptedSuite, Attempt, Certificate, Deployment, Extension, KeyType, Protocol, TlsEvidence
+from scanner.evidence import AcceptedSuite, Attempt, Deployment, Extension, KeyType, Protocol, TlsEvidence
 
 _SERVER_AUTH: Final = frozenset({"1.3.6.1.5.5.7.3.1", "2.5.29.37.0"})
 """serverAuth, and anyExtendedKeyUsage (RFC 5280 section 4.2.1.12)."""
@@ -28,28 +28,22 @@ class Version(Struct, frozen=True):
 
 
 class ServerKey(Struct, frozen=True):
-    """The key of a certificate that the server has: `rsa`, `rsa-pss`, `ed25519`, `ed448`, or the name of a curve."""
+    """The key of a certificate that the server has: `rsa`, `rsa-pss`, `ed25519`, `ed448`, or the name of a curve.
+
+    Of the certificate only what clients ask of it is held, so that servers that are set up alike are equal.
+    `usable_as_server` tells whether extended key usage allows servers; None where the extension is missing. `enciphers`
+    and `signs` tell whether key usage, where the extension is there, allows that. `named` tells whether there are names
+    in the extension for them (or it can't be read, of which nothing is claimed).
+    """
 
     kind: str
     bits: int
-    certificate: Certificate
+    signature_hash: str | None
     public: bool | None
-
-    @property
-    def usable_as_server(self) -> bool | None:
-        """Whether extended key usage allows servers; None where the extension is missing."""
-        usage = self.certificate.extended_key_usage
-        return bool(_SERVER_AUTH & set(usage)) if usage else None
-
-    def allows(self, usage: str) -> bool:
-        """Whether key usage, where the extension is there, allows that."""
-        return self.certificate.key_usage is None or usage in self.certificate.key_usage
-
-    @property
-    def named(self) -> bool:
-        """Whether there are names in the extension for them (or it can't be read, of which nothing is claimed)."""
-        unread = self.certificate.unreadable(Extension.SUBJECT_ALT_NAME)
-        return unread or bool(self.certificate.dns_names or self.certificate.ip_addresses)
+    usable_as_server: bool | None
+    enciphers: bool
+    signs: bool
+    named: bool
 
 
 class Server(Struct, frozen=True):
@@ -102,4 +96,14 @@ def _key(deployment: Deployment) -> ServerKey:
     kind = leaf.key_type.value
     if leaf.key_type is KeyType.ECDSA:
         kind = leaf.curve or kind
-    return ServerKey(kind, leaf.key_bits, leaf, deployment.publicly_trusted)
+    extended = leaf.extended_key_usage
+    return ServerKey(
+        kind=kind,
+        bits=leaf.key_bits,
+        signature_hash=leaf.signature_hash,
+        public=deployment.publicly_trusted,
+        usable_as_server=bool(_SERVER_AUTH & set(extended)) if extended else None,
+        enciphers=leaf.key_usage is None or "keyEncipherment" in leaf.key_usage,
+        signs=leaf.key_usage is None or "digitalSignature" in leaf.key_usage,
+        named=leaf.unreadable(Extension.SUBJECT_ALT_NAME) or bool(leaf.dns_names or leaf.ip_addresses),
+    )

@@ -253,24 +253,23 @@ def _refusals(demands: Demands, chosen: _Chosen, server: Server) -> Iterator[Why
 
 
 def _certificate_refusals(demands: Demands, key: ServerKey, exchange: str) -> Iterator[Why | None]:
-    leaf = key.certificate
     if key.kind.startswith("rsa"):
         smallest, refused, largest = demands.rsa_bits, demands.rsa_bits_refused, demands.rsa_bits_max
         yield _size(key.bits, smallest, refused, largest, Why.RSA_BITS)
     if demands.key_types is not None and key.kind != "rsa-pss" and key.kind not in demands.key_types:
         yield Why.KEY_TYPE
-    if leaf.signature_hash == "sha1" and (demands.sha1_refused or (demands.sha1_refused_public and key.public)):
+    if key.signature_hash == "sha1" and (demands.sha1_refused or (demands.sha1_refused_public and key.public)):
         yield Why.SHA1_CERTIFICATE
-    if leaf.signature_hash == "md5" and demands.md5_refused:
+    if key.signature_hash == "md5" and demands.md5_refused:
         yield Why.MD5_CERTIFICATE
     if demands.names_needed and not key.named:
         yield Why.NO_NAMES
     usable = key.usable_as_server
     if (usable is None and demands.missing_eku_refused) or (usable is False and demands.wrong_eku_refused):
         yield Why.EXTENDED_KEY_USAGE
-    if exchange == "RSA" and demands.usage_for_rsa and not key.allows("keyEncipherment"):
+    if exchange == "RSA" and demands.usage_for_rsa and not key.enciphers:
         yield Why.KEY_USAGE
-    if exchange.startswith("ECDHE") and demands.usage_for_ecdhe and not key.allows("digitalSignature"):
+    if exchange.startswith("ECDHE") and demands.usage_for_ecdhe and not key.signs:
         yield Why.KEY_USAGE
 
 

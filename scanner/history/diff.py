@@ -106,6 +106,8 @@ class _Changes:
         old, new = _verdicts(before), _verdicts(after)
         for key in dict.fromkeys((*new, *old)):
             was, now = old.get(key, {}), new.get(key, {})
+            if was == now and _says_nothing(key, now, old, new):
+                continue
             pair = _with_unknown(key, was, old, now), _with_unknown(key, now, new, was)
             found = _Pair(key, before, after, *pair)
             self._sort(found)
@@ -257,6 +259,17 @@ class _Pair(Struct, frozen=True):
     def _worst(self) -> TargetResult:
         second = self.second
         return next(target for target in self.after if self.new.get(target.id) is second)
+
+
+def _says_nothing(key: _Key, verdicts: Mapping[str, Verdict], *runs: Mapping[_Key, Mapping[str, Verdict]]) -> bool:
+    """Whether there is nothing to tell where both runs say the same: nothing fails, and nothing else leaves it open.
+
+    That is so of almost all of a run, and takes no comparing.
+    """
+    if any(verdict.status is Status.FAIL or verdict.waiver is not None for verdict in verdicts.values()):
+        return False
+    rule, subject = key
+    return not subject or not any(item.unknown for run in runs for item in run.get((rule, ""), {}).values())
 
 
 def _gravity(verdict: Verdict) -> tuple[int, int]:

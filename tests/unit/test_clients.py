@@ -272,3 +272,17 @@ def test_lines_are_as_wide_as_the_terminal(width: int) -> None:
 
     assert width - 20 < max(map(len, lines)) <= width
     assert all(client.versions.split()[0] in " ".join(lines) for client in all_clients().values())
+
+
+def test_servers_that_are_set_up_alike_are_equal_whatever_certificates_they_have() -> None:
+    """So what clients do with one of them holds for all."""
+
+    def having(host: str, **more: object) -> TlsEvidence:
+        leaf = certificate(key_type=KeyType.RSA, key_bits=2048, curve=None, dns_names=(host,), serial=len(host), **more)
+        return tls({Protocol.TLS1_2: (AES_GCM,)}, leaf=leaf)
+
+    one, other = server_of(having("a.example")), server_of(having("other.example"))
+    assert one == other
+    assert repr(one) == repr(other)
+    for change in ({"key_usage": ("digitalSignature",)}, {"extended_key_usage": ("1.3.6.1.5.5.7.3.2",)}):
+        assert server_of(having("a.example", **change)) != one

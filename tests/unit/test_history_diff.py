@@ -652,3 +652,34 @@ def test_the_command_says_what_became_worse_and_where() -> None:
     assert "  production/shop.example.com:443  +192.0.2.77 -192.0.2.10 -192.0.2.11" in "\n".join(
         describe(diff(BASE, moved(later(), "shop.example.com", "192.0.2.77")))
     )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "blind"),
+    [
+        ({"status": Status.PASS}, False),
+        ({"status": Status.NOT_APPLICABLE}, True),
+        ({"status": Status.INDETERMINATE}, True),
+        ({"status": Status.PASS, "subject": "/admin/"}, True),
+        ({"status": Status.FAIL}, True),
+        ({"status": Status.FAIL, "subject": "/admin/"}, False),
+    ],
+)
+def test_what_is_left_out_as_equal_would_have_told_nothing(
+    verdict: dict, *, blind: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Comparing it in full says the same, also where the whole rule is unknown beside a subject in one of the runs."""
+    base = with_verdict(BASE, SHOP, "proto.no-tls1.0", waiver=None, **verdict)
+    shop = next(target for target in base.targets if target.id == SHOP)
+    judged = next(item for item in shop.verdicts if item.rule == "proto.no-tls1.0")
+    unknown = dataclasses.replace(
+        judged, status=Status.INDETERMINATE, waiver=None, subject="", reason="not-observed", message="Unknown."
+    )
+
+    def and_unknown(target: TargetResult) -> TargetResult:
+        return dataclasses.replace(target, verdicts=(*target.verdicts, unknown))
+
+    after = with_target(base, SHOP, and_unknown) if blind and verdict.get("subject") else base
+    found = diff(base, later(after)), diff(after, later(base))
+    monkeypatch.setattr("scanner.history.diff._says_nothing", lambda *_: False)
+    assert (diff(base, later(after)), diff(after, later(base))) == found
