@@ -34,7 +34,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from reports.view.options import Edition
-from scanner import config as configuration
+from scanner.config import loading as configuration
 from scanner.formats import FORMATS
 from scanner.history import History
 from scanner.jobs.destinations import put

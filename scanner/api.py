@@ -24,7 +24,7 @@ from reports.export.formats import EXPORTS
 from scanner import policy as _policies
 from scanner import redaction
 from scanner.app.adhoc import endpoints_of, environment_of
-from scanner.config.form import ScanForm
+from scanner.config.form_scan import ScanForm
 from scanner.errors import NightsealError, UsageError
 from scanner.formats import FORMATS
 from scanner.history import History

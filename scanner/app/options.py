@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from scanner.app.lazy import EMPTY
-from scanner.config import DEFAULT_PATH
-from scanner.config.form import DEFAULT_FAIL_ON
+from scanner.config.form_scan import DEFAULT_FAIL_ON, DEFAULT_PATH
 from scanner.config.values import parse_duration
 from scanner.errors import UsageError, nearest
 from scanner.formats import FORMATS

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scanner.config import Config, load_to_read
+from scanner.config.loading import Config
+from scanner.config.reading import load_to_read
 from scanner.jobs.keeping import warn
 
 

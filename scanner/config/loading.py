@@ -22,7 +22,8 @@ from scanner import confidential
 from scanner.config.defaults import inherited
 from scanner.config.estate import ConfigPart, environment_of, host_of
 from scanner.config.files import ConfigFile, ConfigFiles, clean, read_files, read_text
-from scanner.config.form import ConfigForm, NotifyForm, ScanForm, ScheduleForm
+from scanner.config.form import ConfigForm, NotifyForm, ScheduleForm
+from scanner.config.form_scan import ScanForm
 from scanner.config.inventories import Inventories, with_inventories, with_rows
 from scanner.config.variables import expand, is_unset
 from scanner.counting import counted
@@ -36,7 +37,6 @@ from scanner.waiver import Waiver, scope_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-DEFAULT_PATH = Path("config.toml")
 _HOSTS = frozenset({"endpoint", "application"})
 
 

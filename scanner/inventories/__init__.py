@@ -7,7 +7,6 @@ source is at most `MOST_BYTES` large and gives at most `MOST_ROWS` rows.
 
 from __future__ import annotations
 
-from scanner import dns_library  # noqa: F401  # before any module of the package loads dnspython
 from scanner.inventories.networks import count_of, expanded
 from scanner.inventories.source import (
     HTTPS_PORT,

@@ -7,6 +7,10 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
+from scanner import dns_library  # noqa: F401  # before dnspython is loaded
+
+# isort: split
+
 import dns.exception
 import dns.name
 import dns.query

@@ -11,7 +11,7 @@ from scanner.fleet.settings import FleetSettings
 from scanner.formats import load
 
 if TYPE_CHECKING:
-    from scanner.config import Config
+    from scanner.config.loading import Config
 
 _MISSING = (
     'Celery is not installed: install Nightseal\'s wheel with its extra "fleet" '

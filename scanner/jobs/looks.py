@@ -8,7 +8,7 @@ from scanner.errors import ConfigError
 
 if TYPE_CHECKING:
     from reports.logo import Logo
-    from scanner.config import Config
+    from scanner.config.loading import Config
 
 ENGLISH = "en"
 """The language that reports are written in: it is not looked for among the translations."""

@@ -16,7 +16,7 @@ from reports.templating import TemplatesError, check_templates
 from scanner.errors import Problem, UsageError
 
 if TYPE_CHECKING:
-    from scanner.config import Config
+    from scanner.config.loading import Config
 
 
 def opened(config: Config, *, templates: bool) -> tuple[Logo | None, list[Problem]]:

@@ -11,7 +11,7 @@ from scanner import policy
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scanner.config import Config
+    from scanner.config.loading import Config
     from scanner.policy import Policy
 
 

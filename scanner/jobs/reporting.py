@@ -23,7 +23,7 @@ from scanner.standpoint import Part
 from scanner.verdict import RunRecord
 
 if TYPE_CHECKING:
-    from scanner.config import Config
+    from scanner.config.loading import Config
     from scanner.history import History
     from scanner.policy import Policy
 

@@ -32,8 +32,8 @@ from scanner.verdict import Trigger
 
 if TYPE_CHECKING:
     from reports.signature import SigningKey
-    from scanner.config import Config
     from scanner.config.form import ScheduleForm
+    from scanner.config.loading import Config
     from scanner.history import History
     from scanner.jobs.session import Overrides
     from scanner.verdict import RunRecord

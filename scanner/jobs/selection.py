@@ -10,8 +10,8 @@ from scanner.errors import ConfigError, Problem, UsageError, nearest
 from scanner.inventory import Inventory
 
 if TYPE_CHECKING:
-    from scanner.config import Config
     from scanner.config.form import ScheduleForm
+    from scanner.config.loading import Config
 
 
 def select(config: Config, names: Sequence[str]) -> Inventory:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 import scanner
 from scanner import pipeline
-from scanner.config.form import ScanForm
+from scanner.config.form_scan import ScanForm
 from scanner.errors import UsageError
 from scanner.inventory import Environment
 from scanner.jobs.progress import progress_display
@@ -23,7 +23,7 @@ from scanner.probe.x509.ct_logs import load_logs
 from scanner.probe.x509.trust import store_digests
 
 if TYPE_CHECKING:
-    from scanner.config import Config
+    from scanner.config.loading import Config
     from scanner.pipeline import Job
     from scanner.verdict import RunRecord
 

@@ -25,7 +25,7 @@ from scanner.jobs.reporting import report_options
 if TYPE_CHECKING:
     from reports.view import ReportOptions
     from reports.view.site import SiteView
-    from scanner.config import Config
+    from scanner.config.loading import Config
     from scanner.history import History
 
 MARK: Final = '<meta name="generator" content="Nightseal'

@@ -10,7 +10,7 @@ from scanner.evaluate import report_waivers
 from scanner.history import History
 
 if TYPE_CHECKING:
-    from scanner.config import Config
+    from scanner.config.loading import Config
 
 
 def unused_waivers(config: Config, place: str, known: set[str]) -> list[Problem]:

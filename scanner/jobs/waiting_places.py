@@ -19,7 +19,7 @@ from scanner.errors import OutputError
 from scanner.jobs.destinations import write_whole
 
 if TYPE_CHECKING:
-    from scanner.config import Config
+    from scanner.config.loading import Config
 
 WAITING: Final = ".not-kept"
 """The folder, inside one that takes files, in which runs wait for the history."""

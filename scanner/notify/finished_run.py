@@ -16,8 +16,8 @@ from msgspec import Struct, structs
 from sqlalchemy import Connection, Engine, func, select, update
 
 from reports.deliver_message import EnvironmentSummary, Notification, Section
-from scanner.config import Config
 from scanner.config.form import ScheduleForm
+from scanner.config.loading import Config
 from scanner.history.attribution import OURS, ChangeCause
 from scanner.history.diff import diff
 from scanner.history.run_diff import RunDiff

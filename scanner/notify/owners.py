@@ -12,7 +12,7 @@ from reports.deliver_message import recounted
 
 if TYPE_CHECKING:
     from reports.deliver_message import Entry, Notification, Section
-    from scanner.config import Config
+    from scanner.config.loading import Config
     from scanner.ownership import Ownership
 
     _Change = Callable[[Entry], Entry | None]

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, func, select
 
 from reports.deliver_message import EnvironmentSummary, Notification, compose, compose_digest
 from reports.message import Message
-from scanner.config import Config
 from scanner.config.form import NotifyForm, ScheduleForm
+from scanner.config.loading import Config
 from scanner.notify.outbox import enqueue
 from scanner.notify.owners import contacts_of, owned, owners_of, whose_in_words, with_owners
 from scanner.state.database import OUTBOX

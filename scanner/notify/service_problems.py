@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Engine, select
 
 from reports.deliver_message import Entry, Notification, Section, compose
 from reports.message import Level
-from scanner.config import Config
 from scanner.config.form import NotifyForm
+from scanner.config.loading import Config
 from scanner.counting import counted
 from scanner.notify import told
 from scanner.notify.outbox import Outbox, enqueue

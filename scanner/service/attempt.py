@@ -22,10 +22,11 @@ import psutil
 from msgspec import structs
 from sqlalchemy import Engine
 
-from scanner import config as configuration
 from scanner import pipeline
-from scanner.config import Config
-from scanner.config.form import DEFAULT_FAIL_ON, ScheduleForm
+from scanner.config import loading as configuration
+from scanner.config.form import ScheduleForm
+from scanner.config.form_scan import DEFAULT_FAIL_ON
+from scanner.config.loading import Config
 from scanner.config.values import parse_duration
 from scanner.counting import counted
 from scanner.errors import NightsealError, NotKeptError

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from scanner.config import Config
+from scanner.config.loading import Config
 from scanner.errors import ExitStatus, StateError, UsageError
 
 LONGEST_SOCKET = 107

@@ -17,7 +17,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from scanner.config import Config
+from scanner.config.loading import Config
 from scanner.counting import counted
 from scanner.errors import ConfigError, PolicyMissingError, Problem, UsageError, nearest
 from scanner.jobs.fleet import fleet_of

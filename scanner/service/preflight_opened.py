@@ -14,7 +14,7 @@ from typing import Final
 from cryptography import x509
 
 from reports.deliver import problem_of
-from scanner.config import Config
+from scanner.config.loading import Config
 from scanner.config.variables import is_unset
 from scanner.errors import LogListError, Problem, TrustStoreError
 from scanner.inventory import ClientCertificate

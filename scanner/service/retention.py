@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import structs
 from sqlalchemy import Engine
 
-from scanner.config import Config
+from scanner.config.loading import Config
 from scanner.errors import ClockError
 from scanner.history import History
 from scanner.history.maintenance import maintain, refuse_wrong_clock

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from scanner import config as configuration
-from scanner.config import Config
+from scanner.config import loading as configuration
 from scanner.config.form import ScheduleForm
+from scanner.config.loading import Config
 from scanner.errors import ConfigError, Problem
 from scanner.service.cron import ScheduleTrigger
 from scanner.service.log_fields import log_with, of_problem

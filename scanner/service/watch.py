@@ -13,7 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct, field
 
-from scanner.config import Config
+from scanner.config.loading import Config
 from scanner.errors import NightsealError
 from scanner.jobs.destinations import refusal
 from scanner.service import setup

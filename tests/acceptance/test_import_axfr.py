@@ -14,7 +14,7 @@ import dns.rrset
 import pytest
 
 from scanner.app.cli import run
-from scanner.config import load
+from scanner.config.loading import load
 from tests.build import signed_zone
 from tests.build.ports import free_port
 

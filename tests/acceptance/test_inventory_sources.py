@@ -10,7 +10,8 @@ from scanner.inventories import MOST_ROWS
 
 LIMITED = """
 import pathlib, resource, sys
-from scanner import config, errors
+from scanner import errors
+from scanner.config import loading as config
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 try:
     config.load(pathlib.Path(sys.argv[1]))

@@ -17,9 +17,9 @@ import pytest
 from sqlalchemy import Engine, select
 
 import reports.render
-from scanner import config as configuration
 from scanner import pipeline
 from scanner.app.cli import run
+from scanner.config import loading as configuration
 from scanner.errors import HistoryError
 from scanner.history import History, questions
 from scanner.jobs import exit_status, session

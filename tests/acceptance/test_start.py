@@ -178,6 +178,22 @@ def test_sending_a_message_loads_nothing_that_composes_it() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_scan_of_a_host_loads_neither_the_forms_of_an_estate_nor_what_reads_zones() -> None:
+    script = "import sys, scanner.app.handlers.scan; print([n for n in sys.modules if n.startswith('scanner.config.')])"
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "['scanner.config.values', 'scanner.config.form_scan']"
+
+
+def test_what_checks_a_configuration_loads_nothing_that_asks_name_servers() -> None:
+    script = "import sys, scanner.app.handlers.config; print([n for n in sys.modules if n.split('.')[0] == 'dns'])"
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize("after_s", [0.3, 0.8])
 def test_an_interrupt_while_it_loads_prints_no_trace(after_s: float) -> None:
     """Ctrl-C goes to all of the terminal's processes: to the server of the workers, too, in the middle of an import."""

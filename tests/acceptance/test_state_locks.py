@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from scanner.config import load
+from scanner.config.loading import load
 from scanner.service import preflight
 from scanner.state.database import open_state
 

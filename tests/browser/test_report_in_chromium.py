@@ -18,7 +18,7 @@ from reports.deliver_message import Entry, Notification, Section, compose
 from reports.message import Level
 from reports.render import render_html
 from reports.view import ReportOptions
-from scanner import config as configuration
+from scanner.config import loading as configuration
 from scanner.history import History
 from scanner.jobs.output import write as write_reports
 from scanner.jobs.reporting import rendering_of

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select
 from reports.deliver import Delivery
 from reports.deliver_message import Entry, Notification, Section
 from reports.message import Level, Message
-from scanner.config import Config, parse
+from scanner.config.loading import Config, parse
 from scanner.evidence import Failure, FailureReason
 from scanner.notify.alarms import results_of
 from scanner.notify.finished_run import FinishedRun

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from scanner.app.cli import run
-from scanner.config import parse
+from scanner.config.loading import parse
 from scanner.errors import ClockError, HistoryError
 from scanner.history import History, questions
 from scanner.history.forgetting import forget, forgotten

@@ -15,8 +15,8 @@ from reports import render
 from reports.templating import web_fonts
 from reports.view.site import INDEX, ON_INDEX, SiteView, runs_to_count
 from reports.view.standing import Standing
-from scanner import config as configuration
-from scanner.config import Config
+from scanner.config import loading as configuration
+from scanner.config.loading import Config
 from scanner.history import History, questions
 from scanner.jobs.history_answers import answers_of
 from scanner.jobs.site import ForeignPageError, report_files, update_site, write_site

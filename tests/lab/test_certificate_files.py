@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from scanner import config as configuration
 from scanner.app.cli import cli
+from scanner.config import loading as configuration
 from scanner.errors import ConfigError
 from scanner.history import History
 from scanner.lab import Lab, LabServer

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from scanner import config
 from scanner.app.cli import run
+from scanner.config import loading as config
 from scanner.lab import Lab
 from tests.build.enforcement import Verdicts, judge, observe
 from tests.conftest import reach

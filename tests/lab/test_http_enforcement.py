@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import scanner.lab
-from scanner import config
+from scanner.config import loading as config
 from scanner.lab import Lab
 from scanner.verdict import Severity, Status
 from tests.build.enforcement import Verdicts, judge, name, observe, wrong

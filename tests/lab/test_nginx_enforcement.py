@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner import config
+from scanner.config import loading as config
 from scanner.evidence import ChainEnd, FailureReason, HttpEvidence
 from scanner.lab.certificates import CertificateAuthority, CertificateRecipe
 from scanner.rules import Observed

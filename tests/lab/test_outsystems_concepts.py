@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from scanner import config
+from scanner.config import loading as config
 from scanner.lab import Lab
 from scanner.verdict import Status
 from tests.build.client_certificates import client_certificate

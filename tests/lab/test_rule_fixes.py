@@ -17,7 +17,7 @@ from typing import Literal
 
 import pytest
 
-from scanner import config
+from scanner.config import loading as config
 from scanner.evidence import TargetEvidence
 from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Target
 from scanner.lab.certificates import CertificateAuthority, CertificateRecipe

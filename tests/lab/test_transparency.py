@@ -12,7 +12,7 @@ from typing import Any
 import certifi
 import pytest
 
-from scanner.config.form import ScanForm
+from scanner.config.form_scan import ScanForm
 from scanner.errors import LogListError
 from scanner.evidence import (
     Attempt,

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from scanner.config import load as load_config
+from scanner.config.loading import load as load_config
 from scanner.history import History
 from scanner.lab import Lab, LabServer
 from scanner.lab.cases import CASES

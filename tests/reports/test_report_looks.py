@@ -18,7 +18,7 @@ from reports.render import render_html
 from reports.templating import TemplatesError, check_templates
 from reports.view import ReportOptions, ReportView, build_view
 from scanner.app.cli import run
-from scanner.config import Config, parse
+from scanner.config.loading import Config, parse
 from scanner.errors import ConfigError, OutputError
 from scanner.jobs.looks import check_looks
 from scanner.jobs.reporting import report_options

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner import config
+from scanner.config import loading as config
 from scanner.rules import all_rules
 from scanner.rules.certificates import fixes as certificates
 from scanner.rules.https import fixes as enforcement

@@ -10,7 +10,7 @@ import pytest
 
 from scanner import confidential
 from scanner.confidential import HidingFormatter, keep_parts, keep_variable, parts_of, without
-from scanner.config import parse
+from scanner.config.loading import parse
 from scanner.errors import ConfigError
 
 

@@ -15,8 +15,8 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from scanner.config import Config, load, parse
 from scanner.config.form import ConfigForm, ScheduleForm
+from scanner.config.loading import Config, load, parse
 from scanner.config.values import parse_duration
 from scanner.errors import ConfigError
 from scanner.formats import FORMATS

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scanner.app.cli import run
-from scanner.config import Config, parse
+from scanner.config.loading import Config, parse
 from scanner.errors import ConfigError
 from scanner.inventory import Console, Endpoint, HttpsLevel, Role
 from scanner.ownership import Ownership

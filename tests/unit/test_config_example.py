@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from scanner.config import parse
 from scanner.config.form import ConfigForm
 from scanner.config.form_estate import OwnedForm
+from scanner.config.loading import parse
 from scanner.validation import _is_model, _unwrap
 
 COMMENTED = re.compile(r"^(\s*)# ((?:\[|[a-z_]+ *=).*)$", re.MULTILINE)

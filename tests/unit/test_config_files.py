@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scanner.config import Config, load, parse
 from scanner.config.lines import lines_of
+from scanner.config.loading import Config, load, parse
 from scanner.errors import ConfigError
 
 MAIN = """include = ["conf.d/*.toml"]

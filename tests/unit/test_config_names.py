@@ -7,8 +7,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from scanner.config import parse
 from scanner.config.form import ConfigForm
+from scanner.config.loading import parse
 from scanner.errors import ConfigError
 
 CONFIG = '[[environment]]\nname = "{}"\nkind = "on-premises"\n'

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scanner.config import parse
 from scanner.config.form import ConfigForm
+from scanner.config.loading import parse
 from scanner.errors import ConfigError
 from scanner.inventory import ApplicationKind, EnvironmentKind, HttpsLevel, IntegrationKind, Role, StartTls
 from scanner.platform_words import _MEANT, _MEANT_KEYS, KEYS, WORDS

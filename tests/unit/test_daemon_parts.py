@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from scanner.config import parse
+from scanner.config.loading import parse
 from scanner.errors import UsageError
 from scanner.jobs.site import open_reports
 from scanner.service import logs

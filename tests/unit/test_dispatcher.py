@@ -14,7 +14,7 @@ from typing import Literal
 
 import pytest
 
-from scanner.config.form import ScanForm
+from scanner.config.form_scan import ScanForm
 from scanner.dispatch import LocalDispatcher, Progress, Stage
 from scanner.evidence import Attempt, Failure, FailureReason, TargetEvidence
 from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, StartTls, Target

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.config import Config, parse
+from scanner.config.loading import Config, parse
 from scanner.inventory import Endpoint
 from scanner.requirements import PlainAllowed, requirements_of
 from scanner.rules import all_rules

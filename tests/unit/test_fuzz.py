@@ -18,7 +18,8 @@ from cryptography.x509 import ocsp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scanner import config, policy
+from scanner import policy
+from scanner.config import loading as config
 from scanner.errors import ConfigError, PolicyError
 from scanner.lab.certificates import CertificateAuthority, CertificateRecipe
 from scanner.probe.x509.parsing import certificate_from_der

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from scanner.app.cli import run
-from scanner.config import load
+from scanner.config.loading import load
 from scanner.inventories import SOURCES, Options, read
 from tests.build.certificates import leaf
 

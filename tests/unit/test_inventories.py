@@ -12,7 +12,7 @@ import openpyxl
 import pytest
 
 from scanner.app.cli import run
-from scanner.config import Config, load, parse
+from scanner.config.loading import Config, load, parse
 from scanner.errors import ConfigError
 from scanner.inventory import ApplicationKind, HttpsLevel, Role, StartTls
 from scanner.ownership import Ownership

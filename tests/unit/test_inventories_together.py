@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scanner.app.cli import run
-from scanner.config import Config, load
+from scanner.config.loading import Config, load
 from scanner.errors import ConfigError
 
 HEAD = '[[environment]]\nname = "production"\nkind = "on-premises"\n'

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select
 
-from scanner.config import parse
+from scanner.config.loading import parse
 from scanner.evidence import Attempt, Deployment, TargetEvidence, TlsEvidence
 from scanner.notify.alarms import results_of
 from scanner.notify.expiry import expiring

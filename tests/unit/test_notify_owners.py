@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
-from scanner.config import parse
+from scanner.config.loading import parse
 from scanner.notify.alarms import results_of
 from scanner.notify.finished_run import FinishedRun
 from scanner.state.database import OUTBOX

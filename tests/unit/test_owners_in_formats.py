@@ -14,7 +14,7 @@ import pytest
 
 from reports.export.formats import export
 from reports.export.numbers import families_of, numbers_of
-from scanner.config import parse
+from scanner.config.loading import parse
 from scanner.inventory import Role
 from scanner.jobs.output import Rendering
 from scanner.jobs.reporting import owned, owners_of, roles_of

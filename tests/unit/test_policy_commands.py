@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from scanner.app.handlers.policy_diff import PropertyChange, compare
-from scanner.config import parse
+from scanner.config.loading import parse
 from scanner.policy import load
 from tests.conftest import REPOSITORY, Runner
 

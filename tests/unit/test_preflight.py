@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from scanner.config import load
+from scanner.config.loading import load
 from scanner.errors import ConfigError
 from scanner.service import preflight, preflight_places, setup
 from scanner.service.address import http_address

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from scanner import config as configuration
 from scanner.app.lazy import done_by
 from scanner.app.options import config_option
+from scanner.config.form_scan import DEFAULT_PATH
 
 
 @click.group("config")
@@ -41,7 +41,7 @@ def schema() -> None:
 
 
 @command.command("init")
-@click.argument("path", type=click.Path(path_type=Path), default=configuration.DEFAULT_PATH)
+@click.argument("path", type=click.Path(path_type=Path), default=DEFAULT_PATH)
 @done_by("scanner.app.handlers.config:init")
 def init() -> None:
     """Write a commented configuration to PATH (config.toml), which is never overwritten.

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import click
 
 from reports.clients import ClientsAt, as_data, outcomes, told
-from scanner import config as configuration
 from scanner.app import options, standpoint
 from scanner.app.adhoc import asked_for, environment_of, targets_in
 from scanner.app.reading import config_to_read
 from scanner.clients import Client, all_clients
-from scanner.config.form import ScanForm
+from scanner.config import loading as configuration
+from scanner.config.form_scan import ScanForm
 from scanner.errors import ExitStatus, UsageError, nearest
 from scanner.history import History
 from scanner.inventory import Endpoint, Inventory
@@ -33,7 +33,7 @@ from scanner.rules import Facts
 from scanner.verdict import RunRecord, Trigger
 
 if TYPE_CHECKING:
-    from scanner.config import Config
+    from scanner.config.loading import Config
 
 _WIDEST = 100
 _NOT_STORED = "the history does not know it: --now looks at it"

@@ -14,9 +14,9 @@ from urllib.parse import SplitResult, urlsplit
 
 import click
 
-from scanner import config as configuration
 from scanner import policy
 from scanner.confidential import without
+from scanner.config import loading as configuration
 from scanner.config.form import ConfigForm
 from scanner.counting import counted
 from scanner.errors import OutputError, Problem, UsageError, nearest
@@ -29,7 +29,7 @@ from scanner.service import preflight
 from scanner.waiver import scope_of
 
 if TYPE_CHECKING:
-    from scanner.config import Config
+    from scanner.config.loading import Config
     from scanner.inventory import Endpoint, Environment
 
 

@@ -17,7 +17,7 @@ from reports.deliver import deliver
 from scanner.app.reading import config_to_read
 from scanner.app.tables import print_rows
 from scanner.confidential import without
-from scanner.config import Config
+from scanner.config.loading import Config
 from scanner.errors import NightsealError, UsageError
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.policies import load_policy

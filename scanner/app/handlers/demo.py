@@ -10,7 +10,7 @@ import click
 from msgspec import structs
 
 import scanner.lab
-from scanner import config as configuration
+from scanner.config import loading as configuration
 from scanner.formats import DEFAULT_REPORTS
 from scanner.jobs import session
 from scanner.jobs.keeping import warn

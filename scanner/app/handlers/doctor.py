@@ -14,8 +14,8 @@ from pathlib import Path
 import click
 from msgspec import Struct
 
-from scanner import config as configuration
-from scanner.config import Config
+from scanner.config import loading as configuration
+from scanner.config.loading import Config
 from scanner.errors import NightsealError
 from scanner.formats import load
 from scanner.jobs.exit_status import ExitStatus

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import click
 
-from scanner import config as configuration
 from scanner.app.history_access import open_history
 from scanner.app.tables import show
+from scanner.config import loading as configuration
 from scanner.counting import counted
 from scanner.errors import NightsealError, UsageError, nearest
 from scanner.history import forgetting

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import click
 
-from scanner import config as configuration
 from scanner import inventories
 from scanner.confidential import without
-from scanner.config import Config
+from scanner.config import loading as configuration
+from scanner.config.loading import Config
 from scanner.counting import counted
 from scanner.errors import ConfigError, OutputError, Problem, UsageError, nearest
 from scanner.formats import load

@@ -10,7 +10,7 @@ import click
 from reports.deliver import deliver
 from reports.deliver_message import Entry, Notification, Section, compose
 from reports.message import Level
-from scanner import config as configuration
+from scanner.config import loading as configuration
 from scanner.errors import DeliveryError, UsageError, nearest
 from scanner.service import preflight
 from scanner.verdict import Severity

@@ -22,7 +22,7 @@ from scanner.replay import Judge, replay
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from scanner.config import Config
+    from scanner.config.loading import Config
     from scanner.history.run_diff import RunDiff, StillFailing, VerdictChange
     from scanner.inventory import Inventory
     from scanner.policy import Policy

@@ -29,7 +29,7 @@ from scanner.jobs.site import output_folder, update_site, write_site
 from scanner.verdict import Severity
 
 if TYPE_CHECKING:
-    from scanner.config import Config
+    from scanner.config.loading import Config
 
 
 def report(  # noqa: PLR0913, PLR0917  # one for each option

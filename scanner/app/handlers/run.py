@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from scanner import config as configuration
 from scanner.app import options
 from scanner.app.signing import signing_key
+from scanner.config import loading as configuration
 from scanner.formats import DEFAULT_REPORTS
 from scanner.jobs import exit_status, session
 from scanner.jobs.keeping import warn

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from scanner import config as configuration
+from scanner.config import loading as configuration
 from scanner.errors import UsageError
 from scanner.service.orders import run_via_daemon
 

@@ -8,15 +8,16 @@ import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from scanner import config as configuration
 from scanner.app import options, standpoint
 from scanner.app.adhoc import asked_for, environment_of, targets_in
 from scanner.app.hints import hints_of
-from scanner.config.form import NightsealForm, ScanForm
+from scanner.config.form_scan import DEFAULT_PATH, NightsealForm, ScanForm
 from scanner.errors import NotKeptError, UsageError
+from scanner.formats import load
 from scanner.inventory import Inventory
 from scanner.jobs import exit_status, session
 from scanner.jobs.keeping import warn
@@ -30,6 +31,12 @@ from scanner.jobs.waiting_places import waiting_places
 from scanner.jobs.waiting_runs import begin, keep
 from scanner.pipeline import Job
 from scanner.verdict import Severity, Trigger
+
+if TYPE_CHECKING:
+    from scanner.config.loading import Config
+
+_CONFIGURATION: Final = "scanner.config.loading:load"
+"""Loaded where there is one: most scans have none, and its forms take as long to load as all rules."""
 
 
 def scan(  # noqa: PLR0913, PLR0917  # one for each option
@@ -73,9 +80,8 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     choice = RuleChoice(rules, skipped)
     check_globs("--fail-on-rule", fail_on_rules)
     named = (*targets, *(targets_in(target_file) if target_file else ()))
-    config = configuration.load(config_path, unset=("notify",)) if config_path else None
-    if record and config is None:
-        config = configuration.load(configuration.DEFAULT_PATH, unset=("notify",))
+    config_path = config_path or (DEFAULT_PATH if record else None)
+    config: Config | None = load(_CONFIGURATION)(config_path, unset=("notify",)) if config_path else None
     scan = config.form.scan if config else ScanForm()
     proxy = standpoint.proxy_of(proxy)
     resolver = standpoint.resolver_of(resolver, proxy=proxy or scan.proxy)

@@ -23,7 +23,7 @@ from scanner.untrusted import printable
 
 if TYPE_CHECKING:
     from reports.export.json.v1_model import Report, VerdictOut
-    from scanner.config import Config
+    from scanner.config.loading import Config
     from scanner.jobs.output import Rendering
 
 
