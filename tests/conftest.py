@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -54,10 +55,12 @@ def pytest_collection() -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """What workers are to have in the order in which they take it (`--no-loadscope-reorder`)."""
-    for item in items if config.pluginmanager.has_plugin("xdist") else ():
-        folder = item.path.parent.name
-        if folder in TOGETHER and item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(f"{folder}-{item.path.stem}"))
+    for path, within in groupby(items, lambda item: item.path) if config.pluginmanager.has_plugin("xdist") else ():
+        if (folder := path.parent.name) in TOGETHER:
+            own = pytest.mark.xdist_group(f"{folder}-{path.stem}")
+            for item in within:
+                if item.get_closest_marker("xdist_group") is None:
+                    item.add_marker(own)
     yield
     if getattr(config.option, "loadgroup", False):
         items[:] = in_turn(items)

@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from scanner.verdict import Status, Verdict
 
@@ -27,6 +28,7 @@ class Said:
         return re.search(self.observed, verdict.observed) is not None
 
 
+@cache
 def said(text: str) -> tuple[Said, ...]:
     """`rule: reason reason ~ observed; rule: …` as alternatives."""
     found = []
@@ -124,8 +126,9 @@ def excluding_pairs(verdicts: Iterable[Verdict]) -> list[str]:
 def _found(by_rule: Mapping[str, list[Verdict]]) -> Iterator[str]:
     for left, right in EXCLUSIONS:
         for one in said(left):
-            for other in said(right):
-                for first in filter(one.by, by_rule[one.rule]):
+            excluding = [*filter(one.by, by_rule[one.rule])]
+            for other in said(right) if excluding else ():
+                for first in excluding:
                     for second in filter(other.by, by_rule[other.rule]):
                         if "" in {first.subject, second.subject} or first.subject == second.subject:
                             yield f"{first.rule} ({first.reason}) beside {second.rule} ({second.reason})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
 from scanner.evidence import (
@@ -58,16 +58,20 @@ def _cut_tls(tls: TlsEvidence) -> TlsEvidence:
     )
 
 
-def losses(world: World) -> Iterator[tuple[str, Less]]:
-    """Every way in which one fact of a world can get lost, by its name."""
+def losses(world: World, of: Container[str] | None = None) -> Iterator[tuple[str, Less]]:
+    """Every way in which one fact of a world can get lost, by its name.
+
+    `of` leaves those out that it does not hold, by the names `tls`, `http`, `dns`, and `tls.` with a field's. What other
+    targets of an endpoint lose is told in any case.
+    """
     tls, http, dns = (attempt_of(value) for value in (world.tls, world.http, world.dns))
     for place, attempt in (("tls", tls), ("http", http), ("dns", dns)):
-        if attempt.value is not None:
+        if attempt.value is not None and (of is None or place in of):
             yield place, _setting(place, Attempt(failure=CUT))
     if tls.value is not None:
-        for name, less in _tls_losses(tls.value):
+        for name, less in _tls_losses(tls.value, of):
             yield f"tls.{name}", _changing("tls", less)
-    if http.value is not None:
+    if http.value is not None and (of is None or "http" in of):
         for name, less in _http_losses(http.value):
             yield f"http.{name}", _setting("http", less)
     for index, sibling in enumerate(world.siblings):
@@ -91,16 +95,26 @@ def _at_sibling(index: int, less: Less) -> Less:
     return change
 
 
-def _tls_losses(tls: TlsEvidence) -> Iterator[tuple[str, TlsEvidence]]:
+def _tls_losses(tls: TlsEvidence, of: Container[str] | None) -> Iterator[tuple[str, TlsEvidence]]:
     for item in dataclasses.fields(tls):
-        value = getattr(tls, item.name)
-        if isinstance(value, Attempt) and value.value is not None:
-            yield item.name, dataclasses.replace(tls, **{item.name: Attempt(failure=CUT)})
-            yield f"{item.name} in part", dataclasses.replace(tls, **{item.name: _partial(value)})
-        elif isinstance(value, dict):
-            for key, attempt in value.items():
-                for name, less in _collection_losses(attempt):
-                    yield f"{item.name}.{key}.{name}", dataclasses.replace(tls, **{item.name: {**value, key: less}})
+        if of is None or f"tls.{item.name}" in of:
+            yield from _field_losses(tls, item.name)
+    if of is None or "tls.certificates" in of:
+        yield from _certificate_losses(tls)
+
+
+def _field_losses(tls: TlsEvidence, field: str) -> Iterator[tuple[str, TlsEvidence]]:
+    value = getattr(tls, field)
+    if isinstance(value, Attempt) and value.value is not None:
+        yield field, dataclasses.replace(tls, **{field: Attempt(failure=CUT)})
+        yield f"{field} in part", dataclasses.replace(tls, **{field: _partial(value)})
+    elif isinstance(value, dict):
+        for key, attempt in value.items():
+            for name, less in _collection_losses(attempt):
+                yield f"{field}.{key}.{name}", dataclasses.replace(tls, **{field: {**value, key: less}})
+
+
+def _certificate_losses(tls: TlsEvidence) -> Iterator[tuple[str, TlsEvidence]]:
     for name, less in _collection_losses(tls.certificates):
         yield f"certificates.{name}", dataclasses.replace(tls, certificates=less)
     for index, deployment in enumerate(tls.certificates.value or ()):

@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,6 +33,8 @@ BEHAVIOURS = {item.name: item for item in behaviours()}
 PAGE = REPOSITORY / "docs" / "hostile.md"
 BUSY = ("cert", "http")
 """Stages that keep a processor busy: certificates, and what comes over TLS."""
+WAITED_FOR = ("tcp", "tls", "starttls")
+"""Stages of servers that are waited for. They are waited for at once, each with a lab and a scan of its own."""
 RESTING_ON_IT = ("cipher.forward-secrecy", "cipher.allowed")
 """Rules that a suite by RSA key transport would fail."""
 STAGES = ("tcp", "tls", "cert", "http", "starttls")
@@ -44,8 +47,8 @@ def stage_of(behaviour: Behaviour) -> str:
 
 
 def by_stage(stage: str) -> pytest.MarkDecorator:
-    """Each stage is scanned once, and by a worker of its own."""
-    return pytest.mark.xdist_group(f"hostile-{stage}")
+    """Each stage is scanned once, and those that keep a processor busy by a worker of their own."""
+    return pytest.mark.xdist_group("hostile-waited-for" if stage in WAITED_FOR else f"hostile-{stage}")
 
 
 EACH_STAGE = [pytest.param(stage, marks=by_stage(stage)) for stage in STAGES]
@@ -66,7 +69,14 @@ def alone(tmp_path_factory) -> Scanned:
 @pytest.fixture(scope="module")
 def scans(tmp_path_factory) -> Callable[[str], Scanned]:
     """What is said of the servers of a stage, which are scanned when it is first asked for."""
-    return functools.cache(lambda stage: _scanned(tmp_path_factory.mktemp(stage), stage))
+
+    @functools.cache
+    def found(stages: tuple[str, ...]) -> dict[str, Scanned]:
+        folders = [tmp_path_factory.mktemp(stage) for stage in stages]
+        with ThreadPoolExecutor(len(stages)) as threads:
+            return dict(zip(stages, threads.map(_scanned, folders, stages), strict=True))
+
+    return lambda stage: found(WAITED_FOR if stage in WAITED_FOR else (stage,))[stage]
 
 
 def _scanned(folder: Path, stage: str) -> Scanned:
@@ -130,7 +140,7 @@ def _told(target: dict) -> str:
     return json.dumps([target["error"], verdicts, target["evidence"]])
 
 
-@pytest.mark.xdist_group("hostile-tls")
+@by_stage("tls")
 @pytest.mark.parametrize("name", ["tls-hello-then-silence", "tls-hello-then-reset"])
 def test_a_server_hello_alone_accuses_nobody_of_a_key_exchange(scans, name):
     target = scans("tls").targets[name]
@@ -139,7 +149,7 @@ def test_a_server_hello_alone_accuses_nobody_of_a_key_exchange(scans, name):
     assert len(resting) == len(RESTING_ON_IT)
 
 
-@pytest.mark.xdist_group("hostile-tls")
+@by_stage("tls")
 def test_encrypted_data_in_place_of_an_answer_is_not_taken_for_another_protocol(scans):
     target = scans("tls").targets["tls-early-data"]
     (active,) = [item for item in target["verdicts"] if item["rule"] == "https.active"]

@@ -60,7 +60,8 @@ def test_the_cells_of_the_document_are_typed_for_those_who_use_them(
 
     # From where nothing of the checkout's settings holds: as a user's own program is checked. What mypy knows of the
     # libraries is kept from one run of the tests to the next, where pytest keeps anything.
-    kept = pytestconfig.cache.mkdir("mypy") if pytestconfig.cache is not None else tmp_path / "mypy"
+    cache = getattr(pytestconfig, "cache", None)
+    kept = cache.mkdir("mypy") if cache is not None else tmp_path / "mypy"
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(kept), "cells.py"],
         cwd=tmp_path,

@@ -44,16 +44,24 @@ def modules() -> tuple[tuple[Path, ast.Module], ...]:
 
 
 @cache
+def nodes() -> tuple[tuple[Path, tuple[ast.AST, ...]], ...]:
+    """Of each module what declares something and what imports from elsewhere, in one walk."""
+    wanted = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.ImportFrom)
+    return tuple(
+        (path, tuple(node for node in ast.walk(module) if isinstance(node, wanted))) for path, module in modules()
+    )
+
+
+@cache
 def declared() -> tuple[tuple[Path, str], ...]:
     """Classes, functions, and what modules give a name to."""
     return tuple(_declared())
 
 
 def _declared() -> Iterator[tuple[Path, str]]:
+    for path, found in nodes():
+        yield from ((path, node.name) for node in found if not isinstance(node, ast.ImportFrom))
     for path, module in modules():
-        for node in ast.walk(module):
-            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                yield path, node.name
         for node in module.body:
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
             yield from ((path, target.id) for target in targets if isinstance(target, ast.Name))
@@ -92,8 +100,8 @@ def house_words() -> dict[str, int]:
         if isinstance(node, ast.ClassDef) and path.parts[:2] != ("reports", "export")
     }
     packages: dict[str, set[tuple[str, ...]]] = defaultdict(set)
-    for path, module in modules():
-        for node in ast.walk(module):
+    for path, found in nodes():
+        for node in found:
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in {"scanner", "reports"}:
                 for name in {alias.name for alias in node.names} & classes:
                     packages[name].add(path.with_suffix("").parts[:2])

@@ -6,6 +6,7 @@ being there.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -22,6 +23,7 @@ from scanner.verdict import Status
 from tests.build.facts import CBC, TIMED_OUT, World, facts, offer, offers, tls
 from tests.build.partial import CUT, cut_off, losses
 from tests.build.rule_cases import CASES, Case
+from tests.build.watched import read_by
 
 _RANK = [Status.NOT_APPLICABLE, Status.PASS, Status.INDETERMINATE, Status.FAIL]
 _BY_RULE: Mapping[str, list[Case]] = defaultdict(list)
@@ -148,9 +150,30 @@ def test_knowing_less_and_less_never_makes_a_verdict_better(chosen: int, choices
 @pytest.mark.parametrize("rule_id", list(all_rules()))
 def test_no_single_loss_makes_a_verdict_better(rule_id: str) -> None:
     for case in _BY_RULE[rule_id]:
-        before = worst(rule_id, case.world, case.parameters)
-        for name, less in losses(case.world):
+        judged = functools.partial(worst, rule_id, parameters=case.parameters)
+        before = judged(case.world)
+        # What it has not looked at it judges alike, whether it is there or not.
+        for name, less in losses(case.world, read_by(judged, case.world)):
             _never_better(case, before, worst(rule_id, less(case.world), case.parameters), name)
+
+
+def test_what_is_read_is_told() -> None:
+    world = World(tls=tls(protocols=offers(tls1_2=offer(CBC))))
+
+    assert {"tls", "tls.protocols"} <= read_by(lambda world: worst("proto.tls1.2", world, {}), world)
+    assert "http" not in read_by(lambda world: worst("proto.tls1.2", world, {}), world)
+    assert read_by(lambda world: facts(world).evidence.http.value, world) == {"http"}
+    assert read_by(lambda world: facts(world).evidence.tls.value.robot, world) == {"tls", "tls.robot"}
+    assert read_by(lambda world: facts(world).evidence.tls == Attempt(failure=CUT), world) >= {"tls"}
+
+
+@pytest.mark.parametrize("rule_id", list(all_rules()))
+def test_what_is_not_read_changes_nothing(rule_id: str) -> None:
+    case = _BY_RULE[rule_id][0]
+    judged = functools.partial(worst, rule_id, parameters=case.parameters)
+    before, read = judged(case.world), {name for name, _ in losses(case.world, read_by(judged, case.world))}
+    unread = [(name, less) for name, less in losses(case.world) if name not in read]
+    assert {name for name, less in unread if judged(less(case.world)) is not before} == set()
 
 
 def _never_better(case: Case, before: Status, after: Status, lost: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import random
 from typing import Final
@@ -10,8 +11,12 @@ from scanner.lab.hostile.behaviour import Serve, Visit, http
 
 _OK: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
 _EMPTY: Final = b"Content-Length: 0\r\n\r\n"
-_BOMB: Final = gzip.compress(b"<p>" * 20_000_000)
-"""Sixty megabytes in sixty kilobytes."""
+
+
+@functools.cache
+def bomb() -> bytes:
+    """Sixty megabytes in sixty kilobytes. They take a moment to make, for which no client should have to wait."""
+    return gzip.compress(b"<p>" * 20_000_000)
 
 
 def _answering(answer: bytes) -> Serve:
@@ -57,7 +62,7 @@ async def _onward(visit: Visit) -> None:
 
 async def _gzip_bomb(visit: Visit) -> None:
     await visit.hear_request()
-    await visit.say(_OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(_BOMB) + _BOMB)
+    await visit.say(_OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb()) + bomb())
 
 
 async def _any_answer(visit: Visit) -> None:

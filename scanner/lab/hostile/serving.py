@@ -19,7 +19,7 @@ from msgspec import Struct, structs
 from scanner.lab.certificates import CertificateAuthority, CertificateRecipe
 from scanner.lab.hostile.behaviour import READ, Behaviour, Setting, Visit
 from scanner.lab.hostile.certificates import certificates
-from scanner.lab.hostile.http import HTTP
+from scanner.lab.hostile.http import HTTP, bomb
 from scanner.lab.hostile.starttls import STARTTLS
 from scanner.lab.hostile.tcp import TCP
 from scanner.lab.hostile.tls import TLS
@@ -96,6 +96,7 @@ async def serve(folder: Path, only: Sequence[str] = ()) -> None:
     """Serve them until standard input ends; where they are is told in one line of JSON on standard output."""
     good = _Good(folder)
     chosen = [item for item in behaviours() if not only or item.name in only]
+    bomb()
     async with contextlib.AsyncExitStack() as stack:
         behind = await asyncio.start_server(good.page, "127.0.0.1", 0, ssl=good.context, limit=READ, backlog=512)
         await stack.enter_async_context(behind)
