@@ -199,6 +199,24 @@ class Place:
         self.give_back()
 
 
+class _Held:
+    """A place for as long as a block takes. No generator: of those, a target would make fifty."""
+
+    __slots__ = ("_budget", "_first", "_ip", "_place")
+
+    def __init__(self, budget: Budget, ip: str | None, *, first: bool) -> None:
+        self._budget = budget
+        self._ip = ip
+        self._first = first
+
+    async def __aenter__(self) -> Place:
+        self._place = place = await self._budget.admit(self._ip, first=self._first)
+        return place
+
+    async def __aexit__(self, *_: object) -> None:
+        self._place.give_back()
+
+
 class Budget:
     """What the probes of one target may use together.
 
@@ -240,8 +258,7 @@ class Budget:
         """So many seconds, or those that are left if they are fewer."""
         return min(seconds, self.left)
 
-    @asynccontextmanager
-    async def connection(self, ip: str | None = None, *, first: bool = False) -> AsyncIterator[Place]:
+    def connection(self, ip: str | None = None, *, first: bool = False) -> _Held:
         """Hold one connection, to the target's address or to another one (`ip`), for as long as it is open.
 
         `first` lets it go before all others that wait for the address.
@@ -249,11 +266,7 @@ class Budget:
         Raises:
             DeadlineError: there is no time for one more.
         """
-        place = await self.admit(ip, first=first)
-        try:
-            yield place
-        finally:
-            place.give_back()
+        return _Held(self, ip, first=first)
 
     async def admit(self, ip: str | None = None, *, first: bool = False, later_s: float = 0.0) -> Place:
         """The same for whoever can't hold it by `async with`; the place has to be given back.

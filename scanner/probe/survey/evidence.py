@@ -34,6 +34,7 @@ from scanner.probe.survey.server_flight import HelloResult, ServerFlight
 
 T = TypeVar("T")
 
+_OLDEST_FIRST: Final = tuple(Protocol)
 _ONLY_TLS13: Final = "no protocol before TLS 1.3 is negotiated"
 
 
@@ -67,7 +68,7 @@ class SurveyResults(Struct):
     @property
     def in_order(self) -> tuple[Enumeration, ...]:
         """What was found, oldest protocol first."""
-        return tuple(self.found[protocol] for protocol in Protocol if protocol in self.found)
+        return tuple([self.found[protocol] for protocol in _OLDEST_FIRST if protocol in self.found])
 
     @property
     def older(self) -> tuple[ServerFlight, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 from msgspec import Struct, field
@@ -117,7 +118,7 @@ class Rotations(Struct):
     @property
     def offered_schemes(self) -> tuple[int, ...]:
         """All schemes, in the order to offer them next."""
-        return tuple(code for rotation in self.schemes.values() for code in rotation.offered)
+        return tuple(chain.from_iterable(rotation.offered for rotation in self.schemes.values()))
 
     def note(self, answer: ServerFlight) -> None:
         """Take note of what showed along with a suite."""
