@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -88,8 +89,12 @@ def test_it_is_a_process_of_its_own_and_ends_as_one(tmp_path: Path) -> None:
 def forked_for(number: int) -> list[psutil.Process]:
     """What a command had forked: it is no child of that, and has its folder."""
     command = psutil.Process(number)
-    others = psutil.Process(command.ppid()).children(recursive=True)
-    return [other for other in others if other.pid != number and other.cwd() == command.cwd()]
+    found = []
+    for other in psutil.Process(command.ppid()).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # one of another test
+            if other.pid != number and other.cwd() == command.cwd():
+                found.append(other)
+    return found
 
 
 def test_one_that_is_killed_ends_by_that_signal(tmp_path: Path) -> None:

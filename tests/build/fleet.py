@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Self
 from scanner.fleet.settings import CA, CERTIFICATE, KEY, FleetSettings
 from scanner.fleet.users import PASSWORD, USERS
 from tests.build.ports import free_port
+from tests.build.preloaded import Started
 from tests.build.servers import listens
 from tests.conftest import PYTHONPATH
 
@@ -88,27 +88,21 @@ class Redis:
 
 
 @contextlib.contextmanager
-def worker(redis: Redis, zone: str, folder: Path, *options: str) -> Iterator[subprocess.Popen]:
+def worker(redis: Redis, zone: str, folder: Path, *options: str) -> Iterator[Started]:
     """`nightseal worker` for a zone; what it prints is in `zone.log`."""
     ours = ["--certificates", str(redis.certificates / f"zone-{zone}")] if redis.certificates else ["--insecure"]
-    command = [sys.executable, "-m", "scanner.app.cli", "worker", "--zone", zone, "--broker", redis.url_of(zone)]
+    command = ["worker", "--zone", zone, "--broker", redis.url_of(zone), *ours, *options]
     (folder / f"{zone}.log").unlink(missing_ok=True)
     with (folder / f"{zone}.log").open("ab") as log:
-        process = subprocess.Popen(
-            [*command, *ours, *options],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": PYTHONPATH},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            # A shard may be given out before there is anybody; what is measured begins when there is.
-            until = time.monotonic() + 120
-            while "[queues]" not in (folder / f"{zone}.log").read_text("utf-8"):
-                assert process.poll() is None, (folder / f"{zone}.log").read_text("utf-8")
-                assert time.monotonic() < until
-                time.sleep(0.2)
-            yield process
-        finally:
-            process.kill()
-            process.wait()
+        process = Started(command, cwd=folder, env={**os.environ, "PYTHONPATH": PYTHONPATH}, output=log)
+    try:
+        # A shard may be given out before there is anybody; what is measured begins when there is.
+        until = time.monotonic() + 120
+        while "[queues]" not in (folder / f"{zone}.log").read_text("utf-8"):
+            assert process.poll() is None, (folder / f"{zone}.log").read_text("utf-8")
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        yield process
+    finally:
+        process.kill()
+        process.wait()

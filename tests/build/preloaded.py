@@ -8,19 +8,21 @@ Python starts, commands are started as users do: `tests/acceptance/test_start.py
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import dataclasses
+import fcntl
 import os
 import pickle
+import select
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final, Self
 
@@ -184,31 +186,60 @@ def run(
 # --- What they are forked from ----------------------------------------------------------------------------------------
 
 _LOCK: Final = threading.Lock()
-_running: tuple[socket.socket, subprocess.Popen[bytes]] | None = None
+_BEGUN_HERE: Final[list[subprocess.Popen[bytes]]] = []
+"""Another worker may still need it when this one ends, so nobody waits for its end."""
+_control: socket.socket | None = None
 
 
 def _server() -> socket.socket:
-    """Begin it, once for each process of the tests; or again, where somebody killed it."""
-    global _running  # noqa: PLW0603  # a process has one
+    """Begin it, once for all workers of the tests; or again, where somebody killed it."""
+    global _control  # noqa: PLW0603  # a process has one
     with _LOCK:
-        if _running is None or _running[1].poll() is not None:
-            control, there = pair()
-            with there:
-                process = subprocess.Popen(
-                    [sys.executable, "-c", _BEGIN, str(there.fileno())],
+        if _control is not None and _ended(_control):
+            _control.close()
+            _control = None
+        if _control is None:
+            _control = _connected()
+        return _control
+
+
+def _ended(control: socket.socket) -> bool:
+    """Whether nobody takes orders any more: what does says nothing."""
+    return bool(select.select([control], [], [], 0)[0])
+
+
+def _connected() -> socket.socket:
+    """Connect to it; whoever comes first begins it. It ends with the last that is connected."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    place = Path(tempfile.gettempdir()) / f"nightseal-tests-{run[:16]}"
+    control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * LONGEST_ORDER)
+    with alone():
+        try:
+            control.connect(str(place))
+        except (FileNotFoundError, ConnectionRefusedError):
+            place.unlink(missing_ok=True)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+                listening.bind(str(place))
+                listening.listen(100)
+                begun = subprocess.Popen(
+                    [sys.executable, "-c", _BEGIN, str(listening.fileno())],
                     cwd=_REPOSITORY,
                     stdin=subprocess.DEVNULL,
-                    pass_fds=(there.fileno(),),
+                    pass_fds=(listening.fileno(),),
                     start_new_session=True,
                 )
-            atexit.register(_end, control, process)
-            _running = control, process
-        return _running[0]
+                _BEGUN_HERE.append(begun)
+            control.connect(str(place))
+    return control
 
 
-def _end(control: socket.socket, process: subprocess.Popen[bytes]) -> None:
-    control.close()
-    process.wait(60)
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """While somebody connects, it does not end."""
+    with (Path(tempfile.gettempdir()) / f"nightseal-tests-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def pair() -> tuple[socket.socket, socket.socket]:

@@ -15,6 +15,7 @@ import io
 import os
 import pickle
 import pkgutil
+import select
 import selectors
 import signal
 import socket
@@ -28,7 +29,7 @@ from types import SimpleNamespace
 from typing import Any, Final, NoReturn
 
 from scanner import forkserver
-from tests.build.preloaded import BEGUN, ENDED, LONGEST_ORDER, TOLD, Forked, Order, pair
+from tests.build.preloaded import BEGUN, ENDED, LONGEST_ORDER, TOLD, Forked, Order, alone, pair
 
 _LOADED: Final = (
     "scanner.app.cli",
@@ -49,15 +50,15 @@ _STREAMS: Final = 3
 _MOST: Final = 1 + _STREAMS + 2
 
 
-def serve(control: int) -> Callable[[], NoReturn]:
+def serve(number: int) -> Callable[[], NoReturn]:
     """Load everything, and fork whenever that is asked for. Returns in what was forked: what it is to do."""
-    taking = socket.socket(fileno=control)
-    begun = _of_workers(taking)
+    listening = socket.socket(fileno=number)
+    begun = _of_workers(listening)
     if begun is not None:
         return begun
     _load()
     _Here.commands, own = map(_out_of_the_way, pair())
-    return _Loop(taking, own).forked()
+    return _Loop(own, listening=listening).forked()
 
 
 def _out_of_the_way(sock: socket.socket) -> socket.socket:
@@ -66,7 +67,7 @@ def _out_of_the_way(sock: socket.socket) -> socket.socket:
         return socket.socket(fileno=fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD_CLOEXEC, _HIGH))
 
 
-def _of_workers(taking: socket.socket) -> Callable[[], NoReturn] | None:
+def _of_workers(listening: socket.socket) -> Callable[[], NoReturn] | None:
     """Fork what the servers of workers are forked from: it loads what those load, and is small. Returns None here."""
     forkserver._load_all((*forkserver._SHARED, forkserver._ENGINE))
     gc.freeze()
@@ -74,7 +75,7 @@ def _of_workers(taking: socket.socket) -> Callable[[], NoReturn] | None:
     if os.fork():
         own.close()
         return None
-    taking.close()
+    listening.close()
     _Here.servers.close()
     return _Loop(own).forked()
 
@@ -99,11 +100,13 @@ def _load() -> None:
 class _Loop:
     """Whom it waits for: whoever gives orders, and what it has forked."""
 
-    def __init__(self, *controls: socket.socket) -> None:
-        self._controls = controls
+    def __init__(self, control: socket.socket, listening: socket.socket | None = None) -> None:
+        self._controls = {control}
+        self._listening = listening
+        self._own = control
         self._selector = selectors.DefaultSelector()
-        for control in controls:
-            self._selector.register(control, selectors.EVENT_READ)
+        for sock in filter(None, (control, listening)):
+            self._selector.register(sock, selectors.EVENT_READ)
         self._channels: dict[int, tuple[int, socket.socket]] = {}
 
     def forked(self) -> Callable[[], NoReturn]:
@@ -112,13 +115,16 @@ class _Loop:
             for key, _ in self._selector.select():
                 if not isinstance(key.fileobj, socket.socket):
                     self._ended(key.fd)
+                elif key.fileobj is self._listening:
+                    self._accept(key.fileobj)
                 elif (found := self._ordered(key.fileobj)) is not None:
                     return found
 
     def _ordered(self, control: socket.socket) -> Callable[[], NoReturn] | None:
         message, descriptors, _, _ = socket.recv_fds(control, LONGEST_ORDER, _MOST)
         if not message:
-            os._exit(0)
+            self._left(control)
+            return None
         order: Order = pickle.loads(message)  # noqa: S301  # of our own
         pid = os.fork()
         if pid == 0:
@@ -132,6 +138,26 @@ class _Loop:
         self._selector.register(watched, selectors.EVENT_READ)
         return None
 
+    def _accept(self, listening: socket.socket) -> None:
+        control, _ = listening.accept()
+        self._controls.add(control)
+        self._selector.register(control, selectors.EVENT_READ)
+
+    def _left(self, control: socket.socket) -> None:
+        """One is gone who gave orders: end with the last."""
+        if self._listening is None:
+            os._exit(0)
+        self._selector.unregister(control)
+        self._controls.remove(control)
+        control.close()
+        if self._controls != {self._own}:
+            return
+        place = Path(self._listening.getsockname())
+        with alone():
+            if not select.select([self._listening], [], [], 0)[0]:
+                place.unlink(missing_ok=True)
+                os._exit(0)
+
     def _ended(self, watched: int) -> None:
         self._selector.unregister(watched)
         os.close(watched)
@@ -143,7 +169,7 @@ class _Loop:
     def _forget(self) -> None:
         """What was forked has nothing to do with the others, and holds nothing of theirs open."""
         self._selector.close()
-        for control in self._controls:
+        for control in filter(None, (*self._controls, self._listening)):
             control.close()
         for watched, (_, channel) in self._channels.items():
             os.close(watched)
