@@ -318,7 +318,7 @@ CASES = (
     of_tls("cert.must-staple", "not-known", deployment(_MUST, staple=_UNKNOWN)),
     of_tls("cert.must-staple", "unverified", deployment(_MUST, staple=_UNVERIFIED)),
     of_tls("cert.must-staple", "unverified", deployment(_MUST, staple=Staple("unknown", NOW))),
-    of_tls("cert.must-staple", "stale", deployment(_MUST, staple=_OLD)),
+    of_tls("cert.must-staple", "stale", deployment(_MUST, staple=_OLD), observed=f"{NOW - timedelta(days=2):%Y-%m-%d}"),
     of_tls("cert.must-staple", "unreadable", deployment(certificate(unreadable_extensions=("TLSFeature",)))),
     of_tls("cert.must-staple", "not-observed", certificates=TIMED_OUT),
     of_tls("cert.must-staple", "not-observed", deployment(_MUST), intolerances=_NO_STAPLES),

@@ -170,6 +170,25 @@ CASES = (
     of_tls("cert.revocation-service", "stale", _asked(_revoked(**_OLD)), severity=Severity.INFO),
     of_tls("cert.revocation-service", "no-end", _asked(_answer(next_update=None))),
     of_tls("cert.revocation-service", "too-old", _asked(_answer(this_update=NOW - 8 * _DAY))),
+    of_tls("cert.revocation-service", "in-order", _asked(_answer(this_update=NOW - 7 * _DAY))),
+    of_tls("cert.revocation-service", "too-old", _asked(_answer(this_update=NOW - 7 * _DAY - timedelta(seconds=1)))),
+    # A response holds for eight hours where its last second counts (RFC 5280 section 4.1.2.5).
+    *(
+        of_tls("cert.revocation-service", reason, _asked(_answer(source=_OCSP, this_update=NOW - _DAY, **validity)))
+        for reason, validity in (
+            ("in-order", {"next_update": NOW + 9 * _DAY}),
+            ("validity", {"next_update": NOW + 9 * _DAY + timedelta(seconds=1)}),
+        )
+    ),
+    *(
+        of_tls(
+            "cert.revocation-service", reason, _asked(_answer(source=_OCSP, this_update=NOW - lasts, next_update=NOW))
+        )
+        for reason, lasts in (
+            ("in-order", timedelta(hours=8, seconds=-1)),
+            ("validity", timedelta(hours=8, seconds=-2)),
+        )
+    ),
     of_tls("cert.revocation-service", "in-order", _asked(_answer(_ABOVE, this_update=NOW - 200 * _DAY))),
     of_tls(
         "cert.revocation-service",

@@ -65,7 +65,18 @@ CASES = (
     of_tls("cert.transparency", "enough", _with(sct(1, **_state("readonly")), sct(2, **_state("retired")))),
     # Each browser by its own list.
     *(of_tls("cert.transparency", "too-few", _with(sct(1, **_state("rejected", one)), sct(2))) for one in LogProgram),
+    # The certificate was logged ten days ago; a log that was retired at that moment was no log any more.
+    of_tls("cert.transparency", "too-few", _with(sct(1, **_state("retired", days=10)), sct(2))),
+    of_tls("cert.transparency", "enough", _with(sct(1, **_state("retired", days=9.9)), sct(2))),
     of_tls("cert.transparency", "not-verified", _with(tls_scts=2)),
+    of_tls("cert.transparency", "not-verified", _with(tls_scts=3)),
+    of_tls("cert.transparency", "not-verified", _with(sct(1), sct(3), tls_scts=3)),
+    of_tls(
+        "cert.transparency",
+        "one-operator",
+        _with(sct(1, log=""), sct(3)),
+        observed=f"2 embedded SCTs ({'0' * 16}, Log 3), by the list of {NOW - _DAY:%Y-%m-%d} (a list)",
+    ),
     of_tls("cert.transparency", "not-verified", _with(sct(1), sct(3), tls_scts=2)),
     of_tls("cert.transparency", "forged", _with(_BAD, sct(2), tls_scts=2)),
     # What comes in the handshake: two, of two operators, all of logs of today; of a staple for Safari alone.

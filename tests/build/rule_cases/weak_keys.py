@@ -100,7 +100,7 @@ CASES = (
     of_tls("cert.chain-expiry", "leaf-ends-first"),
     of_tls("cert.chain-expiry", "leaf-ends-first", _chain(89)),
     of_tls("cert.chain-expiry", "leaf-ends-first", _two_paths()),
-    of_tls("cert.chain-expiry", "ends-before", _chain(31), severity=Severity.LOW),
+    of_tls("cert.chain-expiry", "ends-before", _chain(31), severity=Severity.LOW, says="expires 58 days before"),
     of_tls("cert.chain-expiry", "ends-before", _chain(29.9), severity=Severity.MEDIUM),
     of_tls("cert.chain-expiry", "ends-before", _chain(6.9), severity=Severity.HIGH),
     of_tls("cert.chain-expiry", "ended", _chain(-1), severity=Severity.HIGH),
