@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from scanner import inventories
 from scanner.app.slips import refuse_slip
+from scanner.app.standpoint import Standpoint
 from scanner.counting import counted
 from scanner.errors import UsageError, nearest
 from scanner.evidence import Failure
@@ -172,31 +173,31 @@ def under_name(
     return tuple(renamed), there
 
 
-def asked_for(  # noqa: PLR0913  # what decides where something is, all of it by keyword
+def asked_for(  # noqa: PLR0913  # what decides where something is
     named: Sequence[str],
     connect_to: Mapping[str, Sequence[str]],
     *,
     starttls: str | None,
     sni: str | None,
-    resolver: str | None,
-    proxy: str | None,
-    identity: ClientCertificate | None,
+    standpoint: Standpoint,
+    identity: ClientCertificate | None = None,
 ) -> tuple[tuple[Endpoint, ...], Mapping[str, Sequence[str]]]:
     """The endpoints that TARGETs name, as options say how they are asked for, and where each name leads.
 
-    `proxy` is the one that carries everything, whoever named it: no name server is asked past it.
+    Where a proxy carries everything, no name server is asked past it.
 
     Raises:
         UsageError: one of them cannot be read, or not be found without asking a name server past the proxy.
     """
-    if proxy is not None and (mail := next((text for text in named if text.startswith(MAIL_DOMAIN)), None)):
+    through_proxy = standpoint.carrier is not None
+    if through_proxy and (mail := next((text for text in named if text.startswith(MAIL_DOMAIN)), None)):
         raise UsageError(
             f'"{mail}": MX records cannot be looked up through a proxy: name the mail servers (smtp://host)'
         )
-    endpoints = identified(endpoints_of(named, starttls, resolver), identity)
+    endpoints = identified(endpoints_of(named, starttls, standpoint.resolver), identity)
     if sni is None:
         return endpoints, connect_to
-    return under_name(endpoints, sni, connect_to, resolving=proxy is None, server=resolver)
+    return under_name(endpoints, sni, connect_to, resolving=not through_proxy, server=standpoint.resolver)
 
 
 def _places(host: str, port: int, server: str | None) -> Sequence[str]:

@@ -6,13 +6,16 @@ import os
 import re
 import socket
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
+
+from msgspec import Struct, structs
 
 from scanner import confidential
 from scanner.errors import UsageError
 from scanner.hostname import place_of
 from scanner.inventory import ClientCertificate, is_address
 from scanner.jobs.client_identity import misfit
+from scanner.jobs.session import Overrides
 from scanner.probe.http.tls import unusable
 
 FROM_ENVIRONMENT: Final = "env"
@@ -22,6 +25,59 @@ _HEADER: Final = re.compile(
 )
 _OURS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
 _HELO: Final = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
+
+
+class Standpoint(Struct, frozen=True):
+    """Where a scan connects from, and as whom, as its options say it.
+
+    Proxy and resolver are read at once, because they decide where TARGETs are; the rest when everything else that was
+    given is known to be right.
+
+    Attributes:
+        carrier: the proxy that carries everything, whoever named it.
+    """
+
+    proxy: str | None
+    carrier: str | None
+    resolver: str | None
+    source_address: str | None
+    helo: str | None
+    headers: tuple[str, ...]
+
+    @classmethod
+    def of(  # noqa: PLR0913  # one for each option, all of them by keyword
+        cls,
+        *,
+        proxy: str | None,
+        source_address: str | None,
+        helo: str | None,
+        resolver: str | None,
+        headers: tuple[str, ...] = (),
+        configured: str | None,
+    ) -> Self:
+        """Read where names are resolved; `configured` is the configuration's proxy.
+
+        Raises:
+            UsageError: the proxy is not to be found, or the name server not to be asked.
+        """
+        own = proxy_of(proxy)
+        carrier = own or configured
+        return cls(own, carrier, resolver_of(resolver, proxy=carrier), source_address, helo, headers)
+
+    def added_to(self, overrides: Overrides) -> Overrides:
+        """Read the rest, and say all of it with what else the command line says.
+
+        Raises:
+            UsageError: the address is not one of this machine, or a greeting or header cannot be sent.
+        """
+        return structs.replace(
+            overrides,
+            proxy=self.proxy,
+            source_address=source_of(self.source_address),
+            helo=helo_of(self.helo),
+            headers=headers_of(self.headers),
+            resolver=self.resolver,
+        )
 
 
 def proxy_of(given: str | None) -> str | None:

@@ -56,6 +56,26 @@ def test_wrong_standpoints_are_refused(quick: Runner, arguments: tuple[str, ...]
     assert said in done.err
 
 
+@pytest.mark.parametrize("command", ["scan", "clients"])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("a.example", "--resolver", "ns", "--source-address", "here", "--helo", "a b"), "--resolver: "),
+        (("https://a.example:x/", "--source-address", "here", "--helo", "a b"), '"https://a.example:x/": '),
+        (("a.example", "--source-address", "here", "--helo", "a b"), '--source-address "here": '),
+        (("a.example", "--helo", "a b"), '--helo "a b": '),
+    ],
+)
+def test_of_several_mistakes_the_one_is_told_that_is_met_first(
+    quick: Runner, command: str, arguments: tuple[str, ...], said: str
+) -> None:
+    done = quick(command, *arguments)
+
+    assert done.status == 2
+    assert said in done.err
+    assert "--helo" in said or "--helo" not in done.err
+
+
 def test_a_name_is_asked_of_the_resolver_that_was_named(quick: Runner, tmp_path: Path) -> None:
     """The system's resolver knows no such name; the one that is given leads to the server, and is asked for CAA."""
     dns_server = DnsServer({"www.zone.net.": ['0 issue "ca.example"']}, {"zone.net."}, {"www.zone.net.": ["127.0.0.1"]})

@@ -50,7 +50,14 @@ def test_what_browsers_ignore(value: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "number"),
-    [("max-age=1 includeSubDomains", 11), ("max-age=1, x", 10), ("=", 1), ("max-age@1", 8), ("max-age?1", 8)],
+    [
+        ("max-age=1 includeSubDomains", 11),
+        ("max-age=1, x", 10),
+        ("=", 1),
+        ("max-age@1", 8),
+        ("max-age=,", 9),
+        ("max-age= ?", 10),
+    ],
 )
 def test_where_it_is_malformed_is_said(value: str, number: int) -> None:
     with pytest.raises(HstsError, match=f"malformed at character {number}$"):

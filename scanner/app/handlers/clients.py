@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import click
 
 from reports.clients import ClientsAt, as_data, outcomes, told
-from scanner.app import options, standpoint
+from scanner.app import options
 from scanner.app.adhoc import asked_for, environment_of, targets_in
 from scanner.app.reading import config_to_read
+from scanner.app.standpoint import Standpoint
 from scanner.clients import Client, all_clients
 from scanner.config import loading as configuration
 from scanner.config.form_scan import ScanForm
@@ -86,29 +87,18 @@ def clients(  # noqa: PLR0913, PLR0917  # one for each option
     else:
         config = configuration.load(config_path, unset=("notify",)) if config_path else None
         scan = config.form.scan if config else ScanForm()
-        proxy = standpoint.proxy_of(proxy)
-        resolver = standpoint.resolver_of(resolver, proxy=proxy or scan.proxy)
+        standpoint = Standpoint.of(
+            proxy=proxy, source_address=source_address, helo=helo, resolver=resolver, configured=scan.proxy
+        )
         endpoints, there = asked_for(
             named,
             options.parse_connect_to(connect_to),
             starttls=starttls,
             sni=sni,
-            resolver=resolver,
-            proxy=proxy or scan.proxy,
-            identity=None,
+            standpoint=standpoint,
         )
-        overrides = Overrides(
-            ca_file,
-            deadline,
-            there,
-            # No client depends on what looks like an attack, nor on what authorities say.
-            intrusive=False,
-            online=False,
-            proxy=proxy,
-            source_address=standpoint.source_of(source_address),
-            helo=standpoint.helo_of(helo),
-            resolver=resolver,
-        )
+        # No client depends on what looks like an attack, nor on what authorities say.
+        overrides = standpoint.added_to(Overrides(ca_file, deadline, there, intrusive=False, online=False))
         records = [_scanned(endpoints, config, overrides, quiet=quiet)]
     status = ExitStatus.OK
     answers = []

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from scanner.app import options, standpoint
+from scanner.app import options
 from scanner.app.adhoc import asked_for, environment_of, targets_in
 from scanner.app.hints import hints_of
+from scanner.app.standpoint import Standpoint, identity_of
 from scanner.config.form_scan import DEFAULT_PATH, NightsealForm, ScanForm
 from scanner.errors import NotKeptError, UsageError
 from scanner.formats import load
@@ -83,16 +84,21 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     config_path = config_path or (DEFAULT_PATH if record else None)
     config: Config | None = load(_CONFIGURATION)(config_path, unset=("notify",)) if config_path else None
     scan = config.form.scan if config else ScanForm()
-    proxy = standpoint.proxy_of(proxy)
-    resolver = standpoint.resolver_of(resolver, proxy=proxy or scan.proxy)
+    standpoint = Standpoint.of(
+        proxy=proxy,
+        source_address=source_address,
+        helo=helo,
+        resolver=resolver,
+        headers=headers,
+        configured=scan.proxy,
+    )
     endpoints, there = asked_for(
         named,
         options.parse_connect_to(connect_to),
         starttls=starttls,
         sni=sni,
-        resolver=resolver,
-        proxy=proxy or scan.proxy,
-        identity=standpoint.identity_of(client_cert, client_key),
+        standpoint=standpoint,
+        identity=identity_of(client_cert, client_key),
     )
     configured = (config.form.nightseal if config else NightsealForm()).policy
     policy = load_policy(policy_name or configured, base=config.folder if config and not policy_name else None)
@@ -102,18 +108,7 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     check_listed(by_name, [policy])
     check_output(formats, output)
     environment = environment_of(endpoints)
-    overrides = Overrides(
-        ca_file,
-        deadline,
-        there,
-        intrusive=not no_intrusive,
-        online=not offline,
-        proxy=proxy,
-        source_address=standpoint.source_of(source_address),
-        helo=standpoint.helo_of(helo),
-        headers=standpoint.headers_of(headers),
-        resolver=resolver,
-    )
+    overrides = standpoint.added_to(Overrides(ca_file, deadline, there, intrusive=not no_intrusive, online=not offline))
     job = Job(
         inventory=Inventory((environment,)),
         policy=policy,
