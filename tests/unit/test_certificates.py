@@ -109,21 +109,27 @@ def test_what_is_missing_is_empty():
 
 
 @pytest.mark.parametrize(
-    ("key", "kind", "bits", "algorithm", "digest"),
+    ("new_key", "kind", "bits", "algorithm", "digest"),
     [
         (
-            rsa.generate_private_key(65537, 2048),
+            lambda: rsa.generate_private_key(65537, 2048),
             KeyType.RSA,
             2048,
             "sha256WithRSAEncryption",
             "sha256",
         ),
-        (ec.derive_private_key(9, ec.SECP384R1()), KeyType.ECDSA, 384, "ecdsa-with-SHA256", "sha256"),
-        (ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32)), KeyType.ED25519, 256, "ed25519", None),
+        (lambda: ec.derive_private_key(9, ec.SECP384R1()), KeyType.ECDSA, 384, "ecdsa-with-SHA256", "sha256"),
+        (
+            lambda: ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32)),
+            KeyType.ED25519,
+            256,
+            "ed25519",
+            None,
+        ),
     ],
 )
-def test_keys_are_told_by_type_and_size(key, kind, bits, algorithm, digest):
-    certificate = read(made(key=key))
+def test_keys_are_told_by_type_and_size(new_key, kind, bits, algorithm, digest):
+    certificate = read(made(key=new_key()))
 
     assert (certificate.key_type, certificate.key_bits) == (kind, bits)
     assert (certificate.signature_algorithm, certificate.signature_hash) == (algorithm, digest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,10 +20,11 @@ from scanner.probe.x509.staple import staple_of
 NOW = datetime.now(UTC).replace(microsecond=0)
 LEAF_KEY, RESPONDER_KEY, STRANGER_KEY = (ec.derive_private_key(n, ec.SECP256R1()) for n in (3, 4, 5))
 ISSUER_KEYS = {
-    "ecdsa": ec.derive_private_key(2, ec.SECP256R1()),
-    "rsa": rsa.generate_private_key(65537, 2048),
-    "ed25519": ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32)),
+    "ecdsa": lambda: ec.derive_private_key(2, ec.SECP256R1()),
+    "rsa": functools.cache(lambda: rsa.generate_private_key(65537, 2048)),
+    "ed25519": lambda: ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32)),
 }
+"""Made when they are first asked for: every worker collects these tests, and one runs them."""
 
 
 def digest_for(key):
@@ -51,7 +53,7 @@ class Ca:
     """An issuer with one leaf, and the responses that anyone might make about it."""
 
     def __init__(self, kind: str = "ecdsa") -> None:
-        self.key = ISSUER_KEYS[kind]
+        self.key = ISSUER_KEYS[kind]()
         self.certificate = issued("Issuer", self.key, self.key, x509.BasicConstraints(ca=True, path_length=None))
         self.leaf = issued("a.example", LEAF_KEY, self.key)
         self.chain = [evidence(self.leaf), evidence(self.certificate)]
