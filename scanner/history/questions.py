@@ -19,6 +19,7 @@ from scanner.history.frames import frame
 from scanner.history.schema import CERTIFICATES, TARGETS, VERDICTS
 from scanner.history.scope import ConfiguredScope, within
 from scanner.history.store import WRITTEN, History, literal
+from scanner.history.verdict_counts import verdict_counts
 
 RunIds = Iterable[str] | None
 
@@ -328,10 +329,7 @@ def trend(history: History, run_ids: RunIds = None) -> pd.DataFrame:
 
     Columns: `run_id`, `run_started_at`, `environment`, `goal`, `severity`, `status`, `waived`, `verdicts`.
     """
-    by = "run_id, run_started_at, environment, goal, severity, status, waived"
-    sql = f"SELECT {by}, count(*) AS verdicts FROM verdicts GROUP BY {by}"  # noqa: S608  # constants alone
-    table = frame(history.query(sql, VERDICTS, run_ids=run_ids), VERDICTS)
-    return table.sort_values(
+    return verdict_counts(history, run_ids).sort_values(
         ["run_started_at", "run_id", "environment", "goal", "severity", "status"], ignore_index=True
     )
 
@@ -343,13 +341,9 @@ def counts_of_runs(history: History, run_ids: RunIds = None) -> pd.DataFrame:
     """
     runs = history.runs(run_ids)
     runs = runs.set_index(runs["run_id"].astype(str))
-    # The row of a run counts everything but notes: going through all verdicts of a thousand runs took twice as long.
-    sql = """
-    SELECT run_id, count(*) AS notes FROM verdicts
-    WHERE status = 'fail' AND NOT waived AND severity = 'info' GROUP BY run_id
-    """
-    counted = frame(history.query(sql, VERDICTS, run_ids=run_ids), VERDICTS).set_index("run_id")["notes"]
-    notes = counted.reindex(runs.index, fill_value=0)
+    kinds = verdict_counts(history, run_ids)
+    informing = kinds[kinds["status"].eq("fail") & ~kinds["waived"] & kinds["severity"].eq("info")]
+    notes = informing.groupby(informing["run_id"].astype(str))["verdicts"].sum().reindex(runs.index, fill_value=0)
     counts = {
         "not_met": runs["failed"] - runs["waived"] - notes,
         "notes": notes,

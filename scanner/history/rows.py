@@ -26,6 +26,7 @@ from scanner.evidence import (
 )
 from scanner.history.facts import deployments_of, digest, facts_of
 from scanner.history.schema import CERTIFICATES, EVIDENCE, RUNS, TARGETS, TEXT, TEXTS, VERDICTS, Table
+from scanner.history.verdict_counts import counted
 from scanner.inventory import DomainKey, EnvironmentKind, Role, StartTls
 from scanner.standpoint import NotCovered, Uncovered, Vantage
 from scanner.verdict import (
@@ -163,6 +164,7 @@ def _run_row(record: RunRecord) -> Row:
         "vantage": json.dumps(dataclasses.asdict(run.vantage)) if run.vantage else None,
         "not_covered": json.dumps([dataclasses.asdict(item) for item in run.not_covered]),
         "not_covered_total": run.not_covered_total,
+        "verdict_counts": counted(record),
     }
 
 

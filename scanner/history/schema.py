@@ -16,7 +16,7 @@ from scanner.evidence import KeyType
 from scanner.inventory import DomainKey, EnvironmentKind, Role, StartTls
 from scanner.verdict import Goal, Severity, Status, TargetStatus, Trigger
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 """Raised by one whenever a column is added."""
 
 VERSION_KEY: Final = "nightseal.schemaVersion"
@@ -175,6 +175,14 @@ RUNS = Table(
             since=4,
         ),
         Column("not_covered_total", COUNT, "the number of such entries", since=4, default=0),
+        Column(
+            "verdict_counts",
+            TEXT,
+            "JSON list: each kind of verdicts (environment, goal, severity, status, whether waived) and how many there "
+            "are; null in older rows; only read if requested by name",
+            since=5,
+            on_request=True,
+        ),
     ),
 )
 
