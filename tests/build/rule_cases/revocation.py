@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -206,6 +207,10 @@ CASES = (
         _asked(_answer(source=_OCSP, this_update=NOW, next_update=NOW + timedelta(hours=7))),
     ),
     *(of_tls("cert.revocation-service", fault.value, _asked(_answer(faults=(fault,)))) for fault in ServiceFault),
+    *(
+        of_tls("cert.revocation-service", one.value, _asked(_answer(faults=(one, other))))
+        for one, other in itertools.permutations(tuple(ServiceFault)[:2])
+    ),
     of_tls("cert.revocation-service", "no-answer", _asked(_failed(RevocationFailure.UNREACHABLE))),
     of_tls("cert.revocation-service", "unknown", _asked(_answer(source=_OCSP, status=RevocationStatus.UNKNOWN))),
     # What was fetched and could not be read is not in order, nor is what comes beside it.
