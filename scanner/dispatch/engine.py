@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import ipaddress
 import logging
 import socket
@@ -32,9 +31,6 @@ TARGET, ADMIT, ADMITTED, GIVE_BACK, RESOLVE, ANSWER, STARTED, DONE, LOG = range(
 """What messages are about."""
 _PATIENCE_S: Final = 1.0
 """How long after its end an answer is waited for."""
-_GARBAGE: Final = 10_000
-"""Objects that are made before the collector looks for cycles among them, in place of 700: of those that belong to
-targets in flight few are ever garbage, and to look at them time and again took a twentieth of the processor time."""
 
 
 def owner(ip: str | None, engines: int) -> int:
@@ -167,7 +163,6 @@ Probed = Callable[[Engine, AsyncIterable[Target]], AsyncGenerator[tuple[Target, 
 
 def serve(channel: socket.socket, probed: Probed) -> None:
     """Be such a process: take an order, and probe what it is given until nobody is there to take what is found."""
-    gc.set_threshold(_GARBAGE)
     asyncio.run(_serve(channel, probed))
 
 

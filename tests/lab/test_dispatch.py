@@ -216,30 +216,44 @@ def test_workers_are_forked_as_there_is_work_for_them(lab, monkeypatch):
     assert max(most) == 1
 
 
-def test_silent_hosts_hold_no_worker(lab):
-    """More of them than there are workers; each takes its time, and the one that answers does not wait for it."""
-    done: list[str] = []
+@contextlib.contextmanager
+def silent_hosts(lab: Lab) -> Iterator[list[Target]]:
+    """Eight, of each of which the kernel takes the connection, and nobody ever reads from it."""
     with contextlib.ExitStack() as stack:
         silent = []
         for number in range(8):
-            # The kernel takes the connection, and nobody ever reads from it.
             listening = stack.enter_context(socket.create_server((f"127.0.7.{number + 1}", 0)))
             target = target_of(lab.servers["good"])
             address = Address(*listening.getsockname(), None)
             silent.append(Target(replace(target.endpoint, host=f"silent{number}.example"), address))
-        found = asyncio.run(
-            dispatched(
-                settings_for(lab),
-                *silent,
-                target_of(lab.servers["good"]),
-                workers=1,
-                concurrency=9,
-                on_progress=lambda step: done.append(step.target_id) if step.stage is Stage.DONE else None,
-            )
-        )
+        yield silent
 
-    assert found[done[0]].tls.value is not None, "the one that answers is the first to be done"
-    assert [found[name].tls.failure.reason for name in done[1:]] == [FailureReason.TIMED_OUT] * 8
+
+def test_silent_hosts_hold_no_worker(lab):
+    """More of them than there are workers, and none of them ever done: the one that answers does not wait for it."""
+
+    async def first(silent: list[Target]) -> tuple[Target, TargetEvidence]:
+        settings = settings_for(lab, timeout_s=600, deadline_s=600)
+        targets = [*silent, target_of(lab.servers["good"])]
+        async with contextlib.aclosing(
+            probe_targets(targets, ENVIRONMENTS, settings, workers=1, concurrency=9)
+        ) as found:
+            async for target, evidence in found:
+                return target, evidence
+        raise AssertionError
+
+    with silent_hosts(lab) as silent:
+        target, evidence = asyncio.run(first(silent))
+
+    assert target.endpoint.host == lab.servers["good"].host
+    assert evidence.tls.value is not None
+
+
+def test_silent_hosts_time_out_side_by_side(lab):
+    with silent_hosts(lab) as silent:
+        found = asyncio.run(dispatched(settings_for(lab), *silent, workers=1, concurrency=8))
+
+    assert [found[target.id].tls.failure.reason for target in silent] == [FailureReason.TIMED_OUT] * 8
 
 
 def test_cancelled_it_leaves_no_process_behind(lab, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -9,7 +11,6 @@ from functools import lru_cache
 from typing import Any, Final, Self, TypeVar
 
 from scanner.evidence import Failure, FailureReason
-from scanner.probe.net.readiness import readiness_of
 
 S = TypeVar("S", bound="TcpStream")
 
@@ -36,13 +37,13 @@ class PreludeError(Exception):
 class TcpStream:
     """A TCP connection. The caller bounds its time with `asyncio.timeout`; what it holds is bounded here.
 
-    It waits for its socket itself (`readiness`): the event loop's own calls look at the address again, and ask for an
-    answer that cannot have come yet, which took a third of the time that a question of the survey's takes.
+    It waits for its socket itself: the event loop's own calls look at the address again, and ask for an answer that
+    cannot have come yet, which took a third of the time that a question of the survey's takes.
     """
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
-        self._ready = readiness_of(connected)
+        self._loop = asyncio.get_running_loop()
         self._pending = bytearray()
 
     @classmethod
@@ -59,20 +60,16 @@ class TcpStream:
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if source is not None:
                 opened.bind((source, 0))
-            code = opened.connect_ex(address)
             stream = cls(opened)
+            code = opened.connect_ex(address)
+            if code in _UNDER_WAY:
+                await stream._writable()
+                code = opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         except BaseException:
             opened.close()
             raise
-        try:
-            if code in _UNDER_WAY:
-                await stream._ready.writable()
-                code = opened.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        except BaseException:
-            stream.close()
-            raise
         if code:
-            stream.close()
+            opened.close()
             raise OSError(code, os.strerror(code))
         return stream
 
@@ -83,8 +80,7 @@ class TcpStream:
             try:
                 left = left[self._socket.send(left) :]
             except BlockingIOError:
-                self._ready.written_full()
-                await self._ready.writable()
+                await self._writable()
 
     async def receive(self, most: int = CHUNK) -> bytes:
         """Some bytes, at most `most`; empty at the end of the connection."""
@@ -96,11 +92,25 @@ class TcpStream:
 
     async def _more(self, most: int = CHUNK) -> bytes:
         while True:
-            await self._ready.readable()
-            try:
+            await self._readable()
+            with contextlib.suppress(BlockingIOError):
                 return self._socket.recv(most)
-            except BlockingIOError:
-                self._ready.read_all()
+
+    async def _writable(self) -> None:
+        ready, number = self._loop.create_future(), self._socket.fileno()
+        self._loop.add_writer(number, _wake, ready)
+        try:
+            await ready
+        finally:
+            self._loop.remove_writer(number)
+
+    async def _readable(self) -> None:
+        ready, number = self._loop.create_future(), self._socket.fileno()
+        self._loop.add_reader(number, _wake, ready)
+        try:
+            await ready
+        finally:
+            self._loop.remove_reader(number)
 
     async def line(self) -> bytes:
         """One line, without its end."""
@@ -140,22 +150,16 @@ class TcpStream:
     def become(self, kind: type[S]) -> S:
         """The same connection, which goes on as another kind of stream; nothing may have been read ahead."""
         assert not self._pending  # noqa: S101  # what was read would be lost
-        self._ready.end()
-        other = kind(self._socket)
-        # Whichever of the two is closed, the socket is.
-        self._ready = other._ready  # noqa: SLF001  # of a class of its own kind
-        return other
+        return kind(self._socket)
 
     def detach(self) -> socket.socket:
         """Give the socket away, to somebody who waits for it; nothing may have been read ahead."""
         assert not self._pending  # noqa: S101  # what was read would be lost
-        self._ready.end()
         self._socket.setblocking(True)  # noqa: FBT003  # the standard library's signature
         return self._socket
 
     def close(self) -> None:
         """Close it; safe to call again."""
-        self._ready.end()
         self._socket.close()
 
     async def _fill(self) -> None:
@@ -163,6 +167,11 @@ class TcpStream:
         if not data:
             raise PreludeError(FailureReason.RESET, "closed before the upgrade to TLS")
         self._pending += data
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 @lru_cache(maxsize=1024)
