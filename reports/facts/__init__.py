@@ -78,6 +78,8 @@ def render_overview(record: RunRecord) -> str:
         worst = f" ({max(verdict.severity for verdict in failed)})" if failed else ""
         where = target.address + (f" at {target.ip}" if target.ip and target.ip != target.host else "")
         parts = [target.status.value, f"{len(failed)} not met{worst}", f"{unknown} not assessed"]
+        if left_out := len({verdict.rule for verdict in target.verdicts if verdict.not_asked}):
+            parts.append(f"{left_out} not checked")
         tls = target.evidence.tls.value if target.evidence else None
         if tls is not None and tls.negotiated:
             parts.append(", ".join(PROTOCOLS[protocol] for protocol in tls.negotiated))

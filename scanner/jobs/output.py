@@ -169,11 +169,18 @@ def formats_of(named: Sequence[str], output: str | None, default: Sequence[str])
     """The formats to write: those that are named; else what the suffix of one file says; else the usual ones.
 
     Raises:
-        UsageError: the one that is named is not what the suffix of the file says.
+        UsageError: the one that is named is not what the suffix of the file says, or several are to go into one file.
     """
-    if output is None or output.endswith(os.sep) or len(named) > 1 or Path(output).is_dir():
+    if output is None or output.endswith(os.sep) or Path(output).is_dir():
         return named or default
     name = Path(output).name
+    if len(named) > 1:
+        if said := by_suffix(name):
+            raise UsageError(
+                f"{output} is named as a file of {said.title}, and {len(named)} formats were asked for: they go into a "
+                f'folder (write "{output}{os.sep}" if it is to have that name)'
+            )
+        return named
     if not named:
         said = by_suffix(name)
         return (said.name,) if said else default

@@ -7,7 +7,7 @@ option left it out. So no report takes what nobody looked at for met.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -56,6 +56,16 @@ class RuleChoice(Struct, frozen=True):
             return policy
         wider = dataclasses.replace(policy, rules={**policy.rules, **named})
         return dataclasses.replace(wider, digest=digest_of(wider))
+
+    def widening(self, policies: Iterable[Policy], failing: Sequence[str] = ()) -> Callable[[Policy], Policy]:
+        """What `with_those_named` does to each policy of a run that has several.
+
+        What one of them has of a glob of `failing` is what decides: the others, whose owners left it out, stay as they
+        are.
+        """
+        used = [rule for policy in policies for rule in policy.rules]
+        missing = [glob for glob in failing if not any(matches(rule, [glob]) for rule in used)]
+        return lambda policy: self.with_those_named(policy, failing=missing)
 
     def left_out_by(self, rule: str) -> str | None:
         """The options that leave a rule out, as they were given; None where it is judged."""

@@ -156,11 +156,13 @@ def job_of(config: Config, order: Order, overrides: Overrides) -> Job:
         UsageError: no environment has such a name.
     """
     inventory = select(config, order.environments)
-    default, policies = policies_of(config, order.policy)
+    default, listed = policies_of(config, order.policy)
+    policies = {environment.name: listed[environment.name] for environment in inventory.environments}
+    wider = order.choice.widening(policies.values() or [default], order.failing)
     return Job(
         inventory=inventory,
-        policy=default,
-        policies={environment.name: policies[environment.name] for environment in inventory.environments},
+        policy=wider(default),
+        policies={name: wider(policy) for name, policy in policies.items()},
         settings=probe_settings(config.scan, inventory.environments, config.folder, overrides),
         waivers=config.waivers,
         trigger=order.trigger,

@@ -259,6 +259,16 @@ def test_a_format_that_contradicts_the_suffix_is_refused(name: str, file: str, o
         formats_of([name], file, ("text",))
 
 
+def test_several_formats_are_not_written_into_a_folder_named_as_a_file(tmp_path: Path) -> None:
+    several, file = ["html", "json"], str(tmp_path / "r.html")
+    with pytest.raises(UsageError, match="is named as a file of HTML, and 2 formats were asked for"):
+        formats_of(several, file, ("text",))
+    assert formats_of(several, f"{file}/", ("text",)) == several
+    assert formats_of(several, str(tmp_path / "reports"), ("text",)) == several
+    Path(file).mkdir()
+    assert formats_of(several, file, ("text",)) == several, "a folder it is"
+
+
 def test_formats_come_by_commas_and_repeated(capsys: pytest.CaptureFixture[str]) -> None:
     scan = importlib.import_module(COMMANDS["scan"].module).command
     context = scan.make_context("scan", ["a.example", "-f", "html,json", "-f", "json", "-f", "csv"])

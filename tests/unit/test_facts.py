@@ -9,6 +9,7 @@ import pytest
 from reports.facts import render_facts, render_overview
 from scanner.evidence import Attempt, Failure, FailureReason, Hop, HttpEvidence, Protocol
 from scanner.formats import VIEWS
+from scanner.jobs.rule_choice import RuleChoice
 from scanner.verdict import RunRecord
 from tests.build.hostile import hostile_record
 from tests.build.judged import judged_record
@@ -112,3 +113,13 @@ def test_the_overview_has_a_line_for_each_target() -> None:
     for line, target in zip(lines, RECORD.targets, strict=True):
         assert line.startswith(target.address)
         assert f" {target.status}, " in line
+        assert "not checked" not in line
+
+
+def test_the_overview_of_a_part_tells_how_much_was_left_out() -> None:
+    """Otherwise "0 not met" of one rule is taken for that of all."""
+    part = RuleChoice(only=("cert.*",)).applied(RECORD)
+    for line, target in zip(render_overview(part).splitlines(), part.targets, strict=True):
+        others = {verdict.rule for verdict in target.verdicts if not verdict.rule.startswith("cert.")}
+        assert (f", {len(others)} not checked" in line) == bool(others)
+    assert "not checked" in render_overview(part)

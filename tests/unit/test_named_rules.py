@@ -91,3 +91,19 @@ def test_a_rule_whose_failure_decides_is_asked_for() -> None:
     assert choice.with_those_named(default, failing=["vuln.*", "cert.expiry"]) is default
     wider = choice.with_those_named(default, failing=["vuln.ticketbleed", "headers.*"])
     assert {"vuln.ticketbleed", "headers.csp"} <= {*wider.rules} - {*default.rules}
+
+
+def test_a_run_of_several_policies_adds_what_is_named_to_each() -> None:
+    modern, default = load_policy("mozilla-modern"), load_policy("https-by-default")
+    wider = RuleChoice(only=("vuln.breach", "cert.*")).widening([modern, default])
+    for policy in (modern, default):
+        assert {*wider(policy).rules} - {*policy.rules} == {"vuln.breach"}
+        assert wider(policy).digest != policy.digest
+
+
+def test_a_rule_that_one_policy_of_the_run_lists_is_not_added_to_the_others_because_its_failure_decides() -> None:
+    default = load_policy("https-by-default")
+    listing = RuleChoice(only=("vuln.breach",)).with_those_named(default)
+    failing = ["vuln.breach"]
+    assert RuleChoice().widening([listing, default], failing)(default) is default
+    assert "vuln.breach" in RuleChoice().widening([default], failing)(default).rules

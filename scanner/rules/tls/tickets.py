@@ -125,12 +125,15 @@ def _ticket_keys(tls: TlsEvidence, facts: Facts, parameters: TicketKeyParameters
     if key == TicketKey.ZEROS:
         return [Finding("zero-key", "a key of zeros", expected, severity=Severity.HIGH)]
     others = facts.ticket_users.get(key, frozenset()) - {facts.environment.name}
-    if others:
-        return [Finding("shared", listing(sorted(others)), expected)]
     # Between two sightings of one name the key was there, whoever evaluates that when.
     age = facts.evidence.started_at - (tls.ticket_key_since or facts.evidence.started_at)
-    if age > timedelta(days=parameters.days):
-        return [Finding("old", counted(age.days, "day"), f"{counted(parameters.days, 'day')} or less")]
+    old, allowed = age > timedelta(days=parameters.days), f"{counted(parameters.days, 'day')} or less"
+    if others:
+        # One verdict tells of both: whoever stops the sharing by the same key for each is not done.
+        too_old = f"; the key is at least {counted(age.days, 'day')} old" if old else ""
+        return [Finding("shared", listing(sorted(others)) + too_old, f"{expected}, {allowed}" if old else expected)]
+    if old:
+        return [Finding("old", counted(age.days, "day"), allowed)]
     if tls.ticket_key.incomplete is not None:
         return [not_observed(tls.ticket_key.incomplete)]
     if key == TicketKey.NO_TICKETS:
