@@ -41,7 +41,7 @@ def one_rule(night: int, status: Status, **run_changes: object) -> RunRecord:
     """A night in which one target is judged by one rule."""
     record = sample_record(night)
     target = next(target for target in record.targets if target.id == ERP)
-    verdict = dataclasses.replace(target.verdicts[0], status=status, waiver=None, severity="high")
+    verdict = dataclasses.replace(target.verdicts[0], status=status, waiver=None, severity=Severity.HIGH)
     run = dataclasses.replace(record.run, environments=("legacy",), **run_changes)
     return RunRecord(run, (dataclasses.replace(target, verdicts=(verdict,)),))
 
