@@ -145,6 +145,15 @@ def test_what_is_refused_is_not_tried_for_ever() -> None:
     assert "StartLimitIntervalSec=0\n" in unit.partition("[Service]")[0], "an outage is tried again until it is over"
 
 
+def test_the_unit_lets_reports_be_drawn_at_a_lower_priority() -> None:
+    """`os.nice` calls `setpriority`, which the unit takes away together with other calls, and gives back."""
+    lines = re.findall("^SystemCallFilter=(.*)$", (DEPLOY / "nightseal.service").read_text("utf-8"), re.MULTILINE)
+    taken = next(index for index, line in enumerate(lines) if line.startswith("~") and "@resources" in line)
+
+    assert "setpriority" in tool("systemd-analyze", "syscall-filter", "@resources").stdout
+    assert any("setpriority" in line.split() for line in lines[taken + 1 :])
+
+
 def test_the_container_asks_the_service_of_its_configuration() -> None:
     docker = (DEPLOY / "Dockerfile").read_text("utf-8")
     asked = json.loads(re.search(r"HEALTHCHECK .*\\\n\s+CMD (\[.*\])", docker)[1])  # type: ignore[index]  # it is there

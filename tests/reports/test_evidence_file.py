@@ -85,7 +85,7 @@ def test_the_evidence_of_an_owner_names_no_hosts_of_others(*, before: bool) -> N
         for scope in ("*/zweitens.example", f"{mine.environment}/zweitens.example:443", "*/*.example.com")
     )
     whole = structs.replace(
-        rendering(structs.replace(judged, environments={**judged.environments, mine.environment: grown})),
+        rendering(dataclasses.replace(judged, environments={**judged.environments, mine.environment: grown})),
         owners={mine.endpoint: Ownership("me"), other.id: Ownership("others")},
         waivers=waivers,
     )
