@@ -23,7 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from scanner.evidence import Attempt, Deployment, Protocol, RevocationAnswer, TargetEvidence, from_json, to_json
 from scanner.probe import ProbeSettings
-from scanner.probe.authority import fetching
+from scanner.probe.authority import fetching, stage
 from scanner.probe.authority.stage import opened
 from scanner.probe.x509.chains import deployment_of
 from scanner.rules import get_rule
@@ -554,7 +554,7 @@ def test_a_folder_that_takes_no_file_costs_the_answer_and_not_the_run(authority:
 
 
 def test_the_budget_ends_requests_and_says_so(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching.Allowance, "__init__", lambda self: _limited(self, 3, 1 << 20))
+    monkeypatch.setattr(stage, "Allowance", lambda: fetching.Allowance(3, 1 << 20))
     deployments = []
     for number in range(6):
         leaf = authority.leaf(lists=[authority.url(f"budget-{number}")])
@@ -562,12 +562,8 @@ def test_the_budget_ends_requests_and_says_so(authority: Authority, monkeypatch:
         deployments.append(authority.deployment(leaf, authority.middle))
     found = [reason for item in all_asked(deployments) for reason in verdicts(item)]
     assert (found.count("good"), found.count("budget")) == (3, 3)
-    monkeypatch.setattr(fetching.Allowance, "__init__", lambda self: _limited(self, 99, 100))
+    monkeypatch.setattr(stage, "Allowance", lambda: fetching.Allowance(99, 100))
     assert verdicts(asked(deployments[0])) == {"budget"}
-
-
-def _limited(allowance: Any, requests: int, size: int) -> None:
-    allowance.requests, allowance.bytes, allowance.asked = requests, size, 0
 
 
 def test_the_time_of_a_run_ends_and_says_so(authority: Authority) -> None:
