@@ -27,9 +27,11 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import structs
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -127,7 +129,7 @@ def measure_here(folder: Path, count: int, formats: tuple[str, ...], edition: Ed
         previous=judged.record,
         policies=tuple(judged.policies.values()),
         environments=tuple(judged.environments.values()),
-        options=replace(options, edition=edition),
+        options=structs.replace(options, edition=edition),
     )
     say(Measured(RUN, time.perf_counter() - before[0], time.process_time() - before[1], peak_mib()))
     for name in formats:

@@ -125,12 +125,18 @@ def bench(arguments: argparse.Namespace) -> None:
                     homes = [Path(folder) / f"w{workers}-{number}" for number in range(workers)]
                     for home in homes:
                         home.mkdir(exist_ok=True)
-                    hired = [stack.enter_context(worker(redis, "bench", home)) for home in homes]
+                    hired = [stack.enter_context(worker(redis, "bench", home, begun=whole)) for home in homes]
                     pids = [process.pid for process in hired]
                     row(f"Celery, {counted(workers, 'worker')}", {**job, "broker": redis.url}, pids)
         if arguments.sslyze:
             job = {"count": arguments.sslyze, "port": port, "plain": plain, "sslyze": True}
             row("sslyze, all commands", job)
+
+
+def whole(command: Sequence[str], *, cwd: Path, env: Mapping[str, str], output: Any) -> Any:
+    """A command as it is started by people: with all that it loads, and with its processes below it."""
+    started = [sys.executable, "-m", "scanner.app.cli", *command]
+    return subprocess.Popen(started, cwd=cwd, env=env, stdout=output, stderr=subprocess.STDOUT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from scanner.fleet.settings import CA, CERTIFICATE, KEY, FleetSettings
 from scanner.fleet.users import PASSWORD, USERS
@@ -88,13 +88,15 @@ class Redis:
 
 
 @contextlib.contextmanager
-def worker(redis: Redis, zone: str, folder: Path, *options: str) -> Iterator[Started]:
-    """`nightseal worker` for a zone; what it prints is in `zone.log`."""
+def worker(
+    redis: Redis, zone: str, folder: Path, *options: str, begun: Callable[..., Any] = Started
+) -> Iterator[Started]:
+    """`nightseal worker` for a zone; what it prints is in `zone.log`. `begun` begins its process, forked by default."""
     ours = ["--certificates", str(redis.certificates / f"zone-{zone}")] if redis.certificates else ["--insecure"]
     command = ["worker", "--zone", zone, "--broker", redis.url_of(zone), *ours, *options]
     (folder / f"{zone}.log").unlink(missing_ok=True)
     with (folder / f"{zone}.log").open("ab") as log:
-        process = Started(command, cwd=folder, env={**os.environ, "PYTHONPATH": PYTHONPATH}, output=log)
+        process = begun(command, cwd=folder, env={**os.environ, "PYTHONPATH": PYTHONPATH}, output=log)
     try:
         # A shard may be given out before there is anybody; what is measured begins when there is.
         until = time.monotonic() + 120
