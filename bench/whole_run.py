@@ -2,6 +2,7 @@
 
     python bench/whole_run.py --targets 1000 10000           # one line each, and memory over time
     python bench/whole_run.py --targets 1000 --formats html pdf json csv
+    python bench/whole_run.py --targets 1000 --silent 100    # so many of them accept and say nothing
 
 Each target has a name of its own, which a name server (Knot) answers for, and an address of its own on loopback.
 Behind the addresses are three nginx: one in order, one that knows TLS 1.2 alone with CBC suites and no HSTS, one whose
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -45,6 +47,7 @@ def main() -> None:
     parser.add_argument("--targets", type=int, nargs="+", default=[1000])
     parser.add_argument("--formats", nargs="+", default=["html", "pdf"])
     parser.add_argument("--concurrency", type=int, default=50)
+    parser.add_argument("--silent", type=int, default=0)
     arguments = parser.parse_args()
     if _INSIDE not in os.environ:
         sys.exit(inside())
@@ -52,7 +55,7 @@ def main() -> None:
     print(f"machine: {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f} before")
     for count in arguments.targets:
         with tempfile.TemporaryDirectory() as folder:
-            whole_run(Path(folder), count, arguments.formats, arguments.concurrency)
+            whole_run(Path(folder), count, arguments)
 
 
 def inside() -> int:
@@ -65,8 +68,13 @@ def inside() -> int:
         return subprocess.run(command, check=False).returncode
 
 
+def kind_of(number: int) -> str:
+    """Of ten targets one is old and one is unsigned."""
+    return {8: "old", 9: "unsigned"}.get(number % 10, "good")
+
+
 @contextmanager
-def estate(folder: Path, count: int, concurrency: int) -> Iterator[Path]:
+def estate(folder: Path, count: int, arguments: argparse.Namespace) -> Iterator[Path]:
     """So many hosts that answer, and the configuration that names them."""
     with servers(folder) as context:
         ports = {}
@@ -87,15 +95,16 @@ def estate(folder: Path, count: int, concurrency: int) -> Iterator[Path]:
         (home / "zone").write_text(head + "\n".join(lines) + "\n", "utf-8")
         with knot(home, 53, f'zone:\n  - domain: {_ORIGIN}\n    storage: "{home}"\n    file: "zone"\n'):
             answered(53, _ORIGIN)
-            kinds = list(ports)
+            # Connections are accepted by the kernel, and nobody takes them.
+            silent = context.enter(socket.create_server(("0.0.0.0", 0), backlog=4096)).getsockname()[1]  # noqa: S104  # of a network of its own
+            every = count // arguments.silent if arguments.silent else 0
             endpoints = "\n".join(
-                f'[[environment.endpoint]]\nhost = "h{number:05}.{_ORIGIN}"\nport = {ports[kind][0]}\n'
-                f"http_port = {ports[kind][1]}"
+                f'[[environment.endpoint]]\nhost = "h{number:05}.{_ORIGIN}"\nport = {port}\nhttp_port = {plain}'
                 for number in range(count)
-                for kind in [kinds[0 if number % 10 < 8 else number % 10 - 7]]  # noqa: PLR2004  # of ten, eight are good
+                for port, plain in [(silent, silent) if every and number % every == 0 else ports[kind_of(number)]]
             )
             text = (
-                f'[nightseal]\nhistory = "history"\noutput = "out"\n[scan]\nconcurrency = {concurrency}\n'
+                f'[nightseal]\nhistory = "history"\noutput = "out"\n[scan]\nconcurrency = {arguments.concurrency}\n'
                 f'[[environment]]\nname = "production"\nkind = "on-premises"\n{endpoints}\n'
             )
             (folder / "config.toml").write_text(text, "utf-8")
@@ -105,28 +114,28 @@ def estate(folder: Path, count: int, concurrency: int) -> Iterator[Path]:
 def self_signed(folder: Path) -> Path:
     """A certificate that nobody signed, and its key, in one file."""
     made = folder / "self-signed.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "90",
-    ]
-    command += ["-subj", "/CN=unsigned", "-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    command += ["-days", "90", "-subj", "/CN=unsigned"]
+    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
     subprocess.run(command, check=True, capture_output=True)
     made.write_bytes((folder / "key.pem").read_bytes() + (folder / "certificate.pem").read_bytes())
     return made
 
 
-def whole_run(folder: Path, count: int, formats: list[str], concurrency: int) -> None:
+def whole_run(folder: Path, count: int, arguments: argparse.Namespace) -> None:
     """Run, and say what it took."""
-    with estate(folder, count, concurrency) as home:
-        command = [sys.executable, "-m", "scanner.app.cli", "run", "-q", "-f", ",".join(formats), "-o", "out/"]
+    with estate(folder, count, arguments) as home:
+        command = [
+            sys.executable,
+            "-m",
+            "scanner.app.cli",
+            "run",
+            "-q",
+            "-f",
+            ",".join(arguments.formats),
+            "-o",
+            "out/",
+        ]
         begun, wall_begun = time.monotonic(), time.time()
         used, most, over_time = {}, 0.0, []
         with (
