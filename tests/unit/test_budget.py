@@ -10,6 +10,7 @@ import pytest
 from scanner.inventory import Address, Endpoint, Target
 from scanner.probe import ProbeSettings
 from scanner.probe.net.budget import Budget, DeadlineError, Limits, RunBudget
+from scanner.probe.net.limits import Places
 from tests.build import virtual_time
 
 IP, OTHER = "192.0.2.1", "192.0.2.2"
@@ -356,3 +357,78 @@ def test_a_target_does_not_begin_while_those_that_have_wait_for_the_pace():
 
     assert first == 0.0
     assert 2.5 <= second <= 5.0  # the last of five begins after two seconds, and half a second is between each
+
+
+def test_who_is_told_that_it_is_late_and_leaves_at_the_same_moment_gives_nothing_back():
+    async def scan() -> tuple[bool, bool]:
+        places = Places(1)
+        await places.take(60.0)
+        waits = asyncio.ensure_future(places.take(10.0))
+        await asyncio.sleep(0.0)
+        # Just after its time is up, before it has woken up to hear of it.
+        asyncio.get_running_loop().call_at(10.0 + 1e-10, waits.cancel)
+        await asyncio.wait({waits})
+        return waits.cancelled(), places.free
+
+    assert virtual_time.run(scan()) == (True, False)
+
+
+class Turns:
+    """Targets at several ports of one address, and when each began."""
+
+    def __init__(self, connections: int) -> None:
+        self.run = RunBudget(Limits(connections=connections))
+        self.times: dict[int, float] = {}
+
+    async def one(self, port: int, takes_s: float) -> None:
+        """Have a turn for so long, asking nothing."""
+        settings = ProbeSettings(deadline_s=600.0)
+        async with self.run.turn(Target(Endpoint("test", "name.example", port), Address(IP, port)), settings):
+            self.times[port] = now()
+            await asyncio.sleep(takes_s)
+
+    def begin(self, port: int, takes_s: float = 10.0) -> asyncio.Task[None]:
+        return asyncio.ensure_future(self.one(port, takes_s))
+
+
+def test_a_target_that_leaves_as_it_is_let_in_lets_the_next_one_in():
+    async def scan() -> dict[int, float]:
+        turns = Turns(1)
+        waits: list[asyncio.Task[None]] = []
+
+        async def first() -> None:
+            await turns.one(1, 5.0)
+            waits[0].cancel()  # it has its turn, and has not woken up yet
+
+        begun = asyncio.ensure_future(first())
+        await asyncio.sleep(0.0)
+        waits += [turns.begin(2), turns.begin(3)]
+        async with asyncio.timeout(100.0):
+            await asyncio.wait({begun, *waits})
+        return turns.times
+
+    assert virtual_time.run(scan()) == {1: 0.0, 3: 5.0}
+
+
+def test_a_target_that_leaves_before_its_turn_lets_nobody_in():
+    async def scan() -> dict[int, float]:
+        turns = Turns(1)
+        tasks = [turns.begin(1), turns.begin(2), turns.begin(3)]
+        await asyncio.sleep(1.0)
+        tasks[1].cancel()
+        async with asyncio.timeout(100.0):
+            await asyncio.wait(tasks)
+        return turns.times
+
+    assert virtual_time.run(scan()) == {1: 0.0, 3: pytest.approx(10.0)}
+
+
+def test_no_more_targets_of_an_address_begin_than_it_may_have_connections():
+    async def scan() -> dict[int, float]:
+        turns = Turns(2)
+        async with asyncio.timeout(100.0):
+            await asyncio.wait([turns.begin(port) for port in (1, 2, 3, 4)])
+        return turns.times
+
+    # Another may begin when it has been seen that there is room, and then when one is done.
+    assert virtual_time.run(scan()) == {1: 0.0, 2: pytest.approx(0.2), 3: pytest.approx(10.0), 4: pytest.approx(10.2)}
