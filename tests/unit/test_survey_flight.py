@@ -115,6 +115,14 @@ def test_it_does_not_matter_how_a_flight_is_cut(size):
     assert read(fragments) == read(flight)
 
 
+def test_an_alert_may_be_cut_too_and_comes_before_a_message_that_is_not_whole():
+    level, description = alert(40)[5:]
+    cut = record(ContentType.alert, bytes([level])) + record(ContentType.alert, bytes([description]))
+    assert read(cut) == Refusal(40)
+    begun = record(ContentType.handshake, server_hello(ECDHE)[:-1])
+    assert read(begun + cut) == Refusal(40)
+
+
 def test_several_messages_in_one_record():
     messages = (server_hello(ECDHE), certificate(b"leaf"), elliptic_exchange(29))
     assert read(handshake(b"".join(messages))) == read(handshake(*messages))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 from tlslite.constants import ExtensionType
+from tlslite.extensions import SNIExtension
 from tlslite.messages import ClientHello, RecordHeader3
 from tlslite.utils.codec import Parser
 
 from scanner.evidence import Protocol
 from scanner.probe import iana
 from scanner.probe.survey import baseline as survey_baseline
+from scanner.probe.survey import hello as survey_hello
 from scanner.probe.survey.hello import KEY_SHARE_GROUPS, SIGNED_CERTIFICATE_TIMESTAMP, WIRE_VERSIONS, Offer, to_wire
 from scanner.probe.survey.offers import HelloTemplate
 
@@ -112,3 +114,45 @@ def test_two_hellos_differ_in_their_random_alone():
     assert first != second
     assert first[:11] == second[:11]
     assert first[43:] == second[43:]
+
+
+def _all_kinds() -> list[Offer]:
+    """Offers of every version, with all that one can vary in."""
+    templates = [
+        HelloTemplate(None),
+        HelloTemplate(None, small=True),
+        HelloTemplate(None, limit=3),
+        HelloTemplate(None, without=frozenset({ExtensionType.status_request, ExtensionType.renegotiation_info})),
+    ]
+    of_versions = [
+        template.offer(protocol, iana.offered_suites(protocol), alpn=alpn)
+        for template in templates
+        for protocol in Protocol
+        for alpn in ((), ("h2", "http/1.1"))
+    ]
+    keys = templates[0].offer(Protocol.TLS1_3, (0x1301,), key_shares=KEY_SHARE_GROUPS)
+    bare = Offer((Protocol.TLS1_2,), (0xC02F,), without=frozenset({ExtensionType.renegotiation_info}), small=True)
+    modern = [survey_baseline._modern(template) for template in templates]
+    offers = [*of_versions, *modern, keys, bare]
+    return [
+        *offers,
+        *(structs.replace(offer, fallback=True) for offer in offers),
+        *(structs.replace(offer, padding=300) for offer in offers),
+    ]
+
+
+@pytest.mark.parametrize("name", ["a.b", "shop.example", "x" * 63 + ".a-rather-long-name.of-some-department.example"])
+def test_a_hello_with_a_name_is_what_the_library_writes_with_it(name: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(survey_hello.os, "urandom", bytes)
+    survey_hello._template.cache_clear()
+    for offer in _all_kinds():
+        named = to_wire(structs.replace(offer, server_name=name))
+        if offer.highest in {Protocol.SSL2, Protocol.SSL3}:
+            assert named == to_wire(offer)
+            continue
+        whole = read_back(offer)
+        whole.extensions = [SNIExtension().create(bytearray(name.encode())), *(whole.extensions or ())]
+        body = bytes(whole.write())
+        header = RecordHeader3().create((named[1], named[2]), named[0], len(body)).write()
+        assert named == bytes(header) + body
+    survey_hello._template.cache_clear()

@@ -16,7 +16,6 @@ from tlslite.constants import (  # type: ignore[import-untyped]  # it ships no t
     HandshakeType,
     SSL2HandshakeType,
 )
-from tlslite.defragmenter import Defragmenter  # type: ignore[import-untyped]  # it ships no types
 from tlslite.messages import (  # type: ignore[import-untyped]  # it ships no types
     Alert,
     CertificateStatus,
@@ -54,6 +53,7 @@ _OCSP: Final = 1
 _SSL2_ERROR: Final = b"\x80\x03\x00"  # a message of three bytes, which is an error
 _TLS_MAJOR: Final = 3
 _MESSAGE_HEAD: Final = 4
+_ALERT: Final = 2
 _LATER: Final = frozenset({ContentType.application_data, ContentType.heartbeat})
 """Records of TLS with which no server begins; who does speaks TLS all the same."""
 
@@ -70,15 +70,12 @@ class FlightReader(Struct):
     ssl2: bool = False
     whole: bool = True
     _buffer: bytearray = field(default_factory=bytearray)
-    _messages: Defragmenter = field(default_factory=Defragmenter)
+    _alerts: bytearray = field(default_factory=bytearray)
+    _messages: bytearray = field(default_factory=bytearray)
     _total: int = 0
     _answer: ServerFlight | None = None
     _warning: Refusal | None = None
     _idle: int = 0
-
-    def __post_init__(self) -> None:
-        self._messages.add_static_size(ContentType.alert, 2)
-        self._messages.add_dynamic_size(ContentType.handshake, 1, 3)
 
     def feed(self, data: bytes) -> HelloResult | None:
         """Take what arrived; return the outcome, or None where more is needed."""
@@ -152,14 +149,26 @@ class FlightReader(Struct):
             return Failure.of(FailureReason.MALFORMED, f"a record of type {kind} in the middle of the handshake")
         if not record and (idle := self._idled()):
             return idle
-        self._messages.add_data(kind, record)
-        waiting = self._messages.buffers[ContentType.handshake]
-        while (message := self._messages.get_message()) is not None:
-            message_kind, body = message
-            outcome = self._alert(body) if message_kind == ContentType.alert else self._handshake(body)
-            if outcome is not None:
+        # Both may be cut into records at any byte. By hand, for the same reason as records.
+        waiting = self._messages
+        if kind == ContentType.alert:
+            self._alerts += record
+        else:
+            waiting += record
+        while len(self._alerts) >= _ALERT:
+            body = self._alerts[:_ALERT]
+            del self._alerts[:_ALERT]
+            if (outcome := self._alert(body)) is not None:
                 return outcome
-        if len(waiting) > _HEADER and int.from_bytes(waiting[1:4], "big") > MESSAGE_LIMIT:
+        while len(waiting) >= _MESSAGE_HEAD:
+            end = _MESSAGE_HEAD + int.from_bytes(waiting[1:_MESSAGE_HEAD])
+            if len(waiting) < end:
+                break
+            message = waiting[:end]
+            del waiting[:end]
+            if (outcome := self._handshake(message)) is not None:
+                return outcome
+        if len(waiting) > _HEADER and int.from_bytes(waiting[1:_MESSAGE_HEAD]) > MESSAGE_LIMIT:
             return Failure.of(FailureReason.TOO_LARGE, f"a handshake message of more than {MESSAGE_LIMIT} bytes")
         return None
 

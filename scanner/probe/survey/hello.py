@@ -11,7 +11,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from tlslite.constants import CertificateStatusType, ContentType, ExtensionType  # type: ignore[import-untyped]  # it ships no types
 from tlslite.extensions import (  # type: ignore[import-untyped]  # it ships no types
     ALPNExtension,
@@ -52,6 +52,8 @@ _DEFLATE: Final = 1  # RFC 3749
 _PSK_KEY_EXCHANGE_MODES: Final = 45
 _PSK_DHE_KE: Final = b"\x01\x01"
 _RANDOM_BYTES: Final = 32
+_RECORD_LENGTH: Final = slice(3, 5)
+_MESSAGE_LENGTH: Final = slice(6, 9)
 _RANDOM_AT: Final = 11  # behind the headers of record and message, and the version (RFC 8446 section 4.1.2)
 _SESSION_ID_AT: Final = _RANDOM_AT + _RANDOM_BYTES + 1
 _SSL2_CHALLENGE_BYTES: Final = 16
@@ -113,7 +115,13 @@ def to_wire(offer: Offer) -> bytes:
         )
         body = bytes(hello.write())
         return bytes(RecordHeader2().create(len(body)).write()) + body
-    wire = bytearray(_written(offer))
+    template, lengths_at = _template(offer if offer.server_name is None else structs.replace(offer, server_name=None))
+    wire = bytearray(template)
+    if offer.server_name is not None and lengths_at:
+        name = _encoded_name(offer.server_name)
+        wire[lengths_at[-1].stop : lengths_at[-1].stop] = name  # the first of the extensions
+        for place in lengths_at:
+            wire[place] = (int.from_bytes(wire[place]) + len(name)).to_bytes(place.stop - place.start)
     wire[_RANDOM_AT : _RANDOM_AT + _RANDOM_BYTES] = os.urandom(_RANDOM_BYTES)
     if offer.highest is Protocol.TLS1_3:
         wire[_SESSION_ID_AT : _SESSION_ID_AT + _RANDOM_BYTES] = os.urandom(_RANDOM_BYTES)
@@ -121,8 +129,23 @@ def to_wire(offer: Offer) -> bytes:
 
 
 @lru_cache(maxsize=256)
+def _template(nameless: Offer) -> tuple[bytes, tuple[slice, ...]]:
+    """A hello without a server's name, and where it has the lengths that grow with one; nowhere without extensions.
+
+    Thousands of servers are asked the same under as many names, and to write a hello takes ten times as long as to put
+    a name into it.
+    """
+    written = _written(nameless)
+    if nameless.highest is Protocol.SSL3:
+        return written, ()
+    end = _SESSION_ID_AT + written[_SESSION_ID_AT - 1]
+    end += 2 + int.from_bytes(written[end : end + 2])  # the suites
+    end += 1 + written[end]  # the compression methods
+    return written, (_RECORD_LENGTH, _MESSAGE_LENGTH, slice(end, end + 2))
+
+
 def _written(offer: Offer) -> bytes:
-    """A hello whose random and session id are zeros: a name's addresses are asked the same questions.
+    """A hello without a server's name, whose random and session id are zeros.
 
     Its keys stay the same as well. Nobody has their secrets, and no handshake is completed with them.
     """
@@ -151,10 +174,8 @@ def _written(offer: Offer) -> bytes:
 def _extensions(offer: Offer) -> list[_Encoded] | None:
     if offer.highest is Protocol.SSL3:
         return None
-    extensions = [_encoded_name(offer.server_name)] if offer.server_name is not None else []
-    extensions.append(
-        _encoded(offer.protocols, offer.groups, offer.schemes, offer.alpn, small=offer.small, without=offer.without)
-    )
+    usual = _encoded(offer.protocols, offer.groups, offer.schemes, offer.alpn, small=offer.small, without=offer.without)
+    extensions = [usual]
     if offer.padding:
         extensions.append(_Encoded(bytes(PaddingExtension().create(offer.padding).write())))
     if offer.highest is Protocol.TLS1_3:
@@ -177,8 +198,8 @@ class _Encoded:
 
 
 @lru_cache(maxsize=512)
-def _encoded_name(server_name: str) -> _Encoded:
-    return _Encoded(bytes(SNIExtension().create(bytearray(server_name.encode("ascii"))).write()))
+def _encoded_name(server_name: str) -> bytes:
+    return bytes(SNIExtension().create(bytearray(server_name.encode("ascii"))).write())
 
 
 @lru_cache(maxsize=512)
