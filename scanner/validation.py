@@ -6,6 +6,7 @@ import json
 import re
 import types
 import typing
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
@@ -66,7 +67,7 @@ def problems_of(error: ValidationError, model: type[BaseModel], raw: Any = None)
             hint = _guess_of_key(str(location[-1]), known) or f"known here: {', '.join(sorted(known))}"
             problems.append(Problem(path, "unknown key", hint, location=location))
         elif item["type"] == "missing":
-            problems.append(Problem(path, "is required", location=location))
+            problems.append(Problem(path, "is required", _choices_at(model, location), location=location))
         else:
             message = _KINDS.get(item["type"]) or item["msg"].removeprefix("Value error, ").removeprefix("Input ")
             message = _TIMEDELTA.sub(_in_seconds, message)
@@ -179,6 +180,19 @@ def _keys_at(model: type[BaseModel], location: Sequence[str | int]) -> set[str]:
             continue
         kind = _unwrap(next((f.annotation for n, f in kind.model_fields.items() if part in {n, f.alias}), None))
     return {field.alias or name for name, field in kind.model_fields.items()} if _is_model(kind) else set()
+
+
+def _choices_at(model: type[BaseModel], location: Sequence[str | int]) -> str | None:
+    """The values that a key may have, as a hint; None where they are not a few words."""
+    kind: Any = model
+    for part in location:
+        if not isinstance(part, int) and _is_model(kind):
+            annotation = next((f.annotation for n, f in kind.model_fields.items() if part in {n, f.alias}), None)
+            kind = _unwrap(annotation)
+    if not (isinstance(kind, type) and issubclass(kind, StrEnum)):
+        return None
+    *first, last = (f'"{item.value}"' for item in kind)
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _unwrap(annotation: Any) -> Any:

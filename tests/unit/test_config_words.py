@@ -212,3 +212,21 @@ def test_no_regular_expression_is_said_to_anybody() -> None:
         assert said in str(caught.value)
         assert not any(pattern in str(caught.value) for pattern in MISSPELLED)
         assert not re.search(r"\^|\[\^|pattern|\\s", str(caught.value))
+
+
+def test_a_kind_that_is_missing_is_told_with_those_that_there_are() -> None:
+    with pytest.raises(ConfigError) as error:
+        parse('[[environment]]\nname = "e"\n', source="config.toml", folder=Path())
+    (problem,) = error.value.problems
+    assert str(problem) == 'environment[e].kind: is required ("paas" or "on-premises")'
+
+    with pytest.raises(ConfigError) as error:
+        parse(
+            '[[environment]]\nname = "e"\nkind = "paas"\n  [[environment.application]]\n  host = "a.example"\n',
+            source="config.toml",
+            folder=Path(),
+        )
+    said = [str(problem) for problem in error.value.problems]
+    assert "environment[e].application[a.example:443].name: is required" in said, "any text will do"
+    assert any(text.startswith("environment[e].application[a.example:443].kind: is required (") for text in said)
+    assert all(f'"{kind}"' in "".join(said) for kind in ApplicationKind)
