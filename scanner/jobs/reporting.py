@@ -17,6 +17,7 @@ from scanner.inventory import Role
 from scanner.jobs.looks import check_looks
 from scanner.jobs.looks_opened import signature_roots
 from scanner.jobs.output import Rendering
+from scanner.jobs.rule_choice import with_opt_in
 from scanner.ownership import Ownership
 from scanner.policy import load
 from scanner.standpoint import Part
@@ -159,8 +160,16 @@ _LONGEST_NAME: Final = 60
 
 
 def policies_of(config: Config, record: RunRecord) -> list[Policy]:
-    """The policies that a run was judged by, as far as they are still the same."""
+    """The policies that a run was judged by, as far as they are still the same.
+
+    A run may have judged by rules that its policy does not list, because somebody named them (`--rule`): it has
+    verdicts of these, by which the policy is found as it was then.
+    """
     found: dict[str, Policy] = {}
+    judged: dict[str, set[str]] = {}
+    for target in record.targets:
+        ref = record.run.policies.get(target.environment, record.run.policy)
+        judged.setdefault(ref.id, set()).update(verdict.rule for verdict in target.verdicts)
     wanted = {ref.id: ref.digest for ref in (record.run.policy, *record.run.policies.values())}
     names = {config.form.nightseal.policy, *(item.policy for item in config.form.environment if item.policy), *wanted}
     for name in sorted(names):
@@ -168,8 +177,10 @@ def policies_of(config: Config, record: RunRecord) -> list[Policy]:
             policy = load(name, base=config.folder)
         except PolicyError:
             continue
-        if wanted.get(policy.id) == policy.digest:
-            found[policy.id] = policy
+        wider = with_opt_in(policy, judged.get(policy.id, ()))
+        match = next((item for item in (policy, wider) if wanted.get(policy.id) == item.digest), None)
+        if match is not None:
+            found[policy.id] = match
     return list(found.values())
 
 

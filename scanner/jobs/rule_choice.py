@@ -7,7 +7,7 @@ option left it out. So no report takes what nobody looked at for met.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -47,15 +47,7 @@ class RuleChoice(Struct, frozen=True):
         (`Rule.opt_in`): any other was left out on purpose.
         """
         missing = [glob for glob in failing if not any(matches(rule, [glob]) for rule in policy.rules)]
-        named = {
-            rule.id: PolicyRule(rule.id)
-            for rule in all_rules().values()
-            if rule.opt_in and rule.id not in policy.rules and matches(rule.id, (*self.only, *also, *missing))
-        }
-        if not named:
-            return policy
-        wider = dataclasses.replace(policy, rules={**policy.rules, **named})
-        return dataclasses.replace(wider, digest=digest_of(wider))
+        return with_opt_in(policy, (*self.only, *also, *missing))
 
     def widening(self, policies: Iterable[Policy], failing: Sequence[str] = ()) -> Callable[[Policy], Policy]:
         """What `with_those_named` does to each policy of a run that has several.
@@ -107,6 +99,19 @@ class RuleChoice(Struct, frozen=True):
                     subject="",
                     waiver=None,
                 )
+
+
+def with_opt_in(policy: Policy, globs: Collection[str]) -> Policy:
+    """The policy, and the rules in no usual policy that these globs name and that it does not list."""
+    named = {
+        rule.id: PolicyRule(rule.id)
+        for rule in all_rules().values()
+        if rule.opt_in and rule.id not in policy.rules and matches(rule.id, globs)
+    }
+    if not named:
+        return policy
+    wider = dataclasses.replace(policy, rules={**policy.rules, **named})
+    return dataclasses.replace(wider, digest=digest_of(wider))
 
 
 def matches(rule: str, globs: Iterable[str]) -> bool:

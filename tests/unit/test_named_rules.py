@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from reports.text import render_text
+from scanner.config.loading import parse
 from scanner.errors import ExitStatus, UsageError
 from scanner.jobs import exit_status
 from scanner.jobs.named_rules import check_judged, check_listed, unasked
 from scanner.jobs.policies import load_policy
+from scanner.jobs.reporting import policies_of
 from scanner.jobs.rule_choice import RuleChoice
 from scanner.verdict import NOT_ASKED, RunRecord, Severity, Status, TargetResult
 from tests.build.judged import judged_record
@@ -107,3 +110,19 @@ def test_a_rule_that_one_policy_of_the_run_lists_is_not_added_to_the_others_beca
     failing = ["vuln.breach"]
     assert RuleChoice().widening([listing, default], failing)(default) is default
     assert "vuln.breach" in RuleChoice().widening([default], failing)(default).rules
+
+
+def test_the_report_of_a_run_that_judged_by_more_finds_its_policy() -> None:
+    """A rule that was named is not in the policy's file; its digest is of the policy that the run judged by."""
+    plain = judged_record(4).record
+    config = parse("", source="config.toml", folder=Path())
+    (as_listed,) = policies_of(config, plain)
+    wider = RuleChoice(only=("vuln.breach", "headers.csp")).with_those_named(as_listed)
+    assert wider.digest != as_listed.digest
+
+    first, *others = plain.targets
+    named = [dataclasses.replace(first.verdicts[0], rule=rule) for rule in ("vuln.breach", "headers.csp")]
+    run = dataclasses.replace(plain.run, policy=wider.ref)
+    found = policies_of(config, RunRecord(run, (first.judged((*first.verdicts, *named)), *others)))
+    assert found == [wider]
+    assert policies_of(config, RunRecord(run, plain.targets)) == [], "another policy than it was is none of the run's"
