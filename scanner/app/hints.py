@@ -16,6 +16,9 @@ _GREETINGS: Final = (
     (re.compile(r'"\+OK\b'), "pop3"),
 )
 """What servers say first that wait for STARTTLS, as the failure quotes it, and the scheme that is meant."""
+_WEB: Final = re.compile(r'"HTTP/\d|"\s*<(?:!doctype|html|head)\b|^it answers plain HTTP', re.IGNORECASE)
+"""How a server of plain HTTP answers a ClientHello: by a status line, or by a page alone, as HTTP/0.9 had it."""
+_HTTPS_PORT: Final = 443
 _PRIVATE: Final = frozenset({"self-signed", "unknown-issuer"})
 
 
@@ -37,6 +40,10 @@ def _hints(target: TargetResult, *, ca_file: bool) -> Iterator[str]:
             if greeting.search(error.detail):
                 yield f"{where} greets as {scheme.upper()}: try {scheme}://{where}"
                 return
+        if target.starttls is None and target.port != _HTTPS_PORT and _WEB.search(error.detail):
+            host = where.rpartition(":")[0]
+            yield f"{where} speaks plain HTTP here; try https://{host}, or the port of {host} that speaks HTTPS"
+            return
     if error is not None and target.starttls is not None and error.reason is FailureReason.TLS_ONLY:
         yield f"TLS begins at once at {where}: try {target.starttls.tls_scheme}://{where}"
     verdicts = (verdict for verdict in target.verdicts if verdict.rule == "cert.trusted")

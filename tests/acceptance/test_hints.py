@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -41,10 +42,12 @@ def greets(line: bytes) -> Iterator[int]:
         (b"220 (vsFTPd 3.0.3)\r\n", "greets as FTP: try ftp://127.0.0.1:{port}"),
         (b"* OK IMAP4rev1 ready\r\n", "greets as IMAP: try imap://127.0.0.1:{port}"),
         (b"+OK ready\r\n", "greets as POP3: try pop3://127.0.0.1:{port}"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "speaks plain HTTP here; try https://127.0.0.1, or the port"),
+        (b"<html>\r\n<head><title>400 Bad Request</title>", "speaks plain HTTP here; try https://127.0.0.1, or"),
         (b"hello there\r\n", ""),
     ],
 )
-def test_a_port_that_greets_is_answered_with_its_scheme(quick: Runner, line: bytes, said: str) -> None:
+def test_a_port_that_speaks_something_else_is_answered_with_what_to_type(quick: Runner, line: bytes, said: str) -> None:
     with greets(line) as port:
         done = quick("scan", f"127.0.0.1:{port}")
 
@@ -103,3 +106,16 @@ def test_a_server_is_asked_under_another_name(lab: Lab, quick: Runner) -> None:
     (target,) = done.json["targets"]
     hostname = next(verdict for verdict in target["verdicts"] if verdict["rule"] == "cert.hostname")
     assert (target["host"], hostname["status"]) == (server.host, "pass")
+
+
+def test_a_server_of_plain_http_is_answered_with_where_https_is(quick: Runner) -> None:
+    """Python's own, which answers a hello as HTTP/0.9 did."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        where = f"127.0.0.1:{server.server_address[1]}"
+        done = quick("scan", where)
+        server.shutdown()
+
+    assert done.status == 1
+    said = f"Hint: {where} speaks plain HTTP here; try https://127.0.0.1, or the port of 127.0.0.1 that speaks HTTPS"
+    assert said in done.err
