@@ -182,9 +182,10 @@ class Endpoint:
 
     `http_port` is where plain HTTP would answer, None where it is not asked for. `xmpp_domain` is what an XMPP server
     is asked for, if not the host. `mail_domain` is the domain whose mail server it is, by an MX record of
-    `mail_preference`. Several applications commonly share one endpoint: it is scanned once, and judged for each of
-    them. `implied_by` is the key of the environment that names the host, where no endpoint or application of the
-    configuration does. `file` is where certificates are read from, if they are no port's.
+    `mail_preference`; `unresolved` says why it is unknown which host is meant, so that nothing is asked there. Several
+    applications commonly share one endpoint: it is scanned once, and judged for each of them. `implied_by` is the key
+    of the environment that names the host, where no endpoint or application of the configuration does. `file` is where
+    certificates are read from, if they are no port's.
     """
 
     environment: str
@@ -200,6 +201,7 @@ class Endpoint:
     xmpp_domain: str | None = None
     mail_domain: str | None = None
     mail_preference: int | None = None
+    unresolved: str = ""
     file: CertificateFile | None = None
 
     @property

@@ -88,15 +88,18 @@ MAIL_DOMAIN = "mx:"
 def mail_endpoints(text: str, server: str | None) -> tuple[Endpoint, ...]:
     """The mail servers of `mx:DOMAIN`, by preference; `server` is a name server to ask instead of the system's.
 
+    Where no resolver answers, it is the domain itself, which is not scanned: unknown is not wrong use.
+
     Raises:
-        UsageError: the domain is none, takes no mail (RFC 7505), or could not be asked for.
+        UsageError: the domain is none, or takes no mail (RFC 7505).
     """
     if text == MAIL_DOMAIN:
         raise UsageError(f'"{text}": names no domain (such as {MAIL_DOMAIN}example.com)')
     domain = parse_target(text.removeprefix(MAIL_DOMAIN)).host
     found = asyncio.run(servers_of(domain, server, _RESOLVER_S))
     if isinstance(found, Failure):
-        raise UsageError(f'"{text}": the mail servers could not be looked up: {found.detail or found.reason}')
+        why = f"the MX records could not be looked up: {found.detail or found.reason}"
+        return (replace(parse_target(f"smtp://{domain}"), mail_domain=domain, unresolved=why),)
     if not found:
         raise UsageError(f'"{text}": the domain accepts no mail: it has a null MX record (RFC 7505)')
     return tuple(

@@ -112,10 +112,10 @@ def targets_of(
     """The targets of an endpoint whose name has these addresses.
 
     `connect_to` maps "host:port" to "ip:port" entries that are used instead of the DNS. A name without an address gives
-    one target without one.
+    one target without one, and so does an endpoint of which it is unknown which host is meant (`unresolved`).
     """
     mapped = connect_to.get(endpoint.address)
-    if mapped is not None:
+    if mapped is not None and not endpoint.unresolved:
         plain = connect_to.get(f"{endpoint.address.rpartition(':')[0]}:{endpoint.http_port}", ())
         http_ports = {_split(entry)[0]: _split(entry)[1] for entry in plain}
         addresses = [_split(entry) for entry in mapped]

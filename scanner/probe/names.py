@@ -75,7 +75,9 @@ class RunNames:
         """Sort out what needs no resolver: addresses, what `connect_to` says, and names that a proxy resolves."""
         loop = asyncio.get_running_loop()
         for place, endpoint in enumerate(self.endpoints):
-            if endpoint.address in self._settings.connect_to:
+            if endpoint.unresolved:
+                self._tell(place, Failure.of(FailureReason.RESOLVER_FAILED, endpoint.unresolved))
+            elif endpoint.address in self._settings.connect_to:
                 self._tell(place, Failure(FailureReason.NOT_RUN))
             elif endpoint.is_address:
                 self._tell(place, (ipaddress.ip_address(endpoint.host).compressed,))

@@ -15,9 +15,10 @@ import pytest
 
 from scanner.lab import Lab
 from scanner.lab.certificates import CertificateAuthority, CertificateRecipe
+from tests.build.dns_server import DnsServer
 from tests.build.servers import servers
 from tests.build.signed_zone import ORIGIN, signed_zone
-from tests.conftest import Runner
+from tests.conftest import Runner, reach
 
 MX = "mail.lab-mx.example.net"
 
@@ -96,3 +97,24 @@ def test_a_domain_that_takes_no_mail_is_told(quick: Runner, tmp_path: Path) -> N
         done = quick("scan", f"mx:{ORIGIN}", "--resolver", zone.resolver)
 
     assert (done.status, "accepts no mail" in done.err) == (2, True)
+
+
+def test_a_domain_whose_servers_nobody_tells_is_not_assessed(quick: Runner, lab: Lab) -> None:
+    """No answer of a resolver is no wrong use, and keeps nobody from what else was asked for."""
+    server = DnsServer({})
+    good = lab.servers["good"]
+    try:
+        resolver = ("--resolver", f"127.0.0.1:{server.port}")
+        leads = "--connect-to=broken.net:25=127.0.0.1:1"
+        done = quick("scan", "mx:broken.net", good.host, *resolver, *reach(lab, "good"), leads, "--format", "json")
+        summary = quick("scan", "mx:broken.net", *resolver, "--summary")
+    finally:
+        server.stop()
+
+    unknown, seen = sorted(done.json["targets"], key=lambda target: target["status"] != "unreachable")
+    assert (done.status, summary.status) == (3, 3)
+    assert (unknown["host"], unknown["error"]["reason"], unknown["connections"]) == ("broken.net", "resolver-failed", 0)
+    assert unknown["ip"] is None, "an MX record may name another host than the domain"
+    assert unknown["error"]["detail"].startswith("the MX records could not be looked up: no answer for broken.net")
+    assert (seen["host"], seen["status"]) == (good.host, "assessed")
+    assert "broken.net:25" in summary.out
