@@ -115,6 +115,7 @@ FAILURES: Final = Words[FailureReason](
         FailureReason.RESOLVER_FAILED: mark("the resolver could not determine whether the name exists"),
         FailureReason.REFUSED: mark("the connection was refused"),
         FailureReason.UNREACHABLE: mark("the address cannot be reached"),
+        FailureReason.PROXY_UNREACHABLE: mark("the proxy cannot be reached"),
         FailureReason.TIMED_OUT: mark("no answer came in time"),
         FailureReason.DEADLINE: mark("the target's deadline had passed"),
         FailureReason.RESET: mark("the connection was reset"),

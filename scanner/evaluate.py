@@ -47,6 +47,7 @@ _INTERRUPTIONS = frozenset(
         FailureReason.INTERRUPTED,
         FailureReason.UNAVAILABLE,
         FailureReason.ENGINE_ERROR,
+        FailureReason.PROXY_UNREACHABLE,
         FailureReason.NO_WORKER,
     }
 )
@@ -354,6 +355,7 @@ def _cut_off(
             FailureReason.INTERRUPTED,
             FailureReason.UNAVAILABLE,
             FailureReason.ENGINE_ERROR,
+            FailureReason.PROXY_UNREACHABLE,
         }
         if failure.reason in (hidden if probe.scheme == "http" else _INTERRUPTIONS):
             yield _Area.HTTP, failure, False

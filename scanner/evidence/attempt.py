@@ -14,7 +14,8 @@ T = TypeVar("T")
 class FailureReason(StrEnum):
     """Why something was not observed.
 
-    NOT_ASKED: the configuration forbids the question; NOT_RUN: nobody tried; NO_WORKER: nobody is there who could.
+    NOT_ASKED: the configuration forbids the question; NOT_RUN: nobody tried; NO_WORKER: nobody is there who could;
+    PROXY_UNREACHABLE: the way to the target is missing, so that nothing is known of the target.
     """
 
     NOT_RUN = "not-run"
@@ -23,6 +24,7 @@ class FailureReason(StrEnum):
     RESOLVER_FAILED = "resolver-failed"
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
+    PROXY_UNREACHABLE = "proxy-unreachable"
     TIMED_OUT = "timed-out"
     DEADLINE = "deadline"
     RESET = "reset"

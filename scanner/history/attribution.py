@@ -17,11 +17,18 @@ from scanner.history.facts import Facts, deployments_of, digest, facts_of
 from scanner.history.waived import is_another
 from scanner.verdict import RunRecord, Status, TargetResult, TargetStatus, Verdict
 
-_NOT_LOOKED_AT: Final = frozenset({FailureReason.NOT_RUN, FailureReason.UNSUPPORTED, FailureReason.ENGINE_ERROR})
+_NOT_LOOKED_AT: Final = frozenset(
+    {
+        FailureReason.NOT_RUN,
+        FailureReason.UNSUPPORTED,
+        FailureReason.ENGINE_ERROR,
+        FailureReason.PROXY_UNREACHABLE,
+    }
+)
 OURS: Final = frozenset(
     {
         FailureReason.RESOLVER_FAILED, FailureReason.UNREACHABLE, FailureReason.DEADLINE, FailureReason.NO_WORKER,
-        FailureReason.ENGINE_ERROR, FailureReason.INTERRUPTED, FailureReason.NOT_RUN,
+        FailureReason.ENGINE_ERROR, FailureReason.INTERRUPTED, FailureReason.NOT_RUN, FailureReason.PROXY_UNREACHABLE,
     }
 )  # fmt: skip
 """Reasons that lie with the scanner, or between it and the server: nothing is known of that."""

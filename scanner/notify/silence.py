@@ -21,7 +21,8 @@ ADVICE: Final[dict[FailureReason, str]] = {
     FailureReason.NOT_TLS: "Check the port in the configuration, and whether the service begins in plain text.",
     FailureReason.UNAVAILABLE: "Let the scanner through, or give it fewer connections ([scan] connections_per_target).",
     FailureReason.INTERRUPTED: "Find out what ended the run, and repeat it.",
-    FailureReason.ENGINE_ERROR: "Look into the log of the run; behind a proxy, check that the proxy answers.",
+    FailureReason.PROXY_UNREACHABLE: "Check that the proxy ([scan] proxy) is up, and the scanner's route to it.",
+    FailureReason.ENGINE_ERROR: "Look into the log of the run.",
     FailureReason.NO_WORKER: "Start a worker in that network, or check its connection to the broker.",
 }
 """What to do where nothing was observed for a reason, as far as there is something to do."""

@@ -142,7 +142,7 @@ class HttpClient:
         if self._budget.left <= 0:
             return Failure.of(FailureReason.DEADLINE, "no answer in time")
         if self._proxy is not None and not reached:
-            return _no_proxy().failure
+            return self._proxy.unreachable(TimeoutError())
         return Failure.of(FailureReason.TIMED_OUT, "no answer in time")
 
     async def _converse(
@@ -190,7 +190,7 @@ class HttpClient:
         try:
             return await self._bounded(gate.address_of(host, self._resolved)), port
         except UnresolvedError as error:
-            raise ProtocolError(error.failure) if proxy is None else _no_proxy() from error
+            raise ProtocolError(error.failure if proxy is None else proxy.unreachable(error.failure)) from error
         except GateError as error:
             raise ProtocolError(Failure.of(FailureReason.NOT_ASKED, error)) from error
 
@@ -200,7 +200,7 @@ class HttpClient:
         try:
             return await self._bounded(TcpStream.open(*address, self._settings.source_address))
         except OSError as error:
-            raise _no_proxy() from error
+            raise ProtocolError(self._proxy.unreachable(error)) from error
 
     async def _through_proxy(self, stream: TcpStream, request: Request) -> Connection:
         """What to speak to the server over.
@@ -215,7 +215,7 @@ class HttpClient:
             if request.url.scheme == "https" or not self._proxy.speaks_http:
                 await self._bounded(self._proxy.tunnel(connection, request.url.host, request.url.port))
         except OSError as error:
-            raise _no_proxy() from error
+            raise ProtocolError(self._proxy.unreachable(error)) from error
         return connection
 
     async def _bounded(self, operation: Awaitable[T]) -> T:
@@ -232,10 +232,6 @@ async def _await_refusal(exchange: Exchange, connection: Connection, seconds: fl
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             exchange.receive(await connection.receive())
-
-
-def _no_proxy() -> ProtocolError:
-    return ProtocolError(Failure(FailureReason.ENGINE_ERROR, "the proxy cannot be reached"))
 
 
 def _context(request: Request) -> ssl.SSLContext:

@@ -61,7 +61,14 @@ _SOAP_ENVELOPE: Final = (
 _METHODS: Final = {IntegrationKind.SOAP: ("POST",), IntegrationKind.REST: ("GET", "OPTIONS")}
 _SUCCESS, _ERROR = 200, 400
 HTTP2: Final = "HTTP/2"
-_UNASKED: Final = frozenset({FailureReason.DEADLINE, FailureReason.UNAVAILABLE, FailureReason.ENGINE_ERROR})
+_UNASKED: Final = frozenset(
+    {
+        FailureReason.DEADLINE,
+        FailureReason.UNAVAILABLE,
+        FailureReason.ENGINE_ERROR,
+        FailureReason.PROXY_UNREACHABLE,
+    }
+)
 
 
 async def probe_http(  # noqa: PLR0913  # what is asked, and what of the run it shares

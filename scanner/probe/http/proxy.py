@@ -12,6 +12,7 @@ from msgspec import Struct
 from scanner.evidence import Failure, FailureReason
 from scanner.formats import load
 from scanner.probe.http.connection import Connection, TlsConnection
+from scanner.probe.http.failure import failure_of
 from scanner.probe.http.messages import ProtocolError
 from scanner.probe.http.tls import HandshakeNotes, verifying_context
 from scanner.probe.net.connection import TcpStream
@@ -49,6 +50,13 @@ class Proxy(Struct, frozen=True):
             return ()
         credentials = base64.b64encode(f"{self.username}:{self.password}".encode()).decode("ascii")
         return (("Proxy-Authorization", f"Basic {credentials}"),)
+
+    def unreachable(self, why: Failure | Exception) -> Failure:
+        """That the proxy itself cannot be reached, at which address, and why: nothing is known of any server."""
+        place = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        failure = why if isinstance(why, Failure) else failure_of(why)
+        detail = f"{self.scheme}://{place}: {failure.detail or failure.reason}"
+        return Failure.of(FailureReason.PROXY_UNREACHABLE, detail)
 
     async def reached(self, stream: TcpStream) -> Connection:
         """What is to be spoken over: the connection to the proxy itself, inside TLS where its URL says so.

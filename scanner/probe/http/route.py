@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scanner.evidence import Failure, FailureReason
+from scanner.evidence import Failure
 from scanner.inventory import is_address
 from scanner.probe import ProbeSettings
 from scanner.probe.dns import addresses_of
@@ -26,10 +26,10 @@ async def open_to(settings: ProbeSettings, host: str, port: int) -> TcpStream:
     try:
         found = (proxy.host,) if is_address(proxy.host) else await addresses_of(proxy.host)
         if isinstance(found, Failure):
-            raise _no_proxy()
+            raise _no_proxy(proxy, found)
         stream = await TcpStream.open(found[0], proxy.port, settings.source_address)
     except OSError as error:
-        raise _no_proxy() from error
+        raise _no_proxy(proxy, error) from error
     try:
         await proxy.tunnel(stream, host, port)
     except ProtocolError as error:
@@ -37,12 +37,13 @@ async def open_to(settings: ProbeSettings, host: str, port: int) -> TcpStream:
         raise PreludeError(error.failure.reason, error.failure.detail) from error
     except OSError as error:
         stream.close()
-        raise _no_proxy() from error
+        raise _no_proxy(proxy, error) from error
     except BaseException:
         stream.close()
         raise
     return stream
 
 
-def _no_proxy() -> PreludeError:
-    return PreludeError(FailureReason.ENGINE_ERROR, "the proxy cannot be reached")
+def _no_proxy(proxy: Proxy, why: Failure | OSError) -> PreludeError:
+    failure = proxy.unreachable(why)
+    return PreludeError(failure.reason, failure.detail)

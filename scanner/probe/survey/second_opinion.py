@@ -30,6 +30,7 @@ _NOT_BY_THE_ENGINE: Final = (
     FailureReason.HANDSHAKE_FAILED,
     FailureReason.CLIENT_CERTIFICATE_REQUIRED,
     FailureReason.ENGINE_ERROR,
+    FailureReason.PROXY_UNREACHABLE,
 )
 _FIRST: Final = {
     "heartbleed": "an overlong heartbeat was answered",

@@ -37,6 +37,7 @@ TRANSIENT = frozenset(
         FailureReason.INTERRUPTED,
         FailureReason.UNAVAILABLE,
         FailureReason.ENGINE_ERROR,
+        FailureReason.PROXY_UNREACHABLE,
     }
 )
 """Failures that say nothing of the server: the question was not asked to its end."""
