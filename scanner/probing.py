@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from msgspec import Struct, structs
@@ -41,7 +42,8 @@ class ProbeContext(Struct, frozen=True):
     """What the probes of a run have in common.
 
     `hosts` are those of the run, `addresses` those that it knows by now; `names` resolves. `endpoints` is how many
-    there are, by which the processes are chosen; `expected` how many targets that makes, as far as it is known.
+    there are, by which the processes are chosen; `expected` how many targets that makes, as far as it is known. `kept`
+    are handshake workers of whoever calls, used where this process probes by itself, and left as they are.
     """
 
     settings: ProbeSettings
@@ -54,6 +56,7 @@ class ProbeContext(Struct, frozen=True):
     workers: int = 0
     on_progress: Callable[[Progress], None] | None = None
     expected: Callable[[], int] | None = None
+    kept: WorkerProcesses | None = None
 
 
 async def probed(
@@ -86,6 +89,12 @@ async def probed(
             yield observed
 
 
+def handshake_workers(settings: ProbeSettings, workers: int = 0) -> AbstractAsyncContextManager[WorkerProcesses]:
+    """Processes for handshakes, so many at most or as many as this machine's processors are given."""
+    count = workers or WORKERS_PER_PROCESSOR * (os.cpu_count() or 1)
+    return WorkerProcesses.running(count, tasks_each=tasks_per_worker(settings))
+
+
 def engines_for(endpoints: int, workers: int, concurrency: int) -> int:
     """How many processes probe: one for each processor, but for those that `workers` leaves to others."""
     processors = min(os.cpu_count() or 1, max(1, workers // WORKERS_PER_PROCESSOR))
@@ -100,7 +109,7 @@ async def _by_itself(
     targets: Sequence[Target] | AsyncIterable[Target], scope: ProbeContext, order: EngineOrder
 ) -> AsyncGenerator[tuple[Target, TargetEvidence]]:
     web = WebProbe.of(order.settings, order.hosts, scope.addresses, scope.names)
-    async for observed in _with_workers(targets, order, web, scope.on_progress, scope.expected):
+    async for observed in _with_workers(targets, order, web, scope.on_progress, scope.expected, kept=scope.kept):
         yield observed
 
 
@@ -120,9 +129,11 @@ async def _with_workers(  # noqa: PLR0913, PLR0917  # what both have in common
     on_progress: Callable[[Progress], None] | None,
     expected: Callable[[], int] | None,
     engine: Engine | None = None,
+    kept: WorkerProcesses | None = None,
 ) -> AsyncGenerator[tuple[Target, TargetEvidence]]:
     settings = order.settings
-    async with WorkerProcesses.running(order.workers, tasks_each=tasks_per_worker(settings)) as processes:
+    running = contextlib.nullcontext(kept) if kept is not None else handshake_workers(settings, order.workers)
+    async with running as processes:
         probes = (
             TlsProbe(settings, processes),
             web,

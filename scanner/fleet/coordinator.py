@@ -30,6 +30,7 @@ from scanner.fleet.messages import (
     Shard,
     Told,
     evidence_from,
+    said_in,
     shard_to_json,
     told_from,
     version,
@@ -58,7 +59,7 @@ class _Listener(threading.Thread):
 
     def __init__(self, app: Celery, name: str) -> None:
         super().__init__(name="fleet", daemon=True)
-        self.inbox: queue.Queue[Any] = queue.Queue(200)
+        self.inbox: queue.Queue[Any] = queue.Queue(20)
         self.begun_anew = threading.Event()
         self.away = threading.Event()
         self._app = app
@@ -87,7 +88,7 @@ class _Listener(threading.Thread):
 
     def _listen(self, connection: Connection, *, again: bool) -> None:
         connection.ensure_connection(max_retries=1, timeout=5)
-        with connection.Consumer([self._results], accept=["json"], on_message=self._take, prefetch_count=50):
+        with connection.Consumer([self._results], accept=["json"], on_message=self._take, prefetch_count=10):
             self._told, self._was_there = False, True
             self.away.clear()
             if again:
@@ -162,7 +163,16 @@ class FleetDispatcher(Struct):
     def _took(self, leases: Leases, payload: Any, now: float) -> list[Found]:
         """What of a worker's message counts."""
         try:
-            told = told_from(payload)
+            things = said_in(payload)
+        except MessageError as error:
+            _LOG.warning("a message of a worker does not count: %s", error)
+            return []
+        return [found for thing in things for found in self._counted(leases, thing, now)]
+
+    def _counted(self, leases: Leases, thing: Any, now: float) -> list[Found]:
+        """What counts of one thing that a worker said."""
+        try:
+            told = told_from(thing)
             if told.kind in _AFTERWARDS and leases.is_done(told.lease):
                 return []
             lease = leases.lease(told, now)

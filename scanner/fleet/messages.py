@@ -23,6 +23,8 @@ from scanner.untrusted import printable
 
 LARGEST: Final = 4 * 2**20
 """Bytes of one message from a worker. The evidence of a target is some kilobytes."""
+TOGETHER: Final = 20
+"""So many things are said in one message at most: to bring one there takes as long as to read ten targets' evidence."""
 _LONGEST_TEXT: Final = 2**16
 TASK: Final = "nightseal.shard"
 
@@ -58,7 +60,7 @@ class Kind(StrEnum):
 
 
 class Told(BaseModel):
-    """One message of a worker."""
+    """One thing that a worker says."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -97,6 +99,19 @@ def shard_from_json(text: str) -> Shard:
         raise MessageError(f"not a shard of this version: {error.error_count()} problems") from error
 
 
+def said_in(payload: Any) -> list[Any]:
+    """What is said in one message: one thing, or a few. Each is judged by itself.
+
+    Raises:
+        MessageError: it is more than a worker says at once.
+    """
+    if not isinstance(payload, list):
+        return [payload]
+    if len(payload) > TOGETHER:
+        raise MessageError(f"{len(payload)} things are said at once")
+    return payload
+
+
 def told_from(payload: Any) -> Told:
     """Read what a worker says.
 
@@ -119,6 +134,8 @@ def evidence_from(text: str) -> TargetEvidence:
         MessageError: it is none.
     """
     try:
+        if text.isprintable() and "\\" not in text:
+            return from_json(text)  # nothing in it is anything else than it looks
         return from_json(json.dumps(_harmless(json.loads(text))))
     except (ValueError, RecursionError) as error:
         raise MessageError("not evidence of this version") from error

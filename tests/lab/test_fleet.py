@@ -19,14 +19,17 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from kombu.serialization import enable_insecure_serializers
 from redis.exceptions import NoPermissionError, ResponseError
 
+from scanner import forkserver
 from scanner.errors import UsageError
 from scanner.evidence import FailureReason, Protocol, TargetEvidence, to_json
 from scanner.fleet import coordinator, leases
 from scanner.fleet.broker import app_for
 from scanner.fleet.certificates import make
 from scanner.fleet.coordinator import FleetDispatcher
+from scanner.fleet.messages import Shard
 from scanner.fleet.settings import FleetSettings, queue_of
 from scanner.fleet.users import make_users
+from scanner.fleet.worker import Prober
 from scanner.inventory import Address, CertificateFile, Endpoint, Environment, EnvironmentKind, Role, Target
 from scanner.probe import ProbeSettings
 from scanner.probe.authority.chains import leaf_and_issuer
@@ -209,6 +212,38 @@ def test_a_busy_worker_takes_nothing_ahead(redis: Redis, port: int, tmp_path: Pa
         asyncio.run(found(redis, [slow, *targets("dmz", range(1, 6), port)], look, settings))
 
     assert left == [2], "of three shards, two are left for others"
+
+
+def test_a_worker_keeps_what_makes_its_handshakes_from_shard_to_shard(port: int):
+    prober = Prober()
+    seen: list[str] = []
+
+    def running() -> set[psutil.Process]:
+        server = forkserver.running()
+        return set(psutil.Process(server).children()) if server is not None else set()
+
+    class Said:
+        async def say(self, target: Target, evidence: TargetEvidence) -> None:
+            assert evidence.tls.value.heartbleed.value is not None
+            seen.append(target.id)
+
+    def shard(*numbers: int, engine: str = "survey") -> Shard:
+        settings = dataclasses.replace(SETTINGS, engine=engine)
+        return Shard(settings, {"dmz": ENVIRONMENTS["dmz"]}, (), tuple(targets("dmz", numbers, port)))
+
+    before = running()
+    prober.probe(shard(1, 2), Said())
+    first = running() - before
+    prober.probe(shard(3), Said())
+    assert first
+    assert running() - before == first
+    prober.probe(shard(4, engine="sslyze"), Said())
+    assert not running() & first, "another engine has others"
+    prober.rest()
+    _until(lambda: running() <= before)
+    prober.probe(shard(5), Said())
+    prober.rest()
+    assert len(seen) == 5
 
 
 def test_closed_early_it_has_the_workers_end_what_they_do(redis: Redis, tmp_path: Path):

@@ -14,16 +14,19 @@ from scanner.evidence import Attempt, Deployment, FailureReason, PathValidation,
 from scanner.fleet.coordinator import FleetDispatcher
 from scanner.fleet.leases import IN_FLIGHT, LARGEST, LEASE_S, NO_WORKER_S, SMALLEST, TRIES, Lease, Leases, shards_of
 from scanner.fleet.messages import (
+    TOGETHER,
     Kind,
     MessageError,
     Shard,
     Told,
     evidence_from,
+    said_in,
     shard_from_json,
     shard_to_json,
     told_from,
 )
 from scanner.fleet.settings import FleetSettings
+from scanner.fleet.worker import Teller
 from scanner.inventory import Address, Endpoint, Environment, EnvironmentKind, Target
 from scanner.probe import ProbeSettings
 from tests.build.certificates import leaf
@@ -288,3 +291,39 @@ def test_a_worker_does_not_choose_which_files_of_the_machine_are_opened():
     assert dispatcher._took(leases, said(1, "/dev/zero"), 0.0) == []
     assert [target for target, _ in dispatcher._took(leases, said(1, "/etc/ca.pem"), 0.0)] == [at(1)]
     assert [target for target, _ in dispatcher._took(leases, said(2, "mozilla"), 0.0)] == [at(2)]
+
+
+def test_of_several_things_that_are_said_at_once_each_counts_by_itself(caplog):
+    dispatcher = FleetDispatcher(FleetSettings("redis://127.0.0.1:1"), ProbeSettings(), frozenset(), "run")
+    leases = Leases({"dmz": [at(1), at(2), at(3)]})
+    (lease,) = leases.to_give(0.0)
+    evidence = to_json(TargetEvidence(datetime.now(UTC), 1.0, 1)).decode()
+
+    def done(number: int, text: str = evidence) -> dict[str, str]:
+        return {"lease": lease.token, "kind": "done", "target": at(number).id, "evidence": text}
+
+    at_once = [done(1), done(1), done(2, "{}"), [done(2)], None, done(3), {"lease": lease.token, "kind": "beat"}]
+    assert [target for target, _ in dispatcher._took(leases, at_once, 1.0)] == [at(1), at(3)]
+    assert len(caplog.messages) == 4
+    assert dispatcher._took(leases, [done(2)] * (TOGETHER + 1), 2.0) == []
+    assert list(lease.missing) == [at(2).id]
+
+
+def test_what_is_found_within_a_moment_is_said_in_one_message():
+    teller = Teller(None, None, "lease", "w")
+    teller.say(Kind.ACCEPTED)
+    for number in range(TOGETHER + 5):
+        teller.say(Kind.DONE, target=str(number), evidence="{}")
+    teller.say(Kind.FINISHED)
+    teller.say(Kind.DONE, target="large", evidence="x" * 2**19)
+    teller.say(Kind.DONE, target="larger", evidence="x" * (2**19 + 1))
+    teller.say(Kind.DONE, target="largest", evidence="x" * 2**21)
+    teller.say_no_more()
+    said = list(iter(teller.next, []))
+
+    assert [len(message) for message in said] == [1, TOGETHER, 6, 1, 1, 1]
+    assert all(said_in(message) == message for message in said)
+    things = [(thing["kind"], thing.get("target")) for message in said for thing in message]
+    numbers = [("done", str(number)) for number in range(TOGETHER + 5)]
+    large = [("done", target) for target in ("large", "larger", "largest")]
+    assert things == [("accepted", None), *numbers, ("finished", None), *large]
