@@ -9,14 +9,18 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
+_SOON = 0.05
 USER, PASSWORD = "me", "p:w-0123"
 
 
 class Proxies:
-    """A proxy of either kind. `names` leads each name to an address and port on loopback; `reached` counts what was asked for."""
+    """A proxy of either kind. `names` leads each name to an address and port on loopback; `reached` counts what was asked for.
 
-    def __init__(self, scheme: str, names: Mapping[tuple[str, int], tuple[str, int]]) -> None:
-        self.scheme, self.names = scheme, names
+    `in_one`: what the server says first is sent in one packet with the proxy's own answer, where it says anything soon.
+    """
+
+    def __init__(self, scheme: str, names: Mapping[tuple[str, int], tuple[str, int]], *, in_one: bool = False) -> None:
+        self.scheme, self.names, self.in_one = scheme, names, in_one
         self.reached: list[tuple[str, int]] = []
         self.carried = 0
         self.port = 0
@@ -77,8 +81,7 @@ class Proxies:
         if there not in self.names:
             writer.write(b"\x05\x05\x00\x01\0\0\0\0\0\0")
             return
-        writer.write(b"\x05\x00\x00\x01\0\0\0\0\0\0")
-        await self._carry(there, b"", reader, writer)
+        await self._carry(there, b"", reader, writer, b"\x05\x00\x00\x01\0\0\0\0\0\0")
 
     async def _http(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
@@ -92,19 +95,28 @@ class Proxies:
         if there not in self.names:
             writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
         elif method == "CONNECT":
-            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-            await self._carry(there, b"", reader, writer)
+            await self._carry(there, b"", reader, writer, b"HTTP/1.1 200 OK\r\n\r\n")
         else:
             # Servers are given the path alone (RFC 9112 section 3.2.1).
             path = "/" + target.partition("://")[2].partition("/")[2]
             await self._carry(there, request.replace(target.encode(), path.encode(), 1), reader, writer)
 
     async def _carry(
-        self, there: tuple[str, int], begun: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        there: tuple[str, int],
+        begun: bytes,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        answer: bytes = b"",
     ) -> None:
         self.carried += 1
         far_reader, far = await asyncio.open_connection(*self.names[there])
         far.write(begun)
+        greeting = b""
+        if self.in_one and answer:
+            with contextlib.suppress(TimeoutError):
+                greeting = await asyncio.wait_for(far_reader.read(65_536), _SOON)
+        writer.write(answer + greeting)
         passing = [asyncio.create_task(_pass(reader, far)), asyncio.create_task(_pass(far_reader, writer))]
         await asyncio.gather(*passing, return_exceptions=True)
 

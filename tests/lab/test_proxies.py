@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from scanner.inventory import StartTls
 from scanner.lab import Lab
 from tests.build.counting_door import CountingDoor
 from tests.build.ports import free_port
@@ -59,13 +60,18 @@ def test_everything_goes_through_the_proxy(quick: Runner, tmp_path: Path, scheme
     assert PASSWORD not in done.out + done.err
 
 
-def test_starttls_goes_through_the_proxy(lab: Lab, quick: Runner) -> None:
-    server = lab.servers["smtp-starttls"]
-    with Proxies("socks5", {(NAME, 25): (server.address, server.actual_port)}).running() as proxy:
-        done = quick("scan", f"smtp://{NAME}", "--proxy", proxy.url, "--format", "json")
+@pytest.mark.parametrize("scheme", ["socks5", "http"])
+@pytest.mark.parametrize("protocol", [protocol.value for protocol in StartTls])
+def test_starttls_goes_through_the_proxy(lab: Lab, quick: Runner, protocol: str, scheme: str) -> None:
+    """Also where the server speaks first, and its greeting comes in one packet with the proxy's answer."""
+    server = lab.servers[f"{protocol}-starttls"]
+    there = {(NAME, server.port): (server.address, server.actual_port)}
+    with Proxies(scheme, there, in_one=True).running() as proxy:
+        done = quick("scan", f"{protocol}://{NAME}", "--proxy", proxy.url, "--format", "json")
 
     (target,) = done.json["targets"]
-    assert target["evidence"]["protocols"], done.out[:500]
+    assert target["evidence"]["protocols"], target["error"]
+    assert target["status"] == "assessed", target["error"]
     assert len(proxy.reached) == proxy.carried >= 20
 
 

@@ -15,9 +15,10 @@ from scanner.probe.http.connection import Connection, TlsConnection
 from scanner.probe.http.failure import failure_of
 from scanner.probe.http.messages import ProtocolError
 from scanner.probe.http.tls import HandshakeNotes, verifying_context
-from scanner.probe.net.connection import TcpStream
+from scanner.probe.net.connection import PreludeError, TcpStream
 
 _PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+_END_OF_HEAD: Final = b"\r\n\r\n"
 _SUCCESS: Final = range(200, 300)
 
 
@@ -90,11 +91,18 @@ class Proxy(Struct, frozen=True):
         try:
             while not isinstance(event := machine.next_event(), h11.Response):
                 if event is h11.NEED_DATA:
-                    machine.receive_data(await connection.receive())
-        except h11.RemoteProtocolError as error:
+                    machine.receive_data(await _answer(connection))
+        except (h11.RemoteProtocolError, PreludeError) as error:
             raise refused() from error
         if event.status_code not in _SUCCESS:
             raise refused(f": {event.status_code}")
+
+
+async def _answer(connection: Connection) -> bytes:
+    """What the proxy answers, and nothing of the server's: one that greets first may do so in the same packet."""
+    if isinstance(connection, TcpStream):
+        return await connection.head(_END_OF_HEAD)
+    return await connection.receive()
 
 
 def refused(why: str = "") -> ProtocolError:

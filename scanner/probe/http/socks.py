@@ -1,4 +1,7 @@
-"""Through a SOCKS proxy (RFC 1928, RFC 1929); loaded where one is asked (`scanner.probe.http.proxy`)."""
+"""Through a SOCKS proxy (RFC 1928, RFC 1929); loaded where one is asked (`scanner.probe.http.proxy`).
+
+Nothing is read beyond its replies: a server that greets first may do so in the same packet.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +37,13 @@ async def tunnel(proxy: Proxy, stream: TcpStream, host: str, port: int) -> None:
     try:
         machine.send(socks5.SOCKS5AuthMethodsRequest([method]))
         await stream.send(machine.data_to_send())
-        if machine.receive_data(await stream.exactly(_SHORT)) != socks5.SOCKS5AuthReply(method):
+        if machine.receive_data(await stream.only(_SHORT)) != socks5.SOCKS5AuthReply(method):
             raise refused()
         if proxy.username is not None:
             secret = socks5.SOCKS5UsernamePasswordRequest(proxy.username.encode(), proxy.password.encode())
             machine.send(secret)
             await stream.send(machine.data_to_send())
-            if machine.receive_data(await stream.exactly(_SHORT)) != socks5.SOCKS5UsernamePasswordReply(success=True):
+            if machine.receive_data(await stream.only(_SHORT)) != socks5.SOCKS5UsernamePasswordReply(success=True):
                 raise refused(": it does not take the password")
         machine.send(socks5.SOCKS5CommandRequest.from_address(socks5.SOCKS5Command.CONNECT, (host, port)))
         await stream.send(machine.data_to_send())
@@ -55,8 +58,8 @@ async def tunnel(proxy: Proxy, stream: TcpStream, host: str, port: int) -> None:
 
 async def _reply(stream: TcpStream) -> bytes:
     """A reply, whose length depends on the kind of the address in it (RFC 1928 section 6)."""
-    head = await stream.exactly(_HEAD)
+    head = await stream.only(_HEAD)
     if head[3:] == socks5.SOCKS5AType.DOMAIN_NAME:
-        length = await stream.exactly(1)
-        return head + length + await stream.exactly(length[0] + 2)
-    return head + await stream.exactly((16 if head[3:] == socks5.SOCKS5AType.IPV6_ADDRESS else 4) + 2)
+        length = await stream.only(1)
+        return head + length + await stream.only(length[0] + 2)
+    return head + await stream.only((16 if head[3:] == socks5.SOCKS5AType.IPV6_ADDRESS else 4) + 2)

@@ -142,6 +142,31 @@ class TcpStream:
                 raise PreludeError(FailureReason.TOO_LARGE, f"a reply of more than {BLOCK_LIMIT} bytes")
             await self._fill()
 
+    async def only(self, size: int) -> bytes:
+        """That many bytes, and no byte more is read: what follows is somebody else's to read."""
+        taken = b""
+        while len(taken) < size:
+            data = await self._more(size - len(taken))
+            if not data:
+                raise PreludeError(FailureReason.RESET, "closed within a reply")
+            taken += data
+        return taken
+
+    async def head(self, mark: bytes) -> bytes:
+        """Everything up to and with `mark`, and no byte more is read."""
+        taken = bytearray()
+        while not taken.endswith(mark):
+            if len(taken) > BLOCK_LIMIT:
+                raise PreludeError(FailureReason.TOO_LARGE, f"a reply of more than {BLOCK_LIMIT} bytes")
+            await self._readable()
+            with contextlib.suppress(BlockingIOError):
+                ahead = self._socket.recv(CHUNK, socket.MSG_PEEK)
+                if not ahead:
+                    raise PreludeError(FailureReason.RESET, "closed within a reply")
+                found = (taken + ahead).find(mark)
+                taken += self._socket.recv(len(ahead) if found < 0 else found + len(mark) - len(taken))
+        return bytes(taken)
+
     @property
     def own_address(self) -> str:
         """The IP address of this end."""
