@@ -15,6 +15,8 @@ from scanner.evidence import TlsEvidence
 
 _WIDTH: Final = 100
 _NARROWEST: Final = 40
+_TITLE_WIDTH: Final = 34
+_EVERYWHERE: Final = "all"
 
 
 class ClientsAt(Struct, frozen=True):
@@ -58,10 +60,11 @@ def lines_of(found: ClientsAt, clients: Mapping[str, Client], *, every: bool) ->
     unknown = [one for one, outcome in found.now.items() if outcome.connects is None]
     connecting = len(found.now) - len(failing) - len(unknown)
     tail = f", {len(unknown)} unknown" if unknown else ""
-    yield f"  {connecting} of {counted(len(found.now), 'client')} connect, {len(failing)} do not{tail}"
+    others = f"{len(failing)} {'does' if len(failing) == 1 else 'do'} not{tail}"
+    yield f"  {connecting} of {counted(len(found.now), 'client')} connect, {others}"
     for one, outcome in found.now.items():
         if every or not outcome.connects:
-            yield f"    {_mark(outcome)} {clients[one].title:<34} {in_words(outcome)}"
+            yield f"    {_mark(outcome)} {_titled(clients[one], in_words(outcome))}"
 
 
 def _changed(found: ClientsAt, after: Mapping[str, Outcome], clients: Mapping[str, Client]) -> Iterator[str]:
@@ -69,11 +72,20 @@ def _changed(found: ClientsAt, after: Mapping[str, Outcome], clients: Mapping[st
     yield f"  {len(found.cut_off)} of {counted(connecting, 'client')} that connect now could no longer connect"
     for one in found.cut_off:
         client = clients[one]
-        age = {True: ", still supported", False: ", no longer supported", None: ""}[client.supported]
-        today = _version(found.now[one])
-        yield f"    ✗ {client.title:<34} {in_words(after[one])} ({client.platform}{age}; now {today})"
+        age = {True: "still supported", False: "no longer supported", None: ""}[client.supported]
+        platform = "" if client.platform == _EVERYWHERE else client.platform
+        known = ", ".join(filter(None, (platform, age)))
+        today = "; ".join(filter(None, (known, f"now {_version(found.now[one])}")))
+        yield f"    ✗ {_titled(client, f'{in_words(after[one])} ({today})')}"
     for one in found.doubtful:
-        yield f"    ? {clients[one].title:<34} {in_words(after[one])}"
+        yield f"    ? {_titled(clients[one], in_words(after[one]))}"
+
+
+def _titled(client: Client, words: str) -> str:
+    """A client and what becomes of it, in columns; a long name, which would run into what follows, ends in a colon."""
+    if len(client.title) > _TITLE_WIDTH:
+        return f"{client.title}: {words}"
+    return f"{client.title:<{_TITLE_WIDTH}} {words}"
 
 
 def _mark(outcome: Outcome) -> str:

@@ -256,6 +256,7 @@ def _cut(text: str, *, full: bool) -> str:
 
 
 _Row = tuple[Text, Text, Text]
+_WITH_A_RULE: Final = 3
 
 
 def _grid(rows: Iterable[tuple[Text, ...]]) -> Table:
@@ -263,7 +264,8 @@ def _grid(rows: Iterable[tuple[Text, ...]]) -> Table:
     grid.add_column(no_wrap=True)
     for row in rows:
         while len(grid.columns) < len(row):
-            grid.add_column(overflow="fold")
+            # The names of rules stay whole, as they are typed again; no message is the second of three.
+            grid.add_column(overflow="fold", no_wrap=len(grid.columns) == 1 and len(row) == _WITH_A_RULE)
         grid.add_row(*row)
     return grid
 
@@ -284,7 +286,7 @@ def _unasked_lines(verdicts: list[Verdict]) -> Iterator[tuple[Text, Text]]:
     """What was left out, by reason: that nobody asked says nothing of the server, and is never silent."""
     for reason, found in _by_reason(verdicts):
         which = ", ".join(found) if len(found) <= _MOST_UNASKED else counted(len(found), "rule")
-        yield Text(f"{_NONE} not checked", style="dim"), Text(f"{reason}: {which}")
+        yield Text(f"{_NONE} not checked", style="dim"), Text(f"{reason.removeprefix('It was ')}: {which}")
 
 
 def _by_reason(verdicts: list[Verdict]) -> Iterator[tuple[str, list[str]]]:

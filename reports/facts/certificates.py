@@ -57,7 +57,7 @@ def _certificate(certificate: Certificate, name: str, *, pem: bool) -> Iterator[
         ("  self-signed", yes(certificate.self_signed)),
         ("  self-issued", yes(certificate.self_issued)),
         ("  key usage", "" if usage is None else listed(usage) or "none allowed"),
-        ("  extended key usage", listed(certificate.extended_key_usage)),
+        ("  extended key usage", listed(certificate.purposes)),
         ("  policies", listed(certificate.policies)),
         ("  OCSP at", listed(certificate.ocsp_urls)),
         ("  CRL at", listed(certificate.crl_urls)),

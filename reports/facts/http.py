@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from reports.facts.lines import after, cut_off, fact, facts, failure, known, listed, moment, why
 from scanner.counting import counted
-from scanner.evidence import not_run
+from scanner.evidence import ChainEnd, Purpose, not_run
 
 if TYPE_CHECKING:
     from scanner.evidence import Attempt, CaaRecord, Cookie, Hop, Http3, HttpProbe, TargetEvidence
+
+
+_ENDS: Final = {
+    ChainEnd.ANSWER: "",
+    ChainEnd.FAILURE: "the last without an answer",
+    ChainEnd.LOOP: "redirected in a loop",
+    ChainEnd.TOO_MANY: "redirected too often to be followed",
+    ChainEnd.OUT_OF_SCOPE: "redirected to a host that is not scanned",
+    ChainEnd.BAD_LOCATION: "redirected to what is not a URL",
+}
+_PURPOSES: Final = {
+    Purpose.ROOT: "",
+    Purpose.PATH: "a configured path",
+    Purpose.INTEGRATION: "an integration",
+}
 
 
 def http_lines(evidence: TargetEvidence) -> Iterator[str]:
@@ -35,7 +50,7 @@ def http_lines(evidence: TargetEvidence) -> Iterator[str]:
 def _probe(probe: HttpProbe) -> str:
     identity = "" if probe.identity.value == "none" else f"client certificate: {probe.identity}"
     application = f"application {probe.application}" if probe.application else ""
-    told = (f"{counted(len(probe.hops), 'answer')}, then {probe.end}", f"asked for as {probe.purpose}")
+    told = (counted(len(probe.hops), "request"), _ENDS[probe.end], _PURPOSES[probe.purpose])
     return listed(filter(None, (*told, application, identity)))
 
 

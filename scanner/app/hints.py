@@ -22,17 +22,18 @@ _HTTPS_PORT: Final = 443
 _PRIVATE: Final = frozenset({"self-signed", "unknown-issuer"})
 
 
-def hints_of(record: RunRecord, *, ca_file: bool) -> list[str]:
+def hints_of(record: RunRecord, *, ca_file: bool, identity: bool) -> list[str]:
     """One line for each kind of hint and target; none where all is as it was meant.
 
     Args:
         record: the run.
         ca_file: whether CAs of the user's own were trusted already.
+        identity: whether a client certificate was presented already.
     """
-    return [hint for target in record.targets for hint in _hints(target, ca_file=ca_file)]
+    return [hint for target in record.targets for hint in _hints(target, ca_file=ca_file, identity=identity)]
 
 
-def _hints(target: TargetResult, *, ca_file: bool) -> Iterator[str]:
+def _hints(target: TargetResult, *, ca_file: bool, identity: bool) -> Iterator[str]:
     where = f"{target.host}:{target.port}" if ":" not in target.host else f"[{target.host}]:{target.port}"
     error = target.error
     if error is not None and error.reason is FailureReason.NOT_TLS:
@@ -49,3 +50,6 @@ def _hints(target: TargetResult, *, ca_file: bool) -> Iterator[str]:
     verdicts = (verdict for verdict in target.verdicts if verdict.rule == "cert.trusted")
     if not ca_file and any(verdict.status is Status.FAIL and verdict.reason in _PRIVATE for verdict in verdicts):
         yield f"{where}: if your own CA issued its certificate, add that CA with --ca-file PEM"
+    unknown = (verdict.message for verdict in target.verdicts if verdict.status is Status.INDETERMINATE)
+    if not identity and any(FailureReason.CLIENT_CERTIFICATE_REQUIRED in message for message in unknown):
+        yield f"{where} requires a client certificate: present yours with --client-cert PEM"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import PurePath
+from typing import Final
 
 from pydantic import Base64Bytes
 
@@ -59,6 +60,18 @@ class Extension(StrEnum):
     SCT_LIST = "SignedCertificateTimestampList"
 
 
+_PURPOSES: Final = {
+    "1.3.6.1.5.5.7.3.1": "serverAuth",
+    "1.3.6.1.5.5.7.3.2": "clientAuth",
+    "1.3.6.1.5.5.7.3.3": "codeSigning",
+    "1.3.6.1.5.5.7.3.4": "emailProtection",
+    "1.3.6.1.5.5.7.3.8": "timeStamping",
+    "1.3.6.1.5.5.7.3.9": "OCSPSigning",
+    "2.5.29.37.0": "anyExtendedKeyUsage",
+}
+"""The names of RFC 5280 section 4.2.1.12."""
+
+
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """One X.509 certificate as received; the fields are read from `der`, which is kept whole.
@@ -103,6 +116,11 @@ class Certificate:
     def short_fingerprint(self) -> str:
         """The beginning of its fingerprint, enough to tell it from any other that a server has."""
         return self.fingerprint[:FINGERPRINT_SHOWN]
+
+    @property
+    def purposes(self) -> tuple[str, ...]:
+        """The extended key usage by name where RFC 5280 has one, else as dotted OIDs."""
+        return tuple(_PURPOSES.get(usage, usage) for usage in self.extended_key_usage)
 
     def unreadable(self, *extensions: Extension) -> bool:
         """Whether any of these extensions could not be read, so that nothing can be said of what it holds."""

@@ -93,7 +93,7 @@ class RuleChoice(Struct, frozen=True):
                     verdict,
                     status=Status.NOT_APPLICABLE,
                     reason=NOT_ASKED,
-                    message=f"It was not asked: {option}.",
+                    message=f"It was left out by {option}.",
                     observed="",
                     expected="",
                     subject="",

@@ -119,3 +119,16 @@ def test_a_server_of_plain_http_is_answered_with_where_https_is(quick: Runner) -
     assert done.status == 1
     said = f"Hint: {where} speaks plain HTTP here; try https://127.0.0.1, or the port of 127.0.0.1 that speaks HTTPS"
     assert said in done.err
+
+
+def test_a_server_that_requires_a_client_certificate_is_answered_with_the_option(lab: Lab, quick: Runner) -> None:
+    options = reach(lab, "client-certificate-required")
+    server = lab.servers["client-certificate-required"]
+    identity = ("--client-cert", str(lab.client_certificate_file), "--client-key", str(lab.client_key_file))
+
+    alone = quick("scan", server.host, *options)
+    identified = quick("scan", server.host, *options, *identity)
+
+    assert alone.status == 3
+    assert f"Hint: {server.host}:443 requires a client certificate: present yours with --client-cert PEM" in alone.err
+    assert "Hint" not in identified.err

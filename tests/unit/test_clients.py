@@ -8,7 +8,7 @@ from importlib import resources
 
 import pytest
 
-from reports.clients import ClientsAt, outcomes, told
+from reports.clients import ClientsAt, in_words, outcomes, told
 from scanner.clients import Why, all_clients, connect, server_of
 from scanner.errors import UsageError
 from scanner.evidence import AcceptedSuite, Attempt, FailureReason, KeyType, Protocol, ProtocolOffer, TlsEvidence
@@ -286,3 +286,22 @@ def test_servers_that_are_set_up_alike_are_equal_whatever_certificates_they_have
     assert repr(one) == repr(other)
     for change in ({"key_usage": ("digitalSignature",)}, {"extended_key_usage": ("1.3.6.1.5.5.7.3.2",)}):
         assert server_of(having("a.example", **change)) != one
+
+
+def test_a_long_name_does_not_run_into_what_becomes_of_it() -> None:
+    clients = all_clients()
+    now = outcomes(tls({Protocol.TLS1_2: (AES_GCM,)}), clients)
+    lines = told(ClientsAt("a.example:443", now), clients, every=True, width=1000).splitlines()[2:]
+    for line, (one, outcome) in zip(lines, now.items(), strict=True):
+        name, words = clients[one].title, in_words(outcome)
+        assert line.endswith(words)
+        between = line.strip()[2:].removeprefix(name).removesuffix(words)
+        assert between == ": " or (len(name) <= 34 and between.isspace()), line
+
+
+def test_one_client_does_not_connect() -> None:
+    clients = {"java-7u25": all_clients()["java-7u25"]}
+    now = outcomes(tls({Protocol.TLS1_3: (TLS13,)}), clients)
+    assert told(ClientsAt("a.example:443", now), clients, every=True).splitlines()[1] == (
+        "  0 of 1 client connect, 1 does not"
+    )

@@ -41,6 +41,7 @@ def test_everything_that_was_seen_is_shown() -> None:
                 assert shown in text
             assert f"{certificate.not_after:%Y-%m-%d}" in text
             assert ", ".join(certificate.dns_names) in text
+            assert "extended key usage serverAuth" in text, "by its name, as everybody knows it"
     for probe in http.probes:
         for hop in probe.hops:
             assert f"{hop.method} {hop.url}" in text

@@ -69,7 +69,7 @@ def test_text_tells_what_was_left_out_and_why() -> None:
     some = RuleChoice(only=("cert.*",)).applied(run)
     others = len({verdict.rule for verdict in run.verdicts if not verdict.rule.startswith("cert.")})
     text = " ".join(render_text(some, rules={}).split())
-    assert f"It was not asked: --rule cert.*: {others} rules" in text
+    assert f"– not checked left out by --rule cert.*: {others} rules" in text
 
 
 def test_a_rule_that_no_policy_lists_is_refused_before() -> None:

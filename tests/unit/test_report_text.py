@@ -135,3 +135,12 @@ def test_summary_counts() -> None:
 def test_run_without_targets() -> None:
     record = dataclasses.replace(judged_record(4).record, targets=())
     assert "Nothing was scanned, so nothing can be said." in text_of(record)
+
+
+def test_the_names_of_rules_stay_whole_on_80_columns() -> None:
+    record = judged_record(4).record
+    text = render_text(record, rules={}, verbose=True, width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    for verdict in record.verdicts:
+        if not verdict.not_asked:
+            assert re.search(rf"(?m)(^|\s){re.escape(verdict.rule)}[\s,]", text), verdict.rule

@@ -129,7 +129,7 @@ def test_revocation_without_a_staple_is_not_looked_at_and_its_clause_not_met() -
 
 def test_what_was_not_asked_is_told_with_its_reason() -> None:
     asked = dataclasses.replace(
-        judged_as("a", Status.NOT_APPLICABLE, "not-asked"), message="It was not asked: --skip a."
+        judged_as("a", Status.NOT_APPLICABLE, "not-asked"), message="It was left out by --skip a."
     )
     view = view_of(record_with(asked, judged_as("b", Status.PASS)))
     (gap,) = view.unasked

@@ -21,7 +21,7 @@ def test_what_is_skipped_is_said_not_to_have_been_asked() -> None:
         assert {verdict.rule for verdict in after.verdicts} == {verdict.rule for verdict in before.verdicts}
         left_out = [verdict for verdict in after.verdicts if verdict.rule.startswith("cert.")]
         assert {(verdict.status, verdict.reason) for verdict in left_out} <= {(Status.NOT_APPLICABLE, "not-asked")}
-        assert all(verdict.message == "It was not asked: --skip cert.*." for verdict in left_out)
+        assert all(verdict.message == "It was left out by --skip cert.*." for verdict in left_out)
         assert len(left_out) == len({verdict.rule for verdict in left_out}), "one for each rule"
         assert [item for item in after.verdicts if not item.rule.startswith("cert.")] == [
             item for item in before.verdicts if not item.rule.startswith("cert.")
@@ -35,8 +35,8 @@ def test_only_the_rules_that_are_named_are_judged() -> None:
     assert judged
     assert all(rule.startswith("proto.") or rule == "cert.expiry" for rule in judged)
     told = {verdict.rule: verdict.message for verdict in applied.verdicts if verdict.reason == "not-asked"}
-    assert told["proto.no-ssl2"] == "It was not asked: --skip proto.no-ssl2."
-    assert told["https.hsts"] == "It was not asked: --rule proto.* --rule cert.expiry."
+    assert told["proto.no-ssl2"] == "It was left out by --skip proto.no-ssl2."
+    assert told["https.hsts"] == "It was left out by --rule proto.* --rule cert.expiry."
 
 
 def test_nothing_is_changed_where_nothing_is_chosen() -> None:

@@ -146,7 +146,7 @@ def scan(  # noqa: PLR0913, PLR0917  # one for each option
     for path in written.files if not quiet else ():
         click.echo(path, err=True)
     warn(written.troubles)
-    for hint in hints_of(result, ca_file=ca_file is not None) if not quiet else ():
+    for hint in hints_of(result, ca_file=ca_file is not None, identity=client_cert is not None) if not quiet else ():
         click.echo(f"Hint: {hint}", err=True)
     warn(unasked(result, by_name))
     if lost is not None:

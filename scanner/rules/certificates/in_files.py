@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from scanner.evidence import Deployment, Extension
@@ -117,21 +116,9 @@ def _client_purpose(deployment: Deployment, facts: Facts, parameters: Parameters
         return [Finding("unreadable")]
     usages = set(leaf.extended_key_usage)
     if usages and not usages & {_CLIENT_AUTH, _ANY_USAGE}:
-        return [Finding("not-for-clients", listing(_named(leaf.extended_key_usage)), expected)]
+        return [Finding("not-for-clients", listing(leaf.purposes), expected)]
     if deployment.publicly_trusted:
         return [Finding("public-ca", leaf.issuer, expected, severity=Severity.LOW)]
     if deployment.publicly_trusted is None:
         return [Finding("issuer-unknown")]
-    return [Finding("for-clients", listing(_named(leaf.extended_key_usage)) or "everything", expected)]
-
-
-_NAMES: Final = {
-    "1.3.6.1.5.5.7.3.1": "serverAuth",
-    _CLIENT_AUTH: "clientAuth",
-    "1.3.6.1.5.5.7.3.4": "emailProtection",
-    _ANY_USAGE: "anything",
-}
-
-
-def _named(usages: tuple[str, ...]) -> Iterator[str]:
-    return (_NAMES.get(usage, usage) for usage in usages)
+    return [Finding("for-clients", listing(leaf.purposes) or "everything", expected)]

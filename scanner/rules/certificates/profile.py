@@ -216,14 +216,14 @@ def _usage(deployment: Deployment, facts: Facts, parameters: IssuerParameters) -
     if leaf.unreadable(*_DECISIVE):
         return [Finding("unreadable", listing(leaf.unreadable_extensions), expected)]
     if SERVER_AUTH not in leaf.extended_key_usage:
-        return [Finding("no-server-auth", listing(leaf.extended_key_usage) or "none", expected)]
+        return [Finding("no-server-auth", listing(leaf.purposes) or "none", expected)]
     usage = leaf.key_usage
     if usage is not None and ("digitalSignature" not in usage or "keyCertSign" in usage):
         return [Finding("key-usage", listing(usage) or "none", expected)]
     if not deployment.paths and not all(map(_may_issue_for_servers, below_root(deployment)[1:])):
         return [not_observed(Failure(FailureReason.NOT_RUN, "whether a path uses one intended for another purpose"))]
     if confined := _confined_otherwise(deployment):
-        names = listing(f"{item.subject} ({listing(item.extended_key_usage)})" for item in confined)
+        names = listing(f"{item.subject} ({listing(item.purposes)})" for item in confined)
         return [Finding("issuer-usage", names, "serverAuth, or no extendedKeyUsage")]
     if leaf.unreadable_extensions:
         observed = listing(leaf.unreadable_extensions)

@@ -277,7 +277,7 @@ CASES = (
         "issuer-usage",
         deployment(certificate(), _FOR_CLIENTS),
         severity=Severity.HIGH,
-        observed="CN=Example Issuing CA 1,O=Example Trust Services (1.3.6.1.5.5.7.3.2)",
+        observed="CN=Example Issuing CA 1,O=Example Trust Services (clientAuth)",
     ),
     of_tls("cert.usage", "fit", deployment(certificate(), certificate(intermediate(), extended_key_usage=(_ANY,)))),
     # One that is on no path confines nothing, and beside one for everything the other is taken.
