@@ -10,7 +10,7 @@ import pytest
 from scanner.inventory import Address, Endpoint, Target
 from scanner.probe import ProbeSettings
 from scanner.probe.net.budget import Budget, DeadlineError, Limits, RunBudget
-from scanner.probe.net.limits import Places
+from scanner.probe.net.limits import Places, SharedPort
 from tests.build import virtual_time
 
 IP, OTHER = "192.0.2.1", "192.0.2.2"
@@ -432,3 +432,16 @@ def test_no_more_targets_of_an_address_begin_than_it_may_have_connections():
 
     # Another may begin when it has been seen that there is room, and then when one is done.
     assert virtual_time.run(scan()) == {1: 0.0, 2: pytest.approx(0.2), 3: pytest.approx(10.0), 4: pytest.approx(10.2)}
+
+
+def test_a_service_has_its_places_back_when_it_has_no_interval_any_more():
+    async def recover() -> list[tuple[float, int]]:
+        service, seen = SharedPort(5), []
+        service.slow_down(0.0, usual_s=0.12)
+        for _ in range(5):
+            seen.append((service.pace.interval_s, service.places.most))
+            service.recover()
+        return seen
+
+    # A rate makes intervals that halving does not bring to the shortest.
+    assert virtual_time.run(recover()) == [(0.24, 1), (0.12, 1), (0.06, 1), (0.03, 1), (0.0, 5)]

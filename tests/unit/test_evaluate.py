@@ -15,8 +15,18 @@ from msgspec import structs
 
 from scanner.errors import PolicyError
 from scanner.evaluate import MESSAGE_LIMIT, evaluate, judge, report_waivers, target_status
-from scanner.evidence import AcceptedSuite, Attempt, ClientIdentity, Failure, FailureReason, Hop, ProtocolOffer
-from scanner.inventory import EnvironmentKind
+from scanner.evidence import (
+    AcceptedSuite,
+    Attempt,
+    ClientIdentity,
+    DnsEvidence,
+    Dnssec,
+    Failure,
+    FailureReason,
+    Hop,
+    ProtocolOffer,
+)
+from scanner.inventory import EnvironmentKind, StartTls
 from scanner.policy import Policy, PolicyRule, load
 from scanner.rules import BoundRule, Facts, Finding, Observed, Parameters, Rule, get_rule
 from scanner.rules.registry import UNIVERSAL_REASONS, fails, passes
@@ -33,6 +43,7 @@ from tests.build.facts import (
     environment,
     facts,
     failing,
+    hop,
     http,
     observed,
     offer,
@@ -395,6 +406,24 @@ _INSIDE = "https://www.example.com/"
             (TargetStatus.PARTIAL, FailureReason.NOT_TLS),
         ),
         (World(tls=Attempt.failed(FailureReason.REFUSED)), (TargetStatus.PARTIAL, FailureReason.REFUSED)),
+        # Of plain HTTP, what kept us from asking, and over TLS a head that broke off.
+        (_https(failing(FailureReason.INTERRUPTED)), (TargetStatus.PARTIAL, FailureReason.INTERRUPTED)),
+        (_https(failing(FailureReason.UNAVAILABLE)), (TargetStatus.PARTIAL, FailureReason.UNAVAILABLE)),
+        (_https(failing(FailureReason.ENGINE_ERROR)), (TargetStatus.PARTIAL, FailureReason.ENGINE_ERROR)),
+        (_https(hop(incomplete=RESET, headers_cut=True)), (TargetStatus.PARTIAL, RESET.reason)),
+        # The answers before it are no reason to ask no further.
+        (
+            World(
+                http=http(
+                    probe(failing(FailureReason.RESET, _INSIDE), identity=ClientIdentity.WRONG),
+                    probe(failing(FailureReason.TIMED_OUT, _INSIDE)),
+                )
+            ),
+            (TargetStatus.PARTIAL, FailureReason.TIMED_OUT),
+        ),
+        (World(dns=TIMED_OUT), (TargetStatus.PARTIAL, FailureReason.TIMED_OUT)),
+        (World(dns=DnsEvidence(caa=TIMED_OUT)), (TargetStatus.PARTIAL, FailureReason.TIMED_OUT)),
+        (World(dns=DnsEvidence(caa=Attempt.failed(FailureReason.NOT_RUN))), (TargetStatus.ASSESSED, None)),
         (World(tls=TIMED_OUT, http=TIMED_OUT), (TargetStatus.UNREACHABLE, FailureReason.TIMED_OUT)),
         (
             World(
@@ -428,6 +457,27 @@ def test_only_what_the_policy_asks_makes_a_target_partial(
     rule: str, expected: tuple[TargetStatus, FailureReason | None]
 ) -> None:
     assert status(_CUT_OFF, rule) == expected
+
+
+_IN_PLAIN = probe(hop("http://www.example.com/"))
+_UNSEEN_PATH = probe(failing(FailureReason.TIMED_OUT, f"{_INSIDE}x"), path="/x")
+_BOGUS = DnsEvidence(caa=TIMED_OUT, dnssec=Attempt.ok(Dnssec.BOGUS))
+
+
+@pytest.mark.parametrize(
+    ("rule", "world", "expected"),
+    [
+        ("https.redirect", World(http=Attempt.partial(http(_IN_PLAIN), RESET)), (TargetStatus.PARTIAL, RESET.reason)),
+        ("https.redirect", World(http=http(_IN_PLAIN, _UNSEEN_PATH)), (TargetStatus.ASSESSED, None)),
+        ("dns.dnssec", World(dns=_BOGUS), (TargetStatus.ASSESSED, None)),
+    ],
+)
+def test_a_failure_leaves_a_target_partial_only_where_a_list_broke_off(
+    rule: str, world: World, expected: tuple[TargetStatus, FailureReason | None]
+) -> None:
+    ((verdict,),) = run(world, rules=policy(rule))
+    assert verdict.status is Status.FAIL
+    assert status(world, rule) == expected
 
 
 def test_an_unreachable_target_passes_nothing() -> None:
@@ -489,3 +539,15 @@ def test_a_prime_that_environments_share_is_told_in_each_of_them() -> None:
         "192.0.2.4": ("shared", "development, production"),
         "192.0.2.5": ("shared", "production, test"),
     }
+
+
+def test_a_web_server_hears_of_every_other_service_that_has_its_name() -> None:
+    takes = tls(other_alpn=Attempt.ok(value=True))
+    mail = [World(tls=takes, host=f"{name}.example.com", port=25, starttls=StartTls.SMTP) for name in ("in", "out")]
+    alone, *_ = run(World(), World(host="other.example.com"), rules=policy("vuln.alpaca"))
+    beside, *others = run(World(), *mail, rules=policy("vuln.alpaca"))
+    assert [(verdict.reason, verdict.observed) for verdict in (*alone, *beside)] == [
+        ("no-other", "none"),
+        ("confusable", "in.example.com:25, out.example.com:25"),
+    ]
+    assert {verdict.reason for verdicts in others for verdict in verdicts} == {"not-http"}
