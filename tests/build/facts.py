@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -101,12 +102,15 @@ def tls13_only(**changes: Any) -> dict[str, Any]:
     return {"protocols": offers(tls1_2=offer()), **changes}
 
 
+@functools.cache
+def _good_certificate() -> Certificate:
+    signed = leaf(HOST, not_before=NOW - timedelta(days=10), days=90)
+    return dataclasses.replace(signed, crl_urls=("http://crl.example.com/1.crl",))
+
+
 def certificate(base: Certificate | None = None, **changes: Any) -> Certificate:
     """The good server certificate, with fields changed."""
-    good = base or dataclasses.replace(
-        leaf(HOST, not_before=NOW - timedelta(days=10), days=90), crl_urls=("http://crl.example.com/1.crl",)
-    )
-    return dataclasses.replace(good, **changes)
+    return dataclasses.replace(base or _good_certificate(), **changes)
 
 
 def trusted(*chain: Certificate, public: bool = True, store: str = "mozilla") -> PathValidation:
@@ -175,9 +179,14 @@ def deployment(own: Certificate | None = None, *rest: Certificate, **changes: An
     return dataclasses.replace(good, **changes)
 
 
-def tls(*deployments: Deployment, **changes: Any) -> TlsEvidence:
-    """The good server's TLS, with fields changed."""
-    good = TlsEvidence(
+@functools.cache
+def _good_deployment() -> Deployment:
+    return deployment()
+
+
+@functools.cache
+def _good_tls() -> TlsEvidence:
+    return TlsEvidence(
         protocols=offers(),
         groups={
             Protocol.TLS1_2: Attempt.ok(("x25519", "secp256r1")),
@@ -187,7 +196,7 @@ def tls(*deployments: Deployment, **changes: Any) -> TlsEvidence:
             Protocol.TLS1_2: Attempt.ok(("ecdsa_secp256r1_sha256",)),
             Protocol.TLS1_3: Attempt.ok(("ecdsa_secp256r1_sha256",)),
         },
-        certificates=Attempt.ok(deployments or (deployment(),)),
+        certificates=Attempt.ok((_good_deployment(),)),
         extended_master_secret=YES,
         secure_renegotiation=YES,
         client_renegotiation=NO,
@@ -199,7 +208,15 @@ def tls(*deployments: Deployment, **changes: Any) -> TlsEvidence:
         ccs_injection=NO,
         robot=Attempt.ok(Robot.RSA_NOT_OFFERED),
     )
-    made = dataclasses.replace(good, **changes)
+
+
+def tls(*deployments: Deployment, **changes: Any) -> TlsEvidence:
+    """The good server's TLS, with fields changed."""
+    if deployments:
+        changes = {"certificates": Attempt.ok(deployments), **changes}
+    if not changes:
+        return _good_tls()
+    made = dataclasses.replace(_good_tls(), **changes)
     without = set() if Protocol.TLS1_3 in made.negotiated else {Protocol.TLS1_3}
     without |= set() if set(made.negotiated) - {Protocol.TLS1_3} else {Protocol.TLS1_2}
     return dataclasses.replace(
