@@ -210,7 +210,7 @@ def _verdict(bound: BoundRule, finding: Finding) -> Verdict:
         observed=observed,
         expected=expected,
         subject=subject,
-        sources=tuple(str(source) for source in bound.sources),
+        sources=bound.cited,
     )
 
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from scanner.evidence.attempt import Attempt, Failure, not_run
 from scanner.evidence.certificates import Deployment, Protocol
+
+_OLDEST_FIRST: Final = tuple(Protocol)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,8 @@ class TlsEvidence:
     @property
     def negotiated(self) -> tuple[Protocol, ...]:
         """The protocols that were seen to be negotiated, oldest first."""
+        # Most rules ask, of every target.
+        seen = self.protocols
         return tuple(
-            protocol for protocol in Protocol if (value := self.offer(protocol).value) is not None and value.negotiated
+            [at for at in _OLDEST_FIRST if (offer := seen.get(at)) is not None and offer.value and offer.value.suites]
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from msgspec import Struct
 from pydantic import ValidationError
 
@@ -13,13 +15,18 @@ from scanner.validation import problems_of
 from scanner.verdict import Severity, Source
 
 
-class BoundRule(Struct, frozen=True):
+class BoundRule(Struct, frozen=True, dict=True):
     """A rule as one policy wants it judged."""
 
     rule: Rule
     severity: Severity
     parameters: Parameters
     sources: tuple[Source, ...]
+
+    @functools.cached_property
+    def cited(self) -> tuple[str, ...]:
+        """Its sources in words, as each of its verdicts has them."""
+        return tuple(str(source) for source in self.sources)
 
 
 def bind(policy: Policy) -> tuple[BoundRule, ...]:
