@@ -6,10 +6,12 @@
     python bench/scale.py --targets 1000 --sslyze 20         # sslyze's own API beside, on so many of the targets
     python bench/scale.py … --keep runs.jsonl                # what came out, for `python bench/growth.py runs.jsonl`
 
-The targets are loopback addresses of one nginx (TLS 1.2 and 1.3, ECDSA, a redirect from plain HTTP); each run is a
-process of its own. Processor time is that of the run's whole process tree, without nginx, as it is sampled five times a
-second: what a process did after the last look at it is missing. Memory is the greatest proportional set size of the
-tree. The delay is the kernel's (`tc netem` on loopback) in a network namespace, which needs root; without
+The targets are loopback addresses of one nginx (TLS 1.2 and 1.3, ECDSA, a redirect from plain HTTP), each under a name
+of its own, all of one length, as the targets of an estate have names of their own. Each run is a process of its own.
+Processor time is that of the run's whole process tree, without nginx, as it is sampled five times a second: what a
+process did after the last look at it is missing. Memory is the greatest proportional set size of the tree, looked at
+once a second: to look at thirty processes takes a tenth of the time of one processor otherwise, which the run has not.
+The delay is the kernel's (`tc netem` on loopback) in a network namespace, which needs root; without
 that module, it is a relay's (`tools/delay.c`, compiled for it), which takes some of the processors' time for itself.
 "Busy" is how much of the machine's processors was in use meanwhile, by whomever.
 What else the machine does is told by its load: where that is high, no wall clock is to be trusted.
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import subprocess
@@ -37,13 +40,15 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.survey import accepted, settled, start_nginx
-from bench.tools.scanners import HOST, address
+from bench.tools.scanners import address
 from scanner.counting import counted
 from tests.build.fleet import Redis, worker
 from tests.build.ports import free_port
 from tests.build.servers import servers
 
 _SAMPLE_S = 0.2
+_SAMPLES_OF_MEMORY = 5
+"""Of so many samples, one looks at memory too."""
 _PER_PROCESSOR = 12
 _IN_THE_NAMESPACE = "NIGHTSEAL_BENCH_NAMESPACE"
 
@@ -197,10 +202,13 @@ class Used(threading.Thread):
 
     def run(self) -> None:
         """Look again and again."""
-        while not self._over.wait(_SAMPLE_S):
+        for number in itertools.count():
+            if self._over.wait(_SAMPLE_S):
+                return
             family = [member for pid in self._pids for member in tree(pid)]
             self._last |= {member: used for member in family if (used := processor_time(member)) is not None}
-            self._most = max(self._most, sum(map(share, family)) / 2**20)
+            if number % _SAMPLES_OF_MEMORY == 0:
+                self._most = max(self._most, sum(map(share, family)) / 2**20)
 
     def end(self) -> tuple[float, float]:
         """Seconds, and MiB."""
@@ -238,6 +246,11 @@ def processor_time(process: psutil.Process) -> float | None:
         return None
 
 
+def name(number: int) -> str:
+    """The name of a target."""
+    return f"h{number:05}.lab.example"
+
+
 def measured_here(job: dict[str, Any]) -> None:
     """In the child: do the run, and print what it took."""
     begun = time.perf_counter()
@@ -260,7 +273,8 @@ async def nightseal(job: dict[str, Any]) -> int:
     environments = {"bench": Environment("bench", EnvironmentKind.ON_PREMISES, zone=zone)}
     targets = [
         Target(
-            Endpoint("bench", HOST, job["port"], http_port=job["plain"]), Address(address(n), job["port"], job["plain"])
+            Endpoint("bench", name(n), job["port"], http_port=job["plain"]),
+            Address(address(n), job["port"], job["plain"]),
         )
         for n in range(job["count"])
     ]
@@ -285,7 +299,8 @@ def sslyze(job: dict[str, Any]) -> int:
 
     scanner = Scanner()
     scanner.queue_scans(
-        ServerScanRequest(ServerNetworkLocation(HOST, job["port"], address(number))) for number in range(job["count"])
+        ServerScanRequest(ServerNetworkLocation(name(number), job["port"], address(number)))
+        for number in range(job["count"])
     )
     return sum(1 for _ in scanner.get_results())
 
