@@ -68,7 +68,7 @@ class Job(Struct, frozen=True):
     config_digest: str = ""
     run_id: str | None = None
     known: Mapping[str, TargetEvidence] = field(default_factory=dict)
-    on_evidence: Callable[[str, TargetEvidence], None] | None = None
+    on_evidence: Callable[[str, KeptEvidence], None] | None = None
     backwards: bool = False
     answers: Path | None = None
     vantage: str = ""
@@ -205,10 +205,10 @@ async def _observe(job: Job, seen: RunEvidence, on_progress: Callable[[Progress]
         observed = _merged(probed(sorting.here(names, order), scope), sorting.elsewhere())
         async with contextlib.aclosing(observed):
             async for target, evidence in observed:
-                seen.keep(target.id, evidence)
+                kept = seen.keep(target.id, evidence)
                 authorities.look_at(evidence)
                 if job.on_evidence:
-                    job.on_evidence(target.id, evidence)
+                    job.on_evidence(target.id, kept)
         await authorities.finish(job.settings.deadline_s)
         published = PublishedKeys(Path(job.settings.published_keys)) if job.settings.published_keys else None
         keys, tickets = SeenKeys(published), SeenTicketKeys()

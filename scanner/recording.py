@@ -51,9 +51,10 @@ class RunEvidence(Struct):
         endpoints = len(job.inventory.endpoints)
         return cls(endpoints, EvidenceStore(few=endpoints <= job.held))
 
-    def keep(self, target_id: str, evidence: TargetEvidence) -> None:
+    def keep(self, target_id: str, evidence: TargetEvidence) -> KeptEvidence:
         """Put away what was seen at a target, in place of what was kept of it before."""
-        self.evidence[target_id] = self.store.keep(evidence)
+        kept = self.evidence[target_id] = self.store.keep(evidence)
+        return kept
 
     @property
     def targets(self) -> list[Target]:

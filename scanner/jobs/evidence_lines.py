@@ -13,16 +13,16 @@ from typing import Final, Self
 
 from pydantic import ValidationError
 
-from scanner.evidence import TargetEvidence, from_json, to_json
+from scanner.evidence import KeptEvidence, TargetEvidence, from_json
 
 FRESH: Final = timedelta(hours=12)
 """Evidence older than this is not taken up: it would be reported as today's."""
 
 
-def evidence_line(target: str, evidence: TargetEvidence, **more: str) -> bytes:
+def evidence_line(target: str, evidence: KeptEvidence, **more: str) -> bytes:
     """What was seen at a target, as a line; `more` is whatever has to be the same for it to be taken up."""
     fields = json.dumps({**more, "target": target}, separators=(",", ":")).encode().removesuffix(b"}")
-    return b'%s,"evidence":%s}\n' % (fields, to_json(evidence))
+    return b'%s,"evidence":%s}\n' % (fields, evidence.json)
 
 
 @dataclass(slots=True, eq=False)

@@ -22,7 +22,7 @@ from msgspec import Struct, structs
 
 import scanner
 from scanner.counting import counted
-from scanner.evidence import TargetEvidence
+from scanner.evidence import KeptEvidence, TargetEvidence
 from scanner.jobs.evidence_lines import FRESH, EvidenceLines, evidence_line
 from scanner.probe.x509.trust import store_digests
 
@@ -61,7 +61,7 @@ class UnfinishedRun(Struct):
         new.rename(path)
         self._path = path
 
-    def add(self, target: str, evidence: TargetEvidence) -> None:
+    def add(self, target: str, evidence: KeptEvidence) -> None:
         """Keep what was seen at a target."""
         if self._file is None:
             return

@@ -7,7 +7,7 @@ import logging
 from datetime import datetime
 from pathlib import Path
 
-from scanner.evidence import TargetEvidence
+from scanner.evidence import KeptEvidence
 from scanner.jobs.evidence_lines import EvidenceLines, evidence_line
 from scanner.service.log_fields import log_with, of_refusal
 from scanner.state.ledger import Start
@@ -23,7 +23,7 @@ class FinishedTargets:
         self._path = state.with_name(f"{state.name}.spool") / f"{name}.jsonl"
         self._digest = config_digest
 
-    def add(self, target: str, evidence: TargetEvidence) -> None:
+    def add(self, target: str, evidence: KeptEvidence) -> None:
         """Keep what was seen at a target."""
         try:
             self._path.parent.mkdir(mode=0o700, exist_ok=True)

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from scanner.config.loading import parse
 from scanner.errors import UsageError
+from scanner.evidence import EvidenceStore
 from scanner.jobs.site import open_reports
 from scanner.service import logs
 from scanner.service.finished_targets import FinishedTargets
@@ -36,8 +37,9 @@ def start(engine: Engine) -> Start:
 def test_a_spool_gives_back_what_was_seen_but_no_half_line(tmp_path: Path, start: Start) -> None:
     seen = {target.id: target.evidence for target in sample_record(0).targets if target.evidence is not None}
     finished = FinishedTargets(tmp_path / "state.sqlite", start, "digest")
+    store = EvidenceStore()
     for target, evidence in seen.items():
-        finished.add(target, evidence)
+        finished.add(target, store.keep(evidence))
     begun = min(evidence.started_at for evidence in seen.values())
     (file,) = (tmp_path / "state.sqlite.spool").iterdir()
     with file.open("a") as cut:

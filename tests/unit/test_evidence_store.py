@@ -6,6 +6,7 @@ import contextlib
 import copy
 import dataclasses
 import gc
+import json
 import logging
 import pickle
 import resource
@@ -15,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from scanner.evidence import EvidenceStore, TargetEvidence, to_json
+from scanner.evidence import EvidenceStore, TargetEvidence, store, to_json
+from scanner.jobs.evidence_lines import evidence_line
 from scanner.verdict import RunRecord, TargetResult
 from tests.build.records import sample_record
 
@@ -35,6 +37,15 @@ def full() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (300, hard))
     yield
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_a_killed_run_leaves_is_what_was_kept_and_is_not_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = EvidenceStore().keep(evidence_of(SEEN[0]))
+    monkeypatch.setattr(store, "to_json", None)
+    line = evidence_line("a", kept, config="b")
+    expected = json.loads(to_json(evidence_of(SEEN[0])))
+    assert json.loads(line) == {"config": "b", "target": "a", "evidence": expected}
+    assert line.endswith(b"\n")
 
 
 @pytest.mark.parametrize("few", [True, False])
