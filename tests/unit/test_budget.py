@@ -445,3 +445,48 @@ def test_a_service_has_its_places_back_when_it_has_no_interval_any_more():
 
     # A rate makes intervals that halving does not bring to the shortest.
     assert virtual_time.run(recover()) == [(0.24, 1), (0.12, 1), (0.06, 1), (0.03, 1), (0.0, 5)]
+
+
+def test_a_place_at_once_is_had_only_where_nobody_has_to_wait():
+    async def scan() -> None:
+        run = RunBudget(Limits(connections=2))
+        budget = target(run, IP, 60.0)
+        first, second = budget.place_at_once(), budget.place_at_once()
+        assert first is not None
+        assert second is not None
+        assert budget.place_at_once() is None, "there are two places"
+        waiting = asyncio.create_task(budget.admit())
+        await asyncio.sleep(0)
+        first.give_back()
+        assert budget.place_at_once() is None, "who waits has it"
+        (await waiting).give_back()
+        second.give_back()
+        assert budget.opened == 3
+        held = target(run, IP, 60.0, port=8443).place_at_once()
+        assert held is not None
+        held.give_back()
+
+        budget.slow_down(5.0)
+        assert budget.place_at_once() is None, "the service is left alone"
+        late = target(run, OTHER, 10.0)
+        await asyncio.sleep(late.left)
+        assert late.place_at_once() is None, "there is no time"
+        later = late.place_at_once(later_s=1.0)
+        assert later is not None
+        for limits in (Limits(rate_per_s=100.0), Limits(total_rate_per_s=100.0)):
+            assert target(RunBudget(limits), IP, 60.0).place_at_once() is None, "each start waits for its turn"
+
+    virtual_time.run(scan())
+
+
+def test_a_place_of_another_process_is_not_had_at_once():
+    class Elsewhere:
+        def __getattr__(self, name: str):
+            raise AssertionError(name)
+
+    async def scan() -> None:
+        run = RunBudget(Limits(), Elsewhere(), lambda ip: ip == IP)
+        assert target(run, OTHER, 60.0).place_at_once() is None
+        assert target(run, IP, 60.0).place_at_once() is not None
+
+    virtual_time.run(scan())

@@ -70,6 +70,10 @@ class ServiceAdmission(Admission, Protocol):
         """A service shows that it has too much to do."""
         ...
 
+    def admit_at_once(self, ip: str, ends: float, service: SharedPort | None) -> bool:
+        """Admit a connection for which nothing has to be waited for; whether there was one."""
+        ...
+
 
 @dataclass(slots=True)
 class RunBudget:
@@ -119,6 +123,8 @@ class RunBudget:
         Raises:
             DeadlineError: that would be after `ends`.
         """
+        if self.admit_at_once(ip, ends, service):
+            return
         if self.elsewhere is not None and self._foreign(ip):
             await self.elsewhere.admit(ip, ends, None, first=first)
             return
@@ -134,6 +140,19 @@ class RunBudget:
             for places in taken:
                 places.give_back()
             raise
+
+    def admit_at_once(self, ip: str, ends: float, service: SharedPort | None = None) -> bool:
+        """Admit a connection for which nothing has to be waited for, not even by others; whether there was one."""
+        if self.elsewhere is not None and self._foreign(ip):
+            return False
+        address = self._address(ip)
+        places = (address.places,) if service is None else (service.places, address.places)
+        paces = (address.pace, self._total) if service is None else (service.pace, address.pace, self._total)
+        if not all(item.free for item in (*places, *paces)) or asyncio.get_running_loop().time() >= ends:
+            return False
+        for item in places:
+            item.take_free()
+        return True
 
     async def _wait_for_turn(self, ends: float, *paces: Pace | None) -> None:
         """Wait for the turn of a start that keeps to all of these."""
@@ -280,6 +299,13 @@ class Budget:
         await self._admission.admit(ip, self.ends + later_s, self._service_of(ip), first=first)
         self.opened += 1
         return Place(self, ip)
+
+    def place_at_once(self, *, later_s: float = 0.0) -> Place | None:
+        """A place at the target's address that nobody has to wait for; None where there is none now (`admit`)."""
+        if not self._admission.admit_at_once(self._ip, self.ends + later_s, self._service):
+            return None
+        self.opened += 1
+        return Place(self, self._ip)
 
     def give_back(self, ip: str) -> None:
         """A connection to an address is closed."""

@@ -51,6 +51,10 @@ class Places:
         """Whether one could be taken at once."""
         return self._taken < self.most and not self._waiting
 
+    def take_free(self) -> None:
+        """Take one that is `free`."""
+        self._taken += 1
+
     async def take(self, ends: float, *, first: bool = False) -> None:
         """Take one, `first` before all who wait.
 

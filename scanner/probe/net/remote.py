@@ -1,8 +1,8 @@
 """The budget's face for threads and for other processes: they ask over a socket, and are admitted as if they were here.
 
 A handshake is made by a library that blocks, in a process that is ended when it is late. So what it holds is noted on
-this side: when its connection to us ends, however it ended, all is given back. The talk is made of single bytes, and of
-one length-free header each way: the token of the budget that is asked for, and the seconds that are left.
+this side: when its connection to us ends, however it ended, all is given back. The talk is made of single bytes, after
+the token of the budget that is asked for.
 """
 
 from __future__ import annotations
@@ -37,10 +37,14 @@ _PATIENCE_S: Final = 5.0
 
 
 class Access(Struct, frozen=True):
-    """How another process finds a budget; it crosses into it."""
+    """How another process finds a budget; it crosses into it.
+
+    `ends` is when nothing new is asked any more, in seconds of `time.monotonic`: the processes of a machine share it.
+    """
 
     address: str
     token: bytes
+    ends: float
 
 
 class _Lent(Struct):
@@ -89,7 +93,8 @@ class BudgetServer:
         token = secrets.token_bytes(_TOKEN_BYTES)
         self._lent[token] = _Lent(budget, later_s, set())
         try:
-            yield Access(self._address, token)
+            left_s = budget.ends + later_s - asyncio.get_running_loop().time()
+            yield Access(self._address, token, time.monotonic() + left_s)
         finally:
             self._end(token)
 
@@ -134,13 +139,15 @@ class _Borrower(asyncio.Protocol):
             self.end()
             return False
         self._lent.borrowers.add(self)
-        self._say(_SECONDS.pack(self._lent.budget.ends + self._lent.later_s - asyncio.get_running_loop().time()))
         return True
 
     def _take(self) -> bool:
         """Do what was asked first; false where the rest of it has yet to come."""
         command, rest = self._received[:1], self._received[1:]
         if command in {_ASK, _ASK_FIRST}:
+            if self._admitted_at_once():
+                self._received = rest
+                return True
             task = asyncio.get_running_loop().create_task(self._admit(first=command == _ASK_FIRST))
             self._asking.add(task)
             task.add_done_callback(self._asking.discard)
@@ -158,6 +165,16 @@ class _Borrower(asyncio.Protocol):
             self.end()
             return False
         self._received = rest
+        return True
+
+    def _admitted_at_once(self) -> bool:
+        """Whether one is admitted for which nothing is waited for, as most are: a task would cost more than that."""
+        assert self._lent is not None  # noqa: S101  # nothing is asked before the token
+        place = self._lent.budget.place_at_once(later_s=self._lent.later_s)
+        if place is None:
+            return False
+        self._held.append(place)
+        self._say(_ADMITTED)
         return True
 
     async def _admit(self, *, first: bool) -> None:
@@ -195,19 +212,11 @@ class RemoteBudget:
     `ends` is when nothing new is asked any more, in seconds of `time.monotonic`.
     """
 
-    def __init__(self, connected: socket.socket, token: bytes) -> None:
+    def __init__(self, connected: socket.socket, access: Access) -> None:
         self._socket = connected
         self._sending, self._receiving = threading.Lock(), threading.Lock()
-        self._send(token)
-        connected.settimeout(_PATIENCE_S)
-        self.ends = time.monotonic()
-        told = b""
-        while len(told) < _SECONDS.size:
-            more = connected.recv(_SECONDS.size - len(told))
-            if not more:
-                raise DeadlineError  # it is lent no more
-            told += more
-        self.ends += _SECONDS.unpack(told)[0]
+        self._introduction = access.token
+        self.ends = access.ends
 
     @classmethod
     @contextmanager
@@ -216,7 +225,7 @@ class RemoteBudget:
         with socket.socket(socket.AF_UNIX) as connected:
             connected.settimeout(_PATIENCE_S)
             connected.connect(access.address)
-            yield cls(connected, access.token)
+            yield cls(connected, access)
 
     @classmethod
     @contextmanager
@@ -284,7 +293,8 @@ class RemoteBudget:
 
     def _send(self, data: bytes) -> None:
         with self._sending:
-            self._socket.sendall(data)
+            introduction, self._introduction = self._introduction, b""
+            self._socket.sendall(introduction + data)
 
     def in_a_loop(self, ip: str) -> Budget:
         """The same budget for a probe that runs in an event loop of this process."""
@@ -309,6 +319,9 @@ class _Remote:
     def _not_wanted(self, waiting: asyncio.Future[None]) -> None:
         if not waiting.cancelled() and waiting.exception() is None:
             self._budget.give_back()
+
+    def admit_at_once(self, _ip: str, _ends: float, _service: SharedPort | None) -> bool:
+        return False
 
     def give_back(self, _ip: str, _service: SharedPort | None) -> None:
         self._budget.give_back()
