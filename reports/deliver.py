@@ -6,6 +6,7 @@ addresses come by stdin alone and are taken out of whatever is said about a fail
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import subprocess
@@ -38,6 +39,13 @@ class Delivery(Struct, frozen=True):
 def problem_of(url: str) -> str | None:
     """What is wrong with a receiver's address; None where nothing is."""
     return None if _plugin(url) else "is not an address that Apprise knows"
+
+
+@functools.cache
+def takes_files(url: str) -> bool:
+    """Whether the receiver at an address takes files along with a message; so it is where that is not known."""
+    plugin = _plugin(url)
+    return plugin is None or bool(plugin.attachment_support)
 
 
 def deliver(url: str, message: Message, *, timeout_s: float = TIMEOUT_S) -> Delivery:

@@ -26,6 +26,7 @@ ENTRIES: Final = 20
 """Entries of a section that are listed; the others are counted, and stand in the report."""
 PLACES: Final = 6
 """Places of an entry that are listed."""
+BEING_DRAWN: Final = "It is drawn after this message is sent, which takes seconds, or minutes for thousands of hosts."
 _PACKAGE: Final = Path(__file__).parent
 _TEMPLATES: Final = (_PACKAGE / "templates", _PACKAGE.parent / "templates")
 """Where templates are, in an installed package and in a checkout. `reports.render` would bring all that draws reports
@@ -103,7 +104,10 @@ class EnvironmentSummary(Struct, frozen=True):
 
 
 class Notification(Struct, frozen=True):
-    """What there is to tell of one run. `links` are addresses of the reports, by their format."""
+    """What there is to tell of one run. `links` are addresses of the reports, by their format.
+
+    Where they are `being_drawn`, `reports` are not there yet, and the links lead nowhere yet.
+    """
 
     schedule: str
     run_id: str
@@ -112,6 +116,7 @@ class Notification(Struct, frozen=True):
     environments: tuple[EnvironmentSummary, ...] = ()
     reports: tuple[Path, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    being_drawn: bool = False
 
 
 _BY_SEVERITY = frozenset({"new-failure", "worse", "better", "fixed", "indeterminate"})
@@ -243,6 +248,8 @@ def _text(notification: Notification) -> str:
         lines += [f"- {_counts(summary)}" for summary in notification.environments]
         lines.append("")
     lines += [f"Report ({name}): {address}" for name, address in notification.links]
+    if notification.links and notification.being_drawn:
+        lines.append(BEING_DRAWN)
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -268,4 +275,6 @@ def _environment() -> jinja2.Environment:
 
 def _html(notification: Notification, title: str, level: Level) -> str:
     template = _environment().get_template("notification.html")
-    return template.render(notification=notification, title=title, level=level, severities=Severity)
+    return template.render(
+        notification=notification, title=title, level=level, severities=Severity, being_drawn=BEING_DRAWN
+    )

@@ -1,4 +1,4 @@
-"""Draws a PDF in a process of its own; where the service asks for it, at a lower priority than what else it does.
+"""Draws a PDF in a process of its own.
 
 What layout takes of memory is given back as that process ends, and it starts without the run in its memory. It is given
 its order by stdin: a line of JSON that says how long the parts are that follow. It ends when whoever started it does.
@@ -36,16 +36,15 @@ _REASON_LENGTH: Final = 300
 _LOG = logging.getLogger(__name__)
 
 
-def lay_out_apart(  # noqa: PLR0913  # those of `lay_out`, and how it is done
+def lay_out_apart(  # those of `lay_out`, and how it is done
     html: str,
     *,
     folders: Sequence[Path],
     identifier: str,
     moment: datetime,
     attachments: Sequence[Attachment],
-    niceness: int = 0,
 ) -> bytes:
-    """`reports.paper.lay_out` in a process of its own, whose bytes are the same; by `niceness` lower in priority.
+    """`reports.paper.lay_out` in a process of its own, whose bytes are the same.
 
     Raises:
         OutputError: the libraries of Pango are not installed, or the process did not end as it should.
@@ -53,7 +52,6 @@ def lay_out_apart(  # noqa: PLR0913  # those of `lay_out`, and how it is done
     page, packed = html.encode(), [item.packed for item in attachments]
     order = {
         "page": len(page),
-        "niceness": niceness,
         "folders": [str(folder.absolute()) for folder in folders],
         "identifier": identifier,
         "moment": moment.isoformat(),
@@ -117,7 +115,6 @@ def main() -> None:
         sys.exit(_LIBRARIES_ARE_MISSING)
     source = sys.stdin.buffer
     order = json.loads(source.readline())
-    os.nice(order["niceness"])
     page = source.read(order["page"]).decode()
     attachments = [_attachment(item, source) for item in order["attachments"]]
     threading.Thread(target=_end_with_parent, daemon=True).start()

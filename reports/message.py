@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
+
+_UNDRAWN: Final = "Not all reports were drawn yet when this was sent."
 
 
 class Level(StrEnum):
@@ -24,3 +27,9 @@ class Message(Struct, frozen=True):
     text: str
     html: str
     files: tuple[str, ...] = ()
+
+
+def before_its_reports(message: Message) -> Message:
+    """A message that waited for its reports as long as one may, and goes with those that are there."""
+    html = message.html.replace("</body>", f"<p>{_UNDRAWN}</p>\n</body>", 1)
+    return structs.replace(message, text=f"{message.text}\n{_UNDRAWN}\n", html=html)

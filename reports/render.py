@@ -6,7 +6,6 @@ screen and paper is how long lists may become (`Layout`) and the style sheet.
 
 from __future__ import annotations
 
-import functools
 import logging
 import re
 from collections.abc import Callable, Sequence
@@ -58,14 +57,13 @@ def render_html(view: ReportView, *, templates: Path | None = None) -> str:
     return _render(view, screen_for(view), templates or view.options.templates)
 
 
-def render_pdf(  # noqa: PLR0913  # all by keyword, but for the view
+def render_pdf(  # all by keyword, but for the view
     view: ReportView,
     *,
     attachments: Sequence[Attachment] = (),
     templates: Path | None = None,
     proof: ReportProof | None = None,
     apart: bool = False,
-    niceness: int = 0,
 ) -> bytes:
     """Draw the view as a PDF/A-3a and PDF/UA-1, with bookmarks and attachments. The same view gives the same bytes.
 
@@ -75,7 +73,6 @@ def render_pdf(  # noqa: PLR0913  # all by keyword, but for the view
         templates: a folder whose files win over those that ship; that of `view.options` by default.
         proof: what it says of its own proof.
         apart: whether it is laid out in a process of its own.
-        niceness: by how much the priority of that process is lower than that of this one.
 
     Raises:
         OutputError: the libraries that WeasyPrint draws with are not installed, or the process did not end well.
@@ -84,7 +81,7 @@ def render_pdf(  # noqa: PLR0913  # all by keyword, but for the view
     """
     templates = templates or view.options.templates
     html = _render(view, paper_for(view), templates, proof)
-    lay_out = functools.partial(lay_out_apart, niceness=niceness) if apart else _lay_out_here()
+    lay_out = lay_out_apart if apart else _lay_out_here()
     return lay_out(
         html,
         folders=folders_of(templates),

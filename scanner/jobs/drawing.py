@@ -77,7 +77,6 @@ def pdf(rendering: Rendering, view: ReportView) -> bytes:
             Attachment(f"{run_id}.evidence.json", pack(evidence_pieces(rendering)), "What it was judged from"),
         ],
         apart=True,
-        niceness=rendering.niceness,
     )
     if key is None:
         return drawn

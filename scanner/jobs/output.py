@@ -64,8 +64,6 @@ class Rendering(Struct, frozen=True):
     """Who answers for each endpoint (`environment/host:port`) today, whatever the configuration was at the time."""
     roles: Mapping[str, Mapping[str, Role]] = field(default_factory=dict)
     """Of the consoles at each endpoint, by their paths, as they are configured today."""
-    niceness: int = 0
-    """By how much the process that lays out a PDF is lower in priority than this one."""
     color: bool = False
     width: int = 100
     verbose: bool = False

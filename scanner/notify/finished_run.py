@@ -1,7 +1,8 @@
 """What follows a run that is in the history: alarms, messages and numbers for the metrics, in one transaction.
 
 It is a function of the run and of the state file, so that it can be done again where a process was killed before it
-was done, and is done once.
+was done, and is done once. It waits for no report to be drawn: a message that takes one along is held back until it is
+there, and no longer than `HELD`. What became of the reports is the second transaction.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from pathlib import Path
 from msgspec import Struct, structs
 from sqlalchemy import Connection, Engine, func, select, update
 
+from reports.deliver import takes_files
 from reports.deliver_message import EnvironmentSummary, Notification, Section
+from scanner.confidential import without
 from scanner.config.form import ScheduleForm
 from scanner.config.loading import Config
 from scanner.history.attribution import OURS, ChangeCause
@@ -25,6 +28,7 @@ from scanner.history.scope import ConfiguredScope
 from scanner.notify import alarm_store, alarms, expiry, run_metrics, sections, told
 from scanner.notify.alarms import UNKNOWN, UNREACHABLE, Alarm, CheckResult, Condition, Key, Transition
 from scanner.notify.coverage import coverage
+from scanner.notify.outbox import let_go
 from scanner.notify.owners import owners_of
 from scanner.notify.routing import enqueue_for_owners, enqueue_for_receivers
 from scanner.notify.sections import AlarmChange
@@ -43,8 +47,8 @@ _WAIVERS_KEPT = "what waivers accept"
 class FinishedRun(Struct, frozen=True):
     """What there is of a run.
 
-    `results` are its check results after the second look, `previous` is the run before it, and `problems` are sentences
-    about what went wrong with the run itself.
+    `results` are its check results after the second look, `previous` is the run before it, `reports` are the places of
+    its reports, which are being drawn, and `problems` are sentences about what went wrong with the run itself.
     """
 
     config: Config
@@ -56,16 +60,16 @@ class FinishedRun(Struct, frozen=True):
     reports: Sequence[Path]
     problems: Sequence[str]
 
-    def commit(self, engine: Engine, now: datetime, exit_status: int, summary: str) -> State:
-        """Change the alarms, enqueue the messages, keep the numbers, and end the start, or nothing of it at all."""
-        state = State.DONE if self.record.run.complete else State.INCOMPLETE
+    def tell(self, engine: Engine, now: datetime) -> bool:
+        """Change the alarms, enqueue the messages and keep the numbers, or nothing of it; False where that is done."""
         earlier = Ledger(engine).earlier_attempts(self.start)
+        for receiver in self.config.receivers if self.reports else ():
+            # What knows that takes a second to load, in which nobody else could write into the state file.
+            takes_files(receiver.url)
         with engine.begin() as connection:
-            ending = {"state": state, "finished_at": now, "exit_status": exit_status, "summary": summary}
-            ending["reason"] = "; ".join(self.problems)
-            still_open = (STARTS.c.id == self.start.id) & STARTS.c.state.not_in(ENDED)
-            if connection.execute(update(STARTS).where(still_open).values(ending)).rowcount != 1:
-                return state
+            untold = (STARTS.c.id == self.start.id) & STARTS.c.state.not_in((State.TOLD, *ENDED))
+            if connection.execute(update(STARTS).where(untold).values(state=State.TOLD)).rowcount != 1:
+                return False
             found = [sections.run_problems(self.record, self.start, earlier, self.problems)]
             if not self._asked("policy"):
                 # Judged by another policy than the schedule's, it says nothing of what was told by that.
@@ -87,6 +91,22 @@ class FinishedRun(Struct, frozen=True):
                 connection, notification, self._summaries_of, self.config, self.schedule,
                 start_id=self.start.id, complete=complete, now=now,
             )  # fmt: skip
+        return True
+
+    def end(self, engine: Engine, now: datetime, exit_status: int, summary: str, missing: Sequence[str]) -> State:
+        """End the start, let go what waited for its reports, and tell which are missing, or nothing of it at all."""
+        state = State.DONE if self.record.run.complete else State.INCOMPLETE
+        with engine.begin() as connection:
+            ending = {"state": state, "finished_at": now, "exit_status": exit_status, "summary": summary}
+            ending["reason"] = without("; ".join((*self.problems, *missing)))
+            still_open = (STARTS.c.id == self.start.id) & STARTS.c.state.not_in(ENDED)
+            if connection.execute(update(STARTS).where(still_open).values(ending)).rowcount != 1:
+                return state
+            let_go(connection, self.start.id)
+            if missing:
+                enqueue_missing_reports(
+                    connection, self.record, missing, self.config, self.schedule, start_id=self.start.id, now=now
+                )
         return state
 
     def _coverage(self) -> Section:
@@ -110,6 +130,7 @@ class FinishedRun(Struct, frozen=True):
             sections.environment_summaries(self.record),
             tuple(self.reports),
             links,
+            being_drawn=True,
         )
 
     def _update_alarms(self, connection: Connection, now: datetime, difference: RunDiff | None) -> list[AlarmChange]:
@@ -219,3 +240,19 @@ def _cause(change: AlarmChange, cause: ChangeCause | None) -> ChangeCause | None
     if change.transition is Transition.RESOLVED and alarms.has_moved(change.before, change.result):
         return ChangeCause.ADDRESSES
     return ChangeCause.NETWORK if change.result.silence in OURS else cause
+
+
+def enqueue_missing_reports(  # noqa: PLR0913  # what, of which run, for whom, when
+    connection: Connection,
+    record: RunRecord,
+    missing: Sequence[str],
+    config: Config,
+    schedule: ScheduleForm,
+    *,
+    start_id: int,
+    now: datetime,
+) -> None:
+    """Tell a schedule's receivers which reports could not be drawn of a run that they were told of."""
+    run = record.run
+    notification = Notification(schedule.name, run.id, run.started_at, (sections.missing_reports(missing),))
+    enqueue_for_receivers(connection, notification, config, schedule, start_id=start_id, complete=False, now=now)

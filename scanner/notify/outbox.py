@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, up
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from reports.deliver import Delivery
-from reports.message import Level, Message
+from reports.message import Level, Message, before_its_reports
 from scanner.state.database import OUTBOX, RECEIVERS
 
 _LOG = logging.getLogger("nightseal.notify")
@@ -54,10 +54,19 @@ class SilentReceiver(Struct, frozen=True):
     reason: str
 
 
-def enqueue(
-    connection: Connection, receiver: str, message: Message, now: datetime, start_id: int | None = None
+def enqueue(  # noqa: PLR0913  # a message, for whom, of which start, when
+    connection: Connection,
+    receiver: str,
+    message: Message,
+    now: datetime,
+    start_id: int | None = None,
+    *,
+    held_until: datetime | None = None,
 ) -> None:
-    """Put a message into the outbox, within a transaction of the caller's."""
+    """Put a message into the outbox, within a transaction of the caller's.
+
+    It is held back until then, unless it is let go before; meanwhile others to the same receiver go.
+    """
     values = {
         "receiver": receiver,
         "start_id": start_id,
@@ -68,8 +77,14 @@ def enqueue(
         "files": list(message.files),
         "created_at": now,
         "not_before": now,
+        "held_until": held_until,
     }
     connection.execute(insert(OUTBOX).values(values))
+
+
+def let_go(connection: Connection, start_id: int) -> None:
+    """Hold back no message about a start any longer: what they waited for is there, or does not come."""
+    connection.execute(update(OUTBOX).where(OUTBOX.c.start_id == start_id).values(held_until=None))
 
 
 class Outbox:
@@ -130,7 +145,8 @@ class Outbox:
 
     def _due(self, now: datetime) -> list[PendingMessage]:
         """The first waiting message of each receiver, where it may be tried."""
-        first = select(func.min(OUTBOX.c.id)).where(_OPEN).group_by(OUTBOX.c.receiver)
+        free = OUTBOX.c.held_until.is_(None) | (OUTBOX.c.held_until <= now)
+        first = select(func.min(OUTBOX.c.id)).where(_OPEN & free).group_by(OUTBOX.c.receiver)
         condition = OUTBOX.c.id.in_(first) & (OUTBOX.c.not_before <= now)
         with self._engine.begin() as connection:
             return [_pending(row) for row in connection.execute(select(OUTBOX).where(condition)).all()]
@@ -175,4 +191,6 @@ _OPEN = OUTBOX.c.delivered_at.is_(None) & OUTBOX.c.abandoned.is_(False)
 
 def _pending(row: Row[Any]) -> PendingMessage:
     message = Message(Level(row.level), row.title, row.text, row.html, tuple(row.files))
+    if row.held_until is not None:
+        message = before_its_reports(message)
     return PendingMessage(row.id, row.receiver, message, row.created_at, row.tries)

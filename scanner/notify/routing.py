@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Final
 
 from msgspec import structs
 from sqlalchemy import Connection, func, select
 
+from reports.deliver import takes_files
 from reports.deliver_message import EnvironmentSummary, Notification, compose, compose_digest
 from reports.message import Message
 from scanner.config.form import NotifyForm, ScheduleForm
@@ -16,6 +18,8 @@ from scanner.notify.outbox import enqueue
 from scanner.notify.owners import contacts_of, owned, owners_of, whose_in_words, with_owners
 from scanner.state.database import OUTBOX
 
+HELD: Final = timedelta(minutes=10)
+"""So long a message waits at most for the reports that it takes along."""
 _DIGEST_AFTER = {"run": timedelta(0), "day": timedelta(days=1), "week": timedelta(days=7)}
 
 
@@ -89,14 +93,14 @@ def _enqueue(  # noqa: PLR0913  # the same
         notification, on=receiver.on, severity=receiver.severity, attach=_attaches(receiver, notification)
     ) or _digest(connection, notification, receiver, complete=complete, now=now)
     if message is not None:
-        enqueue(connection, receiver.name, message, now, start_id)
+        waits = message.files and notification.being_drawn
+        enqueue(connection, receiver.name, message, now, start_id, held_until=now + HELD if waits else None)
 
 
 def _attaches(receiver: NotifyForm, notification: Notification) -> bool:
-    """Whether the reports come along: by default only where there is no link to them."""
-    if receiver.attach == "auto":
-        return not notification.links
-    return receiver.attach in {"always", True}
+    """Whether the reports come along: by default where there is no link to them and the receiver takes files."""
+    asked = not notification.links if receiver.attach == "auto" else receiver.attach in {"always", True}
+    return asked and bool(notification.reports) and takes_files(receiver.url)
 
 
 def _digest(

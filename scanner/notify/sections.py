@@ -45,6 +45,12 @@ def run_problems(record: RunRecord, start: Start, earlier: Sequence[Start], prob
     return Section("run-failed", level, "The run itself", word, tuple(entries))
 
 
+def missing_reports(troubles: Sequence[str]) -> Section:
+    """What was not drawn or written of a run that receivers were told of."""
+    entries = tuple(Entry(inert(text)) for text in troubles)
+    return Section("run-failed", Level.WARNING, "The reports", "reports are missing", entries)
+
+
 def endings(certificates: Sequence[Expiring], waivers: Sequence[WaiverEnding], now: datetime) -> list[Section]:
     """Certificates and waivers that end soon."""
     soon = tuple(

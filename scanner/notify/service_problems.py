@@ -35,7 +35,7 @@ def notify_failed_runs(engine: Engine, config: Config, now: datetime) -> None:
                 continue
             why = row.reason or row.state
             # Only what was scanned, and is not in the history, has a summary.
-            came = "was scanned and reported, but has failed" if row.summary else "gave no report"
+            came = "was scanned, but has failed" if row.summary else "gave no report"
             entry = Entry(f"The start of {row.due:%Y-%m-%d %H:%M} UTC {came}: {why}")
             section = Section("run-failed", Level.FAILURE, "The run failed", "the run failed", (entry,))
             notification = Notification(row.schedule, row.run_id or "", now, (section,))

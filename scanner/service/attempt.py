@@ -1,7 +1,8 @@
 """One attempt at one start, in a process of its own: what it loads and leaks ends with it, and it may be killed.
 
-The steps are scan, history, reports, second look, messages. Each leaves the state file saying how far it came, so that
-another process can take over from the last one that was finished.
+The steps are scan, history, second look, messages; reports are drawn beside the last two, in a process of their own.
+Each leaves the state file saying how far it came, so that another process can take over from the last one that was
+finished.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ import os
 import signal
 import threading
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Final
 
 import psutil
 from msgspec import structs
@@ -37,22 +37,22 @@ from scanner.jobs import exit_status
 from scanner.jobs.destinations import ensure_writable
 from scanner.jobs.exit_status import ExitStatus
 from scanner.jobs.keeping import spared
-from scanner.jobs.output import Written, write
-from scanner.jobs.reporting import rendering_of
 from scanner.jobs.run import Order, RunOutcome, job_of
 from scanner.jobs.selection import schedule_of
 from scanner.jobs.session import Overrides
-from scanner.jobs.site import open_reports, update_site
+from scanner.jobs.site import output_folder
 from scanner.jobs.summary import summary
 from scanner.jobs.waiting_places import waiting_places
 from scanner.jobs.waiting_runs import begin, keep
 from scanner.notify import alarm_store, alarms
-from scanner.notify.finished_run import FinishedRun
+from scanner.notify.finished_run import FinishedRun, enqueue_missing_reports
 from scanner.pipeline import Job
 from scanner.service import logs
 from scanner.service.children import birth_of
 from scanner.service.finished_targets import FinishedTargets
 from scanner.service.log_fields import log_error, log_trouble
+from scanner.service.report_process import ReportProcess, report_paths
+from scanner.service.report_worker import draw, lower_priority
 from scanner.service.retention import tidy
 from scanner.service.spelling import spelled
 from scanner.state.database import open_state
@@ -60,8 +60,6 @@ from scanner.state.ledger import STOPPED, Ledger, Start, State
 from scanner.verdict import RunRecord, Severity, Trigger
 
 _LOG = logging.getLogger("nightseal.run")
-_NICENESS: Final = 3
-"""By so much is drawing lower in priority: it comes second, and still comes where much else runs all night."""
 Findings = dict[alarms.Key, alarms.CheckResult]
 
 
@@ -106,6 +104,7 @@ class RunAttempt:
 
     def __init__(self, engine: Engine, state: Path, start: Start, config: Config, stopping: StopRequests) -> None:
         self._engine = engine
+        self._state = state
         self._ledger = Ledger(engine)
         self._start = start
         self._config = config
@@ -142,7 +141,8 @@ class RunAttempt:
             return ExitStatus.INTERRUPTED
         if self._lost is not None:
             return self._unkept(record, self._lost)
-        return self._report(job, history, record)
+        with self._drawing() as drawing:
+            return self._report(job, history, record, drawing)
 
     def _out_of_time(self) -> int:
         """Its time was over before the scan began."""
@@ -189,32 +189,48 @@ class RunAttempt:
         return record
 
     def _unkept(self, record: RunRecord, lost: NotKeptError) -> int:
-        """Report what the history did not take, without what only that knows; the start has failed all the same."""
-        self._reports(None, record)
+        """Report what the history did not take, without what only that knows; the start has failed all the same.
+
+        No other process could read it. The service tells receivers as soon as the start has ended.
+        """
         reason = "; ".join((str(lost), *self._troubles))
         told = summary(RunOutcome(record, None))
         self._ledger.end(self._start, State.FAILED, _now(), exit_status=lost.exit_code, summary=told, reason=reason)
+        lower_priority()
+        missing = draw(self._config, None, record, self._order.formats, record.run.id).troubles
+        if missing and self._schedule is not None:
+            with self._spared("No receiver was notified of the missing reports"), self._engine.begin() as connection:
+                enqueue_missing_reports(
+                    connection, record, missing, self._config, self._schedule, start_id=self._start.id, now=_now()
+                )
         return lost.exit_code
 
-    def _report(self, job: Job, history: History, record: RunRecord) -> int:
+    def _report(self, job: Job, history: History, record: RunRecord, drawing: ReportProcess | None) -> int:
         if not record.run.complete and self._schedule is not None:
             self._troubles.append(f"It was told to end; its deadline is {spelled(self._schedule.deadline)}.")
         previous = self._previous(history, record)
-        outcome = RunOutcome(record, previous, self._reports(history, record))
         status = exit_status.of(record, self._fail_on)
-        told = summary(outcome)
+        finished: FinishedRun | None = None
         if self._schedule is not None:
             found: Findings | None = alarms.results_of(record)
-            with self._spared("Endpoints that got worse were not scanned again"):
-                found = self._second_look(job, record, previous)
+            if self._start.state is not State.TOLD:
+                with self._spared("Endpoints that got worse were not scanned again"):
+                    found = self._second_look(job, record, previous)
             if found is None:
                 return ExitStatus.INTERRUPTED
+            # What is not drawn is not announced either.
+            reports = self._places(record) if drawing is not None else ()
+            about = record, previous, found, reports, tuple(self._troubles)
+            news = FinishedRun(self._config, self._schedule, self._start, *about)
             with self._spared("No receiver was notified of it"):
-                reports = [path.absolute() for path in outcome.files]
-                about = record, previous, found, reports, self._troubles
-                FinishedRun(self._config, self._schedule, self._start, *about).commit(
-                    self._engine, _now(), status, told
-                )
+                news.tell(self._engine, _now())
+                finished = news
+        before = len(self._troubles)
+        files = self._reports(record, drawing)
+        told = summary(RunOutcome(record, previous, files))
+        if finished is not None:
+            with self._spared("No receiver was notified of it"):
+                finished.end(self._engine, _now(), status, told, self._troubles[before:])
         # What nobody could be told of is done all the same; what changed is told after the next run.
         self._end(record, status, told)
         _LOG.info("done: %s", told.splitlines()[0])
@@ -240,21 +256,24 @@ class RunAttempt:
             return history.record(earlier) if earlier else None
         return None
 
-    def _reports(self, history: History | None, record: RunRecord) -> Sequence[Path]:
-        written = Written()
+    def _drawing(self) -> AbstractContextManager[ReportProcess | None]:
+        """Begin to draw the reports of the run, which is in the history."""
         with self._spared("No report was written"):
-            rendering = rendering_of(self._config, history, record.loaded())
-            rendering = structs.replace(rendering, niceness=_NICENESS)
-            written = write(rendering, self._order.formats, self._output(), name=record.run.id)
-        for trouble in written.troubles:
-            log_trouble(_LOG, logging.ERROR, trouble)
-        self._troubles += written.troubles
-        if history is not None:
-            with self._spared("The page of all runs was not written"):
-                update_site(self._config, history)
-        else:
-            open_reports(self._config)
-        return written.files
+            return ReportProcess(self._state, Path(self._config.source), self._start, self._order.formats)
+        return nullcontext()
+
+    def _reports(self, record: RunRecord, drawing: ReportProcess | None) -> Sequence[Path]:
+        """Wait until they are drawn; which there are."""
+        if drawing is None:
+            return ()
+        with self._spared("Not all reports were written"):
+            written = drawing.written()
+            self._troubles += written.troubles
+            return written.files
+        return [path for path in self._places(record) if path.is_file()]
+
+    def _places(self, record: RunRecord) -> Sequence[Path]:
+        return report_paths(output_folder(self._config), record.run.id, self._order.formats)
 
     def _spared(self, what: str) -> AbstractContextManager[None]:
         """Do what the run's outcome must not depend on; where it fails, that is logged, and told with the run."""

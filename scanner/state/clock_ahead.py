@@ -22,6 +22,7 @@ _MOMENTS: Final = (
     STARTS.c.finished_at,
     OUTBOX.c.created_at,
     OUTBOX.c.not_before,
+    OUTBOX.c.held_until,
     RECEIVERS.c.failing_since,
     RECEIVERS.c.last_success,
     ALARMS.c.since,

@@ -144,6 +144,7 @@ OUTBOX = Table(
     Column("files", JSON, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("not_before", Moment, nullable=False),
+    Column("held_until", Moment),
     Column("tries", Integer, nullable=False, default=0),
     Column("error", Text, nullable=False, default=""),
     Column("delivered_at", Moment),
@@ -204,6 +205,8 @@ def open_state(path: Path) -> Engine:
                 migrations.alarms_by_endpoint(connection, ALARMS)
             elif found == "2":
                 migrations.alarms_with_sightings(connection, ALARMS)
+            if found in {"1", "2", "3"}:
+                migrations.messages_that_wait(connection, OUTBOX)
             META.create_all(connection)
             value = {"key": "version", "value": str(VERSION)}
             connection.execute(upsert(_ABOUT).values(value).on_conflict_do_update(["key"], set_=value))

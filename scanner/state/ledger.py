@@ -18,7 +18,7 @@ from sqlalchemy import Engine, Row, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from scanner.confidential import without
-from scanner.state.database import CONFIGURATIONS, FORGOTTEN, STARTS
+from scanner.state.database import CONFIGURATIONS, FORGOTTEN, OUTBOX, STARTS
 
 LATE_AFTER = timedelta(minutes=2)
 """A first attempt that begins later than this after it was due is marked late."""
@@ -34,7 +34,9 @@ class State(StrEnum):
     RUNNING = "running"
     """Its process scans."""
     RECORDED = "recorded"
-    """The run is in the history; reports and messages are being made."""
+    """The run is in the history, and its reports are being drawn; what receivers are told is being found out."""
+    TOLD = "told"
+    """What receivers are told is in the outbox; the reports are still being drawn."""
     DONE = "done"
     """All of it is done."""
     INCOMPLETE = "incomplete"
@@ -49,7 +51,7 @@ class State(StrEnum):
 
 STOPPED = "the service was stopped"
 """The reason why a run is incomplete that is begun again with the service."""
-OPEN = (State.CLAIMED, State.RUNNING, State.RECORDED)
+OPEN = (State.CLAIMED, State.RUNNING, State.RECORDED, State.TOLD)
 ENDED = (State.DONE, State.INCOMPLETE, State.FAILED, State.INTERRUPTED, State.SKIPPED)
 
 
@@ -226,11 +228,17 @@ class Ledger:
         """Say what has become of it; False where that is known already. What is secret in a reason is not kept."""
         if "reason" in values:
             values["reason"] = without(values["reason"])
-        return self._move(start.id, (State.WAITING, *OPEN), {"state": state, "finished_at": now, **values})
+        condition = (STARTS.c.id == start.id) & STARTS.c.state.in_((State.WAITING, *OPEN))
+        ending = {"state": state, "finished_at": now, **values}
+        with self._engine.begin() as connection:
+            ended = connection.execute(update(STARTS).where(condition).values(ending)).rowcount == 1
+            # No report comes any more for which a message about it could wait.
+            connection.execute(update(OUTBOX).where(OUTBOX.c.start_id == start.id).values(held_until=None))
+        return ended
 
     def recorded(self, number: int, **values: Any) -> None:
         """The run is in the history."""
-        self._move(number, OPEN, {"state": State.RECORDED, **values})
+        self._move(number, (State.CLAIMED, State.RUNNING, State.RECORDED), {"state": State.RECORDED, **values})
 
     def put_off(self, start: Start, until: datetime) -> None:
         """It may not begin before then."""

@@ -40,3 +40,11 @@ def alarms_with_sightings(connection: Connection, alarms: Table) -> None:
     inspected = inspect(connection)
     if inspected.has_table(alarms.name) and "seen" not in {item["name"] for item in inspected.get_columns(alarms.name)}:
         connection.execute(text(f"ALTER TABLE {alarms.name} ADD COLUMN seen JSON"))
+
+
+def messages_that_wait(connection: Connection, outbox: Table) -> None:
+    """From version 3: no message waited for reports, which were drawn before receivers were told."""
+    inspected = inspect(connection)
+    names = {item["name"] for item in inspected.get_columns(outbox.name)} if inspected.has_table(outbox.name) else set()
+    if names and "held_until" not in names:
+        connection.execute(text(f"ALTER TABLE {outbox.name} ADD COLUMN held_until VARCHAR(32)"))

@@ -129,6 +129,9 @@ def test_a_clock_that_moves_repeats_nothing_puts_nothing_off_and_silences_nobody
         clock.set(tonight - timedelta(seconds=3))
         wait_for(lambda: nights(running) == [day[0]], "the first night")
         wait_for(lambda: len(hook.bodies) == 1, "the message of the first night")
+        wait_for(
+            lambda: running.said("schedule nightly: done"), "the end of its process, which may come after the message"
+        )
 
         # A day ahead: the night that it believes in. Nobody can be told meanwhile, and the next try is tomorrow.
         hook.mood = 503
@@ -136,6 +139,7 @@ def test_a_clock_that_moves_repeats_nothing_puts_nothing_off_and_silences_nobody
         wait_for(lambda: nights(running) == [day[0], day[1]], "the night that it believes in")
         tell_again(tmp_path, tonight + timedelta(days=1))
         wait_for(lambda: running.said("not delivered"), "a refusal by the wrong clock")
+        wait_for(lambda: len(running.said("schedule nightly: done")) == 2, "the end of its process")
 
         # Back again: nothing is repeated, nothing is owed to tomorrow, and the message comes.
         hook.mood = 200

@@ -28,7 +28,7 @@ KILLS = int(os.environ.get("NIGHTSEAL_KILLS", "3"))
 PERIOD = timedelta(seconds=4)
 TICK = timedelta(seconds=2)
 """How long after it is due a start may not be entered yet."""
-PHASES = (None, State.CLAIMED, State.RUNNING, State.RECORDED, State.DONE)
+PHASES = (None, State.CLAIMED, State.RUNNING, State.RECORDED, State.TOLD, State.DONE)
 LONGEST_WAIT_S = 1.5
 LONG_PATIENCE_S = 270.0
 """For what comes after attempts from before were brought to their end: on a busy machine each loads for half a minute."""

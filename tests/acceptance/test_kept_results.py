@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import shutil
 import signal
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from sqlalchemy import Engine, select
@@ -24,6 +25,7 @@ from scanner.errors import HistoryError
 from scanner.history import History, questions
 from scanner.jobs import exit_status, session
 from scanner.jobs.exit_status import ExitStatus
+from scanner.jobs.output import Written
 from scanner.jobs.site import REPORT_NAME
 from scanner.jobs.waiting_places import WAITING
 from scanner.notify import routing
@@ -31,6 +33,8 @@ from scanner.notify.service_problems import notify_failed_runs
 from scanner.service import loop, retention
 from scanner.service.attempt import RunAttempt, StopRequests
 from scanner.service.loop import Service
+from scanner.service.report_process import ReportProcess
+from scanner.service.report_worker import draw
 from scanner.service.setup import load
 from scanner.service.systemd import Supervisor
 from scanner.state.database import OUTBOX, open_state
@@ -323,11 +327,13 @@ def engine(folder: Path) -> Iterator[Engine]:
 def attempt(folder: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Start]]:
     """Make the attempt at a start whose scan gives this run, and return what the ledger has of it."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    config = configuration.load(folder / "config.toml")
     ledger = Ledger(engine)
 
     def make(record: RunRecord = RECORD, *, status: ExitStatus = JUDGED) -> Start:
+        config = configuration.load(folder / "config.toml")
         due = record.run.started_at
+        # The process that draws reads it from there.
+        ledger.keep_configuration(config.digest, config.text, due)
         ledger.add_due("nightly", due)
         (start,) = ledger.waiting(due)
         ledger.claim(start, record.run.id, config.digest, due)
@@ -340,6 +346,14 @@ def attempt(folder: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> It
     yield make
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+def break_template(folder: Path, name: str) -> None:
+    """Have the process that draws break down at it."""
+    (folder / "own").mkdir()
+    (folder / "own" / name).write_text("{{ 1 // 0 }}")
+    config = folder / "config.toml"
+    config.write_text(f'{config.read_text()}\n[report]\ntemplates = "own"\n')
 
 
 def letters(engine: Engine) -> list[str]:
@@ -369,26 +383,73 @@ class TestService:
         config = configuration.load(folder / "config.toml")
         notify_failed_runs(engine, config, datetime.now(UTC))
         (told,) = letters(engine)
-        assert f"was scanned and reported, but has failed: run {RECORD.run.id} was done, but" in told
+        assert f"was scanned, but has failed: run {RECORD.run.id} was done, but" in told
 
         attempt(moved(RECORD))
         history = History.open(folder / "history", create=False)
         assert history.order() == [RECORD.run.id, moved(RECORD).run.id]
 
-    def test_page_of_all_runs(
-        self, engine: Engine, attempt: Callable[..., Start], monkeypatch: pytest.MonkeyPatch
+    def test_what_the_history_did_not_take_is_told_before_it_is_drawn(
+        self, folder: Path, engine: Engine, attempt: Callable[..., Start], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(questions, "trend", break_down)
-        done = attempt()
-        assert (done.state, done.exit_status) == (State.DONE, JUDGED)
-        assert "The page of all runs was not written: ValueError" in done.reason
-        assert "The page of all runs was not written" in letters(engine)[0]
+        break_template(folder, "report.html")
+        states = list[State]()
 
-    def test_a_format(self, folder: Path, attempt: Callable[..., Start], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(reports.render, "render_html", break_down)
+        def seen(*order: Any) -> Written:
+            states.extend(start.state for start in Ledger(engine).recent(1))
+            return draw(*order)
+
+        monkeypatch.setattr(History, "append", _no_room_but_waiting(History.append))
+        monkeypatch.setattr("scanner.service.attempt.draw", seen)
+        assert attempt(status=ExitStatus.INTERNAL).state is State.FAILED
+        assert states == [State.FAILED], "the service can tell of it"
+        assert written(folder) == {"json"}
+        (missing,) = letters(engine)
+        assert "reports are missing" in missing
+        assert "The html report was not written: " in missing
+
+    def test_no_process_that_draws(
+        self, folder: Path, engine: Engine, attempt: Callable[..., Start], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refused(*_: object, **__: object) -> NoReturn:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+        monkeypatch.setattr("scanner.service.report_process.subprocess.Popen", refused)
         done = attempt()
         assert (done.state, done.exit_status) == (State.DONE, JUDGED)
-        assert "The html report was not written: ValueError" in done.reason
+        assert "No report was written: the process that draws them cannot be started: Resource temp" in done.reason
+        assert written(folder) == set()
+        (told,) = letters(engine)
+        assert "cannot be started" in told
+        with engine.begin() as connection:
+            row = connection.execute(select(OUTBOX)).one()
+        assert (row.files, row.held_until) == ([], None), "it waits for nothing"
+
+    def test_the_process_that_draws_cannot_read_the_run(self, folder: Path, attempt: Callable[..., Start]) -> None:
+        start = attempt()
+        shutil.rmtree(folder / "history")
+        process = ReportProcess(folder / "nightseal.sqlite", folder / "config.toml", start, ("json",))
+        with process:
+            drawn = process.written()
+        assert drawn.files == ()
+        assert len(drawn.troubles) == 1
+        assert drawn.troubles[0].startswith("No report was written: ")
+
+    def test_page_of_all_runs(self, folder: Path, engine: Engine, attempt: Callable[..., Start]) -> None:
+        break_template(folder, "site.html")
+        done = attempt()
+        assert (done.state, done.exit_status) == (State.DONE, JUDGED)
+        assert "The page of all runs was not written: " in done.reason
+        assert written(folder) == {"html", "json"}
+        told, missing = letters(engine)
+        assert "The page of all runs was not written" not in told
+        assert "The page of all runs was not written" in missing
+
+    def test_a_format(self, folder: Path, attempt: Callable[..., Start]) -> None:
+        break_template(folder, "report.html")
+        done = attempt()
+        assert (done.state, done.exit_status) == (State.DONE, JUDGED)
+        assert "The html report was not written: " in done.reason
         assert written(folder) == {"json"}
 
     def test_messages(self, engine: Engine, attempt: Callable[..., Start], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,9 @@ def finish(  # noqa: PLR0913, PLR0917  # a start has so many sides
     finished = FinishedRun(
         settled, settled.schedules[0], start, record, previous, results_of(record), [Path("out/run.pdf")], []
     )
-    finished.commit(engine, NOW + timedelta(hours=number), 1, "summary")
+    now = NOW + timedelta(hours=number)
+    finished.tell(engine, now)
+    finished.end(engine, now, 1, "summary", [])
     with engine.begin() as connection:
         rows = connection.execute(select(OUTBOX).where(OUTBOX.c.start_id == start.id)).all()
     return [(row.receiver, row.title.removeprefix("Nightseal, nightly: ")) for row in rows]

@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Self
 
 from scanner import forkserver
 from tests.build.preloaded import BEGUN, ENDED, LONGEST_ORDER, TOLD, Forked, Order, alone, pair
@@ -39,10 +39,12 @@ _LOADED: Final = (
     "scanner.service.loop",
     "scanner.service.worker",
     "scanner.service.attempt",
+    "scanner.service.report_worker",
     "scanner.fleet.worker",
     "tests.build.same_run",
 )
 _RUN: Final = "scanner.service.worker:main"
+_REPORTS: Final = "scanner.service.report_worker:main"
 _OF_WORKERS: Final = "scanner.forkserver:serve"
 _HIGH: Final = 500
 """Descriptors of our own are numbered from here on: a command tells by their numbers which ones it was given."""
@@ -238,6 +240,36 @@ def _run(command: Sequence[str], *, stdin: int, start_new_session: bool) -> Fork
     assert (program, option, module) == (sys.executable, "-m", "scanner.service.worker")
     assert stdin == subprocess.DEVNULL
     assert start_new_session
-    order = Order.of(_RUN, arguments, folder=str(Path.cwd()), environment=os.environ)
+    more = {"prepare": f"{__name__}:have_reports_forked"}
+    order = Order.of(_RUN, arguments, folder=str(Path.cwd()), environment=os.environ, **more)
     with Path(os.devnull).open("rb") as nothing:
         return Forked(_Here.commands, order, nothing.fileno(), 1, 2)
+
+
+def have_reports_forked() -> None:
+    """For a run: have the process forked that draws its reports."""
+    reports: Any = importlib.import_module("scanner.service.report_process")
+    reports.subprocess = SimpleNamespace(Popen=_Reports, PIPE=subprocess.PIPE)
+
+
+class _Reports(Forked):
+    """The process that draws, with pipes to it and from it."""
+
+    def __init__(self, command: Sequence[str], *, stdin: int, stdout: int) -> None:
+        program, option, module, *arguments = command
+        assert (program, option, module) == (sys.executable, "-m", "scanner.service.report_worker")
+        assert (stdin, stdout) == (subprocess.PIPE, subprocess.PIPE)
+        order = Order.of(_REPORTS, arguments, folder=str(Path.cwd()), environment=os.environ)
+        (taken, given), (read, written) = os.pipe(), os.pipe()
+        super().__init__(_Here.commands, order, taken, written, 2)
+        os.close(taken)
+        os.close(written)
+        self.stdin, self.stdout = os.fdopen(given, "wb"), os.fdopen(read, "rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stdin.close()
+        self.stdout.close()
+        self.wait()

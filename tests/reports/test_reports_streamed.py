@@ -121,26 +121,17 @@ def test_what_is_packed_as_it_comes_is_known_by_all_of_it() -> None:
 class TestDrawingApart:
     """What becomes of a process that draws, and of who waits for it."""
 
-    def drawn(self, niceness: int = 0) -> bytes:
+    def drawn(self) -> bytes:
         return lay_out_apart(
             "<html lang='en'><title>A report</title><p>A report",
             folders=folders_of(None),
             identifier="run",
             moment=datetime(2026, 1, 1, tzinfo=UTC),
             attachments=[],
-            niceness=niceness,
         )
 
     def test_draws(self) -> None:
         assert self.drawn().startswith(b"%PDF-1.7")
-
-    def test_at_a_lower_priority_where_that_is_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        code = (
-            "import os, sys; from reports import drawing_process as d; os.nice = lambda by: sys.exit(10 + by); d.main()"
-        )
-        monkeypatch.setattr(drawing_process, "_BEGIN", f"import sys; sys.path[:] = sys.argv[1:]; {code}")
-        with pytest.raises(OutputError, match="ended with 14"):
-            self.drawn(niceness=4)
 
     @pytest.mark.parametrize(
         ("code", "said"),
@@ -161,7 +152,6 @@ class TestDrawingApart:
         folders = [str(folder) for folder in folders_of(None)]
         order = {
             "page": len(page),
-            "niceness": 0,
             "folders": folders,
             "identifier": "",
             "moment": "2026-01-01",

@@ -63,7 +63,7 @@ def told(engine: Engine, before: Certificate, after: Certificate, number: int) -
     record = with_leaf(after)
     FinishedRun(
         config, config.schedules[0], ledger.get(start.id), record, with_leaf(before), results_of(record), [], []
-    ).commit(engine, due, 1, "summary")
+    ).tell(engine, due)
     with engine.begin() as connection:
         rows = connection.execute(select(OUTBOX).where(OUTBOX.c.start_id == start.id)).all()
     return {row.receiver: f"{row.title}\n{row.text}" for row in rows}

@@ -54,8 +54,8 @@ def told(engine: Engine, record: RunRecord, days: float) -> str:
     (start,) = ledger.waiting(due)
     ledger.claim(start, f"run-{days}", "digest", due)
     config = parse(CONFIG, source="config.toml", folder=Path())
-    FinishedRun(config, config.schedules[0], ledger.get(start.id), record, record, results_of(record), [], []).commit(
-        engine, due, 1, "summary"
+    FinishedRun(config, config.schedules[0], ledger.get(start.id), record, record, results_of(record), [], []).tell(
+        engine, due
     )
     with engine.begin() as connection:
         rows = connection.execute(select(OUTBOX).where(OUTBOX.c.start_id == start.id)).all()

@@ -78,8 +78,10 @@ def test_a_run_is_settled_once(engine: Engine) -> None:
     start = begun(engine)
     settled = config()
     finished = FinishedRun(settled, settled.schedules[0], start, record, None, results_of(record), [], [])
+    assert [finished.tell(engine, NOW) for _ in range(2)] == [True, False]
     for _ in range(2):
-        assert finished.commit(engine, NOW, 1, "summary") is State.DONE
+        assert finished.end(engine, NOW, 1, "summary", []) is State.DONE
+    assert not finished.tell(engine, NOW)
     with engine.begin() as connection:
         assert len(connection.execute(select(OUTBOX)).all()) == 2
         facts = connection.execute(select(FACTS)).one().facts
