@@ -1,4 +1,4 @@
-"""How modules are loaded where there are many of them: a command, a run of the service, the server of the workers."""
+"""What the collector of garbage does not look at: modules that are loaded, and a run that reports are made of."""
 
 from __future__ import annotations
 
@@ -19,3 +19,17 @@ def everything_kept() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@contextlib.contextmanager
+def all_in_use() -> Iterator[None]:
+    """What is in memory now stays in use: the collector does not look at it meanwhile.
+
+    A run over thousands of targets is millions of objects, none of them garbage, at which it would look time and again
+    as reports are made of them: for half of the time that this takes.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

@@ -8,10 +8,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Struct
+
 from reports.language import told
 from reports.view.clause_model import Clause, ClauseOutcome, PolicyView, RuleOutcome, UnseenClause
 from reports.view.index import Index, tally
-from reports.view.target_model import TargetRef
+from reports.view.standing import Tally, together
 from scanner.verdict import PolicyRef, Source, Status, TargetResult, Verdict
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ def _clauses(
     index: Index, targets: list[TargetResult], policy: Policy | None, rules: Mapping[str, Rule]
 ) -> tuple[Clause, ...]:
     sources = _sources(policy, rules)
-    placed: dict[tuple[str, str], dict[str, list[_Placed]]] = defaultdict(lambda: defaultdict(list))
+    placed: dict[tuple[str, str], dict[str, list[_Judged]]] = defaultdict(lambda: defaultdict(list))
     named: dict[tuple[str, str], dict[Source, None]] = defaultdict(dict)
     parts_of: dict[str, list[tuple[tuple[str, str], Source]]] = {}
     # What the policy lists and nothing was judged by is not left out: it is a clause that nobody looked at.
@@ -74,23 +76,50 @@ def _clauses(
             for part in _parts(source):
                 named[_key(part)][part] = None
                 placed[_key(part)].setdefault(listed.id, [])
-    for target in targets:
-        for verdict in target.verdicts:
-            for text in verdict.sources:
-                if text not in parts_of:
-                    parts_of[text] = [(_key(part), part) for part in _parts(sources.get(text, Source(text)))]
-                for key, part in parts_of[text]:
-                    named[key][part] = None
-                    placed[key][verdict.rule].append((target, verdict))
+    for (rule_id, texts), group in _grouped(targets).items():
+        judged = _judged(group)
+        for text in texts:
+            if text not in parts_of:
+                parts_of[text] = [(_key(part), part) for part in _parts(sources.get(text, Source(text)))]
+            for key, part in parts_of[text]:
+                named[key][part] = None
+                placed[key][rule_id].append(judged)
     found = [_clause(index, [*named[key]], by_rule, rules) for key, by_rule in placed.items()]
     return tuple(sorted(found, key=lambda item: (_natural(item.document), _natural(item.clause))))
 
 
+def _grouped(targets: list[TargetResult]) -> dict[tuple[str, tuple[str, ...]], list[_Placed]]:
+    """The verdicts of each rule that name the same sources: these are looked up and counted for all of them at once."""
+    groups: dict[tuple[str, tuple[str, ...]], list[_Placed]] = defaultdict(list)
+    for target in targets:
+        for verdict in target.verdicts:
+            groups[verdict.rule, verdict.sources].append((target, verdict))
+    return groups
+
+
+class _Judged(Struct, frozen=True):
+    """Verdicts of one rule, counted: how many rest on nothing that was observed, and the first of the gravest."""
+
+    counts: Tally
+    unseen: int
+    worst: _Placed | None
+
+
+def _judged(placed: list[_Placed]) -> _Judged:
+    verdicts = [verdict for _, verdict in placed]
+    counts = tally(verdicts)
+    unknown = counts.indeterminate or counts.not_applicable
+    unseen = sum(not was_looked_at(verdict) for verdict in verdicts) if unknown else 0
+    failing = [item for item in placed if item[1].counts_as_failure] if counts.failed or counts.notes else ()
+    return _Judged(counts, unseen, max(failing, key=_rank, default=None))
+
+
 def _clause(
-    index: Index, named: list[Source], by_rule: Mapping[str, list[_Placed]], rules: Mapping[str, Rule]
+    index: Index, named: list[Source], by_rule: Mapping[str, list[_Judged]], rules: Mapping[str, Rule]
 ) -> Clause:
-    outcomes = tuple(_rule_outcome(rule_id, placed, rules) for rule_id, placed in by_rule.items())
-    everything = [item for placed in by_rule.values() for item in placed]
+    outcomes = tuple(_rule_outcome(rule_id, judged, rules) for rule_id, judged in by_rule.items())
+    everything = [item for judged in by_rule.values() for item in judged]
+    worst = max((item.worst for item in everything if item.worst is not None), key=_rank, default=None)
     document, clause = _key(named[0])
     return Clause(
         document=document,
@@ -98,20 +127,19 @@ def _clause(
         url=named[0].url,
         rules=outcomes,
         outcome=_together([item.outcome for item in outcomes]),
-        tally=tally(verdict for _, verdict in everything),
-        worst_target=_worst(index, everything),
+        tally=together(item.counts for item in everything),
+        worst_target=index.ref(worst[0]) if worst is not None else None,
         verified=all(_name_of(source.clause)[1] for source in named),
     )
 
 
-def _rule_outcome(rule_id: str, placed: list[_Placed], rules: Mapping[str, Rule]) -> RuleOutcome:
-    verdicts = [verdict for _, verdict in placed]
-    counts = tally(verdicts)
-    unseen = sum(not was_looked_at(verdict) for verdict in verdicts)
+def _rule_outcome(rule_id: str, judged: list[_Judged], rules: Mapping[str, Rule]) -> RuleOutcome:
+    counts = together(item.counts for item in judged)
+    unseen = sum(item.unseen for item in judged)
     if counts.failed:
         outcome = ClauseOutcome.NOT_MET
-    elif unseen or not verdicts:
-        outcome = ClauseOutcome.PARTLY_LOOKED_AT if unseen < len(verdicts) else ClauseOutcome.NOT_LOOKED_AT
+    elif unseen or not counts.total:
+        outcome = ClauseOutcome.PARTLY_LOOKED_AT if unseen < counts.total else ClauseOutcome.NOT_LOOKED_AT
     elif counts.waived:
         outcome = ClauseOutcome.WAIVED
     elif counts.notes:
@@ -163,12 +191,8 @@ def _sources(policy: Policy | None, rules: Mapping[str, Rule]) -> dict[str, Sour
     return known
 
 
-def _worst(index: Index, placed: list[_Placed]) -> TargetRef | None:
-    failing = [(target, verdict) for target, verdict in placed if verdict.counts_as_failure]
-    if not failing:
-        return None
-    target, _ = max(failing, key=lambda item: item[1].severity.rank)
-    return index.ref(target)
+def _rank(placed: _Placed) -> int:
+    return placed[1].severity.rank
 
 
 def _natural(text: str) -> tuple[tuple[int, int, str], ...]:

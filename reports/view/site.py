@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from reports.view.options import ReportOptions
-from reports.view.standing import Standing, Tally
+from reports.view.standing import Standing, Tally, together
 from reports.view.trend import LOOKED_BACK
 from scanner.verdict import Goal, Severity, Trigger
 
@@ -231,18 +231,9 @@ def _tallies(counts: pd.DataFrame) -> dict[str, dict[str, _Goals]]:
     return {run_id: dict(environments) for run_id, environments in found.items()}
 
 
-def _sum(tallies: Iterable[Tally]) -> Tally:
-    found = tuple(tallies)
-    counts = {name: sum(getattr(tally, name) for tally in found) for name in _COUNTS}
-    return Tally(**counts, worst=max((tally.worst for tally in found if tally.worst is not None), default=None))
-
-
-_COUNTS: Final = ("passed", "failed", "notes", "waived", "indeterminate", "not_applicable")
-
-
 def _row(run: Mapping[Hashable, Any], goals: Mapping[str, Mapping[str, _Goals]], facts: SiteFacts) -> RunRow:
     run_id, complete, targets = str(run["run_id"]), bool(run["complete"]), int(run["targets"])
-    judged = {name: _sum(found.values()) for name, found in goals.get(run_id, {}).items()}
+    judged = {name: together(found.values()) for name, found in goals.get(run_id, {}).items()}
     started = run["started_at"].to_pydatetime()
     environments = tuple(map(str, run["environments"]))
     return RunRow(
@@ -260,7 +251,7 @@ def _row(run: Mapping[Hashable, Any], goals: Mapping[str, Mapping[str, _Goals]],
         assessed=int(run["assessed"]),
         partial=int(run["partial"]),
         unreachable=int(run["unreachable"]),
-        total=_sum(judged.values()) if run_id in goals else _roughly(run),
+        total=together(judged.values()) if run_id in goals else _roughly(run),
         standing=_standing(judged, environments, complete=complete) if run_id in goals or not targets else None,
         files=tuple(facts.files.get(run_id, ())),
         retired=facts.configured is not None and facts.configured.isdisjoint(environments),
@@ -280,7 +271,7 @@ def _roughly(run: Mapping[Hashable, Any]) -> Tally:
 
 def _standing(judged: Mapping[str, Tally], environments: Sequence[str], *, complete: bool) -> Standing:
     """How a run reads, by the same rules as in its own report."""
-    total = _sum(judged.values())
+    total = together(judged.values())
     if total.standing is Standing.FAILED or not judged:
         return total.standing
     empty = any(name not in judged or judged[name].standing is Standing.EMPTY for name in environments)
@@ -311,7 +302,7 @@ def _points(
                 at=row.started_at,
                 complete=row.complete,
                 goals={goal: judged.get(goal, Tally()) for goal in Goal},
-                total=_sum(judged.values()),
+                total=together(judged.values()),
                 targets=int(seen["targets"]),
                 assessed=int(seen["assessed"]),
                 partial=int(seen["partial"]),

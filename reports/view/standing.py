@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -75,3 +76,18 @@ class Tally(Struct, frozen=True):
     def judged(self) -> int:
         """How many verdicts there are that apply."""
         return self.passed + self.failed + self.notes + self.waived + self.indeterminate
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return self.judged + self.not_applicable
+
+
+def together(tallies: Iterable[Tally]) -> Tally:
+    """Several counts as one."""
+    found = tuple(tallies)
+    counts = {name: sum(getattr(tally, name) for tally in found) for name in _COUNTS}
+    return Tally(**counts, worst=max((tally.worst for tally in found if tally.worst is not None), default=None))
+
+
+_COUNTS: Final = ("passed", "failed", "notes", "waived", "indeterminate", "not_applicable")

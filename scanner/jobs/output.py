@@ -26,6 +26,7 @@ from scanner.jobs.destinations import (
     whole,
 )
 from scanner.jobs.keeping import spared
+from scanner.loading import all_in_use
 from scanner.rules import all_rules
 from scanner.untrusted import unturned_utf8
 
@@ -84,6 +85,11 @@ def render(rendering: Rendering, format_name: str, view: ReportView | None = Non
 
 def rendered(rendering: Rendering, format_name: str, view: ReportView | None = None) -> Iterator[bytes]:
     """The same piece by piece: of the formats for programs little more than a target is in memory besides the run."""
+    with all_in_use():
+        yield from _rendered(rendering, format_name, view)
+
+
+def _rendered(rendering: Rendering, format_name: str, view: ReportView | None) -> Iterator[bytes]:
     wanted = FORMATS[format_name]
     made: Made
     if wanted.source is WriterInput.TERMINAL and rendering.show == OVERVIEW:
@@ -149,7 +155,8 @@ def write(rendering: Rendering, formats: Sequence[str], output: str | None, *, n
     for item in formats:
         with spared(f"The {item} report was not written", troubles):
             if FORMATS[item].drawn and view is None:
-                view = _view(rendering)
+                with all_in_use():
+                    view = _view(rendering)
             data = rendered(rendering, item, view)
             if stdout:
                 _to_stdout(data, text=item in _FOR_PEOPLE)
