@@ -45,6 +45,7 @@ from scanner.inventory import (
 from scanner.probe import ProbeSettings
 from scanner.probe.http import client
 from scanner.probe.http.probe import probe_http
+from scanner.probe.http.proxy import WANTS_LOGIN
 from tests.build import virtual_time
 from tests.build.http_servers import Log, read_request, serving
 from tests.build.ports import free_port
@@ -497,7 +498,7 @@ def test_a_proxy_inside_tls_gets_its_password_only_where_it_is_trusted(tmp_path,
     if trusted:
         assert sorted(asked) == [b"CONNECT shop.example:443 HTTP/1.1", b"GET http://shop.example/ HTTP/1.1"]
         assert plain.status == 204
-        assert inside.failure == Failure(FailureReason.UNREACHABLE, "the proxy does not connect: 407")
+        assert inside.failure == Failure(FailureReason.UNREACHABLE, f"the proxy does not connect: 407, {WANTS_LOGIN}")
     else:
         assert asked == []
         assert plain.failure == inside.failure

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import socketserver
 import sys
 import threading
 import urllib.request
@@ -232,3 +234,30 @@ def test_wrong_use(quick: Runner, arguments: tuple[str, ...], said: str) -> None
 
     assert done.status == 2
     assert said in done.err
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "http"])
+def test_a_proxy_that_wants_a_password_says_so(quick: Runner, scheme: str) -> None:
+    answer = b"\x05\xff" if scheme == "socks5" else b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"
+    with answering(answer) as port:
+        done = quick("scan", NAME, "--proxy", f"{scheme}://127.0.0.1:{port}", "--format", "json")
+
+    (target,) = done.json["targets"]
+    assert done.status == 3
+    assert target["error"]["detail"].startswith("the proxy does not connect: ")
+    assert "it wants a user name and password" in target["error"]["detail"]
+
+
+@contextlib.contextmanager
+def answering(answer: bytes) -> Iterator[int]:
+    """A server that answers whatever comes first, and ends the connection."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65_536)
+            self.request.sendall(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from http import HTTPStatus
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
@@ -19,6 +20,7 @@ from scanner.probe.net.connection import PreludeError, TcpStream
 
 _PORTS: Final = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _END_OF_HEAD: Final = b"\r\n\r\n"
+WANTS_LOGIN: Final = "it wants a user name and password, or others than were given"
 _SUCCESS: Final = range(200, 300)
 
 
@@ -95,7 +97,8 @@ class Proxy(Struct, frozen=True):
         except (h11.RemoteProtocolError, PreludeError) as error:
             raise refused() from error
         if event.status_code not in _SUCCESS:
-            raise refused(f": {event.status_code}")
+            wants = f", {WANTS_LOGIN}" if event.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED else ""
+            raise refused(f": {event.status_code}{wants}")
 
 
 async def _answer(connection: Connection) -> bytes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import socksio
 from socksio import socks5
 
-from scanner.probe.http.proxy import refused
+from scanner.probe.http.proxy import WANTS_LOGIN, refused
 from scanner.probe.net.connection import PreludeError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ async def tunnel(proxy: Proxy, stream: TcpStream, host: str, port: int) -> None:
         machine.send(socks5.SOCKS5AuthMethodsRequest([method]))
         await stream.send(machine.data_to_send())
         if machine.receive_data(await stream.only(_SHORT)) != socks5.SOCKS5AuthReply(method):
-            raise refused()
+            raise refused(f": {WANTS_LOGIN}" if proxy.username is None else ": it takes no password")
         if proxy.username is not None:
             secret = socks5.SOCKS5UsernamePasswordRequest(proxy.username.encode(), proxy.password.encode())
             machine.send(secret)
