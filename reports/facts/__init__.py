@@ -93,6 +93,8 @@ def render_overview(record: RunRecord) -> str:
 def _folded(line: str, width: int) -> Sequence[str]:
     if line == line.strip() and " " not in line:
         return [line]  # a line of a PEM block, which other programs read
+    if len(line) <= width and line.isprintable():
+        return [line.rstrip(" ")]  # as nearly all are: what folding them would give
     indent = " " * (len(line) - len(line.lstrip()) + 2)
     return textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False) or [""]
 

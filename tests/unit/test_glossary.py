@@ -44,12 +44,24 @@ def modules() -> tuple[tuple[Path, ast.Module], ...]:
 
 
 @cache
-def nodes() -> tuple[tuple[Path, tuple[ast.AST, ...]], ...]:
-    """Of each module what declares something and what imports from elsewhere, in one walk."""
-    wanted = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.ImportFrom)
-    return tuple(
-        (path, tuple(node for node in ast.walk(module) if isinstance(node, wanted))) for path, module in modules()
-    )
+def walked() -> tuple[tuple[Path, tuple[tuple[ast.AST, bool], ...]], ...]:
+    """Of each module what gives a name to something and what imports, and whether that is within a function.
+
+    In one walk for all tests: the house has hundreds of thousands of nodes.
+    """
+    return tuple((path, tuple(named_or_imported(module))) for path, module in modules())
+
+
+def named_or_imported(tree: ast.AST) -> Iterator[tuple[ast.AST, bool]]:
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    wanted = (*functions, ast.ClassDef, ast.Import, ast.ImportFrom, ast.arg, ast.Name, ast.Attribute)
+    waiting: list[tuple[ast.AST, bool]] = [(tree, False)]
+    while waiting:
+        node, within = waiting.pop()
+        if isinstance(node, wanted) and not isinstance(getattr(node, "ctx", None), ast.Load):
+            yield node, within
+        within = within or isinstance(node, functions)
+        waiting += [(child, within) for child in ast.iter_child_nodes(node)]
 
 
 @cache
@@ -59,8 +71,9 @@ def declared() -> tuple[tuple[Path, str], ...]:
 
 
 def _declared() -> Iterator[tuple[Path, str]]:
-    for path, found in nodes():
-        yield from ((path, node.name) for node in found if not isinstance(node, ast.ImportFrom))
+    definitions = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for path, found in walked():
+        yield from ((path, node.name) for node, _ in found if isinstance(node, definitions))
     for path, module in modules():
         for node in module.body:
             targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
@@ -74,8 +87,8 @@ def assigned() -> tuple[tuple[Path, str], ...]:
 
 
 def _assigned() -> Iterator[tuple[Path, str]]:
-    for path, module in modules():
-        for node in ast.walk(module):
+    for path, found in walked():
+        for node, _ in found:
             if isinstance(node, ast.arg):
                 yield path, node.arg
             elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -100,8 +113,8 @@ def house_words() -> dict[str, int]:
         if isinstance(node, ast.ClassDef) and path.parts[:2] != ("reports", "export")
     }
     packages: dict[str, set[tuple[str, ...]]] = defaultdict(set)
-    for path, found in nodes():
-        for node in found:
+    for path, found in walked():
+        for node, _ in found:
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in {"scanner", "reports"}:
                 for name in {alias.name for alias in node.names} & classes:
                     packages[name].add(path.with_suffix("").parts[:2])
@@ -146,13 +159,14 @@ def test_no_module_is_too_long_to_read() -> None:
     assert {path: length for path, length in lengths.items() if length > LONGEST} == {}
 
 
-def late_imports(tree: ast.AST) -> Iterator[ast.AST]:
-    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
-    yield from {node for each in functions for node in ast.walk(each) if isinstance(node, ast.Import | ast.ImportFrom)}
-
-
 def test_few_modules_are_imported_within_functions() -> None:
-    found = [f"{path}:{node.lineno}" for path, module in modules() for node in late_imports(module)]
+    imports = (ast.Import, ast.ImportFrom)
+    found = [
+        f"{path}:{node.lineno}"
+        for path, nodes in walked()
+        for node, within in nodes
+        if within and isinstance(node, imports)
+    ]
     assert len(found) <= LATE_IMPORTS, found
 
 
