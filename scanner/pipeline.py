@@ -316,7 +316,7 @@ def _questions(job: Job) -> frozenset[str]:
     """The rules of the job's policies for which alone something is asked."""
     listed = {rule for policy in (job.policy, *job.policies.values()) for rule in policy.rules}
     known = all_rules()
-    return frozenset(rule for rule in listed if rule in known and known[rule].opt_in)
+    return frozenset(rule for rule in listed if rule in known and (known[rule].opt_in or known[rule].asks))
 
 
 def _unresolved(failure: Failure | None) -> TargetEvidence:

@@ -37,7 +37,7 @@ class ProbeSettings:
     they are not public; `online` is whether certificate authorities are asked. `connect_to` maps "host:port" to
     "ip:port" entries, as `[scan] connect_to` does. `ct_logs` is a file with a list of CT logs, None for the one of the
     package; `published_keys` one with a list of keys whose private halves are public.
-    `questions` are the opt-in rules that a policy of the run lists: what they alone need is asked then.
+    `questions` are the rules of the run's policies that ask something for themselves alone.
     `intrusive` is whether probes may look like attacks.
     """
 

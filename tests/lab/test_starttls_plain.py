@@ -1,4 +1,4 @@
-"""What servers take before STARTTLS: logins, and commands too many; asked only where it is asked for."""
+"""What servers take before STARTTLS: logins, and commands too many; the latter asked only where it is asked for."""
 
 from __future__ import annotations
 
@@ -59,10 +59,13 @@ def test_what_is_taken_in_plain(quick: Runner, lab: Lab, name: str, required: st
 
 def test_nobody_asks_unasked(quick: Runner, lab: Lab) -> None:
     usual = scanned(quick, lab, "smtp-careless")
+    without = scanned(quick, lab, "smtp-careless", "--policy", "mozilla-modern")
     asked = scanned(quick, lab, "smtp-careless", "--rule", "starttls.*")
     gentle = scanned(quick, lab, "smtp-careless", "--rule", "starttls.*", "--no-intrusive")
 
-    assert judged(usual) == {}
-    assert usual["evidence"]["plain"] is None
+    assert judged(usual) == {"starttls.required": "taken"}
+    assert usual["evidence"]["plain"]["injection"] is None
+    assert judged(without) == {}
+    assert without["evidence"]["plain"] is None
     assert judged(asked) == {"starttls.required": "taken", "starttls.no-injection": "executed"}
     assert judged(gentle)["starttls.no-injection"] == "not-asked"

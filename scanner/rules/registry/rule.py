@@ -74,8 +74,8 @@ class Rule(Struct, frozen=True):
     """One requirement. `why` says what goes wrong without it, `how` how it is observed.
 
     `of` is the kind of evidence that it judges, None where it chooses for itself; `mistake` is what its advice was
-    shown to mend. A rule that is `opt_in` stands in the policies that want it and not in the default one: what is to be
-    observed for it alone is asked only where it is judged.
+    shown to mend. A rule that is `opt_in` stands in the policies that want it and not in the default one. What is to be
+    observed for it alone is asked only where it is judged, and so for one that `asks` and is in the default policy.
     """
 
     id: str
@@ -93,6 +93,7 @@ class Rule(Struct, frozen=True):
     of: type | None = None
     mistake: Mistake | None = None
     opt_in: bool = False
+    asks: bool = False
 
     @property
     def area(self) -> str:
@@ -148,6 +149,7 @@ class Declaration(TypedDict):
     proof: NotRequired[Proof]
     parameters: NotRequired[type[Parameters]]
     opt_in: NotRequired[bool]
+    asks: NotRequired[bool]
 
 
 @overload

@@ -39,7 +39,7 @@ def _plain(facts: Facts, _: Parameters, judge: EvidenceJudge[PlainEvidence]) -> 
 
 @rule(
     "starttls.required",
-    opt_in=True,
+    asks=True,
     title="No login is accepted before STARTTLS",
     goal=Goal.ENCRYPTION,
     severity=Severity.HIGH,
