@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 
 import pytest
 
 from scanner.inventory import Address, Endpoint, Target
 from scanner.probe import ProbeSettings
 from scanner.probe.net.budget import Budget, DeadlineError, Limits, RunBudget
-from scanner.probe.net.limits import Places, SharedPort
+from scanner.probe.net.limits import Pace, Places, SharedPort, TargetTurns
 from tests.build import virtual_time
 
 IP, OTHER = "192.0.2.1", "192.0.2.2"
@@ -490,3 +491,100 @@ def test_a_place_of_another_process_is_not_had_at_once():
         assert target(run, IP, 60.0).place_at_once() is not None
 
     virtual_time.run(scan())
+
+
+def test_no_connection_begins_at_the_end_or_after_it():
+    async def scan() -> None:
+        budget = target(RunBudget(Limits()), IP, 60.0)
+        for after_s in (budget.ends - now(), 1.0):
+            await asyncio.sleep(after_s)
+            with pytest.raises(DeadlineError):
+                await budget.admit()
+
+    virtual_time.run(scan())
+
+
+@pytest.mark.parametrize(("ip", "at_once"), [("192.0.2.0", 2), (OTHER, 2), ("".join(list(IP)), 1)])
+def test_a_connection_to_another_address_takes_no_place_of_the_targets_service(ip: str, at_once: int):
+    async def scan() -> int:
+        run, settings = RunBudget(Limits(connections=5)), ProbeSettings(deadline_s=60.0, connections_per_target=1)
+        budget = run.of(Target(Endpoint("test", "name.example", 443), Address(IP, 443)), settings)
+        async with budget.connection():
+            try:
+                await budget.admit(ip)
+            except DeadlineError:
+                return 1
+            return 2
+
+    assert virtual_time.run(scan()) == at_once
+
+
+def test_nobody_is_let_in_while_more_are_open_than_a_slowed_service_may_have():
+    async def scan() -> tuple[list[bool], list[float]]:
+        places = Places(3)
+        for _ in range(3):
+            await places.take(60.0)
+        places.slow_down()
+        seen, begins = [places.free], list[float]()
+
+        async def one() -> None:
+            await places.take(60.0)
+            begins.append(now())
+
+        waits = asyncio.ensure_future(one())
+        for _ in range(3):
+            await asyncio.sleep(1.0)
+            places.give_back()
+            seen.append(places.free)
+        await waits
+        return seen, begins
+
+    # The third that is given back goes to who waits.
+    assert virtual_time.run(scan()) == ([False] * 4, [3.0])
+
+
+def test_no_target_begins_while_more_have_begun_than_a_slowed_service_may_have_connections():
+    async def scan() -> dict[int, float]:
+        places = Places(3)
+        turns, times = TargetTurns(places, Pace()), dict[int, float]()
+
+        async def one(number: int) -> None:
+            async with turns.held():
+                times[number] = now()
+                await asyncio.sleep(10.0)
+
+        tasks = [asyncio.ensure_future(one(number)) for number in range(4)]
+        await asyncio.sleep(0.5)
+        places.slow_down()
+        async with asyncio.timeout(100.0):
+            await asyncio.wait(tasks)
+        return times
+
+    times = virtual_time.run(scan())
+    assert [times[number] for number in range(3)] == [0.0, pytest.approx(0.2), pytest.approx(0.4)]
+    assert times[3] == pytest.approx(10.4), "when all three are done"
+
+
+def test_a_pace_says_for_how_long_it_was_not_used():
+    async def scan() -> tuple[bool, float, list[float]]:
+        free, pace, seen = Pace(), Pace(2.0), list[float]()
+        for after_s in (10.0, 0.6, 1.0):
+            await asyncio.sleep(after_s)
+            seen.append(pace.unused_s)
+            if after_s == 10.0:
+                async with pace.turn(60.0):
+                    seen.append(pace.unused_s)
+        return free.free, free.unused_s, seen
+
+    assert virtual_time.run(scan()) == (True, math.inf, [10.0, 0.0, pytest.approx(0.1), pytest.approx(1.1)])
+
+
+def test_the_shortest_interval_is_left_off_at_once():
+    async def recover() -> tuple[float, float]:
+        service = SharedPort(5)
+        service.slow_down(0.0)
+        slowed = service.pace.interval_s
+        service.recover()
+        return slowed, service.pace.interval_s
+
+    assert virtual_time.run(recover()) == (0.05, 0.0)

@@ -398,3 +398,20 @@ def test_connections_are_few_for_some_unless_they_are_configured(tmp_path: Path,
     assert settings.connections_per_target == at_once
     assert (settings.rate_per_s, settings.total_rate_per_s) == (4.0, 40.0)
     assert Limits.of(settings) == Limits(5, 4.0, 40.0)
+
+
+def test_a_probe_may_use_the_last_second_and_none_that_is_past():
+    async def scan() -> tuple[Failure | str, Failure | str]:
+        async def answers() -> Failure | str:
+            await asyncio.sleep(0.5)
+            return "in time"
+
+        async def goes_on() -> Failure | str:
+            for _ in range(1000):
+                await asyncio.sleep(0.0)
+            return "late"
+
+        in_time = await cut_off(answers(), lambda: 0.9, lambda failure: failure)
+        return in_time, await cut_off(goes_on(), lambda: 0.1, lambda failure: failure)
+
+    assert virtual_time.run(scan()) == ("in time", Failure(FailureReason.DEADLINE))

@@ -411,6 +411,16 @@ _INSIDE = "https://www.example.com/"
         (_https(failing(FailureReason.UNAVAILABLE)), (TargetStatus.PARTIAL, FailureReason.UNAVAILABLE)),
         (_https(failing(FailureReason.ENGINE_ERROR)), (TargetStatus.PARTIAL, FailureReason.ENGINE_ERROR)),
         (_https(hop(incomplete=RESET, headers_cut=True)), (TargetStatus.PARTIAL, RESET.reason)),
+        # Silence in plain is an answer; that the rules of HTTPS know nothing has another reason.
+        (
+            World(
+                http=http(
+                    probe(failing(FailureReason.TIMED_OUT)),
+                    probe(failing(FailureReason.CLIENT_CERTIFICATE_REQUIRED, _INSIDE)),
+                )
+            ),
+            (TargetStatus.ASSESSED, None),
+        ),
         # The answers before it are no reason to ask no further.
         (
             World(
@@ -461,6 +471,7 @@ def test_only_what_the_policy_asks_makes_a_target_partial(
 
 _IN_PLAIN = probe(hop("http://www.example.com/"))
 _UNSEEN_PATH = probe(failing(FailureReason.TIMED_OUT, f"{_INSIDE}x"), path="/x")
+_ENDED = deployment(certificate(not_after=NOW - timedelta(days=1)))
 _BOGUS = DnsEvidence(caa=TIMED_OUT, dnssec=Attempt.ok(Dnssec.BOGUS))
 
 
@@ -470,6 +481,16 @@ _BOGUS = DnsEvidence(caa=TIMED_OUT, dnssec=Attempt.ok(Dnssec.BOGUS))
         ("https.redirect", World(http=Attempt.partial(http(_IN_PLAIN), RESET)), (TargetStatus.PARTIAL, RESET.reason)),
         ("https.redirect", World(http=http(_IN_PLAIN, _UNSEEN_PATH)), (TargetStatus.ASSESSED, None)),
         ("dns.dnssec", World(dns=_BOGUS), (TargetStatus.ASSESSED, None)),
+        (
+            "cert.valid-now",
+            World(tls=tls(certificates=Attempt.partial((_ENDED,), RESET))),
+            (TargetStatus.PARTIAL, RESET.reason),
+        ),
+        (
+            "comp.none",
+            World(tls=tls(compression=Attempt.ok(value=True), alpn=TIMED_OUT)),
+            (TargetStatus.ASSESSED, None),
+        ),
     ],
 )
 def test_a_failure_leaves_a_target_partial_only_where_a_list_broke_off(
@@ -543,7 +564,8 @@ def test_a_prime_that_environments_share_is_told_in_each_of_them() -> None:
 
 def test_a_web_server_hears_of_every_other_service_that_has_its_name() -> None:
     takes = tls(other_alpn=Attempt.ok(value=True))
-    mail = [World(tls=takes, host=f"{name}.example.com", port=25, starttls=StartTls.SMTP) for name in ("in", "out")]
+    names = ("in", "out", "out")  # one of them has two addresses
+    mail = [World(tls=takes, host=f"{name}.example.com", port=25, starttls=StartTls.SMTP) for name in names]
     alone, *_ = run(World(), World(host="other.example.com"), rules=policy("vuln.alpaca"))
     beside, *others = run(World(), *mail, rules=policy("vuln.alpaca"))
     assert [(verdict.reason, verdict.observed) for verdict in (*alone, *beside)] == [
@@ -551,3 +573,20 @@ def test_a_web_server_hears_of_every_other_service_that_has_its_name() -> None:
         ("confusable", "in.example.com:25, out.example.com:25"),
     ]
     assert {verdict.reason for verdicts in others for verdict in verdicts} == {"not-http"}
+
+
+def test_a_failure_counts_before_what_is_not_known_whatever_they_weigh() -> None:
+    unknown = Finding("not-observed", subject="a", values={"why": "reset"})
+    (verdict,) = finds(unknown, Finding("bad", subject="a", severity=Severity.LOW, values={"what": 1}))
+    assert verdict.reason == "bad"
+
+
+def test_a_target_of_which_no_tickets_key_was_seen_shares_none() -> None:
+    key = tls(ticket_key=Attempt.ok("ab" * 16))
+    items = [observed(World(tls=item), f"192.0.2.{number}") for number, item in enumerate((key, key, tls()), 1)]
+    test = dataclasses.replace(items[1].target.endpoint, environment="test")
+    items[1] = Observed(dataclasses.replace(items[1].target, endpoint=test), items[1].evidence)
+    both = {name: environment(name=name) for name in ("production", "test")}
+    found = evaluate(items, both, dict.fromkeys(both, policy("kex.ticket-keys")), (), NOW)
+    reasons = [[verdict.reason for verdict in found[item.target.id]] for item in items]
+    assert reasons == [["shared"], ["shared"], ["not-observed"]]
