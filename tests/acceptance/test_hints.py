@@ -76,7 +76,7 @@ def test_at_a_port_of_tls_it_is_told_at_once(lab: Lab, quick: Runner) -> None:
     done = quick("scan", "smtp://mail.example:465", there, "--format", "json")
 
     (target,) = done.json["targets"]
-    assert (target["error"]["reason"], target["connections"]) == ("tls-only", 1)
+    assert (target["error"]["reason"], target["connections"]) == ("tls-only", 2), "TLS, and a login before it"
     assert "try smtps://mail.example:465" in done.err
 
 

@@ -106,16 +106,20 @@ async def _entities(visit: Visit) -> None:
     await visit.repeat(b"<!DOCTYPE lolz [<!ENTITY lol 'lol'>]><stream:stream>" + b"<a>&lol;" * 1000)
 
 
-def _one(name: str, protocol: str, description: str, serve: Serve, told: str) -> Behaviour:
+def _one(name: str, protocol: str, description: str, serve: Serve, told: str, *passes: str) -> Behaviour:
     return Behaviour(
         name=f"{protocol}-{name}",
         description=description,
         serve=serve,
         told=told,
         statuses=("unreachable", "partial"),
+        passes=passes,
         starttls=protocol,
     )
 
+
+_NO_LOGIN: Final = "starttls.required"
+"""Whose capabilities name no login is seen to take none."""
 
 STARTTLS: Final = (
     _one("silent", "smtp", "Greets nobody", _silent, _NO_ANSWER),
@@ -131,16 +135,17 @@ STARTTLS: Final = (
         _capabilities_without_end,
         _LONG_REPLY,
     ),
-    _one("refusing", "smtp", "Offers STARTTLS, and refuses it", _refusing, "502 5.5.1 no TLS for you"),
-    _one("then-silent", "smtp", "Agrees, and says no more", _then_silent, _NO_ANSWER),
+    _one("refusing", "smtp", "Offers STARTTLS, and refuses it", _refusing, "502 5.5.1 no TLS for you", _NO_LOGIN),
+    _one("then-silent", "smtp", "Agrees, and says no more", _then_silent, _NO_ANSWER, _NO_LOGIN),
     _one(
         "injecting",
         "smtp",
         "Agrees, and goes on in plain text",
         _then_more_plain,
         "the answer begins with .{1,3}250 injected",
+        _NO_LOGIN,
     ),
-    _one("then-reset", "smtp", "Agrees, and resets", _then_reset, r"reset \(Connection reset by peer"),
+    _one("then-reset", "smtp", "Agrees, and resets", _then_reset, r"reset \(Connection reset by peer", _NO_LOGIN),
     _one("bye", "imap", "Says good bye at once", _bye, r"\* BYE overloaded"),
     _one("literal", "imap", "Announces a literal of four gigabytes", _literal, _TOO_LONG),
     _one("other-byte", "postgres", "Answers with what means nothing", _other_byte, _ANSWERED + r"\?\?\?"),
