@@ -415,3 +415,18 @@ def test_a_probe_may_use_the_last_second_and_none_that_is_past():
         return in_time, await cut_off(goes_on(), lambda: 0.1, lambda failure: failure)
 
     assert virtual_time.run(scan()) == ("in time", Failure(FailureReason.DEADLINE))
+
+
+def test_a_probe_that_is_cut_off_may_take_a_moment_to_leave(caplog: pytest.LogCaptureFixture):
+    async def scan() -> tuple[Failure | str, float]:
+        async def leaves_late() -> Failure | str:
+            try:
+                await asyncio.sleep(60.0)
+            finally:
+                await asyncio.sleep(0.25)
+            return "never"
+
+        return await cut_off(leaves_late(), lambda: 5.0, lambda failure: failure), now()
+
+    assert virtual_time.run(scan()) == (Failure(FailureReason.DEADLINE), 5.25)
+    assert not caplog.records, "it is not left behind"

@@ -29,7 +29,7 @@ from scanner.evidence import (
 from scanner.inventory import EnvironmentKind, StartTls
 from scanner.policy import Policy, PolicyRule, load
 from scanner.rules import BoundRule, Facts, Finding, Observed, Parameters, Rule, get_rule
-from scanner.rules.registry import UNIVERSAL_REASONS, fails, passes
+from scanner.rules.registry import UNIVERSAL_REASONS, fails, not_applicable, passes
 from scanner.rules.registry.sources import rfc
 from scanner.verdict import Goal, Severity, Status, TargetStatus, Verdict
 from scanner.waiver import Waiver, scope_of
@@ -72,6 +72,7 @@ def run(*worlds: World, rules: Policy | None = None, waivers: tuple[Waiver, ...]
 
 def made(check: object, severity: Severity = Severity.MEDIUM, policy_severity: Severity | None = None) -> BoundRule:
     reasons = {**UNIVERSAL_REASONS, "good": passes("Fine: {observed}."), "bad": fails("Bad: {what} {observed}.")}
+    reasons["none"] = not_applicable("There is none.")
     rule = Rule(
         "cert.made",
         "Made",
@@ -186,6 +187,8 @@ def test_a_rule_that_yields_and_then_fails_counts_as_failed() -> None:
 def test_what_a_host_says_is_never_a_template(text: str) -> None:
     (verdict,) = finds(Finding("bad", text, text, text, values={"what": text}))
     assert verdict.reason == "bad"
+    (verdict,) = finds(Finding("none", subject="a"), Finding("good", subject="a"))
+    assert verdict.reason == "good", "nor does what is not there count before what passes"
     for part in (verdict.message, verdict.observed, verdict.expected, verdict.subject):
         assert not {unicodedata.category(character) for character in part} & {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
         assert len(part) <= MESSAGE_LIMIT
@@ -382,6 +385,7 @@ _INSIDE = "https://www.example.com/"
     [
         (World(), (TargetStatus.ASSESSED, None)),
         (World(http=Attempt.failed(FailureReason.NOT_RUN)), (TargetStatus.ASSESSED, None)),
+        (World(tls=tls(ccs_injection=TIMED_OUT)), (TargetStatus.PARTIAL, FailureReason.TIMED_OUT)),
         (World(tls=tls(heartbleed=TIMED_OUT)), (TargetStatus.PARTIAL, FailureReason.TIMED_OUT)),
         (World(tls=tls(protocols=offers(ssl3=TIMED_OUT))), (TargetStatus.PARTIAL, FailureReason.TIMED_OUT)),
         (World(tls=tls(certificates=Attempt.partial((deployment(),), RESET))), (TargetStatus.PARTIAL, RESET.reason)),
@@ -579,6 +583,8 @@ def test_a_failure_counts_before_what_is_not_known_whatever_they_weigh() -> None
     unknown = Finding("not-observed", subject="a", values={"why": "reset"})
     (verdict,) = finds(unknown, Finding("bad", subject="a", severity=Severity.LOW, values={"what": 1}))
     assert verdict.reason == "bad"
+    (verdict,) = finds(Finding("none", subject="a"), Finding("good", subject="a"))
+    assert verdict.reason == "good", "nor does what is not there count before what passes"
 
 
 def test_a_target_of_which_no_tickets_key_was_seen_shares_none() -> None:
