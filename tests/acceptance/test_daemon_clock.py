@@ -10,7 +10,6 @@ import json
 import os
 import struct
 import subprocess
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -91,13 +90,6 @@ class Clock:
         descriptor = os.open(self._file, os.O_WRONLY)
         os.pwrite(descriptor, struct.pack("=q", self.ahead_s), 0)
         os.close(descriptor)
-
-
-@pytest.fixture
-def hook() -> Iterator[Webhook]:
-    receiver = Webhook()
-    yield receiver
-    receiver.stop()
 
 
 def nights(running: Service) -> list[str]:

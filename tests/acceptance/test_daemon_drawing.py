@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -11,10 +10,9 @@ import pytest
 from scanner.lab import Lab
 from scanner.state.ledger import State
 from tests.build.daemon import ended, make_overdue, ready, schedule, stop
-from tests.build.receivers import MailServer, Webhook
+from tests.build.receivers import PASSWORD, MailServer, Webhook
 from tests.build.service import Service, service, wait_for
 
-PASSWORD = "correct-horse"  # noqa: S105  # of a mail server of the test's own
 WITHOUT_END = "{% for _ in range(10**15) %}{% endfor %}"
 MORE = """
 [[notify]]
@@ -27,21 +25,6 @@ attach = "never"
 [report]
 templates = "own"
 """
-
-
-@pytest.fixture
-def mail(tmp_path: Path) -> Iterator[MailServer]:
-    server = MailServer(tmp_path, password=PASSWORD)
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def hook() -> Iterator[Webhook]:
-    receiver = Webhook()
-    yield receiver
-    receiver.stop()
 
 
 def processes(running: Service, module: str) -> list[psutil.Process]:

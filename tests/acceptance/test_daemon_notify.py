@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +14,10 @@ from reports.message import Level, Message
 from scanner.lab import Lab
 from scanner.state.database import OUTBOX, open_state
 from tests.build.ports import free_port
-from tests.build.receivers import MailServer, Webhook
+from tests.build.receivers import PASSWORD, MailServer, Webhook
 from tests.build.service import Service, service, wait_for
 from tests.conftest import Runner
 
-PASSWORD = "correct-horse"  # noqa: S105  # of a mail server of the test's own
 SCHEDULE = """
 [[schedule]]
 name = "nightly"
@@ -37,21 +35,6 @@ name = "hook"
 url = "${HOOK_URL}"
 """
 MESSAGE = Message(Level.INFO, "A title", "A text", "<p>A text</p>")
-
-
-@pytest.fixture
-def mail(tmp_path: Path) -> Iterator[MailServer]:
-    server = MailServer(tmp_path, password=PASSWORD)
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def hook() -> Iterator[Webhook]:
-    receiver = Webhook()
-    yield receiver
-    receiver.stop()
 
 
 def mail_url(server: MailServer, password: str = PASSWORD) -> str:

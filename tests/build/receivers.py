@@ -22,6 +22,8 @@ from cryptography.x509.oid import NameOID
 
 from tests.build.ports import free_port
 
+PASSWORD = "correct-horse"  # noqa: S105  # of a mail server of the tests' own
+
 
 class MailServer:
     """SMTP that demands STARTTLS and a password before it takes mail."""
